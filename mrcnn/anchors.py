@@ -1,0 +1,79 @@
+"""Pyramid anchors: the boxes that the region proposal network scores and refines (Lin et al. 2017, FPN, section 4.1).
+
+The order is level, row, column, ratio, and an anchor's centre lies at index * stride (no half-stride shift): checkpoints
+depend on both.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def generate_anchors(
+    scales: float | Sequence[float],
+    ratios: Sequence[float],
+    shape: Sequence[int],
+    feature_stride: int,
+    anchor_stride: int,
+) -> np.ndarray:
+    """Anchors of one pyramid level.
+
+    Args:
+        scales: side of the square anchor in pixels, or several.
+        ratios: width / height of each anchor shape; the area stays scale squared.
+        shape: (height, width) of the feature map.
+        feature_stride: pixels from one feature to the next.
+        anchor_stride: features from one anchor centre to the next.
+
+    Returns:
+        `[A, 4]` float64 pixels; order row, column, then (ratio, scale). Anchors may reach outside the image.
+    """
+    scales, ratios = np.meshgrid(np.atleast_1d(np.asarray(scales, dtype=np.float64)), np.asarray(ratios, dtype=np.float64))
+    heights = (scales / np.sqrt(ratios)).ravel()
+    widths = (scales * np.sqrt(ratios)).ravel()
+    ys = np.arange(0, shape[0], anchor_stride) * feature_stride
+    xs = np.arange(0, shape[1], anchor_stride) * feature_stride
+    centre_y, centre_x, _ = np.meshgrid(ys, xs, heights, indexing="ij")  # [rows, columns, shapes]
+    half_h, half_w = 0.5 * heights, 0.5 * widths
+    anchors = np.stack([centre_y - half_h, centre_x - half_w, centre_y + half_h, centre_x + half_w], axis=-1)
+    return anchors.reshape(-1, 4)
+
+
+def generate_pyramid_anchors(
+    scales: Sequence[float],
+    ratios: Sequence[float],
+    feature_shapes: np.ndarray,
+    feature_strides: Sequence[int],
+    anchor_stride: int,
+) -> np.ndarray:
+    """Anchors of all levels, finest first: one entry of `scales` a level.
+
+    Args:
+        scales: per level, the side in pixels (or a sequence of sides).
+        ratios: width / height.
+        feature_shapes: `[levels, 2]` (height, width) of the feature maps.
+        feature_strides: per level, pixels from one feature to the next.
+        anchor_stride: features from one anchor centre to the next.
+
+    Returns:
+        `[A, 4]` float64 pixels.
+    """
+    levels = zip(scales, feature_shapes, feature_strides, strict=True)
+    return np.concatenate([generate_anchors(s, ratios, shape, stride, anchor_stride) for s, shape, stride in levels])
+
+
+def compute_backbone_shapes(config, image_shape: Sequence[int]) -> np.ndarray:
+    """Shapes of the feature maps P2..P6 for an image.
+
+    Args:
+        config: gives `BACKBONE_STRIDES`, and `COMPUTE_BACKBONE_SHAPE` when `BACKBONE` is a function.
+        image_shape: (height, width, ...) in pixels.
+
+    Returns:
+        `[levels, 2]` int (height, width).
+    """
+    if callable(config.BACKBONE):
+        return np.array(config.COMPUTE_BACKBONE_SHAPE(image_shape))
+    height, width = image_shape[:2]
+    return np.array([[math.ceil(height / stride), math.ceil(width / stride)] for stride in config.BACKBONE_STRIDES])

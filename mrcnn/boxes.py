@@ -1,0 +1,164 @@
+"""Boxes on NumPy arrays: IoU, deltas, clipping, normalised coordinates, NMS. The TensorFlow twins are in `boxes_graph`.
+
+Every box is (y1, x1, y2, x2). *Pixel* boxes are half-open: row y2 and column x2 are outside. *Normalised* boxes are
+`(box - [0, 0, 1, 1]) / [H-1, W-1, H-1, W-1]`: 0 and 1 are the centres of the first and last pixel, which is what
+`tf.image.crop_and_resize` samples at and what checkpoints of Matterport's Mask R-CNN were trained with.
+"""
+
+import numpy as np
+
+
+def compute_iou(box: np.ndarray, boxes: np.ndarray, box_area: float, boxes_area: np.ndarray) -> np.ndarray:
+    """Intersection over union of one box with many.
+
+    Args:
+        box: `[4]`, any coordinate frame.
+        boxes: `[N, 4]` in the same frame.
+        box_area: area of `box`; passed in because callers compare one box many times.
+        boxes_area: `[N]` areas of `boxes`.
+
+    Returns:
+        `[N]` IoU in 0..1.
+    """
+    height = np.maximum(np.minimum(box[2], boxes[:, 2]) - np.maximum(box[0], boxes[:, 0]), 0)
+    width = np.maximum(np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1]), 0)
+    intersection = height * width
+    return intersection / (box_area + boxes_area - intersection)
+
+
+def areas(boxes: np.ndarray) -> np.ndarray:
+    """Areas `[N]` of boxes `[N, 4]`, in squared units of their frame."""
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def compute_overlaps(boxes1: np.ndarray, boxes2: np.ndarray) -> np.ndarray:
+    """IoU of every pair of two sets of boxes.
+
+    Args:
+        boxes1: `[N, 4]`; put the larger set first, the loop runs over the second.
+        boxes2: `[M, 4]` in the same frame.
+
+    Returns:
+        `[N, M]` float64 IoU.
+    """
+    areas1, areas2 = areas(boxes1), areas(boxes2)
+    overlaps = np.zeros((len(boxes1), len(boxes2)))
+    for column in range(len(boxes2)):
+        overlaps[:, column] = compute_iou(boxes2[column], boxes1, areas2[column], areas1)
+    return overlaps
+
+
+def compute_overlaps_masks(masks1: np.ndarray, masks2: np.ndarray) -> np.ndarray:
+    """IoU of every pair of two sets of instance masks.
+
+    Args:
+        masks1: `[H, W, N]`; values above 0.5 are inside.
+        masks2: `[H, W, M]` of the same photo.
+
+    Returns:
+        `[N, M]` IoU; 0 where both masks are empty.
+    """
+    if masks1.shape[-1] == 0 or masks2.shape[-1] == 0:
+        return np.zeros((masks1.shape[-1], masks2.shape[-1]))
+    flat1 = (masks1 > 0.5).reshape(-1, masks1.shape[-1]).astype(np.float32)  # [H*W, N]
+    flat2 = (masks2 > 0.5).reshape(-1, masks2.shape[-1]).astype(np.float32)
+    intersections = flat1.T @ flat2
+    unions = flat1.sum(axis=0)[:, None] + flat2.sum(axis=0)[None, :] - intersections
+    return np.divide(intersections, unions, out=np.zeros_like(intersections), where=unions > 0)
+
+
+def non_max_suppression(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Greedy non-maximum suppression.
+
+    Args:
+        boxes: `[N, 4]`.
+        scores: `[N]`.
+        threshold: boxes that overlap a better one by more than this IoU are dropped.
+
+    Returns:
+        int32 indices of the boxes kept, best score first.
+    """
+    if boxes.dtype.kind == "i":
+        boxes = boxes.astype(np.float32)
+    box_areas = areas(boxes)
+    order = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        order = rest[compute_iou(boxes[best], boxes[rest], box_areas[best], box_areas[rest]) <= threshold]
+    return np.array(kept, dtype=np.int32)
+
+
+def box_refinement(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
+    """Deltas that move `box` onto `gt_box` (Ren et al. 2015, Faster R-CNN, section 3.1.2).
+
+    Args:
+        box: `[N, 4]` with sides above 0.
+        gt_box: `[N, 4]` with sides above 0, in the same frame.
+
+    Returns:
+        `[N, 4]` float32 (dy, dx, log dh, log dw); dy and dx in units of the box's own height and width.
+    """
+    box, gt_box = box.astype(np.float32), gt_box.astype(np.float32)
+    size = box[:, 2:] - box[:, :2]  # [N, 2] height, width
+    gt_size = gt_box[:, 2:] - gt_box[:, :2]
+    shift = (gt_box[:, :2] + 0.5 * gt_size - (box[:, :2] + 0.5 * size)) / size
+    return np.concatenate([shift, np.log(gt_size / size)], axis=1)
+
+
+def apply_box_deltas(boxes: np.ndarray, deltas: np.ndarray) -> np.ndarray:
+    """Moves boxes by deltas: the inverse of `box_refinement`.
+
+    Args:
+        boxes: `[N, 4]`.
+        deltas: `[N, 4]` (dy, dx, log dh, log dw).
+
+    Returns:
+        `[N, 4]` float32 boxes.
+    """
+    boxes = boxes.astype(np.float32)
+    size = boxes[:, 2:] - boxes[:, :2]
+    centre = boxes[:, :2] + 0.5 * size + deltas[:, :2] * size
+    size = size * np.exp(deltas[:, 2:])
+    top_left = centre - 0.5 * size
+    return np.concatenate([top_left, top_left + size], axis=1)
+
+
+def clip_boxes(boxes: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Clips boxes `[N, 4]` to a window `[4]` in the same frame."""
+    low, high = np.asarray(window)[[0, 1, 0, 1]], np.asarray(window)[[2, 3, 2, 3]]
+    return np.clip(boxes, low, high)
+
+
+def _scale_and_shift(shape) -> tuple[np.ndarray, np.ndarray]:
+    height, width = shape[:2]
+    return np.array([height - 1, width - 1, height - 1, width - 1]), np.array([0, 0, 1, 1])
+
+
+def norm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
+    """Pixel boxes to normalised boxes.
+
+    Args:
+        boxes: `[..., 4]` pixels, half-open.
+        shape: (height, width) in pixels; further items are ignored.
+
+    Returns:
+        `[..., 4]` float32 normalised boxes.
+    """
+    scale, shift = _scale_and_shift(shape)
+    return np.divide(boxes - shift, scale).astype(np.float32)
+
+
+def denorm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
+    """Normalised boxes to pixel boxes, rounded half to even.
+
+    Args:
+        boxes: `[..., 4]` normalised.
+        shape: (height, width) in pixels; further items are ignored.
+
+    Returns:
+        `[..., 4]` int32 pixels, half-open.
+    """
+    scale, shift = _scale_and_shift(shape)
+    return np.around(np.multiply(boxes, scale) + shift).astype(np.int32)

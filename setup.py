@@ -1,0 +1,49 @@
+"""Installs the library `mrcnn` and the application `nike` (command `nike`)."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).resolve().parent
+VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "mrcnn" / "__init__.py").read_text()).group(1)
+
+setup(
+    name="nike-mrcnn",
+    version=VERSION,
+    description="Mask R-CNN for today's TensorFlow and Keras 3, and an application that finds a logo in photos",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["mrcnn", "mrcnn.*", "nike", "nike.*"]),
+    package_data={"nike": ["logo.svg", "sample_data/**/*", "sample_data/*", "recipes/*"]},
+    # Lower bounds are the versions that the tests ran with; there is no upper bound because no break is known.
+    install_requires=[
+        "tensorflow>=2.21",
+        "keras>=3.15",
+        "numpy>=2.0",
+        "scikit-image>=0.26",
+        "imgaug>=0.4",
+        "matplotlib>=3.10",
+        "h5py>=3.14",
+        "pillow>=11",
+        "pycocotools>=2.0.8",
+        "tqdm>=4.66",
+        "pyyaml>=6",
+    ],
+    extras_require={
+        "test": ["pytest>=8", "hypothesis>=6", "ruff>=0.14", "labelme>=6"],
+        "annotate": ["labelme>=6"],
+        "notebooks": ["jupyterlab>=4", "ipywidgets>=8", "nbclient>=0.10", "ipykernel>=6"],
+        "export": ["tf2onnx>=1.16", "onnxruntime>=1.20"],
+        "gpu": ["tensorflow[and-cuda]>=2.21"],
+    },
+    entry_points={"console_scripts": ["nike = nike.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+    ],
+)
