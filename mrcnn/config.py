@@ -1,0 +1,281 @@
+"""Config: every setting of the network, its training and detection, as UPPER_CASE attributes of a class.
+
+Subclass it and override what differs:
+
+    class ShapesConfig(Config):
+        NAME = "shapes"
+        NUM_CLASSES = 1 + 3  # background + 3 shapes
+
+Names and defaults are those of Matterport's Mask R-CNN; the last block holds the settings that are new here.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+from typing import Any
+
+import numpy as np
+
+KNOWN_BACKBONES = ("resnet50", "resnet101", "resnext50", "resnext101", "mobilenet_v2")
+RESIZE_MODES = ("none", "square", "pad64", "crop")
+NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
+
+
+class Config:
+    """Settings of one experiment. Class attributes are the fields; `__init__` derives the rest."""
+
+    NAME: str | None = None  # short name; part of log folders and checkpoint files
+
+    # --- Devices and steps ---
+    GPU_COUNT = 1
+    IMAGES_PER_GPU = 2
+    STEPS_PER_EPOCH = 1000
+    VALIDATION_STEPS = 50
+
+    # --- Network ---
+    # A name from KNOWN_BACKBONES, or a function `f(image, architecture/stage arguments as in backbones/__init__.py)`;
+    # then COMPUTE_BACKBONE_SHAPE(image_shape) gives the `[5, 2]` sizes of P2..P6.
+    BACKBONE: Any = "resnet101"
+    COMPUTE_BACKBONE_SHAPE: Any = None
+    BACKBONE_STRIDES = [4, 8, 16, 32, 64]
+    FPN_CLASSIF_FC_LAYERS_SIZE = 1024
+    TOP_DOWN_PYRAMID_SIZE = 256
+    NUM_CLASSES = 1  # background included: one logo makes 2
+    TRAIN_BN: bool | None = False  # None: batch statistics while training; False: frozen; True: always batch statistics
+
+    # --- Region proposals ---
+    RPN_ANCHOR_SCALES = (32, 64, 128, 256, 512)  # side of the square anchor in pixels, one per level P2..P6
+    RPN_ANCHOR_RATIOS = [0.5, 1, 2]  # width / height
+    RPN_ANCHOR_STRIDE = 1
+    RPN_NMS_THRESHOLD = 0.7
+    RPN_TRAIN_ANCHORS_PER_IMAGE = 256
+    PRE_NMS_LIMIT = 6000
+    POST_NMS_ROIS_TRAINING = 2000
+    POST_NMS_ROIS_INFERENCE = 1000
+
+    # --- Images ---
+    IMAGE_RESIZE_MODE = "square"
+    IMAGE_MIN_DIM = 800
+    IMAGE_MAX_DIM = 1024
+    IMAGE_MIN_SCALE = 0
+    IMAGE_CHANNEL_COUNT = 3
+    MEAN_PIXEL = np.array([123.7, 116.8, 103.9])  # RGB
+
+    # --- Masks and RoIs ---
+    USE_MINI_MASK = True
+    MINI_MASK_SHAPE = (56, 56)
+    TRAIN_ROIS_PER_IMAGE = 200
+    ROI_POSITIVE_RATIO = 0.33
+    POOL_SIZE = 7
+    MASK_POOL_SIZE = 14
+    MASK_SHAPE = [28, 28]
+    MAX_GT_INSTANCES = 100
+    RPN_BBOX_STD_DEV = np.array([0.1, 0.1, 0.2, 0.2])
+    BBOX_STD_DEV = np.array([0.1, 0.1, 0.2, 0.2])
+
+    # --- Detection ---
+    DETECTION_MAX_INSTANCES = 100
+    DETECTION_MIN_CONFIDENCE = 0.7
+    DETECTION_NMS_THRESHOLD = 0.3
+
+    # --- Training ---
+    LEARNING_RATE = 0.001
+    LEARNING_MOMENTUM = 0.9
+    WEIGHT_DECAY = 0.0001
+    LOSS_WEIGHTS = {
+        "rpn_class_loss": 1.0,
+        "rpn_bbox_loss": 1.0,
+        "mrcnn_class_loss": 1.0,
+        "mrcnn_bbox_loss": 1.0,
+        "mrcnn_mask_loss": 1.0,
+    }
+    USE_RPN_ROIS = True
+    GRADIENT_CLIP_NORM = 5.0
+
+    # --- New here; the defaults behave as the original ---
+    RPN_CHANNELS = 512  # width of the RPN's shared convolution
+    MASK_HEAD_CHANNELS = 256
+    MASK_HEAD_CONVOLUTIONS = 4
+    ROI_POOLING = "align"  # "align": RoIAlign; "pool": RoIPool of Fast R-CNN, to show the difference
+    ROI_ALIGN_METHOD = "crop_and_resize"  # or "gather": slower on a CPU, but compiles under XLA and exports everywhere
+    DETECTION_CLASS_AGNOSTIC_NMS = False  # True: one object, one detection, whatever its class
+    HARD_EXAMPLE_MINING = 0  # RoIs per image that the class and box losses keep, hardest first (OHEM); 0: all of them
+
+    def __init__(self) -> None:
+        self.BATCH_SIZE = self.IMAGES_PER_GPU * self.GPU_COUNT
+        side = self.IMAGE_MIN_DIM if self.IMAGE_RESIZE_MODE == "crop" else self.IMAGE_MAX_DIM
+        self.IMAGE_SHAPE = np.array([side, side, self.IMAGE_CHANNEL_COUNT])
+        # image id, original shape, molded shape, window, scale, one flag a class
+        self.IMAGE_META_SIZE = 1 + 3 + 3 + 4 + 1 + self.NUM_CLASSES
+
+    @classmethod
+    def fields(cls) -> list[str]:
+        """Names of the settings (not of the derived values), sorted."""
+        return sorted(name for name in dir(cls) if name.isupper())
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings and derived values by name, sorted; a backbone function is left out."""
+        names = sorted(name for name in dir(self) if name.isupper())
+        return {name: getattr(self, name) for name in names if not callable(getattr(self, name))}
+
+    def display(self) -> None:
+        """Prints all settings."""
+        print("\nConfigurations:")
+        for name, value in self.to_dict().items():
+            print(f"{name:30} {value}")
+        print("\n")
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The settings (without derived values) as JSON; `from_json` reads them back."""
+        settings = {name: value for name, value in self.to_dict().items() if name in self.fields()}
+        return json.dumps(settings, indent=indent, default=_jsonable)
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any], where: str = "config") -> Config:
+        """A config with some settings replaced.
+
+        Args:
+            settings: values by field name; derived values (BATCH_SIZE, ...) are accepted and recomputed.
+            where: named in error messages, for example the file.
+
+        Returns:
+            An instance of a subclass of this class.
+
+        Raises:
+            ValueError: a field does not exist or its value has the wrong type.
+        """
+        if not isinstance(settings, dict):
+            raise ValueError(f"{where}: expected an object of settings by name, got {type(settings).__name__}.")
+        derived = ("BATCH_SIZE", "IMAGE_SHAPE", "IMAGE_META_SIZE")
+        fields = {name: value for name, value in settings.items() if name not in derived}
+        for name, value in fields.items():
+            if name not in cls.fields():
+                near = difflib.get_close_matches(str(name).upper(), cls.fields(), n=1)
+                hint = f"did you mean {near[0]}?" if near else "see mrcnn/config.py for the fields."
+                raise ValueError(f"{where}: unknown setting {name!r}; {hint}")
+            fields[name] = _like(getattr(cls, name), value, f"{where}: {name}")
+        return type(cls.__name__, (cls,), fields)()
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "config") -> Config:
+        """A config from the JSON of `to_json`. Raises ValueError as `from_dict`."""
+        try:
+            settings = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{where}: not valid JSON ({error}).") from None
+        return cls.from_dict(settings, where)
+
+    def copy(self, **changes: Any) -> Config:
+        """The same settings, instance attributes included, with some replaced; derived values are computed again."""
+        settings = {name: copy.copy(getattr(self, name)) for name in self.fields()}
+        return type(type(self).__name__, (type(self),), {**settings, **changes})()
+
+    def validate(self) -> None:
+        """Checks that the settings fit each other.
+
+        Raises:
+            ValueError: names the setting, what was expected, what it is, and the fix.
+        """
+        self._validate_network()
+        self._validate_numbers()
+        self._validate_image_size()
+
+    def _validate_network(self) -> None:
+        name = type(self).__name__
+        if callable(self.BACKBONE):
+            if not callable(self.COMPUTE_BACKBONE_SHAPE):
+                raise ValueError(
+                    f"{name}: BACKBONE is a function, so COMPUTE_BACKBONE_SHAPE must be one too: it takes the image "
+                    "shape and returns the [5, 2] sizes of P2..P6."
+                )
+        elif self.BACKBONE not in KNOWN_BACKBONES:
+            raise ValueError(f"{name}: BACKBONE must be one of {', '.join(KNOWN_BACKBONES)}; got {self.BACKBONE!r}.")
+        if self.NUM_CLASSES < 2:
+            raise ValueError(
+                f"{name}: NUM_CLASSES counts the background, so it must be at least 2; got {self.NUM_CLASSES}. "
+                "Set NUM_CLASSES = 1 + your number of classes."
+            )
+        if len(self.RPN_ANCHOR_SCALES) != len(self.BACKBONE_STRIDES):
+            raise ValueError(
+                f"{name}: RPN_ANCHOR_SCALES needs one scale per level of BACKBONE_STRIDES "
+                f"({len(self.BACKBONE_STRIDES)}), got {len(self.RPN_ANCHOR_SCALES)}: {self.RPN_ANCHOR_SCALES}."
+            )
+        if tuple(self.MASK_SHAPE) != (2 * self.MASK_POOL_SIZE, 2 * self.MASK_POOL_SIZE):
+            raise ValueError(
+                f"{name}: MASK_SHAPE must be twice MASK_POOL_SIZE ({2 * self.MASK_POOL_SIZE}, "
+                f"{2 * self.MASK_POOL_SIZE}), got {tuple(self.MASK_SHAPE)}."
+            )
+        if len(np.atleast_1d(self.MEAN_PIXEL)) != self.IMAGE_CHANNEL_COUNT:
+            raise ValueError(
+                f"{name}: MEAN_PIXEL needs one value per channel (IMAGE_CHANNEL_COUNT = {self.IMAGE_CHANNEL_COUNT}), "
+                f"got {len(np.atleast_1d(self.MEAN_PIXEL))}."
+            )
+        for field, choices in (
+            ("ROI_POOLING", ("align", "pool")),
+            ("ROI_ALIGN_METHOD", ("crop_and_resize", "gather")),
+            ("IMAGE_RESIZE_MODE", RESIZE_MODES),
+        ):
+            if getattr(self, field) not in choices:
+                raise ValueError(f"{name}: {field} must be one of {', '.join(choices)}; got {getattr(self, field)!r}.")
+
+    def _validate_numbers(self) -> None:
+        name = type(self).__name__
+        for field in (
+            "GPU_COUNT IMAGES_PER_GPU IMAGE_MIN_DIM IMAGE_MAX_DIM PRE_NMS_LIMIT POST_NMS_ROIS_TRAINING "
+            "POST_NMS_ROIS_INFERENCE TRAIN_ROIS_PER_IMAGE RPN_TRAIN_ANCHORS_PER_IMAGE MAX_GT_INSTANCES "
+            "DETECTION_MAX_INSTANCES TOP_DOWN_PYRAMID_SIZE FPN_CLASSIF_FC_LAYERS_SIZE RPN_CHANNELS "
+            "RPN_ANCHOR_STRIDE POOL_SIZE MASK_POOL_SIZE"
+        ).split():
+            value = getattr(self, field)
+            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name}: {field} must be a whole number of at least 1, got {value!r}.")
+        for field in ("RPN_NMS_THRESHOLD", "DETECTION_NMS_THRESHOLD", "ROI_POSITIVE_RATIO", "DETECTION_MIN_CONFIDENCE"):
+            value = getattr(self, field)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name}: {field} must lie between 0 and 1, got {value!r}.")
+
+    def _validate_image_size(self) -> None:
+        name = type(self).__name__
+        if self.IMAGE_MIN_DIM > self.IMAGE_MAX_DIM and self.IMAGE_RESIZE_MODE == "square":
+            raise ValueError(
+                f"{name}: IMAGE_MIN_DIM ({self.IMAGE_MIN_DIM}) must not be above IMAGE_MAX_DIM ({self.IMAGE_MAX_DIM})."
+            )
+        field = {"square": "IMAGE_MAX_DIM", "crop": "IMAGE_MIN_DIM", "pad64": "IMAGE_MIN_DIM"}.get(self.IMAGE_RESIZE_MODE)
+        if field and getattr(self, field) % NETWORK_STRIDE:
+            side = getattr(self, field)
+            low = max(side // NETWORK_STRIDE, 1) * NETWORK_STRIDE
+            raise ValueError(
+                f"{name}: {field} must be a multiple of {NETWORK_STRIDE} in mode {self.IMAGE_RESIZE_MODE!r}, "
+                f"got {side}; use {low} or {low + NETWORK_STRIDE}."
+            )
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def _like(default: Any, value: Any, where: str) -> Any:
+    """`value` from JSON in the type of the field's default: a list becomes an array or a tuple where the default is one."""
+    if isinstance(default, np.ndarray):
+        try:
+            return np.array(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"{where} must be a list of numbers, got {value!r}.") from None
+    if isinstance(default, (tuple, list)):
+        if not isinstance(value, (tuple, list)):
+            raise ValueError(f"{where} must be a list, got {value!r}.")
+        return type(default)(value)
+    if isinstance(default, dict) and not isinstance(value, dict):
+        raise ValueError(f"{where} must be an object of values by name, got {value!r}.")
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(default, (int, float)) and not isinstance(default, bool) and not is_number:
+        raise ValueError(f"{where} must be a number, got {value!r}.")
+    if isinstance(default, str) and not isinstance(value, str):
+        raise ValueError(f"{where} must be a text, got {value!r}.")
+    return value
