@@ -100,7 +100,11 @@ def box_refinement(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
     Returns:
         `[N, 4]` float32 (dy, dx, log dh, log dw); dy and dx in units of the box's own height and width.
     """
-    box, gt_box = box.astype(np.float32), gt_box.astype(np.float32)
+    return encode_boxes(box.astype(np.float32), gt_box.astype(np.float32))
+
+
+def encode_boxes(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
+    """`box_refinement` in the precision of its arguments: anchor targets are computed in float64."""
     size = box[:, 2:] - box[:, :2]  # [N, 2] height, width
     gt_size = gt_box[:, 2:] - gt_box[:, :2]
     shift = (gt_box[:, :2] + 0.5 * gt_size - (box[:, :2] + 0.5 * size)) / size

@@ -1,11 +1,15 @@
-"""Boxes on TensorFlow tensors: the twins of `boxes`, under the names of the original. Always float32."""
+"""Boxes on TensorFlow tensors: the twins of `boxes`, under the names of the original. Float32 unless said."""
 
 import tensorflow as tf
 
 
 def box_refinement_graph(box: tf.Tensor, gt_box: tf.Tensor) -> tf.Tensor:
-    """Deltas `[N, 4]` (dy, dx, log dh, log dw) that move `box [N, 4]` onto `gt_box [N, 4]`. See `boxes.box_refinement`."""
-    box, gt_box = tf.cast(box, tf.float32), tf.cast(gt_box, tf.float32)
+    """Deltas (dy, dx, log dh, log dw) that move `box [N, 4]` onto `gt_box [N, 4]`. See `boxes.box_refinement`."""
+    return encode_boxes_graph(tf.cast(box, tf.float32), tf.cast(gt_box, tf.float32))
+
+
+def encode_boxes_graph(box: tf.Tensor, gt_box: tf.Tensor) -> tf.Tensor:
+    """`box_refinement_graph` in the precision of its arguments: anchor targets are computed in float64."""
     size = box[..., 2:] - box[..., :2]
     gt_size = gt_box[..., 2:] - gt_box[..., :2]
     shift = (gt_box[..., :2] + 0.5 * gt_size - (box[..., :2] + 0.5 * size)) / size
@@ -46,8 +50,8 @@ def denorm_boxes_graph(boxes: tf.Tensor, shape) -> tf.Tensor:
 
 
 def overlaps_graph(boxes1: tf.Tensor, boxes2: tf.Tensor) -> tf.Tensor:
-    """IoU `[N, M]` of boxes1 `[N, 4]` with boxes2 `[M, 4]`, in one frame. See `boxes.compute_overlaps`."""
-    boxes1, boxes2 = boxes1[:, None], boxes2[None]  # [N, 1, 4], [1, M, 4]
+    """IoU `[..., N, M]` of boxes1 `[..., N, 4]` with boxes2 `[..., M, 4]`. See `boxes.compute_overlaps`."""
+    boxes1, boxes2 = boxes1[..., :, None, :], boxes2[..., None, :, :]  # [N, 1, 4], [1, M, 4]
     low = tf.maximum(boxes1[..., :2], boxes2[..., :2])  # [N, M, 2]
     high = tf.minimum(boxes1[..., 2:], boxes2[..., 2:])
     intersection = tf.reduce_prod(tf.maximum(high - low, 0.0), axis=-1)
