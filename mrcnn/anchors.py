@@ -1,7 +1,7 @@
 """Pyramid anchors: the boxes that the region proposal network scores and refines (Lin et al. 2017, FPN, section 4.1).
 
-The order is level, row, column, ratio, and an anchor's centre lies at index * stride (no half-stride shift): checkpoints
-depend on both.
+The order is level, row, column, ratio, and an anchor's centre lies at index * stride (no half-stride shift):
+checkpoints depend on both.
 """
 
 import math
@@ -29,7 +29,7 @@ def generate_anchors(
     Returns:
         `[A, 4]` float64 pixels; order row, column, then (ratio, scale). Anchors may reach outside the image.
     """
-    scales, ratios = np.meshgrid(np.atleast_1d(np.asarray(scales, dtype=np.float64)), np.asarray(ratios, dtype=np.float64))
+    scales, ratios = np.meshgrid(np.array(scales, np.float64, ndmin=1), np.array(ratios, np.float64))
     heights = (scales / np.sqrt(ratios)).ravel()
     widths = (scales * np.sqrt(ratios)).ravel()
     ys = np.arange(0, shape[0], anchor_stride) * feature_stride

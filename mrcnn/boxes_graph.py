@@ -64,3 +64,20 @@ def trim_zeros_graph(boxes: tf.Tensor, name: str | None = None) -> tuple[tf.Tens
     """Drops all-zero (padding) rows: boxes `[N, 4]` -> (`[n, 4]`, bool `[N]` rows that were kept)."""
     keep = tf.reduce_any(tf.not_equal(boxes, 0.0), axis=-1)
     return tf.boolean_mask(boxes, keep, name=name), keep
+
+
+def parse_image_meta_graph(meta: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Splits `image_meta [B, 12+C]` (see `data.image.compose_image_meta`) into its parts, in its own dtype.
+
+    Returns:
+        image_id `[B]`, original_image_shape `[B, 3]`, image_shape `[B, 3]` pixels, window `[B, 4]` pixels of the molded
+        image, scale `[B]`, active_class_ids `[B, C]`.
+    """
+    return {
+        "image_id": meta[:, 0],
+        "original_image_shape": meta[:, 1:4],
+        "image_shape": meta[:, 4:7],
+        "window": meta[:, 7:11],
+        "scale": meta[:, 11],
+        "active_class_ids": meta[:, 12:],
+    }

@@ -21,6 +21,26 @@ import numpy as np
 KNOWN_BACKBONES = ("resnet50", "resnet101", "resnext50", "resnext101", "mobilenet_v2")
 RESIZE_MODES = ("none", "square", "pad64", "crop")
 NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
+COUNTS = (  # settings that must be whole numbers of at least 1
+    "GPU_COUNT",
+    "IMAGES_PER_GPU",
+    "IMAGE_MIN_DIM",
+    "IMAGE_MAX_DIM",
+    "PRE_NMS_LIMIT",
+    "POST_NMS_ROIS_TRAINING",
+    "POST_NMS_ROIS_INFERENCE",
+    "TRAIN_ROIS_PER_IMAGE",
+    "RPN_TRAIN_ANCHORS_PER_IMAGE",
+    "RPN_ANCHOR_STRIDE",
+    "RPN_CHANNELS",
+    "MAX_GT_INSTANCES",
+    "DETECTION_MAX_INSTANCES",
+    "TOP_DOWN_PYRAMID_SIZE",
+    "FPN_CLASSIF_FC_LAYERS_SIZE",
+    "MASK_HEAD_CHANNELS",
+    "POOL_SIZE",
+    "MASK_POOL_SIZE",
+)
 
 
 class Config:
@@ -222,12 +242,7 @@ class Config:
 
     def _validate_numbers(self) -> None:
         name = type(self).__name__
-        for field in (
-            "GPU_COUNT IMAGES_PER_GPU IMAGE_MIN_DIM IMAGE_MAX_DIM PRE_NMS_LIMIT POST_NMS_ROIS_TRAINING "
-            "POST_NMS_ROIS_INFERENCE TRAIN_ROIS_PER_IMAGE RPN_TRAIN_ANCHORS_PER_IMAGE MAX_GT_INSTANCES "
-            "DETECTION_MAX_INSTANCES TOP_DOWN_PYRAMID_SIZE FPN_CLASSIF_FC_LAYERS_SIZE RPN_CHANNELS "
-            "RPN_ANCHOR_STRIDE POOL_SIZE MASK_POOL_SIZE"
-        ).split():
+        for field in COUNTS:
             value = getattr(self, field)
             if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name}: {field} must be a whole number of at least 1, got {value!r}.")
@@ -242,7 +257,7 @@ class Config:
             raise ValueError(
                 f"{name}: IMAGE_MIN_DIM ({self.IMAGE_MIN_DIM}) must not be above IMAGE_MAX_DIM ({self.IMAGE_MAX_DIM})."
             )
-        field = {"square": "IMAGE_MAX_DIM", "crop": "IMAGE_MIN_DIM", "pad64": "IMAGE_MIN_DIM"}.get(self.IMAGE_RESIZE_MODE)
+        field = {"none": None, "square": "IMAGE_MAX_DIM"}.get(self.IMAGE_RESIZE_MODE, "IMAGE_MIN_DIM")
         if field and getattr(self, field) % NETWORK_STRIDE:
             side = getattr(self, field)
             low = max(side // NETWORK_STRIDE, 1) * NETWORK_STRIDE
@@ -261,7 +276,7 @@ def _jsonable(value: Any) -> Any:
 
 
 def _like(default: Any, value: Any, where: str) -> Any:
-    """`value` from JSON in the type of the field's default: a list becomes an array or a tuple where the default is one."""
+    """`value` from JSON in the type of the field's default: a list becomes an array or a tuple where that is one."""
     if isinstance(default, np.ndarray):
         try:
             return np.array(value, dtype=np.float64)

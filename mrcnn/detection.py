@@ -1,0 +1,155 @@
+"""DetectionLayer: from classified RoIs to the final detections (He et al. 2017, section 3.1, inference).
+
+B images, K RoIs, C classes with background 0, D detections. Boxes are normalised; see `boxes`.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mrcnn.boxes_graph import (
+    apply_box_deltas_graph,
+    clip_boxes_graph,
+    norm_boxes_graph,
+    overlaps_graph,
+    parse_image_meta_graph,
+)
+from mrcnn.layers import register
+
+
+def suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, class_agnostic):
+    """Non-maximum suppression of one image's detections, within each class or across all.
+
+    Args:
+        boxes: `[n, 4]`.
+        class_ids: `[n]` int32.
+        scores: `[n]`.
+        max_instances: D; at most so many are kept.
+        nms_threshold: IoU above which the worse of two detections is dropped.
+        class_agnostic: True lets detections of different classes suppress each other.
+
+    Returns:
+        Indices int32 of what is kept, best score first.
+    """
+    overlaps = overlaps_graph(boxes, boxes)  # [n, n]
+    overlaps = tf.where(tf.math.is_nan(overlaps), 0.0, overlaps)  # two boxes of area zero
+    if not class_agnostic:
+        overlaps = tf.where(tf.equal(class_ids[:, None], class_ids[None]), overlaps, 0.0)
+    return tf.image.non_max_suppression_overlaps(overlaps, scores, max_instances, nms_threshold)
+
+
+def refine_detections(rois, probs, deltas, window, *, bbox_std_dev, min_confidence, max_instances, nms_threshold, agnostic):
+    """The detections of one image.
+
+    Args:
+        rois: `[K, 4]` normalised; zero rows are padding.
+        probs: `[K, C]`.
+        deltas: `[K, C, 4]` class-specific (dy, dx, log dh, log dw) before `bbox_std_dev`.
+        window: `[4]` normalised: the photo inside its padding, to which boxes are clipped.
+
+    Returns:
+        `[max_instances, 6]` (y1, x1, y2, x2, class_id, score), best first, zero padded.
+    """
+    class_ids = tf.argmax(probs, axis=1, output_type=tf.int32)  # [K]
+    scores = tf.gather(probs, class_ids, batch_dims=1)
+    is_padding = tf.reduce_all(tf.equal(rois, 0.0), axis=1)
+    keep = (class_ids > 0) & ~is_padding
+    if min_confidence:
+        keep &= scores >= min_confidence
+    keep = tf.where(keep)[:, 0]
+    rois, class_ids, scores = tf.gather(rois, keep), tf.gather(class_ids, keep), tf.gather(scores, keep)
+    deltas = tf.gather(tf.gather(deltas, keep), class_ids, batch_dims=1)  # [n, 4]
+    boxes = clip_boxes_graph(apply_box_deltas_graph(rois, deltas * tf.constant(bbox_std_dev)), window)
+    kept = suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, agnostic)
+    detections = tf.concat([boxes, tf.cast(class_ids, tf.float32)[:, None], scores[:, None]], axis=1)
+    detections = tf.gather(detections, kept)
+    return tf.pad(detections, [[0, max_instances - tf.shape(kept)[0]], [0, 0]])
+
+
+@register
+class DetectionLayer(keras.layers.Layer):
+    """Final detections: best class of each RoI, its box refined and clipped, the weak and the repeated dropped.
+
+    Args:
+        config: gives the settings that are not given themselves.
+        bbox_std_dev: 4 factors by which the network's deltas are multiplied.
+        min_confidence: detections below this score are dropped; 0 or None keeps all.
+        max_instances: D.
+        nms_threshold: IoU above which the worse of two detections is dropped.
+        class_agnostic: True: suppression across classes.
+
+    Call arguments: [`rois [B, K, 4]` normalised, zero padded; `mrcnn_class [B, K, C]` probabilities;
+        `mrcnn_bbox [B, K, C, 4]` deltas; `image_meta [B, 12+C]`].
+
+    Returns:
+        `[B, D, 6]` float32 (y1, x1, y2, x2, class_id, score): normalised, best first, zero padded.
+    """
+
+    def __init__(
+        self,
+        config=None,
+        *,
+        bbox_std_dev=None,
+        min_confidence=None,
+        max_instances=None,
+        nms_threshold=None,
+        class_agnostic=None,
+        **kwargs,
+    ):
+        kwargs.pop("dtype", None)
+        super().__init__(dtype="float32", **kwargs)
+
+        def choose(given, field):
+            return getattr(config, field) if given is None and config is not None else given
+
+        self.bbox_std_dev = [float(v) for v in np.ravel(choose(bbox_std_dev, "BBOX_STD_DEV"))]
+        self.min_confidence = float(choose(min_confidence, "DETECTION_MIN_CONFIDENCE") or 0)
+        self.max_instances = int(choose(max_instances, "DETECTION_MAX_INSTANCES"))
+        self.nms_threshold = float(choose(nms_threshold, "DETECTION_NMS_THRESHOLD"))
+        self.class_agnostic = bool(choose(class_agnostic, "DETECTION_CLASS_AGNOSTIC_NMS"))
+        self.supports_jit = False  # the CPU's non-maximum suppression has no XLA kernel
+
+    def call(self, inputs):
+        rois, probs, deltas, image_meta = inputs
+        meta = parse_image_meta_graph(image_meta)
+        windows = norm_boxes_graph(meta["window"], meta["image_shape"][0])  # [B, 4]
+        settings = dict(
+            bbox_std_dev=self.bbox_std_dev,
+            min_confidence=self.min_confidence,
+            max_instances=self.max_instances,
+            nms_threshold=self.nms_threshold,
+            agnostic=self.class_agnostic,
+        )
+        return tf.map_fn(
+            lambda image: refine_detections(*image, **settings),
+            (rois, probs, deltas, windows),
+            fn_output_signature=tf.TensorSpec((self.max_instances, 6), tf.float32),
+        )
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor((inputs[0].shape[0], self.max_instances, 6), dtype="float32")
+
+    def get_config(self):
+        return {
+            **{key: value for key, value in super().get_config().items() if key != "dtype"},
+            "bbox_std_dev": self.bbox_std_dev,
+            "min_confidence": self.min_confidence,
+            "max_instances": self.max_instances,
+            "nms_threshold": self.nms_threshold,
+            "class_agnostic": self.class_agnostic,
+        }
+
+
+def refine_detections_graph(rois, probs, deltas, window, config):
+    """`refine_detections` with its settings taken from a Config; the original's name and arguments."""
+    return refine_detections(
+        rois,
+        probs,
+        deltas,
+        window,
+        bbox_std_dev=[float(v) for v in config.BBOX_STD_DEV],
+        min_confidence=config.DETECTION_MIN_CONFIDENCE,
+        max_instances=config.DETECTION_MAX_INSTANCES,
+        nms_threshold=config.DETECTION_NMS_THRESHOLD,
+        agnostic=config.DETECTION_CLASS_AGNOSTIC_NMS,
+    )

@@ -1,0 +1,225 @@
+"""Detection on photos: molding, the compiled prediction step, batching of a stream, unmolding.
+
+B images, S side, A anchors, D detections, C classes, M mask side.
+"""
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mrcnn.anchors import compute_backbone_shapes, generate_pyramid_anchors
+from mrcnn.boxes import denorm_boxes, norm_boxes
+from mrcnn.config import Config
+from mrcnn.data.image import as_rgb, compose_image_meta, mold_image, read_image, resize_image
+from mrcnn.data.masks import paste_masks
+
+ANCHOR_SHAPES_KEPT = 16  # a stream of photos of ever new sizes must not fill the memory with anchors
+
+
+@dataclass(frozen=True)
+class MoldedImage:
+    """A photo ready for the network: `image [S, S, channels]` float32, `meta [12+C]`, `window [4]` pixels."""
+
+    image: np.ndarray
+    meta: np.ndarray
+    window: np.ndarray
+    original_shape: tuple[int, ...]
+
+
+def mold(photo, config: Config, number: int = 0) -> MoldedImage:
+    """Resizes and pads a photo as `config` says and subtracts the mean.
+
+    Args:
+        photo: `[H, W, channels]` or `[H, W]` array in 0..255 (or a float array in 0..1), or a path.
+        config: image settings.
+        number: position in the caller's list, for error messages.
+
+    Raises:
+        ValueError, FileNotFoundError, TypeError: the photo cannot be used; names the file or the position.
+    """
+    if isinstance(photo, np.ndarray):
+        photo = as_rgb(photo, channels=config.IMAGE_CHANNEL_COUNT, name=f"images[{number}]")
+    else:
+        photo = read_image(photo)
+    image, window, scale, _, _ = resize_image(
+        photo,
+        min_dim=config.IMAGE_MIN_DIM,
+        max_dim=config.IMAGE_MAX_DIM,
+        min_scale=config.IMAGE_MIN_SCALE,
+        mode=config.IMAGE_RESIZE_MODE,
+    )
+    no_classes = np.zeros([config.NUM_CLASSES], dtype=np.int32)
+    meta = compose_image_meta(0, photo.shape, image.shape, window, scale, no_classes)
+    return MoldedImage(mold_image(image, config).astype(np.float32), meta, np.array(window), photo.shape)
+
+
+class Predictor:
+    """The inference graph as one compiled function that also picks each detection's own mask.
+
+    Args:
+        network: the inference graph, see `NetworkBuilder.inference`.
+        config: anchor settings.
+
+    One trace serves all batch sizes and image sizes; calls from several threads are safe.
+    """
+
+    def __init__(self, network: keras.Model, config: Config):
+        self.config = config
+        detections, _, _, masks, *_ = network.outputs
+        model = keras.Model(network.inputs, [detections, masks])
+        channels, meta = config.IMAGE_CHANNEL_COUNT, config.IMAGE_META_SIZE
+        signature = [
+            tf.TensorSpec((None, None, None, channels), tf.float32),
+            tf.TensorSpec((None, meta), tf.float32),
+            tf.TensorSpec((1, None, 4), tf.float32),
+        ]
+        self._run = tf.function(lambda *inputs: self._detect(model, inputs), input_signature=signature)
+        self._anchors: OrderedDict[tuple[int, int], tf.Tensor] = OrderedDict()
+
+    @staticmethod
+    def _detect(model, inputs):
+        detections, masks = model(inputs, training=False)
+        class_ids = tf.cast(detections[..., 4], tf.int32)  # [B, D]
+        count = tf.reduce_max(tf.math.count_nonzero(class_ids, axis=1))
+        masks = tf.transpose(masks[:, :count], [0, 1, 4, 2, 3])  # [B, n, C, M, M]
+        return detections, tf.gather(masks, class_ids[:, :count], batch_dims=2)
+
+    def __call__(self, images: np.ndarray, metas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Detections `[B, D, 6]` (normalised boxes, class, score) and their masks `[B, n, M, M]`, n <= D.
+
+        Args:
+            images: `[B, S, S, channels]` molded.
+            metas: `[B, 12+C]`.
+        """
+        anchors = self.anchors(images.shape[1:3])
+        detections, masks = self._run(tf.cast(images, tf.float32), tf.cast(metas, tf.float32), anchors)
+        return detections.numpy(), masks.numpy()
+
+    def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:
+        """Normalised anchors `[1, A, 4]` float32 of a molded image of this shape; the latest shapes are kept."""
+        key = tuple(int(side) for side in image_shape[:2])
+        anchors = self._anchors.get(key)
+        if anchors is None:
+            anchors = tf.constant(norm_boxes(pixel_anchors(self.config, key), key)[None])
+            self._anchors[key] = anchors
+            if len(self._anchors) > ANCHOR_SHAPES_KEPT:
+                self._anchors.popitem(last=False)
+        return anchors
+
+
+def pixel_anchors(config: Config, image_shape: tuple[int, ...]) -> np.ndarray:
+    """Anchors `[A, 4]` in pixels of a molded image of `image_shape`."""
+    return generate_pyramid_anchors(
+        config.RPN_ANCHOR_SCALES,
+        config.RPN_ANCHOR_RATIOS,
+        compute_backbone_shapes(config, image_shape),
+        config.BACKBONE_STRIDES,
+        config.RPN_ANCHOR_STRIDE,
+    )
+
+
+def unmold(detections, masks, original_shape, image_shape, window) -> dict[str, np.ndarray]:
+    """Detections of one image in the original photo.
+
+    Args:
+        detections: `[D, 6]` normalised boxes of the molded image, class id, score; class 0 ends the list.
+        masks: `[n, M, M]` probabilities of each detection's own class.
+        original_shape: (height, width, ...) of the photo.
+        image_shape: (height, width, ...) of the molded image.
+        window: `[4]` pixels: the photo inside the molded image.
+
+    Returns:
+        {"rois": int32 `[N, 4]` pixels, "class_ids": int32 `[N]`, "scores": float32 `[N]`, "masks": bool `[H, W, N]`};
+        boxes of area zero are dropped.
+    """
+    padding = np.flatnonzero(detections[:, 4] == 0)
+    count = padding[0] if len(padding) else len(detections)
+    boxes, class_ids = detections[:count, :4], detections[:count, 4].astype(np.int32)
+    scores, masks = detections[:count, 5], masks[:count]
+    y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
+    boxes = np.divide(boxes - np.array([y1, x1, y1, x1]), np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1]))
+    boxes = denorm_boxes(boxes, original_shape)
+    keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    boxes, class_ids, scores, masks = boxes[keep], class_ids[keep], scores[keep], masks[keep]
+    full_masks = paste_masks(masks, boxes, original_shape[:2])
+    return {"rois": boxes, "class_ids": class_ids, "scores": scores, "masks": full_masks}
+
+
+def failed(error: Exception) -> dict:
+    """The result of a photo that could not be read: no detections, and why under "error"."""
+    return {
+        "rois": np.zeros((0, 4), np.int32),
+        "class_ids": np.zeros(0, np.int32),
+        "scores": np.zeros(0, np.float32),
+        "masks": np.zeros((0, 0, 0), bool),
+        "error": str(error),
+    }
+
+
+def detect_stream(photos: Iterable, predictor: Predictor, batch_size: int, skip_errors: bool) -> Iterator[dict]:
+    """Detects on photo after photo: batches those whose molded shapes agree, molds ahead of the network.
+
+    Args:
+        photos: arrays or paths; may be endless.
+        predictor: the compiled network.
+        batch_size: images in one step at most.
+        skip_errors: a photo that cannot be used gives the result of `failed` instead of an exception.
+
+    Yields:
+        One result per photo in order, see `unmold`.
+    """
+    config = predictor.config
+
+    def try_mold(numbered):
+        try:
+            return mold(numbered[1], config, numbered[0])
+        except (ValueError, TypeError, OSError) as error:
+            if skip_errors:
+                return error
+            raise
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = read_ahead(pool, try_mold, enumerate(photos), batch_size)
+        batch: list = []
+        for molded in ahead:
+            if batch and not _fits(batch, molded, batch_size):
+                yield from _detect_batch(batch, predictor)
+                batch = []
+            batch.append(molded)
+        yield from _detect_batch(batch, predictor)
+
+
+def read_ahead(pool: ThreadPoolExecutor, function, items: Iterable, depth: int) -> Iterator:
+    """`map(function, items)` in the background, at most `depth` + 1 results ahead of the consumer."""
+    items = iter(items)
+    futures = [pool.submit(function, item) for item in itertools.islice(items, depth + 1)]
+    while futures:
+        result = futures.pop(0).result()
+        futures.extend(pool.submit(function, item) for item in itertools.islice(items, 1))
+        yield result
+
+
+def _fits(batch: list, molded, batch_size: int) -> bool:
+    images = [item for item in batch if isinstance(item, MoldedImage)]
+    if len(batch) >= batch_size:
+        return False
+    return not images or isinstance(molded, Exception) or images[0].image.shape == molded.image.shape
+
+
+def _detect_batch(batch: list, predictor: Predictor) -> Iterator[dict]:
+    images = [item for item in batch if isinstance(item, MoldedImage)]
+    if images:
+        predicted = predictor(np.stack([i.image for i in images]), np.stack([i.meta for i in images]))
+        results = iter(zip(*predicted, strict=True))
+    for item in batch:
+        if isinstance(item, MoldedImage):
+            detections, masks = next(results)
+            yield unmold(detections, masks, item.original_shape, item.image.shape, item.window)
+        else:
+            yield failed(item)

@@ -1,0 +1,155 @@
+"""Small Keras layers that backbones and heads are built from: BatchNorm, ConvNorm, PerRoI, TrimPadding."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+PACKAGE = "mrcnn"
+register = keras.saving.register_keras_serializable(package=PACKAGE)
+
+
+@register
+class BatchNorm(keras.layers.BatchNormalization):
+    """Batch normalisation with the epsilon of the original (1e-3, which is Keras's own default)."""
+
+
+@register
+class ConvNorm(keras.layers.Layer):
+    """A convolution and its batch normalisation, as one convolution wherever the statistics are frozen.
+
+    With moving statistics, normalising after a convolution is the same as a convolution with a scaled kernel and a
+    shifted bias. The scaling is done here, in float32, at every call: it costs as much as reading the weights once,
+    saves two passes over the feature map, is always true to the current weights, and lets gradients reach gamma and
+    beta. The two sublayers keep their own names, weights and `trainable` flags, as checkpoints need them.
+
+    Args:
+        conv: a built or unbuilt `Conv2D`, `DepthwiseConv2D` or (without `norm`) any convolution.
+        norm: the `BatchNorm` that follows it, or None.
+        train_norm: False: moving statistics, always; None: batch statistics while training; True: always batch
+            statistics. The meaning of `Config.TRAIN_BN`.
+        activation: None, "relu" or "relu6".
+        precision: dtype of the convolution; default: the compute dtype of Keras's global policy.
+    """
+
+    def __init__(self, conv, norm=None, train_norm=False, activation=None, precision=None, **kwargs):
+        # The layer's own policy is float32 so that weights are folded unrounded; `precision` is what it computes in.
+        super().__init__(dtype="float32", autocast=False, **kwargs)
+        self.conv, self.norm = conv, norm
+        self.train_norm, self.activation = train_norm, activation
+        self.precision = precision or keras.config.dtype_policy().compute_dtype
+
+    def build(self, input_shape):
+        if not self.conv.built:
+            self.conv.build(input_shape)
+        if self.norm is not None and not self.norm.built:
+            self.norm.build(self.conv.compute_output_shape(input_shape))
+        self.built = True
+
+    def call(self, inputs, training=None):
+        inputs = ops.cast(inputs, self.precision)
+        uses_batch_statistics = self.norm is not None and (
+            self.train_norm is True or (self.train_norm is None and training)
+        )
+        if uses_batch_statistics:
+            outputs = self.norm(self.conv(inputs), training=True)
+        else:
+            outputs = self._convolve(inputs, *self._folded_weights())
+        return {"relu": ops.relu, "relu6": ops.relu6, None: lambda x: x}[self.activation](outputs)
+
+    def _folded_weights(self):
+        """Kernel and bias (float32; bias may be None) of the one convolution that equals convolution and norm."""
+        kernel = ops.convert_to_tensor(self.conv.kernel)
+        bias = ops.convert_to_tensor(self.conv.bias) if self.conv.use_bias else None
+        if self.norm is None:
+            return kernel, bias
+        norm = self.norm
+        scale = ops.convert_to_tensor(norm.gamma) * ops.rsqrt(norm.moving_variance + norm.epsilon)  # [C]
+        shift = norm.beta - norm.moving_mean * scale
+        is_depthwise = isinstance(self.conv, keras.layers.DepthwiseConv2D)
+        kernel = kernel * (ops.reshape(scale, kernel.shape[2:]) if is_depthwise else scale)
+        return kernel, shift if bias is None else shift + bias * scale
+
+    def _convolve(self, inputs, kernel, bias):
+        conv = self.conv
+        options = dict(strides=conv.strides, padding=conv.padding, dilation_rate=conv.dilation_rate)
+        is_depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
+        convolve = ops.depthwise_conv if is_depthwise else ops.conv
+        outputs = convolve(inputs, ops.cast(kernel, self.precision), data_format="channels_last", **options)
+        # BiasAdd rather than an addition: TensorFlow fuses it, and the relu that follows, into the convolution.
+        return outputs if bias is None else tf.nn.bias_add(outputs, ops.cast(bias, self.precision))
+
+    def compute_output_spec(self, inputs, training=None):
+        return keras.KerasTensor(self.conv.compute_output_shape(inputs.shape), dtype=self.precision)
+
+    def get_config(self):
+        sublayers = {"conv": self.conv, "norm": self.norm}
+        return {
+            **{k: v for k, v in super().get_config().items() if k not in ("dtype", "autocast")},
+            **{name: layer and keras.saving.serialize_keras_object(layer) for name, layer in sublayers.items()},
+            "train_norm": self.train_norm,
+            "activation": self.activation,
+            "precision": self.precision,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        for name in ("conv", "norm"):
+            if isinstance(config[name], dict):
+                config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+
+@register
+class PerRoI(keras.layers.Wrapper):
+    """Applies a layer to every RoI: `[B, R, ...] -> [B, R, ...]`, by folding R into the batch.
+
+    What `TimeDistributed` was to the original; checkpoints know the wrapper's name, which the inner layer shares.
+
+    Call arguments:
+        inputs: `[B, R', ...]`.
+        rois: number of RoIs R in the output; rows from R' on are zeros. Default: R'.
+    """
+
+    def __init__(self, layer, **kwargs):
+        kwargs.setdefault("name", layer.name)
+        super().__init__(layer, **kwargs)
+
+    def build(self, input_shape):
+        if not self.layer.built:
+            self.layer.build((None, *input_shape[2:]))
+        self.built = True
+
+    def call(self, inputs, rois=None, training=None):
+        shape = ops.shape(inputs)
+        options = {"training": training} if isinstance(self.layer, ConvNorm) else {}
+        outputs = self.layer(ops.reshape(inputs, (-1, *inputs.shape[2:])), **options)  # [B*R', ...]
+        outputs = ops.reshape(outputs, (shape[0], shape[1], *outputs.shape[1:]))
+        if rois is None:
+            return outputs
+        missing = rois - shape[1]
+        return tf.pad(outputs, [[0, 0], [0, missing]] + [[0, 0]] * (len(outputs.shape) - 2))
+
+    def compute_output_spec(self, inputs, rois=None, training=None):
+        inner = keras.KerasTensor((None, *inputs.shape[2:]), dtype=inputs.dtype)
+        output = self.layer.compute_output_spec(inner)
+        count = inputs.shape[1] if rois is None else rois
+        return keras.KerasTensor((inputs.shape[0], count, *output.shape[1:]), dtype=output.dtype)
+
+
+@register
+class TrimPadding(keras.layers.Layer):
+    """Cuts the zero rows at the end of `[B, R, 4]` boxes that no image of the batch uses: `-> [B, R', 4]`.
+
+    What follows then works on R' boxes, so that padding costs nothing. R' is the largest count in the batch.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+
+    def call(self, boxes):
+        used = tf.reduce_any(tf.not_equal(boxes, 0.0), axis=[0, 2])  # [R]
+        count = tf.reduce_max(tf.where(used, tf.range(1, tf.shape(boxes)[1] + 1), 0))
+        return boxes[:, :count]
+
+    def compute_output_spec(self, boxes):
+        return keras.KerasTensor((boxes.shape[0], None, boxes.shape[2]), dtype=boxes.dtype)

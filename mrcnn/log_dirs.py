@@ -1,0 +1,43 @@
+"""Names of log folders and checkpoint files: `logs/<name><time>/mask_rcnn_<name>_<epoch>.h5`, as the original's."""
+
+import datetime
+import re
+from pathlib import Path
+
+CHECKPOINT = re.compile(r"^mask_rcnn_[\w-]+_(\d{4})\.h5$")
+LOG_DIR = re.compile(r"^[\w-]+?(\d{8}T\d{4})$")
+
+
+def new_log_dir(model_dir: str | Path, name: str | None) -> Path:
+    """A folder for a run that starts now, not created yet: `<model_dir>/<name><yyyymmdd>T<hhmm>`."""
+    return Path(model_dir) / f"{(name or '').lower()}{datetime.datetime.now():%Y%m%dT%H%M}"
+
+
+def checkpoint_pattern(log_dir: str | Path, name: str | None) -> str:
+    """The path of a run's checkpoints with `{epoch:04d}` in it."""
+    return str(Path(log_dir) / f"mask_rcnn_{(name or '').lower()}_{{epoch:04d}}.h5")
+
+
+def parse_checkpoint(path: str | Path) -> tuple[Path, int] | None:
+    """Log folder and epoch of a checkpoint that a run wrote, or None if the path does not look like one."""
+    path = Path(path)
+    match = CHECKPOINT.match(path.name)
+    if match is None or LOG_DIR.match(path.parent.name) is None:
+        return None
+    return path.parent, int(match.group(1))
+
+
+def find_last(model_dir: str | Path, name: str | None) -> Path:
+    """The newest checkpoint of the newest run called `name`.
+
+    Raises:
+        FileNotFoundError: there is no such run, or none has written a checkpoint.
+    """
+    prefix, model_dir = (name or "").lower(), Path(model_dir)
+    runs = [folder for folder in sorted(model_dir.glob(f"{prefix}*")) if folder.is_dir()]
+    for run in reversed(runs):
+        checkpoints = [file for file in sorted(run.glob("mask_rcnn_*.h5")) if CHECKPOINT.match(file.name)]
+        if checkpoints:
+            return checkpoints[-1]
+    expected = model_dir / f"{prefix}<time>" / f"mask_rcnn_{prefix}_<epoch>.h5"
+    raise FileNotFoundError(f"{model_dir}: no checkpoint of a run called {prefix!r} (expected {expected}). Train first.")

@@ -1,0 +1,304 @@
+"""Assembles the layers into the training graph and the inference graph, which share every weight.
+
+Here, and only here, the network meets `Config`. B images, A anchors, K proposals, R sampled RoIs, D detections, G
+ground-truth slots, C classes, M mask side.
+"""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mrcnn import losses
+from mrcnn.anchors import compute_backbone_shapes, generate_pyramid_anchors
+from mrcnn.backbones import build_backbone
+from mrcnn.backbones.fpn import build_fpn
+from mrcnn.boxes import norm_boxes
+from mrcnn.boxes_graph import norm_boxes_graph, parse_image_meta_graph
+from mrcnn.config import Config
+from mrcnn.detection import DetectionLayer
+from mrcnn.heads import BoxHead, MaskHead, build_rpn_model
+from mrcnn.layers import ConvNorm, PerRoI, TrimPadding, register
+from mrcnn.proposals import ProposalLayer
+from mrcnn.targets import DetectionTargetLayer
+
+LOSSES = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
+
+
+class Network(keras.Model):
+    """A functional Keras model whose nested layers can be found by name, as in the original's flat graph."""
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> keras.layers.Layer:
+        """The layer called `name`, also inside `rpn_model` or a fused convolution. Raises ValueError if there is none."""
+        if name is not None and name not in {layer.name for layer in self.layers}:
+            for layer in flatten_layers(self):
+                if layer.name == name:
+                    return layer
+        return super().get_layer(name=name, index=index)
+
+
+def flatten_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """All plain Keras layers (Conv2D, BatchNorm, Dense, ...) of a model in order, out of their wrappers."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from flatten_layers(layer)
+        elif isinstance(layer, PerRoI) and isinstance(layer.layer, ConvNorm):
+            yield from (part for part in (layer.layer.conv, layer.layer.norm) if part is not None)
+        elif isinstance(layer, ConvNorm):
+            yield from (part for part in (layer.conv, layer.norm) if part is not None)
+        else:
+            yield layer.layer if isinstance(layer, PerRoI) else layer
+
+
+def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    """The layers that hold weights, by the names that checkpoints know them by."""
+    return {layer.name: layer for layer in flatten_layers(model) if layer.weights}
+
+
+@register
+class LossLayer(keras.layers.Layer):
+    """One of the `LOSSES` as a graph node, so that it can be asked for by name. Returns a scalar, float32."""
+
+    def __init__(self, **kwargs):
+        kwargs.pop("dtype", None)
+        super().__init__(dtype="float32", autocast=False, **kwargs)
+
+    def call(self, inputs):
+        if self.name == "rpn_bbox_loss":
+            return losses.rpn_bbox_loss_graph(None, *inputs)
+        return getattr(losses, f"{self.name}_graph")(*inputs)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor((), dtype="float32")
+
+
+@register
+class HardExampleLosses(keras.layers.Layer):
+    """Class and box loss over the `keep` hardest RoIs of each image (Shrivastava et al. 2016, OHEM, section 4.2).
+
+    Call arguments: [`target_class_ids [B, R]`, `target_bbox [B, R, 4]`, `logits [B, R, C]`, `deltas [B, R, C, 4]`,
+        `active_class_ids [B, C]`, `rois [B, R, 4]`].
+    """
+
+    def __init__(self, keep, **kwargs):
+        kwargs.pop("dtype", None)
+        super().__init__(dtype="float32", autocast=False, **kwargs)
+        self.keep = int(keep)
+
+    def call(self, inputs):
+        class_ids, bbox, logits, deltas, active, rois = inputs
+        class_loss, bbox_loss = losses.roi_losses(class_ids, logits, active, bbox, deltas)
+        weights = losses.ohem_weights(class_loss + bbox_loss, tf.reduce_any(rois != 0, axis=-1), self.keep)
+        count = tf.maximum(tf.reduce_sum(weights), 1.0)
+        return [tf.reduce_sum(class_loss * weights) / count, tf.reduce_sum(bbox_loss * weights) / count]
+
+    def compute_output_spec(self, inputs):
+        return [keras.KerasTensor((), dtype="float32")] * 2
+
+    def get_config(self):
+        return {**{k: v for k, v in super().get_config().items() if k not in ("dtype", "autocast")}, "keep": self.keep}
+
+
+@register
+class Anchors(keras.layers.Layer):
+    """The anchors of one image size as a constant `[1, A, 4]`, normalised, whatever the input.
+
+    Args:
+        scales, ratios, feature_shapes, feature_strides, anchor_stride: see `generate_pyramid_anchors`.
+        image_shape: (height, width) in pixels of the molded image.
+    """
+
+    def __init__(self, scales, ratios, feature_shapes, feature_strides, anchor_stride, image_shape, **kwargs):
+        kwargs.pop("dtype", None)
+        super().__init__(dtype="float32", **kwargs)
+        self.settings = dict(
+            scales=[float(v) for v in scales],
+            ratios=[float(v) for v in ratios],
+            feature_shapes=np.asarray(feature_shapes).tolist(),
+            feature_strides=[int(v) for v in feature_strides],
+            anchor_stride=int(anchor_stride),
+            image_shape=[int(v) for v in image_shape[:2]],
+        )
+        pyramid = {key: value for key, value in self.settings.items() if key != "image_shape"}
+        self.boxes = norm_boxes(generate_pyramid_anchors(**pyramid), image_shape)[None]
+
+    def call(self, inputs):
+        return tf.constant(self.boxes)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(self.boxes.shape, dtype="float32")
+
+    def get_config(self):
+        return {**{k: v for k, v in super().get_config().items() if k != "dtype"}, **self.settings}
+
+
+@register
+class NormBoxes(keras.layers.Layer):
+    """Pixel boxes `[B, N, 4]` of images `[B, H, W, channels]` as normalised boxes, float32."""
+
+    def __init__(self, **kwargs):
+        kwargs.pop("dtype", None)
+        super().__init__(dtype="float32", autocast=False, **kwargs)
+
+    def call(self, inputs):
+        boxes, images = inputs
+        return norm_boxes_graph(boxes, tf.shape(images)[1:3])
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs[0].shape, dtype="float32")
+
+
+@register
+class LeadingPositives(keras.layers.Layer):
+    """Cuts `[B, R, 4]` RoIs after the last positive one of any image: `-> [B, R', 4]`, R' <= R.
+
+    Sampled RoIs hold the positives first, and only they have a mask to learn: the mask head need not see the others.
+    """
+
+    def __init__(self, **kwargs):
+        kwargs.pop("dtype", None)
+        super().__init__(dtype="float32", autocast=False, **kwargs)
+
+    def call(self, inputs):
+        rois, class_ids = inputs
+        return rois[:, : tf.reduce_max(tf.math.count_nonzero(class_ids > 0, axis=1))]
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor((inputs[0].shape[0], None, 4), dtype=inputs[0].dtype)
+
+
+class NetworkBuilder:
+    """Builds the layers once; `training()` and `inference()` wire them into two models that share all weights.
+
+    Args:
+        config: a validated Config.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.image = keras.Input((None, None, config.IMAGE_CHANNEL_COUNT), name="input_image")
+        self.meta = keras.Input((config.IMAGE_META_SIZE,), name="input_image_meta")
+        features = build_backbone(config.BACKBONE, self.image, config.TRAIN_BN)
+        self.pyramid = build_fpn(features, config.TOP_DOWN_PYRAMID_SIZE)
+        ratios = len(config.RPN_ANCHOR_RATIOS)
+        rpn = build_rpn_model(config.RPN_ANCHOR_STRIDE, ratios, config.TOP_DOWN_PYRAMID_SIZE, config.RPN_CHANNELS)
+        levels = zip(*[rpn(feature) for feature in self.pyramid], strict=True)
+        self.rpn = [
+            keras.layers.Concatenate(axis=1, name=name, dtype="float32")(list(level))
+            for name, level in zip(("rpn_class_logits", "rpn_class", "rpn_bbox"), levels, strict=True)
+        ]  # [B, A, 2], [B, A, 2], [B, A, 4]
+        roi_align = dict(method=config.ROI_ALIGN_METHOD, pooling=config.ROI_POOLING)
+        classes, train_bn = config.NUM_CLASSES, config.TRAIN_BN
+        self.box_head = BoxHead(config.POOL_SIZE, classes, train_bn, config.FPN_CLASSIF_FC_LAYERS_SIZE, **roi_align)
+        self.mask_head = MaskHead(
+            config.MASK_POOL_SIZE,
+            classes,
+            train_bn,
+            config.MASK_HEAD_CHANNELS,
+            config.MASK_HEAD_CONVOLUTIONS,
+            **roi_align,
+        )
+
+    def _propose(self, count: int, anchors) -> keras.KerasTensor:
+        layer = ProposalLayer(count, self.config.RPN_NMS_THRESHOLD, self.config, name="ROI")
+        return layer([self.rpn[1], self.rpn[2], anchors])
+
+    def inference(self) -> Network:
+        """The inference graph.
+
+        Returns:
+            Model from [`input_image [B, H, W, channels]`, `input_image_meta [B, 12+C]`, `input_anchors [B or 1, A, 4]`
+            normalised] to [`mrcnn_detection [B, D, 6]`, `mrcnn_class [B, K, C]`, `mrcnn_bbox [B, K, C, 4]`,
+            `mrcnn_mask [B, D, M, M, C]`, `ROI [B, K, 4]`, `rpn_class [B, A, 2]`, `rpn_bbox [B, A, 4]`], all float32.
+        """
+        config = self.config
+        anchors = keras.Input((None, 4), name="input_anchors")
+        rois = self._propose(config.POST_NMS_ROIS_INFERENCE, anchors)
+        pyramid = self.pyramid[:4]  # P6 serves the RPN alone
+        used = TrimPadding(name="trim_proposals")(rois)
+        _, probs, deltas = self.box_head(used, pyramid, self.meta, count=config.POST_NMS_ROIS_INFERENCE)
+        detections = DetectionLayer(config, name="mrcnn_detection")([rois, probs, deltas, self.meta])
+        boxes = TrimPadding(name="trim_detections")(detections[..., :4])
+        masks = self.mask_head(boxes, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
+        outputs = [detections, probs, deltas, masks, rois, self.rpn[1], self.rpn[2]]
+        return Network([self.image, self.meta, anchors], outputs, name="mask_rcnn")
+
+    def training(self) -> Network:
+        """The training graph.
+
+        Returns:
+            Model from [`input_image`, `input_image_meta`, `input_rpn_match [B, A, 1]`, `input_rpn_bbox [B, T, 4]`,
+            `input_gt_class_ids [B, G]`, `input_gt_boxes [B, G, 4]` pixels, `input_gt_masks [B, h, w, G]`, and without
+            `USE_RPN_ROIS` `input_roi [B, K, 4]` pixels] to [`rpn_class_logits`, `rpn_class`, `rpn_bbox`,
+            `mrcnn_class_logits`, `mrcnn_class`, `mrcnn_bbox`, `mrcnn_mask`, `ROI`, `output_rois [B, R, 4]`, and the
+            five `LOSSES`, scalars].
+        """
+        config, meta = self.config, self.meta
+        rpn_match = keras.Input((None, 1), dtype="int32", name="input_rpn_match")
+        rpn_bbox = keras.Input((None, 4), name="input_rpn_bbox")
+        gt_class_ids = keras.Input((config.MAX_GT_INSTANCES,), dtype="int32", name="input_gt_class_ids")
+        gt_boxes = keras.Input((config.MAX_GT_INSTANCES, 4), name="input_gt_boxes")
+        mask_shape = config.MINI_MASK_SHAPE if config.USE_MINI_MASK else config.IMAGE_SHAPE[:2]
+        mask_shape = (*(int(side) for side in mask_shape), config.MAX_GT_INSTANCES)
+        gt_masks = keras.Input(mask_shape, dtype="bool", name="input_gt_masks")
+        inputs = [self.image, meta, rpn_match, rpn_bbox, gt_class_ids, gt_boxes, gt_masks]
+
+        if config.USE_RPN_ROIS:
+            proposals = self._propose(config.POST_NMS_ROIS_TRAINING, self._anchors()(self.image))
+        else:
+            rois = keras.Input((config.POST_NMS_ROIS_TRAINING, 4), dtype="int32", name="input_roi")
+            inputs.append(rois)
+            proposals = NormBoxes(name="ROI")([rois, self.image])
+        targets = self._targets()
+        gt_boxes = NormBoxes(name="norm_gt_boxes")([gt_boxes, self.image])
+        rois, class_ids, bbox, masks = targets([proposals, gt_class_ids, gt_boxes, gt_masks])
+
+        pyramid = self.pyramid[:4]
+        logits, probs, deltas = self.box_head(rois, pyramid, meta)
+        positives = LeadingPositives(name="positive_rois")([rois, class_ids])
+        predicted_masks = self.mask_head(positives, pyramid, meta, count=config.TRAIN_ROIS_PER_IMAGE)
+        active = _active_class_ids(meta)
+        loss_inputs = (
+            [rpn_match, self.rpn[0]],
+            [rpn_bbox, rpn_match, self.rpn[2]],
+            [class_ids, logits, active],
+            [bbox, class_ids, deltas],
+            [masks, class_ids, predicted_masks],
+        )
+        nodes = [LossLayer(name=name)(tensors) for name, tensors in zip(LOSSES, loss_inputs, strict=True)]
+        if config.HARD_EXAMPLE_MINING:
+            mining = HardExampleLosses(config.HARD_EXAMPLE_MINING, name="hard_example_losses")
+            nodes[2], nodes[3] = mining([class_ids, bbox, logits, deltas, active, rois])
+        output_rois = keras.layers.Identity(name="output_rois")(rois)
+        outputs = [*self.rpn, logits, probs, deltas, predicted_masks, proposals, output_rois, *nodes]
+        return Network(inputs, outputs, name="mask_rcnn")
+
+    def _anchors(self) -> Anchors:
+        config = self.config
+        return Anchors(
+            config.RPN_ANCHOR_SCALES,
+            config.RPN_ANCHOR_RATIOS,
+            compute_backbone_shapes(config, config.IMAGE_SHAPE),
+            config.BACKBONE_STRIDES,
+            config.RPN_ANCHOR_STRIDE,
+            config.IMAGE_SHAPE,
+            name="anchors",
+        )
+
+    def _targets(self) -> DetectionTargetLayer:
+        config = self.config
+        return DetectionTargetLayer(
+            config.TRAIN_ROIS_PER_IMAGE,
+            config.ROI_POSITIVE_RATIO,
+            config.MASK_SHAPE,
+            config.USE_MINI_MASK,
+            config.BBOX_STD_DEV,
+            negatives="fill" if config.HARD_EXAMPLE_MINING else "balanced",
+            name="proposal_targets",
+        )
+
+
+def _active_class_ids(meta) -> keras.KerasTensor:
+    """The active class flags `[B, C]` inside `image_meta [B, 12+C]`, on Keras tensors."""
+    return parse_image_meta_graph(meta)["active_class_ids"]
