@@ -1,0 +1,150 @@
+"""What evaluation keeps of a photo: run-length encoded masks, boxes, areas, scores; a few kilobytes, not H*W*N."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as rle_lib
+
+KINDS = ("mask", "box")
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """Ground truth (G instances) and detections (N) of one photo.
+
+    Boxes are `(y1, x1, y2, x2)` half-open pixels, float64. Areas are pixels. An instance with `gt_crowd` is a region to
+    ignore: it absorbs any number of detections and is never missed.
+    """
+
+    image_id: Any
+    height: int
+    width: int
+    gt_class_ids: np.ndarray  # [G] int, positive
+    gt_crowd: np.ndarray  # [G] bool
+    gt_rles: list[dict]
+    gt_boxes: np.ndarray  # [G, 4]
+    gt_areas: np.ndarray  # [G] of the masks
+    class_ids: np.ndarray  # [N] int
+    scores: np.ndarray  # [N]
+    rles: list[dict]
+    boxes: np.ndarray  # [N, 4]
+    areas: np.ndarray  # [N] of the boxes: what COCO uses for results that carry a box
+
+    def overlaps(self, kind: str, detections: np.ndarray, instances: np.ndarray) -> np.ndarray:
+        """IoU `[len(detections), len(instances)]` float64 of the chosen rows.
+
+        For a crowd instance the union is the detection alone (a part of a crowd matches it fully), as in COCO.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind: expected one of {KINDS}, got {kind!r}.")
+        if len(detections) == 0 or len(instances) == 0:
+            return np.zeros((len(detections), len(instances)))
+        crowd = self.gt_crowd[instances]
+        if kind == "box":
+            return _box_overlaps(self.boxes[detections], self.gt_boxes[instances], crowd)
+        return rle_lib.iou([self.rles[i] for i in detections], [self.gt_rles[i] for i in instances], crowd.tolist())
+
+
+def _box_overlaps(boxes: np.ndarray, gt_boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+    top_left = np.maximum(boxes[:, None, :2], gt_boxes[None, :, :2])  # [N, G, 2]
+    bottom_right = np.minimum(boxes[:, None, 2:], gt_boxes[None, :, 2:])
+    intersections = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
+    areas, gt_areas = box_areas(boxes), box_areas(gt_boxes)
+    unions = np.where(crowd, areas[:, None], areas[:, None] + gt_areas - intersections)
+    return np.divide(intersections, unions, out=np.zeros_like(intersections), where=unions > 0)
+
+
+def box_areas(boxes: np.ndarray) -> np.ndarray:
+    """Areas `[N]` of `(y1, x1, y2, x2)` boxes `[N, 4]`."""
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def encode_masks(masks: np.ndarray | Sequence[dict]) -> list[dict]:
+    """Run-length encode masks `[H, W, N]` one at a time (a copy of one, not of all); encoded masks pass through."""
+    if not isinstance(masks, np.ndarray):
+        return list(masks)
+    return [rle_lib.encode(np.asfortranarray(masks[:, :, i] > 0.5, dtype=np.uint8)) for i in range(masks.shape[-1])]
+
+
+def rle_boxes(rles: Sequence[dict]) -> np.ndarray:
+    """Tight half-open `(y1, x1, y2, x2)` boxes `[N, 4]` float64 of encoded masks; zeros for an empty mask."""
+    if not rles:
+        return np.zeros((0, 4))
+    x, y, width, height = np.asarray(rle_lib.toBbox(list(rles)), dtype=np.float64).T
+    return np.stack([y, x, y + height, x + width], axis=1)
+
+
+def make_record(
+    image_id: Any,
+    gt_class_ids: np.ndarray,
+    gt_masks: np.ndarray | Sequence[dict],
+    result: Mapping[str, Any],
+    num_classes: int,
+    image_shape: tuple[int, ...] | None = None,
+) -> PhotoRecord:
+    """Check one photo's ground truth and detections, and compress them.
+
+    Args:
+        image_id: anything that names the photo; used in errors and reports.
+        gt_class_ids: `[G]` int. A negative id marks a region to ignore of class `abs(id)`, as in `Dataset.load_mask`.
+        gt_masks: `[H, W, G]` bool, or G run-length encoded masks.
+        result: one result of `detect()`: `class_ids [N]`, `scores [N]`, `masks [H, W, N]` (or N encoded masks), and
+            `rois [N, 4]` pixels. Without `rois` the boxes of the masks are taken.
+        num_classes: C, background included.
+        image_shape: `(H, W, ...)`; needed only if there are no masks to take it from.
+
+    Raises:
+        ValueError: shapes, class ids or scores that cannot be, with the photo named.
+    """
+    rles, gt_rles = encode_masks(result["masks"]), encode_masks(gt_masks)
+    height, width = _photo_shape(image_id, [gt_masks, result["masks"]], rles + gt_rles, image_shape)
+    gt_class_ids = np.asarray(gt_class_ids, dtype=np.int64).reshape(-1)
+    class_ids = np.asarray(result["class_ids"], dtype=np.int64).reshape(-1)
+    scores = np.asarray(result["scores"], dtype=np.float64).reshape(-1)
+    boxes = rle_boxes(rles)
+    if result.get("rois") is not None:
+        boxes = np.asarray(result["rois"], dtype=np.float64).reshape(-1, 4)
+
+    counts = {"class_ids": len(class_ids), "scores": len(scores), "masks": len(rles), "rois": len(boxes)}
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"photo {image_id!r}: detections of different lengths: {counts}.")
+    if len(gt_class_ids) != len(gt_rles):
+        raise ValueError(f"photo {image_id!r}: {len(gt_class_ids)} ground-truth class ids for {len(gt_rles)} masks.")
+    for where, ids in (("ground truth", np.abs(gt_class_ids)), ("detections", class_ids)):
+        wrong = ids[(ids < 1) | (ids >= num_classes)]
+        if len(wrong):
+            raise ValueError(
+                f"photo {image_id!r}, {where}: expected class ids 1..{num_classes - 1}, got {int(wrong[0])}."
+            )
+    if not np.isfinite(scores).all():
+        raise ValueError(f"photo {image_id!r}: a score is not a finite number.")
+    return PhotoRecord(
+        image_id=image_id,
+        height=height,
+        width=width,
+        gt_class_ids=np.abs(gt_class_ids),
+        gt_crowd=gt_class_ids < 0,
+        gt_rles=gt_rles,
+        gt_boxes=rle_boxes(gt_rles),
+        gt_areas=np.asarray(rle_lib.area(gt_rles), dtype=np.float64).reshape(-1),
+        class_ids=class_ids,
+        scores=scores,
+        rles=rles,
+        boxes=boxes,
+        areas=box_areas(boxes),
+    )
+
+
+def _photo_shape(image_id, masks, rles, image_shape) -> tuple[int, int]:
+    """The one (H, W) on which masks, encoded masks and `image_shape` agree."""
+    shapes = {tuple(m.shape[:2]) for m in masks if isinstance(m, np.ndarray)}
+    shapes |= {tuple(rle["size"]) for rle in rles}
+    if image_shape is not None:
+        shapes.add(tuple(image_shape[:2]))
+    if len(shapes) != 1:
+        problem = f"masks of different sizes {sorted(shapes)}" if shapes else "no masks: give image_shape"
+        raise ValueError(f"photo {image_id!r}: {problem}.")
+    height, width = shapes.pop()
+    return int(height), int(width)
