@@ -1,0 +1,209 @@
+"""Fetches weights files over HTTP: resumed where a transfer broke off, verified, and moved into place atomically."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mrcnn.checkpoints.hdf5 import CheckpointError, read_checkpoint
+from mrcnn.checkpoints.locate import WeightsNotFoundError, download_folder, find_weights
+
+COCO_NAME = "mask_rcnn_coco.h5"
+COCO_URL = f"https://github.com/matterport/Mask_RCNN/releases/download/v2.0/{COCO_NAME}"
+COCO_BYTES = 257_557_808
+
+ATTEMPTS = 10  # each has to bring at least one byte more than the one before
+TIMEOUT = 30  # seconds without any data
+CHUNK = 1 << 18
+
+
+class _BadContentError(ValueError):
+    """What came is not the file that was asked for; the part on disk is of no use."""
+
+
+class _HttpOnlyRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http(s) only, and never from https to http."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        old, new = urllib.parse.urlsplit(req.full_url).scheme, urllib.parse.urlsplit(newurl).scheme
+        if new not in ("http", "https") or (old == "https" and new == "http"):
+            raise _BadContentError(f"the server redirects to {newurl}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def coco_weights(folder: str | os.PathLike | None = None, verbose: bool = True) -> Path:
+    """Matterport's COCO weights (ResNet-101, 81 classes): found on this machine, else downloaded.
+
+    Args:
+        folder: searched first, and where a download goes; see `locate.search_folders` for the other places.
+        verbose: show a progress bar.
+
+    Returns:
+        Path of `mask_rcnn_coco.h5`; its structure is checked.
+
+    Raises:
+        WeightsNotFoundError: (a FileNotFoundError) not here, and not to be had.
+        CheckpointError: the file that is here is damaged.
+    """
+    found = find_weights(COCO_NAME, folder)
+    if found is not None:
+        _verify_coco(found)
+        return found
+    return download(COCO_URL, download_folder(folder) / COCO_NAME, COCO_BYTES, _verify_coco, verbose)
+
+
+def download_trained_weights(coco_model_path: str | os.PathLike, verbose: int = 1) -> None:
+    """Downloads Matterport's COCO weights to a path. Name and arguments of the original's `utils`."""
+    download(COCO_URL, coco_model_path, COCO_BYTES, _verify_coco, verbose > 0)
+
+
+def download(
+    url: str,
+    path: str | os.PathLike,
+    expected_size: int | None = None,
+    verify: Callable[[Path], None] | None = None,
+    verbose: bool = True,
+) -> Path:
+    """Downloads one file. What has arrived is kept as `<path>.part`, and the next call goes on from there.
+
+    Args:
+        url: http or https.
+        path: where the file goes; an earlier file is replaced at the very end.
+        expected_size: in bytes, if known.
+        verify: raises ValueError if the file is not good; called before the file is moved into place.
+        verbose: show a progress bar.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: the URL is not http(s).
+        WeightsNotFoundError: the download failed; says why, where to get the file and where to put it.
+    """
+    path = Path(path)
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise ValueError(f"{url}: expected an http or https address.")
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        resumes = _size(part) > 0
+        try:
+            _fetch_and_verify(url, part, expected_size, verify, verbose)
+        except ValueError:
+            if not resumes:
+                raise
+            part.unlink(missing_ok=True)  # perhaps of another version of the file: once more from the start
+            _fetch_and_verify(url, part, expected_size, verify, verbose)
+        os.replace(part, path)
+    except ValueError as error:
+        part.unlink(missing_ok=True)
+        reason = str(error)
+    except urllib.error.HTTPError as error:
+        reason = f"the server answers {error.code} {error.reason}"
+    except (OSError, http.client.HTTPException) as error:
+        reason = str(getattr(error, "reason", None) or error or type(error).__name__)
+    else:
+        return path
+    reason = " ".join(reason.split()).rstrip(".")
+    raise WeightsNotFoundError(f"{path}: could not be downloaded ({reason}). Get it from {url} and put it at {path}.")
+
+
+def _fetch_and_verify(
+    url: str, part: Path, expected_size: int | None, verify: Callable[[Path], None] | None, verbose: bool
+) -> None:
+    for _ in range(ATTEMPTS):
+        before = _size(part)
+        try:
+            _fetch(url, part, expected_size, verbose)
+            break
+        except urllib.error.HTTPError:
+            raise  # the server has spoken: asking again changes nothing
+        except (OSError, http.client.HTTPException):
+            if _size(part) <= before:
+                raise
+    if expected_size is not None and _size(part) != expected_size:
+        raise _BadContentError(f"expected {expected_size:,} bytes, got {_size(part):,}")
+    if verify is not None:
+        verify(part)
+
+
+def _fetch(url: str, part: Path, expected_size: int | None, verbose: bool) -> None:
+    """Brings `part` to the full length, or raises."""
+    start = _size(part)
+    if expected_size is not None and start == expected_size:
+        return
+    # `identity`: a compressed answer could not be resumed, and its length would not be the file's.
+    headers = {"User-Agent": "mrcnn", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    try:
+        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and start:  # the part is longer than the file
+            raise _BadContentError("the part on disk does not belong to this file") from None
+        raise
+    with response:
+        if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
+            raise _BadContentError("a web page came instead of the file")
+        resumed = response.status == 206
+        if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            raise _BadContentError("the server sent another range than the one asked for")
+        start = start if resumed else 0
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if length.isdigit() else expected_size
+        if expected_size is not None and total != expected_size:
+            raise _BadContentError(f"expected {expected_size:,} bytes, the server offers {total:,}")
+        _copy(response, part, start, total, verbose)
+
+
+def _copy(response: http.client.HTTPResponse, part: Path, start: int, total: int | None, verbose: bool) -> None:
+    name = part.name.removesuffix(".part")
+    bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=name, disable=not verbose)
+    with bar, open(part, "ab" if start else "wb") as file:
+        while chunk := response.read(CHUNK):
+            file.write(chunk)
+            bar.update(len(chunk))
+            if total is not None and file.tell() > total:
+                raise _BadContentError(f"expected {total:,} bytes, got more")
+    if total is not None and _size(part) < total:
+        raise ConnectionError(f"the connection broke off after {_size(part):,} of {total:,} bytes; run again to go on")
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """An opener without the file, ftp and data handlers that urllib installs by default."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        _HttpOnlyRedirects(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _verify_coco(path: Path) -> None:
+    """Raises CheckpointError unless the file holds a ResNet-101 Mask R-CNN of 81 classes."""
+    with read_checkpoint(path) as checkpoint:
+        layers = checkpoint.layers
+    missing = [name for name in ("conv1", "res4w_branch2a", "fpn_p2", "rpn_conv_shared") if name not in layers]
+    head = layers.get("mrcnn_class_logits")
+    if missing or head is None or "bias" not in head.weights:
+        raise CheckpointError(
+            f"{path}: expected Matterport's COCO weights (ResNet-101 Mask R-CNN), layers are missing: "
+            f"{', '.join(missing) or 'mrcnn_class_logits'}. Delete the file and run again to download it."
+        )
