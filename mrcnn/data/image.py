@@ -1,0 +1,206 @@
+"""Photo -> network input and back: resize and pad, subtract the mean colour; `image_meta`, the vector that says how."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mrcnn.data.interpolation import linear_bands, resize, scaled_side
+from mrcnn.data.reading import as_rgb, read_image
+
+__all__ = [
+    "as_rgb",
+    "compose_image_meta",
+    "mold_image",
+    "parse_image_meta",
+    "parse_image_meta_graph",
+    "read_image",
+    "resize",
+    "resize_image",
+    "unmold_image",
+]
+
+PAD_MULTIPLE = 64  # sides of mode "pad64": P6 is 64 times smaller than the image
+META_FIELDS = {  # name -> columns of `image_meta`
+    "image_id": slice(0, 1),
+    "original_image_shape": slice(1, 4),
+    "image_shape": slice(4, 7),
+    "window": slice(7, 11),
+    "scale": slice(11, 12),
+    "active_class_ids": slice(12, None),
+}
+
+Window = tuple[int, int, int, int]
+Padding = list[tuple[int, int]]
+
+
+def resize_image(
+    image: np.ndarray,
+    min_dim: int | None = None,
+    max_dim: int | None = None,
+    min_scale: float | None = None,
+    mode: str = "square",
+) -> tuple[np.ndarray, Window, float, Padding, Window | None]:
+    """Scales a photo, keeping its aspect ratio, and pads or crops it to a shape that the network takes.
+
+    The photo is enlarged until its shorter side is `min_dim`, and at least by `min_scale`; it is made smaller only in
+    mode "square", until its longer side fits into `max_dim`.
+
+    Args:
+        image: `[H, W, C]`, any real dtype.
+        min_dim: wanted length of the shorter side in pixels, or None.
+        max_dim: side of the square in pixels.
+        min_scale: smallest scale, whatever `min_dim` asks for, or None.
+        mode: "none": as it is. "square": padded to `[max_dim, max_dim]`, the photo in the centre. "pad64": padded to
+            multiples of 64, the photo in the centre. "crop": a part of `[min_dim, min_dim]` at a random place (from
+            Python's `random`); for training only.
+
+    Returns:
+        image: `[H', W', C]`, same dtype, padded with 0. Integers are truncated, not rounded.
+        window: (y1, x1, y2, x2) pixels of the part of the returned image that is photo, half-open.
+        scale: factor from the photo to the returned image.
+        padding: [(top, bottom), (left, right), (0, 0)] pixels.
+        crop: (y, x, height, width) of the crop in the scaled photo, or None.
+
+    Raises:
+        ValueError: an image that is empty or not `[H, W, C]`, an unknown mode, or no side where the mode needs one.
+
+    Source: Matterport.
+    Differs from Matterport: a side never becomes 0 (a 20000x3 photo).
+    """
+    _check(image, min_dim, max_dim, mode)
+    height, width = image.shape[:2]
+    no_padding = [(0, 0), (0, 0), (0, 0)]
+    if mode == "none":
+        return image, (0, 0, height, width), 1, no_padding, None
+
+    scale = _scale(height, width, min_dim, max_dim if mode == "square" else None, min_scale)
+    height, width = scaled_side(height, scale), scaled_side(width, scale)
+    if mode == "crop":
+        y, x = random.randint(0, height - min_dim), random.randint(0, width - min_dim)
+        cropped = np.empty((min_dim, min_dim, image.shape[2]), dtype=image.dtype)
+        _scale_into(cropped, image, (height, width), y, x)
+        return cropped, (0, 0, min_dim, min_dim), scale, no_padding, (y, x, min_dim, min_dim)
+
+    if mode == "square":
+        full_height = full_width = max_dim
+    else:
+        full_height, full_width = (-(-side // PAD_MULTIPLE) * PAD_MULTIPLE for side in (height, width))
+    top, left = (full_height - height) // 2, (full_width - width) // 2
+    padded = np.zeros((full_height, full_width, image.shape[2]), dtype=image.dtype)
+    _scale_into(padded[top : top + height, left : left + width], image, (height, width))
+    padding = [(top, full_height - height - top), (left, full_width - width - left), (0, 0)]
+    return padded, (top, left, top + height, left + width), scale, padding, None
+
+
+def _check(image: np.ndarray, min_dim: int | None, max_dim: int | None, mode: str) -> None:
+    if image.ndim != 3 or image.size == 0:
+        raise ValueError(f"resize_image: expected an image [H, W, C] with pixels in it, got shape {image.shape}.")
+    if mode not in ("none", "square", "pad64", "crop"):
+        raise ValueError(f'resize_image: mode must be "none", "square", "pad64" or "crop", got {mode!r}.')
+    if mode == "square" and not max_dim:
+        raise ValueError('resize_image: mode "square" needs max_dim, the side of the square. Set IMAGE_MAX_DIM.')
+    if mode == "crop" and not min_dim:
+        raise ValueError('resize_image: mode "crop" needs min_dim, the side of the crop. Set IMAGE_MIN_DIM.')
+    if mode == "pad64" and min_dim and min_dim % PAD_MULTIPLE:
+        raise ValueError(f'resize_image: mode "pad64" needs a min_dim that is a multiple of 64, got {min_dim}.')
+
+
+def _scale(height: int, width: int, min_dim: int | None, max_dim: int | None, min_scale: float | None) -> float:
+    scale = 1
+    if min_dim:
+        scale = max(scale, min_dim / min(height, width))
+    if min_scale:
+        scale = max(scale, min_scale)
+    if max_dim and round(max(height, width) * scale) > max_dim:
+        scale = max_dim / max(height, width)
+    return scale
+
+
+def _scale_into(out: np.ndarray, image: np.ndarray, shape: tuple[int, int], y: int = 0, x: int = 0) -> None:
+    """Fills `out` `[h, w, C]` with the part at (y, x) of `image` scaled to `shape`."""
+    height, width = out.shape[:2]
+    if shape == image.shape[:2]:
+        out[:] = image[y : y + height, x : x + width]
+        return
+    for start, band in linear_bands(image, shape, rows=(y, y + height), cols=(x, x + width)):
+        out[start : start + len(band)] = band
+
+
+def mold_image(images: np.ndarray, config: Any) -> np.ndarray:
+    """Subtracts the mean colour.
+
+    Args:
+        images: `[..., H, W, C]` RGB, 0..255.
+        config: its MEAN_PIXEL `[C]` is used.
+
+    Returns:
+        float64 of the same shape.
+
+    Source: Matterport.
+    """
+    return images.astype(np.float32) - np.asarray(config.MEAN_PIXEL, dtype=np.float64)
+
+
+def unmold_image(normalized_images: np.ndarray, config: Any) -> np.ndarray:
+    """Undoes `mold_image`: uint8 of the same shape, truncated. Source: Matterport."""
+    return np.clip(normalized_images + np.asarray(config.MEAN_PIXEL), 0, 255).astype(np.uint8)
+
+
+def compose_image_meta(
+    image_id: int,
+    original_image_shape: Sequence[int],
+    image_shape: Sequence[int],
+    window: Sequence[int],
+    scale: float,
+    active_class_ids: Sequence[int],
+) -> np.ndarray:
+    """Packs what the network must know of an image into one vector.
+
+    Args:
+        image_id: number of the image in its dataset.
+        original_image_shape: (H, W, C) of the photo.
+        image_shape: (H, W, C) after resizing and padding.
+        window: (y1, x1, y2, x2) pixels of the photo inside the padding, half-open.
+        scale: factor from the photo to the resized image.
+        active_class_ids: `[classes]` 1 for the classes that the image's source labels, else 0; the class loss looks at
+            no others.
+
+    Returns:
+        `[12 + classes]` float64.
+
+    Raises:
+        ValueError: a part has not its number of values; the vector would be read shifted.
+
+    Source: Matterport.
+    """
+    for name, part, length in (
+        ("original_image_shape", original_image_shape, 3),
+        ("image_shape", image_shape, 3),
+        ("window", window, 4),
+    ):
+        if len(part) != length:
+            raise ValueError(f"compose_image_meta: {name} must have {length} values, got {tuple(part)}.")
+    parts = [image_id, *original_image_shape, *image_shape, *window, scale, *active_class_ids]
+    return np.array(parts, dtype=np.float64)
+
+
+def parse_image_meta_graph(meta: Any) -> dict[str, Any]:
+    """Splits `image_meta` `[B, 12 + classes]` into its parts, keeping their dtype; works on arrays and on tensors.
+
+    Returns:
+        dict of the arguments of `compose_image_meta`, each with a batch axis; `image_id` and `scale` are `[B]`.
+
+    Source: Matterport.
+    """
+    parts = {name: meta[:, columns] for name, columns in META_FIELDS.items()}
+    return parts | {"image_id": meta[:, 0], "scale": meta[:, 11]}
+
+
+def parse_image_meta(meta: np.ndarray) -> dict[str, np.ndarray]:
+    """`parse_image_meta_graph` for arrays: all parts int32, except `scale`, which is float32. Source: Matterport."""
+    return {
+        name: part.astype(np.float32 if name == "scale" else np.int32)
+        for name, part in parse_image_meta_graph(np.asarray(meta)).items()
+    }
