@@ -1,0 +1,235 @@
+"""One drawn shape (labelme's vocabulary) and its pixels: exactly the pixels that labelme itself would colour.
+
+A shape is checked once, by `parse_shape`; after that `draw` cannot fail, hang or ask for unbounded memory.
+Points are (x, y) in pixels of the upright photo (EXIF orientation applied); masks are `bool [H, W]`.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+
+from nike.safe_json import short
+
+# How many points each kind of shape has: (fewest, most).
+POINT_COUNTS = {
+    "polygon": (3, None),
+    "rectangle": (2, 2),
+    "circle": (2, 2),  # centre and a point of the rim
+    "oriented_rectangle": (4, 4),
+    "mask": (2, 2),  # first and last pixel of the box that the PNG fills
+}
+WITHOUT_AREA = ("line", "linestrip", "point", "points")  # labelme draws them, but they outline nothing
+
+# Limits that no drawing reaches. Without them PIL spends minutes on a hostile shape.
+MAX_COORDINATE = 1e6
+MAX_POINTS = 100_000
+MAX_OUTLINE = 1_000_000  # pixels around a shape: some 60 times around a photo of 12 megapixels
+MAX_POINTS_FOR_CROSSINGS = 1_000  # the search for self-crossings compares every pair of edges
+
+
+class ShapeError(ValueError):
+    """A shape that cannot be used; the message says why and what to do. `code` groups equal troubles."""
+
+    def __init__(self, message: str, code: str = "shape-invalid"):
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """A checked shape.
+
+    Attributes:
+        kind: a key of POINT_COUNTS.
+        points: float64 `[P, 2]`, (x, y) pixels.
+        png: for kind "mask" the PNG file that holds its pixels; None otherwise.
+    """
+
+    kind: str
+    points: np.ndarray
+    png: bytes | None = None
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """(y1, x1, y2, x2) around the shape, in pixels, not clipped to the photo."""
+        if self.kind == "circle":
+            (x, y), radius = self.points[0], _radius(self.points)
+            return y - radius, x - radius, y + radius, x + radius
+        (x1, y1), (x2, y2) = self.points.min(axis=0), self.points.max(axis=0)
+        return y1, x1, y2, x2
+
+    def points_outside(self, height: int, width: int) -> int:
+        """How many points lie outside a photo; `draw` cuts the shape at its edge."""
+        x, y = self.points.T
+        return int(np.sum((x < 0) | (y < 0) | (x > width) | (y > height)))
+
+    def draw(self, height: int, width: int) -> np.ndarray:
+        """The shape's pixels, `bool [H, W]`: inside and outline, as labelme's `shape_to_mask` gives them."""
+        if self.kind == "mask":
+            return _paste_png(self, height, width)
+        canvas = PIL.Image.new("L", (width, height))
+        y1, x1, y2, x2 = self.extent
+        pen = PIL.ImageDraw.Draw(canvas)
+        if self.kind == "circle":
+            pen.ellipse((x1, y1, x2, y2), outline=1, fill=1)
+        elif self.kind == "rectangle":
+            pen.rectangle((x1, y1, x2, y2), outline=1, fill=1)
+        else:
+            pen.polygon([tuple(point) for point in self.points.tolist()], outline=1, fill=1)
+        return np.asarray(canvas).astype(bool)
+
+
+def parse_shape(raw: Any, height: int, width: int) -> Shape:
+    """Checks one entry of labelme's `shapes`.
+
+    Args:
+        raw: the JSON value: any type, any content.
+        height, width: size of the upright photo in pixels.
+
+    Returns:
+        A shape that can be drawn.
+
+    Raises:
+        ShapeError: it cannot be used; says why in the user's words.
+    """
+    if not isinstance(raw, dict):
+        raise ShapeError(f"a shape must be an object with label and points, got {short(raw)}.")
+    kind = raw.get("shape_type")
+    kind = "polygon" if kind is None else kind  # labelme 3 wrote no type
+    if not isinstance(kind, str) or kind not in (*POINT_COUNTS, *WITHOUT_AREA):
+        raise ShapeError(f"unknown shape_type {short(kind)}; known: {', '.join(POINT_COUNTS)}.")
+    if kind in WITHOUT_AREA:
+        raise ShapeError(f"a {kind} has no area, so no mask. Draw a polygon around the object.", "shape-without-area")
+    points = parse_points(raw.get("points"), kind)
+    if kind == "mask":
+        return _parse_mask(points, raw.get("mask"), height, width)
+    shape = Shape(kind, points)
+    outline = _outline_length(shape)
+    if outline > MAX_OUTLINE:
+        raise ShapeError(f"its outline is {outline:.0f} pixels long on a {width}x{height} photo; delete and redraw it.")
+    if kind in ("polygon", "oriented_rectangle") and not has_area(points):
+        raise ShapeError(f"the {kind} has no area: all its points lie on one line. Redraw or delete it.")
+    return shape
+
+
+def parse_points(raw: Any, kind: str = "polygon") -> np.ndarray:
+    """Checks a list of [x, y] pairs; returns float64 `[P, 2]`. Raises ShapeError."""
+    if not isinstance(raw, list):
+        raise ShapeError(f"points must be a list of [x, y] pairs, got {short(raw)}.")
+    fewest, most = POINT_COUNTS[kind]
+    if len(raw) < fewest or (most and len(raw) > most):
+        wanted = f"exactly {most}" if most else f"at least {fewest}"
+        raise ShapeError(
+            f"a {kind} needs {wanted} points, got {len(raw)}. Fix it in labelme or delete the shape.", "points-count"
+        )
+    if len(raw) > MAX_POINTS:
+        raise ShapeError(f"has {len(raw):,} points, more than {MAX_POINTS:,}; simplify or redraw it.", "points-count")
+    for i, point in enumerate(raw):
+        if not isinstance(point, list) or len(point) != 2 or not all(type(v) in (int, float) for v in point):
+            raise ShapeError(f"points[{i}] must be [x, y], two numbers; got {short(point)}.")
+        if not all(abs(v) <= MAX_COORDINATE for v in point):  # also refuses NaN
+            raise ShapeError(f"points[{i}] is {short(point)}: no position on a photo. Redraw or delete the shape.")
+    return np.array(raw, dtype=np.float64)
+
+
+def has_area(points: np.ndarray) -> bool:
+    """Whether points `[P, 2]` do not all lie on one line."""
+    arms = points - points[0]
+    far = arms[np.argmax(np.abs(arms).sum(axis=1))]
+    return bool(np.any(np.abs(_cross(arms, far)) > 1e-6))
+
+
+def crosses_itself(points: np.ndarray) -> bool:
+    """Whether two edges of the closed polygon `[P, 2]` cross in their interiors (touching is no crossing).
+
+    Not searched for in polygons of more than MAX_POINTS_FOR_CROSSINGS points (returns False).
+    """
+    count = len(points)
+    if count < 4 or count > MAX_POINTS_FOR_CROSSINGS:
+        return False
+    start, end = points, np.roll(points, -1, axis=0)
+    edge = end - start
+    for first in range(0, count, 256):  # blocks bound the memory
+        block = slice(first, first + 256)
+        # [b, P]: on which side of edge b (of the block) each edge's ends lie, and the other way round
+        side_start = _cross(edge[block, None], start[None] - start[block, None])
+        side_end = _cross(edge[block, None], end[None] - start[block, None])
+        other_start = _cross(edge[None], start[block, None] - start[None])
+        other_end = _cross(edge[None], end[block, None] - start[None])
+        if np.any((side_start * side_end < 0) & (other_start * other_end < 0)):
+            return True
+    return False
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
+def _radius(points: np.ndarray) -> float:
+    (x1, y1), (x2, y2) = points
+    return math.sqrt((x1 - x2) ** 2 + (y1 - y2) ** 2)
+
+
+def _outline_length(shape: Shape) -> float:
+    if shape.kind == "circle":
+        return 2 * math.pi * _radius(shape.points)
+    return float(np.abs(np.roll(shape.points, -1, axis=0) - shape.points).sum())  # a rectangle: there and back
+
+
+def _mask_box(points: np.ndarray) -> tuple[int, int, int, int]:
+    """(y1, x1, y2, x2), half open, of a mask shape: its two points are its first and last pixel, truncated."""
+    (x1, y1), (x2, y2) = (int(x) for x in points[0]), (int(x) for x in points[1])
+    return y1, x1, y2 + 1, x2 + 1
+
+
+def _parse_mask(points: np.ndarray, encoded: Any, height: int, width: int) -> Shape:
+    if not isinstance(encoded, str):
+        raise ShapeError(f"a mask shape needs its pixels as a base64 PNG in 'mask', got {short(encoded)}.", "mask-png")
+    y1, x1, y2, x2 = _mask_box(points)
+    # labelme's box lies within the photo, so the PNG is never larger than the photo: a bomb stops here.
+    if not (0 < y2 - y1 <= height + 1 and 0 < x2 - x1 <= width + 1):
+        raise ShapeError(f"the mask's box ({x2 - x1}x{y2 - y1}) does not fit a {width}x{height} photo.", "mask-png")
+    try:
+        png = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        raise ShapeError("'mask' is not base64 text. Delete the shape and draw it again.", "mask-png") from None
+    shape = Shape("mask", points, png)
+    try:
+        size = _open_png(shape).size
+        if size == (x2 - x1, y2 - y1):
+            _decode_png(shape)
+    except Exception as error:  # PIL raises many kinds on damaged files; each means the same here
+        raise ShapeError(f"'mask' is not a readable PNG ({short(str(error))}).", "mask-png") from None
+    if size != (x2 - x1, y2 - y1):
+        raise ShapeError(
+            f"the mask's PNG is {size[0]}x{size[1]} but its two points span {x2 - x1}x{y2 - y1} pixels.", "mask-png"
+        )
+    return shape
+
+
+def _open_png(shape: Shape) -> PIL.Image.Image:
+    return PIL.Image.open(io.BytesIO(shape.png), formats=["PNG"])  # reads the header only
+
+
+def _decode_png(shape: Shape) -> np.ndarray:
+    pixels = np.asarray(_open_png(shape)).astype(bool)
+    if pixels.ndim != 2:
+        raise ValueError(f"{pixels.shape[2]} channels instead of one")
+    return pixels
+
+
+def _paste_png(shape: Shape, height: int, width: int) -> np.ndarray:
+    mask = np.zeros((height, width), dtype=bool)
+    y1, x1, y2, x2 = _mask_box(shape.points)
+    inside = _decode_png(shape)[max(-y1, 0) : max(height - y1, 0), max(-x1, 0) : max(width - x1, 0)]
+    top, left = max(y1, 0), max(x1, 0)
+    mask[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return mask
