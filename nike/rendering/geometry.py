@@ -1,0 +1,144 @@
+"""Curves, homographies, fine rasters, and the polygons that come back from them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+_SHIFT = 6  # cv2 takes sub-pixel coordinates as integers with this many fraction bits
+
+
+def spline(points, closed: bool = True, steps: int = 8) -> np.ndarray:
+    """A smooth curve through points (Catmull-Rom).
+
+    Args:
+        points: `[P, 2]`, P >= 2.
+        closed: Whether the last point joins the first.
+        steps: Points per span.
+
+    Returns:
+        `[P * steps, 2]` float32, or `[(P - 1) * steps + 1, 2]` for an open curve.
+    """
+    p = np.asarray(points, np.float32)
+    if closed:
+        before, after, ahead = np.roll(p, 1, 0), np.roll(p, -1, 0), np.roll(p, -2, 0)
+    else:
+        padded = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
+        before, p, after, ahead = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
+    t = (np.arange(steps, dtype=np.float32) / steps)[None, :, None]
+    a, b, c, d = (q[:, None] for q in (before, p, after, ahead))
+    curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    curve = curve.reshape(-1, 2)
+    return curve if closed else np.concatenate([curve, after[-1:]])
+
+
+def ellipse(centre, radii, angle: float = 0.0, count: int = 40, start: float = 0.0, stop: float = 2 * np.pi) -> np.ndarray:
+    """Points `[count, 2]` float32 on an ellipse or an arc of one; angles in radians, y down."""
+    t = np.linspace(start, stop, count, endpoint=abs(stop - start) < 2 * np.pi - 1e-6)
+    points = np.stack([np.cos(t) * radii[0], np.sin(t) * radii[1]], 1)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return (points @ turn + np.asarray(centre)).astype(np.float32)
+
+
+def ribbon(line, width) -> np.ndarray:
+    """The outline of a stroke: `line` `[P, 2]` given a `width` (a number, or `[P]` for one that changes)."""
+    line = np.asarray(line, np.float32)
+    along = np.gradient(line, axis=0)
+    normal = np.stack([-along[:, 1], along[:, 0]], 1) / (np.linalg.norm(along, axis=1, keepdims=True) + 1e-6)
+    half = np.broadcast_to(np.asarray(width, np.float32) / 2, len(line))[:, None]
+    return np.concatenate([line + normal * half, (line - normal * half)[::-1]])
+
+
+def apply(matrix: np.ndarray, points) -> np.ndarray:
+    """Points `[P, 2]` through a homography `[3, 3]`, as float32."""
+    points = np.asarray(points, np.float64)
+    moved = points @ matrix[:, :2].T + matrix[:, 2]
+    return (moved[:, :2] / moved[:, 2:]).astype(np.float32)
+
+
+def pose(centre, size, angle: float = 0.0, mirror: bool = False, shear: float = 0.0, tilt=(0.0, 0.0)) -> np.ndarray:
+    """A homography from a unit frame around the origin to the photo.
+
+    Args:
+        centre: (x, y) where the origin goes.
+        size: One length, or (along x, along y): what one unit becomes, in pixels.
+        angle: Turn in radians, clockwise as seen (y is down).
+        mirror: Whether left and right change places first.
+        shear: How far x moves per y.
+        tilt: Perspective: how much nearer the right and the lower side are, |tilt| < 1.
+
+    Returns:
+        `[3, 3]` float64.
+    """
+    sx, sy = (size, size) if np.isscalar(size) else size
+    flat = np.array([[-1.0 if mirror else 1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    lean = np.array([[1, shear, 0], [0, 1, 0], [-tilt[0], -tilt[1], 1.0]])
+    c, s = np.cos(angle), np.sin(angle)
+    turn = np.array([[c, -s, centre[0]], [s, c, centre[1]], [0, 0, 1.0]])
+    return turn @ np.diag([sx, sy, 1.0]) @ lean @ flat
+
+
+def bend(outlines, strength: float, arc: float = 0.0, squeeze: float = 0.0) -> list[np.ndarray]:
+    """Lays a flat shape over a cylinder.
+
+    Args:
+        outlines: Polygons in a mark's own frame.
+        strength: The angle in radians that half the shape covers, 0 for a plane: its ends turn away and look narrower.
+        arc: How far the ends drop below the middle (seen from above or below), as a fraction of the width.
+        squeeze: How much thinner the right end becomes (negative: thicker).
+    """
+    bent = []
+    for outline in outlines:
+        x, y = outline[:, 0], outline[:, 1]
+        round_x = np.sin(2 * strength * x) / (2 * strength) if abs(strength) > 1e-3 else x
+        bent.append(np.stack([round_x, y * (1 - squeeze * x) + arc * 4 * x**2], 1).astype(np.float32))
+    return bent
+
+
+def raster(outlines, shape: tuple[int, int], scale: int = 1, smooth: bool = False) -> np.ndarray:
+    """Fills polygons (even-odd).
+
+    Args:
+        outlines: Polygons in continuous pixels.
+        shape: (height, width) of the window in pixels.
+        scale: Fine pixels per pixel.
+        smooth: Antialias the edges (good for products; marks use `scale` instead).
+
+    Returns:
+        uint8 `[height * scale, width * scale]`, 255 inside.
+    """
+    image = np.zeros((shape[0] * scale, shape[1] * scale), np.uint8)
+    # Continuous coordinate u lies in pixel floor(u), whose centre cv2 calls floor(u): hence the half.
+    fixed = [np.round((np.asarray(o, np.float64) * scale - 0.5) * (1 << _SHIFT)).astype(np.int32) for o in outlines]
+    cv2.fillPoly(image, fixed, 255, cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT)
+    return image
+
+
+def polygons_of(fine: np.ndarray, scale: int, origin=(0, 0), min_area: float = 4.0) -> list[np.ndarray]:
+    """The outer outlines of a fine raster: what a person would draw around each visible piece, holes filled.
+
+    Args:
+        fine: `[h, w]` uint8 or bool at `scale` fine pixels per pixel.
+        scale: See above.
+        origin: (x, y) of the window in the photo, pixels.
+        min_area: Pieces under this many square pixels, or under a hundredth of the largest piece, are left out.
+
+    Returns:
+        Polygons `[P, 2]` float32 in continuous pixels of the photo, the largest first.
+    """
+    # A chain of pixel centres loses half a pixel on each side. Grown by one pixel to the upper left, it runs along the
+    # pixels' edges instead once it is moved by one.
+    solid = np.pad((fine > 0).astype(np.uint8), ((2, 1), (2, 1)))
+    grown = cv2.dilate(solid, np.ones((2, 2), np.uint8), anchor=(0, 0))
+    chains, _ = cv2.findContours(grown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    chains = sorted(chains, key=cv2.contourArea, reverse=True)
+    if not chains:
+        return []
+    least = max(min_area * scale**2, cv2.contourArea(chains[0]) / 100)
+    pieces = []
+    for chain in chains:
+        if cv2.contourArea(chain) >= least:
+            short = cv2.approxPolyDP(chain, max(0.7, 0.12 * scale), True)[:, 0]
+            if len(short) >= 3:
+                pieces.append(((short - 1.0) / scale + np.asarray(origin)).astype(np.float32))
+    return pieces

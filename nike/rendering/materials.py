@@ -1,0 +1,173 @@
+"""What surfaces are made of: colours people sell things in, textures as relief, patterns as colour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+# (relief in pixels of height, gloss) that suits each texture at grain 1.
+TEXTURES = {
+    "smooth": (0.0, 0.15), "leather": (0.1, 0.12), "suede": (0.15, 0.0), "knit": (0.3, 0.0), "mesh": (0.35, 0.02),
+    "weave": (0.2, 0.0), "ribs": (0.35, 0.0), "terry": (0.4, 0.0), "plastic": (0.05, 0.4), "paper": (0.06, 0.02),
+    "plaster": (0.3, 0.0), "skin": (0.08, 0.05),
+}
+
+
+@dataclass(frozen=True)
+class Material:
+    """A surface.
+
+    Attributes:
+        colour: RGB in 0..1, `[3]`, or a second colour blended in by `pattern`.
+        texture: A key of `TEXTURES`.
+        grain: Pixels per thread, pore or bump.
+        relief: Height of the texture in pixels.
+        gloss: Strength of highlights, 0..1.
+        pattern: None, or a key of `_PATTERNS`: where `second` replaces `colour`.
+        second: The other colour of a pattern.
+    """
+
+    colour: np.ndarray
+    texture: str = "smooth"
+    grain: float = 2.0
+    relief: float = 0.0
+    gloss: float = 0.1
+    pattern: str | None = None
+    second: np.ndarray | None = None
+
+    def tinted(self, colour: np.ndarray) -> Material:
+        """The same cloth in another single colour."""
+        return replace(self, colour=np.asarray(colour, np.float32), pattern=None, second=None)
+
+    def render(self, rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray | float]:
+        """Colour `[height, width, 3]` or `[3]` and relief `[height, width]` or 0, both float32."""
+        colour = self.colour
+        if self.pattern:
+            share = pattern(rng, self.pattern, height, width, self.grain)[..., None]
+            colour = self.colour * (1 - share) + self.second * share
+        if self.texture == "smooth" or not self.relief:
+            return colour, 0.0
+        bumps = texture(rng, self.texture, height, width, self.grain)
+        shade = 1 + np.float32(0.05) * np.clip(bumps, -2, 1)  # hollows are darker than light alone makes them
+        return colour * shade[..., None], bumps * np.float32(self.relief)
+
+
+def colour(rng: np.random.Generator, plain: float = 0.55) -> np.ndarray:
+    """A colour that products have, RGB `[3]` float32 in 0..1: white, greys, black and earth with probability `plain`."""
+    if rng.random() < plain:
+        base = rng.choice([0.95, 0.9, 0.75, 0.5, 0.3, 0.12, 0.06], p=[0.28, 0.14, 0.1, 0.08, 0.08, 0.12, 0.2])
+        tint = rng.normal(0, 0.015, 3) + rng.choice([0.0, 0.05]) * np.array([1, 0.4, -1.0])
+        return np.clip(base + tint, 0.02, 0.98).astype(np.float32)
+    saturation = rng.choice([rng.uniform(0.15, 0.5), rng.uniform(0.6, 1.0)])
+    value = rng.uniform(0.25, 1.0)
+    return hsv(rng.random(), saturation, value)
+
+
+def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
+    """RGB `[3]` float32 of a hue in turns, saturation and value in 0..1."""
+    wheel = np.clip(np.abs((hue * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
+    return (value * (1 - saturation + saturation * wheel)).astype(np.float32)
+
+
+def contrasting(rng: np.random.Generator, ground: np.ndarray, least: float = 0.25) -> np.ndarray:
+    """A colour that differs from `ground` by at least `least` in some channel's mean difference."""
+    for _ in range(8):
+        other = colour(rng, plain=0.6)
+        if np.abs(other - ground).mean() >= least:
+            return other
+    return np.full(3, 0.04 if np.mean(ground) > 0.5 else 0.96, np.float32)
+
+
+def near(rng: np.random.Generator, ground: np.ndarray, distance: float) -> np.ndarray:
+    """A colour about `distance` lighter or darker than `ground`, and hardly another hue."""
+    sign = 1 if np.mean(ground) < distance + 0.05 else -1 if np.mean(ground) > 0.95 - distance else rng.choice([-1, 1])
+    return np.clip(ground + sign * distance + rng.normal(0, distance / 6, 3), 0, 1).astype(np.float32)
+
+
+def material(rng: np.random.Generator, kinds=None, tint: np.ndarray | None = None, pixels: float = 300) -> Material:
+    """A random surface.
+
+    Args:
+        kinds: Textures to choose among; all by default.
+        tint: Its colour; random by default.
+        pixels: How long the product is in the photo: threads of a small product are too fine to see.
+    """
+    kind = str(rng.choice(kinds if kinds is not None else list(TEXTURES)))
+    relief, gloss = TEXTURES[kind]
+    grain = float(np.clip(pixels / rng.uniform(60, 200), 1.2, 8))
+    relief *= rng.uniform(0.4, 1.4) * min(1.0, pixels / 250) * grain**0.5
+    base = colour(rng) if tint is None else np.asarray(tint, np.float32)
+    chosen = Material(base, kind, grain, relief, gloss * rng.uniform(0.3, 1.5))
+    if rng.random() < 0.1:
+        second = contrasting(rng, base, 0.12) if rng.random() < 0.4 else near(rng, base, 0.12)
+        chosen = replace(chosen, pattern=str(rng.choice(list(_PATTERNS))), second=second)
+    return chosen
+
+
+def noise(rng: np.random.Generator, height: int, width: int, grain: float = 1.0, stretch: float = 1.0) -> np.ndarray:
+    """Smooth noise of unit deviation, `[height, width]` float32; `stretch` makes it longer along x."""
+    # Beyond 256 the field repeats mirrored: drawing a million normal numbers per layer would cost more than all the rest.
+    rows, cols = int(height / grain) + 2, int(width / (grain * stretch)) + 2
+    field = rng.standard_normal((min(rows, 256), min(cols, 256)), dtype=np.float32)
+    if field.shape != (rows, cols):
+        field = cv2.copyMakeBorder(field, 0, rows - field.shape[0], 0, cols - field.shape[1], cv2.BORDER_REFLECT_101) \
+            if rows < 2 * field.shape[0] and cols < 2 * field.shape[1] else \
+            np.tile(field, (-(-rows // field.shape[0]), -(-cols // field.shape[1])))[:rows, :cols]
+    if grain <= 1 and stretch <= 1:
+        return field[:height, :width]
+    grown = cv2.resize(field, (int(cols * grain * stretch) + 1, int(rows * grain) + 1), interpolation=cv2.INTER_LINEAR)
+    return grown[:height, :width] * np.float32(1.4)  # interpolation lowers the deviation
+
+
+def texture(rng: np.random.Generator, kind: str, height: int, width: int, grain: float = 2.0) -> np.ndarray:
+    """Relief of a surface, `[height, width]` float32 roughly in -1..1; `kind` is a key of `TEXTURES`."""
+    if kind in ("leather", "skin"):
+        pores = np.abs(noise(rng, height, width, grain))
+        return 0.7 - pores + 0.3 * noise(rng, height, width, 1.0)
+    if kind in ("suede", "paper"):
+        return 0.6 * noise(rng, height, width, 1.0) + 0.5 * noise(rng, height, width, grain * 3)
+    if kind == "terry":
+        return np.abs(noise(rng, height, width, grain)) - 0.8
+    if kind == "plaster":
+        return sum(noise(rng, height, width, grain * 3**i) * 0.5**(2 - i) for i in range(3)) * np.float32(0.6)
+    if kind == "plastic":
+        return noise(rng, height, width, grain * 8)
+    u, v = _threads(rng, height, width, grain)
+    if kind == "knit":
+        return np.sin(v + 1.3 * np.abs(np.mod(u, 2) - 1) * np.pi / 2) * np.float32(0.7)
+    if kind == "mesh":
+        return np.clip(np.cos(u * 2) + np.cos(v * 2), -1.5, 0.3) + np.float32(0.3)
+    if kind == "ribs":
+        return np.sin(u * np.float32(0.8))
+    return np.sin(u * 2) * np.sin(v * 2)  # weave
+
+
+def _threads(rng, height: int, width: int, grain: float) -> tuple[np.ndarray, np.ndarray]:
+    """Two slightly wavy coordinates across and along the threads, radians."""
+    angle = rng.normal(0, 0.25) if rng.random() < 0.8 else rng.uniform(0, np.pi)
+    step = np.float32(np.pi / 2 / max(grain, 1.0))
+    x = np.arange(width, dtype=np.float32)[None] * step
+    y = np.arange(height, dtype=np.float32)[:, None] * step
+    wave = noise(rng, height, width, 40) * np.float32(0.5)
+    return (x * np.cos(angle) - y * np.sin(angle) + wave).astype(np.float32), (
+        x * np.sin(angle) + y * np.cos(angle) + wave).astype(np.float32)
+
+
+_PATTERNS = {
+    "stripes": lambda u, v, n: np.sin(u * 0.35) > 0.3,
+    "dots": lambda u, v, n: np.cos(u * 0.5) + np.cos(v * 0.5) > 1.2,
+    "checks": lambda u, v, n: np.sin(u * 0.3) * np.sin(v * 0.3) > 0,
+    "camouflage": lambda u, v, n: n > 0.4,
+    "leopard": lambda u, v, n: np.abs(n - 0.7) < 0.25,
+    "zebra": lambda u, v, n: np.sin(u * 0.4 + 2.5 * n) > 0.2,
+    "marble": lambda u, v, n: np.abs(n) < 0.15,
+}
+
+
+def pattern(rng: np.random.Generator, kind: str, height: int, width: int, grain: float = 2.0) -> np.ndarray:
+    """Share of a second colour, `[height, width]` float32 in 0..1 with soft edges."""
+    u, v = _threads(rng, height, width, grain)
+    field = _PATTERNS[kind](u, v, noise(rng, height, width, grain * 6)).astype(np.float32)
+    return cv2.GaussianBlur(field, (0, 0), 0.7)
