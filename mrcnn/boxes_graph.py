@@ -66,18 +66,6 @@ def trim_zeros_graph(boxes: tf.Tensor, name: str | None = None) -> tuple[tf.Tens
     return tf.boolean_mask(boxes, keep, name=name), keep
 
 
-def parse_image_meta_graph(meta: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Splits `image_meta [B, 12+C]` (see `data.image.compose_image_meta`) into its parts, in its own dtype.
-
-    Returns:
-        image_id `[B]`, original_image_shape `[B, 3]`, image_shape `[B, 3]` pixels, window `[B, 4]` pixels of the molded
-        image, scale `[B]`, active_class_ids `[B, C]`.
-    """
-    return {
-        "image_id": meta[:, 0],
-        "original_image_shape": meta[:, 1:4],
-        "image_shape": meta[:, 4:7],
-        "window": meta[:, 7:11],
-        "scale": meta[:, 11],
-        "active_class_ids": meta[:, 12:],
-    }
+def batch_pack_graph(x: tf.Tensor, counts: tf.Tensor, num_rows: int) -> tf.Tensor:
+    """The first `counts[i]` items of each row i of `x [num_rows, N, ...]`, end to end: `[sum(counts), ...]`."""
+    return tf.concat([x[row, : counts[row]] for row in range(num_rows)], axis=0)

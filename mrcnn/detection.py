@@ -12,8 +12,8 @@ from mrcnn.boxes_graph import (
     clip_boxes_graph,
     norm_boxes_graph,
     overlaps_graph,
-    parse_image_meta_graph,
 )
+from mrcnn.data.image import parse_image_meta_graph
 from mrcnn.layers import register
 
 
@@ -38,7 +38,9 @@ def suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, class
     return tf.image.non_max_suppression_overlaps(overlaps, scores, max_instances, nms_threshold)
 
 
-def refine_detections(rois, probs, deltas, window, *, bbox_std_dev, min_confidence, max_instances, nms_threshold, agnostic):
+def refine_detections(
+    rois, probs, deltas, window, *, bbox_std_dev, min_confidence, max_instances, nms_threshold, agnostic
+):
     """The detections of one image.
 
     Args:

@@ -1,12 +1,12 @@
 """The heads: RPN (Ren et al. 2015, section 3.1), box head and mask head (He et al. 2017, figure 4, right).
 
-A head is a small object that owns its layers, so that the training and the inference graph share them. B images, R RoIs,
-F pyramid channels, C classes, M mask side.
+A head is a small object that owns its layers, so that the training and the inference graph share them. B images,
+R RoIs, F pyramid channels, C classes, M mask side.
 """
 
 import keras
 
-from mrcnn.layers import BatchNorm, ConvNorm, PerRoI, TrimPadding
+from mrcnn.layers import BatchNorm, ConvNorm, PerRoI
 from mrcnn.roi_align import PyramidROIAlign
 
 FLOAT32 = "float32"  # softmax, sigmoid and box deltas leave the network in float32 under every policy
@@ -124,13 +124,3 @@ def build_fpn_mask_graph(rois, feature_maps, image_meta, pool_size, num_classes,
     """A new `MaskHead` on Keras tensors; the original's name and arguments."""
     return MaskHead(pool_size, num_classes, train_bn)(rois, feature_maps, image_meta)
 
-
-__all__ = [
-    "BoxHead",
-    "MaskHead",
-    "TrimPadding",
-    "build_fpn_mask_graph",
-    "build_rpn_model",
-    "fpn_classifier_graph",
-    "rpn_graph",
-]

@@ -40,4 +40,4 @@ def find_last(model_dir: str | Path, name: str | None) -> Path:
         if checkpoints:
             return checkpoints[-1]
     expected = model_dir / f"{prefix}<time>" / f"mask_rcnn_{prefix}_<epoch>.h5"
-    raise FileNotFoundError(f"{model_dir}: no checkpoint of a run called {prefix!r} (expected {expected}). Train first.")
+    raise FileNotFoundError(f"{model_dir}: no checkpoint of a run {prefix!r} (expected {expected}). Train first.")

@@ -15,8 +15,9 @@ from mrcnn.anchors import compute_backbone_shapes, generate_pyramid_anchors
 from mrcnn.backbones import build_backbone
 from mrcnn.backbones.fpn import build_fpn
 from mrcnn.boxes import norm_boxes
-from mrcnn.boxes_graph import norm_boxes_graph, parse_image_meta_graph
+from mrcnn.boxes_graph import norm_boxes_graph
 from mrcnn.config import Config
+from mrcnn.data.image import parse_image_meta_graph
 from mrcnn.detection import DetectionLayer
 from mrcnn.heads import BoxHead, MaskHead, build_rpn_model
 from mrcnn.layers import ConvNorm, PerRoI, TrimPadding, register
@@ -30,7 +31,7 @@ class Network(keras.Model):
     """A functional Keras model whose nested layers can be found by name, as in the original's flat graph."""
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> keras.layers.Layer:
-        """The layer called `name`, also inside `rpn_model` or a fused convolution. Raises ValueError if there is none."""
+        """The layer called `name`, also inside `rpn_model` or a fused convolution. Raises ValueError if none is."""
         if name is not None and name not in {layer.name for layer in self.layers}:
             for layer in flatten_layers(self):
                 if layer.name == name:

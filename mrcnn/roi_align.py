@@ -9,10 +9,9 @@ Matterport's checkpoints were trained.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from mrcnn.boxes_graph import parse_image_meta_graph
+from mrcnn.data.image import parse_image_meta_graph
 from mrcnn.layers import register
 
 LEVELS = (2, 3, 4, 5)

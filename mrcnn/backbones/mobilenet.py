@@ -6,14 +6,23 @@ from mrcnn.backbones.resnet import conv_norm
 from mrcnn.layers import BatchNorm, ConvNorm
 
 # (expansion, output channels, blocks, stride of the first block): Sandler et al., table 2
-BOTTLENECKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+BOTTLENECKS = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
 STEM_CHANNELS = 32
 
 
 def _depthwise(x, name, strides, train_bn):
     """3x3 depthwise convolution; padding is symmetric (1 on every side) also where the stride is 2."""
     x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
-    conv = keras.layers.DepthwiseConv2D(3, strides=strides, use_bias=False, depthwise_initializer="he_normal", name=name)
+    options = dict(use_bias=False, depthwise_initializer="he_normal")
+    conv = keras.layers.DepthwiseConv2D(3, strides=strides, name=name, **options)
     norm = BatchNorm(name=f"bn_{name}")
     return ConvNorm(conv, norm, train_bn, activation="relu6", name=f"{name}_bn_{name}")(x)
 

@@ -52,7 +52,9 @@ def identity_block(input_tensor, kernel_size, filters, stage, block, use_bias=Tr
     return _bottleneck(input_tensor, input_tensor, kernel_size, filters, stage, block, **options)
 
 
-def conv_block(input_tensor, kernel_size, filters, stage, block, strides=(2, 2), use_bias=True, train_bn=True, groups=1):
+def conv_block(
+    input_tensor, kernel_size, filters, stage, block, strides=(2, 2), use_bias=True, train_bn=True, groups=1
+):
     """A bottleneck block whose shortcut is a 1x1 convolution: changes size by `strides` and channels to filters[2]."""
     names = (f"res{stage}{block}_branch1", f"bn{stage}{block}_branch1")
     options = dict(use_bias=use_bias, train_bn=train_bn)
@@ -97,7 +99,7 @@ def resnet_graph(input_image, architecture, stage5=False, train_bn=True):
 
 
 def resnext_graph(input_image, architecture, stage5=False, train_bn=True):
-    """ResNeXt-50 or -101 with 32 groups of width 4. Arguments and result as `resnet_graph`; convolutions without bias."""
+    """ResNeXt-50 or -101, 32 groups of width 4, convolutions without bias. Arguments and result as `resnet_graph`."""
     if architecture not in ("resnext50", "resnext101"):
         raise ValueError(f"architecture must be 'resnext50' or 'resnext101', got {architecture!r}.")
     depth = architecture.removeprefix("resnext")
