@@ -94,7 +94,7 @@ def _resnet_from_keras(layers: dict[str, LayerWeights]) -> dict[str, LayerWeight
     for name, layer in layers.items():
         own = _resnet_name(name)
         weights = {role: np.asarray(weight, dtype=np.float32) for role, weight in layer.weights.items()}
-        if name == "conv1_conv":
+        if name == "conv1_conv" and "kernel" in weights:
             weights["kernel"] = weights["kernel"][:, :, ::-1]
         if "gamma" in weights:
             weights = _fold_epsilon(weights, 1.001e-5)

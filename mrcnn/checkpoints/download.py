@@ -28,13 +28,12 @@ class _BadContentError(ValueError):
     """What came is not the file that was asked for; the part on disk is of no use."""
 
 
-class _HttpOnlyRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http(s) only, and never from https to http."""
+class _SecureRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not from https to http. (Nor to files or ftp: `_opener` has no handlers for them.)"""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        old, new = urllib.parse.urlsplit(req.full_url).scheme, urllib.parse.urlsplit(newurl).scheme
-        if new not in ("http", "https") or (old == "https" and new == "http"):
-            raise _BadContentError(f"the server redirects to {newurl}")
+        if req.full_url.startswith("https:") and newurl.startswith("http:"):
+            raise _BadContentError(f"the server redirects to the insecure address {newurl}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -184,7 +183,7 @@ def _opener() -> urllib.request.OpenerDirector:
         urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
-        _HttpOnlyRedirects(),
+        _SecureRedirects(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
     ):

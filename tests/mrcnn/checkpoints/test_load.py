@@ -1,0 +1,231 @@
+"""Loading: by name, all or nothing, every misfit explained."""
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from mrcnn.checkpoints import HEADS, CheckpointError, WeightsMismatchError, load_weights
+
+KERNEL = np.arange(1, 7, dtype=np.float32).reshape(2, 3)
+BIAS = np.array([7, 8, 9], np.float32)
+
+
+def values(layers):
+    return {variable.path: np.array(variable) for layer in layers.values() for variable in layer.weights}
+
+
+def check_raises_and_changes_nothing(layers, path, message, **options):
+    before = values(layers)
+    with pytest.raises(ValueError, match=message) as error:
+        load_weights(layers, path, **options)
+    assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
+    for name, value in values(layers).items():
+        np.testing.assert_array_equal(value, before[name])
+    return str(error.value)
+
+
+def test_loads_by_role_whatever_the_order(make_layers, write_h5):
+    layers = make_layers({"dense": {"kernel": (2, 3), "bias": (3,)}, "relu": {}})
+    report = load_weights(layers, write_h5({"dense": {"dense/bias:0": BIAS, "dense/kernel:0": KERNEL}}))
+    np.testing.assert_array_equal(values(layers)["dense/kernel"], KERNEL)
+    np.testing.assert_array_equal(values(layers)["dense/bias"], BIAS)
+    assert report.loaded == ("dense",) and report.tensors == 2
+    assert (report.excluded, report.missing, report.unexpected, report.mismatched) == ((), (), (), ())
+
+
+def test_square_weights_of_a_batch_norm_are_told_apart_by_name(make_layers, write_h5):
+    roles = ("moving_variance", "beta", "moving_mean", "gamma")
+    path = write_h5({"bn": {f"bn/{role}:0": BIAS + i for i, role in enumerate(roles)}})
+    layers = make_layers({"bn": dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), (3,))})
+    load_weights(layers, path)
+    for i, role in enumerate(roles):
+        np.testing.assert_array_equal(values(layers)[f"bn/{role}"], BIAS + i)
+
+
+def test_weights_without_names_go_by_position(make_layers, write_h5):
+    layers = make_layers({"dense": {"kernel": (2, 3), "bias": (3,)}})
+    load_weights(layers, write_h5({"dense": {"param_0": KERNEL, "param_1": BIAS}}))
+    np.testing.assert_array_equal(values(layers)["dense/bias"], BIAS)
+
+
+@pytest.mark.parametrize("nested_in_file", [True, False])
+@pytest.mark.parametrize("nested_in_model", [True, False])
+def test_the_rpn_may_be_nested_on_either_side(make_layers, write_h5, nested_in_file, nested_in_model):
+    weights = {f"{name}/kernel:0": KERNEL + i for i, name in enumerate(("rpn_conv_shared", "rpn_class_raw"))}
+    flat = {name.split("/")[0]: {name: value} for name, value in weights.items()}
+    path = write_h5({"rpn_model": weights} if nested_in_file else flat)
+    if nested_in_model:
+        image = keras.Input((2,))
+        shared = keras.layers.Dense(3, use_bias=False, name="rpn_conv_shared")(image)
+        output = keras.layers.Dense(3, use_bias=False, name="rpn_class_raw")(image)
+        layers = {"rpn_model": keras.Model(image, [shared, output], name="rpn_model")}
+    else:
+        layers = make_layers({name: {"kernel": (2, 3)} for name in ("rpn_conv_shared", "rpn_class_raw")})
+    report = load_weights(layers, path)
+    assert report.loaded == ("rpn_conv_shared", "rpn_class_raw")
+    np.testing.assert_array_equal(values(layers)["rpn_class_raw/kernel"], KERNEL + 1)
+    assert load_weights(layers, path, exclude=["rpn_class_raw"]).excluded == ("rpn_class_raw",)
+
+
+def test_real_keras_layers(write_h5):
+    image = keras.Input((4, 4, 2))
+    x = keras.layers.DepthwiseConv2D(3, use_bias=False, name="depthwise")(image)
+    x = keras.layers.TimeDistributed(keras.layers.BatchNormalization(), name="mrcnn_class_bn1")(x)
+    model = keras.Model(image, keras.layers.Dropout(0.5, name="dropout")(x))
+    kernel, vector = np.random.default_rng(0).normal(size=(3, 3, 2, 1)), np.array([2.0, 3.0], np.float16)
+    roles = ("gamma", "beta", "moving_mean", "moving_variance")
+    path = write_h5(
+        {
+            "depthwise": {"depthwise/depthwise_kernel:0": kernel},  # float64 and Keras 2's name
+            "mrcnn_class_bn1": {f"mrcnn_class_bn1/{role}:0": vector for role in roles},
+            "dropout": {"dropout/seed_generator_state:0": np.zeros(2, np.uint32)},
+        }
+    )
+    report = load_weights({layer.name: layer for layer in model.layers}, path, by_name=False)
+    assert report.loaded == ("depthwise", "mrcnn_class_bn1") and report.tensors == 5
+    np.testing.assert_array_equal(model.get_layer("depthwise").kernel, kernel.astype(np.float32))
+    np.testing.assert_array_equal(model.get_layer("mrcnn_class_bn1").layer.moving_variance, vector)
+
+
+def test_missing_layers_are_an_error_unless_excluded(make_layers, write_h5):
+    path = write_h5({"a": {"a/kernel:0": KERNEL}, "fpn_p2": {"fpn_p2/kernel:0": KERNEL}})
+    layers = make_layers({name: {"kernel": (2, 3)} for name in ("a", "b1", "b2", "fpn_p2")})
+    check_raises_and_changes_nothing(layers, path, "2 layers of the model are not in the file: b1, b2.*`exclude`")
+    report = load_weights(layers, path, exclude=[r"b\d"])
+    assert report.loaded == ("a", "fpn_p2") and report.excluded == ("b1", "b2") and report.missing == ()
+
+
+def test_exclude_matches_whole_names(make_layers, write_h5):
+    path = write_h5({name: {f"{name}/kernel:0": KERNEL} for name in ("mrcnn_mask", "mrcnn_mask_conv1")})
+    layers = make_layers({name: {"kernel": (2, 3)} for name in ("mrcnn_mask", "mrcnn_mask_conv1")})
+    assert load_weights(layers, path, exclude=["mrcnn_mask"]).loaded == ("mrcnn_mask_conv1",)
+    assert load_weights(layers, path, exclude="mrcnn_mask").loaded == ("mrcnn_mask_conv1",)
+    assert not values(layers)["mrcnn_mask/kernel"].any()
+    with pytest.raises(ValueError, match=r"exclude: expected layer names.*'\('"):
+        load_weights(layers, path, exclude=["("])
+
+
+def test_unexpected_layers_are_reported_and_with_by_name_false_an_error(make_layers, write_h5):
+    path = write_h5({name: {f"{name}/kernel:0": KERNEL} for name in ("a", "b")})
+    layers = make_layers({"a": {"kernel": (2, 3)}})
+    check_raises_and_changes_nothing(layers, path, "1 layers of the file are not in the model: b", by_name=False)
+    assert load_weights(layers, path).unexpected == ("b",)
+
+
+def test_no_layer_in_common(make_layers, write_h5):
+    path = write_h5({"conv2d_1": {"conv2d_1/kernel:0": KERNEL}})
+    layers = make_layers({"conv1": {"kernel": (2, 3)}})
+    check_raises_and_changes_nothing(layers, path, "which has conv2d_1; the model expects conv1")
+
+
+@pytest.mark.parametrize("stored", [{"a/kernel:0": KERNEL.T}, {"a/kernel:0": KERNEL, "a/bias:0": BIAS}, {}])
+def test_other_shapes_or_weights(make_layers, write_h5, stored):
+    path = write_h5({"first": {"first/kernel:0": KERNEL}, "a": stored})
+    layers = make_layers({"first": {"kernel": (2, 3)}, "a": {"kernel": (2, 3)}})
+    check_raises_and_changes_nothing(layers, path, "1 layers .*a")
+
+
+def test_shapes_are_named(make_layers, write_h5):
+    layers = make_layers({"a": {"kernel": (2, 3)}})
+    path = write_h5({"a": {"a/kernel:0": KERNEL.T, "a/bias:0": BIAS}})
+    text = check_raises_and_changes_nothing(layers, path, "other shapes")
+    assert "a/kernel: file (3, 2), model (2, 3); a/bias: file (3,), model none" in text
+
+
+def head_weights(classes):
+    return {
+        "mrcnn_class_logits": {"kernel": (8, classes), "bias": (classes,)},
+        "mrcnn_bbox_fc": {"kernel": (8, 4 * classes), "bias": (4 * classes,)},
+        "mrcnn_mask": {"kernel": (1, 1, 8, classes), "bias": (classes,)},
+    }
+
+
+def stored_like(spec):
+    return {
+        name: {f"{name}/{role}:0": np.ones(shape) for role, shape in weights.items()} for name, weights in spec.items()
+    }
+
+
+def test_another_number_of_classes_is_explained(make_layers, write_h5):
+    body = {"conv1": {"kernel": (2, 3)}}
+    path = write_h5(stored_like({**body, **head_weights(81)}))
+    layers = make_layers({**body, **head_weights(2), "mrcnn_bbox": {}})
+    text = check_raises_and_changes_nothing(layers, path, "the file has 81 classes, the model 2")
+    assert 'exclude=["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"]' in text
+    assert "--weights=coco" in text
+    report = load_weights(layers, path, exclude=HEADS)
+    assert report.loaded == ("conv1",) and len(report.excluded) == 3 and report.unexpected == ()
+    # With one head excluded the others still tell.
+    check_raises_and_changes_nothing(layers, path, "81 classes, the model 2", exclude=HEADS[:1])
+    check_raises_and_changes_nothing(layers, path, "81 classes, the model 2", exclude=HEADS[:3])
+
+
+def resnet(blocks):
+    names = ["conv1", *(f"res4{chr(97 + i)}_branch2a" for i in range(blocks))]
+    return {name: {"kernel": (2, 3)} for name in names}
+
+
+@pytest.mark.parametrize(
+    ("in_file", "in_model", "message"),
+    [
+        (resnet(6), resnet(23), "backbone resnet50, the model resnet101"),
+        (resnet(23), resnet(6), "backbone resnet101, the model resnet50"),  # would load: all names and shapes are there
+        (resnet(6), {"mnv2_conv1": {"kernel": (2, 3)}}, "backbone resnet50, the model mobilenet_v2"),
+    ],
+)
+def test_another_backbone_is_explained(make_layers, write_h5, in_file, in_model, message):
+    path = write_h5(stored_like({**in_file, "fpn_p2": {"kernel": (1,)}}))
+    check_raises_and_changes_nothing(make_layers({**in_model, "fpn_p2": {"kernel": (1,)}}), path, message)
+
+
+def test_a_deeper_file_loads_when_the_user_says_so(make_layers, write_h5):
+    path = write_h5(stored_like(resnet(23)))
+    assert len(load_weights(make_layers(resnet(6)), path, exclude=["res4[g-w]_.*"]).loaded) == 7
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_values_that_are_not_finite(make_layers, write_h5, bad):
+    layers = make_layers({"a": {"kernel": (2, 3)}, "b": {"bias": (3,)}})
+    path = write_h5({"a": {"a/kernel:0": KERNEL}, "b": {"b/bias:0": np.array([1.0, bad, 2.0])}})
+    check_raises_and_changes_nothing(layers, path, "b/bias has 1 values of 3 that are NaN or infinite")
+    assert load_weights(layers, path, allow_nan=True).loaded == ("a", "b")
+
+
+def test_damage_inside_the_data_is_found_before_anything_changes(make_layers, write_h5, tmp_path):
+    path = tmp_path / "packed.h5"
+    noise = np.random.default_rng(0).normal(size=(100, 100)).astype(np.float32)
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"a", b"b"]
+        for name in "ab":
+            file.create_group(name).attrs["weight_names"] = [b"kernel:0"]
+            file[name].create_dataset("kernel:0", data=noise, compression="gzip", fletcher32=True)
+        chunk = file["b/kernel:0"].id.get_chunk_info(0)
+    data = bytearray(path.read_bytes())
+    data[chunk.byte_offset + chunk.size // 2] ^= 255
+    path.write_bytes(data)
+    layers = make_layers({name: {"kernel": (100, 100)} for name in "ab"})
+    check_raises_and_changes_nothing(layers, path, "damaged")
+
+
+def test_weights_of_a_backbone_alone_leave_the_rest(make_layers, write_h5):
+    path = write_h5(stored_like({"conv1": {"kernel": (2, 3)}}))
+    layers = make_layers({name: {"kernel": (2, 3)} for name in ("conv1", "fpn_p2", "rpn_conv_shared", "mrcnn_mask")})
+    report = load_weights(layers, path)
+    assert report.loaded == ("conv1",) and report.missing == ("fpn_p2", "rpn_conv_shared", "mrcnn_mask")
+    layers |= make_layers({"bn_conv1": {"gamma": (3,)}})
+    check_raises_and_changes_nothing(layers, path, "1 layers of the model are not in the file: bn_conv1")
+
+
+def test_report_in_words(make_layers, write_h5):
+    path = write_h5(stored_like({"a": {"kernel": (2, 3), "bias": (3,)}, "old": {"kernel": (1,)}}))
+    report = load_weights(make_layers({"a": {"kernel": (2, 3), "bias": (3,)}, "head": {"bias": (1,)}}), path, ["head"])
+    assert report.summary() == f"{path}: 1 layers (2 weights) loaded, 1 excluded, 0 missing, 1 unexpected"
+    assert str(report).splitlines()[1:] == ["  excluded: head", "  unexpected: old"]
+
+
+def test_the_error_carries_the_report(make_layers, write_h5):
+    with pytest.raises(WeightsMismatchError) as error:
+        load_weights(make_layers({"a": {"kernel": (2,)}}), write_h5(stored_like({"a": {"kernel": (3,)}})))
+    assert error.value.report.mismatched == ("a/kernel: file (3,), model (2,)",)
+    assert not issubclass(CheckpointError, WeightsMismatchError)

@@ -1,0 +1,53 @@
+"""Where weights are looked for, and where downloads go."""
+
+from pathlib import Path
+
+import pytest
+
+from mrcnn.checkpoints import locate
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """The places in the order in which they are searched; none of them exists yet."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr(locate, "REPOSITORY_FOLDER", tmp_path / "repository" / "weights")
+    monkeypatch.setenv("MRCNN_WEIGHTS_DIR", str(tmp_path / "variable"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    places = ("given", "work/weights", "repository/weights", "variable", "cache/mrcnn")
+    return [tmp_path / place for place in places]
+
+
+def test_search_order(folders):
+    assert locate.find_weights("w.h5", folders[0]) is None
+    for folder in reversed(folders):
+        folder.mkdir(parents=True)
+        (folder / "w.h5").touch()
+        assert locate.find_weights("w.h5", folders[0]).resolve() == folder / "w.h5"
+
+
+def test_names_are_tried_in_order_inside_a_folder(folders):
+    folders[1].mkdir()
+    for name in ("second.h5", "first.h5"):
+        (folders[1] / name).touch()
+    assert locate.find_weights(["first.h5", "second.h5"]) == Path("weights/first.h5")
+    (folders[1] / "folder.h5").mkdir()
+    assert locate.find_weights(["folder.h5"]) is None
+
+
+def test_downloads_go_to_the_place_that_the_user_named(folders, monkeypatch):
+    given, work, repository, variable, cache = folders
+    assert locate.download_folder(given) == given
+    assert locate.download_folder() == variable
+    monkeypatch.delenv("MRCNN_WEIGHTS_DIR")
+    assert locate.download_folder() == cache
+    repository.mkdir(parents=True)
+    assert locate.download_folder() == repository
+    work.mkdir()
+    assert locate.download_folder().resolve() == work
+
+
+def test_the_cache_is_in_the_users_home(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert locate.cache_folder() == Path.home() / ".cache" / "mrcnn"
