@@ -41,6 +41,7 @@ def resize_image(
     max_dim: int | None = None,
     min_scale: float | None = None,
     mode: str = "square",
+    rng: Any = random,
 ) -> tuple[np.ndarray, Window, float, Padding, Window | None]:
     """Scales a photo, keeping its aspect ratio, and pads or crops it to a shape that the network takes.
 
@@ -53,8 +54,9 @@ def resize_image(
         max_dim: side of the square in pixels.
         min_scale: smallest scale, whatever `min_dim` asks for, or None.
         mode: "none": as it is. "square": padded to `[max_dim, max_dim]`, the photo in the centre. "pad64": padded to
-            multiples of 64, the photo in the centre. "crop": a part of `[min_dim, min_dim]` at a random place (from
-            Python's `random`); for training only.
+            multiples of 64, the photo in the centre. "crop": a part of `[min_dim, min_dim]` at a random place; for
+            training only.
+        rng: places the crop: Python's `random`, or a `random.Random` of one's own.
 
     Returns:
         image: `[H', W', C]`, same dtype, padded with 0. Integers are truncated, not rounded.
@@ -78,7 +80,7 @@ def resize_image(
     scale = _scale(height, width, min_dim, max_dim if mode == "square" else None, min_scale)
     height, width = scaled_side(height, scale), scaled_side(width, scale)
     if mode == "crop":
-        y, x = random.randint(0, height - min_dim), random.randint(0, width - min_dim)
+        y, x = rng.randint(0, height - min_dim), rng.randint(0, width - min_dim)
         cropped = np.empty((min_dim, min_dim, image.shape[2]), dtype=image.dtype)
         _scale_into(cropped, image, (height, width), y, x)
         return cropped, (0, 0, min_dim, min_dim), scale, no_padding, (y, x, min_dim, min_dim)

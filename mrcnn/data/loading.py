@@ -1,0 +1,206 @@
+"""One training example: photo and ground truth of an image, augmented and resized as the network takes them.
+
+An example passes through three stages, which `load_image_gt` joins. `prepare` reads and shrinks; it draws nothing at
+random, so that its result can be kept. `vary` augments. `ground_truth` drops what cannot be learnt and adds the boxes.
+
+Letters: H, W sides of the photo, S side of the network's square, N instances, C classes. Pixel boxes are half-open.
+"""
+
+import dataclasses
+import random
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from mrcnn.config import Config
+from mrcnn.data.augmentation import augment_resized, changes_whole_photo, check_augmentation
+from mrcnn.data.dataset import Dataset
+from mrcnn.data.image import compose_image_meta, resize_image
+from mrcnn.data.masks import extract_bboxes, minimize_mask, resize_mask, scaled_side
+
+MIN_SIDE = 2  # pixels; a box of 1 pixel has the normalised height 0, whose logarithm no delta can express
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A photo and its instances at some stage.
+
+    Attributes:
+        image: `[h, w, channels]` uint8.
+        masks: `[h, w, N]` bool.
+        class_ids: `[N]` int32; negative for regions to ignore.
+        original_shape: (H, W, channels) of the photo as it was read.
+        window: (y1, x1, y2, x2) of the photo inside the network's square; None as long as it is not resized for it.
+        scale: factor from the photo to the resized image.
+    """
+
+    image: np.ndarray
+    masks: np.ndarray
+    class_ids: np.ndarray
+    original_shape: tuple[int, ...]
+    window: tuple[int, int, int, int] | None = None
+    scale: float = 1
+
+
+class GroundTruth(NamedTuple):
+    """What `load_image_gt` returns."""
+
+    image: np.ndarray
+    image_meta: np.ndarray
+    class_ids: np.ndarray
+    bbox: np.ndarray
+    mask: np.ndarray
+
+
+def load_image_gt(
+    dataset: Dataset,
+    config: Config,
+    image_id: int,
+    augment: bool = False,
+    augmentation: Any = None,
+    use_mini_mask: bool | None = False,
+    rng: np.random.Generator | None = None,
+) -> GroundTruth:
+    """Loads a photo and its ground truth, augments both, and resizes them as `config` says.
+
+    Args:
+        dataset: prepared dataset.
+        config: image and mask settings.
+        image_id: internal number of the photo.
+        augment: mirror every second photo. The original's older way; prefer `augmentation`.
+        augmentation: see `mrcnn.data.augmentation`.
+        use_mini_mask: masks cut to their boxes and shrunk to MINI_MASK_SHAPE; None: as `config.USE_MINI_MASK`.
+        rng: source of all randomness; without it NumPy's and Python's global generators.
+
+    Returns:
+        image: `[S, S, 3]` uint8.
+        image_meta: `[12+C]` float64, see `compose_image_meta`.
+        class_ids: `[N]` int32; negative for regions to ignore.
+        bbox: `[N, 4]` int32 pixels of the resized image.
+        mask: `[S, S, N]` bool, or `[h, w, N]` bool with mini masks.
+        Instances that augmentation moved out of sight, or with a side under 2 pixels, are left out.
+
+    Raises:
+        ValueError, FileNotFoundError: the photo or its masks cannot be used.
+        TypeError: no such kind of augmentation.
+
+    Source: Matterport.
+    """
+    check_augmentation(augmentation)
+    example = vary(prepare(dataset, config, image_id, augmentation), config, augmentation, rng, mirror=augment)
+    return ground_truth(example, dataset, config, image_id, use_mini_mask)[0]
+
+
+def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any = None) -> Example:
+    """Reads a photo with its masks and does all resizing that does not depend on chance.
+
+    Raises:
+        ValueError: masks or class ids that do not fit the photo or the dataset; and what reading raises.
+    """
+    image, (masks, class_ids) = dataset.load_image(image_id), dataset.load_mask(image_id)
+    where = f"image {image_id} ({dataset.image_info[image_id].get('id')})"
+    masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
+    if masks.shape != (*image.shape[:2], len(class_ids)):
+        raise ValueError(
+            f"{where}: load_mask() must return masks [H, W, N] and class ids [N] for the photo's "
+            f"{image.shape[0]}x{image.shape[1]} pixels, got masks {masks.shape} and {len(class_ids)} class ids."
+        )
+    unknown = class_ids[(class_ids == 0) | (abs(class_ids) >= dataset.num_classes)]
+    if len(unknown):
+        raise ValueError(
+            f"{where}: class id {unknown[0]} is not one of 1..{dataset.num_classes - 1} (negative: ignored). "
+            "Return internal class numbers from load_mask()."
+        )
+    example = Example(image, masks, class_ids, image.shape)
+    if changes_whole_photo(augmentation):
+        return _shrink(example, augmentation.max_side)
+    return example if config.IMAGE_RESIZE_MODE == "crop" else _fit(example, config)
+
+
+def vary(
+    example: Example,
+    config: Config,
+    augmentation: Any = None,
+    rng: np.random.Generator | None = None,
+    mirror: bool = False,
+) -> Example:
+    """Augments an example of `prepare`, and resizes it for the network where that is still to be done.
+
+    Args:
+        example: result of `prepare` for the same augmentation.
+        config: image settings.
+        augmentation: see `mrcnn.data.augmentation`.
+        rng: source of all randomness; without it the global generators.
+        mirror: mirror every second example.
+    """
+    if changes_whole_photo(augmentation):
+        photo = augmentation.augment_photo(example.image, example.masks, example.class_ids, _generator(rng))
+        example = Example(*photo, example.original_shape)
+    if example.window is None:
+        example = _fit(example, config, random if rng is None else random.Random(int(rng.integers(2**63))))
+    if mirror and (random.randint(0, 1) if rng is None else rng.integers(2)):
+        example = dataclasses.replace(example, image=example.image[:, ::-1], masks=example.masks[:, ::-1])
+    if augmentation is not None and not changes_whole_photo(augmentation):
+        image, masks = augment_resized(augmentation, example.image, example.masks, _generator(rng))
+        example = dataclasses.replace(example, image=image, masks=masks)
+    return example
+
+
+def ground_truth(
+    example: Example, dataset: Dataset, config: Config, image_id: int, use_mini_mask: bool | None = None
+) -> tuple[GroundTruth, int]:
+    """The ground truth of a finished example, as `load_image_gt` returns it, and how many objects were too small.
+
+    Objects that are in sight but have a side under MIN_SIDE pixels are counted; those out of sight are not.
+    """
+    boxes = extract_bboxes(example.masks)
+    sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.iinfo(np.int32).max)
+    too_small = np.count_nonzero((sides > 0) & (sides < MIN_SIDE) & (example.class_ids > 0))
+    keep = np.flatnonzero(sides >= MIN_SIDE)
+    boxes, class_ids = boxes[keep], example.class_ids[keep]
+    masks = example.masks if len(keep) == len(sides) else example.masks[:, :, keep]
+    if config.USE_MINI_MASK if use_mini_mask is None else use_mini_mask:
+        masks = minimize_mask(boxes, masks, config.MINI_MASK_SHAPE)
+
+    # Classes that the photo's source does not label are unknown in it, not absent: the class loss leaves them out.
+    active = np.zeros(dataset.num_classes, dtype=np.int32)
+    active[dataset.source_class_ids[dataset.image_info[image_id]["source"]]] = 1
+    shape, image_shape = example.original_shape, example.image.shape
+    meta = compose_image_meta(image_id, shape, image_shape, example.window, example.scale, active)
+    return GroundTruth(example.image, meta, class_ids, boxes, masks), too_small
+
+
+def _generator(rng: np.random.Generator | None) -> np.random.Generator:
+    return np.random.default_rng(np.random.randint(2**31)) if rng is None else rng
+
+
+def _shrink(example: Example, max_side: int) -> Example:
+    """The example with its longer side at most `max_side` pixels; averages pixels, so that nothing aliases."""
+    height, width = example.image.shape[:2]
+    scale = max_side / max(height, width)
+    if scale >= 1:
+        return example
+    size = scaled_side(width, scale), scaled_side(height, scale)
+
+    def resize(plane: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX))
+
+    masks = np.zeros((example.masks.shape[2], *size[::-1]), dtype=bool)  # [N, h, w]: each mask contiguous
+    for i, mask in enumerate(masks):
+        np.greater_equal(resize(example.masks[:, :, i] * np.uint8(255)), 128, out=mask)
+    return dataclasses.replace(example, image=resize(example.image), masks=masks.transpose(1, 2, 0))
+
+
+def _fit(example: Example, config: Config, rng: Any = random) -> Example:
+    """The example resized, padded or cropped for the network; `rng` places the crop of mode "crop"."""
+    image, window, scale, padding, crop = resize_image(
+        example.image,
+        min_dim=config.IMAGE_MIN_DIM,
+        max_dim=config.IMAGE_MAX_DIM,
+        min_scale=config.IMAGE_MIN_SCALE,
+        mode=config.IMAGE_RESIZE_MODE,
+        rng=rng,
+    )
+    masks = resize_mask(example.masks, scale, padding, crop)
+    return dataclasses.replace(example, image=image, masks=masks, window=window, scale=scale)
