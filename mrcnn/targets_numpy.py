@@ -4,6 +4,7 @@ Sampling draws from NumPy's global generator, so `np.random.seed` fixes it. Trai
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def build_detection_targets(
 
 
 def generate_random_rois(
-    image_shape: Sequence[int], count: int, gt_class_ids: np.ndarray, gt_boxes: np.ndarray
+    image_shape: Sequence[int], count: int, gt_class_ids: np.ndarray, gt_boxes: np.ndarray, rng: Any = np.random
 ) -> np.ndarray:
     """Random RoIs as a network's proposals might be: nine tenths around the objects, the rest anywhere.
 
@@ -133,6 +134,7 @@ def generate_random_rois(
         count: number of RoIs.
         gt_class_ids: not used; kept for the original's signature.
         gt_boxes: `[G, 4]` int pixels inside the image; without any, all RoIs lie anywhere.
+        rng: NumPy's global generator or a `RandomState`.
 
     Returns:
         `[count, 4]` int32 pixels with sides of at least 1.
@@ -150,8 +152,8 @@ def generate_random_rois(
         box_height, box_width = y2 - y1, x2 - x1
         rows = max(y1 - box_height, 0), min(y2 + box_height, height)
         columns = max(x1 - box_width, 0), min(x2 + box_width, width)
-        rois.append(_random_boxes(rows, columns, per_box))
-    rois.append(_random_boxes((0, height), (0, width), count - per_box * len(gt_boxes)))
+        rois.append(_random_boxes(rows, columns, per_box, rng))
+    rois.append(_random_boxes((0, height), (0, width), count - per_box * len(gt_boxes), rng))
     return np.concatenate(rois).astype(np.int32)
 
 
@@ -179,7 +181,7 @@ def _fill(candidates: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([chosen, np.random.choice(chosen, missing, replace=True)]) if missing else chosen
 
 
-def _random_boxes(rows: tuple[int, int], columns: tuple[int, int], count: int) -> np.ndarray:
+def _random_boxes(rows: tuple[int, int], columns: tuple[int, int], count: int, rng: Any) -> np.ndarray:
     """`[count, 4]` boxes whose corners lie in these half-open ranges."""
     if rows[1] - rows[0] < 2 or columns[1] - columns[0] < 2:
         raise ValueError(
@@ -187,8 +189,8 @@ def _random_boxes(rows: tuple[int, int], columns: tuple[int, int], count: int) -
             "Pass boxes with an area, inside the image."
         )
     while True:  # twice what is needed, because corners that coincide give no box; rarely that is not enough
-        ys = np.random.randint(*rows, (2 * count, 2))
-        xs = np.random.randint(*columns, (2 * count, 2))
+        ys = rng.randint(*rows, (2 * count, 2))
+        xs = rng.randint(*columns, (2 * count, 2))
         ys, xs = (np.sort(ends[ends[:, 0] != ends[:, 1]][:count], axis=1) for ends in (ys, xs))
         if len(ys) == len(xs) == count:
             return np.stack([ys[:, 0], xs[:, 0], ys[:, 1], xs[:, 1]], axis=1)

@@ -16,7 +16,7 @@ from PIL import Image
 from mrcnn.config import Config
 from mrcnn.data.augmentation import augment_resized, changes_whole_photo, check_augmentation
 from mrcnn.data.dataset import Dataset
-from mrcnn.data.image import compose_image_meta, resize_image
+from mrcnn.data.image import as_rgb, compose_image_meta, resize_image
 from mrcnn.data.masks import extract_bboxes, minimize_mask, resize_mask, scaled_side
 
 MIN_SIDE = 2  # pixels; a box of 1 pixel has the normalised height 0, whose logarithm no delta can express
@@ -98,8 +98,9 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
     Raises:
         ValueError: masks or class ids that do not fit the photo or the dataset; and what reading raises.
     """
-    image, (masks, class_ids) = dataset.load_image(image_id), dataset.load_mask(image_id)
     where = f"image {image_id} ({dataset.image_info[image_id].get('id')})"
+    image = as_rgb(dataset.load_image(image_id), config.IMAGE_CHANNEL_COUNT, where)
+    masks, class_ids = dataset.load_mask(image_id)
     masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
     if masks.shape != (*image.shape[:2], len(class_ids)):
         raise ValueError(

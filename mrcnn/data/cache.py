@@ -1,0 +1,58 @@
+"""Keeps prepared photos in memory, up to a budget: decoding and shrinking a photo anew for each step is waste."""
+
+import dataclasses
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from mrcnn.data.loading import Example
+from mrcnn.data.masks import extract_bboxes
+
+
+class ExampleCache:
+    """Examples by photo. What is in stays in: each epoch visits all photos, so that throwing out the oldest never hits.
+
+    Args:
+        budget: bytes for photos and masks; 0 keeps nothing.
+    """
+
+    def __init__(self, budget: int):
+        self.budget = budget
+        self.used = 0
+        self._kept: dict[int, PackedExample] = {}
+        self._lock = threading.Lock()
+
+    def get(self, image_id: int, prepare: Callable[[], Example]) -> Example:
+        """The example of a photo; `prepare` makes it where it is not kept yet. Safe to call from several threads."""
+        kept = self._kept.get(image_id)
+        if kept is not None:
+            return kept.unpack()
+        example = prepare()
+        if self.used + example.image.nbytes <= self.budget:  # packing takes time
+            packed = PackedExample(example)
+            with self._lock:
+                if image_id not in self._kept and self.used + packed.nbytes <= self.budget:
+                    self._kept[image_id] = packed
+                    self.used += packed.nbytes
+        return example
+
+
+class PackedExample:
+    """An example with its masks cut to their boxes and packed to a bit a pixel."""
+
+    def __init__(self, example: Example):
+        self._boxes = extract_bboxes(example.masks)
+        self._bits = [
+            np.packbits(example.masks[y1:y2, x1:x2, i]) for i, (y1, x1, y2, x2) in enumerate(self._boxes.tolist())
+        ]
+        self._example = dataclasses.replace(example, masks=None)
+        self.nbytes = example.image.nbytes + sum(bits.nbytes for bits in self._bits)
+
+    def unpack(self) -> Example:
+        """The example; its image is shared and must not be written to."""
+        masks = np.zeros((len(self._bits), *self._example.image.shape[:2]), dtype=bool)
+        for mask, bits, (y1, x1, y2, x2) in zip(masks, self._bits, self._boxes.tolist(), strict=True):
+            shape = y2 - y1, x2 - x1
+            mask[y1:y2, x1:x2] = np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape)
+        return dataclasses.replace(self._example, masks=masks.transpose(1, 2, 0))

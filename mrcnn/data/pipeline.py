@@ -1,0 +1,261 @@
+"""The input pipeline: reads, decodes, augments and resizes ahead of the training step, in threads of tf.data.
+
+What a batch holds depends on the seed and the number of the step alone, not on which thread was faster: the order of
+epoch e is drawn from (seed, e, 0), and everything random about its k-th photo, from 1, from (seed, e, k). So a run can
+be resumed at any step, and the number of threads changes nothing. No process is forked: that hangs under TensorFlow.
+
+Letters: B images, S side, C classes, A anchors, T sampled anchors, G ground-truth slots, K proposals.
+"""
+
+import functools
+import logging
+import os
+import threading
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mrcnn.anchors import pixel_anchors
+from mrcnn.config import Config
+from mrcnn.data.augmentation import check_augmentation
+from mrcnn.data.cache import ExampleCache
+from mrcnn.data.dataset import Dataset
+from mrcnn.data.generator import fill_slots
+from mrcnn.data.loading import ground_truth, prepare, vary
+from mrcnn.targets import rpn_targets
+from mrcnn.targets_numpy import generate_random_rois
+
+logger = logging.getLogger(__name__)
+
+CACHE_BYTES = 512 << 20
+BATCHES_AHEAD = 2
+BAD_PHOTOS_IN_A_ROW = 20  # so many are no accident: the folder has moved, the disk is gone
+
+
+class DataProblems:
+    """What the pipeline met so far. Safe to read while it runs.
+
+    Attributes:
+        skipped: why, by name of the photo that was skipped.
+        too_small: objects that were left out because they had a side under 2 pixels, each time counted.
+        error: what ended the pipeline; TensorFlow reports it as an error of its own with a long traceback.
+    """
+
+    def __init__(self) -> None:
+        self.skipped: dict[str, str] = {}
+        self.too_small = 0
+        self.error: Exception | None = None
+        self._lock = threading.Lock()
+
+    def skip(self, name: str, error: Exception) -> None:
+        """Notes a photo that cannot be used; the first time, logs it."""
+        with self._lock:
+            is_new = name not in self.skipped
+            self.skipped[name] = str(error)
+        if is_new:
+            logger.warning("Photo %s is skipped: %s", name, error)
+
+    def count_too_small(self, count: int) -> None:
+        """Notes objects that were left out."""
+        with self._lock:
+            self.too_small += count
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.skipped)} photos skipped"] if self.skipped else []
+        lines += [f"  {name}: {why}" for name, why in sorted(self.skipped.items())]
+        lines += [f"{self.too_small} times an object was too small to learn from"] if self.too_small else []
+        return "\n".join(lines) or "no problems"
+
+
+def training_batches(
+    dataset: Dataset,
+    config: Config,
+    *,
+    seed: int = 0,
+    shuffle: bool = True,
+    augmentation: Any = None,
+    no_augmentation_sources: Collection[str] | None = None,
+    workers: int | None = None,
+    start_step: int = 0,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    on_error: str = "skip",
+    cache_bytes: int = CACHE_BYTES,
+) -> tf.data.Dataset:
+    """Batches of training inputs, for ever or for a number of steps. One epoch follows the other without a seam.
+
+    Args:
+        dataset: prepared dataset.
+        config: settings.
+        seed: of everything random; not negative.
+        shuffle: a new order in each epoch.
+        augmentation: see `mrcnn.data.augmentation`.
+        no_augmentation_sources: sources of the dataset whose photos are not augmented.
+        workers: threads that prepare photos; None: one per processor, 2 to 8.
+        start_step: number of the first batch, to resume a run.
+        steps: how many batches; None: no end.
+        batch_size: B; None: `config.BATCH_SIZE`.
+        on_error: a photo that cannot be read is replaced by the next one in order ("skip"), or ends the pipeline
+            ("raise"). Errors of the augmentation always end it.
+        cache_bytes: memory for photos that are kept decoded and shrunk.
+
+    Returns:
+        Dataset of tuples (images `[B, S, S, 3]` float32 molded, image_meta `[B, 12+C]` float32, rpn_match `[B, A, 1]`
+        int32, rpn_bbox `[B, T, 4]` float32, gt_class_ids `[B, G]` int32, gt_boxes `[B, G, 4]` float32 pixels, gt_masks
+        `[B, h, w, G]` bool), and without `config.USE_RPN_ROIS` rois `[B, K, 4]` int32 pixels: of `dataset.load_rois`
+        if there is such a method, which gives pixel boxes of the photo, best first; else random ones. Slots that are
+        not used are zeros. Photos without objects are included. The dataset's attribute `problems` is a
+        `DataProblems`.
+
+    Raises:
+        ValueError, TypeError: at once, if the arguments cannot work.
+    """
+    examples = _Examples(
+        dataset, config, seed, shuffle, augmentation, set(no_augmentation_sources or ()), on_error, cache_bytes
+    )
+    batch_size = batch_size or config.BATCH_SIZE
+    workers = workers or min(max(os.cpu_count() or 2, 2), 8)
+    stop = np.iinfo(np.int64).max if steps is None else (start_step + steps) * batch_size
+    mean = tf.constant(config.MEAN_PIXEL, tf.float32)
+    anchors = tf.constant(pixel_anchors(config, config.IMAGE_SHAPE))
+
+    def load(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        arrays = tf.numpy_function(examples.load, [position], [dtype for dtype, _ in examples.signature])
+        arrays = [tf.ensure_shape(a, shape) for a, (_, shape) in zip(arrays, examples.signature, strict=True)]
+        draw, image, meta, class_ids, boxes, masks, *rois = arrays
+        rpn_match, rpn_bbox = rpn_targets(
+            anchors,
+            class_ids,
+            boxes,
+            train_anchors_per_image=config.RPN_TRAIN_ANCHORS_PER_IMAGE,
+            bbox_std_dev=config.RPN_BBOX_STD_DEV,
+            seed=draw,
+        )
+        return image, meta, rpn_match[:, tf.newaxis], rpn_bbox, class_ids, boxes, masks, *rois
+
+    def mold(images: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tf.cast(images, tf.float32) - mean, *others
+
+    batches = (
+        tf.data.Dataset.range(start_step * batch_size, stop)
+        .map(load, num_parallel_calls=workers, deterministic=True)
+        .batch(batch_size, drop_remainder=True)
+        .map(mold)
+        .prefetch(BATCHES_AHEAD)
+    )
+    options = tf.data.Options()
+    # Threads of its own: in TensorFlow's common pool, decoding photos would hold up the training step.
+    options.threading.private_threadpool_size = workers + 1
+    options.threading.max_intra_op_parallelism = 1
+    batches = batches.with_options(options)
+    batches.problems = examples.problems
+    return batches
+
+
+class _Examples:
+    """Training examples by position in the endless sequence of epochs."""
+
+    def __init__(self, dataset, config, seed, shuffle, augmentation, not_augmented, on_error, cache_bytes):
+        check_augmentation(augmentation)
+        if not len(dataset.image_ids):
+            raise ValueError("training_batches: the dataset has no photos. Add some, then call prepare().")
+        if dataset.num_classes != config.NUM_CLASSES:
+            raise ValueError(
+                f"training_batches: the dataset has {dataset.num_classes} classes with the background, the network "
+                f"{config.NUM_CLASSES}. Set NUM_CLASSES = {dataset.num_classes}."
+            )
+        if on_error not in ("skip", "raise"):
+            raise ValueError(f'training_batches: on_error must be "skip" or "raise", got {on_error!r}.')
+        if not config.USE_RPN_ROIS and augmentation is not None and hasattr(dataset, "load_rois"):
+            raise ValueError(
+                "training_batches: proposals of load_rois() cannot follow the photo through augmentation. Train with "
+                "augmentation=None, or with USE_RPN_ROIS = True."
+            )
+        self.dataset, self.config, self.seed, self.shuffle = dataset, config, seed, shuffle
+        self.augmentation, self.not_augmented, self.on_error = augmentation, not_augmented, on_error
+        self.cache = ExampleCache(cache_bytes)
+        self.problems = DataProblems()
+        self._order = functools.lru_cache(maxsize=4)(self._draw_order)
+
+        slots, mask_shape = config.MAX_GT_INSTANCES, config.MINI_MASK_SHAPE
+        mask_shape = mask_shape if config.USE_MINI_MASK else config.IMAGE_SHAPE[:2]
+        self.signature = [
+            (tf.int32, (2,)),  # seed of the RPN's sample
+            (tf.uint8, tuple(config.IMAGE_SHAPE)),
+            (tf.float32, (config.IMAGE_META_SIZE,)),
+            (tf.int32, (slots,)),
+            (tf.float32, (slots, 4)),
+            (tf.bool, (*mask_shape, slots)),
+        ]
+        if not config.USE_RPN_ROIS:
+            self.signature.append((tf.int32, (config.POST_NMS_ROIS_TRAINING, 4)))
+
+    def load(self, position: int) -> list[np.ndarray]:
+        """The arrays of `signature`. Called from several threads at once."""
+        try:
+            return self._load(int(position))
+        except Exception as error:
+            self.problems.error = self.problems.error or error
+            raise
+
+    def _load(self, position: int) -> list[np.ndarray]:
+        config = self.config
+        epoch, index = divmod(position, len(self.dataset.image_ids))
+        rng = np.random.default_rng([self.seed, epoch, 1 + index])
+        image_id, example, augmentation = self._read(epoch, index)
+        example = vary(example, config, augmentation, rng)
+        gt, too_small = ground_truth(example, self.dataset, config, image_id)
+        if gt.image.shape != tuple(config.IMAGE_SHAPE):
+            raise ValueError(
+                f"photo {self._name(image_id)}: training needs images of {tuple(config.IMAGE_SHAPE)}, got "
+                f'{gt.image.shape}. Use IMAGE_RESIZE_MODE "square" or "crop".'
+            )
+        self.problems.count_too_small(too_small)
+        class_ids, boxes, masks = fill_slots(gt.class_ids, gt.bbox, gt.mask, config.MAX_GT_INSTANCES, rng)
+        draw = rng.integers(2**31, size=2, dtype=np.int32)
+        rois = [] if config.USE_RPN_ROIS else [self._rois(image_id, example, gt, rng)]
+        return [draw, gt.image, gt.image_meta.astype(np.float32), class_ids, boxes.astype(np.float32), masks, *rois]
+
+    def _read(self, epoch: int, index: int):
+        """(image_id, prepared example, augmentation) of a photo, or of the next one that can be read."""
+        order = self._order(epoch)
+        tries = min(BAD_PHOTOS_IN_A_ROW, len(order))
+        for k in range(index, index + tries):
+            image_id = int(order[k % len(order)])
+            plain = self.dataset.image_info[image_id]["source"] in self.not_augmented
+            augmentation = None if plain else self.augmentation
+            try:
+                example = self.cache.get(
+                    image_id, lambda i=image_id, a=augmentation: prepare(self.dataset, self.config, i, a)
+                )
+                return image_id, example, augmentation
+            except MemoryError:
+                raise
+            except Exception as error:
+                if self.on_error == "raise":
+                    raise
+                self.problems.skip(self._name(image_id), error)
+        name, why = next(iter(self.problems.skipped.items()))
+        raise ValueError(f"{tries} photos in a row cannot be used. {name}: {why}")
+
+    def _draw_order(self, epoch: int) -> np.ndarray:
+        image_ids = self.dataset.image_ids
+        return np.random.default_rng([self.seed, epoch, 0]).permutation(image_ids) if self.shuffle else image_ids
+
+    def _name(self, image_id: int) -> str:
+        return str(self.dataset.image_info[image_id].get("id", image_id))
+
+    def _rois(self, image_id, example, gt, rng) -> np.ndarray:
+        """Proposals from outside `[K, 4]` int32 pixels of the resized image, zero padded."""
+        count = self.config.POST_NMS_ROIS_TRAINING
+        if not hasattr(self.dataset, "load_rois"):
+            generator = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
+            return generate_random_rois(gt.image.shape, count, gt.class_ids, gt.bbox, generator)
+        rois = np.asarray(self.dataset.load_rois(image_id))[:count].reshape(-1, 4)
+        y1, x1, y2, x2 = example.window
+        rois = np.around(rois * example.scale + [y1, x1, y1, x1])
+        rois = np.clip(rois, [y1, x1, y1, x1], [y2, x2, y2, x2])
+        rois = rois[(rois[:, 2:] > rois[:, :2]).all(axis=1)]
+        return np.pad(rois, [(0, count - len(rois)), (0, 0)]).astype(np.int32)
