@@ -105,7 +105,7 @@ def _fill(mask, shape, rows, cols, inside, out) -> None:
 
 
 def _fill_by_cells(mask, shape, rows, cols, inside, out) -> None:
-    """The same for large boxes, by interpolating only near the outline.
+    """The same for large boxes and an `out` that is all False, by interpolating only near the outline.
 
     Between four neighbouring mask pixels, all inside or all outside, interpolation cannot cross the threshold.
     """
@@ -122,10 +122,10 @@ def _fill_by_cells(mask, shape, rows, cols, inside, out) -> None:
         for first, last in zip(runs[:-1], runs[1:], strict=True):
             left, right = x_edges[first], x_edges[last]
             part = out[top - rows[0] : bottom - rows[0], left - cols[0] : right - cols[0]]
-            if line[first] == 1 and part.size:
+            if line[first] == 4:
+                part[:] = True
+            elif line[first] == 1 and part.size:
                 _fill(mask, shape, (top, bottom), (left, right), inside, part)
-            else:
-                part[:] = line[first] == 4
 
 
 def minimize_mask(bbox: np.ndarray, mask: np.ndarray, mini_shape: tuple[int, int]) -> np.ndarray:

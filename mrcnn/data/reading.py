@@ -141,7 +141,7 @@ def _decode(image: Image.Image, mode: str) -> np.ndarray:
     """Pixels `[H, W]` or `[H, W, C]` of an opened image, upright; uint8 in the mode, or deep greyscale as it is."""
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
-    image.load()
+    image.load()  # here, so that the `suppress` below hides no damage of the pixels
     turn = None
     with contextlib.suppress(Exception):  # damaged EXIF data is no reason to refuse a good photo
         turn = TURNS.get(image.getexif().get(ORIENTATION_TAG))

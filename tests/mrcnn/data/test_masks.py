@@ -107,8 +107,9 @@ class TestMiniMasks:
 
     def test_one_half_is_outside(self):
         checkers = np.array([[1, 0]], bool)[:, :, None]
-        got = minimize_mask(np.array([[0, 0, 1, 2]]), checkers, (1, 1))
-        assert not got.any()
+        assert not minimize_mask(np.array([[0, 0, 1, 2]]), checkers, (1, 1)).any()
+        assert not expand_mask(np.array([[0, 0, 1, 1]]), checkers, (1, 1)).any()
+        assert unmold_mask(checkers[:, :, 0], (0, 0, 1, 1), (1, 1)).all()  # but inside for the network's masks
 
     def test_no_instances(self):
         assert minimize_mask(np.zeros((0, 4), int), np.zeros((9, 9, 0), bool), (5, 6)).shape == (5, 6, 0)

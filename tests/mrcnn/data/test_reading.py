@@ -124,6 +124,14 @@ class TestOrientation:
         path = save(tmp_path / "a.jpg", np.full((8, 8, 3), 128, np.uint8), exif=exif)
         assert (read_image(path) == 128).all()
 
+    def test_exif_that_pillow_cannot_parse(self, tmp_path, monkeypatch):
+        def getexif(self):
+            raise SyntaxError("not a TIFF file")
+
+        path = save(tmp_path / "a.bmp", COLOURS)
+        monkeypatch.setattr(Image.Image, "getexif", getexif)
+        np.testing.assert_array_equal(read_image(path), COLOURS)
+
     def test_unknown_orientation(self, tmp_path):
         exif = Image.Exif()
         exif[0x0112] = 77
@@ -159,7 +167,8 @@ class TestErrors:
             read_image(thing)
 
     @pytest.mark.parametrize(
-        "content, message", [(b"", "is empty .0 bytes."), (b"GIF? no", "Convert it to JPEG"), (b"%PDF-1.4", "not an image")]
+        "content, message",
+        [(b"", "is empty .0 bytes."), (b"GIF? no", "Convert it to JPEG"), (b"%PDF-1.4", "not an image")],
     )
     def test_not_an_image(self, tmp_path, content, message):
         path = tmp_path / "photo.jpg"
