@@ -74,6 +74,17 @@ def compute_backbone_shapes(config, image_shape: Sequence[int]) -> np.ndarray:
         `[levels, 2]` int (height, width).
     """
     if callable(config.BACKBONE):
-        return np.array(config.COMPUTE_BACKBONE_SHAPE(image_shape))
+        return np.array(config.function("COMPUTE_BACKBONE_SHAPE")(image_shape))
     height, width = image_shape[:2]
     return np.array([[math.ceil(height / stride), math.ceil(width / stride)] for stride in config.BACKBONE_STRIDES])
+
+
+def pixel_anchors(config, image_shape: Sequence[int]) -> np.ndarray:
+    """Anchors `[A, 4]` float64 in pixels of a molded image of `image_shape` (height, width, ...)."""
+    return generate_pyramid_anchors(
+        config.RPN_ANCHOR_SCALES,
+        config.RPN_ANCHOR_RATIOS,
+        compute_backbone_shapes(config, image_shape),
+        config.BACKBONE_STRIDES,
+        config.RPN_ANCHOR_STRIDE,
+    )

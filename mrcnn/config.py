@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import copy
 import difflib
+import inspect
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,8 +57,8 @@ class Config:
     VALIDATION_STEPS = 50
 
     # --- Network ---
-    # A name from KNOWN_BACKBONES, or a function `f(image, architecture/stage arguments as in backbones/__init__.py)`;
-    # then COMPUTE_BACKBONE_SHAPE(image_shape) gives the `[5, 2]` sizes of P2..P6.
+    # A name from KNOWN_BACKBONES, or a function `f(image, stage5, train_bn) -> [C1, ..., C5]`; with a function,
+    # COMPUTE_BACKBONE_SHAPE(image_shape) must give the `[5, 2]` sizes of P2..P6.
     BACKBONE: Any = "resnet101"
     COMPUTE_BACKBONE_SHAPE: Any = None
     BACKBONE_STRIDES = [4, 8, 16, 32, 64]
@@ -186,6 +188,14 @@ class Config:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{where}: not valid JSON ({error}).") from None
         return cls.from_dict(settings, where)
+
+    def function(self, field: str) -> Callable:
+        """The function in a field, also where the class body has turned it into a method (BACKBONE = my_backbone)."""
+        value = getattr(self, field)
+        plain = getattr(value, "__func__", None)
+        if plain is not None and next(iter(inspect.signature(plain).parameters), None) != "self":
+            return plain
+        return value
 
     def copy(self, **changes: Any) -> Config:
         """The same settings, instance attributes included, with some replaced; derived values are computed again."""

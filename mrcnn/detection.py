@@ -14,7 +14,7 @@ from mrcnn.boxes_graph import (
     overlaps_graph,
 )
 from mrcnn.data.image import parse_image_meta_graph
-from mrcnn.layers import register
+from mrcnn.layers import Float32Layer, register
 
 
 def suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, class_agnostic):
@@ -69,7 +69,7 @@ def refine_detections(
 
 
 @register
-class DetectionLayer(keras.layers.Layer):
+class DetectionLayer(Float32Layer):
     """Final detections: best class of each RoI, its box refined and clipped, the weak and the repeated dropped.
 
     Args:
@@ -98,8 +98,7 @@ class DetectionLayer(keras.layers.Layer):
         class_agnostic=None,
         **kwargs,
     ):
-        kwargs.pop("dtype", None)
-        super().__init__(dtype="float32", **kwargs)
+        super().__init__(**kwargs)
 
         def choose(given, field):
             return getattr(config, field) if given is None and config is not None else given
@@ -133,7 +132,7 @@ class DetectionLayer(keras.layers.Layer):
 
     def get_config(self):
         return {
-            **{key: value for key, value in super().get_config().items() if key != "dtype"},
+            **super().get_config(),
             "bbox_std_dev": self.bbox_std_dev,
             "min_confidence": self.min_confidence,
             "max_instances": self.max_instances,

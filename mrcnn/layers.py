@@ -8,13 +8,26 @@ PACKAGE = "mrcnn"
 register = keras.saving.register_keras_serializable(package=PACKAGE)
 
 
+class Float32Layer(keras.layers.Layer):
+    """A layer that computes in float32 under every dtype policy and leaves its inputs' dtypes alone.
+
+    Boxes need it: bfloat16 has 8 bits of mantissa, which moves a box of a 1024 pixel image by up to 4 pixels.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})
+
+    def get_config(self):
+        return {key: value for key, value in super().get_config().items() if key not in ("dtype", "autocast")}
+
+
 @register
 class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalisation with the epsilon of the original (1e-3, which is Keras's own default)."""
 
 
 @register
-class ConvNorm(keras.layers.Layer):
+class ConvNorm(Float32Layer):
     """A convolution and its batch normalisation, as one convolution wherever the statistics are frozen.
 
     With moving statistics, normalising after a convolution is the same as a convolution with a scaled kernel and a
@@ -32,8 +45,8 @@ class ConvNorm(keras.layers.Layer):
     """
 
     def __init__(self, conv, norm=None, train_norm=False, activation=None, precision=None, **kwargs):
-        # The layer's own policy is float32 so that weights are folded unrounded; `precision` is what it computes in.
-        super().__init__(dtype="float32", autocast=False, **kwargs)
+        # A Float32Layer so that weights are folded unrounded; `precision` is what the convolution computes in.
+        super().__init__(**kwargs)
         self.conv, self.norm = conv, norm
         self.train_norm, self.activation = train_norm, activation
         self.precision = precision or keras.config.dtype_policy().compute_dtype
@@ -84,7 +97,7 @@ class ConvNorm(keras.layers.Layer):
     def get_config(self):
         sublayers = {"conv": self.conv, "norm": self.norm}
         return {
-            **{k: v for k, v in super().get_config().items() if k not in ("dtype", "autocast")},
+            **super().get_config(),
             **{name: layer and keras.saving.serialize_keras_object(layer) for name, layer in sublayers.items()},
             "train_norm": self.train_norm,
             "activation": self.activation,
@@ -137,18 +150,16 @@ class PerRoI(keras.layers.Wrapper):
 
 
 @register
-class TrimPadding(keras.layers.Layer):
+class TrimPadding(Float32Layer):
     """Cuts the zero rows at the end of `[B, R, 4]` boxes that no image of the batch uses: `-> [B, R', 4]`.
 
-    What follows then works on R' boxes, so that padding costs nothing. R' is the largest count in the batch.
+    What follows then works on R' boxes, so that padding costs nothing. R' is the largest count in the batch, and at
+    least 1: TensorFlow's convolutions return a wrong shape for an empty batch.
     """
-
-    def __init__(self, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
 
     def call(self, boxes):
         used = tf.reduce_any(tf.not_equal(boxes, 0.0), axis=[0, 2])  # [R]
-        count = tf.reduce_max(tf.where(used, tf.range(1, tf.shape(boxes)[1] + 1), 0))
+        count = tf.reduce_max(tf.where(used, tf.range(1, tf.shape(boxes)[1] + 1), 1))
         return boxes[:, :count]
 
     def compute_output_spec(self, boxes):

@@ -20,7 +20,7 @@ from mrcnn.config import Config
 from mrcnn.data.image import parse_image_meta_graph
 from mrcnn.detection import DetectionLayer
 from mrcnn.heads import BoxHead, MaskHead, build_rpn_model
-from mrcnn.layers import ConvNorm, PerRoI, TrimPadding, register
+from mrcnn.layers import ConvNorm, Float32Layer, PerRoI, TrimPadding, register
 from mrcnn.proposals import ProposalLayer
 from mrcnn.targets import DetectionTargetLayer
 
@@ -58,12 +58,8 @@ def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
 
 
 @register
-class LossLayer(keras.layers.Layer):
+class LossLayer(Float32Layer):
     """One of the `LOSSES` as a graph node, so that it can be asked for by name. Returns a scalar, float32."""
-
-    def __init__(self, **kwargs):
-        kwargs.pop("dtype", None)
-        super().__init__(dtype="float32", autocast=False, **kwargs)
 
     def call(self, inputs):
         if self.name == "rpn_bbox_loss":
@@ -75,7 +71,7 @@ class LossLayer(keras.layers.Layer):
 
 
 @register
-class HardExampleLosses(keras.layers.Layer):
+class HardExampleLosses(Float32Layer):
     """Class and box loss over the `keep` hardest RoIs of each image (Shrivastava et al. 2016, OHEM, section 4.2).
 
     Call arguments: [`target_class_ids [B, R]`, `target_bbox [B, R, 4]`, `logits [B, R, C]`, `deltas [B, R, C, 4]`,
@@ -83,8 +79,7 @@ class HardExampleLosses(keras.layers.Layer):
     """
 
     def __init__(self, keep, **kwargs):
-        kwargs.pop("dtype", None)
-        super().__init__(dtype="float32", autocast=False, **kwargs)
+        super().__init__(**kwargs)
         self.keep = int(keep)
 
     def call(self, inputs):
@@ -98,11 +93,11 @@ class HardExampleLosses(keras.layers.Layer):
         return [keras.KerasTensor((), dtype="float32")] * 2
 
     def get_config(self):
-        return {**{k: v for k, v in super().get_config().items() if k not in ("dtype", "autocast")}, "keep": self.keep}
+        return {**super().get_config(), "keep": self.keep}
 
 
 @register
-class Anchors(keras.layers.Layer):
+class Anchors(Float32Layer):
     """The anchors of one image size as a constant `[1, A, 4]`, normalised, whatever the input.
 
     Args:
@@ -111,8 +106,7 @@ class Anchors(keras.layers.Layer):
     """
 
     def __init__(self, scales, ratios, feature_shapes, feature_strides, anchor_stride, image_shape, **kwargs):
-        kwargs.pop("dtype", None)
-        super().__init__(dtype="float32", **kwargs)
+        super().__init__(**kwargs)
         self.settings = dict(
             scales=[float(v) for v in scales],
             ratios=[float(v) for v in ratios],
@@ -131,16 +125,12 @@ class Anchors(keras.layers.Layer):
         return keras.KerasTensor(self.boxes.shape, dtype="float32")
 
     def get_config(self):
-        return {**{k: v for k, v in super().get_config().items() if k != "dtype"}, **self.settings}
+        return {**super().get_config(), **self.settings}
 
 
 @register
-class NormBoxes(keras.layers.Layer):
+class NormBoxes(Float32Layer):
     """Pixel boxes `[B, N, 4]` of images `[B, H, W, channels]` as normalised boxes, float32."""
-
-    def __init__(self, **kwargs):
-        kwargs.pop("dtype", None)
-        super().__init__(dtype="float32", autocast=False, **kwargs)
 
     def call(self, inputs):
         boxes, images = inputs
@@ -151,19 +141,17 @@ class NormBoxes(keras.layers.Layer):
 
 
 @register
-class LeadingPositives(keras.layers.Layer):
+class LeadingPositives(Float32Layer):
     """Cuts `[B, R, 4]` RoIs after the last positive one of any image: `-> [B, R', 4]`, R' <= R.
 
     Sampled RoIs hold the positives first, and only they have a mask to learn: the mask head need not see the others.
+    At least one is kept, see `TrimPadding`.
     """
-
-    def __init__(self, **kwargs):
-        kwargs.pop("dtype", None)
-        super().__init__(dtype="float32", autocast=False, **kwargs)
 
     def call(self, inputs):
         rois, class_ids = inputs
-        return rois[:, : tf.reduce_max(tf.math.count_nonzero(class_ids > 0, axis=1))]
+        count = tf.reduce_max(tf.math.count_nonzero(class_ids > 0, axis=1))
+        return rois[:, : tf.maximum(count, 1)]
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor((inputs[0].shape[0], None, 4), dtype=inputs[0].dtype)
@@ -180,7 +168,8 @@ class NetworkBuilder:
         self.config = config
         self.image = keras.Input((None, None, config.IMAGE_CHANNEL_COUNT), name="input_image")
         self.meta = keras.Input((config.IMAGE_META_SIZE,), name="input_image_meta")
-        features = build_backbone(config.BACKBONE, self.image, config.TRAIN_BN)
+        backbone = config.function("BACKBONE") if callable(config.BACKBONE) else config.BACKBONE
+        features = build_backbone(backbone, self.image, config.TRAIN_BN)
         self.pyramid = build_fpn(features, config.TOP_DOWN_PYRAMID_SIZE)
         ratios = len(config.RPN_ANCHOR_RATIOS)
         rpn = build_rpn_model(config.RPN_ANCHOR_STRIDE, ratios, config.TOP_DOWN_PYRAMID_SIZE, config.RPN_CHANNELS)
@@ -205,15 +194,19 @@ class NetworkBuilder:
         layer = ProposalLayer(count, self.config.RPN_NMS_THRESHOLD, self.config, name="ROI")
         return layer([self.rpn[1], self.rpn[2], anchors])
 
-    def inference(self) -> Network:
+    def inference(self, config: Config | None = None) -> Network:
         """The inference graph.
+
+        Args:
+            config: other detection settings than those of the builder, for example another confidence.
 
         Returns:
             Model from [`input_image [B, H, W, channels]`, `input_image_meta [B, 12+C]`, `input_anchors [B or 1, A, 4]`
             normalised] to [`mrcnn_detection [B, D, 6]`, `mrcnn_class [B, K, C]`, `mrcnn_bbox [B, K, C, 4]`,
             `mrcnn_mask [B, D, M, M, C]`, `ROI [B, K, 4]`, `rpn_class [B, A, 2]`, `rpn_bbox [B, A, 4]`], all float32.
+            Class, deltas and mask of a padding row mean nothing.
         """
-        config = self.config
+        config = config or self.config
         anchors = keras.Input((None, 4), name="input_anchors")
         rois = self._propose(config.POST_NMS_ROIS_INFERENCE, anchors)
         pyramid = self.pyramid[:4]  # P6 serves the RPN alone

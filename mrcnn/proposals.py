@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.boxes_graph import apply_box_deltas_graph, clip_boxes_graph
-from mrcnn.layers import register
+from mrcnn.layers import Float32Layer, register
 
 # The steps that can be looked at one by one, in order; the names are those of the original's graph.
 STEPS = ("pre_nms_anchors", "refined_anchors", "refined_anchors_clipped", "rpn_non_max_suppression")
 
 
 @register
-class ProposalLayer(keras.layers.Layer):
+class ProposalLayer(Float32Layer):
     """Refines the best anchors, clips them, suppresses overlapping ones.
 
     Args:
@@ -35,8 +35,7 @@ class ProposalLayer(keras.layers.Layer):
     """
 
     def __init__(self, proposal_count, nms_threshold, config=None, *, pre_nms_limit=None, bbox_std_dev=None, **kwargs):
-        kwargs.pop("dtype", None)
-        super().__init__(dtype="float32", **kwargs)
+        super().__init__(**kwargs)
         self.proposal_count = int(proposal_count)
         self.nms_threshold = float(nms_threshold)
         self.pre_nms_limit = int(config.PRE_NMS_LIMIT if pre_nms_limit is None else pre_nms_limit)
@@ -86,7 +85,7 @@ class ProposalLayer(keras.layers.Layer):
 
     def get_config(self):
         return {
-            **{key: value for key, value in super().get_config().items() if key != "dtype"},
+            **super().get_config(),
             "proposal_count": self.proposal_count,
             "nms_threshold": self.nms_threshold,
             "pre_nms_limit": self.pre_nms_limit,
@@ -95,7 +94,7 @@ class ProposalLayer(keras.layers.Layer):
 
 
 @register
-class ProposalSteps(keras.layers.Layer):
+class ProposalSteps(Float32Layer):
     """One of the `STEPS` inside a `ProposalLayer`, as a layer, so that `run_graph` can ask for it.
 
     Args:
@@ -106,8 +105,7 @@ class ProposalSteps(keras.layers.Layer):
     """
 
     def __init__(self, layer, step, **kwargs):
-        kwargs.pop("dtype", None)
-        super().__init__(dtype="float32", **kwargs)
+        super().__init__(**kwargs)
         self.layer, self.step = layer, step
 
     def call(self, inputs):

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from mrcnn.data.image import parse_image_meta_graph
-from mrcnn.layers import register
+from mrcnn.layers import Float32Layer, register
 
 LEVELS = (2, 3, 4, 5)
 
@@ -114,7 +114,7 @@ def gather_levels(boxes, levels, feature_maps, pool_shape):
 
 
 @register
-class PyramidROIAlign(keras.layers.Layer):
+class PyramidROIAlign(Float32Layer):
     """Crops every RoI out of its pyramid level.
 
     Args:
@@ -129,8 +129,7 @@ class PyramidROIAlign(keras.layers.Layer):
     """
 
     def __init__(self, pool_shape, method="crop_and_resize", pooling="align", **kwargs):
-        kwargs.pop("dtype", None)
-        super().__init__(dtype="float32", autocast=False, **kwargs)
+        super().__init__(**kwargs)
         self.pool_shape = tuple(int(side) for side in pool_shape)
         self.method, self.pooling = method, pooling
         self.supports_jit = method == "gather"
@@ -165,5 +164,4 @@ class PyramidROIAlign(keras.layers.Layer):
         return keras.KerasTensor((*boxes.shape[:2], *self.pool_shape, features.shape[-1]), dtype=features.dtype)
 
     def get_config(self):
-        config = {k: v for k, v in super().get_config().items() if k not in ("dtype", "autocast")}
-        return {**config, "pool_shape": self.pool_shape, "method": self.method, "pooling": self.pooling}
+        return {**super().get_config(), "pool_shape": self.pool_shape, "method": self.method, "pooling": self.pooling}

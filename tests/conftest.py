@@ -37,3 +37,9 @@ def golden():
         return json.loads(path.read_text()) if path.suffix == ".json" else np.load(path)
 
     return load
+
+
+@pytest.fixture
+def rng():
+    """A seeded random generator."""
+    return np.random.default_rng(0)
