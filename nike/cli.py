@@ -1,0 +1,90 @@
+"""The command `nike`: finds the subcommand, and turns a user's mistake into one line instead of a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+# Before anything imports TensorFlow: without these it greets with a page of messages.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "2")
+
+COMMANDS = {
+    "train": "train on your photos, or go on with a run",
+    "detect": "find the logo in photos: pictures, JSON, labelme files",
+    "splash": "photos in grey, the logo in colour; pictures and videos",
+    "evaluate": "score weights on labelled photos",
+    "check": "look a dataset over before training",
+    "synthesize": "make labelled photos with drawn logos",
+    "annotate": "outline logos in labelme, helped by the network",
+}
+EXAMPLES = """\
+examples:
+  nike train                                   train on the sample photos that ship, to see it work
+  nike check my_photos                         is my dataset all right?
+  nike train --weights=coco --dataset my_photos
+  nike train --resume                          go on where the last run stopped
+  nike detect --weights=last photo.jpg         what does it find?
+  nike COMMAND --help                          all options of a command
+"""
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130  # as the shell reports Ctrl-C
+
+
+def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -> int:
+    """Runs a command; a user's mistake becomes one line on stderr.
+
+    Args:
+        function: the command, without arguments; returns the exit code or None for 0.
+        argv: the command line, or None for that of the process; with `--debug` in it, tracebacks are shown.
+
+    Returns:
+        The exit code: 2 after a mistake, 130 after Ctrl-C.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        return function() or 0
+    except (ValueError, TypeError, OSError) as error:
+        if "--debug" in arguments:
+            raise
+        if isinstance(error, BrokenPipeError):  # `nike ... | head`: nobody listens any more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_USER_ERROR
+        print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt as interruption:
+        print(f"\n{interruption}" if str(interruption) else "\nStopped.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `nike`: only the module of the subcommand is imported."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv and argv[0] in COMMANDS:
+        module = importlib.import_module(f"nike.{argv[0]}")
+        return module.main(argv[1:])
+    parser = _parser()
+    if not argv:
+        parser.print_help()
+        return 0
+    parser.parse_args(argv)  # --help, --version, or the error for an unknown command
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    from mrcnn import __version__
+
+    commands = "\n".join(f"  {name:12} {text}" for name, text in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="nike",
+        usage="nike COMMAND [options]",
+        description=f"Finds a logo in photos, pixel by pixel.\n\ncommands:\n{commands}",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="version", version=f"nike {__version__}")
+    return parser
