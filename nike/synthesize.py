@@ -63,7 +63,9 @@ class Settings:
         if self.seed < 0:
             raise ValueError(f"--seed must be 0 or more, got {self.seed}.")
         if not 0 <= self.negatives <= 1:
-            raise ValueError(f"--negatives must be a share from 0 to 1, got {self.negatives}. 0.15 means 15 of 100 photos.")
+            raise ValueError(
+                f"--negatives must be a share from 0 to 1, got {self.negatives}. 0.15 means 15 of 100 photos."
+            )
         if not all(SMALLEST <= side <= LARGEST for side in (self.height, self.width)):
             raise ValueError(f"--size must be {SMALLEST} to {LARGEST} pixels a side, got {self.width}x{self.height}.")
         if not self.label.strip() or self.label in IGNORE:
@@ -122,11 +124,15 @@ def _find_backgrounds(folder: Path | None) -> list[Path]:
     if folder is None:
         return []
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder of backgrounds. Give one with photos that do not show the logo.")
+        raise FileNotFoundError(
+            f"{folder}: no such folder of backgrounds. Give one with photos that do not show the logo."
+        )
     found = [path for path in photos.find_files(folder) if not _has_objects(path, folder)]
     if not found:
-        raise ValueError(f"{folder}: no photo that could be a background (those with labelled objects are left out). "
-                         "Give a folder with photos that do not show the logo.")
+        raise ValueError(
+            f"{folder}: no photo that could be a background (those with labelled objects are left out). "
+            "Give a folder with photos that do not show the logo."
+        )
     return found
 
 
@@ -181,9 +187,17 @@ def _write(index: int, settings: Settings, ingredients: Ingredients) -> Path:
 def to_shapes(instances: Sequence[Instance]) -> list[dict]:
     """Instances as entries of labelme's `shapes`; pieces of one share a `group_id`."""
     return [
-        {"label": instance.label, "points": np.asarray(polygon, float).round(2).tolist(), "group_id": number if len(instance.polygons) > 1
-         else None, "description": "", "shape_type": "polygon", "flags": {}, "mask": None}
-        for number, instance in enumerate(instances, 1) for polygon in instance.polygons
+        {
+            "label": instance.label,
+            "points": np.asarray(polygon, float).round(2).tolist(),
+            "group_id": number if len(instance.polygons) > 1 else None,
+            "description": "",
+            "shape_type": "polygon",
+            "flags": {},
+            "mask": None,
+        }
+        for number, instance in enumerate(instances, 1)
+        for polygon in instance.polygons
     ]
 
 
@@ -197,22 +211,50 @@ def _size(text: str) -> tuple[int, int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike synthesize`."""
     parser.description = (
-        "Renders photos of products with the logo printed, sewn or embossed on them, exactly outlined in labelme JSON, and photos of "
-        "look-alikes without it. The same options give the same files, whatever the number of workers.")
+        "Renders photos of products with the logo printed, sewn or embossed on them, exactly outlined in labelme JSON, "
+        "and photos of look-alikes without it. The same options give the same files, whatever the number of workers."
+    )
     parser.epilog = (
         "example: nike synthesize --output data/train --count 2000 --backgrounds photos/without_logo --workers 4   "
         "Very small, hidden or invisible logos are labelled 'ignore', which training leaves out. "
-        "Backgrounds must not show the logo; photos with labelled objects among them are left out.")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the photos and their JSON files")
+        "Backgrounds must not show the logo; photos with labelled objects among them are left out."
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for the photos and their JSON files"
+    )
     parser.add_argument("--count", type=int, default=100, metavar="N", help="number of photos (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, other photos (default: %(default)s)")
-    parser.add_argument("--size", type=_size, default=(640, 640), metavar="WxH", help="pixels of each photo (default: 640x640)")
-    parser.add_argument("--negatives", type=float, default=0.15, metavar="SHARE",
-                        help="share of photos without the logo, 0 to 1 (default: %(default)s)")
-    parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="photos without the logo to draw on (default: drawn scenes only)")
-    parser.add_argument("--logo", type=Path, default=DEFAULT_LOGO, metavar="FILE",
-                        help=".svg (the paths in it) or .png with alpha (default: the logo that ships)")
-    parser.add_argument("--cutouts", type=Path, metavar="DIR", help="labelme dataset: its real instances are cut out and put onto other photos")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="another seed, other photos (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--size", type=_size, default=(640, 640), metavar="WxH", help="pixels of each photo (default: 640x640)"
+    )
+    parser.add_argument(
+        "--negatives",
+        type=float,
+        default=0.15,
+        metavar="SHARE",
+        help="share of photos without the logo, 0 to 1 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--backgrounds",
+        type=Path,
+        metavar="DIR",
+        help="photos without the logo to draw on (default: drawn scenes only)",
+    )
+    parser.add_argument(
+        "--logo",
+        type=Path,
+        default=DEFAULT_LOGO,
+        metavar="FILE",
+        help=".svg (the paths in it) or .png with alpha (default: the logo that ships)",
+    )
+    parser.add_argument(
+        "--cutouts",
+        type=Path,
+        metavar="DIR",
+        help="labelme dataset: its real instances are cut out and put onto other photos",
+    )
     parser.add_argument("--label", default="nike", metavar="NAME", help="label of the logo (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
 
@@ -222,8 +264,17 @@ def run_command(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     width, height = arguments.size
-    settings = Settings(arguments.output, arguments.seed, height, width, arguments.negatives, arguments.label, arguments.logo,
-                        arguments.backgrounds, arguments.cutouts)
+    settings = Settings(
+        arguments.output,
+        arguments.seed,
+        height,
+        width,
+        arguments.negatives,
+        arguments.label,
+        arguments.logo,
+        arguments.backgrounds,
+        arguments.cutouts,
+    )
     done = synthesize(settings, arguments.count, arguments.workers)
     total = sum(1 for _ in tqdm(done, total=arguments.count, unit="photo", disable=not sys.stderr.isatty()))
     print(f"{total} photos in {arguments.output}. Look at them: labelme {arguments.output}")

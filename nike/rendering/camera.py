@@ -32,7 +32,9 @@ def develop(canvas: Canvas, rough: float | None = None) -> np.ndarray:
 def _light(rng: np.random.Generator, image: np.ndarray, rough: float) -> np.ndarray:
     """Light falling off across the photo, cast shadows, exposure, white balance, contrast."""
     h, w = image.shape[:2]
-    field = cv2.resize(rng.normal(0, 0.10 + 0.15 * rough, (3, 3)).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC)
+    field = cv2.resize(
+        rng.normal(0, 0.10 + 0.15 * rough, (3, 3)).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC
+    )
     if rng.random() < 0.3 * rough:  # the shadow of something outside of the photo
         edge = materials.noise(rng, h, w, max(h, w) / 3)
         field = field - np.float32(rng.uniform(0.1, 0.5)) / (1 + np.exp(-edge * np.float32(rng.uniform(2, 20))))
@@ -58,12 +60,13 @@ def _blur(rng: np.random.Generator, image: np.ndarray, rough: float) -> np.ndarr
     if choice < 0.55:
         image = cv2.GaussianBlur(image, (0, 0), 0.35 + 1.6 * rough * rng.random())
     elif choice < 0.65 and rough > 0.2:
-        length = int(3 + 9 * rough * rng.random())
+        length = 3 + 2 * int(4 * rough * rng.random())  # odd: an even kernel would move the photo by half a pixel
         kernel = np.zeros((length, length), np.float32)
         turn, half = rng.uniform(0, np.pi), (length - 1) / 2
         reach = np.array([np.cos(turn), np.sin(turn)]) * half
         cv2.line(kernel, *(tuple(int(round(v)) for v in half + sign * reach) for sign in (-1, 1)), 1.0)
-        image = cv2.filter2D(image, -1, np.maximum(kernel, kernel[::-1, ::-1]) / np.maximum(kernel, kernel[::-1, ::-1]).sum())
+        kernel += kernel[::-1, ::-1]  # likewise: the line's pixels need not lie evenly around the middle
+        image = cv2.filter2D(image, -1, kernel / kernel.sum())
     elif choice < 0.8:
         h, w = image.shape[:2]
         factor = rng.uniform(1.2, 1.5 + 1.5 * rough)

@@ -10,6 +10,7 @@ import numpy as np
 from nike.rendering import geometry
 from nike.rendering.materials import Material
 
+STEEPEST = 0.8  # slopes are compressed towards this
 Window = tuple[int, int, int, int]  # y0, x0, y1, x1 in whole pixels, half-open
 
 
@@ -35,13 +36,14 @@ class Placed:
         y1, x1 = min(self.window[2], window[2]), min(self.window[3], window[3])
         if y0 >= y1 or x0 >= x1:
             return
-        part = alpha[y0 - window[0]:y1 - window[0], x0 - window[1]:x1 - window[1]]
+        part = alpha[y0 - window[0] : y1 - window[0], x0 - window[1] : x1 - window[1]]
         if part.max() <= 0.5:
             return
         s = self.scale
         fine = cv2.resize(part, ((x1 - x0) * s, (y1 - y0) * s), interpolation=cv2.INTER_LINEAR)
-        own = self.visible[(y0 - self.window[0]) * s:(y1 - self.window[0]) * s,
-                           (x0 - self.window[1]) * s:(x1 - self.window[1]) * s]
+        own = self.visible[
+            (y0 - self.window[0]) * s : (y1 - self.window[0]) * s, (x0 - self.window[1]) * s : (x1 - self.window[1]) * s
+        ]
         own[fine > 0.5] = 0
 
 
@@ -83,8 +85,17 @@ class Canvas:
         cover = geometry.raster(shifted, (window[2] - window[0], window[3] - window[1]), smooth=True)
         return cover.astype(np.float32) / np.float32(255)
 
-    def fill(self, outlines, material: Material, *, lift: float = 0.0, inflate: float = 0.0, soften: float = 0.0,
-             clip: np.ndarray | None = None, opacity: float = 1.0) -> np.ndarray | None:
+    def fill(
+        self,
+        outlines,
+        material: Material,
+        *,
+        lift: float = 0.0,
+        inflate: float = 0.0,
+        soften: float = 0.0,
+        clip: np.ndarray | None = None,
+        opacity: float = 1.0,
+    ) -> np.ndarray | None:
         """Draws one layer and hides the marks under it.
 
         Args:
@@ -100,8 +111,7 @@ class Canvas:
             float32 `[H, W]` what was covered, or None if nothing.
         """
         outlines = [outlines] if isinstance(outlines, np.ndarray) else outlines
-        window = self.window(outlines, 1 + 3 * soften)
-        if window is None:
+        if (window := self.window(outlines, 1 + 3 * soften)) is None:
             return None
         rows, cols = slice(window[0], window[2]), slice(window[1], window[3])
         alpha = self.mask(outlines, window)
@@ -139,7 +149,9 @@ class Canvas:
         ends = np.stack([np.interp([s, s + dash], along, line[:, k]) for s in starts for k in (0, 1)])
         ends = ends.reshape(-1, 2, 2).transpose(0, 2, 1) - (window[1], window[0]) - 0.5
         cover = np.zeros((window[2] - window[0], window[3] - window[1]), np.uint8)
-        cv2.polylines(cover, list(np.round(ends * 16).astype(np.int32)), False, 255, max(1, round(width)), cv2.LINE_AA, 4)
+        cv2.polylines(
+            cover, list(np.round(ends * 16).astype(np.int32)), False, 255, max(1, round(width)), cv2.LINE_AA, 4
+        )
         rows, cols = slice(window[0], window[2]), slice(window[1], window[3])
         alpha = cover.astype(np.float32) * np.float32(min(width, 1.0) * 0.9 / 255)
         below = self.colour[rows, cols]
@@ -153,7 +165,7 @@ class Canvas:
         if window is None:
             return
         dark = cv2.GaussianBlur(self.mask(moved, window), (0, 0), max(blur, 0.3))
-        self.colour[window[0]:window[2], window[1]:window[3]] *= (1 - np.float32(strength) * dark)[..., None]
+        self.colour[window[0] : window[2], window[1] : window[3]] *= (1 - np.float32(strength) * dark)[..., None]
 
     def shade(self, light: tuple[float, float], ambient: float) -> np.ndarray:
         """Lights the canvas.
@@ -167,12 +179,15 @@ class Canvas:
         """
         slope_x = cv2.Sobel(self.height, cv2.CV_32F, 1, 0, scale=0.125)
         slope_y = cv2.Sobel(self.height, cv2.CV_32F, 0, 1, scale=0.125)
-        steep = np.float32(1) / np.sqrt(1 + slope_x**2 + slope_y**2)
+        # Rims drop off within a pixel; unlimited, they would be drawn as black outlines, which photos do not have.
+        limit = 1 / np.sqrt(1 + (slope_x**2 + slope_y**2) * np.float32(1 / STEEPEST**2))
+        slope_x, slope_y = slope_x * limit, slope_y * limit
+        steep = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
         lx, ly = (np.float32(v) for v in light)
         direct = (1 - lx * slope_x - ly * slope_y) * steep
         hollow = cv2.blur(self.height, (9, 9)) - self.height
         glow = np.clip(np.float32(ambient) + np.float32(1 - ambient) * direct, 0.25, 1.6)
-        glow *= 1 - np.clip(hollow * np.float32(0.12), -0.05, 0.35)
+        glow *= 1 - np.clip(hollow * np.float32(0.08), -0.05, 0.2)
         # Blinn's half vector between the light and the viewer straight above.
         norm = np.sqrt(lx**2 + ly**2 + 1)
         hx, hy, hz = lx / norm, ly / norm, 1 / norm + 1
@@ -183,9 +198,9 @@ class Canvas:
 
 
 def rounded(alpha: np.ndarray, radius: float) -> np.ndarray:
-    """Height of a body with a rim rounded to `radius` pixels, float32, at most `0.6 * radius`."""
+    """Height of a body with a rim rounded to `radius` pixels, float32, at most `0.8 * radius`."""
     solid = cv2.copyMakeBorder((alpha > 0.5).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     inside = cv2.distanceTransform(solid, cv2.DIST_L2, 3)[1:-1, 1:-1]
     inwards = np.clip(1 - inside / np.float32(radius), 0, 1)
-    dome = np.sqrt(1 - 0.97 * inwards**2) * np.float32(0.6 * radius)
+    dome = np.sqrt(1 - 0.97 * inwards**2) * np.float32(0.8 * radius)
     return cv2.blur(dome, (5, 5)) if radius < 12 else cv2.GaussianBlur(dome, (0, 0), radius / 8)

@@ -25,14 +25,17 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Mark, ...]:
         label: Which instances.
 
     Returns:
-        Marks with the colours that the photos show; pieces of one instance stay together. At most `MOST`, evenly picked.
+        Marks with the colours that the photos show, at most `MOST`, evenly picked; pieces of one stay together.
 
     Raises:
         FileNotFoundError: no such folder.
         ValueError: no instance of that label is large enough.
     """
     marks: list[Mark] = []
-    wanted = [(photo, [i for i in photo.instances if i.label == label and not i.crowd]) for photo in read_folder(folder).photos]
+    wanted = [
+        (photo, [i for i in photo.instances if i.label == label and not i.crowd])
+        for photo in read_folder(folder).photos
+    ]
     wanted = [(photo, instances) for photo, instances in wanted if instances and photo.path is not None]
     total = sum(len(instances) for _, instances in wanted)
     step = max(1, -(-total // MOST))
@@ -48,8 +51,10 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Mark, ...]:
             if mark is not None:
                 marks.append(mark)
     if not marks:
-        raise ValueError(f"{folder}: no instance labelled {label!r} of at least {LEAST_SIDE} px in {len(wanted)} photos. "
-                         "Give a labelme dataset with larger ones, or another --label.")
+        raise ValueError(
+            f"{folder}: no instance labelled {label!r} of at least {LEAST_SIDE} px in {len(wanted)} photos. "
+            "Give a labelme dataset with larger ones, or another --label."
+        )
     return tuple(marks)
 
 

@@ -8,8 +8,13 @@ import numpy as np
 _SHIFT = 6  # cv2 takes sub-pixel coordinates as integers with this many fraction bits
 
 
+def points(text: str) -> np.ndarray:
+    """Outlines as text, one point after the other: "0 0  0.5 0.1  1 0" -> `[P, 2]` float64."""
+    return np.array(text.split(), np.float64).reshape(-1, 2)
+
+
 def spline(points, closed: bool = True, steps: int = 8) -> np.ndarray:
-    """A smooth curve through points (Catmull-Rom).
+    """A smooth curve through points: centripetal Catmull-Rom, which never loops, so two close points make a corner.
 
     Args:
         points: `[P, 2]`, P >= 2.
@@ -18,21 +23,32 @@ def spline(points, closed: bool = True, steps: int = 8) -> np.ndarray:
 
     Returns:
         `[P * steps, 2]` float32, or `[(P - 1) * steps + 1, 2]` for an open curve.
+
+    Source: Yuksel, Schaefer, Keyser, "On the Parameterization of Catmull-Rom Curves", 2009.
     """
-    p = np.asarray(points, np.float32)
+    b = np.asarray(points, np.float32)
     if closed:
-        before, after, ahead = np.roll(p, 1, 0), np.roll(p, -1, 0), np.roll(p, -2, 0)
+        a, c, d = np.roll(b, 1, 0), np.roll(b, -1, 0), np.roll(b, -2, 0)
     else:
-        padded = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
-        before, p, after, ahead = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
+        padded = np.concatenate([2 * b[:1] - b[1:2], b, 2 * b[-1:] - b[-2:-1]])
+        a, b, c, d = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
+    before, span, after = (
+        np.sqrt(np.linalg.norm(q - p, axis=1, keepdims=True)) + 1e-6 for p, q in ((a, b), (b, c), (c, d))
+    )
+    start = span * ((b - a) / before - (c - a) / (before + span) + (c - b) / span)  # tangents at b and c
+    stop = span * ((c - b) / span - (d - b) / (span + after) + (d - c) / after)
     t = (np.arange(steps, dtype=np.float32) / steps)[None, :, None]
-    a, b, c, d = (q[:, None] for q in (before, p, after, ahead))
-    curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    b, c, start, stop = (q[:, None] for q in (b, c, start, stop))
+    curve = (
+        (2 * t**3 - 3 * t**2 + 1) * b + (t**3 - 2 * t**2 + t) * start + (3 * t**2 - 2 * t**3) * c + (t**3 - t**2) * stop
+    )
     curve = curve.reshape(-1, 2)
-    return curve if closed else np.concatenate([curve, after[-1:]])
+    return curve if closed else np.concatenate([curve, c[-1]])
 
 
-def ellipse(centre, radii, angle: float = 0.0, count: int = 40, start: float = 0.0, stop: float = 2 * np.pi) -> np.ndarray:
+def ellipse(
+    centre, radii, angle: float = 0.0, count: int = 40, start: float = 0.0, stop: float = 2 * np.pi
+) -> np.ndarray:
     """Points `[count, 2]` float32 on an ellipse or an arc of one; angles in radians, y down."""
     t = np.linspace(start, stop, count, endpoint=abs(stop - start) < 2 * np.pi - 1e-6)
     points = np.stack([np.cos(t) * radii[0], np.sin(t) * radii[1]], 1)
@@ -112,6 +128,16 @@ def raster(outlines, shape: tuple[int, int], scale: int = 1, smooth: bool = Fals
     fixed = [np.round((np.asarray(o, np.float64) * scale - 0.5) * (1 << _SHIFT)).astype(np.int32) for o in outlines]
     cv2.fillPoly(image, fixed, 255, cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT)
     return image
+
+
+def grow(fine: np.ndarray, distance: float) -> np.ndarray:
+    """A raster (uint8, 255 inside) with its edge moved outwards by `distance` of its own pixels."""
+    return ((cv2.distanceTransform(255 - fine, cv2.DIST_L2, 3) <= distance) * 255).astype(np.uint8)
+
+
+def shrink(fine: np.ndarray, distance: float) -> np.ndarray:
+    """A raster (uint8, 255 inside) with its edge moved inwards by `distance` of its own pixels."""
+    return ((cv2.distanceTransform(fine, cv2.DIST_L2, 3) > distance) * 255).astype(np.uint8)
 
 
 def polygons_of(fine: np.ndarray, scale: int, origin=(0, 0), min_area: float = 4.0) -> list[np.ndarray]:

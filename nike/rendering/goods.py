@@ -20,19 +20,19 @@ def draw_box(pen: Pen) -> None:
     tall, depth, turn = rng.uniform(0.25, 0.6), rng.uniform(0.2, 0.5), rng.uniform(0.55, 0.85)
     drop = rng.uniform(0.02, 0.15)  # the front edge runs down to the right, the side edge up again
     a, b, c = np.array([-0.5, 0.0]), np.array([-0.5 + turn, drop]), np.array([0.5, drop - depth * 0.7])
-    top = np.array([a, b, c, a + c - b])
     down = np.array([0.0, tall])
     pen.shadow(np.array([a + down, b + down, c + down, c, a]), (0.02, 0.03), 0.04, rng.uniform(0.2, 0.6))
-    for corners, light in (((a, b, b + down, a + down), 0.85), ((b, c, c + down, b + down), 0.7), (tuple(top), 1.0)):
-        face = np.array(corners)
-        shape = pen.fill(face, card.tinted(colour * np.float32(light)), lift=rng.uniform(0, 2))
-        _on_face(pen, face, shape)
+    faces = ((a, b, b + down, a + down), 0.85), ((b, c, c + down, b + down), 0.7), ((a, b, c, a + c - b), 1.0)
+    for corners, light in faces:
+        shape = pen.fill(np.array(corners), card.tinted(colour * np.float32(light)), lift=rng.uniform(0, 2))
+        _on_face(pen, np.array(corners), shape)
     lid = materials.near(rng, colour, 0.12) if rng.random() < 0.6 else materials.colour(rng)
-    rim = tall * rng.uniform(0.1, 0.3)
+    rim = np.array([0, tall * rng.uniform(0.1, 0.3)])
     for p, q, light in ((a, b, 0.9), (b, c, 0.75)):
-        shape = pen.fill(np.array([p, q, q + (0, rim), p + (0, rim)]), card.tinted(lid * np.float32(light)), lift=3)
+        face = np.array([p, q, q + rim, p + rim])
+        shape = pen.fill(face, card.tinted(lid * np.float32(light)), lift=3)
         if rng.random() < 0.15:
-            _on_face(pen, np.array([p, q, q + (0, rim), p + (0, rim)]), shape)
+            _on_face(pen, face, shape)
 
 
 def _on_face(pen: Pen, face: np.ndarray, shape) -> None:
@@ -40,61 +40,77 @@ def _on_face(pen: Pen, face: np.ndarray, shape) -> None:
     rng = pen.rng
     u, v = face[1] - face[0], face[3] - face[0]
     width, height = np.linalg.norm(u), np.linalg.norm(v)
-    frame = np.array([[u[0] / width, v[0] / height, face[0, 0]], [u[1] / width, v[1] / height, face[0, 1]], [0, 0, 1.0]])
+    frame = np.eye(3)
+    frame[:2] = np.stack([u / width, v / height, face[0]], axis=1)
     plane = Pen(pen.canvas, pen.matrix @ frame, pen.place)
     size = min(width * rng.uniform(0.2, 0.9), height * rng.uniform(0.6, 2.2))
-    plane.mark(width * rng.uniform(0.3, 0.7), height * rng.uniform(0.35, 0.65), size, rng.normal(0, 0.1), clip=shape, chance=0.7,
-               mirror=False)
+    x, y = width * rng.uniform(0.3, 0.7), height * rng.uniform(0.35, 0.65)
+    plane.mark(x, y, size, rng.normal(0, 0.1), clip=shape, chance=0.7, mirror=False)
 
 
 def draw_bag(pen: Pen) -> None:
     """A tote, a gym bag or a backpack with straps, pockets and zips."""
     rng = pen.rng
     cloth = pen.material(("weave", "smooth", "leather", "suede"))
-    tall, round_ = rng.uniform(0.5, 1.2), rng.uniform(0.02, 0.2)
-    strap = cloth.tinted(materials.near(rng, cloth.colour, 0.1) if rng.random() < 0.6 else materials.colour(rng))
+    half = rng.uniform(0.25, 0.6)
+    tint = materials.near(rng, cloth.colour, 0.1) if rng.random() < 0.6 else materials.colour(rng)
+    strap = cloth.tinted(tint)
     for x in (-0.02, 0.02):
-        pen.line([(-0.2 + x, -tall / 2 + 0.05), (-0.16 + x, -tall / 2 - 0.25), (0.16 + x, -tall / 2 - 0.25), (0.2 + x, -tall / 2 + 0.05)], 0.04,
-                 strap, inflate=0.015)
-    outline = [(-0.45, -tall / 2), (0, -tall / 2 - round_), (0.45, -tall / 2), (0.5, 0), (0.48, tall / 2), (0, tall / 2 + 0.03),
-               (-0.48, tall / 2), (-0.5, 0)]
-    pen.shadow(np.array(outline), (0.02, 0.04), 0.04, rng.uniform(0, 0.5))
+        handle = np.array([(-0.2, 0.05), (-0.16, -0.25), (0.16, -0.25), (0.2, 0.05)]) + (x, -half)
+        pen.line(handle, 0.04, strap, inflate=0.015)
+    above = [(-0.5, 0), (-0.45, -half), (0, -half - rng.uniform(0.02, 0.2)), (0.45, -half), (0.5, 0)]
+    outline = np.array([*above, (0.48, half), (0, half + 0.03), (-0.48, half)])
+    pen.shadow(outline, (0.02, 0.04), 0.04, rng.uniform(0, 0.5))
     shape = pen.curve(outline, cloth, inflate=rng.uniform(0.05, 0.2))
     pen.folds(shape, rng.uniform(2, 14), 0.12)
-    zip_ = materials.near(rng, cloth.colour, 0.2)
-    if rng.random() < 0.6:
-        pen.line([(-0.42, -tall * 0.3), (0, -tall * 0.36), (0.42, -tall * 0.3)], 0.02, Material(zip_, "ribs", 2.0, 0.3), clip=shape)
-    if rng.random() < 0.4:
-        pocket = pen.curve([(-0.35, 0.05), (0.35, 0.05), (0.36, tall * 0.42), (-0.36, tall * 0.42)], cloth, lift=6, clip=shape)
-        pen.stitch([(-0.34, 0.08), (0, 0.07), (0.34, 0.08)], zip_)
-        pen.mark(rng.normal(0, 0.1), tall * 0.24, rng.uniform(0.1, 0.4), rng.normal(0, 0.06), clip=pocket, chance=0.5, mirror=False)
-    pen.mark(rng.normal(0, 0.08), rng.uniform(-0.25, 0.1) * tall, rng.uniform(0.15, 0.7), rng.normal(0, 0.1), clip=shape, chance=0.9, mirror=False)
+    _pocket(pen, cloth, shape, half)
+    x, y = rng.normal(0, 0.08), rng.uniform(-0.5, 0.2) * half
+    pen.mark(x, y, rng.uniform(0.15, 0.7), rng.normal(0, 0.1), clip=shape, chance=0.9, mirror=False)
     if rng.random() < 0.3:  # a strap over the front, at times over the mark
         x = rng.uniform(-0.3, 0.3)
-        pen.line([(x, -tall), (x + rng.normal(0, 0.05), 0), (x, tall)], rng.uniform(0.04, 0.08), strap, lift=5, clip=shape)
+        over = [(x, -2 * half), (x + rng.normal(0, 0.05), 0), (x, 2 * half)]
+        pen.line(over, rng.uniform(0.04, 0.08), strap, lift=5, clip=shape)
+
+
+def _pocket(pen: Pen, cloth: Material, shape, half: float) -> None:
+    rng = pen.rng
+    metal = Material(materials.near(rng, cloth.colour, 0.2), "ribs", 2.0, 0.3)
+    if rng.random() < 0.6:
+        pen.line([(-0.42, -half * 0.6), (0, -half * 0.72), (0.42, -half * 0.6)], 0.02, metal, clip=shape)
+    if rng.random() < 0.4:
+        outline = [(-0.35, 0.05), (0.35, 0.05), (0.36, half * 0.84), (-0.36, half * 0.84)]
+        pocket = pen.curve(outline, cloth, lift=6, clip=shape)
+        pen.stitch([(-0.34, 0.08), (0, 0.07), (0.34, 0.08)], metal.colour)
+        x, size = rng.normal(0, 0.1), rng.uniform(0.1, 0.4)
+        pen.mark(x, half * 0.48, size, rng.normal(0, 0.06), clip=pocket, chance=0.5, mirror=False)
 
 
 def draw_mug(pen: Pen) -> None:
     """A mug or a bottle: a mark bent around a cylinder."""
     rng = pen.rng
     body = pen.material(("smooth", "plastic"))
-    tall, taper = rng.choice([rng.uniform(1.0, 1.3), rng.uniform(1.8, 2.6)], p=[0.6, 0.4]), rng.uniform(-0.02, 0.06)
-    if tall < 1.5:
-        pen.line([(0.42, -tall * 0.25), (0.75, -tall * 0.25), (0.78, tall * 0.15), (0.42, tall * 0.3)], 0.1, body, inflate=0.05)
+    mug = rng.random() < 0.6
+    half, taper = (rng.uniform(0.5, 0.65) if mug else rng.uniform(0.9, 1.3)), rng.uniform(-0.02, 0.06)
+    if mug:
+        handle = [(0.42, -half * 0.5), (0.75, -half * 0.5), (0.78, half * 0.3), (0.42, half * 0.6)]
+        pen.line(handle, 0.1, body, inflate=0.05)
     else:
-        pen.curve([(-0.25, -tall / 2 - 0.3), (0.25, -tall / 2 - 0.3), (0.3, -tall / 2 + 0.1), (-0.3, -tall / 2 + 0.1)],
-                  body.tinted(materials.colour(rng)), inflate=0.15)
-    pen.shadow(geometry.ellipse((0.05, tall / 2), (0.55, 0.12)), blur=0.06, strength=rng.uniform(0.2, 0.6))
-    low = geometry.ellipse((0, tall / 2), (0.5 - taper, 0.08), start=0, stop=np.pi)
-    high = geometry.ellipse((0, -tall / 2), (0.5, 0.08), start=np.pi, stop=2 * np.pi)
+        cap = geometry.points("-.25 -.3  .25 -.3  .3 .1  -.3 .1") - (0, half)
+        pen.curve(cap, body.tinted(materials.colour(rng)), inflate=0.15)
+    pen.shadow(geometry.ellipse((0.05, half), (0.55, 0.12)), blur=0.06, strength=rng.uniform(0.2, 0.6))
+    low = geometry.ellipse((0, half), (0.5 - taper, 0.08), start=0, stop=np.pi)
+    high = geometry.ellipse((0, -half), (0.5, 0.08), start=np.pi, stop=2 * np.pi)
     shape = pen.fill(np.concatenate([low, high]), body, inflate=0.45)
-    if tall < 1.5:
-        pen.fill(geometry.ellipse((0, -tall / 2), (0.47, 0.07)), body.tinted(body.colour * np.float32(0.6)), lift=-8)
+    if mug:
+        inside = body.tinted(body.colour * np.float32(0.6))
+        pen.fill(geometry.ellipse((0, -half), (0.47, 0.07)), inside, lift=-8)
     elif rng.random() < 0.5:
-        pen.line([(-0.55, tall * 0.3), (0, tall * 0.36), (0.55, tall * 0.3)], 0.1, body.tinted(materials.colour(rng)), clip=shape)
-    turned = np.pi / 2 * rng.choice([0, 1, -1], p=[0.8, 0.1, 0.1])
-    pen.mark(rng.normal(0, 0.12), rng.uniform(-0.15, 0.15) * tall, rng.uniform(0.3, 0.85), turned + rng.normal(0, 0.08), clip=shape,
-             curve=rng.uniform(0.5, 1.1) * (turned == 0), mirror=False)
+        ring = [(-0.55, half * 0.6), (0, half * 0.72), (0.55, half * 0.6)]
+        pen.line(ring, 0.1, body.tinted(materials.colour(rng)), clip=shape)
+    upright = rng.random() < 0.2
+    turn = (rng.choice([-1, 1]) * np.pi / 2 if upright else 0) + rng.normal(0, 0.08)
+    x, y, curve = rng.normal(0, 0.12), rng.uniform(-0.3, 0.3) * half, 0.0 if upright else rng.uniform(0.5, 1.1)
+    pen.mark(x, y, rng.uniform(0.3, 0.85), turn, clip=shape, curve=curve, mirror=False)
 
 
 def draw_ball(pen: Pen) -> None:
@@ -105,31 +121,33 @@ def draw_ball(pen: Pen) -> None:
     shape = pen.fill(geometry.ellipse((0, 0), (0.5, 0.5)), skin, inflate=0.5)
     dark = skin.tinted(materials.contrasting(rng, skin.colour))
     for _ in range(int(rng.integers(0, 5))):
-        at = rng.uniform(-0.42, 0.42, 2)
-        flat = 1 - np.hypot(*at)
-        pen.fill(geometry.ellipse(at, (0.12, 0.12 * flat), np.arctan2(*at[::-1]), count=int(rng.choice([5, 6, 20]))), dark, lift=-1, clip=shape)
+        x, y = rng.uniform(-0.42, 0.42, 2)
+        flat, corners = 0.12 * (1 - np.hypot(x, y)), int(rng.choice([5, 6, 20]))  # panels near the rim are seen askew
+        pen.fill(geometry.ellipse((x, y), (flat, 0.12), np.arctan2(y, x), count=corners), dark, lift=-1, clip=shape)
+    seam = dark.tinted(skin.colour * np.float32(0.5))
     for _ in range(int(rng.integers(0, 6))):
-        ends = rng.uniform(-0.6, 0.6, (3, 2))
-        pen.line(ends, rng.uniform(0.006, 0.015), dark.tinted(skin.colour * np.float32(0.5)), lift=-3, clip=shape)
-    pen.mark(*rng.normal(0, 0.1, 2), rng.uniform(0.2, 0.75), rng.normal(0, 0.7), curve=rng.uniform(0.2, 0.8), clip=shape)
+        pen.line(rng.uniform(-0.6, 0.6, (3, 2)), rng.uniform(0.006, 0.015), seam, lift=-3, clip=shape)
+    x, y = rng.normal(0, 0.1, 2)
+    pen.mark(x, y, rng.uniform(0.2, 0.75), rng.normal(0, 0.7), curve=rng.uniform(0.2, 0.8), clip=shape)
 
 
 def draw_sign(pen: Pen) -> None:
     """A poster, a label, a shop sign or a screen: flat, often with words."""
     rng = pen.rng
-    tall = rng.uniform(0.35, 1.4)
+    half = rng.uniform(0.18, 0.7)
     ground = pen.material(("smooth", "paper", "plastic", "weave"))
-    face = np.array([(-0.5, -tall / 2), (0.5, -tall / 2), (0.5, tall / 2), (-0.5, tall / 2)])
+    face = np.array([(-0.5, -half), (0.5, -half), (0.5, half), (-0.5, half)])
     pen.shadow(face, (0.01, 0.015), 0.02, rng.uniform(0, 0.5))
     if rng.random() < 0.3:
         pen.fill(face * 1.06, pen.material(("smooth", "plastic")), lift=6)
     shape = pen.fill(face, ground, lift=rng.choice([0, 4]))
     if rng.random() < 0.3:
         for _ in range(int(rng.integers(1, 4))):
-            spot = geometry.ellipse(rng.uniform(-0.5, 0.5, 2) * (1, tall), rng.uniform(0.1, 0.4, 2))
+            spot = geometry.ellipse(rng.uniform(-0.5, 0.5, 2) * (1, 2 * half), rng.uniform(0.1, 0.4, 2))
             pen.fill(spot, ground.tinted(materials.colour(rng, 0.3)), clip=shape)
-    size = rng.uniform(0.2, 0.85)
-    pen.mark(rng.normal(0, 0.05), rng.uniform(-0.2, 0.2) * tall, min(size, tall * 2), rng.normal(0, 0.12), clip=shape, mirror=False)
+    x, y, size = rng.normal(0, 0.05), rng.uniform(-0.4, 0.4) * half, min(rng.uniform(0.2, 0.85), 4 * half)
+    pen.mark(x, y, size, rng.normal(0, 0.12), clip=shape, mirror=False)
     for _ in range(int(rng.integers(0, 3))):
-        unit = geometry.pose((rng.normal(0, 0.1), rng.choice([-1, 1]) * tall * rng.uniform(0.25, 0.42)), rng.uniform(0.2, 0.6))
-        marks.paint(pen.canvas, lookalikes.word(rng), pen.matrix @ unit, clip=shape, label=False)
+        at = rng.normal(0, 0.1), rng.choice([-1, 1]) * half * rng.uniform(0.5, 0.84)
+        frame = pen.matrix @ geometry.pose(at, rng.uniform(0.2, 0.6))
+        marks.paint(pen.canvas, lookalikes.word(rng), frame, clip=shape, label=False)

@@ -29,12 +29,6 @@ class Mark:
     texture: np.ndarray | None = None
     to_texture: np.ndarray | None = None
 
-    @property
-    def aspect(self) -> float:
-        """Height over width."""
-        low, high = bounds(self.outlines)
-        return float((high[1] - low[1]) / max(high[0] - low[0], 1e-6))
-
 
 def bounds(outlines) -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest (x, y) of a sequence of polygons."""
@@ -77,19 +71,25 @@ def load_mark(path: str | Path = DEFAULT_LOGO) -> Mark:
     try:
         with Image.open(path) as picture:
             if max(picture.size) > MAX_SIDE:
-                raise ValueError(f"{path}: a logo may have at most {MAX_SIDE} px a side, got {picture.size}. Scale it down.")
+                raise ValueError(
+                    f"{path}: a logo may have at most {MAX_SIDE} px a side, got {picture.size}. Scale it down."
+                )
             pixels = np.asarray(picture.convert("RGBA"))
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a picture that can be read ({error}). Give an .svg or a .png with alpha.") from None
+        raise ValueError(
+            f"{path}: not a picture that can be read ({error}). Give an .svg or a .png with alpha."
+        ) from None
     return _from_rgba(pixels, path)
 
 
 def _from_rgba(pixels: np.ndarray, path: Path) -> Mark:
     solid = pixels[..., 3] > 127
     if solid.all() or not solid.any():
-        raise ValueError(f"{path}: the logo is {'nowhere' if not solid.any() else 'everywhere'} opaque. "
-                         "Give a picture whose alpha channel shows the logo's shape.")
-    # Doubled and grown by one pixel, chains of pixel centres become the outlines of the pixels (see geometry.polygons_of).
+        raise ValueError(
+            f"{path}: the logo is {'nowhere' if not solid.any() else 'everywhere'} opaque. "
+            "Give a picture whose alpha channel shows the logo's shape."
+        )
+    # Grown by one pixel, chains of pixel centres run along the edges of pixels: see geometry.polygons_of.
     grown = cv2.dilate(np.pad(solid, 1).astype(np.uint8), np.ones((2, 2), np.uint8), anchor=(0, 0))
     chains, _ = cv2.findContours(grown, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
     outlines = [c[:, 0].astype(np.float32) for c in chains if len(c) >= 3 and cv2.contourArea(c) >= 4]

@@ -11,8 +11,36 @@ from PIL import Image, ImageDraw, ImageFont
 from nike.rendering import geometry
 from nike.rendering.logo import Mark, centre
 
-WORDS = ("SPORT", "AIR", "RUN", "FLY", "MAX", "TEAM", "PRO", "ZOOM", "CLUB", "FIT", "GOLF", "CITY", "TRAIL", "ACTIVE", "No. 7", "23",
-         "STUDIO", "JUST", "PLAY", "FORCE", "COURT", "ORIGINAL", "Coffee", "Summer", "Vintage", "open", "SALE", "1987")
+WORDS = (
+    "SPORT",
+    "AIR",
+    "RUN",
+    "FLY",
+    "MAX",
+    "TEAM",
+    "PRO",
+    "ZOOM",
+    "CLUB",
+    "FIT",
+    "GOLF",
+    "CITY",
+    "TRAIL",
+    "ACTIVE",
+    "No. 7",
+    "23",
+    "STUDIO",
+    "JUST",
+    "PLAY",
+    "FORCE",
+    "COURT",
+    "ORIGINAL",
+    "Coffee",
+    "Summer",
+    "Vintage",
+    "open",
+    "SALE",
+    "1987",
+)
 
 
 def lookalike(rng: np.random.Generator) -> Mark:
@@ -75,8 +103,10 @@ def _stripes(rng):
     """Two to five parallel bars."""
     count, lean, width = int(rng.integers(2, 6)), rng.uniform(-0.5, 0.5), rng.uniform(0.35, 0.7)
     ends = rng.uniform(-0.15, 0.15) * np.arange(count)
-    return [np.array([(i, 0), (i + width, 0), (i + width + lean * 3, 3 + ends[i]), (i + lean * 3, 3 + ends[i])], float)
-            for i in range(count)]
+    return [
+        np.array([(i, 0), (i + width, 0), (i + width + lean * 3, 3 + ends[i]), (i + lean * 3, 3 + ends[i])], float)
+        for i in range(count)
+    ]
 
 
 def _side_stripe(rng):
@@ -97,13 +127,26 @@ def _curl(rng):
 
 def _arrow(rng):
     head, shaft, back = rng.uniform(0.3, 0.7), rng.uniform(0.05, 0.2), rng.uniform(0, 0.2)
-    return [np.array([(1, 0), (1 - head, head), (1 - head + back, shaft), (-1, shaft), (-1, -shaft), (1 - head + back, -shaft),
-                      (1 - head, -head)])]
+    return [
+        np.array(
+            [
+                (1, 0),
+                (1 - head, head),
+                (1 - head + back, shaft),
+                (-1, shaft),
+                (-1, -shaft),
+                (1 - head + back, -shaft),
+                (1 - head, -head),
+            ]
+        )
+    ]
 
 
 def _chevron(rng):
     line, gap = [(-1, 0), (0, -rng.uniform(0.3, 1)), (1, 0)], rng.uniform(0.4, 0.8)
-    return [geometry.ribbon(np.array(line) + (0, i * gap), rng.uniform(0.15, 0.3)) for i in range(int(rng.integers(1, 4)))]
+    return [
+        geometry.ribbon(np.array(line) + (0, i * gap), rng.uniform(0.15, 0.3)) for i in range(int(rng.integers(1, 4)))
+    ]
 
 
 def _star(rng):
@@ -135,8 +178,10 @@ def _ring(rng):
 
 
 def _bolt(rng):
-    return [np.array([(0.2, -1), (-0.6, 0.15), (-0.05, 0.1), (-0.3, 1), (0.6, -0.25), (0.05, -0.2), (0.5, -1)])
-            * (rng.uniform(0.6, 1.4), 1)]
+    return [
+        np.array([(0.2, -1), (-0.6, 0.15), (-0.05, 0.1), (-0.3, 1), (0.6, -0.25), (0.05, -0.2), (0.5, -1)])
+        * (rng.uniform(0.6, 1.4), 1)
+    ]
 
 
 def _letter(rng):
@@ -149,6 +194,22 @@ def _blob(rng):
     return [geometry.spline(np.stack([np.cos(angle) * radius, np.sin(angle) * radius * rng.uniform(0.3, 1)], 1))]
 
 
-_KINDS = {_tick: 5, _crescent: 4, _boomerang: 4, _stripes: 3, _side_stripe: 4, _curl: 4, _arrow: 2, _chevron: 2, _star: 1, _leaf: 2,
-           _blade: 3, _ring: 1, _bolt: 1, _letter: 3, _blob: 2, lambda rng: word(rng).outlines: 4}
+_KINDS = {
+    _tick: 5,
+    _crescent: 4,
+    _boomerang: 4,
+    _stripes: 3,
+    _side_stripe: 4,
+    _curl: 4,
+    _arrow: 2,
+    _chevron: 2,
+    _star: 1,
+    _leaf: 2,
+    _blade: 3,
+    _ring: 1,
+    _bolt: 1,
+    _letter: 3,
+    _blob: 2,
+    lambda rng: word(rng).outlines: 4,
+}
 _SHAPES, _WEIGHTS = list(_KINDS), np.array(list(_KINDS.values())) / sum(_KINDS.values())

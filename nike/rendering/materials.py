@@ -9,10 +9,22 @@ import numpy as np
 
 # (relief in pixels of height, gloss) that suits each texture at grain 1.
 TEXTURES = {
-    "smooth": (0.0, 0.15), "leather": (0.1, 0.12), "suede": (0.15, 0.0), "knit": (0.3, 0.0), "mesh": (0.35, 0.02),
-    "weave": (0.2, 0.0), "ribs": (0.35, 0.0), "terry": (0.4, 0.0), "plastic": (0.05, 0.4), "paper": (0.06, 0.02),
-    "plaster": (0.3, 0.0), "skin": (0.08, 0.05),
+    "smooth": (0.0, 0.15),
+    "leather": (0.1, 0.12),
+    "suede": (0.15, 0.0),
+    "knit": (0.3, 0.0),
+    "mesh": (0.35, 0.02),
+    "weave": (0.2, 0.0),
+    "ribs": (0.35, 0.0),
+    "terry": (0.4, 0.0),
+    "plastic": (0.05, 0.4),
+    "paper": (0.06, 0.02),
+    "plaster": (0.3, 0.0),
+    "skin": (0.03, 0.05),
 }
+SKIN = np.array(
+    [[0.96, 0.80, 0.69], [0.89, 0.68, 0.52], [0.76, 0.55, 0.38], [0.55, 0.36, 0.24], [0.36, 0.23, 0.16]], np.float32
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Material:
 
 
 def colour(rng: np.random.Generator, plain: float = 0.55) -> np.ndarray:
-    """A colour that products have, RGB `[3]` float32 in 0..1: white, greys, black and earth with probability `plain`."""
+    """A colour that products have, RGB `[3]` float32 in 0..1; white, greys or black with probability `plain`."""
     if rng.random() < plain:
         base = rng.choice([0.95, 0.9, 0.75, 0.5, 0.3, 0.12, 0.06], p=[0.28, 0.14, 0.1, 0.08, 0.08, 0.12, 0.2])
         tint = rng.normal(0, 0.015, 3) + rng.choice([0.0, 0.05]) * np.array([1, 0.4, -1.0])
@@ -69,6 +81,12 @@ def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
     """RGB `[3]` float32 of a hue in turns, saturation and value in 0..1."""
     wheel = np.clip(np.abs((hue * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
     return (value * (1 - saturation + saturation * wheel)).astype(np.float32)
+
+
+def skin(rng: np.random.Generator) -> Material:
+    """A person's skin."""
+    tone = SKIN[rng.integers(len(SKIN))] * np.float32(rng.uniform(0.9, 1.05))
+    return Material(np.clip(tone, 0, 1), "skin", 1.5, 0.03, 0.08)
 
 
 def contrasting(rng: np.random.Generator, ground: np.ndarray, least: float = 0.25) -> np.ndarray:
@@ -96,7 +114,7 @@ def material(rng: np.random.Generator, kinds=None, tint: np.ndarray | None = Non
     """
     kind = str(rng.choice(kinds if kinds is not None else list(TEXTURES)))
     relief, gloss = TEXTURES[kind]
-    grain = float(np.clip(pixels / rng.uniform(60, 200), 1.2, 8))
+    grain = float(np.clip(pixels / rng.uniform(120, 400), 1.2, 5))
     relief *= rng.uniform(0.4, 1.4) * min(1.0, pixels / 250) * grain**0.5
     base = colour(rng) if tint is None else np.asarray(tint, np.float32)
     chosen = Material(base, kind, grain, relief, gloss * rng.uniform(0.3, 1.5))
@@ -108,17 +126,26 @@ def material(rng: np.random.Generator, kinds=None, tint: np.ndarray | None = Non
 
 def noise(rng: np.random.Generator, height: int, width: int, grain: float = 1.0, stretch: float = 1.0) -> np.ndarray:
     """Smooth noise of unit deviation, `[height, width]` float32; `stretch` makes it longer along x."""
-    # Beyond 256 the field repeats mirrored: drawing a million normal numbers per layer would cost more than all the rest.
+    # Beyond 256 the field repeats: drawing a million normal numbers per layer would cost more than all the rest.
     rows, cols = int(height / grain) + 2, int(width / (grain * stretch)) + 2
     field = rng.standard_normal((min(rows, 256), min(cols, 256)), dtype=np.float32)
     if field.shape != (rows, cols):
-        field = cv2.copyMakeBorder(field, 0, rows - field.shape[0], 0, cols - field.shape[1], cv2.BORDER_REFLECT_101) \
-            if rows < 2 * field.shape[0] and cols < 2 * field.shape[1] else \
-            np.tile(field, (-(-rows // field.shape[0]), -(-cols // field.shape[1])))[:rows, :cols]
+        field = (
+            cv2.copyMakeBorder(field, 0, rows - field.shape[0], 0, cols - field.shape[1], cv2.BORDER_REFLECT_101)
+            if rows < 2 * field.shape[0] and cols < 2 * field.shape[1]
+            else np.tile(field, (-(-rows // field.shape[0]), -(-cols // field.shape[1])))[:rows, :cols]
+        )
     if grain <= 1 and stretch <= 1:
         return field[:height, :width]
     grown = cv2.resize(field, (int(cols * grain * stretch) + 1, int(rows * grain) + 1), interpolation=cv2.INTER_LINEAR)
     return grown[:height, :width] * np.float32(1.4)  # interpolation lowers the deviation
+
+
+def ramp(height: int, width: int, turn: float, steep: float = 1.0) -> np.ndarray:
+    """A share that grows along the direction `turn` (radians) from 0 to 1, `[height, width]` float32."""
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None] * np.float32(np.cos(turn))
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(np.sin(turn))
+    return np.clip(0.5 + np.float32(steep / 2) * (x + y), 0, 1)
 
 
 def texture(rng: np.random.Generator, kind: str, height: int, width: int, grain: float = 2.0) -> np.ndarray:
@@ -131,7 +158,7 @@ def texture(rng: np.random.Generator, kind: str, height: int, width: int, grain:
     if kind == "terry":
         return np.abs(noise(rng, height, width, grain)) - 0.8
     if kind == "plaster":
-        return sum(noise(rng, height, width, grain * 3**i) * 0.5**(2 - i) for i in range(3)) * np.float32(0.6)
+        return sum(noise(rng, height, width, grain * 3**i) * 0.5 ** (2 - i) for i in range(3)) * np.float32(0.6)
     if kind == "plastic":
         return noise(rng, height, width, grain * 8)
     u, v = _threads(rng, height, width, grain)
@@ -152,7 +179,8 @@ def _threads(rng, height: int, width: int, grain: float) -> tuple[np.ndarray, np
     y = np.arange(height, dtype=np.float32)[:, None] * step
     wave = noise(rng, height, width, 40) * np.float32(0.5)
     return (x * np.cos(angle) - y * np.sin(angle) + wave).astype(np.float32), (
-        x * np.sin(angle) + y * np.cos(angle) + wave).astype(np.float32)
+        x * np.sin(angle) + y * np.cos(angle) + wave
+    ).astype(np.float32)
 
 
 _PATTERNS = {

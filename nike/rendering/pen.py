@@ -28,8 +28,8 @@ class Pen:
 
     def __init__(self, canvas: Canvas, matrix: np.ndarray, place: Place):
         self.canvas, self.rng, self.matrix, self.place = canvas, canvas.rng, matrix, place
-        corners = geometry.apply(matrix, [(0, 0), (0.1, 0), (0, 0.1)])
-        self.size = float(10 * np.sqrt(abs(np.cross(np.append(corners[1] - corners[0], 0), np.append(corners[2] - corners[0], 0))[2])))
+        origin, right, below = geometry.apply(matrix, [(0, 0), (0.1, 0), (0, 0.1)])
+        self.size = float(10 * np.sqrt(abs(np.linalg.det([right - origin, below - origin]))))
 
     def jitter(self, points, amount: float = 0.012) -> np.ndarray:
         """The points moved at random by about `amount` units."""
@@ -40,11 +40,19 @@ class Pen:
         """A random surface whose threads suit this product's size."""
         return materials.material(self.rng, kinds, tint, self.size)
 
-    def fill(self, points, material: Material, *, lift: float = 0.0, inflate: float = 0.0, clip=None, opacity: float = 1.0):
+    def fill(
+        self, points, material: Material, *, lift: float = 0.0, inflate: float = 0.0, clip=None, opacity: float = 1.0
+    ):
         """Draws a layer: `points` and `inflate` in units, `lift` in thousandths of a unit. See `Canvas.fill`."""
         outlines = [points] if isinstance(points, np.ndarray) else points
-        return self.canvas.fill([geometry.apply(self.matrix, o) for o in outlines], material, lift=lift * self.size / 1000,
-                                inflate=inflate * self.size, clip=clip, opacity=opacity)
+        return self.canvas.fill(
+            [geometry.apply(self.matrix, o) for o in outlines],
+            material,
+            lift=lift * self.size / 1000,
+            inflate=inflate * self.size,
+            clip=clip,
+            opacity=opacity,
+        )
 
     def curve(self, points, material: Material, **options):
         """Draws the smooth closed curve through `points`, slightly different each time."""
@@ -72,14 +80,25 @@ class Pen:
         rows, cols = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
         if not len(rows):
             return
-        part = np.s_[rows[0]:rows[-1] + 1, cols[0]:cols[-1] + 1]
+        part = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
         h, w = alpha[part].shape
         field = materials.noise(self.rng, w, h, max(3.0, grain * self.size), stretch).T
         field = cv2.GaussianBlur(field - np.abs(field[::-1]) * 0.5, (0, 0), max(1.0, grain * self.size / 5))
         self.canvas.height[part] += alpha[part] * field * np.float32(depth * self.size / 1000)
 
-    def mark(self, x: float, y: float, size: float, angle: float = 0.0, *, curve: float = 0.0, clip=None, chance: float = 1.0,
-             mirror: bool | None = None, stretch: float = 1.0) -> None:
+    def mark(
+        self,
+        x: float,
+        y: float,
+        size: float,
+        angle: float = 0.0,
+        *,
+        curve: float = 0.0,
+        clip=None,
+        chance: float = 1.0,
+        mirror: bool | None = None,
+        stretch: float = 1.0,
+    ) -> None:
         """Offers room for a mark: centre and length in units, turn in radians, see `Place` for the rest."""
         mirror = self.rng.random() < 0.1 if mirror is None else mirror
         unit = geometry.pose((x, y), (size * stretch, size), angle, mirror, shear=self.rng.normal(0, 0.08))

@@ -9,7 +9,16 @@ from nike.rendering import geometry, materials
 from nike.rendering.canvas import Canvas
 from nike.rendering.materials import Material
 
-_KINDS = {"studio": 34, "gradient": 12, "material": 16, "planks": 7, "bricks": 5, "clutter": 12, "street": 8, "shelf": 6}
+_KINDS = {
+    "studio": 44,
+    "gradient": 10,
+    "material": 16,
+    "planks": 7,
+    "bricks": 5,
+    "clutter": 12,
+    "street": 8,
+    "shelf": 6,
+}
 
 
 def backdrop(rng: np.random.Generator, height: int, width: int) -> Canvas:
@@ -18,38 +27,38 @@ def backdrop(rng: np.random.Generator, height: int, width: int) -> Canvas:
     grey = rng.choice([1.0, 0.965, 0.93, 0.85, 0.6, 0.15])
     base = np.full(3, grey, np.float32) if kind == "studio" and rng.random() < 0.8 else materials.colour(rng, 0.5)
     canvas = Canvas(np.broadcast_to(base, (height, width, 3)).copy(), rng)
-    {"studio": _studio, "gradient": _gradient, "material": _material, "planks": _planks, "bricks": _bricks, "clutter": _clutter,
-     "street": _street, "shelf": _shelf}[kind](canvas)
+    {
+        "studio": _studio,
+        "gradient": _gradient,
+        "material": _material,
+        "planks": _planks,
+        "bricks": _bricks,
+        "clutter": _clutter,
+        "street": _street,
+        "shelf": _shelf,
+    }[kind](canvas)
     return canvas
 
 
-def from_photo(rng: np.random.Generator, photo: np.ndarray, height: int, width: int, keep: float = 0.0) -> Canvas:
-    """A random crop of a photo as a canvas.
-
-    Args:
-        photo: uint8 `[H, W, 3]`.
-        height: Of the canvas; the crop is scaled to fill it.
-        width: Likewise.
-        keep: Least share of the photo's usable part that is shown, 0..1 (1: as much as fits).
-    """
+def from_photo(rng: np.random.Generator, photo: np.ndarray, height: int, width: int) -> Canvas:
+    """A random crop of a photo (uint8 `[H, W, 3]`), at times mirrored, scaled to fill a canvas."""
     h, w = photo.shape[:2]
     fit = min(h / height, w / width)  # photo pixels per canvas pixel when as much as possible is shown
-    zoom = fit * rng.uniform(max(keep, 0.6), 1.0)
+    zoom = fit * rng.uniform(0.6, 1.0)
     ch, cw = max(1, min(h, round(height * zoom))), max(1, min(w, round(width * zoom)))
     y, x = int(rng.integers(h - ch + 1)), int(rng.integers(w - cw + 1))
-    crop = photo[y:y + ch, x:x + cw]
+    crop = photo[y : y + ch, x : x + cw]
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
-    scaled = cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=cv2.INTER_AREA if zoom > 1 else cv2.INTER_LINEAR)
+    scaled = cv2.resize(
+        np.ascontiguousarray(crop), (width, height), interpolation=cv2.INTER_AREA if zoom > 1 else cv2.INTER_LINEAR
+    )
     return Canvas(scaled.astype(np.float32) / np.float32(255), rng)
 
 
 def _ramp(canvas: Canvas, other: np.ndarray, turn: float, sharp: float = 1.0) -> None:
     """Blends the canvas into another colour along a direction."""
-    h, w = canvas.shape
-    x, y = np.linspace(-1, 1, w, dtype=np.float32)[None], np.linspace(-1, 1, h, dtype=np.float32)[:, None]
-    share = np.clip(0.5 + np.float32(sharp * 0.5) * (x * np.float32(np.cos(turn)) + y * np.float32(np.sin(turn))), 0, 1)
-    canvas.colour += share[..., None] * (other - canvas.colour)
+    canvas.colour += materials.ramp(*canvas.shape, turn, sharp)[..., None] * (other - canvas.colour)
 
 
 def _studio(canvas: Canvas) -> None:
@@ -62,7 +71,7 @@ def _studio(canvas: Canvas) -> None:
 def _gradient(canvas: Canvas) -> None:
     _ramp(canvas, materials.colour(canvas.rng, 0.3), canvas.rng.uniform(0, 2 * np.pi), canvas.rng.uniform(0.7, 1.5))
     for _ in range(int(canvas.rng.integers(0, 4))):
-        _blob(canvas, rng_soft=True)
+        _blob(canvas, soft=True)
 
 
 def _material(canvas: Canvas) -> None:
@@ -79,20 +88,26 @@ def _material(canvas: Canvas) -> None:
         canvas.height += materials.noise(rng, w, h, rng.uniform(20, 80), 2.5).T * np.float32(rng.uniform(0, 6))
     for _ in range(int(rng.integers(0, 4))):  # panels and seams, as on the side of a shoe
         start = rng.uniform(-0.2, 1.2, (4, 2)) * (w, h)
-        canvas.fill(geometry.spline(start), surface.tinted(materials.near(rng, surface.colour, rng.uniform(0.02, 0.3))), lift=rng.uniform(1, 4))
+        canvas.fill(
+            geometry.spline(start),
+            surface.tinted(materials.near(rng, surface.colour, rng.uniform(0.02, 0.3))),
+            lift=rng.uniform(1, 4),
+        )
         canvas.stitch(geometry.spline(start * 0.98 + 0.01 * np.array([w, h])), materials.colour(rng), 1.5, 6)
 
 
 def _planks(canvas: Canvas) -> None:
     rng = canvas.rng
     h, w = canvas.shape
-    wood = np.clip(np.array([0.62, 0.45, 0.3]) * rng.uniform(0.4, 1.5) + rng.normal(0, 0.03, 3), 0, 1).astype(np.float32)
+    wood = np.clip(np.array([0.62, 0.45, 0.3]) * rng.uniform(0.4, 1.5) + rng.normal(0, 0.03, 3), 0, 1).astype(
+        np.float32
+    )
     count = int(rng.integers(3, 12))
     grain = materials.noise(rng, h, w, 2.0, stretch=25) * 0.5 + materials.noise(rng, h, w, 8.0, stretch=12) * 0.5
     canvas.colour[:] = wood * (1 + np.float32(0.14) * grain)[..., None]
     for i, edge in enumerate(np.linspace(0, h, count + 1)[:-1].astype(int)):
-        canvas.colour[edge:edge + h // count] *= np.float32(rng.uniform(0.8, 1.15))
-        canvas.height[edge:edge + 2] -= 3 if i else 0
+        canvas.colour[edge : edge + h // count] *= np.float32(rng.uniform(0.8, 1.15))
+        canvas.height[edge : edge + 2] -= 3 if i else 0
     canvas.height += grain * np.float32(0.3)
     if rng.random() < 0.5:
         canvas.colour = np.ascontiguousarray(cv2.resize(canvas.colour.transpose(1, 0, 2), (w, h)))
@@ -109,12 +124,14 @@ def _bricks(canvas: Canvas) -> None:
     for row in range(rows):
         for x in np.arange(-(row % 2) * tall * 1.3, w, tall * 2.6):
             y0, x0, x1 = int(row * tall), int(max(x, 0)), int(min(x + tall * 2.6 - mortar, w))
-            canvas.colour[y0:int(y0 + tall - mortar), x0:max(x1, x0)] = np.clip(base * rng.uniform(0.75, 1.2) + rng.normal(0, 0.02, 3), 0, 1)
-            canvas.height[y0:int(y0 + tall - mortar), x0:max(x1, x0)] = 3
+            canvas.colour[y0 : int(y0 + tall - mortar), x0 : max(x1, x0)] = np.clip(
+                base * rng.uniform(0.75, 1.2) + rng.normal(0, 0.02, 3), 0, 1
+            )
+            canvas.height[y0 : int(y0 + tall - mortar), x0 : max(x1, x0)] = 3
     canvas.height += materials.noise(rng, h, w, 2.0) * np.float32(0.4)
 
 
-def _blob(canvas: Canvas, rng_soft: bool = False) -> None:
+def _blob(canvas: Canvas, soft: bool = False) -> None:
     """One ellipse, polygon or bar of any colour, more or less out of focus."""
     rng = canvas.rng
     h, w = canvas.shape
@@ -128,8 +145,13 @@ def _blob(canvas: Canvas, rng_soft: bool = False) -> None:
         ends = rng.uniform(-0.1, 1.1, (3, 2)) * (w, h)
         outline = geometry.ribbon(geometry.spline(ends, closed=False), rng.uniform(2, 30))
     surface = materials.material(rng, None, None, pixels=radii.max())
-    canvas.fill(outline, surface, lift=rng.uniform(0, 2), soften=rng.uniform(5, 20) if rng_soft else rng.choice([0, 0, 1, 4]),
-                opacity=rng.uniform(0.2, 0.7) if rng_soft else 1.0)
+    canvas.fill(
+        outline,
+        surface,
+        lift=rng.uniform(0, 2),
+        soften=rng.uniform(5, 20) if soft else rng.choice([0, 0, 1, 4]),
+        opacity=rng.uniform(0.2, 0.7) if soft else 1.0,
+    )
 
 
 def _clutter(canvas: Canvas) -> None:
@@ -156,8 +178,11 @@ def _street(canvas: Canvas) -> None:
         pane = Material(wall.colour * np.float32(rng.uniform(0.2, 0.6)), gloss=0.4)
         nx, ny = int(rng.integers(2, 6)), int(rng.integers(2, 8))
         step = np.array([wide / nx, (horizon - top) / ny])
-        cells = [np.array([(0.2, 0.25), (0.8, 0.25), (0.8, 0.85), (0.2, 0.85)]) * step + (x + i * step[0], top + j * step[1])
-                 for i in range(nx) for j in range(ny)]
+        cells = [
+            np.array([(0.2, 0.25), (0.8, 0.25), (0.8, 0.85), (0.2, 0.85)]) * step + (x + i * step[0], top + j * step[1])
+            for i in range(nx)
+            for j in range(ny)
+        ]
         canvas.fill(cells, pane, lift=-2)
         x += wide
     road = materials.material(rng, ("plaster", "paper"), np.full(3, rng.uniform(0.2, 0.6)))
@@ -181,7 +206,11 @@ def _shelf(canvas: Canvas) -> None:
             box = np.array([(x, bottom - tall), (x + wide, bottom - tall), (x + wide, bottom), (x, bottom)])
             canvas.fill(box, Material(np.clip(tint, 0, 1)), lift=3)
             x += wide * rng.uniform(1.0, 1.3)
-        canvas.fill(np.array([(0, bottom), (w, bottom), (w, bottom + 0.04 * h), (0, bottom + 0.04 * h)]), Material(materials.colour(rng)), lift=2)
+        canvas.fill(
+            np.array([(0, bottom), (w, bottom), (w, bottom + 0.04 * h), (0, bottom + 0.04 * h)]),
+            Material(materials.colour(rng)),
+            lift=2,
+        )
     _defocus(canvas, 0.85)
 
 

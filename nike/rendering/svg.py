@@ -18,13 +18,23 @@ _SEPARATOR = re.compile(r"[\s,]*")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _FLAG = re.compile(r"[01]")
 # What follows each command: n a number, f a flag of an arc (which may touch its neighbours: `a6 6 0 00-1 2`).
-_ARGUMENTS = {"M": "nn", "L": "nn", "H": "n", "V": "n", "C": "n" * 6, "S": "n" * 4, "Q": "n" * 4, "T": "nn", "A": "nnnffnn"}
+_ARGUMENTS = {
+    "M": "nn",
+    "L": "nn",
+    "H": "n",
+    "V": "n",
+    "C": "n" * 6,
+    "S": "n" * 4,
+    "Q": "n" * 4,
+    "T": "nn",
+    "A": "nnnffnn",
+}
 
 
 def read_svg(path: str | Path) -> list[np.ndarray]:
     """Reads every `<path d>` of a file as closed outlines.
 
-    Transforms, styles, strokes, groups' visibility and all other elements are not looked at: convert them to one plain path
+    Transforms, styles, strokes, visibility and all other elements are not looked at: convert them to one plain path
     first (Inkscape: Path > Union). Files with a document type are refused, so no entity is ever expanded.
 
     Returns:
@@ -38,13 +48,17 @@ def read_svg(path: str | Path) -> list[np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with one path or a .png with alpha.")
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path}: a logo may have at most {MAX_BYTES >> 20} MiB, got {path.stat().st_size} bytes. Simplify it.")
+        raise ValueError(
+            f"{path}: a logo may have at most {MAX_BYTES >> 20} MiB, got {path.stat().st_size} bytes. Simplify it."
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{path}: an SVG must be UTF-8 text. Save it again as plain SVG.") from None
     if re.search(r"<!\s*(DOCTYPE|ENTITY)", text, re.IGNORECASE):
-        raise ValueError(f"{path}: document types and entities are refused. Save it again as plain SVG without <!DOCTYPE>.")
+        raise ValueError(
+            f"{path}: document types and entities are refused. Save it again as plain SVG without <!DOCTYPE>."
+        )
     try:
         root = ET.fromstring(text)
     except (ET.ParseError, ValueError) as error:
@@ -111,7 +125,9 @@ def _commands(d: str) -> Iterator[tuple[str, list[float]]]:
         command = d[position]
         kind = command.upper()
         if kind != "Z" and kind not in _ARGUMENTS:
-            raise ValueError(f"path data has {command!r} at character {position}, expected a command such as M, L, C, A or Z.")
+            raise ValueError(
+                f"path data has {command!r} at character {position}, expected a command such as M, L, C, A or Z."
+            )
         position = _SEPARATOR.match(d, position + 1).end()
         if kind == "Z":
             yield command, []
@@ -121,8 +137,10 @@ def _commands(d: str) -> Iterator[tuple[str, list[float]]]:
             for expected in _ARGUMENTS[kind]:
                 match = (_NUMBER if expected == "n" else _FLAG).match(d, position)
                 if not match:
-                    raise ValueError(f"path data ends or breaks at character {position}: {command!r} needs "
-                                     f"{len(_ARGUMENTS[kind])} values, got {len(values)}.")
+                    raise ValueError(
+                        f"path data ends or breaks at character {position}: {command!r} needs "
+                        f"{len(_ARGUMENTS[kind])} values, got {len(values)}."
+                    )
                 values.append(float(match.group()))
                 position = _SEPARATOR.match(d, match.end()).end()
             yield command, values
