@@ -1,0 +1,63 @@
+"""Colours for instances and classes that readers with any kind of colour vision can tell apart."""
+
+import numpy as np
+
+# Vivid, because they lie on photos. After the first three, each colour is the one farthest, in OKLab, from all before
+# it for normal vision and for simulated protanopia, deuteranopia and tritanopia. For whom they are hardest to tell apart,
+# the first eight are still farther apart than the seven of Okabe and Ito, which are made for plots.
+PALETTE = np.array(
+    [
+        (0, 194, 255),
+        (255, 145, 0),
+        (196, 0, 110),
+        (34, 85, 255),
+        (153, 255, 204),
+        (255, 68, 153),
+        (238, 238, 34),
+        (153, 0, 0),
+        (51, 51, 187),
+        (187, 102, 34),
+        (0, 153, 221),
+        (153, 221, 136),
+        (136, 0, 119),
+        (0, 238, 238),
+        (136, 85, 170),
+        (170, 68, 34),
+    ],
+    dtype=np.uint8,
+)
+
+# Okabe and Ito (2008): for lines and areas on white.
+PLOT_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
+
+def distinct_colors(count: int) -> np.ndarray:
+    """The first `count` colours, uint8 `[count, 3]`; always the same ones in the same order.
+
+    After the palette's 16 come its colours again, darker, then lighter, and so on, less far apart each time.
+    """
+    rounds = -(-count // len(PALETTE))
+    return np.concatenate([PALETTE[:0], *(_shade(PALETTE, r) for r in range(rounds))])[:count]
+
+
+def _shade(colors: np.ndarray, step: int) -> np.ndarray:
+    """Step 0: unchanged; odd steps go towards black, even ones towards white, each half as far again."""
+    if step == 0:
+        return colors
+    target, amount = (0.0, 255.0)[step % 2 == 0], 1 - 0.6 ** ((step + 1) // 2)
+    return np.round(colors + (target - colors) * amount).astype(np.uint8)
+
+
+def class_color(class_id: int) -> tuple[int, int, int]:
+    """The colour of a class, the same on every photo. Class 1 has the first colour."""
+    index = max(int(class_id) - 1, 0)
+    return tuple(int(v) for v in distinct_colors(index + 1)[-1])
+
+
+def text_color(background: tuple[int, int, int] | np.ndarray) -> tuple[int, int, int]:
+    """Black or white, whichever has the higher contrast (WCAG 2) on an RGB colour 0..255."""
+    srgb = np.asarray(background, dtype=np.float64) / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    # (1 + .05) / (L + .05) > (L + .05) / .05
+    return (255, 255, 255) if (luminance + 0.05) ** 2 < 1.05 * 0.05 else (0, 0, 0)

@@ -1,0 +1,34 @@
+"""Figures of data, proposals, results and training, with the names and arguments of Matterport's `visualize`.
+
+Built on Matplotlib, on whatever backend is active. A function that is given an `ax` draws there and shows nothing.
+Functions return the axes and not the figure, because a notebook would show a returned figure a second time.
+"""
+
+from mrcnn.visualize.boxes import draw_box, draw_boxes, draw_rois
+from mrcnn.visualize.images import display_images
+from mrcnn.visualize.instances import (
+    apply_mask,
+    display_differences,
+    display_instances,
+    display_top_masks,
+    random_colors,
+)
+from mrcnn.visualize.plots import plot_overlaps, plot_precision_recall, plot_training_curves
+from mrcnn.visualize.tables import display_table, display_weight_stats
+
+__all__ = [
+    "apply_mask",
+    "display_differences",
+    "display_images",
+    "display_instances",
+    "display_table",
+    "display_top_masks",
+    "display_weight_stats",
+    "draw_box",
+    "draw_boxes",
+    "draw_rois",
+    "plot_overlaps",
+    "plot_precision_recall",
+    "plot_training_curves",
+    "random_colors",
+]
