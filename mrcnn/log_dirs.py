@@ -27,6 +27,17 @@ def parse_checkpoint(path: str | Path) -> tuple[Path, int] | None:
     return path.parent, int(match.group(1))
 
 
+def run_folders(model_dir: str | Path, name: str | None) -> list[Path]:
+    """Folders of all runs called `name`, the newest first."""
+    folders = sorted(Path(model_dir).glob(f"{(name or '').lower()}*"), reverse=True)
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run by epoch, the first one first."""
+    return [file for file in sorted(folder.glob("mask_rcnn_*.h5")) if CHECKPOINT.match(file.name)]
+
+
 def find_last(model_dir: str | Path, name: str | None) -> Path:
     """The newest checkpoint of the newest run called `name`.
 
@@ -34,10 +45,8 @@ def find_last(model_dir: str | Path, name: str | None) -> Path:
         FileNotFoundError: there is no such run, or none has written a checkpoint.
     """
     prefix, model_dir = (name or "").lower(), Path(model_dir)
-    runs = [folder for folder in sorted(model_dir.glob(f"{prefix}*")) if folder.is_dir()]
-    for run in reversed(runs):
-        checkpoints = [file for file in sorted(run.glob("mask_rcnn_*.h5")) if CHECKPOINT.match(file.name)]
-        if checkpoints:
-            return checkpoints[-1]
+    for run in run_folders(model_dir, name):
+        if found := checkpoints(run):
+            return found[-1]
     expected = model_dir / f"{prefix}<time>" / f"mask_rcnn_{prefix}_<epoch>.h5"
-    raise FileNotFoundError(f"{model_dir}: no checkpoint of a run {prefix!r} (expected {expected}). Train first.")
+    raise FileNotFoundError(f"{model_dir}: no checkpoint of a run called {prefix!r} (expected {expected}). Train first.")

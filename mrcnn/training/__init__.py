@@ -1,0 +1,20 @@
+"""Training: Keras's `fit`, with the loss, freezing, optimisers, validation and exact resume of this network."""
+
+from mrcnn.training.freezing import LAYER_SETS, layer_regex, set_trainable
+from mrcnn.training.interruption import TrainingInterrupted
+from mrcnn.training.options import TrainOptions
+from mrcnn.training.progress import Progress
+from mrcnn.training.state import find_state, resume
+from mrcnn.training.trainer import train
+
+__all__ = [
+    "LAYER_SETS",
+    "Progress",
+    "TrainOptions",
+    "TrainingInterrupted",
+    "find_state",
+    "layer_regex",
+    "resume",
+    "set_trainable",
+    "train",
+]

@@ -1,0 +1,55 @@
+"""A moving average of the weights (EMA), which often detects better than the latest weights."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+
+class WeightAverage:
+    """Exponential moving average of variables: `average += (1 - momentum) * (variable - average)` after each step.
+
+    Early on the momentum is smaller, min(momentum, (1 + steps) / (10 + steps)), so that the first weights are soon
+    forgotten.
+
+    Args:
+        variables: what to average, most often the trainable variables of a model.
+        momentum: 0 to 1, for example 0.999: an average over about 1,000 steps.
+
+    Source: Polyak & Juditsky 1992; the rule for the first steps is that of `tf.train.ExponentialMovingAverage`.
+    """
+
+    def __init__(self, variables: Iterable[keras.Variable], momentum: float):
+        self.sources = list(variables)
+        self.momentum = momentum
+        self.steps = tf.Variable(0.0, trainable=False, name="average_steps")
+        self.averages = [tf.Variable(source, trainable=False, name="average") for source in self.sources]
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """Everything that an exact resume has to restore."""
+        return [self.steps, *self.averages]
+
+    def update(self) -> None:
+        """Takes the present weights into the average; part of the compiled step."""
+        self.steps.assign(self.steps + 1.0)
+        momentum = tf.minimum(self.momentum, (1.0 + self.steps) / (10.0 + self.steps))
+        for average, source in zip(self.averages, self.sources, strict=True):
+            average.assign(average + (1.0 - momentum) * (tf.convert_to_tensor(source) - average))
+
+    @contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Inside this context the variables hold the averages."""
+        latest = [source.numpy() for source in self.sources]
+        self.overwrite()
+        try:
+            yield
+        finally:
+            for source, value in zip(self.sources, latest, strict=True):
+                source.assign(value)
+
+    def overwrite(self) -> None:
+        """Replaces the variables by the averages."""
+        for source, average in zip(self.sources, self.averages, strict=True):
+            source.assign(average)

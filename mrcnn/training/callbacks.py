@@ -1,0 +1,166 @@
+"""Small Keras callbacks: times of a step, NaN stop, early stopping, the history as rows and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import time
+from pathlib import Path
+
+import keras
+
+from mrcnn.training.progress import Progress
+
+FIRST_STEPS = 5  # steps after the first one, over which the estimate is made
+
+
+class NonFiniteLossError(ValueError):
+    """The loss became NaN or infinite."""
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Raises NonFiniteLossError after the first step whose loss is NaN or infinite, and names the photos.
+
+    Args:
+        dataset: numbers of a batch's photos are looked up here.
+        log_dir: where the checkpoints lie.
+    """
+
+    def __init__(self, dataset, log_dir: str):
+        super().__init__()
+        self.dataset, self.log_dir = dataset, log_dir
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float(logs["loss"])
+        if math.isfinite(loss):
+            return
+        photos = [photo_name(self.dataset, number) for number in self.model.image_ids]
+        rate = float(self.model.optimizer.learning_rate)
+        raise NonFiniteLossError(
+            f"epoch {self.epoch + 1}, step {batch + 1}: the loss is {loss} at learning rate {rate:g}. Photos of this "
+            f"batch: {', '.join(photos)}. Train with a lower learning rate, or look at these photos and outlines; "
+            f"checkpoints before this epoch are intact in {self.log_dir}."
+        )
+
+
+def photo_name(dataset, number: int) -> str:
+    """How a person finds a photo: its reference, else its id."""
+    if not 0 <= number < len(dataset.image_info):
+        return f"number {number}"
+    return str(dataset.image_reference(number) or dataset.image_info[number]["id"])
+
+
+class Stopwatch(keras.callbacks.Callback):
+    """Measures steps, tells early how long it will take, and adds `seconds_per_step` and `waiting` to the logs.
+
+    Args:
+        total_steps: until the end of the stage.
+        verbose: False: prints nothing.
+
+    `waiting` is the share of the time of a step that is spent waiting for data.
+    """
+
+    def __init__(self, total_steps: int, verbose: bool = True):
+        super().__init__()
+        self.total_steps, self.verbose = total_steps, verbose
+        self.durations: list[float] = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.durations = []
+        self.waited_before = self.model.waited
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.is_skipped = self.model.skip > 0
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.is_skipped:
+            return
+        self.durations.append(time.perf_counter() - self.started)
+        if len(self.durations) == 1:
+            self.waited_before = self.model.waited  # the first step compiles, and the pipeline starts: no typical step
+        if self.verbose and self.total_steps and len(self.durations) == FIRST_STEPS + 1:
+            rest = duration_text(self.seconds_per_step * self.total_steps)
+            print(f"\n{self.seconds_per_step:.2f} s a step: about {rest} for {self.total_steps} steps, plus validation")
+            self.total_steps = 0  # told once
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Mean of this epoch, without the first step."""
+        durations = self.durations[1:] or self.durations
+        return sum(durations) / max(len(durations), 1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        spent = sum(self.durations[1:])
+        logs["seconds_per_step"] = self.seconds_per_step
+        logs["waiting"] = (self.model.waited - self.waited_before) / spent if spent else 0.0
+
+
+def duration_text(seconds: float) -> str:
+    """As a person says it: "40 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class EpochRow(keras.callbacks.Callback):
+    """Puts the figures of an epoch, in their order for `history.csv`, into the logs as `row`."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        figures = {name: float(value) for name, value in logs.items() if isinstance(value, (int, float))}
+        logs["row"] = {"epoch": epoch + 1, "learning_rate": float(self.model.optimizer.learning_rate), **figures}
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Writes `history.csv` after every epoch: all rows, so that a resumed run has no row twice."""
+
+    def __init__(self, progress: Progress, folder: str | Path):
+        super().__init__()
+        self.progress, self.path = progress, Path(folder) / "history.csv"
+
+    def on_epoch_end(self, epoch, logs=None):
+        write_history(self.progress.rows, self.path)
+
+
+def write_history(rows: list[dict], path: Path) -> None:
+    """Rows as CSV; a figure that an epoch does not have is left empty."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _rounded(value) for name, value in row.items()} for row in rows)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text.getvalue(), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _rounded(value):
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+class EarlyStop(keras.callbacks.Callback):
+    """Stops when the mask AP has not grown for `patience` validations."""
+
+    def __init__(self, progress: Progress, patience: int):
+        super().__init__()
+        self.progress, self.patience = progress, patience
+
+    def on_epoch_end(self, epoch, logs=None):
+        if is_exhausted(self.progress, self.patience):
+            self.model.stop_training = True
+            best = self.progress.best_of_stage
+            print(f"\nStopped early: no better mask AP than {best:.3f} in {self.patience} validations")
+
+
+def is_exhausted(progress: Progress, patience: int) -> bool:
+    """Whether early stopping ends the stage."""
+    return bool(patience) and progress.without_gain >= patience
+
+

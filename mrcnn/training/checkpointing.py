@@ -1,0 +1,168 @@
+"""Checkpoints of a run: weights in the original's layout, the state for an exact resume, the best epoch, clean-up."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from contextlib import nullcontext
+from pathlib import Path
+
+import keras
+
+from mrcnn import log_dirs
+from mrcnn.training import state as states
+from mrcnn.training.interruption import Interruption, TrainingInterrupted
+from mrcnn.training.objective import TrainingModel
+from mrcnn.training.options import TrainOptions
+from mrcnn.training.progress import Progress
+
+
+class CheckpointWriter:
+    """Writes the files of a run into `model.log_dir`.
+
+    `mask_rcnn_<name>_<epoch>.h5` and `.state` after every epoch; `mask_rcnn_<name>_best.h5`, the epoch with the best
+    mask AP; `mask_rcnn_<name>_partial.state` within an epoch.
+
+    Args:
+        model: the MaskRCNN.
+        fitted: the model that Keras trains.
+        progress: of the run.
+        options: `keep` and the like.
+        data: what identifies the training data, see `trainer.data_identity`.
+        metadata: what else to write into weights files, such as the class names.
+    """
+
+    def __init__(
+        self, model, fitted: TrainingModel, progress: Progress, options: TrainOptions, data: dict, metadata: dict
+    ):
+        self.model, self.fitted, self.progress, self.options = model, fitted, progress, options
+        self.data, self.metadata = data, metadata
+        self.folder = Path(model.log_dir)
+
+    def path(self, label: str) -> Path:
+        """`mask_rcnn_<name>_<label>.h5` in the folder of the run."""
+        return self.folder / f"mask_rcnn_{(self.model.config.NAME or '').lower()}_{label}.h5"
+
+    def save_epoch(self, is_best: bool) -> Path:
+        """Writes weights and state after an epoch; returns the path of the weights."""
+        path = self.path(f"{self.progress.epoch:04d}")
+        state = path.with_suffix(states.SUFFIX)
+        identity = uuid.uuid4().hex
+        state.unlink(missing_ok=True)  # it would belong to other weights
+        average = self.fitted.average
+        with average.swapped_in() if average else nullcontext():
+            self.model.save_weights(path, metadata={**self.metadata, **self._figures(), states.ID: identity})
+        if is_best:
+            _link(path, self.path("best"))
+        self._write_state(state, identity, holds_weights=average is not None)
+        self.path("partial").with_suffix(states.SUFFIX).unlink(missing_ok=True)
+        self._clean_up()
+        return path
+
+    def save_partial(self) -> Path:
+        """Writes the state within an epoch, weights included; returns its path."""
+        path = self.path("partial").with_suffix(states.SUFFIX)
+        self._write_state(path, uuid.uuid4().hex, holds_weights=True)
+        return path
+
+    def save_finished(self) -> None:
+        """Notes in the state of the latest epoch that its stage is done: no optimiser to be continued."""
+        path = self.path(f"{self.progress.epoch:04d}").with_suffix(states.SUFFIX)
+        if path.exists():
+            record = states.read_record(path)
+            record |= {"progress": self.progress.to_dict(), "holds_weights": False}
+            states.write_state(path, record, {})
+
+    def _figures(self) -> dict:
+        row = self.progress.rows[-1] if self.progress.rows else {}
+        return {"epoch": self.progress.epoch, **{name: row[name] for name in row if name.startswith("val_")}}
+
+    def _write_state(self, path: Path, identity: str, holds_weights: bool) -> None:
+        record = {
+            "id": identity,
+            "holds_weights": holds_weights,
+            "progress": self.progress.to_dict(),
+            "config": json.loads(self.model.config.to_json()),
+            "data": self.data,
+            "metadata": self.metadata,
+        }
+        groups = {"optimizer": self.fitted.optimizer.variables}
+        if self.fitted.average is not None:
+            groups["average"] = self.fitted.average.variables
+        if self.progress.step:
+            groups["metrics"] = metric_variables(self.fitted)
+        if holds_weights:
+            groups["weights"] = self.model.keras_model.weights
+        states.write_state(path, record, groups)
+
+    def _clean_up(self) -> None:
+        if not self.options.keep:
+            return
+        checkpoints = log_dirs.checkpoints(self.folder)
+        for file in checkpoints[: -self.options.keep]:
+            # The state goes first: weights without state are a plain checkpoint, a state without weights is nothing.
+            file.with_suffix(states.SUFFIX).unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Calls a `CheckpointWriter` after every epoch, every few minutes, and on Ctrl-C."""
+
+    def __init__(self, writer: CheckpointWriter, interruption: Interruption):
+        super().__init__()
+        self.writer, self.interruption = writer, interruption
+        self.saved_at = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        progress = self.writer.progress
+        progress.step = max(progress.step, batch + 1)  # steps that a resumed epoch skips are done already
+        if progress.step >= progress.stage["steps_per_epoch"]:
+            return  # the epoch is about to be saved
+        minutes = self.writer.options.save_minutes
+        is_due = minutes and time.monotonic() - self.saved_at > 60 * minutes
+        if is_due or self.interruption.requested:
+            path = self.writer.save_partial()
+            self.saved_at = time.monotonic()
+            if self.interruption.requested:
+                raise TrainingInterrupted(path)
+
+    def on_epoch_end(self, epoch, logs=None):
+        progress = self.writer.progress
+        progress.epoch, progress.step = epoch + 1, 0
+        is_best = progress.record((logs or {}).pop("row"))
+        path = self.writer.save_epoch(is_best)
+        self.writer.model.epoch = progress.epoch
+        self.saved_at = time.monotonic()
+        if self.interruption.requested:
+            raise TrainingInterrupted(path)
+
+
+class RestoreMeans(keras.callbacks.Callback):
+    """At the start of an epoch that goes on: restores the running means of the losses, which Keras has just reset."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path: Path | None = path
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.path is not None:
+            states.restore_variables(self.path, "metrics", metric_variables(self.model))
+            self.path = None
+
+
+def metric_variables(fitted: TrainingModel) -> list:
+    """The running means of the losses, which an epoch that goes on has to go on with."""
+    return [variable for metric in fitted.metrics for variable in metric.variables]
+
+
+def _link(source: Path, target: Path) -> None:
+    """Makes `target` the same file as `source` (a copy where the file system has no links), in one step."""
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, target)

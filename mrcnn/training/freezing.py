@@ -1,0 +1,70 @@
+"""Which layers train: the original's layer sets as regular expressions, and freezing by name."""
+
+import re
+
+import keras
+
+from mrcnn.network import flatten_layers
+
+HEADS = r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)"
+
+
+def _from_stage(stages: str, blocks: str) -> str:
+    """ResNet stages (a range of digits), MobileNetV2 blocks (an expression for their numbers), and the heads."""
+    resnet = rf"(res[{stages}].*)|(bn[{stages}].*)"
+    mobilenet = rf"((bn_)?mnv2_({blocks})_.*)"
+    return f"{resnet}|{mobilenet}|{HEADS}"
+
+
+# MobileNetV2's blocks 4, 7 and 14 begin the maps of stride 8, 16 and 32, as stages 3, 4 and 5 of a ResNet do.
+LAYER_SETS = {
+    "heads": HEADS,
+    "3+": _from_stage("3-5", r"[4-9]|1\d"),
+    "4+": _from_stage("45", r"[7-9]|1\d"),
+    "5+": _from_stage("5", r"1[4-7]"),
+    "all": ".*",
+}
+
+
+def layer_regex(layers: str) -> str:
+    """The regular expression of a layer set.
+
+    Args:
+        layers: "heads", "3+", "4+", "5+", "all", or a regular expression, which is returned as it is.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        re.compile(LAYER_SETS.get(layers, layers))
+    except (re.error, TypeError) as error:
+        known = ", ".join(LAYER_SETS)
+        raise ValueError(f"layers: expected {known} or a regular expression, got {layers!r} ({error}).") from None
+    return LAYER_SETS.get(layers, layers)
+
+
+def set_trainable(network: keras.Model, regex: str) -> list[str]:
+    """Makes the layers whose name matches (fully) trainable and freezes all others.
+
+    A frozen batch normalisation keeps its moving statistics too. Compile after it: Keras takes the trainable weights
+    when a model is compiled.
+
+    Args:
+        network: the training graph.
+        regex: as `layer_regex` returns it.
+
+    Returns:
+        Names of the trainable layers, in graph order.
+
+    Raises:
+        ValueError: no layer matches.
+    """
+    trained = []
+    for layer in flatten_layers(network):
+        if layer.weights:
+            layer.trainable = re.fullmatch(regex, layer.name) is not None
+            if layer.trainable:
+                trained.append(layer.name)
+    if not trained:
+        raise ValueError(f"layers: no layer is called like {regex!r}, so nothing would train. Use heads, 3+ or all.")
+    return trained

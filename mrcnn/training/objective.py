@@ -1,0 +1,86 @@
+"""The model that Keras trains: the five losses of the training graph, their weighted sum, and one compiled step."""
+
+import time
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+
+from mrcnn.losses import weight_decay_loss
+from mrcnn.network import LOSSES, Network
+from mrcnn.training.averaging import WeightAverage
+
+
+class TrainingModel(Network):
+    """From the inputs of the training graph to the five `LOSSES`; shares all layers with the graph.
+
+    Args:
+        network: the training graph, see `NetworkBuilder.training`.
+        loss_weights: `Config.LOSS_WEIGHTS`.
+        weight_decay: rate of the L2 penalty, see `losses.weight_decay_loss`.
+        average: moving average of the weights to update after every step, or None.
+
+    Attributes:
+        image_ids: `[B]` of the latest batch, as the dataset numbers its photos.
+        waited: seconds spent waiting for data since the model was made.
+        skip: steps that `fit` has still to count without doing them, because they were done before a resume.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        loss_weights: Mapping[str, float],
+        weight_decay: float,
+        average: WeightAverage | None = None,
+    ):
+        super().__init__(tuple(network.inputs), network.outputs[-len(LOSSES) :], name=network.name)
+        self.loss_weights = [float(loss_weights.get(name, 1.0)) for name in LOSSES]
+        self.weight_decay = weight_decay
+        self.average = average
+        self.loss_means = [keras.metrics.Mean(name=name) for name in LOSSES]
+        self.image_ids: list[int] = []
+        self.waited = 0.0
+        self.skip = 0
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Sum of the weighted losses and the L2 penalty; the weighted losses are reported as metrics.
+
+        With several replicas each takes its share: Keras adds up their gradients.
+        """
+        weighted = [weight * loss for weight, loss in zip(self.loss_weights, y_pred, strict=True)]
+        for mean, loss in zip(self.loss_means, weighted, strict=True):
+            mean.update_state(loss)
+        total = tf.add_n(weighted) + weight_decay_loss(self.trainable_variables, self.weight_decay)
+        return total / tf.distribute.get_strategy().num_replicas_in_sync
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Sets `train_function(iterator)`, which `fit` calls for every step.
+
+        Unlike Keras's own it takes the batch from the iterator outside of the compiled step. So the photos of a batch
+        and the time that it took to come are known, and it works with several workers, whose metrics Keras's own
+        function cannot reduce.
+        """
+        if self.train_function is not None and not force:
+            return
+        strategy = self.distribute_strategy
+
+        def step(batch):
+            logs = strategy.run(self.train_step, args=(batch,))
+            if self.average is not None:
+                self.average.update()
+            return {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
+
+        run = step if self.run_eagerly else tf.function(step, reduce_retracing=True)
+
+        def train_function(iterator):
+            if self.skip:
+                self.skip -= 1
+                return self.get_metrics_result()
+            started = time.perf_counter()
+            batch = next(iterator)
+            self.waited += time.perf_counter() - started
+            metas = strategy.experimental_local_results(batch[0][1])
+            self.image_ids = [int(number) for meta in metas for number in meta.numpy()[:, 0]]
+            return run(batch)
+
+        self.train_function = train_function

@@ -1,0 +1,45 @@
+"""The optimisers: SGD as the original's, and AdamW."""
+
+import keras
+
+from mrcnn.config import Config
+from mrcnn.training.schedules import Schedule
+
+OPTIMIZERS = ("sgd", "adamw")
+ADAMW_WEIGHT_DECAY = 0.05  # He et al. 2022, "Masked Autoencoders", and what detection with AdamW has used since
+
+
+def build_optimizer(
+    name: str, learning_rate: float | Schedule, config: Config, accumulate: int = 1
+) -> keras.optimizers.Optimizer:
+    """An optimiser for one stage of training.
+
+    Args:
+        name: "sgd": momentum `LEARNING_MOMENTUM`; "adamw": Loshchilov & Hutter 2019, with weight decay of its own on
+            everything but biases and batch norm.
+        learning_rate: a number, which callbacks may change while training, or a schedule.
+        config: LEARNING_MOMENTUM and GRADIENT_CLIP_NORM, the largest norm of all gradients together.
+        accumulate: batches whose gradients are averaged for one update.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {name!r}.")
+    # Keras counts batches, not updates, in `iterations`; a schedule of batches therefore stays true with accumulation.
+    options = dict(
+        learning_rate=learning_rate,
+        # What Keras 2.2 called clipnorm was the norm over all variables, and 0 turned it off.
+        global_clipnorm=config.GRADIENT_CLIP_NORM or None,
+        gradient_accumulation_steps=accumulate if accumulate > 1 else None,
+    )
+    if name == "sgd":
+        return keras.optimizers.SGD(momentum=config.LEARNING_MOMENTUM, **options)
+    optimizer = keras.optimizers.AdamW(weight_decay=ADAMW_WEIGHT_DECAY, **options)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def loss_weight_decay(name: str, config: Config) -> float:
+    """The rate of the L2 penalty in the loss: AdamW decays weights by itself."""
+    return config.WEIGHT_DECAY if name == "sgd" else 0.0

@@ -1,0 +1,104 @@
+"""What a run remembers from one epoch to the next: where it is, its history, its best epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+MIN_GAIN = 1e-6  # of mask AP, to count as better
+
+
+@dataclass
+class Stage:
+    """One call of `train`: which layers, up to which epoch, and how."""
+
+    layers: str
+    epochs: int
+    learning_rate: float
+    optimizer: str
+    schedule: str
+    warmup_steps: int
+    average: float
+    accumulate: int
+    steps_per_epoch: int
+    batch_size: int
+    seed: int
+    first_epoch: int = 0
+
+    def same_as(self, other: dict[str, Any]) -> bool:
+        """Whether `other` (of a saved run) is this very stage."""
+        return self.differences(other) == []
+
+    def differences(self, other: dict[str, Any]) -> list[str]:
+        """What is not as in `other`, as "name: other -> this"; the epoch it began at does not count."""
+        own = dataclasses.asdict(self)
+        return [
+            f"{name}: {other.get(name)} -> {own[name]}"
+            for name in own
+            if name != "first_epoch" and own[name] != other.get(name)
+        ]
+
+
+@dataclass
+class Progress:
+    """State of a run that is neither weights nor optimiser. All of it can be written as JSON.
+
+    Attributes:
+        epoch: epochs completed.
+        step: steps done of the epoch under way.
+        stage: the stage under way, or None between stages.
+        finished: stages that are done.
+        rows: the history, one dict for each epoch.
+        best: {"epoch", "mask_ap"} of the best validation, or None.
+        without_gain: validations since the best one, in this stage.
+        best_of_stage: best mask AP of this stage.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    stage: dict[str, Any] | None = None
+    finished: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    without_gain: int = 0
+    best_of_stage: float = -1.0
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Progress:
+        """Back from `to_dict`. Raises ValueError if it is none."""
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"not the state of a training run ({error})") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return dataclasses.asdict(self)
+
+    def begin(self, stage: Stage) -> None:
+        """Starts a stage."""
+        self.stage = dataclasses.asdict(stage)
+        self.without_gain, self.best_of_stage = 0, -1.0
+
+    def finish(self) -> None:
+        """Ends the stage."""
+        if self.stage is not None:
+            self.finished.append(self.stage)
+        self.stage = None
+
+    def record(self, row: dict[str, Any]) -> bool:
+        """Adds the figures of an epoch. Returns whether it is the best so far by mask AP."""
+        self.rows.append(row)
+        ap = row.get("val_mask_ap")
+        if ap is None or math.isnan(ap):
+            return False
+        if ap > self.best_of_stage + MIN_GAIN:
+            self.best_of_stage, self.without_gain = ap, 0
+        else:
+            self.without_gain += 1
+        is_best = self.best is None or ap > self.best["mask_ap"] + MIN_GAIN
+        if is_best:
+            self.best = {"epoch": row["epoch"], "mask_ap": ap}
+        return is_best

@@ -1,0 +1,204 @@
+"""Exact resume: the state of a run in one file, written beside the weights so that a kill at any moment does no harm.
+
+`mask_rcnn_<name>_<epoch>.state` belongs to the checkpoint of the same name: both carry the same random id, and a pair
+whose ids differ is not used. `mask_rcnn_<name>_partial.state`, from within an epoch, holds its own weights.
+A state file is HDF5: arrays by group, and one JSON text. Nothing in it is executed when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mrcnn import log_dirs
+from mrcnn.checkpoints.hdf5 import CheckpointError, hdf5_errors, read_checkpoint
+from mrcnn.training.progress import Progress
+
+SUFFIX = ".state"
+RECORD = "record"
+ID = "state_id"  # in the metadata of the weights file
+# Settings that do not touch the weights' values or the order of the data.
+FREE_SETTINGS = {"VALIDATION_STEPS", "DETECTION_MIN_CONFIDENCE", "DETECTION_NMS_THRESHOLD", "DETECTION_MAX_INSTANCES"}
+
+
+@dataclass(frozen=True)
+class State:
+    """A state file that was found good.
+
+    Attributes:
+        path: of the state.
+        weights: file of the weights that belong to it; None if the state holds them itself.
+        record: `{"progress", "config", "data", "id", ...}`.
+    """
+
+    path: Path
+    weights: Path | None
+    record: dict[str, Any]
+
+    @property
+    def progress(self) -> Progress:
+        """Where the run was."""
+        return Progress.from_dict(self.record["progress"])
+
+
+def write_state(path: Path, record: Mapping[str, Any], groups: Mapping[str, Sequence[Any]]) -> None:
+    """Writes a state file, complete or not at all.
+
+    Args:
+        path: of the file.
+        record: what JSON can hold.
+        groups: variables by group name.
+
+    Raises:
+        OSError: the disk is full or the folder is not writable; an earlier file is intact.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with h5py.File(temporary, "w") as file:
+            file.create_dataset(RECORD, data=np.frombuffer(json.dumps(record).encode(), np.uint8))
+            for name, variables in groups.items():
+                group = file.create_group(name)
+                for index, variable in enumerate(variables):
+                    group.create_dataset(str(index), data=np.asarray(variable))
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        reason = os.strerror(error.errno) if getattr(error, "errno", None) else " ".join(str(error).split())
+        raise OSError(
+            f"{path}: the training state could not be written ({reason}). Free space, then resume: the checkpoint "
+            "before this one is intact."
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The JSON part of a state file. Raises FileNotFoundError, or CheckpointError if it is damaged."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such training state.")
+    with hdf5_errors(path), h5py.File(path, "r") as file:
+        record = json.loads(bytes(file[RECORD][:]))
+        Progress.from_dict(record["progress"])
+        return record
+
+
+def restore_variables(path: Path, group: str, variables: Sequence[Any]) -> None:
+    """Sets variables from a group of a state file.
+
+    Raises:
+        CheckpointError: number or shapes differ; nothing was set.
+    """
+    with hdf5_errors(path), h5py.File(path, "r") as file:
+        stored = file[group]
+        arrays = [stored[str(index)][()] for index in range(len(stored))]
+    shapes = [tuple(variable.shape) for variable in variables]
+    if [array.shape for array in arrays] != shapes:
+        raise CheckpointError(
+            f"{path}: {group}: {len(arrays)} arrays do not fit the {len(shapes)} variables of this model. Resume with "
+            "the settings of the run, or start a new one from its weights."
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> State:
+    """The newest usable state.
+
+    Args:
+        source: "last": of the newest run in `model_dir` that is called `name`; or a run's folder; or a checkpoint or
+            state file.
+        model_dir, name: see `log_dirs`.
+
+    Raises:
+        FileNotFoundError: there is no state to resume from.
+        CheckpointError: the file that was asked for is damaged, or its weights are of another moment.
+    """
+    if str(source) != "last":
+        path = Path(source)
+        if path.is_dir():
+            folders = [path]
+        elif path.suffix in (SUFFIX, ".h5"):
+            return _pair(path.with_suffix(SUFFIX))
+        else:
+            raise FileNotFoundError(
+                f"{path}: expected 'last', the folder of a run, or one of its .h5 or {SUFFIX} files to resume from."
+            )
+    else:
+        folders = log_dirs.run_folders(model_dir, name)
+    for folder in folders:
+        usable = _usable_states(folder)
+        if usable:
+            return max(usable, key=lambda state: (state.progress.epoch, state.progress.step))
+    where = f"{model_dir}: no run called {name!r}" if str(source) == "last" else f"{source}: no run"
+    raise FileNotFoundError(f"{where} can be resumed: no checkpoint with a {SUFFIX} file beside it. Start a new run.")
+
+
+def _usable_states(folder: Path) -> list[State]:
+    states = []
+    for path in folder.glob(f"mask_rcnn_*{SUFFIX}"):
+        try:
+            states.append(_pair(path))
+        except (CheckpointError, FileNotFoundError):
+            continue  # a kill between two files leaves such ones; the pair before is there
+    return states
+
+
+def _pair(path: Path) -> State:
+    record = read_record(path)
+    if record["holds_weights"]:
+        return State(path, None, record)
+    weights = path.with_suffix(".h5")
+    with read_checkpoint(weights) as checkpoint:
+        found = checkpoint.metadata.get(ID)
+    if found != record["id"]:
+        raise CheckpointError(f"{path}: belongs to other weights than {weights.name}. Resume from another checkpoint.")
+    return State(path, weights, record)
+
+
+def check_config(state: State, config) -> None:
+    """Raises ValueError if `config` is not the one that the run was made with, naming what differs."""
+    own = json.loads(config.to_json())
+    saved = state.record["config"]
+    names = sorted((set(own) | set(saved)) - FREE_SETTINGS)
+    different = [f"{name}: {saved.get(name)} -> {own.get(name)}" for name in names if saved.get(name) != own.get(name)]
+    if different:
+        more = f" and {len(different) - 3} more" if len(different) > 3 else ""
+        raise ValueError(
+            f"{state.path}: the run was made with other settings ({'; '.join(different[:3])}{more}). Resume with its "
+            "settings, or start a new run from its weights."
+        )
+
+
+def resume(model, source: str | Path = "last") -> State:
+    """Puts a model where a run was: weights, epoch, log folder. The next calls of `train` go on from there.
+
+    Call `train` afterwards with the same arguments as the first time: stages that are done return at once, the one
+    under way goes on at the very step.
+
+    Args:
+        model: MaskRCNN in training mode with the Config of the run.
+        source: see `find_state`.
+
+    Raises:
+        FileNotFoundError, ValueError: there is nothing to resume, it is damaged, or the Config differs.
+    """
+    state = find_state(source, model.model_dir, model.config.NAME)
+    check_config(state, model.config)
+    if state.weights is not None:
+        model.load_weights(state.weights)
+    if state.record["holds_weights"]:
+        restore_variables(state.path, "weights", model.keras_model.weights)
+    folder = state.path.parent
+    model.log_dir, model.epoch = str(folder), state.progress.epoch
+    model.checkpoint_path = log_dirs.checkpoint_pattern(folder, model.config.NAME)
+    model.progress, model.resumed = (state.progress, model.log_dir), state
+    return state

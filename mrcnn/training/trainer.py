@@ -1,0 +1,258 @@
+"""One stage of training: freeze, compile, restore where a run is resumed, fit, finish."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from mrcnn.data.pipeline import training_batches
+from mrcnn.training.averaging import WeightAverage
+from mrcnn.training.callbacks import EarlyStop, EpochRow, HistoryFile, StopOnNaN, Stopwatch, is_exhausted
+from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreMeans
+from mrcnn.training.freezing import layer_regex, set_trainable
+from mrcnn.training.interruption import Interruption
+from mrcnn.training.objective import TrainingModel
+from mrcnn.training.optimizers import build_optimizer, loss_weight_decay
+from mrcnn.training.options import TrainOptions
+from mrcnn.training.progress import Progress, Stage
+from mrcnn.training.schedules import Schedule
+from mrcnn.training.state import State, restore_variables
+from mrcnn.training.validation import Validation, Validator
+
+
+def train(
+    model,
+    train_dataset,
+    val_dataset,
+    learning_rate: float,
+    epochs: int,
+    layers: str,
+    augmentation=None,
+    custom_callbacks: list | None = None,
+    no_augmentation_sources: list | None = None,
+    **options,
+) -> Progress:
+    """Trains a MaskRCNN up to epoch `epochs`; see `MaskRCNN.train` for the arguments.
+
+    Files go to `model.log_dir`: checkpoints (see `checkpointing`), `history.csv`, `curves.png`.
+
+    Args:
+        options: see `TrainOptions`.
+
+    Returns:
+        The progress of the run: history, best epoch.
+
+    Raises:
+        TypeError, ValueError: an argument is not usable, or the run to be resumed was another one.
+        NonFiniteLossError: the loss became NaN; the message names the photos.
+        OSError: a file could not be written.
+        TrainingInterrupted: Ctrl-C; everything is saved.
+    """
+    options = TrainOptions.from_dict(options)
+    check_datasets(model.config, train_dataset, val_dataset)
+    identity = data_identity(train_dataset)
+    resumed = getattr(model, "resumed", None)
+    stage = _describe_stage(model, learning_rate, epochs, layers, options)
+    progress = _progress_of(model)
+    is_under_way = resumed is not None and progress.stage is not None
+    if resumed is not None and any(stage.same_as(finished) for finished in progress.finished):
+        return progress
+    if model.epoch >= epochs and not (is_under_way and stage.same_as(progress.stage)):
+        return progress
+    if resumed is not None:
+        _check_resumable(resumed, stage, identity)
+
+    Path(model.log_dir).mkdir(parents=True, exist_ok=True)
+    trained = set_trainable(model.keras_model, stage.layers)
+    fitted = compile_model(model, stage, options.eager)
+    if is_under_way:
+        _restore(resumed, fitted)
+    else:
+        progress.begin(stage)
+    writer = CheckpointWriter(model, fitted, progress, options, identity, _metadata(train_dataset))
+    if options.verbose != 0:
+        _announce(model, progress, fitted, trained)
+    if model.epoch < epochs and not is_exhausted(progress, options.patience):
+        _fit(model, fitted, writer, train_dataset, val_dataset, augmentation, custom_callbacks, no_augmentation_sources)
+    model.resumed = None
+    if fitted.average is not None:
+        fitted.average.overwrite()
+    progress.finish()
+    writer.save_finished()
+    return progress
+
+
+def check_datasets(config, train_dataset, val_dataset) -> None:
+    """Raises ValueError if the datasets are empty or their classes do not fit the config or each other."""
+    for name, dataset in (("train_dataset", train_dataset), ("val_dataset", val_dataset)):
+        if dataset is None and name == "val_dataset":
+            continue
+        if len(getattr(dataset, "image_ids", ())) == 0:
+            raise ValueError(f"{name}: it has no photos. Add photos and call prepare().")
+        if dataset.num_classes != config.NUM_CLASSES:
+            raise ValueError(
+                f"{name}: it has {dataset.num_classes} classes with the background ({', '.join(dataset.class_names)}), "
+                f"the network {config.NUM_CLASSES}. Set NUM_CLASSES = {dataset.num_classes}."
+            )
+    if val_dataset is not None and list(val_dataset.class_names) != list(train_dataset.class_names):
+        raise ValueError(
+            f"val_dataset: its classes are {', '.join(val_dataset.class_names)}, those of train_dataset "
+            f"{', '.join(train_dataset.class_names)}. Add the same classes in the same order to both."
+        )
+
+
+def data_identity(dataset) -> dict:
+    """What tells whether a dataset is still the same: the number of photos, and a hash of their ids in order."""
+    ids = "\n".join(f"{info['source']}.{info['id']}" for info in dataset.image_info)
+    return {"photos": len(dataset.image_info), "ids": hashlib.sha256(ids.encode("utf-8", "replace")).hexdigest()}
+
+
+def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
+    """The model that Keras trains, compiled for a stage; its layers are those of `model.keras_model`."""
+    config = model.config
+    average = None
+    if stage.average:
+        average = WeightAverage(model.keras_model.trainable_variables, stage.average)
+    weight_decay = loss_weight_decay(stage.optimizer, config)
+    fitted = TrainingModel(model.keras_model, config.LOSS_WEIGHTS, weight_decay, average)
+    rate: float | Schedule = stage.learning_rate
+    if stage.schedule != "constant" or stage.warmup_steps:
+        total = (stage.epochs - stage.first_epoch) * stage.steps_per_epoch
+        rate = Schedule(rate, total, stage.schedule, stage.warmup_steps)
+    optimizer = build_optimizer(stage.optimizer, rate, config, stage.accumulate)
+    # crop_and_resize has no XLA kernel, so the whole step cannot be compiled by XLA.
+    fitted.compile(optimizer=optimizer, jit_compile=False, run_eagerly=eager)
+    optimizer.build(fitted.trainable_variables)
+    return fitted
+
+
+def _describe_stage(model, learning_rate: float, epochs: int, layers: str, options: TrainOptions) -> Stage:
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate: expected a number above 0, got {learning_rate!r}.")
+    stage = Stage(
+        layers=layer_regex(layers),
+        epochs=int(epochs),
+        learning_rate=float(learning_rate),
+        optimizer=options.optimizer,
+        schedule=options.schedule,
+        warmup_steps=options.warmup_steps,
+        average=options.average,
+        accumulate=options.accumulate,
+        steps_per_epoch=int(model.config.STEPS_PER_EPOCH),
+        batch_size=int(model.config.BATCH_SIZE),
+        seed=options.seed,
+        first_epoch=model.epoch,
+    )
+    resumed = getattr(model, "resumed", None)
+    if resumed is not None and resumed.progress.stage is not None:
+        stage.first_epoch = resumed.progress.stage["first_epoch"]
+    return stage
+
+
+def _progress_of(model) -> Progress:
+    """The progress of the model's run; a new one if the model has begun another run since."""
+    progress, folder = getattr(model, "progress", None) or (None, None)
+    if progress is None or progress.epoch != model.epoch or folder != model.log_dir:
+        progress = Progress(epoch=model.epoch)
+    model.progress = progress, model.log_dir
+    return progress
+
+
+def _check_resumable(state: State, stage: Stage, identity: dict) -> None:
+    saved = state.record["data"]
+    if saved != identity:
+        raise ValueError(
+            f"{state.path}: the training photos are not those of the run ({saved['photos']} -> {identity['photos']} "
+            "photos, or other names). Bring them back, or start a new run from its weights."
+        )
+    under_way = state.progress.stage
+    if under_way is not None and (different := stage.differences(under_way)):
+        raise ValueError(
+            f"{state.path}: the run is within a stage with other settings ({'; '.join(different[:4])}). Resume it as "
+            "it was, or start a new run from its weights."
+        )
+
+
+def _restore(state: State, fitted: TrainingModel) -> None:
+    restore_variables(state.path, "optimizer", fitted.optimizer.variables)
+    if fitted.average is not None:
+        restore_variables(state.path, "average", fitted.average.variables)
+
+
+def _metadata(dataset) -> dict:
+    return {"class_names": list(dataset.class_names)}
+
+
+def _announce(model, progress: Progress, fitted: TrainingModel, trained: list[str]) -> None:
+    stage = progress.stage
+    weights = sum(int(np.prod(variable.shape)) for variable in fitted.trainable_variables)
+    where = f", step {progress.step}" if progress.step else ""
+    print(f"\nStarting at epoch {model.epoch}{where}. LR={stage['learning_rate']}\n")
+    print(f"Checkpoint Path: {model.checkpoint_path}")
+    millions = weights / 1e6
+    print(f"Training {len(trained)} layers, {millions:.1f} million weights, to epoch {stage['epochs']}", flush=True)
+
+
+def _fit(model, fitted, writer, train_dataset, val_dataset, augmentation, custom_callbacks, no_augmentation_sources):
+    """Trains to the end of the stage, or until early stopping."""
+    options, progress = writer.options, writer.progress
+    epochs, steps = progress.stage["epochs"], progress.stage["steps_per_epoch"]
+    verbose = options.verbose if options.verbose is not None else (1 if sys.stdout.isatty() else 2)
+    done = progress.epoch * steps + progress.step
+    data = training_batches(
+        train_dataset,
+        model.config,
+        seed=options.seed,
+        augmentation=augmentation,
+        no_augmentation_sources=no_augmentation_sources,
+        workers=options.workers,
+        start_step=done,
+        on_error="raise" if options.strict else "skip",
+    )
+    seed_sampling(model.keras_model, options.seed, done)
+    fitted.skip = progress.step
+    with Interruption() as interruption:
+        callbacks = [
+            Stopwatch(epochs * steps - done, verbose > 0),
+            StopOnNaN(train_dataset, model.log_dir),
+            *_validation(model, val_dataset, options, epochs, verbose > 0),
+            EpochRow(),
+            Checkpoints(writer, interruption),
+            HistoryFile(progress, model.log_dir),
+            EarlyStop(progress, options.patience),
+            *(custom_callbacks or []),
+        ]
+        if progress.step:
+            callbacks.insert(0, RestoreMeans(model.resumed.path))
+        fitted.fit(
+            data.map(lambda *inputs: (inputs,)),  # `fit` takes (x,) or (x, y)
+            shuffle=False,  # it is, in the pipeline
+            initial_epoch=progress.epoch,
+            epochs=epochs,
+            steps_per_epoch=steps,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+
+
+def seed_sampling(network: keras.Model, seed: int, step: int) -> None:
+    """Sets the random numbers with which RoIs are sampled to those of a step: they depend on seed and step alone."""
+    generator = network.get_layer("proposal_targets").seed_generator
+    if generator is not None:
+        # Keras adds 1 to the second number at every use.
+        generator.state.assign([seed % 2**32, step])
+
+
+def _validation(model, dataset, options: TrainOptions, epochs: int, verbose: bool) -> list[Validation]:
+    if dataset is None or not options.validate_every:
+        return []
+    config = model.config
+    photos = options.validation_photos
+    if photos is None:
+        photos = config.VALIDATION_STEPS * config.BATCH_SIZE or None
+    validator = Validator(model, dataset, photos, config.BATCH_SIZE)
+    return [Validation(validator, options.validate_every, epochs, verbose)]

@@ -1,0 +1,90 @@
+"""Box and mask COCO AP of a dataset, through the inference graph that shares the weights being trained."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+
+import keras
+import numpy as np
+
+from mrcnn.evaluation import CocoEvaluator
+from mrcnn.evaluation.records import encode_masks
+from mrcnn.inference import Predictor, detect_stream
+
+MIN_CONFIDENCE = 0.05  # AP wants the whole ranking of detections, not only the confident ones
+FIGURES = ("AP", "AP50", "AP75")
+
+
+class Validator:
+    """Detects on a dataset's photos and scores the result.
+
+    Args:
+        model: MaskRCNN; its weights of the moment are what is judged.
+        dataset: prepared Dataset.
+        photos: at most so many, evenly chosen; None: all.
+        batch_size: photos in one step.
+    """
+
+    def __init__(self, model, dataset, photos: int | None = None, batch_size: int = 1):
+        config = model.config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE)
+        self.predictor = Predictor(model.builder.inference(config), config)
+        self.dataset, self.batch_size = dataset, batch_size
+        count = len(dataset.image_ids)
+        chosen = np.linspace(0, count - 1, min(photos or count, count)).round().astype(int)
+        self.image_ids = [int(dataset.image_ids[index]) for index in chosen]
+        self.unreadable: dict[int, str] = {}
+        self._truth: dict[int, tuple] = {}  # run-length encoded, a few kilobytes a photo; drawn once
+
+    def __call__(self) -> dict:
+        """COCO figures, see `CocoEvaluator.summarize`."""
+        evaluator = CocoEvaluator(self.dataset.class_names)
+        shown: list[int] = []
+        for result in detect_stream(self._photos(shown), self.predictor, self.batch_size, skip_errors=True):
+            image_id = shown.pop(0)
+            if "error" in result:
+                self.unreadable[image_id] = result["error"]
+                continue
+            class_ids, masks, shape = self._truth[image_id]
+            evaluator.add(image_id, class_ids, masks, result, shape)
+        return evaluator.summarize()
+
+    def _photos(self, shown: list[int]):
+        """Photos in order; the number of each goes onto `shown` before the photo is handed out."""
+        for image_id in self.image_ids:
+            if image_id in self.unreadable:
+                continue
+            try:
+                photo = self.dataset.load_image(image_id)
+                if image_id not in self._truth:
+                    masks, class_ids = self.dataset.load_mask(image_id)
+                    self._truth[image_id] = class_ids, encode_masks(masks), photo.shape[:2]
+            except (ValueError, OSError) as error:
+                self.unreadable[image_id] = str(error)
+                continue
+            shown.append(image_id)
+            yield photo
+
+
+class Validation(keras.callbacks.Callback):
+    """Validates every `every` epochs and after the last one; adds `val_mask_ap`, `val_box_ap50`, ... to the logs."""
+
+    def __init__(self, validator: Validator, every: int, last_epoch: int, verbose: bool = True):
+        super().__init__()
+        self.validator, self.every, self.last_epoch, self.verbose = validator, every, last_epoch, verbose
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every and epoch + 1 != self.last_epoch:
+            return
+        started = time.perf_counter()
+        average = self.model.average
+        with average.swapped_in() if average else nullcontext():
+            summary = self.validator()
+        for kind in ("mask", "box"):
+            logs |= {f"val_{kind}_{name.lower()}": summary[kind][name] for name in FIGURES}
+        logs["validation_seconds"] = time.perf_counter() - started
+        if self.verbose:
+            kinds = ", ".join(
+                f"{kind} AP {summary[kind]['AP']:.3f} (AP50 {summary[kind]['AP50']:.3f})" for kind in ("mask", "box")
+            )
+            print(f"\nValidation of {summary['images']} photos: {kinds}; {logs['validation_seconds']:.0f} s")
