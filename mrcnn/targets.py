@@ -169,7 +169,7 @@ def _match_proposals(proposals, gt_class_ids, gt_boxes) -> tuple[tf.Tensor, tf.T
     with_objects = tf.where((has_box & (gt_class_ids > 0))[:, None], overlaps, 0.0)
     with_ignored = tf.where((has_box & (gt_class_ids < 0))[:, None], overlaps, 0.0)
     best_iou = tf.reduce_max(with_objects, axis=-1)
-    positive = is_proposal & (best_iou >= ROI_POSITIVE_IOU)
+    positive = best_iou >= ROI_POSITIVE_IOU
     negative = is_proposal & (best_iou < ROI_POSITIVE_IOU) & (tf.reduce_max(with_ignored, axis=-1) < IGNORE_IOU)
     return tf.argmax(with_objects, axis=-1, output_type=tf.int32), positive, negative
 

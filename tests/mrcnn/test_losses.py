@@ -59,6 +59,29 @@ class TestAgainstTheOriginal:
         np.testing.assert_allclose(result, arrays["smooth_l1__out"], atol=1e-6)
 
 
+@pytest.mark.parametrize("run", ["train_r50small", "train_r50small_rois"])
+def test_a_training_step_of_the_original(golden, run):
+    batch, outputs = golden(f"{run}_batch.npz"), golden(f"{run}.npz")
+    class_ids, positive = outputs["t_class_ids"], outputs["t_class_ids"] > 0
+    target_masks = np.unpackbits(outputs["t_mask_packed"])[: np.prod(outputs["t_mask_shape"])]
+    masks = np.zeros((*class_ids.shape, 28, 28), np.float32)
+    masks[positive] = outputs["mrcnn_mask_of_target_pos"]
+    bbox = np.moveaxis(of_class(outputs["mrcnn_bbox_of_target"], class_ids, 2), -1, 2)
+    values = {
+        "rpn_class_loss": losses.rpn_class_loss_graph(batch["rpn_match"], outputs["rpn_class_logits"]),
+        "rpn_bbox_loss": losses.rpn_bbox_loss_graph(None, batch["rpn_bbox"], batch["rpn_match"], outputs["rpn_bbox"]),
+        "mrcnn_class_loss": losses.mrcnn_class_loss_graph(
+            class_ids, outputs["mrcnn_class_logits"], batch["image_meta"][:, 12:]
+        ),
+        "mrcnn_bbox_loss": losses.mrcnn_bbox_loss_graph(outputs["t_bbox"], class_ids, bbox),
+        "mrcnn_mask_loss": losses.mrcnn_mask_loss_graph(
+            target_masks.reshape(outputs["t_mask_shape"]), class_ids, of_class(masks, class_ids, 2)
+        ),
+    }
+    for name, value in values.items():
+        assert float(value) == pytest.approx(float(outputs[name]), abs=2e-6), name
+
+
 def test_smooth_l1_by_hand():
     result = losses.smooth_l1_loss([0.0, 0.0, 0.0, 1.0], [0.5, -1.0, 3.0, 1.0])
     np.testing.assert_allclose(result, [0.125, 0.5, 2.5, 0.0])
@@ -131,6 +154,11 @@ class TestMaskLoss:
         target, class_ids, predicted = self.masks()
         whole = losses.mrcnn_mask_loss_graph(target, class_ids, predicted)
         assert float(losses.mrcnn_mask_loss_graph(target, class_ids, predicted[:, :2])) == float(whole)
+
+    def test_positives_without_a_predicted_row_do_not_count(self):
+        target, class_ids, predicted = self.masks()
+        expected = losses.mrcnn_mask_loss_graph(target[:, :1], class_ids[:, :1], predicted[:, :1])
+        assert float(losses.mrcnn_mask_loss_graph(target, class_ids, predicted[:, :1])) == float(expected)
 
     def test_no_rows_at_all(self):
         target, class_ids, predicted = self.masks()
@@ -275,7 +303,7 @@ class TestHardExampleMining:
 class TestWeightDecay:
     def layers(self):
         dense = keras.layers.Dense(2, kernel_initializer=keras.initializers.Constant(3.0), bias_initializer="ones")
-        norm = keras.layers.BatchNormalization()
+        norm = keras.layers.BatchNormalization(beta_initializer="ones")
         norm(dense(np.ones((1, 4), np.float32)))
         return dense, norm
 

@@ -26,12 +26,10 @@ def run_rpn(anchors, class_ids, boxes, anchor_count=8, seed=(0, 0)):
     return match.numpy(), bbox.numpy()
 
 
-def pyramid(side):
+def pyramid(side, scales=Config.RPN_ANCHOR_SCALES):
     config = Config()
     shapes = compute_backbone_shapes(config, (side, side, 3))
-    return generate_pyramid_anchors(
-        config.RPN_ANCHOR_SCALES, config.RPN_ANCHOR_RATIOS, shapes, config.BACKBONE_STRIDES, 1
-    )
+    return generate_pyramid_anchors(scales, config.RPN_ANCHOR_RATIOS, shapes, config.BACKBONE_STRIDES, 1)
 
 
 def random_boxes(rng, count, side):
@@ -56,6 +54,15 @@ class TestRpnTargets:
             np.testing.assert_array_equal(match, expected)
         np.testing.assert_allclose(bbox[: len(expected_bbox)], expected_bbox, atol=1e-6)
         assert not bbox[len(expected_bbox) :].any()
+
+    def test_same_as_in_a_batch_of_the_original(self, golden):
+        batch = golden("train_r50small_batch.npz")
+        for class_ids, boxes, expected, expected_bbox in zip(
+            batch["gt_class_ids"], batch["gt_boxes"], batch["rpn_match"][..., 0], batch["rpn_bbox"], strict=True
+        ):
+            match, bbox = run_rpn(pyramid(256, (8, 16, 32, 64, 128)), class_ids, boxes, 256)
+            np.testing.assert_array_equal(match == 1, expected == 1)
+            np.testing.assert_allclose(bbox, expected_bbox, atol=1e-6)
 
     @pytest.mark.parametrize("seed", range(6))
     def test_same_as_the_numpy_twin(self, seed):
@@ -92,14 +99,25 @@ class TestRpnTargets:
         np.testing.assert_allclose(bbox[0], [0, -0.5, 0, np.log(0.9) / 0.2], rtol=1e-6)
         np.testing.assert_allclose(bbox[2], [0, -2.5, 0, np.log(0.5) / 0.2], rtol=1e-6)
 
+    def test_of_two_equally_good_objects_the_first(self):
+        # Anchor 0 overlaps the boxes at columns 0-8 and 2-10 by 80/100 each.
+        _, bbox = run_rpn(self.FIVE, [1, 1], [[0, 0, 10, 8], [0, 2, 10, 10]])
+        np.testing.assert_allclose(bbox[0], [0, -1, 0, np.log(0.8) / 0.2], rtol=1e-6)
+
     def test_ignore_regions_give_neither(self):
         match, _ = run_rpn(self.FIVE, [1, -1], [[0, 0, 10, 10], [0, 22, 10, 60]])
         np.testing.assert_array_equal(match, [1, 0, 0, 0, 0])
 
     @pytest.mark.parametrize(
         "class_ids, boxes",
-        [([], []), ([0, 0], np.zeros((2, 4))), ([-1], [[30, 0, 40, 10]]), ([1], [[5, 5, 5, 9]])],
-        ids=["no rows", "padding", "only an ignore region", "box without area"],
+        [
+            ([], []),
+            ([0, 0], np.zeros((2, 4))),
+            ([-1], [[30, 0, 40, 10]]),
+            ([1], [[5, 5, 5, 9]]),
+            ([1], [[10, 0, 0, 10]]),
+        ],
+        ids=["no rows", "padding", "only an ignore region", "box without area", "box upside down"],
     )
     def test_without_objects_all_are_negative(self, class_ids, boxes):
         match, bbox = run_rpn(self.FIVE, class_ids, boxes)
@@ -183,6 +201,19 @@ class TestDetectionTargetsAgainstTheOriginal:
             config.USE_MINI_MASK = case == "few"
             actual = detection_targets_graph(*inputs, config)
         assert_same_rows(by_roi(actual), by_roi(expected))
+
+
+    @pytest.mark.parametrize("run", ["train_r50small", "train_r50small_rois"])
+    def test_same_as_in_a_training_step(self, golden, run):
+        batch, outputs = golden(f"{run}_batch.npz"), golden(f"{run}.npz")
+        shape = 256, 256
+        proposals = norm_boxes(batch["input_roi"], shape) if "input_roi" in batch else outputs["rpn_rois"]
+        gt_boxes = norm_boxes(batch["gt_boxes"], shape)  # padding is no longer zeros here, but its class ids are
+        layer = DetectionTargetLayer(64, negatives="matterport", shuffle=False)
+        actual = layer([proposals, batch["gt_class_ids"], gt_boxes, batch["gt_masks"]])
+        masks = np.unpackbits(outputs["t_mask_packed"])[: np.prod(outputs["t_mask_shape"])]
+        expected = [outputs[name] for name in ("output_rois", "t_class_ids", "t_bbox")]
+        assert_same_rows(actual, [*expected, masks.reshape(outputs["t_mask_shape"])])
 
 
 def small_image():

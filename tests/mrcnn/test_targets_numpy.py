@@ -76,7 +76,11 @@ class TestRpnTargets:
         match, _ = self.run([1, -1], [[0, 0, 10, 10], [0, 22, 10, 60]])
         np.testing.assert_array_equal(match, [1, 0, 0, 0, 0])
 
-    @pytest.mark.parametrize("class_ids, boxes", [([], []), ([-1], [[30, 0, 40, 10]]), ([1], [[5, 5, 5, 9]])])
+    @pytest.mark.parametrize(
+        "class_ids, boxes",
+        [([], []), ([-1], [[30, 0, 40, 10]]), ([1], [[5, 5, 5, 9]]), ([1], [[10, 0, 0, 10]])],
+        ids=["no rows", "only an ignore region", "box without area", "box upside down"],
+    )
     def test_without_objects_all_are_negative(self, class_ids, boxes):
         match, bbox = self.run(class_ids, boxes)
         np.testing.assert_array_equal(match, [-1] * 5)
@@ -167,6 +171,8 @@ class TestRandomRois:
         assert rois.min() >= 0 and (rois[:, 2:] < [128, 100]).all()
         near_first = rois[:450]  # 0.9 * 1000 / 2 around the first box, grown by its own size
         assert near_first[:, 2].max() < 110 and near_first[:, 3].max() < 90
+        near_second = rois[450:900]
+        assert near_second[:, 2].max() > 100 and near_second[:, 1].min() >= 30
 
     @pytest.mark.parametrize("boxes", [np.zeros((0, 4), int), np.tile([[0, 0, 1, 1]], (100, 1))])
     def test_no_box_and_more_boxes_than_rois(self, boxes):
