@@ -20,7 +20,7 @@ from mrcnn.evaluation.outcomes import (
     judge_photo,
     rank_detections,
 )
-from mrcnn.evaluation.records import PhotoRecord, make_record
+from mrcnn.evaluation.records import PhotoRecord, encode_masks, make_record
 
 __all__ = [
     "CocoEvaluator",
@@ -37,6 +37,7 @@ __all__ = [
     "compute_recall",
     "confusion_matrix",
     "detection_report",
+    "encode_masks",
     "false_alarms",
     "interpolated_precisions",
     "judge_photo",

@@ -154,7 +154,7 @@ def test_large_photos_are_drawn_reduced_in_the_same_coordinates(monkeypatch):
         image, BOXES[:1], rectangles((121, 203), BOXES[:1]), [1], NAMES, show_bbox=False, colors=color
     )
     assert ax.images[0].get_array().shape == (41, 68, 3)
-    assert ax.images[0].get_extent() == (-0.5, 203.5, 122.5, -0.5)
+    assert list(ax.images[0].get_extent()) == [-0.5, 203.5, 122.5, -0.5]
     # Every third pixel of the mask, rows 30 to 87 and columns 21 to 78, stands for its block of three.
     (outline,) = ax.collections[0].get_paths()
     np.testing.assert_allclose(outline.get_extents().extents, [20.5, 29.5, 80.5, 89.5])
