@@ -25,12 +25,15 @@ MAX_SHAPES = 10_000
 MAX_MASK_AREA = 1_000_000_000  # pixels of all PNG masks in one file: what decodes in seconds
 
 
-def read_folder(folder: str | os.PathLike, allow_outside: bool = False) -> Collection:
+def read_folder(
+    folder: str | os.PathLike, allow_outside: bool = False, root: str | os.PathLike | None = None
+) -> Collection:
     """Reads all labelme files below a folder and finds the photos that have none.
 
     Args:
         folder: photos with a JSON beside each, at any depth.
-        allow_outside: let `imagePath` and symbolic links lead out of the folder.
+        allow_outside: let `imagePath` and symbolic links lead out of the dataset.
+        root: the whole dataset's folder, if `folder` is a part of it; files are named by their path inside it.
 
     Returns:
         All photos that can be used, in the order of their JSON files; what cannot be used is among the problems.
@@ -39,12 +42,13 @@ def read_folder(folder: str | os.PathLike, allow_outside: bool = False) -> Colle
     Raises:
         FileNotFoundError: there is no such folder.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder. Give a folder of photos with labelme JSON files.")
+    folder = Path(folder)
+    root = folder if root is None else Path(root)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder. Give a folder of photos with labelme JSON files.")
     collection = Collection(root)
     claimed: dict[Path, str] = {}
-    for path in photos.find_files(root, frozenset((".json",))):
+    for path in photos.find_files(folder, frozenset((".json",))):
         try:
             photo = read_labelme(path, root, allow_outside)
             if photo is None:
@@ -55,9 +59,9 @@ def read_folder(folder: str | os.PathLike, allow_outside: bool = False) -> Colle
         except AnnotationError as error:
             collection.problems.append(error.problem)
     broken = {(root / problem.file).with_suffix("") for problem in collection.problems}
-    collection.unlabelled = [
-        path for path in photos.find_files(root) if path.resolve() not in claimed and path.with_suffix("") not in broken
-    ]
+    for path in photos.find_files(folder):
+        if path.resolve() not in claimed and path.with_suffix("") not in broken:
+            collection.unlabelled.append(path)
     return collection
 
 
@@ -66,9 +70,9 @@ def _claim(photo: Photo, claimed: dict[Path, str]) -> None:
     real = photo.path.resolve()
     if real in claimed:
         raise _error(
-            photo.annotation.name, "photo-twice", f"describes the same photo as {claimed[real]}. Delete one of them."
+            photo.noted_in, "photo-twice", f"describes the same photo as {claimed[real]}. Delete one of them."
         )
-    claimed[real] = photo.annotation.name
+    claimed[real] = photo.noted_in
 
 
 def read_labelme(
@@ -107,6 +111,13 @@ def read_labelme(
     return photo
 
 
+def note_lost(photo: Photo, error: ShapeError, name: str, where: str) -> None:
+    """Records a shape that cannot be used."""
+    severity = WARNING if error.code == "shape-without-area" else ERROR
+    photo.problems.append(Problem(name, error.code, str(error), where, severity, photo.path))
+    photo.lost += 1
+
+
 def _error(name: str, code: str, message: str, photo: Path | None = None) -> AnnotationError:
     return AnnotationError(Problem(name, code, message, photo=photo))
 
@@ -122,7 +133,7 @@ def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bo
             height, width = photos.upright_size(found)
         except ValueError as error:
             raise _error(photos.name_in(found, root), "photo-unreadable", f"{error}.", found) from None
-        return Photo(photos.name_in(found, root), found, path, height, width)
+        return Photo(photos.name_in(found, root), found, path, name, height, width)
     wanted = short(data.get("imagePath")) if data.get("imagePath") is not None else f"{path.stem}.jpg"
     if refused:
         raise _error(name, "path-outside", f"the photo {wanted} lies outside the dataset. Put it beside the JSON.")
@@ -131,7 +142,7 @@ def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bo
             height, width = photos.upright_size(io.BytesIO(base64.b64decode(data["imageData"])))
         except ValueError as error:
             raise _error(name, "photo-unreadable", f"the embedded imageData is {error}.") from None
-        return Photo(name, None, path, height, width)
+        return Photo(name, None, path, name, height, width)
     raise _error(name, "photo-missing", f"the photo {wanted} is not there. Put it beside the JSON or delete the JSON.")
 
 
@@ -190,8 +201,7 @@ def _read_shapes(raw_shapes: list, photo: Photo, name: str) -> list[tuple[str, i
             shape = parse_shape(raw, photo.height, photo.width)
             label, group_id = _label_and_group(raw)
         except ShapeError as error:
-            severity = WARNING if error.code == "shape-without-area" else ERROR
-            photo.problems.append(Problem(name, error.code, str(error), where, severity, photo.path))
+            note_lost(photo, error, name, where)
             continue
         y1, x1, y2, x2 = shape.extent
         area += (y2 - y1) * (x2 - x1) if shape.kind == "mask" else 0.0

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from nike import photos, rle
+from nike.annotations import note_lost
 from nike.labels import IGNORE, Labels
 from nike.records import WARNING, Collection, Instance, Photo, Problem
 from nike.safe_json import read_json, short, write_json
-from nike.shapes import MAX_OUTLINE, MAX_POINTS
+from nike.shapes import MAX_OUTLINE, MAX_POINTS, ShapeError
 
 MAX_COCO_BYTES = 1_000_000_000  # instances_train2017.json has 470 MB
 
@@ -135,8 +136,10 @@ def read_coco(
             elif type(image_id) is not int or image_id not in known:  # else its photo is reported already
                 raise ValueError(f"image_id {short(image_id)} is none of the images.")
         except ValueError as error:
-            problems = collection.problems if photo is None else photo.problems
-            problems.append(Problem(path.name, "shape-invalid", str(error), f"annotations[{i}]"))
+            if photo is None:
+                collection.problems.append(Problem(path.name, "shape-invalid", str(error), f"annotations[{i}]"))
+            else:
+                note_lost(photo, ShapeError(str(error)), path.name, f"annotations[{i}]")
     collection.photos = list(by_id.values())
     return collection
 
@@ -172,7 +175,7 @@ def find_photo(name: str, path: Path, folders: list[Path], allow_outside: bool) 
         height, width = photos.upright_size(found)
     except ValueError as error:
         raise ValueError(f"{short(name)} is {error}.") from None
-    return Photo(photos.name_in(found, folders[0]), found, path, height, width)
+    return Photo(photos.name_in(found, folders[0]), found, path, path.name, height, width)
 
 
 def _read_categories(raw: list) -> dict[int, str]:

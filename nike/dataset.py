@@ -33,13 +33,15 @@ class NikeDataset(Dataset):
     """A dataset of photos with instance masks.
 
     Attributes:
-        problems: what was found wrong while loading; files with errors are not among the images.
+        problems: what was found wrong while loading.
+        skipped: how many photos were left out, because they or one of their shapes cannot be used.
         ignored: how many instances are neither positive nor negative (labels `ignore`, COCO's crowds, typing errors).
     """
 
     def __init__(self, class_map=None):
         super().__init__(class_map)
         self.problems: list[Problem] = []
+        self.skipped = 0
         self.ignored = 0
 
     def load_nike(
@@ -61,7 +63,7 @@ class NikeDataset(Dataset):
             subset: None for all photos, else "train" or "val": as `split.json` in the folder says; else the folder
                 or annotation file of that name; else by `val_split`.
             labels: the classes, see `nike.labels.Labels`.
-            strict: raise at the first error instead of leaving the file out and listing it in `problems`.
+            strict: raise at the first error instead of leaving the photo out and listing it in `problems`.
             unlabelled_as_negatives: take photos without annotation as showing no object. Without it they are left
                 out, because most often they have not been looked at yet.
             allow_outside: let paths and links in annotation files lead out of the folder.
@@ -82,11 +84,13 @@ class NikeDataset(Dataset):
         errors = [problem for problem in problems if problem.severity == ERROR]
         if strict and errors:
             raise ValueError(f"{errors[0]}" + (f" (And {len(errors) - 1} more errors.)" if len(errors) > 1 else ""))
-        if not collection.photos:
+        usable = [photo for photo in collection.photos if not photo.lost]
+        if not usable:
             reason = errors[0] if errors else "it holds no photo with an annotation."
             raise ValueError(f"{folder}: nothing to load; {reason} Draw outlines with: nike annotate {folder}")
         self.problems += problems
-        for photo in collection.photos:
+        self.skipped += len(collection.photos) - len(usable) + sum(p.severity == ERROR for p in collection.problems)
+        for photo in usable:
             self._add_photo(photo, label_map)
 
     def _add_photo(self, photo: Photo, labels: Labels) -> None:
@@ -137,7 +141,7 @@ class NikeDataset(Dataset):
         return self.image_info[image_id]["path"]
 
     def summary(self) -> dict[str, int]:
-        """Counts of "photos", "negatives" (without any instance), "ignored", "errors", and instances by class name."""
+        """Counts of "photos", "negatives" (nothing drawn), "skipped" photos, "ignored" instances, and each class."""
         names = {info["id"]: info["name"] for info in self.class_info if info["source"] == SOURCE}
         numbers = [number for info in self.image_info for number in info.get("instance_classes", ())]
         counts = Counter(names[number] for number in numbers if number > 0)
@@ -145,7 +149,7 @@ class NikeDataset(Dataset):
             "photos": len(self.image_info),
             "negatives": sum(not info.get("instance_classes") for info in self.image_info),
             "ignored": self.ignored,
-            "errors": sum(problem.severity == ERROR for problem in self.problems),
+            "skipped": self.skipped,
             **{name: counts[name] for name in names.values()},
         }
 
@@ -173,7 +177,7 @@ def read_subset(
     listed = split.read_split(folder)
     if listed is None and val_split is None:
         if (folder / subset).is_dir():
-            return read_dataset(folder / subset, default, allow_outside)
+            return read_dataset(folder / subset, default, allow_outside, folder)
         named = [file for file in annotation_files(folder) if subset in file.stem.lower()]
         if len(named) == 1:
             return read_dataset(named[0], default, allow_outside)
@@ -212,7 +216,7 @@ def _take_unlabelled(collection: Collection, as_negatives: bool) -> list[Problem
             problems.append(Problem(name, "photo-unreadable", f"{error}.", photo=path))
             continue
         if as_negatives:
-            collection.photos.append(Photo(name, path, None, *size))
+            collection.photos.append(Photo(name, path, None, name, *size))
         else:
             message = "has no annotation; left out. Draw its objects, or take such photos as negatives."
             problems.append(Problem(name, "photo-unlabelled", message, severity=WARNING, photo=path))
@@ -225,7 +229,6 @@ def label_problems(photo: Photo, labels: Labels) -> list[Problem]:
     for instance in photo.instances:
         if labels.class_of(instance.label) or labels.is_ignored(instance.label) or instance.crowd:
             continue
-        file = photo.annotation.name if photo.annotation else photo.file
         near = labels.nearest(instance.label)
         if near:
             code, severity = "label-typo", ERROR
@@ -233,5 +236,5 @@ def label_problems(photo: Photo, labels: Labels) -> list[Problem]:
         else:
             code, severity = "label-unknown", WARNING
             message = f"label {short(instance.label)} is none of {', '.join(labels.classes)}; counts as background."
-        problems.append(Problem(file, code, message, instance.where, severity, photo.path, instance.extent))
+        problems.append(Problem(photo.noted_in, code, message, instance.where, severity, photo.path, instance.extent))
     return problems

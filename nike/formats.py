@@ -16,13 +16,19 @@ from nike.via_json import is_via, read_via
 LABELME, COCO, VIA = "labelme", "COCO", "VIA"
 
 
-def read_dataset(source: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
+def read_dataset(
+    source: str | os.PathLike,
+    default_label: str = "object",
+    allow_outside: bool = False,
+    root: str | os.PathLike | None = None,
+) -> Collection:
     """Reads a folder or an annotation file, whichever format it is in.
 
     Args:
         source: a folder with photos and labelme JSON (at any depth) or with one COCO or VIA file; or such a file.
         default_label: for VIA regions without attributes.
         allow_outside: let file names and links in annotations lead out of the dataset's folder.
+        root: the whole dataset's folder, if `source` is a part of it.
 
     Returns:
         Its photos and problems. A folder of photos without any annotation gives only `unlabelled` ones.
@@ -36,7 +42,7 @@ def read_dataset(source: str | os.PathLike, default_label: str = "object", allow
         raise FileNotFoundError(f"{source}: no such file or folder. Give a dataset's folder or annotation file.")
     if source.is_file():
         return _read_file(source, default_label, allow_outside)
-    collection = read_folder(source, allow_outside)
+    collection = read_folder(source, allow_outside, root)
     if collection.photos:
         return collection
     files = annotation_files(source)

@@ -65,7 +65,8 @@ def locate(candidates: Iterable[Path], root: Path, allow_outside: bool = False) 
 
 
 def name_in(path: Path, root: Path) -> str:
-    """The path as the user knows it: relative to the dataset, with forward slashes."""
+    """The path as the user knows it: relative to the dataset, with forward slashes; its last part if it is outside."""
+    path, root = Path(os.path.normpath(path)), Path(os.path.normpath(root))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 

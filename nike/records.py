@@ -29,6 +29,7 @@ class Problem:
         severity: "error" (something is lost or wrong), "warning" (look at it) or "note".
         photo: the photo concerned, if it can be shown.
         extent: (y1, x1, y2, x2) in pixels of the photo around the place, if known.
+        beside: a second photo to compare with (a duplicate).
     """
 
     file: str
@@ -38,6 +39,7 @@ class Problem:
     severity: str = ERROR
     photo: Path | None = None
     extent: tuple[float, float, float, float] | None = None
+    beside: Path | None = None
 
     def __str__(self) -> str:
         return printable(", ".join(part for part in (self.file, self.where) if part) + ": " + self.message)
@@ -97,16 +99,26 @@ class Photo:
         file: the photo as the user knows it: its path inside the dataset.
         path: where to read it; None when its pixels are inside `annotation` (labelme's `imageData`).
         annotation: the file that describes it; None for a photo without one.
+        noted_in: that file as the user knows it; the photo's own name if there is none.
         height, width: of the upright photo (EXIF orientation applied), pixels.
+        lost: shapes that could not be used. Such a photo must not be trained on: its lost objects would count as
+            background.
     """
 
     file: str
     path: Path | None
     annotation: Path | None
+    noted_in: str
     height: int
     width: int
     instances: list[Instance] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    lost: int = 0
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether the photo is known to show no object."""
+        return not self.instances and not self.lost
 
     def draw(self, instances: list[Instance] | None = None) -> np.ndarray:
         """Masks of all (or the given) instances, `bool [H, W, N]`; they may overlap.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 MAX_JSON_BYTES = 200_000_000  # labelme may embed the photo (`imageData`); COCO's largest file is about this size too
+MAX_SHORT = 120  # characters of a value in a message
 MAX_JSON_DEPTH = 64  # labelme nests 4 levels, COCO 5
 
 # Possessive, and an unterminated string runs to the end: linear in the length of any text.
@@ -27,7 +28,8 @@ def printable(text: object) -> str:
 
 def short(value: object) -> str:
     """A `repr` for messages: of bounded length and depth whatever the value, printable."""
-    return printable(reprlib.repr(value))
+    text = printable(reprlib.repr(value))
+    return text if len(text) <= MAX_SHORT else text[: MAX_SHORT - 3] + "..."
 
 
 def read_json(path: str | os.PathLike, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_JSON_DEPTH) -> Any:

@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from nike.annotations import note_lost
 from nike.coco_json import find_photo, image_folders
-from nike.records import ERROR, WARNING, Collection, Instance, Photo, Problem
+from nike.records import WARNING, Collection, Instance, Photo, Problem
 from nike.safe_json import read_json, short
 from nike.shapes import Shape, ShapeError, crosses_itself, parse_shape
 
@@ -81,8 +82,7 @@ def _read_regions(regions: Any, photo: Photo, file: str, where: str, default_lab
             shape = _region_shape(region, photo)
             label = _label(region.get("region_attributes"), default_label)
         except ShapeError as error:
-            severity = WARNING if error.code == "shape-without-area" else ERROR
-            photo.problems.append(Problem(file, error.code, str(error), place, severity, photo.path))
+            note_lost(photo, error, file, place)
             continue
         if shape.kind == "polygon" and crosses_itself(shape.points):
             message = "the outline crosses itself, so parts of it may be holes. Redraw it."

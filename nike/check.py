@@ -1,0 +1,192 @@
+"""`nike check`: looks a dataset over before anyone trains on it, and says what is wrong and where."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from mrcnn.config import Config
+from nike.dataset import SUBSETS, read_subset
+from nike.inspection import Inspection, histogram_names, inspect_dataset, plural
+from nike.labels import Labels
+from nike.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Problem
+from nike.safe_json import printable, read_json, write_json
+from nike.split import SPLIT_FILE
+
+SHOWN_PER_KIND = 5  # problems of one kind in the terminal; --json and --html have all of them
+BAR_WIDTH = 40
+COLOURS = {ERROR: "\033[31m", WARNING: "\033[33m", NOTE: "\033[36m"}
+
+
+def read_parts(folder: Path, val: Path | None, labels: Labels, allow_outside: bool = False) -> dict[str, Collection]:
+    """The parts of a dataset by name: "train" and "val" if they can be told apart, else "all".
+
+    Args:
+        folder: the dataset.
+        val: a separate validation dataset; then `folder` is for training as a whole.
+        labels, allow_outside: see `NikeDataset.load_nike`.
+
+    Raises:
+        FileNotFoundError, ValueError: a folder or file cannot be read at all.
+    """
+    if val is not None:
+        sources = {"train": folder, "val": val}
+        return {name: read_subset(source, None, labels, allow_outside) for name, source in sources.items()}
+    if (folder / SPLIT_FILE).is_file() or all((folder / name).is_dir() for name in SUBSETS):
+        return {name: read_subset(folder, name, labels, allow_outside) for name in SUBSETS}
+    return {"all": read_subset(folder, None, labels, allow_outside)}
+
+
+# --- output ---
+
+
+def summary_lines(result: Inspection, config: Config, colour: bool = False) -> Iterator[str]:
+    """The report for a terminal, line by line."""
+    yield from _table(result)
+    yield ""
+    scales = f"{min(config.RPN_ANCHOR_SCALES)} to {max(config.RPN_ANCHOR_SCALES)}"
+    yield f"Instances by size at the network's {config.IMAGE_MAX_DIM} pixels (anchors {scales}):"
+    yield from _histogram(result.sizes)
+    yield ""
+    for severity in SEVERITIES:
+        problems = sorted((p for p in result.problems if p.severity == severity), key=lambda p: p.code)
+        for code, group in groupby(problems, key=lambda p: p.code):
+            yield from _kind(severity, code, list(group), colour)
+    counts = [plural(result.count(severity), severity) for severity in SEVERITIES]
+    yield ", ".join(counts) + "."
+
+
+def _table(result: Inspection) -> Iterator[str]:
+    classes = list(next(iter(result.parts.values())).classes)
+    rows = [["", "photos", "negatives", "ignored", *(printable(name) for name in classes)]]
+    for name, part in result.parts.items():
+        cells = [f"{c.instances} in {plural(c.photos, 'photo')}" for c in part.classes.values()]
+        rows.append([name, str(part.photos), str(part.negatives), str(part.ignored), *cells])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join([first.strip().ljust(widths[0]), *others])
+
+
+def _histogram(sizes: list[int]) -> Iterator[str]:
+    unit = max(max(sizes) / BAR_WIDTH, 1)
+    for name, count in zip(histogram_names(), sizes, strict=True):
+        bar = "#" * max(round(count / unit), count > 0)
+        yield f"  {name:>9}  {count:>6}  {bar}".rstrip()
+
+
+def _kind(severity: str, code: str, problems: list[Problem], colour: bool) -> Iterator[str]:
+    heading = f"{severity}: {code} ({len(problems)})"
+    yield f"{COLOURS[severity]}{heading}\033[0m" if colour else heading
+    for problem in problems[:SHOWN_PER_KIND]:
+        yield f"  {problem}"
+    if len(problems) > SHOWN_PER_KIND:
+        yield f"  ... and {len(problems) - SHOWN_PER_KIND} more; --html FILE shows all of them."
+    yield ""
+
+
+def to_json(result: Inspection, config: Config) -> dict[str, Any]:
+    """The report as JSON values: `counts`, `parts`, `sizes` and every problem."""
+    return {
+        "counts": {severity: result.count(severity) for severity in SEVERITIES},
+        "parts": {
+            name: {
+                "photos": part.photos,
+                "negatives": part.negatives,
+                "ignored": part.ignored,
+                "classes": {n: {"instances": c.instances, "photos": c.photos} for n, c in part.classes.items()},
+            }
+            for name, part in result.parts.items()
+        },
+        "sizes": dict(zip(histogram_names(), result.sizes, strict=True)),
+        "network": {"image_size": config.IMAGE_MAX_DIM, "anchor_scales": list(config.RPN_ANCHOR_SCALES)},
+        "problems": [
+            {
+                "severity": problem.severity,
+                "code": problem.code,
+                "file": printable(problem.file),
+                "where": printable(problem.where),
+                "message": printable(problem.message),
+                "box": None if problem.extent is None else [round(float(v), 1) for v in problem.extent],
+            }
+            for problem in result.problems
+        ],
+    }
+
+
+# --- command ---
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `nike check`."""
+    parser.description = (
+        "Looks a dataset over before anyone trains on it: photos that cannot be read, annotations that cannot be used, "
+        "misspelt labels, objects too small or too large for the anchors, photos that occur twice or in both parts."
+    )
+    parser.epilog = "Exit code: 0 no errors, 1 errors, 2 could not check. Example: nike check photos --html check.html"
+    parser.add_argument("dataset", type=Path, metavar="DIR", help="labelme folder, or a COCO or VIA file or its folder")
+    parser.add_argument("--val", type=Path, metavar="DIR", help="validation photos (default: split.json, or DIR/val)")
+    parser.add_argument("--labels", default="nike", help="classes: 'nike' (default), 'nike,swoosh=nike', ...")
+    parser.add_argument("--image-size", type=int, metavar="PX", help="longer side of the network's input")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="JSON settings of the training to come")
+    parser.add_argument("--json", metavar="FILE", help="write the report as JSON; '-' prints it instead of the summary")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that shows each problem")
+    parser.add_argument("--allow-outside", action="store_true", help="annotations may name photos outside DIR")
+    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 8), help="photos read at a time")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    from nike.config import NikeConfig
+
+    config = NikeConfig()
+    if arguments.config is not None:
+        config = NikeConfig.from_dict(read_json(arguments.config), str(arguments.config))
+    if arguments.image_size is not None:
+        if arguments.image_size < 1:
+            raise ValueError(f"--image-size: expected a number of pixels, got {arguments.image_size}.")
+        config = config.copy(IMAGE_MAX_DIM=arguments.image_size, IMAGE_MIN_DIM=arguments.image_size)
+    return config
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Checks a dataset and reports; returns 1 if there are errors, else 0."""
+    from tqdm import tqdm
+
+    config, labels = _config(arguments), Labels(arguments.labels)
+    parts = read_parts(arguments.dataset, arguments.val, labels, arguments.allow_outside)
+    total = sum(len(collection.photos) for collection in parts.values())
+    with tqdm(total=total, unit="photo", leave=False, disable=not sys.stderr.isatty()) as bar:
+        result = inspect_dataset(parts, labels, config, max(arguments.workers, 1), bar.update)
+    report = to_json(result, config)
+    if arguments.json == "-":
+        print(json.dumps(report, indent=2))
+    else:
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        print("\n".join(summary_lines(result, config, colour)))
+        if arguments.json:
+            write_json(arguments.json, report)
+    if arguments.html:
+        from nike.check_page import write_page
+
+        write_page(arguments.html, result, str(arguments.dataset))
+    return 1 if result.count(ERROR) else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `nike check` and `python nike/check.py`."""
+    from nike.cli import run
+
+    parser = argparse.ArgumentParser(prog="nike check")
+    add_arguments(parser)
+    return run(lambda: run_command(parser.parse_args(argv)), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Small datasets on disk for the tests of the application."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import PIL.Image
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+REAL_PHOTOS = [os.environ.get("MRCNN_DATA"), HERE.parents[2] / "shared" / "data"]
+
+
+class Folder:
+    """Writes photos and annotation files into a folder."""
+
+    def __init__(self, root: pathlib.Path):
+        self.root = root
+
+    def photo(self, name: str, height: int = 60, width: int = 80, seed: int | None = 0, **options) -> pathlib.Path:
+        """A photo of soft colour spots, another one for each seed; a plain one without."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if seed is None:
+            pixels = np.full((height, width, 3), 200, np.uint8)
+        else:
+            spots = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+            pixels = np.asarray(PIL.Image.fromarray(spots).resize((width, height), PIL.Image.Resampling.BICUBIC))
+        PIL.Image.fromarray(pixels).save(path, **options)
+        return path
+
+    def json(self, name: str, value) -> pathlib.Path:
+        """Any JSON file."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(value), encoding="utf-8")
+        return path
+
+    def labelled(self, name: str, shapes: list, height: int = 60, width: int = 80, seed: int = 0, **changes):
+        """A photo with a labelme file beside it; returns the JSON's path."""
+        photo = self.photo(name, height, width, seed)
+        document = {
+            "version": "5.5.0",
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": photo.name,
+            "imageData": None,
+            "imageHeight": height,
+            "imageWidth": width,
+        }
+        return self.json(str(pathlib.Path(name).with_suffix(".json")), document | changes)
+
+
+def shape(label="nike", points=((10, 10), (40, 12), (30, 40)), shape_type="polygon", **more) -> dict:
+    """An entry of labelme's `shapes`."""
+    points = [list(point) for point in points]
+    return {"label": label, "points": points, "group_id": None, "shape_type": shape_type, "flags": {}} | more
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty dataset folder."""
+    root = tmp_path / "photos"
+    root.mkdir()
+    return Folder(root)
+
+
+@pytest.fixture(name="shape")
+def shape_fixture():
+    """The function that makes entries of labelme's `shapes`."""
+    return shape
+
+
+@pytest.fixture(scope="session")
+def real_photos():
+    """A folder of labelled photos that are not part of the project; the test is skipped without it."""
+    for folder in filter(None, REAL_PHOTOS):
+        if (path := pathlib.Path(folder) / "nike").is_dir():
+            return path
+    pytest.skip("no folder of real photos on this machine; point MRCNN_DATA at the one that holds nike/")
