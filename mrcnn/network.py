@@ -130,11 +130,12 @@ class Anchors(Float32Layer):
 
 @register
 class NormBoxes(Float32Layer):
-    """Pixel boxes `[B, N, 4]` of images `[B, H, W, channels]` as normalised boxes, float32."""
+    """Pixel boxes `[B, N, 4]` of images `[B, H, W, channels]` as normalised boxes, float32; padding stays zeros."""
 
     def call(self, inputs):
         boxes, images = inputs
-        return norm_boxes_graph(boxes, tf.shape(images)[1:3])
+        is_box = tf.reduce_any(tf.not_equal(boxes, 0), axis=-1, keepdims=True)
+        return tf.where(is_box, norm_boxes_graph(boxes, tf.shape(images)[1:3]), 0.0)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape, dtype="float32")

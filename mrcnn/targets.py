@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from mrcnn.boxes_graph import box_refinement_graph, encode_boxes_graph, overlaps_graph
+from mrcnn.layers import Float32Layer, register
 
 RPN_POSITIVE_IOU = 0.7  # anchors that overlap an object this much are positive
 RPN_NEGATIVE_IOU = 0.3  # anchors that overlap every object less are negative
@@ -230,8 +231,8 @@ def detection_targets_graph(
     return tuple(output[0] for output in outputs)
 
 
-@keras.saving.register_keras_serializable(package="mrcnn")
-class DetectionTargetLayer(keras.layers.Layer):
+@register
+class DetectionTargetLayer(Float32Layer):
     """Samples the RoIs that the heads learn from, with class, deltas and mask of each.
 
     Positive: IoU >= 0.5 with an object. Negative: IoU < 0.5 with every object, and not on an ignore region. At most
@@ -286,8 +287,7 @@ class DetectionTargetLayer(keras.layers.Layer):
         seed: int | None = None,
         **kwargs,
     ):
-        # Half precision moves a box of a 1024 px image by pixels: float32 whatever the global policy.
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**kwargs)
         if not 0 < positive_ratio <= 1:
             raise ValueError(f"positive_ratio must be above 0 and at most 1, got {positive_ratio}.")
         if negatives not in NEGATIVES:

@@ -90,6 +90,11 @@ def test_per_roi_equals_one_call_a_roi_and_pads(rng):
     assert layer.name == "inner"
 
 
+def test_norm_boxes_keeps_padding_zero():
+    boxes = NormBoxes()([np.array([[[0, 8, 16, 17], [0, 0, 0, 0]]]), np.zeros((1, 33, 65, 3))])
+    np.testing.assert_allclose(boxes, [[[0, 8 / 64, 15 / 32, 16 / 64], [0, 0, 0, 0]]])
+
+
 def test_trim_padding_keeps_what_any_image_uses_and_at_least_one_row():
     boxes = np.zeros((2, 5, 4), np.float32)
     boxes[0, :1], boxes[1, :3] = 0.5, 0.25
