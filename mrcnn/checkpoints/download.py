@@ -101,17 +101,19 @@ def download(
             part.unlink(missing_ok=True)  # perhaps of another version of the file: once more from the start
             _fetch_and_verify(url, part, expected_size, verify, verbose)
         os.replace(part, path)
-    except ValueError as error:
-        part.unlink(missing_ok=True)
-        reason = str(error)
-    except urllib.error.HTTPError as error:
-        reason = f"the server answers {error.code} {error.reason}"
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(getattr(error, "reason", None) or error or type(error).__name__)
-    else:
-        return path
-    reason = " ".join(reason.split()).rstrip(".")
-    raise WeightsNotFoundError(f"{path}: could not be downloaded ({reason}). Get it from {url} and put it at {path}.")
+    except (ValueError, OSError, http.client.HTTPException) as error:
+        if isinstance(error, ValueError):
+            part.unlink(missing_ok=True)
+        message = f"{path}: could not be downloaded ({_reason(error)}). Get it from {url} and put it at {path}."
+        raise WeightsNotFoundError(message) from None
+    return path
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code} {error.reason}"
+    reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+    return " ".join(str(reason).split()).rstrip(".")
 
 
 def _fetch_and_verify(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def _open(path: Path) -> Iterator[tuple[dict[str, LayerWeights], tuple[str, ...]
             yield converted
 
 
-def _excluder(exclude: Iterable[str] | None) -> Any:
+def _excluder(exclude: Iterable[str] | None) -> Callable[..., bool]:
     patterns = [exclude] if isinstance(exclude, str) else list(exclude or ())
     compiled = []
     for pattern in patterns:

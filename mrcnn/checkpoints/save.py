@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,22 @@ def save_weights(
         for name, value in ((CONFIG_ATTRIBUTE, config), (METADATA_ATTRIBUTE, metadata))
         if value is not None
     }
+    with _new_file(path) as file:
+        _write(file, {name: model[name] for name in file_order(model)}, dtype)
+        for name, value in attributes.items():
+            file.attrs[name] = value
+    return path
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[h5py.File]:
+    """An empty HDF5 file to fill, which takes the place of `path` if all goes well and vanishes otherwise."""
     target = Path(os.path.realpath(path))  # through a link: replace what it points to
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(temporary, "w") as file:
-            _write(file, {name: model[name] for name in file_order(model)}, dtype)
-            for name, value in attributes.items():
-                file.attrs[name] = value
+            yield file
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
@@ -76,7 +85,6 @@ def save_weights(
         raise OSError(message) from None
     finally:
         temporary.unlink(missing_ok=True)
-    return path
 
 
 def _write(file: h5py.File, layers: dict[str, LayerWeights], dtype: str) -> None:

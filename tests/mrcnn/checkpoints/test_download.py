@@ -77,13 +77,13 @@ def test_a_complete_part_is_only_verified(server, tmp_path):
     assert server.ranges == []
 
 
-@pytest.mark.parametrize("part", [b"x" * 99, b"x" * 20_000, b"x" * 10_240])
-def test_a_part_of_another_file_is_thrown_away(server, tmp_path, part):
+@pytest.mark.parametrize("size", [99, 20_000, 10_240])
+def test_a_part_of_another_file_is_thrown_away(server, tmp_path, size):
     def verify(path):
         if path.read_bytes() != server.content:
             raise ValueError("not the file")
 
-    (tmp_path / "file.h5.part").write_bytes(part)
+    (tmp_path / "file.h5.part").write_bytes(b"x" * size)
     path = download(server.url, tmp_path / "file.h5", 10_240, verify, verbose=False)
     assert path.read_bytes() == server.content
 
