@@ -49,8 +49,8 @@ def _shade(colors: np.ndarray, step: int) -> np.ndarray:
 
 
 def class_color(class_id: int) -> tuple[int, int, int]:
-    """The colour of a class, the same on every photo. Class 1 has the first colour."""
-    index = max(int(class_id) - 1, 0)
+    """The colour of a class, the same on every photo. Class 1 has the first colour, -1 (a region to ignore) too."""
+    index = max(abs(int(class_id)) - 1, 0)
     return tuple(int(v) for v in distinct_colors(index + 1)[-1])
 
 

@@ -1,6 +1,7 @@
 """Pictures of results, image in, image out: overlay, colour splash, crops, side by side. NumPy and Pillow only.
 
-Images are uint8 `[H, W, 3]` RGB; the input is never changed. Boxes are (y1, x1, y2, x2) half-open pixels.
+Images are `[H, W, 3]` RGB, boxes (y1, x1, y2, x2) half-open pixels. What returns a picture leaves its input as it is;
+what returns None draws in place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,9 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image[..., :3].copy()
 
 
-def blend_mask(image: np.ndarray, mask: np.ndarray, color: Sequence[float], alpha: float) -> None:
+def blend_mask(
+    image: np.ndarray, mask: np.ndarray, color: Sequence[float], alpha: float, box: Sequence[int] | None = None
+) -> None:
     """Mix `color` (0..255) into an image where a mask is set, in place; only the mask's box is touched.
 
     Args:
@@ -39,8 +42,9 @@ def blend_mask(image: np.ndarray, mask: np.ndarray, color: Sequence[float], alph
         mask: `[H, W]`, non-zero inside.
         color: RGB.
         alpha: 0 leaves the image, 1 gives the plain colour.
+        box: of the mask; found if not given, which takes longer than the blending.
     """
-    y1, x1, y2, x2 = extract_bboxes(mask[..., None])[0]
+    y1, x1, y2, x2 = extract_bboxes(mask[..., None])[0] if box is None else box
     window, inside = image[y1:y2, x1:x2], mask[y1:y2, x1:x2] != 0
     window[inside] = window[inside] * (1 - alpha) + alpha * np.asarray(color, dtype=np.float32)
 
@@ -77,7 +81,7 @@ def overlay(
     Args:
         image: the photo, `[H, W, 3]`, or grey or RGBA.
         result: as `detect()` returns it: `class_ids [N]`, and as far as present `masks [H, W, N]`, `rois [N, 4]`,
-            `scores [N]`. Ground truth without scores or boxes will do.
+            `scores [N]`. Ground truth without scores or boxes will do; negative class ids are regions to ignore.
         class_names: names by class id, background first.
         alpha: strength of the tint, 0..1.
         boxes: draw boxes too. They are always drawn where there are no masks.
@@ -101,12 +105,13 @@ def overlay(
         raise ValueError(f"{len(class_ids)} instances, but {len(colors)} colors and {len(captions)} captions.")
     width = line_width(canvas.shape)
     best_last = np.argsort(scores, kind="stable")
+    if masks is not None:
+        tight = extract_bboxes(masks)  # `rois` need not enclose the masks
+        for i in best_last:
+            blend_mask(canvas, masks[..., i], colors[i], alpha, tight[i])
+        for i in best_last:
+            draw_outline(canvas, masks[..., i], colors[i], width, tight[i])
     for i in best_last:
-        if masks is not None:
-            blend_mask(canvas, masks[..., i], colors[i], alpha)
-    for i in best_last:
-        if masks is not None:
-            draw_outline(canvas, masks[..., i], colors[i], width)
         if boxes or masks is None:
             draw_frame(canvas, rois[i], colors[i], width)
     if labels:
@@ -117,14 +122,17 @@ def overlay(
 
 
 def caption(class_names: Sequence[str], class_id: int, score: float | None = None) -> str:
-    """`name score`; a class without a name is `class 7`, a score of None or NaN is left out."""
-    name = str(class_names[class_id]) if 0 <= class_id < len(class_names) else f"class {class_id}"
+    """`name score`; `name (ignore)` for a negative id, `class 7` without a name; no score if it is None or NaN."""
+    number = abs(class_id)
+    name = str(class_names[number]) if number < len(class_names) else f"class {number}"
+    if class_id < 0:
+        name += " (ignore)"
     return name if score is None or np.isnan(score) else f"{name} {score:.2f}"
 
 
 def _instances(result: Mapping[str, Any], image_shape: tuple[int, ...]):
     """Class ids `[N]`, masks `[H, W, N]` or None, boxes `[N, 4]`, scores `[N]` (NaN if unknown) that fit together."""
-    class_ids = np.abs(np.asarray(result["class_ids"], dtype=np.int64)).reshape(-1)
+    class_ids = np.asarray(result["class_ids"], dtype=np.int64).reshape(-1)
     masks, rois, scores = result.get("masks"), result.get("rois"), result.get("scores")
     if masks is not None and masks.shape != (*image_shape[:2], len(class_ids)):
         raise ValueError(f"masks: expected {[*image_shape[:2], len(class_ids)]}, got {list(masks.shape)}.")
@@ -137,9 +145,14 @@ def _instances(result: Mapping[str, Any], image_shape: tuple[int, ...]):
     return class_ids, masks, rois, scores
 
 
-def draw_outline(image: np.ndarray, mask: np.ndarray, color: Sequence[int], width: int) -> None:
-    """Draw the edge of a mask in place: a coloured line, cased in dark so that it shows on its own colour too."""
-    y1, x1, y2, x2 = extract_bboxes(mask[..., None])[0]
+def draw_outline(
+    image: np.ndarray, mask: np.ndarray, color: Sequence[int], width: int, box: Sequence[int] | None = None
+) -> None:
+    """Draw the edge of a mask in place: a coloured line, cased in dark so that it shows on its own colour too.
+
+    Arguments are those of `blend_mask`; `width` of the line in pixels.
+    """
+    y1, x1, y2, x2 = extract_bboxes(mask[..., None])[0] if box is None else box
     if y2 == 0:
         return
     casing = max(1, width // 3)
@@ -169,9 +182,10 @@ def _grow(mask: np.ndarray, steps: int) -> np.ndarray:
 
 def _paint(image: np.ndarray, where: np.ndarray, color: Sequence[int], opacity: float) -> None:
     """Colour the pixels of a bool mask in place, with edges softened by half a pixel."""
-    soft = Image.fromarray(where.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(0.5))
-    alpha = np.asarray(soft, dtype=np.float32)[..., None] * (opacity / 255)
-    image[:] = np.round(image * (1 - alpha) + np.asarray(color, dtype=np.float32) * alpha)
+    soft = np.asarray(Image.fromarray(where.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(0.5)))
+    touched = soft > 0  # a thin line in a large window
+    alpha = soft[touched, None] * np.float32(opacity / 255)
+    image[touched] = np.round(image[touched] * (1 - alpha) + np.asarray(color, dtype=np.float32) * alpha)
 
 
 def draw_frame(image: np.ndarray, box: Sequence[float], color: Sequence[int], width: int) -> None:

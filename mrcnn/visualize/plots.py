@@ -131,7 +131,7 @@ def _plot_panel(ax: Axes, title: str, curves: Mapping[str, Sequence[float]], epo
         color = of_color.setdefault(base, PLOT_COLORS[len(of_color) % len(PLOT_COLORS)])
         y = np.array([np.nan if v is None else float(v) for v in values])
         x = np.arange(len(y)) + 1 if epochs is None else np.asarray(epochs, dtype=np.float64)[: len(y)]
-        there = np.isfinite(y)
+        there = np.isfinite(y) & (y >= 0)  # an AP of -1 is one that is not defined
         dashed = name != base and base in curves
         style, label = ("--", None) if dashed else ("-", name)
         ax.plot(x[there], y[there], color=color, ls=style, marker=".", ms=4, lw=1.5, label=label)

@@ -64,7 +64,7 @@ def test_colors_keep_their_order_and_do_not_repeat():
 
 
 def test_class_colors():
-    assert class_color(1) == tuple(PALETTE[0]) and class_color(3) == tuple(PALETTE[2])
+    assert class_color(1) == class_color(-1) == tuple(PALETTE[0]) and class_color(3) == tuple(PALETTE[2])
     assert len({class_color(class_id) for class_id in range(1, 81)}) == 80
 
 

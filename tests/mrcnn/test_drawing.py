@@ -149,6 +149,7 @@ def test_captions():
     assert drawing.caption(NAMES, 1, 0.987) == "nike 0.99"
     assert drawing.caption(NAMES, 2) == drawing.caption(NAMES, 2, float("nan")) == "puma"
     assert drawing.caption(NAMES, 7, 0.5) == "class 7 0.50"
+    assert drawing.caption(NAMES, -1) == "nike (ignore)"
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 12])

@@ -41,6 +41,7 @@ HISTORY = {
     "val_loss": [3.2, 2.5, 2.1],
     "mrcnn_mask_loss": [1.0, 0.8, 0.7],
     "val_mask_AP50": [None, 0.4, 0.5],
+    "val_mask_APs": [-1.0, -1.0, 0.3],
     "lr": [0.01, 0.01, 0.001],
     "images_per_second": [9, 9, 9],
 }
@@ -55,7 +56,7 @@ def test_training_curves_of_a_history():
     assert lines(figure) == {
         "Loss (dashed: validation)": [[[1, 3.0], [2, 2.0], [3, 1.5]], [[1, 3.2], [2, 2.5], [3, 2.1]]],
         "Parts of the loss": [[[1, 1.0], [2, 0.8], [3, 0.7]]],
-        "Average precision": [[[2, 0.4], [3, 0.5]]],
+        "Average precision": [[[2, 0.4], [3, 0.5]], [[3, 0.3]]],
         "Learning rate": [[[1, 0.01], [2, 0.01], [3, 0.001]]],
     }
     assert [line.get_linestyle() for line in figure.axes[0].lines] == ["-", "--"]
