@@ -3,8 +3,8 @@
 import numpy as np
 
 # Vivid, because they lie on photos. After the first three, each colour is the one farthest, in OKLab, from all before
-# it for normal vision and for simulated protanopia, deuteranopia and tritanopia. For whom they are hardest to tell apart,
-# the first eight are still farther apart than the seven of Okabe and Ito, which are made for plots.
+# it for normal vision and for simulated protanopia, deuteranopia and tritanopia. The first eight are farther apart, in
+# the worst case of these, than the seven of Okabe and Ito, which are made for plots.
 PALETTE = np.array(
     [
         (0, 194, 255),
