@@ -69,9 +69,7 @@ def _claim(photo: Photo, claimed: dict[Path, str]) -> None:
     """Notes that a photo is described; a second JSON for it is an error (its objects would count twice)."""
     real = photo.path.resolve()
     if real in claimed:
-        raise _error(
-            photo.noted_in, "photo-twice", f"describes the same photo as {claimed[real]}. Delete one of them."
-        )
+        raise _error(photo.noted_in, "photo-twice", f"describes the same photo as {claimed[real]}. Delete one of them.")
     claimed[real] = photo.noted_in
 
 

@@ -53,7 +53,7 @@ def test_group_id_joins_pieces_of_one_label(folder, shape):
 
 def test_groups_agree_with_labelme(folder, shape):
     """Labels painted in order, as labelme paints them, equal labelme's own instance map."""
-    utils = pytest.importorskip("labelme.utils", reason="labelme is a test dependency: pip install labelme")
+    utils = pytest.importorskip("labelme.utils", reason="needs labelme: pip install labelme", exc_type=ImportError)
     rng = np.random.default_rng(3)
     for case in range(20):
         shapes = [
@@ -69,7 +69,8 @@ def test_groups_agree_with_labelme(folder, shape):
 
 
 @pytest.mark.parametrize(
-    "image_path", ["a.jpg", "./a.jpg", "..\\photos\\a.jpg", "C:\\Users\\me\\a.jpg", "/home/me/a.jpg", "b.jpg", None, 5, ""]
+    "image_path",
+    ["a.jpg", "./a.jpg", "..\\photos\\a.jpg", "C:\\Users\\me\\a.jpg", "/home/me/a.jpg", "b.jpg", None, 5, ""],
 )
 def test_finds_the_photo(folder, shape, image_path):
     """As written, by its bare name beside the JSON, or by the JSON's name."""

@@ -43,9 +43,39 @@ def _png_that_lies() -> str:
 
 
 WORDS = ["nike", "ignore", "", "polygon", "rectangle", "circle", "mask", "line", "oriented_rectangle", "photo.png"]
-PATHS = ["../secret.png", "/etc/passwd", "..\\..\\secret.png", "\0", "a" * 5000, "photo.png/x", "~", ".", "..", "/", "C:\\"]
+PATHS = [
+    "../secret.png",
+    "/etc/passwd",
+    "..\\..\\secret.png",
+    "\0",
+    "a" * 5000,
+    "photo.png/x",
+    "~",
+    ".",
+    "..",
+    "/",
+    "C:\\",
+]
 PNGS = [_png(4, 3), _png(3000, 3000), _png_that_lies(), "AAAA", "%", "iVBORw0KGgo="]
-NUMBERS = [0, 1, -1, 5, 31, 32, 2**31, 2**63, -(2**63), 10**30, 1e308, -1e308, float("nan"), float("inf"), 1e-320, 0.5, True]
+NUMBERS = [
+    0,
+    1,
+    -1,
+    5,
+    31,
+    32,
+    2**31,
+    2**63,
+    -(2**63),
+    10**30,
+    1e308,
+    -1e308,
+    float("nan"),
+    float("inf"),
+    1e-320,
+    0.5,
+    True,
+]
 
 texts = st.sampled_from(WORDS + PATHS + PNGS) | st.text(max_size=12)
 numbers = st.sampled_from(NUMBERS) | st.integers() | st.floats() | st.floats(-50, 50)
@@ -81,7 +111,9 @@ coco_files = st.fixed_dictionaries(
     {
         "images": st.lists(_object(id=st.integers(0, 2), file_name=texts, width=st.just(WIDTH)), max_size=3),
         "annotations": st.lists(
-            _object(image_id=st.integers(0, 2), category_id=st.integers(0, 1), segmentation=segmentations, iscrowd=numbers),
+            _object(
+                image_id=st.integers(0, 2), category_id=st.integers(0, 1), segmentation=segmentations, iscrowd=numbers
+            ),
             max_size=4,
         ),
         "categories": st.lists(_object(id=st.integers(0, 1), name=texts), max_size=2),
@@ -90,7 +122,7 @@ coco_files = st.fixed_dictionaries(
 regions = _object(
     shape_attributes=_object(
         name=st.sampled_from(["polygon", "rect", "circle", "ellipse", "point", "polyline"]),
-        **{name: pixels for name in ("x", "y", "width", "height", "cx", "cy", "r", "rx", "ry", "theta")},
+        **dict.fromkeys(("x", "y", "width", "height", "cx", "cy", "r", "rx", "ry", "theta"), pixels),
         all_points_x=st.lists(pixels, max_size=6),
         all_points_y=st.lists(pixels, max_size=6),
     ),

@@ -47,7 +47,9 @@ def random_shape(kind: str, rng: np.random.Generator) -> dict:
 
 @pytest.mark.parametrize("kind", ["polygon", "rectangle", "circle", "oriented_rectangle", "mask"])
 def test_draws_the_pixels_that_labelme_draws(kind):
-    labelme_utils = pytest.importorskip("labelme.utils", reason="labelme is a test dependency: pip install labelme")
+    labelme_utils = pytest.importorskip(
+        "labelme.utils", reason="needs labelme: pip install labelme", exc_type=ImportError
+    )
     rng = np.random.default_rng(1)
     for _ in range(200):
         raw = random_shape(kind, rng)

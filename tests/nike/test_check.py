@@ -1,0 +1,188 @@
+"""nike check: finds each kind of trouble, nothing where there is none, in text, JSON and HTML."""
+
+import json
+import re
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from mrcnn.config import Config
+from mrcnn.data.image import resize_image
+from nike.check import main
+from nike.inspection import network_scale
+
+
+def check(capsys, *arguments) -> tuple[int, str]:
+    code = main([str(a) for a in arguments])
+    return code, capsys.readouterr().out
+
+
+def report(capsys, *arguments) -> dict:
+    return json.loads(check(capsys, *arguments, "--json", "-")[1])
+
+
+def found(result: dict) -> set:
+    return {(p["severity"], p["code"], p["file"], p["where"]) for p in result["problems"]}
+
+
+def good(folder, shape, part: str = "", seed: int = 0) -> None:
+    folder.labelled(f"{part}good{seed}.jpg", [shape(points=[[5, 5], [60, 10], [40, 50]])], seed=seed)
+
+
+def test_a_good_dataset(folder, shape, capsys):
+    for seed, part in enumerate(("train/", "train/", "val/")):
+        good(folder, shape, part, seed)
+    folder.labelled("train/negative.jpg", [], seed=9)
+    code, text = check(capsys, folder.root)
+    assert code == 0 and text.endswith("no errors, no warnings, no notes.\n")
+    assert re.search(r"^train +3 +1 +0 +2 in 2 photos$", text, re.MULTILINE)
+    assert re.search(r"^val +1 +0 +0 +1 in 1 photo$", text, re.MULTILINE)
+    assert "\033" not in text  # no colours in a pipe
+    result = report(capsys, folder.root)
+    assert result["counts"] == {"error": 0, "warning": 0, "note": 0}
+    assert result["parts"]["train"]["classes"] == {"nike": {"instances": 2, "photos": 2}}
+    assert sum(result["sizes"].values()) == 3
+
+
+def test_troubles_of_files_and_labels(folder, shape, capsys):
+    good(folder, shape)
+    folder.labelled("label.jpg", [shape("Nike"), shape("adidas", [[50, 30], [70, 40]], "rectangle")], seed=1)
+    folder.labelled("points.jpg", [shape(points=[[1, 2], [3, 4]])], seed=2)
+    folder.labelled("cut.jpg", [], seed=3)
+    (folder.root / "cut.jpg").write_bytes((folder.root / "cut.jpg").read_bytes()[:-200])
+    (folder.root / "broken.json").write_text("{")
+    folder.photo("without.jpg", seed=4)
+    assert found(report(capsys, folder.root)) == {
+        ("error", "label-typo", "label.json", "shapes[0]"),
+        ("warning", "label-unknown", "label.json", "shapes[1]"),
+        ("error", "points-count", "points.json", "shapes[0]"),
+        ("error", "photo-unreadable", "cut.jpg", ""),
+        ("error", "json-unreadable", "broken.json", ""),
+        ("warning", "photo-unlabelled", "without.jpg", ""),
+    }
+    code, text = check(capsys, folder.root)
+    assert code == 1
+    assert "label.json, shapes[0]: label 'Nike' is unknown; did you mean 'nike'?" in text
+    assert text.endswith("4 errors, 2 warnings, no notes.\n")
+
+
+def test_sizes_against_the_anchors(folder, shape, capsys):
+    """640 x 640 photos stay as they are; the anchors of the default are 12 to 192 at 512 pixels."""
+    squares = {
+        "tiny": (100, 100, 140, 100),
+        "small": (100, 100, 103, 105),
+        "right": (9, 9, 99, 99),
+        "huge": (0, 0, 639, 639),
+    }
+    for i, (name, (x1, y1, x2, y2)) in enumerate(squares.items()):
+        folder.labelled(f"{name}.png", [shape(points=[[x1, y1], [x2, y2]], shape_type="rectangle")], 640, 640, seed=i)
+    config = folder.json("config.json", {"RPN_ANCHOR_SCALES": [12, 24, 48, 96, 192]})
+    result = report(capsys, folder.root, "--image-size", 640, "--config", config)
+    assert found(result) == {
+        ("warning", "tiny", "tiny.json", "shapes[0]"),
+        ("note", "small", "small.json", "shapes[0]"),
+        ("warning", "huge", "huge.json", "shapes[0]"),
+    }
+    assert result["sizes"]["64-128"] == 1 and result["sizes"]["from 512"] == 1
+
+
+def test_shapes_drawn_twice(folder, shape, capsys):
+    ring = [[5, 5], [60, 10], [40, 50]]
+    folder.labelled("a.jpg", [shape(points=ring), shape(points=[[5, 5], [60, 10], [40, 49]]), shape("ignore", ring)])
+    assert found(report(capsys, folder.root)) == {("warning", "drawn-twice", "a.json", "shapes[1]")}
+
+
+def test_duplicates(folder, shape, capsys):
+    good(folder, shape, "train/", 1)
+    good(folder, shape, "val/", 2)
+    folder.labelled("train/twin.jpg", [], seed=1)  # the same bytes as good1.jpg
+    folder.labelled("val/leak.jpg", [], seed=1)
+    scaled = PIL.Image.open(folder.root / "train" / "good1.jpg").resize((70, 52))
+    folder.labelled("val/scaled.jpg", [], 52, 70)
+    scaled.save(folder.root / "val" / "scaled.jpg", quality=60)
+    assert found(report(capsys, folder.root)) == {
+        ("warning", "duplicate", "train/twin.jpg", ""),
+        ("error", "duplicate-across", "val/leak.jpg", ""),
+        ("warning", "near-duplicate-across", "val/scaled.jpg", ""),
+    }
+    separate = report(capsys, folder.root / "train", "--val", folder.root / "val")
+    assert ("error", "duplicate-across", "leak.jpg", "") in found(separate)
+
+
+def test_plain_photos_are_no_duplicates(folder, shape, capsys):
+    for part, height in (("train", 60), ("val", 61)):
+        folder.photo(f"{part}/a.png", height, 80, seed=None)
+        folder.json(f"{part}/a.json", {"shapes": [shape()], "imagePath": "a.png"})
+    assert not found(report(capsys, folder.root))
+
+
+def test_class_balance(folder, shape, capsys):
+    spots = [[[x, y], [x + 6, y + 6]] for x in range(0, 80, 8) for y in range(0, 50, 8)]
+    shapes = [shape("nike", spot, "rectangle") for spot in spots[:-1]] + [shape("puma", spots[-1], "rectangle")]
+    folder.labelled("a.jpg", shapes)
+    result = report(capsys, folder.root, "--labels", "nike,puma,adidas")
+    codes = {(p["severity"], p["code"]) for p in result["problems"]}
+    assert {("error", "class-missing"), ("warning", "class-rare")} <= codes
+
+
+def test_page_is_safe_and_stands_alone(folder, shape, capsys, tmp_path):
+    good(folder, shape)
+    evil = "<script>alert(1)</script>"
+    folder.labelled(
+        "x&y.jpg",
+        [shape(evil), shape("nikee", [[0, 0], [3, 0], [3, 3]]), shape("nikes", [[70, 50], [99, 99], [70, 99]])],
+        seed=1,
+    )
+    page = tmp_path / "out" / "page.html"
+    check(capsys, folder.root, "--html", page, "--json", tmp_path / "report.json")
+    text = page.read_text()
+    assert "<script" not in text and "&lt;script&gt;" in text and "x&amp;y.json" in text
+    assert not re.findall(r'(?:src|href)="(?!data:)', text) and "http" not in text
+    assert text.count('<img src="data:image/jpeg;base64,') == 4  # 3 labels, 1 with points outside
+    assert json.loads((tmp_path / "report.json").read_text())["counts"]["error"] == 2
+
+
+def test_pictures_are_limited(folder, shape, capsys, tmp_path, monkeypatch):
+    folder.labelled("a.jpg", [shape("Nike", [[i, 5], [i + 9, 9]], "rectangle") for i in range(9)])
+    monkeypatch.setattr("nike.check_page.MAX_PICTURES", 2)
+    check(capsys, folder.root, "--html", tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("<img") == 2 and text.count('class="card"') == 10
+
+
+def test_long_lists_are_cut_in_the_terminal(folder, shape, capsys):
+    folder.labelled("a.jpg", [shape("Nike", [[i, 5], [i + 9, 9]], "rectangle") for i in range(9)])
+    assert "... and 4 more; --html FILE shows all of them." in check(capsys, folder.root)[1]
+
+
+@pytest.mark.parametrize("mode", ["none", "square", "pad64"])
+@pytest.mark.parametrize("size", [(300, 200), (900, 1400), (64, 2000)])
+def test_scale_is_that_of_the_network(mode, size):
+    config = Config().copy(IMAGE_RESIZE_MODE=mode, IMAGE_MIN_DIM=512, IMAGE_MAX_DIM=1024)
+    _, _, scale, _, _ = resize_image(
+        np.zeros((*size, 3), np.uint8), config.IMAGE_MIN_DIM, config.IMAGE_MAX_DIM, config.IMAGE_MIN_SCALE, mode
+    )
+    assert network_scale(*size, config) == pytest.approx(scale, rel=0.01)
+
+
+def test_mistakes_of_the_user(folder, tmp_path, capsys):
+    for arguments, message in (
+        ([tmp_path / "nowhere"], "no such file or folder"),
+        ([folder.root, "--image-size", "0"], "--image-size"),
+        ([folder.root, "--config", tmp_path / "c.json"], "no such file"),
+        ([folder.root, "--labels", "ignore"], "labels: expected"),
+    ):
+        assert main([str(a) for a in arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+
+
+def test_an_empty_folder_is_an_error(folder, capsys):
+    assert found(report(capsys, folder.root)) == {("error", "empty", "all", "")}
+
+
+def test_real_photos_have_nothing_wrong(real_photos, capsys):
+    result = report(capsys, real_photos)
+    assert (result["counts"]["error"], result["counts"]["warning"]) == (0, 0)
+    assert {p["code"] for p in result["problems"]} <= {"small"}
