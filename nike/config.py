@@ -4,7 +4,7 @@ from mrcnn.config import Config
 
 
 class NikeConfig(Config):
-    """Settings that differ from the library's, each with its reason. `nike train --config FILE` replaces any of them."""
+    """What differs from the library's settings, each with its reason. `--config FILE` replaces any of them."""
 
     NAME = "nike"
     NUM_CLASSES = 1 + 1

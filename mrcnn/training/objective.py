@@ -16,7 +16,7 @@ class TrainingModel(Network):
 
     Args:
         network: the training graph, see `NetworkBuilder.training`.
-        loss_weights: `Config.LOSS_WEIGHTS`.
+        loss_weights: by name of the loss.
         weight_decay: rate of the L2 penalty, see `losses.weight_decay_loss`.
         average: moving average of the weights to update after every step, or None.
 
@@ -34,7 +34,7 @@ class TrainingModel(Network):
         average: WeightAverage | None = None,
     ):
         super().__init__(tuple(network.inputs), network.outputs[-len(LOSSES) :], name=network.name)
-        self.loss_weights = [float(loss_weights.get(name, 1.0)) for name in LOSSES]
+        self.loss_weights = [float(loss_weights[name]) for name in LOSSES]
         self.weight_decay = weight_decay
         self.average = average
         self.loss_means = [keras.metrics.Mean(name=name) for name in LOSSES]

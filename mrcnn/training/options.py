@@ -10,6 +10,8 @@ from typing import Any
 from mrcnn.training.optimizers import OPTIMIZERS
 from mrcnn.training.schedules import SCHEDULES
 
+LOSS_GROUPS = ("all", "rpn", "mrcnn")
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -19,6 +21,7 @@ class TrainOptions:
         optimizer: "sgd" or "adamw".
         schedule: "constant", "cosine" or "step", over the epochs of one call of `train`.
         warmup_steps: steps over which the learning rate rises from 0.
+        losses: "all"; or "rpn" or "mrcnn": only those of the proposals, or of the heads, count.
         average: momentum of a moving average of the weights (EMA), for example 0.999; 0: none. The average is what
             gets validated and written to checkpoints.
         accumulate: batches whose gradients are averaged for one update.
@@ -38,6 +41,7 @@ class TrainOptions:
     optimizer: str = "sgd"
     schedule: str = "constant"
     warmup_steps: int = 0
+    losses: str = "all"
     average: float = 0.0
     accumulate: int = 1
     seed: int = 0
@@ -65,7 +69,7 @@ class TrainOptions:
         return checked
 
     def _check(self) -> None:
-        for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("losses", LOSS_GROUPS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}.")
         if not 0 <= self.average < 1:

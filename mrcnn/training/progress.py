@@ -20,6 +20,7 @@ class Stage:
     optimizer: str
     schedule: str
     warmup_steps: int
+    losses: str
     average: float
     accumulate: int
     steps_per_epoch: int

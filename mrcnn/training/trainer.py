@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from mrcnn.data.pipeline import training_batches
+from mrcnn.network import LOSSES
 from mrcnn.training.averaging import WeightAverage
 from mrcnn.training.callbacks import EarlyStop, EpochRow, HistoryFile, StopOnNaN, Stopwatch, is_exhausted
 from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreMeans
@@ -118,7 +119,9 @@ def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
     if stage.average:
         average = WeightAverage(model.keras_model.trainable_variables, stage.average)
     weight_decay = loss_weight_decay(stage.optimizer, config)
-    fitted = TrainingModel(model.keras_model, config.LOSS_WEIGHTS, weight_decay, average)
+    counts = {name: stage.losses == "all" or name.startswith(stage.losses) for name in LOSSES}
+    loss_weights = {name: config.LOSS_WEIGHTS.get(name, 1.0) * counts[name] for name in LOSSES}
+    fitted = TrainingModel(model.keras_model, loss_weights, weight_decay, average)
     rate: float | Schedule = stage.learning_rate
     if stage.schedule != "constant" or stage.warmup_steps:
         total = (stage.epochs - stage.first_epoch) * stage.steps_per_epoch
@@ -140,6 +143,7 @@ def _describe_stage(model, learning_rate: float, epochs: int, layers: str, optio
         optimizer=options.optimizer,
         schedule=options.schedule,
         warmup_steps=options.warmup_steps,
+        losses=options.losses,
         average=options.average,
         accumulate=options.accumulate,
         steps_per_epoch=int(model.config.STEPS_PER_EPOCH),
