@@ -31,6 +31,16 @@ from nike.rendering.logo import DEFAULT_LOGO, load_mark
 SMALLEST, LARGEST = 64, 4096  # pixels a side of a photo
 JPEG_QUALITY = 92
 BACKGROUND_SIDE = 2000  # backgrounds are kept in memory no larger than this
+DESCRIPTION = """\
+Renders photos of products with the logo printed, sewn or embossed on them, exactly
+outlined in labelme JSON, and photos of look-alikes without it. The same options give
+the same files, whatever the number of workers."""
+EPILOG = """\
+example:
+  nike synthesize --output data/train --count 2000 --backgrounds photos/without_logo --workers 4
+
+Logos that are tiny, hidden or hardly visible are labelled 'ignore', which training leaves
+out. Backgrounds must not show the logo; those with labelled objects are left out."""
 
 
 @dataclass(frozen=True)
@@ -210,15 +220,9 @@ def _size(text: str) -> tuple[int, int]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike synthesize`."""
-    parser.description = (
-        "Renders photos of products with the logo printed, sewn or embossed on them, exactly outlined in labelme JSON, "
-        "and photos of look-alikes without it. The same options give the same files, whatever the number of workers."
-    )
-    parser.epilog = (
-        "example: nike synthesize --output data/train --count 2000 --backgrounds photos/without_logo --workers 4   "
-        "Very small, hidden or invisible logos are labelled 'ignore', which training leaves out. "
-        "Backgrounds must not show the logo; photos with labelled objects among them are left out."
-    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = DESCRIPTION
+    parser.epilog = EPILOG
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for the photos and their JSON files"
     )
@@ -257,6 +261,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--label", default="nike", metavar="NAME", help="label of the logo (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument("--debug", action="store_true", help="after an error, show where in the code it happened")
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -277,7 +282,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     )
     done = synthesize(settings, arguments.count, arguments.workers)
     total = sum(1 for _ in tqdm(done, total=arguments.count, unit="photo", disable=not sys.stderr.isatty()))
-    print(f"{total} photos in {arguments.output}. Look at them: labelme {arguments.output}")
+    print(f"{total} photos in {arguments.output}. Look at them: nike annotate {arguments.output}")
     return 0
 
 

@@ -82,7 +82,7 @@ class Canvas:
     def mask(self, outlines, window: Window) -> np.ndarray:
         """Antialiased cover of polygons in a window, float32 0..1."""
         shifted = [np.asarray(o, np.float32) - (window[1], window[0]) for o in outlines]
-        cover = geometry.raster(shifted, (window[2] - window[0], window[3] - window[1]), smooth=True)
+        cover = geometry.smooth_raster(shifted, (window[2] - window[0], window[3] - window[1]))
         return cover.astype(np.float32) / np.float32(255)
 
     def fill(

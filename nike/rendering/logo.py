@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from nike.rendering import geometry
 from nike.rendering.svg import read_svg
 
 DEFAULT_LOGO = Path(__file__).resolve().parent.parent / "logo.svg"
@@ -89,10 +90,8 @@ def _from_rgba(pixels: np.ndarray, path: Path) -> Mark:
             f"{path}: the logo is {'nowhere' if not solid.any() else 'everywhere'} opaque. "
             "Give a picture whose alpha channel shows the logo's shape."
         )
-    # Grown by one pixel, chains of pixel centres run along the edges of pixels: see geometry.polygons_of.
-    grown = cv2.dilate(np.pad(solid, 1).astype(np.uint8), np.ones((2, 2), np.uint8), anchor=(0, 0))
-    chains, _ = cv2.findContours(grown, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
-    outlines = [c[:, 0].astype(np.float32) for c in chains if len(c) >= 3 and cv2.contourArea(c) >= 4]
+    rings = [ring for ring in geometry.rings_of(solid) if abs(geometry.signed_area(ring)) >= 4]
+    outlines = [cv2.approxPolyDP(ring[:-1].astype(np.float32), 0.5, True)[:, 0] for ring in rings]
     if not outlines:
         raise ValueError(f"{path}: the logo's opaque part is smaller than 4 pixels. Give a larger picture.")
     colours = pixels[..., :3][solid]
