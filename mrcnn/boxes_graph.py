@@ -66,6 +66,26 @@ def trim_zeros_graph(boxes: tf.Tensor, name: str | None = None) -> tuple[tf.Tens
     return tf.boolean_mask(boxes, keep, name=name), keep
 
 
+def batch_slice(inputs, graph_fn, batch_size: int, names: list[str] | None = None):
+    """Applies a function for one image to each image of a batch and stacks the results.
+
+    Args:
+        inputs: one tensor or a list of them, `[B, ...]`.
+        graph_fn: takes one image's tensors, returns one tensor or several.
+        batch_size: B.
+        names: of the stacked tensors.
+
+    Returns:
+        One tensor, or a list if `graph_fn` returns several.
+    """
+    inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    outputs = [graph_fn(*(tensor[image] for tensor in inputs)) for image in range(batch_size)]
+    outputs = [output if isinstance(output, (list, tuple)) else (output,) for output in outputs]
+    names = names or [None] * len(outputs[0])
+    stacked = [tf.stack(parts, name=name) for parts, name in zip(zip(*outputs, strict=True), names, strict=True)]
+    return stacked[0] if len(stacked) == 1 else stacked
+
+
 def batch_pack_graph(x: tf.Tensor, counts: tf.Tensor, num_rows: int) -> tf.Tensor:
     """The first `counts[i]` items of each row i of `x [num_rows, N, ...]`, end to end: `[sum(counts), ...]`."""
     return tf.concat([x[row, : counts[row]] for row in range(num_rows)], axis=0)

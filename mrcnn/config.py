@@ -152,7 +152,7 @@ class Config:
     def to_json(self, indent: int | None = 2) -> str:
         """The settings (without derived values) as JSON; `from_json` reads them back."""
         settings = {name: value for name, value in self.to_dict().items() if name in self.fields()}
-        return json.dumps(settings, indent=indent, default=_jsonable)
+        return json.dumps(settings, indent=indent, default=_jsonable, sort_keys=True)
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any], where: str = "config") -> Config:

@@ -123,4 +123,3 @@ def fpn_classifier_graph(rois, feature_maps, image_meta, pool_size, num_classes,
 def build_fpn_mask_graph(rois, feature_maps, image_meta, pool_size, num_classes, train_bn=True):
     """A new `MaskHead` on Keras tensors; the original's name and arguments."""
     return MaskHead(pool_size, num_classes, train_bn)(rois, feature_maps, image_meta)
-

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mrcnn.anchors import compute_backbone_shapes, generate_pyramid_anchors
+from mrcnn.anchors import pixel_anchors
 from mrcnn.boxes import denorm_boxes, norm_boxes
 from mrcnn.config import Config
 from mrcnn.data.image import as_rgb, compose_image_meta, mold_image, read_image, resize_image
@@ -111,17 +111,6 @@ class Predictor:
             if len(self._anchors) > ANCHOR_SHAPES_KEPT:
                 self._anchors.popitem(last=False)
         return anchors
-
-
-def pixel_anchors(config: Config, image_shape: tuple[int, ...]) -> np.ndarray:
-    """Anchors `[A, 4]` in pixels of a molded image of `image_shape`."""
-    return generate_pyramid_anchors(
-        config.RPN_ANCHOR_SCALES,
-        config.RPN_ANCHOR_RATIOS,
-        compute_backbone_shapes(config, image_shape),
-        config.BACKBONE_STRIDES,
-        config.RPN_ANCHOR_STRIDE,
-    )
 
 
 def unmold(detections, masks, original_shape, image_shape, window) -> dict[str, np.ndarray]:

@@ -49,4 +49,4 @@ def find_last(model_dir: str | Path, name: str | None) -> Path:
         if found := checkpoints(run):
             return found[-1]
     expected = model_dir / f"{prefix}<time>" / f"mask_rcnn_{prefix}_<epoch>.h5"
-    raise FileNotFoundError(f"{model_dir}: no checkpoint of a run called {prefix!r} (expected {expected}). Train first.")
+    raise FileNotFoundError(f"{model_dir}: no checkpoint of a run {prefix!r} (expected {expected}). Train first.")

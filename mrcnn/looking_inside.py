@@ -5,6 +5,7 @@ from collections import OrderedDict
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from mrcnn.proposals import STEPS, ProposalSteps
 
@@ -49,5 +50,6 @@ def run_graph(model: keras.Model, inputs: list, outputs) -> OrderedDict:
             raise ValueError(f"run_graph: the output {name!r} is None; ancestor() found no tensor of that name.")
         if isinstance(tensor, str):
             outputs[name] = model.get_layer(tensor).output
+    inputs = [tf.convert_to_tensor(array) for array in inputs]
     arrays = keras.Model(model.inputs, list(outputs.values()))(inputs, training=False)
     return OrderedDict((name, np.asarray(array)) for name, array in zip(outputs, arrays, strict=True))

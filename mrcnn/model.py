@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from mrcnn import checkpoints, log_dirs, looking_inside
+from mrcnn import checkpoints, log_dirs, looking_inside, utils
 from mrcnn.anchors import compute_backbone_shapes
 from mrcnn.backbones.resnet import conv_block, identity_block, resnet_graph
 from mrcnn.boxes import norm_boxes
@@ -254,9 +254,7 @@ class MaskRCNN:
         if on_error not in ("raise", "skip"):
             raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
         if isinstance(images, (str, Path)) or (isinstance(images, np.ndarray) and images.ndim < 4):
-            raise TypeError(
-                f"detect() takes a list of photos, got one {type(images).__name__}. Write detect([photo])."
-            )
+            raise TypeError(f"detect() takes a list of photos, got one {type(images).__name__}. Write detect([photo]).")
         is_stream = isinstance(images, Iterator)
         if verbose and not is_stream:
             log(f"Processing {len(images)} images")

@@ -10,10 +10,12 @@ from mrcnn.boxes import (
     denorm_boxes,
     non_max_suppression,
     norm_boxes,
+    trim_zeros,
 )
+from mrcnn.boxes_graph import batch_slice, box_refinement_graph
 from mrcnn.checkpoints.download import COCO_URL as COCO_MODEL_URL
 from mrcnn.checkpoints.download import download_trained_weights
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.image import resize, resize_image
-from mrcnn.data.masks import expand_mask, extract_bboxes, minimize_mask, resize_mask, unmold_mask
-from mrcnn.evaluation import compute_ap, compute_ap_range, compute_matches, compute_recall, trim_zeros
+from mrcnn.data.masks import expand_mask, extract_bboxes, minimize_mask, mold_mask, resize_mask, unmold_mask
+from mrcnn.evaluation import compute_ap, compute_ap_range, compute_matches, compute_recall

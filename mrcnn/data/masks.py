@@ -177,6 +177,10 @@ def expand_mask(bbox: np.ndarray, mini_mask: np.ndarray, image_shape: Sequence[i
     return masks.transpose(1, 2, 0)
 
 
+def mold_mask(mask: np.ndarray, config) -> None:
+    """Does nothing and returns None, as the function of this name in the original. Source: Matterport."""
+
+
 def unmold_mask(mask: np.ndarray, bbox: Sequence[int], image_shape: Sequence[int]) -> np.ndarray:
     """Turns one mask of the network into a mask of the photo.
 

@@ -67,7 +67,9 @@ def test_keras_encoder_agrees(rng):
     import keras
 
     start, goal = random_boxes(rng, 20), random_boxes(rng, 20)
-    encoded = keras.utils.bounding_boxes.encode_box_to_deltas(start, goal, "yxyx", "yxyx", encoding_format="center_yxhw")
+    encoded = keras.utils.bounding_boxes.encode_box_to_deltas(
+        start, goal, "yxyx", "yxyx", encoding_format="center_yxhw"
+    )
     np.testing.assert_allclose(boxes.box_refinement(start, goal), np.asarray(encoded), atol=1e-4)
 
 

@@ -15,7 +15,9 @@ def test_equals_the_original(golden, confidence, count):
     arrays = golden("losses.npz")
     settings = dict(DETECTION_MIN_CONFIDENCE=float(confidence), DETECTION_MAX_INSTANCES=count)
     layer = DetectionLayer(Config().copy(**settings))
-    outputs = layer([arrays[f"detection__in_{name}"].astype(np.float32) for name in ("rois", "probs", "deltas", "meta")])
+    outputs = layer(
+        [arrays[f"detection__in_{name}"].astype(np.float32) for name in ("rois", "probs", "deltas", "meta")]
+    )
     for ours, theirs in zip(np.asarray(outputs), arrays[f"detection_conf{confidence}_max{count}__out"], strict=True):
         # The original also classified padding: boxes of area zero, which took up places until they were dropped later.
         ours, theirs = ((d[(d[:, 2] > d[:, 0]) & (d[:, 3] > d[:, 1])]) for d in (ours, theirs))

@@ -149,7 +149,14 @@ LAYERS = {
     "loss": (LossLayer(name="rpn_class_loss"), [np.ones((B, A, 1), np.int32), random(B, A, 2)]),
     "mining": (
         HardExampleLosses(4),
-        [np.ones((B, K), np.int32), random(B, K, 4), random(B, K, C), random(B, K, C, 4), random(B, C), unit_boxes(B, K)],
+        [
+            np.ones((B, K), np.int32),
+            random(B, K, 4),
+            random(B, K, C),
+            random(B, K, C, 4),
+            random(B, C),
+            unit_boxes(B, K),
+        ],
     ),
 }
 

@@ -1,0 +1,241 @@
+"""MaskRCNN: what people call, with good and bad input."""
+
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mrcnn import utils
+from mrcnn.model import MaskRCNN
+
+
+@pytest.fixture(scope="module")
+def model(tiny_config, tmp_path_factory):
+    return MaskRCNN(mode="inference", config=tiny_config(), model_dir=tmp_path_factory.mktemp("logs"))
+
+
+def photo(height=40, width=60, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def same(first, second):
+    return all(np.array_equal(first[key], second[key]) for key in ("rois", "class_ids", "masks")) and np.allclose(
+        first["scores"], second["scores"], atol=1e-5
+    )
+
+
+def test_result_has_the_promised_form(model):
+    result = model.detect([photo()], verbose=1)[0]
+    count = len(result["rois"])
+    assert count > 0
+    assert result["rois"].dtype == np.int32 and result["rois"].shape == (count, 4)
+    assert result["class_ids"].shape == result["scores"].shape == (count,)
+    assert result["masks"].dtype == bool and result["masks"].shape == (40, 60, count)
+    assert (result["rois"][:, 2:] <= [40, 60]).all() and (result["rois"] >= 0).all()
+
+
+def test_any_number_of_photos_of_any_size(model):
+    photos = [photo(40, 60), photo(200, 30, 1), photo(7, 9, 2)]
+    together = model.detect(photos)
+    assert [result["masks"].shape[:2] for result in together] == [(40, 60), (200, 30), (7, 9)]
+    assert all(same(result, model.detect([image])[0]) for result, image in zip(together, photos, strict=True))
+    assert model.detect([]) == []
+
+
+def test_a_generator_streams(model):
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield photo(seed=len(taken))
+
+    results = model.detect(endless())
+    for _ in range(3):
+        next(results)
+    assert len(taken) < 12  # it reads a batch ahead, not to the end
+    results.close()
+
+
+def test_paths_and_modes(model, tmp_path):
+    image = photo()
+    Image.fromarray(image).save(tmp_path / "rgb.png")
+    Image.fromarray(image).convert("L").save(tmp_path / "grey.png")
+    Image.fromarray(np.dstack([image, image[..., 0]])).save(tmp_path / "rgba.png")
+    results = model.detect([tmp_path / name for name in ("rgb.png", "grey.png", "rgba.png")])
+    expected = model.detect([image])[0]
+    assert same(results[0], expected) and same(results[2], expected)
+    assert same(results[1], model.detect([np.asarray(Image.open(tmp_path / "grey.png"))])[0])
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3000, 5, 3), (20, 20)])
+def test_odd_shapes(model, shape):
+    result = model.detect([np.full(shape, 100, np.uint8)])[0]
+    assert result["masks"].shape[:2] == shape[:2]
+
+
+def bad_photos(folder):
+    """Photos that cannot be used, and what their error must name."""
+    (folder / "text.jpg").write_text("not an image")
+    Image.fromarray(photo(300, 300)).save(folder / "cut.jpg")
+    data = (folder / "cut.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(data[: len(data) // 3])
+    return [
+        (folder / "text.jpg", "text.jpg"),
+        (folder / "cut.jpg", "cut.jpg"),
+        (folder / "absent.jpg", "absent.jpg"),
+        (np.full((8, 8, 3), np.nan), r"images\\[1\\]"),
+        (np.zeros((8, 8, 7), np.uint8), r"images\\[1\\]"),
+    ]
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_a_bad_photo_is_named_and_the_others_are_not_lost(model, tmp_path, index):
+    bad, name = bad_photos(tmp_path)[index]
+    good = photo()
+    with pytest.raises((ValueError, TypeError, OSError), match=name.replace("\\\\", "\\")):
+        model.detect([good, bad, good])
+    results = model.detect([good, bad, good], on_error="skip")
+    assert "error" in results[1] and len(results[1]["rois"]) == 0
+    assert same(results[0], results[2]) and same(results[0], model.detect([good])[0])
+
+
+def test_misuse_is_explained(model, tiny_config, tmp_path):
+    with pytest.raises(TypeError, match=r"detect\(\[photo\]\)"):
+        model.detect(photo())
+    with pytest.raises(ValueError, match="mode must be"):
+        MaskRCNN("predict", tiny_config(), tmp_path)
+    with pytest.raises(ValueError, match="mode='training'"):
+        model.train(None, None, 0.1, 1, "all")
+    with pytest.raises(ValueError, match="NUM_CLASSES"):
+        MaskRCNN("inference", tiny_config().copy(NUM_CLASSES=1), tmp_path)
+
+
+def test_threads_get_their_own_results(model):
+    photos = [photo(seed=seed) for seed in range(6)]
+    expected = [model.detect([image])[0] for image in photos]
+    results = [None] * len(photos)
+
+    def work(index):
+        results[index] = model.detect([photos[index]])[0]
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(photos))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(same(result, want) for result, want in zip(results, expected, strict=True))
+
+
+def test_two_models_do_not_mix(model, tiny_config, tmp_path):
+    before = model.detect([photo()])[0]
+    other = MaskRCNN("inference", tiny_config(), tmp_path)
+    assert not same(other.detect([photo()])[0], before)
+    assert same(model.detect([photo()])[0], before)
+
+
+def test_weights_travel_with_their_settings(model, tmp_path):
+    path = tmp_path / "weights.h5"
+    model.save_weights(path, metadata={"class_names": ["BG", "a", "b"]})
+    copy = MaskRCNN.from_checkpoint(path, model_dir=tmp_path)
+    assert copy.config.to_json() == model.config.to_json()
+    assert same(copy.detect([photo()])[0], model.detect([photo()])[0])
+    weak = MaskRCNN.from_checkpoint(path, model_dir=tmp_path, DETECTION_MAX_INSTANCES=1)
+    assert len(weak.detect([photo()])[0]["rois"]) == 1
+
+
+def test_a_training_model_detects_with_the_same_weights(model, tiny_config, tmp_path):
+    path = tmp_path / "weights.h5"
+    model.save_weights(path)
+    trainer = MaskRCNN("training", tiny_config(), tmp_path)
+    trainer.load_weights(path, by_name=True)
+    assert same(trainer.detect([photo()])[0], model.detect([photo()])[0])
+
+
+def test_log_dirs_as_the_original(model, tiny_config, tmp_path):
+    trainer = MaskRCNN("training", tiny_config(), tmp_path)
+    assert trainer.epoch == 0 and trainer.checkpoint_path.endswith("mask_rcnn_tiny_{epoch:04d}.h5")
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        trainer.find_last()
+    runs = [tmp_path / f"tiny2026010{day}T1200" for day in (1, 2, 3)]
+    for run in runs:
+        run.mkdir()
+    for name in ("mask_rcnn_tiny_0002.h5", "mask_rcnn_tiny_0010.h5"):
+        trainer.save_weights(runs[1] / name)  # the newest run has no checkpoint
+    last = trainer.find_last()
+    assert last == str(runs[1] / "mask_rcnn_tiny_0010.h5")
+    trainer.load_weights(last, by_name=True)
+    assert (trainer.epoch, trainer.log_dir) == (10, str(runs[1]))
+
+
+def test_molding_and_unmolding_as_the_original(model):
+    images, metas, windows = model.mold_inputs([photo(), photo(seed=1)])
+    assert images.shape == (2, 64, 64, 3) and metas.shape == (2, 15) and windows.shape == (2, 4)
+    assert model.get_anchors((64, 64, 3)).shape == model.anchors.shape == (1023, 4)
+    detections, _, _, masks, *_ = model.keras_model.predict(
+        [images, metas, np.repeat(model.get_anchors((64, 64))[None], 2, axis=0)], verbose=0
+    )
+    rois, class_ids, scores, full = model.unmold_detections(
+        detections[0], masks[0], (40, 60, 3), (64, 64, 3), windows[0]
+    )
+    result = dict(rois=rois, class_ids=class_ids, scores=scores, masks=full)
+    assert same(result, model.detect([photo()])[0])
+    molded = model.detect_molded(images, metas)[0]
+    assert molded["masks"].shape[:2] == (64, 64)
+
+
+def test_looking_inside(model, capsys):
+    pillar = model.keras_model.get_layer("ROI").output
+    names = ("pre_nms_anchors", "refined_anchors", "refined_anchors_clipped")
+    outputs = [(name, model.ancestor(pillar, f"ROI/{name}:0")) for name in names]
+    outputs += [("kept", model.ancestor(pillar, "ROI/rpn_non_max_suppression/NonMaxSuppressionV3:0"))]
+    outputs += [
+        ("roi", pillar),
+        ("mnv2_4_out", "mnv2_3_out"),
+        ("mrcnn_mask", model.keras_model.get_layer("mrcnn_mask").output),
+    ]
+    found = model.run_graph([photo()], outputs)
+    assert list(found) == [name for name, _ in outputs]
+    kept = found["refined_anchors_clipped"][0, found["kept"]]
+    np.testing.assert_array_equal(kept, found["roi"][0, : len(kept)])
+    assert model.ancestor(pillar, "no/such:0") is None
+    assert "pre_nms_anchors" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="'gone' is None"):
+        model.run_graph([photo()], [("gone", None)])
+
+
+def test_trainable_layers(model):
+    layers = model.get_trainable_layers()
+    assert {"Conv2D", "DepthwiseConv2D", "BatchNorm", "Dense", "Conv2DTranspose"} == {
+        type(layer).__name__ for layer in layers
+    }
+
+
+MODEL_NAMES = """
+    log BatchNorm compute_backbone_shapes identity_block conv_block resnet_graph apply_box_deltas_graph
+    clip_boxes_graph ProposalLayer log2_graph PyramidROIAlign overlaps_graph detection_targets_graph
+    DetectionTargetLayer refine_detections_graph DetectionLayer rpn_graph build_rpn_model fpn_classifier_graph
+    build_fpn_mask_graph smooth_l1_loss rpn_class_loss_graph rpn_bbox_loss_graph mrcnn_class_loss_graph
+    mrcnn_bbox_loss_graph mrcnn_mask_loss_graph load_image_gt build_detection_targets build_rpn_targets
+    generate_random_rois data_generator MaskRCNN compose_image_meta parse_image_meta parse_image_meta_graph
+    mold_image unmold_image trim_zeros_graph batch_pack_graph norm_boxes_graph denorm_boxes_graph utils"""
+UTILS_NAMES = """
+    COCO_MODEL_URL extract_bboxes compute_iou compute_overlaps compute_overlaps_masks non_max_suppression
+    apply_box_deltas box_refinement_graph box_refinement Dataset resize_image resize_mask minimize_mask
+    expand_mask mold_mask unmold_mask generate_anchors generate_pyramid_anchors trim_zeros compute_matches
+    compute_ap compute_ap_range compute_recall batch_slice download_trained_weights norm_boxes denorm_boxes resize"""
+
+
+def test_every_public_name_of_the_original_is_here():
+    import mrcnn.model as modellib
+
+    assert [name for name in MODEL_NAMES.split() if not hasattr(modellib, name)] == []
+    assert [name for name in UTILS_NAMES.split() if not hasattr(utils, name)] == []
+
+
+def test_batch_slice():
+    doubled = utils.batch_slice([np.arange(4.0).reshape(2, 2)], lambda row: row * 2, 2)
+    assert np.asarray(doubled).tolist() == [[0, 2], [4, 6]]
+    first, second = utils.batch_slice([np.eye(2), np.ones((2, 2))], lambda a, b: (a + b, a - b), 2, names=["x", "y"])
+    assert np.asarray(first).tolist() == [[2, 1], [1, 2]] and np.asarray(second).tolist() == [[0, -1], [-1, 0]]

@@ -1,0 +1,227 @@
+"""The assembled graphs: shared weights, names, backbones, settings, policies, padding."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mrcnn.anchors import compute_backbone_shapes
+from mrcnn.backbones import BACKBONES, build_backbone
+from mrcnn.inference import Predictor
+from mrcnn.network import LOSSES, HardExampleLosses, NetworkBuilder, flatten_layers, named_layers
+
+
+def image_batch(config, count=2, seed=0):
+    """Molded noise images and their metas."""
+    side = config.IMAGE_MAX_DIM
+    shape = (count, side, side, config.IMAGE_CHANNEL_COUNT)
+    images = np.random.default_rng(seed).uniform(-100, 100, shape).astype(np.float32)
+    metas = np.zeros((count, config.IMAGE_META_SIZE), np.float32)
+    metas[:, 1:4] = metas[:, 4:7] = [side, side, 3]
+    metas[:, 7:11] = [0, 0, side, side]
+    metas[:, 12:] = 1
+    return images, metas
+
+
+def training_batch(config, count=2, seed=0):
+    """One square object of class 1 an image, and the inputs that go with it."""
+    images, metas = image_batch(config, count, seed)
+    anchors = 3 * sum(h * w for h, w in compute_backbone_shapes(config, config.IMAGE_SHAPE))
+    rng = np.random.default_rng(seed)
+    match = rng.choice([-1, 0, 1], (count, anchors, 1), p=[0.2, 0.7, 0.1]).astype(np.int32)
+    slots = config.MAX_GT_INSTANCES
+    class_ids, boxes = np.zeros((count, slots), np.int32), np.zeros((count, slots, 4), np.float32)
+    class_ids[:, 0], boxes[:, 0] = 1, [8, 8, 40, 48]
+    masks = np.zeros((count, *config.MINI_MASK_SHAPE, slots), bool)
+    masks[:, 10:40, 10:40, 0] = True
+    deltas = rng.normal(0, 1, (count, config.RPN_TRAIN_ANCHORS_PER_IMAGE, 4)).astype(np.float32)
+    return [images, metas, match, deltas, class_ids, boxes, masks]
+
+
+def test_both_graphs_share_every_weight(tiny_config):
+    builder = NetworkBuilder(tiny_config())
+    training, inference = named_layers(builder.training()), named_layers(builder.inference())
+    assert set(inference) <= set(training)
+    assert all(training[name] is inference[name] for name in inference)
+    assert set(training) - set(inference) <= {"proposal_targets"}  # only the random state of the sampling
+
+
+def test_training_outputs(tiny_config):
+    config = tiny_config()
+    model = NetworkBuilder(config).training()
+    outputs = [np.asarray(output) for output in model([tf.constant(a) for a in training_batch(config)])]
+    assert [output.shape for output in outputs[3:9]] == [
+        (2, 16, 3),
+        (2, 16, 3),
+        (2, 16, 3, 4),
+        (2, 16, 28, 28, 3),
+        (2, 50, 4),
+        (2, 16, 4),
+    ]
+    losses = dict(zip(LOSSES, outputs[-5:], strict=True))
+    assert all(loss.shape == () and np.isfinite(loss) for loss in losses.values())
+    assert losses["rpn_class_loss"] > 0
+
+
+def test_proposals_from_outside(tiny_config):
+    config = tiny_config().copy(USE_RPN_ROIS=False)
+    model = NetworkBuilder(config).training()
+    rois = np.zeros((2, config.POST_NMS_ROIS_TRAINING, 4), np.int32)
+    rois[:, :10] = [8, 8, 40, 48]
+    outputs = model([tf.constant(a) for a in [*training_batch(config), rois]])
+    proposals = np.asarray(outputs[7])
+    np.testing.assert_allclose(proposals[0, 0], np.array([8, 8, 39, 47]) / 63, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(outputs[8])[0, 0], proposals[0, 0], atol=1e-6)  # it became the positive RoI
+
+
+def test_hard_example_mining_keeps_the_hardest():
+    """Four RoIs of class 1 with probability 0.5, 0.25, 0.125 and padding: the two hardest are kept."""
+    probs = np.array([0.5, 0.25, 0.125, 1 - 1e-6])
+    logits = np.log(np.stack([1 - probs, probs], axis=-1))[None].astype(np.float32)
+    rois = np.ones((1, 4, 4), np.float32)
+    rois[0, 3] = 0
+    class_ids, deltas = np.ones((1, 4), np.int32), np.zeros((1, 4, 2, 4), np.float32)
+    inputs = [class_ids, deltas[:, :, 0], logits, deltas, np.ones((1, 2), np.float32), rois]
+    class_loss, bbox_loss = HardExampleLosses(2)(inputs)
+    assert float(class_loss) == pytest.approx((np.log(4) + np.log(8)) / 2, rel=1e-5)
+    assert float(bbox_loss) == 0
+
+
+def test_hard_example_mining_by_setting(tiny_config):
+    model = NetworkBuilder(tiny_config().copy(HARD_EXAMPLE_MINING=2)).training()
+    outputs = model([tf.constant(a) for a in training_batch(tiny_config())])
+    assert all(np.isfinite(np.asarray(loss)) for loss in outputs[-5:])
+
+
+def test_one_step_reaches_every_trainable_weight(tiny_config):
+    """Gradients arrive everywhere; gamma and beta of frozen statistics learn, the statistics do not."""
+    config = tiny_config().copy(USE_RPN_ROIS=False)
+    model = NetworkBuilder(config).training()
+    rois = np.zeros((2, config.POST_NMS_ROIS_TRAINING, 4), np.int32)
+    rois[:, :10], rois[:, 10:20] = [8, 8, 40, 48], [40, 40, 60, 60]  # positive and negative
+    with tf.GradientTape() as tape:
+        loss = tf.add_n(model([tf.constant(a) for a in [*training_batch(config), rois]], training=True)[-5:])
+    variables = model.trainable_variables
+    gradients = tape.gradient(loss, [variable.value for variable in variables])
+    dead = [v.path for v, g in zip(variables, gradients, strict=True) if g is None or not np.any(np.asarray(g))]
+    assert dead == []
+    kinds = {variable.path.split("/")[-1] for variable in variables}
+    assert {"gamma", "beta"} <= kinds and not kinds & {"moving_mean", "moving_variance"}
+
+
+@pytest.mark.parametrize("name", [name for name in BACKBONES if not name.endswith("101")])
+def test_backbones_give_five_maps_at_their_strides(name):
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, build_backbone(name, image, False))
+    maps = model(np.zeros((1, 64, 64, 3), np.float32))
+    strides = [64 // feature.shape[1] for feature in maps]
+    assert strides[1:] == [4, 8, 16, 32]
+
+
+def test_resnets_have_the_published_number_of_weights(tiny_config):
+    # Keras Applications lists 23,587,712 parameters for ResNet50 and 42,658,176 for ResNet101, both without top.
+    for name, count in (("resnet50", 23_587_712), ("resnet101", 42_658_176)):
+        image = keras.Input((None, None, 3))
+        assert keras.Model(image, build_backbone(name, image, False)).count_params() == count
+
+
+def test_mobilenet_has_the_published_number_of_weights():
+    # torchvision's MobileNetV2 has 3,504,872 parameters: minus classifier (1,281,000) and last convolution
+    # (409,600 + 2,560); Keras counts moving means and variances too.
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, build_backbone("mobilenet_v2", image, False))
+    trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    assert trainable == 3_504_872 - 1_281_000 - 409_600 - 2_560
+
+
+def test_a_function_as_backbone(tiny_config):
+    def pooling_pyramid(image, stage5, train_bn):
+        maps = [keras.layers.AveragePooling2D(2)(image)]
+        for _ in range(4):
+            maps.append(keras.layers.AveragePooling2D(2)(maps[-1]))
+        return maps
+
+    class OwnConfig(tiny_config):
+        BACKBONE = pooling_pyramid
+        COMPUTE_BACKBONE_SHAPE = staticmethod(
+            lambda shape: [[shape[0] // s, shape[1] // s] for s in (4, 8, 16, 32, 64)]
+        )
+
+    config = OwnConfig()
+    config.validate()
+    detections, _ = Predictor(NetworkBuilder(config).inference(), config)(*image_batch(config))
+    assert detections.shape == (2, 10, 6)
+
+
+def test_other_numbers_of_channels(tiny_config):
+    config = tiny_config().copy(IMAGE_CHANNEL_COUNT=5, MEAN_PIXEL=np.zeros(5))
+    predict = Predictor(NetworkBuilder(config).inference(), config)
+    assert predict(*image_batch(config))[0].shape == (2, 10, 6)
+
+
+@pytest.mark.parametrize("settings", [dict(ROI_ALIGN_METHOD="gather"), dict(DETECTION_CLASS_AGNOSTIC_NMS=True)])
+def test_switches_reach_their_layers(tiny_config, settings):
+    model = NetworkBuilder(tiny_config().copy(**settings)).inference()
+    configs = [layer.get_config() for layer in model.layers]
+    value = next(iter(settings.values()))
+    fields = {"ROI_ALIGN_METHOD": "method", "DETECTION_CLASS_AGNOSTIC_NMS": "class_agnostic"}
+    field = fields[next(iter(settings))]
+    found = [config[field] for config in configs if field in config]
+    assert found and set(found) == {value}
+
+
+def test_a_batch_equals_its_images_one_by_one(tiny_config):
+    config = tiny_config()
+    predict = Predictor(NetworkBuilder(config).inference(), config)
+    images, metas = image_batch(config, 3)
+    together, masks = predict(images, metas)
+    for index in range(3):
+        alone, mask = predict(images[index : index + 1], metas[index : index + 1])
+        np.testing.assert_allclose(together[index], alone[0], atol=1e-4)
+        count = min(mask.shape[1], masks.shape[1], int((alone[0, :, 4] > 0).sum()))
+        np.testing.assert_allclose(masks[index, :count], mask[0, :count], atol=1e-3)
+
+
+def test_more_proposal_slots_than_proposals_change_nothing(tiny_config):
+    """Padding never changes a result."""
+    few, many = tiny_config().copy(POST_NMS_ROIS_INFERENCE=200), tiny_config().copy(POST_NMS_ROIS_INFERENCE=900)
+    first, second = NetworkBuilder(few).inference(), NetworkBuilder(many).inference()
+    second.set_weights(first.get_weights())
+    batch = image_batch(few, 1)
+    (one, masks), (two, more_masks) = Predictor(first, few)(*batch), Predictor(second, many)(*batch)
+    np.testing.assert_allclose(one, two, atol=1e-5)
+    np.testing.assert_allclose(masks, more_masks, atol=1e-4)
+
+
+def test_no_detection_at_all(tiny_config):
+    config = tiny_config().copy(DETECTION_MIN_CONFIDENCE=1.0)
+    detections, masks = Predictor(NetworkBuilder(config).inference(), config)(*image_batch(config))
+    assert not detections.any()
+    assert masks.shape[1] == 0
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_detects_the_same(tiny_config, policy):
+    config = tiny_config()
+    full = NetworkBuilder(config).inference()
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        mixed = NetworkBuilder(config).inference()
+        assert all(output.dtype == "float32" for output in mixed.outputs)
+    finally:
+        keras.config.set_dtype_policy(before)
+    mixed.set_weights(full.get_weights())
+    batch = [*image_batch(config), np.asarray(Predictor(full, config).anchors((64, 64)))]
+    ours, theirs = ([np.asarray(o) for o in model([tf.constant(a) for a in batch])] for model in (mixed, full))
+    np.testing.assert_allclose(ours[5], theirs[5], atol=0.05)  # rpn_class
+
+
+def test_nested_layers_are_found_by_name(tiny_config):
+    model = NetworkBuilder(tiny_config()).inference()
+    for name in ("rpn_conv_shared", "mnv2_conv1", "bn_mnv2_conv1", "mrcnn_class_conv1", "mrcnn_mask", "rpn_model"):
+        assert model.get_layer(name).name == name
+    with pytest.raises(ValueError, match="no_such_layer"):
+        model.get_layer("no_such_layer")
+    names = [layer.name for layer in flatten_layers(model) if layer.weights]
+    assert len(names) == len(set(names))
