@@ -18,8 +18,9 @@ from typing import Any
 
 from nike import photos
 from nike.records import ERROR, WARNING, AnnotationError, Collection, Instance, Photo, Problem
-from nike.safe_json import MAX_JSON_BYTES, read_json, short
+from nike.safe_json import MAX_JSON_BYTES, read_json
 from nike.shapes import MAX_POINTS, Shape, ShapeError, crosses_itself, parse_shape
+from nike.text import short
 
 MAX_SHAPES = 10_000
 MAX_MASK_AREA = 1_000_000_000  # pixels of all PNG masks in one file: what decodes in seconds

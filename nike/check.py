@@ -13,11 +13,12 @@ from typing import Any
 
 from mrcnn.config import Config
 from nike.dataset import SUBSETS, read_subset
-from nike.inspection import Inspection, histogram_names, inspect_dataset, plural
+from nike.inspection import Inspection, histogram_names, inspect_dataset
 from nike.labels import Labels
 from nike.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Problem
-from nike.safe_json import printable, read_json, write_json
+from nike.safe_json import read_json, write_json
 from nike.split import SPLIT_FILE
+from nike.text import plural, printable
 
 SHOWN_PER_KIND = 5  # problems of one kind in the terminal; --json and --html have all of them
 BAR_WIDTH = 40

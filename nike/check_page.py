@@ -15,9 +15,10 @@ import PIL.Image
 import PIL.ImageDraw
 
 from mrcnn.data.reading import read_image
-from nike.inspection import Inspection, histogram_names, plural
+from nike.inspection import Inspection, histogram_names
 from nike.records import SEVERITIES, Problem
-from nike.safe_json import printable, write_text
+from nike.safe_json import write_text
+from nike.text import plural, printable
 
 THUMBNAIL = 280  # pixels
 MAX_PICTURES = 300  # further problems are listed without; the page stays under some 10 MB

@@ -18,8 +18,9 @@ from nike import photos, rle
 from nike.annotations import note_lost
 from nike.labels import IGNORE, Labels
 from nike.records import WARNING, Collection, Instance, Photo, Problem
-from nike.safe_json import read_json, short, write_json
+from nike.safe_json import read_json, write_json
 from nike.shapes import MAX_OUTLINE, MAX_POINTS, ShapeError
+from nike.text import short
 
 MAX_COCO_BYTES = 1_000_000_000  # instances_train2017.json has 470 MB
 

@@ -1,9 +1,10 @@
 """NikeDataset: photos with drawn masks, from labelme, COCO or VIA files, as the library's Dataset.
 
-dataset = NikeDataset()
-dataset.load_nike("photos", subset="train")
-dataset.prepare()
-image, (masks, class_ids) = dataset.load_image(0), dataset.load_mask(0)
+Example:
+    dataset = NikeDataset()
+    dataset.load_nike("photos", subset="train")
+    dataset.prepare()
+    image, (masks, class_ids) = dataset.load_image(0), dataset.load_mask(0)
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from nike.formats import annotation_files, read_dataset
 from nike.labels import Labels
 from nike.photos import name_in, upright_size
 from nike.records import ERROR, WARNING, Collection, Instance, Photo, Problem
-from nike.safe_json import short
+from nike.text import short
 
 SOURCE = "nike"
 SUBSETS = ("train", "val")

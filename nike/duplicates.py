@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 
 from nike.records import ERROR, WARNING, Photo, Problem
-from nike.safe_json import short
+from nike.text import short
 
 THUMBNAIL = 32
 # Correlation of grey thumbnails. Scaled and recompressed copies of 256 photos reached 0.993 or more, different shoes in

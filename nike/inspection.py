@@ -77,11 +77,6 @@ def histogram_names() -> list[str]:
     return [f"under {HISTOGRAM_EDGES[0]}", *inner, f"from {HISTOGRAM_EDGES[-1]}"]
 
 
-def plural(count: int, word: str) -> str:
-    """For people: no errors, 1 error, 2 errors."""
-    return f"{count or 'no'} {word}{'' if count == 1 else 's'}"
-
-
 def inspect_dataset(
     parts: dict[str, Collection],
     labels: Labels,

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import PIL.Image
 
-from nike.safe_json import printable
+from nike.text import printable
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jfif"))
 EXIF_ORIENTATION = 0x0112

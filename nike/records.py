@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from nike.safe_json import printable
+from nike.text import printable
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nike.safe_json import short
+from nike.text import short
 
 
 def encode(mask: np.ndarray) -> dict[str, Any]:

@@ -5,31 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
-import reprlib
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nike.text import printable
+
 MAX_JSON_BYTES = 200_000_000  # labelme may embed the photo (`imageData`); COCO's largest file is about this size too
-MAX_SHORT = 120  # characters of a value in a message
 MAX_JSON_DEPTH = 64  # labelme nests 4 levels, COCO 5
 
 # Possessive, and an unterminated string runs to the end: linear in the length of any text.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z|\\\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-
-
-def printable(text: object) -> str:
-    """`text` with control characters and lone surrogates escaped: safe in a terminal, a log and a UTF-8 file."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
-
-
-def short(value: object) -> str:
-    """A `repr` for messages: of bounded length and depth whatever the value, printable."""
-    text = printable(reprlib.repr(value))
-    return text if len(text) <= MAX_SHORT else text[: MAX_SHORT - 3] + "..."
 
 
 def read_json(path: str | os.PathLike, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_JSON_DEPTH) -> Any:

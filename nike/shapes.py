@@ -16,7 +16,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 
-from nike.safe_json import short
+from nike.text import short
 
 # How many points each kind of shape has: (fewest, most).
 POINT_COUNTS = {

@@ -10,8 +10,9 @@ from typing import Any
 from nike.annotations import note_lost
 from nike.coco_json import find_photo, image_folders
 from nike.records import WARNING, Collection, Instance, Photo, Problem
-from nike.safe_json import read_json, short
+from nike.safe_json import read_json
 from nike.shapes import Shape, ShapeError, crosses_itself, parse_shape
+from nike.text import short
 
 # Region attributes that hold the class, by preference; else a lone attribute does.
 LABEL_ATTRIBUTES = ("label", "class", "name", "category", "object", "type")

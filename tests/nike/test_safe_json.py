@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from nike.safe_json import json_depth, printable, read_json, short, write_json
+from nike.safe_json import json_depth, read_json, write_json
+from nike.text import printable, short
 
 
 def test_round_trip(tmp_path):

@@ -1,0 +1,23 @@
+"""Text for people from values that nobody vouches for."""
+
+from __future__ import annotations
+
+import reprlib
+
+MAX_SHORT = 120  # characters of a value in a message
+
+
+def printable(text: object) -> str:
+    """`text` with control characters and lone surrogates escaped: safe in a terminal, a log and a UTF-8 file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
+def short(value: object) -> str:
+    """A `repr` for messages: printable and of bounded length whatever the value."""
+    text = printable(reprlib.repr(value))
+    return text if len(text) <= MAX_SHORT else text[: MAX_SHORT - 3] + "..."
+
+
+def plural(count: int, word: str) -> str:
+    """For people: no errors, 1 error, 2 errors."""
+    return f"{count or 'no'} {word}{'' if count == 1 else 's'}"

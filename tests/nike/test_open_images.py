@@ -1,0 +1,145 @@
+"""Open Images: only wanted rows, names that are only names, resumed conversions; no network."""
+
+import importlib
+import io
+import zipfile
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from nike import open_images
+from nike.annotations import read_folder
+from nike.open_images import MaskRow, by_photo, class_ids, main, mask_rows
+
+SHOE, HAT = "/m/09j5n", "/m/02dl1y"
+IDS = ["00aa00aa00aa00aa", "00bb00bb00bb00bb", "f0cc00cc00cc00cc"]
+
+
+def png(mask: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(mask).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Lists, archives and photos as Open Images has them: a dictionary from address to content."""
+    y, x = np.mgrid[:60, :80]
+    blob = (x - 40) ** 2 + (y - 30) ** 2 < 400
+    photo = io.BytesIO()
+    PIL.Image.fromarray(np.zeros((120, 160, 3), np.uint8)).save(photo, "JPEG")
+    rows = [("a", 0, SHOE), ("b", 0, HAT), ("c", 1, HAT), ("d", 1, SHOE), ("e", 2, SHOE), ("f", 0, "/m/other")]
+    lines = [f"{name}.png,{IDS[i]},{label},0x1,0.1,0.2,0.1,0.2,0.9,0.5 0.5 1" for name, i, label in rows]
+    header = "MaskPath,ImageID,LabelName,BoxID,BoxXMin,BoxXMax,BoxYMin,BoxYMax,PredictedIoU,Clicks"
+    files = {
+        f"{open_images.LISTS}/class-descriptions-boxable.csv": f"{SHOE},Footwear\n{HAT},Hat\n/m/x,Cat\n".encode(),
+        f"{open_images.LISTS}/train-annotations-object-segmentation.csv": "\n".join([header, *lines]).encode(),
+    }
+    for digit in "0f":
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, i, _ in rows:
+                if IDS[i][0] == digit:
+                    archive.writestr(f"{name}.png", png(blob))
+        files[f"{open_images.LISTS}/train-masks/train-masks-{digit}.zip"] = buffer.getvalue()
+    for image_id in IDS:
+        files[open_images.PHOTO_URL.format(subset="train", image_id=image_id)] = photo.getvalue()
+    return files
+
+
+@pytest.fixture
+def fetched(source, monkeypatch):
+    """Downloads come from `source`; the list of addresses asked for."""
+    asked = []
+
+    def fetch(url, path, **options):
+        asked.append(url)
+        if url not in source:
+            raise FileNotFoundError(f"{path}: could not be downloaded (404).")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source[url])
+        return path
+
+    monkeypatch.setattr(importlib.import_module("mrcnn.checkpoints.download"), "download", fetch)
+    return asked
+
+
+def test_only_what_is_wanted_is_fetched(tmp_path, fetched, capsys):
+    assert main(["--classes", "hat", "--output", str(tmp_path / "out")]) == 0
+    assert "2 photos with 2 masks" in capsys.readouterr().out
+    assert not any(word in url for url in fetched for word in ("masks-f.zip", IDS[2]))
+    collection = read_folder(tmp_path / "out")
+    assert [(p.file, [i.label for i in p.instances]) for p in collection.photos] == [
+        (f"{IDS[0]}.jpg", ["Hat"]),
+        (f"{IDS[1]}.jpg", ["Hat"]),
+    ]
+    assert not list(collection.all_problems()) and not collection.unlabelled
+    # The mask was drawn at half the photo's size: a circle of radius 20 becomes one of 40.
+    assert collection.photos[0].draw().sum() == pytest.approx(np.pi * 40**2, rel=0.02)
+
+
+def test_goes_on_where_it_stopped(tmp_path, source, fetched, capsys):
+    photo = open_images.PHOTO_URL.format(subset="train", image_id=IDS[1])
+    content = source.pop(photo)
+    arguments = ["--classes", "Hat,Footwear", "--output", str(tmp_path)]
+    assert main(arguments) == 1
+    assert f"left out: {IDS[1]}" in capsys.readouterr().err
+    source[photo] = content
+    fetched.clear()
+    assert main(arguments) == 0
+    assert fetched == [photo]
+    assert "1 photo with 2 masks" in (out := capsys.readouterr().out) and "2 already there" in out
+
+
+def test_offline_says_what_is_missing(tmp_path, fetched, capsys):
+    assert main(["--classes", "Hat", "--output", str(tmp_path), "--offline"]) == 2
+    error = capsys.readouterr().err
+    assert "class-descriptions-boxable.csv is missing. Get it from https://" in error and not fetched
+
+
+def test_unknown_class(tmp_path, fetched, capsys):
+    assert main(["--classes", "Footware", "--output", str(tmp_path)]) == 2
+    assert "no class 'Footware' among 3; did you mean Footwear?" in capsys.readouterr().err
+
+
+def test_limit_takes_whole_photos():
+    rows = [MaskRow("a", "x", "1.png"), MaskRow("b", "x", "2.png"), MaskRow("a", "x", "3.png")]
+    assert by_photo(iter(rows), 1) == {"a": [rows[0], rows[2]]}
+    assert len(by_photo(iter(rows))) == 2
+
+
+def test_names_that_are_paths_are_passed_over(tmp_path):
+    path = tmp_path / "masks.csv"
+    lines = ["MaskPath,ImageID,LabelName", f"../x.png,{IDS[0]},m", "x.png,../../secret,m", f"x.png,{IDS[0]},m", "short"]
+    path.write_text("\n".join(lines))
+    assert list(mask_rows(path, {"m": "Hat"})) == [MaskRow(IDS[0], "Hat", "x.png")]
+
+
+def test_wrong_files_are_explained(tmp_path, source, fetched, capsys):
+    (tmp_path / "list.csv").write_bytes(b"<html>\0</html>")
+    with pytest.raises(ValueError, match=r"list\.csv: expected the columns MaskPath"):
+        list(mask_rows(tmp_path / "list.csv", {}))
+    with pytest.raises(ValueError, match="no class 'Hat' among 0"):
+        class_ids(tmp_path / "list.csv", ["Hat"])
+    source[f"{open_images.LISTS}/train-masks/train-masks-0.zip"] = b"<html>"
+    assert main(["--classes", "Hat", "--output", str(tmp_path)]) == 2
+    assert "is no zip archive" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no picture", "cannot be read"),
+        (png(np.ones((80, 60), bool)), "60x80 on a 160x120 photo"),  # turned
+        (png(np.zeros((6000, 8000), bool)), "8000x6000 on a 160x120 photo"),  # a bomb
+        (None, "is not in"),
+    ],
+)
+def test_bad_masks_cost_one_photo(content, message, tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        if content is not None:
+            archive.writestr("a.png", content)
+    with pytest.raises(ValueError, match=message), zipfile.ZipFile(buffer) as archive:
+        open_images.read_mask(archive, "a.png", 120, 160)
