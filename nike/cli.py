@@ -20,6 +20,8 @@ COMMANDS = {
     "check": "look a dataset over before training",
     "synthesize": "make labelled photos with drawn logos",
     "annotate": "outline logos in labelme, helped by the network",
+    "convert": "labelme, COCO or VIA files to COCO or labelme files",
+    "open-images": "photos and masks of a few classes out of Open Images",
 }
 EXAMPLES = """\
 examples:
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `nike`: only the module of the subcommand is imported."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and argv[0] in COMMANDS:
-        module = importlib.import_module(f"nike.{argv[0]}")
+        module = importlib.import_module(f"nike.{argv[0].replace('-', '_')}")
         return module.main(argv[1:])
     parser = _parser()
     if not argv:
