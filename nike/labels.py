@@ -36,8 +36,8 @@ class Labels:
 
     @property
     def names(self) -> list[str]:
-        """Every label that has a meaning, the ignored ones last."""
-        return [*self._class_of, *IGNORE]
+        """Every label that means a class."""
+        return list(self._class_of)
 
     def class_of(self, label: str) -> str | None:
         """The class of a label; None if it has none (ignored or unknown)."""
@@ -49,6 +49,6 @@ class Labels:
 
     def nearest(self, label: str) -> str | None:
         """The known label that an unknown one was probably meant to be; None if it is like none of them."""
-        by_folded = {known.casefold(): known for known in reversed(self.names)}
+        by_folded = {known.casefold(): known for known in reversed([*self.names, *IGNORE])}
         near = difflib.get_close_matches(label.strip().casefold()[:100], by_folded, n=1, cutoff=0.7)
         return by_folded[near[0]] if near else None

@@ -1,0 +1,34 @@
+"""nike convert: labelme to COCO and back by the command line."""
+
+from nike.annotations import read_folder
+from nike.convert import main
+from nike.outline import iou
+
+
+def test_there_and_back(folder, shape, tmp_path, capsys):
+    folder.labelled("deep/a.jpg", [shape(), shape("ignore", [[50, 5], [60, 15]], "rectangle")])
+    folder.labelled("b.jpg", [])
+    before = read_folder(folder.root).photos
+    assert main([str(folder.root), str(folder.root / "coco.json"), "--labels", "nike"]) == 0
+    assert "2 photos, 2 instances written" in capsys.readouterr().out
+    for photo in before:
+        photo.annotation.unlink()
+    assert main([str(folder.root / "coco.json"), str(folder.root)]) == 0
+    assert "2 labelme files written" in capsys.readouterr().out
+    after = read_folder(folder.root).photos
+    assert [[i.label for i in photo.instances] for photo in after] == [[], ["nike", "ignore"]]
+    old, new = before[1].draw(), after[1].draw()
+    assert all(iou(old[:, :, i], new[:, :, i]) >= 0.99 for i in range(2))
+
+
+def test_problems_are_listed(folder, shape, tmp_path, capsys):
+    folder.labelled("a.jpg", [shape(), shape("adidas"), shape(points=[[1, 2]])])
+    assert main([str(folder.root), str(tmp_path / "coco.json"), "--labels", "nike"]) == 1
+    error = capsys.readouterr().err
+    assert "a.json, shapes[2]: a polygon needs" in error and "'adidas' has no category" in error
+
+
+def test_mistakes_are_explained(folder, tmp_path, capsys):
+    for source, message in ((folder.root, "no photo to convert"), (tmp_path / "nowhere", "no such file or folder")):
+        assert main([str(source), str(tmp_path / "coco.json")]) == 2
+        assert message in capsys.readouterr().err
