@@ -68,7 +68,7 @@ class Canvas:
     def shape(self) -> tuple[int, int]:
         return self.height.shape
 
-    def window(self, outlines, margin: float = 1.0) -> Window | None:
+    def window(self, outlines, margin: float) -> Window | None:
         """The part of the photo that polygons touch, or None where they miss it or are not finite."""
         points = np.concatenate(outlines)
         if not np.isfinite(points).all():
@@ -111,7 +111,7 @@ class Canvas:
             float32 `[H, W]` what was covered, or None if nothing.
         """
         outlines = [outlines] if isinstance(outlines, np.ndarray) else outlines
-        if (window := self.window(outlines, 1 + 3 * soften)) is None:
+        if (window := self.window(outlines, 2 + 3 * soften)) is None:
             return None
         rows, cols = slice(window[0], window[2]), slice(window[1], window[3])
         alpha = self.mask(outlines, window)
@@ -145,7 +145,7 @@ class Canvas:
         along = np.concatenate([[0], np.cumsum(steps)])
         if along[-1] < dash:
             return
-        starts = np.arange(0, along[-1], dash * 1.6)
+        starts = np.arange(0, along[-1], dash * 1.8)
         ends = np.stack([np.interp([s, s + dash], along, line[:, k]) for s in starts for k in (0, 1)])
         ends = ends.reshape(-1, 2, 2).transpose(0, 2, 1) - (window[1], window[0]) - 0.5
         cover = np.zeros((window[2] - window[0], window[3] - window[1]), np.uint8)

@@ -10,7 +10,7 @@ import numpy as np
 
 from nike.rendering import accessories, camera, clothes, geometry, goods, lookalikes, marks, scenes, shoes
 from nike.rendering.canvas import Canvas, Placed
-from nike.rendering.labelling import LEAST_VISIBLE, Instance, label_marks, visible_share
+from nike.rendering.labelling import Instance, can_be_seen, label_marks
 from nike.rendering.logo import Mark, load_mark
 from nike.rendering.occlusion import occlude
 from nike.rendering.pen import Pen, Place
@@ -140,7 +140,7 @@ def _finish(canvas: Canvas, ingredients: Ingredients, negative: bool) -> tuple[n
     if canvas.rng.random() < 0.14:
         occlude(canvas)
     for _ in range(0 if negative else 12):
-        if any(visible_share(mark) >= LEAST_VISIBLE for mark in canvas.placed):
+        if any(map(can_be_seen, canvas.placed)):
             break
         _scatter(canvas, ingredients, 1)
     image = camera.develop(canvas)
@@ -209,7 +209,7 @@ def _scatter(canvas: Canvas, ingredients: Ingredients, count: int) -> None:
     h, w = canvas.shape
     alike = int(rng.choice([0, 0, 1, 2]) if count else rng.integers(1, 6))
     for i in range(alike + count):
-        size = float(np.exp(rng.uniform(np.log(15), np.log(min(LARGEST_SIDE, 0.8 * max(h, w))))))
+        size = float(np.exp(rng.uniform(np.log(15), np.log(np.clip(0.8 * max(h, w), 15, LARGEST_SIDE)))))
         for _ in range(6):
             centre = rng.uniform(0.05, 0.95, 2) * (w, h)
             if not any(_near(mark, centre, size) for mark in canvas.placed):

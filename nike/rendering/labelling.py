@@ -13,6 +13,7 @@ from nike.rendering.canvas import Placed
 
 SMALLEST_SIDE = 12  # pixels: a shorter mark is labelled `ignore`
 THINNEST = 3  # pixels: likewise
+SMALLEST_PIECE = 1.0  # square pixels: smaller ones are not outlined at all
 LEAST_VISIBLE = 0.3  # share of a mark's area; likewise
 LEAST_CONTRAST = 2.5  # levels of 255 across the outline; likewise
 
@@ -35,9 +36,10 @@ def label_marks(image: np.ndarray, placed: list[Placed], label: str) -> list[Ins
     instances = []
     for mark in placed:
         y0, x0 = mark.window[:2]
-        polygons = geometry.polygons_of(mark.visible, mark.scale, (x0, y0))
+        polygons = geometry.polygons_of(mark.visible, mark.scale, (x0, y0), SMALLEST_PIECE)
         if polygons:
-            instances.append(Instance(label if _is_fair(image, mark, polygons) else IGNORE[0], polygons))
+            fair = can_be_seen(mark) and contrast(image, polygons[0]) >= LEAST_CONTRAST
+            instances.append(Instance(label if fair else IGNORE[0], polygons))
     return instances
 
 
@@ -46,14 +48,12 @@ def visible_share(mark: Placed) -> float:
     return float(np.count_nonzero(mark.visible) / mark.scale**2 / mark.area)
 
 
-def _is_fair(image: np.ndarray, mark: Placed, polygons: list[np.ndarray]) -> bool:
-    extent = np.ptp(np.concatenate(polygons), axis=0)
-    return bool(
-        extent.max() >= SMALLEST_SIDE
-        and extent.min() >= THINNEST
-        and visible_share(mark) >= LEAST_VISIBLE
-        and contrast(image, polygons[0]) >= LEAST_CONTRAST
-    )
+def can_be_seen(mark: Placed) -> bool:
+    """Whether enough of a mark is left to outline, provided that it differs from its ground."""
+    if visible_share(mark) < LEAST_VISIBLE:
+        return False
+    sides = [(np.ptp(np.flatnonzero(mark.visible.any(axis=axis))) + 1) / mark.scale for axis in (0, 1)]
+    return max(sides) >= SMALLEST_SIDE and min(sides) >= THINNEST
 
 
 def contrast(image: np.ndarray, polygon: np.ndarray) -> float:
@@ -68,8 +68,9 @@ def contrast(image: np.ndarray, polygon: np.ndarray) -> float:
     points = np.stack([np.interp(at, along, closed[:, k]) for k in (0, 1)], 1)
     tangent = np.roll(points, -1, 0) - np.roll(points, 1, 0)
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1) / (np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-6)
-    # One side of the edge, the edge, the other side; cv2 counts from pixel centres.
-    x, y = np.stack([points + normal * d - 0.5 for d in (-1.5, 0, 1.5)], -1).astype(np.float32).transpose(1, 2, 0)
-    values = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # [3, 128, 3]
-    pieces = values.reshape(3, 16, 8, 3).astype(np.float32).mean(axis=2)  # [3, 16, 3]
+    # From one side of the edge to the other; cv2 counts from pixel centres.
+    offsets = (-1.5, -0.75, 0, 0.75, 1.5)
+    x, y = np.stack([points + normal * offset - 0.5 for offset in offsets], -1).astype(np.float32).transpose(1, 2, 0)
+    values = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # [5, 128, 3]
+    pieces = values.reshape(5, 16, 8, 3).astype(np.float32).mean(axis=2)  # [5, 16, 3]
     return float(np.ptp(pieces, axis=0).max(axis=-1).mean())

@@ -91,7 +91,7 @@ def _stencil(canvas: Canvas, outlines: list[np.ndarray], style: Style, size: flo
         return None
     shape = (window[2] - window[0], window[3] - window[1])
     # Fine enough that rounding to fine pixels changes no area by a hundredth, coarse enough to stay in the cache.
-    scale = 16 if size < 40 else 8 if size < 120 else 4 if size < 300 else 3 if size < 600 else 2
+    scale = 32 if size < 20 else 16 if size < 40 else 8 if size < 120 else 4 if size < 300 else 3 if size < 600 else 2
     fine = geometry.raster([outline - (window[1], window[0]) for outline in outlines], shape, scale)
     whole = geometry.grow(fine, style.border * scale) if style.border else fine
     inner = _down(fine, shape)
@@ -125,7 +125,7 @@ def _apply(canvas: Canvas, stencil: Stencil, style: Style, mark: Mark, matrix: n
         paint = _picture(mark, matrix, stencil.window)
     else:
         paint = mix_paint(rng, style.kind, ground, cover.shape, size)
-        if size > 60 and rng.random() < 0.06:  # worn
+        if style.worn:
             cover = cover * np.clip(1.4 + materials.noise(rng, *cover.shape, 2.5), 0, 1)
     if style.border:
         rim = materials.contrasting(rng, ground, 0.2)

@@ -9,7 +9,7 @@ from nike.rendering import geometry, materials
 from nike.rendering.canvas import Canvas
 from nike.rendering.materials import Material
 
-_KINDS = {
+KINDS = {
     "studio": 44,
     "gradient": 10,
     "material": 16,
@@ -23,7 +23,7 @@ _KINDS = {
 
 def backdrop(rng: np.random.Generator, height: int, width: int) -> Canvas:
     """A random scene without any product, as a canvas to draw on."""
-    kind = str(rng.choice(list(_KINDS), p=np.array(list(_KINDS.values())) / sum(_KINDS.values())))
+    kind = str(rng.choice(list(KINDS), p=np.array(list(KINDS.values())) / sum(KINDS.values())))
     grey = rng.choice([1.0, 0.965, 0.93, 0.85, 0.6, 0.15])
     base = np.full(3, grey, np.float32) if kind == "studio" and rng.random() < 0.8 else materials.colour(rng, 0.5)
     canvas = Canvas(np.broadcast_to(base, (height, width, 3)).copy(), rng)

@@ -37,6 +37,7 @@ class Style:
         lift: Height of the mark above the ground (negative: pressed in).
         soft: Blur of the paint's edge.
         flatten: How much of the ground's texture the mark hides, 0..1.
+        worn: Whether specks of the paint have come off.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Style:
     lift: float = 0.0
     soft: float = 0.0
     flatten: float = 0.0
+    worn: bool = False
 
 
 @dataclass
@@ -62,7 +64,7 @@ def choose_style(rng: np.random.Generator, size: float, thickness: float) -> Sty
     kinds = list(KINDS if size >= TINY else TINY_KINDS)
     weights = np.array([KINDS[kind] for kind in kinds], float)
     kind, soft = str(rng.choice(kinds, p=weights / weights.sum())), float(rng.choice([0, 0.4, 0.8]) * rng.random())
-    style = Style(kind, soft=soft)
+    style = Style(kind, soft=soft, worn=size > 60 and rng.random() < 0.06)
     stuff = float(np.clip(size / 150, 0.3, 2.5))  # thickness of foil, thread or leather
     if style.kind in ("overlay", "bordered", "embroidery", "tone"):
         style.lift, style.flatten = stuff * rng.uniform(0.2, 1.2), rng.random()

