@@ -192,8 +192,8 @@ def _mask_targets(rois, objects, object_index, gt_masks, mask_shape, use_mini_ma
         corners = (rois[..., :2] - origin, rois[..., 2:] - origin)
         rois = tf.concat([tf.math.divide_no_nan(corner, size) for corner in corners], axis=-1)
     batch, height, width, slots = tf.unstack(tf.shape(gt_masks))
-    # float16 holds 0 and 1 exactly at half the memory: 100 masks of 1024 px take 200 MB. The crops are float32.
-    masks = tf.cast(tf.transpose(gt_masks, [0, 3, 1, 2]), tf.float16)
+    # float32: on a CPU half precision has no fast kernel here, and on a GPU bytes have none.
+    masks = tf.cast(tf.transpose(gt_masks, [0, 3, 1, 2]), tf.float32)
     masks = tf.reshape(masks, [batch * slots, height, width, 1])
     mask_index = object_index + slots * tf.range(batch)[:, None]  # [B, P]
     crops = tf.image.crop_and_resize(masks, tf.reshape(rois, [-1, 4]), tf.reshape(mask_index, [-1]), mask_shape)
