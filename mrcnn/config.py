@@ -123,6 +123,9 @@ class Config:
     ROI_POOLING = "align"  # "align": RoIAlign; "pool": RoIPool of Fast R-CNN, to show the difference
     ROI_ALIGN_METHOD = "crop_and_resize"  # or "gather": slower on a CPU, but compiles under XLA and exports everywhere
     DETECTION_CLASS_AGNOSTIC_NMS = False  # True: one object, one detection, whatever its class
+    # Background RoIs that the heads learn from, see `targets.DetectionTargetLayer`: "balanced" (also on photos without
+    # objects), "matterport" (none without a positive RoI) or "fill" (all free places).
+    ROI_NEGATIVES = "balanced"
     HARD_EXAMPLE_MINING = 0  # RoIs per image that the class and box losses keep, hardest first (OHEM); 0: all of them
 
     def __init__(self) -> None:
@@ -244,6 +247,7 @@ class Config:
             )
         for field, choices in (
             ("ROI_POOLING", ("align", "pool")),
+            ("ROI_NEGATIVES", ("balanced", "matterport", "fill")),
             ("ROI_ALIGN_METHOD", ("crop_and_resize", "gather")),
             ("IMAGE_RESIZE_MODE", RESIZE_MODES),
         ):

@@ -289,7 +289,7 @@ class NetworkBuilder:
             config.MASK_SHAPE,
             config.USE_MINI_MASK,
             config.BBOX_STD_DEV,
-            negatives="fill" if config.HARD_EXAMPLE_MINING else "balanced",
+            negatives="fill" if config.HARD_EXAMPLE_MINING else config.ROI_NEGATIVES,
             name="proposal_targets",
         )
 
