@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +16,7 @@ from mrcnn.config import Config
 from nike.dataset import SUBSETS, read_subset
 from nike.inspection import Inspection, histogram_names, inspect_dataset
 from nike.labels import Labels
+from nike.photos import find_files
 from nike.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Problem
 from nike.safe_json import read_json, write_json
 from nike.split import SPLIT_FILE
@@ -40,8 +42,27 @@ def read_parts(folder: Path, val: Path | None, labels: Labels, allow_outside: bo
         sources = {"train": folder, "val": val}
         return {name: read_subset(source, None, labels, allow_outside) for name, source in sources.items()}
     if (folder / SPLIT_FILE).is_file() or all((folder / name).is_dir() for name in SUBSETS):
-        return {name: read_subset(folder, name, labels, allow_outside) for name in SUBSETS}
+        parts = {name: read_subset(folder, name, labels, allow_outside) for name in SUBSETS}
+        parts["train"].problems += _unused(folder)
+        return parts
     return {"all": read_subset(folder, None, labels, allow_outside)}
+
+
+def _unused(folder: Path) -> list[Problem]:
+    """Photos beside train/ and val/, which neither part takes, counted by folder."""
+    if (folder / SPLIT_FILE).is_file():
+        return []
+    counts = Counter(path.relative_to(folder).parent.parts[:1] for path in find_files(folder))
+    return [
+        Problem(
+            place[0] if place else ".",
+            "unused",
+            f"{plural(count, 'photo')} in neither train/ nor val/.",
+            severity=WARNING,
+        )
+        for place, count in counts.items()
+        if not place or place[0] not in SUBSETS
+    ]
 
 
 # --- output ---

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
 import PIL.Image
 
+from mrcnn.data.reading import MAX_PIXELS
 from nike.text import printable
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jfif"))
-EXIF_ORIENTATION = 0x0112
+EXIF_ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 0x0112, 0x0100, 0x0101  # tags
+MAX_CHUNKS = 100_000  # of a PNG that are looked through
 
 
 def find_files(folder: str | os.PathLike, suffixes: frozenset[str] = SUFFIXES) -> Iterator[Path]:
@@ -74,13 +77,43 @@ def upright_size(photo: Path | BinaryIO) -> tuple[int, int]:
     """(height, width) of a photo after its EXIF rotation, from the header alone.
 
     Raises:
-        ValueError: not a photo that can be read, or larger than Pillow allows. The message names no file.
+        ValueError: not a photo that can be read, or too large. The message names no file.
     """
     try:
         with PIL.Image.open(photo) as image:
             width, height = image.size
-            turned = image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
+            if image.format == "TIFF":  # some versions of Pillow turn the size of TIFFs, others do not
+                width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
+            turned = _exif(image).get(EXIF_ORIENTATION) in (5, 6, 7, 8)
     except Exception as error:  # damaged headers raise many kinds; each means the same here
-        reason = printable(error).partition(":")[0].partition("<")[0].strip() or type(error).__name__
+        reason = re.split("[:<']", printable(error))[0].strip() or type(error).__name__  # without names of files
         raise ValueError(f"not a photo that can be read ({reason[:100]})") from None
+    if width * height > MAX_PIXELS:  # Pillow's own limit may have been lifted by other packages
+        raise ValueError(f"not a photo that can be read ({width}x{height} are more than {MAX_PIXELS:,} pixels)")
     return (width, height) if turned else (height, width)
+
+
+def _exif(image: PIL.Image.Image) -> PIL.Image.Exif:
+    """The EXIF data of a photo just opened, without decoding its pixels where that can be avoided."""
+    if image.format != "PNG" or "exif" in image.info or _has_text_after_pixels(image.fp):
+        return image.getexif()  # of a PNG without it, Pillow decodes all pixels to see what comes after them
+    return PIL.Image.Image.getexif(image)
+
+
+def _has_text_after_pixels(file: BinaryIO) -> bool:
+    """Whether a PNG has chunks after its pixels that may hold EXIF data. Leaves the file where it was."""
+    here, pixels_seen = file.tell(), False
+    try:
+        file.seek(8)  # the signature
+        for _ in range(MAX_CHUNKS):
+            header = file.read(8)
+            kind = header[4:]
+            if len(header) < 8 or kind == b"IEND":
+                return False
+            if pixels_seen and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            pixels_seen |= kind == b"IDAT"
+            file.seek(int.from_bytes(header[:4], "big") + 4, 1)  # the content and its checksum
+        return True
+    finally:
+        file.seek(here)

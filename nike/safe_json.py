@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nike.atomic import replacing
 from nike.text import printable
 
 MAX_JSON_BYTES = 200_000_000  # labelme may embed the photo (`imageData`); COCO's largest file is about this size too
@@ -71,21 +71,6 @@ def write_json(path: str | os.PathLike, value: Any, indent: int | None = 2) -> N
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes UTF-8 text under a temporary name in the same folder, then moves it into place."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp gives 0600
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    """Writes UTF-8 text; the file appears complete or not at all, and its folder is made if need be."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")

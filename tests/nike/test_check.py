@@ -110,6 +110,19 @@ def test_duplicates(folder, shape, capsys):
     assert ("error", "duplicate-across", "leak.jpg", "") in found(separate)
 
 
+def test_photos_that_no_part_takes(folder, shape, capsys):
+    for seed, part in enumerate(("train/", "val/", "negatives/", "negatives/more/", "")):
+        good(folder, shape, part, seed)
+    result = report(capsys, folder.root)
+    assert found(result) == {("warning", "unused", "negatives", ""), ("warning", "unused", ".", "")}
+    assert {p["message"] for p in result["problems"]} == {
+        "2 photos in neither train/ nor val/.",
+        "1 photo in neither train/ nor val/.",
+    }
+    folder.json("split.json", {"val": {"val": ["good1"]}})
+    assert not found(report(capsys, folder.root))
+
+
 def test_plain_photos_are_no_duplicates(folder, shape, capsys):
     for part, height in (("train", 60), ("val", 61)):
         folder.photo(f"{part}/a.png", height, 80, seed=None)
