@@ -49,7 +49,7 @@ def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -
     arguments = sys.argv[1:] if argv is None else argv
     try:
         return function() or 0
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, MemoryError) as error:
         if "--debug" in arguments:
             raise
         if isinstance(error, BrokenPipeError):  # `nike ... | head`: nobody listens any more

@@ -23,6 +23,7 @@ from mrcnn.data.augmentation import check_augmentation
 from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.generator import fill_slots
+from mrcnn.data.interpreter_exit import refused_at_exit
 from mrcnn.data.loading import ground_truth, prepare, vary
 from mrcnn.targets import rpn_targets
 from mrcnn.targets_numpy import generate_random_rois
@@ -122,7 +123,9 @@ def training_batches(
     anchors = tf.constant(pixel_anchors(config, config.IMAGE_SHAPE))
 
     def load(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        arrays = tf.numpy_function(examples.load, [position], [dtype for dtype, _ in examples.signature])
+        dtypes = [dtype for dtype, _ in examples.signature]
+        # Of a "stateful" function, TensorFlow in its deterministic mode would use a single thread.
+        arrays = tf.numpy_function(examples.load, [position], dtypes, stateful=False)
         arrays = [tf.ensure_shape(a, shape) for a, (_, shape) in zip(arrays, examples.signature, strict=True)]
         draw, image, meta, class_ids, boxes, masks, *rois = arrays
         rpn_match, rpn_bbox = rpn_targets(

@@ -110,12 +110,17 @@ def duration_text(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-class EpochRow(keras.callbacks.Callback):
-    """Puts the figures of an epoch, in their order for `history.csv`, into the logs as `row`."""
+class Recorder(keras.callbacks.Callback):
+    """Takes the figures of an epoch into the progress of the run; comes after all that add to the logs."""
+
+    def __init__(self, progress: Progress):
+        super().__init__()
+        self.progress = progress
 
     def on_epoch_end(self, epoch, logs=None):
-        figures = {name: float(value) for name, value in logs.items() if isinstance(value, (int, float))}
-        logs["row"] = {"epoch": epoch + 1, "learning_rate": float(self.model.optimizer.learning_rate), **figures}
+        rate = float(self.model.optimizer.learning_rate)
+        figures = {name: float(value) for name, value in logs.items()}
+        self.progress.end_epoch({"epoch": epoch + 1, "learning_rate": rate, **figures})
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -143,6 +148,21 @@ def write_history(rows: list[dict], path: Path) -> None:
 
 def _rounded(value):
     return f"{value:.6g}" if isinstance(value, float) else value
+
+
+class Curves(keras.callbacks.Callback):
+    """Draws `curves.png` anew after every epoch."""
+
+    def __init__(self, progress: Progress, folder: str | Path):
+        super().__init__()
+        self.progress, self.path = progress, Path(folder) / "curves.png"
+
+    def on_epoch_end(self, epoch, logs=None):
+        from mrcnn.visualize import plot_training_curves  # Matplotlib takes a second to import
+
+        columns = dict.fromkeys(name for row in self.progress.rows for name in row)
+        curves = {name: [row.get(name, math.nan) for row in self.progress.rows] for name in columns}
+        plot_training_curves(curves, self.path)
 
 
 class EarlyStop(keras.callbacks.Callback):

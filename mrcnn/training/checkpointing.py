@@ -14,6 +14,7 @@ import keras
 
 from mrcnn import log_dirs
 from mrcnn.training import state as states
+from mrcnn.training.distribution import is_chief
 from mrcnn.training.interruption import Interruption, TrainingInterrupted
 from mrcnn.training.objective import TrainingModel
 from mrcnn.training.options import TrainOptions
@@ -33,6 +34,9 @@ class CheckpointWriter:
         options: `keep` and the like.
         data: what identifies the training data, see `trainer.data_identity`.
         metadata: what else to write into weights files, such as the class names.
+
+    Attributes:
+        enabled: False in all but one of several workers.
     """
 
     def __init__(
@@ -41,37 +45,45 @@ class CheckpointWriter:
         self.model, self.fitted, self.progress, self.options = model, fitted, progress, options
         self.data, self.metadata = data, metadata
         self.folder = Path(model.log_dir)
+        self.enabled = is_chief(fitted.distribute_strategy)
 
     def path(self, label: str) -> Path:
         """`mask_rcnn_<name>_<label>.h5` in the folder of the run."""
         return self.folder / f"mask_rcnn_{(self.model.config.NAME or '').lower()}_{label}.h5"
 
-    def save_epoch(self, is_best: bool) -> Path:
-        """Writes weights and state after an epoch; returns the path of the weights."""
-        path = self.path(f"{self.progress.epoch:04d}")
+    @property
+    def latest(self) -> Path:
+        """Weights of the latest epoch."""
+        return self.path(f"{self.progress.epoch:04d}")
+
+    def save_epoch(self) -> None:
+        """Writes weights and state after an epoch."""
+        if not self.enabled:
+            return
+        path = self.latest
         state = path.with_suffix(states.SUFFIX)
         identity = uuid.uuid4().hex
         state.unlink(missing_ok=True)  # it would belong to other weights
         average = self.fitted.average
         with average.swapped_in() if average else nullcontext():
             self.model.save_weights(path, metadata={**self.metadata, **self._figures(), states.ID: identity})
-        if is_best:
+        if self.progress.is_best:
             _link(path, self.path("best"))
         self._write_state(state, identity, holds_weights=average is not None)
         self.path("partial").with_suffix(states.SUFFIX).unlink(missing_ok=True)
         self._clean_up()
-        return path
 
     def save_partial(self) -> Path:
         """Writes the state within an epoch, weights included; returns its path."""
         path = self.path("partial").with_suffix(states.SUFFIX)
-        self._write_state(path, uuid.uuid4().hex, holds_weights=True)
+        if self.enabled:
+            self._write_state(path, uuid.uuid4().hex, holds_weights=True)
         return path
 
     def save_finished(self) -> None:
         """Notes in the state of the latest epoch that its stage is done: no optimiser to be continued."""
-        path = self.path(f"{self.progress.epoch:04d}").with_suffix(states.SUFFIX)
-        if path.exists():
+        path = self.latest.with_suffix(states.SUFFIX)
+        if self.enabled and path.exists():
             record = states.read_record(path)
             record |= {"progress": self.progress.to_dict(), "holds_weights": False}
             states.write_state(path, record, {})
@@ -130,14 +142,9 @@ class Checkpoints(keras.callbacks.Callback):
                 raise TrainingInterrupted(path)
 
     def on_epoch_end(self, epoch, logs=None):
-        progress = self.writer.progress
-        progress.epoch, progress.step = epoch + 1, 0
-        is_best = progress.record((logs or {}).pop("row"))
-        path = self.writer.save_epoch(is_best)
-        self.writer.model.epoch = progress.epoch
+        self.writer.save_epoch()
+        self.writer.model.epoch = self.writer.progress.epoch
         self.saved_at = time.monotonic()
-        if self.interruption.requested:
-            raise TrainingInterrupted(path)
 
 
 class RestoreMeans(keras.callbacks.Callback):

@@ -1,9 +1,14 @@
 """Ctrl-C while training: the step is finished and saved, then training ends. A second Ctrl-C ends it at once."""
 
+from __future__ import annotations
+
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+
+import keras
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -14,6 +19,23 @@ class TrainingInterrupted(KeyboardInterrupt):
     def __init__(self, path: Path):
         super().__init__(f"Interrupted. Everything up to this step is in {path}; resume from it.")
         self.path = path
+
+
+class StopWhenAsked(keras.callbacks.Callback):
+    """Ends training after an epoch in which Ctrl-C was pressed; comes last, when all is written.
+
+    Args:
+        interruption: knows about it.
+        latest: returns the path of the latest checkpoint.
+    """
+
+    def __init__(self, interruption: Interruption, latest: Callable[[], Path]):
+        super().__init__()
+        self.interruption, self.latest = interruption, latest
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.interruption.requested:
+            raise TrainingInterrupted(self.latest())
 
 
 class Interruption:

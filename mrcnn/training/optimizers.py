@@ -1,8 +1,10 @@
 """The optimisers: SGD as the original's, and AdamW."""
 
 import keras
+import tensorflow as tf
 
 from mrcnn.config import Config
+from mrcnn.training.distribution import SGD, AdamW
 from mrcnn.training.schedules import Schedule
 
 OPTIMIZERS = ("sgd", "adamw")
@@ -26,16 +28,17 @@ def build_optimizer(
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {name!r}.")
-    # Keras counts batches, not updates, in `iterations`; a schedule of batches therefore stays true with accumulation.
+    # With several replicas the optimisers see the sum of the gradients divided by the number of replicas.
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     options = dict(
         learning_rate=learning_rate,
         # What Keras 2.2 called clipnorm was the norm over all variables, and 0 turned it off.
-        global_clipnorm=config.GRADIENT_CLIP_NORM or None,
+        global_clipnorm=config.GRADIENT_CLIP_NORM / replicas if config.GRADIENT_CLIP_NORM else None,
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
     )
     if name == "sgd":
-        return keras.optimizers.SGD(momentum=config.LEARNING_MOMENTUM, **options)
-    optimizer = keras.optimizers.AdamW(weight_decay=ADAMW_WEIGHT_DECAY, **options)
+        return SGD(momentum=config.LEARNING_MOMENTUM, **options)
+    optimizer = AdamW(weight_decay=ADAMW_WEIGHT_DECAY, **options)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 

@@ -52,7 +52,7 @@ class Progress:
         stage: the stage under way, or None between stages.
         finished: stages that are done.
         rows: the history, one dict for each epoch.
-        best: {"epoch", "mask_ap"} of the best validation, or None.
+        best: {"epoch", "mask_AP"} of the best validation, or None.
         without_gain: validations since the best one, in this stage.
         best_of_stage: best mask AP of this stage.
     """
@@ -89,17 +89,21 @@ class Progress:
             self.finished.append(self.stage)
         self.stage = None
 
-    def record(self, row: dict[str, Any]) -> bool:
-        """Adds the figures of an epoch. Returns whether it is the best so far by mask AP."""
+    def end_epoch(self, row: dict[str, Any]) -> None:
+        """Counts an epoch, with its figures."""
+        self.epoch, self.step = row["epoch"], 0
         self.rows.append(row)
-        ap = row.get("val_mask_ap")
+        ap = row.get("val_mask_AP")
         if ap is None or math.isnan(ap):
-            return False
+            return
         if ap > self.best_of_stage + MIN_GAIN:
             self.best_of_stage, self.without_gain = ap, 0
         else:
             self.without_gain += 1
-        is_best = self.best is None or ap > self.best["mask_ap"] + MIN_GAIN
-        if is_best:
-            self.best = {"epoch": row["epoch"], "mask_ap": ap}
-        return is_best
+        if self.best is None or ap > self.best["mask_AP"] + MIN_GAIN:
+            self.best = {"epoch": row["epoch"], "mask_AP": ap}
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the latest epoch is the best one."""
+        return self.best is not None and self.best["epoch"] == self.epoch

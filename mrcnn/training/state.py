@@ -67,7 +67,7 @@ def write_state(path: Path, record: Mapping[str, Any], groups: Mapping[str, Sequ
             for name, variables in groups.items():
                 group = file.create_group(name)
                 for index, variable in enumerate(variables):
-                    group.create_dataset(str(index), data=np.asarray(variable))
+                    group.create_dataset(str(index), data=variable.numpy())
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

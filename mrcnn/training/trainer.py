@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 
-import keras
 import numpy as np
+import tensorflow as tf
 
-from mrcnn.data.pipeline import training_batches
 from mrcnn.network import LOSSES
 from mrcnn.training.averaging import WeightAverage
-from mrcnn.training.callbacks import EarlyStop, EpochRow, HistoryFile, StopOnNaN, Stopwatch, is_exhausted
-from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreMeans
+from mrcnn.training.callbacks import is_exhausted
+from mrcnn.training.checkpointing import CheckpointWriter
+from mrcnn.training.fitting import fit
 from mrcnn.training.freezing import layer_regex, set_trainable
-from mrcnn.training.interruption import Interruption
 from mrcnn.training.objective import TrainingModel
 from mrcnn.training.optimizers import build_optimizer, loss_weight_decay
 from mrcnn.training.options import TrainOptions
 from mrcnn.training.progress import Progress, Stage
 from mrcnn.training.schedules import Schedule
 from mrcnn.training.state import State, restore_variables
-from mrcnn.training.validation import Validation, Validator
 
 
 def train(
@@ -68,8 +65,11 @@ def train(
         _check_resumable(resumed, stage, identity)
 
     Path(model.log_dir).mkdir(parents=True, exist_ok=True)
+    if options.deterministic or (options.deterministic is None and not tf.config.list_physical_devices("GPU")):
+        make_deterministic(options.seed)
     trained = set_trainable(model.keras_model, stage.layers)
-    fitted = compile_model(model, stage, options.eager)
+    with model.keras_model.distribute_strategy.scope():
+        fitted = compile_model(model, stage, options.eager)
     if is_under_way:
         _restore(resumed, fitted)
     else:
@@ -78,7 +78,8 @@ def train(
     if options.verbose != 0:
         _announce(model, progress, fitted, trained)
     if model.epoch < epochs and not is_exhausted(progress, options.patience):
-        _fit(model, fitted, writer, train_dataset, val_dataset, augmentation, custom_callbacks, no_augmentation_sources)
+        data = dict(augmentation=augmentation, no_augmentation_sources=no_augmentation_sources)
+        fit(model, fitted, writer, train_dataset, val_dataset, custom_callbacks or [], data)
     model.resumed = None
     if fitted.average is not None:
         fitted.average.overwrite()
@@ -131,6 +132,15 @@ def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
     fitted.compile(optimizer=optimizer, jit_compile=False, run_eagerly=eager)
     optimizer.build(fitted.trainable_variables)
     return fitted
+
+
+def make_deterministic(seed: int) -> None:
+    """From here on TensorFlow computes equal results from equal inputs, bit for bit.
+
+    Without it the gradient of crop_and_resize adds up in the order in which threads happen to finish.
+    """
+    tf.random.set_seed(seed)  # TensorFlow now refuses to draw from generators without a seed
+    tf.config.experimental.enable_op_determinism()
 
 
 def _describe_stage(model, learning_rate: float, epochs: int, layers: str, options: TrainOptions) -> Stage:
@@ -199,64 +209,3 @@ def _announce(model, progress: Progress, fitted: TrainingModel, trained: list[st
     print(f"Checkpoint Path: {model.checkpoint_path}")
     millions = weights / 1e6
     print(f"Training {len(trained)} layers, {millions:.1f} million weights, to epoch {stage['epochs']}", flush=True)
-
-
-def _fit(model, fitted, writer, train_dataset, val_dataset, augmentation, custom_callbacks, no_augmentation_sources):
-    """Trains to the end of the stage, or until early stopping."""
-    options, progress = writer.options, writer.progress
-    epochs, steps = progress.stage["epochs"], progress.stage["steps_per_epoch"]
-    verbose = options.verbose if options.verbose is not None else (1 if sys.stdout.isatty() else 2)
-    done = progress.epoch * steps + progress.step
-    data = training_batches(
-        train_dataset,
-        model.config,
-        seed=options.seed,
-        augmentation=augmentation,
-        no_augmentation_sources=no_augmentation_sources,
-        workers=options.workers,
-        start_step=done,
-        on_error="raise" if options.strict else "skip",
-    )
-    seed_sampling(model.keras_model, options.seed, done)
-    fitted.skip = progress.step
-    with Interruption() as interruption:
-        callbacks = [
-            Stopwatch(epochs * steps - done, verbose > 0),
-            StopOnNaN(train_dataset, model.log_dir),
-            *_validation(model, val_dataset, options, epochs, verbose > 0),
-            EpochRow(),
-            Checkpoints(writer, interruption),
-            HistoryFile(progress, model.log_dir),
-            EarlyStop(progress, options.patience),
-            *(custom_callbacks or []),
-        ]
-        if progress.step:
-            callbacks.insert(0, RestoreMeans(model.resumed.path))
-        fitted.fit(
-            data.map(lambda *inputs: (inputs,)),  # `fit` takes (x,) or (x, y)
-            shuffle=False,  # it is, in the pipeline
-            initial_epoch=progress.epoch,
-            epochs=epochs,
-            steps_per_epoch=steps,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
-
-
-def seed_sampling(network: keras.Model, seed: int, step: int) -> None:
-    """Sets the random numbers with which RoIs are sampled to those of a step: they depend on seed and step alone."""
-    generator = network.get_layer("proposal_targets").seed_generator
-    if generator is not None:
-        # Keras adds 1 to the second number at every use.
-        generator.state.assign([seed % 2**32, step])
-
-
-def _validation(model, dataset, options: TrainOptions, epochs: int, verbose: bool) -> list[Validation]:
-    if dataset is None or not options.validate_every:
-        return []
-    config = model.config
-    photos = options.validation_photos
-    if photos is None:
-        photos = config.VALIDATION_STEPS * config.BATCH_SIZE or None
-    validator = Validator(model, dataset, photos, config.BATCH_SIZE)
-    return [Validation(validator, options.validate_every, epochs, verbose)]

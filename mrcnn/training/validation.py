@@ -8,12 +8,14 @@ from contextlib import nullcontext
 import keras
 import numpy as np
 
+from mrcnn.drawing import overlay
 from mrcnn.evaluation import CocoEvaluator
 from mrcnn.evaluation.records import encode_masks
 from mrcnn.inference import Predictor, detect_stream
 
 MIN_CONFIDENCE = 0.05  # AP wants the whole ranking of detections, not only the confident ones
 FIGURES = ("AP", "AP50", "AP75")
+PICTURES = 4
 
 
 class Validator:
@@ -24,33 +26,47 @@ class Validator:
         dataset: prepared Dataset.
         photos: at most so many, evenly chosen; None: all.
         batch_size: photos in one step.
+
+    Attributes:
+        unreadable: why, by number of the photo.
+        pictures: name and picture of the first photos that show objects, with the confident detections drawn in.
     """
 
     def __init__(self, model, dataset, photos: int | None = None, batch_size: int = 1):
         config = model.config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE)
         self.predictor = Predictor(model.builder.inference(config), config)
-        self.dataset, self.batch_size = dataset, batch_size
+        self.dataset, self.limit, self.batch_size = dataset, photos, batch_size
         count = len(dataset.image_ids)
         chosen = np.linspace(0, count - 1, min(photos or count, count)).round().astype(int)
         self.image_ids = [int(dataset.image_ids[index]) for index in chosen]
+        self.confidence = model.config.DETECTION_MIN_CONFIDENCE or 0.5
         self.unreadable: dict[int, str] = {}
+        self.pictures: list[tuple[str, np.ndarray]] = []
         self._truth: dict[int, tuple] = {}  # run-length encoded, a few kilobytes a photo; drawn once
 
     def __call__(self) -> dict:
         """COCO figures, see `CocoEvaluator.summarize`."""
         evaluator = CocoEvaluator(self.dataset.class_names)
-        shown: list[int] = []
+        shown: list[tuple[int, np.ndarray]] = []
+        self.pictures.clear()
         for result in detect_stream(self._photos(shown), self.predictor, self.batch_size, skip_errors=True):
-            image_id = shown.pop(0)
+            image_id, photo = shown.pop(0)
             if "error" in result:
                 self.unreadable[image_id] = result["error"]
                 continue
             class_ids, masks, shape = self._truth[image_id]
             evaluator.add(image_id, class_ids, masks, result, shape)
+            if len(self.pictures) < PICTURES and any(class_ids > 0):
+                self.pictures.append((f"{len(self.pictures) + 1}", self._picture(photo, result)))
         return evaluator.summarize()
 
-    def _photos(self, shown: list[int]):
-        """Photos in order; the number of each goes onto `shown` before the photo is handed out."""
+    def _picture(self, photo: np.ndarray, result: dict) -> np.ndarray:
+        sure = result["scores"] >= self.confidence
+        chosen = {name: result[name][sure] for name in ("rois", "class_ids", "scores")}
+        return overlay(photo, chosen | {"masks": result["masks"][..., sure]}, self.dataset.class_names)
+
+    def _photos(self, shown: list[tuple[int, np.ndarray]]):
+        """Photos in order; each goes onto `shown` with its number before it is handed out."""
         for image_id in self.image_ids:
             if image_id in self.unreadable:
                 continue
@@ -62,12 +78,12 @@ class Validator:
             except (ValueError, OSError) as error:
                 self.unreadable[image_id] = str(error)
                 continue
-            shown.append(image_id)
+            shown.append((image_id, photo))
             yield photo
 
 
 class Validation(keras.callbacks.Callback):
-    """Validates every `every` epochs and after the last one; adds `val_mask_ap`, `val_box_ap50`, ... to the logs."""
+    """Validates every `every` epochs and after the last one; adds `val_mask_AP`, `val_box_AP50`, ... to the logs."""
 
     def __init__(self, validator: Validator, every: int, last_epoch: int, verbose: bool = True):
         super().__init__()
@@ -81,7 +97,7 @@ class Validation(keras.callbacks.Callback):
         with average.swapped_in() if average else nullcontext():
             summary = self.validator()
         for kind in ("mask", "box"):
-            logs |= {f"val_{kind}_{name.lower()}": summary[kind][name] for name in FIGURES}
+            logs |= {f"val_{kind}_{name}": summary[kind][name] for name in FIGURES}
         logs["validation_seconds"] = time.perf_counter() - started
         if self.verbose:
             kinds = ", ".join(

@@ -1,0 +1,156 @@
+"""The call of Keras's `fit`: the batches, the callbacks in their order, and errors in words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+from mrcnn.data.pipeline import training_batches
+from mrcnn.training.callbacks import Curves, EarlyStop, HistoryFile, Recorder, StopOnNaN, Stopwatch
+from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreMeans
+from mrcnn.training.interruption import Interruption, StopWhenAsked
+from mrcnn.training.objective import TrainingModel
+from mrcnn.training.tensorboard import TensorBoardEvents
+from mrcnn.training.validation import Validation, Validator
+
+
+def fit(
+    model,
+    fitted: TrainingModel,
+    writer: CheckpointWriter,
+    train_dataset,
+    val_dataset,
+    custom_callbacks: list[keras.callbacks.Callback],
+    data_options: dict,
+) -> None:
+    """Trains to the end of the stage under way, or until early stopping.
+
+    Args:
+        model: the MaskRCNN.
+        fitted: its compiled training model.
+        writer: of the checkpoints; has the progress and the options too.
+        train_dataset, val_dataset: prepared datasets; the latter may be None.
+        custom_callbacks: run after all others, when everything of an epoch is known and saved.
+        data_options: further arguments of `training_batches`.
+    """
+    options, progress, config = writer.options, writer.progress, model.config
+    epochs, steps = progress.stage["epochs"], progress.stage["steps_per_epoch"]
+    verbose = options.verbose if options.verbose is not None else (1 if sys.stdout.isatty() else 2)
+    done = progress.epoch * steps + progress.step
+    on_error = "raise" if options.strict else "skip"
+    common = dict(seed=options.seed, workers=options.workers, on_error=on_error)
+    batches = training_batches(train_dataset, config, start_step=done, **common, **data_options)
+    val_batches = None
+    if val_dataset is not None and config.VALIDATION_STEPS:
+        val_batches = training_batches(val_dataset, config, shuffle=False, steps=config.VALIDATION_STEPS, **common)
+    validator = _validator(model, val_dataset, options)
+    fitted.skip = progress.step
+
+    with Interruption() as interruption, _errors_in_words(batches), fitted.distribute_strategy.scope():
+        callbacks = [
+            SeedSampling(model.keras_model, options.seed, steps, progress.step),
+            *([RestoreMeans(model.resumed.path)] if progress.step else []),
+            Stopwatch(epochs * steps - done, verbose > 0),
+            StopOnNaN(train_dataset, model.log_dir),
+            *([Validation(validator, options.validate_every, epochs, verbose > 0)] if validator else []),
+            Recorder(progress),
+            Checkpoints(writer, interruption),
+            *_reports(model, writer, validator),
+            EarlyStop(progress, options.patience),
+            *custom_callbacks,
+            StopWhenAsked(interruption, lambda: writer.latest),
+        ]
+        fitted.fit(
+            _as_inputs(batches),
+            validation_data=_as_inputs(val_batches) if val_batches is not None else None,
+            validation_steps=config.VALIDATION_STEPS or None,
+            shuffle=False,  # it is, in the pipeline
+            initial_epoch=progress.epoch,
+            epochs=epochs,
+            steps_per_epoch=steps,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+    _report_problems(batches.problems, validator, verbose)
+
+
+class SeedSampling(keras.callbacks.Callback):
+    """Sets the random numbers with which RoIs are sampled: they depend on the seed and the step alone.
+
+    Args:
+        network: the training graph.
+        seed: of the run.
+        steps_per_epoch: steps of an epoch.
+        skipped: steps of the first epoch that were done before a resume.
+    """
+
+    def __init__(self, network: keras.Model, seed: int, steps_per_epoch: int, skipped: int):
+        super().__init__()
+        self.generator = network.get_layer("proposal_targets").seed_generator
+        self.seed, self.steps_per_epoch, self.skipped = seed % 2**32, steps_per_epoch, skipped
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.generator is not None:
+            # Keras adds 1 to the second number at every use.
+            self.generator.state.assign([self.seed, epoch * self.steps_per_epoch + self.skipped])
+        self.skipped = 0
+
+
+def _as_inputs(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Batches in the form (x,), so that `fit` does not take them for (x, y)."""
+    sharding = tf.data.Options()
+    # Several workers read all photos, and each takes its part of every batch.
+    sharding.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.map(lambda *inputs: (inputs,)).with_options(sharding)
+
+
+def _validator(model, dataset, options) -> Validator | None:
+    """The validator of this model and dataset; that of an earlier stage if there is one, as compiling takes time."""
+    if dataset is None or not options.validate_every:
+        return None
+    photos = options.validation_photos
+    if photos is None:
+        photos = model.config.VALIDATION_STEPS * model.config.BATCH_SIZE or None
+    earlier = getattr(model, "validator", None)
+    if earlier is None or earlier.dataset is not dataset or earlier.limit != photos:
+        model.validator = Validator(model, dataset, photos, model.config.BATCH_SIZE)
+    return model.validator
+
+
+def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> list:
+    """The callbacks that write files for people to look at."""
+    if not writer.enabled:
+        return []
+    pictures = validator.pictures if validator else []
+    return [
+        HistoryFile(writer.progress, model.log_dir),
+        Curves(writer.progress, model.log_dir),
+        TensorBoardEvents(writer.progress, model.log_dir, pictures),
+    ]
+
+
+@contextmanager
+def _errors_in_words(batches: tf.data.Dataset) -> Iterator[None]:
+    """Turns TensorFlow's errors into what caused them."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        first = str(error).splitlines()[0][:200]
+        raise MemoryError(f"The device has too little memory ({first}). Use smaller batches or images.") from None
+    except tf.errors.OpError:
+        if batches.problems.error is None:
+            raise
+        raise batches.problems.error from None
+
+
+def _report_problems(problems, validator: Validator | None, verbose: int) -> None:
+    if verbose and (problems.skipped or problems.too_small):
+        print(f"\nIn the training photos: {problems}")
+    if verbose and validator is not None and validator.unreadable:
+        print(f"\n{len(validator.unreadable)} validation photos could not be read:")
+        for reason in validator.unreadable.values():
+            print(f"  {reason}")

@@ -1,0 +1,69 @@
+"""Events for TensorBoard: losses, learning rate, APs, and a few validation photos with what was found in them.
+
+The files are written without the package `tensorboard`, which TensorFlow no longer brings along; to look at them,
+`pip install tensorboard`, then `tensorboard --logdir logs`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from mrcnn.training.progress import Progress
+
+STEPS_APART = 10  # between two losses of steps
+MAX_SIDE = 800  # pixels of a picture
+
+Summary = tf.compat.v1.Summary
+
+
+class TensorBoardEvents(keras.callbacks.Callback):
+    """Writes `events.out.tfevents.*`: loss by step, every figure of an epoch, pictures by epoch.
+
+    Args:
+        progress: of the run.
+        folder: of the run.
+        pictures: name and uint8 `[H, W, 3]` of each picture to show; asked for after every epoch.
+    """
+
+    def __init__(self, progress: Progress, folder: str | Path, pictures: Iterable[tuple[str, np.ndarray]]):
+        super().__init__()
+        self.progress, self.folder, self.pictures = progress, str(folder), pictures
+
+    def on_train_begin(self, logs=None):
+        self.writer = tf.summary.create_file_writer(self.folder)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch % STEPS_APART == 0 and not self.model.skip:
+            values = {"loss": logs["loss"], "learning_rate": self.model.optimizer.learning_rate}
+            step = self.progress.epoch * self.progress.stage["steps_per_epoch"] + batch
+            self._write([_scalar(f"step/{name}", value) for name, value in values.items()], step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = [_scalar(f"epoch/{name}", value) for name, value in self.progress.rows[-1].items() if name != "epoch"]
+        values += [_picture(f"validation/{name}", picture) for name, picture in self.pictures]
+        self._write(values, epoch + 1)
+        self.writer.flush()
+
+    def _write(self, values: list, step: int) -> None:
+        with self.writer.as_default():
+            tf.summary.experimental.write_raw_pb(Summary(value=values).SerializeToString(), step=step)
+
+
+def _scalar(tag: str, value):
+    return Summary.Value(tag=tag, simple_value=float(value))
+
+
+def _picture(tag: str, picture: np.ndarray):
+    image = Image.fromarray(picture)
+    image.thumbnail((MAX_SIDE, MAX_SIDE))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    content = Summary.Image(width=image.width, height=image.height, colorspace=3, encoded_image_string=file.getvalue())
+    return Summary.Value(tag=tag, image=content)
