@@ -4,9 +4,11 @@ import functools
 import json
 import os
 import pathlib
+import types
 
 import numpy as np
 import pytest
+from skimage.measure import label, regionprops
 
 HERE = pathlib.Path(__file__).resolve().parent
 FOLDERS = [HERE / "golden", os.environ.get("MRCNN_GOLDEN"), HERE.parents[1] / "shared" / "golden"]
@@ -43,3 +45,45 @@ def golden():
 def rng():
     """A seeded random generator."""
     return np.random.default_rng(0)
+
+
+class RedFinder:
+    """Stands in for a trained network: each red spot of a picture is an object of class 1.
+
+    Args:
+        smallest: spots whose longer side is a smaller share of the picture's are not seen, as by a network that scales
+            pictures down.
+    """
+
+    def __init__(self, smallest: float = 0.0):
+        self.smallest = smallest
+        self.config = types.SimpleNamespace(IMAGE_MAX_DIM=64)
+        self.shapes: list[tuple] = []  # of the pictures it was shown
+
+    def detect(self, images, on_error="raise"):
+        return map(self.look, images)
+
+    def look(self, image: np.ndarray) -> dict:
+        """The result for one picture; the score is higher the larger a spot is in it."""
+        self.shapes.append(image.shape)
+        red = (image[..., 0] > 180) & (image[..., 1] < 90) & (image[..., 2] < 90)
+        spots = [spot for spot in regionprops(label(red)) if self._share(spot, image) >= self.smallest]
+        masks = np.zeros((len(spots), *red.shape), dtype=bool)
+        for mask, spot in zip(masks, spots, strict=True):
+            mask[tuple(spot.coords.T)] = True
+        return {
+            "rois": np.array([spot.bbox for spot in spots], dtype=np.int32).reshape(-1, 4),
+            "class_ids": np.ones(len(spots), dtype=np.int32),
+            "scores": np.array([0.5 + 0.5 * self._share(spot, image) for spot in spots], dtype=np.float32),
+            "masks": masks.transpose(1, 2, 0),
+        }
+
+    @staticmethod
+    def _share(spot, image: np.ndarray) -> float:
+        return max(spot.bbox[2] - spot.bbox[0], spot.bbox[3] - spot.bbox[1]) / max(image.shape[:2])
+
+
+@pytest.fixture
+def red_finder():
+    """The class of a stand-in for a trained network."""
+    return RedFinder
