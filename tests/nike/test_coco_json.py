@@ -33,7 +33,7 @@ def test_reads_what_pycocotools_reads(folder, rng):
         [SQUARE],
         [rng.uniform(0, 60, 12).round(2).tolist(), SQUARE],
         {"size": [60, 80], "counts": [100, 50, 4650]},
-        [[-5.0, -5.0, 30.0, -5.0, 30.0, 30.0]],
+        [[-5.0, -5.0, 75.0, -5.0, 75.0, 55.0]],
     ]
     value = coco([annotation(id=i + 1, segmentation=s) for i, s in enumerate(segmentations)])
     path = folder.json("a.json", value)
@@ -41,7 +41,7 @@ def test_reads_what_pycocotools_reads(folder, rng):
     theirs = COCO(path)
     for instance, raw in zip(photo.instances, value["annotations"], strict=True):
         if raw["id"] == 4:  # outside of the photo pycocotools bends edges; we cut points to the photo first
-            raw = raw | {"segmentation": [[0, 0, 30, 0, 30, 30]]}
+            raw = raw | {"segmentation": [[0, 0, 75, 0, 75, 55]]}
         np.testing.assert_array_equal(instance.draw(60, 80), theirs.annToMask(raw).astype(bool))
 
 
@@ -71,6 +71,14 @@ def test_problems_are_named(folder):
         "c.json, annotations[4]: a polygon needs x, y, x, y, ... of at least 3 points, got [1, 2, 3, 4].",
         "c.json, annotations[5]: the mask is empty. Delete the annotation.",
     ]
+
+
+def test_a_line_that_never_ends_is_refused(folder):
+    """Its pixels would take pycocotools minutes."""
+    folder.photo("a.jpg")
+    zigzag = [value for i in range(20_000) for value in (79 * (i % 2), 59 * (i // 2 % 2))]
+    (photo,) = read_coco(folder.json("c.json", coco([annotation(segmentation=[zigzag])]))).photos
+    assert not photo.instances and "pixels long" in str(photo.problems[0])
 
 
 def test_crowds_are_marked(folder):

@@ -37,6 +37,13 @@ def test_photos_masks_and_negatives(folder, shape):
     assert dataset.image_reference(0) == str(folder.root / "a.jpg")
 
 
+def test_an_instance_without_pixels_is_dropped(folder, shape):
+    """The corner of its box touches the photo, its outline does not."""
+    folder.labelled("a.jpg", [shape(points=[[-10, 5], [5, -10], [-10, -10]]), shape()])
+    masks, class_ids = load(folder.root).load_mask(0)
+    assert masks.shape == (60, 80, 1) and class_ids.tolist() == [1]
+
+
 def test_several_classes_and_another_source(folder, shape):
     folder.labelled("a.jpg", [shape("swoosh"), shape("puma"), shape("adidas")])
     dataset = NikeDataset()
