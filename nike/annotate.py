@@ -7,18 +7,19 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from nike import photos
-from nike.annotations import read_labelme
+from nike.detector import Detector, add_detector_arguments, load_detector
+from nike.labelme_json import write_detections
 from nike.labels import IGNORE, Labels
-from nike.records import AnnotationError
-from nike.safe_json import read_json, write_json
+from nike.progress import report_failures
 from nike.text import plural
 
-INSTALL = "Install it: pip install labelme (it brings a graphical toolkit)"
+INSTALL = "Install it: pip install labelme (it brings a graphical toolkit)."
 
 
 def labelme_command(folder: Path, labels: Labels, version: str) -> list[str]:
@@ -53,47 +54,32 @@ def unlabelled(folder: Path) -> list[Path]:
     return [path for path in photos.find_files(folder) if not path.with_suffix(".json").exists()]
 
 
-def predict(paths: list[Path], weights: str, labels: Labels) -> int:
+def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: Callable[[str], None]) -> int:
     """Writes what the network finds on photos as labelme files beside them.
 
-    A photo on which it finds nothing gets no file, for a file without shapes would make it a negative that nobody
-    has looked at.
+    A photo on which it finds nothing gets no file: without shapes it would be a negative that nobody has looked at.
 
     Args:
         paths: photos without labelme files.
-        weights: as `nike detect --weights` takes them.
-        labels: shapes with other labels are left out.
+        detector: see `nike.detector`.
+        labels: what is of no class of theirs is left out.
+        on_failure: gets the message for each photo that cannot be read.
 
     Returns:
         How many files were written.
-
-    Raises:
-        ValueError: detection failed; its own message went to stderr.
     """
-    from nike import detect
+    from nike.detect import detect_stream
+    from nike.sources import Source, read
 
-    with tempfile.TemporaryDirectory() as output:
-        arguments = ["--weights", weights, "--output", output, "--save", "labelme"]
-        if detect.main([*map(str, paths), *arguments]) == 2:
-            raise ValueError("the predictions could not be made, see above. Without --weights labelme opens as it is.")
-        return adopt(photos.find_files(output, frozenset((".json",))), labels)
-
-
-def adopt(files: Iterable[Path], labels: Labels) -> int:
-    """Puts labelme files from elsewhere beside the photos they name; those without a shape of `labels` are left."""
     written = 0
-    for file in files:
-        try:
-            photo = read_labelme(file, allow_outside=True)
-        except AnnotationError:
-            continue
-        if photo is None or photo.path is None or photo.path.with_suffix(".json").exists():
-            continue
-        document = read_json(file)
-        document["shapes"] = [s for s in document["shapes"] if labels.class_of(str(s.get("label")))]
-        document["imagePath"] = photo.path.name
-        if document["shapes"]:
-            write_json(photo.path.with_suffix(".json"), document)
+    pictures = read(Source(str(path), path, is_video=False) for path in paths)
+    for picture, result in detect_stream(detector, pictures, on_failure):
+        names = [detector.class_names[class_id] for class_id in result["class_ids"]]
+        wanted = np.array([labels.class_of(name) is not None for name in names], dtype=bool)
+        if wanted.any():
+            chosen = {name: result[name][wanted] for name in ("class_ids", "scores")}
+            masks = result["masks"][:, :, wanted]
+            write_detections(picture.source.path, {**chosen, "masks": masks}, detector.class_names)
             written += 1
     return written
 
@@ -106,15 +92,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Opens a folder of photos in labelme to draw outlines, with the right labels. Outline each logo by its outer "
         "edge with one polygon; give pieces of one logo the same group id; label 'ignore' what is there but cannot be "
-        "outlined. Save photos without any logo too: they teach what is none."
+        "outlined. Save photos without any logo too: they teach what is none. With --weights, what they find on photos "
+        "without a JSON is drawn first, to be corrected."
     )
-    parser.epilog = "Example: nike annotate photos --weights last   Afterwards: nike check photos"
+    parser.epilog = "Example: nike annotate photos --weights=last   Afterwards: nike check photos"
     parser.add_argument("folder", type=Path, metavar="DIR", help="photos; the JSON files go beside them")
     parser.add_argument("--labels", default="nike", help="classes: 'nike' (default), 'nike,adidas', ...")
-    parser.add_argument("--weights", metavar="W", help="first draw what these weights find on photos without a JSON")
-    parser.add_argument(
-        "--no-open", action="store_true", help="only make the predictions, for a machine without display"
-    )
+    parser.add_argument("--no-open", action="store_true", help="only predict, on a machine without a display")
+    add_detector_arguments(parser)
+    parser.set_defaults(weights=None)  # predictions only if asked for
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
@@ -127,12 +113,16 @@ def run_command(arguments: argparse.Namespace) -> int:
         raise ValueError("--no-open leaves nothing to do without --weights.")
     version = None if arguments.no_open else labelme_version()
     if version and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"} & set(os.environ):
-        raise ValueError("labelme needs a display and there is none. Use a desktop, ssh -X, or --no-open --weights W.")
+        raise ValueError(
+            "labelme needs a display and there is none. Use a desktop, ssh -X, or --no-open --weights=last."
+        )
     todo = unlabelled(folder)
     print(f"{plural(len(todo), 'photo')} in {folder} without an annotation.")
     if arguments.weights and todo:
-        written = predict(todo, arguments.weights, labels)
+        failures: list[str] = []
+        written = predict(todo, load_detector(arguments), labels, failures.append)
         print(f"{plural(written, 'photo')} with predicted outlines. Correct each one: nobody has looked at them yet.")
+        report_failures(failures, len(todo))
     if version is None:
         return 0
     return 1 if subprocess.call(labelme_command(folder, labels, version)) else 0

@@ -8,7 +8,6 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +75,8 @@ def summary_lines(result: Inspection, config: Config, colour: bool = False) -> I
     yield f"Instances by size at the network's {config.IMAGE_MAX_DIM} pixels (anchors {scales}):"
     yield from _histogram(result.sizes)
     yield ""
-    for severity in SEVERITIES:
-        problems = sorted((p for p in result.problems if p.severity == severity), key=lambda p: p.code)
-        for code, group in groupby(problems, key=lambda p: p.code):
-            yield from _kind(severity, code, list(group), colour)
+    for severity, code, problems in result.kinds():
+        yield from _kind(severity, code, problems, colour)
     counts = [plural(result.count(severity), severity) for severity in SEVERITIES]
     yield ", ".join(counts) + "."
 

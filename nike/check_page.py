@@ -7,7 +7,6 @@ import html
 import io
 import os
 from functools import lru_cache
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -60,13 +59,14 @@ def write_page(path: str | os.PathLike, result: Inspection, title: str) -> None:
     """
     pictures = _Pictures()
     groups = []
+    for severity, code, problems in result.kinds():
+        cards = "".join(_card(problem, pictures) for problem in problems)
+        heading = f'<span class="{severity}">{severity}</span> {_text(code)} <span class="soft">{len(problems)}</span>'
+        groups.append(f'<h2>{heading}</h2><div class="cards">{cards}</div>')
+    counts = ""
     for severity in SEVERITIES:
-        problems = sorted((p for p in result.problems if p.severity == severity), key=lambda p: p.code)
-        for code, group in groupby(problems, key=lambda p: p.code):
-            cards = [_card(problem, pictures) for problem in group]
-            heading = f'<span class="{severity}">{severity}</span> {_text(code)} <span class="soft">{len(cards)}</span>'
-            groups.append(f'<h2>{heading}</h2><div class="cards">{"".join(cards)}</div>')
-    counts = "".join(f'<span class="count {s}">{plural(result.count(s), s)}</span>' for s in SEVERITIES)
+        count = result.count(severity)
+        counts += f'<span class="count {severity if count else "soft"}">{plural(count, severity)}</span>'
     body = (
         f'<h1>Dataset check</h1><p class="soft wide">{_text(title)}</p><p>{counts}</p>'
         f'<div class="overview">{_parts_table(result)}{_size_table(result)}</div>'

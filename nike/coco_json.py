@@ -117,15 +117,7 @@ def read_coco(
             raise ValueError(f"{path.name}: COCO JSON needs a list {key!r}; this is another format.")
     folders = [Path(images)] if images is not None else image_folders(path)
     collection = Collection(folders[0])
-    by_id: dict[int, Photo] = {}
-    for i, raw in enumerate(data["images"]):
-        try:
-            image_id, photo = _read_image(raw, path, folders, allow_outside)
-            if image_id in by_id:
-                raise ValueError(f"image id {image_id} is used twice.")
-            by_id[image_id] = photo
-        except ValueError as error:
-            collection.problems.append(Problem(path.name, "photo-unreadable", str(error), f"images[{i}]"))
+    by_id = _read_images(data["images"], path, folders, allow_outside, collection.problems)
     known = {raw.get("id") for raw in data["images"] if isinstance(raw, dict) and type(raw.get("id")) is int}
     categories = _read_categories(data["categories"])
     for i, raw in enumerate(data["annotations"]):
@@ -143,6 +135,22 @@ def read_coco(
                 note_lost(photo, ShapeError(str(error)), path.name, f"annotations[{i}]")
     collection.photos = list(by_id.values())
     return collection
+
+
+def _read_images(
+    raw_images: list, path: Path, folders: list[Path], allow_outside: bool, problems: list[Problem]
+) -> dict[int, Photo]:
+    """Photos without instances by image id; those that cannot be used are added to `problems`."""
+    by_id: dict[int, Photo] = {}
+    for i, raw in enumerate(raw_images):
+        try:
+            image_id, photo = _read_image(raw, path, folders, allow_outside)
+            if image_id in by_id:
+                raise ValueError(f"image id {image_id} is used twice.")
+            by_id[image_id] = photo
+        except ValueError as error:
+            problems.append(Problem(path.name, "photo-unreadable", str(error), f"images[{i}]"))
+    return by_id
 
 
 def image_folders(path: Path) -> list[Path]:

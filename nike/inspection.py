@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ from nike.dataset import label_problems
 from nike.duplicates import Fingerprint, find_duplicates, fingerprint
 from nike.labels import Labels
 from nike.photos import name_in
-from nike.records import ERROR, NOTE, WARNING, Collection, Photo, Problem
+from nike.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Photo, Problem
 
 SMALLEST_SIDE = 2  # pixels at the network's resolution; thinner boxes have no finite log-height and are dropped
 ANCHOR_REACH = 2.0  # an object this many times smaller or larger than every anchor overlaps none of them well
@@ -60,6 +60,14 @@ class Inspection:
     def count(self, severity: str) -> int:
         """How many problems have this severity."""
         return sum(problem.severity == severity for problem in self.problems)
+
+    def kinds(self) -> Iterator[tuple[str, str, list[Problem]]]:
+        """(severity, code, problems) for each kind of problem, errors first."""
+        kinds: dict[tuple[str, str], list[Problem]] = {}
+        for problem in self.problems:
+            kinds.setdefault((problem.severity, problem.code), []).append(problem)
+        for severity, code in sorted(kinds, key=lambda kind: (SEVERITIES.index(kind[0]), kind[1])):
+            yield severity, code, kinds[severity, code]
 
 
 @dataclass
@@ -175,7 +183,7 @@ def _size_doubts(height: float, width: float, anchor_scales: Sequence[float]) ->
     """(code, severity, message) if a box, in pixels at the network's resolution, is out of the anchors' reach."""
     size = float(np.sqrt(height * width))
     smallest, largest = min(anchor_scales), max(anchor_scales)
-    at = f"is {width:.0f}x{height:.0f} pixels at the network's resolution"
+    at = f"is {width:.1f}x{height:.1f} pixels at the network's resolution"
     if min(height, width) < SMALLEST_SIDE:
         return [("tiny", WARNING, f"{at}: too thin to learn, so it is dropped. Label it ignore, or train larger.")]
     if size * ANCHOR_REACH < smallest:

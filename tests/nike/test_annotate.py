@@ -1,18 +1,16 @@
 """nike annotate: the right command line for labelme, and predictions that become nobody's ground truth by accident."""
 
 import importlib.metadata
-import json
 import os
 import subprocess
 import sys
-import types
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from nike import annotate
 from nike.annotations import read_labelme
-from nike.labelme_json import write_detections
 from nike.labels import Labels
 
 
@@ -26,27 +24,25 @@ def opened(monkeypatch):
     return calls
 
 
+class FakeDetector:
+    """Finds a square on photos that are not black."""
+
+    class_names = ["BG", "nike", "person"]
+
+    def detect(self, photos):
+        for photo in photos:
+            count = 2 if photo.any() else 0
+            masks = np.zeros((*photo.shape[:2], count), bool)
+            masks[10:20, 10:20] = True
+            yield {"masks": masks, "class_ids": np.arange(1, count + 1), "scores": np.ones(count)}
+
+
 @pytest.fixture
 def detector(monkeypatch):
-    """Stands for nike.detect: finds a square on photos whose name begins with "shoe"."""
-    module = types.ModuleType("nike.detect")
-    module.calls = []
-
-    def main(argv):
-        module.calls.append(argv)
-        output = argv[argv.index("--output") + 1]
-        for i, photo in enumerate(argv[: argv.index("--weights")]):
-            name = os.path.basename(photo)
-            masks = np.zeros((60, 80, int(name.startswith("shoe"))), bool)
-            masks[10:20, 10:20] = True
-            found = {"masks": masks, "class_ids": np.ones(masks.shape[2], int), "scores": np.ones(masks.shape[2])}
-            write_detections(photo, found, ["BG", "nike"], os.path.join(output, f"{i}.json"))
-        return 0
-
-    module.main = main
-    monkeypatch.setitem(sys.modules, "nike.detect", module)
-    monkeypatch.setattr("nike.detect", module, raising=False)
-    return module
+    """Stands for the network; the options it was loaded with."""
+    loaded = []
+    monkeypatch.setattr(annotate, "load_detector", lambda arguments: loaded.append(arguments) or FakeDetector())
+    return loaded
 
 
 def test_command_line_by_version(tmp_path):
@@ -80,30 +76,30 @@ def test_opens_labelme(folder, opened, capsys):
 
 
 def test_predictions_as_a_start(folder, opened, detector, shape, capsys):
-    done = folder.labelled("shoe_done.jpg", [shape()]).read_text()
+    done = folder.labelled("done.jpg", [shape()]).read_text()
     folder.photo("deep/shoe.jpg")
     folder.photo("shoe.jpg")
-    folder.photo("empty.jpg")
-    assert annotate.main([str(folder.root), "--weights", "last"]) == 0
+    PIL.Image.new("RGB", (80, 60)).save(folder.root / "empty.jpg")
+    (folder.root / "damaged.jpg").write_bytes(b"no photo")
+    assert annotate.main([str(folder.root), "--weights", "last", "--min-confidence", "0.3"]) == 0
     for name in ("shoe", "deep/shoe"):
         described = read_labelme(folder.root / f"{name}.json")
         assert described.path == (folder.root / name).with_suffix(".jpg")
+        assert [instance.label for instance in described.instances] == ["nike"]  # nobody asked for persons
         assert described.draw().sum() == 100
     assert not (folder.root / "empty.json").exists()  # it would be a negative that nobody has looked at
-    assert (folder.root / "shoe_done.json").read_text() == done
-    assert not any("shoe_done" in argument for argument in detector.calls[0])
-    assert "2 photos with predicted outlines" in capsys.readouterr().out
+    assert (folder.root / "done.json").read_text() == done
+    output = capsys.readouterr()
+    assert "4 photos in" in output.out and "2 photos with predicted outlines" in output.out
+    assert "damaged.jpg" in output.err
+    assert (detector[0].weights, detector[0].min_confidence) == ("last", 0.3)
     assert len(opened) == 1
 
 
-def test_only_wanted_labels_are_adopted(folder, shape):
-    path = folder.labelled("a.jpg", [shape("nike"), shape("person")])
-    elsewhere = path.rename(folder.root.parent / "a.json")
-    document = json.loads(elsewhere.read_text()) | {"imagePath": str(folder.root / "a.jpg")}
-    elsewhere.write_text(json.dumps(document))
-    assert annotate.adopt([elsewhere], Labels()) == 1
-    assert [i.label for i in read_labelme(path).instances] == ["nike"]
-    assert annotate.adopt([elsewhere], Labels()) == 0  # never over a file that is there
+def test_no_network_unless_asked_for(folder, opened, detector):
+    folder.photo("shoe.jpg")
+    assert annotate.main([str(folder.root)]) == 0
+    assert not detector and not (folder.root / "shoe.json").exists() and len(opened) == 1
 
 
 def test_without_display(folder, detector, monkeypatch, capsys):
@@ -124,10 +120,9 @@ def test_mistakes_are_explained(folder, opened, detector, monkeypatch, capsys):
     assert "no such folder" in capsys.readouterr().err
     assert annotate.main([str(folder.root), "--no-open"]) == 2
     assert "nothing to do" in capsys.readouterr().err
-    detector.main = lambda argv: 2
-    assert annotate.main([str(folder.root), "--weights", "gone.h5"]) == 2
-    assert "could not be made" in capsys.readouterr().err
     monkeypatch.undo()
+    assert annotate.main([str(folder.root), "--no-open", "--weights", "gone.h5"]) == 2
+    assert "gone.h5 is no file" in capsys.readouterr().err
 
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)
