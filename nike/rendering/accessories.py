@@ -24,7 +24,7 @@ def draw_band(pen: Pen) -> None:
     shape = pen.curve([*above, *below], cloth, inflate=rng.uniform(0.15, 0.3))
     size = rng.uniform(0.3, 0.75) * min(1.0, half * 4.4)
     turn, curve = rng.normal(0, 0.1), rng.uniform(0, 0.9)
-    pen.mark(rng.normal(0, 0.05), 0.03, size, turn, clip=shape, curve=curve, mirror=False)
+    pen.mark(rng.normal(0, 0.05), 0.03, size, turn, clip=shape, curve=curve)
 
 
 def draw_cap(pen: Pen) -> None:
@@ -36,7 +36,7 @@ def draw_cap(pen: Pen) -> None:
     dome = pen.curve([*left, (0, 0.5 - tall), *(left[::-1] * (-1, 1)), (0, 0.54)], cloth, inflate=0.3)
     if rng.random() < 0.25:
         rib = pen.curve(TURNED_UP, pen.material(("ribs", "knit"), cloth.colour), inflate=0.08)
-        pen.mark(rng.normal(0, 0.1), 0.45, rng.uniform(0.15, 0.35), rng.normal(0, 0.05), clip=rib, mirror=False)
+        pen.mark(rng.normal(0, 0.1), 0.45, rng.uniform(0.15, 0.35), rng.normal(0, 0.05), clip=rib)
         return
     thread, top = materials.near(rng, cloth.colour, 0.15), np.array([lean * 0.6, 0.5 - tall])
     for x in (-0.3, 0.0, 0.3):
@@ -44,7 +44,7 @@ def draw_cap(pen: Pen) -> None:
     pen.fill(geometry.ellipse(top, (0.025, 0.015)), cloth, inflate=0.015)
     x, y = lean * 0.7 + rng.normal(0, 0.03), 0.5 - tall * rng.uniform(0.3, 0.5)
     size, curve = rng.uniform(0.15, 0.45), rng.uniform(0.2, 0.8)
-    pen.mark(x, y, size, rng.normal(0, 0.06), curve=curve, clip=dome, mirror=False, chance=0.95)
+    pen.mark(x, y, size, rng.normal(0, 0.06), curve=curve, clip=dome, chance=0.95)
     brim = cloth if rng.random() < 0.6 else cloth.tinted(materials.colour(rng))
     back = [(-0.46 + lean, 0.47), (lean, 0.40), (0.46 + lean, 0.47)]
     front = np.array([(0.42 + lean * 2, 0.62), (lean * 2.4, 0.7), (-0.42 + lean * 2, 0.62)])

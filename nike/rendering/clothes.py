@@ -75,7 +75,7 @@ def _chest(pen: Pen, shape) -> None:
     rng = pen.rng
     if rng.random() < 0.55:
         x, y = rng.choice([-0.13, 0.13, 0.0], p=[0.35, 0.5, 0.15]), rng.uniform(0.2, 0.28)
-        pen.mark(x, y, rng.uniform(0.06, 0.13), rng.normal(0, 0.06), clip=shape, chance=0.95, mirror=False)
+        pen.mark(x, y, rng.uniform(0.06, 0.13), rng.normal(0, 0.06), clip=shape, chance=0.95)
     else:
         x, y, curve = rng.normal(0, 0.02), rng.uniform(0.25, 0.5), rng.choice([0, 0.4])
         pen.mark(x, y, rng.uniform(0.2, 0.46), rng.normal(0, 0.1), clip=shape, chance=0.9, curve=curve)

@@ -45,7 +45,7 @@ def _on_face(pen: Pen, face: np.ndarray, shape) -> None:
     plane = Pen(pen.canvas, pen.matrix @ frame, pen.place)
     size = min(width * rng.uniform(0.2, 0.9), height * rng.uniform(0.6, 2.2))
     x, y = width * rng.uniform(0.3, 0.7), height * rng.uniform(0.35, 0.65)
-    plane.mark(x, y, size, rng.normal(0, 0.1), clip=shape, chance=0.7, mirror=False)
+    plane.mark(x, y, size, rng.normal(0, 0.1), clip=shape, chance=0.7)
 
 
 def draw_bag(pen: Pen) -> None:
@@ -65,7 +65,7 @@ def draw_bag(pen: Pen) -> None:
     pen.folds(shape, rng.uniform(2, 14), 0.12)
     _pocket(pen, cloth, shape, half)
     x, y = rng.normal(0, 0.08), rng.uniform(-0.5, 0.2) * half
-    pen.mark(x, y, rng.uniform(0.15, 0.7), rng.normal(0, 0.1), clip=shape, chance=0.9, mirror=False)
+    pen.mark(x, y, rng.uniform(0.15, 0.7), rng.normal(0, 0.1), clip=shape, chance=0.9)
     if rng.random() < 0.3:  # a strap over the front, at times over the mark
         x = rng.uniform(-0.3, 0.3)
         over = [(x, -2 * half), (x + rng.normal(0, 0.05), 0), (x, 2 * half)]
@@ -82,7 +82,7 @@ def _pocket(pen: Pen, cloth: Material, shape, half: float) -> None:
         pocket = pen.curve(outline, cloth, lift=6, clip=shape)
         pen.stitch([(-0.34, 0.08), (0, 0.07), (0.34, 0.08)], metal.colour)
         x, size = rng.normal(0, 0.1), rng.uniform(0.1, 0.4)
-        pen.mark(x, half * 0.48, size, rng.normal(0, 0.06), clip=pocket, chance=0.5, mirror=False)
+        pen.mark(x, half * 0.48, size, rng.normal(0, 0.06), clip=pocket, chance=0.5)
 
 
 def draw_mug(pen: Pen) -> None:
@@ -110,7 +110,7 @@ def draw_mug(pen: Pen) -> None:
     upright = rng.random() < 0.2
     turn = (rng.choice([-1, 1]) * np.pi / 2 if upright else 0) + rng.normal(0, 0.08)
     x, y, curve = rng.normal(0, 0.12), rng.uniform(-0.3, 0.3) * half, 0.0 if upright else rng.uniform(0.5, 1.1)
-    pen.mark(x, y, rng.uniform(0.3, 0.85), turn, clip=shape, curve=curve, mirror=False)
+    pen.mark(x, y, rng.uniform(0.3, 0.85), turn, clip=shape, curve=curve)
 
 
 def draw_ball(pen: Pen) -> None:
@@ -146,8 +146,8 @@ def draw_sign(pen: Pen) -> None:
             spot = geometry.ellipse(rng.uniform(-0.5, 0.5, 2) * (1, 2 * half), rng.uniform(0.1, 0.4, 2))
             pen.fill(spot, ground.tinted(materials.colour(rng, 0.3)), clip=shape)
     x, y, size = rng.normal(0, 0.05), rng.uniform(-0.4, 0.4) * half, min(rng.uniform(0.2, 0.85), 4 * half)
-    pen.mark(x, y, size, rng.normal(0, 0.12), clip=shape, mirror=False)
+    pen.mark(x, y, size, rng.normal(0, 0.12), clip=shape)
     for _ in range(int(rng.integers(0, 3))):
         at = rng.normal(0, 0.1), rng.choice([-1, 1]) * half * rng.uniform(0.5, 0.84)
-        frame = pen.matrix @ geometry.pose(at, rng.uniform(0.2, 0.6))
+        frame = pen.matrix @ geometry.pose(at, rng.uniform(0.2, 0.6), mirror=pen.mirrored)
         marks.paint(pen.canvas, lookalikes.word(rng), frame, clip=shape, label=False)

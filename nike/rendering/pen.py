@@ -31,6 +31,11 @@ class Pen:
         origin, right, below = geometry.apply(matrix, [(0, 0), (0.1, 0), (0, 0.1)])
         self.size = float(10 * np.sqrt(abs(np.linalg.det([right - origin, below - origin]))))
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether left and right have changed places in this frame."""
+        return bool(np.linalg.det(self.matrix[:2, :2]) < 0)
+
     def jitter(self, points, amount: float = 0.012) -> np.ndarray:
         """The points moved at random by about `amount` units."""
         points = np.asarray(points, np.float64)
@@ -96,10 +101,19 @@ class Pen:
         curve: float = 0.0,
         clip=None,
         chance: float = 1.0,
-        mirror: bool | None = None,
         stretch: float = 1.0,
+        sided: bool = False,
     ) -> None:
-        """Offers room for a mark: centre and length in units, turn in radians, see `Place` for the rest."""
-        mirror = self.rng.random() < 0.1 if mirror is None else mirror
+        """Offers room for a mark.
+
+        Args:
+            x, y: Its middle, units.
+            size: Its length, units.
+            angle: Its turn in radians.
+            curve, clip, chance: See `Place`.
+            stretch: How much longer it is than usual.
+            sided: Whether it is mirrored with the product, as on the two sides of a shoe; others are so only rarely.
+        """
+        mirror = (self.rng.random() < 0.07) != (self.mirrored and not sided)
         unit = geometry.pose((x, y), (size * stretch, size), angle, mirror, shear=self.rng.normal(0, 0.08))
         self.place(self.matrix @ unit, curve, clip, chance)

@@ -81,8 +81,8 @@ def _upper(last: Last) -> np.ndarray:
     vamp = [(0.03, -last.front), (0.015, -last.front - 0.05), (0.055, toe * 0.9), (0.15, toe - 0.02)]
     throat = [(0.29, toe - 0.06), (0.40, -0.29), (0.49, -0.345), (0.585, collar)]
     rim = [(0.66, collar + 0.035), (0.75, collar + 0.06), (0.86, collar + 0.035), (0.945, collar - 0.02)]
-    heel = [(0.972, collar + 0.05), (0.955, -0.26), (0.985, -last.back - 0.05), (0.97, -last.back + 0.03)]
-    return np.array([*vamp, *throat, *rim, *heel, (0.5, -last.front), (0.1, -last.front + 0.02)])
+    heel = [(0.972, collar + 0.05), (0.955, -0.26), (0.985, -last.back - 0.05), (0.95, -0.03)]
+    return np.array([*vamp, *throat, *rim, *heel, (0.5, -0.02), (0.1, -0.03)])  # the sole covers what is below
 
 
 def _behind(pen: Pen, last: Last, colours: list[np.ndarray]) -> None:
@@ -105,9 +105,8 @@ def _side_mark(pen: Pen, last: Last, upper: np.ndarray) -> None:
     rng = pen.rng
     size = rng.uniform(*MARK_SIZES[str(rng.choice(list(MARK_SIZES), p=[0.62, 0.23, 0.15]))])
     x, y = 0.61 + rng.normal(0, 0.05), -(last.front + last.back) / 2 - 0.02 - size * 0.18 - rng.uniform(0, 0.05)
-    mirror, curve, stretch = rng.random() < 0.07, rng.choice([0, 0.3]), rng.uniform(0.9, 1.3)
-    turn = rng.normal(-0.03, 0.12)
-    pen.mark(x, y, size, turn, clip=upper, chance=0.9, mirror=mirror, stretch=stretch, curve=curve)
+    turn, curve, stretch = rng.normal(-0.03, 0.12), rng.choice([0, 0.3]), rng.uniform(0.9, 1.3)
+    pen.mark(x, y, size, turn, clip=upper, chance=0.9, sided=True, stretch=stretch, curve=curve)
 
 
 def _panels(last: Last) -> list[np.ndarray]:

@@ -24,6 +24,7 @@ def run(folder, *options):
 
 def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_photos(tmp_path):
     alone = run(tmp_path / "a", "--count", 5, "--seed", 3)
+    assert len({data for name, data in alone.items() if name.endswith(".jpg")}) == 5
     assert run(tmp_path / "b", "--count", 5, "--seed", 3, "--workers", 2) == alone
     fewer = run(tmp_path / "c", "--count", 3, "--seed", 3)
     assert fewer.items() <= alone.items() and len(fewer) == 6

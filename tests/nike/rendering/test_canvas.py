@@ -95,16 +95,23 @@ def test_contrasting_and_near_colours(ground):
         assert 0.02 < np.abs(other - base).mean() < 0.2 and 0 <= other.min() <= other.max() <= 1
 
 
+def middle_of_a_bright_band(profile):
+    """Half way between the places where a profile `[80]` crosses half the height of its two edges."""
+    rise, fall = ((profile[a : a + 8].mean() + profile[b : b + 8].mean()) / 2 for a, b in ((10, 32), (52, 72)))
+    i = np.flatnonzero((profile[:-1] < rise) & (profile[1:] >= rise))[0]
+    j = np.flatnonzero((profile[:-1] >= fall) & (profile[1:] < fall))[-1]
+    left = i + 0.5 + (rise - profile[i]) / (profile[i + 1] - profile[i])
+    right = j + 0.5 + (fall - profile[j]) / (profile[j + 1] - profile[j])
+    return (left + right) / 2
+
+
 @pytest.mark.parametrize("rough", [0.0, 0.5, 1.0])
 def test_the_camera_moves_no_pixel(rough):
-    """A white square stays where it is, to a tenth of a pixel, whatever light, blur and JPEG do."""
-    y, x = np.mgrid[:80, :80]
-    for seed in range(25):
+    """A bright square stays where it is whatever light, blur and JPEG do: labels are made before the photo is taken."""
+    moved = []
+    for seed in range(40):
         photo = Canvas(np.full((80, 80, 3), 0.2, np.float32), np.random.default_rng(seed))
         photo.colour[20:60, 26:66] = 0.8
         image = camera.develop(photo, rough).astype(float).mean(axis=2)
-        assert image.shape == (80, 80)
-        steps = np.abs(np.diff(image, axis=1))[30:50]  # rows through the square: its left and its right edge
-        left = (steps[:, 15:37] * np.arange(16, 38)).sum() / steps[:, 15:37].sum()
-        right = (steps[:, 55:77] * np.arange(56, 78)).sum() / steps[:, 55:77].sum()
-        assert (left + right) / 2 == pytest.approx(46, abs=0.5 + rough)
+        moved.append(middle_of_a_bright_band(np.median(image[30:50], axis=0)) - 46)
+    assert abs(np.mean(moved)) < 0.04 and np.abs(moved).max() < 0.1 + 0.3 * bool(rough)

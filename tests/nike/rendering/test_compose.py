@@ -29,7 +29,7 @@ def test_the_same_seed_gives_the_same_photo():
 
 def test_photos_and_labels_are_sound():
     labelled = 0
-    for seed in range(40):
+    for seed in range(20):
         image, instances = photo(seed)
         assert image.shape == (96, 128, 3) and image.dtype == np.uint8
         labelled += bool(instances)
@@ -38,11 +38,11 @@ def test_photos_and_labels_are_sound():
             for polygon in instance.polygons:
                 assert len(polygon) >= 3 and np.isfinite(polygon).all()
                 assert polygon.min() >= 0 and (polygon.max(axis=0) <= (128, 96)).all()
-    assert labelled == 40
+    assert labelled == 20
 
 
 def test_negatives_have_no_instances():
-    assert not any(photo(seed, negative=True)[1] for seed in range(40))
+    assert not any(photo(seed, negative=True)[1] for seed in range(20))
 
 
 def test_backgrounds_are_used_and_not_changed():
@@ -73,7 +73,13 @@ def test_render_instances_labels_what_it_draws():
 
 @pytest.mark.parametrize(
     "background",
-    [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 4), np.uint8), np.zeros((64, 64, 3)), np.zeros((8, 64, 3), np.uint8), "photo.jpg"],
+    [
+        np.zeros((64, 64), np.uint8),
+        np.zeros((64, 64, 4), np.uint8),
+        np.zeros((64, 64, 3)),
+        np.zeros((8, 64, 3), np.uint8),
+        "photo.jpg",
+    ],
 )
 def test_render_instances_names_a_wrong_background(background):
     with pytest.raises(ValueError, match=r"render_instances: background must be uint8 \[H, W, 3\]"):
@@ -81,10 +87,10 @@ def test_render_instances_names_a_wrong_background(background):
 
 
 @pytest.mark.parametrize("name", compose.PRODUCTS)
-@pytest.mark.parametrize("size", [6, 60, 400])
+@pytest.mark.parametrize("size", [6, 60, 300])
 def test_every_product_draws_at_any_size_and_offers_room(name, size):
     offers = []
-    for seed in range(4):
+    for seed in range(2):
         canvas = Canvas(np.ones((100, 140, 3), np.float32), np.random.default_rng(seed))
         product = compose.PRODUCTS[name]
         frame = pose((70, 50), size, 0.2, seed % 2 == 0, tilt=(0.2, 0.1)) @ pose(-np.array(product.middle), 1.0)
@@ -93,6 +99,20 @@ def test_every_product_draws_at_any_size_and_offers_room(name, size):
         assert np.abs(canvas.colour - 1).max() > 0.02
     assert offers
     assert all(matrix.shape == (3, 3) and 0 < chance <= 1 for matrix, _, _, chance in offers)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_marks_read_the_right_way_round_except_on_the_other_side_of_a_shoe(mirrored):
+    def share_mirrored(sided):
+        offers = []
+        for seed in range(100):
+            canvas = Canvas(np.ones((8, 8, 3), np.float32), np.random.default_rng(seed))
+            pen = Pen(canvas, pose((4, 4), 8, mirror=mirrored), lambda *offer: offers.append(offer))
+            pen.mark(0, 0, 1, sided=sided)
+        return np.mean([np.linalg.det(matrix[:2, :2]) < 0 for matrix, *_ in offers])
+
+    assert 0 < share_mirrored(sided=False) < 0.2
+    assert abs(share_mirrored(sided=True) - mirrored) < 0.2
 
 
 @pytest.mark.parametrize("kind", list(scenes.KINDS))
@@ -113,8 +133,8 @@ def test_lookalikes_are_many_and_none_is_the_logo():
         return geometry.raster([geometry.apply(pose((32, 32), 60), o) for o in mark.outlines], (64, 64)) > 0
 
     logo = drawn(INGREDIENTS.logo)
-    shapes = [drawn(lookalikes.lookalike(np.random.default_rng(seed))) for seed in range(300)]
-    assert len({shape.tobytes() for shape in shapes}) > 250
+    shapes = [drawn(lookalikes.lookalike(np.random.default_rng(seed))) for seed in range(200)]
+    assert len({shape.tobytes() for shape in shapes}) > 150
     for shape in shapes:
         for view in (shape, shape[:, ::-1], shape[::-1], shape[::-1, ::-1]):
             assert (view & logo).sum() / (view | logo).sum() < 0.8

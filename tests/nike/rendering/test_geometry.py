@@ -64,7 +64,9 @@ def test_polygons_give_back_what_was_rasterised(scale, least):
 
 def test_pose_is_mirror_then_turn_then_place():
     matrix = geometry.pose((10, 20), (4, 2), np.pi / 2, mirror=True)
-    np.testing.assert_allclose(geometry.apply(matrix, [(0, 0), (1, 0), (0, 1)]), [(10, 20), (10, 16), (8, 20)], atol=1e-5)
+    np.testing.assert_allclose(
+        geometry.apply(matrix, [(0, 0), (1, 0), (0, 1)]), [(10, 20), (10, 16), (8, 20)], atol=1e-5
+    )
 
 
 def test_tilt_makes_the_right_side_larger():

@@ -102,7 +102,9 @@ def test_a_later_mark_hides_an_earlier_one_but_a_lookalike_is_no_instance(plain_
     assert visible_share(first) < 0.7 and canvas.placed == [first]
 
 
-@pytest.mark.parametrize("matrix", [geometry.pose((150, 100), 3), geometry.pose((-500, 100), 50), geometry.pose((0, 0), 1e9)])
+@pytest.mark.parametrize(
+    "matrix", [geometry.pose((150, 100), 3), geometry.pose((-500, 100), 50), geometry.pose((0, 0), 1e9)]
+)
 def test_what_cannot_be_seen_is_not_painted(matrix):
     canvas = white()
     assert marks.paint(canvas, LOGO, matrix) is None
@@ -138,7 +140,9 @@ def test_a_picture_keeps_its_colours():
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_style_paints_finite_colours(kind, monkeypatch):
     for seed in range(6):
-        monkeypatch.setattr(marks, "choose_style", lambda rng, size, thick: Style(kind, border=2.0 * (kind == "bordered"), lift=1))
+        monkeypatch.setattr(
+            marks, "choose_style", lambda rng, size, thick: Style(kind, border=2.0 * (kind == "bordered"), lift=1)
+        )
         canvas = white(seed=seed)
         canvas.colour[:] = 0.5
         marks.paint(canvas, LOGO, geometry.pose((150, 100), 150))
@@ -158,7 +162,10 @@ def test_tone_on_tone_is_near_the_ground_and_print_is_not():
     for seed in range(20):
         tone = mix_paint(np.random.default_rng(seed), "tone", ground, (4, 4), 30).colour
         assert np.abs(tone - ground).max() < 0.3
-    far = [np.abs(mix_paint(np.random.default_rng(s), "print", ground, (4, 4), 30).colour - ground).mean() for s in range(20)]
+    far = [
+        np.abs(mix_paint(np.random.default_rng(s), "print", ground, (4, 4), 30).colour - ground).mean()
+        for s in range(20)
+    ]
     assert min(far) > 0.1
 
 

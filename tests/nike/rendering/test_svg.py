@@ -69,7 +69,9 @@ def test_curves_against_their_formulas():
 
 
 def test_smooth_curves_mirror_the_last_handle():
-    np.testing.assert_allclose(flatten_path("M0 0C0 1 1 1 1 0S2-1 2 0z")[0], flatten_path("M0 0C0 1 1 1 1 0C1-1 2-1 2 0z")[0])
+    np.testing.assert_allclose(
+        flatten_path("M0 0C0 1 1 1 1 0S2-1 2 0z")[0], flatten_path("M0 0C0 1 1 1 1 0C1-1 2-1 2 0z")[0]
+    )
     np.testing.assert_allclose(flatten_path("M0 0Q1 2 2 0T4 0z")[0], flatten_path("M0 0Q1 2 2 0Q3-2 4 0z")[0])
     np.testing.assert_allclose(flatten_path("M0 0L2 0T4 1z")[0][-1], (4, 1))  # nothing to mirror: a line
 
@@ -92,7 +94,9 @@ def test_broken_path_data_is_explained(d, message):
         flatten_path(d)
 
 
-BOMB = '<?xml version="1.0"?><!DOCTYPE s [<!ENTITY a "M0 0"><!ENTITY b "&a;&a;&a;&a;">]>' + SVG.format('<path d="&b;"/>')
+BOMB = '<?xml version="1.0"?><!DOCTYPE s [<!ENTITY a "M0 0"><!ENTITY b "&a;&a;&a;&a;">]>' + SVG.format(
+    '<path d="&b;"/>'
+)
 
 
 @pytest.mark.parametrize(
