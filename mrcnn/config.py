@@ -43,6 +43,13 @@ COUNTS = (  # settings that must be whole numbers of at least 1
     "POOL_SIZE",
     "MASK_POOL_SIZE",
 )
+SHARES = (  # settings that must lie between 0 and 1
+    "RPN_NMS_THRESHOLD",
+    "RPN_POSITIVE_IOU",
+    "DETECTION_NMS_THRESHOLD",
+    "DETECTION_MIN_CONFIDENCE",
+    "ROI_POSITIVE_RATIO",
+)
 
 
 class Config:
@@ -126,6 +133,8 @@ class Config:
     # Background RoIs that the heads learn from, see `targets.DetectionTargetLayer`: "balanced" (also on photos without
     # objects), "matterport" (none without a positive RoI) or "fill" (all free places).
     ROI_NEGATIVES = "balanced"
+    ADD_GT_BOXES = False  # True: the objects' own boxes join the proposals while training, as in the paper's own code
+    RPN_POSITIVE_IOU = 0.7  # anchors that overlap an object this much are positive; less suits thin objects
     HARD_EXAMPLE_MINING = 0  # RoIs per image that the class and box losses keep, hardest first (OHEM); 0: all of them
 
     def __init__(self) -> None:
@@ -153,8 +162,11 @@ class Config:
         print("\n")
 
     def to_json(self, indent: int | None = 2) -> str:
-        """The settings (without derived values) as JSON; `from_json` reads them back."""
-        settings = {name: value for name, value in self.to_dict().items() if name in self.fields()}
+        """The settings (without derived values) as JSON; `from_json` reads them back.
+
+        Fields that a subclass adds for its own use are left out: they may hold anything, and mean nothing to others.
+        """
+        settings = {name: value for name, value in self.to_dict().items() if name in Config.fields()}
         return json.dumps(settings, indent=indent, default=_jsonable, sort_keys=True)
 
     @classmethod
@@ -202,8 +214,10 @@ class Config:
 
     def copy(self, **changes: Any) -> Config:
         """The same settings, instance attributes included, with some replaced; derived values are computed again."""
-        settings = {name: copy.copy(getattr(self, name)) for name in self.fields()}
-        return type(type(self).__name__, (type(self),), {**settings, **changes})()
+        settings = {**{name: self.function(name) for name in self.fields()}, **changes}
+        for name, value in settings.items():  # a plain function in a class would become a method
+            settings[name] = staticmethod(value) if callable(value) else copy.copy(value)
+        return type(type(self).__name__, (type(self),), settings)()
 
     def validate(self) -> None:
         """Checks that the settings fit each other.
@@ -260,7 +274,7 @@ class Config:
             value = getattr(self, field)
             if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name}: {field} must be a whole number of at least 1, got {value!r}.")
-        for field in ("RPN_NMS_THRESHOLD", "DETECTION_NMS_THRESHOLD", "ROI_POSITIVE_RATIO", "DETECTION_MIN_CONFIDENCE"):
+        for field in SHARES:
             value = getattr(self, field)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name}: {field} must lie between 0 and 1, got {value!r}.")

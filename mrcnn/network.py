@@ -4,13 +4,14 @@ Here, and only here, the network meets `Config`. B images, A anchors, K proposal
 ground-truth slots, C classes, M mask side.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from mrcnn import losses
+from mrcnn import checkpoints, losses
 from mrcnn.anchors import compute_backbone_shapes, generate_pyramid_anchors
 from mrcnn.backbones import build_backbone
 from mrcnn.backbones.fpn import build_fpn
@@ -28,7 +29,14 @@ LOSSES = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_los
 
 
 class Network(keras.Model):
-    """A functional Keras model whose nested layers can be found by name, as in the original's flat graph."""
+    """A functional Keras model with the ways of the original's flat graph: nested layers are found by name, and weights
+    files have its layout under any file name (Keras's own method insists on `.weights.h5`).
+
+    Attributes:
+        config: stored with the weights, if there is one.
+    """
+
+    config: Config | None = None
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> keras.layers.Layer:
         """The layer called `name`, also inside `rpn_model` or a fused convolution. Raises ValueError if none is."""
@@ -37,6 +45,16 @@ class Network(keras.Model):
                 if layer.name == name:
                     return layer
         return super().get_layer(name=name, index=index)
+
+    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
+        """Writes a checkpoint, see `checkpoints.save_weights`."""
+        checkpoints.save_weights(named_layers(self), filepath, config=self.config, overwrite=overwrite)
+
+    def load_weights(
+        self, filepath: str | Path, by_name: bool = False, exclude: Iterable[str] | None = None
+    ) -> checkpoints.LoadReport:
+        """Loads a checkpoint, see `checkpoints.load_weights`."""
+        return checkpoints.load_weights(named_layers(self), filepath, exclude=exclude, by_name=by_name)
 
 
 def flatten_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
@@ -191,6 +209,11 @@ class NetworkBuilder:
             **roi_align,
         )
 
+    def _network(self, inputs: list, outputs: list) -> Network:
+        network = Network(inputs, outputs, name="mask_rcnn")
+        network.config = self.config
+        return network
+
     def _propose(self, count: int, anchors) -> keras.KerasTensor:
         layer = ProposalLayer(count, self.config.RPN_NMS_THRESHOLD, self.config, name="ROI")
         return layer([self.rpn[1], self.rpn[2], anchors])
@@ -217,7 +240,7 @@ class NetworkBuilder:
         boxes = TrimPadding(name="trim_detections")(detections[..., :4])
         masks = self.mask_head(boxes, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
         outputs = [detections, probs, deltas, masks, rois, self.rpn[1], self.rpn[2]]
-        return Network([self.image, self.meta, anchors], outputs, name="mask_rcnn")
+        return self._network([self.image, self.meta, anchors], outputs)
 
     def training(self) -> Network:
         """The training graph.
@@ -267,7 +290,7 @@ class NetworkBuilder:
             nodes[2], nodes[3] = mining([class_ids, bbox, logits, deltas, active, rois])
         output_rois = keras.layers.Identity(name="output_rois")(rois)
         outputs = [*self.rpn, logits, probs, deltas, predicted_masks, proposals, output_rois, *nodes]
-        return Network(inputs, outputs, name="mask_rcnn")
+        return self._network(inputs, outputs)
 
     def _anchors(self) -> Anchors:
         config = self.config
@@ -290,6 +313,7 @@ class NetworkBuilder:
             config.USE_MINI_MASK,
             config.BBOX_STD_DEV,
             negatives="fill" if config.HARD_EXAMPLE_MINING else config.ROI_NEGATIVES,
+            add_gt_boxes=config.ADD_GT_BOXES,
             name="proposal_targets",
         )
 

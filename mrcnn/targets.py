@@ -12,7 +12,6 @@ import tensorflow as tf
 from mrcnn.boxes_graph import box_refinement_graph, encode_boxes_graph, overlaps_graph
 from mrcnn.layers import Float32Layer, register
 
-RPN_POSITIVE_IOU = 0.7  # anchors that overlap an object this much are positive
 RPN_NEGATIVE_IOU = 0.3  # anchors that overlap every object less are negative
 ROI_POSITIVE_IOU = 0.5  # RoIs from here on are positive, below negative
 IGNORE_IOU = 0.001  # what overlaps an ignore region this much is no negative
@@ -28,10 +27,11 @@ def rpn_targets(
     train_anchors_per_image: int,
     bbox_std_dev: Sequence[float],
     seed: tf.Tensor,
+    positive_iou: float = 0.7,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Chooses the anchors of one image that the RPN learns from, and the deltas of the positive ones.
 
-    Positive: IoU >= 0.7 with an object, or no anchor overlaps some object more (all anchors that tie for the best).
+    Positive: IoU >= `positive_iou` with an object, or no anchor overlaps some object more (all that tie for the best).
     Negative: IoU < 0.3 with every object and not on an ignore region. At most half of `train_anchors_per_image` are
     positive; negatives fill up the rest. A photo without objects gives negatives only.
 
@@ -42,6 +42,7 @@ def rpn_targets(
         train_anchors_per_image: T.
         bbox_std_dev: `[4]`; the deltas are divided by it.
         seed: `[2]` int32; the same seed gives the same sample.
+        positive_iou: see above, at least 0.3.
 
     Returns:
         rpn_match: `[A]` int32; 1 positive, -1 negative, 0 not sampled.
@@ -59,7 +60,7 @@ def rpn_targets(
 
     best_iou, best_object, is_best = _match_anchors(anchors, objects)
     ignored_iou, _, _ = _match_anchors(anchors, ignored)
-    positive = is_best | (best_iou >= RPN_POSITIVE_IOU)
+    positive = is_best | (best_iou >= positive_iou)
     negative = ~positive & (best_iou < RPN_NEGATIVE_IOU) & (ignored_iou < IGNORE_IOU)
 
     # One draw serves both: no anchor is in both sets.
@@ -264,6 +265,7 @@ class DetectionTargetLayer(Float32Layer):
         use_mini_mask: the masks cover their boxes, not the image.
         bbox_std_dev: `[4]`; the deltas are divided by it.
         negatives: "matterport", "balanced" or "fill".
+        add_gt_boxes: the objects' own boxes join the proposals, so that the heads have positives from the first step.
         shuffle: False takes the first RoIs in order instead of random ones.
         seed: of the sampling. Its state is a variable of the layer, so a restored checkpoint continues the sequence.
 
@@ -271,7 +273,7 @@ class DetectionTargetLayer(Float32Layer):
         ValueError: `positive_ratio` or `negatives` is none of the above.
 
     Source: Girshick 2015, Fast R-CNN, section 2.3; He et al. 2017, Mask R-CNN, section 3.1; Matterport.
-    Differs from the paper: the ground-truth boxes are not added to the proposals.
+    Differs from the paper's own code: without `add_gt_boxes` the ground-truth boxes are not added to the proposals.
     Differs from Matterport: the default of `negatives`.
     """
 
@@ -283,6 +285,7 @@ class DetectionTargetLayer(Float32Layer):
         use_mini_mask: bool = True,
         bbox_std_dev: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
         negatives: str = "balanced",
+        add_gt_boxes: bool = False,
         shuffle: bool = True,
         seed: int | None = None,
         **kwargs,
@@ -300,18 +303,23 @@ class DetectionTargetLayer(Float32Layer):
             bbox_std_dev=[float(value) for value in bbox_std_dev],
             negatives=negatives,
         )
+        self.add_gt_boxes = bool(add_gt_boxes)
         self.shuffle = bool(shuffle)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed) if shuffle else None
         self.supports_jit = False  # crop_and_resize has no XLA kernel
 
     def call(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        shape = tf.shape(inputs[0])[:2]
+        proposals, gt_class_ids, gt_boxes, gt_masks = inputs
+        if self.add_gt_boxes:
+            objects = tf.where(gt_class_ids[..., None] > 0, gt_boxes, 0.0)
+            proposals = tf.concat([objects, proposals], axis=1)  # [B, G+K, 4]
+        shape = tf.shape(proposals)[:2]
         if self.shuffle:
             draw = tf.random.stateless_uniform(shape, tf.cast(self.seed_generator.next(), tf.int32))
         else:
             draw = tf.zeros(shape)
-        return detection_targets(*inputs, draw, **self.settings)
+        return detection_targets(proposals, gt_class_ids, gt_boxes, gt_masks, draw, **self.settings)
 
     def compute_output_spec(self, inputs) -> list[keras.KerasTensor]:
         leading = inputs[0].shape[0], self.settings["rois_per_image"]
@@ -323,4 +331,5 @@ class DetectionTargetLayer(Float32Layer):
         ]
 
     def get_config(self) -> dict:
-        return {**super().get_config(), **self.settings, "shuffle": self.shuffle, "seed": self.seed}
+        own = {name: getattr(self, name) for name in ("add_gt_boxes", "shuffle", "seed")}
+        return {**super().get_config(), **self.settings, **own}

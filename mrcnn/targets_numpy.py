@@ -43,7 +43,7 @@ def build_rpn_targets(
     overlaps = compute_overlaps(anchors, objects)  # [A, objects]
     best_iou = overlaps.max(axis=1, initial=0)
     top = overlaps.max(axis=0, initial=0)  # [objects]
-    positive = ((overlaps == top) & (top > 0)).any(axis=1) | (best_iou >= 0.7)
+    positive = ((overlaps == top) & (top > 0)).any(axis=1) | (best_iou >= config.RPN_POSITIVE_IOU)
     off_ignored = compute_overlaps(anchors, ignored).max(axis=1, initial=0) < 0.001
     match = np.zeros(len(anchors), dtype=np.int32)
     match[(best_iou < 0.3) & off_ignored] = -1

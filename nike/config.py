@@ -27,4 +27,10 @@ class NikeConfig(Config):
     DETECTION_MAX_INSTANCES = 50
     DETECTION_MIN_CONFIDENCE = 0.5
 
+    # Logos are thin and few: with the library's settings one anchor a logo is positive (IoU 0.7 is rare), and 3 to 18
+    # of the RoIs are used. These give the RPN and the heads enough to learn from.
+    RPN_POSITIVE_IOU = 0.5
+    ROI_NEGATIVES = "fill"
+    ADD_GT_BOXES = True
+
     LEARNING_RATE = 0.0025  # for each image of a batch: 0.005 at 2 images (Goyal et al. 2017: in proportion)

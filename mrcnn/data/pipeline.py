@@ -122,10 +122,12 @@ def training_batches(
     mean = tf.constant(config.MEAN_PIXEL, tf.float32)
     anchors = tf.constant(pixel_anchors(config, config.IMAGE_SHAPE))
 
+    load_arrays = refused_at_exit(examples.load)
+    dtypes = [dtype for dtype, _ in examples.signature]
+
     def load(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        dtypes = [dtype for dtype, _ in examples.signature]
         # Of a "stateful" function, TensorFlow in its deterministic mode would use a single thread.
-        arrays = tf.numpy_function(examples.load, [position], dtypes, stateful=False)
+        arrays = tf.numpy_function(load_arrays, [position], dtypes, stateful=False)
         arrays = [tf.ensure_shape(a, shape) for a, (_, shape) in zip(arrays, examples.signature, strict=True)]
         draw, image, meta, class_ids, boxes, masks, *rois = arrays
         rpn_match, rpn_bbox = rpn_targets(
@@ -135,6 +137,7 @@ def training_batches(
             train_anchors_per_image=config.RPN_TRAIN_ANCHORS_PER_IMAGE,
             bbox_std_dev=config.RPN_BBOX_STD_DEV,
             seed=draw,
+            positive_iou=config.RPN_POSITIVE_IOU,
         )
         return image, meta, rpn_match[:, tf.newaxis], rpn_bbox, class_ids, boxes, masks, *rois
 

@@ -474,3 +474,18 @@ class TestLayer:
     def test_unknown_rule_for_negatives(self):
         with pytest.raises(ValueError, match="one of matterport, balanced, fill; got 'all'"):
             DetectionTargetLayer(negatives="all")
+
+
+def test_objects_join_the_proposals_by_option():
+    """No proposal is near the object; its own box is then the positive RoI, and ignore regions never join."""
+    proposals = np.array([[[0.5, 0.5, 0.9, 0.9]]], np.float32)
+    class_ids = np.array([[1, -1, 0]], np.int32)
+    boxes = np.array([[[0.1, 0.1, 0.3, 0.3], [0.0, 0.6, 0.2, 0.8], [0, 0, 0, 0]]], np.float32)
+    inputs = [proposals, class_ids, boxes, np.ones((1, 8, 8, 3), bool)]
+    settings = dict(rois_per_image=6, positive_ratio=0.5, negatives="fill", shuffle=False)
+    for add, expected in ((False, [0, 0, 0, 0, 0, 0]), (True, [1, 0, 0, 0, 0, 0])):
+        rois, ids, deltas, _ = DetectionTargetLayer(**settings, add_gt_boxes=add)(inputs)
+        assert np.asarray(ids)[0].tolist() == expected
+        used = np.asarray(rois)[0].any(axis=1).sum()
+        assert used == (2 if add else 1)
+        assert not np.asarray(deltas).any()
