@@ -1,0 +1,136 @@
+"""`nike detect`: finds logos in photos and videos, and writes pictures, tables and labelme files of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from nike import cli  # first: it quiets TensorFlow
+from nike.background import ahead
+from nike.detector import Detector, add_detector_arguments, load_detector
+from nike.outputs import WRITERS, Outputs, output_folders
+from nike.progress import Progress, report_failures
+from nike.sources import Picture, find_sources, read
+from nike.text import plural, printable
+
+DESCRIPTION = "Finds logos in photos and videos, pixel by pixel, and writes what it finds into a folder."
+EPILOG = """\
+what --save can write:
+  overlay   the photo with tinted masks, outlines and scores (videos become videos)
+  splash    the logo in colour, the rest grey (videos too)
+  masks     one PNG a photo: 0 background, 1, 2, ... the detections
+  crops     one PNG a detection, its mask as alpha
+  labelme   a copy of the photo and its polygons: correct them (nike annotate), then train on them
+  coco      detections.json: images, categories, run-length masks with scores
+  csv       detections.csv: one row a detection
+
+examples:
+  nike detect photo.jpg
+  nike detect photos/ "more/**/*.png" clip.mp4 --save overlay,splash,csv --output found
+  nike detect shelf.jpg --tiles auto             small logos on a large photo
+  nike detect photos --weights=last --save labelme --output to_correct
+
+Exit code: 0 all looked at; 1 some files could not be used (they are listed); 2 nothing could be done.
+"""
+
+
+def detect_stream(
+    detector: Detector, pictures: Iterable[Picture], on_failure: Callable[[str], None]
+) -> Iterator[tuple[Picture, dict]]:
+    """Pairs pictures with what was found on them, a few in memory at a time.
+
+    Args:
+        detector: see `nike.detector`.
+        pictures: as `nike.sources.read` gives them; may be endless.
+        on_failure: gets the message for each picture that could not be read or looked at.
+    """
+    shown: deque[Picture] = deque()
+
+    def images():
+        for picture in pictures:
+            if picture.image is None:
+                on_failure(picture.error)
+            else:
+                shown.append(picture)
+                yield picture.image
+
+    for result in detector.detect(images()):
+        picture = shown.popleft()
+        if "error" in result:
+            on_failure(f"{printable(picture.source.name)}: {result['error']}")
+        else:
+            yield picture, result
+
+
+def describe(picture: Picture, result: dict, class_names: list[str]) -> str:
+    """One line about a picture: `photo.jpg: 2 nike (0.98, 0.71)`."""
+    frame = "" if picture.frame is None else f" frame {picture.frame}"
+    counts = Counter(class_names[class_id] for class_id in result["class_ids"])
+    found = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"
+    scores = ", ".join(f"{score:.2f}" for score in result["scores"][:5])
+    more = ", ..." if len(result["scores"]) > 5 else ""
+    return f"{printable(picture.source.name)}{frame}: {found}" + (f" ({scores}{more})" if scores else "")
+
+
+def _kinds(text: str) -> list[str]:
+    kinds = list(dict.fromkeys(kind.strip() for kind in text.split(",") if kind.strip()))
+    unknown = [kind for kind in kinds if kind not in WRITERS]
+    if unknown or not kinds:
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(WRITERS)}, got {text!r}")
+    return kinds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `nike detect`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="photo, folder, glob, http(s) address, or video")
+    parser.add_argument(
+        "--output", type=Path, default=Path("output"), metavar="DIR", help="where results go (default: output)"
+    )
+    parser.add_argument(
+        "--save", type=_kinds, default=["overlay", "csv"], metavar="KINDS", help="see below (default: overlay,csv)"
+    )
+    add_detector_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Detects and writes; returns the exit code."""
+    sources = find_sources(arguments.paths, without=output_folders(arguments.output))
+    detector = load_detector(arguments)
+    failures: list[str] = []
+    found: Counter[str] = Counter()
+    total = None if any(source.is_video for source in sources) else len(sources)
+    with (
+        Outputs(arguments.output, arguments.save, detector.class_names) as outputs,
+        Progress(total, "picture") as progress,
+    ):
+        for picture, result in detect_stream(detector, ahead(read(sources)), failures.append):
+            outputs.write(picture, result)
+            found.update(["pictures"], hits=len(result["scores"]) > 0, detections=len(result["scores"]))
+            progress.step(describe(picture, result, detector.class_names))
+    print(summary(found, arguments.save, arguments.output))
+    return report_failures(failures, found["pictures"] + len(failures))
+
+
+def summary(found: Counter, kinds: list[str], output: Path) -> str:
+    """The last line: what was found, and where it is."""
+    tables = {"coco": "detections.json", "csv": "detections.csv"}
+    places = ", ".join(str(output / tables.get(kind, kind)) for kind in kinds)
+    pictures = plural(found["pictures"], "picture")
+    return f"{plural(found['detections'], 'detection')} on {found['hits']} of {pictures}. Written: {places}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `nike detect` and `python nike/detect.py`."""
+    parser = argparse.ArgumentParser(prog="nike detect")
+    add_arguments(parser)
+    return cli.run(lambda: run_command(parser.parse_args(argv)), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

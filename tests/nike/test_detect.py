@@ -1,0 +1,206 @@
+"""nike detect and nike splash from the command line, with a stand-in for the network that finds red spots."""
+
+import csv
+import json
+import weakref
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from nike import detect, splash
+from nike.detector import Detector
+
+RED = (230, 20, 20)
+STATM = Path("/proc/self/statm").exists()  # on Linux
+
+
+@pytest.fixture
+def command(monkeypatch, red_finder, capsys):
+    """`command(detect, "photo.jpg", "--save", "csv") -> (exit code, stdout, stderr)`; Detector options by keyword."""
+
+    def run(module, *arguments, **options):
+        detector = Detector(red_finder(), ["BG", "nike"], **options)
+        monkeypatch.setattr(module, "load_detector", lambda arguments: detector)
+        code = module.main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def red_photo(folder, name, *boxes, height=60, width=80, **options):
+    pixels = np.full((height, width, 3), 120, np.uint8)
+    for y1, x1, y2, x2 in boxes:
+        pixels[y1:y2, x1:x2] = RED
+    path = folder.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def rows_of(output):
+    with open(output / "detections.csv", newline="") as file:
+        return [(row["file"].rpartition("/")[2], row["x1"], row["y1"]) for row in csv.DictReader(file)]
+
+
+def test_a_folder_with_bad_files(command, folder, tmp_path):
+    red_photo(folder, "a.png", (5, 10, 25, 30), (40, 50, 50, 70))
+    red_photo(folder, "b.png")
+    (folder.root / "broken.jpg").write_bytes(b"\xff\xd8 no")
+    red_photo(folder, "sub/a.png", (7, 8, 20, 20))
+    before = {path: path.read_bytes() for path in folder.root.rglob("*.*")}
+    code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
+    assert code == 1
+    lines = out.splitlines()
+    assert [line.partition(": ")[2][:8] for line in lines[:3]] == ["2 nike (", "nothing", "1 nike ("]
+    written = f"{tmp_path}/out/overlay, {tmp_path}/out/detections.csv"
+    assert lines[3] == f"3 detections on 2 of 3 pictures. Written: {written}"
+    assert "1 of 4 photos could not be used:" in err and "broken.jpg: is not an image" in err
+    assert "\x1b" not in out + err and "\r" not in out + err
+    assert sorted(path.name for path in (tmp_path / "out" / "overlay").iterdir()) == ["a-2.jpg", "a.jpg", "b.jpg"]
+    assert rows_of(tmp_path / "out") == [("a.png", "10", "5"), ("a.png", "50", "40"), ("a.png", "8", "7")]
+    assert {path: path.read_bytes() for path in folder.root.rglob("*.*")} == before
+
+
+def test_best_score_first_and_filters(command, folder, tmp_path):
+    path = red_photo(folder, "a.png", (5, 10, 25, 30), (40, 5, 50, 75), (0, 70, 3, 73))
+    command(detect, path, "--output", tmp_path, "--save", "csv")
+    assert rows_of(tmp_path) == [("a.png", "5", "40"), ("a.png", "10", "5"), ("a.png", "70", "0")]
+    command(detect, path, "--output", tmp_path, "--save", "csv", max_detections=2)
+    assert len(rows_of(tmp_path)) == 2
+    command(detect, path, "--output", tmp_path, "--save", "csv", min_confidence=0.9)
+    assert len(rows_of(tmp_path)) == 1
+    with pytest.raises(ValueError, match="know nike; not adidas, puma"):
+        command(detect, path, classes=["puma", "adidas"])
+
+
+def test_overlays_match_photos_with_exif_rotation(command, folder, tmp_path):
+    """A phone in portrait: the pixels lie on their side, the mask must not."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    path = red_photo(folder, "phone.jpg", (5, 50, 25, 75), exif=exif, quality=95)
+    assert command(detect, path, "--output", tmp_path, "--save", "masks,labelme,overlay")[0] == 0
+    mask = np.asarray(PIL.Image.open(tmp_path / "masks" / "phone.png"))
+    assert mask.shape == (80, 60)  # row 5 of the file becomes column 60 - 1 - 5
+    assert (mask[52:73, 37:53] == 1).all() and mask.sum() < 1.1 * 20 * 25
+    assert PIL.Image.open(tmp_path / "overlay" / "phone.jpg").size == (60, 80)
+    labelme = json.loads((tmp_path / "labelme" / "phone.json").read_text())
+    assert (labelme["imageHeight"], labelme["imageWidth"]) == (80, 60)
+    assert (tmp_path / "labelme" / "phone.jpg").read_bytes() == path.read_bytes()
+
+
+def test_tiles_and_mirrored_views(command, folder, tmp_path, red_finder):
+    path = red_photo(folder, "wide.png", (5, 10, 12, 20), (30, 100, 50, 160), height=70, width=200)
+    finder = red_finder()
+    options = dict(tiles="auto", augmented=[finder.detect])
+    assert command(detect, path, "--output", tmp_path, "--save", "csv", **options)[0] == 0
+    assert rows_of(tmp_path) == [("wide.png", "100", "30"), ("wide.png", "10", "5")]
+    views = 1 + 2 * 4  # 70 x 200 in tiles of 64 that share a fifth
+    assert len(finder.shapes) == 2 * views
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["nothing.jpg"], "no such file"),
+        (["--save", "pictures", "x.jpg"], "expected some of overlay,splash"),
+        (["--tiles", "x.jpg"], "expected a number or 'auto'"),
+        ([], "PATH"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(command, arguments, message):
+    try:
+        code, _, err = command(detect, *arguments)
+    except SystemExit as exit_:  # argparse
+        assert exit_.code == 2
+        return
+    assert code == 2 and message in err and len(err.splitlines()) == 1
+
+
+def test_sources_are_never_overwritten(command, folder):
+    photo = red_photo(folder, "overlay/a.jpg", (5, 5, 20, 20))
+    before = photo.read_bytes()
+    code, _, err = command(detect, photo, "--output", folder.root)
+    assert code == 2 and "that results are written to" in err
+    assert photo.read_bytes() == before
+    red_photo(folder, "b.jpg")
+    command(detect, folder.root, "--output", folder.root)
+    command(detect, folder.root, "--output", folder.root)
+    assert sorted(str(p.relative_to(folder.root)) for p in folder.root.rglob("*.jpg")) == [
+        *("b.jpg", "overlay/a.jpg", "overlay/b.jpg")
+    ]
+    assert photo.read_bytes() == before
+
+
+def test_memory_is_flat_over_2000_photos(command, folder, tmp_path, monkeypatch, red_finder):
+    """Pictures and masks of 2000 photos would take 240 MB; only a handful may be alive at any time."""
+    path = red_photo(folder, "a.png", (10, 10, 30, 40), height=150, width=200)
+    for i in range(2000):
+        (folder.root / f"link{i}.png").hardlink_to(path)
+    alive, most, resident = [], 0, []
+
+    def look(self, image):
+        nonlocal alive, most
+        masks = np.zeros((150, 200, 1), bool)
+        masks[10:30, 10:40] = True
+        alive = [reference for reference in alive if reference() is not None]
+        alive += [weakref.ref(image), weakref.ref(masks)]
+        most = max(most, len(alive))
+        resident.append(int(Path("/proc/self/statm").read_text().split()[1]) if STATM else 0)
+        boxes = np.array([[10, 10, 30, 40]])
+        return {"rois": boxes, "class_ids": np.ones(1, int), "scores": np.ones(1), "masks": masks}
+
+    monkeypatch.setattr(red_finder, "look", look)
+    code, out, _ = command(detect, folder.root / "link*.png", "--output", tmp_path, "--save", "splash,coco,csv")
+    assert code == 0 and out.count(": 1 nike") == 2000
+    assert most <= 2 * 12
+    assert resident[-1] - resident[200] < 30 << 20 >> 12  # pages of 4 KiB
+    assert len(json.loads((tmp_path / "detections.json").read_text())["annotations"]) == 2000
+
+
+# --- splash ---
+
+
+def test_splash_of_a_photo(command, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = red_photo(folder, "a.png", (5, 10, 25, 30))
+    code, out, _ = command(splash, "--image", path)
+    assert code == 0
+    (written,) = tmp_path.glob("splash_*.png")
+    assert out == f"Saved to {written.name}\n"
+    pixels = np.asarray(PIL.Image.open(written)).astype(int)
+    assert (pixels[5:25, 10:30] == RED).all()
+    assert (np.ptp(pixels, axis=2) > 0).sum() == 20 * 20
+
+
+def test_splash_of_a_video(command, tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    path, output = tmp_path / "clip.avi", tmp_path / "grey.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 12.5, (64, 48))
+    for number in range(7):
+        frame = np.full((48, 64, 3), (60, 140, 40), np.uint8)
+        frame[10:30, 5 + number : 25 + number] = RED[::-1]
+        writer.write(frame)
+    writer.release()
+    assert command(splash, "--video", path, "--output", output)[0] == 0
+    capture = cv2.VideoCapture(str(output))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
+    frames = [frame.astype(int) for good, frame in iter(capture.read, (False, None)) if good]
+    assert len(frames) == 7
+    for number, frame in enumerate(frames):
+        assert np.ptp(frame[15:25, 10 + number : 20 + number], axis=2).min() > 120  # still red
+        assert np.ptp(frame[35:, :], axis=2).max() < 30  # green no more
+
+
+def test_splash_refuses_what_it_cannot_do(command, folder):
+    path = red_photo(folder, "a.png")
+    assert "the source itself" in command(splash, "--image", path, "--output", path)[2]
+    assert "ends in .mp4" in command(splash, "--video", path, "--output", "a.avi")[2]
+    assert "ends in .png or .jpg" in command(splash, "--image", path, "--output", "a.txt")[2]
+    red_photo(folder, "b.png")
+    assert "use nike detect" in command(splash, "--image", folder.root)[2]
+    (folder.root / "clip.mp4").write_text("no video")
+    code, out, err = command(splash, "--video", folder.root / "clip.mp4", "--output", folder.root / "a.mp4")
+    assert code == 1 and out == "" and "no frame can be read" in err
+    assert not (folder.root / "a.mp4").exists()
