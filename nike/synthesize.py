@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import io
 import multiprocessing
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +19,7 @@ from PIL import Image
 from mrcnn.data.reading import read_image
 from nike import photos
 from nike.annotations import read_labelme
+from nike.atomic import replacing
 from nike.labelme_json import write_labelme
 from nike.labels import IGNORE
 from nike.records import AnnotationError
@@ -182,14 +181,8 @@ def _write(index: int, settings: Settings, ingredients: Ingredients) -> Path:
     """Renders one photo and writes it and its labelme file, each complete or not at all."""
     image, instances = render(settings, index, ingredients)
     path = settings.output / f"synthetic_{settings.seed}_{index:05d}.jpg"
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(buffer.getvalue())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        Image.fromarray(image).save(temporary, "JPEG", quality=JPEG_QUALITY)
     write_labelme(path.with_suffix(".json"), path.name, settings.height, settings.width, to_shapes(instances))
     return path
 

@@ -158,7 +158,7 @@ def placer(canvas: Canvas, ingredients: Ingredients, negative: bool = False) -> 
         if not negative and draw < chance * 0.82 and _length(matrix) <= LARGEST_SIDE:
             mark = marks.paint(canvas, ingredients.mark(rng), matrix, curve=curve, clip=clip)
             if mark is not None and rng.random() < 0.12:
-                _lockup(canvas, matrix, clip)
+                _lockup(canvas, matrix, clip, ingredients.label)
         elif rng.random() < (0.75 if negative else 0.5):
             marks.paint(canvas, lookalikes.lookalike(rng), matrix, curve=curve, clip=clip, label=False)
 
@@ -171,14 +171,15 @@ def _length(matrix: np.ndarray) -> float:
     return float(np.linalg.norm(right - left))
 
 
-def _lockup(canvas: Canvas, matrix: np.ndarray, clip: np.ndarray | None) -> None:
-    """A word above or below the mark, as on shirts and boxes."""
+def _lockup(canvas: Canvas, matrix: np.ndarray, clip: np.ndarray | None, name: str) -> None:
+    """A word above or below the mark, often the brand's name, as on shirts and boxes."""
     rng = canvas.rng
+    text = name.upper() if rng.random() < 0.5 else None
     side = rng.choice([-1, 1], p=[0.6, 0.4])
     beside = geometry.pose((rng.normal(0, 0.08), side * rng.uniform(0.3, 0.45)), rng.uniform(0.4, 0.8))
     if np.linalg.det(matrix[:2, :2]) < 0:  # words are not mirrored
         beside = beside @ np.diag([-1.0, 1, 1])
-    marks.paint(canvas, lookalikes.word(rng), matrix @ beside, clip=clip, label=False)
+    marks.paint(canvas, lookalikes.word(rng, text), matrix @ beside, clip=clip, label=False)
 
 
 def _products(canvas: Canvas, place: Place) -> None:
@@ -223,7 +224,7 @@ def _scatter(canvas: Canvas, ingredients: Ingredients, count: int) -> None:
             continue
         curve = rng.choice([0, rng.uniform(0.2, 0.9)])
         if marks.paint(canvas, ingredients.mark(rng), matrix, curve=curve) and rng.random() < 0.15:
-            _lockup(canvas, matrix, None)
+            _lockup(canvas, matrix, None, ingredients.label)
 
 
 def _near(mark: Placed, centre: np.ndarray, size: float) -> bool:

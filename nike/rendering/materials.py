@@ -32,7 +32,7 @@ class Material:
     """A surface.
 
     Attributes:
-        colour: RGB in 0..1, `[3]`, or a second colour blended in by `pattern`.
+        colour: RGB in 0..1, `[3]`.
         texture: A key of `TEXTURES`.
         grain: Pixels per thread, pore or bump.
         relief: Height of the texture in pixels.

@@ -9,34 +9,15 @@ from nike.rendering import geometry, materials
 from nike.rendering.canvas import Canvas
 from nike.rendering.materials import Material
 
-KINDS = {
-    "studio": 44,
-    "gradient": 10,
-    "material": 16,
-    "planks": 7,
-    "bricks": 5,
-    "clutter": 12,
-    "street": 8,
-    "shelf": 6,
-}
-
 
 def backdrop(rng: np.random.Generator, height: int, width: int) -> Canvas:
     """A random scene without any product, as a canvas to draw on."""
-    kind = str(rng.choice(list(KINDS), p=np.array(list(KINDS.values())) / sum(KINDS.values())))
+    weights = np.array([weight for weight, _ in SCENES.values()])
+    kind = str(rng.choice(list(SCENES), p=weights / weights.sum()))
     grey = rng.choice([1.0, 0.965, 0.93, 0.85, 0.6, 0.15])
     base = np.full(3, grey, np.float32) if kind == "studio" and rng.random() < 0.8 else materials.colour(rng, 0.5)
     canvas = Canvas(np.broadcast_to(base, (height, width, 3)).copy(), rng)
-    {
-        "studio": _studio,
-        "gradient": _gradient,
-        "material": _material,
-        "planks": _planks,
-        "bricks": _bricks,
-        "clutter": _clutter,
-        "street": _street,
-        "shelf": _shelf,
-    }[kind](canvas)
+    SCENES[kind][1](canvas)
     return canvas
 
 
@@ -224,3 +205,16 @@ def _defocus(canvas: Canvas, chance: float) -> None:
         canvas.colour = np.clip(cv2.resize(blurred, canvas.shape[::-1]), 0, 1)
         canvas.height[:] = 0
         canvas.gloss[:] = 0
+
+
+# How often each is the backdrop, and what draws it onto a canvas of one colour.
+SCENES = {
+    "studio": (44, _studio),
+    "gradient": (10, _gradient),
+    "material": (16, _material),
+    "planks": (7, _planks),
+    "bricks": (5, _bricks),
+    "clutter": (12, _clutter),
+    "street": (8, _street),
+    "shelf": (6, _shelf),
+}

@@ -115,14 +115,19 @@ def test_marks_read_the_right_way_round_except_on_the_other_side_of_a_shoe(mirro
     assert abs(share_mirrored(sided=True) - mirrored) < 0.2
 
 
-@pytest.mark.parametrize("kind", list(scenes.KINDS))
+@pytest.mark.parametrize("kind", list(scenes.SCENES))
 @pytest.mark.parametrize("shape", [(64, 64), (40, 170), (170, 40)])
 def test_every_scene_fills_any_shape(kind, shape, monkeypatch):
-    monkeypatch.setattr(scenes, "KINDS", {kind: 1})
+    monkeypatch.setattr(scenes, "SCENES", {kind: scenes.SCENES[kind]})
     for seed in range(3):
         canvas = scenes.backdrop(np.random.default_rng(seed), *shape)
         assert canvas.colour.shape == (*shape, 3) and canvas.height.shape == shape
         assert np.isfinite(canvas.colour).all() and not canvas.placed
+
+
+@pytest.mark.parametrize("text", ["NIKE", "\U0001f600", " ", "x" * 500])
+def test_any_text_can_be_a_word(text):
+    assert lookalikes.word(np.random.default_rng(0), text).outlines
 
 
 def test_lookalikes_are_many_and_none_is_the_logo():
