@@ -2,6 +2,9 @@
 
 import tensorflow as tf
 
+# A box grows by 22,000 at most, which covers any image from any anchor; more would overflow to inf and then to NaN.
+MAX_LOG_GROWTH = 10.0
+
 
 def box_refinement_graph(box: tf.Tensor, gt_box: tf.Tensor) -> tf.Tensor:
     """Deltas (dy, dx, log dh, log dw) that move `box [N, 4]` onto `gt_box [N, 4]`. See `boxes.box_refinement`."""
@@ -20,7 +23,7 @@ def apply_box_deltas_graph(boxes: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
     """Boxes `[..., 4]` moved by deltas `[..., 4]` (dy, dx, log dh, log dw). See `boxes.apply_box_deltas`."""
     size = boxes[..., 2:] - boxes[..., :2]
     centre = boxes[..., :2] + 0.5 * size + deltas[..., :2] * size
-    size = size * tf.exp(deltas[..., 2:])
+    size = size * tf.exp(tf.minimum(deltas[..., 2:], MAX_LOG_GROWTH))
     top_left = centre - 0.5 * size
     return tf.concat([top_left, top_left + size], axis=-1)
 

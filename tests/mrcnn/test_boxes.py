@@ -111,3 +111,8 @@ def test_trim_and_pack():
     assert np.asarray(mask).tolist() == [False, True, False]
     packed = boxes_graph.batch_pack_graph(np.arange(6).reshape(2, 3), np.array([1, 2]), 2)
     assert np.asarray(packed).tolist() == [0, 3, 4]
+
+
+def test_wild_deltas_stay_finite():
+    wild = np.array([[1e3, -1e3, 500, 1e30]], np.float32)
+    assert np.isfinite(boxes_graph.apply_box_deltas_graph(np.array([[0.1, 0.1, 0.2, 0.2]], np.float32), wild)).all()

@@ -1,0 +1,60 @@
+"""Runs every case in a process of its own (peak memory is then the case's own) and prints one table each.
+
+python -m mrcnn.benchmark                 # all: about 15 minutes on 2 cores
+python -m mrcnn.benchmark --quick         # one size, one backbone
+python -m mrcnn.benchmark --json out.json
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def cases(quick: bool) -> list[tuple[str, dict]]:
+    """(module, options) of every case."""
+    backbones, sizes = (("resnet50",), (512,)) if quick else (("resnet50", "resnet101"), (512, 1024))
+    detection = [
+        ("detection", dict(backbone=backbone, size=size, precision=precision))
+        for backbone, size, precision in itertools.product(backbones, sizes, PRECISIONS)
+    ]
+    training = [
+        ("training_step", dict(backbone=backbone, layers=layers, batch=batch, precision=precision))
+        for backbone, layers, batch, precision in itertools.product(
+            backbones, ("heads", "all"), (1,) if quick else (1, 2), PRECISIONS
+        )
+    ]
+    return [*detection, *training, ("start", {})]
+
+
+def run(module: str, options: dict) -> dict:
+    """The figures that a case prints as JSON on its last line; {"error": ...} if it failed."""
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "-m", f"mrcnn.benchmark.{module}", *flags]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        return {"error": done.stderr.strip().splitlines()[-1:]}
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m mrcnn.benchmark", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one size, one backbone")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there too")
+    arguments = parser.parse_args()
+    results = []
+    for module, options in cases(arguments.quick):
+        figures = run(module, options)
+        results.append({"case": module, **options, **figures})
+        print(f"{module:14}" + "  ".join(f"{key} {value}" for key, value in {**options, **figures}.items()), flush=True)
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump(results, file, indent=1)
+    return int(any("error" in result for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""One training step on made-up photos: seconds a step, efficiency, peak memory."""
+
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mrcnn.anchors import pixel_anchors
+from mrcnn.benchmark import measure
+from mrcnn.config import Config
+from mrcnn.data.image import compose_image_meta
+from mrcnn.model import MaskRCNN
+from mrcnn.targets_numpy import build_rpn_targets
+from mrcnn.training.freezing import layer_regex, set_trainable
+from mrcnn.training.progress import Stage
+from mrcnn.training.trainer import compile_model, make_deterministic
+
+OBJECTS = np.array([[100, 100, 300, 300], [20, 40, 90, 200], [300, 300, 500, 480]])
+
+
+def made_up_batch(config: Config) -> tuple:
+    """A batch of noise photos with three objects each; inputs as the training graph takes them."""
+    rng, size = np.random.default_rng(0), config.IMAGE_MAX_DIM
+    anchors = pixel_anchors(config, config.IMAGE_SHAPE)
+    class_ids = np.zeros(config.MAX_GT_INSTANCES, np.int32)
+    class_ids[: len(OBJECTS)] = 1
+    boxes = np.zeros((config.MAX_GT_INSTANCES, 4), np.float32)
+    boxes[: len(OBJECTS)] = OBJECTS
+    match, deltas = build_rpn_targets(config.IMAGE_SHAPE, anchors, np.ones(len(OBJECTS), int), OBJECTS, config)
+    shape, active = (size, size, 3), np.ones(config.NUM_CLASSES)
+    meta = compose_image_meta(0, shape, shape, (0, 0, size, size), 1.0, active)
+    masks = rng.random((*config.MINI_MASK_SHAPE, config.MAX_GT_INSTANCES)) > 0.5
+    image = rng.uniform(-100, 100, shape)
+    parts = (np.float32(image), np.float32(meta), match[:, None], np.float32(deltas), class_ids, boxes, masks)
+    return tuple(np.stack([part] * config.BATCH_SIZE) for part in parts)
+
+
+def main() -> None:
+    options = measure.arguments(backbone="resnet50", layers="heads", batch=1, size=512, precision="float32")
+    measure.set_precision(options.precision)
+    make_deterministic(0)
+    keras.utils.set_random_seed(0)
+    config = Config().copy(
+        NAME="bench",
+        BACKBONE=options.backbone,
+        NUM_CLASSES=2,
+        IMAGES_PER_GPU=options.batch,
+        IMAGE_MIN_DIM=options.size,
+        IMAGE_MAX_DIM=options.size,
+    )
+    model = MaskRCNN("training", config, "logs")
+    measure.damp(model.keras_model)
+    set_trainable(model.keras_model, layer_regex(options.layers))
+    stage = Stage(
+        layers=layer_regex(options.layers),
+        epochs=1,
+        learning_rate=1e-4,
+        optimizer="sgd",
+        schedule="constant",
+        warmup_steps=0,
+        losses="all",
+        average=0.0,
+        accumulate=1,
+        steps_per_epoch=1,
+        batch_size=options.batch,
+        seed=0,
+        first_epoch=0,
+    )
+    fitted = compile_model(model, stage)
+    fitted.make_train_function()
+    batch = tuple(tf.constant(part) for part in made_up_batch(config))
+    batches = iter(tf.data.Dataset.from_tensors((batch,)).repeat())
+    seconds = measure.medians(
+        dict(step=lambda: fitted.train_function(batches), bare=measure.bare_convolution(options.precision))
+    )
+    rate = measure.BARE_OPERATIONS / seconds["bare"]
+    figures = dict(
+        step=round(seconds["step"], 3),
+        a_photo=round(seconds["step"] / options.batch, 3),
+        bare_gflops=round(rate / 1e9),
+        peak_mib=measure.peak_memory(),
+    )
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
