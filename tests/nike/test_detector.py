@@ -32,9 +32,10 @@ def weights(tmp_path_factory):
         DETECTION_MAX_INSTANCES = 10
         DETECTION_MIN_CONFIDENCE = 0.0
 
-    keras.utils.set_random_seed(3)  # one that detects something of both classes
     folder = tmp_path_factory.mktemp("weights")
     model = MaskRCNN("inference", TinyConfig(), folder)
+    kernel, _ = model.named_layers()["mrcnn_class_logits"].get_weights()
+    model.named_layers()["mrcnn_class_logits"].set_weights([kernel, np.array([-9, -9, 0])])  # sees adidas everywhere
     model.save_weights(folder / "tiny.h5", metadata={"class_names": NAMES})
     return folder / "tiny.h5", model
 
@@ -117,5 +118,4 @@ def test_files_without_settings(tmp_path, classes, names):
     config, class_names = read_settings(tmp_path / "a.h5", settings)
     assert config.NUM_CLASSES == classes == len(class_names)
     assert (class_names[0], class_names[1], class_names[-1]) == names
-    assert config.BACKBONE == ("resnet101" if classes == 81 else "resnet50")
-    assert config.IMAGE_MAX_DIM == (1024 if classes == 81 else 512)
+    assert {config.BACKBONE, config.IMAGE_MAX_DIM} == ({"resnet101", 1024} if classes == 81 else {"resnet50", 512})
