@@ -1,0 +1,88 @@
+"""Executes the notebooks from top to bottom; with `--save`, stores them with their outputs and small figures.
+
+    python notebooks/run.py                    all of them, in order
+    python notebooks/run.py --save 01 04       two of them, stored
+"""
+
+import argparse
+import base64
+import io
+import os
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from PIL import Image
+
+FOLDER = Path(__file__).resolve().parent
+CELL_SECONDS = 600  # on a busy machine; an idle one needs a tenth of it
+FIGURE_WIDTH = 800  # pixels: what a page shows
+# Messages that TensorFlow's C++ writes to the terminal while it loads do not belong into a page.
+KERNEL_ARGUMENTS = ["--IPKernelApp.capture_fd_output=False"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="how file names begin, such as 04 (default: all notebooks)")
+    parser.add_argument("--save", action="store_true", help="store the outputs in the notebooks")
+    arguments = parser.parse_args()
+    paths = [p for p in sorted(FOLDER.glob("*.ipynb")) if p.name.startswith(tuple(arguments.names) or "")]
+    if not paths:
+        parser.error(f"no notebook is called {' or '.join(arguments.names)}")
+    started = time.perf_counter()
+    failed = [path.name for path in paths if not run(path, arguments.save)]
+    print(f"{len(paths) - len(failed)} of {len(paths)} notebooks ran, {time.perf_counter() - started:.0f} s")
+    return 1 if failed else 0
+
+
+def run(path: Path, save: bool) -> bool:
+    """Executes one notebook in its folder, as Jupyter does; tells the time, and the error if there is one."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, timeout=CELL_SECONDS, kernel_name="python3", extra_arguments=KERNEL_ARGUMENTS)
+    started = time.perf_counter()
+    try:
+        client.execute(cwd=str(FOLDER))
+    except CellExecutionError as error:
+        print(f"{path.name}: failed after {time.perf_counter() - started:.0f} s\n{error}", flush=True)
+        return False
+    print(f"{path.name}: {time.perf_counter() - started:.0f} s", flush=True)
+    if save:
+        store(tidy(notebook), path)
+    return True
+
+
+def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Leaves out of a notebook what differs from run to run and from machine to machine, and shrinks its figures."""
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({})
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = small_png(output.data["image/png"])
+    return notebook
+
+
+def small_png(encoded: str) -> str:
+    """A figure at most FIGURE_WIDTH wide in 96 colours: a quarter of the bytes."""
+    figure = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
+    if figure.width > FIGURE_WIDTH:
+        height = round(figure.height * FIGURE_WIDTH / figure.width)
+        figure = figure.resize((FIGURE_WIDTH, height), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    figure.quantize(96).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def store(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Writes a notebook under a temporary name and moves it into place."""
+    temporary = path.with_suffix(".part")
+    nbformat.write(notebook, temporary)
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
