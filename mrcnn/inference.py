@@ -4,6 +4,7 @@ B images, S side, A anchors, D detections, C classes, M mask side.
 """
 
 import itertools
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from mrcnn.config import Config
 from mrcnn.data.image import as_rgb, compose_image_meta, mold_image, read_image, resize_image
 from mrcnn.data.masks import paste_masks
 
+MOLDED = "detect() molds photos itself: mold_image() is undone for one that is molded already. Pass the photo as it is."
 ANCHOR_SHAPES_KEPT = 16  # a stream of photos of ever new sizes must not fill the memory with anchors
 
 
@@ -36,7 +38,8 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
     """Resizes and pads a photo as `config` says and subtracts the mean.
 
     Args:
-        photo: `[H, W, channels]` or `[H, W]` array in 0..255 (or a float array in 0..1), or a path.
+        photo: `[H, W, channels]` or `[H, W]` array in 0..255 (or a float array in 0..1), or a path. Of one that
+            `mold_image` was applied to, which tutorials do before they call `detect`, that is undone with a warning.
         config: image settings.
         number: position in the caller's list, for error messages.
 
@@ -44,6 +47,9 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
         ValueError, FileNotFoundError, TypeError: the photo cannot be used; names the file or the position.
     """
     if isinstance(photo, np.ndarray):
+        if is_molded(photo, config):
+            warnings.warn(MOLDED, stacklevel=2)
+            photo = photo + np.asarray(config.MEAN_PIXEL)
         photo = as_rgb(photo, channels=config.IMAGE_CHANNEL_COUNT, name=f"images[{number}]")
     else:
         photo = read_image(photo)
@@ -59,6 +65,14 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
     return MoldedImage(mold_image(image, config).astype(np.float32), meta, np.array(window), photo.shape)
 
 
+def is_molded(photo: np.ndarray, config: Config) -> bool:
+    """Whether an array is a photo minus the mean colour, and so has values below 0."""
+    if photo.dtype.kind != "f" or photo.ndim != 3 or photo.shape[2] != config.IMAGE_CHANNEL_COUNT or not photo.size:
+        return False
+    lowest = -np.asarray(config.MEAN_PIXEL) - 0.5
+    return bool(photo.min() < -0.5 and (photo >= lowest).all() and (photo < lowest + 256).all())
+
+
 class Predictor:
     """The inference graph as one compiled function that also picks each detection's own mask.
 
@@ -67,6 +81,9 @@ class Predictor:
         config: anchor settings.
 
     One trace serves all batch sizes and image sizes; calls from several threads are safe.
+
+    Attributes:
+        latest_shape: (height, width) of the molded image that anchors were made for last; at first the config's.
     """
 
     def __init__(self, network: keras.Model, config: Config):
@@ -81,6 +98,7 @@ class Predictor:
         ]
         self._run = tf.function(lambda *inputs: self._detect(model, inputs), input_signature=signature)
         self._anchors: OrderedDict[tuple[int, int], tf.Tensor] = OrderedDict()
+        self.latest_shape = tuple(int(side) for side in config.IMAGE_SHAPE[:2])
 
     @staticmethod
     def _detect(model, inputs):
@@ -103,7 +121,7 @@ class Predictor:
 
     def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:
         """Normalised anchors `[1, A, 4]` float32 of a molded image of this shape; the latest shapes are kept."""
-        key = tuple(int(side) for side in image_shape[:2])
+        key = self.latest_shape = tuple(int(side) for side in image_shape[:2])
         anchors = self._anchors.get(key)
         if anchors is None:
             anchors = tf.constant(norm_boxes(pixel_anchors(self.config, key), key)[None])

@@ -13,6 +13,17 @@ from mrcnn.proposals import STEPS, ProposalSteps
 STEP_NAME = re.compile(r"(?:.*/)?(" + "|".join(STEPS) + r")(?:/NonMaxSuppressionV\d)?(?::0)?")
 
 
+class InputImage(keras.KerasTensor):
+    """The Keras tensor of an input image, which TensorFlow takes for a text, its name.
+
+    In TensorFlow 1 an input could be asked for only as `tf.identity(input_image)`, and so scripts do. TensorFlow takes
+    no Keras tensors; with the name that comes out here, `run_graph` knows what is meant.
+    """
+
+    def __tf_tensor__(self, dtype=None, name=None):
+        return tf.constant(self.name)
+
+
 def find_tensor(model: keras.Model, name: str):
     """The Keras tensor called `name` in an inference graph, or None.
 
@@ -36,7 +47,7 @@ def run_graph(model: keras.Model, inputs: list, outputs) -> OrderedDict:
     Args:
         model: the inference graph.
         inputs: one array per input of the model.
-        outputs: list of (name, Keras tensor or layer name).
+        outputs: list of (name, Keras tensor or layer name); the layer name may be a TensorFlow text, see `InputImage`.
 
     Returns:
         NumPy arrays by name, in the order asked for.
@@ -48,6 +59,8 @@ def run_graph(model: keras.Model, inputs: list, outputs) -> OrderedDict:
     for name, tensor in outputs.items():
         if tensor is None:
             raise ValueError(f"run_graph: the output {name!r} is None; ancestor() found no tensor of that name.")
+        if isinstance(tensor, tf.Tensor):
+            tensor = tensor.numpy().decode()
         if isinstance(tensor, str):
             outputs[name] = model.get_layer(tensor).output
     inputs = [tf.convert_to_tensor(array) for array in inputs]

@@ -19,7 +19,6 @@ import numpy as np
 from mrcnn import checkpoints, log_dirs, looking_inside, utils
 from mrcnn.anchors import compute_backbone_shapes
 from mrcnn.backbones.resnet import conv_block, identity_block, resnet_graph
-from mrcnn.boxes import norm_boxes
 from mrcnn.boxes_graph import (
     apply_box_deltas_graph,
     batch_pack_graph,
@@ -305,9 +304,14 @@ class MaskRCNN:
         return result["rois"], result["class_ids"], result["scores"], result["masks"]
 
     def get_anchors(self, image_shape) -> np.ndarray:
-        """Normalised anchors `[A, 4]` of a molded image; `self.anchors` is set to them in pixels."""
-        self.anchors = pixel_anchors(self.config, image_shape)
-        return norm_boxes(self.anchors, image_shape[:2])
+        """Normalised anchors `[A, 4]` float32 of a molded image."""
+        return self.predictor.anchors(image_shape)[0].numpy()
+
+    @property
+    def anchors(self) -> np.ndarray:
+        """Anchors `[A, 4]` in pixels of the molded image that was looked at last; before that, of the config's."""
+        shape = self._predictor.latest_shape if self._predictor else self.config.IMAGE_SHAPE
+        return pixel_anchors(self.config, shape)
 
     # --- Looking inside ---
 

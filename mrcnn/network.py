@@ -22,15 +22,18 @@ from mrcnn.data.image import parse_image_meta_graph
 from mrcnn.detection import DetectionLayer
 from mrcnn.heads import BoxHead, MaskHead, build_rpn_model
 from mrcnn.layers import ConvNorm, Float32Layer, PerRoI, TrimPadding, register
+from mrcnn.looking_inside import InputImage
 from mrcnn.proposals import ProposalLayer
 from mrcnn.targets import DetectionTargetLayer
 
 LOSSES = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
 
 
+@register
 class Network(keras.Model):
-    """A functional Keras model with the ways of the original's flat graph: nested layers are found by name, and weights
-    files have its layout under any file name (Keras's own method insists on `.weights.h5`).
+    """A functional Keras model that scripts can treat as the original's flat graph.
+
+    Nested layers are found by name, and weights files have the original's layout under any file name.
 
     Attributes:
         config: stored with the weights, if there is one.
@@ -185,7 +188,8 @@ class NetworkBuilder:
 
     def __init__(self, config: Config):
         self.config = config
-        self.image = keras.Input((None, None, config.IMAGE_CHANNEL_COUNT), name="input_image")
+        image = InputImage((None, None, None, config.IMAGE_CHANNEL_COUNT), "float32", name="input_image")
+        self.image = keras.Input(tensor=image, name="input_image")
         self.meta = keras.Input((config.IMAGE_META_SIZE,), name="input_image_meta")
         backbone = config.function("BACKBONE") if callable(config.BACKBONE) else config.BACKBONE
         features = build_backbone(backbone, self.image, config.TRAIN_BN)
