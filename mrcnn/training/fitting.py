@@ -75,6 +75,7 @@ def fit(
             callbacks=callbacks,
             verbose=verbose,
         )
+    model.keras_model.history = fitted.history  # where scripts look for it
     _report_problems(batches.problems, validator, verbose)
 
 
