@@ -1,0 +1,95 @@
+"""A model to try things with: the weights that ship, or a small network trained on the sample photos in a minute.
+
+The small one exists so that every example runs anywhere, offline and on a processor. It has seen eighteen drawn photos
+and knows little beyond them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nike import cli  # noqa: F401  first: it quiets TensorFlow
+from nike.config import NikeConfig
+from nike.dataset import NikeDataset
+
+SHIPPED = "mask_rcnn_nike.h5"
+SAMPLE_DATA = Path(__file__).resolve().parent / "sample_data"
+LOGS = Path("logs")
+EPOCHS = 10
+
+
+class ExampleConfig(NikeConfig):
+    """A network that a laptop trains in a minute: MobileNetV2, 192 x 192 pixels, thin heads."""
+
+    NAME = "example"
+    BACKBONE = "mobilenet_v2"
+    TRAIN_BN = None  # the backbone starts from random weights: it has to learn its own statistics
+    IMAGES_PER_GPU = 4
+    STEPS_PER_EPOCH = 50
+    IMAGE_MIN_DIM = 192
+    IMAGE_MAX_DIM = 192
+    RPN_ANCHOR_SCALES = (8, 16, 32, 64, 128)
+    TOP_DOWN_PYRAMID_SIZE = 64
+    RPN_CHANNELS = 64
+    FPN_CLASSIF_FC_LAYERS_SIZE = 128
+    MASK_HEAD_CHANNELS = 32
+    MASK_HEAD_CONVOLUTIONS = 2
+    POST_NMS_ROIS_TRAINING = 300
+    POST_NMS_ROIS_INFERENCE = 100
+    TRAIN_ROIS_PER_IMAGE = 48
+    LEARNING_RATE = 0.001
+
+
+def sample_data(subset: str | None = None) -> NikeDataset:
+    """The sample photos, prepared.
+
+    Args:
+        subset: "train", "val" or None for all.
+    """
+    dataset = NikeDataset()
+    dataset.load_nike(SAMPLE_DATA, subset)
+    dataset.prepare()
+    return dataset
+
+
+def example_weights(logs: str | Path = LOGS) -> Path:
+    """The weights of the small network; the first call trains it and keeps them under `logs`.
+
+    Returns:
+        A checkpoint that carries its Config, see `MaskRCNN.from_checkpoint`.
+    """
+    from mrcnn.model import MaskRCNN
+
+    path = Path(logs) / "example" / "mask_rcnn_example.h5"
+    if not path.is_file():
+        print("Training a small network on the sample photos, once; this takes a minute or two.")
+        config = ExampleConfig()
+        model = MaskRCNN("training", config, logs)
+        model.train(
+            sample_data("train"),
+            None,
+            config.LEARNING_RATE,
+            EPOCHS,
+            "all",
+            optimizer="adamw",
+            schedule="cosine",
+            warmup_steps=20,
+            keep=1,
+            verbose=2,
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save_weights(path)
+    return path
+
+
+def example_model(mode: str = "inference", logs: str | Path = LOGS):
+    """A trained MaskRCNN: with the weights that ship, if they are there, else with those of `example_weights`.
+
+    Args:
+        mode: "inference" or "training".
+        logs: folder of the log folders.
+    """
+    from mrcnn.checkpoints import find_weights
+    from mrcnn.model import MaskRCNN
+
+    return MaskRCNN.from_checkpoint(find_weights(SHIPPED) or example_weights(logs), mode, logs)
