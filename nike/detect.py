@@ -114,7 +114,8 @@ def run_command(arguments: argparse.Namespace) -> int:
             found.update(["pictures"], hits=len(result["scores"]) > 0, detections=len(result["scores"]))
             progress.step(describe(picture, result, detector.class_names))
     print(summary(found, arguments.save, arguments.output))
-    return report_failures(failures, found["pictures"] + len(failures))
+    total = plural(found["pictures"] + len(failures), "picture")
+    return report_failures(failures, f"{len(failures)} of {total} could not be used:")
 
 
 def summary(found: Counter, kinds: list[str], output: Path) -> str:

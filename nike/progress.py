@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from nike.text import plural, printable
+from nike.text import printable
 
 
 class Progress:
@@ -36,11 +36,11 @@ class Progress:
         self._bar.close()
 
 
-def report_failures(failures: Sequence[str], total: int) -> int:
+def report_failures(failures: Sequence[str], heading: str) -> int:
     """Lists on stderr what could not be used; returns the exit code: 1 if there was anything, else 0."""
     if not failures:
         return 0
-    print(f"{len(failures)} of {plural(total, 'photo')} could not be used:", file=sys.stderr)
+    print(heading, file=sys.stderr)
     for failure in failures:
         print(f"  {printable(failure)}", file=sys.stderr)
     return 1

@@ -91,7 +91,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     count = save_video(pictures, output) if source.is_video else save_image(pictures, output)
     if count:
         print(f"Saved to {output}")
-    return report_failures(failures, max(len(failures), 1))
+    return report_failures(failures, "It could not be used:")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -56,7 +56,7 @@ def test_a_folder_with_bad_files(command, folder, tmp_path):
     assert [line.partition(": ")[2][:8] for line in lines[:3]] == ["2 nike (", "nothing", "1 nike ("]
     written = f"{tmp_path}/out/overlay, {tmp_path}/out/detections.csv"
     assert lines[3] == f"3 detections on 2 of 3 pictures. Written: {written}"
-    assert "1 of 4 photos could not be used:" in err and "broken.jpg: is not an image" in err
+    assert "1 of 4 pictures could not be used:" in err and "broken.jpg: is not an image" in err
     assert "\x1b" not in out + err and "\r" not in out + err
     assert sorted(path.name for path in (tmp_path / "out" / "overlay").iterdir()) == ["a-2.jpg", "a.jpg", "b.jpg"]
     assert rows_of(tmp_path / "out") == [("a.png", "10", "5"), ("a.png", "50", "40"), ("a.png", "8", "7")]

@@ -1,0 +1,193 @@
+"""`nike evaluate`: how good weights are on labelled photos, in figures and on a page with the worst photos first."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrcnn.evaluation import CocoEvaluator, encode_masks
+from nike import cli  # first: it quiets TensorFlow
+from nike.background import ahead
+from nike.dataset import SUBSETS, NikeDataset
+from nike.detector import Detector, add_detector_arguments, load_detector
+from nike.progress import Progress, report_failures
+from nike.records import ERROR
+from nike.safe_json import write_json
+from nike.score_table import summary_lines
+from nike.scores import coco_results, score
+from nike.split import SPLIT_FILE
+from nike.text import plural, printable
+
+SAMPLE_DATA = Path(__file__).resolve().parent / "sample_data"
+MIN_CONFIDENCE = 0.01  # AP wants the whole ranking, not only what is reported to users
+WORST_ON_PAGE = 40
+EPILOG = """\
+AP: mean over IoU 0.50 to 0.95 (COCO); s, m, l: instances under 32 x 32, under 96 x 96, and larger pixels.
+A detection is true from IoU 0.5 on; a second one of the same instance is false. Instances labelled `ignore` do
+not count.
+
+examples:
+  nike evaluate --dataset photos --weights=last --html report.html
+  nike evaluate --dataset photos --split all --json -
+
+Exit code: 0 all photos scored; 1 some could not be used (they are listed); 2 nothing could be scored.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """A photo with its ground truth, masks run-length encoded; or why there is none."""
+
+    name: str
+    image: np.ndarray | None = None
+    class_ids: Any = None
+    masks: Any = None
+    error: str = ""
+
+
+def load_photos(folder: Path, split: str | None, labels: str) -> tuple[NikeDataset, str]:
+    """The photos to score.
+
+    Args:
+        folder: see `NikeDataset.load_nike`.
+        split: "train", "val" or "all"; None: "val" if the dataset has a validation part of its own, else "all".
+        labels: see `nike.labels.Labels`.
+
+    Returns:
+        The prepared dataset, and which split it is.
+
+    Raises:
+        FileNotFoundError, ValueError: there is nothing to load.
+    """
+    if split is None:
+        is_split = (folder / SPLIT_FILE).is_file() or all((folder / name).is_dir() for name in SUBSETS)
+        split = "val" if is_split else "all"
+    dataset = NikeDataset()
+    dataset.load_nike(folder, subset=None if split == "all" else split, labels=labels)
+    dataset.prepare()
+    return dataset, split
+
+
+def evaluate(
+    detector: Detector, dataset: NikeDataset, on_failure: Callable[[str], None], on_photo: Callable[[str], None]
+) -> CocoEvaluator:
+    """Detects on all photos of a dataset; a few are in memory at a time.
+
+    Args:
+        detector: its classes are those of the dataset.
+        dataset: prepared.
+        on_failure: gets the message for each photo that cannot be used.
+        on_photo: gets a line for each photo that was looked at.
+    """
+    evaluator = CocoEvaluator(dataset.class_names)
+    shown: deque[_Labelled] = deque()
+
+    def images():
+        for photo in ahead(_read(dataset)):
+            if photo.image is None:
+                on_failure(photo.error)
+            else:
+                shown.append(photo)
+                yield photo.image
+
+    for result in detector.detect(images()):
+        photo = shown.popleft()
+        if "error" in result:
+            on_failure(f"{photo.name}: {result['error']}")
+            continue
+        record = evaluator.add(photo.name, photo.class_ids, photo.masks, result, photo.image.shape)
+        found, truth = plural(len(record.scores), "detection"), plural(len(record.gt_rles), "instance")
+        on_photo(f"{printable(photo.name)}: {found}, {truth}")
+    return evaluator
+
+
+def _read(dataset: NikeDataset) -> Iterator[_Labelled]:
+    for image_id in dataset.image_ids:
+        name = dataset.image_info[image_id]["id"]
+        try:
+            masks, class_ids = dataset.load_mask(image_id)
+            yield _Labelled(name, dataset.load_image(image_id), class_ids, encode_masks(masks))
+        except (ValueError, OSError) as error:
+            yield _Labelled(name, error=str(error) if name in str(error) else f"{name}: {error}")
+
+
+# --- command ---
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `nike evaluate`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "Scores weights on labelled photos."
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled photos (default: sample data)"
+    )
+    parser.add_argument("--split", choices=(*SUBSETS, "all"), help="part of them (default: val if there is one)")
+    parser.add_argument("--labels", metavar="NAMES", help="what labels mean (default: as the weights)")
+    parser.add_argument(
+        "--threshold", type=float, default=0.5, metavar="SCORE", help="for verdicts on photos (default: 0.5)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write all figures; '-' prints them instead of the tables")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with curves and the worst photos")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="write the detections as COCO results, by photo")
+    add_detector_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Scores and reports; returns the exit code."""
+    if not 0 <= arguments.threshold <= 1:
+        raise ValueError(f"--threshold: expected a number from 0 to 1, got {arguments.threshold:g}.")
+    if not arguments.dataset.exists():
+        raise FileNotFoundError(f"--dataset: {arguments.dataset}: no such folder.")
+    confidence = MIN_CONFIDENCE if arguments.min_confidence is None else arguments.min_confidence
+    detector = load_detector(arguments, confidence)
+    labels = arguments.labels or ",".join(detector.class_names[1:])
+    dataset, split = load_photos(arguments.dataset, arguments.split, labels)
+    if dataset.class_names[1:] != detector.class_names[1:]:
+        known, wanted = (", ".join(names[1:]) for names in (detector.class_names, dataset.class_names))
+        raise ValueError(f"--labels: the weights know {known}; the labels mean {wanted}. Map them: nike,swoosh=nike.")
+    failures = [str(problem) for problem in dataset.problems if problem.severity == ERROR]
+    with Progress(len(dataset.image_ids), lines=False) as progress:
+        evaluator = evaluate(detector, dataset, failures.append, progress.step)
+    if not evaluator.records:
+        raise ValueError(f"{arguments.dataset}: no photo could be used; {failures[0]}")
+    scores = {"weights": arguments.weights, "dataset": str(arguments.dataset), "split": split}
+    scores |= score(evaluator, arguments.threshold) | {"failures": failures}
+    _write(arguments, scores, evaluator, dataset)
+    return report_failures(failures, f"Not everything could be scored ({plural(len(failures), 'problem')}):")
+
+
+def _write(arguments: argparse.Namespace, scores: dict, evaluator: CocoEvaluator, dataset: NikeDataset) -> None:
+    if arguments.json == "-":
+        print(json.dumps(scores, indent=2))
+    else:
+        print("\n".join(summary_lines(scores)))
+        if arguments.json:
+            write_json(arguments.json, scores)
+    if arguments.results:
+        folder = arguments.dataset.resolve().name
+        write_json(arguments.results, coco_results(evaluator.records, folder, evaluator.class_names), indent=None)
+    if arguments.html:
+        from nike.report import write_report
+
+        write_report(arguments.html, scores, evaluator, dataset, WORST_ON_PAGE)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `nike evaluate` and `python nike/evaluate.py`."""
+    parser = argparse.ArgumentParser(prog="nike evaluate")
+    add_arguments(parser)
+    return cli.run(lambda: run_command(parser.parse_args(argv)), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""nike evaluate: figures that can be worked out by hand, files in their formats, a page that Chromium shows."""
+
+import html.parser
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import PIL.Image
+import pytest
+from pycocotools import mask as rle_lib
+
+from nike import evaluate
+from nike.detector import Detector
+
+RED, GREEN = (230, 20, 20), (30, 160, 60)
+
+
+@pytest.fixture
+def command(monkeypatch, red_finder, capsys):
+    """`command("--dataset", folder, ...) -> (exit code, stdout, stderr)`, with red spots as the only detections."""
+
+    def run(*arguments, names=("BG", "nike")):
+        finder = red_finder()
+        monkeypatch.setattr(evaluate, "load_detector", lambda _, confidence: Detector(finder, names))
+        code = evaluate.main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def add(folder, shape, name, labelled=(), spots=(), height=100, width=100):
+    """A photo with red `spots` and a labelme file; boxes are (y1, x1, y2, x2), labels by box."""
+    shapes = [
+        # labelme paints the outline too: the last row and column belong to the polygon
+        shape(label, [[x1, y1], [x2 - 1, y1], [x2 - 1, y2 - 1], [x1, y2 - 1]])
+        for label, (y1, x1, y2, x2) in labelled
+    ]
+    folder.labelled(name, shapes, height=height, width=width)
+    pixels = np.full((height, width, 3), GREEN, np.uint8)
+    for y1, x1, y2, x2 in spots:
+        pixels[y1:y2, x1:x2] = RED
+    PIL.Image.fromarray(pixels).save(folder.root / name)
+
+
+@pytest.fixture
+def dataset(folder, shape):
+    """Four instances: one found exactly, one found roughly, two missed; one false alarm; one region to ignore."""
+    add(folder, shape, "exact.png", [("nike", (10, 10, 40, 90))], [(10, 10, 40, 90)])  # score .9
+    add(folder, shape, "rough.png", [("nike", (10, 10, 40, 70))], [(16, 10, 46, 70)])  # score .8, IoU 24/36
+    add(folder, shape, "missed.png", [("nike", (10, 10, 20, 30)), ("nike", (60, 10, 70, 30))])
+    add(folder, shape, "alarm.png", [], [(10, 10, 20, 80)])  # score .85
+    add(folder, shape, "quiet.png")
+    add(folder, shape, "ignore.png", [("ignore", (10, 10, 50, 50))], [(10, 10, 50, 30)])
+    return folder.root
+
+
+def test_figures_worked_out_by_hand(command, dataset):
+    code, out, err = command("--dataset", dataset, "--json", "-")
+    assert (code, err) == (0, "")
+    scores = json.loads(out)
+    assert scores["counts"] == {"photos": 6, "negatives": 2, "instances": 4, "ignored": 1, "detections": 4}
+    # Ranking: true (.9), false (.85), true (.8); 4 instances. Precision 1 at recall .25, 2/3 at .5.
+    voc = scores["voc"]["mask"]["nike"]
+    assert voc["ap_11_point"] == pytest.approx((3 * 1 + 3 * 2 / 3) / 11)  # recalls 0 .1 .2 and .3 .4 .5
+    assert voc["ap_all_points"] == pytest.approx(0.25 * 1 + 0.25 * 2 / 3)
+    assert scores["mask"]["AP50"] == pytest.approx((26 * 1 + 25 * 2 / 3) / 101)
+    assert scores["mask"]["AP75"] == pytest.approx(26 / 101)  # IoU 2/3 is too little
+    assert scores["mask"]["AP"] == pytest.approx((4 * (26 + 50 / 3) + 6 * 26) / 1010)  # 2/3 passes .5 .55 .6 .65
+    assert scores["box"]["AP"] == pytest.approx(scores["mask"]["AP"])  # all are rectangles
+    assert voc["best_f1"] == pytest.approx({"threshold": 0.8, "f1": 4 / 7, "precision": 2 / 3, "recall": 0.5})
+    at = scores["at_threshold"]
+    assert {name: at[name] for name in ("true", "false", "duplicates", "missed")} == {
+        **dict(true=2, false=1, duplicates=0, missed=2)
+    }
+    assert at["confusion"] == [[0, 1], [2, 2]]
+    assert at["false_alarms"] == {"photos": 2, "photos_with_alarm": 1, "alarms": 1, "per_photo": 0.5}
+    assert [(photo["file"], photo["badness"]) for photo in scores["photos"][:3]] == [
+        *(("missed.png", 2), ("alarm.png", 1), ("rough.png", pytest.approx(1 / 3, abs=1e-4)))
+    ]
+    assert {photo["badness"] for photo in scores["photos"][3:]} == {0}
+
+
+def test_the_threshold_is_for_verdicts_alone(command, dataset):
+    low, high = (
+        json.loads(command("--dataset", dataset, "--json", "-", "--threshold", threshold)[1])
+        for threshold in (0.5, 0.87)
+    )
+    assert high["mask"] == low["mask"] and high["voc"] == low["voc"]
+    assert (high["at_threshold"]["true"], high["at_threshold"]["missed"]) == (1, 3)
+    assert high["at_threshold"]["false_alarms"]["photos_with_alarm"] == 0
+
+
+def test_the_terminal(command, dataset):
+    code, out, _ = command("--dataset", dataset)
+    lines = out.splitlines()
+    assert code == 0 and max(map(len, lines[2:])) < 110
+    assert lines[1].endswith("all: 6 photos (2 negatives), 4 instances, 1 to ignore")
+    mask = next(line for line in lines if line.startswith("mask  "))
+    assert mask.split()[1:4] == ["0.323", "0.422", "0.257"]
+    assert mask.split()[6] == "-"  # no large instance: undefined, not zero
+    assert "At score 0.5 and mask IoU 0.5: 2 true, 1 false (no duplicates), 2 missed" in out
+    assert "on 1 of 2 negative photos, 0.50 a photo" in out
+    assert lines[-3:] == ["  missed.png: 2 missed", "  alarm.png: 1 false", "  rough.png: IoU 0.67"]
+
+
+def test_detections_as_coco_results(command, dataset, tmp_path):
+    command("--dataset", dataset, "--results", tmp_path / "results.json")
+    results = json.loads((tmp_path / "results.json").read_text())
+    by_file = {result["file"]: result for result in results}
+    assert sorted(by_file) == [f"photos/{name}.png" for name in ("alarm", "exact", "ignore", "rough")]
+    rough = by_file["photos/rough.png"]
+    assert rough["bbox"] == [10, 16, 60, 30] and rough["score"] == pytest.approx(0.8)
+    mask = rle_lib.decode(rough["segmentation"])
+    assert mask.shape == (100, 100) and mask[16:46, 10:70].all() and mask.sum() == 1800
+
+
+def test_splits(command, dataset, folder, shape):
+    folder.json("split.json", {"val": ["exact", "quiet"]})
+    counts = [
+        json.loads(command("--dataset", dataset, *options, "--json", "-")[1])["counts"]["photos"]
+        for options in ((), ("--split", "val"), ("--split", "train"), ("--split", "all"))
+    ]
+    assert counts == [2, 2, 4, 6]
+
+
+def test_photos_that_cannot_be_used(command, dataset, folder, shape):
+    add(folder, shape, "later.png", [("nike", (10, 10, 40, 90))])
+    data = (dataset / "later.png").read_bytes()
+    (dataset / "later.png").write_bytes(data[: len(data) // 2])  # its header is good
+    folder.labelled("typo.png", [shape("Nkie")], height=100, width=100)
+    code, out, err = command("--dataset", dataset)
+    assert code == 1 and "7 photos" in out
+    assert "Not everything could be scored (2 problems):" in err
+    assert "later.png: cannot be decoded" in err and "did you mean 'nike'?" in err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--dataset", "nowhere"], "nowhere: no such folder"),
+        (["--threshold", "2"], "--threshold: expected a number from 0 to 1, got 2"),
+    ],
+)
+def test_mistakes(command, arguments, message):
+    code, out, err = command(*arguments)
+    assert code == 2 and out == "" and message in err and len(err.splitlines()) == 1
+
+
+def test_classes_must_be_those_of_the_weights(command, dataset):
+    code, _, err = command("--dataset", dataset, "--labels", "adidas")
+    assert code == 2 and "the weights know nike; the labels mean adidas" in err
+    code, out, _ = command("--dataset", dataset, "--labels", "swoosh=nike,nike=nike")
+    assert code == 0
+
+
+# --- the page ---
+
+
+class Outline(html.parser.HTMLParser):
+    """Tags of a page, and what it would load."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.loads = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.loads += [value for name, value in attributes if name in ("src", "href", "srcset", "data", "action")]
+
+
+@pytest.fixture
+def page(command, dataset, tmp_path):
+    path = tmp_path / "report.html"
+    assert command("--dataset", dataset, "--html", path)[0] == 0
+    return path
+
+
+def test_the_page_is_complete_in_itself(page):
+    text = page.read_text(encoding="utf-8")
+    outline = Outline(text)
+    assert not {"script", "link", "iframe", "object"} & set(outline.tags)
+    assert all(load.startswith("data:image/jpeg;base64,") for load in outline.loads)
+    assert "http" not in text and "url(" not in text and "@import" not in text
+    assert outline.tags.count("img") == 2 * 3  # truth and detections of the photos with something wrong
+    assert outline.tags.count("figure") == 4
+    order = [text.index(f"<b>{name}.png</b>") for name in ("missed", "alarm", "rough")]
+    assert order == sorted(order) and "<b>exact.png</b>" not in text
+
+
+def test_hostile_names_are_text(command, folder, shape, tmp_path):
+    name = "<script>alert(1)<script>.png"
+    add(folder, shape, name, [("nike", (10, 10, 40, 90))])
+    command("--dataset", folder.root, "--html", tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "script" not in Outline(text).tags and "&lt;script&gt;alert(1)" in text
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_chromium_shows_the_page(page, tmp_path):
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1200,2600"]
+    shot = tmp_path / "page.png"
+    command = [CHROMIUM, *options, f"--user-data-dir={tmp_path}/profile", f"--screenshot={shot}", page.as_uri()]
+    subprocess.run(command, check=True, timeout=120, capture_output=True)
+    pixels = np.asarray(PIL.Image.open(shot).convert("RGB")).astype(int)
+    assert pixels.shape == (2600, 1200, 3)
+
+    def count(color, tolerance):
+        return (np.abs(pixels - color).max(axis=2) <= tolerance).sum()
+
+    assert count((0, 114, 178), 2) > 2000  # bars and lines of the charts
+    assert count((213, 94, 0), 2) > 300
+    assert count(GREEN, 12) > 50_000  # the photos
+    assert count((255, 145, 0), 4) > 300  # chips of what is wrong
