@@ -37,6 +37,7 @@ setup(
         "annotate": ["labelme>=6"],
         "notebooks": ["jupyterlab>=4", "ipywidgets>=8", "nbclient>=0.10", "ipykernel>=6"],
         "export": ["tf2onnx>=1.16", "onnxruntime>=1.20"],
+        "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1.0"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
     },
     entry_points={"console_scripts": ["nike = nike.cli:main"]},
