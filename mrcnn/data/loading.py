@@ -203,5 +203,7 @@ def _fit(example: Example, config: Config, rng: Any = random) -> Example:
         mode=config.IMAGE_RESIZE_MODE,
         rng=rng,
     )
-    masks = resize_mask(example.masks, scale, padding, crop)
+    masks = example.masks
+    if image.shape != example.image.shape or scale != 1:
+        masks = resize_mask(masks, scale, padding, crop)
     return dataclasses.replace(example, image=image, masks=masks, window=window, scale=scale)

@@ -23,7 +23,7 @@ from mrcnn.data.augmentation import check_augmentation
 from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.generator import fill_slots
-from mrcnn.data.interpreter_exit import refused_at_exit
+from mrcnn.data.interpreter_exit import skipped_at_exit
 from mrcnn.data.loading import ground_truth, prepare, vary
 from mrcnn.targets import rpn_targets
 from mrcnn.targets_numpy import generate_random_rois
@@ -122,7 +122,7 @@ def training_batches(
     mean = tf.constant(config.MEAN_PIXEL, tf.float32)
     anchors = tf.constant(pixel_anchors(config, config.IMAGE_SHAPE))
 
-    load_arrays = refused_at_exit(examples.load)
+    load_arrays = skipped_at_exit(examples.load, examples.zeros)
     dtypes = [dtype for dtype, _ in examples.signature]
 
     def load(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -205,6 +205,10 @@ class _Examples:
         except Exception as error:
             self.problems.error = self.problems.error or error
             raise
+
+    def zeros(self) -> list[np.ndarray]:
+        """Arrays of `signature` without content."""
+        return [np.zeros(shape, dtype.as_numpy_dtype) for dtype, shape in self.signature]
 
     def _load(self, position: int) -> list[np.ndarray]:
         config = self.config

@@ -1,0 +1,87 @@
+"""Changes of a photo that move no pixel: colour, light, blur, noise, compression. Each draws its own strength.
+
+All functions take and return uint8 `[H, W, 3]` RGB, leave their input alone, and draw from `rng` only.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+# NTSC: luminance and two colour axes, in whose plane a hue is an angle and saturation a distance.
+RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+YIQ_TO_RGB = np.linalg.inv(RGB_TO_YIQ)
+
+
+def jitter_colour(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
+    """Brightness, contrast, saturation, hue and gamma; now and then greyscale, swapped channels or a negative.
+
+    Args:
+        strength: 0: nothing, 1: strong; colours stay believable up to about 0.6.
+    """
+    angle = np.deg2rad(rng.normal(0, 25 * strength))
+    saturation = np.exp(rng.normal(0, 0.4 * strength))
+    if rng.random() < 0.08 * strength:  # a greyscale photo
+        saturation = 0.0
+    cos, sin = saturation * np.cos(angle), saturation * np.sin(angle)
+    matrix = YIQ_TO_RGB @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ RGB_TO_YIQ
+    matrix = np.diag(np.exp(rng.normal(0, 0.12 * strength, 3))) @ matrix  # the light's own colour
+    contrast = np.exp(rng.normal(0, 0.3 * strength))
+    offset = np.full(3, 128 * (1 - contrast) + rng.normal(0, 35 * strength))
+    matrix = contrast * matrix
+    if rng.random() < 0.1 * strength:  # another product colour altogether
+        matrix = matrix[rng.permutation(3)]
+    if rng.random() < 0.08 * strength:  # light marks on dark ground become dark marks on light ground
+        matrix, offset = -matrix, 255 - offset
+    image = cv2.transform(image, np.column_stack([matrix, offset]))
+    gamma = np.exp(rng.normal(0, 0.3 * strength))
+    return cv2.LUT(image, np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8))
+
+
+def shade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Light that falls off across the photo."""
+    height, width = image.shape[:2]
+    corners = rng.uniform(0.6, 1.25, (2, 2)).astype(np.float32)
+    light = cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.multiply(image, cv2.merge([light] * 3), dtype=cv2.CV_8U)
+
+
+def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Out of focus, or moved while exposed."""
+    if rng.random() < 0.6:
+        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.8))
+    size = int(rng.integers(3, 10))
+    kernel = np.zeros((size, size), np.float32)
+    centre, angle = (size - 1) / 2, rng.uniform(0, np.pi)
+    reach = centre * np.array([np.cos(angle), np.sin(angle)])
+    ends = [tuple(np.rint(centre + sign * reach).astype(int).tolist()) for sign in (-1, 1)]
+    cv2.line(kernel, *ends, color=1.0)
+    return cv2.filter2D(image, -1, kernel / kernel.sum())
+
+
+def sharpen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Edges enhanced, as cameras and shops do."""
+    amount = rng.uniform(0.3, 1.2)
+    return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), 1.0), -amount, 0)
+
+
+def pixelate(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Made smaller and larger again: a photo of few pixels."""
+    height, width = image.shape[:2]
+    scale = rng.uniform(0.3, 0.75)
+    small = cv2.resize(image, (int(width * scale), int(height * scale)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def add_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Sensor noise, of brightness and a little of colour."""
+    height, width = image.shape[:2]
+    noise = rng.standard_normal((height, width), dtype=np.float32) * np.float32(rng.uniform(2, 14))
+    return cv2.add(image, cv2.merge([noise * w for w in rng.uniform(0.7, 1.3, 3).astype(np.float32)]), dtype=cv2.CV_8U)
+
+
+def compress(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The blocks and rings of JPEG."""
+    quality = int(rng.integers(25, 90))
+    _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
