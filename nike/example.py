@@ -15,7 +15,8 @@ from nike.dataset import NikeDataset
 SHIPPED = "mask_rcnn_nike.h5"
 SAMPLE_DATA = Path(__file__).resolve().parent / "sample_data"
 LOGS = Path("logs")
-EPOCHS = 10
+# Random weights have to learn their batch statistics first (TRAIN_BN None), and then to live with fixed ones (False).
+STAGES = (dict(train_bn=None, learning_rate=0.001, epochs=8), dict(train_bn=False, learning_rate=0.0005, epochs=4))
 
 
 class ExampleConfig(NikeConfig):
@@ -23,7 +24,6 @@ class ExampleConfig(NikeConfig):
 
     NAME = "example"
     BACKBONE = "mobilenet_v2"
-    TRAIN_BN = None  # the backbone starts from random weights: it has to learn its own statistics
     IMAGES_PER_GPU = 4
     STEPS_PER_EPOCH = 50
     IMAGE_MIN_DIM = 192
@@ -58,28 +58,27 @@ def example_weights(logs: str | Path = LOGS) -> Path:
     Returns:
         A checkpoint that carries its Config, see `MaskRCNN.from_checkpoint`.
     """
-    from mrcnn.model import MaskRCNN
-
     path = Path(logs) / "example" / "mask_rcnn_example.h5"
     if not path.is_file():
-        print("Training a small network on the sample photos, once; this takes a minute or two.")
-        config = ExampleConfig()
-        model = MaskRCNN("training", config, logs)
-        model.train(
-            sample_data("train"),
-            None,
-            config.LEARNING_RATE,
-            EPOCHS,
-            "all",
-            optimizer="adamw",
-            schedule="cosine",
-            warmup_steps=20,
-            keep=1,
-            verbose=2,
-        )
+        print("Training a small network on the sample photos, once; this takes two minutes or so.", flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        model.save_weights(path)
+        _train(path, logs)
     return path
+
+
+def _train(path: Path, logs: str | Path) -> None:
+    """Trains the small network from random weights and writes them to `path`."""
+    from mrcnn.model import MaskRCNN
+
+    dataset, weights = sample_data("train"), None
+    for stage in STAGES:
+        model = MaskRCNN("training", ExampleConfig().copy(TRAIN_BN=stage["train_bn"]), logs)
+        if weights is not None:
+            model.keras_model.set_weights(weights)
+        options = dict(optimizer="adamw", schedule="cosine", warmup_steps=20, keep=1, verbose=0)
+        model.train(dataset, None, stage["learning_rate"], stage["epochs"], "all", **options)
+        weights = model.keras_model.get_weights()
+    model.save_weights(path)
 
 
 def example_model(mode: str = "inference", logs: str | Path = LOGS):
