@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help install lint test test-all docs bench clean
+.PHONY: help install lint test test-all docs notebooks bench clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -32,6 +32,11 @@ docs: install  ## build the documentation site into site/, links checked
 	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "open site/index.html"
+
+# Their own extra, in the same environment; nothing is stored: `notebooks/run.py --save` does that.
+notebooks: install  ## run all notebooks from top to bottom (under 20 minutes on 2 cores)
+	$(BIN)/python -m pip install --quiet -e '.[notebooks]'
+	$(BIN)/python notebooks/run.py
 
 bench: install  ## speed and memory of detection and training on this machine
 	$(BIN)/python -m mrcnn.benchmark

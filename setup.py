@@ -35,7 +35,7 @@ setup(
     extras_require={
         "test": ["pytest>=8", "hypothesis>=6", "ruff>=0.14", "labelme>=6"],
         "annotate": ["labelme>=6"],
-        "notebooks": ["jupyterlab>=4", "ipywidgets>=8", "nbclient>=0.10", "ipykernel>=6"],
+        "notebooks": ["jupyterlab>=4", "ipywidgets>=8", "nbclient>=0.10", "nbformat>=5", "ipykernel>=6"],
         "export": ["tf2onnx>=1.16", "onnxruntime>=1.20"],
         "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1.0"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],

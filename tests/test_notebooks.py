@@ -1,0 +1,88 @@
+"""The notebooks as they are stored: short cells, each explained; figures inside; nothing of the machine that ran them.
+
+They are executed by `make notebooks`; this looks only at the files.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+NAMES = [
+    "01_data",
+    "02_anchors_and_rpn_targets",
+    "03_region_proposals",
+    "04_roi_pool_and_roi_align",
+    "05_heads_and_masks",
+    "06_train",
+    "07_weights_and_activations",
+    "08_evaluation",
+    "09_your_own_logo",
+]
+MACHINE_PATH = re.compile(r"(?<![\w./])/(home|root|work|tmp|Users|usr|opt|mnt|var)/|[A-Z]:\\\\")
+BANNER = ("oneDNN", "cudart", "absl::InitializeLog", "cuInit")
+
+
+@pytest.fixture(params=NAMES)
+def notebook(request):
+    return json.loads((FOLDER / f"{request.param}.ipynb").read_text(encoding="utf-8"))
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def texts(notebook):
+    """Everything that a reader sees in outputs, figures excepted."""
+    for cell in code_cells(notebook):
+        for output in cell["outputs"]:
+            yield "".join(output.get("text", []))
+            for kind, data in output.get("data", {}).items():
+                if not kind.startswith("image/"):
+                    yield "".join(data)
+
+
+def test_there_are_the_notebooks_of_the_story_and_no_others():
+    assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
+
+
+def test_cells_are_short_and_a_sentence_stands_before_each(notebook):
+    before = None
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            source = "".join(cell["source"])
+            assert 0 < len(source.splitlines()) <= 15, source
+            assert before == "markdown", source
+        before = cell["cell_type"]
+
+
+def test_every_cell_has_run_in_order_without_error(notebook):
+    counts = [cell["execution_count"] for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+    kinds = {output["output_type"] for cell in code_cells(notebook) for output in cell["outputs"]}
+    assert "error" not in kinds
+
+
+def test_figures_are_stored(notebook):
+    figures = [o for cell in code_cells(notebook) for o in cell["outputs"] if "image/png" in o.get("data", {})]
+    assert len(figures) >= 3
+
+
+def test_nothing_of_the_machine_and_no_noise_is_stored(notebook):
+    for text in texts(notebook):
+        assert not MACHINE_PATH.search(text), text[:300]
+        assert not any(word in text for word in BANNER), text[:300]
+    assert not any(o.get("name") == "stderr" for cell in code_cells(notebook) for o in cell["outputs"])
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert all(cell["metadata"] == {} for cell in notebook["cells"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_are_small_and_links_lead_somewhere(name):
+    path = FOLDER / f"{name}.ipynb"
+    assert path.stat().st_size < 1_000_000
+    for target in re.findall(r"\]\(([\w.]+\.ipynb)\)", path.read_text(encoding="utf-8")):
+        assert (FOLDER / target).is_file(), target
