@@ -74,6 +74,7 @@ class Validator:
                 photo = self.dataset.load_image(image_id)
                 if image_id not in self._truth:
                     masks, class_ids = self.dataset.load_mask(image_id)
+                    masks, class_ids = np.asarray(masks, dtype=bool), np.asarray(class_ids, dtype=np.int32)
                     self._truth[image_id] = class_ids, encode_masks(masks), photo.shape[:2]
             except (ValueError, OSError) as error:
                 self.unreadable[image_id] = str(error)
