@@ -81,14 +81,15 @@ def _train(path: Path, logs: str | Path) -> None:
     model.save_weights(path)
 
 
-def example_model(mode: str = "inference", logs: str | Path = LOGS):
+def example_model(mode: str = "inference", logs: str | Path = LOGS, **changes):
     """A trained MaskRCNN: with the weights that ship, if they are there, else with those of `example_weights`.
 
     Args:
         mode: "inference" or "training".
         logs: folder of the log folders.
+        changes: settings to replace.
     """
     from mrcnn.checkpoints import find_weights
     from mrcnn.model import MaskRCNN
 
-    return MaskRCNN.from_checkpoint(find_weights(SHIPPED) or example_weights(logs), mode, logs)
+    return MaskRCNN.from_checkpoint(find_weights(SHIPPED) or example_weights(logs), mode, logs, **changes)
