@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mrcnn.losses import weight_decay_loss
@@ -80,7 +81,7 @@ class TrainingModel(Network):
             batch = next(iterator)
             self.waited += time.perf_counter() - started
             metas = strategy.experimental_local_results(batch[0][1])
-            self.image_ids = [int(number) for meta in metas for number in meta.numpy()[:, 0]]
+            self.image_ids = [int(number) for meta in metas for number in np.asarray(meta)[:, 0]]
             return run(batch)
 
         self.train_function = train_function

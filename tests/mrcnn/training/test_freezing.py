@@ -1,0 +1,65 @@
+"""Layer sets by name, and that freezing reaches the layers inside their wrappers."""
+
+import re
+
+import pytest
+
+from mrcnn.backbones import build_backbone
+from mrcnn.network import NetworkBuilder, flatten_layers
+from mrcnn.training.freezing import layer_regex, set_trainable
+
+
+def trained(layers, names):
+    return [name for name in names if re.fullmatch(layer_regex(layers), name)]
+
+
+RESNET = ["conv1", "bn_conv1", "res2a_branch2a", "bn2a_branch1", "res3b_branch2c", "bn4f_branch2a", "res5c_branch2b"]
+HEADS = ["fpn_c5p5", "fpn_p2", "rpn_conv_shared", "rpn_class_raw", "mrcnn_class_conv1", "mrcnn_mask_bn1", "mrcnn_mask"]
+
+
+@pytest.mark.parametrize("layers, count", [("heads", 0), ("5+", 1), ("4+", 2), ("3+", 3), ("all", 7)])
+def test_sets_are_the_originals(layers, count):
+    assert trained(layers, RESNET) == RESNET[len(RESNET) - count :]
+    assert trained(layers, HEADS) == HEADS
+
+
+@pytest.mark.parametrize("layers, stride", [("3+", 8), ("4+", 16), ("5+", 32)])
+def test_sets_of_mobilenet_begin_where_the_stride_changes(layers, stride):
+    import keras
+
+    image = keras.Input((64, 64, 3))
+    features = build_backbone("mobilenet_v2", image, False)
+    model = keras.Model(image, features)
+    names = [layer.name for layer in flatten_layers(model) if layer.weights]
+    first = trained(layers, names)[0]
+    # The first trained layer sees the map before its stride: the block ends at the new one.
+    block = first.split("_")[1]
+    assert model.get_layer(f"mnv2_{block}_project_bn_mnv2_{block}_project").output.shape[1] == 64 // stride
+    assert trained(layers, names) == names[names.index(first) :]
+
+
+def test_a_regular_expression_is_taken_as_it_is():
+    assert layer_regex("(fpn.*)|(rpn.*)") == "(fpn.*)|(rpn.*)"
+
+
+@pytest.mark.parametrize("layers", ["heads(", None, 3])
+def test_what_is_no_layer_set_is_refused(layers):
+    with pytest.raises(ValueError, match=r"layers: expected heads, 3\+"):
+        layer_regex(layers)
+
+
+def test_set_trainable_reaches_wrapped_and_nested_layers(tiny):
+    network = NetworkBuilder(tiny.TinyConfig()).training()
+    total = len(network.trainable_variables)
+    names = set_trainable(network, layer_regex("heads"))
+    heads = {variable.path.split("/")[-2] for variable in network.trainable_variables}
+    assert heads == set(names) and {"rpn_conv_shared", "mrcnn_bbox_fc", "mrcnn_class_bn1"} <= heads
+    assert not any(name.startswith(("conv1", "res", "bn")) for name in heads)
+    set_trainable(network, ".*")
+    assert len(network.trainable_variables) == total
+
+
+def test_nothing_to_train_is_an_error(tiny):
+    network = NetworkBuilder(tiny.TinyConfig()).training()
+    with pytest.raises(ValueError, match="no layer is called like 'backbone'"):
+        set_trainable(network, "backbone")

@@ -1,0 +1,58 @@
+"""One update of each optimiser against arithmetic."""
+
+import keras
+import numpy as np
+import pytest
+
+from mrcnn.config import Config
+from mrcnn.training.optimizers import build_optimizer, loss_weight_decay
+
+
+def variables(**values):
+    return [keras.Variable(np.float32(value), name=name) for name, value in values.items()]
+
+
+def test_sgd_clips_the_norm_of_all_gradients_together():
+    # Norm of (30, 40) is 50: both shrink to a tenth, to norm 5. Momentum 0.9 as in the config.
+    kernel, bias = variables(kernel=1.0, bias=1.0)
+    optimizer = build_optimizer("sgd", 0.1, Config())
+    optimizer.build([kernel, bias])
+    optimizer.apply([np.float32(30), np.float32(40)])
+    np.testing.assert_allclose([kernel.numpy(), bias.numpy()], [1 - 0.3, 1 - 0.4], rtol=1e-5)
+    optimizer.apply([np.float32(0), np.float32(0)])
+    np.testing.assert_allclose(kernel.numpy(), 0.7 - 0.27, rtol=1e-5)
+
+
+def test_no_clipping_at_norm_zero():
+    config = Config()
+    config.GRADIENT_CLIP_NORM = 0
+    (kernel,) = variables(kernel=0.0)
+    optimizer = build_optimizer("sgd", 1.0, config)
+    optimizer.build([kernel])
+    optimizer.apply([np.float32(100)])
+    assert kernel.numpy() == -100
+
+
+def test_accumulation_averages_batches():
+    (kernel,) = variables(kernel=0.0)
+    optimizer = build_optimizer("sgd", 1.0, Config(), accumulate=2)
+    optimizer.build([kernel])
+    optimizer.apply([np.float32(1)])
+    assert kernel.numpy() == 0
+    optimizer.apply([np.float32(3)])
+    assert kernel.numpy() == -2
+
+
+def test_adamw_decays_kernels_only():
+    kernel, bias, gamma = variables(kernel=1.0, bias=1.0, gamma=1.0)
+    optimizer = build_optimizer("adamw", 0.1, Config())
+    optimizer.build([kernel, bias, gamma])
+    optimizer.apply([np.float32(0)] * 3)
+    np.testing.assert_allclose([v.numpy() for v in (kernel, bias, gamma)], [1 - 0.1 * 0.05, 1, 1], rtol=1e-6)
+    assert loss_weight_decay("adamw", Config()) == 0
+    assert loss_weight_decay("sgd", Config()) == Config.WEIGHT_DECAY
+
+
+def test_unknown_optimizer():
+    with pytest.raises(ValueError, match="optimizer: expected one of sgd, adamw, got 'adam'"):
+        build_optimizer("adam", 0.1, Config())

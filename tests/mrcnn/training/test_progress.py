@@ -1,0 +1,68 @@
+"""Best epoch and patience, by hand."""
+
+import json
+
+import pytest
+
+from mrcnn.training.callbacks import is_exhausted
+from mrcnn.training.progress import Progress, Stage
+
+STAGE = dict(
+    layers=".*",
+    epochs=9,
+    learning_rate=0.1,
+    optimizer="sgd",
+    schedule="constant",
+    warmup_steps=0,
+    losses="all",
+    average=0.0,
+    accumulate=1,
+    steps_per_epoch=4,
+    batch_size=2,
+    seed=0,
+)
+
+
+def run(aps, patience=2):
+    progress = Progress()
+    progress.begin(Stage(**STAGE))
+    for epoch, ap in enumerate(aps, start=1):
+        progress.end_epoch({"epoch": epoch} | ({} if ap is None else {"val_mask_AP": ap}))
+        if is_exhausted(progress, patience):
+            break
+    return progress
+
+
+def test_best_epoch_is_the_first_with_the_highest_ap():
+    progress = run([0.1, None, 0.4, 0.4, 0.3], patience=0)
+    assert progress.best == {"epoch": 3, "mask_AP": 0.4} and progress.epoch == 5 and not progress.is_best
+
+
+def test_patience_counts_validations_not_epochs():
+    assert run([0.3, None, 0.2, None, None, 0.25, 0.9]).epoch == 6
+
+
+def test_a_new_stage_is_given_new_patience_but_the_best_stays():
+    progress = run([0.5, 0.4, 0.4])
+    assert is_exhausted(progress, 2)
+    progress.finish()
+    progress.begin(Stage(**STAGE | {"first_epoch": 3}))
+    assert not is_exhausted(progress, 2)
+    progress.end_epoch({"epoch": 4, "val_mask_AP": 0.45})
+    assert progress.best["epoch"] == 1 and progress.without_gain == 0
+
+
+def test_survives_json():
+    progress = run([0.1, 0.2])
+    assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
+
+
+def test_foreign_json_is_refused():
+    with pytest.raises(ValueError, match="not the state of a training run"):
+        Progress.from_dict({"epochs": 3})
+
+
+def test_stage_names_its_differences():
+    stage = Stage(**STAGE)
+    assert stage.same_as(STAGE | {"first_epoch": 5})
+    assert stage.differences(STAGE | {"layers": "heads", "seed": 3}) == ["layers: heads -> .*", "seed: 3 -> 0"]

@@ -1,0 +1,116 @@
+"""State files: complete or absent, paired with their weights, hostile ones refused."""
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from mrcnn import checkpoints
+from mrcnn.checkpoints.hdf5 import CheckpointError
+from mrcnn.training import find_state, state
+from mrcnn.training.progress import Progress
+
+
+def record(identity, epoch=1, step=0, holds_weights=False):
+    progress = Progress(epoch=epoch, step=step).to_dict()
+    return {"id": identity, "holds_weights": holds_weights, "progress": progress, "config": {}, "data": {}}
+
+
+def write_pair(folder, epoch, identity, weights_identity=None):
+    layer = keras.layers.Dense(1, name="layer")
+    layer.build((None, 1))
+    path = folder / f"mask_rcnn_tiny_{epoch:04d}.h5"
+    checkpoints.save_weights({"layer": layer}, path, metadata={state.ID: weights_identity or identity})
+    state.write_state(path.with_suffix(state.SUFFIX), record(identity, epoch), {})
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "tiny20260101T0000"
+    folder.mkdir()
+    return folder
+
+
+def test_variables_come_back_bit_by_bit(folder):
+    source = [keras.Variable(np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)), keras.Variable(7)]
+    state.write_state(folder / "x.state", record("a"), {"optimizer": source})
+    target = [keras.Variable(np.zeros((3, 2), np.float32)), keras.Variable(0)]
+    state.restore_variables(folder / "x.state", "optimizer", target)
+    for one, other in zip(source, target, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_other_shapes_change_nothing(folder):
+    state.write_state(folder / "x.state", record("a"), {"optimizer": [keras.Variable([1.0, 2.0])]})
+    target = [keras.Variable([0.0])]
+    with pytest.raises(CheckpointError, match="optimizer: 1 arrays do not fit the 1 variables"):
+        state.restore_variables(folder / "x.state", "optimizer", target)
+    assert target[0].numpy() == [0]
+
+
+def test_last_is_the_newest_pair_that_fits(folder, tmp_path):
+    write_pair(folder, 1, "a")
+    second = write_pair(folder, 2, "b")
+    write_pair(folder, 3, "c", weights_identity="of another moment")
+    (folder / "mask_rcnn_tiny_0004.state").write_bytes(b"\x89HDF half a file")
+    assert find_state("last", tmp_path, "tiny").weights == second
+    assert find_state(folder, tmp_path, "tiny").weights == second
+    assert find_state(folder / "mask_rcnn_tiny_0001.h5", tmp_path, "tiny").progress.epoch == 1
+
+
+def test_a_state_within_an_epoch_is_newer_than_the_epoch(folder, tmp_path):
+    write_pair(folder, 2, "b")
+    partial = folder / "mask_rcnn_tiny_partial.state"
+    state.write_state(partial, record("c", epoch=2, step=3, holds_weights=True), {})
+    found = find_state("last", tmp_path, "tiny")
+    assert (found.path, found.weights) == (partial, None)
+
+
+def test_an_older_run_is_used_where_the_newest_has_nothing(folder, tmp_path):
+    path = write_pair(folder, 1, "a")
+    (tmp_path / "tiny20260102T0000").mkdir()
+    assert find_state("last", tmp_path, "tiny").weights == path
+
+
+@pytest.mark.parametrize(
+    "source, error, message",
+    [
+        ("last", FileNotFoundError, "no run called 'tiny' can be resumed"),
+        ("nowhere", FileNotFoundError, "expected 'last', the folder of a run"),
+        ("gone.h5", FileNotFoundError, "there is no such training state"),
+    ],
+)
+def test_nothing_to_resume(tmp_path, source, error, message):
+    with pytest.raises(error, match=message):
+        find_state(source if source == "last" else tmp_path / source, tmp_path, "tiny")
+
+
+def test_a_pair_that_does_not_fit_is_refused_when_asked_for(folder, tmp_path):
+    path = write_pair(folder, 1, "a", weights_identity="b")
+    with pytest.raises(CheckpointError, match=r"belongs to other weights than mask_rcnn_tiny_0001.h5"):
+        find_state(path, tmp_path, "tiny")
+
+
+def test_foreign_files_are_refused(folder):
+    path = folder / "mask_rcnn_tiny_0001.state"
+    path.write_text("no HDF5")
+    with pytest.raises(CheckpointError, match="expected HDF5"):
+        state.read_record(path)
+    with h5py.File(path, "w") as file:
+        file[state.RECORD] = np.frombuffer(b'{"progress": {"epochs": 1}}', np.uint8)
+    with pytest.raises(ValueError, match="not the state of a training run"):
+        state.read_record(path)
+
+
+def test_a_full_disk_leaves_the_earlier_file(folder, monkeypatch):
+    path = folder / "x.state"
+    state.write_state(path, record("first"), {})
+
+    def no_space(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(state.os, "fsync", no_space)
+    with pytest.raises(OSError, match=r"could not be written \(No space left on device\). Free space, then resume"):
+        state.write_state(path, record("second"), {})
+    assert state.read_record(path)["id"] == "first" and [file.name for file in folder.iterdir()] == ["x.state"]

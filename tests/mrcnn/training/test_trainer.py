@@ -1,0 +1,210 @@
+"""train() end to end on a tiny network: files, what moves and what does not, errors in words."""
+
+import csv
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mrcnn import checkpoints
+from mrcnn.training import TrainingInterrupted
+from mrcnn.training.callbacks import NonFiniteLossError
+from mrcnn.training.interruption import Interruption
+from mrcnn.training.progress import Stage
+from mrcnn.training.trainer import compile_model
+
+QUIET = dict(verbose=0, seed=1)
+
+
+def snapshot(model):
+    return {variable.path: variable.numpy() for variable in model.keras_model.weights}
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory):
+    """Two stages: heads to epoch 1, all to epoch 3; weights before, between and after."""
+    model = tiny.build(tmp_path_factory.mktemp("logs"))
+    train, val = tiny.Squares(6), tiny.Squares(2, seed=1)
+    weights = [snapshot(model)]
+    model.train(train, val, 0.02, 1, "heads", **QUIET)
+    weights.append(snapshot(model))
+    moving = [layer for layer in model.get_trainable_layers() if layer.trainable]
+    progress = model.train(train, val, 0.02, 3, "all", keep=2, validate_every=2, **QUIET)
+    weights.append(snapshot(model))
+    return model, progress, weights, moving
+
+
+def moved(before, after):
+    return {path for path in before if not np.array_equal(before[path], after[path])}
+
+
+def test_heads_stage_moves_every_head_and_nothing_else(run):
+    model, _, (first, second, _), heads = run
+    trainable = {variable.path for layer in heads for variable in layer.trainable_weights}
+    assert moved(first, second) == trainable
+    assert not any("res" in path or "conv1/conv1" in path for path in trainable)
+
+
+def test_all_stage_moves_every_weight_but_the_frozen_statistics(run):
+    _, _, (_, second, third), _ = run
+    assert set(second) - moved(second, third) == {path for path in second if "/moving_" in path}
+
+
+def test_files_of_a_run(run):
+    model, progress, _, _ = run
+    names = sorted(os.listdir(model.log_dir))
+    events = [name for name in names if name.startswith("events.out.tfevents")]
+    kept = [f"mask_rcnn_tiny_000{epoch}.{suffix}" for epoch in (2, 3) for suffix in ("h5", "state")]
+    assert len(events) == 2
+    assert set(names) - set(events) == {*kept, "mask_rcnn_tiny_best.h5", "curves.png", "history.csv"}
+    assert model.epoch == progress.epoch == 3
+
+
+def test_checkpoint_holds_weights_config_and_figures(run, tiny):
+    model, _, (*_, last), _ = run
+    with checkpoints.read_checkpoint(model.checkpoint_path.format(epoch=3)) as checkpoint:
+        assert checkpoint.config["NAME"] == "tiny" and checkpoint.metadata["class_names"] == ["BG", "square"]
+        assert checkpoint.metadata["epoch"] == 3 and "val_mask_AP" in checkpoint.metadata
+        stored = checkpoint.layers["fpn_p2"].weights["kernel"][()]
+    np.testing.assert_array_equal(stored, last["fpn_p2/fpn_p2/kernel"])
+
+
+def test_history_has_a_row_an_epoch_and_aps_where_validated(run):
+    model, progress, _, _ = run
+    with open(os.path.join(model.log_dir, "history.csv"), encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert all(row["val_mask_AP"] for row in rows)  # every 2 epochs, and after the last
+    assert float(rows[0]["loss"]) == pytest.approx(progress.rows[0]["loss"], rel=1e-5)
+    names = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
+    # What is left of the loss is weight decay.
+    assert 0 < float(rows[0]["loss"]) - sum(float(rows[0][name]) for name in names) < 0.01
+
+
+def test_events_can_be_read_back(run):
+    model, _, _, _ = run
+    name = next(name for name in sorted(os.listdir(model.log_dir)) if name.startswith("events"))
+    tags = set()
+    for event in tf.compat.v1.train.summary_iterator(os.path.join(model.log_dir, name)):
+        tags |= {value.tag for value in event.summary.value}
+    assert {"step/loss", "epoch/loss", "epoch/learning_rate", "epoch/val_mask_AP", "validation/1"} <= tags
+
+
+def test_a_stage_that_is_done_returns_at_once(run, tiny):
+    model, progress, (*_, last), _ = run
+    assert model.train(tiny.Squares(6), None, 0.02, 2, "all", **QUIET).epoch == 3
+    assert not moved(last, snapshot(model))
+
+
+@pytest.fixture(scope="module")
+def built(tiny, tmp_path_factory):
+    model = tiny.build(tmp_path_factory.mktemp("logs"), STEPS_PER_EPOCH=3)
+    return model, snapshot(model)
+
+
+@pytest.fixture
+def model(built, tmp_path):
+    """A model at the beginning of a run."""
+    model, weights = built
+    for variable in model.keras_model.weights:
+        variable.assign(weights[variable.path])
+    model.model_dir, model.progress, model.resumed = str(tmp_path / "logs"), None, None
+    model.set_log_dir()
+    return model
+
+
+def test_interruption_finishes_the_step_saves_and_can_be_resumed(model, tiny, monkeypatch):
+    class PressCtrlC(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 0:
+                os.kill(os.getpid(), 2)
+
+    with pytest.raises(TrainingInterrupted, match=r"step is in .*mask_rcnn_tiny_partial\.state"):
+        model.train(tiny.Squares(4), None, 0.02, 1, "heads", custom_callbacks=[PressCtrlC()], **QUIET)
+    assert [name for name in os.listdir(model.log_dir) if "events" not in name] == ["mask_rcnn_tiny_partial.state"]
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
+        os.kill(os.getpid(), 2)
+        assert interruption.requested
+        os.kill(os.getpid(), 2)
+
+
+def test_nan_stops_at_once_and_names_the_photos(model, tiny):
+    steps = []
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
+    with pytest.raises(NonFiniteLossError) as error:
+        model.train(tiny.Squares(4), None, 1e30, 9, "heads", custom_callbacks=[count], **QUIET)
+    assert len(steps) < 4
+    message = str(error.value)
+    assert "epoch 1, step" in message and "learning rate 1e+30" in message and message.count("square_") == 2
+
+
+def test_a_photo_that_cannot_be_read(model, tiny, capsys):
+    class Broken(tiny.Squares):
+        def load_image(self, image_id):
+            if image_id == 1:
+                raise ValueError("square_1.jpg: not a photo.")
+            return super().load_image(image_id)
+
+    with pytest.raises(ValueError, match=r"square_1.jpg: not a photo"):
+        model.train(Broken(4), None, 0.01, 1, "heads", strict=True, **QUIET)
+    model.train(Broken(4), None, 0.01, 1, "heads", seed=1, verbose=2)
+    assert "1 photos skipped" in capsys.readouterr().out
+
+
+def test_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(model, tiny, monkeypatch):
+    model.train(tiny.Squares(4), None, 0.01, 1, "heads", **QUIET)
+    before = {name: os.stat(os.path.join(model.log_dir, name)).st_mtime_ns for name in os.listdir(model.log_dir)}
+
+    def no_space(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match=r"_0002.h5: the weights could not be written \(No space left on device\)"):
+        model.train(tiny.Squares(4), None, 0.01, 2, "heads", **QUIET)
+    for name in ("mask_rcnn_tiny_0001.h5", "mask_rcnn_tiny_0001.state"):
+        assert os.stat(os.path.join(model.log_dir, name)).st_mtime_ns == before[name]
+    assert not [name for name in os.listdir(model.log_dir) if name.endswith(".tmp")]
+
+
+def test_average_is_what_remains(model, tiny):
+    model.train(tiny.Squares(4), None, 0.05, 1, "heads", average=0.5, accumulate=2, optimizer="adamw", **QUIET)
+    with checkpoints.read_checkpoint(model.checkpoint_path.format(epoch=1)) as checkpoint:
+        stored = checkpoint.layers["mrcnn_mask"].weights["kernel"][()]
+    layer = model.keras_model.get_layer("mrcnn_mask")
+    np.testing.assert_array_equal(stored, layer.layer.kernel.numpy() if hasattr(layer, "layer") else layer.kernel)
+
+
+def test_patience(model, tiny):
+    progress = model.train(tiny.Squares(4), tiny.Squares(1, seed=1), 1e-9, 9, "heads", patience=2, **QUIET)
+    assert progress.epoch == 3 and progress.stage is None and progress.best["epoch"] == 1
+
+
+@pytest.mark.parametrize("layers, loss", [("rpn", "mrcnn_class_loss"), ("mrcnn", "rpn_class_loss")])
+def test_losses_of_one_half_only(model, layers, loss):
+    stage = Stage(".*", 1, 0.01, "sgd", "constant", 0, layers, 0.0, 1, 3, 2, 0)
+    weights = compile_model(model, stage).loss_weights
+    assert sum(weights) == (2 if layers == "rpn" else 3) and not weights[0 if layers == "mrcnn" else 2]
+
+
+def test_datasets_are_checked_first(model, tiny):
+    two = tiny.Squares(2)
+    two.add_class("squares", 2, "circle")
+    two.prepare()
+    other = tiny.Squares(2)
+    other.class_info[1]["name"] = "circle"
+    other.prepare()
+    for train, val, message in (
+        (tiny.Squares(0), None, "train_dataset: it has no photos"),
+        (two, None, r"train_dataset: it has 3 classes with the background \(BG, square, circle\), the network 2"),
+        (tiny.Squares(1), other, "val_dataset: its classes are BG, circle, those of train_dataset BG, square"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.train(train, val, 0.01, 1, "heads", **QUIET)
+    with pytest.raises(ValueError, match="learning_rate: expected a number above 0, got 0"):
+        model.train(tiny.Squares(1), None, 0, 1, "heads", **QUIET)
+    assert not os.path.exists(model.log_dir)

@@ -1,0 +1,130 @@
+"""A network, photos and a run that train within seconds; also a program, for tests that kill it.
+
+    python tiny_training.py LOGS RESULT.npz [resume] [option=value ...]
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from mrcnn.backbones.resnet import conv_norm
+from mrcnn.config import Config
+from mrcnn.data.dataset import Dataset
+
+SIDE = 64
+
+
+def backbone(image, stage5, train_bn):
+    """Five convolutions of stride 2, called like the stages of a ResNet so that layer sets find them."""
+    features, x = [], image
+    for stage, channels in zip(range(1, 6), (8, 12, 16, 16, 16), strict=True):
+        names = (f"res{stage}a", f"bn{stage}a") if stage > 1 else ("conv1", "bn_conv1")
+        x = conv_norm(x, channels, 3, names, strides=2, padding="same", activation="relu", train_bn=train_bn)
+        features.append(x)
+    return features
+
+
+def backbone_shape(image_shape):
+    return np.array([[image_shape[0] // stride, image_shape[1] // stride] for stride in (4, 8, 16, 32, 64)])
+
+
+class TinyConfig(Config):
+    NAME = "tiny"
+    BACKBONE = staticmethod(backbone)
+    COMPUTE_BACKBONE_SHAPE = staticmethod(backbone_shape)
+    NUM_CLASSES = 2
+    IMAGES_PER_GPU = 2
+    IMAGE_MIN_DIM = IMAGE_MAX_DIM = SIDE
+    RPN_ANCHOR_SCALES = (8, 16, 24, 32, 48)
+    TOP_DOWN_PYRAMID_SIZE = 16
+    FPN_CLASSIF_FC_LAYERS_SIZE = 32
+    RPN_CHANNELS = 16
+    MASK_HEAD_CHANNELS = 16
+    MASK_HEAD_CONVOLUTIONS = 2
+    PRE_NMS_LIMIT = 200
+    POST_NMS_ROIS_TRAINING = 50
+    POST_NMS_ROIS_INFERENCE = 20
+    TRAIN_ROIS_PER_IMAGE = 16
+    RPN_TRAIN_ANCHORS_PER_IMAGE = 64
+    MAX_GT_INSTANCES = 4
+    DETECTION_MAX_INSTANCES = 5
+    STEPS_PER_EPOCH = 4
+    RPN_POSITIVE_IOU = 0.5  # so that every head has something to learn from in every step
+    ADD_GT_BOXES = True
+    ROI_NEGATIVES = "fill"
+    VALIDATION_STEPS = 0
+
+
+class Squares(Dataset):
+    """Bright rectangles on dark noise, one or two in each photo."""
+
+    def __init__(self, count=8, seed=0, side=SIDE):
+        super().__init__()
+        self.add_class("squares", 1, "square")
+        rng = np.random.default_rng(seed)
+        for number in range(count):
+            boxes = []
+            for left in (0, side // 2)[: 1 + number % 2]:
+                (y1, x1), (height, width) = rng.integers(2, side // 8, 2), rng.integers(side // 5, side // 3, 2)
+                boxes.append((y1, left + x1, y1 + height, left + x1 + width))
+            self.add_image("squares", f"square_{number}", None, seed=seed * 1000 + number, boxes=boxes, side=side)
+        self.prepare()
+
+    def load_image(self, image_id):
+        info = self.image_info[image_id]
+        image = np.random.default_rng(info["seed"]).integers(0, 60, (info["side"], info["side"], 3), dtype=np.uint8)
+        for y1, x1, y2, x2 in info["boxes"]:
+            image[y1:y2, x1:x2] = 220
+        return image
+
+    def load_mask(self, image_id):
+        info = self.image_info[image_id]
+        masks = np.zeros((info["side"], info["side"], len(info["boxes"])), bool)
+        for i, (y1, x1, y2, x2) in enumerate(info["boxes"]):
+            masks[y1:y2, x1:x2, i] = True
+        return masks, np.ones(len(info["boxes"]), np.int32)
+
+
+def build(logs, **changes):
+    """A MaskRCNN whose first weights are always the same."""
+    from mrcnn.model import MaskRCNN
+
+    keras.utils.set_random_seed(7)
+    return MaskRCNN("training", TinyConfig().copy(**changes), logs)
+
+
+class Mark(keras.callbacks.Callback):
+    """Writes how many steps are done into a file, so that another process knows when to kill."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.count = Path(path), 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.count += 1
+        self.path.write_text(str(self.count))
+
+
+def main(logs, result, *arguments):
+    """Two stages; writes all weights and the history to `result`."""
+    from mrcnn import training
+
+    options = dict(json.loads(f'["{name}", {value}]') for name, value in (a.split("=") for a in arguments if "=" in a))
+    model = build(logs)
+    if "resume" in arguments:
+        training.resume(model)
+    common = dict(custom_callbacks=[Mark(Path(logs) / "steps")], verbose=0, seed=3, **options)
+    data, val = Squares(7), Squares(2, seed=1)  # 7 photos in batches of 2: epochs of data and of training differ
+    Path(logs).mkdir(exist_ok=True)
+    model.train(data, None, 0.02, 2, "heads", **common)
+    progress = model.train(data, val, 0.02, 4, "all", schedule="cosine", average=0.9, **common)
+    arrays = {variable.path: variable.numpy() for variable in model.keras_model.weights}
+    losses = [[row["loss"], row.get("val_mask_AP", -1)] for row in progress.rows]
+    np.savez(result, losses=losses, **{path.replace("/", ":"): array for path, array in arrays.items()})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
