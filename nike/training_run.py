@@ -119,7 +119,7 @@ class Run:
         if progress.best is not None:
             path = path.with_name(f"mask_rcnn_{self.config.NAME}_best.h5")
             best = progress.best
-            lines.append(f"best mask AP {best['mask_ap']:.3f}, after epoch {best['epoch']}")
+            lines.append(f"best mask AP {best['mask_AP']:.3f}, after epoch {best['epoch']}")
         photo = self.data.val.image_reference(photo_with_object(self.data.val))
         return [
             *lines,
