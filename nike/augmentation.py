@@ -126,7 +126,8 @@ class LogoAugmentation:
         scale = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
         shrunk = image
         if scale < 0.5 and rng.random() < 0.5:  # detection does not smooth, shops do
-            shrunk = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            size = tuple(max(1, side // 2) for side in image.shape[1::-1])
+            shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         ratio = np.diag([image.shape[1] / shrunk.shape[1], image.shape[0] / shrunk.shape[0], 1])
         border, value = cv2.BORDER_CONSTANT, (0, 0, 0)
         if not plain and rng.random() < 0.5:  # detection pads with black; plain grounds may as well go on

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+
+from mrcnn.data.dataset import Dataset
+from nike.augmentation import MIN_LENGTH, STRENGTHS, LogoAugmentation, Strength, _homography
+
+SIDE = 128
+NOTHING = Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def photo_with_a_mark(height=150, width=200, seed=0):
+    """A grey photo with a red disc, its mask, and class 1."""
+    rows, columns = np.mgrid[:height, :width]
+    mask = (rows - 60) ** 2 + (columns - 120) ** 2 < 30**2
+    image = np.random.default_rng(seed).integers(90, 110, (height, width, 3), dtype=np.uint8)
+    image[mask] = 255, 0, 0
+    return image, mask[:, :, None], np.array([1], np.int32)
+
+
+class Photos(Dataset):
+    def __init__(self, photos):
+        super().__init__()
+        self.photos = photos
+        self.add_class("s", 1, "disc")
+        for i in range(len(photos)):
+            self.add_image("s", i, None)
+        self.prepare()
+
+    def load_image(self, image_id):
+        return self.photos[image_id][0]
+
+    def load_mask(self, image_id):
+        return self.photos[image_id][1:]
+
+
+def augment(strength, seed, photo=None, donors=None):
+    augmentation = LogoAugmentation(SIDE, donors, strength)
+    return augmentation.augment_photo(*(photo or photo_with_a_mark()), np.random.default_rng(seed))
+
+
+def is_red(image):
+    return (image[:, :, 0] > 170) & (image[:, :, 1] < 60) & (image[:, :, 2] < 60)
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_shapes_types_and_equal_seeds(strength):
+    donors = Photos([photo_with_a_mark(seed=i) for i in range(3)])
+    photo = photo_with_a_mark()
+    before = [array.copy() for array in photo]
+    for seed in range(30):
+        image, masks, class_ids = augment(strength, seed, photo, donors)
+        assert image.shape == (SIDE, SIDE, 3) and image.dtype == np.uint8
+        assert masks.shape == (SIDE, SIDE, len(class_ids)) and masks.dtype == bool
+        assert class_ids.dtype == np.int32 and set(class_ids.tolist()) <= {1, -1}
+        again = augment(strength, seed, photo, donors)
+        assert all((one == two).all() for one, two in zip((image, masks, class_ids), again, strict=True))
+    assert all((one == two).all() for one, two in zip(photo, before, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_mask_follows_the_photo(seed):
+    strength = Strength(0, 0.5, (0.7, 1.5), 30, 0.3, 0.2, 0, 0, 0, 0, 0)
+    image, masks, _ = augment(strength, seed)
+    shown, mask = is_red(image), masks[:, :, 0]
+    if mask.sum() > 60:
+        assert (shown & mask).sum() / (shown | mask).sum() > 0.9
+
+
+def test_plain_photos_look_as_in_detection():
+    mirrored = set()
+    for seed in range(12):
+        image, masks, class_ids = augment(Strength(1, 1, (0.2, 3), 90, 1, 1, 1, 1, 1, 1, 1), seed)
+        # 150x200 becomes 96x128, in the middle of black.
+        assert image[:16].max() == 0 and image[112:].max() == 0 and image[16:112].min(axis=2).mean() > 60
+        shift = np.nonzero(masks[:, :, 0])[1].mean()
+        mirrored.add(round(shift))
+        assert class_ids.tolist() == [1]
+    assert len(mirrored) == 2 and sum(mirrored) == pytest.approx(SIDE, abs=2)
+
+
+def test_without_any_change_a_mark_keeps_its_shape():
+    _, masks, _ = augment(NOTHING, 0)
+    assert masks.sum() == pytest.approx(np.pi * 30**2 * 0.64**2, rel=0.03)
+
+
+def test_a_mark_that_is_hardly_in_sight_is_ignored():
+    image, mask, class_ids = photo_with_a_mark()
+    mask[:] = False
+    mask[60:150, 190:, 0] = True  # a quarter of it will stay in sight
+    augmentation = LogoAugmentation(SIDE, None, NOTHING)
+    matrix = np.diag([1.0, 1.0, 1.0])
+    matrix[0, 2] = -64.5  # columns 64.5 to 192.5 fill the square
+    _, masks, ids = augmentation._place(image, mask, class_ids, matrix, True, np.random.default_rng(0))
+    assert 0 < masks.sum() < 0.3 * mask.sum() and ids.tolist() == [-1]
+    matrix[0, 2] = -70
+    _, _, ids = augmentation._place(image, mask, class_ids, matrix, True, np.random.default_rng(0))
+    assert ids.tolist() == [1]
+    assert class_ids.tolist() == [1]
+
+
+def test_a_mark_that_became_tiny_is_ignored():
+    for scale, expected in (((0.95 * MIN_LENGTH - 1) / 60, -1), ((MIN_LENGTH + 2) / 60, 1)):
+        augmentation = LogoAugmentation(SIDE, None, NOTHING)
+        matrix = np.diag([scale, scale, 1])
+        _, _, ids = augmentation._place(*photo_with_a_mark(), matrix, True, np.random.default_rng(0))
+        assert ids.tolist() == [expected]
+
+
+def test_zooming_enlarges_the_mark():
+    strength = Strength(0, 1, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0)
+    areas = [augment(strength, seed)[1].sum() for seed in range(20)]
+    assert min(areas) > 0.9 * np.pi * 30**2 * 0.64**2
+    assert max(areas) > 2 * min(areas)
+
+
+def test_pasted_marks_are_labelled_and_decoys_are_not():
+    donors = Photos([photo_with_a_mark()])
+    empty = np.full((150, 200, 3), 100, np.uint8), np.zeros((150, 200, 0), bool), np.zeros(0, np.int32)
+    pasting, decoys = (Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, *which) for which in ((1, 0), (0, 1)))
+    labelled = changed = 0
+    for seed in range(40):
+        image, masks, class_ids = augment(pasting, seed, empty, donors)
+        labelled += len(class_ids)
+        for i in range(len(class_ids)):  # a mark can be told from its ground
+            assert masks[:, :, i].any() and abs(image[masks[:, :, i]].astype(int) - 100).max(axis=1).mean() > 5
+        image, masks, class_ids = augment(decoys, seed, empty, donors)
+        assert len(class_ids) == 0 and masks.shape[2] == 0
+        changed += abs(image[20:100].astype(int) - 100).max() > 8
+    assert 20 < labelled < 80 and changed > 30
+
+
+def test_nothing_is_pasted_where_something_is():
+    augmentation = LogoAugmentation(SIDE, Photos([photo_with_a_mark()]), Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 1, 0))
+    occupied = np.zeros((SIDE, SIDE), bool)
+    occupied[:, :60] = True
+    pasted = 0
+    for seed in range(30):
+        image, masks, ids = np.zeros((SIDE, SIDE, 3), np.uint8), occupied[:, :, None], np.array([1], np.int32)
+        image, masks, ids = augmentation._paste(image, masks, ids, occupied.copy(), np.random.default_rng(seed))
+        assert masks.sum(axis=2).max() == 1 and masks.shape[2] == len(ids)
+        assert not image[:, :60].any()
+        pasted += len(ids) - 1
+    assert pasted > 20
+
+
+def test_rectangles_hide_marks_from_their_masks():
+    hidden = 0
+    for seed in range(40):
+        image, masks, class_ids = augment(Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 1, 0, 0), seed)
+        shown, mask = is_red(image), masks[:, :, 0]
+        hidden += mask.sum() < 1000
+        assert (mask & ~shown).sum() < 0.1 * mask.sum()
+        assert (mask.sum() < 0.55 * 1158) <= (class_ids[0] == -1)
+    assert hidden > 3
+
+
+def test_a_homography_moves_the_centre_to_its_target():
+    matrix = _homography((10, 20), 2 * np.eye(2), (50, 60), tilt=(0.001, -0.002))
+    x, y, w = matrix @ [10, 20, 1]
+    assert (x / w, y / w) == pytest.approx((50, 60))
+    x, y, w = _homography((10, 20), 2 * np.eye(2), (50, 60)) @ [11, 20, 1]
+    assert (x / w, y / w) == pytest.approx((52, 60))
+
+
+def test_photos_of_one_pixel_row_and_of_the_whole_mark():
+    thin = np.zeros((1, 300, 3), np.uint8), np.ones((1, 300, 1), bool), np.array([1], np.int32)
+    full = np.zeros((300, 300, 3), np.uint8), np.ones((300, 300, 1), bool), np.array([1], np.int32)
+    for photo in (thin, full):
+        for seed in range(10):
+            assert augment("strong", seed, photo, Photos([full]))[0].shape == (SIDE, SIDE, 3)
+
+
+def test_an_unknown_strength():
+    with pytest.raises(ValueError, match="light, medium, strong.*'huge'"):
+        LogoAugmentation(SIDE, strength="huge")
