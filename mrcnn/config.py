@@ -217,7 +217,9 @@ class Config:
         settings = {**{name: self.function(name) for name in self.fields()}, **changes}
         for name, value in settings.items():  # a plain function in a class would become a method
             settings[name] = staticmethod(value) if callable(value) else copy.copy(value)
-        return type(type(self).__name__, (type(self),), settings)()
+        config = object.__new__(type(type(self).__name__, (type(self),), settings))
+        Config.__init__(config)  # that of a subclass may want arguments
+        return config
 
     def validate(self) -> None:
         """Checks that the settings fit each other.

@@ -102,6 +102,8 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
     image = as_rgb(dataset.load_image(image_id), config.IMAGE_CHANNEL_COUNT, where)
     masks, class_ids = dataset.load_mask(image_id)
     masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
+    if not masks.size and not len(class_ids):  # scripts return empty masks of any shape for a photo without instances
+        masks = np.zeros((*image.shape[:2], 0), dtype=bool)
     if masks.shape != (*image.shape[:2], len(class_ids)):
         raise ValueError(
             f"{where}: load_mask() must return masks [H, W, N] and class ids [N] for the photo's "
