@@ -33,4 +33,4 @@ class NikeConfig(Config):
     ROI_NEGATIVES = "fill"
     ADD_GT_BOXES = True
 
-    LEARNING_RATE = 0.0025  # for each image of a batch: 0.005 at 2 images (Goyal et al. 2017: in proportion)
+    LEARNING_RATE = 0.0025  # of SGD, for each image of a batch: 0.005 at 2 images (Goyal et al. 2017: in proportion)

@@ -93,3 +93,7 @@ def example_model(mode: str = "inference", logs: str | Path = LOGS, **changes):
     from mrcnn.model import MaskRCNN
 
     return MaskRCNN.from_checkpoint(find_weights(SHIPPED) or example_weights(logs), mode, logs, **changes)
+
+
+if __name__ == "__main__":
+    print(example_weights())

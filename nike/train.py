@@ -58,10 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learning.add_argument(
         "--schedule", choices=("heads-then-all", "alternating"), default="heads-then-all", help="without --layers"
     )
-    learning.add_argument("--lr", type=float, metavar="RATE", help="learning rate (default: 0.0025 a photo in a batch)")
+    learning.add_argument("--lr", type=float, metavar="RATE", help="learning rate (default: by optimizer and batch)")
     learning.add_argument("--lr-schedule", choices=("constant", "cosine", "step"), default="cosine")
     learning.add_argument("--warmup", type=int, default=WARMUP_STEPS, metavar="STEPS", help="default: 100")
-    learning.add_argument("--optimizer", choices=("sgd", "adamw"), default="sgd")
+    learning.add_argument("--optimizer", choices=("adamw", "sgd"), default="adamw")
     learning.add_argument("--ema", type=float, default=0.0, metavar="MOMENTUM", help="average the weights, e.g. 0.998")
     learning.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches for one update")
     learning.add_argument("--seed", type=int, default=0, metavar="N")

@@ -19,6 +19,10 @@ from nike.start_weights import StartWeights, find_start_weights, load_start_weig
 from nike.training_data import TrainingData, load_training_data, photo_with_object, summary_lines
 
 RUN_FILE = "run.json"  # the command line of a run, in its log folder
+# A photo in a batch: 1.5e-4 at 2 photos. On 207 product photos, ResNet-50 from ImageNet, three epochs of AdamW at this
+# rate reached a mask AP50 of 0.42, where five epochs of SGD at 0.005, its gradients clipped as the original does, had not
+# begun to find masks.
+ADAMW_RATE = 7.5e-5
 MIN_STEPS = 20  # of an epoch: with few photos, validation would take longer than training
 
 
@@ -146,6 +150,8 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     if arguments.config is not None:
         config = type(config).from_dict(read_settings(arguments.config), where=str(arguments.config))
     config = config.copy(NAME=name.lower(), NUM_CLASSES=data.train.num_classes)
+    if arguments.weights == "none":  # frozen statistics of random weights are those of nothing
+        config = config.copy(TRAIN_BN=None)
     config = apply_options(config, arguments, len(data.train.image_ids))
     return Run(arguments, argv, config, data, _stages(arguments, config), weights)
 
@@ -216,7 +222,9 @@ def _load_data(arguments: argparse.Namespace) -> TrainingData:
 
 
 def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[Stage]:
-    rate = arguments.lr if arguments.lr is not None else config.LEARNING_RATE * config.BATCH_SIZE
+    rate = arguments.lr
+    if rate is None:
+        rate = config.BATCH_SIZE * (ADAMW_RATE if arguments.optimizer == "adamw" else config.LEARNING_RATE)
     return plan_stages(arguments.epochs, rate, arguments.layers, arguments.schedule)
 
 
