@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help install lint test test-all docs notebooks bench clean
+.PHONY: help install lint test test-all demo docs notebooks bench clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -27,6 +27,11 @@ test-all:  ## the tests on each supported Python that is installed
 	  if command -v python$$version >/dev/null 2>&1 && python$$version --version >/dev/null 2>&1; then \
 	    echo "== Python $$version"; $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "== Python $$version is not installed"; fi; done
+
+demo: install  ## train a small network on the sample photos (two minutes), then draw masks over them
+	$(BIN)/python -m nike.example
+	$(BIN)/nike detect nike/sample_data/val --weights logs/example/mask_rcnn_example.h5 --save overlay,splash --output output/demo
+	@echo "Look at the pictures in output/demo"
 
 docs: install  ## build the documentation site into site/, links checked
 	$(BIN)/python -m pip install --quiet -e '.[docs]'
