@@ -19,9 +19,9 @@ from nike.start_weights import StartWeights, find_start_weights, load_start_weig
 from nike.training_data import TrainingData, load_training_data, photo_with_object, summary_lines
 
 RUN_FILE = "run.json"  # the command line of a run, in its log folder
-# A photo in a batch: 1.5e-4 at 2 photos. On 207 product photos, ResNet-50 from ImageNet, three epochs of AdamW at this
-# rate reached a mask AP50 of 0.42, where five epochs of SGD at 0.005, its gradients clipped as the original does, had not
-# begun to find masks.
+# A photo in a batch, so 1.5e-4 at 2 photos. On 207 product photos, ResNet-50 from ImageNet, three epochs of AdamW at
+# this rate reached a mask AP50 of 0.42, where five epochs of SGD at 0.005, with gradients clipped as in the original,
+# had not begun to find masks.
 ADAMW_RATE = 7.5e-5
 MIN_STEPS = 20  # of an epoch: with few photos, validation would take longer than training
 
