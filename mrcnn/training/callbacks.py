@@ -41,7 +41,7 @@ class StopOnNaN(keras.callbacks.Callback):
         if math.isfinite(loss):
             return
         photos = [photo_name(self.dataset, number) for number in self.model.image_ids]
-        rate = float(self.model.optimizer.learning_rate)
+        rate = self.model.learning_rate
         raise NonFiniteLossError(
             f"epoch {self.epoch + 1}, step {batch + 1}: the loss is {loss} at learning rate {rate:g}. Photos of this "
             f"batch: {', '.join(photos)}. Train with a lower learning rate, or look at these photos and outlines; "
@@ -118,7 +118,7 @@ class Recorder(keras.callbacks.Callback):
         self.progress = progress
 
     def on_epoch_end(self, epoch, logs=None):
-        rate = float(self.model.optimizer.learning_rate)
+        rate = self.model.learning_rate
         figures = {name: float(value) for name, value in logs.items()}
         self.progress.end_epoch({"epoch": epoch + 1, "learning_rate": rate, **figures})
 

@@ -45,7 +45,7 @@ class CheckpointWriter:
         self.model, self.fitted, self.progress, self.options = model, fitted, progress, options
         self.data, self.metadata = data, metadata
         self.folder = Path(model.log_dir)
-        self.enabled = is_chief(fitted.distribute_strategy)
+        self.enabled = is_chief(fitted.strategy)
 
     def path(self, label: str) -> Path:
         """`mask_rcnn_<name>_<label>.h5` in the folder of the run."""

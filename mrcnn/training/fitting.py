@@ -50,7 +50,7 @@ def fit(
     validator = _validator(model, val_dataset, options)
     fitted.skip = progress.step
 
-    with Interruption() as interruption, _errors_in_words(batches), fitted.distribute_strategy.scope():
+    with Interruption() as interruption, _errors_in_words(batches), fitted.strategy.scope():
         callbacks = [
             SeedSampling(model.keras_model, options.seed, steps, progress.step),
             *([RestoreMeans(model.resumed.path)] if progress.step else []),
@@ -106,7 +106,8 @@ def _as_inputs(batches: tf.data.Dataset) -> tf.data.Dataset:
     sharding = tf.data.Options()
     # Several workers read all photos, and each takes its part of every batch.
     sharding.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.map(lambda *inputs: (inputs,)).with_options(sharding)
+    # repeat(): what is known to have no end needs no checks for incomplete batches, which several devices cannot do.
+    return batches.map(lambda *inputs: (inputs,)).repeat().with_options(sharding)
 
 
 def _validator(model, dataset, options) -> Validator | None:

@@ -21,8 +21,11 @@ class TrainingModel(Network):
         weight_decay: rate of the L2 penalty, see `losses.weight_decay_loss`.
         average: moving average of the weights to update after every step, or None.
 
+    Make, compile and fit it outside and inside of a strategy's scope as `trainer.compile_model` does.
+
     Attributes:
         image_ids: `[B]` of the latest batch, as the dataset numbers its photos.
+        strategy: of `tf.distribute`, that the graph was built under.
         waited: seconds spent waiting for data since the model was made.
         skip: steps that `fit` has still to count without doing them, because they were done before a resume.
     """
@@ -35,13 +38,23 @@ class TrainingModel(Network):
         average: WeightAverage | None = None,
     ):
         super().__init__(tuple(network.inputs), network.outputs[-len(LOSSES) :], name=network.name)
+        # Made outside of the strategy's scope: a model made inside has Keras reduce a batch of data in `fit`, which fails
+        # with bool masks. What holds variables is made inside.
+        self.strategy = network.distribute_strategy
+        self.config = network.config
         self.loss_weights = [float(loss_weights[name]) for name in LOSSES]
         self.weight_decay = weight_decay
         self.average = average
-        self.loss_means = [keras.metrics.Mean(name=name) for name in LOSSES]
+        with self.strategy.scope():
+            self.loss_means = [keras.metrics.Mean(name=name) for name in LOSSES]
         self.image_ids: list[int] = []
         self.waited = 0.0
         self.skip = 0
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the next step."""
+        return float(self.optimizer.learning_rate.numpy())
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Sum of the weighted losses and the L2 penalty; the weighted losses are reported as metrics.
@@ -63,7 +76,7 @@ class TrainingModel(Network):
         """
         if self.train_function is not None and not force:
             return
-        strategy = self.distribute_strategy
+        strategy = self.strategy
 
         def step(batch):
             logs = strategy.run(self.train_step, args=(batch,))

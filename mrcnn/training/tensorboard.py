@@ -41,7 +41,7 @@ class TensorBoardEvents(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if batch % STEPS_APART == 0 and not self.model.skip:
-            values = {"loss": logs["loss"], "learning_rate": self.model.optimizer.learning_rate}
+            values = {"loss": logs["loss"], "learning_rate": self.model.learning_rate}
             step = self.progress.epoch * self.progress.stage["steps_per_epoch"] + batch
             self._write([_scalar(f"step/{name}", value) for name, value in values.items()], step)
 

@@ -68,8 +68,7 @@ def train(
     if options.deterministic or (options.deterministic is None and not tf.config.list_physical_devices("GPU")):
         make_deterministic(options.seed)
     trained = set_trainable(model.keras_model, stage.layers)
-    with model.keras_model.distribute_strategy.scope():
-        fitted = compile_model(model, stage, options.eager)
+    fitted = compile_model(model, stage, options.eager)
     if is_under_way:
         _restore(resumed, fitted)
     else:
@@ -116,9 +115,11 @@ def data_identity(dataset) -> dict:
 def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
     """The model that Keras trains, compiled for a stage; its layers are those of `model.keras_model`."""
     config = model.config
+    strategy = model.keras_model.distribute_strategy
     average = None
     if stage.average:
-        average = WeightAverage(model.keras_model.trainable_variables, stage.average)
+        with strategy.scope():
+            average = WeightAverage(model.keras_model.trainable_variables, stage.average)
     weight_decay = loss_weight_decay(stage.optimizer, config)
     counts = {name: stage.losses == "all" or name.startswith(stage.losses) for name in LOSSES}
     loss_weights = {name: config.LOSS_WEIGHTS.get(name, 1.0) * counts[name] for name in LOSSES}
@@ -127,10 +128,11 @@ def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
     if stage.schedule != "constant" or stage.warmup_steps:
         total = (stage.epochs - stage.first_epoch) * stage.steps_per_epoch
         rate = Schedule(rate, total, stage.schedule, stage.warmup_steps)
-    optimizer = build_optimizer(stage.optimizer, rate, config, stage.accumulate)
-    # crop_and_resize has no XLA kernel, so the whole step cannot be compiled by XLA.
-    fitted.compile(optimizer=optimizer, jit_compile=False, run_eagerly=eager)
-    optimizer.build(fitted.trainable_variables)
+    with strategy.scope():
+        optimizer = build_optimizer(stage.optimizer, rate, config, stage.accumulate)
+        # crop_and_resize has no XLA kernel, so the whole step cannot be compiled by XLA.
+        fitted.compile(optimizer=optimizer, jit_compile=False, run_eagerly=eager)
+        optimizer.build(fitted.trainable_variables)
     return fitted
 
 

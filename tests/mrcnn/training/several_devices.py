@@ -1,0 +1,59 @@
+"""Trains the tiny network on several devices; a program, because devices are fixed when TensorFlow starts.
+
+    python several_devices.py DEVICES LOGS RESULT.npz     (with TF_CONFIG set: as one of several workers)
+"""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tiny_training as tiny
+
+from mrcnn.training import distribution
+
+BATCH = 2
+
+
+class Losses(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.values = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.values.append([float(logs[name]) for name in ("loss", "rpn_class_loss", "rpn_bbox_loss")])
+
+
+def clipped_update(strategy):
+    """Two replicas with gradients (60, 0) and (0, 80), their shares of a batch: (30, 40), clipped to norm 5."""
+    from mrcnn.training.optimizers import build_optimizer
+
+    with strategy.scope():
+        weights = keras.Variable([0.0, 0.0])
+        optimizer = build_optimizer("sgd", 1.0, tiny.TinyConfig())
+        optimizer.build([weights])
+
+    def step():
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        optimizer.apply([tf.one_hot(replica, 2) * [30.0, 40.0]], [weights])
+
+    strategy.run(tf.function(step))
+    return weights.numpy()
+
+
+def main(devices, logs, result):
+    strategy = distribution.choose_strategy(int(devices))
+    replicas = strategy.num_replicas_in_sync
+    clipped = clipped_update(strategy) if replicas == 2 else []
+    with strategy.scope():
+        model = tiny.build(logs, GPU_COUNT=replicas, IMAGES_PER_GPU=BATCH // replicas, STEPS_PER_EPOCH=2)
+    losses = Losses()
+    progress = model.train(
+        tiny.Squares(4), tiny.Squares(1, seed=1), 0.01, 1, "all", verbose=0, custom_callbacks=[losses], average=0.9
+    )
+    weights = {v.path.replace("/", ":"): v.numpy() for v in model.keras_model.weights}
+    np.savez(result, clipped=clipped, steps=losses.values, ap=progress.rows[-1]["val_mask_AP"], **weights)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,90 @@
+"""Several devices: two parts of the CPU under MirroredStrategy, and two workers on loopback."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mrcnn.training import distribution
+
+PROGRAM = pathlib.Path(__file__).with_name("several_devices.py")
+
+
+def start(folder, name, devices=1, **environment):
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""} | environment
+    command = [sys.executable, str(PROGRAM), str(devices), str(folder / name), str(folder / f"{name}.npz")]
+    return subprocess.Popen(command, env=environment)
+
+
+def result(folder, name):
+    with np.load(folder / f"{name}.npz") as arrays:
+        return {key: arrays[key] for key in arrays.files}
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """The same two steps with the same joint batch: one process, two devices, two workers."""
+    folder = tmp_path_factory.mktemp("devices")
+    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    processes = [start(folder, "one"), start(folder, "mirrored", devices=2)]
+    for index in range(2):
+        config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        processes.append(start(folder, f"worker{index}", TF_CONFIG=json.dumps(config)))
+    assert [process.wait(timeout=900) for process in processes] == [0] * 4
+    return folder, {name: result(folder, name) for name in ("one", "mirrored", "worker0", "worker1")}
+
+
+def weights(arrays):
+    return {name: array for name, array in arrays.items() if ":" in name}
+
+
+def test_workers_end_with_equal_weights(results):
+    _, found = results
+    first, second = weights(found["worker0"]), weights(found["worker1"])
+    assert len(first) > 50 and all(np.array_equal(first[name], second[name]) for name in first)
+    assert found["worker0"]["ap"] == found["worker1"]["ap"]
+
+
+@pytest.mark.parametrize("name", ["mirrored", "worker0"])
+def test_the_loss_is_that_of_the_joint_batch(results, name):
+    # The first step: equal weights. Every image has 64 sampled anchors, so that the mean of the means is the mean.
+    _, found = results
+    np.testing.assert_allclose(found[name]["steps"][0, 1], found["one"]["steps"][0, 1], rtol=1e-5)
+    # Positive anchors differ from image to image: here the replicas' means count alike.
+    np.testing.assert_allclose(found[name]["steps"][0], found["one"]["steps"][0], rtol=0.03)
+
+
+@pytest.mark.parametrize("name", ["mirrored", "worker0"])
+def test_clipping_sees_the_gradient_of_the_joint_batch(results, name):
+    _, found = results
+    np.testing.assert_allclose(found[name]["clipped"], [-3, -4], rtol=1e-5)
+
+
+def test_only_the_chief_writes(results):
+    folder, _ = results
+    assert list(folder.glob("worker0/*/mask_rcnn_tiny_0001.h5"))
+    assert not list(folder.glob("worker1/*/*.h5"))
+
+
+def test_more_gpus_than_there_are(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu"])
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["gpu"])
+    with pytest.raises(ValueError, match="this machine has 1 GPUs, 3 were asked for"):
+        distribution.choose_strategy(3)
