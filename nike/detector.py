@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
+from nike.quiet import import_tensorflow
 from nike.safe_json import read_json
 
 SHIPPED = "mask_rcnn_nike.h5"
@@ -216,6 +217,7 @@ def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -
 
 
 def _load_model(path: Path, config: Any) -> Any:
+    import_tensorflow()
     from mrcnn.model import MaskRCNN
     from mrcnn.training.devices import prepare_devices
 

@@ -65,7 +65,7 @@ class Picture:
 
 
 def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list[Source]:
-    """Finds what arguments of a command line mean; each file once, in their order.
+    """Finds what arguments of a command line mean; each path once, in their order.
 
     Args:
         arguments: photos, videos, folders (searched at any depth), globs (`**` too), http(s) addresses. A file that is
@@ -76,7 +76,7 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
         ValueError: an argument is another kind of address, or lies in one of `without`, or nothing is left.
         FileNotFoundError: nothing is there.
     """
-    sources: dict[object, Source] = {}
+    sources: dict[str, Source] = {}
     forbidden = list(map(_real, without))
     for argument in arguments:
         if fetch.is_url(argument):
@@ -87,9 +87,8 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
         if _is_in(_real(argument), forbidden):
             raise ValueError(f"{printable(argument)}: lies in a folder that results are written to.")
         for path in _expand(argument):
-            real = _real(path)
-            if real not in sources and not _is_in(real, forbidden):
-                sources[real] = Source(str(path), path, _is_video(path))
+            if not _is_in(_real(path), forbidden):
+                sources.setdefault(os.path.abspath(path), Source(str(path), path, _is_video(path)))
     if not sources:
         raise ValueError(f"{', '.join(map(printable, arguments))}: no photos or videos in it.")
     if not any(source.path is None or photos.is_file(source.path) for source in sources.values()):

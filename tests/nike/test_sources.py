@@ -131,3 +131,10 @@ def test_images_are_uint8_rgb(folder):
     PIL.Image.fromarray(np.zeros((5, 6), np.uint8)).save(folder.root / "grey.png")
     (picture,) = read(find_sources([str(folder.root)]))
     assert picture.image.shape == (5, 6, 3) and picture.image.dtype == np.uint8
+
+
+def test_links_are_sources_of_their_own(folder):
+    path = folder.photo("a.jpg")
+    (folder.root / "b.jpg").symlink_to(path)
+    (folder.root / "circle.jpg").symlink_to(folder.root / "circle.jpg")
+    assert len(find_sources([str(folder.root), str(path)])) == 2
