@@ -155,19 +155,13 @@ class LogoAugmentation:
         height, width = shape
         fit = side / max(height, width)
         mirror = rng.choice([-1, 1])
-        centre = np.array([width / 2, height / 2])  # this point of the photo goes to `target`
         if plain:
-            return _homography(centre, np.diag([mirror * fit, fit]), np.full(2, side / 2))
-        objects = np.flatnonzero(class_ids > 0)
+            return _homography((width / 2, height / 2), np.diag([mirror * fit, fit]), np.full(2, side / 2))
+        objects = np.flatnonzero((class_ids > 0) & masks.any(axis=(0, 1)))
         if len(objects) and rng.random() < strength.zoom:
-            rows, columns = (np.flatnonzero(masks[:, :, rng.choice(objects)].any(axis=axis)) for axis in (1, 0))
-            length = max(len(rows), len(columns), 1)
-            centre = np.array([columns.mean(), rows.mean()]) + 0.5
-            most = np.clip(0.6 * side / length, fit, max(MAX_ENLARGEMENT, fit))
-            scale = np.exp(rng.uniform(*np.log([strength.scale[0] * fit, most])))
-            reach = min(scale * length / 2, side / 2)
-            target = rng.uniform(reach, side - reach, 2)
+            centre, scale, target = self._aim_at(masks[:, :, rng.choice(objects)], fit, rng)
         else:
+            centre = np.array([width / 2, height / 2])
             scale = fit * np.exp(rng.uniform(*np.log(strength.scale)))
             room = abs(side - scale * np.array([width, height])) / 2  # to move in without losing more than need be
             target = side / 2 + rng.uniform(-room, room)
@@ -179,6 +173,16 @@ class LogoAugmentation:
         matrix = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, rng.normal(0, strength.perspective / 2)], [0, 1]])
         matrix = scale * matrix @ np.diag([mirror * stretch, 1 / stretch])
         return _homography(centre, matrix, target, rng.uniform(-1, 1, 2) * strength.perspective / side)
+
+    def _aim_at(self, mask: np.ndarray, fit: float, rng) -> tuple[np.ndarray, float, np.ndarray]:
+        """(point of the photo, scale, where the point goes) that show an object `[H, W]` whole, somewhere."""
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        length = max(np.ptp(rows), np.ptp(columns)) + 1
+        most = np.clip(0.6 * self.side / length, fit, max(MAX_ENLARGEMENT, fit))
+        scale = np.exp(rng.uniform(*np.log([self.strength.scale[0] * fit, most])))
+        reach = min(scale * length / 2, self.side / 2)
+        centre = np.array([columns[0] + columns[-1] + 1, rows[0] + rows[-1] + 1]) / 2
+        return centre, scale, rng.uniform(reach, self.side - reach, 2)
 
     def _paste(self, image, masks, class_ids, occupied, rng):
         """Adds marks of other photos, and decoys, where `occupied` `[side, side]` leaves room."""

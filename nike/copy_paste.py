@@ -125,13 +125,12 @@ def paste(
         sizes: its longer side is between these, in pixels.
 
     Returns:
-        Its mask `[S, S]` bool; None if no free place was found.
+        Its mask `[S, S]` bool; None if no free place was found, or nothing was left of so small a mark.
     """
-    side = len(image)
     length = np.exp(rng.uniform(*np.log(sizes)))
     patch, alpha = _turn(donor, min(length / max(donor.mask.shape), MAX_ENLARGEMENT), rng)
     place = _free_place(image, occupied, alpha.shape, rng)
-    if place is None:
+    if place is None or alpha.max() <= 0.5:
         return None
     ground = image[place].astype(np.float32)
     painted = _paint(patch.astype(np.float32), ground, alpha, rng)

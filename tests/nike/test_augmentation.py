@@ -78,6 +78,16 @@ def test_plain_photos_look_as_in_detection():
     assert len(mirrored) == 2 and sum(mirrored) == pytest.approx(SIDE, abs=2)
 
 
+def test_a_plain_mark_is_where_detection_would_see_it():
+    plain = Strength(1, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0)
+    centres = [np.argwhere(augment(plain, seed)[1][:, :, 0]).mean(axis=0) for seed in range(8)]
+    # The centre of pixel (60, 120) at 0.64 of its size, below 16 rows of black; half of the photos are mirrored.
+    x = 120.5 * 0.64 - 0.5
+    for centre in centres:
+        assert centre[0] == pytest.approx(60.5 * 0.64 + 16 - 0.5, abs=0.1)
+        assert min(abs(centre[1] - x), abs(SIDE - 1 - centre[1] - x)) < 0.1
+
+
 def test_without_any_change_a_mark_keeps_its_shape():
     _, masks, _ = augment(NOTHING, 0)
     assert masks.sum() == pytest.approx(np.pi * 30**2 * 0.64**2, rel=0.03)
@@ -111,6 +121,23 @@ def test_zooming_enlarges_the_mark():
     areas = [augment(strength, seed)[1].sum() for seed in range(20)]
     assert min(areas) > 0.9 * np.pi * 30**2 * 0.64**2
     assert max(areas) > 2 * min(areas)
+
+
+def test_zooming_shows_one_of_the_marks_whole():
+    image, masks = np.zeros((400, 400, 3), np.uint8), np.zeros((400, 400, 3), bool)
+    for i, (y, x) in enumerate([(20, 30), (350, 340)]):
+        masks[y : y + 30, x : x + 20, i] = True  # and the third is empty
+    photo = image, masks, np.array([1, 1, 1], np.int32)
+    whole = set()
+    for seed in range(20):
+        _, new_masks, class_ids = augment(Strength(0, 1, (2, 2), 0, 0, 0, 0, 0, 0, 0, 0), seed, photo)
+        scale = np.sqrt(new_masks.sum(axis=(0, 1)).max() / 600)
+        assert scale > 0.6
+        sides = zip(*(np.count_nonzero(new_masks.any(axis=axis), axis=0) for axis in (0, 1)), strict=True)
+        seen = [abs(w - 20 * scale) < 2 and abs(h - 30 * scale) < 2 for w, h in sides]
+        assert any(seen)
+        whole |= set(np.flatnonzero(seen).tolist())
+    assert whole == {0, 1}
 
 
 def test_pasted_marks_are_labelled_and_decoys_are_not():

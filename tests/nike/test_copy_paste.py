@@ -81,6 +81,14 @@ def test_no_free_place_no_paste():
     assert not image.any()
 
 
+def test_a_mark_too_thin_to_be_seen_is_not_pasted():
+    image, mask = np.zeros((64, 64, 3), np.uint8), np.zeros((100, 100), np.uint8)
+    mask[50] = 255
+    donor = Donor(np.full((100, 100, 3), 255, np.uint8), mask, 1)
+    assert paste(image, np.zeros((64, 64), bool), donor, np.random.default_rng(0), (9, 10)) is None
+    assert not image.any()
+
+
 def test_marks_prefer_structure_to_empty_ground():
     donor = Donor(np.full((40, 40, 3), 230, np.uint8), np.full((40, 40), 255, np.uint8), 1)
     on_the_product = 0
