@@ -9,8 +9,14 @@ LOG_DIR = re.compile(r"^[\w-]+?(\d{8}T\d{4})$")
 
 
 def new_log_dir(model_dir: str | Path, name: str | None) -> Path:
-    """A folder for a run that starts now, not created yet: `<model_dir>/<name><yyyymmdd>T<hhmm>`."""
-    return Path(model_dir) / f"{(name or '').lower()}{datetime.datetime.now():%Y%m%dT%H%M}"
+    """A folder for a run that starts now, not created yet: `<model_dir>/<name><yyyymmdd>T<hhmm>`.
+
+    Where a run of this minute has it already, it is the folder of the next free minute.
+    """
+    time = datetime.datetime.now()
+    while (folder := Path(model_dir) / f"{(name or '').lower()}{time:%Y%m%dT%H%M}").exists():
+        time += datetime.timedelta(minutes=1)
+    return folder
 
 
 def checkpoint_pattern(log_dir: str | Path, name: str | None) -> str:

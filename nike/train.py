@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learning = parser.add_argument_group("learning")
     learning.add_argument("--epochs", type=int, default=30, metavar="N", help="in total (default: 30)")
     learning.add_argument("--steps", type=int, metavar="N", help="batches in an epoch (default: all photos once)")
-    learning.add_argument("--batch", type=int, metavar="N", help="photos in a step (default: 2)")
+    learning.add_argument("--batch", type=int, metavar="N", help="photos in a step, on each device (default: 2)")
     learning.add_argument("--layers", metavar="SET", help="heads, 3+, 4+, 5+, all, or a regular expression")
     learning.add_argument(
         "--schedule", choices=("heads-then-all", "alternating"), default="heads-then-all", help="without --layers"
@@ -75,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--validate-every", type=int, default=1, metavar="EPOCHS")
     run.add_argument("--patience", type=int, default=0, metavar="N", help="stop after N validations without gain")
     run.add_argument("--keep", type=int, default=3, metavar="N", help="latest checkpoints to keep (default: 3; 0: all)")
+    run.add_argument("--devices", type=int, default=1, metavar="N", help="GPUs to share each step (default: 1)")
     run.add_argument("--debug", action="store_true", help="show tracebacks")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nike.dataset import SUBSETS, NikeDataset
-from nike.records import ERROR
+from nike.records import ERROR, WARNING
 from nike.split import SPLIT_FILE
 
 VAL_SPLIT = 0.2  # where nothing else says which photos are for validation
@@ -100,7 +100,8 @@ def summary_lines(data: TrainingData) -> list[str]:
         )
     problems = [problem for dataset in (data.train, data.val) for problem in dataset.problems]
     errors = list(dict.fromkeys(str(problem) for problem in problems if problem.severity == ERROR))
-    if errors:
-        lines.append(f"problems    {len(errors)}; all of them: nike check")
-        lines += [f"            {error}" for error in errors[:SHOWN]]
+    warnings = list(dict.fromkeys(str(problem) for problem in problems if problem.severity == WARNING))
+    if errors or warnings:
+        lines.append(f"problems    {len(errors)} errors, {len(warnings)} warnings; nike check lists them")
+        lines += [f"            {text}" for text in (errors + warnings)[:SHOWN]]
     return [*lines, f"split       {data.split}"]

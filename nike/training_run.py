@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
 from nike.config import NikeConfig
+from nike.quiet import import_tensorflow
 from nike.safe_json import read_json, write_json
 from nike.stages import Stage, plan_stages
 from nike.start_weights import StartWeights, find_start_weights, load_start_weights
@@ -23,6 +25,7 @@ RUN_FILE = "run.json"  # the command line of a run, in its log folder
 # this rate reached a mask AP50 of 0.42, where five epochs of SGD at 0.005, with gradients clipped as in the original,
 # had not begun to find masks.
 ADAMW_RATE = 7.5e-5
+HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # above which a warning is due
 MIN_STEPS = 20  # of an epoch: with few photos, validation would take longer than training
 
 
@@ -50,18 +53,22 @@ class Run:
 
     def start(self) -> None:
         """Builds the network, trains, and reports."""
+        import_tensorflow()
         from mrcnn.model import MaskRCNN
-        from mrcnn.training import devices, resume
+        from mrcnn.training import devices, distribution, resume
 
         device = devices.prepare_devices()
+        strategy = distribution.choose_strategy(self.arguments.devices)
         policy = devices.set_precision(self.arguments.mixed_precision)
-        model = MaskRCNN("training", self.config, self.arguments.logs)
+        with strategy.scope():
+            model = MaskRCNN("training", self.config, self.arguments.logs)
         if self.state is not None:
             resume(model, self.state.path)
             start = f"where {self.state.path} stopped: epoch {model.epoch}, step {self.state.progress.step}"
         else:
             start = load_start_weights(model, self.weights)
-            write_json(Path(model.log_dir) / RUN_FILE, {"argv": self.argv})
+            if distribution.is_chief(strategy):
+                write_json(Path(model.log_dir) / RUN_FILE, {"argv": self.argv})
         for line in self.plan_lines(device, policy, start, model.log_dir):
             print(line)
         for stage in self.stages:
@@ -82,8 +89,12 @@ class Run:
             f"start       {start}",
             f"plan        {config.STEPS_PER_EPOCH} steps of {config.BATCH_SIZE} photos an epoch; {stages}",
             f"            {arguments.optimizer}, {arguments.lr_schedule} schedule, augmentation {arguments.augment}",
+            *(f"            rate {s.learning_rate:g} is high: it may explode" for s in self.stages if self._is_high(s)),
             f"logs        {log_dir}",
         ]
+
+    def _is_high(self, stage: Stage) -> bool:
+        return stage.learning_rate > HIGH_RATES[self.arguments.optimizer]
 
     def _train(self, model, stage: Stage) -> None:
         arguments = self.arguments
@@ -162,6 +173,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     Raises:
         FileNotFoundError, ValueError: there is nothing to resume, or it cannot go on like this.
     """
+    import_tensorflow()
     from mrcnn.training import find_state
     from nike.train import parse
 
@@ -191,10 +203,20 @@ def apply_options(config: NikeConfig, arguments: argparse.Namespace, photos: int
         changes |= {"IMAGE_MIN_DIM": arguments.image_size, "IMAGE_MAX_DIM": arguments.image_size}
     if arguments.batch is not None:
         changes["IMAGES_PER_GPU"] = arguments.batch
-    config = config.copy(**changes)
+    config = config.copy(GPU_COUNT=_replicas(arguments.devices), **changes)
     config = config.copy(STEPS_PER_EPOCH=arguments.steps or max(math.ceil(photos / config.BATCH_SIZE), MIN_STEPS))
     config.validate()
     return config
+
+
+def _replicas(devices: int) -> int:
+    """In how many parts a batch is trained: devices of this machine, times workers if TF_CONFIG lists several."""
+    try:
+        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+        workers = sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError('TF_CONFIG: expected JSON such as {"cluster": {"worker": ["host:port", ...]}, ...}.') from None
+    return devices * max(workers, 1)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -229,7 +251,7 @@ def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[Stage]:
 
 
 def _check_numbers(arguments: argparse.Namespace) -> None:
-    for name in ("epochs", "steps", "batch", "accumulate", "image_size", "workers"):
+    for name in ("epochs", "steps", "batch", "accumulate", "image_size", "workers", "devices"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')}: expected at least 1, got {value}.")

@@ -21,7 +21,7 @@ class TrainingModel(Network):
         weight_decay: rate of the L2 penalty, see `losses.weight_decay_loss`.
         average: moving average of the weights to update after every step, or None.
 
-    Make, compile and fit it outside and inside of a strategy's scope as `trainer.compile_model` does.
+    It is made by `trainer.compile_model`, outside of the scope of `tf.distribute`'s strategy, and trained inside.
 
     Attributes:
         image_ids: `[B]` of the latest batch, as the dataset numbers its photos.
@@ -38,8 +38,8 @@ class TrainingModel(Network):
         average: WeightAverage | None = None,
     ):
         super().__init__(tuple(network.inputs), network.outputs[-len(LOSSES) :], name=network.name)
-        # Made outside of the strategy's scope: a model made inside has Keras reduce a batch of data in `fit`, which fails
-        # with bool masks. What holds variables is made inside.
+        # The model itself is not made in the scope of the strategy: if it were, Keras's `fit` would average a batch of
+        # all devices, which bool masks cannot be. Only what holds variables is.
         self.strategy = network.distribute_strategy
         self.config = network.config
         self.loss_weights = [float(loss_weights[name]) for name in LOSSES]

@@ -1,0 +1,64 @@
+"""The command itself: help, versions, exit codes, one line for a mistake."""
+
+import subprocess
+import sys
+
+import pytest
+
+from mrcnn import __version__
+from nike import cli
+
+
+def fail(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no\n  such thing"), FileNotFoundError("no such thing"), TypeError("no such thing")]
+)
+def test_a_mistake_is_one_line(error, capsys):
+    assert cli.run(lambda: fail(error), []) == 2
+    assert capsys.readouterr().err == "error: no such thing\n"
+
+
+def test_debug_shows_the_traceback():
+    with pytest.raises(ValueError, match="no such thing"):
+        cli.run(lambda: fail(ValueError("no such thing")), ["--debug"])
+
+
+def test_bugs_are_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        cli.run(lambda: 1 / 0, [])
+
+
+def test_exit_codes(capsys):
+    assert cli.run(lambda: None, []) == 0
+    assert cli.run(lambda: 1, []) == 1
+    assert cli.run(lambda: fail(KeyboardInterrupt("resume from it")), []) == 130
+    assert "resume from it" in capsys.readouterr().err
+
+
+def test_help_teaches_every_command(capsys):
+    assert cli.main([]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {name} " in text for name in cli.COMMANDS) and "nike train --weights=coco" in text
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"nike {__version__}\n"
+
+
+def test_unknown_command(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["trian"])
+    assert "invalid choice: 'trian'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "check", "synthesize"])
+def test_help_of_a_command_does_not_wait_for_tensorflow(command):
+    watch = "import atexit, sys; atexit.register(lambda: print('TF' if 'tensorflow' in sys.modules else 'light'))"
+    code = f"{watch}; from nike import cli; cli.main(['{command}', '--help'])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.endswith("light\n") and f"nike {command}" in run.stdout

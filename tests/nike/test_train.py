@@ -1,0 +1,203 @@
+"""nike train on drawn photos: what it says, what it leaves behind, going on, and mistakes before the first step."""
+
+import json
+import os
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from mrcnn import checkpoints
+from nike import train
+
+TINY = {
+    "BACKBONE": "mobilenet_v2",
+    "IMAGE_MIN_DIM": 64,
+    "IMAGE_MAX_DIM": 64,
+    "RPN_ANCHOR_SCALES": [8, 16, 24, 32, 48],
+    "TOP_DOWN_PYRAMID_SIZE": 16,
+    "FPN_CLASSIF_FC_LAYERS_SIZE": 32,
+    "RPN_CHANNELS": 16,
+    "MASK_HEAD_CHANNELS": 16,
+    "MASK_HEAD_CONVOLUTIONS": 1,
+    "POST_NMS_ROIS_TRAINING": 50,
+    "POST_NMS_ROIS_INFERENCE": 20,
+    "TRAIN_ROIS_PER_IMAGE": 16,
+}
+
+
+def draw_photo(folder, name, polygon=True, label="nike"):
+    image = Image.new("RGB", (80, 60), (40, 60, 80))
+    points = [[20, 20], [60, 15], [50, 45], [25, 40]]
+    if polygon:
+        ImageDraw.Draw(image).polygon([tuple(p) for p in points], fill=(250, 250, 250))
+    image.save(folder / f"{name}.png")
+    shape = {"label": label, "points": points, "shape_type": "polygon", "group_id": None, "flags": {}}
+    labels = {"version": "5.0", "flags": {}, "shapes": [shape] if polygon else [], "imagePath": f"{name}.png", "imageData": None}
+    (folder / f"{name}.json").write_text(json.dumps({**labels, "imageHeight": 60, "imageWidth": 80}))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("red", "green", "blue", "white", "black"):
+        draw_photo(folder, name)
+    draw_photo(folder, "empty", polygon=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    path = tmp_path_factory.mktemp("settings") / "tiny.yaml"
+    path.write_text("\n".join(f"{name}: {value}" for name, value in TINY.items()))
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def policy():
+    before = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture(scope="module")
+def run(photos, settings, tmp_path_factory):
+    """A first run of two stages, and what it printed."""
+    logs = tmp_path_factory.mktemp("logs")
+    options = ["--config", str(settings), "--epochs", "2", "--steps", "2", "--mixed-precision", "off"]
+    with pytest.MonkeyPatch.context() as patch:
+        printed = []
+        patch.setattr("builtins.print", lambda *values, **_: printed.append(" ".join(map(str, values))))
+        code = train.main(["--weights=none", "--dataset", str(photos), "--logs", str(logs), *options])
+    assert code == 0
+    return logs, "\n".join(printed)
+
+
+def test_it_says_what_it_will_do_and_what_came_out(run, photos):
+    logs, printed = run
+    folder = next(logs.iterdir())
+    for line in (
+        "training    5 photos (1 without any logo): 4 nike",
+        "validation  1 photos (0 without any logo): 1 nike",
+        "network     mobilenet_v2, 64 x 64 pixels, classes: nike",
+        "start       random",
+        "heads to epoch 1",
+        f"logs        {folder}",
+        "best mask AP",
+        f"nike detect --weights {folder}/mask_rcnn_nike_best.h5 {photos}",
+    ):
+        assert line in printed, printed
+    assert printed.index("training    5") < printed.index("== heads: to epoch 1") < printed.index("== all layers")
+
+
+def test_the_checkpoint_is_complete_in_itself(run):
+    logs, _ = run
+    path = next(logs.glob("*/mask_rcnn_nike_best.h5"))
+    with checkpoints.read_checkpoint(path) as checkpoint:
+        assert checkpoint.config["BACKBONE"] == "mobilenet_v2" and checkpoint.config["NUM_CLASSES"] == 2
+
+
+def test_a_finished_run_goes_on_with_more_epochs(run, tmp_path, capsys):
+    logs = tmp_path / "logs"
+    shutil.copytree(run[0], logs)
+    assert train.main(["--resume", "--logs", str(logs), "--epochs", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "0002.state stopped: epoch 2, step 0" in printed
+    assert len(next(logs.glob("*/history.csv")).read_text().splitlines()) == 4
+
+
+def test_a_new_run_starts_from_the_last_weights_with_their_settings(run, photos, capsys, monkeypatch):
+    from nike.training_run import new_run
+
+    arguments = train.parse(["--weights=last", "--dataset", str(photos), "--logs", str(run[0])])
+    planned = new_run(arguments, [])
+    assert planned.config.BACKBONE == "mobilenet_v2" and tuple(planned.config.RPN_ANCHOR_SCALES) == (8, 16, 24, 32, 48)
+    assert planned.weights.classes == 2 and planned.weights.path.name == "mask_rcnn_nike_0002.h5"
+
+
+def mistake(capsys, *options):
+    assert train.main([str(option) for option in options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    return error
+
+
+def test_mistakes_in_options(photos, settings, tmp_path, capsys):
+    common = ["--weights=none", "--dataset", photos, "--logs", tmp_path / "logs"]
+    assert "--epochs: expected at least 1, got 0" in mistake(capsys, *common, "--epochs=0")
+    assert "--lr: expected a number above 0" in mistake(capsys, *common, "--lr=-1")
+    assert "--name: expected letters" in mistake(capsys, *common, "--name=../x")
+    assert "BACKBONE must be one of" in mistake(capsys, *common, "--backbone=vgg")
+    assert "multiple of 64" in mistake(capsys, *common, "--image-size=500")
+    assert "--weights: " in mistake(capsys, *common, "--weights=nowhere.h5")
+    assert "--epochs must be at least 4" in mistake(capsys, *common, "--schedule=alternating", "--epochs=2")
+    assert "can be resumed" in mistake(capsys, *common, "--resume")
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("IMAGE_SIZE: 3")
+    assert "unknown setting 'IMAGE_SIZE'" in mistake(capsys, *common, "--config", wrong)
+    wrong.write_text("{: 3")
+    assert "wrong.yaml: not valid YAML" in mistake(capsys, *common, "--config", wrong)
+    assert not (tmp_path / "logs").exists()
+
+
+def test_mistakes_in_photos(photos, tmp_path, capsys):
+    common = ["--weights=none", "--logs", tmp_path / "logs", "--dataset"]
+    assert "nowhere" in mistake(capsys, *common, tmp_path / "nowhere")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "nothing to load" in mistake(capsys, *common, empty)
+    draw_photo(empty, "a", polygon=False)
+    draw_photo(empty, "b", polygon=False)
+    assert "none of the 1 training photos shows nike (none has an outline)" in mistake(capsys, *common, empty)
+    other = tmp_path / "other"
+    other.mkdir()
+    draw_photo(other, "c", label="puma")
+    assert "photos shows nike (labels found: puma" in mistake(capsys, *common, photos, "--val", other)
+    broken = shutil.copytree(photos, tmp_path / "broken")
+    (broken / "red.png").write_bytes(b"no photo")
+    assert "red.png" in mistake(capsys, *common, broken, "--strict")
+
+
+def test_a_broken_photo_and_one_without_outline_are_listed(photos, tmp_path):
+    from nike.training_data import load_training_data, summary_lines
+
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    (folder / "red.png").write_bytes(b"no photo")
+    (folder / "green.json").unlink()
+    (folder / "blue.png").unlink()
+    text = "\n".join(summary_lines(load_training_data(folder, val=photos)))
+    assert "training    3 photos" in text and "problems    2 errors, 1 warnings" in text
+    assert all(name in text for name in ("red", "green", "blue"))
+
+
+def test_split_is_by_share_and_seed(photos):
+    from nike.training_data import load_training_data
+
+    half = load_training_data(photos, val_split=0.5, seed=1)
+    again = load_training_data(photos, val_split=0.5, seed=1)
+    names = [info["id"] for info in half.val.image_info]
+    assert names == [info["id"] for info in again.val.image_info] and 2 <= len(names) <= 3
+    assert "50% of the photos for validation" in half.split
+
+
+def test_more_negatives(photos, tmp_path):
+    from nike.training_data import load_training_data
+
+    Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(tmp_path / "street.png")
+    plain, more = load_training_data(photos), load_training_data(photos, negatives=[tmp_path])
+    assert len(more.train.image_ids) == len(plain.train.image_ids) + 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_logs_that_cannot_be_written(photos, tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    message = mistake(capsys, "--weights=none", "--dataset", photos, "--logs", tmp_path / "logs")
+    assert "is not a folder that can be written to" in message
+
+
+def test_logs_that_are_a_file(photos, tmp_path, capsys):
+    (tmp_path / "logs").write_text("")
+    message = mistake(capsys, "--weights=none", "--dataset", photos, "--logs", tmp_path / "logs")
+    assert "logs is not a folder that can be written to. Choose another with --logs DIR" in message
