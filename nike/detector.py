@@ -14,8 +14,8 @@ import numpy as np
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
 from nike.quiet import import_tensorflow
 from nike.safe_json import read_json
+from nike.start_weights import SHIPPED
 
-SHIPPED = "mask_rcnn_nike.h5"
 TTA_CONFIDENCE = 0.05  # of a single view; the mean of all views must reach what the user asks for
 COCO_CLASSES = 81
 
@@ -237,7 +237,7 @@ def _tiles(text: str) -> int | str:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number or 'auto', got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"expected a number or 'auto' (--tiles auto PATH ...), got {text!r}") from None
 
 
 def _names(text: str) -> list[str]:

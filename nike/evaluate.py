@@ -156,7 +156,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         known, wanted = (", ".join(names[1:]) for names in (detector.class_names, dataset.class_names))
         raise ValueError(f"--labels: the weights know {known}; the labels mean {wanted}. Map them: nike,swoosh=nike.")
     failures = [str(problem) for problem in dataset.problems if problem.severity == ERROR]
-    with Progress(len(dataset.image_ids), lines=False) as progress:
+    with Progress(len(dataset.image_ids), lines=arguments.json != "-") as progress:
         evaluator = evaluate(detector, dataset, failures.append, progress.step)
     if not evaluator.records:
         raise ValueError(f"{arguments.dataset}: no photo could be used; {failures[0]}")

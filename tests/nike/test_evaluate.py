@@ -94,6 +94,8 @@ def test_the_threshold_is_for_verdicts_alone(command, dataset):
 def test_the_terminal(command, dataset):
     code, out, _ = command("--dataset", dataset)
     lines = out.splitlines()
+    assert sorted(lines[:6])[0] == "alarm.png: 1 detection, no instances"  # one for each photo, where no bar is shown
+    lines = lines[6:]
     assert code == 0 and max(map(len, lines[2:])) < 110
     assert lines[1].endswith("all: 6 photos (2 negatives), 4 instances, 1 to ignore")
     mask = next(line for line in lines if line.startswith("mask  "))
