@@ -30,7 +30,7 @@ test-all:  ## the tests on each supported Python that is installed
 
 demo: install  ## train a small network on the sample photos (two minutes), then draw masks over them
 	$(BIN)/python -m nike.example
-	$(BIN)/nike detect nike/sample_data/val --weights logs/example/mask_rcnn_example.h5 --save overlay,splash --output output/demo
+	$(BIN)/nike detect nike/sample_data --weights logs/example/mask_rcnn_example.h5 --save overlay,splash --output output/demo
 	@echo "Look at the pictures in output/demo"
 
 docs: install  ## build the documentation site into site/, links checked
