@@ -130,6 +130,7 @@ class Config:
     ROI_POOLING = "align"  # "align": RoIAlign; "pool": RoIPool of Fast R-CNN, to show the difference
     ROI_ALIGN_METHOD = "crop_and_resize"  # or "gather": slower on a CPU, but compiles under XLA and exports everywhere
     DETECTION_CLASS_AGNOSTIC_NMS = False  # True: one object, one detection, whatever its class
+    DETECTION_ANY_FOREGROUND = False  # True: a RoI's best class counts though background be likelier; what AP needs
     # Background RoIs that the heads learn from, see `targets.DetectionTargetLayer`: "balanced" (also on photos without
     # objects), "matterport" (none without a positive RoI) or "fill" (all free places).
     ROI_NEGATIVES = "balanced"

@@ -39,7 +39,17 @@ def suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, class
 
 
 def refine_detections(
-    rois, probs, deltas, window, *, bbox_std_dev, min_confidence, max_instances, nms_threshold, agnostic
+    rois,
+    probs,
+    deltas,
+    window,
+    *,
+    bbox_std_dev,
+    min_confidence,
+    max_instances,
+    nms_threshold,
+    class_agnostic=False,
+    any_foreground=False,
 ):
     """The detections of one image.
 
@@ -48,11 +58,15 @@ def refine_detections(
         probs: `[K, C]`.
         deltas: `[K, C, 4]` class-specific (dy, dx, log dh, log dw) before `bbox_std_dev`.
         window: `[4]` normalised: the photo inside its padding, to which boxes are clipped.
+        The others as for `DetectionLayer`.
 
     Returns:
         `[max_instances, 6]` (y1, x1, y2, x2, class_id, score), best first, zero padded.
     """
-    class_ids = tf.argmax(probs, axis=1, output_type=tf.int32)  # [K]
+    if any_foreground:
+        class_ids = 1 + tf.argmax(probs[:, 1:], axis=1, output_type=tf.int32)  # [K]
+    else:
+        class_ids = tf.argmax(probs, axis=1, output_type=tf.int32)
     scores = tf.gather(probs, class_ids, batch_dims=1)
     is_padding = tf.reduce_all(tf.equal(rois, 0.0), axis=1)
     keep = (class_ids > 0) & ~is_padding
@@ -62,7 +76,7 @@ def refine_detections(
     rois, class_ids, scores = tf.gather(rois, keep), tf.gather(class_ids, keep), tf.gather(scores, keep)
     deltas = tf.gather(tf.gather(deltas, keep), class_ids, batch_dims=1)  # [n, 4]
     boxes = clip_boxes_graph(apply_box_deltas_graph(rois, deltas * tf.constant(bbox_std_dev)), window)
-    kept = suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, agnostic)
+    kept = suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, class_agnostic)
     detections = tf.concat([boxes, tf.cast(class_ids, tf.float32)[:, None], scores[:, None]], axis=1)
     detections = tf.gather(detections, kept)
     return tf.pad(detections, [[0, max_instances - tf.shape(kept)[0]], [0, 0]])
@@ -79,6 +93,8 @@ class DetectionLayer(Float32Layer):
         max_instances: D.
         nms_threshold: IoU above which the worse of two detections is dropped.
         class_agnostic: True: suppression across classes.
+        any_foreground: False: a RoI that is most likely background detects nothing, so that with two classes no score
+            is below 0.5. True: its best other class counts, down to `min_confidence`; what AP needs.
 
     Call arguments: [`rois [B, K, 4]` normalised, zero padded; `mrcnn_class [B, K, C]` probabilities;
         `mrcnn_bbox [B, K, C, 4]` deltas; `image_meta [B, 12+C]`].
@@ -96,6 +112,7 @@ class DetectionLayer(Float32Layer):
         max_instances=None,
         nms_threshold=None,
         class_agnostic=None,
+        any_foreground=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -108,6 +125,7 @@ class DetectionLayer(Float32Layer):
         self.max_instances = int(choose(max_instances, "DETECTION_MAX_INSTANCES"))
         self.nms_threshold = float(choose(nms_threshold, "DETECTION_NMS_THRESHOLD"))
         self.class_agnostic = bool(choose(class_agnostic, "DETECTION_CLASS_AGNOSTIC_NMS"))
+        self.any_foreground = bool(choose(any_foreground, "DETECTION_ANY_FOREGROUND"))
         self.supports_jit = False  # the CPU's non-maximum suppression has no XLA kernel
 
     def call(self, inputs):
@@ -119,7 +137,8 @@ class DetectionLayer(Float32Layer):
             min_confidence=self.min_confidence,
             max_instances=self.max_instances,
             nms_threshold=self.nms_threshold,
-            agnostic=self.class_agnostic,
+            class_agnostic=self.class_agnostic,
+            any_foreground=self.any_foreground,
         )
         return tf.map_fn(
             lambda image: refine_detections(*image, **settings),
@@ -138,6 +157,7 @@ class DetectionLayer(Float32Layer):
             "max_instances": self.max_instances,
             "nms_threshold": self.nms_threshold,
             "class_agnostic": self.class_agnostic,
+            "any_foreground": self.any_foreground,
         }
 
 
@@ -152,5 +172,6 @@ def refine_detections_graph(rois, probs, deltas, window, config):
         min_confidence=config.DETECTION_MIN_CONFIDENCE,
         max_instances=config.DETECTION_MAX_INSTANCES,
         nms_threshold=config.DETECTION_NMS_THRESHOLD,
-        agnostic=config.DETECTION_CLASS_AGNOSTIC_NMS,
+        class_agnostic=config.DETECTION_CLASS_AGNOSTIC_NMS,
+        any_foreground=config.DETECTION_ANY_FOREGROUND,
     )

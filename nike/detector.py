@@ -156,6 +156,7 @@ def load_detector(arguments: argparse.Namespace, min_confidence: float | None = 
     config = config.copy(
         GPU_COUNT=1,
         IMAGES_PER_GPU=arguments.batch,
+        DETECTION_ANY_FOREGROUND=True,  # the confidence alone decides, also below that of the background
         DETECTION_MIN_CONFIDENCE=min(min_confidence, TTA_CONFIDENCE) if arguments.tta else min_confidence,
         DETECTION_MAX_INSTANCES=max(config.DETECTION_MAX_INSTANCES, arguments.max_detections or 0),
     )

@@ -33,7 +33,7 @@ class Validator:
     """
 
     def __init__(self, model, dataset, photos: int | None = None, batch_size: int = 1):
-        config = model.config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE)
+        config = model.config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE, DETECTION_ANY_FOREGROUND=True)
         self.predictor = Predictor(model.builder.inference(config), config)
         self.dataset, self.limit, self.batch_size = dataset, photos, batch_size
         count = len(dataset.image_ids)

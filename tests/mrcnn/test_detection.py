@@ -57,6 +57,14 @@ def test_background_weak_and_padding_are_dropped():
     assert detect(rois, [[0.9, 0.1, 0], [0.3, 0.4, 0.3], [0, 1, 0]], min_confidence=0)[:, 4].tolist() == [1]
 
 
+def test_the_best_class_may_be_less_likely_than_background_by_option():
+    probs = [[0.6, 0.1, 0.3]]
+    assert len(detect([BOX], probs, min_confidence=0.2)) == 0
+    found = detect([BOX], probs, min_confidence=0.2, any_foreground=True)
+    assert found[0, 4] == 2 and found[0, 5] == pytest.approx(0.3)
+    assert len(detect([BOX], probs, min_confidence=0.4, any_foreground=True)) == 0
+
+
 def test_only_the_best_are_kept():
     found = detect([BOX, FAR], [[0, 0.6, 0.4], [0, 0.2, 0.8]], max_instances=1)
     np.testing.assert_allclose(found, [[*FAR, 2, 0.8]], atol=1e-6)

@@ -134,6 +134,7 @@ LAYERS = {
             max_instances=9,
             nms_threshold=0.4,
             class_agnostic=True,
+            any_foreground=True,
         ),
         [unit_boxes(B, K), random(B, K, C), random(B, K, C, 4), META],
     ),
