@@ -1,16 +1,14 @@
-"""Small Keras callbacks: times of a step, NaN stop, early stopping, the history as rows and CSV."""
+"""Small Keras callbacks: NaN stop, times of a step, the figures of an epoch, files to look at, early stopping."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import os
 import time
 from pathlib import Path
 
 import keras
 
+from mrcnn.training.history import write_history
 from mrcnn.training.progress import Progress
 
 FIRST_STEPS = 5  # steps after the first one, over which the estimate is made
@@ -124,30 +122,14 @@ class Recorder(keras.callbacks.Callback):
 
 
 class HistoryFile(keras.callbacks.Callback):
-    """Writes `history.csv` after every epoch: all rows, so that a resumed run has no row twice."""
+    """Writes `history.csv` after every epoch."""
 
     def __init__(self, progress: Progress, folder: str | Path):
         super().__init__()
-        self.progress, self.path = progress, Path(folder) / "history.csv"
+        self.progress, self.folder = progress, folder
 
     def on_epoch_end(self, epoch, logs=None):
-        write_history(self.progress.rows, self.path)
-
-
-def write_history(rows: list[dict], path: Path) -> None:
-    """Rows as CSV; a figure that an epoch does not have is left empty."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _rounded(value) for name, value in row.items()} for row in rows)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def _rounded(value):
-    return f"{value:.6g}" if isinstance(value, float) else value
+        write_history(self.progress.rows, self.folder)
 
 
 class Curves(keras.callbacks.Callback):

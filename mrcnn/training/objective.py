@@ -1,7 +1,7 @@
 """The model that Keras trains: the five losses of the training graph, their weighted sum, and one compiled step."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -76,15 +76,7 @@ class TrainingModel(Network):
         """
         if self.train_function is not None and not force:
             return
-        strategy = self.strategy
-
-        def step(batch):
-            logs = strategy.run(self.train_step, args=(batch,))
-            if self.average is not None:
-                self.average.update()
-            return {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
-
-        run = step if self.run_eagerly else tf.function(step, reduce_retracing=True)
+        run = self._compiled(self.train_step, self.average)
 
         def train_function(iterator):
             if self.skip:
@@ -93,8 +85,25 @@ class TrainingModel(Network):
             started = time.perf_counter()
             batch = next(iterator)
             self.waited += time.perf_counter() - started
-            metas = strategy.experimental_local_results(batch[0][1])
+            metas = self.strategy.experimental_local_results(batch[0][1])
             self.image_ids = [int(number) for meta in metas for number in np.asarray(meta)[:, 0]]
             return run(batch)
 
         self.train_function = train_function
+
+    def make_test_function(self, force: bool = False) -> None:
+        """Sets `test_function(iterator)`, for the losses of validation batches."""
+        if self.test_function is None or force:
+            run = self._compiled(self.test_step)
+            self.test_function = lambda iterator: run(next(iterator))
+
+    def _compiled(self, step: Callable, average: WeightAverage | None = None) -> Callable:
+        """`batch -> logs`: the step on all devices, compiled; then the moving average of the weights."""
+
+        def run(batch):
+            logs = self.strategy.run(step, args=(batch,))
+            if average is not None:
+                average.update()
+            return {name: self.strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
+
+        return run if self.run_eagerly else tf.function(run, reduce_retracing=True)

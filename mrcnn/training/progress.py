@@ -74,13 +74,22 @@ class Progress:
         except TypeError as error:
             raise ValueError(f"not the state of a training run ({error})") from None
 
+    @classmethod
+    def from_rows(cls, epoch: int, rows: list[dict[str, Any]]) -> Progress:
+        """Of a run that has come to `epoch`, as far as its history tells."""
+        progress = cls()
+        for row in rows:
+            progress.end_epoch(row)
+        progress.epoch = epoch
+        return progress
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         return dataclasses.asdict(self)
 
     def begin(self, stage: Stage) -> None:
-        """Starts a stage."""
-        self.stage = dataclasses.asdict(stage)
+        """Starts a stage, at the beginning of an epoch."""
+        self.stage, self.step = dataclasses.asdict(stage), 0
         self.without_gain, self.best_of_stage = 0, -1.0
 
     def finish(self) -> None:

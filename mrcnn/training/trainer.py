@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mrcnn.training.callbacks import is_exhausted
 from mrcnn.training.checkpointing import CheckpointWriter
 from mrcnn.training.fitting import fit
 from mrcnn.training.freezing import layer_regex, set_trainable
+from mrcnn.training.history import read_history
 from mrcnn.training.objective import TrainingModel
 from mrcnn.training.optimizers import build_optimizer, loss_weight_decay
 from mrcnn.training.options import TrainOptions
@@ -36,7 +38,7 @@ def train(
 ) -> Progress:
     """Trains a MaskRCNN up to epoch `epochs`; see `MaskRCNN.train` for the arguments.
 
-    Files go to `model.log_dir`: checkpoints (see `checkpointing`), `history.csv`, `curves.png`.
+    Files go to `model.log_dir`: checkpoints (see `checkpointing`), `history.csv`, `curves.png`, TensorBoard's events.
 
     Args:
         options: see `TrainOptions`.
@@ -54,12 +56,9 @@ def train(
     check_datasets(model.config, train_dataset, val_dataset)
     identity = data_identity(train_dataset)
     resumed = getattr(model, "resumed", None)
-    stage = _describe_stage(model, learning_rate, epochs, layers, options)
+    stage = _describe_stage(model, learning_rate, epochs, layers, options, resumed)
     progress = _progress_of(model)
-    is_under_way = resumed is not None and progress.stage is not None
-    if resumed is not None and any(stage.same_as(finished) for finished in progress.finished):
-        return progress
-    if model.epoch >= epochs and not (is_under_way and stage.same_as(progress.stage)):
+    if _is_done(stage, progress, resumed):
         return progress
     if resumed is not None:
         _check_resumable(resumed, stage, identity)
@@ -68,12 +67,14 @@ def train(
     if options.deterministic or (options.deterministic is None and not tf.config.list_physical_devices("GPU")):
         make_deterministic(options.seed)
     trained = set_trainable(model.keras_model, stage.layers)
+    gc.collect()  # the optimiser of the stage before is as large as the network
     fitted = compile_model(model, stage, options.eager)
-    if is_under_way:
+    if resumed is not None and progress.stage is not None:
         _restore(resumed, fitted)
     else:
         progress.begin(stage)
-    writer = CheckpointWriter(model, fitted, progress, options, identity, _metadata(train_dataset))
+    metadata = {"class_names": list(train_dataset.class_names)}
+    writer = CheckpointWriter(model, fitted, progress, options, identity, metadata)
     if options.verbose != 0:
         _announce(model, progress, fitted, trained)
     if model.epoch < epochs and not is_exhausted(progress, options.patience):
@@ -145,7 +146,7 @@ def make_deterministic(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def _describe_stage(model, learning_rate: float, epochs: int, layers: str, options: TrainOptions) -> Stage:
+def _describe_stage(model, learning_rate: float, epochs: int, layers: str, options, resumed: State | None) -> Stage:
     if not learning_rate > 0:
         raise ValueError(f"learning_rate: expected a number above 0, got {learning_rate!r}.")
     stage = Stage(
@@ -163,19 +164,28 @@ def _describe_stage(model, learning_rate: float, epochs: int, layers: str, optio
         seed=options.seed,
         first_epoch=model.epoch,
     )
-    resumed = getattr(model, "resumed", None)
     if resumed is not None and resumed.progress.stage is not None:
         stage.first_epoch = resumed.progress.stage["first_epoch"]
     return stage
 
 
 def _progress_of(model) -> Progress:
-    """The progress of the model's run; a new one if the model has begun another run since."""
+    """The progress of the model's run; if it has changed to another run, what the history of that one tells."""
     progress, folder = getattr(model, "progress", None) or (None, None)
     if progress is None or progress.epoch != model.epoch or folder != model.log_dir:
-        progress = Progress(epoch=model.epoch)
+        progress = Progress.from_rows(model.epoch, read_history(model.log_dir, model.epoch))
     model.progress = progress, model.log_dir
     return progress
+
+
+def _is_done(stage: Stage, progress: Progress, resumed: State | None) -> bool:
+    """Whether there is nothing left to do, not even to finish a stage whose last epoch was the last thing saved."""
+    if resumed is None:
+        return progress.epoch >= stage.epochs
+    if any(stage.same_as(finished) for finished in progress.finished):
+        return True
+    is_under_way = progress.stage is not None and stage.same_as(progress.stage)
+    return progress.epoch >= stage.epochs and not is_under_way
 
 
 def _check_resumable(state: State, stage: Stage, identity: dict) -> None:
@@ -199,15 +209,10 @@ def _restore(state: State, fitted: TrainingModel) -> None:
         restore_variables(state.path, "average", fitted.average.variables)
 
 
-def _metadata(dataset) -> dict:
-    return {"class_names": list(dataset.class_names)}
-
-
 def _announce(model, progress: Progress, fitted: TrainingModel, trained: list[str]) -> None:
     stage = progress.stage
     weights = sum(int(np.prod(variable.shape)) for variable in fitted.trainable_variables)
     where = f", step {progress.step}" if progress.step else ""
     print(f"\nStarting at epoch {model.epoch}{where}. LR={stage['learning_rate']}\n")
     print(f"Checkpoint Path: {model.checkpoint_path}")
-    millions = weights / 1e6
-    print(f"Training {len(trained)} layers, {millions:.1f} million weights, to epoch {stage['epochs']}", flush=True)
+    print(f"Training {len(trained)} layers, {weights / 1e6:.1f} million weights", flush=True)

@@ -208,3 +208,38 @@ def test_datasets_are_checked_first(model, tiny):
     with pytest.raises(ValueError, match="learning_rate: expected a number above 0, got 0"):
         model.train(tiny.Squares(1), None, 0, 1, "heads", **QUIET)
     assert not os.path.exists(model.log_dir)
+
+
+def test_going_on_from_a_checkpoint_as_scripts_for_the_original_do(model, tiny):
+    model.train(tiny.Squares(4), None, 0.01, 1, "heads", **QUIET)
+    folder = model.log_dir
+    model.set_log_dir()
+    model.load_weights(model.find_last(), by_name=True)
+    assert (model.log_dir, model.epoch) == (folder, 1)
+    progress = model.train(tiny.Squares(4), None, 0.01, 2, "heads", **QUIET)
+    assert [row["epoch"] for row in progress.rows] == [1, 2]
+
+
+def test_losses_of_validation_batches(model, tiny, monkeypatch):
+    monkeypatch.setattr(model.config, "VALIDATION_STEPS", 1)
+    data = tiny.Squares(2, seed=1)
+    progress = model.train(tiny.Squares(4), data, 1e-9, 1, "heads", validate_every=0, **QUIET)
+    row = progress.rows[0]
+    # At such a rate nothing is learnt: the losses of both are alike but for the photos.
+    assert row["val_loss"] == pytest.approx(row["loss"], rel=0.5) and "val_rpn_class_loss" in row
+    assert "val_mask_AP" not in row
+
+
+def test_mixed_precision(tiny, tmp_path):
+    before = keras.config.dtype_policy()
+    losses = {}
+    try:
+        for policy in ("float32", "mixed_bfloat16"):
+            keras.config.set_dtype_policy(policy)
+            model = tiny.build(tmp_path, STEPS_PER_EPOCH=1)
+            losses[policy] = model.train(tiny.Squares(4), None, 0.01, 1, "all", **QUIET).rows[0]["loss"]
+            assert all(variable.dtype == "float32" for variable in model.keras_model.trainable_variables)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert losses["mixed_bfloat16"] == pytest.approx(losses["float32"], rel=0.05)
+    assert losses["mixed_bfloat16"] != losses["float32"]

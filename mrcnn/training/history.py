@@ -1,0 +1,40 @@
+"""`history.csv`: the figures of every epoch of a run, one row each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+
+FILE = "history.csv"
+
+
+def write_history(rows: list[dict], folder: str | Path) -> None:
+    """Writes all rows, so that a resumed run has none twice; a figure that an epoch does not have is left empty."""
+    path = Path(folder) / FILE
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _rounded(value) for name, value in row.items()} for row in rows)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text.getvalue(), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_history(folder: str | Path, epochs: int) -> list[dict]:
+    """The rows of the first `epochs` epochs; none if there is no such file, or if it is none of ours."""
+    try:
+        with open(Path(folder) / FILE, encoding="utf-8", newline="") as file:
+            rows = [
+                {name: float(value) for name, value in row.items() if value} | {"epoch": int(row["epoch"])}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return [row for row in rows if row["epoch"] <= epochs]
+
+
+def _rounded(value):
+    return f"{value:.6g}" if isinstance(value, float) else value
