@@ -1,0 +1,164 @@
+"""Single calls of scripts for the original, where today's Keras, NumPy or this package might stand in the way."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import mrcnn.model as modellib
+from mrcnn import utils
+from mrcnn.config import Config
+from mrcnn.parallel_model import ParallelModel
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class ToyConfig(Config):
+    NAME = "toy"
+    NUM_CLASSES = 1 + 2
+    DETECTION_MIN_CONFIDENCE = 0.0
+    DATASET = Path("dataset")  # a field of its own, which JSON cannot hold
+    THRESHOLD = 0.3
+
+
+class Photos(utils.Dataset):
+    """One photo with two instances; `answer` is what load_mask returns."""
+
+    def __init__(self, answer=None):
+        super().__init__()
+        self.add_class("toy", 1, "left")
+        self.add_class("toy", 2, "right")
+        self.add_image("toy", image_id="a", path=None)
+        self.prepare()
+        self.answer = answer
+
+    def load_image(self, image_id):
+        return np.arange(60 * 80 * 3, dtype=np.uint32).reshape(60, 80, 3).astype(np.uint8)
+
+    def load_mask(self, image_id):
+        return self.answer
+
+
+def two_masks(dtype=bool):
+    masks = np.zeros((60, 80, 2), dtype)
+    masks[10:30, 10:30, 0] = masks[20:50, 40:70, 1] = 1
+    return masks
+
+
+@pytest.fixture(scope="module")
+def model(small_defaults, tmp_path_factory):
+    return modellib.MaskRCNN(mode="inference", config=ToyConfig(), model_dir=tmp_path_factory.mktemp("logs"))
+
+
+def arrays(model):
+    return {f"{name}/{w.name}": w.numpy() for name, layer in model.named_layers().items() for w in layer.weights}
+
+
+def test_keras_model_saves_the_original_layout_under_any_name(model, tmp_path):
+    for name in ("model.h5", "mask_rcnn_toy_0001.h5", "best.weights.h5"):
+        model.keras_model.save_weights(str(tmp_path / name))
+        with h5py.File(tmp_path / name) as file:
+            assert b"mrcnn_mask" in file.attrs["layer_names"]
+            assert file["rpn_model/rpn_conv_shared/kernel:0"].shape == (3, 3, 16, 16)
+            assert list(file["mrcnn_mask"].attrs["weight_names"]) == [b"mrcnn_mask/kernel:0", b"mrcnn_mask/bias:0"]
+
+
+def test_keras_model_loads_what_it_saved(model, tmp_path):
+    model.keras_model.save_weights(tmp_path / "model.h5")
+    other = modellib.MaskRCNN("inference", ToyConfig(), tmp_path)
+    fresh = arrays(other)
+    other.keras_model.load_weights(str(tmp_path / "model.h5"), by_name=True)
+    assert all(np.array_equal(value, arrays(other)[name]) for name, value in arrays(model).items())
+    assert not all(np.array_equal(value, fresh[name]) for name, value in arrays(model).items())
+    with pytest.raises(ValueError, match="classes"):
+        modellib.MaskRCNN("inference", ToyConfig().copy(NUM_CLASSES=5), tmp_path).keras_model.load_weights(
+            tmp_path / "model.h5", by_name=True
+        )
+
+
+def test_weights_carry_their_settings_but_no_fields_of_the_script(model, tmp_path):
+    model.keras_model.save_weights(tmp_path / "model.h5")
+    config = modellib.MaskRCNN.from_checkpoint(tmp_path / "model.h5").config
+    assert (config.NAME, config.NUM_CLASSES, hasattr(config, "THRESHOLD")) == ("toy", 3, False)
+
+
+def test_a_whole_model_in_keras_own_format(model, tmp_path):
+    model.keras_model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert all(
+        np.array_equal(ours, theirs)
+        for ours, theirs in zip(model.keras_model.get_weights(), loaded.get_weights(), strict=True)
+    )
+
+
+def test_a_photo_that_is_molded_already(model):
+    photo = Photos().load_image(0)
+    with pytest.warns(UserWarning, match="Pass the photo as it is"):
+        images, *_ = model.mold_inputs(modellib.mold_image(photo, model.config)[np.newaxis])
+    np.testing.assert_array_equal(images, model.mold_inputs([photo])[0])
+    with pytest.raises(ValueError, match=r"images\[0\]: expected floats"):
+        model.detect([photo - 400.0])
+
+
+def test_anchors_are_those_of_the_latest_detection(tmp_path):
+    config = ToyConfig().copy(IMAGE_RESIZE_MODE="pad64")
+    model = modellib.MaskRCNN("inference", config, tmp_path)
+    assert len(model.anchors) == sum(3 * side**2 for side in (16, 8, 4, 2, 1))
+    model.detect([np.zeros((100, 64, 3), np.uint8)])
+    shape = (128, 64, 3)
+    assert len(model.anchors) == len(model.get_anchors(shape)) == 3 * (32 * 16 + 16 * 8 + 8 * 4 + 4 * 2 + 2)
+    np.testing.assert_allclose(utils.norm_boxes(model.anchors, shape[:2]), model.get_anchors(shape), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("class_ids", [[1, 2], np.array([1, 2], np.int32), np.array([1.0, 2.0])])
+def test_masks_and_class_ids_of_any_type(small_defaults, dtype, class_ids):
+    gt = modellib.load_image_gt(Photos((two_masks(dtype), class_ids)), ToyConfig(), 0, use_mini_mask=False)
+    expected = modellib.load_image_gt(Photos((two_masks(), [1, 2])), ToyConfig(), 0)
+    assert gt.mask.dtype == bool and gt.class_ids.dtype == np.int32 and len(gt.bbox) == 2
+    assert all(np.array_equal(got, want) for got, want in zip(gt, expected, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(0, 0, 0), (60, 80, 0)])
+def test_a_photo_without_instances(small_defaults, shape):
+    dataset = Photos((np.empty(shape), np.empty([0], np.int32)))
+    image, _, class_ids, bbox, mask = modellib.load_image_gt(dataset, ToyConfig(), 0)
+    assert image.shape == (64, 64, 3) and class_ids.shape == (0,) and bbox.shape == (0, 4) and mask.shape[2] == 0
+
+
+def test_a_config_with_a_constructor(small_defaults):
+    class Counted(Config):
+        def __init__(self, num_classes):
+            self.NUM_CLASSES = num_classes
+            super().__init__()
+
+    config = Counted(num_classes=4)
+    config.IMAGES_PER_GPU = 3
+    config.__init__(5)  # how scripts have the batch size computed again
+    copy = config.copy(DETECTION_MIN_CONFIDENCE=0.1)
+    assert config.BATCH_SIZE == copy.BATCH_SIZE == 3
+    assert copy.NUM_CLASSES == 5 and copy.IMAGE_META_SIZE == 17 and isinstance(copy, Counted)
+
+
+def test_parallel_model_explains_itself():
+    with pytest.raises(NotImplementedError, match=r"choose_strategy\(2\)\.scope"):
+        ParallelModel(None, 2)
+
+
+def test_imgaug_imported_first(tmp_path):
+    """`python -m mrcnn` runs what plain Python cannot: under NumPy 2 imgaug needs the help of mrcnn."""
+    (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
+    (tmp_path / "script.py").write_text(
+        "import sys\nfrom imgaug import augmenters as iaa\nimport beside\n"
+        "if __name__ == '__main__':\n    print(sys.argv[1:], beside.WORD, iaa.Fliplr(0.5).p.p.value)\n"
+    )
+    command = [sys.executable, "-m", "mrcnn", str(tmp_path / "script.py"), "train", "--x=1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "['train', '--x=1'] beside 0.5", done.stderr
+    for arguments, message in (([], "usage"), (["absent.py"], "absent.py: no such file")):
+        done = subprocess.run([sys.executable, "-m", "mrcnn", *arguments], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
