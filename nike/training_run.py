@@ -54,12 +54,15 @@ class Run:
     def start(self) -> None:
         """Builds the network, trains, and reports."""
         import_tensorflow()
+        import keras
+
         from mrcnn.model import MaskRCNN
-        from mrcnn.training import devices, distribution, resume
+        from mrcnn.training import TrainingInterrupted, devices, distribution, resume
 
         device = devices.prepare_devices()
         strategy = distribution.choose_strategy(self.arguments.devices)
         policy = devices.set_precision(self.arguments.mixed_precision)
+        keras.utils.set_random_seed(self.arguments.seed)  # of the first weights
         with strategy.scope():
             model = MaskRCNN("training", self.config, self.arguments.logs)
         if self.state is not None:
@@ -73,7 +76,11 @@ class Run:
             print(line)
         for stage in self.stages:
             print(f"\n== {stage.title}: to epoch {stage.epochs}", flush=True)
-            self._train(model, stage)
+            try:
+                self._train(model, stage)
+            except TrainingInterrupted as stop:
+                command = f"nike train --resume {shlex.quote(str(stop.path.parent))}"
+                raise KeyboardInterrupt(f"Stopped, everything is saved. Go on with: {command}") from None
         for line in self.result_lines(model):
             print(line)
 
@@ -139,7 +146,7 @@ class Run:
         return [
             *lines,
             f"weights     {path}",
-            f"curves      {Path(model.log_dir) / 'history.csv'}",
+            f"curves      {Path(model.log_dir) / 'curves.png'}",
             f"see it      nike detect --weights {shlex.quote(str(path))} {shlex.quote(str(photo))}",
         ]
 

@@ -24,8 +24,8 @@ from mrcnn.training.progress import Progress
 class CheckpointWriter:
     """Writes the files of a run into `model.log_dir`.
 
-    `mask_rcnn_<name>_<epoch>.h5` and `.state` after every epoch; `mask_rcnn_<name>_best.h5`, the epoch with the best
-    mask AP; `mask_rcnn_<name>_partial.state` within an epoch.
+    `mask_rcnn_<name>_<epoch>.h5` after every epoch, and `.state` beside the latest, which is twice as large or more;
+    `mask_rcnn_<name>_best.h5`, the epoch with the best mask AP; `mask_rcnn_<name>_partial.state` within an epoch.
 
     Args:
         model: the MaskRCNN.
@@ -46,6 +46,9 @@ class CheckpointWriter:
         self.data, self.metadata = data, metadata
         self.folder = Path(model.log_dir)
         self.enabled = is_chief(fitted.strategy)
+        if self.enabled:
+            for unfinished in self.folder.glob(".mask_rcnn_*.tmp"):  # of a run that was killed
+                unfinished.unlink(missing_ok=True)
 
     def path(self, label: str) -> Path:
         """`mask_rcnn_<name>_<label>.h5` in the folder of the run."""
@@ -70,7 +73,6 @@ class CheckpointWriter:
         if self.progress.is_best:
             _link(path, self.path("best"))
         self._write_state(state, identity, holds_weights=average is not None)
-        self.path("partial").with_suffix(states.SUFFIX).unlink(missing_ok=True)
         self._clean_up()
 
     def save_partial(self) -> Path:
@@ -111,13 +113,14 @@ class CheckpointWriter:
         states.write_state(path, record, groups)
 
     def _clean_up(self) -> None:
-        if not self.options.keep:
-            return
-        checkpoints = log_dirs.checkpoints(self.folder)
-        for file in checkpoints[: -self.options.keep]:
-            # The state goes first: weights without state are a plain checkpoint, a state without weights is nothing.
-            file.with_suffix(states.SUFFIX).unlink(missing_ok=True)
-            file.unlink(missing_ok=True)
+        """Removes what the latest epoch has made superfluous: all other states, and all but a few weights."""
+        for state in self.folder.glob(f"mask_rcnn_*{states.SUFFIX}"):
+            if state.stem != self.latest.stem:
+                state.unlink(missing_ok=True)
+        if self.options.keep:
+            earlier = [file for file in log_dirs.checkpoints(self.folder) if file.name <= self.latest.name]
+            for file in earlier[: -self.options.keep]:
+                file.unlink(missing_ok=True)
 
 
 class Checkpoints(keras.callbacks.Callback):

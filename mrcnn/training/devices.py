@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def prepare_devices() -> str:
         except RuntimeError:  # in use already, for example in a notebook
             break
     if not gpus:
-        return f"CPU ({platform.machine()}, {len(tf.config.list_logical_devices('CPU'))} device)"
+        return f"CPU ({platform.machine()}, {os.cpu_count()} threads)"
     name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "unknown")
     return f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} ({name})"
 

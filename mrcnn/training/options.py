@@ -32,7 +32,7 @@ class TrainOptions:
         validation_photos: validate on so many photos at most, evenly chosen; None: `VALIDATION_STEPS` batches, or all
             if VALIDATION_STEPS is 0.
         patience: validations without a better mask AP after which training stops; 0: never.
-        keep: checkpoints of the last epochs to keep, beside the best; 0: all.
+        keep: weights of the last epochs to keep, beside the best; 0: all.
         save_minutes: minutes between saves within an epoch, for a resume after a crash; 0: only at its end.
         verbose: 0: silent, 1: progress bar, 2: a line for each epoch; None: 1 on a terminal, else 2.
         deterministic: True: equal seeds give equal weights, bit for bit. It is a switch of TensorFlow for the whole
