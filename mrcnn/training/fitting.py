@@ -44,9 +44,9 @@ def fit(
     on_error = "raise" if options.strict else "skip"
     common = dict(seed=options.seed, workers=options.workers, on_error=on_error)
     batches = training_batches(train_dataset, config, start_step=done, **common, **data_options)
-    val_batches = None
-    if val_dataset is not None and config.VALIDATION_STEPS:
-        val_batches = training_batches(val_dataset, config, shuffle=False, steps=config.VALIDATION_STEPS, **common)
+    val_batches, val_steps = None, int(config.VALIDATION_STEPS)  # scripts make a float of it by dividing
+    if val_dataset is not None and val_steps:
+        val_batches = training_batches(val_dataset, config, shuffle=False, steps=val_steps, **common)
     validator = _validator(model, val_dataset, options)
     fitted.skip = progress.step
 
@@ -67,7 +67,7 @@ def fit(
         fitted.fit(
             _as_inputs(batches),
             validation_data=_as_inputs(val_batches) if val_batches is not None else None,
-            validation_steps=config.VALIDATION_STEPS or None,
+            validation_steps=val_steps or None,
             shuffle=False,  # it is, in the pipeline
             initial_epoch=progress.epoch,
             epochs=epochs,
@@ -116,7 +116,7 @@ def _validator(model, dataset, options) -> Validator | None:
         return None
     photos = options.validation_photos
     if photos is None:
-        photos = model.config.VALIDATION_STEPS * model.config.BATCH_SIZE or None
+        photos = int(model.config.VALIDATION_STEPS) * model.config.BATCH_SIZE or None
     earlier = getattr(model, "validator", None)
     if earlier is None or earlier.dataset is not dataset or earlier.limit != photos:
         model.validator = Validator(model, dataset, photos, model.config.BATCH_SIZE)

@@ -27,8 +27,8 @@ class CustomConfig(Config):
     NAME = "damage"
     IMAGES_PER_GPU = 1
     NUM_CLASSES = 1 + len(CLASSES)
-    STEPS_PER_EPOCH = 2
-    VALIDATION_STEPS = 1
+    STEPS_PER_EPOCH = 4 / 2  # floats, as division gives them
+    VALIDATION_STEPS = 2 / 2
     USE_MINI_MASK = False
     # Fields that the library does not know.
     DATASET_DIR = Path("dataset")
