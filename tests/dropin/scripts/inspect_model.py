@@ -86,7 +86,7 @@ nms_node = model.ancestor(pillar, "ROI/rpn_non_max_suppression:0")
 if nms_node is None:
     nms_node = model.ancestor(pillar, "ROI/rpn_non_max_suppression/NonMaxSuppressionV2:0")
 rpn = model.run_graph(
-    [image],
+    np.expand_dims(modellib.mold_image(image, config), 0),
     [
         ("rpn_class", model.keras_model.get_layer("rpn_class").output),
         ("pre_nms_anchors", model.ancestor(pillar, "ROI/pre_nms_anchors:0")),
@@ -95,7 +95,7 @@ rpn = model.run_graph(
         ("post_nms_anchor_ix", nms_node),
         ("proposals", model.keras_model.get_layer("ROI").output),
     ],
-    image_metas=None,
+    image_metas=np.expand_dims(image_meta, 0),
 )
 limit = 10
 sorted_anchor_ids = np.argsort(rpn["rpn_class"][:, :, 1].flatten())[::-1]
@@ -143,6 +143,15 @@ roi_bbox_specific = mrcnn["deltas"][0, np.arange(proposals.shape[0]), roi_class_
 log("roi_bbox_specific", roi_bbox_specific)
 refined_proposals = utils.apply_box_deltas(proposals, roi_bbox_specific * config.BBOX_STD_DEV).astype(np.int32)
 keep = utils.non_max_suppression(refined_proposals, roi_scores, config.DETECTION_NMS_THRESHOLD)
+ids = np.random.randint(0, len(proposals), limit)
+visualize.draw_boxes(
+    image,
+    boxes=proposals[ids],
+    refined_boxes=refined_proposals[ids],
+    visibilities=np.where(roi_class_ids[ids] > 0, 1, 0),
+    captions=[f"{names[c]} {score:.3f}" for c, score in zip(roi_class_ids[ids], roi_scores[ids])],
+    ax=get_ax(),
+)
 
 # Masks
 det_boxes = utils.denorm_boxes(mrcnn["detections"][0, :, :4], image.shape[:2])
