@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mrcnn.network import named_layers
 
-REPEATS = 7
+REPEATS = 5
 BARE_SHAPE, BARE_CHANNELS = (1, 128, 128, 256), 256  # the convolution that the machine is judged by: 3x3, 256 -> 256
 BARE_OPERATIONS = 2 * 128 * 128 * 9 * BARE_CHANNELS * BARE_CHANNELS
 
