@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 Box = tuple[int, int, int, int]
+# Looks at pictures one by one and yields a result for each, as `MaskRCNN.detect` does for a generator.
+Detect = Callable[[Iterable[np.ndarray]], Iterable[dict]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,20 +7,18 @@ show, so that the two halves of an object that a tile's border cuts are recognis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mrcnn.cropped import Box, Detection, crop_detections, intersect, part_in, to_result, vote
+from mrcnn.cropped import Box, Detect, Detection, crop_detections, intersect, part_in, to_result, vote
 
 SAME_IOU = 0.5  # masks that agree so well are one object
 SAME_IOS = 0.7  # intersection over the smaller mask: one view shows, or found, only a part of the object
 CUT_MARGIN = 0.01  # of a tile's side: a box that ends so near to the border probably goes on behind it
 MAX_TILES_A_SIDE = 10  # chosen by "auto"; on a larger photo the tiles are larger than the network's image
 WORTHWHILE = 1.25  # "auto" looks at tiles only if they enlarge the photo at least so much
-
-Detect = Callable[[Iterable[np.ndarray]], Iterable[dict]]
 
 
 def tile_side(height: int, width: int, tiles: int | str, network_side: int, overlap: float) -> int | None:
@@ -72,7 +70,7 @@ def detect_tiled(
     """Finds objects on one photo, in the whole and tile by tile.
 
     Args:
-        detect: looks at pictures one by one and yields a result for each, as `MaskRCNN.detect` does for a generator.
+        detect: see `mrcnn.cropped.Detect`.
         photo: `[H, W, channels]`.
         tiles, network_side, overlap: see `tile_side`.
 

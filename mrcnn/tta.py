@@ -6,19 +6,17 @@ Source: Solovyev et al. 2021, "Weighted boxes fusion", section 3; masks by weigh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from mrcnn.cropped import Detection, crop_detections, part_in, shared_pixels, to_result, vote
+from mrcnn.cropped import Detect, Detection, crop_detections, part_in, shared_pixels, to_result, vote
 
 SAME_IOU = 0.5  # masks of two views that agree so well are one object
 SCALES = (1.0, 1.5)  # of the network's image: logos are mostly small
 SIDE_MULTIPLE = 64  # P6 is 64 times smaller than the image
-
-Detect = Callable[[Iterable[np.ndarray]], Iterable[dict]]
 
 
 def scaled_detectors(model: Any, scales: Sequence[float] = SCALES) -> list[Detect]:
@@ -45,7 +43,7 @@ def detect_augmented(detectors: Sequence[Detect], photo: np.ndarray) -> dict[str
     """Finds objects on one photo by the vote of all detectors, each on the photo as it is and mirrored.
 
     Args:
-        detectors: each looks at pictures one by one and yields a result for each, as `MaskRCNN.detect` does.
+        detectors: at least one, see `scaled_detectors`.
         photo: `[H, W, channels]`.
 
     Returns:

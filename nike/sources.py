@@ -8,6 +8,7 @@ A source that cannot be read is a picture with an error, so that the stream goes
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import io
 import os
@@ -145,16 +146,16 @@ def _read_photo(source: Source, name: str) -> Iterator[Picture]:
 
 
 def _read_video(source: Source, name: str) -> Iterator[Picture]:
-    if source.path is not None:
-        if not photos.is_file(source.path):
+    with contextlib.ExitStack() as stack:
+        path: str | Path | None = source.path
+        if path is None:
+            file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".video"))
+            fetch.fetch(source.name, file, fetch.MAX_VIDEO_BYTES, fetch.VIDEO_SECONDS)
+            file.flush()
+            path = file.name
+        elif not photos.is_file(source.path):
             raise FileNotFoundError(f"{printable(source.name)}: no such file. Check the path.")
-        for number, (image, rate) in enumerate(video.frames(source.path)):
-            yield Picture(source, name, image, number, rate)
-        return
-    with tempfile.NamedTemporaryFile(suffix=".video") as file:
-        fetch.fetch(source.name, file, fetch.MAX_VIDEO_BYTES, fetch.VIDEO_SECONDS)
-        file.flush()
-        for number, (image, rate) in enumerate(video.frames(file.name)):
+        for number, (image, rate) in enumerate(video.frames(path)):
             yield Picture(source, name, image, number, rate)
 
 
