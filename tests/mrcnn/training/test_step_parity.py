@@ -45,17 +45,15 @@ def weights(golden_path, tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module", params=["train_r50small", "train_r50small_rois"])
-def case(request, golden, weights, tmp_path_factory):
-    """Model, inputs and the original's outputs."""
-    batch, expected = golden(f"{request.param}_batch.npz"), golden(f"{request.param}.npz")
-    names = golden(f"{request.param}_step.json")
+def load_case(name, golden, tmp_path_factory):
+    """Model, inputs, the original's outputs and the names of its weights."""
+    batch, expected, names = golden(f"{name}_batch.npz"), golden(f"{name}.npz"), golden(f"{name}_step.json")
     config = SmallConfig().copy(USE_RPN_ROIS="input_roi" not in batch)
     model = MaskRCNN("training", config, tmp_path_factory.mktemp("logs"))
     model.keras_model.get_layer("proposal_targets").shuffle = False  # as the original was run for the arrays
     dtypes = [tensor.dtype for tensor in model.keras_model.inputs]
     inputs = tuple(batch[name].astype(dtype) for name, dtype in zip(batch.files, dtypes, strict=True))
-    return model, weights, inputs, expected, names
+    return model, inputs, expected, names
 
 
 class LettingThrough:
@@ -73,11 +71,11 @@ def compiled(model, layers):
     return compile_model(model, stage)
 
 
-@pytest.mark.parametrize("layers", ["heads", "all"])
-def test_two_steps(case, layers, monkeypatch):
+@pytest.mark.parametrize("name, layers", [("train_r50small", "heads"), ("train_r50small_rois", "all")])
+def test_two_steps(name, layers, weights, golden, tmp_path_factory, monkeypatch):
     for module in (mrcnn.proposals, mrcnn.targets):
         monkeypatch.setattr(module, "tf", LettingThrough())
-    model, weights, inputs, expected, names = case
+    model, inputs, expected, names = load_case(name, golden, tmp_path_factory)
     model.load_weights(weights, by_name=True)
     fitted = compiled(model, layers)
     names = [name.split(":")[0] for name in names[layers]["names"]]
