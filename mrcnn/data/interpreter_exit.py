@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-SILENCE = 1.0  # seconds without a call after which none is expected any more
+SILENCE = 0.5  # seconds without a call after which none is expected any more
 PATIENCE = 20.0  # seconds after which Python shuts down whatever the threads do
 
 _lock = threading.Lock()
