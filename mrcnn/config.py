@@ -24,6 +24,8 @@ KNOWN_BACKBONES = ("resnet50", "resnet101", "resnext50", "resnext101", "mobilene
 RESIZE_MODES = ("none", "square", "pad64", "crop")
 NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
 COUNTS = (  # settings that must be whole numbers of at least 1
+    "NUM_CLASSES",
+    "IMAGE_CHANNEL_COUNT",
     "GPU_COUNT",
     "IMAGES_PER_GPU",
     "IMAGE_MIN_DIM",
@@ -279,7 +281,9 @@ class Config:
                 raise ValueError(f"{name}: {field} must be a whole number of at least 1, got {value!r}.")
         for field in SHARES:
             value = getattr(self, field)
-            if value is not None and not 0 <= value <= 1:
+            if value is None and field == "DETECTION_MIN_CONFIDENCE":
+                continue
+            if value is None or not 0 <= value <= 1:
                 raise ValueError(f"{name}: {field} must lie between 0 and 1, got {value!r}.")
 
     def _validate_image_size(self) -> None:

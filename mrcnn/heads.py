@@ -81,7 +81,7 @@ class BoxHead:
         x = self.roi_align([rois, image_meta, *feature_maps])
         for layer in self.layers:
             x = layer(x)
-        x = self.squeeze(x)  # [B, R', 1024]
+        x = self.squeeze(x)  # [B, R', fc_layers_size]
         logits = self.class_logits(x, rois=count)
         return logits, self.softmax(logits), self.bbox(self.bbox_fc(x, rois=count))
 

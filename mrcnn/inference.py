@@ -52,13 +52,13 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
             photo = photo + np.asarray(config.MEAN_PIXEL)
         photo = as_rgb(photo, channels=config.IMAGE_CHANNEL_COUNT, name=f"images[{number}]")
     else:
-        photo = read_image(photo)
+        photo = read_image(photo, channels=config.IMAGE_CHANNEL_COUNT)
     image, window, scale, _, _ = resize_image(
         photo,
         min_dim=config.IMAGE_MIN_DIM,
         max_dim=config.IMAGE_MAX_DIM,
         min_scale=config.IMAGE_MIN_SCALE,
-        mode=config.IMAGE_RESIZE_MODE,
+        mode="pad64" if config.IMAGE_RESIZE_MODE == "crop" else config.IMAGE_RESIZE_MODE,  # crops are for training
     )
     no_classes = np.zeros([config.NUM_CLASSES], dtype=np.int32)
     meta = compose_image_meta(0, photo.shape, image.shape, window, scale, no_classes)
@@ -120,7 +120,7 @@ class Predictor:
         return detections.numpy(), masks.numpy()
 
     def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:
-        """Normalised anchors `[1, A, 4]` float32 of a molded image of this shape; the latest shapes are kept."""
+        """Normalised anchors `[1, A, 4]` float32 of a molded image of this shape; the shapes made last are kept."""
         key = self.latest_shape = tuple(int(side) for side in image_shape[:2])
         anchors = self._anchors.get(key)
         if anchors is None:

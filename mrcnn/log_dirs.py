@@ -4,8 +4,8 @@ import datetime
 import re
 from pathlib import Path
 
-CHECKPOINT = re.compile(r"^mask_rcnn_[\w-]+_(\d{4})\.h5$")
-LOG_DIR = re.compile(r"^[\w-]+?(\d{8}T\d{4})$")
+CHECKPOINT = re.compile(r"^mask_rcnn_.*_(\d{4})\.h5$")
+LOG_DIR = re.compile(r"^.*?(\d{8}T\d{4})$")
 
 
 def new_log_dir(model_dir: str | Path, name: str | None) -> Path:
@@ -35,8 +35,11 @@ def parse_checkpoint(path: str | Path) -> tuple[Path, int] | None:
 
 def run_folders(model_dir: str | Path, name: str | None) -> list[Path]:
     """Folders of all runs called `name`, the newest first."""
-    folders = sorted(Path(model_dir).glob(f"{(name or '').lower()}*"), reverse=True)
-    return [folder for folder in folders if folder.is_dir()]
+    # The whole name: runs of "nike" are not those of "nikeshoes".
+    own = re.compile(re.escape((name or "").lower()) + r"\d{8}T\d{4}")
+    root = Path(model_dir)
+    folders = [folder for folder in root.iterdir() if own.fullmatch(folder.name)] if root.is_dir() else []
+    return sorted((folder for folder in folders if folder.is_dir()), reverse=True)
 
 
 def checkpoints(folder: Path) -> list[Path]:

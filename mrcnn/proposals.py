@@ -45,7 +45,7 @@ class ProposalLayer(Float32Layer):
 
     def call(self, inputs):
         _, _, clipped, scores = self._refine(*inputs)
-        return tf.stop_gradient(self._suppress(clipped, scores)[0])
+        return tf.stop_gradient(self._suppress(clipped, scores))
 
     def steps(self, inputs) -> dict[str, tf.Tensor]:
         """What `call` computes on its way, by the names of `STEPS`.
@@ -75,9 +75,9 @@ class ProposalLayer(Float32Layer):
             boxes, scores = args  # [n, 4], [n]
             kept = tf.image.non_max_suppression(boxes, scores, self.proposal_count, self.nms_threshold)
             boxes = tf.gather(boxes, kept)
-            return tf.pad(boxes, [[0, self.proposal_count - tf.shape(kept)[0]], [0, 0]]), tf.shape(kept)[0]
+            return tf.pad(boxes, [[0, self.proposal_count - tf.shape(kept)[0]], [0, 0]])
 
-        spec = (tf.TensorSpec((self.proposal_count, 4), tf.float32), tf.TensorSpec((), tf.int32))
+        spec = tf.TensorSpec((self.proposal_count, 4), tf.float32)
         return tf.map_fn(one_image, (boxes, scores), fn_output_signature=spec)
 
     def compute_output_spec(self, inputs):

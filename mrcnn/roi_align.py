@@ -120,7 +120,8 @@ class PyramidROIAlign(Float32Layer):
     Args:
         pool_shape: (height, width) of the crop, for example (7, 7).
         method: "crop_and_resize", fastest on a CPU, or "gather", which compiles under XLA; same values.
-        pooling: "align" (RoIAlign) or "pool" (RoIPool; the maximum of a bin is taken over 2x2 of its features).
+        pooling: "align" (RoIAlign) or "pool" (RoIPool, by crop_and_resize whatever the method; the maximum of a bin is
+            taken over 2x2 of its features).
 
     Call arguments: [`boxes [B, R, 4]` normalised, `image_meta [B, 12+C]`, P2, P3, P4, P5 each `[B, h, w, F]`].
 
@@ -132,7 +133,7 @@ class PyramidROIAlign(Float32Layer):
         super().__init__(**kwargs)
         self.pool_shape = tuple(int(side) for side in pool_shape)
         self.method, self.pooling = method, pooling
-        self.supports_jit = method == "gather"
+        self.supports_jit = method == "gather" and pooling == "align"
 
     def call(self, inputs):
         boxes, image_meta, *feature_maps = inputs

@@ -40,6 +40,8 @@ def test_crop_mode_takes_the_smaller_side():
         ("MASK_SHAPE", [56, 56], "twice MASK_POOL_SIZE"),
         ("IMAGE_CHANNEL_COUNT", 4, "one value per channel"),
         ("RPN_NMS_THRESHOLD", 7, "between 0 and 1"),
+        ("RPN_NMS_THRESHOLD", None, "between 0 and 1"),
+        ("NUM_CLASSES", 2.5, "whole number"),
         ("DETECTION_MAX_INSTANCES", 0, "at least 1"),
         ("IMAGES_PER_GPU", 1.5, "whole number"),
         ("IMAGE_MIN_DIM", 512, "must not be above IMAGE_MAX_DIM"),

@@ -2,17 +2,23 @@
 
 import threading
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from mrcnn import utils
+from mrcnn import log_dirs, utils
+from mrcnn.inference import mold
 from mrcnn.model import MaskRCNN
 
 
 @pytest.fixture(scope="module")
 def model(tiny_config, tmp_path_factory):
-    return MaskRCNN(mode="inference", config=tiny_config(), model_dir=tmp_path_factory.mktemp("logs"))
+    keras.utils.set_random_seed(0)
+    model = MaskRCNN(mode="inference", config=tiny_config(), model_dir=tmp_path_factory.mktemp("logs"))
+    # Random weights that hold everything for an object rather than for background.
+    model.named_layers()["mrcnn_class_logits"].bias.assign([-9.0, 0.0, 0.0])
+    return model
 
 
 def photo(height=40, width=60, seed=0):
@@ -167,6 +173,25 @@ def test_log_dirs_as_the_original(model, tiny_config, tmp_path):
     assert last == str(runs[1] / "mask_rcnn_tiny_0010.h5")
     trainer.load_weights(last, by_name=True)
     assert (trainer.epoch, trainer.log_dir) == (10, str(runs[1]))
+
+
+def test_runs_of_a_longer_name_are_others(tmp_path):
+    for run in ("nike20260101T1200", "nikeshoes20260102T1200"):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / f"mask_rcnn_{run[:-13]}_0001.h5").touch()
+    assert log_dirs.find_last(tmp_path, "nike").parent.name == "nike20260101T1200"
+    (tmp_path / "my logo.v220260103T1200").mkdir()
+    (tmp_path / "my logo.v220260103T1200" / "mask_rcnn_my logo.v2_0007.h5").touch()
+    assert log_dirs.parse_checkpoint(log_dirs.find_last(tmp_path, "My logo.v2"))[1] == 7
+
+
+def test_crops_are_for_training_only(tiny_config):
+    config = tiny_config().copy(IMAGE_RESIZE_MODE="crop")
+    image = photo(40, 60)
+    first, second = mold(image, config), mold(image, config)
+    np.testing.assert_array_equal(first.image, second.image)
+    y1, x1, y2, x2 = first.window
+    assert (y2 - y1) / (x2 - x1) == pytest.approx(40 / 60, rel=0.05)  # the whole photo
 
 
 def test_molding_and_unmolding_as_the_original(model):
