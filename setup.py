@@ -29,6 +29,7 @@ setup(
         "h5py>=3.14",
         "pillow>=11",
         "pycocotools>=2.0.8",
+        "opencv-python>=4.10",
         "tqdm>=4.66",
         "pyyaml>=6",
     ],
