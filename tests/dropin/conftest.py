@@ -92,7 +92,7 @@ def run_script(project, monkeypatch):
         monkeypatch.setattr(sys, "path", [os.getcwd(), *sys.path])
         for module in ("balloon", "coco"):
             sys.modules.pop(module, None)
-        np.random.seed(0)
+        keras.utils.set_random_seed(0)
         try:
             return runpy.run_path(name, run_name="__main__")
         finally:
