@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--negatives", type=Path, action="append", default=[], metavar="DIR", help="more photos, without any logo"
     )
+    data.add_argument(
+        "--also", type=Path, action="append", default=[], metavar="DIR", help="more labelled photos, to train on only"
+    )
     data.add_argument("--labels", default="nike", metavar="NAMES", help="classes, such as nike or nike,swoosh=nike")
     data.add_argument("--augment", choices=AUGMENTATIONS, default="medium", help="how much photos are varied")
     data.add_argument("--strict", action="store_true", help="stop at the first photo that cannot be used")

@@ -29,6 +29,7 @@ def load_training_data(
     *,
     val: Path | None = None,
     val_split: float | None = None,
+    also: Sequence[Path] = (),
     negatives: Sequence[Path] = (),
     seed: int = 0,
     strict: bool = False,
@@ -41,6 +42,7 @@ def load_training_data(
         val: separate validation data; then `folder` is for training as a whole.
         val_split: share of the photos to validate on, whole groups at a time. Default: as the folder's `split.json`
             or its folders train/ and val/ say, else VAL_SPLIT.
+        also: folders of more labelled training photos, such as `nike synthesize` makes.
         negatives: folders of more training photos, which show no object; they need no annotation.
         seed: of the split.
         strict: any error in the annotations stops.
@@ -63,6 +65,8 @@ def load_training_data(
             val_split, split = None, f"validation photos as {folder} has them"
         for dataset, subset in ((train, "train"), (validation, "val")):
             dataset.load_nike(folder, subset=subset, val_split=val_split, seed=seed, **options)
+    for path in also:
+        train.load_nike(path, **options)
     for path in negatives:
         train.load_nike(path, unlabelled_as_negatives=True, **options)
     for name, dataset in (("training", train), ("validation", validation)):

@@ -244,6 +244,7 @@ def _load_data(arguments: argparse.Namespace) -> TrainingData:
         arguments.labels,
         val=arguments.val,
         val_split=arguments.val_split,
+        also=arguments.also,
         negatives=arguments.negatives,
         seed=arguments.seed,
         strict=arguments.strict,
