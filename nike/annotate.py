@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nike import photos
-from nike.detector import Detector, add_detector_arguments, load_detector
-from nike.labelme_json import write_detections
+from nike.detection.detector import Detector, add_detector_arguments, load_detector
+from nike.detection.progress import report_failures
+from nike.formats import photos
+from nike.formats.labelme_json import write_detections
 from nike.labels import IGNORE, Labels
-from nike.progress import report_failures
 from nike.text import plural
 
 INSTALL = "Install it: pip install labelme (it brings a graphical toolkit)."
@@ -61,7 +61,7 @@ def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: C
 
     Args:
         paths: photos without labelme files.
-        detector: see `nike.detector`.
+        detector: see `nike.detection.detector`.
         labels: what is of no class of theirs is left out.
         on_failure: gets the message for each photo that cannot be read.
 
@@ -69,7 +69,7 @@ def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: C
         How many files were written.
     """
     from nike.detect import detect_stream
-    from nike.sources import Source, read
+    from nike.detection.sources import Source, read
 
     written = 0
     pictures = read(Source(str(path), path, is_video=False) for path in paths)

@@ -16,10 +16,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nike import photos
-from nike.records import ERROR, WARNING, AnnotationError, Collection, Instance, Photo, Problem
-from nike.safe_json import MAX_JSON_BYTES, read_json
-from nike.shapes import MAX_POINTS, Shape, ShapeError, crosses_itself, parse_shape
+from nike.formats import photos
+from nike.formats.records import ERROR, WARNING, AnnotationError, Collection, Instance, Photo, Problem
+from nike.formats.safe_json import MAX_JSON_BYTES, read_json
+from nike.formats.shapes import MAX_POINTS, Shape, ShapeError, crosses_itself, parse_shape
 from nike.text import short
 
 MAX_SHAPES = 10_000

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from mrcnn.config import Config
+from nike.checking.inspection import Inspection, histogram_names, inspect_dataset
 from nike.dataset import SUBSETS, read_subset
-from nike.inspection import Inspection, histogram_names, inspect_dataset
+from nike.formats.photos import find_files
+from nike.formats.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Problem
+from nike.formats.safe_json import read_json, write_json
 from nike.labels import Labels
-from nike.photos import find_files
-from nike.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Problem
-from nike.safe_json import read_json, write_json
 from nike.split import SPLIT_FILE
 from nike.text import plural, printable
 
@@ -192,7 +192,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         if arguments.json:
             write_json(arguments.json, report)
     if arguments.html:
-        from nike.check_page import write_page
+        from nike.checking.page import write_page
 
         write_page(arguments.html, result, str(arguments.dataset))
     return 1 if result.count(ERROR) else 0

@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from nike.coco_json import write_coco
-from nike.formats import read_dataset
-from nike.labelme_json import masks_to_shapes, write_labelme
+from nike.formats.any_format import read_dataset
+from nike.formats.coco_json import write_coco
+from nike.formats.labelme_json import masks_to_shapes, write_labelme
+from nike.formats.records import Photo, Problem
 from nike.labels import IGNORE, Labels
-from nike.records import Photo, Problem
 from nike.text import plural
 
 

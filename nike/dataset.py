@@ -20,10 +20,10 @@ from mrcnn.data.dataset import Dataset
 from mrcnn.data.reading import read_image
 from nike import split
 from nike.annotations import embedded_photo
-from nike.formats import annotation_files, read_dataset
+from nike.formats.any_format import annotation_files, read_dataset
+from nike.formats.photos import name_in, upright_size
+from nike.formats.records import ERROR, WARNING, Collection, Instance, Photo, Problem
 from nike.labels import Labels
-from nike.photos import name_in, upright_size
-from nike.records import ERROR, WARNING, Collection, Instance, Photo, Problem
 from nike.text import short
 
 SOURCE = "nike"

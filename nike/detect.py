@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from nike import cli  # first: it quiets TensorFlow
-from nike.background import ahead
-from nike.detector import Detector, add_detector_arguments, load_detector
-from nike.outputs import WRITERS, Outputs, output_folders
-from nike.progress import Progress, report_failures
-from nike.sources import Picture, find_sources, read
+from nike.detection.background import ahead
+from nike.detection.detector import Detector, add_detector_arguments, load_detector
+from nike.detection.outputs import WRITERS, Outputs, output_folders
+from nike.detection.progress import Progress, report_failures
+from nike.detection.sources import Picture, find_sources, read
 from nike.text import plural, printable
 
 DESCRIPTION = "Finds logos in photos and videos, pixel by pixel, and writes what it finds into a folder."
@@ -43,8 +43,8 @@ def detect_stream(
     """Pairs pictures with what was found on them, a few in memory at a time.
 
     Args:
-        detector: see `nike.detector`.
-        pictures: as `nike.sources.read` gives them; may be endless.
+        detector: see `nike.detection.detector`.
+        pictures: as `nike.detection.sources.read` gives them; may be endless.
         on_failure: gets the message for each picture that could not be read or looked at.
     """
     shown: deque[Picture] = deque()

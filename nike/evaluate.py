@@ -15,14 +15,14 @@ import numpy as np
 
 from mrcnn.evaluation import CocoEvaluator, encode_masks
 from nike import cli  # first: it quiets TensorFlow
-from nike.background import ahead
 from nike.dataset import SUBSETS, NikeDataset
-from nike.detector import Detector, add_detector_arguments, load_detector
-from nike.progress import Progress, report_failures
-from nike.records import ERROR
-from nike.safe_json import write_json
-from nike.score_table import summary_lines
-from nike.scores import coco_results, score
+from nike.detection.background import ahead
+from nike.detection.detector import Detector, add_detector_arguments, load_detector
+from nike.detection.progress import Progress, report_failures
+from nike.formats.records import ERROR
+from nike.formats.safe_json import write_json
+from nike.reporting.score_table import summary_lines
+from nike.reporting.scores import coco_results, score
 from nike.split import SPLIT_FILE
 from nike.text import plural, printable
 
@@ -177,7 +177,7 @@ def _write(arguments: argparse.Namespace, scores: dict, evaluator: CocoEvaluator
         folder = arguments.dataset.resolve().name
         write_json(arguments.results, coco_results(evaluator.records, folder, evaluator.class_names), indent=None)
     if arguments.html:
-        from nike.report import write_report
+        from nike.reporting.report import write_report
 
         write_report(arguments.html, scores, evaluator, dataset, WORST_ON_PAGE)
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from nike import photos
-from nike.labelme_json import masks_to_shapes, write_labelme
+from nike.formats import photos
+from nike.formats.labelme_json import masks_to_shapes, write_labelme
 from nike.text import plural, short
 
 SUBSETS = ("train", "validation", "test")

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from nike.safe_json import read_json, write_json
+from nike.formats.safe_json import read_json, write_json
 from nike.text import short
 
 Key = TypeVar("Key")

@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image
 
 from mrcnn.data.reading import read_image
-from nike import photos
 from nike.annotations import read_labelme
 from nike.atomic import replacing
-from nike.labelme_json import write_labelme
+from nike.formats import photos
+from nike.formats.labelme_json import write_labelme
+from nike.formats.records import AnnotationError
 from nike.labels import IGNORE
-from nike.records import AnnotationError
 from nike.rendering.compose import Ingredients, Instance, render_photo
 from nike.rendering.cutouts import load_cutouts
 from nike.rendering.logo import DEFAULT_LOGO, load_mark

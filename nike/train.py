@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_command(argv: list[str]) -> int:
     """Does what the options ask for; returns the exit code."""
-    from nike.training_run import continue_run, new_run
+    from nike.training.run import continue_run, new_run
 
     arguments = parse(argv)
     run = new_run(arguments, argv) if arguments.resume is None else continue_run(arguments, argv)

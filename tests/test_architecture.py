@@ -56,7 +56,8 @@ def test_imports(path):
 def test_no_module_of_nike_hides_a_package():
     """`python nike/train.py` puts nike/ first on the path."""
     taken = set(packages_distributions()) | sys.stdlib_module_names
-    own = {path.stem for path in (ROOT / "nike").glob("*.py")} - {"__init__", "__main__"}
+    inside = [*(ROOT / "nike").glob("*.py"), *(path.parent for path in (ROOT / "nike").glob("*/__init__.py"))]
+    own = {path.stem for path in inside} - {"__init__", "__main__"}
     assert own & taken == set()
 
 

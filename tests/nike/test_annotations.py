@@ -9,8 +9,8 @@ import PIL.Image
 import pytest
 
 from nike.annotations import embedded_photo, read_folder, read_labelme
-from nike.records import AnnotationError
-from nike.shapes import MAX_POINTS
+from nike.formats.records import AnnotationError
+from nike.formats.shapes import MAX_POINTS
 
 
 def codes(problems) -> list:

@@ -2,7 +2,7 @@
 
 from nike.annotations import read_folder
 from nike.convert import main
-from nike.outline import iou
+from nike.formats.outline import iou
 
 
 def test_there_and_back(folder, shape, tmp_path, capsys):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nike.annotations import read_folder
-from nike.coco_json import write_coco
 from nike.dataset import NikeDataset
+from nike.formats.coco_json import write_coco
 from nike.labels import Labels
 
 
@@ -176,7 +176,7 @@ def test_nothing_to_load(folder, tmp_path):
 
 def test_masks_that_would_not_fit_into_memory(folder, shape, monkeypatch):
     folder.labelled("a.jpg", [shape()] * 3)
-    monkeypatch.setattr("nike.records.MAX_MASK_BYTES", 2 * 60 * 80)
+    monkeypatch.setattr("nike.formats.records.MAX_MASK_BYTES", 2 * 60 * 80)
     with pytest.raises(ValueError, match="3 masks of 80x60"):
         load(folder.root).load_mask(0)
 

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from nike import detect, splash
-from nike.detector import Detector
+from nike.detection.detector import Detector
 
 RED = (230, 20, 20)
 STATM = Path("/proc/self/statm").exists()  # on Linux

@@ -11,7 +11,7 @@ import pytest
 from pycocotools import mask as rle_lib
 
 from nike import evaluate
-from nike.detector import Detector
+from nike.detection.detector import Detector
 
 RED, GREEN = (230, 20, 20), (30, 160, 60)
 

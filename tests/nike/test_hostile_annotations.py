@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nike.annotations import read_labelme
-from nike.coco_json import parse_segmentation, read_coco
-from nike.records import AnnotationError
-from nike.shapes import ShapeError, parse_shape
-from nike.via_json import read_via
+from nike.formats.coco_json import parse_segmentation, read_coco
+from nike.formats.records import AnnotationError
+from nike.formats.shapes import ShapeError, parse_shape
+from nike.formats.via_json import read_via
 
 HEIGHT, WIDTH = 24, 32
 SLOWEST = 2.0  # seconds for one file of a few hundred bytes; typical are milliseconds

@@ -110,7 +110,7 @@ def test_a_finished_run_goes_on_with_more_epochs(run, tmp_path, capsys):
 
 
 def test_a_new_run_starts_from_the_last_weights_with_their_settings(run, photos, capsys, monkeypatch):
-    from nike.training_run import new_run
+    from nike.training.run import new_run
 
     arguments = train.parse(["--weights=last", "--dataset", str(photos), "--logs", str(run[0])])
     planned = new_run(arguments, [])
@@ -162,7 +162,7 @@ def test_mistakes_in_photos(photos, tmp_path, capsys):
 
 
 def test_a_broken_photo_and_one_without_outline_are_listed(photos, tmp_path):
-    from nike.training_data import load_training_data, summary_lines
+    from nike.training.data import load_training_data, summary_lines
 
     folder = shutil.copytree(photos, tmp_path / "photos")
     (folder / "red.png").write_bytes(b"no photo")
@@ -174,7 +174,7 @@ def test_a_broken_photo_and_one_without_outline_are_listed(photos, tmp_path):
 
 
 def test_split_is_by_share_and_seed(photos):
-    from nike.training_data import load_training_data
+    from nike.training.data import load_training_data
 
     half = load_training_data(photos, val_split=0.5, seed=1)
     again = load_training_data(photos, val_split=0.5, seed=1)
@@ -184,7 +184,7 @@ def test_split_is_by_share_and_seed(photos):
 
 
 def test_more_negatives(photos, tmp_path):
-    from nike.training_data import load_training_data
+    from nike.training.data import load_training_data
 
     Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(tmp_path / "street.png")
     plain, more = load_training_data(photos), load_training_data(photos, negatives=[tmp_path])

@@ -1,0 +1,1 @@
+"""What `nike check` looks at, and its page."""

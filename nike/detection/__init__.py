@@ -1,0 +1,1 @@
+"""What `nike detect` is made of: sources, the detector, outputs."""

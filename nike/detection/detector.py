@@ -1,0 +1,279 @@
+"""Weights ready to look at photos: what `--weights` names, tiles, mirrored views, which classes to report."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nike import cli  # noqa: F401  first: it quiets TensorFlow
+from nike.formats.safe_json import read_json
+from nike.quiet import import_tensorflow
+from nike.training.start_weights import SHIPPED
+
+TTA_CONFIDENCE = 0.05  # of a single view; the mean of all views must reach what the user asks for
+COCO_CLASSES = 81
+
+
+def find_weights(name: str, logs: Path = Path("logs")) -> Path:
+    """The file that `--weights` names.
+
+    Args:
+        name: "nike" (they ship), "coco" (downloaded if need be), "last" (of the last training) or a path.
+        logs: folder of the log folders, for "last".
+
+    Raises:
+        FileNotFoundError: there is none; says what to do.
+    """
+    from mrcnn import checkpoints, log_dirs
+
+    if name == "coco":
+        return Path(checkpoints.coco_weights())
+    if name == "last":
+        return log_dirs.find_last(logs, "nike")
+    if name == "nike":
+        found = checkpoints.find_weights(SHIPPED)
+        if found is None:
+            raise FileNotFoundError(
+                f"--weights=nike: {SHIPPED} is not in the folder weights/. Train (nike train) and use --weights=last, "
+                "or give the path of a weights file."
+            )
+        return found
+    if not Path(name).is_file():
+        raise FileNotFoundError(f"--weights: {name} is no file, and none of nike, coco, last.")
+    return Path(name)
+
+
+class Detector:
+    """A network and how to use it.
+
+    Args:
+        model: a MaskRCNN in inference mode, or anything with its `detect` and `config`.
+        class_names: by class id, background first.
+        tiles: None, "auto" or a number: see `mrcnn.tiles.tile_side`.
+        tile_overlap: share of a tile that the next one shows again.
+        augmented: detecting functions whose vote counts (`mrcnn.tta`); None: the model alone.
+        min_confidence: detections below are left out.
+        classes: names of the classes to report; None: all.
+        max_detections: at most so many a photo, the best ones; None: all.
+
+    Raises:
+        ValueError: an option is out of range, or a class is unknown.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        class_names: Sequence[str],
+        *,
+        tiles: int | str | None = None,
+        tile_overlap: float = 0.2,
+        augmented: Sequence | None = None,
+        min_confidence: float = 0.0,
+        classes: Sequence[str] | None = None,
+        max_detections: int | None = None,
+    ):
+        from mrcnn.tiles import check_tiling
+
+        if tiles is not None:
+            check_tiling(tiles, tile_overlap)
+        self.model, self.class_names = model, list(class_names)
+        self.tiles, self.tile_overlap, self.augmented = tiles, tile_overlap, augmented
+        self.min_confidence, self.max_detections = min_confidence, max_detections
+        unknown = set(classes or ()) - set(self.class_names[1:])
+        if unknown:
+            known = ", ".join(self.class_names[1:10]) + (", ..." if len(self.class_names) > 10 else "")
+            raise ValueError(f"--classes: these weights know {known}; not {', '.join(sorted(unknown))}.")
+        self.class_ids = [i for i, name in enumerate(self.class_names) if classes is None or name in classes]
+
+    def detect(self, photos: Iterable[np.ndarray]) -> Iterator[dict]:
+        """Looks at photos one by one.
+
+        Args:
+            photos: uint8 `[H, W, 3]` each; a generator is read only as far as needed.
+
+        Yields:
+            For each photo a result as `MaskRCNN.detect` gives it, best score first; with "error", where it cannot be
+            used.
+        """
+        if self.tiles is None and self.augmented is None:
+            results = self.model.detect(iter(photos), on_error="skip")
+        else:
+            results = map(self._look, photos)
+        return map(self._choose, results)
+
+    def _look(self, photo: np.ndarray) -> dict:
+        from mrcnn.tiles import detect_tiled
+        from mrcnn.tta import detect_augmented
+
+        def detect(views: Iterable[np.ndarray]) -> Iterable[dict]:
+            if self.augmented is None:
+                return self.model.detect(iter(views))
+            return (detect_augmented(self.augmented, view) for view in views)
+
+        if self.tiles is None:
+            return next(iter(detect([photo])))
+        side = int(self.model.config.IMAGE_MAX_DIM)
+        return detect_tiled(detect, photo, self.tiles, side, self.tile_overlap)
+
+    def _choose(self, result: dict) -> dict:
+        wanted = np.isin(result["class_ids"], self.class_ids) & (result["scores"] >= self.min_confidence)
+        rows = np.flatnonzero(wanted)
+        rows = rows[np.argsort(-result["scores"][rows], kind="stable")][: self.max_detections]
+        if np.array_equal(rows, np.arange(len(wanted))):
+            return result
+        chosen = {name: result[name][rows] for name in ("rois", "class_ids", "scores")}
+        return {**result, **chosen, "masks": result["masks"][:, :, rows]}
+
+
+def load_detector(arguments: argparse.Namespace, min_confidence: float | None = None) -> Detector:
+    """The detector that the options of `add_detector_arguments` describe.
+
+    Args:
+        arguments: parsed options.
+        min_confidence: in place of `--min-confidence`; None: as the option says, else as the weights' Config says.
+
+    Raises:
+        FileNotFoundError, ValueError: no such weights, or the file cannot be used.
+    """
+    if min_confidence is None:
+        min_confidence = arguments.min_confidence
+    if min_confidence is not None and not 0 <= min_confidence <= 1:
+        raise ValueError(f"--min-confidence: expected a number from 0 to 1, got {min_confidence:g}.")
+    if arguments.max_detections is not None and arguments.max_detections < 1:
+        raise ValueError(f"--max-detections: expected a number from 1, got {arguments.max_detections}.")
+    if arguments.batch < 1:
+        raise ValueError(f"--batch: expected a number from 1, got {arguments.batch}.")
+    path = find_weights(arguments.weights, arguments.logs)
+    config, class_names = read_settings(path, arguments.config)
+    if min_confidence is None:
+        min_confidence = float(config.DETECTION_MIN_CONFIDENCE)
+    config = config.copy(
+        GPU_COUNT=1,
+        IMAGES_PER_GPU=arguments.batch,
+        DETECTION_ANY_FOREGROUND=True,  # the confidence alone decides, also below that of the background
+        DETECTION_MIN_CONFIDENCE=min(min_confidence, TTA_CONFIDENCE) if arguments.tta else min_confidence,
+        DETECTION_MAX_INSTANCES=max(config.DETECTION_MAX_INSTANCES, arguments.max_detections or 0),
+    )
+    model = _load_model(path, config)
+    augmented = None
+    if arguments.tta:
+        from mrcnn.tta import scaled_detectors
+
+        augmented = scaled_detectors(model)
+    return Detector(
+        model,
+        class_names,
+        tiles=arguments.tiles,
+        tile_overlap=arguments.tile_overlap,
+        augmented=augmented,
+        min_confidence=min_confidence,
+        classes=arguments.classes,
+        max_detections=arguments.max_detections,
+    )
+
+
+def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, list[str]]:
+    """The Config of a weights file, and its class names, background first.
+
+    Args:
+        path: the weights.
+        config_file: JSON with settings that replace those of the weights; needed where they carry none.
+
+    Raises:
+        ValueError: the file is damaged, or carries no settings and is not the original's for COCO.
+    """
+    from mrcnn.checkpoints import read_checkpoint
+    from mrcnn.coco_classes import COCO_CLASS_NAMES
+    from mrcnn.config import Config
+
+    with read_checkpoint(path) as checkpoint:
+        settings, metadata = checkpoint.config, checkpoint.metadata
+        head = checkpoint.layers.get("mrcnn_class_logits")
+        classes = head.weights["bias"].shape[0] if head is not None and "bias" in head.weights else None
+    changes = {} if config_file is None else read_json(config_file)
+    if settings is None and config_file is None and classes != COCO_CLASSES:
+        raise ValueError(
+            f"{path}: the file carries no settings, as weights of other programs do not. Give those that it was "
+            'trained with: --config FILE, JSON such as {"BACKBONE": "resnet101", "IMAGE_MAX_DIM": 512}.'
+        )
+    config = Config.from_dict({"NAME": "weights", "NUM_CLASSES": classes or 2, **(settings or {})}, str(path))
+    config = config.from_dict(changes, str(config_file))
+    return config, _class_names(metadata, config.NUM_CLASSES, COCO_CLASS_NAMES)
+
+
+def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -> list[str]:
+    """Those in the file; or COCO's if there are so many; or numbers."""
+    names = metadata.get("class_names")
+    if isinstance(names, list) and len(names) == count and all(isinstance(name, str) for name in names):
+        return names
+    if count == COCO_CLASSES:
+        return list(coco)
+    return ["BG", "nike"] if count == 2 else ["BG", *(f"class {i}" for i in range(1, count))]
+
+
+def _load_model(path: Path, config: Any) -> Any:
+    import_tensorflow()
+    from mrcnn.model import MaskRCNN
+    from mrcnn.training.devices import prepare_devices
+
+    prepare_devices()
+    model = MaskRCNN("inference", config, "logs")
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+        model.load_weights(path, by_name=True)
+    return model
+
+
+# --- options that all commands share ---
+
+
+def _tiles(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number or 'auto' (--tiles auto PATH ...), got {text!r}") from None
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that `load_detector` reads."""
+    weights = parser.add_argument_group("weights")
+    weights.add_argument(
+        "--weights", default="nike", metavar="NAME", help="nike (default), coco, last (training), or a file"
+    )
+    weights.add_argument("--logs", type=Path, default=Path("logs"), metavar="DIR", help="of trainings, for 'last'")
+    weights.add_argument(
+        "--config", type=Path, metavar="FILE", help="JSON settings, for weights that carry none or to replace some"
+    )
+    looking = parser.add_argument_group("how to look")
+    looking.add_argument(
+        "--min-confidence", type=float, metavar="SCORE", help="report nothing below, 0 to 1 (default: as trained)"
+    )
+    looking.add_argument("--classes", type=_names, metavar="NAMES", help="report only these, such as nike,adidas")
+    looking.add_argument("--max-detections", type=int, metavar="N", help="report only the N best of each photo")
+    looking.add_argument(
+        "--tiles",
+        type=_tiles,
+        nargs="?",
+        const="auto",
+        metavar="N",
+        help="look at overlapping tiles too, for small logos on large photos: N along the longer side, "
+        "or as many as the photo has pixels for (auto); takes as many times longer",
+    )
+    looking.add_argument(
+        "--tile-overlap", type=float, default=0.2, metavar="SHARE", help="of neighbouring tiles (default: 0.2)"
+    )
+    looking.add_argument(
+        "--tta", action="store_true", help="average over mirrored and enlarged views too; 6 times slower"
+    )
+    looking.add_argument("--batch", type=int, default=1, metavar="N", help="photos at a time (default: 1)")

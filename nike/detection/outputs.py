@@ -1,0 +1,272 @@
+"""What `nike detect --save` writes: one small class for each kind of file.
+
+    with Outputs(Path("output"), ["overlay", "csv"], class_names) as outputs:
+        outputs.write(picture, result)  # written in a background thread
+
+Files are named after their source; each appears complete or not at all. Nothing is written outside the output folder's
+own subfolders and tables, so no source is overwritten (`find_sources` refuses sources that lie in them).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+import PIL.Image
+
+from mrcnn.colors import distinct_colors
+from mrcnn.drawing import color_splash, crops, overlay
+from nike.atomic import replacing
+from nike.detection.background import Behind
+from nike.detection.sources import Picture
+from nike.detection.video import new_video
+from nike.formats import photos, rle
+from nike.formats.labelme_json import write_detections
+from nike.text import printable
+
+JPEG_QUALITY = 92
+MAX_JPEG_SIDE = 65_500  # pixels; the format ends at 65,535
+CSV_COLUMNS = ("file", "frame", "number", "class", "score", "x1", "y1", "x2", "y2", "area", "width", "height")
+
+Result = Mapping[str, np.ndarray]
+
+
+class Writer(Protocol):
+    """One kind of output.
+
+    Args:
+        folder: for its files; tables lie beside it.
+        class_names: by class id, background first.
+        stack: at its end, files that are still open are completed.
+    """
+
+    def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack): ...
+
+    def write(self, picture: Picture, result: Result) -> None:
+        """Writes what was found on one picture."""
+        ...
+
+
+def save_picture(path: Path, pixels: np.ndarray) -> Path:
+    """Writes a picture as JPEG, or as PNG where JPEG cannot hold it; returns its path.
+
+    Args:
+        path: without suffix.
+        pixels: uint8 `[H, W, 3]`, or `[H, W, 4]` with alpha.
+    """
+    is_jpeg = pixels.shape[2] == 3 and max(pixels.shape) <= MAX_JPEG_SIDE
+    path = path.with_name(path.name + (".jpg" if is_jpeg else ".png"))
+    # 4:4:4, because the thin coloured lines of overlays would bleed.
+    options: dict[str, Any] = {"quality": JPEG_QUALITY, "subsampling": 0} if is_jpeg else {}
+    with replacing(path) as temporary:
+        PIL.Image.fromarray(pixels).save(temporary, **options)
+    return path
+
+
+class _Pictures:
+    """A picture for each photo, a video for each video."""
+
+    def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
+        self.folder, self.class_names = folder, class_names
+        self._video = stack.enter_context(ExitStack())
+        self._source: Any = None
+        self._add: Callable[[np.ndarray], None]
+
+    def draw(self, picture: Picture, result: Result) -> np.ndarray:
+        raise NotImplementedError
+
+    def write(self, picture: Picture, result: Result) -> None:
+        pixels = self.draw(picture, result)
+        if picture.source != self._source:
+            self._video.close()  # the one before is complete
+            self._source = picture.source
+            if picture.frame is not None:
+                path = self.folder / f"{picture.name}.mp4"
+                self._add = self._video.enter_context(new_video(path, picture.rate, pixels.shape))
+        if picture.frame is None:
+            save_picture(self.folder / picture.name, pixels)
+        else:
+            self._add(pixels)
+
+
+class Overlay(_Pictures):
+    """Tinted masks with outline and label."""
+
+    def draw(self, picture: Picture, result: Result) -> np.ndarray:
+        return overlay(picture.image, result, self.class_names)
+
+
+class Splash(_Pictures):
+    """The objects in colour, the rest grey."""
+
+    def draw(self, picture: Picture, result: Result) -> np.ndarray:
+        return color_splash(picture.image, result["masks"])
+
+
+class _Files:
+    """Files of their own for each photo, and for each frame in a folder for the video."""
+
+    def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
+        self.folder, self.class_names = folder, class_names
+
+    def path(self, picture: Picture) -> Path:
+        """Without suffix."""
+        folder = self.folder / picture.name
+        return folder if picture.frame is None else folder / f"{picture.frame:06d}"
+
+
+class Masks(_Files):
+    """One PNG a photo: 0 is background, i the i-th detection (best score first, and it lies on top); coloured."""
+
+    def write(self, picture: Picture, result: Result) -> None:
+        masks = result["masks"]
+        numbers = np.zeros(masks.shape[:2], dtype=np.uint16)
+        for i in reversed(range(masks.shape[2])):
+            numbers[masks[:, :, i]] = i + 1
+        image = PIL.Image.fromarray(numbers if masks.shape[2] > 255 else numbers.astype(np.uint8))
+        if image.mode == "L":
+            image.putpalette([0, 0, 0, *distinct_colors(255).ravel().tolist()])
+        path = self.path(picture)
+        with replacing(path.with_name(f"{path.name}.png")) as temporary:
+            image.save(temporary)
+
+
+class Crops(_Files):
+    """A PNG for each detection: its surroundings, with the mask as alpha."""
+
+    def write(self, picture: Picture, result: Result) -> None:
+        path = self.path(picture)
+        for i, crop in enumerate(crops(picture.image, result, cutout=True), start=1):
+            save_picture(path.with_name(f"{path.name}_{i}"), crop)
+
+
+class Labelme(_Files):
+    """A dataset of its own: a copy of each photo, and beside it the polygons, ready to be corrected in labelme."""
+
+    def write(self, picture: Picture, result: Result) -> None:
+        path, source = self.path(picture), picture.source.path
+        if picture.frame is None and source is not None and source.suffix.lower() in photos.SUFFIXES:
+            photo = path.with_name(path.name + source.suffix.lower())
+            with replacing(photo) as temporary:
+                shutil.copyfile(source, temporary)
+        else:
+            photo = save_picture(path, picture.image)
+        write_detections(photo, result, self.class_names)
+
+
+class Coco:
+    """`detections.json`: COCO with images, categories, and annotations with run-length masks and scores."""
+
+    def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
+        self._images: list[dict] = []
+        self._count = 0
+        self._file = _open_text(folder.with_name("detections.json"), stack)
+        categories = [{"id": i, "name": name} for i, name in enumerate(class_names) if i]
+        # Annotations go to disk at once: a million of them would not fit into memory.
+        self._file.write(f'{{"categories": {json.dumps(categories)},\n"annotations": [')
+        stack.callback(self._finish)
+
+    def write(self, picture: Picture, result: Result) -> None:
+        height, width = picture.image.shape[:2]
+        image = {"id": len(self._images) + 1, "file_name": printable(picture.source.name)}
+        image |= {"width": width, "height": height} | ({} if picture.frame is None else {"frame": picture.frame})
+        self._images.append(image)
+        for i, class_id in enumerate(result["class_ids"].tolist()):
+            y1, x1, y2, x2 = result["rois"][i].tolist()
+            annotation = {
+                "id": self._count + 1,
+                "image_id": image["id"],
+                "category_id": class_id,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "area": int(np.count_nonzero(result["masks"][:, :, i])),
+                "iscrowd": 0,
+                "score": round(float(result["scores"][i]), 6),
+                "segmentation": rle.encode(result["masks"][:, :, i]),
+            }
+            self._file.write(("," if self._count else "") + "\n" + json.dumps(annotation))
+            self._count += 1
+
+    def _finish(self) -> None:
+        images = ",\n".join(map(json.dumps, self._images))
+        self._file.write(f'\n],\n"images": [\n{images}\n]}}\n')
+
+
+class Csv:
+    """`detections.csv`: one row a detection; boxes in pixels, area that of the mask."""
+
+    def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
+        self.class_names = class_names
+        self._table = csv.writer(_open_text(folder.with_name("detections.csv"), stack), lineterminator="\n")
+        self._table.writerow(CSV_COLUMNS)
+
+    def write(self, picture: Picture, result: Result) -> None:
+        height, width = picture.image.shape[:2]
+        file, frame = printable(picture.source.name), "" if picture.frame is None else picture.frame
+        for i, class_id in enumerate(result["class_ids"].tolist()):
+            y1, x1, y2, x2 = result["rois"][i].tolist()
+            area, score = np.count_nonzero(result["masks"][:, :, i]), f"{result['scores'][i]:.4f}"
+            row = [file, frame, i + 1, self.class_names[class_id], score, x1, y1, x2, y2, area, width, height]
+            self._table.writerow(row)
+
+
+def _open_text(path: Path, stack: ExitStack) -> IO[str]:
+    temporary = stack.enter_context(replacing(path))
+    return stack.enter_context(open(temporary, "w", encoding="utf-8", newline=""))
+
+
+WRITERS: dict[str, type[Writer]] = {
+    "overlay": Overlay,
+    "splash": Splash,
+    "masks": Masks,
+    "crops": Crops,
+    "labelme": Labelme,
+    "coco": Coco,
+    "csv": Csv,
+}
+
+
+def output_folders(folder: Path) -> list[Path]:
+    """All folders that any choice of `--save` writes to."""
+    return [folder / kind for kind in WRITERS]
+
+
+class Outputs:
+    """All chosen kinds of output, written behind the caller's back.
+
+    Args:
+        folder: the output folder; each kind has a subfolder in it, but for the tables.
+        kinds: names from WRITERS.
+        class_names: by class id, background first.
+    """
+
+    def __init__(self, folder: Path, kinds: Sequence[str], class_names: Sequence[str]):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._stack = ExitStack()
+        try:
+            self._writers = [WRITERS[kind](folder / kind, class_names, self._stack) for kind in kinds]
+        except BaseException as error:
+            self._stack.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._behind = self._stack.enter_context(Behind())  # entered last: done before the files are completed
+
+    def write(self, picture: Picture, result: Result) -> None:
+        """Writes one picture's results soon. Raises OSError or ValueError if an earlier one could not be written."""
+        self._behind.call(self._write, picture, result)
+
+    def _write(self, picture: Picture, result: Result) -> None:
+        for writer in self._writers:
+            writer.write(picture, result)
+
+    def __enter__(self) -> Outputs:
+        return self
+
+    def __exit__(self, kind: type | None, *exception: Any) -> None:
+        if kind is KeyboardInterrupt:  # what is done so far is complete and worth keeping
+            kind, exception = None, (None, None)
+        self._stack.__exit__(kind, *exception)

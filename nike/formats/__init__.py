@@ -1,0 +1,1 @@
+"""Annotation files and masks: reading and writing labelme, COCO and VIA, as untrusted input."""

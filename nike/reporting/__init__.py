@@ -1,0 +1,1 @@
+"""What `nike evaluate` computes and draws."""

@@ -1,0 +1,95 @@
+"""The figures of `nike.reporting.scores` as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nike.reporting.scores import IOU
+from nike.text import plural, printable
+
+SHOWN = 5  # worst photos
+FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
+
+
+def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
+    """The report, line by line."""
+    counts = scores["counts"]
+    yield f"weights   {printable(scores['weights'])}"
+    yield (
+        f"dataset   {printable(scores['dataset'])}, {scores['split']}: {plural(counts['photos'], 'photo')} "
+        f"({plural(counts['negatives'], 'negative')}), {plural(counts['instances'], 'instance')}, "
+        f"{counts['ignored']} to ignore"
+    )
+    for rows in (coco_rows(scores), voc_rows(scores)):
+        yield ""
+        yield from _aligned(rows)
+    yield ""
+    yield from _at_threshold(scores)
+    yield ""
+    yield "Confusion (row: what it is; column: what it was taken for)"
+    yield from _aligned(confusion_rows(scores))
+    worst = [photo for photo in scores["photos"][:SHOWN] if photo["badness"] > 0]
+    if worst:
+        yield ""
+        yield "Worst photos"
+        yield from (f"  {printable(photo['file'])}: {describe_photo(photo)}" for photo in worst)
+
+
+def coco_rows(scores: dict[str, Any]) -> list[list[str]]:
+    """COCO's figures of masks and boxes, with a heading."""
+    return [["", *FIGURES], *([kind, *(figure(scores[kind][name]) for name in FIGURES)] for kind in ("mask", "box"))]
+
+
+def voc_rows(scores: dict[str, Any]) -> list[list[str]]:
+    """VOC's AP and the best threshold, by kind and class, with a heading."""
+    rows = [[f"IoU {IOU:g}", "VOC 11-point", "all-point", "best F1", "at score", "precision", "recall"]]
+    for kind, classes in scores["voc"].items():
+        for name, figures in classes.items():
+            best = figures["best_f1"]
+            cells = [figures["ap_11_point"], figures["ap_all_points"]]
+            cells += [best[key] for key in ("f1", "threshold", "precision", "recall")]
+            rows.append([f"{kind}, {printable(name)}", *map(figure, cells)])
+    return rows
+
+
+def confusion_rows(scores: dict[str, Any]) -> list[list[str]]:
+    """True class by row, detected class by column, with headings."""
+    names = ["background", *map(printable, scores["classes"][1:])]
+    counts = [list(map(str, row)) for row in scores["at_threshold"]["confusion"]]
+    counts[0][0] = "-"  # background taken for background is nothing to count
+    return [["", *names], *([name, *row] for name, row in zip(names, counts, strict=True))]
+
+
+def _at_threshold(scores: dict[str, Any]) -> Iterator[str]:
+    at = scores["at_threshold"]
+    alarms = at["false_alarms"]
+    yield (
+        f"At score {scores['threshold']:g} and mask IoU {IOU:g}: {at['true']} true, {at['false']} false "
+        f"({plural(at['duplicates'], 'duplicate')}), {at['missed']} missed; "
+        f"precision {figure(at['precision'])}, recall {figure(at['recall'])}"
+    )
+    yield (
+        f"False alarms: on {alarms['photos_with_alarm']} of {plural(alarms['photos'], 'negative photo')}, "
+        f"{alarms['per_photo']:.2f} a photo"
+    )
+
+
+def describe_photo(photo: dict[str, Any]) -> str:
+    """What is wrong on a photo: `1 missed, 2 false (1 duplicate), IoU 0.61`."""
+    duplicates = f" ({plural(photo['duplicates'], 'duplicate')})" if photo["duplicates"] else ""
+    parts = [f"{photo['missed']} missed"] if photo["missed"] else []
+    parts += [f"{photo['false']} false{duplicates}"] if photo["false"] else []
+    parts += ["IoU " + ", ".join(f"{iou:.2f}" for iou in photo["ious"])] if photo["ious"] else []
+    return ", ".join(parts) or "nothing wrong"
+
+
+def figure(value: float) -> str:
+    """Three digits; a dash for what is undefined."""
+    return "-" if value < 0 else f"{value:.3f}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for first, *others in rows:
+        yield "  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))])

@@ -1,0 +1,1 @@
+"""What `nike train` is made of: data, start weights, stages, the run."""

@@ -1,0 +1,111 @@
+"""The photos to train and to validate on, as the command line names them; checked before anything slow begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nike.dataset import SUBSETS, NikeDataset
+from nike.formats.records import ERROR, WARNING
+from nike.split import SPLIT_FILE
+
+VAL_SPLIT = 0.2  # where nothing else says which photos are for validation
+SHOWN = 5  # problems
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Prepared datasets, and in words how they were told apart."""
+
+    train: NikeDataset
+    val: NikeDataset
+    split: str
+
+
+def load_training_data(
+    folder: Path,
+    labels: str = "nike",
+    *,
+    val: Path | None = None,
+    val_split: float | None = None,
+    also: Sequence[Path] = (),
+    negatives: Sequence[Path] = (),
+    seed: int = 0,
+    strict: bool = False,
+) -> TrainingData:
+    """Loads both parts of a dataset.
+
+    Args:
+        folder: see `NikeDataset.load_nike`.
+        labels: the classes, see `nike.labels.Labels`.
+        val: separate validation data; then `folder` is for training as a whole.
+        val_split: share of the photos to validate on, whole groups at a time. Default: as the folder's `split.json`
+            or its folders train/ and val/ say, else VAL_SPLIT.
+        also: folders of more labelled training photos, such as `nike synthesize` makes.
+        negatives: folders of more training photos, which show no object; they need no annotation.
+        seed: of the split.
+        strict: any error in the annotations stops.
+
+    Raises:
+        FileNotFoundError, ValueError: a folder is missing or empty, or no photo shows an object.
+    """
+    options = dict(labels=labels, strict=strict)
+    train, validation = NikeDataset(), NikeDataset()
+    if val is not None:
+        train.load_nike(folder, **options)
+        validation.load_nike(val, **options)
+        split = f"validation on {val}"
+    else:
+        has_own = (folder / SPLIT_FILE).is_file() or all((folder / name).is_dir() for name in SUBSETS)
+        if not has_own or val_split is not None:
+            val_split = VAL_SPLIT if val_split is None else val_split
+            split = f"{val_split:.0%} of the photos for validation, whole groups (seed {seed})"
+        else:
+            val_split, split = None, f"validation photos as {folder} has them"
+        for dataset, subset in ((train, "train"), (validation, "val")):
+            dataset.load_nike(folder, subset=subset, val_split=val_split, seed=seed, **options)
+    for path in also:
+        train.load_nike(path, **options)
+    for path in negatives:
+        train.load_nike(path, unlabelled_as_negatives=True, **options)
+    for name, dataset in (("training", train), ("validation", validation)):
+        dataset.prepare()
+        _check_objects(dataset, name, folder)
+    return TrainingData(train, validation, split)
+
+
+def _check_objects(dataset: NikeDataset, name: str, folder: Path) -> None:
+    if photo_with_object(dataset) is None:
+        names = " or ".join(dataset.class_names[1:])
+        found = {instance.label for info in dataset.image_info for instance in info["photo"].instances}
+        seen = f"labels found: {', '.join(sorted(map(str, found)))}" if found else "none has an outline"
+        raise ValueError(
+            f"{folder}: none of the {len(dataset.image_info)} {name} photos shows {names} ({seen}). "
+            f"Draw outlines (nike annotate {folder}), or name your labels with --labels."
+        )
+
+
+def photo_with_object(dataset: NikeDataset) -> int | None:
+    """Number of the first photo that shows an object."""
+    shown = (i for i, info in enumerate(dataset.image_info) if any(c > 0 for c in info["instance_classes"]))
+    return next(shown, None)
+
+
+def summary_lines(data: TrainingData) -> list[str]:
+    """What was loaded and what is wrong with it, for people."""
+    lines = []
+    for name, dataset in (("training", data.train), ("validation", data.val)):
+        counts = dataset.summary()
+        instances = ", ".join(f"{counts[label]} {label}" for label in dataset.class_names[1:])
+        ignored = f", {counts['ignored']} to ignore" if counts["ignored"] else ""
+        lines.append(
+            f"{name:11} {counts['photos']} photos ({counts['negatives']} without any logo): {instances}{ignored}"
+        )
+    problems = [problem for dataset in (data.train, data.val) for problem in dataset.problems]
+    errors = list(dict.fromkeys(str(problem) for problem in problems if problem.severity == ERROR))
+    warnings = list(dict.fromkeys(str(problem) for problem in problems if problem.severity == WARNING))
+    if errors or warnings:
+        lines.append(f"problems    {len(errors)} errors, {len(warnings)} warnings; nike check lists them")
+        lines += [f"            {text}" for text in (errors + warnings)[:SHOWN]]
+    return [*lines, f"split       {data.split}"]

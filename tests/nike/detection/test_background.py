@@ -1,0 +1,90 @@
+"""Reading ahead and writing behind: order, bounded queues, errors where they belong, no thread left."""
+
+import threading
+import time
+
+import pytest
+
+from nike.detection.background import Behind, ahead
+
+
+def test_ahead_keeps_order_and_depth():
+    made, seen = [], []
+
+    def items():
+        for i in range(50):
+            made.append(i)
+            yield i
+
+    for i in ahead(items(), depth=3):
+        time.sleep(0.001)
+        seen.append(i)
+        assert len(made) <= i + 1 + 3
+    assert seen == list(range(50))
+
+
+def test_ahead_runs_in_another_thread():
+    threads = set(ahead((threading.current_thread() for _ in range(3)), 2))
+    assert threading.current_thread() not in threads and len(threads) == 1
+
+
+def test_ahead_raises_an_error_in_its_place():
+    def items():
+        yield 1
+        raise ValueError("broken")
+
+    stream = ahead(items())
+    assert next(stream) == 1
+    with pytest.raises(ValueError, match="broken"):
+        next(stream)
+
+
+def test_ahead_that_is_left_early_stops():
+    before, made = threading.active_count(), []
+
+    def items():
+        while True:
+            made.append(1)
+            yield 1
+
+    stream = ahead(items(), 2)
+    next(stream)
+    stream.close()
+    count = len(made)
+    time.sleep(0.02)
+    assert len(made) == count <= 4 and threading.active_count() == before
+
+
+def test_behind_runs_in_order_and_waits_at_the_end():
+    done = []
+    with Behind(waiting=2) as behind:
+        for i in range(20):
+            behind.call(lambda i=i: (time.sleep(0.001), done.append(i)))
+            assert i - len(done) <= 3
+    assert done == list(range(20))
+
+
+def test_behind_raises_what_a_call_raised():
+    def fail():
+        raise OSError("disk full")
+
+    done = []
+    with pytest.raises(OSError, match="disk full"), Behind() as behind:
+        behind.call(fail)
+        behind.call(done.append, 1)
+    with pytest.raises(OSError, match="disk full"), Behind(waiting=1) as behind:
+        for _ in range(5):
+            behind.call(fail)
+        pytest.fail("the error came too late")
+
+
+def test_behind_drops_what_waits_after_an_error_of_the_caller():
+    started, release = threading.Event(), threading.Event()
+    done = []
+    with pytest.raises(KeyError), Behind(waiting=5) as behind:
+        behind.call(lambda: (started.set(), release.wait(5)))
+        behind.call(done.append, 1)
+        started.wait(5)
+        threading.Timer(0.05, release.set).start()
+        raise KeyError
+    assert done == []

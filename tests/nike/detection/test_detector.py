@@ -1,0 +1,121 @@
+"""Weights ready to look at photos: found by name, with their settings and class names, with every way to look."""
+
+import argparse
+
+import keras
+import numpy as np
+import pytest
+
+from mrcnn.checkpoints import save_weights
+from mrcnn.config import Config
+from mrcnn.model import MaskRCNN
+from nike.detection.detector import add_detector_arguments, find_weights, load_detector, read_settings
+
+NAMES = ["BG", "nike", "adidas"]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A tiny network with random weights, in a file that carries settings and class names; and the network."""
+
+    class TinyConfig(Config):
+        NAME = "tiny"
+        BACKBONE = "mobilenet_v2"
+        NUM_CLASSES = 3
+        IMAGE_MIN_DIM = IMAGE_MAX_DIM = 64
+        RPN_ANCHOR_SCALES = (8, 16, 32, 48, 64)
+        TOP_DOWN_PYRAMID_SIZE = RPN_CHANNELS = MASK_HEAD_CHANNELS = 8
+        FPN_CLASSIF_FC_LAYERS_SIZE = 16
+        MASK_HEAD_CONVOLUTIONS = 1
+        PRE_NMS_LIMIT = 100
+        POST_NMS_ROIS_INFERENCE = 20
+        DETECTION_MAX_INSTANCES = 10
+        DETECTION_MIN_CONFIDENCE = 0.0
+
+    folder = tmp_path_factory.mktemp("weights")
+    model = MaskRCNN("inference", TinyConfig(), folder)
+    kernel, _ = model.named_layers()["mrcnn_class_logits"].get_weights()
+    model.named_layers()["mrcnn_class_logits"].set_weights([kernel, np.array([-9, -9, 0])])  # sees adidas everywhere
+    model.save_weights(folder / "tiny.h5", metadata={"class_names": NAMES})
+    return folder / "tiny.h5", model
+
+
+def options(*arguments) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_detector_arguments(parser)
+    return parser.parse_args([str(argument) for argument in arguments])
+
+
+def test_a_file_needs_no_other_options(weights, capsys, rng):
+    path, model = weights
+    detector = load_detector(options("--weights", path))
+    assert detector.class_names == NAMES and detector.model.config.BATCH_SIZE == 1
+    assert capsys.readouterr().out == ""  # stdout is for results
+    photos = [rng.integers(0, 255, shape, dtype=np.uint8) for shape in ((50, 60, 3), (90, 40, 3))]
+    for result, expected in zip(detector.detect(iter(photos)), model.detect(photos), strict=True):
+        assert len(expected["scores"]) > 0
+        for name, array in expected.items():
+            np.testing.assert_allclose(result[name], array, atol=1e-5)
+
+
+def test_tta_with_tiles_and_limits(weights, rng):
+    detector = load_detector(
+        options("--weights", weights[0], "--tta", "--tiles", 2, "--max-detections", 3, "--classes", "adidas")
+    )
+    (result,) = detector.detect([rng.integers(0, 255, (100, 120, 3), dtype=np.uint8)])
+    assert result["masks"].shape[:2] == (100, 120) and 1 <= len(result["scores"]) <= 3
+    assert set(result["class_ids"]) == {2}
+    # Of the scales, the first is the network's own and the second sees more.
+    plain, larger = detector.augmented
+    photo = rng.integers(0, 255, (50, 60, 3), dtype=np.uint8)
+    expected = detector.model.detect([photo])[0]
+    assert np.array_equal(next(iter(plain(iter([photo]))))["scores"], expected["scores"])
+    assert not np.array_equal(next(iter(larger(iter([photo]))))["scores"], expected["scores"])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--min-confidence", "1.5"], "--min-confidence: expected a number from 0 to 1, got 1.5"),
+        (["--max-detections", "0"], "--max-detections: expected a number from 1"),
+        (["--batch", "0"], "--batch: expected a number from 1"),
+        (["--weights", "no.h5"], "no.h5 is no file, and none of nike, coco, last"),
+        (["--weights", "last", "--logs", "nowhere"], "no checkpoint of a run"),
+    ],
+)
+def test_mistakes(arguments, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        load_detector(options(*arguments))
+
+
+def test_without_the_weights_that_ship_one_line_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("mrcnn.checkpoints.find_weights", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"nike train.*--weights=last, or give the path") as caught:
+        find_weights("nike")
+    assert "\n" not in str(caught.value)
+
+
+def test_last_is_the_newest_checkpoint(tmp_path):
+    for run, epoch in (("nike20240101T1200", 7), ("nike20250101T1200", 3), ("nike20250101T1200", 2)):
+        file = tmp_path / run / f"mask_rcnn_nike_{epoch:04d}.h5"
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    assert find_weights("last", tmp_path) == tmp_path / "nike20250101T1200" / "mask_rcnn_nike_0003.h5"
+
+
+@pytest.mark.parametrize("classes, names", [(81, ("BG", "person", "toothbrush")), (2, ("BG", "nike", "nike"))])
+def test_files_without_settings(tmp_path, classes, names):
+    """As the original wrote them: COCO's are known by their 81 classes, others need a file of settings."""
+    head = keras.layers.Dense(classes, name="mrcnn_class_logits")
+    head.build((None, 4))
+    save_weights({head.name: head}, tmp_path / "a.h5")
+    settings = None
+    if classes != 81:
+        with pytest.raises(ValueError, match=r"a\.h5: the file carries no settings.*--config FILE"):
+            read_settings(tmp_path / "a.h5")
+        settings = tmp_path / "settings.json"
+        settings.write_text('{"BACKBONE": "resnet50", "IMAGE_MAX_DIM": 512}')
+    config, class_names = read_settings(tmp_path / "a.h5", settings)
+    assert config.NUM_CLASSES == classes == len(class_names)
+    assert (class_names[0], class_names[1], class_names[-1]) == names
+    assert {config.BACKBONE, config.IMAGE_MAX_DIM} == ({"resnet101", 1024} if classes == 81 else {"resnet50", 512})

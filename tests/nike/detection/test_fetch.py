@@ -1,0 +1,121 @@
+"""Downloads: http(s) only, also after a redirect; limited in size and time; each failure is a line with the address."""
+
+import http.server
+import io
+import threading
+import time
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from nike.detection.fetch import check_url, fetch, is_url
+from nike.detection.sources import find_sources, read
+
+TARGETS = {"/to/photo": "/photo.png", "/to/file": "file:///etc/passwd", "/to/ftp": "ftp://127.0.0.1/photo.png"}
+
+
+def png(height=20, width=30):
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(np.full((height, width, 3), 77, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        path, data, kind = self.path, png(), "image/png"
+        if path == "/missing":
+            self.send_error(404)
+            return
+        if path.startswith("/to"):
+            self.send_response(302)
+            self.send_header("Location", TARGETS[path])
+            self.end_headers()
+            return
+        if path == "/page":
+            data, kind = b"<html>", "text/html; charset=utf-8"
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        if path == "/cut":
+            self.send_header("Content-Length", str(len(data) + 10))
+        self.end_headers()
+        if path == "/slow":
+            for _ in range(200):
+                self.wfile.write(b"x")
+                self.wfile.flush()
+                time.sleep(0.02)
+        elif path == "/endless":
+            for _ in range(100):
+                self.wfile.write(bytes(1 << 16))
+        else:
+            self.wfile.write(data)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *arguments: None  # a client that hangs up is what is tested
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_photo_and_its_name(server):
+    (picture,) = read(find_sources([f"{server}/photo.png?size=2"]))
+    assert picture.error == "" and picture.image.shape == (20, 30, 3) and picture.name == "photo"
+
+
+def test_redirects_within_http(server):
+    buffer = io.BytesIO()
+    fetch(f"{server}/to/photo", buffer)
+    assert buffer.getvalue() == png()
+
+
+@pytest.mark.parametrize(
+    "path, message",
+    [
+        ("/missing", "answers 404"),
+        ("/page", "is a web page"),
+        ("/to/file", "file:///etc/passwd' is not allowed"),
+        ("/to/ftp", "unknown url type: ftp"),
+        ("/cut", "broke off"),
+    ],
+)
+def test_failures_name_the_address(server, path, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        fetch(server + path, io.BytesIO())
+    assert "\n" not in str(caught.value)
+
+
+def test_limits_of_size_and_time(server):
+    with pytest.raises(ValueError, match="more than 1 MiB"):
+        fetch(f"{server}/endless", io.BytesIO(), max_bytes=1 << 20)
+    start = time.monotonic()
+    with pytest.raises(ValueError, match="not complete after 0.2 seconds"):
+        fetch(f"{server}/slow", io.BytesIO(), seconds=0.2)
+    assert time.monotonic() - start < 2
+
+
+def test_no_server():
+    with pytest.raises(ValueError, match=r"http://127\.0\.0\.1:9/x\.jpg: could not be downloaded"):
+        fetch("http://127.0.0.1:9/x.jpg", io.BytesIO(), seconds=2)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/a.jpg", "data://x", "gopher://x/1"])
+def test_other_schemes_are_refused_before_anything_happens(url):
+    assert is_url(url)
+    with pytest.raises(ValueError, match="expected an http or https address"):
+        check_url(url)
+    with pytest.raises(ValueError, match="expected an http or https address"):
+        find_sources([url])
+
+
+@pytest.mark.parametrize("path", ["photo.jpg", "C:\\photos\\a.jpg", "C:/photos/a.jpg", "./a", "http:photo", "a b://"])
+def test_paths_are_no_urls(path):
+    assert not is_url(path)

@@ -1,0 +1,140 @@
+"""What arguments of the command line mean, and the stream of pictures that they become."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from nike.detection.sources import Names, Source, find_sources, read
+
+
+def names(sources) -> list[str]:
+    return [source.name for source in sources]
+
+
+def test_folders_globs_and_files_each_once(folder):
+    for name in ("b.jpg", "a.png", "deep/er/c.JPG", "notes.txt", ".hidden.jpg", "clip.mp4"):
+        folder.root.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+        folder.root.joinpath(name).write_bytes(b"x")
+    root = str(folder.root)
+    everything = [f"{root}/{name}" for name in ("a.png", "b.jpg", "clip.mp4", "deep/er/c.JPG")]
+    assert names(find_sources([root])) == everything
+    assert names(find_sources([f"{root}/*.jpg"])) == [f"{root}/b.jpg"]
+    assert names(find_sources([f"{root}/**/*.[jJ][pP][gG]"])) == [f"{root}/b.jpg", f"{root}/deep/er/c.JPG"]
+    assert names(find_sources([f"{root}/b.jpg", root, f"{root}/./deep/../b.jpg"])) == [
+        everything[1],
+        everything[0],
+        *everything[2:],
+    ]
+    assert names(find_sources([f"{root}/notes.txt"])) == [f"{root}/notes.txt"]  # named: then it is tried
+    assert [source.is_video for source in find_sources([root])] == [False, False, True, False]
+
+
+def test_a_name_with_brackets_is_a_file(folder):
+    path = folder.photo("shoe[1].jpg")
+    assert names(find_sources([str(path)])) == [str(path)]
+
+
+def test_nothing_there(folder):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.jpg: no such file"):
+        find_sources([str(folder.root / "nothing.jpg")])
+    with pytest.raises(ValueError, match="no photos or videos"):
+        find_sources([str(folder.root)])
+    with pytest.raises(ValueError, match="no photos or videos"):
+        find_sources([str(folder.root / "*.jpg")])
+
+
+def test_results_are_no_sources(folder):
+    photo, old = folder.photo("a.jpg"), folder.photo("out/overlay/a.jpg")
+    folder.photo("out/mine.jpg")
+    without = [folder.root / "out" / "overlay"]
+    assert names(find_sources([str(folder.root)], without)) == [str(photo), str(folder.root / "out/mine.jpg")]
+    for argument in (old, old.parent, old.parent / "*.jpg"):
+        with pytest.raises(ValueError, match="results are written to"):
+            find_sources([str(photo), str(argument)], without)
+    link = folder.root / "link.jpg"
+    link.symlink_to(old)
+    assert str(link) not in names(find_sources([str(folder.root)], without))
+
+
+def test_the_stream_goes_on_over_bad_files(folder):
+    folder.photo("1.jpg")
+    (folder.root / "2.jpg").write_bytes(b"no photo")
+    folder.photo("3.jpg", height=20, width=40)
+    (folder.root / "4.jpg").write_bytes(b"")
+    arguments = [str(folder.root), str(folder.root / "gone.jpg")]
+    pictures = list(read(find_sources(arguments)))
+    assert [picture.image is None for picture in pictures] == [False, True, False, True, True]
+    assert pictures[2].image.shape == (20, 40, 3)
+    for picture in pictures:
+        assert bool(picture.error) == (picture.image is None)
+        assert picture.image is not None or picture.source.name in picture.error
+
+
+def test_photos_are_upright(folder):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    folder.photo("turned.jpg", height=30, width=50, exif=exif)
+    (picture,) = read(find_sources([str(folder.root)]))
+    assert picture.image.shape == (50, 30, 3)
+
+
+def test_reading_is_lazy(folder):
+    folder.photo("1.jpg")
+    stream = read(find_sources([str(folder.root / "1.jpg"), str(folder.root / "2.jpg")]))
+    assert next(stream).name == "1"
+    folder.photo("2.jpg")
+    assert next(stream).image is not None
+
+
+@pytest.mark.parametrize(
+    "file, name",
+    [
+        ("shoe.jpg", "shoe"),
+        ("a.b.jpg", "a.b"),
+        ("Schuh größe 42.jpg", "Schuh größe 42"),
+        ("new\nline;rm -rf.jpg", "new_line_rm -rf"),
+        ("..jpg", "photo"),
+        ("…/日本語.jpg", "日本語"),
+        ("bad\udc80bytes.jpg", "bad_bytes"),
+    ],
+)
+def test_safe_names(file, name):
+    assert Names().new(Source(file, Path(file), False)) == name
+
+
+def test_names_of_urls():
+    name = Names().new
+    assert name(Source("https://x.org/a/shoe.jpg?w=3#top", None, False)) == "shoe"
+    assert name(Source("https://x.org/", None, False)) == "photo"
+    assert name(Source("https://x.org/..%2f..%2fetc%2fpasswd", None, False)) == "passwd"
+
+
+def test_names_are_unique_without_regard_to_case():
+    new = Names().new
+    given = [new(Source(file, Path(file), False)) for file in ("a/x.jpg", "b/x.jpg", "c/X.png", "x-2.jpg", "d/x.jpg")]
+    assert given == ["x", "x-2", "X-3", "x-2-2", "x-4"]
+    many = [new(Source("x.jpg", Path("x.jpg"), False)) for _ in range(3000)]
+    assert len(set(many)) == 3000
+
+
+def test_long_names_fit_the_file_system(tmp_path):
+    source = Source("€" * 200 + ".jpg", Path("€" * 80 + ".jpg"), False)
+    name = Names().new(source)
+    assert len(os.fsencode(name)) <= 180
+    (tmp_path / f".{name}-12345_000123_99.jpg.tmp").touch()
+
+
+def test_images_are_uint8_rgb(folder):
+    PIL.Image.fromarray(np.zeros((5, 6), np.uint8)).save(folder.root / "grey.png")
+    (picture,) = read(find_sources([str(folder.root)]))
+    assert picture.image.shape == (5, 6, 3) and picture.image.dtype == np.uint8
+
+
+def test_links_are_sources_of_their_own(folder):
+    path = folder.photo("a.jpg")
+    (folder.root / "b.jpg").symlink_to(path)
+    (folder.root / "circle.jpg").symlink_to(folder.root / "circle.jpg")
+    assert len(find_sources([str(folder.root), str(path)])) == 2

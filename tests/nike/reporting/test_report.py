@@ -1,0 +1,63 @@
+"""The pictures of the report: the part of the photo that matters, and every instance with its verdict."""
+
+import numpy as np
+import pytest
+
+from mrcnn.evaluation import judge_photo, make_record
+from nike.reporting import report
+from nike.reporting.report import PICTURE_SIDE, draw_pair, region_of_interest
+
+
+def masks(*boxes, height=200, width=300):
+    stack = np.zeros((height, width, len(boxes)), bool)
+    for i, (y1, x1, y2, x2) in enumerate(boxes):
+        stack[y1:y2, x1:x2, i] = True
+    return stack
+
+
+@pytest.mark.parametrize(
+    "boxes, region",
+    [
+        ([], (0, 0, 200, 300)),
+        ([[50, 50, 90, 100]], (20, 20, 120, 130)),  # 0.6 x 50 around it
+        ([[0, 0, 8, 8]], (0, 0, 28, 28)),  # tiny: as if it had 32 pixels
+        ([[10, 10, 190, 40]], (0, 0, 200, 300)),  # nearly as high as the photo
+        ([[0, 0, 10, 10], [180, 280, 200, 300]], (0, 0, 200, 300)),
+    ],
+)
+def test_region(boxes, region):
+    assert region_of_interest(np.array(boxes, float).reshape(-1, 4), (200, 300, 3)) == region
+
+
+def test_every_instance_has_its_verdict(monkeypatch):
+    truth = masks((10, 10, 60, 60), (10, 100, 60, 150), (100, 10, 150, 60))
+    found = masks((12, 10, 60, 60), (10, 10, 55, 60), (100, 200, 150, 290), (100, 10, 150, 40))
+    result = {
+        "class_ids": np.ones(4, int),
+        "scores": np.array([0.9, 0.8, 0.7, 0.6]),
+        "masks": found,
+        "rois": None,
+    }
+    record = make_record("a.png", np.array([1, 1, -1]), truth, result, 2)
+    drawn = []
+    monkeypatch.setattr(
+        report, "overlay", lambda image, result, names, **options: drawn.append((result, options)) or image
+    )
+    draw_pair(np.zeros((200, 300, 3), np.uint8), record, judge_photo(record), ["BG", "nike"])
+    (truth, options), (detections, verdicts) = drawn
+    assert options["captions"] == ["nike", "nike missed", "to ignore"]
+    assert options["colors"] == [report.RIGHT, report.WRONG, report.IGNORED]
+    assert list(verdicts["captions"]) == ["0.90, IoU 0.96", "0.80 duplicate", "0.70 false", "0.60 ignored"]
+    assert list(verdicts["colors"]) == [report.RIGHT, report.WRONG, report.WRONG, report.IGNORED]
+    scale = PICTURE_SIDE / 300
+    assert truth["masks"].shape == detections["masks"].shape[:2] + (3,)
+    areas = truth["masks"].sum(axis=(0, 1))
+    assert areas == pytest.approx([2500 * scale**2] * 3, rel=0.03)
+
+
+def test_pictures_without_instances_are_plain():
+    result = {"class_ids": [], "scores": [], "masks": masks(), "rois": np.zeros((0, 4))}
+    record = make_record("a.png", [], masks(), result, 2)
+    image = np.full((200, 300, 3), 90, np.uint8)
+    truth, found = draw_pair(image, record, judge_photo(record), ["BG", "nike"])
+    assert truth.shape == (373, 560, 3) and (truth == 90).all() and (found == 90).all()

@@ -1,0 +1,38 @@
+"""Plans of stages."""
+
+import re
+
+import pytest
+
+from nike.training.stages import plan_stages
+
+
+def ends(stages):
+    return [(stage.layers, stage.epochs) for stage in stages]
+
+
+@pytest.mark.parametrize("epochs, heads", [(2, 1), (5, 1), (12, 2), (30, 5)])
+def test_heads_first_for_a_sixth(epochs, heads):
+    assert ends(plan_stages(epochs, 0.1, None, "heads-then-all")) == [("heads", heads), ("all", epochs)]
+
+
+def test_one_epoch_has_one_stage():
+    assert ends(plan_stages(1, 0.1, None, "heads-then-all")) == [("all", 1)]
+
+
+def test_layers_of_ones_own():
+    assert ends(plan_stages(7, 0.1, "4+", "alternating")) == [("4+", 7)]
+
+
+def test_alternating_trains_each_half_with_its_own_losses():
+    stages = plan_stages(10, 0.1, None, "alternating")
+    assert [stage.epochs for stage in stages] == [2, 5, 7, 10]
+    assert [stage.options["losses"] for stage in stages] == ["rpn", "mrcnn", "rpn", "mrcnn"]
+    names = ["conv1", "fpn_p2", "rpn_conv_shared", "mrcnn_mask"]
+    trained = [[name for name in names if re.fullmatch(stage.layers, name)] for stage in stages]
+    assert trained == [names[:3], [*names[:2], names[3]], names[2:3], names[3:]]
+
+
+def test_alternating_needs_four_epochs():
+    with pytest.raises(ValueError, match="--epochs must be at least 4, got 3"):
+        plan_stages(3, 0.1, None, "alternating")

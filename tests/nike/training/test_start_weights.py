@@ -1,0 +1,67 @@
+"""Weights to start from: what a file tells, and what is left out where the classes differ."""
+
+import keras
+import pytest
+
+from mrcnn import checkpoints
+from nike.training.start_weights import SHIPPED, find_start_weights, load_start_weights
+
+
+def write(path, classes, config=None):
+    layers = {"conv1": keras.layers.Dense(3, name="conv1"), "mrcnn_class_logits": keras.layers.Dense(classes)}
+    for layer in layers.values():
+        layer.build((None, 2))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoints.save_weights(layers, path, config=config)
+    return path
+
+
+class FakeModel:
+    """Records how weights are loaded."""
+
+    def __init__(self, classes):
+        self.config = type("Config", (), {"NUM_CLASSES": classes})
+        self.calls = []
+
+    def load_weights(self, path, by_name, exclude):
+        self.calls.append((path, exclude))
+
+    def set_log_dir(self):
+        self.calls.append("new run")
+
+
+def test_a_file_brings_the_settings_that_belong_to_its_weights(tmp_path):
+    settings = {"BACKBONE": "mobilenet_v2", "RPN_CHANNELS": 16, "LEARNING_RATE": 3, "IMAGE_MAX_DIM": 64}
+    path = write(tmp_path / "some.h5", 2, settings)
+    found = find_start_weights(str(path), tmp_path, "nike")
+    assert (found.path, found.classes) == (path, 2)
+    assert found.settings == {"BACKBONE": "mobilenet_v2", "RPN_CHANNELS": 16}
+
+
+@pytest.mark.parametrize("classes, exclude", [(2, None), (81, checkpoints.HEADS)])
+def test_heads_are_left_out_where_the_classes_differ(tmp_path, classes, exclude):
+    found = find_start_weights(str(write(tmp_path / "some.h5", classes)), tmp_path, "nike")
+    model = FakeModel(2)
+    text = load_start_weights(model, found)
+    assert model.calls == [(found.path, exclude), "new run"]
+    assert ("without its heads: they know 80 classes, not 1" in text) == (classes == 81)
+
+
+def test_last_is_the_newest_checkpoint_of_the_name(tmp_path):
+    write(tmp_path / "nike20260101T0000" / "mask_rcnn_nike_0007.h5", 2)
+    newest = write(tmp_path / "nike20260102T0000" / "mask_rcnn_nike_0001.h5", 2)
+    assert find_start_weights("last", tmp_path, "nike").path == newest
+    with pytest.raises(FileNotFoundError, match="no checkpoint of a run.* 'shoes'"):
+        find_start_weights("last", tmp_path, "shoes")
+
+
+def test_weights_that_are_not_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "find_weights", lambda names: None)
+    with pytest.raises(FileNotFoundError, match=rf"--weights=nike: {SHIPPED} is not in the folder weights/"):
+        find_start_weights("nike", tmp_path, "nike")
+    with pytest.raises(FileNotFoundError, match="typo is no file, and none of coco, imagenet, nike, last, none"):
+        find_start_weights("typo", tmp_path, "nike")
+
+
+def test_none_is_random():
+    assert load_start_weights(FakeModel(2), find_start_weights("none", None, "nike")) == "random"
