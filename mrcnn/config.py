@@ -45,6 +45,7 @@ COUNTS = (  # settings that must be whole numbers of at least 1
     "POOL_SIZE",
     "MASK_POOL_SIZE",
 )
+SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "HARD_EXAMPLE_MINING")  # whole numbers; 0: without
 SHARES = (  # settings that must lie between 0 and 1
     "RPN_NMS_THRESHOLD",
     "RPN_POSITIVE_IOU",
@@ -275,10 +276,10 @@ class Config:
 
     def _validate_numbers(self) -> None:
         name = type(self).__name__
-        for field in COUNTS:
-            value = getattr(self, field)
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name}: {field} must be a whole number of at least 1, got {value!r}.")
+        for field in (*COUNTS, *SWITCHES):
+            value, least = getattr(self, field), 0 if field in SWITCHES else 1
+            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name}: {field} must be a whole number of at least {least}, got {value!r}.")
         for field in SHARES:
             value = getattr(self, field)
             if value is None and field == "DETECTION_MIN_CONFIDENCE":
@@ -311,7 +312,12 @@ def _jsonable(value: Any) -> Any:
 
 
 def _like(default: Any, value: Any, where: str) -> Any:
-    """`value` from JSON in the type of the field's default: a list becomes an array or a tuple where that is one."""
+    """`value` from JSON in the type of the field's default: a list becomes an array or a tuple where that is one.
+
+    A function, which only code can give, is kept from becoming a method of the class that it will be a field of.
+    """
+    if callable(value):
+        return staticmethod(value)
     if isinstance(default, np.ndarray):
         try:
             return np.array(value, dtype=np.float64)

@@ -21,6 +21,7 @@ from mrcnn.data.image import as_rgb, compose_image_meta, mold_image, read_image,
 from mrcnn.data.masks import paste_masks
 
 MOLDED = "detect() molds photos itself: mold_image() is undone for one that is molded already. Pass the photo as it is."
+SIDE_MULTIPLE = 32  # of the molded image: the pyramid's levels must fit onto each other
 ANCHOR_SHAPES_KEPT = 16  # a stream of photos of ever new sizes must not fill the memory with anchors
 
 
@@ -46,6 +47,7 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
     Raises:
         ValueError, FileNotFoundError, TypeError: the photo cannot be used; names the file or the position.
     """
+    given = photo
     if isinstance(photo, np.ndarray):
         if is_molded(photo, config):
             warnings.warn(MOLDED, stacklevel=2)
@@ -60,6 +62,12 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
         min_scale=config.IMAGE_MIN_SCALE,
         mode="pad64" if config.IMAGE_RESIZE_MODE == "crop" else config.IMAGE_RESIZE_MODE,  # crops are for training
     )
+    if any(side % SIDE_MULTIPLE for side in image.shape[:2]):
+        where = f"images[{number}]" if isinstance(given, np.ndarray) else given
+        raise ValueError(
+            f'{where}: with IMAGE_RESIZE_MODE = "none" both sides must be multiples of {SIDE_MULTIPLE}, got '
+            f'{image.shape[0]} x {image.shape[1]}. Use "pad64", which pads, or "square".'
+        )
     no_classes = np.zeros([config.NUM_CLASSES], dtype=np.int32)
     meta = compose_image_meta(0, photo.shape, image.shape, window, scale, no_classes)
     return MoldedImage(mold_image(image, config).astype(np.float32), meta, np.array(window), photo.shape)
@@ -150,7 +158,8 @@ def unmold(detections, masks, original_shape, image_shape, window) -> dict[str, 
     boxes, class_ids = detections[:count, :4], detections[:count, 4].astype(np.int32)
     scores, masks = detections[:count, 5], masks[:count]
     y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
-    boxes = np.divide(boxes - np.array([y1, x1, y1, x1]), np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1]))
+    size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
+    boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0: the photo became one pixel high
     boxes = denorm_boxes(boxes, original_shape)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     boxes, class_ids, scores, masks = boxes[keep], class_ids[keep], scores[keep], masks[keep]

@@ -64,7 +64,8 @@ class ConvNorm(Float32Layer):
             self.train_norm is True or (self.train_norm is None and training)
         )
         if uses_batch_statistics:
-            outputs = self.norm(self.conv(inputs), training=True)
+            outputs = self.conv(inputs)
+            outputs = self.norm(outputs, training=True) if training else self._normalize_by_batch(outputs)
         else:
             outputs = self._convolve(inputs, *self._folded_weights())
         return {"relu": ops.relu, "relu6": ops.relu6, None: lambda x: x}[self.activation](outputs)
@@ -81,6 +82,15 @@ class ConvNorm(Float32Layer):
         is_depthwise = isinstance(self.conv, keras.layers.DepthwiseConv2D)
         kernel = kernel * (ops.reshape(scale, kernel.shape[2:]) if is_depthwise else scale)
         return kernel, shift if bias is None else shift + bias * scale
+
+    def _normalize_by_batch(self, outputs):
+        """What `norm` does in training, but the moving statistics stay: detection must not change the weights."""
+        norm = self.norm
+        mean, variance = ops.moments(ops.cast(outputs, "float32"), axes=(0, 1, 2))
+        normed = ops.batch_normalization(
+            ops.cast(outputs, "float32"), mean, variance, -1, norm.beta, norm.gamma, norm.epsilon
+        )
+        return ops.cast(normed, outputs.dtype)
 
     def _convolve(self, inputs, kernel, bias):
         conv = self.conv

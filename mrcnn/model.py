@@ -111,6 +111,7 @@ class MaskRCNN:
         """The graph of the mode; called once by the constructor."""
         self.builder = NetworkBuilder(config)
         self._predictor: Predictor | None = None
+        self._separate_graph: keras.Model | None = None
         self._inference_model = self.builder.inference() if mode == "inference" else None
         return self._inference_model or self.builder.training()
 
@@ -315,12 +316,26 @@ class MaskRCNN:
 
     # --- Looking inside ---
 
+    def _graph_to_look_into(self) -> keras.Model:
+        """An inference graph whose layers are in no other graph, so that each has one output.
+
+        A model in training shares its layers between two graphs, and gets a third, which copies the weights.
+        """
+        if self.mode == "inference":
+            return self.inference_model
+        if self._separate_graph is None:
+            self._separate_graph = NetworkBuilder(self.config).inference()
+        weights = {weight.path: weight for weight in self.inference_model.weights}
+        for weight in self._separate_graph.weights:
+            weight.assign(weights[weight.path])
+        return self._separate_graph
+
     def ancestor(self, tensor, name: str, checked=None):
         """The tensor called `name` that `tensor` is computed from, or None.
 
         See `looking_inside.find_tensor` for the names.
         """
-        return looking_inside.find_tensor(self.inference_model, name)
+        return looking_inside.find_tensor(self._graph_to_look_into(), name)
 
     def find_trainable_layer(self, layer):
         """The layer that holds the weights: the inner one of a wrapper."""
@@ -344,7 +359,7 @@ class MaskRCNN:
             images, image_metas, _ = self.mold_inputs(images)
         anchors = self.predictor.anchors(images.shape[1:3])
         inputs = [np.float32(images), np.float32(image_metas), anchors]
-        results = looking_inside.run_graph(self.inference_model, inputs, outputs)
+        results = looking_inside.run_graph(self._graph_to_look_into(), inputs, outputs)
         for name, array in results.items():
             log(name, array)
         return results

@@ -1,7 +1,7 @@
 """Executes the notebooks from top to bottom; with `--save`, stores them with their outputs and small figures.
 
-    python notebooks/run.py                    all of them, in order
-    python notebooks/run.py --save 01 04       two of them, stored
+python notebooks/run.py                    all of them, in order
+python notebooks/run.py --save 01 04       two of them, stored
 """
 
 import argparse

@@ -164,5 +164,3 @@ class EarlyStop(keras.callbacks.Callback):
 def is_exhausted(progress: Progress, patience: int) -> bool:
     """Whether early stopping ends the stage."""
     return bool(patience) and progress.without_gain >= patience
-
-

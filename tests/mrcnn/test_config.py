@@ -44,6 +44,8 @@ def test_crop_mode_takes_the_smaller_side():
         ("NUM_CLASSES", 2.5, "whole number"),
         ("DETECTION_MAX_INSTANCES", 0, "at least 1"),
         ("IMAGES_PER_GPU", 1.5, "whole number"),
+        ("MASK_HEAD_CONVOLUTIONS", -1, "at least 0"),
+        ("HARD_EXAMPLE_MINING", 0.5, "whole number"),
         ("IMAGE_MIN_DIM", 512, "must not be above IMAGE_MAX_DIM"),
         ("ROI_POOLING", "max", "must be one of align, pool"),
         ("IMAGE_RESIZE_MODE", "fit", "must be one of none"),
@@ -53,6 +55,14 @@ def test_validation_names_the_setting_and_the_fix(field, value, message):
     config = ShapesConfig().copy(**{field: value})
     with pytest.raises(ValueError, match=message):
         config.validate()
+
+
+def test_functions_given_in_code_stay_functions():
+    def backbone(image, stage5, train_bn): ...
+
+    config = ShapesConfig.from_dict({"BACKBONE": backbone, "COMPUTE_BACKBONE_SHAPE": len})
+    assert config.BACKBONE is backbone
+    config.validate()
 
 
 def test_json_round_trip_keeps_values_and_types():

@@ -230,6 +230,30 @@ def test_looking_inside(model, capsys):
         model.run_graph([photo()], [("gone", None)])
 
 
+def test_looking_inside_a_model_in_training(tiny_config, tmp_path):
+    training = MaskRCNN("training", tiny_config(), tmp_path)
+    inference = MaskRCNN("inference", tiny_config(), tmp_path)
+    for ours, theirs in zip(inference.keras_model.weights, training.inference_model.weights, strict=True):
+        ours.assign(theirs)
+    names = ("rpn_class", "mrcnn_mask", "ROI/refined_anchors:0")
+    found = training.run_graph([photo()], [(name, training.ancestor(None, name)) for name in names])
+    expected = inference.run_graph([photo()], [(name, inference.ancestor(None, name)) for name in names])
+    for name in names:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
+    training.named_layers()["rpn_class_raw"].bias.assign_add(np.tile([0.0, 5.0], 3))
+    after = training.run_graph([photo()], [("rpn_class", "rpn_class")])["rpn_class"]
+    assert (after[..., 1] > found["rpn_class"][..., 1]).all(), "the weights of now"
+
+
+def test_sides_that_do_not_fit_the_pyramid(tiny_config, tmp_path):
+    model = MaskRCNN("inference", tiny_config().copy(IMAGE_RESIZE_MODE="none"), tmp_path)
+    good, bad = photo(64, 96), photo(40, 60)
+    with pytest.raises(ValueError, match=r"images\[1\]: .*multiples of 32, got 40 x 60"):
+        model.detect([good, bad])
+    results = model.detect([good, bad], on_error="skip")
+    assert "error" in results[1] and results[0]["masks"].shape[:2] == (64, 96)
+
+
 def test_trainable_layers(model):
     layers = model.get_trainable_layers()
     assert {"Conv2D", "DepthwiseConv2D", "BatchNorm", "Dense", "Conv2DTranspose"} == {

@@ -202,7 +202,6 @@ class TestDetectionTargetsAgainstTheOriginal:
             actual = detection_targets_graph(*inputs, config)
         assert_same_rows(by_roi(actual), by_roi(expected))
 
-
     @pytest.mark.parametrize("run", ["train_r50small", "train_r50small_rois"])
     def test_same_as_in_a_training_step(self, golden, run):
         batch, outputs = golden(f"{run}_batch.npz"), golden(f"{run}.npz")

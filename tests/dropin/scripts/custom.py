@@ -117,6 +117,4 @@ for i in range(len(r["rois"])):
     painted = apply_mask(painted, r["masks"][:, :, i], colors[i])
     painted = visualize.draw_box(painted, r["rois"][i], [255, 0, 0])
 captions = [f"{CLASSES} {score:.2f}" for score in r["scores"]]
-display_instances(
-    painted, r["rois"], r["masks"], r["class_ids"], ["BG", *CLASSES], colors=colors, captions=captions
-)
+display_instances(painted, r["rois"], r["masks"], r["class_ids"], ["BG", *CLASSES], colors=colors, captions=captions)

@@ -74,9 +74,7 @@ num_levels = len(backbone_shapes)
 anchors_per_cell = len(config.RPN_ANCHOR_RATIOS)
 print("Count: ", anchors.shape[0])
 print("Levels: ", num_levels, "Anchors per cell: ", anchors_per_cell)
-anchors_per_level = [
-    anchors_per_cell * shape[0] * shape[1] // config.RPN_ANCHOR_STRIDE**2 for shape in backbone_shapes
-]
+anchors_per_level = [anchors_per_cell * shape[0] * shape[1] // config.RPN_ANCHOR_STRIDE**2 for shape in backbone_shapes]
 _, ax = plt.subplots(1, figsize=(10, 10))
 ax.imshow(image)
 
@@ -124,9 +122,7 @@ for i in random.sample(range(rois.shape[1]), 4):
     titles += [f"ROI {i}", dataset.class_names[mrcnn_class_ids[b, i]][:20]]
 display_images(images, titles, cols=4, cmap="Blues", interpolation="none")
 
-temp_g = modellib.data_generator(
-    dataset, config, shuffle=True, random_rois=1000, batch_size=1, detection_targets=True
-)
+temp_g = modellib.data_generator(dataset, config, shuffle=True, random_rois=1000, batch_size=1, detection_targets=True)
 positives = OrderedDict()
 for i in range(2):
     _, [ids, _, _] = next(temp_g)

@@ -62,9 +62,7 @@ def evaluate_model(dataset, model, cfg):
         scaled_image = mold_image(image, cfg)
         sample = expand_dims(scaled_image, 0)
         r = model.detect(sample, verbose=0)[0]
-        AP, _, _, _ = compute_ap(
-            gt_bbox, gt_class_id, gt_mask, r["rois"], r["class_ids"], r["scores"], r["masks"]
-        )
+        AP, _, _, _ = compute_ap(gt_bbox, gt_class_id, gt_mask, r["rois"], r["class_ids"], r["scores"], r["masks"])
         APs.append(AP)
     return mean(APs)
 

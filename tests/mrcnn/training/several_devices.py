@@ -1,6 +1,6 @@
 """Trains the tiny network on several devices; a program, because devices are fixed when TensorFlow starts.
 
-    python several_devices.py DEVICES LOGS RESULT.npz     (with TF_CONFIG set: as one of several workers)
+python several_devices.py DEVICES LOGS RESULT.npz     (with TF_CONFIG set: as one of several workers)
 """
 
 import sys

@@ -1,6 +1,6 @@
 """A network, photos and a run that train within seconds; also a program, for tests that kill it.
 
-    python tiny_training.py LOGS RESULT.npz [resume] [option=value ...]
+python tiny_training.py LOGS RESULT.npz [resume] [option=value ...]
 """
 
 import json
