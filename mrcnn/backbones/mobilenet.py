@@ -51,8 +51,8 @@ def mobilenet_v2_graph(input_image, stage5=True, train_bn=True):
     Returns:
         [C1, ..., C5] with 16, 24, 32, 96, 320 channels at strides 2, 4, 8, 16, 32: the last map at each stride.
     """
-    x = keras.layers.ZeroPadding2D(1, name="mnv2_conv1_pad")(input_image)
-    options = dict(strides=2, activation="relu6", use_bias=False, train_bn=train_bn)
+    x = keras.layers.ZeroPadding2D(1, name="mnv2_conv1_pad", dtype="float32")(input_image)  # the photo as it is
+    options = dict(strides=2, activation="relu6", use_bias=False, train_bn=train_bn, precision="float32")
     x = conv_norm(x, STEM_CHANNELS, 3, ("mnv2_conv1", "bn_mnv2_conv1"), **options)
     by_stride, stride, index = {}, 2, 0
     for expansion, channels, blocks, first_stride in BOTTLENECKS:

@@ -15,7 +15,8 @@ def conv_norm(x, filters, kernel_size, names, *, strides=1, padding="valid", act
     """Convolution + batch normalisation called `names` = (convolution, normalisation) on `x [B, H, W, channels]`.
 
     Args:
-        options: `use_bias` and `groups` of the convolution; `train_bn`, see `Config.TRAIN_BN`.
+        options: `use_bias` and `groups` of the convolution; `train_bn`, see `Config.TRAIN_BN`; `precision`, see
+            `ConvNorm`.
     """
     conv_name, norm_name = names
     conv = keras.layers.Conv2D(
@@ -30,7 +31,7 @@ def conv_norm(x, filters, kernel_size, names, *, strides=1, padding="valid", act
     )
     norm = BatchNorm(name=norm_name)
     train_bn = options.get("train_bn", True)
-    return ConvNorm(conv, norm, train_bn, activation=activation, name=f"{conv_name}_{norm_name}")(x)
+    return ConvNorm(conv, norm, train_bn, activation, options.get("precision"), name=f"{conv_name}_{norm_name}")(x)
 
 
 def _bottleneck(x, shortcut, kernel_size, filters, stage, block, *, strides=1, groups=1, **options):
@@ -65,8 +66,9 @@ def conv_block(
 
 def _residual_network(image, depth, stage5, train_bn, *, width_factor=1, groups=1, use_bias=True):
     options = dict(use_bias=use_bias, train_bn=train_bn)
-    x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(image)
-    x = conv_norm(x, 64, 7, ("conv1", "bn_conv1"), strides=2, activation="relu", **options)
+    # The stem sees the photo itself, in float32: rounding grey levels to the 8 bits of bfloat16 would move every mask.
+    x = keras.layers.ZeroPadding2D(3, name="conv1_pad", dtype="float32")(image)
+    x = conv_norm(x, 64, 7, ("conv1", "bn_conv1"), strides=2, activation="relu", precision="float32", **options)
     c1 = x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="pool1")(x)
     features = [c1]
     for stage, (width, blocks) in enumerate(zip(WIDTHS, BLOCKS[depth], strict=True), start=2):

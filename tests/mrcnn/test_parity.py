@@ -6,9 +6,11 @@ class probabilities 2e-5, box deltas 1e-4, masks 1e-4.
 
 import runpy
 
+import keras
 import numpy as np
 import pytest
 
+from mrcnn.boxes import compute_overlaps, compute_overlaps_masks
 from mrcnn.config import Config
 from mrcnn.inference import unmold
 from mrcnn.model import MaskRCNN
@@ -183,3 +185,21 @@ def test_resnet101_takes_the_published_layout(golden, tmp_path):
         load_weights(two, path)
     report = load_weights(two, path, exclude=HEADS)
     assert report.missing == () and set(report.excluded) == {"mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_mask"}
+
+
+def test_bfloat16_keeps_the_masks(golden, weights, model, tmp_path):
+    """The same object, found under both policies, has the same mask. With random weights, others come and go."""
+    photos = [golden("photos.npz")[name] for name in PHOTOS]
+    try:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        rounded = MaskRCNN("inference", SmallConfig(), tmp_path)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    rounded.load_weights(weights, by_name=True)
+    overlaps = []
+    for exact, other in zip(model.detect(photos), rounded.detect(photos), strict=True):
+        boxes = compute_overlaps(exact["rois"], other["rois"])
+        masks = compute_overlaps_masks(exact["masks"], other["masks"])
+        overlaps += [masks[i, boxes[i].argmax()] for i in np.flatnonzero(boxes.max(axis=1) > 0.9)]
+    assert len(overlaps) > 100
+    assert np.median(overlaps) >= 0.97
