@@ -152,8 +152,10 @@ def test_a_photo_that_cannot_be_read(model, tiny, capsys):
 
     with pytest.raises(ValueError, match=r"square_1.jpg: not a photo"):
         model.train(Broken(4), None, 0.01, 1, "heads", strict=True, **QUIET)
-    model.train(Broken(4), None, 0.01, 1, "heads", seed=1, verbose=2)
-    assert "1 photos skipped" in capsys.readouterr().out
+    model.train(Broken(4), Broken(2), 0.01, 1, "heads", seed=1, verbose=2)
+    printed = capsys.readouterr().out
+    assert "1 photos skipped" in printed and "1 validation photos could not be read" in printed
+    assert "Validation of 1 photos" in printed
 
 
 def test_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(model, tiny, monkeypatch):
