@@ -155,6 +155,19 @@ class NikeDataset(Dataset):
         }
 
 
+def has_own_split(folder: Path) -> bool:
+    """Whether a dataset says itself which of its photos are for validation."""
+    return (folder / split.SPLIT_FILE).is_file() or all((folder / name).is_dir() for name in SUBSETS)
+
+
+def is_for_validation(path: Path, folder: Path, listed: set[PurePosixPath] | None) -> bool:
+    """Whether a dataset keeps a photo in it for validation; `listed` is what `split.read_split` gives."""
+    name = name_in(path, folder)
+    if listed is not None:
+        return _key(name) in listed
+    return has_own_split(folder) and PurePosixPath(name).parts[0] == "val"
+
+
 def read_subset(
     folder: str | os.PathLike,
     subset: str | None,

@@ -15,7 +15,7 @@ import numpy as np
 
 from mrcnn.evaluation import CocoEvaluator, encode_masks
 from nike import cli  # first: it quiets TensorFlow
-from nike.dataset import SUBSETS, NikeDataset
+from nike.dataset import SUBSETS, NikeDataset, has_own_split
 from nike.detection.background import ahead
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
 from nike.detection.progress import Progress, report_failures
@@ -23,7 +23,6 @@ from nike.formats.records import ERROR
 from nike.formats.safe_json import write_json
 from nike.reporting.score_table import summary_lines
 from nike.reporting.scores import coco_results, score
-from nike.split import SPLIT_FILE
 from nike.text import plural, printable
 
 SAMPLE_DATA = Path(__file__).resolve().parent / "sample_data"
@@ -68,8 +67,7 @@ def load_photos(folder: Path, split: str | None, labels: str) -> tuple[NikeDatas
         FileNotFoundError, ValueError: there is nothing to load.
     """
     if split is None:
-        is_split = (folder / SPLIT_FILE).is_file() or all((folder / name).is_dir() for name in SUBSETS)
-        split = "val" if is_split else "all"
+        split = "val" if has_own_split(folder) else "all"
     dataset = NikeDataset()
     dataset.load_nike(folder, subset=None if split == "all" else split, labels=labels)
     dataset.prepare()

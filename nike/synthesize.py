@@ -19,6 +19,7 @@ from PIL import Image
 from mrcnn.data.reading import read_image
 from nike.annotations import read_labelme
 from nike.atomic import replacing
+from nike.dataset import is_for_validation
 from nike.formats import photos
 from nike.formats.labelme_json import write_labelme
 from nike.formats.records import AnnotationError
@@ -26,6 +27,7 @@ from nike.labels import IGNORE
 from nike.rendering.compose import Ingredients, Instance, render_photo
 from nike.rendering.cutouts import load_cutouts
 from nike.rendering.logo import DEFAULT_LOGO, load_mark
+from nike.split import read_split
 
 SMALLEST, LARGEST = 64, 4096  # pixels a side of a photo
 JPEG_QUALITY = 92
@@ -129,14 +131,16 @@ def load_ingredients(settings: Settings) -> Ingredients:
 
 
 def _find_backgrounds(folder: Path | None) -> list[Path]:
-    """Photos of a folder, without those whose labelme file says that an object is on them."""
+    """Photos of a folder, without those for validation and those whose labelme file says that an object is on them."""
     if folder is None:
         return []
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder}: no such folder of backgrounds. Give one with photos that do not show the logo."
         )
-    found = [path for path in photos.find_files(folder) if not _has_objects(path, folder)]
+    listed = read_split(folder)
+    candidates = [path for path in photos.find_files(folder) if not is_for_validation(path, folder, listed)]
+    found = [path for path in candidates if not _has_objects(path, folder)]
     if not found:
         raise ValueError(
             f"{folder}: no photo that could be a background (those with labelled objects are left out). "
@@ -237,7 +241,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backgrounds",
         type=Path,
         metavar="DIR",
-        help="photos without the logo to draw on (default: drawn scenes only)",
+        help="photos without the logo to draw on, but for those a dataset validates on (default: drawn scenes only)",
     )
     parser.add_argument(
         "--logo",
@@ -250,7 +254,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cutouts",
         type=Path,
         metavar="DIR",
-        help="labelme dataset: its real instances are cut out and put onto other photos",
+        help="labelme dataset: real instances are cut out of its training photos and put onto other photos",
     )
     parser.add_argument("--label", default="nike", metavar="NAME", help="label of the logo (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")

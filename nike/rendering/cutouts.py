@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from mrcnn.data.reading import read_image
-from nike.annotations import read_folder
+from nike.dataset import has_own_split, read_subset
+from nike.labels import Labels
 from nike.rendering import geometry
 from nike.rendering.logo import Mark, centre
 
@@ -21,7 +22,7 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Mark, ...]:
     """Cuts every instance of a label out of a labelme dataset.
 
     Args:
-        folder: As `nike.annotations.read_folder` takes it.
+        folder: As `nike.annotations.read_folder` takes it. Photos that it keeps for validation are left out.
         label: Which instances.
 
     Returns:
@@ -31,10 +32,10 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Mark, ...]:
         FileNotFoundError: no such folder.
         ValueError: no instance of that label is large enough.
     """
-    marks: list[Mark] = []
+    folder, marks = Path(folder), []
     wanted = [
         (photo, [i for i in photo.instances if i.label == label and not i.crowd])
-        for photo in read_folder(folder).photos
+        for photo in read_subset(folder, "train" if has_own_split(folder) else None, Labels(label)).photos
     ]
     wanted = [(photo, instances) for photo, instances in wanted if instances and photo.path is not None]
     total = sum(len(instances) for _, instances in wanted)

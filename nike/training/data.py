@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nike.dataset import SUBSETS, NikeDataset
+from nike.dataset import NikeDataset, has_own_split
 from nike.formats.records import ERROR, WARNING
-from nike.split import SPLIT_FILE
 
 VAL_SPLIT = 0.2  # where nothing else says which photos are for validation
 SHOWN = 5  # problems
@@ -57,8 +56,7 @@ def load_training_data(
         validation.load_nike(val, **options)
         split = f"validation on {val}"
     else:
-        has_own = (folder / SPLIT_FILE).is_file() or all((folder / name).is_dir() for name in SUBSETS)
-        if not has_own or val_split is not None:
+        if not has_own_split(folder) or val_split is not None:
             val_split = VAL_SPLIT if val_split is None else val_split
             split = f"{val_split:.0%} of the photos for validation, whole groups (seed {seed})"
         else:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from nike import synthesize
 from nike.annotations import read_folder
+from nike.rendering.cutouts import load_cutouts
 from nike.synthesize import Settings, main
 
 SMALL = ["--size", "128x96"]
@@ -97,6 +98,19 @@ def test_backgrounds_and_cutouts_end_up_in_the_photos(tmp_path):
     assert any(c[1] > c[0] + 60 and c[1] > c[2] + 60 for c in colours)
 
 
+def test_validation_photos_are_not_used(tmp_path):
+    """A photo made of what is validated on would make the figures better than the truth."""
+    square = {"label": "nike", "points": [[5, 5], [60, 5], [60, 45], [5, 45]], "shape_type": "polygon"}
+    for name, shapes in (("train", [square]), ("held", [square]), ("plain", []), ("quiet", [])):
+        background(tmp_path, name, shapes)
+    (tmp_path / "split.json").write_text('{"val": ["held", "quiet"]}')
+    assert [path.stem for path in synthesize._find_backgrounds(tmp_path)] == ["plain"]
+    assert len(load_cutouts(tmp_path)) == 1
+    (tmp_path / "split.json").write_text('{"val": ["train", "held"]}')
+    with pytest.raises(ValueError, match="no instance"):
+        load_cutouts(tmp_path)
+
+
 def test_nothing_is_written_outside_of_the_output(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     background(tmp_path / "bg", "green")
@@ -121,7 +135,7 @@ def test_nothing_is_written_outside_of_the_output(tmp_path, monkeypatch):
         (["--label", "ignore"], "--label must be a name other than"),
         (["--logo", "nowhere.svg"], "nowhere.svg: no such logo file"),
         (["--backgrounds", "nowhere"], "nowhere: no such folder of backgrounds"),
-        (["--cutouts", "nowhere"], "nowhere: no such folder"),
+        (["--cutouts", "nowhere"], "nowhere: no such file or folder"),
     ],
 )
 def test_mistakes_give_one_clear_line_and_no_files(tmp_path, monkeypatch, capsys, options, message):

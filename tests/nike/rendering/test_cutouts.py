@@ -50,5 +50,5 @@ def test_a_dataset_without_anything_to_cut_is_named(tmp_path, shapes):
 
 
 def test_a_missing_dataset_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such folder"):
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
         load_cutouts(tmp_path / "nowhere")
