@@ -27,7 +27,7 @@ def cases(quick: bool) -> list[tuple[str, dict]]:
             backbones, ("heads", "all"), (1,) if quick else (1, 2), PRECISIONS
         )
     ]
-    return [*detection, *training, ("start", {})]
+    return [*detection, *training, ("training_run", {}), ("start", {})]
 
 
 def run(module: str, options: dict) -> dict:
