@@ -192,10 +192,12 @@ def _mask_targets(rois, objects, object_index, gt_masks, mask_shape, use_mini_ma
         origin, size = objects[..., :2], objects[..., 2:] - objects[..., :2]
         corners = (rois[..., :2] - origin, rois[..., 2:] - origin)
         rois = tf.concat([tf.math.divide_no_nan(corner, size) for corner in corners], axis=-1)
+    gt_masks = gt_masks[..., : 1 + tf.maximum(tf.reduce_max(object_index), 0)]  # most slots are padding
     batch, height, width, slots = tf.unstack(tf.shape(gt_masks))
-    # float32: on a CPU half precision has no fast kernel here, and on a GPU bytes have none.
-    masks = tf.cast(tf.transpose(gt_masks, [0, 3, 1, 2]), tf.float32)
-    masks = tf.reshape(masks, [batch * slots, height, width, 1])
+    # float32: on a CPU half precision has no fast kernel here, and on a GPU bytes have none. A choice, not a cast:
+    # TensorFlow would move the cast behind the transposition, and complain about transposing bool.
+    masks = tf.where(tf.cast(gt_masks, tf.bool), 1.0, 0.0)
+    masks = tf.reshape(tf.transpose(masks, [0, 3, 1, 2]), [batch * slots, height, width, 1])
     mask_index = object_index + slots * tf.range(batch)[:, None]  # [B, P]
     crops = tf.image.crop_and_resize(masks, tf.reshape(rois, [-1, 4]), tf.reshape(mask_index, [-1]), mask_shape)
     return tf.round(tf.reshape(crops, [batch, tf.shape(rois)[1], *mask_shape]))
