@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from mrcnn.config import Config
-from nike.checking.inspection import Inspection, histogram_names, inspect_dataset
+from nike.checking.inspection import Inspection, histogram_names, inspect_dataset, part_rows
 from nike.dataset import SUBSETS, read_subset
 from nike.formats.photos import find_files
 from nike.formats.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Problem
 from nike.formats.safe_json import read_json, write_json
 from nike.labels import Labels
 from nike.split import SPLIT_FILE
-from nike.text import plural, printable
+from nike.text import aligned, plural, printable
 
 SHOWN_PER_KIND = 5  # problems of one kind in the terminal; --json and --html have all of them
 BAR_WIDTH = 40
@@ -69,7 +69,7 @@ def _unused(folder: Path) -> list[Problem]:
 
 def summary_lines(result: Inspection, config: Config, colour: bool = False) -> Iterator[str]:
     """The report for a terminal, line by line."""
-    yield from _table(result)
+    yield from aligned(part_rows(result))
     yield ""
     scales = f"{min(config.RPN_ANCHOR_SCALES)} to {max(config.RPN_ANCHOR_SCALES)}"
     yield f"Instances by size at the network's {config.IMAGE_MAX_DIM} pixels (anchors {scales}):"
@@ -79,18 +79,6 @@ def summary_lines(result: Inspection, config: Config, colour: bool = False) -> I
         yield from _kind(severity, code, problems, colour)
     counts = [plural(result.count(severity), severity) for severity in SEVERITIES]
     yield ", ".join(counts) + "."
-
-
-def _table(result: Inspection) -> Iterator[str]:
-    classes = list(next(iter(result.parts.values())).classes)
-    rows = [["", "photos", "negatives", "ignored", *(printable(name) for name in classes)]]
-    for name, part in result.parts.items():
-        cells = [f"{c.instances} in {plural(c.photos, 'photo')}" for c in part.classes.values()]
-        rows.append([name, str(part.photos), str(part.negatives), str(part.ignored), *cells])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join([first.strip().ljust(widths[0]), *others])
 
 
 def _histogram(sizes: list[int]) -> Iterator[str]:
@@ -192,9 +180,9 @@ def run_command(arguments: argparse.Namespace) -> int:
         if arguments.json:
             write_json(arguments.json, report)
     if arguments.html:
-        from nike.checking.page import write_page
+        from nike.checking.page import write_check
 
-        write_page(arguments.html, result, str(arguments.dataset))
+        write_check(arguments.html, result, str(arguments.dataset))
     return 1 if result.count(ERROR) else 0
 
 

@@ -1,15 +1,17 @@
-"""What HTML pages have in common: one file, which works from disk without network or scripts, on light or dark."""
+"""HTML pages: one file each, which works from disk without network or scripts, on light or dark."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
+import os
 from collections.abc import Sequence
 
 import numpy as np
 import PIL.Image
 
+from nike.formats.safe_json import write_text
 from nike.text import printable
 
 JPEG_QUALITY = 85
@@ -22,21 +24,25 @@ body { margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 1200px; background:
   font: 15px/1.5 system-ui, sans-serif }
 h1 { font-size: 1.5rem; margin: 0 0 .25rem } h2 { font-size: 1.05rem; margin: 2.25rem 0 .75rem }
 p { margin: 0 0 1rem } .soft { color: var(--soft) } .wide { overflow-wrap: anywhere }
+.tables { display: flex; flex-wrap: wrap; gap: 1.5rem 4rem; align-items: flex-start }
 table { border-collapse: collapse } td, th { padding: .2rem .9rem .2rem 0; text-align: right; font-weight: normal }
 th { color: var(--soft) } td:first-child, th:first-child { text-align: left }
+.framed { background: var(--card); border: 1px solid var(--line); border-radius: 8px; overflow: hidden }
+.framed b { font-weight: 600 }
 """
+
+
+def write_page(path: str | os.PathLike, title: str, style: str, body: str) -> None:
+    """Writes a page: its title is also the heading, `style` is added to STYLE, `body` is HTML."""
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    head += f"<title>{text(title)}</title><style>{STYLE}{style}</style>"
+    body = f"<h1>{text(title)}</h1>\n{body}"
+    write_text(path, f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n')
 
 
 def text(value: object) -> str:
     """A value as HTML text, whatever characters it has."""
     return html.escape(printable(value))
-
-
-def page(title: str, style: str, body: str) -> str:
-    """A whole HTML document; `style` is added to STYLE."""
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    head += f"<title>{text(title)}</title><style>{STYLE}{style}</style>"
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
 
 def table(rows: Sequence[Sequence[object]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterator, Sequence
 
 MAX_SHORT = 120  # characters of a value in a message
 
@@ -21,3 +22,10 @@ def short(value: object) -> str:
 def plural(count: int, word: str) -> str:
     """For people: no errors, 1 error, 2 errors."""
     return f"{count or 'no'} {word}{'' if count == 1 else 's'}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table for the terminal: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        yield "  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))])

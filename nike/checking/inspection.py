@@ -18,6 +18,7 @@ from nike.dataset import label_problems
 from nike.formats.photos import name_in
 from nike.formats.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Photo, Problem
 from nike.labels import Labels
+from nike.text import plural, printable
 
 SMALLEST_SIDE = 2  # pixels at the network's resolution; thinner boxes have no finite log-height and are dropped
 ANCHOR_REACH = 2.0  # an object this many times smaller or larger than every anchor overlaps none of them well
@@ -83,6 +84,16 @@ def histogram_names() -> list[str]:
     """The bins of `Inspection.sizes`, as people read them."""
     inner = [f"{low}-{high}" for low, high in zip(HISTOGRAM_EDGES, HISTOGRAM_EDGES[1:], strict=False)]
     return [f"under {HISTOGRAM_EDGES[0]}", *inner, f"from {HISTOGRAM_EDGES[-1]}"]
+
+
+def part_rows(result: Inspection) -> list[list[str]]:
+    """The counts of each part as rows of a table, its heading first."""
+    classes = list(next(iter(result.parts.values())).classes)
+    rows = [["", "photos", "negatives", "ignored", *map(printable, classes)]]
+    for name, part in result.parts.items():
+        cells = [f"{c.instances} in {plural(c.photos, 'photo')}" for c in part.classes.values()]
+        rows.append([name, str(part.photos), str(part.negatives), str(part.ignored), *cells])
+    return rows
 
 
 def inspect_dataset(

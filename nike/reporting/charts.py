@@ -5,9 +5,10 @@ Colours are CSS classes `c0`, `c1`, ... so that the page can choose them for lig
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from nike.page import text
 
 WIDTH, HEIGHT = 420, 270  # of the drawing in its own units; it scales with the page
 LEFT, RIGHT, TOP, BOTTOM = 42, 10, 10, 40  # margins for the axes' labels
@@ -17,10 +18,9 @@ STYLE = """
 :root { --c0: #0072b2; --c1: #d55e00; --c2: #009e73; --c3: #b0669a }
 @media (prefers-color-scheme: dark) { :root { --c0: #5ab4ec; --c1: #ff9a52; --c2: #3fcf9f; --c3: #dd9cc8 } }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 1rem }
-figure.chart { margin: 0; padding: .9rem 1rem .4rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: 8px }
+figure.chart { margin: 0; padding: .9rem 1rem .4rem }
 figure.chart > svg { display: block; width: 100%; height: auto; font-size: 11px }
-figure.chart figcaption b { display: block; font-weight: 600 }
+figure.chart figcaption b { display: block }
 .legend { display: inline-block; margin-right: 1rem; font-size: .85rem; color: var(--soft) }
 .legend svg { display: inline-block; width: 22px; height: 8px; vertical-align: middle; margin-right: .3rem }
 .c0 { stroke: var(--c0); fill: var(--c0) } .c1 { stroke: var(--c1); fill: var(--c1) }
@@ -77,16 +77,16 @@ def line_chart(
         marks: (x, text) of vertical lines.
     """
     parts = [_axes(x_label, y_label, [(tick, f"{tick:g}") for tick in TICKS])]
-    for x, text in marks:
-        parts.append(f'<path class="mark" d="M{_x(x):.1f} {_y(0):.1f}V{_y(1):.1f}"><title>{_text(text)}</title></path>')
+    for x, tip in marks:
+        parts.append(f'<path class="mark" d="M{_x(x):.1f} {_y(0):.1f}V{_y(1):.1f}"><title>{text(tip)}</title></path>')
     for line in series:
         points = " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in zip(line.at, line.values, strict=True))
         if points:
             style = f"line {line.color}{' dashed' if line.dashed else ''}"
             parts.append(f'<path class="{style}" d="M{points}"/>')
-    for x, y, text in dots:
+    for x, y, tip in dots:
         parts.append(
-            f'<circle class="dot c0" cx="{_x(x):.1f}" cy="{_y(y):.1f}" r="5"><title>{_text(text)}</title></circle>'
+            f'<circle class="dot c0" cx="{_x(x):.1f}" cy="{_y(y):.1f}" r="5"><title>{text(tip)}</title></circle>'
         )
     return _figure(title, parts, series, is_line=True)
 
@@ -110,7 +110,7 @@ def bar_chart(title: str, edges: Sequence[float], series: Sequence[Series], x_la
                 continue
             bottom, base = base, base + one.values[i] / highest
             size = f'width="{_x(right) - _x(left) - 2:.1f}" height="{_y(bottom) - _y(base):.1f}"'
-            tip = _text(f"{left:g} to {right:g}: {one.values[i]:g} {one.label}")
+            tip = text(f"{left:g} to {right:g}: {one.values[i]:g} {one.label}")
             place = f'x="{_x(left) + 1:.1f}" y="{_y(base):.1f}"'
             parts.append(f'<rect class="column {one.color}" {place} {size}><title>{tip}</title></rect>')
     return _figure(title, parts, series, is_line=False)
@@ -135,24 +135,20 @@ def _axes(x_label: str, y_label: str, y_ticks: Sequence[tuple[float, str]]) -> s
         parts.append(f'<path class="grid" d="M{_x(value):.1f} {_y(0)}v4"/>')
         parts.append(f'<text x="{_x(value):.1f}" y="{_y(0) + 17:.1f}" text-anchor="middle">{value:g}</text>')
     middle = _y(0.5)
-    parts.append(f'<text x="{_x(0.5)}" y="{HEIGHT - 6}" text-anchor="middle">{_text(x_label)}</text>')
+    parts.append(f'<text x="{_x(0.5)}" y="{HEIGHT - 6}" text-anchor="middle">{text(x_label)}</text>')
     turn = f'transform="rotate(-90 11 {middle})"'
-    parts.append(f'<text x="11" y="{middle}" text-anchor="middle" {turn}>{_text(y_label)}</text>')
+    parts.append(f'<text x="11" y="{middle}" text-anchor="middle" {turn}>{text(y_label)}</text>')
     return "".join(parts)
 
 
 def _figure(title: str, parts: Sequence[str], series: Sequence[Series], is_line: bool) -> str:
     legend = "".join(_legend(one, is_line) for one in series)
-    drawing = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_text(title)}">{"".join(parts)}</svg>'
-    return f'<figure class="chart"><figcaption><b>{_text(title)}</b>{legend}</figcaption>{drawing}</figure>'
+    drawing = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(title)}">{"".join(parts)}</svg>'
+    return f'<figure class="chart framed"><figcaption><b>{text(title)}</b>{legend}</figcaption>{drawing}</figure>'
 
 
 def _legend(one: Series, is_line: bool) -> str:
     shape = f'<rect class="column {one.color}" x="6" width="10" height="8"/>'
     if is_line:
         shape = f'<path class="line {one.color}{" dashed" if one.dashed else ""}" d="M0 4H22"/>'
-    return f'<span class="legend"><svg viewBox="0 0 22 8" aria-hidden="true">{shape}</svg>{_text(one.label)}</span>'
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))
+    return f'<span class="legend"><svg viewBox="0 0 22 8" aria-hidden="true">{shape}</svg>{text(one.label)}</span>'

@@ -13,10 +13,9 @@ from pycocotools import mask as rle_lib
 from mrcnn.drawing import overlay
 from mrcnn.evaluation import CocoEvaluator, PhotoOutcome, PhotoRecord, judge_photo
 from nike.dataset import NikeDataset
-from nike.formats.safe_json import write_text
+from nike.page import picture, table, text, write_page
 from nike.reporting import charts
 from nike.reporting.charts import Series, bar_chart, line_chart
-from nike.reporting.page import page, picture, table, text
 from nike.reporting.score_table import coco_rows, confusion_rows, describe_photo, figure, voc_rows
 from nike.reporting.scores import IOU
 
@@ -28,13 +27,9 @@ RIGHT, WRONG, IGNORED = (0, 194, 255), (255, 145, 0), (150, 150, 150)  # told ap
 
 STYLE = """
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.25rem 0 }
-.card { flex: 1 1 150px; padding: .8rem 1rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: 8px }
-.card b { display: block; font-size: 1.6rem; font-weight: 600; line-height: 1.2 }
-.tables { display: flex; flex-wrap: wrap; gap: 1.5rem 4rem }
-.photo { margin: 0 0 1rem; overflow: hidden; background: var(--card); border: 1px solid var(--line);
-  border-radius: 8px }
-.photo p { margin: 0; padding: .6rem 1rem } .photo b { font-weight: 600 }
+.card { flex: 1 1 150px; padding: .8rem 1rem }
+.card b { display: block; font-size: 1.6rem; line-height: 1.2 }
+.photo { margin: 0 0 1rem } .photo p { margin: 0; padding: .6rem 1rem }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1px; background: var(--line) }
 .pair img { display: block; width: 100%; height: 440px; object-fit: contain; background: var(--paper) }
 .chip { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin: 0 .3em 0 1em }
@@ -57,7 +52,7 @@ def write_report(
     where = f"{scores['weights']} on {scores['dataset']} ({scores['split']})"
     photos = f"{counts['photos']} photos, {counts['negatives']} of them negatives; {counts['instances']} instances"
     body = [
-        f'<h1>Evaluation</h1><p class="soft wide">{text(where)}: {text(photos)}, {counts["ignored"]} to ignore.</p>',
+        f'<p class="soft wide">{text(where)}: {text(photos)}, {counts["ignored"]} to ignore.</p>',
         _key_figures(scores),
         f'<h2>Curves</h2><div class="charts">{"".join(_charts(scores))}</div>',
         '<h2>COCO</h2><p class="soft">AP: mean over IoU 0.50 to 0.95. s, m, l: instances under 32², under 96², and '
@@ -68,7 +63,7 @@ def write_report(
         '<p class="soft">Row: what it is. Column: what it was taken for.</p></div></div>',
         *_worst_photos(scores, evaluator, dataset, worst),
     ]
-    write_text(path, page("Evaluation", charts.STYLE + STYLE, "\n".join(body)))
+    write_page(path, "Evaluation", charts.STYLE + STYLE, "\n".join(body))
 
 
 def _key_figures(scores: dict[str, Any]) -> str:
@@ -83,7 +78,7 @@ def _key_figures(scores: dict[str, Any]) -> str:
         (f"{alarms['photos_with_alarm']} of {alarms['photos']}", "negative photos with a false alarm"),
     ]
     inside = "".join(
-        f'<div class="card"><b>{number}</b><span class="soft">{name}</span></div>' for number, name in cards
+        f'<div class="card framed"><b>{number}</b><span class="soft">{name}</span></div>' for number, name in cards
     )
     return f'<div class="cards">{inside}</div>'
 
@@ -144,7 +139,7 @@ def _worst_photos(scores: dict[str, Any], evaluator: CocoEvaluator, dataset: Nik
         truth, found = draw_pair(image, record, outcome, evaluator.class_names)
         pictures = picture(truth, f"truth on {photo['file']}") + picture(found, f"detections on {photo['file']}")
         caption = f"<p><b>{text(photo['file'])}</b> {describe_photo(photo)}</p>"
-        yield f'<div class="photo"><div class="pair">{pictures}</div>{caption}</div>'
+        yield f'<div class="photo framed"><div class="pair">{pictures}</div>{caption}</div>'
 
 
 def draw_pair(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from nike.reporting.scores import IOU
-from nike.text import plural, printable
+from nike.text import aligned, plural, printable
 
 SHOWN = 5  # worst photos
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
@@ -23,12 +23,12 @@ def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
     )
     for rows in (coco_rows(scores), voc_rows(scores)):
         yield ""
-        yield from _aligned(rows)
+        yield from aligned(rows)
     yield ""
     yield from _at_threshold(scores)
     yield ""
     yield "Confusion (row: what it is; column: what it was taken for)"
-    yield from _aligned(confusion_rows(scores))
+    yield from aligned(confusion_rows(scores))
     worst = [photo for photo in scores["photos"][:SHOWN] if photo["badness"] > 0]
     if worst:
         yield ""
@@ -87,9 +87,3 @@ def describe_photo(photo: dict[str, Any]) -> str:
 def figure(value: float) -> str:
     """Three digits; a dash for what is undefined."""
     return "-" if value < 0 else f"{value:.3f}"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for first, *others in rows:
-        yield "  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))])

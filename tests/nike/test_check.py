@@ -161,7 +161,7 @@ def test_pictures_are_limited(folder, shape, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("nike.checking.page.MAX_PICTURES", 2)
     check(capsys, folder.root, "--html", tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
-    assert text.count("<img") == 2 and text.count('class="card"') == 10
+    assert text.count("<img") == 2 and text.count('class="card framed"') == 10
 
 
 def test_long_lists_are_cut_in_the_terminal(folder, shape, capsys):
