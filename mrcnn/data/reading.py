@@ -1,6 +1,7 @@
 """Photo files and arrays of any kind -> uint8 `[H, W, channels]`, or an error that names the photo and the fix."""
 
 import contextlib
+import functools
 import os
 import threading
 from typing import BinaryIO
@@ -20,13 +21,15 @@ TURNS = {  # EXIF orientation -> what makes the photo upright
     8: Image.Transpose.ROTATE_90,
 }
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # channels -> Pillow's mode
+# What photos come in. Of Pillow's other formats some are programs (it hands EPS to Ghostscript), most are never met.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "JPEG2000", "PPM")  # MPO opens as JPEG
 _pillow_limit = threading.Lock()
 
 
 def read_image(path_or_file: str | os.PathLike | BinaryIO, channels: int = 3) -> np.ndarray:
     """Reads a photo and turns it upright as its EXIF orientation says.
 
-    Takes any format that Pillow reads, and of a file with several pictures the first. Greyscale is repeated into three
+    Takes the FORMATS, and of a file with several pictures the first. Greyscale is repeated into three
     channels, CMYK and palettes become RGB, of 16 bits per channel the upper 8 are kept, float TIFFs follow `as_rgb`.
     Transparency is dropped, not blended over a colour: what the network sees must not depend on a colour chosen here,
     and Matterport did so too. Colour profiles are not applied.
@@ -55,7 +58,7 @@ def read_image(path_or_file: str | os.PathLike | BinaryIO, channels: int = 3) ->
         else:
             raise TypeError(f"read_image: expected a path or a binary file, got {type(path_or_file).__name__}.")
         try:
-            image = stack.enter_context(_open_image(file))
+            image = stack.enter_context(open_image(file))
             pixels = _decode(image, MODES[channels])
         except MemoryError:
             raise
@@ -127,14 +130,27 @@ def _open_file(name: str) -> BinaryIO:
         raise ValueError(f"{name!r}: expected an image file, got {error}.") from error
 
 
-def _open_image(file: BinaryIO) -> Image.Image:
+def open_image(file: str | os.PathLike | BinaryIO) -> Image.Image:
+    """Opens a photo with Pillow, which reads its header only. Sizes up to MAX_PIXELS are for the caller to check.
+
+    Raises:
+        UnidentifiedImageError: the file is of none of the FORMATS.
+        Exception: nearly any other; the header is damaged.
+    """
     # Pillow refuses 179 megapixels, warns from 89 on, and has no other way to say so than a global.
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(file)
+            return Image.open(file, formats=_known_formats())
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+@functools.cache
+def _known_formats() -> tuple[str, ...]:
+    """Those of FORMATS that this Pillow has heard of; it fails over the name of another (AVIF before 11.3)."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _decode(image: Image.Image, mode: str) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import PIL.Image
 
-from mrcnn.data.reading import MAX_PIXELS
+from mrcnn.data.reading import MAX_PIXELS, open_image
 from nike.text import printable
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jfif"))
@@ -80,7 +80,7 @@ def upright_size(photo: Path | BinaryIO) -> tuple[int, int]:
         ValueError: not a photo that can be read, or too large. The message names no file.
     """
     try:
-        with PIL.Image.open(photo) as image:
+        with open_image(photo) as image:
             width, height = image.size
             if image.format == "TIFF":  # some versions of Pillow turn the size of TIFFs, others do not
                 width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
@@ -88,7 +88,7 @@ def upright_size(photo: Path | BinaryIO) -> tuple[int, int]:
     except Exception as error:  # damaged headers raise many kinds; each means the same here
         reason = re.split("[:<']", printable(error))[0].strip() or type(error).__name__  # without names of files
         raise ValueError(f"not a photo that can be read ({reason[:100]})") from None
-    if width * height > MAX_PIXELS:  # Pillow's own limit may have been lifted by other packages
+    if width * height > MAX_PIXELS:
         raise ValueError(f"not a photo that can be read ({width}x{height} are more than {MAX_PIXELS:,} pixels)")
     return (width, height) if turned else (height, width)
 

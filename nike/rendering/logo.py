@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from mrcnn.data.reading import open_image
 from nike.rendering import geometry
 from nike.rendering.svg import read_svg
 
@@ -70,13 +70,13 @@ def load_mark(path: str | Path = DEFAULT_LOGO) -> Mark:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with one path or a .png with alpha.")
     try:
-        with Image.open(path) as picture:
+        with open_image(path) as picture:
             if max(picture.size) > MAX_SIDE:
                 raise ValueError(
                     f"{path}: a logo may have at most {MAX_SIDE} px a side, got {picture.size}. Scale it down."
                 )
             pixels = np.asarray(picture.convert("RGBA"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError) as error:
         raise ValueError(
             f"{path}: not a picture that can be read ({error}). Give an .svg or a .png with alpha."
         ) from None

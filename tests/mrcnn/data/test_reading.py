@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from mrcnn.data import reading
 from mrcnn.data.reading import as_rgb, read_image
@@ -27,6 +27,15 @@ class TestFormats:
         pixels = read_image(save(tmp_path / f"a.{suffix}", COLOURS, **({"lossless": True} if suffix == "webp" else {})))
         assert pixels.dtype == np.uint8 and pixels.flags.writeable and pixels.flags.c_contiguous
         np.testing.assert_array_equal(pixels, COLOURS)
+
+    @pytest.mark.parametrize("kind", ["JPEG", "MPO", "JPEG2000", "GIF", "AVIF"])
+    def test_other_kinds_of_photos(self, tmp_path, kind):
+        if kind == "AVIF" and not features.check("avif"):
+            pytest.skip("this Pillow is built without AVIF")
+        more = {"save_all": True, "append_images": [Image.new("RGB", (8, 6))]} if kind == "MPO" else {}
+        path = save(tmp_path / "photo", Image.new("RGB", (8, 6), (200, 200, 200)), format=kind, **more)
+        pixels = read_image(path)
+        assert pixels.shape == (6, 8, 3) and np.abs(pixels.astype(int) - 200).max() <= 3
 
     def test_path_string_and_open_file(self, tmp_path):
         path = save(tmp_path / "a.png", COLOURS)
@@ -204,6 +213,13 @@ class TestErrors:
                 except ValueError:
                     refused += 1
         assert refused > 50
+
+    @pytest.mark.parametrize("kind", ["EPS", "PDF"])
+    def test_programs_are_not_run(self, tmp_path, kind):
+        """Pillow would hand PostScript, a programming language, to Ghostscript."""
+        path = save(tmp_path / "photo.jpg", COLOURS, format=kind)
+        with pytest.raises(ValueError, match=r"photo\.jpg: is not an image of a known format. Convert it to JPEG"):
+            read_image(path)
 
     def test_decompression_bomb(self, tmp_path):
         path = tmp_path / "bomb.png"

@@ -71,6 +71,21 @@ def test_no_photo(data):
         upright_size(io.BytesIO(data))
 
 
+def test_what_cannot_be_read_has_no_size():
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (8, 6)).save(file, "EPS")
+    with pytest.raises(ValueError, match="not a photo that can be read"):
+        upright_size(file)
+
+
+def test_photos_larger_than_pillow_likes_have_a_size(monkeypatch, recwarn):
+    """200 megapixels, as `read_image` takes them: from a phone, not from someone who means harm."""
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 89_478_485)
+    header = (14_000).to_bytes(4, "big") * 2 + b"\x01\x00\x00\x00\x00"
+    photo = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    assert upright_size(io.BytesIO(photo)) == (14_000, 14_000) and not recwarn.list
+
+
 def test_a_bomb_is_refused_by_its_header():
     header = (60_000).to_bytes(4, "big") * 2 + b"\x01\x00\x00\x00\x00"
     with pytest.raises(ValueError, match="not a photo that can be read"):
