@@ -64,5 +64,6 @@ def run_graph(model: keras.Model, inputs: list, outputs) -> OrderedDict:
         if isinstance(tensor, str):
             outputs[name] = model.get_layer(tensor).output
     inputs = [tf.convert_to_tensor(array) for array in inputs]
-    arrays = keras.Model(model.inputs, list(outputs.values()))(inputs, training=False)
-    return OrderedDict((name, np.asarray(array)) for name, array in zip(outputs, arrays, strict=True))
+    # A dictionary, because Keras takes a list of one output for that output.
+    arrays = keras.Model(model.inputs, dict(outputs))(inputs, training=False)
+    return OrderedDict((name, np.asarray(arrays[name])) for name in outputs)
