@@ -50,7 +50,7 @@ def generate_pyramid_anchors(
     """Anchors of all levels, finest first: one entry of `scales` a level.
 
     Args:
-        scales: per level, the side in pixels (or a sequence of sides).
+        scales: per level, the side in pixels (or a sequence of sides). Fewer than levels: the coarse ones get none.
         ratios: width / height.
         feature_shapes: `[levels, 2]` (height, width) of the feature maps.
         feature_strides: per level, pixels from one feature to the next.
@@ -59,7 +59,8 @@ def generate_pyramid_anchors(
     Returns:
         `[A, 4]` float64 pixels.
     """
-    levels = zip(scales, feature_shapes, feature_strides, strict=True)
+    count = len(scales)
+    levels = zip(scales, feature_shapes[:count], feature_strides[:count], strict=True)
     return np.concatenate([generate_anchors(s, ratios, shape, stride, anchor_stride) for s, shape, stride in levels])
 
 

@@ -22,7 +22,9 @@ import numpy as np
 
 KNOWN_BACKBONES = ("resnet50", "resnet101", "resnext50", "resnext101", "mobilenet_v2")
 RESIZE_MODES = ("none", "square", "pad64", "crop")
+IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1  # image id, original shape, molded shape, window, scale; then one flag a class
 NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
+LEVELS = 5  # P2..P6
 COUNTS = (  # settings that must be whole numbers of at least 1
     "NUM_CLASSES",
     "IMAGE_CHANNEL_COUNT",
@@ -78,7 +80,8 @@ class Config:
     TRAIN_BN: bool | None = False  # None: batch statistics while training; False: frozen; True: always batch statistics
 
     # --- Region proposals ---
-    RPN_ANCHOR_SCALES = (32, 64, 128, 256, 512)  # side of the square anchor in pixels, one per level P2..P6
+    # Side of the square anchor in pixels, one per level P2..P6; where there are fewer, the coarse levels propose nothing.
+    RPN_ANCHOR_SCALES = (32, 64, 128, 256, 512)
     RPN_ANCHOR_RATIOS = [0.5, 1, 2]  # width / height
     RPN_ANCHOR_STRIDE = 1
     RPN_NMS_THRESHOLD = 0.7
@@ -145,8 +148,7 @@ class Config:
         self.BATCH_SIZE = self.IMAGES_PER_GPU * self.GPU_COUNT
         side = self.IMAGE_MIN_DIM if self.IMAGE_RESIZE_MODE == "crop" else self.IMAGE_MAX_DIM
         self.IMAGE_SHAPE = np.array([side, side, self.IMAGE_CHANNEL_COUNT])
-        # image id, original shape, molded shape, window, scale, one flag a class
-        self.IMAGE_META_SIZE = 1 + 3 + 3 + 4 + 1 + self.NUM_CLASSES
+        self.IMAGE_META_SIZE = IMAGE_META_BASE + self.NUM_CLASSES
 
     @classmethod
     def fields(cls) -> list[str]:
@@ -250,10 +252,19 @@ class Config:
                 f"{name}: NUM_CLASSES counts the background, so it must be at least 2; got {self.NUM_CLASSES}. "
                 "Set NUM_CLASSES = 1 + your number of classes."
             )
-        if len(self.RPN_ANCHOR_SCALES) != len(self.BACKBONE_STRIDES):
+        if self.IMAGE_META_SIZE != IMAGE_META_BASE + self.NUM_CLASSES:
             raise ValueError(
-                f"{name}: RPN_ANCHOR_SCALES needs one scale per level of BACKBONE_STRIDES "
-                f"({len(self.BACKBONE_STRIDES)}), got {len(self.RPN_ANCHOR_SCALES)}: {self.RPN_ANCHOR_SCALES}."
+                f"{name}: NUM_CLASSES was changed to {self.NUM_CLASSES} after the config was made. "
+                "Set it in the class, or call config.__init__() after the change."
+            )
+        if len(self.BACKBONE_STRIDES) != LEVELS:
+            raise ValueError(
+                f"{name}: BACKBONE_STRIDES needs {LEVELS} strides, of P2 to P6, got {self.BACKBONE_STRIDES}."
+            )
+        if not 1 <= len(self.RPN_ANCHOR_SCALES) <= LEVELS:
+            raise ValueError(
+                f"{name}: RPN_ANCHOR_SCALES needs one scale per level, so 1 to {LEVELS}, "
+                f"got {len(self.RPN_ANCHOR_SCALES)}: {self.RPN_ANCHOR_SCALES}."
             )
         if tuple(self.MASK_SHAPE) != (2 * self.MASK_POOL_SIZE, 2 * self.MASK_POOL_SIZE):
             raise ValueError(

@@ -107,8 +107,8 @@ class HardExampleLosses(Float32Layer):
         class_ids, bbox, logits, deltas, active, rois = inputs
         class_loss, bbox_loss = losses.roi_losses(class_ids, logits, active, bbox, deltas)
         weights = losses.ohem_weights(class_loss + bbox_loss, tf.reduce_any(rois != 0, axis=-1), self.keep)
-        count = tf.maximum(tf.reduce_sum(weights), 1.0)
-        return [tf.reduce_sum(class_loss * weights) / count, tf.reduce_sum(bbox_loss * weights) / count]
+        count = tf.reduce_sum(weights)
+        return [losses.joint_mean(tf.reduce_sum(loss * weights), count) for loss in (class_loss, bbox_loss)]
 
     def compute_output_spec(self, inputs):
         return [keras.KerasTensor((), dtype="float32")] * 2
@@ -196,7 +196,8 @@ class NetworkBuilder:
         self.pyramid = build_fpn(features, config.TOP_DOWN_PYRAMID_SIZE)
         ratios = len(config.RPN_ANCHOR_RATIOS)
         rpn = build_rpn_model(config.RPN_ANCHOR_STRIDE, ratios, config.TOP_DOWN_PYRAMID_SIZE, config.RPN_CHANNELS)
-        levels = zip(*[rpn(feature) for feature in self.pyramid], strict=True)
+        proposing = self.pyramid[: len(config.RPN_ANCHOR_SCALES)]
+        levels = zip(*[rpn(feature) for feature in proposing], strict=True)
         self.rpn = [
             keras.layers.Concatenate(axis=1, name=name, dtype="float32")(list(level))
             for name, level in zip(("rpn_class_logits", "rpn_class", "rpn_bbox"), levels, strict=True)
