@@ -81,6 +81,15 @@ def is_molded(photo: np.ndarray, config: Config) -> bool:
     return bool(photo.min() < -0.5 and (photo >= lowest).all() and (photo < lowest + 256).all())
 
 
+def require_eager() -> None:
+    """Raises RuntimeError in the graph mode of TensorFlow 1, which Keras 3 does not know."""
+    if not tf.executing_eagerly():
+        raise RuntimeError(
+            "TensorFlow's eager execution is off, and Keras 3 needs it. Delete tf.compat.v1.disable_eager_execution(), "
+            "disable_v2_behavior() or `with graph.as_default():` from the script."
+        )
+
+
 class Predictor:
     """The inference graph as one compiled function that also picks each detection's own mask.
 

@@ -8,6 +8,13 @@ CHECKPOINT = re.compile(r"^mask_rcnn_.*_(\d{4})\.h5$")
 LOG_DIR = re.compile(r"^.*?(\d{8}T\d{4})$")
 
 
+class CheckpointPath(str):
+    """A path whose element 1 is the path itself: in release 2.1 of the original it was the second of a pair."""
+
+    def __getitem__(self, key):
+        return str(self) if isinstance(key, int) and key == 1 else super().__getitem__(key)
+
+
 def new_log_dir(model_dir: str | Path, name: str | None) -> Path:
     """A folder for a run that starts now, not created yet: `<model_dir>/<name><yyyymmdd>T<hhmm>`.
 

@@ -34,7 +34,7 @@ from mrcnn.data.image import compose_image_meta, mold_image, parse_image_meta, p
 from mrcnn.data.loading import load_image_gt
 from mrcnn.detection import DetectionLayer, refine_detections_graph
 from mrcnn.heads import build_fpn_mask_graph, build_rpn_model, fpn_classifier_graph, rpn_graph
-from mrcnn.inference import Predictor, detect_stream, mold, pixel_anchors, unmold
+from mrcnn.inference import Predictor, detect_stream, mold, pixel_anchors, require_eager, unmold
 from mrcnn.layers import BatchNorm
 from mrcnn.losses import (
     mrcnn_bbox_loss_graph,
@@ -79,6 +79,7 @@ class MaskRCNN:
     def __init__(self, mode: str, config: Config, model_dir: str | Path):
         if mode not in ("training", "inference"):
             raise ValueError(f"mode must be 'training' or 'inference', got {mode!r}.")
+        require_eager()
         config.validate()
         self.mode, self.config, self.model_dir = mode, config, str(model_dir)
         self.set_log_dir()
@@ -167,8 +168,11 @@ class MaskRCNN:
         return str(checkpoints.imagenet_weights(self.config.BACKBONE))
 
     def find_last(self) -> str:
-        """Path of the newest checkpoint of the newest run of this NAME. Raises FileNotFoundError if there is none."""
-        return str(log_dirs.find_last(self.model_dir, self.config.NAME))
+        """Path of the newest checkpoint of the newest run of this NAME. Raises FileNotFoundError if there is none.
+
+        Also `find_last()[1]`, as scripts for release 2.1 of the original write it.
+        """
+        return log_dirs.CheckpointPath(log_dirs.find_last(self.model_dir, self.config.NAME))
 
     def set_log_dir(self, model_path: str | Path | None = None) -> None:
         """Sets `log_dir`, `checkpoint_path` and `epoch`: those of `model_path` if a run wrote it, else of a new run."""
@@ -251,6 +255,7 @@ class MaskRCNN:
         Raises:
             ValueError, TypeError, FileNotFoundError: a photo cannot be used; names the file or position.
         """
+        require_eager()
         if on_error not in ("raise", "skip"):
             raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
         if isinstance(images, (str, Path)) or (isinstance(images, np.ndarray) and images.ndim < 4):

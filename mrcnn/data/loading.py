@@ -17,7 +17,7 @@ from mrcnn.config import Config
 from mrcnn.data.augmentation import augment_resized, changes_whole_photo, check_augmentation
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.image import as_rgb, compose_image_meta, resize_image
-from mrcnn.data.masks import extract_bboxes, minimize_mask, resize_mask, scaled_side
+from mrcnn.data.masks import extract_bboxes, minimize_mask, resize_mask, scaled_side, without_placeholders
 
 MIN_SIDE = 2  # pixels; a box of 1 pixel has the normalised height 0, whose logarithm no delta can express
 
@@ -102,6 +102,7 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
     image = as_rgb(dataset.load_image(image_id), config.IMAGE_CHANNEL_COUNT, where)
     masks, class_ids = dataset.load_mask(image_id)
     masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
+    masks, class_ids = without_placeholders(masks, class_ids)
     if not masks.size and not len(class_ids):  # scripts return empty masks of any shape for a photo without instances
         masks = np.zeros((*image.shape[:2], 0), dtype=bool)
     if masks.shape != (*image.shape[:2], len(class_ids)):

@@ -35,6 +35,17 @@ def extract_bboxes(mask: np.ndarray) -> np.ndarray:
     return boxes
 
 
+def without_placeholders(masks: np.ndarray, class_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Masks `[H, W, N]` and class ids `[N]` without empty masks of class 0.
+
+    That is how many scripts describe a photo that shows nothing: the original left out whatever has an empty mask.
+    """
+    if not (np.asarray(class_ids) == 0).any() or masks.shape[-1] != len(class_ids):  # a mismatch is reported elsewhere
+        return masks, class_ids
+    keep = np.flatnonzero((class_ids != 0) | masks.any(axis=(0, 1)))
+    return masks[:, :, keep], class_ids[keep]
+
+
 def _nearest(n_in: int, n_out: int) -> np.ndarray:
     """Index `[n_out]` of the input pixel that each output pixel copies; first and last pixels map onto each other."""
     step = (n_in - 1) / (n_out - 1) if n_out > 1 else 0.0

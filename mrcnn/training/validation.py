@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import keras
 import numpy as np
 
+from mrcnn.data.masks import without_placeholders
 from mrcnn.drawing import overlay
 from mrcnn.evaluation import CocoEvaluator
 from mrcnn.evaluation.records import encode_masks
@@ -75,6 +76,7 @@ class Validator:
                 if image_id not in self._truth:
                     masks, class_ids = self.dataset.load_mask(image_id)
                     masks, class_ids = np.asarray(masks, dtype=bool), np.asarray(class_ids, dtype=np.int32)
+                    masks, class_ids = without_placeholders(masks, class_ids)
                     self._truth[image_id] = class_ids, encode_masks(masks), photo.shape[:2]
             except (ValueError, OSError) as error:
                 self.unreadable[image_id] = str(error)

@@ -8,9 +8,11 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from matplotlib import pyplot
 
 import mrcnn.model as modellib
-from mrcnn import utils
+from mrcnn import utils, visualize
 from mrcnn.config import Config
 from mrcnn.parallel_model import ParallelModel
 
@@ -128,6 +130,72 @@ def test_a_photo_without_instances(small_defaults, shape):
     dataset = Photos((np.empty(shape), np.empty([0], np.int32)))
     image, _, class_ids, bbox, mask = modellib.load_image_gt(dataset, ToyConfig(), 0)
     assert image.shape == (64, 64, 3) and class_ids.shape == (0,) and bbox.shape == (0, 4) and mask.shape[2] == 0
+
+
+def test_an_empty_mask_of_class_0_stands_for_no_instance(small_defaults):
+    """How many scripts describe a photo that shows nothing."""
+    empty = np.zeros((60, 80, 1), bool)
+    gt = modellib.load_image_gt(Photos((empty, np.zeros((1,), np.int32))), ToyConfig(), 0)
+    assert gt.class_ids.shape == (0,) and gt.bbox.shape == (0, 4) and gt.mask.shape == (64, 64, 0)
+    masks = np.concatenate([two_masks(), empty], axis=-1)
+    gt = modellib.load_image_gt(Photos((masks, np.array([1, 2, 0]))), ToyConfig(), 0)
+    assert gt.class_ids.tolist() == [1, 2] and gt.mask.shape == (64, 64, 2)
+    with pytest.raises(ValueError, match="class id 0 is not one of 1..2"):  # but not a mask that shows something
+        modellib.load_image_gt(Photos((two_masks(), np.array([1, 0]))), ToyConfig(), 0)
+
+
+@pytest.mark.parametrize("names", [["rpn_class"], ["rpn_bbox", "rpn_class"]])
+def test_outputs_of_run_graph_have_the_batch_axis_and_their_order(model, names):
+    outputs = [(f"my {name}", model.keras_model.get_layer(name).output) for name in names]
+    arrays = model.run_graph([Photos().load_image(0)], outputs)
+    assert list(arrays) == [f"my {name}" for name in names]
+    assert arrays["my rpn_class"].shape == (1, 1023, 2)
+
+
+def test_fewer_anchor_scales_than_levels(small_defaults, tmp_path):
+    """Four scales, which many scripts give, are those of P2 to P5; P6 proposes nothing."""
+    config = ToyConfig().copy(RPN_ANCHOR_SCALES=(8, 16, 32, 48))
+    model = modellib.MaskRCNN("inference", config, tmp_path)
+    count = sum(3 * side**2 for side in (16, 8, 4, 2))
+    shapes = modellib.compute_backbone_shapes(config, config.IMAGE_SHAPE)
+    scales, ratios, strides = config.RPN_ANCHOR_SCALES, config.RPN_ANCHOR_RATIOS, config.BACKBONE_STRIDES
+    assert len(utils.generate_pyramid_anchors(scales, ratios, shapes, strides, 1)) == count
+    [(_, rpn_class)] = model.run_graph([Photos().load_image(0)], [("rpn_class", "rpn_class")]).items()
+    assert rpn_class.shape == (1, count, 2)
+    assert model.detect([Photos().load_image(0)])[0]["masks"].shape[:2] == (60, 80)
+
+
+def test_find_last_as_a_path_and_as_the_pair_of_release_2_1(model, tmp_path):
+    run = tmp_path / "toy20200101T0000"
+    run.mkdir()
+    model.save_weights(run / "mask_rcnn_toy_0003.h5")
+    other = modellib.MaskRCNN("inference", ToyConfig(), tmp_path)
+    path = other.find_last()
+    assert path == path[1] == str(run / "mask_rcnn_toy_0003.h5") and isinstance(path[1], str)
+    assert path[:2] == str(path)[:2] and path[-3:] == ".h5"
+    other.load_weights(path[1], by_name=True)
+    assert other.epoch == 3
+
+
+def test_classes_changed_after_the_config_was_made(small_defaults, tmp_path):
+    config = ToyConfig()
+    config.NUM_CLASSES = 5
+    with pytest.raises(ValueError, match=r"NUM_CLASSES.*changed.*__init__"):
+        modellib.MaskRCNN("inference", config, tmp_path)
+
+
+def test_graph_mode_of_tensorflow_1_is_named(model):
+    photo = Photos().load_image(0)
+    with tf.Graph().as_default():
+        with pytest.raises(RuntimeError, match="eager execution"):
+            model.detect([photo])
+        with pytest.raises(RuntimeError, match="disable_eager_execution"):
+            modellib.MaskRCNN("inference", ToyConfig(), "logs")
+    assert len(model.detect([photo])) == 1
+
+
+def test_pyplot_by_way_of_visualize():
+    assert visualize.plt is pyplot
 
 
 def test_a_config_with_a_constructor(small_defaults):
