@@ -4,6 +4,8 @@ Built on Matplotlib, on whatever backend is active. A function that is given an 
 Functions return the axes and not the figure, because a notebook would show a returned figure a second time.
 """
 
+import matplotlib.pyplot as plt  # noqa: F401  scripts take it from here
+
 from mrcnn.visualize.boxes import draw_box, draw_boxes, draw_rois
 from mrcnn.visualize.images import display_images
 from mrcnn.visualize.instances import (

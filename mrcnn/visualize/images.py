@@ -69,7 +69,7 @@ def display_images(
 
     Args:
         images: colour images `[H, W, 3]` with values 0..255, or arrays `[H, W]` such as masks and activations.
-        titles: one for each image.
+        titles: one for each image; where some are missing, the last images have none.
         cols: images in a row.
         cmap: Matplotlib colour map for arrays `[H, W]`.
         norm: Matplotlib normalisation for them.
@@ -80,9 +80,7 @@ def display_images(
 
     Source: Matterport.
     """
-    titles = [""] * len(images) if titles is None else titles
-    if len(titles) != len(images):
-        raise ValueError(f"display_images: {len(images)} images and {len(titles)} titles.")
+    titles = [*(() if titles is None else titles), *[""] * len(images)][: len(images)]
     images = [np.squeeze(np.asarray(image)) for image in images]
     rows = max(1, -(-len(images) // cols))
     steepest = min(max((image.shape[0] / image.shape[1] for image in images), default=1.0), 1.5)
