@@ -80,7 +80,7 @@ class Config:
     TRAIN_BN: bool | None = False  # None: batch statistics while training; False: frozen; True: always batch statistics
 
     # --- Region proposals ---
-    # Side of the square anchor in pixels, one per level P2..P6; where there are fewer, the coarse levels propose nothing.
+    # Side of the square anchor in pixels, one per level P2..P6. Fewer: the coarse levels propose nothing.
     RPN_ANCHOR_SCALES = (32, 64, 128, 256, 512)
     RPN_ANCHOR_RATIOS = [0.5, 1, 2]  # width / height
     RPN_ANCHOR_STRIDE = 1

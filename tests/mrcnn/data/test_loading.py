@@ -98,7 +98,7 @@ def test_an_own_augmenter_sees_the_photo_before_it_is_resized(dataset_of, small_
         (np.zeros((60, 80, 2)), [1], r"photo0.png.*masks \(60, 80, 2\) and 1 class ids"),
         (np.zeros((80, 60, 1)), [1], r"photo0.png.*60x80"),
         (np.zeros((60, 80, 1)), [2], "photo0.png.*class id 2 is not one of 1..1"),
-        (np.zeros((60, 80, 1)), [0], "photo0.png.*class id 0"),
+        (np.ones((60, 80, 1)), [0], "photo0.png.*class id 0"),
     ],
 )
 def test_masks_that_do_not_fit_are_named(dataset_of, small_config, masks, class_ids, message):
