@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nike import cli
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
 from nike.detection.progress import report_failures
 from nike.formats import photos
@@ -19,6 +20,20 @@ from nike.formats.labelme_json import write_detections
 from nike.labels import IGNORE, Labels
 from nike.text import plural
 
+DESCRIPTION = """\
+Opens a folder of photos in labelme, with the right labels, to outline logos by hand:
+
+* one polygon around each logo, along its outer edge
+* pieces of one logo (cut by a lace, say): one polygon each, with the same group id
+* label 'ignore': there is a logo, but nobody could say where it ends
+* save photos without any logo too: the network learns from them what is no logo
+
+With --weights the network draws first, on photos that nobody has looked at yet."""
+EPILOG = """\
+examples:
+  nike annotate my_photos
+  nike annotate my_photos --weights=last     correct what the last training finds
+  nike check my_photos                       afterwards: is all well?"""
 INSTALL = "Install it: pip install labelme (it brings a graphical toolkit)."
 
 
@@ -89,19 +104,13 @@ def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: C
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike annotate`."""
-    parser.description = (
-        "Opens a folder of photos in labelme to draw outlines, with the right labels. Outline each logo by its outer "
-        "edge with one polygon; give pieces of one logo the same group id; label 'ignore' what is there but cannot be "
-        "outlined. Save photos without any logo too: they teach what is none. With --weights, what they find on photos "
-        "without a JSON is drawn first, to be corrected."
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument("folder", type=Path, metavar="DIR", help="photos; a labelme file goes beside each")
+    parser.add_argument(
+        "--labels", default="nike", metavar="NAMES", help="labels to choose from, such as nike,adidas (default: nike)"
     )
-    parser.epilog = "Example: nike annotate photos --weights=last   Afterwards: nike check photos"
-    parser.add_argument("folder", type=Path, metavar="DIR", help="photos; the JSON files go beside them")
-    parser.add_argument("--labels", default="nike", help="classes: 'nike' (default), 'nike,adidas', ...")
-    parser.add_argument("--no-open", action="store_true", help="only predict, on a machine without a display")
-    add_detector_arguments(parser)
-    parser.set_defaults(weights=None)  # predictions only if asked for
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--no-open", action="store_true", help="do not open labelme, only write what --weights finds")
+    add_detector_arguments(parser, weights=None)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -130,11 +139,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `nike annotate` and `python nike/annotate.py`."""
-    from nike.cli import run
-
-    parser = argparse.ArgumentParser(prog="nike annotate")
-    add_arguments(parser)
-    return run(lambda: run_command(parser.parse_args(argv)), argv)
+    return cli.start("annotate", add_arguments, run_command, argv)
 
 
 if __name__ == "__main__":

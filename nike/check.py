@@ -12,17 +12,30 @@ from pathlib import Path
 from typing import Any
 
 from mrcnn.config import Config
+from nike import cli
 from nike.checking.inspection import Inspection, histogram_names, inspect_dataset, part_rows
 from nike.dataset import SUBSETS, read_subset
 from nike.formats.photos import find_files
 from nike.formats.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Problem
-from nike.formats.safe_json import read_json, write_json
+from nike.formats.safe_json import write_json
+from nike.formats.settings import read_settings_file
 from nike.labels import Labels
 from nike.split import SPLIT_FILE
 from nike.text import aligned, plural, printable
 
 SHOWN_PER_KIND = 5  # problems of one kind in the terminal; --json and --html have all of them
 BAR_WIDTH = 40
+DESCRIPTION = """\
+Looks for mistakes in a dataset before you train on it: photos that cannot be read,
+outlines that cannot be used, misspelt labels, objects too small or too large for the
+network, photos that occur twice or both in training and in validation."""
+EPILOG = """\
+examples:
+  nike check my_photos
+  nike check my_photos --html check.html         a page that shows each problem
+  nike check train_photos --val val_photos --labels nike,swoosh=nike
+
+Exit code: 0 no errors; 1 there are errors; 2 could not check."""
 COLOURS = {ERROR: "\033[31m", WARNING: "\033[33m", NOTE: "\033[36m"}
 
 
@@ -132,21 +145,40 @@ def to_json(result: Inspection, config: Config) -> dict[str, Any]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike check`."""
-    parser.description = (
-        "Looks a dataset over before anyone trains on it: photos that cannot be read, annotations that cannot be used, "
-        "misspelt labels, objects too small or too large for the anchors, photos that occur twice or in both parts."
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument(
+        "dataset", type=Path, metavar="DIR", help="folder of photos with labelme files; or a COCO or VIA file"
     )
-    parser.epilog = "Exit code: 0 no errors, 1 errors, 2 could not check. Example: nike check photos --html check.html"
-    parser.add_argument("dataset", type=Path, metavar="DIR", help="labelme folder, or a COCO or VIA file or its folder")
-    parser.add_argument("--val", type=Path, metavar="DIR", help="validation photos (default: split.json, or DIR/val)")
-    parser.add_argument("--labels", default="nike", help="classes: 'nike' (default), 'nike,swoosh=nike', ...")
-    parser.add_argument("--image-size", type=int, metavar="PX", help="longer side of the network's input")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="JSON settings of the training to come")
+    parser.add_argument(
+        "--val",
+        type=Path,
+        metavar="DIR",
+        help="folder of the photos to validate on (default: those that split.json in DIR names, or DIR/val)",
+    )
+    parser.add_argument(
+        "--labels",
+        default="nike",
+        metavar="NAMES",
+        help="labels that are classes; 'nike,swoosh=nike' makes two labels one class (default: nike)",
+    )
+    parser.add_argument(
+        "--image-size", type=int, metavar="PIXELS", help="side of the network's input (default: as --config, or 512)"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="JSON or YAML: the settings that you are going to train with"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON; '-' prints it instead of the summary")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that shows each problem")
-    parser.add_argument("--allow-outside", action="store_true", help="annotations may name photos outside DIR")
-    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 8), help="photos read at a time")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a web page with a picture of each problem")
+    parser.add_argument(
+        "--allow-outside", action="store_true", help="annotations may name photos that lie outside of DIR"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=min(os.cpu_count() or 1, 8),
+        metavar="N",
+        help="photos read at the same time (default: one a core, at most 8)",
+    )
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -154,7 +186,7 @@ def _config(arguments: argparse.Namespace) -> Config:
 
     config = NikeConfig()
     if arguments.config is not None:
-        config = NikeConfig.from_dict(read_json(arguments.config), str(arguments.config))
+        config = NikeConfig.from_dict(read_settings_file(arguments.config), str(arguments.config))
     if arguments.image_size is not None:
         if arguments.image_size < 1:
             raise ValueError(f"--image-size: expected a number of pixels, got {arguments.image_size}.")
@@ -188,11 +220,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `nike check` and `python nike/check.py`."""
-    from nike.cli import run
-
-    parser = argparse.ArgumentParser(prog="nike check")
-    add_arguments(parser)
-    return run(lambda: run_command(parser.parse_args(argv)), argv)
+    return cli.start("check", add_arguments, run_command, argv)
 
 
 if __name__ == "__main__":

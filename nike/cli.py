@@ -14,14 +14,14 @@ os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "2")
 
 COMMANDS = {
     "train": "train on your photos, or go on with a run",
-    "detect": "find the logo in photos: pictures, JSON, labelme files",
-    "splash": "photos in grey, the logo in colour; pictures and videos",
-    "evaluate": "score weights on labelled photos",
-    "check": "look a dataset over before training",
-    "synthesize": "make labelled photos with drawn logos",
-    "annotate": "outline logos in labelme, helped by the network",
-    "convert": "labelme, COCO or VIA files to COCO or labelme files",
-    "open-images": "photos and masks of a few classes out of Open Images",
+    "detect": "find the logo in photos and videos",
+    "splash": "turn a photo or a video grey, all but the logo",
+    "evaluate": "measure how good weights are, on labelled photos",
+    "check": "find mistakes in a dataset before you train on it",
+    "synthesize": "make labelled photos with a drawn logo, to train on",
+    "annotate": "outline logos by hand in labelme, helped by the network",
+    "convert": "turn labelme, COCO or VIA files into COCO or labelme files",
+    "open-images": "get photos and masks of a few classes out of Open Images",
 }
 EXAMPLES = """\
 examples:
@@ -62,31 +62,59 @@ def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -
         return EXIT_INTERRUPTED
 
 
+def start(
+    name: str,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    run_command: Callable[[argparse.Namespace], int | None],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """What the `main` of every command does: reads its options and runs it.
+
+    Args:
+        name: the command's.
+        add_arguments: adds its options to a parser.
+        run_command: does the work.
+        argv: the command line, or None for that of the process.
+
+    Returns:
+        The exit code, see `run`.
+    """
+    return run(lambda: run_command(parser(name, add_arguments).parse_args(argv)), argv)
+
+
+def parser(name: str, add_arguments: Callable[[argparse.ArgumentParser], None]) -> argparse.ArgumentParser:
+    """The parser of a command; descriptions and examples are shown as they are written."""
+    new = argparse.ArgumentParser(prog=f"nike {name}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(new)
+    new.add_argument("--debug", action="store_true", help="after an error, show where in the code it happened")
+    return new
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `nike`: only the module of the subcommand is imported."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and argv[0] in COMMANDS:
         module = importlib.import_module(f"nike.{argv[0].replace('-', '_')}")
         return module.main(argv[1:])
-    parser = _parser()
+    commands = _commands()
     if not argv:
-        parser.print_help()
+        commands.print_help()
         return 0
-    parser.parse_args(argv)  # --help, --version, or the error for an unknown command
+    commands.parse_args(argv)  # --help, --version, or the error for an unknown command
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _commands() -> argparse.ArgumentParser:
     from mrcnn import __version__
 
-    commands = "\n".join(f"  {name:12} {text}" for name, text in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    listed = "\n".join(f"  {name:12} {text}" for name, text in COMMANDS.items())
+    new = argparse.ArgumentParser(
         prog="nike",
         usage="nike COMMAND [options]",
-        description=f"Finds a logo in photos, pixel by pixel.\n\ncommands:\n{commands}",
+        description=f"Finds a logo in photos, pixel by pixel.\n\ncommands:\n{listed}",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
-    parser.add_argument("--version", action="version", version=f"nike {__version__}")
-    return parser
+    new.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
+    new.add_argument("--version", action="version", version=f"nike {__version__}")
+    return new

@@ -7,12 +7,24 @@ import os
 import sys
 from pathlib import Path
 
+from nike import cli
 from nike.formats.any_format import read_dataset
 from nike.formats.coco_json import write_coco
 from nike.formats.labelme_json import masks_to_shapes, write_labelme
 from nike.formats.records import Photo, Problem
 from nike.labels import IGNORE, Labels
 from nike.text import plural
+
+DESCRIPTION = """\
+Writes the outlines of a dataset in another format: one COCO file, or a labelme file for
+each photo. The photos stay where they are."""
+EPILOG = """\
+examples:
+  nike convert my_photos my_photos/coco.json          labelme files to one COCO file
+  nike convert coco/instances.json coco               a COCO file to labelme files
+  nike convert balloon/via_region_data.json balloon   a VIA file to labelme files
+
+Exit code: 0 all converted; 1 something was left out (it is listed); 2 nothing was written."""
 
 
 def write_labelme_folder(photos: list[Photo], folder: Path) -> int:
@@ -42,15 +54,19 @@ def write_labelme_folder(photos: list[Photo], folder: Path) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike convert`."""
-    parser.description = "Converts a dataset (labelme, COCO or VIA) to a COCO file or to labelme files."
-    parser.epilog = "Examples: nike convert photos photos/coco.json    nike convert coco/instances.json coco"
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder with labelme files, or a COCO or VIA file")
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
-        "target", type=Path, metavar="TARGET", help="NAME.json: a COCO file; else a folder for labelme files"
+        "source", type=Path, metavar="SOURCE", help="folder of photos with labelme files; or a COCO or VIA file"
     )
-    parser.add_argument("--labels", help="classes of the COCO file, such as 'nike,swoosh=nike' (default: all labels)")
-    parser.add_argument("--allow-outside", action="store_true", help="annotations may name photos outside SOURCE")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument(
+        "target", type=Path, metavar="TARGET", help="a name that ends in .json for a COCO file, else a folder"
+    )
+    parser.add_argument(
+        "--labels", metavar="NAMES", help="classes of the COCO file, such as nike,swoosh=nike (default: all labels)"
+    )
+    parser.add_argument(
+        "--allow-outside", action="store_true", help="annotations may name photos that lie outside of SOURCE"
+    )
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -76,11 +92,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `nike convert` and `python nike/convert.py`."""
-    from nike.cli import run
-
-    parser = argparse.ArgumentParser(prog="nike convert")
-    add_arguments(parser)
-    return run(lambda: run_command(parser.parse_args(argv)), argv)
+    return cli.start("convert", add_arguments, run_command, argv)
 
 
 if __name__ == "__main__":

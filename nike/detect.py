@@ -30,7 +30,7 @@ what --save can write:
 examples:
   nike detect photo.jpg
   nike detect photos/ "more/**/*.png" clip.mp4 --save overlay,splash,csv --output found
-  nike detect shelf.jpg --tiles auto             small logos on a large photo
+  nike detect shelf.jpg --tiles                   small logos on a large photo
   nike detect photos --weights=last --save labelme --output to_correct
 
 Exit code: 0 all looked at; 1 some files could not be used (they are listed); 2 nothing could be done.
@@ -85,17 +85,21 @@ def _kinds(text: str) -> list[str]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike detect`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="photo, folder, glob, http(s) address, or video")
     parser.add_argument(
-        "--output", type=Path, default=Path("output"), metavar="DIR", help="where results go (default: output)"
+        "paths", nargs="+", metavar="PATH", help="photo, video, folder, pattern such as '*.jpg', or web address"
     )
     parser.add_argument(
-        "--save", type=_kinds, default=["overlay", "csv"], metavar="KINDS", help="see below (default: overlay,csv)"
+        "--output", type=Path, default=Path("output"), metavar="DIR", help="folder for the results (default: output)"
+    )
+    parser.add_argument(
+        "--save",
+        type=_kinds,
+        default=["overlay", "csv"],
+        metavar="KINDS",
+        help="what to write, separated by commas, see below (default: overlay,csv)",
     )
     add_detector_arguments(parser)
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -128,9 +132,7 @@ def summary(found: Counter, kinds: list[str], output: Path) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `nike detect` and `python nike/detect.py`."""
-    parser = argparse.ArgumentParser(prog="nike detect")
-    add_arguments(parser)
-    return cli.run(lambda: run_command(parser.parse_args(argv)), argv)
+    return cli.start("detect", add_arguments, run_command, argv)
 
 
 if __name__ == "__main__":

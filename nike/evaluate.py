@@ -28,6 +28,9 @@ from nike.text import plural, printable
 SAMPLE_DATA = Path(__file__).resolve().parent / "sample_data"
 MIN_CONFIDENCE = 0.01  # AP wants the whole ranking, not only what is reported to users
 WORST_ON_PAGE = 40
+DESCRIPTION = """\
+Measures how good weights are: looks for logos on labelled photos and compares what it
+finds with the outlines that people drew."""
 EPILOG = """\
 AP: mean over IoU 0.50 to 0.95 (COCO); s, m, l: instances under 32 x 32, under 96 x 96, and larger pixels.
 A detection is true from IoU 0.5 on; a second one of the same instance is false. Instances labelled `ignore` do
@@ -122,22 +125,31 @@ def _read(dataset: NikeDataset) -> Iterator[_Labelled]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike evaluate`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "Scores weights on labelled photos."
-    parser.epilog = EPILOG
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
-        "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled photos (default: sample data)"
+        "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled photos (default: the sample photos)"
     )
-    parser.add_argument("--split", choices=(*SUBSETS, "all"), help="part of them (default: val if there is one)")
-    parser.add_argument("--labels", metavar="NAMES", help="what labels mean (default: as the weights)")
     parser.add_argument(
-        "--threshold", type=float, default=0.5, metavar="SCORE", help="for verdicts on photos (default: 0.5)"
+        "--split", choices=(*SUBSETS, "all"), help="which part of them (default: val if there is one, else all)"
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="NAMES",
+        help="labels that are classes; nike,swoosh=nike makes two labels one class (default: the weights' classes)",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="SCORE",
+        help="what counts as found, for counts of right, wrong and missed; AP looks at all scores (default: 0.5)",
     )
     parser.add_argument("--json", metavar="FILE", help="write all figures; '-' prints them instead of the tables")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with curves and the worst photos")
-    parser.add_argument("--results", type=Path, metavar="FILE", help="write the detections as COCO results, by photo")
-    add_detector_arguments(parser)
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a web page: curves, and the worst photos")
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="write the detections as a JSON list of COCO results"
+    )
+    add_detector_arguments(parser, min_confidence=MIN_CONFIDENCE)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -146,8 +158,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--threshold: expected a number from 0 to 1, got {arguments.threshold:g}.")
     if not arguments.dataset.exists():
         raise FileNotFoundError(f"--dataset: {arguments.dataset}: no such folder.")
-    confidence = MIN_CONFIDENCE if arguments.min_confidence is None else arguments.min_confidence
-    detector = load_detector(arguments, confidence)
+    detector = load_detector(arguments)
     labels = arguments.labels or ",".join(detector.class_names[1:])
     dataset, split = load_photos(arguments.dataset, arguments.split, labels)
     if dataset.class_names[1:] != detector.class_names[1:]:
@@ -182,9 +193,7 @@ def _write(arguments: argparse.Namespace, scores: dict, evaluator: CocoEvaluator
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `nike evaluate` and `python nike/evaluate.py`."""
-    parser = argparse.ArgumentParser(prog="nike evaluate")
-    add_arguments(parser)
-    return cli.run(lambda: run_command(parser.parse_args(argv)), argv)
+    return cli.start("evaluate", add_arguments, run_command, argv)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
+from nike import cli
 from nike.formats import photos
 from nike.formats.labelme_json import masks_to_shapes, write_labelme
 from nike.text import plural, short
@@ -31,6 +32,16 @@ CLASSES_CSV = "class-descriptions-boxable.csv"  # rows: /m/01xyz,Name
 MASKS_CSV = "{subset}-annotations-object-segmentation.csv"  # rows: MaskPath,ImageID,LabelName,...
 MASKS_ZIP = "{subset}-masks-{digit}.zip"  # by the first digit of the photo's id
 PHOTO_URL = "https://s3.amazonaws.com/open-images-dataset/{subset}/{image_id}.jpg"
+
+DESCRIPTION = """\
+Takes the photos and masks of a few classes out of Open Images V5 and writes them as
+photos with labelme files. If it is stopped, the same command goes on where it was."""
+EPILOG = """\
+example:
+  nike open-images --classes Footwear,Hat --subset validation --limit 200 --output shoes
+
+The lists are large: 0.1 to 1 GB, downloaded once. Exit code: 0 all written; 1 some photos
+were left out (they are listed); 2 nothing could be done."""
 
 MAX_PNG_BYTES = 20_000_000
 MAX_ASPECT_ERROR = 0.02  # a mask has its photo's shape, often at another size
@@ -215,23 +226,20 @@ def read_mask(archive: zipfile.ZipFile, name: str, height: int, width: int) -> n
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike open-images`."""
-    parser.description = (
-        "Takes the photos and masks of a few classes out of Open Images V5 and writes them as a labelme folder. "
-        "Broken off, the same command goes on where it stopped."
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument(
+        "--classes", required=True, metavar="NAMES", help="names of classes in Open Images, separated by commas"
     )
-    parser.epilog = "Example: nike open-images --classes Footwear,Hat --subset validation --limit 200 --output shoes"
-    parser.add_argument("--classes", required=True, metavar="NAMES", help="class names of Open Images, with commas")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the dataset's folder")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for photos and labelme files")
     parser.add_argument("--subset", choices=SUBSETS, default="train", help="part of Open Images (default: train)")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N photos")
+    parser.add_argument("--limit", type=int, metavar="N", help="stop after N photos (default: all)")
     parser.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
-        help="where lists and mask archives are, or go once downloaded (default: OUTPUT/.open_images)",
+        help="folder for downloaded lists and masks (default: OUTPUT/.open_images)",
     )
-    parser.add_argument("--offline", action="store_true", help="download nothing")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--offline", action="store_true", help="download nothing; use what is in the cache")
 
 
 def _fetcher(offline: bool) -> Fetch:
@@ -272,11 +280,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `nike open-images` and `python nike/open_images.py`."""
-    from nike.cli import run
-
-    parser = argparse.ArgumentParser(prog="nike open-images")
-    add_arguments(parser)
-    return run(lambda: run_command(parser.parse_args(argv)), argv)
+    return cli.start("open-images", add_arguments, run_command, argv)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ examples:
   nike splash --image photo.jpg
   nike splash --weights=last --image https://example.org/shoe.jpg
   nike splash --video clip.mp4 --output grey.mp4
-  nike detect --save splash photos/        for many photos
+  nike detect --save splash photos/               for many photos
+
+Exit code: 0 written; 1 the photo or video could not be used; 2 nothing could be done.
 """
 
 
@@ -54,17 +56,18 @@ def save_video(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike splash`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = "Turns a photo or a video grey, all but the logo."
     parser.epilog = EPILOG
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--image", metavar="PATH", help="photo, or its http(s) address")
-    what.add_argument("--video", metavar="PATH", help="video, or its http(s) address")
+    what.add_argument("--image", metavar="PATH", help="photo, or its web address")
+    what.add_argument("--video", metavar="PATH", help="video, or its web address")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help=".png, .jpg or .mp4 (default: splash_<time> in this folder)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="file to write: .png, .jpg or .mp4 (default: splash_TIME in this folder)",
     )
     add_detector_arguments(parser)
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
 def _output(source: Source, given: Path | None) -> Path:
@@ -96,9 +99,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `nike splash` and `python nike/splash.py`."""
-    parser = argparse.ArgumentParser(prog="nike splash")
-    add_arguments(parser)
-    return cli.run(lambda: run_command(parser.parse_args(argv)), argv)
+    return cli.start("splash", add_arguments, run_command, argv)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mrcnn.data.reading import read_image
+from nike import cli
 from nike.annotations import read_labelme
 from nike.atomic import replacing
 from nike.dataset import is_for_validation
@@ -217,7 +218,6 @@ def _size(text: str) -> tuple[int, int]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike synthesize`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = DESCRIPTION
     parser.epilog = EPILOG
     parser.add_argument(
@@ -258,7 +258,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--label", default="nike", metavar="NAME", help="label of the logo (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
-    parser.add_argument("--debug", action="store_true", help="after an error, show where in the code it happened")
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -285,11 +284,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `nike synthesize` and `python nike/synthesize.py`."""
-    from nike.cli import run
-
-    parser = argparse.ArgumentParser(prog="nike synthesize")
-    add_arguments(parser)
-    return run(lambda: run_command(parser.parse_args(argv)), argv)
+    return cli.start("synthesize", add_arguments, run_command, argv)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
-from nike.formats.safe_json import read_json
+from nike.formats.settings import read_settings_file
 from nike.quiet import import_tensorflow
 from nike.training.start_weights import SHIPPED
 
@@ -131,18 +131,13 @@ class Detector:
         return {**result, **chosen, "masks": result["masks"][:, :, rows]}
 
 
-def load_detector(arguments: argparse.Namespace, min_confidence: float | None = None) -> Detector:
+def load_detector(arguments: argparse.Namespace) -> Detector:
     """The detector that the options of `add_detector_arguments` describe.
-
-    Args:
-        arguments: parsed options.
-        min_confidence: in place of `--min-confidence`; None: as the option says, else as the weights' Config says.
 
     Raises:
         FileNotFoundError, ValueError: no such weights, or the file cannot be used.
     """
-    if min_confidence is None:
-        min_confidence = arguments.min_confidence
+    min_confidence = arguments.min_confidence
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"--min-confidence: expected a number from 0 to 1, got {min_confidence:g}.")
     if arguments.max_detections is not None and arguments.max_detections < 1:
@@ -183,7 +178,7 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
 
     Args:
         path: the weights.
-        config_file: JSON with settings that replace those of the weights; needed where they carry none.
+        config_file: JSON or YAML with settings that replace those of the weights; needed where they carry none.
 
     Raises:
         ValueError: the file is damaged, or carries no settings and is not the original's for COCO.
@@ -196,7 +191,7 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
         settings, metadata = checkpoint.config, checkpoint.metadata
         head = checkpoint.layers.get("mrcnn_class_logits")
         classes = head.weights["bias"].shape[0] if head is not None and "bias" in head.weights else None
-    changes = {} if config_file is None else read_json(config_file)
+    changes = {} if config_file is None else read_settings_file(config_file)
     if settings is None and config_file is None and classes != COCO_CLASSES:
         raise ValueError(
             f"{path}: the file carries no settings, as weights of other programs do not. Give those that it was "
@@ -245,35 +240,66 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that `load_detector` reads."""
-    weights = parser.add_argument_group("weights")
-    weights.add_argument(
-        "--weights", default="nike", metavar="NAME", help="nike (default), coco, last (training), or a file"
+def add_detector_arguments(
+    parser: argparse.ArgumentParser, weights: str | None = "nike", min_confidence: float | None = None
+) -> None:
+    """Adds the options that `load_detector` reads.
+
+    Args:
+        parser: of the command.
+        weights: default of `--weights`; None for a command that needs none.
+        min_confidence: default of `--min-confidence`; None: as the weights' Config says.
+    """
+    file = parser.add_argument_group("weights")
+    file.add_argument(
+        "--weights",
+        default=weights,
+        metavar="NAME",
+        help="nike (they ship), coco (80 everyday things; downloaded), last (of your last training) or a file "
+        f"(default: {weights or 'none, the network is not used'})",
     )
-    weights.add_argument("--logs", type=Path, default=Path("logs"), metavar="DIR", help="of trainings, for 'last'")
-    weights.add_argument(
-        "--config", type=Path, metavar="FILE", help="JSON settings, for weights that carry none or to replace some"
+    file.add_argument(
+        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="where --weights=last looks (default: logs)"
+    )
+    file.add_argument(
+        "--config", type=Path, metavar="FILE", help="JSON or YAML: settings in place of those in the weights file"
     )
     looking = parser.add_argument_group("how to look")
     looking.add_argument(
-        "--min-confidence", type=float, metavar="SCORE", help="report nothing below, 0 to 1 (default: as trained)"
+        "--min-confidence",
+        type=float,
+        default=min_confidence,
+        metavar="SCORE",
+        help="leave out what is less certain, 0 to 1 "
+        f"(default: {'as the weights say, mostly 0.5' if min_confidence is None else min_confidence})",
     )
-    looking.add_argument("--classes", type=_names, metavar="NAMES", help="report only these, such as nike,adidas")
-    looking.add_argument("--max-detections", type=int, metavar="N", help="report only the N best of each photo")
+    looking.add_argument(
+        "--classes", type=_names, metavar="NAMES", help="only these classes, such as nike,adidas (default: all)"
+    )
+    looking.add_argument(
+        "--max-detections", type=int, metavar="N", help="only the N most certain on each photo (default: all)"
+    )
     looking.add_argument(
         "--tiles",
         type=_tiles,
         nargs="?",
         const="auto",
         metavar="N",
-        help="look at overlapping tiles too, for small logos on large photos: N along the longer side, "
-        "or as many as the photo has pixels for (auto); takes as many times longer",
+        help="for small logos on large photos: look also at overlapping tiles, N along the longer side, or as many "
+        "as the photo is large enough for (auto, or no N). Each tile takes as long as a photo",
     )
     looking.add_argument(
-        "--tile-overlap", type=float, default=0.2, metavar="SHARE", help="of neighbouring tiles (default: 0.2)"
+        "--tile-overlap",
+        type=float,
+        default=0.2,
+        metavar="SHARE",
+        help="how much of a tile its neighbour shows too, 0 to 0.9 (default: 0.2)",
     )
     looking.add_argument(
-        "--tta", action="store_true", help="average over mirrored and enlarged views too; 6 times slower"
+        "--tta",
+        action="store_true",
+        help="look at each photo also mirrored and enlarged, and take the mean: fewer false alarms, 6 times slower",
     )
-    looking.add_argument("--batch", type=int, default=1, metavar="N", help="photos at a time (default: 1)")
+    looking.add_argument(
+        "--batch", type=int, default=1, metavar="N", help="photos at the same time; more suits a GPU (default: 1)"
+    )

@@ -15,6 +15,7 @@ from typing import Any
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
 from nike.config import NikeConfig
 from nike.formats.safe_json import read_json, write_json
+from nike.formats.settings import read_settings_file
 from nike.quiet import import_tensorflow
 from nike.training.data import TrainingData, load_training_data, photo_with_object, summary_lines
 from nike.training.stages import Stage, plan_stages
@@ -166,7 +167,7 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     weights = find_start_weights(arguments.weights, arguments.logs, name)
     config = NikeConfig.from_dict(weights.settings, where=f"--weights={arguments.weights}")
     if arguments.config is not None:
-        config = type(config).from_dict(read_settings(arguments.config), where=str(arguments.config))
+        config = type(config).from_dict(read_settings_file(arguments.config), where=str(arguments.config))
     config = config.copy(NAME=name.lower(), NUM_CLASSES=data.train.num_classes)
     if arguments.weights == "none":  # frozen statistics of random weights are those of nothing
         config = config.copy(TRAIN_BN=None)
@@ -224,18 +225,6 @@ def _replicas(devices: int) -> int:
     except (ValueError, AttributeError, TypeError):
         raise ValueError('TF_CONFIG: expected JSON such as {"cluster": {"worker": ["host:port", ...]}, ...}.') from None
     return devices * max(workers, 1)
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """Settings from a JSON or YAML file. Raises FileNotFoundError or ValueError with the file named."""
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        return read_json(path)
-    import yaml
-
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
 
 
 def _load_data(arguments: argparse.Namespace) -> TrainingData:

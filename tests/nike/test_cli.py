@@ -1,5 +1,8 @@
 """The command itself: help, versions, exit codes, one line for a mistake."""
 
+import importlib
+import re
+import shlex
 import subprocess
 import sys
 
@@ -62,3 +65,35 @@ def test_help_of_a_command_does_not_wait_for_tensorflow(command):
     code = f"{watch}; from nike import cli; cli.main(['{command}', '--help'])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.endswith("light\n") and f"nike {command}" in run.stdout
+
+
+def _help(command: str, capsys) -> str:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_examples_of_the_help_are_right(command, capsys):
+    """Each stands on a line of its own and is understood by the command that it shows."""
+    text = _help(command, capsys)
+    assert "example" in text and max(map(len, text.splitlines())) <= 120
+    examples = re.findall(r"^  nike (\S+) ?(.*?)(?:   .*)?$", text, re.MULTILINE)
+    assert command in dict(examples)
+    for name, arguments in examples:
+        module = importlib.import_module(f"nike.{name.replace('-', '_')}")
+        cli.parser(name, module.add_arguments).parse_args(shlex.split(arguments))
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_option_is_explained(command):
+    module = importlib.import_module(f"nike.{command.replace('-', '_')}")
+    for action in cli.parser(command, module.add_arguments)._actions:
+        assert action.help, action.option_strings
+
+
+def test_defaults_are_those_of_the_command(capsys):
+    """Some commands share options, but not their defaults."""
+    evaluate, annotate = (re.sub(r"\s+", " ", _help(command, capsys)) for command in ("evaluate", "annotate"))
+    assert "0 to 1 (default: 0.01)" in evaluate and "or a file (default: nike)" in evaluate
+    assert "(default: none, the network is not used)" in annotate
