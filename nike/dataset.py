@@ -27,7 +27,7 @@ from nike.labels import Labels
 from nike.text import short
 
 SOURCE = "nike"
-SUBSETS = ("train", "val")
+SUBSETS = {"train": "training", "val": "validation"}
 
 
 class NikeDataset(Dataset):
@@ -88,6 +88,8 @@ class NikeDataset(Dataset):
         usable = [photo for photo in collection.photos if not photo.lost]
         if not usable:
             reason = errors[0] if errors else "it holds no photo with an annotation."
+            if subset is not None and not errors:
+                reason = f"no photo with an annotation is for {SUBSETS[subset]} ({subset}). Add photos, or split anew."
             raise ValueError(f"{folder}: nothing to load; {reason} Draw outlines with: nike annotate {folder}")
         self.problems += problems
         self.skipped += len(collection.photos) - len(usable) + sum(p.severity == ERROR for p in collection.problems)

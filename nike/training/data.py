@@ -47,13 +47,14 @@ def load_training_data(
         strict: any error in the annotations stops.
 
     Raises:
-        FileNotFoundError, ValueError: a folder is missing or empty, or no photo shows an object.
+        FileNotFoundError, ValueError: a folder is missing or empty, no photo shows an object, or a photo would be both
+            trained and validated on.
     """
     options = dict(labels=labels, strict=strict)
     train, validation = NikeDataset(), NikeDataset()
     if val is not None:
         train.load_nike(folder, **options)
-        validation.load_nike(val, **options)
+        _add(validation, "--val", val, **options)
         split = f"validation on {val}"
     else:
         if not has_own_split(folder) or val_split is not None:
@@ -64,13 +65,34 @@ def load_training_data(
         for dataset, subset in ((train, "train"), (validation, "val")):
             dataset.load_nike(folder, subset=subset, val_split=val_split, seed=seed, **options)
     for path in also:
-        train.load_nike(path, **options)
+        _add(train, "--also", path, **options)
     for path in negatives:
-        train.load_nike(path, unlabelled_as_negatives=True, **options)
+        _add(train, "--negatives", path, unlabelled_as_negatives=True, **options)
+    _check_apart(train, validation)
     for name, dataset in (("training", train), ("validation", validation)):
         dataset.prepare()
         _check_objects(dataset, name, folder)
     return TrainingData(train, validation, split)
+
+
+def _add(dataset: NikeDataset, option: str, folder: Path, **options) -> None:
+    try:
+        dataset.load_nike(folder, **options)
+    except (FileNotFoundError, ValueError) as error:
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f"{option}: {error}") from None
+
+
+def _check_apart(train: NikeDataset, validation: NikeDataset) -> None:
+    trained = {Path(info["path"]).resolve() for info in train.image_info}
+    shared = [info["path"] for info in validation.image_info if Path(info["path"]).resolve() in trained]
+    if shared:
+        count = "1 photo" if len(shared) == 1 else f"{len(shared)} photos"
+        named = ", ".join(shared[:SHOWN]) + (", ..." if len(shared) > SHOWN else "")
+        raise ValueError(
+            f"{count} ({named}) {'is' if len(shared) == 1 else 'are'} both for training and for validation, which would "
+            "reward learning by heart. Give --also, --negatives and --val folders that share no photo with the others."
+        )
 
 
 def _check_objects(dataset: NikeDataset, name: str, folder: Path) -> None:
