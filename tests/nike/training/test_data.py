@@ -1,0 +1,64 @@
+"""The photos of a training: more of them, and none on both sides."""
+
+import pytest
+
+from nike.training.data import load_training_data
+
+
+def names(dataset):
+    return {info["id"] for info in dataset.image_info}
+
+
+@pytest.fixture
+def photos(folder, shape):
+    """Ten labelled photos; the folder of their files."""
+    for number in range(10):
+        folder.labelled(f"shoe-{chr(97 + number)}.jpg", [shape()], seed=number)
+    return folder.root
+
+
+@pytest.fixture
+def more(folder, tmp_path, shape):
+    """A folder with three other labelled photos, one of them in what could be taken for a validation folder."""
+    extra = type(folder)(tmp_path / "more")
+    for name in ("x.jpg", "y.jpg", "val/z.jpg"):
+        extra.labelled(name, [shape()])
+    return extra.root
+
+
+@pytest.mark.parametrize("options", [{}, {"val_split": 0.5}, {"val_split": 0.5, "seed": 3}])
+def test_more_photos_are_trained_on_and_never_validated_on(photos, more, options):
+    plain = load_training_data(photos, **options)
+    data = load_training_data(photos, also=[more], **options)
+    assert names(data.train) == names(plain.train) | {"x.jpg", "y.jpg", "val/z.jpg"}
+    assert names(data.val) == names(plain.val)
+
+
+def test_validation_photos_of_their_own(photos, more):
+    data = load_training_data(photos, val=more)
+    assert len(names(data.train)) == 10 and names(data.val) == {"x.jpg", "y.jpg", "val/z.jpg"}
+
+
+def test_a_folder_of_more_photos_that_is_not_there(photos, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"--also: .*nowhere: no such file or folder"):
+        load_training_data(photos, also=[tmp_path / "nowhere"])
+    with pytest.raises(FileNotFoundError, match=r"--negatives: .*nowhere: no such file or folder"):
+        load_training_data(photos, negatives=[tmp_path / "nowhere"])
+    with pytest.raises(ValueError, match=r"--also: .*empty: nothing to load"):
+        (tmp_path / "empty").mkdir()
+        load_training_data(photos, also=[tmp_path / "empty"])
+
+
+def test_no_photo_is_on_both_sides(photos, more):
+    """Validation would reward what was learnt by heart."""
+    message = r"2 photos \(.*shoe-[a-j].jpg, .*\) are both for training and for validation.*--also"
+    with pytest.raises(ValueError, match=message):
+        load_training_data(photos, also=[photos])
+    with pytest.raises(ValueError, match=r"1 photo \(.*z.jpg\) is both for training and for validation.*--val"):
+        load_training_data(more, val=more / "val")
+
+
+def test_too_few_photos_to_split(folder, shape):
+    folder.labelled("only.jpg", [shape()])
+    with pytest.raises(ValueError, match=r"no photo with an annotation is for validation \(val\)"):
+        load_training_data(folder.root)
