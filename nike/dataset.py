@@ -61,8 +61,8 @@ class NikeDataset(Dataset):
 
         Args:
             folder: photos with labelme JSON beside them at any depth; or a COCO or VIA file, or a folder with one.
-            subset: None for all photos, else "train" or "val": as `split.json` in the folder says; else the folder
-                or annotation file of that name; else by `val_split`.
+            subset: None for all photos, else "train" or "val": by `val_split` if it is given; else as `split.json` in
+                the folder says; else the folder or annotation file of that name.
             labels: the classes, see `nike.labels.Labels`.
             strict: raise at the first error instead of leaving the photo out and listing it in `problems`.
             unlabelled_as_negatives: take photos without annotation as showing no object. Without it they are left
@@ -190,7 +190,7 @@ def read_subset(
         return read_dataset(folder, default, allow_outside)
     if subset not in SUBSETS:
         raise ValueError(f"subset: expected one of {', '.join(SUBSETS)} or None, got {subset!r}.")
-    listed = split.read_split(folder)
+    listed = split.read_split(folder) if val_split is None else None
     if listed is None and val_split is None:
         if (folder / subset).is_dir():
             return read_dataset(folder / subset, default, allow_outside, folder)

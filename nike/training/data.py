@@ -90,8 +90,8 @@ def _check_apart(train: NikeDataset, validation: NikeDataset) -> None:
         count = "1 photo" if len(shared) == 1 else f"{len(shared)} photos"
         named = ", ".join(shared[:SHOWN]) + (", ..." if len(shared) > SHOWN else "")
         raise ValueError(
-            f"{count} ({named}) {'is' if len(shared) == 1 else 'are'} both for training and for validation, which would "
-            "reward learning by heart. Give --also, --negatives and --val folders that share no photo with the others."
+            f"{count} ({named}) {'is' if len(shared) == 1 else 'are'} both for training and for validation, which "
+            "would reward learning by heart. Give --also, --negatives and --val folders that share no photo with the others."
         )
 
 

@@ -62,3 +62,10 @@ def test_too_few_photos_to_split(folder, shape):
     folder.labelled("only.jpg", [shape()])
     with pytest.raises(ValueError, match=r"no photo with an annotation is for validation \(val\)"):
         load_training_data(folder.root)
+
+
+def test_a_share_that_is_asked_for_counts_more_than_the_split_of_the_folder(photos):
+    (photos / "split.json").write_text('{"val": ["shoe-a"]}')
+    assert names(load_training_data(photos).val) == {"shoe-a.jpg"}
+    data = load_training_data(photos, val_split=0.5)
+    assert len(names(data.val)) == 5 and "50% of the photos for validation" in data.split
