@@ -22,7 +22,7 @@ def command(monkeypatch, red_finder, capsys):
 
     def run(*arguments, names=("BG", "nike")):
         finder = red_finder()
-        monkeypatch.setattr(evaluate, "load_detector", lambda _, confidence: Detector(finder, names))
+        monkeypatch.setattr(evaluate, "load_detector", lambda arguments: Detector(finder, names))
         code = evaluate.main([str(argument) for argument in arguments])
         return code, *capsys.readouterr()
 
