@@ -52,7 +52,7 @@ class TrainOptions:
     validate_every: int = 1
     validation_photos: int | None = None
     patience: int = 0
-    keep: int = 3
+    keep: int = 0
     save_minutes: float = 10.0
     verbose: int | None = None
     deterministic: bool | None = None

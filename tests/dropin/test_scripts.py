@@ -83,6 +83,14 @@ def test_custom(run_script, project, via_dataset):
             assert checkpoint.config["NAME"] == "damage" and "COLORS" not in checkpoint.config
 
 
+def test_detector(run_script, project):
+    left = run_script("samples/coco/detector.py", cwd=".")
+    assert left["table"].shape == (len(left["history"]), 4) and np.isfinite(left["history"]["val_loss"]).all()
+    assert left["model_path"].endswith(f"mask_rcnn_pneumonia_{left['best_epoch'] + 1:04}.h5")
+    assert len(left["model"].anchors) == sum(3 * side**2 for side in (16, 8, 4, 2))
+    assert len(left["submission"]) == 2
+
+
 def test_inspect_data(run_script, project, via_dataset):
     left = run_script("inspect_data.py")
     assert left["normalized_images"].shape == (1, 64, 64, 3) and left["rois"].shape == (4, 16, 4)
