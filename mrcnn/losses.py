@@ -93,7 +93,7 @@ def mrcnn_class_loss_graph(
         RoI counts.
     """
     losses, counts = _class_losses(target_class_ids, pred_class_logits, active_class_ids)
-    return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.reduce_sum(counts))
+    return joint_mean(tf.reduce_sum(losses), tf.reduce_sum(counts))
 
 
 def mrcnn_bbox_loss_graph(target_bbox: tf.Tensor, target_class_ids: tf.Tensor, pred_bbox: tf.Tensor) -> tf.Tensor:
@@ -200,9 +200,21 @@ def weight_decay_loss(variables: Iterable[keras.Variable], rate: float) -> tf.Te
     return rate * tf.add_n(penalties) if penalties else tf.constant(0.0)
 
 
+def joint_mean(total: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """`total / count`, float32 scalars; 0 where there is nothing to count.
+
+    With several replicas the count is the mean of theirs. So the mean of what they return, and of their gradients, is
+    that of one device with the whole batch, however the objects are spread over the replicas.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is not None and context.num_replicas_in_sync > 1:
+        count = context.all_reduce(tf.distribute.ReduceOp.MEAN, tf.stop_gradient(count))
+    return tf.math.divide_no_nan(total, count)
+
+
 def _mean(values: tf.Tensor) -> tf.Tensor:
-    """Mean of all elements; 0 of an empty tensor."""
-    return tf.math.divide_no_nan(tf.reduce_sum(values), tf.cast(tf.size(values), tf.float32))
+    """Mean of all elements of the joint batch; 0 of an empty tensor."""
+    return joint_mean(tf.reduce_sum(values), tf.cast(tf.size(values), tf.float32))
 
 
 def _class_losses(

@@ -316,12 +316,20 @@ class DetectionTargetLayer(Float32Layer):
         if self.add_gt_boxes:
             objects = tf.where(gt_class_ids[..., None] > 0, gt_boxes, 0.0)
             proposals = tf.concat([objects, proposals], axis=1)  # [B, G+K, 4]
-        shape = tf.shape(proposals)[:2]
-        if self.shuffle:
-            draw = tf.random.stateless_uniform(shape, tf.cast(self.seed_generator.next(), tf.int32))
-        else:
-            draw = tf.zeros(shape)
+        draw = self._draw(tf.shape(proposals)) if self.shuffle else tf.zeros(tf.shape(proposals)[:2])
         return detection_targets(proposals, gt_class_ids, gt_boxes, gt_masks, draw, **self.settings)
+
+    def _draw(self, shape: tf.Tensor) -> tf.Tensor:
+        """A number in 0..1 for each of the proposals `[B, K, 4]`; of several replicas each takes its part of one draw.
+
+        So a batch has the same samples, however it is split.
+        """
+        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return tf.random.stateless_uniform(shape[:2], seed)
+        draw = tf.random.stateless_uniform([context.num_replicas_in_sync, shape[0], shape[1]], seed)
+        return draw[context.replica_id_in_sync_group]
 
     def compute_output_spec(self, inputs) -> list[keras.KerasTensor]:
         leading = inputs[0].shape[0], self.settings["rois_per_image"]

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tiny_training as tiny
 
+from mrcnn.network import LOSSES
 from mrcnn.training import distribution
 
 BATCH = 2
@@ -21,7 +22,7 @@ class Losses(keras.callbacks.Callback):
         self.values = []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.values.append([float(logs[name]) for name in ("loss", "rpn_class_loss", "rpn_bbox_loss")])
+        self.values.append([float(logs[name]) for name in ("loss", *LOSSES)])
 
 
 def clipped_update(strategy):

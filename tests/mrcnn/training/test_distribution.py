@@ -62,12 +62,11 @@ def test_workers_end_with_equal_weights(results):
 
 
 @pytest.mark.parametrize("name", ["mirrored", "worker0"])
-def test_the_loss_is_that_of_the_joint_batch(results, name):
-    # The first step: equal weights. Every image has 64 sampled anchors, so that the mean of the means is the mean.
+def test_the_losses_are_those_of_the_joint_batch(results, name):
+    # All five, though the photos show different numbers of objects. Keras reports means over the steps so far: the
+    # second step has them of weights that the first one has changed.
     _, found = results
-    np.testing.assert_allclose(found[name]["steps"][0, 1], found["one"]["steps"][0, 1], rtol=1e-5)
-    # Positive anchors differ from image to image: here the replicas' means count alike.
-    np.testing.assert_allclose(found[name]["steps"][0], found["one"]["steps"][0], rtol=0.03)
+    np.testing.assert_allclose(found[name]["steps"], found["one"]["steps"], rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["mirrored", "worker0"])
