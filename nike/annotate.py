@@ -127,14 +127,14 @@ def run_command(arguments: argparse.Namespace) -> int:
         )
     todo = unlabelled(folder)
     print(f"{plural(len(todo), 'photo')} in {folder} without an annotation.")
+    failures: list[str] = []
     if arguments.weights and todo:
-        failures: list[str] = []
         written = predict(todo, load_detector(arguments), labels, failures.append)
         print(f"{plural(written, 'photo')} with predicted outlines. Correct each one: nobody has looked at them yet.")
-        report_failures(failures, len(todo))
+    failed = report_failures(failures, f"{len(failures)} of {plural(len(todo), 'photo')} could not be used:")
     if version is None:
-        return 0
-    return 1 if subprocess.call(labelme_command(folder, labels, version)) else 0
+        return failed
+    return 1 if subprocess.call(labelme_command(folder, labels, version)) else failed
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from nike.formats.coco_json import write_coco
 from nike.formats.labelme_json import masks_to_shapes, write_labelme
 from nike.formats.records import Photo, Problem
 from nike.labels import IGNORE, Labels
-from nike.text import plural
+from nike.text import plural, short
 
 DESCRIPTION = """\
 Writes the outlines of a dataset in another format: one COCO file, or a labelme file for
@@ -27,26 +27,37 @@ examples:
 Exit code: 0 all converted; 1 something was left out (it is listed); 2 nothing was written."""
 
 
-def write_labelme_folder(photos: list[Photo], folder: Path) -> int:
+def write_labelme_folder(photos: list[Photo], folder: Path, problems: list[Problem]) -> int:
     """Writes a labelme file for each photo, masks as polygons of IoU 0.99 or more; the photos stay where they are.
 
     Args:
-        photos: as a reader returns them; those inside another annotation file (`imageData`) cannot be written.
+        photos: as a reader returns them, each with a path.
         folder: gets the JSON files, at the photos' places inside their dataset.
+        problems: photos are added whose JSON would be that of another photo (`a.jpg`, `a.png`).
 
     Returns:
         How many were written.
+
+    Raises:
+        ValueError: a file is there already; nothing is written.
     """
-    written = 0
+    chosen: dict[Path, Photo] = {}
     for photo in photos:
-        if photo.path is None:
-            continue
+        first = chosen.setdefault((folder / photo.file).with_suffix(".json"), photo)
+        if first is not photo:
+            message = f"has the same name as {short(first.file)}, so both would have one labelme file. Rename it."
+            problems.append(Problem(photo.file, "name-twice", message))
+    there = [path for path in chosen if path.exists()]
+    if there:
+        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
+        raise ValueError(
+            f"{there[0]} is there already{more}; nothing was written. Choose another folder, or move them."
+        )
+    for path, photo in chosen.items():
         labels = [IGNORE[0] if instance.crowd else instance.label for instance in photo.instances]
-        path = (folder / photo.file).with_suffix(".json")
         relative = os.path.relpath(photo.path.resolve(), path.parent.resolve())
         write_labelme(path, relative, photo.height, photo.width, masks_to_shapes(labels, photo.draw()))
-        written += 1
-    return written
+    return len(chosen)
 
 
 # --- command ---
@@ -75,15 +86,20 @@ def run_command(arguments: argparse.Namespace) -> int:
     default = labels.classes[0] if labels else "object"
     collection = read_dataset(arguments.source, default, arguments.allow_outside)
     problems: list[Problem] = list(collection.all_problems())
-    if not collection.photos:
+    found = [photo for photo in collection.photos if photo.path is not None]
+    for photo in collection.photos:
+        if photo.path is None:
+            message = "the photo lies inside the file (imageData); other formats need a file. Put it beside the JSON."
+            problems.append(Problem(photo.noted_in, "photo-embedded", message))
+    if not found:
         raise ValueError(
             f"{arguments.source}: no photo to convert; {problems[0] if problems else 'none is annotated.'}"
         )
     if arguments.target.suffix.lower() == ".json":
-        counts = write_coco(arguments.target, collection.photos, labels, problems)
+        counts = write_coco(arguments.target, found, labels, problems)
         done = f"{plural(counts['images'], 'photo')}, {plural(counts['annotations'], 'instance')}"
     else:
-        done = plural(write_labelme_folder(collection.photos, arguments.target), "labelme file")
+        done = plural(write_labelme_folder(found, arguments.target, problems), "labelme file")
     for problem in problems:
         print(f"{problem.severity}: {problem}", file=sys.stderr)
     print(f"{done} written to {arguments.target}.")

@@ -149,6 +149,14 @@ class Crops(_Files):
 class Labelme(_Files):
     """A dataset of its own: a copy of each photo, and beside it the polygons, ready to be corrected in labelme."""
 
+    def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
+        super().__init__(folder, class_names, stack)
+        if next(photos.find_files(folder, frozenset((".json",))), None):
+            raise ValueError(
+                f"{folder}: holds labelme files of an earlier run, perhaps corrected by hand. "
+                "Choose another --output, or move them away."
+            )
+
     def write(self, picture: Picture, result: Result) -> None:
         path, source = self.path(picture), picture.source.path
         if picture.frame is None and source is not None and source.suffix.lower() in photos.SUFFIXES:

@@ -112,7 +112,7 @@ def write_detections(
     class_names: Sequence[str],
     path: str | os.PathLike | None = None,
     tolerance: float = 1.0,
-    min_iou: float = 0.95,
+    min_iou: float = 0.99,
 ) -> Path:
     """Writes what `MaskRCNN.detect` found on a photo as a labelme file; opened in labelme, it can be corrected.
 

@@ -9,6 +9,7 @@ from nike.formats.shapes import Shape, has_area
 
 # The level line at almost 1 runs through the outermost pixels' centres, and rounds to them.
 JUST_INSIDE = 1 - 1e-3
+TOLERANCES = (1, 0.8, 0.65, 0.5, 0.35, 0.25, 0)  # shares of the tolerance, tried one after another
 
 
 def mask_to_polygons(mask: np.ndarray, tolerance: float = 1.0, min_iou: float = 0.99) -> list[np.ndarray] | None:
@@ -28,8 +29,8 @@ def mask_to_polygons(mask: np.ndarray, tolerance: float = 1.0, min_iou: float = 
         return []
     mask = mask[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
     rings = _outer_rings(mask)
-    for allowed in (tolerance, tolerance / 2, tolerance / 4, 0):
-        polygons = [_simplify(ring, allowed) for ring in rings]
+    for share in TOLERANCES:
+        polygons = [_simplify(ring, share * tolerance) for ring in rings]
         if iou(fill(polygons, *mask.shape), mask) >= min_iou:
             return [polygon + (xs[0], ys[0]) for polygon in polygons]
     return None

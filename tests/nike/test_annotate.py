@@ -81,7 +81,7 @@ def test_predictions_as_a_start(folder, opened, detector, shape, capsys):
     folder.photo("shoe.jpg")
     PIL.Image.new("RGB", (80, 60)).save(folder.root / "empty.jpg")
     (folder.root / "damaged.jpg").write_bytes(b"no photo")
-    assert annotate.main([str(folder.root), "--weights", "last", "--min-confidence", "0.3"]) == 0
+    assert annotate.main([str(folder.root), "--weights", "last", "--min-confidence", "0.3"]) == 1
     for name in ("shoe", "deep/shoe"):
         described = read_labelme(folder.root / f"{name}.json")
         assert described.path == (folder.root / name).with_suffix(".jpg")
@@ -91,7 +91,8 @@ def test_predictions_as_a_start(folder, opened, detector, shape, capsys):
     assert (folder.root / "done.json").read_text() == done
     output = capsys.readouterr()
     assert "4 photos in" in output.out and "2 photos with predicted outlines" in output.out
-    assert "damaged.jpg" in output.err
+    heading, failure = output.err.splitlines()
+    assert heading == "1 of 4 photos could not be used:" and "damaged.jpg" in failure
     assert (detector[0].weights, detector[0].min_confidence) == ("last", 0.3)
     assert len(opened) == 1
 
