@@ -1,0 +1,176 @@
+"""What the pages tell users to type: commands and options exist; README's quick commands and its Python run.
+
+Training and drawing by hand are only read by their own parsers here; `tests/nike` runs them.
+"""
+
+import importlib
+import importlib.util
+import json
+import re
+import shlex
+from pathlib import Path
+
+import keras
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from mrcnn.model import MaskRCNN
+from nike import cli
+from nike.config import NikeConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/index.md", "docs/moving-from-matterport.md", "notebooks/README.md")
+COMMAND = re.compile(r"^(nike|make|pip|python3?) ")
+OPTION = re.compile(r"^--[a-z][a-z-]*( \w+)?$")
+RUN_HERE = ("check", "detect", "evaluate")  # seconds each; the rest of nike's commands takes minutes, or a window
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+class TinyConfig(NikeConfig):
+    """Weights of it stand in for those that a reader has trained."""
+
+    BACKBONE = "mobilenet_v2"
+    IMAGE_MIN_DIM = IMAGE_MAX_DIM = 64
+    RPN_ANCHOR_SCALES = (8, 16, 24, 32, 48)
+    TOP_DOWN_PYRAMID_SIZE = RPN_CHANNELS = MASK_HEAD_CHANNELS = 16
+    FPN_CLASSIF_FC_LAYERS_SIZE = 32
+    MASK_HEAD_CONVOLUTIONS = 1
+    POST_NMS_ROIS_INFERENCE = 20
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return [text for name, text in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")) if name == language]
+
+
+def block_commands(page: str) -> list[str]:
+    """Commands in the blocks without a language that hold any; diagrams hold none."""
+    lines = [re.sub(r"(^|\s)#.*", "", line).strip() for text in blocks(page, "") for line in text.splitlines()]
+    return [part.strip() for line in lines for part in line.split("&&") if COMMAND.match(f"{part.strip()} ")]
+
+
+def inline_commands(page: str) -> list[str]:
+    text = BLOCK.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    return [span for span in re.findall(r"`([^`\n]+)`", text) if COMMAND.match(span) or OPTION.match(span)]
+
+
+ALL = [(page, command) for page in PAGES for command in (*block_commands(page), *inline_commands(page))]
+
+
+def check_nike(arguments: list[str]) -> None:
+    """Has the parser of the command read the arguments; a wrong one exits."""
+    if arguments in (["--help"], ["COMMAND", "--help"]):
+        return
+    assert arguments[0] in cli.COMMANDS
+    module = importlib.import_module(f"nike.{arguments[0].replace('-', '_')}")
+    cli.parser(arguments[0], module.add_arguments).parse_args(arguments[1:])
+
+
+def check_option(words: list[str]) -> None:
+    """An option that is spoken of alone must be one of some command."""
+    for name in cli.COMMANDS:
+        parser = cli.parser(name, importlib.import_module(f"nike.{name.replace('-', '_')}").add_arguments)
+        if words[0] in parser._option_string_actions:
+            return
+    raise AssertionError(f"no command has {words[0]}")
+
+
+def check_make(targets: list[str]) -> None:
+    for target in targets:
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+
+
+def check_pip(arguments: list[str]) -> None:
+    if arguments[0] == "install":
+        for extra in re.findall(r"\[(\w+)\]", " ".join(arguments)):
+            assert f'"{extra}": [' in (ROOT / "setup.py").read_text(), extra
+        for file in re.findall(r"-r (\S+)", " ".join(arguments)):
+            assert (ROOT / file).is_file(), file
+
+
+def check_python(arguments: list[str]) -> None:
+    if arguments[0] == "-m":
+        assert importlib.util.find_spec(arguments[1]) is not None
+    elif arguments[0].startswith("nike/"):
+        check_nike([Path(arguments[0]).stem.replace("_", "-"), *arguments[1:]])
+    else:
+        assert (ROOT / arguments[0]).is_file()
+
+
+CHECKS = dict(nike=check_nike, make=check_make, pip=check_pip, python=check_python, python3=check_python)
+
+
+def check(command: str) -> None:
+    words = shlex.split(command)
+    check_option(words) if words[0].startswith("--") else CHECKS[words[0]](words[1:])
+
+
+@pytest.mark.parametrize("page, command", ALL)
+def test_commands_of_the_pages_exist(page, command):
+    check(command)
+
+
+@pytest.mark.parametrize(
+    "command", ["nike train --wieghts=coco", "nike draw x", "make tea", "pip install -e '.[gpus]'", "--negative-photos"]
+)
+def test_wrong_commands_are_noticed(command):
+    with pytest.raises((AssertionError, SystemExit)):
+        check(command)
+
+
+def test_commands_are_found():
+    commands = block_commands("README.md")
+    assert {command.split()[1] for command in commands if command.startswith("nike ")} >= {"train", *RUN_HERE}
+    assert "make demo" in commands and "--negatives DIR" in inline_commands("README.md")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "tiny.h5"
+    MaskRCNN("inference", TinyConfig(), path.parent).save_weights(path)
+    return path
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch, weights):
+    """A folder like that of a reader who has got as far as the commands: photos, labelled photos, a trained run."""
+    matplotlib.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    policy = keras.config.dtype_policy()
+    for folder in ("photos", "my_photos", "logs/nike20260101T1200"):
+        Path(folder).mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    for path in ("photo.jpg", "photos/a.jpg", *(f"my_photos/{i}.png" for i in range(5))):
+        Image.fromarray(pixels + len(path)).save(path)
+    shape = {"label": "nike", "points": [[20, 20], [60, 15], [50, 45]], "shape_type": "polygon", "flags": {}}
+    for i in range(5):
+        labels = {"version": "5.0", "flags": {}, "shapes": [shape], "imagePath": f"{i}.png", "imageData": None}
+        Path(f"my_photos/{i}.json").write_text(json.dumps(labels | {"imageHeight": 60, "imageWidth": 80}))
+    Path("logs/nike20260101T1200/mask_rcnn_nike_0001.h5").write_bytes(weights.read_bytes())
+    yield tmp_path
+    keras.config.set_dtype_policy(policy)
+
+
+def is_quick(command: str) -> bool:
+    """Capitals stand for photos and weights of measurements, which nobody else has."""
+    return command.split()[1] in RUN_HERE and not re.search(r"\b[A-Z]{4,}\b", command)
+
+
+@pytest.mark.parametrize("command", filter(is_quick, block_commands("README.md")))
+def test_quick_commands_run(reader, command, capsys):
+    arguments = shlex.split(command)[1:]
+    assert cli.main(arguments) == 0, capsys.readouterr().err
+    for option, name in zip(arguments, arguments[1:], strict=False):
+        if option in ("--output", "--html"):
+            assert Path(name).exists()
+
+
+@pytest.mark.parametrize("code", blocks("README.md", "python"))
+def test_python_blocks_run(reader, weights, code):
+    for name in re.findall(r'"([^"\n]+\.h5)"', code):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(weights.read_bytes())
+    left: dict = {}
+    exec(compile(code, "README.md", "exec"), left)
+    assert set(left["result"]) == {"rois", "class_ids", "scores", "masks"}
