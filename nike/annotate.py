@@ -83,8 +83,8 @@ def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: C
     Returns:
         How many files were written.
     """
-    from nike.detect import detect_stream
     from nike.detection.sources import Source, read
+    from nike.detection.stream import detect_stream
 
     written = 0
     pictures = read(Source(str(path), path, is_video=False) for path in paths)

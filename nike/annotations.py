@@ -95,7 +95,7 @@ def read_labelme(
     root = path.parent if root is None else Path(root)
     name = photos.name_in(path, root)
     if not allow_outside and not photos.is_inside(path, root):
-        raise _error(name, "path-outside", "is a link to a file outside the dataset. Copy the file, or allow it.")
+        raise _error(name, "path-outside", "is a link to a file outside the dataset. Copy it, or use --allow-outside.")
     try:
         data = read_json(path)
     except (OSError, ValueError) as error:
@@ -135,7 +135,7 @@ def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bo
         return Photo(photos.name_in(found, root), found, path, name, height, width)
     wanted = short(data.get("imagePath")) if data.get("imagePath") is not None else f"{path.stem}.jpg"
     if refused:
-        raise _error(name, "path-outside", f"the photo {wanted} lies outside the dataset. Put it beside the JSON.")
+        raise _error(name, "path-outside", f"the photo {wanted} lies outside the dataset. Copy it, or --allow-outside.")
     if isinstance(data.get("imageData"), str):
         try:
             height, width = photos.upright_size(io.BytesIO(base64.b64decode(data["imageData"])))

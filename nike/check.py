@@ -14,7 +14,7 @@ from typing import Any
 from mrcnn.config import Config
 from nike import cli
 from nike.checking.inspection import Inspection, histogram_names, inspect_dataset, part_rows
-from nike.dataset import SUBSETS, read_subset
+from nike.dataset import SUBSETS, has_own_split, read_subset
 from nike.formats.photos import find_files
 from nike.formats.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Problem
 from nike.formats.safe_json import write_json
@@ -53,7 +53,7 @@ def read_parts(folder: Path, val: Path | None, labels: Labels, allow_outside: bo
     if val is not None:
         sources = {"train": folder, "val": val}
         return {name: read_subset(source, None, labels, allow_outside) for name, source in sources.items()}
-    if (folder / SPLIT_FILE).is_file() or all((folder / name).is_dir() for name in SUBSETS):
+    if has_own_split(folder):
         parts = {name: read_subset(folder, name, labels, allow_outside) for name in SUBSETS}
         parts["train"].problems += _unused(folder)
         return parts

@@ -26,6 +26,7 @@ from nike.formats.records import ERROR, WARNING, Collection, Instance, Photo, Pr
 from nike.labels import Labels
 from nike.text import short
 
+SAMPLE_DATA = Path(__file__).resolve().parent / "sample_data"
 SOURCE = "nike"
 SUBSETS = {"train": "training", "val": "validation"}
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
 from pathlib import Path
 
 from nike import cli  # first: it quiets TensorFlow
 from nike.detection.background import ahead
-from nike.detection.detector import Detector, add_detector_arguments, load_detector
+from nike.detection.detector import add_detector_arguments, load_detector
 from nike.detection.outputs import WRITERS, Outputs, output_folders
 from nike.detection.progress import Progress, report_failures
 from nike.detection.sources import Picture, find_sources, read
-from nike.text import plural, printable
+from nike.detection.stream import detect_stream
+from nike.text import plural
 
 DESCRIPTION = "Finds logos in photos and videos, pixel by pixel, and writes what it finds into a folder."
 EPILOG = """\
@@ -37,34 +37,6 @@ Exit code: 0 all looked at; 1 some files could not be used (they are listed); 2 
 """
 
 
-def detect_stream(
-    detector: Detector, pictures: Iterable[Picture], on_failure: Callable[[str], None]
-) -> Iterator[tuple[Picture, dict]]:
-    """Pairs pictures with what was found on them, a few in memory at a time.
-
-    Args:
-        detector: see `nike.detection.detector`.
-        pictures: as `nike.detection.sources.read` gives them; may be endless.
-        on_failure: gets the message for each picture that could not be read or looked at.
-    """
-    shown: deque[Picture] = deque()
-
-    def images():
-        for picture in pictures:
-            if picture.image is None:
-                on_failure(picture.error)
-            else:
-                shown.append(picture)
-                yield picture.image
-
-    for result in detector.detect(images()):
-        picture = shown.popleft()
-        if "error" in result:
-            on_failure(f"{printable(picture.source.name)}: {result['error']}")
-        else:
-            yield picture, result
-
-
 def describe(picture: Picture, result: dict, class_names: list[str]) -> str:
     """One line about a picture: `photo.jpg: 2 nike (0.98, 0.71)`."""
     frame = "" if picture.frame is None else f" frame {picture.frame}"
@@ -72,7 +44,7 @@ def describe(picture: Picture, result: dict, class_names: list[str]) -> str:
     found = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"
     scores = ", ".join(f"{score:.2f}" for score in result["scores"][:5])
     more = ", ..." if len(result["scores"]) > 5 else ""
-    return f"{printable(picture.source.name)}{frame}: {found}" + (f" ({scores}{more})" if scores else "")
+    return f"{picture.title}{frame}: {found}" + (f" ({scores}{more})" if scores else "")
 
 
 def _kinds(text: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,17 @@ import numpy as np
 
 from mrcnn.evaluation import CocoEvaluator, encode_masks
 from nike import cli  # first: it quiets TensorFlow
-from nike.dataset import SUBSETS, NikeDataset, has_own_split
+from nike.dataset import SAMPLE_DATA, SUBSETS, NikeDataset, has_own_split
 from nike.detection.background import ahead
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
 from nike.detection.progress import Progress, report_failures
+from nike.detection.stream import detect_stream
 from nike.formats.records import ERROR
 from nike.formats.safe_json import write_json
 from nike.reporting.score_table import summary_lines
 from nike.reporting.scores import coco_results, score
 from nike.text import plural, printable
 
-SAMPLE_DATA = Path(__file__).resolve().parent / "sample_data"
 MIN_CONFIDENCE = 0.01  # AP wants the whole ranking, not only what is reported to users
 WORST_ON_PAGE = 40
 DESCRIPTION = """\
@@ -48,7 +47,7 @@ Exit code: 0 all photos scored; 1 some could not be used (they are listed); 2 no
 class _Labelled:
     """A photo with its ground truth, masks run-length encoded; or why there is none."""
 
-    name: str
+    title: str
     image: np.ndarray | None = None
     class_ids: Any = None
     masks: Any = None
@@ -89,24 +88,10 @@ def evaluate(
         on_photo: gets a line for each photo that was looked at.
     """
     evaluator = CocoEvaluator(dataset.class_names)
-    shown: deque[_Labelled] = deque()
-
-    def images():
-        for photo in ahead(_read(dataset)):
-            if photo.image is None:
-                on_failure(photo.error)
-            else:
-                shown.append(photo)
-                yield photo.image
-
-    for result in detector.detect(images()):
-        photo = shown.popleft()
-        if "error" in result:
-            on_failure(f"{photo.name}: {result['error']}")
-            continue
-        record = evaluator.add(photo.name, photo.class_ids, photo.masks, result, photo.image.shape)
+    for photo, result in detect_stream(detector, ahead(_read(dataset)), on_failure):
+        record = evaluator.add(photo.title, photo.class_ids, photo.masks, result, photo.image.shape)
         found, truth = plural(len(record.scores), "detection"), plural(len(record.gt_rles), "instance")
-        on_photo(f"{printable(photo.name)}: {found}, {truth}")
+        on_photo(f"{printable(photo.title)}: {found}, {truth}")
     return evaluator
 
 

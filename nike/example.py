@@ -10,10 +10,9 @@ from pathlib import Path
 
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
 from nike.config import NikeConfig
-from nike.dataset import NikeDataset
+from nike.dataset import SAMPLE_DATA, NikeDataset
 
 SHIPPED = "mask_rcnn_nike.h5"
-SAMPLE_DATA = Path(__file__).resolve().parent / "sample_data"
 LOGS = Path("logs")
 # Random weights have to learn their batch statistics first (TRAIN_BN None), and then to live with fixed ones (False).
 STAGES = (dict(train_bn=None, learning_rate=0.001, epochs=8), dict(train_bn=False, learning_rate=0.0005, epochs=4))

@@ -14,11 +14,11 @@ import PIL.Image
 from mrcnn.drawing import color_splash
 from nike import cli  # first: it quiets TensorFlow
 from nike.atomic import replacing
-from nike.detect import detect_stream
 from nike.detection.background import ahead
 from nike.detection.detector import add_detector_arguments, load_detector
 from nike.detection.progress import Progress, report_failures
 from nike.detection.sources import Picture, Source, find_sources, read
+from nike.detection.stream import detect_stream
 from nike.detection.video import new_video
 
 EPILOG = """\

@@ -65,6 +65,11 @@ class Picture:
     rate: float = 0.0
     error: str = ""
 
+    @property
+    def title(self) -> str:
+        """What messages call it: as the user named it."""
+        return printable(self.source.name)
+
 
 def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list[Source]:
     """Finds what arguments of a command line mean; each path once, in their order.

@@ -178,8 +178,9 @@ def find_photo(name: str, path: Path, folders: list[Path], allow_outside: bool) 
     candidates = [folder / written for folder in folders for written in photos.as_written(name)]
     found, refused = photos.locate(candidates, folders[0], allow_outside)
     if found is None:
-        where = "outside the dataset" if refused else f"not in {folders[0].name}/"
-        raise ValueError(f"the photo {short(name)} is {where}. Put it there, or name the folder of the photos.")
+        if refused:
+            raise ValueError(f"the photo {short(name)} is outside the dataset. Copy it, or use --allow-outside.")
+        raise ValueError(f"the photo {short(name)} is not in {folders[0].name}/. Put it there.")
     try:
         height, width = photos.upright_size(found)
     except ValueError as error:

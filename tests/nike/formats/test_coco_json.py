@@ -62,7 +62,7 @@ def test_problems_are_named(folder):
     assert len(photo.instances) == 1 and photo.lost == 4
     messages = [str(problem) for problem in collection.all_problems()]
     assert messages == [
-        "c.json, images[1]: the photo 'gone.jpg' is not in photos/. Put it there, or name the folder of the photos.",
+        "c.json, images[1]: the photo 'gone.jpg' is not in photos/. Put it there.",
         "c.json, images[2]: image id 7 is used twice.",
         "c.json, annotations[3]: image_id 8 is none of the images.",
         "c.json, annotations[6]: image_id None is none of the images.",
