@@ -94,8 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `nike`: only the module of the subcommand is imported."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and argv[0] in COMMANDS:
-        module = importlib.import_module(f"nike.{argv[0].replace('-', '_')}")
-        return module.main(argv[1:])
+        name = f"nike.{argv[0].replace('-', '_')}"
+        return run(lambda: importlib.import_module(name).main(argv[1:]), argv)  # Ctrl-C may come while it is imported
     commands = _commands()
     if not argv:
         commands.print_help()

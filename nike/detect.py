@@ -81,14 +81,23 @@ def run_command(arguments: argparse.Namespace) -> int:
     failures: list[str] = []
     found: Counter[str] = Counter()
     total = None if any(source.is_video for source in sources) else len(sources)
-    with (
-        Outputs(arguments.output, arguments.save, detector.class_names) as outputs,
-        Progress(total, "picture") as progress,
-    ):
-        for picture, result in detect_stream(detector, ahead(read(sources)), failures.append):
-            outputs.write(picture, result)
-            found.update(["pictures"], hits=len(result["scores"]) > 0, detections=len(result["scores"]))
-            progress.step(describe(picture, result, detector.class_names))
+    try:
+        with (
+            Outputs(arguments.output, arguments.save, detector.class_names) as outputs,
+            Progress(total, "picture") as progress,
+        ):
+            for picture, result in detect_stream(detector, ahead(read(sources)), failures.append):
+                outputs.write(picture, result)
+                found.update(["pictures"], hits=len(result["scores"]) > 0, detections=len(result["scores"]))
+                progress.step(describe(picture, result, detector.class_names))
+    except KeyboardInterrupt:  # what was found so far is written
+        _report(found, failures, arguments)
+        raise
+    return _report(found, failures, arguments)
+
+
+def _report(found: Counter, failures: list[str], arguments: argparse.Namespace) -> int:
+    """Says what was found and what could not be used; returns the exit code."""
     print(summary(found, arguments.save, arguments.output))
     total = plural(found["pictures"] + len(failures), "picture")
     return report_failures(failures, f"{len(failures)} of {total} could not be used:")

@@ -26,7 +26,7 @@ def import_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()  # CUDA's libraries speak up here
-        except BaseException:
+        except Exception:  # Ctrl-C is no failure
             held.seek(0)
             os.write(terminal, held.read())
             raise

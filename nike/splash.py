@@ -45,12 +45,18 @@ def save_video(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
     """Writes the splash of all frames as one video; returns how many there were."""
     count = 0
     with ExitStack() as stack, Progress(None, "frame", lines=False) as progress:
-        for picture, result in pictures:
+        try:
+            for picture, result in pictures:
+                if not count:
+                    add = stack.enter_context(new_video(output, picture.rate, picture.image.shape))
+                add(color_splash(picture.image, result["masks"]))
+                progress.step("")
+                count += 1
+        except KeyboardInterrupt:
             if not count:
-                add = stack.enter_context(new_video(output, picture.rate, picture.image.shape))
-            add(color_splash(picture.image, result["masks"]))
-            progress.step("")
-            count += 1
+                raise
+            stack.close()  # completes the file
+            raise KeyboardInterrupt(f"Stopped. Saved to {output}, as far as it got: {count} frames.") from None
     return count
 
 

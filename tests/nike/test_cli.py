@@ -41,6 +41,12 @@ def test_exit_codes(capsys):
     assert "resume from it" in capsys.readouterr().err
 
 
+def test_ctrl_c_while_a_command_is_imported(monkeypatch, capsys):
+    monkeypatch.setattr(importlib, "import_module", lambda name: fail(KeyboardInterrupt()))
+    assert cli.main(["detect", "photo.jpg"]) == 130
+    assert capsys.readouterr().err == "\nStopped.\n"
+
+
 def test_help_teaches_every_command(capsys):
     assert cli.main([]) == 0
     text = capsys.readouterr().out

@@ -159,6 +159,29 @@ def test_memory_is_flat_over_2000_photos(command, folder, tmp_path, monkeypatch,
     assert len(json.loads((tmp_path / "detections.json").read_text())["annotations"]) == 2000
 
 
+def interrupted(stream, after):
+    """`stream` as if the user pressed Ctrl-C at item number `after`."""
+
+    def run(*arguments):
+        for number, item in enumerate(stream(*arguments)):
+            if number == after:
+                raise KeyboardInterrupt
+            yield item
+
+    return run
+
+
+def test_ctrl_c_loses_nothing_and_says_what_there_is(command, folder, tmp_path, monkeypatch):
+    for name in "abcd":
+        red_photo(folder, f"{name}.png", (5, 10, 25, 30))
+    (folder.root / "a0.jpg").write_bytes(b"no photo")
+    monkeypatch.setattr(detect, "detect_stream", interrupted(detect.detect_stream, 2))
+    code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
+    assert code == 130 and err.endswith("\nStopped.\n")
+    assert "2 detections on 2 of 2 pictures. Written:" in out and "a0.jpg: is not an image" in err
+    assert len(rows_of(tmp_path / "out")) == len(list((tmp_path / "out" / "overlay").iterdir())) == 2
+
+
 # --- splash ---
 
 
@@ -191,6 +214,19 @@ def test_splash_of_a_video(command, tmp_path):
     for number, frame in enumerate(frames):
         assert np.ptp(frame[15:25, 10 + number : 20 + number], axis=2).min() > 120  # still red
         assert np.ptp(frame[35:, :], axis=2).max() < 30  # green no more
+
+
+def test_ctrl_c_keeps_the_frames_so_far(command, tmp_path, monkeypatch):
+    cv2 = pytest.importorskip("cv2")
+    path, output = tmp_path / "clip.avi", tmp_path / "grey.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 12.5, (64, 48))
+    for _ in range(7):
+        writer.write(np.full((48, 64, 3), 90, np.uint8))
+    writer.release()
+    monkeypatch.setattr(splash, "detect_stream", interrupted(splash.detect_stream, 4))
+    code, _, err = command(splash, "--video", path, "--output", output)
+    assert code == 130 and f"Stopped. Saved to {output}, as far as it got: 4 frames" in err
+    assert cv2.VideoCapture(str(output)).get(cv2.CAP_PROP_FRAME_COUNT) == 4
 
 
 def test_splash_refuses_what_it_cannot_do(command, folder):

@@ -24,6 +24,11 @@ def test_messages_are_held_back(tmp_path):
     assert (done.returncode, done.stderr, done.stdout) == (0, "shown\n", "")
 
 
+def test_after_ctrl_c_they_are_not_shown(tmp_path):
+    done = run(tmp_path, NOISE + "raise KeyboardInterrupt")
+    assert done.returncode != 0 and "cuInit" not in done.stderr
+
+
 @pytest.mark.parametrize("failure", ["raise ImportError('broken wheel')", "config = None"])
 def test_after_a_failure_they_are_shown(tmp_path, failure):
     done = run(tmp_path, NOISE + failure)
