@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 
 from mrcnn.checkpoints.hdf5 import CONFIG_ATTRIBUTE, METADATA_ATTRIBUTE
 from mrcnn.checkpoints.layout import NESTED, LayerWeights, file_order, flatten_model
+from mrcnn.checkpoints.new_file import new_file
 
 ATTRIBUTE_LIMIT = 64512  # bytes; HDF5 keeps an attribute in the object header, which has 64 KB
 LAYOUT_VERSION = "2.2.4"  # the Keras whose layout this is; readers choose their conversions by it
@@ -60,31 +59,13 @@ def save_weights(
         for name, value in ((CONFIG_ATTRIBUTE, config), (METADATA_ATTRIBUTE, metadata))
         if value is not None
     }
-    with _new_file(path) as file:
+    arrays = (np.prod(variable.shape) for layer in model.values() for variable in layer.weights.values())
+    size = sum(map(int, arrays)) * np.dtype(dtype).itemsize
+    with new_file(path, size, "the weights", "Free space or choose another path.") as file:
         _write(file, {name: model[name] for name in file_order(model)}, dtype)
         for name, value in attributes.items():
             file.attrs[name] = value
     return path
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[h5py.File]:
-    """An empty HDF5 file to fill, which takes the place of `path` if all goes well and vanishes otherwise."""
-    target = Path(os.path.realpath(path))  # through a link: replace what it points to
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(temporary, "w") as file:
-            yield file
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except (OSError, RuntimeError) as error:
-        reason = os.strerror(error.errno) if getattr(error, "errno", None) else " ".join(str(error).split())
-        message = f"{path}: the weights could not be written ({reason}). Free space or choose another path."
-        raise OSError(message) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write(file: h5py.File, layers: dict[str, LayerWeights], dtype: str) -> None:

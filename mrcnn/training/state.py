@@ -8,8 +8,6 @@ A state file is HDF5: arrays by group, and one JSON text. Nothing in it is execu
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 
 from mrcnn import log_dirs
 from mrcnn.checkpoints.hdf5 import CheckpointError, hdf5_errors, read_checkpoint
+from mrcnn.checkpoints.new_file import new_file
 from mrcnn.training.progress import Progress
 
 SUFFIX = ".state"
@@ -60,25 +59,15 @@ def write_state(path: Path, record: Mapping[str, Any], groups: Mapping[str, Sequ
     Raises:
         OSError: the disk is full or the folder is not writable; an earlier file is intact.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with h5py.File(temporary, "w") as file:
-            file.create_dataset(RECORD, data=np.frombuffer(json.dumps(record).encode(), np.uint8))
-            for name, variables in groups.items():
-                group = file.create_group(name)
-                for index, variable in enumerate(variables):
-                    group.create_dataset(str(index), data=variable.numpy())
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        reason = os.strerror(error.errno) if getattr(error, "errno", None) else " ".join(str(error).split())
-        raise OSError(
-            f"{path}: the training state could not be written ({reason}). Free space, then resume: the checkpoint "
-            "before this one is intact."
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    text = json.dumps(record).encode()
+    size = len(text) + 4 * sum(int(np.prod(v.shape)) for variables in groups.values() for v in variables)
+    advice = "Free space, then resume: the checkpoint before this one is intact."
+    with new_file(path, size, "the training state", advice) as file:
+        file.create_dataset(RECORD, data=np.frombuffer(text, np.uint8))
+        for name, variables in groups.items():
+            group = file.create_group(name)
+            for index, variable in enumerate(variables):
+                group.create_dataset(str(index), data=variable.numpy())
 
 
 def read_record(path: Path) -> dict[str, Any]:

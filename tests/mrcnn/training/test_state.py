@@ -1,5 +1,9 @@
 """State files: complete or absent, paired with their weights, hostile ones refused."""
 
+import os
+import subprocess
+import sys
+
 import h5py
 import keras
 import numpy as np
@@ -110,7 +114,38 @@ def test_a_full_disk_leaves_the_earlier_file(folder, monkeypatch):
     def no_space(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(state.os, "fsync", no_space)
+    monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OSError, match=r"could not be written \(No space left on device\). Free space, then resume"):
         state.write_state(path, record("second"), {})
     assert state.read_record(path)["id"] == "first" and [file.name for file in folder.iterdir()] == ["x.state"]
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from mrcnn.training import state
+
+class Variable:
+    shape = (50, 50)
+    def numpy(self):
+        return np.zeros(self.shape, np.float32)
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a file of over 100 KB fails like a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    state.write_state(Path(sys.argv[1]), {}, {"optimizer": [Variable()] * 40})
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the file size the POSIX way")
+def test_a_disk_that_becomes_full_does_not_bring_the_process_down(folder):
+    """HDF5 ends the process with a segmentation fault when it cannot write what it has begun."""
+    path = folder / "x.state"
+    command = [sys.executable, "-c", FULL_DISK, str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-500:]
+    assert result.stdout.startswith(f"{path}: the training state could not be written (File too large)")
+    assert not list(folder.iterdir())
