@@ -1,6 +1,5 @@
 """NikeDataset: photos with drawn masks, from labelme, COCO or VIA files, as the library's Dataset.
 
-Example:
     dataset = NikeDataset()
     dataset.load_nike("photos", subset="train")
     dataset.prepare()

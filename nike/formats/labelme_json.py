@@ -1,6 +1,5 @@
 """Writes labelme JSON: masks and detections as polygons that open in labelme for correction.
 
-Example:
     write_detections("shoe.jpg", result, class_names=["BG", "nike"])  # -> shoe.json beside it
 """
 
