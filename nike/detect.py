@@ -33,7 +33,7 @@ examples:
   nike detect shelf.jpg --tiles                   small logos on a large photo
   nike detect photos --weights=last --save labelme --output to_correct
 
-Exit code: 0 all looked at; 1 some files could not be used (they are listed); 2 nothing could be done.
+Exit code: 0 all looked at; 1 some files could not be used (they are listed); 2 a mistake in the command.
 """
 
 
@@ -76,6 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Detects and writes; returns the exit code."""
+    if arguments.output.is_file():
+        raise ValueError(f"--output: {arguments.output} is a file. Give a folder.")
     sources = find_sources(arguments.paths, without=output_folders(arguments.output))
     detector = load_detector(arguments)
     failures: list[str] = []
@@ -98,7 +100,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def _report(found: Counter, failures: list[str], arguments: argparse.Namespace) -> int:
     """Says what was found and what could not be used; returns the exit code."""
-    print(summary(found, arguments.save, arguments.output))
+    print(summary(found, arguments.save, arguments.output) if found["pictures"] else "No picture was looked at.")
     total = plural(found["pictures"] + len(failures), "picture")
     return report_failures(failures, f"{len(failures)} of {total} could not be used:")
 

@@ -28,7 +28,7 @@ examples:
   nike splash --video clip.mp4 --output grey.mp4
   nike detect --save splash photos/               for many photos
 
-Exit code: 0 written; 1 the photo or video could not be used; 2 nothing could be done.
+Exit code: 0 written; 1 the photo or video could not be used; 2 a mistake in the command.
 """
 
 

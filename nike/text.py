@@ -6,6 +6,8 @@ import reprlib
 from collections.abc import Iterator, Sequence
 
 MAX_SHORT = 120  # characters of a value in a message
+_REPR = reprlib.Repr()
+_REPR.maxstring = 90  # names of files are shown whole
 
 
 def printable(text: object) -> str:
@@ -15,7 +17,7 @@ def printable(text: object) -> str:
 
 def short(value: object) -> str:
     """A `repr` for messages: printable and of bounded length whatever the value."""
-    text = printable(reprlib.repr(value))
+    text = printable(_REPR.repr(value))
     return text if len(text) <= MAX_SHORT else text[: MAX_SHORT - 3] + "..."
 
 

@@ -10,7 +10,7 @@ import urllib.parse
 import urllib.request
 from typing import BinaryIO
 
-from nike.text import printable, short
+from nike.text import printable
 
 MAX_PHOTO_BYTES = 64 << 20
 MAX_VIDEO_BYTES = 2 << 30
@@ -80,5 +80,6 @@ def fetch(url: str, file: BinaryIO, max_bytes: int = MAX_PHOTO_BYTES, seconds: f
     except urllib.error.HTTPError as error:
         raise ValueError(f"{name}: the server answers {error.code} {printable(error.reason)}.") from None
     except (OSError, http.client.HTTPException, UnicodeError) as error:
-        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
-        raise ValueError(f"{name}: could not be downloaded ({short(str(reason))}).") from None
+        reason = getattr(error, "reason", error)
+        reason = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        raise ValueError(f"{name}: could not be downloaded ({printable(reason)[:100]}).") from None

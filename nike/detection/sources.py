@@ -26,6 +26,7 @@ from nike.detection import fetch, video
 from nike.formats import photos
 from nike.text import printable
 
+SUFFIXES = photos.SUFFIXES | video.SUFFIXES  # of what is found in folders and by globs
 MAX_NAME = 180  # bytes of an output file's name; file systems take 255 with number and suffix
 _UNSAFE = re.compile(r"[^\w.,+@#&~()\- ]")  # in a file name on any system
 
@@ -91,6 +92,8 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
             path = Path(urllib.parse.urlsplit(argument).path)
             sources[argument] = Source(argument, None, _is_video(path))
             continue
+        if not argument.strip():  # else it would mean the working directory
+            raise ValueError("an empty path is no photo. Is a variable not set?")
         if _is_in(_real(argument), forbidden):
             raise ValueError(f"{printable(argument)}: lies in a folder that results are written to.")
         for path in _expand(argument):
@@ -107,9 +110,10 @@ def _expand(argument: str) -> Iterator[Path]:
     """The photos and videos that a path, folder or glob means."""
     path = Path(argument)
     if path.is_dir():
-        yield from photos.find_files(path, photos.SUFFIXES | video.SUFFIXES)
+        yield from photos.find_files(path, SUFFIXES)
     elif not photos.is_file(path) and glob.has_magic(argument):
-        yield from filter(photos.is_file, map(Path, sorted(glob.glob(argument, recursive=True))))
+        found = map(Path, sorted(glob.glob(argument, recursive=True)))
+        yield from (path for path in found if path.suffix.lower() in SUFFIXES and photos.is_file(path))
     else:
         yield path
 

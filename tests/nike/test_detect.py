@@ -118,6 +118,18 @@ def test_mistakes_are_one_line_and_exit_code_2(command, arguments, message):
     assert code == 2 and message in err and len(err.splitlines()) == 1
 
 
+def test_output_must_be_a_folder(command, folder):
+    photo = red_photo(folder, "a.png")
+    code, _, err = command(detect, photo, "--output", photo)
+    assert code == 2 and err == f"error: --output: {photo} is a file. Give a folder.\n"
+
+
+def test_no_picture_at_all(command, folder, tmp_path):
+    (folder.root / "a.jpg").write_bytes(b"no photo")
+    code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
+    assert (code, out) == (1, "No picture was looked at.\n") and "1 of 1 picture could not be used:" in err
+
+
 def test_sources_are_never_overwritten(command, folder):
     photo = red_photo(folder, "overlay/a.jpg", (5, 5, 20, 20))
     before = photo.read_bytes()

@@ -28,6 +28,7 @@ def test_folders_globs_and_files_each_once(folder):
         everything[0],
         *everything[2:],
     ]
+    assert names(find_sources([f"{root}/*"])) == [f"{root}/{name}" for name in ("a.png", "b.jpg", "clip.mp4")]
     assert names(find_sources([f"{root}/notes.txt"])) == [f"{root}/notes.txt"]  # named: then it is tried
     assert [source.is_video for source in find_sources([root])] == [False, False, True, False]
 
@@ -44,6 +45,15 @@ def test_nothing_there(folder):
         find_sources([str(folder.root)])
     with pytest.raises(ValueError, match="no photos or videos"):
         find_sources([str(folder.root / "*.jpg")])
+
+
+@pytest.mark.parametrize("argument", ["", " "])
+def test_an_empty_argument_is_not_this_folder(folder, monkeypatch, argument):
+    """It comes from a variable of a shell script that was not set."""
+    folder.photo("a.jpg")
+    monkeypatch.chdir(folder.root)
+    with pytest.raises(ValueError, match="an empty path"):
+        find_sources([argument])
 
 
 def test_results_are_no_sources(folder):
