@@ -29,7 +29,7 @@ class _BadContentError(ValueError):
 
 
 class _SecureRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but not from https to http. (Nor to files or ftp: `_opener` has no handlers for them.)"""
+    """Follows redirects, but not from https to http. (Nor to files or ftp: `web_opener` has no handlers.)"""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         if req.full_url.startswith("https:") and newurl.startswith("http:"):
@@ -145,7 +145,7 @@ def _fetch(url: str, part: Path, expected_size: int | None, verbose: bool) -> No
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
-        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+        response = web_opener(_SecureRedirects()).open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == 416 and start:  # the part is longer than the file
             raise _BadContentError("the part on disk does not belong to this file") from None
@@ -177,15 +177,15 @@ def _copy(response: http.client.HTTPResponse, part: Path, start: int, total: int
         raise ConnectionError(f"the connection broke off after {_size(part):,} of {total:,} bytes; run again to go on")
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """An opener without the file, ftp and data handlers that urllib installs by default."""
+def web_opener(redirects: urllib.request.HTTPRedirectHandler) -> urllib.request.OpenerDirector:
+    """An opener without the file, ftp and data handlers that urllib installs by default, also after a redirect."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
-        _SecureRedirects(),
+        redirects,
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
     ):

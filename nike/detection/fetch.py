@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 from typing import BinaryIO
 
+from mrcnn.checkpoints.download import web_opener
 from nike.text import printable
 
 MAX_PHOTO_BYTES = 64 << 20
@@ -32,22 +33,6 @@ def check_url(url: str) -> None:
         raise ValueError(f"{printable(url)}: expected an http or https address.")
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """An opener without the handlers of files, ftp and data that urllib installs by default."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
 def fetch(url: str, file: BinaryIO, max_bytes: int = MAX_PHOTO_BYTES, seconds: float = PHOTO_SECONDS) -> None:
     """Downloads into an open file.
 
@@ -64,7 +49,8 @@ def fetch(url: str, file: BinaryIO, max_bytes: int = MAX_PHOTO_BYTES, seconds: f
     name, deadline = printable(url), time.monotonic() + seconds
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "nike-mrcnn", "Accept-Encoding": "identity"})
-        with _opener().open(request, timeout=min(ANSWER_SECONDS, seconds)) as response:
+        opener = web_opener(urllib.request.HTTPRedirectHandler())
+        with opener.open(request, timeout=min(ANSWER_SECONDS, seconds)) as response:
             if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
                 raise ValueError(f"{name}: is a web page. Give the address of the picture itself.")
             size = 0

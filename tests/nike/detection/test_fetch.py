@@ -103,7 +103,8 @@ def test_limits_of_size_and_time(server):
 
 
 def test_no_server():
-    with pytest.raises(ValueError, match=r"http://127\.0\.0\.1:9/x\.jpg: could not be downloaded \(Connection refused\)"):
+    message = r"http://127\.0\.0\.1:9/x\.jpg: could not be downloaded \(Connection refused\)"
+    with pytest.raises(ValueError, match=message):
         fetch("http://127.0.0.1:9/x.jpg", io.BytesIO(), seconds=2)
 
 
