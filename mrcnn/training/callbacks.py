@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import keras
+from keras import ops
 
 from mrcnn.training.history import write_history
 from mrcnn.training.progress import Progress
@@ -15,11 +16,13 @@ FIRST_STEPS = 5  # steps after the first one, over which the estimate is made
 
 
 class NonFiniteLossError(ValueError):
-    """The loss became NaN or infinite."""
+    """The loss, or a weight, became NaN or infinite."""
 
 
 class StopOnNaN(keras.callbacks.Callback):
     """Raises NonFiniteLossError after the first step whose loss is NaN or infinite, and names the photos.
+
+    At the end of an epoch it looks at the weights as well.
 
     Args:
         dataset: numbers of a batch's photos are looked up here.
@@ -38,12 +41,20 @@ class StopOnNaN(keras.callbacks.Callback):
         loss = float(logs["loss"])
         if math.isfinite(loss):
             return
+        self._stop(f"epoch {self.epoch + 1}, step {batch + 1}: the loss is {loss}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        # The last step may have spoilt them with a loss that was still a number: no checkpoint may hold that.
+        for variable in self.model.trainable_variables:
+            if not bool(ops.all(ops.isfinite(variable))):
+                self._stop(f"epoch {epoch + 1}: weights of {variable.path.split('/')[0]} are no longer numbers")
+
+    def _stop(self, what: str) -> None:
         photos = [photo_name(self.dataset, number) for number in self.model.image_ids]
-        rate = self.model.learning_rate
         raise NonFiniteLossError(
-            f"epoch {self.epoch + 1}, step {batch + 1}: the loss is {loss} at learning rate {rate:g}. Photos of this "
-            f"batch: {', '.join(photos)}. Train with a lower learning rate, or look at these photos and outlines; "
-            f"checkpoints before this epoch are intact in {self.log_dir}."
+            f"{what} at learning rate {self.model.learning_rate:g}. Photos of this batch: {', '.join(photos)}. Train "
+            "with a lower learning rate, or look at these photos and outlines; checkpoints before this epoch are "
+            f"intact in {self.log_dir}."
         )
 
 

@@ -38,7 +38,11 @@ def _split_cpu(count: int) -> list[str]:
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes files and validates."""
     resolver = strategy.cluster_resolver
-    return resolver is None or resolver.task_id in (None, 0)
+    if resolver is None or resolver.task_id is None:
+        return True
+    # Where the cluster names a task "chief", there is a first worker beside it.
+    chief = "chief" if "chief" in resolver.cluster_spec().jobs else resolver.task_type
+    return (resolver.task_type, resolver.task_id) == (chief, 0)
 
 
 class SummedFirst:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
-from mrcnn.data.pipeline import training_batches
+from mrcnn.data.pipeline import DataProblems, training_batches
 from mrcnn.training.callbacks import Curves, EarlyStop, HistoryFile, Recorder, StopOnNaN, Stopwatch
 from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreMeans
 from mrcnn.training.interruption import Interruption, StopWhenAsked
@@ -47,10 +47,11 @@ def fit(
     val_batches, val_steps = None, int(config.VALIDATION_STEPS)  # scripts make a float of it by dividing
     if val_dataset is not None and val_steps:
         val_batches = training_batches(val_dataset, config, shuffle=False, steps=val_steps, **common)
+    problems = [part.problems for part in (batches, val_batches) if part is not None]
     validator = _validator(model, val_dataset, options)
     fitted.skip = progress.step
 
-    with Interruption() as interruption, _errors_in_words(batches), fitted.strategy.scope():
+    with Interruption() as interruption, errors_in_words(*problems), fitted.strategy.scope():
         callbacks = [
             SeedSampling(model.keras_model, options.seed, steps, progress.step),
             *([RestoreMeans(model.resumed.path)] if progress.step else []),
@@ -120,6 +121,7 @@ def _validator(model, dataset, options) -> Validator | None:
     earlier = getattr(model, "validator", None)
     if earlier is None or earlier.dataset is not dataset or earlier.limit != photos:
         model.validator = Validator(model, dataset, photos, model.config.BATCH_SIZE)
+    model.validator.strict = options.strict
     return model.validator
 
 
@@ -136,17 +138,20 @@ def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> li
 
 
 @contextmanager
-def _errors_in_words(batches: tf.data.Dataset) -> Iterator[None]:
-    """Turns TensorFlow's errors into what caused them."""
+def errors_in_words(*problems: DataProblems) -> Iterator[None]:
+    """Turns TensorFlow's errors into what caused them; `problems` are those of the batches that are read inside."""
     try:
         yield
-    except tf.errors.ResourceExhaustedError as error:
+    except tf.errors.OpError as error:
         first = str(error).splitlines()[0][:200]
-        raise MemoryError(f"The device has too little memory ({first}). Use smaller batches or images.") from None
-    except tf.errors.OpError:
-        if batches.problems.error is None:
+        if "No space left" in first:  # to TensorFlow, the disk is a resource like memory
+            raise OSError(f"A file could not be written ({first}). Free space, then resume.") from None
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            raise MemoryError(f"The device has too little memory ({first}). Use smaller batches or images.") from None
+        cause = next((each.error for each in problems if each.error is not None), None)
+        if cause is None:
             raise
-        raise batches.problems.error from None
+        raise cause from None
 
 
 def _report_problems(problems, validator: Validator | None, verbose: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mrcnn.network import LOSSES
 from mrcnn.training.averaging import WeightAverage
 from mrcnn.training.callbacks import is_exhausted
 from mrcnn.training.checkpointing import CheckpointWriter
+from mrcnn.training.distribution import is_chief
 from mrcnn.training.fitting import fit
 from mrcnn.training.freezing import layer_regex, set_trainable
 from mrcnn.training.history import read_history
@@ -59,14 +61,17 @@ def train(
     stage = _describe_stage(model, learning_rate, epochs, layers, options, resumed)
     progress = _progress_of(model)
     if _is_done(stage, progress, resumed):
+        if options.verbose != 0:
+            print(f"Nothing to train up to epoch {stage.epochs}: the run has come to epoch {progress.epoch}.")
         return progress
     if resumed is not None:
         _check_resumable(resumed, stage, identity)
 
-    Path(model.log_dir).mkdir(parents=True, exist_ok=True)
+    trained = set_trainable(model.keras_model, stage.layers)
+    if is_chief(model.keras_model.distribute_strategy):
+        _make_folder(Path(model.log_dir))
     if options.deterministic or (options.deterministic is None and not tf.config.list_physical_devices("GPU")):
         make_deterministic(options.seed)
-    trained = set_trainable(model.keras_model, stage.layers)
     gc.collect()  # the optimiser of the stage before is as large as the network
     fitted = compile_model(model, stage, options.eager)
     if resumed is not None and progress.stage is not None:
@@ -105,6 +110,19 @@ def check_datasets(config, train_dataset, val_dataset) -> None:
             f"val_dataset: its classes are {', '.join(val_dataset.class_names)}, those of train_dataset "
             f"{', '.join(train_dataset.class_names)}. Add the same classes in the same order to both."
         )
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes the folder of the run, and finds out before the first step whether files can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"{folder}: the files of the run cannot be written there ({error.strerror}). Choose another folder as "
+            "model_dir, or make this one writable."
+        ) from None
 
 
 def data_identity(dataset) -> dict:

@@ -29,6 +29,7 @@ class Validator:
         batch_size: photos in one step.
 
     Attributes:
+        strict: a photo that cannot be read is an error.
         unreadable: why, by number of the photo.
         pictures: name and picture of the first photos that show objects, with the confident detections drawn in.
     """
@@ -41,6 +42,7 @@ class Validator:
         chosen = np.linspace(0, count - 1, min(photos or count, count)).round().astype(int)
         self.image_ids = [int(dataset.image_ids[index]) for index in chosen]
         self.confidence = model.config.DETECTION_MIN_CONFIDENCE or 0.5
+        self.strict = False
         self.unreadable: dict[int, str] = {}
         self.pictures: list[tuple[str, np.ndarray]] = []
         self._truth: dict[int, tuple] = {}  # run-length encoded, a few kilobytes a photo; drawn once
@@ -79,6 +81,8 @@ class Validator:
                     masks, class_ids = without_placeholders(masks, class_ids)
                     self._truth[image_id] = class_ids, encode_masks(masks), photo.shape[:2]
             except (ValueError, OSError) as error:
+                if self.strict:
+                    raise
                 self.unreadable[image_id] = str(error)
                 continue
             shown.append((image_id, photo))

@@ -6,6 +6,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,3 +88,23 @@ def test_more_gpus_than_there_are(monkeypatch):
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["gpu"])
     with pytest.raises(ValueError, match="this machine has 1 GPUs, 3 were asked for"):
         distribution.choose_strategy(3)
+
+
+@pytest.mark.parametrize(
+    "cluster, task, chief",
+    [
+        ({"worker": ["a:1", "b:1"]}, ("worker", 0), True),
+        ({"worker": ["a:1", "b:1"]}, ("worker", 1), False),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, ("chief", 0), True),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, ("worker", 0), False),
+    ],
+)
+def test_one_task_is_the_chief(cluster, task, chief):
+    """Files are written by one only; where a cluster has a task called chief, the first worker is not it."""
+    spec = tf.train.ClusterSpec(cluster)
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(spec, task_type=task[0], task_id=task[1])
+    assert distribution.is_chief(SimpleNamespace(cluster_resolver=resolver)) is chief
+
+
+def test_without_a_cluster_this_process_is_the_chief():
+    assert distribution.is_chief(tf.distribute.get_strategy())

@@ -11,6 +11,7 @@ import tensorflow as tf
 from mrcnn import checkpoints
 from mrcnn.training import TrainingInterrupted
 from mrcnn.training.callbacks import NonFiniteLossError
+from mrcnn.training.fitting import errors_in_words
 from mrcnn.training.interruption import Interruption
 from mrcnn.training.progress import Stage
 from mrcnn.training.trainer import compile_model
@@ -92,9 +93,10 @@ def test_events_can_be_read_back(run):
     assert {"step/loss", "epoch/loss", "epoch/learning_rate", "epoch/val_mask_AP", "validation/1"} <= tags
 
 
-def test_a_stage_that_is_done_returns_at_once(run, tiny):
+def test_a_stage_that_is_done_returns_at_once(run, tiny, capsys):
     model, progress, (*_, last), _ = run
-    assert model.train(tiny.Squares(6), None, 0.02, 2, "all", **QUIET).epoch == 3
+    assert model.train(tiny.Squares(6), None, 0.02, 2, "all", seed=1).epoch == 3
+    assert "Nothing to train up to epoch 2: the run has come to epoch 3" in capsys.readouterr().out
     assert not moved(last, snapshot(model))
 
 
@@ -143,15 +145,36 @@ def test_nan_stops_at_once_and_names_the_photos(model, tiny):
     assert "epoch 1, step" in message and "learning rate 1e+30" in message and message.count("square_") == 2
 
 
-def test_a_photo_that_cannot_be_read(model, tiny, capsys):
+def test_weights_that_are_not_finite_are_not_saved(model, tiny):
+    """The gradient may explode in the last step of an epoch, whose loss was still a number."""
+
+    class Explode(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                weight = self.model.trainable_variables[0]
+                weight.assign(weight * np.nan)
+
+    with pytest.raises(NonFiniteLossError, match=r"epoch 1: weights of fpn_c5p5 are no longer numbers.*learning rate"):
+        model.train(tiny.Squares(4), None, 0.01, 1, "heads", custom_callbacks=[Explode()], **QUIET)
+    assert not [name for name in os.listdir(model.log_dir) if name.endswith((".h5", ".state"))]
+
+
+def test_a_photo_that_cannot_be_read(model, tiny, capsys, monkeypatch):
     class Broken(tiny.Squares):
         def load_image(self, image_id):
             if image_id == 1:
                 raise ValueError("square_1.jpg: not a photo.")
             return super().load_image(image_id)
 
+    for train, val in ((Broken(4), None), (tiny.Squares(4), Broken(2))):
+        with pytest.raises(ValueError, match=r"square_1.jpg: not a photo"):
+            model.train(train, val, 0.01, 1, "heads", strict=True, **QUIET)
+    model.set_log_dir()
+    monkeypatch.setattr(model.config, "VALIDATION_STEPS", 1)  # losses of validation batches
     with pytest.raises(ValueError, match=r"square_1.jpg: not a photo"):
-        model.train(Broken(4), None, 0.01, 1, "heads", strict=True, **QUIET)
+        model.train(tiny.Squares(4), Broken(2), 0.01, 1, "heads", strict=True, validate_every=0, **QUIET)
+    monkeypatch.setattr(model.config, "VALIDATION_STEPS", 0)
+    model.set_log_dir()
     model.train(Broken(4), Broken(2), 0.01, 1, "heads", seed=1, verbose=2)
     printed = capsys.readouterr().out
     assert "1 photos skipped" in printed and "1 validation photos could not be read" in printed
@@ -171,6 +194,26 @@ def test_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(model, tiny, mo
     for name in ("mask_rcnn_tiny_0001.h5", "mask_rcnn_tiny_0001.state"):
         assert os.stat(os.path.join(model.log_dir, name)).st_mtime_ns == before[name]
     assert not [name for name in os.listdir(model.log_dir) if name.endswith(".tmp")]
+
+
+def test_full_disk_while_tensorboard_writes():
+    with pytest.raises(OSError, match="No space left on device"), errors_in_words():
+        raise tf.errors.ResourceExhaustedError(None, None, "/logs/events.v2; No space left on device")
+    with pytest.raises(MemoryError, match="device has too little memory.*smaller batches"), errors_in_words():
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_out_first(model, tiny, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(model, "log_dir", str(tmp_path / "file" / "tiny20260101T0000"))
+    with pytest.raises(OSError, match=r"tiny20260101T0000: the files of the run cannot be written there .*model_dir"):
+        model.train(tiny.Squares(4), None, 0.01, 1, "heads", **QUIET)
+
+
+def test_layers_that_match_nothing(model, tiny):
+    with pytest.raises(ValueError, match="no layer is called like 'typo'"):
+        model.train(tiny.Squares(4), None, 0.01, 1, "typo", **QUIET)
+    assert not os.path.exists(model.log_dir)
 
 
 def test_average_is_what_remains(model, tiny):
