@@ -19,8 +19,14 @@ def write_history(rows: list[dict], folder: str | Path) -> None:
     writer.writeheader()
     writer.writerows({name: _rounded(value) for name, value in row.items()} for row in rows)
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        message = f"{path}: the history could not be written ({error.strerror}). Free space, then resume."
+        raise OSError(message) from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_history(folder: str | Path, epochs: int) -> list[dict]:

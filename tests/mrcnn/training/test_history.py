@@ -1,5 +1,7 @@
 """history.csv there and back."""
 
+import os
+
 import pytest
 
 from mrcnn.training.history import read_history, write_history
@@ -24,3 +26,17 @@ def test_other_files_are_no_history(tmp_path, text):
 def test_the_best_epoch_is_known_again():
     progress = Progress.from_rows(3, ROWS)
     assert (progress.epoch, progress.best) == (3, {"epoch": 2, "mask_AP": 0.5})
+
+
+def test_a_full_disk_leaves_the_earlier_file(tmp_path, monkeypatch):
+    write_history([{"epoch": 1, "loss": 2.0}], tmp_path)
+    before = (tmp_path / "history.csv").read_text()
+
+    def no_space(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", no_space)
+    with pytest.raises(OSError, match=r"history.csv: the history could not be written \(No space left on device\)"):
+        write_history([{"epoch": 2, "loss": 1.0}], tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["history.csv"]
+    assert (tmp_path / "history.csv").read_text() == before
