@@ -91,7 +91,7 @@ def _check_apart(train: NikeDataset, validation: NikeDataset) -> None:
         named = ", ".join(shared[:SHOWN]) + (", ..." if len(shared) > SHOWN else "")
         raise ValueError(
             f"{count} ({named}) {'is' if len(shared) == 1 else 'are'} both for training and for validation, which "
-            "would reward learning by heart. Give --also, --negatives and --val folders that share no photo with the others."
+            "would reward learning by heart. Give --also, --negatives and --val folders that share no photo."
         )
 
 
@@ -122,10 +122,19 @@ def summary_lines(data: TrainingData) -> list[str]:
         lines.append(
             f"{name:11} {counts['photos']} photos ({counts['negatives']} without any logo): {instances}{ignored}"
         )
-    problems = [problem for dataset in (data.train, data.val) for problem in dataset.problems]
-    errors = list(dict.fromkeys(str(problem) for problem in problems if problem.severity == ERROR))
-    warnings = list(dict.fromkeys(str(problem) for problem in problems if problem.severity == WARNING))
+    errors, warnings = (_problems(data, severity) for severity in (ERROR, WARNING))
     if errors or warnings:
         lines.append(f"problems    {len(errors)} errors, {len(warnings)} warnings; nike check lists them")
         lines += [f"            {text}" for text in (errors + warnings)[:SHOWN]]
     return [*lines, f"split       {data.split}"]
+
+
+def error_lines(data: TrainingData) -> list[str]:
+    """Every error that was met while loading, for the end of a run; its beginning has scrolled away."""
+    errors = _problems(data, ERROR)
+    return [f"problems    {len(errors)} errors in the photos and their annotations:", *errors] if errors else []
+
+
+def _problems(data: TrainingData, severity: str) -> list[str]:
+    problems = (problem for dataset in (data.train, data.val) for problem in dataset.problems)
+    return list(dict.fromkeys(str(problem) for problem in problems if problem.severity == severity))

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shlex
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from nike.config import NikeConfig
 from nike.formats.safe_json import read_json, write_json
 from nike.formats.settings import read_settings_file
 from nike.quiet import import_tensorflow
-from nike.training.data import TrainingData, load_training_data, photo_with_object, summary_lines
+from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
 from nike.training.stages import Stage, plan_stages
 from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
 
@@ -36,7 +37,7 @@ class Run:
 
     Attributes:
         arguments: the options.
-        argv: the command line that `--resume` starts from.
+        argv: the command line that `--resume` goes on with; written when training begins.
         config: settings of the network.
         data: the photos.
         stages: what to do.
@@ -71,8 +72,6 @@ class Run:
             start = f"where {self.state.path} stopped: epoch {model.epoch}, step {self.state.progress.step}"
         else:
             start = load_start_weights(model, self.weights)
-            if distribution.is_chief(strategy):
-                write_json(Path(model.log_dir) / RUN_FILE, {"argv": self.argv})
         for line in self.plan_lines(device, policy, start, model.log_dir):
             print(line)
         for stage in self.stages:
@@ -113,6 +112,7 @@ class Run:
             stage.epochs,
             stage.layers,
             augmentation=self._augmentation(),
+            custom_callbacks=[self._keep_command_line(model)],
             optimizer=arguments.optimizer,
             schedule=arguments.lr_schedule,
             warmup_steps=arguments.warmup,
@@ -126,6 +126,18 @@ class Run:
             keep=arguments.keep,
             **stage.options,
         )
+
+    def _keep_command_line(self, model):
+        """A callback for the moment when all options were found good: from here on they are those of the run."""
+        import keras
+
+        from mrcnn.training.distribution import is_chief
+
+        def write(logs):
+            if is_chief(model.keras_model.distribute_strategy):
+                write_json(Path(model.log_dir) / RUN_FILE, {"argv": self.argv})
+
+        return keras.callbacks.LambdaCallback(on_train_begin=write)
 
     def _augmentation(self):
         if self.arguments.augment == "off":
@@ -149,6 +161,7 @@ class Run:
             f"weights     {path}",
             f"curves      {Path(model.log_dir) / 'curves.png'}",
             f"see it      nike detect --weights {shlex.quote(str(path))} {shlex.quote(str(photo))}",
+            *error_lines(self.data),
         ]
 
 
@@ -158,7 +171,7 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     Raises:
         FileNotFoundError, ValueError, OSError: an option cannot be used.
     """
-    _check_numbers(arguments)
+    _check_options(arguments)
     _check_writable(arguments.logs)
     data = _load_data(arguments)
     name = arguments.name or NikeConfig.NAME
@@ -166,11 +179,11 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
         raise ValueError(f"--name: expected letters, digits, - and _, got {name!r}.")
     weights = find_start_weights(arguments.weights, arguments.logs, name)
     config = NikeConfig.from_dict(weights.settings, where=f"--weights={arguments.weights}")
+    if arguments.weights == "none":  # frozen statistics of random weights are those of nothing
+        config = config.copy(TRAIN_BN=None)
     if arguments.config is not None:
         config = type(config).from_dict(read_settings_file(arguments.config), where=str(arguments.config))
     config = config.copy(NAME=name.lower(), NUM_CLASSES=data.train.num_classes)
-    if arguments.weights == "none":  # frozen statistics of random weights are those of nothing
-        config = config.copy(TRAIN_BN=None)
     config = apply_options(config, arguments, len(data.train.image_ids))
     return Run(arguments, argv, config, data, _stages(arguments, config), weights)
 
@@ -190,12 +203,24 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     if not file.is_file():
         raise FileNotFoundError(f"{file}: missing, so the run cannot be resumed. Start a new one with --weights.")
     saved = read_json(file)["argv"]
+    changed = arguments
     arguments = parse([*saved, *argv])
-    _check_numbers(arguments)
+    _check_options(arguments)
+    _check_writable(state.path.parent)
     data = _load_data(arguments)
     config = NikeConfig.from_dict(state.record["config"], where=str(state.path))
+    if changed.config is not None:
+        config = type(config).from_dict(read_settings_file(changed.config), where=str(changed.config))
     config = apply_options(config, arguments, len(data.train.image_ids))
-    return Run(arguments, saved, config, data, _stages(arguments, config), state=state)
+    return Run(arguments, _joined(saved, argv), config, data, _stages(arguments, config), state=state)
+
+
+def _joined(saved: list[str], more: list[str]) -> list[str]:
+    """A command line and what a later one changes in it; `saved` itself if that is nothing."""
+    from nike.train import parse
+
+    before, after = ({**vars(parse(argv)), "resume": None} for argv in (saved, [*saved, *more]))
+    return saved if before == after else [*saved, *more]
 
 
 def apply_options(config: NikeConfig, arguments: argparse.Namespace, photos: int) -> NikeConfig:
@@ -247,16 +272,34 @@ def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[Stage]:
     return plan_stages(arguments.epochs, rate, arguments.layers, arguments.schedule)
 
 
-def _check_numbers(arguments: argparse.Namespace) -> None:
-    for name in ("epochs", "steps", "batch", "accumulate", "image_size", "workers", "devices"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name.replace('_', '-')}: expected at least 1, got {value}.")
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Raises ValueError for what would else be found out after minutes."""
+    positive = ("epochs", "steps", "batch", "accumulate", "image_size", "workers", "devices")
+    not_negative = ("warmup", "seed", "patience", "keep", "validate_every")
+    for least, names in ((1, positive), (0, not_negative)):
+        for name in names:
+            value = getattr(arguments, name)
+            if value is not None and value < least:
+                raise ValueError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
     if arguments.lr is not None and not 0 < arguments.lr < math.inf:
         raise ValueError(f"--lr: expected a number above 0, got {arguments.lr}.")
+    if not 0 <= arguments.ema < 1:
+        raise ValueError(f"--ema: expected 0 (off) or a momentum below 1, got {arguments.ema}.")
+    try:
+        re.compile(arguments.layers or "")
+    except re.error as error:
+        raise ValueError(
+            f"--layers: expected heads, 3+, 4+, 5+, all or a regular expression, got {arguments.layers!r} ({error})."
+        ) from None
 
 
-def _check_writable(logs: Path) -> None:
-    existing = next(folder for folder in (logs, *logs.absolute().parents) if folder.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise OSError(f"--logs: {existing} is not a folder that can be written to. Choose another with --logs DIR.")
+def _check_writable(folder: Path) -> None:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"--logs: {existing} is not a folder that can be written to ({error.strerror}). Choose another with "
+            "--logs DIR."
+        ) from None

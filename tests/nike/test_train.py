@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -107,6 +109,8 @@ def test_a_finished_run_goes_on_with_more_epochs(run, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "0001.state stopped: epoch 1, step 0" in printed
     assert len(next(logs.glob("*/history.csv")).read_text().splitlines()) == 3
+    # Had it been stopped in epoch 2, a plain --resume would have to go on to epoch 2 as well.
+    assert train.parse(json.loads(next(logs.glob("*/run.json")).read_text())["argv"]).epochs == 2
 
 
 def test_a_new_run_starts_from_the_last_weights_with_their_settings(run, photos, capsys, monkeypatch):
@@ -116,6 +120,44 @@ def test_a_new_run_starts_from_the_last_weights_with_their_settings(run, photos,
     planned = new_run(arguments, [])
     assert planned.config.BACKBONE == "mobilenet_v2" and tuple(planned.config.RPN_ANCHOR_SCALES) == (8, 16, 24, 32, 48)
     assert planned.weights.classes == 2 and planned.weights.path.name == "mask_rcnn_nike_0001.h5"
+
+
+def test_a_resumed_run_keeps_its_options_and_those_that_were_added():
+    from nike.training.run import _joined
+
+    assert _joined(["--lr=1", "--seed=2"], ["--resume"]) == ["--lr=1", "--seed=2"]
+    assert _joined(["--lr=1"], ["--resume", "x", "--lr", "1"]) == ["--lr=1"]
+    joined = train.parse(_joined(["--lr=1", "--seed=2"], ["--resume", "x", "--lr=3"]))
+    assert (joined.lr, joined.seed) == (3, 2)
+
+
+def test_resume_with_another_config(run, tmp_path, capsys):
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"RPN_CHANNELS": 32}))
+    message = mistake(capsys, "--resume", "--logs", run[0], "--epochs=2", "--config", other)
+    assert "made with other settings (RPN_CHANNELS: 16 -> 32). Resume with its settings" in message
+    assert "--epochs=2" not in next(run[0].glob("*/run.json")).read_text()
+
+
+def test_a_config_file_counts_more_than_what_random_weights_suggest(photos, tmp_path):
+    from nike.training.run import new_run
+
+    frozen = tmp_path / "frozen.json"
+    frozen.write_text('{"TRAIN_BN": false}')
+    options = ["--weights=none", "--dataset", str(photos), "--logs", str(tmp_path / "logs")]
+    assert new_run(train.parse(options), options).config.TRAIN_BN is None
+    assert new_run(train.parse([*options, "--config", str(frozen)]), options).config.TRAIN_BN is False
+
+
+def test_tensorflow_is_imported_quietly(photos, tmp_path):
+    """That is: by `quiet.import_tensorflow` alone, and not before the photos and options were found good."""
+    script = (
+        "import sys; from nike import train; from nike.training.run import new_run\n"
+        "new_run(train.parse(sys.argv[1:]), sys.argv[1:])\n"
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    options = ["--weights=none", "--dataset", str(photos), "--logs", str(tmp_path / "logs")]
+    subprocess.run([sys.executable, "-c", script, *options], check=True)
 
 
 def mistake(capsys, *options):
@@ -130,6 +172,10 @@ def test_mistakes_in_options(photos, settings, tmp_path, capsys):
     assert "--epochs: expected at least 1, got 0" in mistake(capsys, *common, "--epochs=0")
     assert "--lr: expected a number above 0" in mistake(capsys, *common, "--lr=-1")
     assert "--name: expected letters" in mistake(capsys, *common, "--name=../x")
+    assert "--seed: expected at least 0, got -1" in mistake(capsys, *common, "--seed=-1")
+    assert "--keep: expected at least 0, got -2" in mistake(capsys, *common, "--keep=-2")
+    assert "--ema: expected 0 (off) or a momentum below 1, got 1.0" in mistake(capsys, *common, "--ema=1")
+    assert "--layers: expected heads, 3+" in mistake(capsys, *common, "--layers=(")
     assert "BACKBONE must be one of" in mistake(capsys, *common, "--backbone=vgg")
     assert "multiple of 64" in mistake(capsys, *common, "--image-size=500")
     assert "--weights: " in mistake(capsys, *common, "--weights=nowhere.h5")
@@ -162,13 +208,16 @@ def test_mistakes_in_photos(photos, tmp_path, capsys):
 
 
 def test_a_broken_photo_and_one_without_outline_are_listed(photos, tmp_path):
-    from nike.training.data import load_training_data, summary_lines
+    from nike.training.data import error_lines, load_training_data, summary_lines
 
     folder = shutil.copytree(photos, tmp_path / "photos")
     (folder / "red.png").write_bytes(b"no photo")
     (folder / "green.json").unlink()
     (folder / "blue.png").unlink()
-    text = "\n".join(summary_lines(load_training_data(folder, val=photos)))
+    data = load_training_data(folder, val=photos)
+    text = "\n".join(summary_lines(data))
+    heading, *errors = error_lines(data)  # again at the end of the run
+    assert heading.startswith("problems    2 errors") and any("red.png" in error for error in errors)
     assert "training    3 photos" in text and "problems    2 errors, 1 warnings" in text
     assert all(name in text for name in ("red", "green", "blue"))
 
@@ -201,4 +250,4 @@ def test_logs_that_cannot_be_written(photos, tmp_path, capsys):
 def test_logs_that_are_a_file(photos, tmp_path, capsys):
     (tmp_path / "logs").write_text("")
     message = mistake(capsys, "--weights=none", "--dataset", photos, "--logs", tmp_path / "logs")
-    assert "logs is not a folder that can be written to. Choose another with --logs DIR" in message
+    assert "logs is not a folder that can be written to (Not a directory). Choose another with --logs DIR" in message
