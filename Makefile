@@ -28,9 +28,9 @@ test-all:  ## the tests on each supported Python that is installed
 	    echo "== Python $$version"; $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "== Python $$version is not installed"; fi; done
 
-demo: install  ## train a small network on the sample photos (two minutes), then draw masks over them
-	$(BIN)/python -m nike.example
-	$(BIN)/nike detect nike/sample_data --weights logs/example/mask_rcnn_example.h5 --save overlay,splash --output output/demo
+demo: install  ## train on the sample photos from the weights that ship, then draw masks over them (three minutes)
+	$(BIN)/nike train --weights nike --epochs 2 --lr 2e-5 --warmup 5 --logs logs/demo
+	$(BIN)/nike detect nike/sample_data --weights last --logs logs/demo --save overlay,splash --output output/demo
 	@echo "Look at the pictures in output/demo"
 
 docs: install  ## build the documentation site into site/, links checked

@@ -14,6 +14,8 @@ from mrcnn.colors import class_color
 from mrcnn.data.masks import extract_bboxes
 from mrcnn.labels import draw_labels, fit_text, load_font
 
+OUTLINE_SHARE = 10  # the outline of a mask is at most this part of its shorter side
+
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
     """A uint8 RGB copy `[H, W, 3]` of a grey, RGB or RGBA image; floats are taken as 0..1 if none is above 1.
@@ -110,7 +112,9 @@ def overlay(
         for i in best_last:
             blend_mask(canvas, masks[..., i], colors[i], alpha, tight[i])
         for i in best_last:
-            draw_outline(canvas, masks[..., i], colors[i], width, tight[i])
+            y1, x1, y2, x2 = tight[i]
+            thin = max(1, min(y2 - y1, x2 - x1) // OUTLINE_SHARE)  # a thick line would hide a small mask
+            draw_outline(canvas, masks[..., i], colors[i], min(width, thin), tight[i])
     for i in best_last:
         if boxes or masks is None:
             draw_frame(canvas, rois[i], colors[i], width)

@@ -164,6 +164,16 @@ def test_outline_is_a_colored_line_on_the_edge_in_a_dark_casing(width):
     assert (image[79, 60] == 200).all()  # no line where the photo ends
 
 
+def test_a_small_mask_is_not_hidden_by_its_outline():
+    image = np.full((1500, 1500, 3), 200, dtype=np.uint8)
+    assert drawing.line_width(image.shape) == 4
+    canvas = drawing.overlay(image, result(image.shape, (700, 700, 720, 760)), NAMES, labels=False)
+    tint, line = canvas[710, 730].astype(int), canvas[700, 730].astype(int)
+    column = canvas[700:720, 730].astype(int)
+    assert (np.abs(column - tint).max(axis=1) < 8).sum() >= 16, "most of it shows through the tint"
+    assert np.abs(line - tint).max() > 30
+
+
 def test_outline_is_the_same_at_every_border_of_the_photo():
     pictures = []
     for flip in (slice(None), slice(None, None, -1)):
