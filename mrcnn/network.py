@@ -111,7 +111,7 @@ class HardExampleLosses(Float32Layer):
         return [losses.joint_mean(tf.reduce_sum(loss * weights), count) for loss in (class_loss, bbox_loss)]
 
     def compute_output_spec(self, inputs):
-        return [keras.KerasTensor((), dtype="float32")] * 2
+        return [keras.KerasTensor((), dtype="float32") for _ in range(2)]  # twice the same would be one output
 
     def get_config(self):
         return {**super().get_config(), "keep": self.keep}

@@ -103,7 +103,7 @@ class Progress:
         self.epoch, self.step = row["epoch"], 0
         self.rows.append(row)
         ap = row.get("val_mask_AP")
-        if ap is None or math.isnan(ap):
+        if ap is None or math.isnan(ap) or ap < 0:  # -1: no validation photo shows an object
             return
         if ap > self.best_of_stage + MIN_GAIN:
             self.best_of_stage, self.without_gain = ap, 0

@@ -91,6 +91,7 @@ def test_hard_example_mining_by_setting(tiny_config):
     model = NetworkBuilder(tiny_config().copy(HARD_EXAMPLE_MINING=2)).training()
     outputs = model([tf.constant(a) for a in training_batch(tiny_config())])
     assert all(np.isfinite(np.asarray(loss)) for loss in outputs[-5:])
+    assert float(outputs[-3]) != float(outputs[-2])  # class and box loss are outputs of their own
 
 
 def test_one_step_reaches_every_trainable_weight(tiny_config):

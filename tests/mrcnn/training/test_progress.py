@@ -66,3 +66,10 @@ def test_stage_names_its_differences():
     stage = Stage(**STAGE)
     assert stage.same_as(STAGE | {"first_epoch": 5})
     assert stage.differences(STAGE | {"layers": "heads", "seed": 3}) == ["layers: heads -> .*", "seed: 3 -> 0"]
+
+
+def test_validation_without_any_object_says_nothing():
+    """COCO's figure for "nothing to find" is -1: it is neither a best epoch nor a reason to stop early."""
+    progress = Progress()
+    progress.end_epoch({"epoch": 1, "val_mask_AP": -1.0})
+    assert progress.best is None and progress.without_gain == 0 and not progress.is_best
