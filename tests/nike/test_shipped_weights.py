@@ -1,0 +1,74 @@
+"""The weights that ship: small, as the model card says, and good enough to find the logos of the sample photos."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrcnn import checkpoints
+from nike.dataset import NikeDataset
+
+ROOT = Path(__file__).resolve().parents[2]
+WEIGHTS = ROOT / "weights" / "mask_rcnn_nike.h5"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    from mrcnn.model import MaskRCNN
+
+    return MaskRCNN.from_checkpoint(WEIGHTS, model_dir=tmp_path_factory.mktemp("logs"), DETECTION_ANY_FOREGROUND=True)
+
+
+def test_the_file_is_small_and_the_one_of_the_model_card():
+    assert WEIGHTS.stat().st_size <= 25e6
+    card = (WEIGHTS.parent / "README.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() in card
+
+
+def test_the_file_carries_its_settings_and_nothing_of_a_machine():
+    config = checkpoints.read_checkpoint(WEIGHTS).config
+    assert (config["NAME"], config["NUM_CLASSES"], config["BACKBONE"]) == ("nike", 2, "mobilenet_v2")
+    assert not re.search(rb"/(home|root|work|tmp|Users)/", WEIGHTS.read_bytes())
+
+
+def test_they_find_the_logos_of_the_sample_photos(model):
+    """Drawn photos that were not trained on; AP on real ones is in the model card."""
+    from mrcnn.evaluation.coco import CocoEvaluator
+
+    dataset = NikeDataset()
+    dataset.load_nike(ROOT / "nike" / "sample_data", "val")
+    dataset.prepare()
+    evaluator = CocoEvaluator(dataset.class_names)
+    images = [dataset.load_image(number) for number in dataset.image_ids]
+    for number, image, result in zip(dataset.image_ids, images, model.detect(images), strict=True):
+        masks, class_ids = dataset.load_mask(number)
+        evaluator.add(str(number), class_ids, masks, result, image.shape)
+    assert evaluator.summarize()["mask"]["AP50"] >= 0.6
+
+
+def test_bfloat16_finds_the_same_masks(model, tmp_path):
+    import keras
+
+    from mrcnn.model import MaskRCNN
+    from mrcnn.utils import compute_overlaps_masks
+
+    dataset = NikeDataset()
+    dataset.load_nike(ROOT / "nike" / "sample_data")
+    dataset.prepare()
+    photos = [dataset.load_image(number) for number in dataset.image_ids]
+    try:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        rounded = MaskRCNN.from_checkpoint(WEIGHTS, model_dir=tmp_path, DETECTION_ANY_FOREGROUND=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    overlaps = []
+    for exact, other in zip(model.detect(photos), rounded.detect(photos), strict=True):
+        sure = exact["scores"] > 0.7  # others may fall below the threshold
+        if sure.any():
+            overlaps += (
+                compute_overlaps_masks(exact["masks"][:, :, sure], other["masks"]).max(axis=1, initial=0).tolist()
+            )
+    assert len(overlaps) > 10
+    assert np.mean(overlaps) >= 0.97
