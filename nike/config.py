@@ -20,8 +20,8 @@ class NikeConfig(Config):
     RPN_ANCHOR_RATIOS = [0.7, 1.5, 3]
 
     # A photo shows a few logos, not a hundred objects: fewer proposals and slots do, and cost less time and memory.
-    # The heads learn from nearly all proposals that detection will ask about, in the proportion in which they come: drawn
-    # from more, the background would be mostly empty ground, and what resembles the logo would be false alarms.
+    # The heads learn from nearly all proposals that detection will ask about, in the proportion in which they come.
+    # Drawn from more, the background would be mostly empty ground, and what resembles the logo would be false alarms.
     POST_NMS_ROIS_TRAINING = 300
     POST_NMS_ROIS_INFERENCE = 300
     TRAIN_ROIS_PER_IMAGE = 256
