@@ -27,14 +27,14 @@ setup(
         "imgaug>=0.4",
         "matplotlib>=3.10",
         "h5py>=3.14",
-        "pillow>=11",
+        "pillow>=11.2",  # earlier ones fill slivers of polygons otherwise
         "pycocotools>=2.0.8",
         "opencv-python>=4.10",
         "tqdm>=4.66",
         "pyyaml>=6",
     ],
     extras_require={
-        "test": ["pytest>=8", "hypothesis>=6", "ruff>=0.14", "labelme>=6"],
+        "test": ["pytest>=8.2", "hypothesis>=6", "ruff>=0.14", "labelme>=6"],
         "annotate": ["labelme>=6"],
         "notebooks": ["jupyterlab>=4", "ipywidgets>=8", "nbclient>=0.10", "nbformat>=5", "ipykernel>=6"],
         "export": ["tf2onnx>=1.16", "onnxruntime>=1.20"],
