@@ -64,6 +64,8 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = small_png(output.data["image/png"])
+            if "text" in output:
+                output.text = output.text.replace(f"{FOLDER.parent}{os.sep}", "")
     return notebook
 
 
