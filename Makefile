@@ -29,7 +29,7 @@ test-all:  ## the tests on each supported Python that is installed
 	  else echo "== Python $$version is not installed"; fi; done
 
 demo: install  ## train on the sample photos from the weights that ship, then draw masks over them (three minutes)
-	$(BIN)/nike train --weights nike --epochs 2 --lr 2e-5 --warmup 5 --logs logs/demo
+	$(BIN)/nike train --weights nike --epochs 6 --lr 4e-5 --warmup 10 --logs logs/demo
 	$(BIN)/nike detect nike/sample_data --weights last --logs logs/demo --save overlay,splash --output output/demo
 	@echo "Look at the pictures in output/demo"
 
