@@ -47,12 +47,12 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
     Raises:
         ValueError, FileNotFoundError, TypeError: the photo cannot be used; names the file or the position.
     """
-    given = photo
+    name = f"images[{number}]" if isinstance(photo, np.ndarray) else photo
     if isinstance(photo, np.ndarray):
         if is_molded(photo, config):
             warnings.warn(MOLDED, stacklevel=2)
             photo = photo + np.asarray(config.MEAN_PIXEL)
-        photo = as_rgb(photo, channels=config.IMAGE_CHANNEL_COUNT, name=f"images[{number}]")
+        photo = as_rgb(photo, channels=config.IMAGE_CHANNEL_COUNT, name=name)
     else:
         photo = read_image(photo, channels=config.IMAGE_CHANNEL_COUNT)
     image, window, scale, _, _ = resize_image(
@@ -63,9 +63,8 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
         mode="pad64" if config.IMAGE_RESIZE_MODE == "crop" else config.IMAGE_RESIZE_MODE,  # crops are for training
     )
     if any(side % SIDE_MULTIPLE for side in image.shape[:2]):
-        where = f"images[{number}]" if isinstance(given, np.ndarray) else given
         raise ValueError(
-            f'{where}: with IMAGE_RESIZE_MODE = "none" both sides must be multiples of {SIDE_MULTIPLE}, got '
+            f'{name}: with IMAGE_RESIZE_MODE = "none" both sides must be multiples of {SIDE_MULTIPLE}, got '
             f'{image.shape[0]} x {image.shape[1]}. Use "pad64", which pads, or "square".'
         )
     no_classes = np.zeros([config.NUM_CLASSES], dtype=np.int32)

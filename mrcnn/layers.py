@@ -85,11 +85,9 @@ class ConvNorm(Float32Layer):
 
     def _normalize_by_batch(self, outputs):
         """What `norm` does in training, but the moving statistics stay: detection must not change the weights."""
-        norm = self.norm
-        mean, variance = ops.moments(ops.cast(outputs, "float32"), axes=(0, 1, 2))
-        normed = ops.batch_normalization(
-            ops.cast(outputs, "float32"), mean, variance, -1, norm.beta, norm.gamma, norm.epsilon
-        )
+        norm, exact = self.norm, ops.cast(outputs, "float32")
+        mean, variance = ops.moments(exact, axes=(0, 1, 2))
+        normed = ops.batch_normalization(exact, mean, variance, -1, norm.beta, norm.gamma, norm.epsilon)
         return ops.cast(normed, outputs.dtype)
 
     def _convolve(self, inputs, kernel, bias):

@@ -324,15 +324,12 @@ class MaskRCNN:
     def _graph_to_look_into(self) -> keras.Model:
         """An inference graph whose layers are in no other graph, so that each has one output.
 
-        A model in training shares its layers between two graphs, and gets a third, which copies the weights.
+        A model in training shares its layers between two graphs, and gets a third; `run_graph` copies the weights.
         """
         if self.mode == "inference":
             return self.inference_model
         if self._separate_graph is None:
             self._separate_graph = NetworkBuilder(self.config).inference()
-        weights = {weight.path: weight for weight in self.inference_model.weights}
-        for weight in self._separate_graph.weights:
-            weight.assign(weights[weight.path])
         return self._separate_graph
 
     def ancestor(self, tensor, name: str, checked=None):
@@ -364,7 +361,12 @@ class MaskRCNN:
             images, image_metas, _ = self.mold_inputs(images)
         anchors = self.predictor.anchors(images.shape[1:3])
         inputs = [np.float32(images), np.float32(image_metas), anchors]
-        results = looking_inside.run_graph(self._graph_to_look_into(), inputs, outputs)
+        graph = self._graph_to_look_into()
+        if graph is not self.inference_model:
+            weights = {weight.path: weight for weight in self.inference_model.weights}
+            for weight in graph.weights:
+                weight.assign(weights[weight.path])
+        results = looking_inside.run_graph(graph, inputs, outputs)
         for name, array in results.items():
             log(name, array)
         return results

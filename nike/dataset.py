@@ -162,12 +162,14 @@ def has_own_split(folder: Path) -> bool:
     return (folder / split.SPLIT_FILE).is_file() or all((folder / name).is_dir() for name in SUBSETS)
 
 
-def is_for_validation(path: Path, folder: Path, listed: set[PurePosixPath] | None) -> bool:
-    """Whether a dataset keeps a photo in it for validation; `listed` is what `split.read_split` gives."""
-    name = name_in(path, folder)
+def not_for_validation(paths: Iterable[Path], folder: Path) -> list[Path]:
+    """Of photos in a dataset's folder those that it does not keep for validation."""
+    listed = split.read_split(folder)
     if listed is not None:
-        return _key(name) in listed
-    return has_own_split(folder) and PurePosixPath(name).parts[0] == "val"
+        return [path for path in paths if _key(name_in(path, folder)) not in listed]
+    if has_own_split(folder):
+        return [path for path in paths if _key(name_in(path, folder)).parts[0] != "val"]
+    return list(paths)
 
 
 def read_subset(

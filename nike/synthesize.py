@@ -20,7 +20,7 @@ from mrcnn.data.reading import read_image
 from nike import cli
 from nike.annotations import read_labelme
 from nike.atomic import replacing
-from nike.dataset import is_for_validation
+from nike.dataset import not_for_validation
 from nike.formats import photos
 from nike.formats.labelme_json import write_labelme
 from nike.formats.records import AnnotationError
@@ -28,7 +28,6 @@ from nike.labels import IGNORE
 from nike.rendering.compose import Ingredients, Instance, render_photo
 from nike.rendering.cutouts import load_cutouts
 from nike.rendering.logo import DEFAULT_LOGO, load_mark
-from nike.split import read_split
 
 SMALLEST, LARGEST = 64, 4096  # pixels a side of a photo
 JPEG_QUALITY = 92
@@ -139,8 +138,7 @@ def _find_backgrounds(folder: Path | None) -> list[Path]:
         raise FileNotFoundError(
             f"{folder}: no such folder of backgrounds. Give one with photos that do not show the logo."
         )
-    listed = read_split(folder)
-    candidates = [path for path in photos.find_files(folder) if not is_for_validation(path, folder, listed)]
+    candidates = not_for_validation(photos.find_files(folder), folder)
     found = [path for path in candidates if not _has_objects(path, folder)]
     if not found:
         raise ValueError(

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from nike import cli  # first: it quiets TensorFlow
+from nike.dataset import SAMPLE_DATA
 
-SAMPLE_DATA = Path(__file__).resolve().parent / "sample_data"
 AUGMENTATIONS = ("off", "light", "medium", "strong")
 WARMUP_STEPS = 100
 DESCRIPTION = """\

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nike.dataset import NikeDataset, has_own_split
 from nike.formats.records import ERROR, WARNING
+from nike.text import plural
 
 VAL_SPLIT = 0.2  # where nothing else says which photos are for validation
 SHOWN = 5  # problems
@@ -87,11 +88,11 @@ def _check_apart(train: NikeDataset, validation: NikeDataset) -> None:
     trained = {Path(info["path"]).resolve() for info in train.image_info}
     shared = [info["path"] for info in validation.image_info if Path(info["path"]).resolve() in trained]
     if shared:
-        count = "1 photo" if len(shared) == 1 else f"{len(shared)} photos"
         named = ", ".join(shared[:SHOWN]) + (", ..." if len(shared) > SHOWN else "")
         raise ValueError(
-            f"{count} ({named}) {'is' if len(shared) == 1 else 'are'} both for training and for validation, which "
-            "would reward learning by heart. Give --also, --negatives and --val folders that share no photo."
+            f"{plural(len(shared), 'photo')} ({named}) {'is' if len(shared) == 1 else 'are'} both for training and for "
+            "validation, which would reward learning by heart. Give --also, --negatives and --val folders that share "
+            "no photo."
         )
 
 

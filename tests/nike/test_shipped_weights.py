@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mrcnn import checkpoints
-from nike.dataset import NikeDataset
+from nike.example import sample_data
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "weights" / "mask_rcnn_nike.h5"
@@ -37,9 +37,7 @@ def test_they_find_the_logos_of_the_sample_photos(model):
     """Drawn photos that were not trained on; AP on real ones is in the model card."""
     from mrcnn.evaluation.coco import CocoEvaluator
 
-    dataset = NikeDataset()
-    dataset.load_nike(ROOT / "nike" / "sample_data", "val")
-    dataset.prepare()
+    dataset = sample_data("val")
     evaluator = CocoEvaluator(dataset.class_names)
     images = [dataset.load_image(number) for number in dataset.image_ids]
     for number, image, result in zip(dataset.image_ids, images, model.detect(images), strict=True):
@@ -54,9 +52,7 @@ def test_bfloat16_finds_the_same_masks(model, tmp_path):
     from mrcnn.model import MaskRCNN
     from mrcnn.utils import compute_overlaps_masks
 
-    dataset = NikeDataset()
-    dataset.load_nike(ROOT / "nike" / "sample_data")
-    dataset.prepare()
+    dataset = sample_data()
     photos = [dataset.load_image(number) for number in dataset.image_ids]
     try:
         keras.config.set_dtype_policy("mixed_bfloat16")
