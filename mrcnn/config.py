@@ -141,6 +141,7 @@ class Config:
     # objects), "matterport" (none without a positive RoI) or "fill" (all free places).
     ROI_NEGATIVES = "balanced"
     ADD_GT_BOXES = False  # True: the objects' own boxes join the proposals while training, as in the paper's own code
+    MASK_TARGETS = "rounded"  # or "coverage": shares of cells in place of 0 or 1, as pasting needs; see `mask_targets`
     RPN_POSITIVE_IOU = 0.7  # anchors that overlap an object this much are positive; less suits thin objects
     HARD_EXAMPLE_MINING = 0  # RoIs per image that the class and box losses keep, hardest first (OHEM); 0: all of them
 
@@ -279,6 +280,7 @@ class Config:
         for field, choices in (
             ("ROI_POOLING", ("align", "pool")),
             ("ROI_NEGATIVES", ("balanced", "matterport", "fill")),
+            ("MASK_TARGETS", ("rounded", "coverage")),
             ("ROI_ALIGN_METHOD", ("crop_and_resize", "gather")),
             ("IMAGE_RESIZE_MODE", RESIZE_MODES),
         ):

@@ -122,7 +122,7 @@ def mrcnn_mask_loss_graph(
     """Binary cross entropy of the masks that the positive RoIs predict for their own class.
 
     Args:
-        target_masks: `[B, R, M, M]`, 0 or 1.
+        target_masks: `[B, R, M, M]`, 0..1.
         target_class_ids: `[B, R]` integer; above 0 is positive.
         pred_masks: `[B, R', M, M, C]` probabilities, or logits if `from_logits`. R' may be smaller than R: the mask
             head may run on the leading RoIs alone, because positives come first.

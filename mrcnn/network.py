@@ -318,6 +318,8 @@ class NetworkBuilder:
             config.USE_MINI_MASK,
             config.BBOX_STD_DEV,
             negatives="fill" if config.HARD_EXAMPLE_MINING else config.ROI_NEGATIVES,
+            mask_targets=config.MASK_TARGETS,
+            image_shape=config.IMAGE_SHAPE,
             add_gt_boxes=config.ADD_GT_BOXES,
             name="proposal_targets",
         )

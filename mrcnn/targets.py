@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mrcnn.boxes_graph import box_refinement_graph, encode_boxes_graph, overlaps_graph
 from mrcnn.layers import Float32Layer, register
+from mrcnn.mask_targets import MASK_TARGETS, mask_targets_graph
 
 RPN_NEGATIVE_IOU = 0.3  # anchors that overlap every object less are negative
 ROI_POSITIVE_IOU = 0.5  # RoIs from here on are positive, below negative
@@ -127,6 +128,8 @@ def detection_targets(
     use_mini_mask: bool,
     bbox_std_dev: Sequence[float],
     negatives: str,
+    mask_targets: str = "rounded",
+    image_shape: Sequence[int] | None = None,
 ) -> list[tf.Tensor]:
     """What `DetectionTargetLayer` does, as a function of its inputs and arguments, and of `draw` `[B, K]` in 0..1.
 
@@ -157,7 +160,16 @@ def detection_targets(
     deltas = tf.where(is_positive[..., None], deltas, 0.0)
 
     rows = slice(None), slice(max_positives)  # only these can be positive and need a mask
-    masks = _mask_targets(rois[rows], objects[rows], object_index[rows], gt_masks, mask_shape, use_mini_mask)
+    masks = mask_targets_graph(
+        rois[rows],
+        objects[rows],
+        object_index[rows],
+        gt_masks,
+        mask_shape=mask_shape,
+        use_mini_mask=use_mini_mask,
+        image_shape=image_shape,
+        kind=mask_targets,
+    )
     masks = tf.where(is_positive[rows][..., None, None], masks, 0.0)
     masks = tf.pad(masks, [[0, 0], [0, rois_per_image - max_positives], [0, 0], [0, 0]])  # [B, R, M, M]
     return [tf.stop_gradient(output) for output in (rois, class_ids, deltas, masks)]
@@ -184,23 +196,6 @@ def _negatives_wanted(positives: tf.Tensor, rois_per_image: int, positive_ratio:
     if negatives == "matterport":
         return total - positives
     return tf.where(positives > 0, total - positives, rois_per_image)
-
-
-def _mask_targets(rois, objects, object_index, gt_masks, mask_shape, use_mini_mask) -> tf.Tensor:
-    """Masks `[B, P, M, M]`, 0 or 1, of objects (boxes `[B, P, 4]`, slots `[B, P]`) inside their `rois [B, P, 4]`."""
-    if use_mini_mask:  # from the frame of the image to the frame of the object's box
-        origin, size = objects[..., :2], objects[..., 2:] - objects[..., :2]
-        corners = (rois[..., :2] - origin, rois[..., 2:] - origin)
-        rois = tf.concat([tf.math.divide_no_nan(corner, size) for corner in corners], axis=-1)
-    gt_masks = gt_masks[..., : 1 + tf.maximum(tf.reduce_max(object_index), 0)]  # most slots are padding
-    batch, height, width, slots = tf.unstack(tf.shape(gt_masks))
-    # float32: on a CPU half precision has no fast kernel here, and on a GPU bytes have none. A choice, not a cast:
-    # TensorFlow would move the cast behind the transposition, and complain about transposing bool.
-    masks = tf.where(tf.cast(gt_masks, tf.bool), 1.0, 0.0)
-    masks = tf.reshape(tf.transpose(masks, [0, 3, 1, 2]), [batch * slots, height, width, 1])
-    mask_index = object_index + slots * tf.range(batch)[:, None]  # [B, P]
-    crops = tf.image.crop_and_resize(masks, tf.reshape(rois, [-1, 4]), tf.reshape(mask_index, [-1]), mask_shape)
-    return tf.round(tf.reshape(crops, [batch, tf.shape(rois)[1], *mask_shape]))
 
 
 def detection_targets_graph(
@@ -258,7 +253,7 @@ class DetectionTargetLayer(Float32Layer):
         rois: `[B, R, 4]` normalised.
         target_class_ids: `[B, R]` int32; 0 for negatives and padding.
         target_bbox: `[B, R, 4]` deltas divided by `bbox_std_dev`; zeros except for positives.
-        target_mask: `[B, R, M, M]` 0 or 1; zeros except for positives.
+        target_mask: `[B, R, M, M]` 0 or 1, or with "coverage" 0..1; zeros except for positives.
 
     Args:
         rois_per_image: R.
@@ -267,16 +262,18 @@ class DetectionTargetLayer(Float32Layer):
         use_mini_mask: the masks cover their boxes, not the image.
         bbox_std_dev: `[4]`; the deltas are divided by it.
         negatives: "matterport", "balanced" or "fill".
+        mask_targets: "rounded" or "coverage", see `mask_targets_graph`.
+        image_shape: (H, W) of the molded image in pixels, which "coverage" needs.
         add_gt_boxes: the objects' own boxes join the proposals, so that the heads have positives from the first step.
         shuffle: False takes the first RoIs in order instead of random ones.
         seed: of the sampling. Its state is a variable of the layer, so a restored checkpoint continues the sequence.
 
     Raises:
-        ValueError: `positive_ratio` or `negatives` is none of the above.
+        ValueError: `positive_ratio`, `negatives` or `mask_targets` is none of the above, or `image_shape` is missing.
 
     Source: Girshick 2015, Fast R-CNN, section 2.3; He et al. 2017, Mask R-CNN, section 3.1; Matterport.
     Differs from the paper's own code: without `add_gt_boxes` the ground-truth boxes are not added to the proposals.
-    Differs from Matterport: the default of `negatives`.
+    Differs from Matterport: the default of `negatives`; mask targets by coverage.
     """
 
     def __init__(
@@ -287,6 +284,8 @@ class DetectionTargetLayer(Float32Layer):
         use_mini_mask: bool = True,
         bbox_std_dev: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
         negatives: str = "balanced",
+        mask_targets: str = "rounded",
+        image_shape: Sequence[int] | None = None,
         add_gt_boxes: bool = False,
         shuffle: bool = True,
         seed: int | None = None,
@@ -297,6 +296,10 @@ class DetectionTargetLayer(Float32Layer):
             raise ValueError(f"positive_ratio must be above 0 and at most 1, got {positive_ratio}.")
         if negatives not in NEGATIVES:
             raise ValueError(f"negatives must be one of {', '.join(NEGATIVES)}; got {negatives!r}.")
+        if mask_targets not in MASK_TARGETS:
+            raise ValueError(f"mask_targets must be one of {', '.join(MASK_TARGETS)}; got {mask_targets!r}.")
+        if mask_targets == "coverage" and image_shape is None:
+            raise ValueError("mask_targets='coverage' needs image_shape=(height, width) of the molded image.")
         self.settings = dict(
             rois_per_image=int(rois_per_image),
             positive_ratio=float(positive_ratio),
@@ -304,6 +307,8 @@ class DetectionTargetLayer(Float32Layer):
             use_mini_mask=bool(use_mini_mask),
             bbox_std_dev=[float(value) for value in bbox_std_dev],
             negatives=negatives,
+            mask_targets=mask_targets,
+            image_shape=None if image_shape is None else [int(side) for side in image_shape[:2]],
         )
         self.add_gt_boxes = bool(add_gt_boxes)
         self.shuffle = bool(shuffle)

@@ -34,5 +34,6 @@ class NikeConfig(Config):
     RPN_POSITIVE_IOU = 0.5
     ROI_NEGATIVES = "fill"
     ADD_GT_BOXES = True
+    MASK_TARGETS = "coverage"  # a swoosh's tail is narrower than a cell of its mask
 
     LEARNING_RATE = 0.0025  # of SGD, for each image of a batch: 0.005 at 2 images (Goyal et al. 2017: in proportion)
