@@ -13,7 +13,10 @@ SOURCES = sorted([*(ROOT / "mrcnn").rglob("*.py"), *(ROOT / "nike").rglob("*.py"
 FORBIDDEN = ("keras.src", "tensorflow.python", "tf_keras", "distutils", "pickle")
 LAYERS = (  # each may import from those before it
     {"mrcnn.config", "mrcnn.boxes", "mrcnn.boxes_graph"},
-    {f"mrcnn.{name}" for name in ("anchors", "losses", "layers", "backbones", "checkpoints", "log_dirs", "mask_targets")},
+    {
+        f"mrcnn.{name}"
+        for name in ("anchors", "losses", "mask_targets", "layers", "backbones", "checkpoints", "log_dirs")
+    },
     {f"mrcnn.{name}" for name in ("targets", "targets_numpy", "proposals", "roi_align", "detection", "heads")}
     | {"mrcnn.looking_inside"},
     {"mrcnn.network"},
