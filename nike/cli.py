@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "find mistakes in a dataset before you train on it",
     "synthesize": "make labelled photos with a drawn logo, to train on",
     "annotate": "outline logos by hand in labelme, helped by the network",
+    "pack": "make one small file of trained weights, to share or to use elsewhere",
     "convert": "turn labelme, COCO or VIA files into COCO or labelme files",
     "open-images": "get photos and masks of a few classes out of Open Images",
 }

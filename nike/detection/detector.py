@@ -155,7 +155,7 @@ def load_detector(arguments: argparse.Namespace) -> Detector:
         DETECTION_MIN_CONFIDENCE=min(min_confidence, TTA_CONFIDENCE) if arguments.tta else min_confidence,
         DETECTION_MAX_INSTANCES=max(config.DETECTION_MAX_INSTANCES, arguments.max_detections or 0),
     )
-    model = _load_model(path, config)
+    model = load_model(path, config)
     augmented = None
     if arguments.tta:
         from mrcnn.tta import scaled_detectors
@@ -212,7 +212,7 @@ def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -
     return ["BG", "nike"] if count == 2 else ["BG", *(f"class {i}" for i in range(1, count))]
 
 
-def _load_model(path: Path, config: Any) -> Any:
+def load_model(path: Path, config: Any) -> Any:
     import_tensorflow()
     from mrcnn.model import MaskRCNN
     from mrcnn.training.devices import prepare_devices
