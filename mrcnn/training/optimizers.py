@@ -21,15 +21,20 @@ def build_optimizer(
             everything but biases and batch norm.
         learning_rate: a number, which callbacks may change while training, or a schedule.
         config: LEARNING_MOMENTUM and GRADIENT_CLIP_NORM, the largest norm of all gradients together.
-        accumulate: batches whose gradients are averaged for one update.
+        accumulate: batches whose gradients are averaged for one update; on one device only.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: the name is unknown, or gradients are to be accumulated on several devices.
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {name!r}.")
     # With several replicas the optimisers see the sum of the gradients divided by the number of replicas.
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if accumulate > 1 and replicas > 1:  # Keras decides inside a branch of the graph, where replicas cannot meet
+        raise ValueError(
+            f"accumulate: gradients are accumulated on one device only; there are {replicas}. "
+            "Leave it out: the batches of all devices are one update already."
+        )
     options = dict(
         learning_rate=learning_rate,
         # What Keras 2.2 called clipnorm was the norm over all variables, and 0 turned it off.

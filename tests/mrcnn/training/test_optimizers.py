@@ -1,8 +1,11 @@
 """One update of each optimiser against arithmetic."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mrcnn.config import Config
 from mrcnn.training.optimizers import build_optimizer, loss_weight_decay
@@ -41,6 +44,13 @@ def test_accumulation_averages_batches():
     assert kernel.numpy() == 0
     optimizer.apply([np.float32(3)])
     assert kernel.numpy() == -2
+
+
+def test_accumulation_is_refused_on_several_devices(monkeypatch):
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2))
+    with pytest.raises(ValueError, match="on one device only; there are 2"):
+        build_optimizer("adamw", 0.1, Config(), accumulate=4)
+    build_optimizer("adamw", 0.1, Config())
 
 
 def test_adamw_decays_kernels_only():
