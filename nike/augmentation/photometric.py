@@ -83,5 +83,6 @@ def add_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def compress(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The blocks and rings of JPEG."""
     quality = int(rng.integers(25, 90))
-    _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

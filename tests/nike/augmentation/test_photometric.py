@@ -1,4 +1,7 @@
+import io
+
 import numpy as np
+import PIL.Image
 import pytest
 
 from nike.augmentation import photometric
@@ -50,3 +53,13 @@ def test_colours_keep_their_order_of_channels(image):
     for change in CHANGES[:6]:
         r, g, b = change(red, np.random.default_rng(3)).reshape(-1, 3).mean(axis=0)
         assert r > b + 80 and abs(g - b) < 20
+
+
+def test_compression_is_that_of_an_rgb_jpeg(image):
+    """JPEG keeps less of blue than of red; Pillow is the oracle."""
+    quality = int(np.random.default_rng(3).integers(25, 90))
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    expected = np.asarray(PIL.Image.open(buffer)).astype(int)
+    actual = photometric.compress(image, np.random.default_rng(3))
+    assert abs(actual - expected).mean() < 2 < abs(image - expected).mean()
