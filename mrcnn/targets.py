@@ -201,7 +201,7 @@ def _negatives_wanted(positives: tf.Tensor, rois_per_image: int, positive_ratio:
 def detection_targets_graph(
     proposals: tf.Tensor, gt_class_ids: tf.Tensor, gt_boxes: tf.Tensor, gt_masks: tf.Tensor, config
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """`DetectionTargetLayer` for one image, under the original's name and with its rule for negatives.
+    """`DetectionTargetLayer` for one image, under the original's name, with its negatives and mask targets.
 
     Args:
         proposals: `[K, 4]` normalised, zero padded.
@@ -262,11 +262,11 @@ class DetectionTargetLayer(Float32Layer):
         use_mini_mask: the masks cover their boxes, not the image.
         bbox_std_dev: `[4]`; the deltas are divided by it.
         negatives: "matterport", "balanced" or "fill".
-        mask_targets: "rounded" or "coverage", see `mask_targets_graph`.
-        image_shape: (H, W) of the molded image in pixels, which "coverage" needs.
         add_gt_boxes: the objects' own boxes join the proposals, so that the heads have positives from the first step.
         shuffle: False takes the first RoIs in order instead of random ones.
         seed: of the sampling. Its state is a variable of the layer, so a restored checkpoint continues the sequence.
+        mask_targets: "rounded" or "coverage", see `mask_targets_graph`.
+        image_shape: (H, W) of the molded image in pixels, which "coverage" needs.
 
     Raises:
         ValueError: `positive_ratio`, `negatives` or `mask_targets` is none of the above, or `image_shape` is missing.
@@ -284,11 +284,11 @@ class DetectionTargetLayer(Float32Layer):
         use_mini_mask: bool = True,
         bbox_std_dev: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
         negatives: str = "balanced",
-        mask_targets: str = "rounded",
-        image_shape: Sequence[int] | None = None,
         add_gt_boxes: bool = False,
         shuffle: bool = True,
         seed: int | None = None,
+        mask_targets: str = "rounded",
+        image_shape: Sequence[int] | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""`nike pack`: trained weights -> one small file to share, whose scores mean what they say."""
+"""`nike pack`: trained weights -> one small file to share, in which a score of 0.5 is the best limit."""
 
 from __future__ import annotations
 
@@ -7,35 +7,60 @@ import hashlib
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nike import cli  # first: it quiets TensorFlow
-from nike.dataset import SUBSETS
+from nike.dataset import SUBSETS, has_own_split
 from nike.detection.detector import Detector, find_weights, load_model, read_settings
 from nike.detection.progress import Progress, report_failures
 from nike.evaluate import MIN_CONFIDENCE, evaluate, load_photos
+from nike.formats.records import ERROR
+from nike.text import plural, printable
 
 SUFFIX = ".h5"
 SCORE_LAYER = "mrcnn_class_logits"
+LIMIT = 0.5  # the score from which `nike detect` shows detections, after a calibration
+EXTREME = 0.001  # calibration goes no nearer to 0 and 1
+SIZES = range(64, 4097, 64)
 DESCRIPTION = """\
-Makes of trained weights one file to share: half the size (16 bits a weight), with all
-settings inside, for `nike detect --weights FILE`. On the way the size at which photos are
-looked at can be changed, and the scores can be set right."""
+Writes trained weights into one small file to share: 16 bits a weight, all settings inside,
+for `nike detect --weights FILE`. The size to which photos are scaled can be changed, and
+the scores can be adjusted so that 0.5 is the best limit."""
 EPILOG = """\
---calibrate looks for the score at which right and wrong detections on labelled photos are in the best balance
-(the highest F1 at mask IoU 0.5) and makes that score 0.5. Order and AP of detections stay as they are.
+--calibrate looks for the limit at which right and wrong detections on labelled photos are in the best balance
+(the highest F1 at mask IoU 0.5), and moves all scores so that this limit is 0.5. Use photos that the weights were
+not trained on: on training photos a network is too sure of itself. With one class, the order of detections and so
+their AP stay as they are.
 
 examples:
-  nike pack --output mask_rcnn_mine.h5
-  nike pack --weights best.h5 --output mine.h5 --image-size 896 --calibrate my_photos
+  nike pack --weights logs/nike20260101T0000/mask_rcnn_nike_best.h5 --output mine.h5
+  nike pack --weights best.h5 --output mine.h5 --image-size 896 --calibrate my_photos/val
 """
 
 
-def best_thresholds(detector: Detector, folder: Path, split: str | None, failures: list[str]) -> dict[str, float]:
-    """For each class the score with the highest F1, mask IoU 0.5; a class that is never found is left out.
+@dataclass(frozen=True)
+class Calibration:
+    """The score above which detections should be kept, and how good they are then.
+
+    Attributes:
+        limit: score, above 0 and below 1.
+        f1, precision, recall: of detections from there on, mask IoU 0.5, all classes together.
+        photos: that were looked at.
+        instances: on them.
+    """
+
+    limit: float
+    f1: float
+    precision: float
+    recall: float
+    photos: int
+    instances: int
+
+
+def calibrate(detector: Detector, folder: Path, split: str | None, failures: list[str]) -> Calibration:
+    """Looks for the limit with the highest F1 on labelled photos.
 
     Args:
         detector: reports detections of any score.
@@ -44,37 +69,45 @@ def best_thresholds(detector: Detector, folder: Path, split: str | None, failure
         failures: gets the message for each photo that cannot be used.
 
     Raises:
-        FileNotFoundError, ValueError: there are no photos.
+        FileNotFoundError, ValueError: no photo can be used, or nothing on them is found.
     """
-    from mrcnn.evaluation import detection_report
+    from mrcnn.evaluation import best_f1, rank_detections
 
     dataset, _ = load_photos(folder, split, ",".join(detector.class_names[1:]))
-    with Progress(len(dataset.image_ids), lines=False) as progress:
+    if dataset.class_names != detector.class_names:
+        known, there = (", ".join(map(printable, names[1:])) for names in (detector.class_names, dataset.class_names))
+        raise ValueError(f"--calibrate: the weights know {known}; the labels of {folder} mean {there}.")
+    failures.extend(str(problem) for problem in dataset.problems if problem.severity == ERROR)
+    with Progress(len(dataset.image_ids)) as progress:
         evaluator = evaluate(detector, dataset, failures.append, progress.step)
-    classes = detection_report(evaluator.records, evaluator.class_names)["classes"]
-    best = {name: figures["best_f1"] for name, figures in classes.items()}
-    return {name: figures["threshold"] for name, figures in best.items() if figures["f1"] > 0}
+    if not evaluator.records:
+        raise ValueError(f"--calibrate: {folder}: no photo could be used; {failures[0]}")
+    ranking = rank_detections(evaluator.records)
+    best = best_f1(ranking)
+    if not best["f1"]:
+        raise ValueError(
+            f"--calibrate: none of the {plural(ranking.num_gt, 'instance')} on {folder} was found, so there is no best "
+            "limit. Nothing was written. Are these the right photos, labels and weights?"
+        )
+    below = max(ranking.scores[ranking.scores < best["threshold"]], default=0.0)
+    return Calibration(
+        _between(float(below), best["threshold"]),
+        best["f1"],
+        best["precision"],
+        best["recall"],
+        len(evaluator.records),
+        int(ranking.num_gt),
+    )
 
 
-def shift_scores(bias: np.ndarray, class_names: list[str], thresholds: Mapping[str, float]) -> np.ndarray:
-    """The bias of the class logits with which a detection that had its class's threshold as score has 0.5.
+def _between(low: float, high: float) -> float:
+    """The middle of two scores in log odds: rounding takes no detection over a limit there."""
+    odds = sum(_log_odds(min(max(score, EXTREME), 1 - EXTREME)) for score in (low, high)) / 2
+    return 1 / (1 + math.exp(-odds))
 
-    A score is the softmax of the logits; lowering a class's own logit by log(t / (1 - t)) lowers the log odds of its
-    score by as much.
 
-    Args:
-        bias: `[C]` of the class logits, background first.
-        class_names: by class id, background first.
-        thresholds: by class name, above 0 and below 1; other classes stay as they are.
-
-    Returns:
-        `[C]`, a new array.
-    """
-    shifted = np.array(bias)
-    for name, threshold in thresholds.items():
-        threshold = min(max(threshold, 0.01), 0.99)  # never to where hardly anything, or anything, is reported
-        shifted[class_names.index(name)] -= math.log(threshold / (1 - threshold))
-    return shifted
+def _log_odds(score: float) -> float:
+    return math.log(score / (1 - score))
 
 
 def pack(
@@ -82,24 +115,34 @@ def pack(
     config: Any,
     class_names: list[str],
     output: Path,
-    thresholds: Mapping[str, float],
+    limit: float | None = None,
     dtype: str = "float16",
 ) -> None:
-    """Writes weights with the scores of `thresholds` moved to 0.5.
+    """Writes weights; with a limit, moved so that what had this score has 0.5.
+
+    A score is the softmax of the class logits. Raising the logit of the background by the log odds of the limit lowers
+    the log odds of every object against the background by as much; objects among each other stay as they are.
 
     Args:
         layers: Keras layers by name; the bias of the class logits is changed.
         config: the settings that go into the file.
         class_names: by class id, background first.
-        output: the file.
-        thresholds: see `shift_scores`.
+        output: the file; must not exist.
+        limit: above 0 and below 1, or None: scores stay.
         dtype: see `mrcnn.checkpoints.save_weights`.
+
+    Raises:
+        FileExistsError, OSError: the file cannot be written.
     """
     from mrcnn.checkpoints import save_weights
 
-    bias = next(weight for weight in layers[SCORE_LAYER].weights if weight.name == "bias")
-    bias.assign(shift_scores(bias.numpy(), class_names, thresholds))
-    save_weights(layers, output, config, {"class_names": class_names}, dtype)
+    if limit is not None:
+        bias = next(weight for weight in layers[SCORE_LAYER].weights if weight.name == "bias")
+        values = bias.numpy()
+        values[0] += _log_odds(limit)
+        bias.assign(values)
+        config = config.copy(DETECTION_MIN_CONFIDENCE=LIMIT)
+    save_weights(layers, output, config, {"class_names": class_names}, dtype, overwrite=False)
 
 
 # --- command ---
@@ -113,7 +156,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         default="last",
         metavar="NAME",
-        help="last (of your last training), nike (they ship) or a file (default: last)",
+        help="last (of your last training), nike (they ship), coco or a file (default: last)",
     )
     parser.add_argument(
         "--logs", type=Path, default=Path("logs"), metavar="DIR", help="where --weights=last looks (default: logs)"
@@ -125,46 +168,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image-size",
         type=int,
         metavar="PIXELS",
-        help="photos are looked at in a square of this side, a multiple of 64: larger finds smaller logos and takes "
+        help="photos will be scaled to a square of this side, a multiple of 64: larger finds smaller logos and takes "
         "longer (default: as in training)",
     )
-    parser.add_argument("--calibrate", type=Path, metavar="DIR", help="labelled photos to set the scores right by")
+    parser.add_argument(
+        "--calibrate", type=Path, metavar="DIR", help="labelled photos, not trained on: adjust the scores by them"
+    )
     parser.add_argument(
         "--split", choices=(*SUBSETS, "all"), help="which part of them (default: val if there is one, else all)"
     )
-    parser.add_argument("--float32", action="store_true", help="keep all bits: a file twice as large, to train on")
+    parser.add_argument("--float32", action="store_true", help="keep all 32 bits: a file twice as large")
 
 
-def run_command(arguments: argparse.Namespace) -> int:
-    """Packs; returns the exit code, 1 if some photos could not be used for the calibration."""
-    output = arguments.output
+def _check_options(arguments: argparse.Namespace) -> None:
+    output, side = arguments.output, arguments.image_size
     if output.suffix != SUFFIX:
         raise ValueError(f"--output: expected a name that ends in {SUFFIX}, got {output}.")
     if output.exists():
         raise FileExistsError(f"--output: {output} is there already. Choose another name, or move it.")
+    if not output.absolute().parent.is_dir():
+        raise FileNotFoundError(f"--output: there is no folder {output.parent}.")
+    if side is not None and side not in SIZES:
+        raise ValueError(f"--image-size: expected a multiple of 64 from 64 to {SIZES[-1]}, got {side}.")
+    if arguments.calibrate is None and arguments.split is not None:
+        raise ValueError("--split: it says which photos of --calibrate DIR to use; there is no --calibrate.")
     if arguments.calibrate is not None and not arguments.calibrate.exists():
-        raise FileNotFoundError(f"--calibrate: {arguments.calibrate}: no such folder.")
+        raise FileNotFoundError(f"--calibrate: {arguments.calibrate}: there is no such file or folder.")
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Packs; returns the exit code, 1 if some photos could not be used for the calibration."""
+    _check_options(arguments)
     path = find_weights(arguments.weights, arguments.logs)
     config, class_names = read_settings(path, arguments.config)
-    side = arguments.image_size
-    if side is not None:
+    if (side := arguments.image_size) is not None:
         config = config.copy(IMAGE_MIN_DIM=side, IMAGE_MAX_DIM=side, IMAGE_RESIZE_MODE="square")
-        config.validate()
-    # Detections of any score are wanted here; the file keeps its own settings.
-    model = load_model(
-        path, config.copy(DETECTION_ANY_FOREGROUND=True, DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE, IMAGES_PER_GPU=1)
-    )
-    thresholds: dict[str, float] = {}
+    # To calibrate, detections of any score are wanted; the file keeps its own settings.
+    seeing_all = dict(DETECTION_ANY_FOREGROUND=True, DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE)
+    model = load_model(path, config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, **seeing_all))
     failures: list[str] = []
+    limit = None
     if arguments.calibrate is not None:
-        detector = Detector(model, class_names)
-        thresholds = best_thresholds(detector, arguments.calibrate, arguments.split, failures)
-        for name, threshold in thresholds.items():
-            print(f"{name}: what had a score of {threshold:.3f} has 0.5 now")
+        if arguments.split is None and not has_own_split(arguments.calibrate):
+            print(f"note: all photos of {arguments.calibrate} are used; none should have been trained on.")
+        found = calibrate(Detector(model, class_names), arguments.calibrate, arguments.split, failures)
+        limit = found.limit
+        print(
+            f"best limit: {limit:.3f}, now {LIMIT}: F1 {found.f1:.3f}, precision {found.precision:.3f}, recall "
+            f"{found.recall:.3f} ({plural(found.photos, 'photo')}, {plural(found.instances, 'instance')})"
+        )
     dtype = "float32" if arguments.float32 else "float16"
-    pack(model.named_layers(), config, class_names, output, thresholds, dtype)
-    content = output.read_bytes()
-    print(f"{output}: {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
+    pack(model.named_layers(), config, class_names, arguments.output, limit, dtype)
+    content = arguments.output.read_bytes()
+    print(f"{arguments.output}: {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
     return report_failures(failures, "Not all photos could be used:")
 
 

@@ -90,7 +90,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learning.add_argument(
         "--ema", type=float, default=0.0, metavar="MOMENTUM", help="average the weights, with 0.998, say (default: off)"
     )
-    learning.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches for one update (default: 1)")
+    learning.add_argument(
+        "--accumulate", type=int, default=1, metavar="N", help="batches for one update, on one device (default: 1)"
+    )
     learning.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, other chances (default: 0)")
     learning.add_argument(
         "--mixed-precision", choices=("auto", "on", "off"), default="auto", help="compute in bfloat16 (default: auto)"

@@ -213,6 +213,7 @@ def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -
 
 
 def load_model(path: Path, config: Any) -> Any:
+    """A `MaskRCNN` in inference mode with the weights of a file; what TensorFlow says goes to stderr, or nowhere."""
     import_tensorflow()
     from mrcnn.model import MaskRCNN
     from mrcnn.training.devices import prepare_devices

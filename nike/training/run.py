@@ -285,6 +285,8 @@ def _check_options(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--lr: expected a number above 0, got {arguments.lr}.")
     if not 0 <= arguments.ema < 1:
         raise ValueError(f"--ema: expected 0 (off) or a momentum below 1, got {arguments.ema}.")
+    if arguments.accumulate > 1 and _replicas(arguments.devices) > 1:
+        raise ValueError("--accumulate: with one device only; the batches of several are one update already.")
     try:
         re.compile(arguments.layers or "")
     except re.error as error:

@@ -9,6 +9,7 @@ from mrcnn.config import Config
 from mrcnn.data.masks import minimize_mask, unmold_mask
 from mrcnn.losses import mrcnn_mask_loss_graph
 from mrcnn.mask_targets import mask_targets_graph
+from mrcnn.network import NetworkBuilder
 from mrcnn.targets import DetectionTargetLayer
 
 SHAPE = 64, 96  # of the image
@@ -101,11 +102,17 @@ class TestSettings:
         assert copy.settings == layer.settings and copy.settings["image_shape"] == [64, 96]
 
     def test_layer_hands_them_on(self):
-        box = norm_boxes(np.array([[8, 8, 16, 16]], np.float32), SHAPE)
-        chessboard = (np.indices((8, 8)).sum(0) % 2)[None, :, :, None]  # each cell is half covered
-        inputs = [box[None], np.array([[1]], np.int32), box[None], chessboard]
+        # The object covers two and a half of the RoI's four columns.
+        roi, box = (norm_boxes(np.array([[8, 8, 16, x2]], np.float32), SHAPE) for x2 in (24, 18))
+        inputs = [roi[None], np.array([[1]], np.int32), box[None], np.ones((1, 8, 8, 1), bool)]
         layer = DetectionTargetLayer(2, 0.5, (4, 4), shuffle=False, mask_targets="coverage", image_shape=SHAPE)
-        np.testing.assert_allclose(layer(inputs)[3][0, 0], np.full((4, 4), 0.5), atol=1e-5)
+        np.testing.assert_allclose(layer(inputs)[3][0, 0], [[1, 1, 0.5, 0]] * 4, atol=1e-5)
+
+    @pytest.mark.parametrize("kind", ["rounded", "coverage"])
+    def test_the_network_takes_them_from_the_config(self, kind):
+        config = Config().copy(NUM_CLASSES=2, IMAGE_MIN_DIM=128, IMAGE_MAX_DIM=128, MASK_TARGETS=kind)
+        settings = NetworkBuilder(config)._targets().settings
+        assert (settings["mask_targets"], settings["image_shape"]) == (kind, [128, 128])
 
     def test_mistakes(self):
         with pytest.raises(ValueError, match="mask_targets must be one of rounded, coverage; got 'soft'"):

@@ -1,38 +1,47 @@
 """nike pack: scores moved as on paper, a file that carries everything, mistakes before anything is written."""
 
+import keras
 import numpy as np
 import pytest
 
 from mrcnn import checkpoints
+from mrcnn.evaluation import detection_report
 from nike import pack
+from nike.config import NikeConfig
 from nike.dataset import SAMPLE_DATA
 from nike.detection.detector import Detector, load_model, read_settings
+from nike.evaluate import evaluate, load_photos
 from nike.training.start_weights import SHIPPED
 
 
-def softmax(logits):
-    exponential = np.exp(logits)
-    return exponential / exponential.sum()
+class TestLimit:
+    @pytest.mark.parametrize("limit", [0.2, 0.5, 0.9])
+    @pytest.mark.parametrize("classes", [2, 4])
+    def test_what_had_it_as_score_has_one_half(self, tmp_path, limit, classes):
+        """The odds of each class against the background are divided by those of the limit."""
+        layer = keras.layers.Dense(classes, name=pack.SCORE_LAYER)
+        layer.build((None, 3))
+        before = np.random.default_rng(0).normal(size=classes).astype(np.float32)
+        layer.bias.assign(before)
+        config = NikeConfig().copy(NUM_CLASSES=classes, DETECTION_MIN_CONFIDENCE=0.7)
+        names = ["BG", "a", "b", "c"][:classes]
+        pack.pack({layer.name: layer}, config, names, tmp_path / "a.h5", limit)
+        odds = [np.exp(bias[1:] - bias[0]) for bias in (before, layer.bias.numpy())]
+        np.testing.assert_allclose(odds[1], odds[0] * (1 - limit) / limit, rtol=1e-5)
+        packed = checkpoints.read_checkpoint(tmp_path / "a.h5")
+        assert packed.config["DETECTION_MIN_CONFIDENCE"] == 0.5 and packed.metadata["class_names"] == names
 
+    def test_without_one_nothing_is_moved(self, tmp_path):
+        layer = keras.layers.Dense(2, name=pack.SCORE_LAYER)
+        layer.build((None, 3))
+        pack.pack({layer.name: layer}, NikeConfig().copy(DETECTION_MIN_CONFIDENCE=0.7), ["BG", "a"], tmp_path / "a.h5")
+        assert not layer.bias.numpy().any()
+        assert checkpoints.read_checkpoint(tmp_path / "a.h5").config["DETECTION_MIN_CONFIDENCE"] == 0.7
 
-class TestShiftScores:
-    @pytest.mark.parametrize("threshold", [0.2, 0.5, 0.9])
-    def test_the_threshold_becomes_one_half(self, threshold):
-        logits = np.log([1 - threshold, threshold])  # a detection with the threshold as score
-        shifted = logits + pack.shift_scores(np.zeros(2), ["BG", "nike"], {"nike": threshold})
-        np.testing.assert_allclose(softmax(shifted), 0.5)
-
-    def test_each_class_its_own(self):
-        names = ["BG", "nike", "adidas", "puma"]
-        bias = np.array([0.1, 0.2, 0.3, 0.4])
-        shifted = pack.shift_scores(bias, names, {"nike": 0.5, "puma": 0.75})
-        np.testing.assert_allclose(shifted, [0.1, 0.2, 0.3, 0.4 - np.log(3)])
-        np.testing.assert_array_equal(bias, [0.1, 0.2, 0.3, 0.4])
-
-    @pytest.mark.parametrize("threshold, limit", [(0.0, 0.01), (1.0, 0.99)])
-    def test_never_without_bounds(self, threshold, limit):
-        shifted = pack.shift_scores(np.zeros(2), ["BG", "nike"], {"nike": threshold})
-        np.testing.assert_allclose(shifted[1], -np.log(limit / (1 - limit)))
+    def test_is_in_the_middle_of_two_scores(self):
+        # Odds 1 and 1/9: their geometric mean is 1/3.
+        assert pack._between(0.1, 0.5) == pytest.approx(0.25)
+        assert 0 < pack._between(0.0, 0.3) < 0.3 < pack._between(0.3, 1.0) < 1
 
 
 def test_a_packed_file_is_used_as_it_is(tmp_path, capsys):
@@ -40,20 +49,55 @@ def test_a_packed_file_is_used_as_it_is(tmp_path, capsys):
     arguments = ["--weights", "nike", "--output", output, "--image-size", "320", "--calibrate", SAMPLE_DATA]
     assert pack.main([str(argument) for argument in arguments]) == 0
     out = capsys.readouterr().out
-    assert "nike: what had a score of 0." in out and f"{output.stat().st_size:,} bytes" in out
+    assert "best limit: 0." in out and f"{output.stat().st_size:,} bytes" in out
 
     shipped, packed = (checkpoints.read_checkpoint(path) for path in (checkpoints.find_weights(SHIPPED), output))
     assert packed.config["IMAGE_MAX_DIM"] == packed.config["IMAGE_MIN_DIM"] == 320
-    same = ("BACKBONE", "DETECTION_MIN_CONFIDENCE", "DETECTION_ANY_FOREGROUND", "NAME")
+    same = ("BACKBONE", "DETECTION_ANY_FOREGROUND", "IMAGES_PER_GPU", "NAME")
     assert {name: packed.config[name] for name in same} == {name: shipped.config[name] for name in same}
-    assert packed.metadata["class_names"] == ["BG", "nike"]
     assert output.stat().st_size < 1.01 * checkpoints.find_weights(SHIPPED).stat().st_size
 
-    # What is best on these photos is 0.5 now.
+    # On these photos no other limit is better than 0.5 now, and `nike detect` uses it.
     config, names = read_settings(output)
-    detector = Detector(load_model(output, config.copy(DETECTION_MIN_CONFIDENCE=0.01)), names)
-    thresholds = pack.best_thresholds(detector, SAMPLE_DATA, None, failures := [])
-    assert thresholds["nike"] == pytest.approx(0.5, abs=0.01) and not failures
+    assert config.DETECTION_MIN_CONFIDENCE == 0.5
+    settings = dict(DETECTION_MIN_CONFIDENCE=0.01, DETECTION_ANY_FOREGROUND=True)
+    detector = Detector(load_model(output, config.copy(**settings)), names)
+    evaluator = evaluate(detector, load_photos(SAMPLE_DATA, None, "nike")[0], pytest.fail, lambda line: None)
+    report = detection_report(evaluator.records, names, min_score=0.5)
+    best = report["classes"]["nike"]["best_f1"]
+    (_, alarms), (missed, found) = report["confusion"]
+    assert found and 2 * found / (2 * found + missed + alarms) == pytest.approx(best["f1"])
+
+
+class TestCalibrationThatCannotBe:
+    """Nothing is written, and it is said why."""
+
+    @pytest.fixture
+    def command(self, monkeypatch, tmp_path, capsys, red_finder):
+        finder = red_finder()
+
+        def run(folder, *more):
+            finder.named_layers = dict
+            finder.config = NikeConfig()
+            monkeypatch.setattr(pack, "load_model", lambda path, config: finder)
+            code = pack.main(
+                ["--weights", "nike", "--output", str(tmp_path / "a.h5"), "--calibrate", str(folder), *more]
+            )
+            assert not (tmp_path / "a.h5").exists()
+            return code, capsys.readouterr().err
+
+        return run
+
+    def test_nothing_found(self, command, folder, shape):
+        folder.labelled("a.png", [shape()], seed=None)
+        code, err = command(folder.root)
+        assert code == 2 and "none of the 1 instance" in err
+
+    def test_no_photo_can_be_used(self, command, folder, shape):
+        folder.labelled("a.png", [shape()])
+        (folder.root / "a.png").write_bytes(b"no photo")
+        code, err = command(folder.root)
+        assert code == 2 and "a.png" in err
 
 
 class TestMistakes:
@@ -62,8 +106,11 @@ class TestMistakes:
         [
             (["--output", "mine.keras"], "ends in .h5"),
             (["--output", "there.h5"], "there.h5 is there already"),
-            (["--output", "a.h5", "--calibrate", "nowhere"], "--calibrate: nowhere: no such folder"),
-            (["--output", "a.h5", "--weights", "nike", "--image-size", "100"], "IMAGE_M"),
+            (["--output", "no/a.h5"], "--output: there is no folder no"),
+            (["--output", "a.h5", "--calibrate", "nowhere"], "--calibrate: nowhere: there is no"),
+            (["--output", "a.h5", "--split", "val"], "there is no --calibrate"),
+            (["--output", "a.h5", "--image-size", "100"], "--image-size: expected a multiple of 64"),
+            (["--output", "a.h5", "--image-size", "65536"], "--image-size: expected a multiple of 64"),
             (["--output", "a.h5", "--weights", "none.h5"], "none.h5 is no file"),
             (["--output", "a.h5", "--logs", "logs"], "logs"),
         ],
