@@ -174,6 +174,7 @@ def test_mistakes_in_options(photos, settings, tmp_path, capsys):
     assert "--name: expected letters" in mistake(capsys, *common, "--name=../x")
     assert "--seed: expected at least 0, got -1" in mistake(capsys, *common, "--seed=-1")
     assert "--keep: expected at least 0, got -2" in mistake(capsys, *common, "--keep=-2")
+    assert "--accumulate: with one device only" in mistake(capsys, *common, "--accumulate=2", "--devices=2")
     assert "--ema: expected 0 (off) or a momentum below 1, got 1.0" in mistake(capsys, *common, "--ema=1")
     assert "--layers: expected heads, 3+" in mistake(capsys, *common, "--layers=(")
     assert "BACKBONE must be one of" in mistake(capsys, *common, "--backbone=vgg")
