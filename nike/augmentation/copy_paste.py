@@ -13,8 +13,11 @@ import cv2
 import numpy as np
 
 from mrcnn.data.dataset import Dataset
+from nike.rendering import geometry
+from nike.rendering.lookalikes import lookalike
 
 DONOR_SIDE = 256  # pixels; longer side of a cut-out mark
+DECOY_SIDE = 128
 MIN_DONOR_SIDE = 24
 KEPT_BYTES = 64 << 20
 MARGIN = 2  # pixels around a cut-out, so that its edge can be feathered
@@ -87,27 +90,10 @@ def cut_out(image: np.ndarray, mask: np.ndarray, class_id: int) -> Donor | None:
 
 
 def decoy(rng: np.random.Generator) -> Donor:
-    """A shape that is no logo: bars, a ring, a straight check mark, letters, or a polygon, in two colours."""
-    side = 128
-    mask = np.zeros((side, side), np.uint8)
-    kind = rng.integers(5)
-    if kind == 0:
-        for x in range(20, 100, 30):
-            corners = [[x, 110], [x + 18, 110], [x + 36, 20], [x + 18, 20]]
-            cv2.fillPoly(mask, [np.array(corners, np.int32)], 255)
-    elif kind == 1:
-        axes = rng.integers(20, 55, 2).tolist()
-        cv2.ellipse(mask, (64, 64), axes, 0, 0, int(rng.integers(150, 361)), 255, int(rng.integers(5, 20)))
-    elif kind == 2:
-        knee, end = rng.integers((30, 70), (60, 110)).tolist(), rng.integers((90, 15), (120, 50)).tolist()
-        points = np.array([[12, 60], knee, end], np.int32)
-        cv2.polylines(mask, [points], False, 255, int(rng.integers(8, 20)))
-    elif kind == 3:
-        text = "".join(rng.choice(list("ABCDEGHKMNOPRSUZ2358"), int(rng.integers(1, 4))))
-        cv2.putText(mask, text, (8, 90), int(rng.integers(0, 5)), 90 / (20 + 18 * len(text)), 255, 9)
-    else:
-        points = rng.integers(8, 120, (int(rng.integers(3, 7)), 2), dtype=np.int32)
-        cv2.fillConvexPoly(mask, cv2.convexHull(points), 255)
+    """A shape that is no logo, in two colours; `nike synthesize` draws the same: ticks, crescents, stripes, words."""
+    side = DECOY_SIDE
+    outlines = [side / 2 + 0.9 * side * outline for outline in lookalike(rng).outlines]
+    mask = geometry.smooth_raster(outlines, (side, side))
     colours = rng.integers(0, 256, (2, 1, 3), dtype=np.uint8)
     return Donor(cv2.resize(colours, (side, side), interpolation=cv2.INTER_LINEAR), mask, 0)
 
