@@ -35,7 +35,7 @@ demo: install  ## train on the sample photos from the weights that ship, then dr
 
 docs: install  ## build the documentation site into site/, links checked
 	$(BIN)/python -m pip install --quiet -e '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "open site/index.html"
 
 # Their own extra, in the same environment; nothing is stored: `notebooks/run.py --save` does that.
