@@ -45,12 +45,11 @@ def mask_targets_graph(
         `[B, P, M, M]` float32, 0 or 1, or 0..1.
 
     Raises:
-        ValueError: "coverage" without `image_shape`.
+        ValueError: see `check_mask_targets`.
 
     Source: He et al. 2017, Mask R-CNN, section 3.1; "rounded" is Matterport's.
     """
-    if kind == "coverage" and image_shape is None:
-        raise ValueError("coverage: image_shape=(height, width) of the molded image is needed.")
+    check_mask_targets(kind, image_shape)
     gt_masks = gt_masks[..., : 1 + tf.maximum(tf.reduce_max(slots), 0)]  # most slots are padding
     batch, height, width, count = tf.unstack(tf.shape(gt_masks))
     # float32: on a CPU half precision has no fast kernel here, and on a GPU bytes have none. A choice, not a cast:
@@ -66,6 +65,14 @@ def mask_targets_graph(
         boxes = tf.reshape(_inside(_with_area(rois, image_shape), frames), [-1, 4])
         cells = _coverage(masks, boxes, index, mask_shape)
     return tf.reshape(cells, [batch, tf.shape(rois)[1], *mask_shape])
+
+
+def check_mask_targets(kind: str, image_shape: Sequence[int] | None) -> None:
+    """Raises ValueError if `kind` is none of `MASK_TARGETS`, or is "coverage" without `image_shape`."""
+    if kind not in MASK_TARGETS:
+        raise ValueError(f"mask_targets must be one of {', '.join(MASK_TARGETS)}; got {kind!r}.")
+    if kind == "coverage" and image_shape is None:
+        raise ValueError("mask_targets='coverage' needs image_shape=(height, width) of the molded image.")
 
 
 def _inside(boxes: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from mrcnn.boxes_graph import box_refinement_graph, encode_boxes_graph, overlaps_graph
 from mrcnn.layers import Float32Layer, register
-from mrcnn.mask_targets import MASK_TARGETS, mask_targets_graph
+from mrcnn.mask_targets import check_mask_targets, mask_targets_graph
 
 RPN_NEGATIVE_IOU = 0.3  # anchors that overlap every object less are negative
 ROI_POSITIVE_IOU = 0.5  # RoIs from here on are positive, below negative
@@ -296,10 +296,7 @@ class DetectionTargetLayer(Float32Layer):
             raise ValueError(f"positive_ratio must be above 0 and at most 1, got {positive_ratio}.")
         if negatives not in NEGATIVES:
             raise ValueError(f"negatives must be one of {', '.join(NEGATIVES)}; got {negatives!r}.")
-        if mask_targets not in MASK_TARGETS:
-            raise ValueError(f"mask_targets must be one of {', '.join(MASK_TARGETS)}; got {mask_targets!r}.")
-        if mask_targets == "coverage" and image_shape is None:
-            raise ValueError("mask_targets='coverage' needs image_shape=(height, width) of the molded image.")
+        check_mask_targets(mask_targets, image_shape)
         self.settings = dict(
             rois_per_image=int(rois_per_image),
             positive_ratio=float(positive_ratio),

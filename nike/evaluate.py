@@ -95,6 +95,40 @@ def evaluate(
     return evaluator
 
 
+def evaluate_folder(
+    detector: Detector, folder: Path, split: str | None, labels: str | None, failures: list[str], lines: bool = True
+) -> tuple[CocoEvaluator, NikeDataset, str]:
+    """Detects on all photos of a folder, with a progress bar.
+
+    Args:
+        detector: reports detections of any score.
+        folder: labelled photos.
+        split: "train", "val", "all" or None, see `load_photos`.
+        labels: see `nike.labels.Labels`; None: the detector's classes.
+        failures: gets the message for each photo that cannot be used.
+        lines: see `Progress`.
+
+    Returns:
+        The evaluator with at least one photo, the dataset, and which split it is.
+
+    Raises:
+        FileNotFoundError, ValueError: no photo can be used, or the labels are not the detector's classes.
+    """
+    dataset, split = load_photos(folder, split, labels or ",".join(detector.class_names[1:]))
+    if dataset.class_names[1:] != detector.class_names[1:]:
+        known, wanted = (", ".join(map(printable, names[1:])) for names in (detector.class_names, dataset.class_names))
+        raise ValueError(
+            f"{folder}: the weights know {known}; the labels mean {wanted}. "
+            "Map them, as --labels of nike evaluate does: nike,swoosh=nike."
+        )
+    failures.extend(str(problem) for problem in dataset.problems if problem.severity == ERROR)
+    with Progress(len(dataset.image_ids), lines=lines) as progress:
+        evaluator = evaluate(detector, dataset, failures.append, progress.step)
+    if not evaluator.records:
+        raise ValueError(f"{folder}: no photo could be used; {failures[0]}")
+    return evaluator, dataset, split
+
+
 def _read(dataset: NikeDataset) -> Iterator[_Labelled]:
     for image_id in dataset.image_ids:
         name = dataset.image_info[image_id]["id"]
@@ -144,16 +178,10 @@ def run_command(arguments: argparse.Namespace) -> int:
     if not arguments.dataset.exists():
         raise FileNotFoundError(f"--dataset: {arguments.dataset}: no such folder.")
     detector = load_detector(arguments)
-    labels = arguments.labels or ",".join(detector.class_names[1:])
-    dataset, split = load_photos(arguments.dataset, arguments.split, labels)
-    if dataset.class_names[1:] != detector.class_names[1:]:
-        known, wanted = (", ".join(names[1:]) for names in (detector.class_names, dataset.class_names))
-        raise ValueError(f"--labels: the weights know {known}; the labels mean {wanted}. Map them: nike,swoosh=nike.")
-    failures = [str(problem) for problem in dataset.problems if problem.severity == ERROR]
-    with Progress(len(dataset.image_ids), lines=arguments.json != "-") as progress:
-        evaluator = evaluate(detector, dataset, failures.append, progress.step)
-    if not evaluator.records:
-        raise ValueError(f"{arguments.dataset}: no photo could be used; {failures[0]}")
+    failures: list[str] = []
+    evaluator, dataset, split = evaluate_folder(
+        detector, arguments.dataset, arguments.split, arguments.labels, failures, lines=arguments.json != "-"
+    )
     scores = {"weights": arguments.weights, "dataset": str(arguments.dataset), "split": split}
     scores |= score(evaluator, arguments.threshold) | {"failures": failures}
     _write(arguments, scores, evaluator, dataset)

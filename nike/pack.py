@@ -13,11 +13,10 @@ from typing import Any
 
 from nike import cli  # first: it quiets TensorFlow
 from nike.dataset import SUBSETS, has_own_split
-from nike.detection.detector import Detector, find_weights, load_model, read_settings
-from nike.detection.progress import Progress, report_failures
-from nike.evaluate import MIN_CONFIDENCE, evaluate, load_photos
-from nike.formats.records import ERROR
-from nike.text import plural, printable
+from nike.detection.detector import Detector, add_weights_arguments, find_weights, load_model, read_settings
+from nike.detection.progress import report_failures
+from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
+from nike.text import plural
 
 SUFFIX = ".h5"
 SCORE_LAYER = "mrcnn_class_logits"
@@ -73,15 +72,7 @@ def calibrate(detector: Detector, folder: Path, split: str | None, failures: lis
     """
     from mrcnn.evaluation import best_f1, rank_detections
 
-    dataset, _ = load_photos(folder, split, ",".join(detector.class_names[1:]))
-    if dataset.class_names != detector.class_names:
-        known, there = (", ".join(map(printable, names[1:])) for names in (detector.class_names, dataset.class_names))
-        raise ValueError(f"--calibrate: the weights know {known}; the labels of {folder} mean {there}.")
-    failures.extend(str(problem) for problem in dataset.problems if problem.severity == ERROR)
-    with Progress(len(dataset.image_ids)) as progress:
-        evaluator = evaluate(detector, dataset, failures.append, progress.step)
-    if not evaluator.records:
-        raise ValueError(f"--calibrate: {folder}: no photo could be used; {failures[0]}")
+    evaluator, _, _ = evaluate_folder(detector, folder, split, None, failures)
     ranking = rank_detections(evaluator.records)
     best = best_f1(ranking)
     if not best["f1"]:
@@ -152,18 +143,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike pack`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the new weights file, NAME.h5")
-    parser.add_argument(
-        "--weights",
-        default="last",
-        metavar="NAME",
-        help="last (of your last training), nike (they ship), coco or a file (default: last)",
-    )
-    parser.add_argument(
-        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="where --weights=last looks (default: logs)"
-    )
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="JSON or YAML: settings in place of those in the weights file"
-    )
+    add_weights_arguments(parser, "last")
     parser.add_argument(
         "--image-size",
         type=int,

@@ -241,15 +241,12 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def add_detector_arguments(
-    parser: argparse.ArgumentParser, weights: str | None = "nike", min_confidence: float | None = None
-) -> None:
-    """Adds the options that `load_detector` reads.
+def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) -> None:
+    """Adds the options that say which weights: `--weights`, `--logs` and `--config`.
 
     Args:
         parser: of the command.
         weights: default of `--weights`; None for a command that needs none.
-        min_confidence: default of `--min-confidence`; None: as the weights' Config says.
     """
     file = parser.add_argument_group("weights")
     file.add_argument(
@@ -265,6 +262,19 @@ def add_detector_arguments(
     file.add_argument(
         "--config", type=Path, metavar="FILE", help="JSON or YAML: settings in place of those in the weights file"
     )
+
+
+def add_detector_arguments(
+    parser: argparse.ArgumentParser, weights: str | None = "nike", min_confidence: float | None = None
+) -> None:
+    """Adds the options that `load_detector` reads.
+
+    Args:
+        parser: of the command.
+        weights: default of `--weights`; None for a command that needs none.
+        min_confidence: default of `--min-confidence`; None: as the weights' Config says.
+    """
+    add_weights_arguments(parser, weights)
     looking = parser.add_argument_group("how to look")
     looking.add_argument(
         "--min-confidence",
