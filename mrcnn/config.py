@@ -53,6 +53,7 @@ SHARES = (  # settings that must lie between 0 and 1
     "RPN_POSITIVE_IOU",
     "DETECTION_NMS_THRESHOLD",
     "DETECTION_MIN_CONFIDENCE",
+    "DETECTION_BOX_VOTING",
     "ROI_POSITIVE_RATIO",
 )
 
@@ -137,6 +138,8 @@ class Config:
     ROI_ALIGN_METHOD = "crop_and_resize"  # or "gather": slower on a CPU, but compiles under XLA and exports everywhere
     DETECTION_CLASS_AGNOSTIC_NMS = False  # True: one object, one detection, whatever its class
     DETECTION_ANY_FOREGROUND = False  # True: a RoI's best class counts though background be likelier; what AP needs
+    DETECTION_BOX_VOTING = 1.0  # boxes that overlap a detection by this IoU are averaged into it, say 0.5; 1: none are
+    DETECTION_MASK_SCORES = False  # True: detect() multiplies scores by the certainty of the masks; better mask AP
     # Background RoIs that the heads learn from, see `targets.DetectionTargetLayer`: "balanced" (also on photos without
     # objects), "matterport" (none without a positive RoI) or "fill" (all free places).
     ROI_NEGATIVES = "balanced"

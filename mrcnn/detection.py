@@ -1,6 +1,6 @@
 """DetectionLayer: from classified RoIs to the final detections (He et al. 2017, section 3.1, inference).
 
-B images, K RoIs, C classes with background 0, D detections. Boxes are normalised; see `boxes`.
+B images, K RoIs, C classes with background 0, D detections, M mask side. Boxes are normalised; see `boxes`.
 """
 
 import keras
@@ -38,6 +38,62 @@ def suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, class
     return tf.image.non_max_suppression_overlaps(overlaps, scores, max_instances, nms_threshold)
 
 
+def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou):
+    """Moves each detection of one image to the mean of all boxes that were meant for the same object.
+
+    Every RoI votes for every class, with its probability as the weight, so that the result does not depend on the
+    confidence below which detections are dropped. Source: Gidaris and Komodakis 2015, "Object detection via a
+    multi-region and semantic segmentation-aware CNN model", section 4 (bounding box voting).
+
+    Args:
+        boxes: `[n, 4]` of the detections.
+        class_ids: `[n]` int32.
+        rois: `[K, 4]`; zero rows are padding and do not vote.
+        probs: `[K, C]`.
+        deltas: `[K, C, 4]`, multiplied by `bbox_std_dev` already.
+        window: `[4]`, to which the voting boxes are clipped.
+        min_iou: boxes with at least this IoU with a detection vote on it.
+
+    Returns:
+        `[n, 4]`; a box that nobody votes on stays.
+    """
+    is_roi = tf.reduce_any(tf.not_equal(rois, 0.0), axis=1)
+    deltas = tf.gather(tf.transpose(deltas, [1, 0, 2]), class_ids)  # [n, K, 4]
+    voters = clip_boxes_graph(apply_box_deltas_graph(rois, deltas), window)
+    overlaps = overlaps_graph(boxes[:, None], voters)[:, 0]  # [n, K]; NaN, of two boxes of area zero, is no vote
+    votes = tf.gather(tf.transpose(probs), class_ids)  # [n, K]
+    votes = tf.where((overlaps >= min_iou) & is_roi, votes, 0.0)
+    total = tf.reduce_sum(votes, axis=1, keepdims=True)
+    return tf.where(total > 0, tf.einsum("nk,nkc->nc", votes, voters) / total, boxes)
+
+
+def score_by_masks(detections, masks, min_confidence):
+    """Multiplies each score by how sure the mask is: the mean probability of the pixels that are in it.
+
+    The class alone does not tell a good outline from a bad one, so that ranking by both gives a better mask AP (Huang
+    et al. 2019, "Mask Scoring R-CNN", section 3.2, learns the second factor; this mean is that of Cheng et al. 2022,
+    "Masked-attention Mask Transformer", inference for instances).
+
+    Args:
+        detections: `[B, D, 6]` (y1, x1, y2, x2, class_id, score), zero padded.
+        masks: `[B, n, M, M]` probabilities of the own class of the first n <= D.
+        min_confidence: detections whose new score is below are dropped; 0 or None keeps all.
+
+    Returns:
+        The same two, best new score first.
+    """
+    count = tf.shape(masks)[1]
+    found = detections[:, :count]
+    inside = tf.cast(masks >= 0.5, tf.float32)
+    certainty = tf.math.divide_no_nan(tf.reduce_sum(masks * inside, axis=[2, 3]), tf.reduce_sum(inside, axis=[2, 3]))
+    scores = found[..., 5] * certainty  # [B, n]
+    keep = scores >= (min_confidence or 0.0)
+    found = tf.where(keep[..., None], tf.concat([found[..., :5], scores[..., None]], axis=-1), 0.0)
+    order = tf.argsort(found[..., 5], axis=-1, direction="DESCENDING", stable=True)
+    found, masks = (tf.gather(tensor, order, batch_dims=1) for tensor in (found, masks))
+    return tf.concat([found, detections[:, count:]], axis=1), masks
+
+
 def refine_detections(
     rois,
     probs,
@@ -50,6 +106,7 @@ def refine_detections(
     nms_threshold,
     class_agnostic=False,
     any_foreground=False,
+    box_voting=1.0,
 ):
     """The detections of one image.
 
@@ -68,17 +125,20 @@ def refine_detections(
     else:
         class_ids = tf.argmax(probs, axis=1, output_type=tf.int32)
     scores = tf.gather(probs, class_ids, batch_dims=1)
+    deltas *= tf.constant(bbox_std_dev)
     is_padding = tf.reduce_all(tf.equal(rois, 0.0), axis=1)
     keep = (class_ids > 0) & ~is_padding
     if min_confidence:
         keep &= scores >= min_confidence
     keep = tf.where(keep)[:, 0]
-    rois, class_ids, scores = tf.gather(rois, keep), tf.gather(class_ids, keep), tf.gather(scores, keep)
-    deltas = tf.gather(tf.gather(deltas, keep), class_ids, batch_dims=1)  # [n, 4]
-    boxes = clip_boxes_graph(apply_box_deltas_graph(rois, deltas * tf.constant(bbox_std_dev)), window)
+    class_ids, scores = tf.gather(class_ids, keep), tf.gather(scores, keep)
+    own_deltas = tf.gather(tf.gather(deltas, keep), class_ids, batch_dims=1)  # [n, 4]
+    boxes = clip_boxes_graph(apply_box_deltas_graph(tf.gather(rois, keep), own_deltas), window)
     kept = suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, class_agnostic)
+    boxes, class_ids, scores = tf.gather(boxes, kept), tf.gather(class_ids, kept), tf.gather(scores, kept)
+    if box_voting < 1:
+        boxes = vote_boxes(boxes, class_ids, rois, probs, deltas, window, box_voting)
     detections = tf.concat([boxes, tf.cast(class_ids, tf.float32)[:, None], scores[:, None]], axis=1)
-    detections = tf.gather(detections, kept)
     return tf.pad(detections, [[0, max_instances - tf.shape(kept)[0]], [0, 0]])
 
 
@@ -95,6 +155,7 @@ class DetectionLayer(Float32Layer):
         class_agnostic: True: suppression across classes.
         any_foreground: False: a RoI that is most likely background detects nothing, so that with two classes no score
             is below 0.5. True: its best other class counts, down to `min_confidence`; what AP needs.
+        box_voting: IoU from which a RoI's box votes on a detection, see `vote_boxes`; 1: no votes.
 
     Call arguments: [`rois [B, K, 4]` normalised, zero padded; `mrcnn_class [B, K, C]` probabilities;
         `mrcnn_bbox [B, K, C, 4]` deltas; `image_meta [B, 12+C]`].
@@ -113,6 +174,7 @@ class DetectionLayer(Float32Layer):
         nms_threshold=None,
         class_agnostic=None,
         any_foreground=None,
+        box_voting=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -126,6 +188,8 @@ class DetectionLayer(Float32Layer):
         self.nms_threshold = float(choose(nms_threshold, "DETECTION_NMS_THRESHOLD"))
         self.class_agnostic = bool(choose(class_agnostic, "DETECTION_CLASS_AGNOSTIC_NMS"))
         self.any_foreground = bool(choose(any_foreground, "DETECTION_ANY_FOREGROUND"))
+        box_voting = choose(box_voting, "DETECTION_BOX_VOTING")
+        self.box_voting = 1.0 if box_voting is None else float(box_voting)
         self.supports_jit = False  # the CPU's non-maximum suppression has no XLA kernel
 
     def call(self, inputs):
@@ -139,6 +203,7 @@ class DetectionLayer(Float32Layer):
             nms_threshold=self.nms_threshold,
             class_agnostic=self.class_agnostic,
             any_foreground=self.any_foreground,
+            box_voting=self.box_voting,
         )
         return tf.map_fn(
             lambda image: refine_detections(*image, **settings),
@@ -158,6 +223,7 @@ class DetectionLayer(Float32Layer):
             "nms_threshold": self.nms_threshold,
             "class_agnostic": self.class_agnostic,
             "any_foreground": self.any_foreground,
+            "box_voting": self.box_voting,
         }
 
 
@@ -174,4 +240,5 @@ def refine_detections_graph(rois, probs, deltas, window, config):
         nms_threshold=config.DETECTION_NMS_THRESHOLD,
         class_agnostic=config.DETECTION_CLASS_AGNOSTIC_NMS,
         any_foreground=config.DETECTION_ANY_FOREGROUND,
+        box_voting=config.DETECTION_BOX_VOTING,
     )

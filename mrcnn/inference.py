@@ -19,6 +19,7 @@ from mrcnn.boxes import denorm_boxes, norm_boxes
 from mrcnn.config import Config
 from mrcnn.data.image import as_rgb, compose_image_meta, mold_image, read_image, resize_image
 from mrcnn.data.masks import paste_masks
+from mrcnn.detection import score_by_masks
 
 MOLDED = "detect() molds photos itself: mold_image() is undone for one that is molded already. Pass the photo as it is."
 SIDE_MULTIPLE = 32  # of the molded image: the pyramid's levels must fit onto each other
@@ -94,7 +95,7 @@ class Predictor:
 
     Args:
         network: the inference graph, see `NetworkBuilder.inference`.
-        config: anchor settings.
+        config: anchor settings, and whether masks take part in the scores.
 
     One trace serves all batch sizes and image sizes; calls from several threads are safe.
 
@@ -116,13 +117,15 @@ class Predictor:
         self._anchors: OrderedDict[tuple[int, int], tf.Tensor] = OrderedDict()
         self.latest_shape = tuple(int(side) for side in config.IMAGE_SHAPE[:2])
 
-    @staticmethod
-    def _detect(model, inputs):
+    def _detect(self, model, inputs):
         detections, masks = model(inputs, training=False)
         class_ids = tf.cast(detections[..., 4], tf.int32)  # [B, D]
         count = tf.reduce_max(tf.math.count_nonzero(class_ids, axis=1))
         masks = tf.transpose(masks[:, :count], [0, 1, 4, 2, 3])  # [B, n, C, M, M]
-        return detections, tf.gather(masks, class_ids[:, :count], batch_dims=2)
+        masks = tf.gather(masks, class_ids[:, :count], batch_dims=2)
+        if self.config.DETECTION_MASK_SCORES:
+            return score_by_masks(detections, masks, self.config.DETECTION_MIN_CONFIDENCE)
+        return detections, masks
 
     def __call__(self, images: np.ndarray, metas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Detections `[B, D, 6]` (normalised boxes, class, score) and their masks `[B, n, M, M]`, n <= D.

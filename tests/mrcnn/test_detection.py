@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mrcnn.config import Config
-from mrcnn.detection import DetectionLayer, refine_detections_graph
+from mrcnn.detection import DetectionLayer, refine_detections_graph, score_by_masks
 
 WINDOW_META = np.zeros((1, 12 + 3), np.float32)
 WINDOW_META[0, 4:11] = [101, 101, 3, 0, 0, 101, 101]
@@ -97,3 +97,79 @@ def test_function_of_the_original(golden):
     window = ((meta[7:11] - [0, 0, 1, 1]) / side).astype(np.float32)
     found = refine_detections_graph(*(array[0] for array in inputs[:3]), window, Config())
     np.testing.assert_allclose(np.asarray(found), expected, atol=1e-6)
+
+
+class TestBoxVoting:
+    PROBS = [[0.1, 0.9, 0.0], [0.7, 0.3, 0.0], [0.2, 0.8, 0.0]]
+    SHIFTED = [0.1, 0.13, 0.4, 0.43]  # IoU with BOX: 27 / 33
+
+    def test_boxes_of_the_same_object_are_averaged_by_their_scores(self):
+        found = detect([BOX, self.SHIFTED, FAR], self.PROBS, box_voting=0.5)
+        expected = (0.9 * np.array(BOX) + 0.3 * np.array(self.SHIFTED)) / 1.2
+        np.testing.assert_allclose(found[0, :4], expected, atol=1e-6)
+        np.testing.assert_allclose(found[1, :4], FAR, atol=1e-6)
+        np.testing.assert_allclose(found[:, 5], [0.9, 0.8])
+
+    def test_only_from_the_overlap_on(self):
+        np.testing.assert_allclose(detect([BOX, self.SHIFTED], self.PROBS[:2], box_voting=0.85)[0, :4], BOX, atol=1e-6)
+
+    def test_boxes_of_other_classes_vote_with_their_share_of_this_one(self):
+        found = detect([BOX, self.SHIFTED], [[0, 0.9, 0.1], [0, 0.3, 0.7]], box_voting=0.5)
+        assert found[:, 4].tolist() == [1, 2]
+        for row, weights in zip(found, ([0.9, 0.3], [0.1, 0.7]), strict=True):
+            np.testing.assert_allclose(row[:4], np.average([BOX, self.SHIFTED], axis=0, weights=weights), atol=1e-6)
+
+    def test_deltas_of_the_class_move_the_voters(self):
+        deltas = np.zeros((1, 2, 3, 4), np.float32)
+        deltas[0, 1, 1, 0] = 1  # of class 1: down by 0.1 of a height of 0.3
+        deltas[0, 1, 2, 1] = 9
+        found = detect([BOX, BOX], [[0.2, 0.8, 0], [0.6, 0.4, 0]], deltas, box_voting=0.5)
+        np.testing.assert_allclose(found[0, :4], [0.11, 0.1, 0.41, 0.4], atol=1e-6)
+
+    def test_padding_does_not_vote_and_empty_boxes_stay(self):
+        empty = [0.5, 0.5, 0.5, 0.5]
+        found = detect([empty, [0, 0, 0, 0]], [[0, 1, 0], [0, 1, 0]], box_voting=0.0)
+        np.testing.assert_allclose(found[:, :4], [empty])
+        found = detect([BOX, [0, 0, 0, 0]], [[0, 1, 0], [0, 1, 0]], box_voting=0.0)
+        np.testing.assert_allclose(found[0, :4], BOX, atol=1e-6)
+
+    def test_the_boxes_do_not_depend_on_the_limit_of_scores(self):
+        weak, strong = (detect([BOX, self.SHIFTED], self.PROBS[:2], box_voting=0.5, min_confidence=c) for c in (0, 0.8))
+        np.testing.assert_array_equal(weak, strong)
+
+    def test_the_setting_reaches_the_layer_and_its_config(self):
+        layer = DetectionLayer(Config().copy(DETECTION_BOX_VOTING=0.25))
+        assert layer.box_voting == DetectionLayer.from_config(layer.get_config()).box_voting == 0.25
+        assert DetectionLayer(Config()).box_voting == 1
+
+
+class TestMaskScores:
+    ROWS = np.array([[[*BOX, 1, 0.9], [*FAR, 2, 0.8], [*SAME, 1, 0.6], [0] * 6, [0] * 6]], np.float32)
+
+    def scored(self, certainties, min_confidence):
+        masks = np.full((1, 3, 4, 4), 0.1, np.float32)
+        masks[0, :, 1:3] = np.reshape(certainties, (3, 1, 1))  # half of the pixels are inside
+        rows, masks = score_by_masks(self.ROWS, masks, min_confidence)
+        assert rows.shape == self.ROWS.shape and masks.shape == (1, 3, 4, 4)
+        return np.asarray(rows)[0], np.asarray(masks)[0, :, 1, 0]
+
+    def test_scores_are_multiplied_and_sorted_with_their_masks(self):
+        rows, masks = self.scored([0.6, 0.9, 0.95], 0.0)
+        np.testing.assert_allclose(rows[:3, 5], [0.72, 0.57, 0.54], atol=1e-6)
+        np.testing.assert_allclose(rows[:3, :4], [FAR, SAME, BOX], atol=1e-6)
+        assert rows[:, 4].tolist() == [2, 1, 1, 0, 0]
+        np.testing.assert_allclose(masks, [0.9, 0.95, 0.6])
+
+    def test_what_falls_below_the_limit_is_dropped_and_padding_ends_the_list(self):
+        rows, masks = self.scored([0.6, 0.9, 0.95], 0.56)
+        np.testing.assert_allclose(rows[:2, 5], [0.72, 0.57], atol=1e-6)
+        assert not rows[2:].any()
+        np.testing.assert_allclose(masks[:2], [0.9, 0.95])
+
+    def test_an_empty_mask_scores_nothing(self):
+        rows, _ = self.scored([0.9, 0.4, 0.9], 0.01)
+        assert rows[:, 4].tolist() == [1, 1, 0, 0, 0]
+
+    def test_without_detections(self):
+        rows, masks = score_by_masks(np.zeros((2, 5, 6), np.float32), np.zeros((2, 0, 4, 4), np.float32), 0.5)
+        assert not np.asarray(rows).any() and rows.shape == (2, 5, 6) and masks.shape == (2, 0, 4, 4)

@@ -151,6 +151,24 @@ def test_weights_travel_with_their_settings(model, tmp_path):
     assert len(weak.detect([photo()])[0]["rois"]) == 1
 
 
+def test_masks_in_the_scores(model, tmp_path):
+    """The same detections, ranked by class and mask together; what falls below the limit is no detection any more."""
+    path = tmp_path / "weights.h5"
+    model.save_weights(path)
+    limit = 0.5 * float(model.detect([photo()])[0]["scores"].max())  # untrained masks are between 0.5 and 0.6
+    plain, scored = (
+        MaskRCNN.from_checkpoint(path, model_dir=tmp_path, DETECTION_MIN_CONFIDENCE=limit, DETECTION_MASK_SCORES=choice)
+        for choice in (False, True)
+    )
+    before, after = (other.detect([photo()])[0] for other in (plain, scored))
+    boxes = [tuple(box) for box in before["rois"].tolist()]
+    rows = [boxes.index(tuple(box)) for box in after["rois"].tolist()]
+    assert 0 < len(rows) <= len(boxes)
+    assert (np.diff(after["scores"]) <= 0).all() and (after["scores"] >= limit).all()
+    assert (after["scores"] <= before["scores"][rows]).all() and (after["scores"] < before["scores"][rows]).any()
+    np.testing.assert_array_equal(after["masks"], before["masks"][:, :, rows])
+
+
 def test_a_training_model_detects_with_the_same_weights(model, tiny_config, tmp_path):
     path = tmp_path / "weights.h5"
     model.save_weights(path)

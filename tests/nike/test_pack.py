@@ -1,5 +1,7 @@
 """nike pack: scores moved as on paper, a file that carries everything, mistakes before anything is written."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -17,26 +19,15 @@ from nike.training.start_weights import SHIPPED
 class TestLimit:
     @pytest.mark.parametrize("limit", [0.2, 0.5, 0.9])
     @pytest.mark.parametrize("classes", [2, 4])
-    def test_what_had_it_as_score_has_one_half(self, tmp_path, limit, classes):
+    def test_what_had_it_as_score_has_one_half(self, limit, classes):
         """The odds of each class against the background are divided by those of the limit."""
         layer = keras.layers.Dense(classes, name=pack.SCORE_LAYER)
         layer.build((None, 3))
         before = np.random.default_rng(0).normal(size=classes).astype(np.float32)
         layer.bias.assign(before)
-        config = NikeConfig().copy(NUM_CLASSES=classes, DETECTION_MIN_CONFIDENCE=0.7)
-        names = ["BG", "a", "b", "c"][:classes]
-        pack.pack({layer.name: layer}, config, names, tmp_path / "a.h5", limit)
+        pack.move_limit({layer.name: layer}, limit)
         odds = [np.exp(bias[1:] - bias[0]) for bias in (before, layer.bias.numpy())]
         np.testing.assert_allclose(odds[1], odds[0] * (1 - limit) / limit, rtol=1e-5)
-        packed = checkpoints.read_checkpoint(tmp_path / "a.h5")
-        assert packed.config["DETECTION_MIN_CONFIDENCE"] == 0.5 and packed.metadata["class_names"] == names
-
-    def test_without_one_nothing_is_moved(self, tmp_path):
-        layer = keras.layers.Dense(2, name=pack.SCORE_LAYER)
-        layer.build((None, 3))
-        pack.pack({layer.name: layer}, NikeConfig().copy(DETECTION_MIN_CONFIDENCE=0.7), ["BG", "a"], tmp_path / "a.h5")
-        assert not layer.bias.numpy().any()
-        assert checkpoints.read_checkpoint(tmp_path / "a.h5").config["DETECTION_MIN_CONFIDENCE"] == 0.7
 
     def test_is_in_the_middle_of_two_scores(self):
         # Odds 1 and 1/9: their geometric mean is 1/3.
@@ -44,9 +35,23 @@ class TestLimit:
         assert 0 < pack._between(0.0, 0.3) < 0.3 < pack._between(0.3, 1.0) < 1
 
 
-def test_a_packed_file_is_used_as_it_is(tmp_path, capsys):
-    output = tmp_path / "mine.h5"
+def test_without_calibration_scores_and_limit_stay(tmp_path):
+    output, settings = tmp_path / "mine.h5", tmp_path / "settings.json"
+    settings.write_text('{"DETECTION_MIN_CONFIDENCE": 0.7}')
+    assert pack.main(["--weights", "nike", "--output", str(output), "--config", str(settings)]) == 0
+    before, after = (checkpoints.read_checkpoint(path) for path in (checkpoints.find_weights(SHIPPED), output))
+    assert after.config["DETECTION_MIN_CONFIDENCE"] == 0.7
+    for name, layer in before.layers.items():
+        for weight, value in layer.weights.items():
+            np.testing.assert_array_equal(after.layers[name].weights[weight][()], value[()], err_msg=f"{name} {weight}")
+
+
+@pytest.mark.parametrize("mask_scores", [False, True])
+def test_a_packed_file_is_used_as_it_is(tmp_path, capsys, mask_scores):
+    output, changes = tmp_path / "mine.h5", tmp_path / "changes.json"
+    changes.write_text(json.dumps({"DETECTION_MASK_SCORES": mask_scores}))
     arguments = ["--weights", "nike", "--output", output, "--image-size", "320", "--calibrate", SAMPLE_DATA]
+    arguments += ["--config", changes]
     assert pack.main([str(argument) for argument in arguments]) == 0
     out = capsys.readouterr().out
     assert "best limit: 0." in out and f"{output.stat().st_size:,} bytes" in out
