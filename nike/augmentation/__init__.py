@@ -17,9 +17,11 @@ import numpy as np
 from mrcnn.data.dataset import Dataset
 from nike.augmentation import photometric
 from nike.augmentation.copy_paste import Donors, decoy, paste
+from nike.augmentation.fading import fade
 
 MIN_VISIBLE = 0.3  # share of an object that must be left for it to be learnt; less is ignored
 MIN_LENGTH = 8  # pixels; shorter objects are ignored: nobody could tell what they are
+MAX_LENGTH = 0.95  # of the side: an object that is zoomed to fills the square at most
 MAX_ENLARGEMENT = 2.5  # pixels of the square for one of the photo
 
 
@@ -34,6 +36,7 @@ class Strength:
         rotation: standard deviation in degrees.
         any_rotation: share of photos turned by any angle.
         perspective: how much nearer one side may be than the other.
+        fade: probability for each mark to be faded into its ground.
         colour: strength for `photometric.jitter_colour`.
         degrade: probability of each of blur, noise, JPEG and so on.
         cutout: probability that rectangles hide parts.
@@ -47,6 +50,7 @@ class Strength:
     rotation: float
     any_rotation: float
     perspective: float
+    fade: float
     colour: float
     degrade: float
     cutout: float
@@ -55,9 +59,9 @@ class Strength:
 
 
 STRENGTHS = {
-    "light": Strength(0.4, 0.3, (0.8, 1.3), 5, 0.0, 0.05, 0.3, 0.08, 0.0, 0.2, 0.05),
-    "medium": Strength(0.2, 0.4, (0.65, 1.6), 10, 0.12, 0.12, 0.5, 0.15, 0.15, 0.4, 0.15),
-    "strong": Strength(0.1, 0.5, (0.5, 2.0), 18, 0.15, 0.2, 0.8, 0.25, 0.25, 0.6, 0.25),
+    "light": Strength(0.4, 0.3, (0.8, 1.3), 5, 0.0, 0.05, 0.05, 0.3, 0.08, 0.0, 0.2, 0.05),
+    "medium": Strength(0.2, 0.4, (0.65, 1.6), 10, 0.12, 0.12, 0.15, 0.5, 0.15, 0.15, 0.4, 0.15),
+    "strong": Strength(0.1, 0.5, (0.5, 2.0), 18, 0.15, 0.2, 0.25, 0.8, 0.25, 0.25, 0.6, 0.25),
 }
 
 
@@ -105,6 +109,8 @@ class LogoAugmentation:
         if plain:
             return image, masks, class_ids
         occupied = masks.any(axis=2) | (self._warp(photo, matrix) < 255)  # beyond the photo there are no products
+        for i in np.flatnonzero((class_ids > 0) & (rng.random(len(class_ids)) < strength.fade)):
+            fade(image, masks[:, :, i], rng)
         image, masks, class_ids = self._paste(image, masks, class_ids, occupied, rng)
         if rng.random() < strength.cutout:
             image, masks, class_ids = _cut_out_rectangles(image, masks, class_ids, rng)
@@ -178,7 +184,7 @@ class LogoAugmentation:
         """(point of the photo, scale, where the point goes) that show an object `[H, W]` whole, somewhere."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         length = max(np.ptp(rows), np.ptp(columns)) + 1
-        most = np.clip(0.6 * self.side / length, fit, max(MAX_ENLARGEMENT, fit))
+        most = np.clip(MAX_LENGTH * self.side / length, fit, max(MAX_ENLARGEMENT, fit))
         scale = np.exp(rng.uniform(*np.log([self.strength.scale[0] * fit, most])))
         reach = min(scale * length / 2, self.side / 2)
         centre = np.array([columns[0] + columns[-1] + 1, rows[0] + rows[-1] + 1]) / 2

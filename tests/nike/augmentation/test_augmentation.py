@@ -5,7 +5,7 @@ from mrcnn.data.dataset import Dataset
 from nike.augmentation import MIN_LENGTH, STRENGTHS, LogoAugmentation, Strength, _homography
 
 SIDE = 128
-NOTHING = Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0)
+NOTHING = Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def photo_with_a_mark(height=150, width=200, seed=0):
@@ -59,7 +59,7 @@ def test_shapes_types_and_equal_seeds(strength):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_mask_follows_the_photo(seed):
-    strength = Strength(0, 0.5, (0.7, 1.5), 30, 0.3, 0.2, 0, 0, 0, 0, 0)
+    strength = Strength(0, 0.5, (0.7, 1.5), 30, 0.3, 0.2, 0, 0, 0, 0, 0, 0)
     image, masks, _ = augment(strength, seed)
     shown, mask = is_red(image), masks[:, :, 0]
     if mask.sum() > 60:
@@ -69,7 +69,7 @@ def test_the_mask_follows_the_photo(seed):
 def test_plain_photos_look_as_in_detection():
     mirrored = set()
     for seed in range(12):
-        image, masks, class_ids = augment(Strength(1, 1, (0.2, 3), 90, 1, 1, 1, 1, 1, 1, 1), seed)
+        image, masks, class_ids = augment(Strength(1, 1, (0.2, 3), 90, 1, 1, 1, 1, 1, 1, 1, 1), seed)
         # 150x200 becomes 96x128, in the middle of black.
         assert image[:16].max() == 0 and image[112:].max() == 0 and image[16:112].min(axis=2).mean() > 60
         shift = np.nonzero(masks[:, :, 0])[1].mean()
@@ -79,7 +79,7 @@ def test_plain_photos_look_as_in_detection():
 
 
 def test_a_plain_mark_is_where_detection_would_see_it():
-    plain = Strength(1, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0)
+    plain = Strength(1, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
     centres = [np.argwhere(augment(plain, seed)[1][:, :, 0]).mean(axis=0) for seed in range(8)]
     # The centre of pixel (60, 120) at 0.64 of its size, below 16 rows of black; half of the photos are mirrored.
     x = 120.5 * 0.64 - 0.5
@@ -117,7 +117,7 @@ def test_a_mark_that_became_tiny_is_ignored():
 
 
 def test_zooming_enlarges_the_mark():
-    strength = Strength(0, 1, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0)
+    strength = Strength(0, 1, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
     areas = [augment(strength, seed)[1].sum() for seed in range(20)]
     assert min(areas) > 0.9 * np.pi * 30**2 * 0.64**2
     assert max(areas) > 2 * min(areas)
@@ -130,7 +130,7 @@ def test_zooming_shows_one_of_the_marks_whole():
     photo = image, masks, np.array([1, 1, 1], np.int32)
     whole = set()
     for seed in range(20):
-        _, new_masks, class_ids = augment(Strength(0, 1, (2, 2), 0, 0, 0, 0, 0, 0, 0, 0), seed, photo)
+        _, new_masks, class_ids = augment(Strength(0, 1, (2, 2), 0, 0, 0, 0, 0, 0, 0, 0, 0), seed, photo)
         scale = np.sqrt(new_masks.sum(axis=(0, 1)).max() / 600)
         assert scale > 0.6
         sides = zip(*(np.count_nonzero(new_masks.any(axis=axis), axis=0) for axis in (0, 1)), strict=True)
@@ -143,7 +143,7 @@ def test_zooming_shows_one_of_the_marks_whole():
 def test_pasted_marks_are_labelled_and_decoys_are_not():
     donors = Photos([photo_with_a_mark()])
     empty = np.full((150, 200, 3), 100, np.uint8), np.zeros((150, 200, 0), bool), np.zeros(0, np.int32)
-    pasting, decoys = (Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, *which) for which in ((1, 0), (0, 1)))
+    pasting, decoys = (Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, *which) for which in ((1, 0), (0, 1)))
     labelled = changed = 0
     for seed in range(40):
         image, masks, class_ids = augment(pasting, seed, empty, donors)
@@ -157,7 +157,9 @@ def test_pasted_marks_are_labelled_and_decoys_are_not():
 
 
 def test_nothing_is_pasted_where_something_is():
-    augmentation = LogoAugmentation(SIDE, Photos([photo_with_a_mark()]), Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 1, 0))
+    augmentation = LogoAugmentation(
+        SIDE, Photos([photo_with_a_mark()]), Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 1, 0)
+    )
     occupied = np.zeros((SIDE, SIDE), bool)
     occupied[:, :60] = True
     pasted = 0
@@ -170,10 +172,21 @@ def test_nothing_is_pasted_where_something_is():
     assert pasted > 20
 
 
+def test_marks_are_faded_and_their_masks_stay():
+    plain, faded = (
+        augment(Strength(0, 0, (1, 1), 0, 0, 0, share, 0, 0, 0, 0, 0), 1, photo_with_a_mark()) for share in (0, 1)
+    )
+    mark = plain[1][:, :, 0]
+    assert abs(plain[0][mark].mean(axis=0) - 100).max() > 80  # red on grey
+    assert 10 < abs(faded[0][mark].mean(axis=0) - 100).max() < 70
+    for before, after in zip(plain[1:], faded[1:], strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
 def test_rectangles_hide_marks_from_their_masks():
     hidden = 0
-    for seed in range(40):
-        image, masks, class_ids = augment(Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 1, 0, 0), seed)
+    for seed in range(80):
+        image, masks, class_ids = augment(Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 1, 0, 0), seed)
         shown, mask = is_red(image), masks[:, :, 0]
         hidden += mask.sum() < 1000
         assert (mask & ~shown).sum() < 0.1 * mask.sum()
