@@ -48,6 +48,12 @@ COUNTS = (  # settings that must be whole numbers of at least 1
     "MASK_POOL_SIZE",
 )
 SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "HARD_EXAMPLE_MINING")  # whole numbers; 0: without
+FLAGS = (  # True or False; in JSON, "false" is a text
+    "ADD_GT_BOXES",
+    "DETECTION_ANY_FOREGROUND",
+    "DETECTION_CLASS_AGNOSTIC_NMS",
+    "DETECTION_MASK_SCORES",
+)
 SHARES = (  # settings that must lie between 0 and 1
     "RPN_NMS_THRESHOLD",
     "RPN_POSITIVE_IOU",
@@ -139,7 +145,9 @@ class Config:
     DETECTION_CLASS_AGNOSTIC_NMS = False  # True: one object, one detection, whatever its class
     DETECTION_ANY_FOREGROUND = False  # True: a RoI's best class counts though background be likelier; what AP needs
     DETECTION_BOX_VOTING = 1.0  # boxes that overlap a detection by this IoU are averaged into it, say 0.5; 1: none are
-    DETECTION_MASK_SCORES = False  # True: detect() multiplies scores by the certainty of the masks; better mask AP
+    # True: detect() multiplies scores by the certainty of the masks, and DETECTION_MIN_CONFIDENCE is the limit of the
+    # product; better mask AP. The network's own outputs, as run_graph gives them, keep the scores of the classes.
+    DETECTION_MASK_SCORES = False
     # Background RoIs that the heads learn from, see `targets.DetectionTargetLayer`: "balanced" (also on photos without
     # objects), "matterport" (none without a positive RoI) or "fill" (all free places).
     ROI_NEGATIVES = "balanced"
@@ -300,8 +308,16 @@ class Config:
             value = getattr(self, field)
             if value is None and field == "DETECTION_MIN_CONFIDENCE":
                 continue
-            if value is None or not 0 <= value <= 1:
+            if not isinstance(value, (int, float, np.number)) or isinstance(value, bool) or not 0 <= value <= 1:
                 raise ValueError(f"{name}: {field} must lie between 0 and 1, got {value!r}.")
+        if self.DETECTION_BOX_VOTING == 0:
+            raise ValueError(
+                f"{name}: DETECTION_BOX_VOTING must be above 0, or every box of the photo would be averaged. "
+                "Set it to 1 for no voting."
+            )
+        for field in FLAGS:
+            if not isinstance(getattr(self, field), (bool, np.bool_)):
+                raise ValueError(f"{name}: {field} must be True or False, got {getattr(self, field)!r}.")
 
     def _validate_image_size(self) -> None:
         name = type(self).__name__

@@ -43,7 +43,7 @@ def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou):
 
     Every RoI votes for every class, with its probability as the weight, so that the result does not depend on the
     confidence below which detections are dropped. Source: Gidaris and Komodakis 2015, "Object detection via a
-    multi-region and semantic segmentation-aware CNN model", section 4 (bounding box voting).
+    multi-region and semantic segmentation-aware CNN model" (bounding box voting).
 
     Args:
         boxes: `[n, 4]` of the detections.
@@ -61,18 +61,19 @@ def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou):
     deltas = tf.gather(tf.transpose(deltas, [1, 0, 2]), class_ids)  # [n, K, 4]
     voters = clip_boxes_graph(apply_box_deltas_graph(rois, deltas), window)
     overlaps = overlaps_graph(boxes[:, None], voters)[:, 0]  # [n, K]; NaN, of two boxes of area zero, is no vote
-    votes = tf.gather(tf.transpose(probs), class_ids)  # [n, K]
-    votes = tf.where((overlaps >= min_iou) & is_roi, votes, 0.0)
-    total = tf.reduce_sum(votes, axis=1, keepdims=True)
-    return tf.where(total > 0, tf.einsum("nk,nkc->nc", votes, voters) / total, boxes)
+    is_vote = ((overlaps >= min_iou) & is_roi)[..., None]
+    weights = tf.where(is_vote, tf.gather(tf.transpose(probs), class_ids)[..., None], 0.0)  # [n, K, 1]
+    total = tf.reduce_sum(weights, axis=1)
+    voted = tf.reduce_sum(weights * tf.where(is_vote, voters, 0.0), axis=1)  # 0 times a box that is NaN would be NaN
+    return tf.where(total > 0, voted / total, boxes)
 
 
 def score_by_masks(detections, masks, min_confidence):
     """Multiplies each score by how sure the mask is: the mean probability of the pixels that are in it.
 
     The class alone does not tell a good outline from a bad one, so that ranking by both gives a better mask AP (Huang
-    et al. 2019, "Mask Scoring R-CNN", section 3.2, learns the second factor; this mean is that of Cheng et al. 2022,
-    "Masked-attention Mask Transformer", inference for instances).
+    et al. 2019, "Mask Scoring R-CNN", learns the second factor; this mean is that of Cheng et al. 2022,
+    "Masked-attention Mask Transformer for Universal Image Segmentation").
 
     Args:
         detections: `[B, D, 6]` (y1, x1, y2, x2, class_id, score), zero padded.

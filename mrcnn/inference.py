@@ -95,7 +95,7 @@ class Predictor:
 
     Args:
         network: the inference graph, see `NetworkBuilder.inference`.
-        config: anchor settings, and whether masks take part in the scores.
+        config: that of the network: anchors, and whether masks take part in the scores.
 
     One trace serves all batch sizes and image sizes; calls from several threads are safe.
 
@@ -105,6 +105,8 @@ class Predictor:
 
     def __init__(self, network: keras.Model, config: Config):
         self.config = config
+        self._mask_scores = bool(config.DETECTION_MASK_SCORES)
+        self._min_confidence = network.get_layer("mrcnn_detection").min_confidence
         detections, _, _, masks, *_ = network.outputs
         model = keras.Model(network.inputs, [detections, masks])
         channels, meta = config.IMAGE_CHANNEL_COUNT, config.IMAGE_META_SIZE
@@ -123,8 +125,8 @@ class Predictor:
         count = tf.reduce_max(tf.math.count_nonzero(class_ids, axis=1))
         masks = tf.transpose(masks[:, :count], [0, 1, 4, 2, 3])  # [B, n, C, M, M]
         masks = tf.gather(masks, class_ids[:, :count], batch_dims=2)
-        if self.config.DETECTION_MASK_SCORES:
-            return score_by_masks(detections, masks, self.config.DETECTION_MIN_CONFIDENCE)
+        if self._mask_scores:
+            return score_by_masks(detections, masks, self._min_confidence)
         return detections, masks
 
     def __call__(self, images: np.ndarray, metas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

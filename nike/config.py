@@ -29,7 +29,8 @@ class NikeConfig(Config):
     DETECTION_MAX_INSTANCES = 50
     DETECTION_MIN_CONFIDENCE = 0.5
 
-    # Both cost next to nothing: boxes fit better, and of two detections the one with the surer outline comes first.
+    # Both cost next to nothing: boxes fit better, and of two detections as sure of the logo the one that is surer of
+    # its outline comes first. Weights files carry both; in those that are older than the settings they are off.
     DETECTION_BOX_VOTING = 0.5
     DETECTION_MASK_SCORES = True
 

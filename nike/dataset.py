@@ -1,9 +1,11 @@
 """NikeDataset: photos with drawn masks, from labelme, COCO or VIA files, as the library's Dataset.
 
-dataset = NikeDataset()
-dataset.load_nike("photos", subset="train")
-dataset.prepare()
-image, (masks, class_ids) = dataset.load_image(0), dataset.load_mask(0)
+    dataset = NikeDataset()
+    dataset.load_nike("photos", subset="train")
+    dataset.prepare()
+    image, (masks, class_ids) = dataset.load_image(0), dataset.load_mask(0)
+
+What is wrong with the files is listed in `dataset.problems`.
 """
 
 from __future__ import annotations

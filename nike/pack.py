@@ -25,7 +25,8 @@ SUFFIX = ".h5"
 SCORE_LAYER = "mrcnn_class_logits"
 LIMIT = 0.5  # the score from which `nike detect` shows detections, after a calibration
 EXTREME = 0.001  # calibration goes no nearer to 0 and 1
-ROUNDS = 3  # of calibration, where masks take part in the scores; each leaves about a fifth of the error
+ROUNDS = 8  # of calibration at most: masks in the scores and box voting make a move fall short of its aim
+SETTLED = 0.005  # F1 that the limit of 0.5 may be below the best
 SIZES = range(64, 4097, 64)
 DESCRIPTION = """\
 Writes trained weights into one small file to share: 16 bits a weight, all settings inside,
@@ -34,8 +35,9 @@ the scores can be adjusted so that 0.5 is the best limit."""
 EPILOG = """\
 --calibrate looks for the limit at which right and wrong detections on labelled photos are in the best balance
 (the highest F1 at mask IoU 0.5), and moves all scores so that this limit is 0.5. Use photos that the weights were
-not trained on: on training photos a network is too sure of itself. AP hardly changes: with one class the order of
-detections stays as it is, but for what the certainty of their outlines (DETECTION_MASK_SCORES) has in it.
+not trained on: on training photos a network is too sure of itself. The photos are looked at until the limit stays
+where it is, at least twice. AP hardly changes: with one class the order of detections stays, but for what the outlines
+(DETECTION_MASK_SCORES) and box voting have in it.
 
 examples:
   nike pack --weights logs/nike20260101T0000/mask_rcnn_nike_best.h5 --output mine.h5
@@ -45,24 +47,33 @@ examples:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The score above which detections should be kept, and how good they are then.
+    """The score above which detections should be kept, and how good they are from LIMIT on.
 
     Attributes:
-        limit: score, above 0 and below 1.
-        f1, precision, recall: of detections from there on, mask IoU 0.5, all classes together.
+        limit: score with the highest F1, above 0 and below 1.
+        best_f1: there; as the next three at mask IoU 0.5, all classes together.
+        f1, precision, recall: of detections with a score of LIMIT or more.
         photos: that were looked at.
         instances: on them.
     """
 
     limit: float
+    best_f1: float
     f1: float
     precision: float
     recall: float
     photos: int
     instances: int
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether LIMIT is as good as the best limit."""
+        return self.best_f1 - self.f1 <= SETTLED
 
-def calibrate(detector: Detector, folder: Path, split: str | None, failures: list[str]) -> Calibration:
+
+def find_limit(
+    detector: Detector, folder: Path, split: str | None, failures: list[str], lines: bool = True
+) -> Calibration:
     """Looks for the limit with the highest F1 on labelled photos.
 
     Args:
@@ -70,13 +81,14 @@ def calibrate(detector: Detector, folder: Path, split: str | None, failures: lis
         folder: labelled photos.
         split: "train", "val", "all" or None, see `load_photos`.
         failures: gets the message for each photo that cannot be used.
+        lines: see `Progress`.
 
     Raises:
         FileNotFoundError, ValueError: no photo can be used, or nothing on them is found.
     """
     from mrcnn.evaluation import best_f1, rank_detections
 
-    evaluator, _, _ = evaluate_folder(detector, folder, split, None, failures)
+    evaluator, _, _ = evaluate_folder(detector, folder, split, None, failures, lines)
     ranking = rank_detections(evaluator.records)
     best = best_f1(ranking)
     if not best["f1"]:
@@ -85,13 +97,15 @@ def calibrate(detector: Detector, folder: Path, split: str | None, failures: lis
             "limit. Nothing was written. Are these the right photos, labels and weights?"
         )
     below = max(ranking.scores[ranking.scores < best["threshold"]], default=0.0)
+    kept = ranking.is_true[ranking.scores >= LIMIT]
     return Calibration(
-        _between(float(below), best["threshold"]),
-        best["f1"],
-        best["precision"],
-        best["recall"],
-        len(evaluator.records),
-        int(ranking.num_gt),
+        limit=_between(float(below), best["threshold"]),
+        best_f1=best["f1"],
+        f1=2 * kept.sum() / (len(kept) + ranking.num_gt),
+        precision=kept.mean() if len(kept) else 0.0,
+        recall=kept.sum() / ranking.num_gt,
+        photos=len(evaluator.records),
+        instances=int(ranking.num_gt),
     )
 
 
@@ -121,32 +135,34 @@ def move_limit(layers: Mapping[str, Any], limit: float) -> None:
     bias.assign(values)
 
 
-def calibrate_model(
+def calibrate(
     model: MaskRCNN, class_names: list[str], folder: Path, split: str | None, failures: list[str]
 ) -> tuple[float, Calibration]:
-    """Changes a model so that 0.5 is the best limit on labelled photos.
+    """Changes a model so that LIMIT is the best limit on labelled photos.
 
-    `move_limit` is exact for the scores of classes. If masks take part in the scores (DETECTION_MASK_SCORES), these
-    move by less than the class does, so it is done again for what is left.
+    `move_limit` is exact for the scores of classes. If masks take part in the scores these move by less than the
+    class does, and with box voting the boxes change a little: then it is done again for what is left.
 
     Args:
         model: detects down to a score of MIN_CONFIDENCE; its class logits are changed.
         class_names: by class id, background first.
-        folder, split, failures: see `calibrate`.
+        folder, split, failures: see `find_limit`.
 
     Returns:
-        The best limit of the scores as they were, and how good detections are at what is the best limit now.
+        The best limit of the scores as they were, and what was found with those they are now.
 
     Raises:
-        FileNotFoundError, ValueError: see `calibrate`.
+        FileNotFoundError, ValueError: see `find_limit`.
     """
     detector = Detector(model, class_names)
-    first = found = calibrate(detector, folder, split, failures)
-    move_limit(model.named_layers(), found.limit)
-    for _ in range(ROUNDS - 1 if model.config.DETECTION_MASK_SCORES else 0):
-        found = calibrate(detector, folder, split, [])
+    before = found = find_limit(detector, folder, split, failures)
+    for number in range(1, ROUNDS + 1):
         move_limit(model.named_layers(), found.limit)
-    return first.limit, found
+        print(f"scores moved, look {number + 1} at the photos")
+        found = find_limit(detector, folder, split, [], lines=False)
+        if found.is_settled:
+            break
+    return before.limit, found
 
 
 # --- command ---
@@ -205,8 +221,10 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.calibrate is not None:
         if arguments.split is None and not has_own_split(arguments.calibrate):
             print(f"note: all photos of {arguments.calibrate} are used; none should have been trained on.")
-        limit, found = calibrate_model(model, class_names, arguments.calibrate, arguments.split, failures)
+        limit, found = calibrate(model, class_names, arguments.calibrate, arguments.split, failures)
         config = config.copy(DETECTION_MIN_CONFIDENCE=LIMIT)
+        if not found.is_settled:
+            print(f"note: the limit did not settle; {found.limit:.3f} would give F1 {found.best_f1:.3f}.")
         print(
             f"best limit: {limit:.3f}, now {LIMIT}: F1 {found.f1:.3f}, precision {found.precision:.3f}, recall "
             f"{found.recall:.3f} ({plural(found.photos, 'photo')}, {plural(found.instances, 'instance')})"

@@ -25,7 +25,16 @@ SUFFIX = ".state"
 RECORD = "record"
 ID = "state_id"  # in the metadata of the weights file
 # Settings that do not touch the weights' values or the order of the data.
-FREE_SETTINGS = {"VALIDATION_STEPS", "DETECTION_MIN_CONFIDENCE", "DETECTION_NMS_THRESHOLD", "DETECTION_MAX_INSTANCES"}
+FREE_SETTINGS = {
+    "VALIDATION_STEPS",
+    "DETECTION_ANY_FOREGROUND",
+    "DETECTION_BOX_VOTING",
+    "DETECTION_CLASS_AGNOSTIC_NMS",
+    "DETECTION_MASK_SCORES",
+    "DETECTION_MAX_INSTANCES",
+    "DETECTION_MIN_CONFIDENCE",
+    "DETECTION_NMS_THRESHOLD",
+}
 
 
 @dataclass(frozen=True)

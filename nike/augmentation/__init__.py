@@ -4,7 +4,7 @@
     model.train(train_dataset, val_dataset, ..., augmentation=augmentation)
 
 Scale, turn, perspective and crop are one resampling from the photo into the network's square, so that a zoom shows
-what the photo has, and all costs a few milliseconds. A mirrored swoosh is still one: every second photo is mirrored.
+what the photo has; it costs a few milliseconds. A mirrored swoosh is still one: every second photo is mirrored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nike.augmentation.fading import fade
 
 MIN_VISIBLE = 0.3  # share of an object that must be left for it to be learnt; less is ignored
 MIN_LENGTH = 8  # pixels; shorter objects are ignored: nobody could tell what they are
-MAX_LENGTH = 0.95  # of the side: an object that is zoomed to fills the square at most
+MAX_LENGTH = 0.95  # share of the side that zooming makes an object fill at most
 MAX_ENLARGEMENT = 2.5  # pixels of the square for one of the photo
 
 
@@ -110,7 +110,7 @@ class LogoAugmentation:
             return image, masks, class_ids
         occupied = masks.any(axis=2) | (self._warp(photo, matrix) < 255)  # beyond the photo there are no products
         for i in np.flatnonzero((class_ids > 0) & (rng.random(len(class_ids)) < strength.fade)):
-            fade(image, masks[:, :, i], rng)
+            fade(image, masks[:, :, i], occupied, rng)
         image, masks, class_ids = self._paste(image, masks, class_ids, occupied, rng)
         if rng.random() < strength.cutout:
             image, masks, class_ids = _cut_out_rectangles(image, masks, class_ids, rng)

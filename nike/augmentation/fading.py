@@ -13,12 +13,15 @@ MIN_CONTRAST = 14  # at least; less could not be seen
 EDGE = 2  # pixels around the mask that still show the mark: outlines drawn by hand are not exact
 
 
-def fade(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> None:
+def fade(image: np.ndarray, mask: np.ndarray, occupied: np.ndarray, rng: np.random.Generator) -> None:
     """Blends a mark with the ground around it, so that a random rest of its contrast is left.
+
+    Marks that are as faint already, without any ground around them, or with an empty mask stay as they are.
 
     Args:
         image: `[H, W, 3]` uint8; written to.
-        mask: `[H, W]` bool of the mark; empty ones and those without any ground around them stay as they are.
+        mask: `[H, W]` bool of the mark.
+        occupied: `[H, W]` bool of all that is no ground: marks, and what lies beyond the photo.
         rng: source of randomness.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -27,18 +30,21 @@ def fade(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> None:
     margin = max(np.ptp(rows), np.ptp(columns)) // 2 + 3 * EDGE
     box = tuple(slice(max(used[0] - margin, 0), used[-1] + 1 + margin) for used in (rows, columns))
     part, inside = image[box].astype(np.float32), mask[box].astype(np.uint8)
+    is_other = occupied[box] & ~mask[box]
     outside = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
     thickness = cv2.distanceTransform(inside, cv2.DIST_L2, 5).max()
-    is_ground = ((outside > EDGE) & (outside <= 2 * EDGE + thickness)).astype(np.float32)
+    is_ground = ((outside > EDGE) & (outside <= 2 * EDGE + thickness) & ~is_other).astype(np.float32)
     size = (2 * margin + 1, 2 * margin + 1)  # so large that the tone changes slowly: a mark is of one material
     weight = cv2.blur(is_ground, size)[:, :, np.newaxis]
     if weight[inside > 0].min() <= 0:
         return
-    ground = cv2.blur(part * is_ground[:, :, np.newaxis], size) / np.maximum(weight, 1e-6)
+    weight[weight <= 0] = 1
+    ground = cv2.blur(part * is_ground[:, :, np.newaxis], size) / weight
     contrast = float(abs((part - ground)[inside > 0].mean(axis=0)).max())
     left = rng.uniform(MIN_CONTRAST, MAX_CONTRAST)
     if left >= contrast:
         return
     alpha = cv2.GaussianBlur((outside <= EDGE).astype(np.float32), (0, 0), 0.8)[:, :, np.newaxis]
+    alpha[is_other] = 0
     part += alpha * (1 - left / contrast) * (ground - part)
     image[box] = np.rint(part).clip(0, 255)

@@ -1,6 +1,8 @@
 """Writes labelme JSON: masks and detections as polygons that open in labelme for correction.
 
-write_detections("shoe.jpg", result, class_names=["BG", "nike"])  # -> shoe.json beside it
+    write_detections("shoe.jpg", result, class_names=["BG", "nike"])  # -> shoe.json beside it
+
+A file is complete or not there at all.
 """
 
 from __future__ import annotations

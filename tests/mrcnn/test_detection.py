@@ -133,6 +133,17 @@ class TestBoxVoting:
         found = detect([BOX, [0, 0, 0, 0]], [[0, 1, 0], [0, 1, 0]], box_voting=0.0)
         np.testing.assert_allclose(found[0, :4], BOX, atol=1e-6)
 
+    def test_a_box_that_is_not_a_number_does_not_spread(self):
+        deltas = np.zeros((1, 2, 3, 4), np.float32)
+        deltas[0, 1] = np.nan
+        found = detect([BOX, self.SHIFTED], [[0, 0.9, 0.1], [1, 0, 0]], deltas, box_voting=0.5)
+        np.testing.assert_allclose(found[0, :4], BOX, atol=1e-6)
+
+    def test_voters_are_clipped_to_the_photo(self):
+        beyond = [-0.3, 0.1, 0.5, 0.4]  # inside the photo: 0 to 0.5
+        found = detect([[0, 0.1, 0.5, 0.4], beyond], [[0, 0.6, 0], [0, 0.5, 0]], box_voting=0.5)
+        np.testing.assert_allclose(found[0, :4], [0, 0.1, 0.5, 0.4], atol=1e-6)
+
     def test_the_boxes_do_not_depend_on_the_limit_of_scores(self):
         weak, strong = (detect([BOX, self.SHIFTED], self.PROBS[:2], box_voting=0.5, min_confidence=c) for c in (0, 0.8))
         np.testing.assert_array_equal(weak, strong)
@@ -141,6 +152,12 @@ class TestBoxVoting:
         layer = DetectionLayer(Config().copy(DETECTION_BOX_VOTING=0.25))
         assert layer.box_voting == DetectionLayer.from_config(layer.get_config()).box_voting == 0.25
         assert DetectionLayer(Config()).box_voting == 1
+
+    def test_the_setting_reaches_the_function_of_the_original(self):
+        rois, window = np.array([BOX, self.SHIFTED], np.float32), np.array([0, 0, 1, 1], np.float32)
+        inputs = rois, np.array([[0.1, 0.9], [0.7, 0.3]], np.float32), np.zeros((2, 2, 4), np.float32), window
+        found = refine_detections_graph(*inputs, Config().copy(DETECTION_BOX_VOTING=0.5))
+        np.testing.assert_allclose(np.asarray(found)[0, 1], (0.9 * 0.1 + 0.3 * 0.13) / 1.2, atol=1e-6)
 
 
 class TestMaskScores:
@@ -165,6 +182,17 @@ class TestMaskScores:
         np.testing.assert_allclose(rows[:2, 5], [0.72, 0.57], atol=1e-6)
         assert not rows[2:].any()
         np.testing.assert_allclose(masks[:2], [0.9, 0.95])
+
+    def test_each_photo_of_a_batch_has_its_own_order(self):
+        rows = np.concatenate([self.ROWS, np.zeros_like(self.ROWS)])
+        rows[1, 0] = [*FAR, 1, 0.5]
+        masks = np.full((2, 3, 4, 4), 0.6, np.float32)
+        masks[0, 2] = 1
+        rows, masks = score_by_masks(rows, masks, 0.1)
+        np.testing.assert_allclose(np.asarray(rows)[0, :3, 5], [0.6, 0.54, 0.48], atol=1e-6)
+        np.testing.assert_allclose(np.asarray(rows)[1, :3, 5], [0.3, 0, 0], atol=1e-6)
+        assert np.asarray(rows)[:, :3, 4].tolist() == [[1, 1, 2], [1, 0, 0]]
+        np.testing.assert_allclose(np.asarray(masks)[:, 0, 0, 0], [1, 0.6])
 
     def test_an_empty_mask_scores_nothing(self):
         rows, _ = self.scored([0.9, 0.4, 0.9], 0.01)

@@ -143,6 +143,7 @@ LAYERS = {
             nms_threshold=0.4,
             class_agnostic=True,
             any_foreground=True,
+            box_voting=0.6,
         ),
         [unit_boxes(B, K), random(B, K, C), random(B, K, C, 4), META],
     ),

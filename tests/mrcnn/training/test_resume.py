@@ -88,6 +88,7 @@ def test_a_run_is_not_resumed_with_other_settings(tiny, tmp_path):
     model = tiny.build(tmp_path, WEIGHT_DECAY=0.5)
     with pytest.raises(ValueError, match=r"made with other settings \(WEIGHT_DECAY: 0.0001 -> 0.5\)"):
         resume(model)
+    resume(tiny.build(tmp_path, DETECTION_BOX_VOTING=0.5, DETECTION_MASK_SCORES=True))  # detection trains nothing
     model = tiny.build(tmp_path)
     resume(model)
     with pytest.raises(ValueError, match=r"other settings \(learning_rate: 0.02 -> 0.1\). Resume it as it was"):

@@ -123,6 +123,17 @@ def test_zooming_enlarges_the_mark():
     assert max(areas) > 2 * min(areas)
 
 
+def test_zooming_fills_the_square_at_most():
+    image, masks = np.zeros((400, 400, 3), np.uint8), np.zeros((400, 400, 1), bool)
+    masks[180:200, 100:250] = True
+    strength = Strength(0, 1, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    lengths = [
+        np.count_nonzero(augment(strength, seed, (image, masks, np.array([1], np.int32)))[1].any(axis=(0, 2)))
+        for seed in range(60)
+    ]
+    assert 0.85 * SIDE < max(lengths) <= 0.96 * SIDE
+
+
 def test_zooming_shows_one_of_the_marks_whole():
     image, masks = np.zeros((400, 400, 3), np.uint8), np.zeros((400, 400, 3), bool)
     for i, (y, x) in enumerate([(20, 30), (350, 340)]):
@@ -181,6 +192,9 @@ def test_marks_are_faded_and_their_masks_stay():
     assert 10 < abs(faded[0][mark].mean(axis=0) - 100).max() < 70
     for before, after in zip(plain[1:], faded[1:], strict=True):
         np.testing.assert_array_equal(before, after)
+    image, masks, class_ids = photo_with_a_mark()
+    ignored = augment(Strength(0, 0, (1, 1), 0, 0, 0, 1, 0, 0, 0, 0, 0), 1, (image, masks, -class_ids))
+    assert abs(ignored[0][mark].mean(axis=0) - 100).max() > 80
 
 
 def test_rectangles_hide_marks_from_their_masks():
