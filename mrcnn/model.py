@@ -301,8 +301,8 @@ class MaskRCNN:
         """Boxes int32 `[N, 4]` pixels, class ids, scores and masks bool `[H, W, N]` of one image in the original photo.
 
         Args:
-            detections: `[D, 6]`, mrcnn_mask: `[D, M, M, C]`: outputs of the network for this image; the scores are those
-                of the classes, also if DETECTION_MASK_SCORES is set.
+            detections: `[D, 6]`, mrcnn_mask: `[D, M, M, C]`: outputs of the network for this image. The scores are
+                those of the classes, also if DETECTION_MASK_SCORES is set.
             original_image_shape: (H, W, channels) of the photo; image_shape: of the molded image.
             window: `[4]` pixels: the photo inside the molded image.
         """
