@@ -47,10 +47,10 @@ def test_without_calibration_scores_and_limit_stay(tmp_path):
             np.testing.assert_array_equal(after.layers[name].weights[weight][()], value[()], err_msg=f"{name} {weight}")
 
 
-@pytest.mark.parametrize("mask_scores", [False, True])
-def test_a_packed_file_is_used_as_it_is(tmp_path, capsys, monkeypatch, mask_scores):
+@pytest.mark.parametrize("mask_scores, voting", [(False, 1.0), (True, 0.5)])
+def test_a_packed_file_is_used_as_it_is(tmp_path, capsys, monkeypatch, mask_scores, voting):
     output, changes = tmp_path / "mine.h5", tmp_path / "changes.json"
-    changes.write_text(json.dumps({"DETECTION_MASK_SCORES": mask_scores}))
+    changes.write_text(json.dumps({"DETECTION_MASK_SCORES": mask_scores, "DETECTION_BOX_VOTING": voting}))
 
     def load_too_sure(*arguments):
         model = load_model(*arguments)
