@@ -15,6 +15,7 @@ import copy
 import difflib
 import inspect
 import json
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,9 @@ COUNTS = (  # settings that must be whole numbers of at least 1
     "MASK_POOL_SIZE",
 )
 SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "HARD_EXAMPLE_MINING")  # whole numbers; 0: without
-FLAGS = (  # True or False; in JSON, "false" is a text
+FLAGS = (  # True or False, or 1 or 0; in JSON, "false" is a text
+    "USE_MINI_MASK",
+    "USE_RPN_ROIS",
     "ADD_GT_BOXES",
     "DETECTION_ANY_FOREGROUND",
     "DETECTION_CLASS_AGNOSTIC_NMS",
@@ -144,7 +147,9 @@ class Config:
     ROI_ALIGN_METHOD = "crop_and_resize"  # or "gather": slower on a CPU, but compiles under XLA and exports everywhere
     DETECTION_CLASS_AGNOSTIC_NMS = False  # True: one object, one detection, whatever its class
     DETECTION_ANY_FOREGROUND = False  # True: a RoI's best class counts though background be likelier; what AP needs
-    DETECTION_BOX_VOTING = 1.0  # boxes that overlap a detection by this IoU are averaged into it, say 0.5; 1: none are
+    # Boxes that overlap a detection by this IoU are averaged into it, say 0.5; 1: none are. Below the threshold of
+    # suppression, neighbours would pull at each other.
+    DETECTION_BOX_VOTING = 1.0
     # True: detect() multiplies scores by the certainty of the masks, and DETECTION_MIN_CONFIDENCE is the limit of the
     # product; better mask AP. The network's own outputs, as run_graph gives them, keep the scores of the classes.
     DETECTION_MASK_SCORES = False
@@ -210,6 +215,8 @@ class Config:
                 near = difflib.get_close_matches(str(name).upper(), cls.fields(), n=1)
                 hint = f"did you mean {near[0]}?" if near else "see mrcnn/config.py for the fields."
                 raise ValueError(f"{where}: unknown setting {name!r}; {hint}")
+            if value is None and name == "DETECTION_MIN_CONFIDENCE":
+                continue  # no limit
             fields[name] = _like(getattr(cls, name), value, f"{where}: {name}")
         return type(cls.__name__, (cls,), fields)()
 
@@ -308,16 +315,17 @@ class Config:
             value = getattr(self, field)
             if value is None and field == "DETECTION_MIN_CONFIDENCE":
                 continue
-            if not isinstance(value, (int, float, np.number)) or isinstance(value, bool) or not 0 <= value <= 1:
-                raise ValueError(f"{name}: {field} must lie between 0 and 1, got {value!r}.")
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value <= 1:
+                raise ValueError(f"{name}: {field} must be a number between 0 and 1, got {value!r}.")
         if self.DETECTION_BOX_VOTING == 0:
             raise ValueError(
                 f"{name}: DETECTION_BOX_VOTING must be above 0, or every box of the photo would be averaged. "
                 "Set it to 1 for no voting."
             )
         for field in FLAGS:
-            if not isinstance(getattr(self, field), (bool, np.bool_)):
-                raise ValueError(f"{name}: {field} must be True or False, got {getattr(self, field)!r}.")
+            value = getattr(self, field)
+            if not isinstance(value, (int, np.integer, np.bool_)) or value not in (0, 1):
+                raise ValueError(f"{name}: {field} must be True or False, got {value!r}.")
 
     def _validate_image_size(self) -> None:
         name = type(self).__name__

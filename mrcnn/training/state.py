@@ -24,7 +24,8 @@ from mrcnn.training.progress import Progress
 SUFFIX = ".state"
 RECORD = "record"
 ID = "state_id"  # in the metadata of the weights file
-# Settings that do not touch the weights' values or the order of the data.
+# Settings that do not touch the weights' values or the order of the data. Those of detection touch validation: a run
+# that goes on with others compares its AP with that of before.
 FREE_SETTINGS = {
     "VALIDATION_STEPS",
     "DETECTION_ANY_FOREGROUND",

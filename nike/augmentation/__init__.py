@@ -181,7 +181,8 @@ class LogoAugmentation:
         return _homography(centre, matrix, target, rng.uniform(-1, 1, 2) * strength.perspective / side)
 
     def _aim_at(self, mask: np.ndarray, fit: float, rng) -> tuple[np.ndarray, float, np.ndarray]:
-        """(point of the photo, scale, where the point goes) that show an object `[H, W]` whole, somewhere."""
+        """(point of the photo, scale, where the point goes) that show an object `[H, W]` somewhere, and whole unless
+        it is turned as well."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         length = max(np.ptp(rows), np.ptp(columns)) + 1
         most = np.clip(MAX_LENGTH * self.side / length, fit, max(MAX_ENLARGEMENT, fit))

@@ -147,7 +147,7 @@ def load_detector(arguments: argparse.Namespace) -> Detector:
     path = find_weights(arguments.weights, arguments.logs)
     config, class_names = read_settings(path, arguments.config)
     if min_confidence is None:
-        min_confidence = float(config.DETECTION_MIN_CONFIDENCE)
+        min_confidence = float(config.DETECTION_MIN_CONFIDENCE or 0)
     config = config.copy(
         GPU_COUNT=1,
         IMAGES_PER_GPU=arguments.batch,

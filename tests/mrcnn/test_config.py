@@ -51,6 +51,8 @@ def test_crop_mode_takes_the_smaller_side():
         ("DETECTION_BOX_VOTING", 0, "1 for no voting"),
         ("DETECTION_MASK_SCORES", "false", "True or False"),
         ("ADD_GT_BOXES", None, "True or False"),
+        ("USE_MINI_MASK", "false", "True or False"),
+        ("USE_RPN_ROIS", 2, "True or False"),
         ("IMAGES_PER_GPU", 1.5, "whole number"),
         ("MASK_HEAD_CONVOLUTIONS", -1, "at least 0"),
         ("HARD_EXAMPLE_MINING", 0.5, "whole number"),
@@ -63,6 +65,12 @@ def test_validation_names_the_setting_and_the_fix(field, value, message):
     config = ShapesConfig().copy(**{field: value})
     with pytest.raises(ValueError, match=message):
         config.validate()
+
+
+def test_no_limit_of_confidence_survives_json():
+    config = ShapesConfig().copy(DETECTION_MIN_CONFIDENCE=None, USE_MINI_MASK=0)  # as scripts have it
+    config.validate()
+    assert Config.from_json(config.to_json()).DETECTION_MIN_CONFIDENCE is None
 
 
 def test_functions_given_in_code_stay_functions():

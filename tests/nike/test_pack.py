@@ -62,10 +62,10 @@ def test_a_packed_file_is_used_as_it_is(tmp_path, capsys, monkeypatch, mask_scor
     arguments += ["--config", changes]
     assert pack.main([str(argument) for argument in arguments]) == 0
     out = capsys.readouterr().out
-    assert f"{output.stat().st_size:,} bytes" in out and "did not settle" not in out
-    looks = 1 + out.count("at the photos")
+    assert f"{output.stat().st_size:,} bytes" in out and "did not come" not in out
+    looks = 1 + out.count("looking at the photos again")
     assert looks > 2 if mask_scores else looks == 2
-    before, f1 = map(float, re.search(r"best limit: (0\.\d+), now 0\.5: F1 (0\.\d+)", out).groups())
+    before, f1 = map(float, re.search(r"best limit before: (0\.\d+); at 0\.5 now: F1 (0\.\d+)", out).groups())
     assert before > 0.6
 
     shipped, packed = (checkpoints.read_checkpoint(path) for path in (checkpoints.find_weights(SHIPPED), output))
