@@ -2,6 +2,8 @@
 
 import json
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -34,6 +36,32 @@ class TestLimit:
         # Odds 1 and 1/9: their geometric mean is 1/3.
         assert pack._between(0.1, 0.5) == pytest.approx(0.25)
         assert 0 < pack._between(0.0, 0.3) < 0.3 < pack._between(0.3, 1.0) < 1
+
+
+class TestRounds:
+    """What was measured in each round, and where the scores are in the end, in log odds."""
+
+    @staticmethod
+    def moved(monkeypatch, *rounds):
+        layer = keras.layers.Dense(2, name=pack.SCORE_LAYER)
+        layer.build((None, 3))
+        model = SimpleNamespace(named_layers=lambda: {layer.name: layer})
+        measured = [pack.Calibration(limit, best, f1, 1.0, 1.0, 3, 3) for limit, best, f1 in rounds]
+        waiting = iter(measured)
+        monkeypatch.setattr(pack, "find_limit", lambda *arguments, **options: next(waiting))
+        before, found = pack.calibrate(model, ["BG", "nike"], Path("photos"), None, [])
+        assert before == rounds[0][0]
+        return float(layer.bias.numpy()[0]), measured.index(found), len(list(waiting))
+
+    def test_stop_when_one_half_is_as_good_as_the_best(self, monkeypatch):
+        assert self.moved(monkeypatch, (0.4, 0.801, 0.8), (0.5, 1, 1)) == (0, 0, 1)
+        odds, number, left = self.moved(monkeypatch, (0.8, 0.9, 0.7), (0.6, 0.9, 0.896), (0.5, 1, 1))
+        assert (odds, number, left) == (pytest.approx(np.log(4)), 1, 1)
+
+    def test_the_best_one_counts_if_none_is_good(self, monkeypatch):
+        worse = [(0.6, 0.9, 0.6)] * (pack.ROUNDS - 2)
+        odds, number, left = self.moved(monkeypatch, (0.8, 0.9, 0.7), (0.75, 0.9, 0.65), (0.6, 0.9, 0.8), *worse)
+        assert (odds, number, left) == (pytest.approx(np.log(4) + np.log(3), rel=1e-5), 2, 0)
 
 
 def test_without_calibration_scores_and_limit_stay(tmp_path):
