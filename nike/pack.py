@@ -35,7 +35,7 @@ the scores can be adjusted so that 0.5 is the best limit."""
 EPILOG = """\
 --calibrate looks for the limit at which right and wrong detections on labelled photos are in the best balance
 (the highest F1 at mask IoU 0.5), and moves all scores so that this limit is 0.5. Use photos that the weights were
-not trained on: on training photos a network is too sure of itself. The photos are looked at two to nine times, until
+not trained on: on training photos a network is too sure of itself. The photos are looked at one to nine times, until
 0.5 is as good as the best limit. AP hardly changes: with one class the order of detections hardly does, and not at all
 without DETECTION_MASK_SCORES and DETECTION_BOX_VOTING.
 

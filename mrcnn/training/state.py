@@ -24,18 +24,9 @@ from mrcnn.training.progress import Progress
 SUFFIX = ".state"
 RECORD = "record"
 ID = "state_id"  # in the metadata of the weights file
-# Settings that do not touch the weights' values or the order of the data. Those of detection touch validation: a run
-# that goes on with others compares its AP with that of before.
-FREE_SETTINGS = {
-    "VALIDATION_STEPS",
-    "DETECTION_ANY_FOREGROUND",
-    "DETECTION_BOX_VOTING",
-    "DETECTION_CLASS_AGNOSTIC_NMS",
-    "DETECTION_MASK_SCORES",
-    "DETECTION_MAX_INSTANCES",
-    "DETECTION_MIN_CONFIDENCE",
-    "DETECTION_NMS_THRESHOLD",
-}
+# How the names of settings begin that do not touch the weights' values or the order of the data. Those of detection
+# touch validation: a run that goes on with others compares its AP with that of before.
+FREE_SETTINGS = ("VALIDATION_STEPS", "DETECTION_")
 
 
 @dataclass(frozen=True)
@@ -167,7 +158,7 @@ def check_config(state: State, config) -> None:
     """Raises ValueError if `config` is not the one that the run was made with, naming what differs."""
     own = json.loads(config.to_json())
     saved = state.record["config"]
-    names = sorted((set(own) | set(saved)) - FREE_SETTINGS)
+    names = sorted(name for name in set(own) | set(saved) if not name.startswith(FREE_SETTINGS))
     different = [f"{name}: {saved.get(name)} -> {own.get(name)}" for name in names if saved.get(name) != own.get(name)]
     if different:
         more = f" and {len(different) - 3} more" if len(different) > 3 else ""

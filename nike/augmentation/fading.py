@@ -8,8 +8,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-MAX_CONTRAST = 60  # grey levels that are left between mark and ground at most
-MIN_CONTRAST = 14  # at least; less could not be seen
+from nike.augmentation.copy_paste import MIN_CONTRAST
+
+MAX_CONTRAST = 60  # grey levels that are left between mark and ground at most; at least MIN_CONTRAST
 EDGE = 2  # pixels around the mask that still show the mark: outlines drawn by hand are not exact
 
 
