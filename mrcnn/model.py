@@ -16,26 +16,20 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from mrcnn import checkpoints, log_dirs, looking_inside, utils
-from mrcnn.anchors import compute_backbone_shapes
+from mrcnn import checkpoints, utils
 from mrcnn.backbones.resnet import conv_block, identity_block, resnet_graph
-from mrcnn.boxes_graph import (
-    apply_box_deltas_graph,
-    batch_pack_graph,
-    clip_boxes_graph,
-    denorm_boxes_graph,
-    norm_boxes_graph,
-    overlaps_graph,
-    trim_zeros_graph,
-)
+from mrcnn.checkpoints import log_dirs
 from mrcnn.config import Config
-from mrcnn.data.generator import data_generator
 from mrcnn.data.image import compose_image_meta, mold_image, parse_image_meta, parse_image_meta_graph, unmold_image
 from mrcnn.data.loading import load_image_gt
-from mrcnn.detection import DetectionLayer, refine_detections_graph
-from mrcnn.heads import build_fpn_mask_graph, build_rpn_model, fpn_classifier_graph, rpn_graph
-from mrcnn.inference import Predictor, detect_stream, mold, pixel_anchors, require_eager, unmold
-from mrcnn.layers import BatchNorm
+from mrcnn.inference.predictor import Predictor, detect_stream, mold, pixel_anchors, require_eager, unmold
+from mrcnn.inference import introspection
+from mrcnn.layers.common import BatchNorm
+from mrcnn.layers.detection import DetectionLayer, refine_detections_graph
+from mrcnn.layers.heads import build_fpn_mask_graph, build_rpn_model, fpn_classifier_graph, rpn_graph
+from mrcnn.layers.proposals import ProposalLayer
+from mrcnn.layers.roi_align import PyramidROIAlign, log2_graph
+from mrcnn.layers.targets import DetectionTargetLayer, detection_targets_graph
 from mrcnn.losses import (
     mrcnn_bbox_loss_graph,
     mrcnn_class_loss_graph,
@@ -44,11 +38,19 @@ from mrcnn.losses import (
     rpn_class_loss_graph,
     smooth_l1_loss,
 )
+from mrcnn.matterport.data_generator import data_generator
+from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets, generate_random_rois
 from mrcnn.network import NetworkBuilder, flatten_layers, named_layers
-from mrcnn.proposals import ProposalLayer
-from mrcnn.roi_align import PyramidROIAlign, log2_graph
-from mrcnn.targets import DetectionTargetLayer, detection_targets_graph
-from mrcnn.targets_numpy import build_detection_targets, build_rpn_targets, generate_random_rois
+from mrcnn.ops.anchors import compute_backbone_shapes
+from mrcnn.ops.boxes_tf import (
+    apply_box_deltas_graph,
+    batch_pack_graph,
+    clip_boxes_graph,
+    denorm_boxes_graph,
+    norm_boxes_graph,
+    overlaps_graph,
+    trim_zeros_graph,
+)
 
 
 def log(text: str, array: np.ndarray | None = None) -> None:
@@ -336,9 +338,9 @@ class MaskRCNN:
     def ancestor(self, tensor, name: str, checked=None):
         """The tensor called `name` that `tensor` is computed from, or None.
 
-        See `looking_inside.find_tensor` for the names.
+        See `introspection.find_tensor` for the names.
         """
-        return looking_inside.find_tensor(self._graph_to_look_into(), name)
+        return introspection.find_tensor(self._graph_to_look_into(), name)
 
     def find_trainable_layer(self, layer):
         """The layer that holds the weights: the inner one of a wrapper."""
@@ -367,7 +369,7 @@ class MaskRCNN:
             weights = {weight.path: weight for weight in self.inference_model.weights}
             for weight in graph.weights:
                 weight.assign(weights[weight.path])
-        results = looking_inside.run_graph(graph, inputs, outputs)
+        results = introspection.run_graph(graph, inputs, outputs)
         for name, array in results.items():
             log(name, array)
         return results

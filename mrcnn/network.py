@@ -12,19 +12,19 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn import checkpoints, losses
-from mrcnn.anchors import compute_backbone_shapes, generate_pyramid_anchors
 from mrcnn.backbones import build_backbone
 from mrcnn.backbones.fpn import build_fpn
-from mrcnn.boxes import norm_boxes
-from mrcnn.boxes_graph import norm_boxes_graph
 from mrcnn.config import Config
 from mrcnn.data.image import parse_image_meta_graph
-from mrcnn.detection import DetectionLayer
-from mrcnn.heads import BoxHead, MaskHead, build_rpn_model
-from mrcnn.layers import ConvNorm, Float32Layer, PerRoI, TrimPadding, register
-from mrcnn.looking_inside import InputImage
-from mrcnn.proposals import ProposalLayer
-from mrcnn.targets import DetectionTargetLayer
+from mrcnn.inference.introspection import InputImage
+from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, TrimPadding, register
+from mrcnn.layers.detection import DetectionLayer
+from mrcnn.layers.heads import BoxHead, MaskHead, build_rpn_model
+from mrcnn.layers.proposals import ProposalLayer
+from mrcnn.layers.targets import DetectionTargetLayer
+from mrcnn.ops.anchors import compute_backbone_shapes, generate_pyramid_anchors
+from mrcnn.ops.boxes import norm_boxes
+from mrcnn.ops.boxes_tf import norm_boxes_graph
 
 LOSSES = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
 

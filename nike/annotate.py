@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from nike import cli
+from nike.datasets import photos
+from nike.datasets.labelme_writer import write_detections
+from nike.datasets.labels import IGNORE, Labels
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
 from nike.detection.progress import report_failures
-from nike.formats import photos
-from nike.formats.labelme_json import write_detections
-from nike.labels import IGNORE, Labels
 from nike.text import plural
 
 DESCRIPTION = """\

@@ -13,14 +13,14 @@ from typing import Any
 
 from mrcnn.config import Config
 from nike import cli
-from nike.checking.inspection import Inspection, histogram_names, inspect_dataset, part_rows
-from nike.dataset import SUBSETS, has_own_split, read_subset
-from nike.formats.photos import find_files
-from nike.formats.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Problem
-from nike.formats.safe_json import write_json
-from nike.formats.settings import read_settings_file
-from nike.labels import Labels
-from nike.split import SPLIT_FILE
+from nike.datasets.checks.inspection import Inspection, histogram_names, inspect_dataset, part_rows
+from nike.datasets.labels import Labels
+from nike.datasets.nike_dataset import SUBSETS, has_own_split, read_subset
+from nike.datasets.photos import find_files
+from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Problem
+from nike.datasets.safe_json import write_json
+from nike.datasets.settings import read_settings_file
+from nike.datasets.split import SPLIT_FILE
 from nike.text import aligned, plural, printable
 
 SHOWN_PER_KIND = 5  # problems of one kind in the terminal; --json and --html have all of them
@@ -212,7 +212,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         if arguments.json:
             write_json(arguments.json, report)
     if arguments.html:
-        from nike.checking.page import write_check
+        from nike.datasets.checks.page import write_check
 
         write_check(arguments.html, result, str(arguments.dataset))
     return 1 if result.count(ERROR) else 0

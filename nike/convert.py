@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from nike import cli
-from nike.formats.any_format import read_dataset
-from nike.formats.coco_json import write_coco
-from nike.formats.labelme_json import masks_to_shapes, write_labelme
-from nike.formats.records import Photo, Problem
-from nike.labels import IGNORE, Labels
+from nike.datasets.any_format import read_dataset
+from nike.datasets.coco import write_coco
+from nike.datasets.labelme_writer import masks_to_shapes, write_labelme
+from nike.datasets.labels import IGNORE, Labels
+from nike.datasets.records import Photo, Problem
 from nike.text import plural, short
 
 DESCRIPTION = """\

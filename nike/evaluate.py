@@ -14,13 +14,13 @@ import numpy as np
 
 from mrcnn.evaluation import CocoEvaluator, encode_masks
 from nike import cli  # first: it quiets TensorFlow
-from nike.dataset import SAMPLE_DATA, SUBSETS, NikeDataset, has_own_split
+from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset, has_own_split
+from nike.datasets.records import ERROR
+from nike.datasets.safe_json import write_json
 from nike.detection.background import ahead
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
 from nike.detection.progress import Progress, report_failures
 from nike.detection.stream import detect_stream
-from nike.formats.records import ERROR
-from nike.formats.safe_json import write_json
 from nike.reporting.score_table import summary_lines
 from nike.reporting.scores import coco_results, score
 from nike.text import plural, printable
@@ -60,7 +60,7 @@ def load_photos(folder: Path, split: str | None, labels: str) -> tuple[NikeDatas
     Args:
         folder: see `NikeDataset.load_nike`.
         split: "train", "val" or "all"; None: "val" if the dataset has a validation part of its own, else "all".
-        labels: see `nike.labels.Labels`.
+        labels: see `nike.datasets.labels.Labels`.
 
     Returns:
         The prepared dataset, and which split it is.
@@ -104,7 +104,7 @@ def evaluate_folder(
         detector: reports detections of any score.
         folder: labelled photos.
         split: "train", "val", "all" or None, see `load_photos`.
-        labels: see `nike.labels.Labels`; None: the detector's classes.
+        labels: see `nike.datasets.labels.Labels`; None: the detector's classes.
         failures: gets the message for each photo that cannot be used.
         lines: see `Progress`.
 

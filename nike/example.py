@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
-from nike.dataset import SAMPLE_DATA, NikeDataset
+from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
 
 
 def sample_data(subset: str | None = None) -> NikeDataset:

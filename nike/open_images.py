@@ -22,8 +22,8 @@ import numpy as np
 import PIL.Image
 
 from nike import cli
-from nike.formats import photos
-from nike.formats.labelme_json import masks_to_shapes, write_labelme
+from nike.datasets import photos
+from nike.datasets.labelme_writer import masks_to_shapes, write_labelme
 from nike.text import plural, short
 
 SUBSETS = ("train", "validation", "test")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nike import cli  # first: it quiets TensorFlow
-from nike.dataset import SUBSETS, has_own_split
+from nike.datasets.nike_dataset import SUBSETS, has_own_split
 from nike.detection.detector import Detector, add_weights_arguments, find_weights, load_model, read_settings
 from nike.detection.progress import report_failures
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import PIL.Image
 
-from mrcnn.drawing import color_splash
+from mrcnn.visualization.drawing import color_splash
 from nike import cli  # first: it quiets TensorFlow
 from nike.atomic import replacing
 from nike.detection.background import ahead

@@ -18,16 +18,16 @@ from PIL import Image
 
 from mrcnn.data.reading import read_image
 from nike import cli
-from nike.annotations import read_labelme
 from nike.atomic import replacing
-from nike.dataset import not_for_validation
-from nike.formats import photos
-from nike.formats.labelme_json import write_labelme
-from nike.formats.records import AnnotationError
-from nike.labels import IGNORE
-from nike.rendering.compose import Ingredients, Instance, render_photo
-from nike.rendering.cutouts import load_cutouts
-from nike.rendering.logo import DEFAULT_LOGO, load_mark
+from nike.datasets import photos
+from nike.datasets.labelme_reader import read_labelme
+from nike.datasets.labelme_writer import write_labelme
+from nike.datasets.labels import IGNORE
+from nike.datasets.nike_dataset import not_for_validation
+from nike.datasets.records import AnnotationError
+from nike.synthesis.compose import Ingredients, Instance, render_photo
+from nike.synthesis.cutouts import load_cutouts
+from nike.synthesis.logo import DEFAULT_LOGO, load_mark
 
 SMALLEST, LARGEST = 64, 4096  # pixels a side of a photo
 JPEG_QUALITY = 92

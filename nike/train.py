@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from nike import cli  # first: it quiets TensorFlow
-from nike.dataset import SAMPLE_DATA
+from nike.datasets.nike_dataset import SAMPLE_DATA
 
 AUGMENTATIONS = ("off", "light", "medium", "strong")
 WARMUP_STEPS = 100

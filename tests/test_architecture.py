@@ -12,15 +12,15 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "mrcnn").rglob("*.py"), *(ROOT / "nike").rglob("*.py")])
 FORBIDDEN = ("keras.src", "tensorflow.python", "tf_keras", "distutils", "pickle")
 LAYERS = (  # each may import from those before it
-    {"mrcnn.config", "mrcnn.boxes", "mrcnn.boxes_graph"},
+    {"mrcnn.config", "mrcnn.ops.boxes", "mrcnn.ops.boxes_tf"},
     {
         f"mrcnn.{name}"
         for name in ("anchors", "losses", "mask_targets", "layers", "backbones", "checkpoints", "log_dirs")
     },
     {f"mrcnn.{name}" for name in ("targets", "targets_numpy", "proposals", "roi_align", "detection", "heads")}
-    | {"mrcnn.looking_inside"},
+    | {"mrcnn.inference.introspection"},
     {"mrcnn.network"},
-    {"mrcnn.inference"},
+    {"mrcnn.inference.predictor"},
     {"mrcnn.model"},
 )
 LIGHT = [f"mrcnn.{name}" for name in ("config", "boxes", "data.image", "evaluation", "visualize")]

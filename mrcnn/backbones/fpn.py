@@ -2,7 +2,7 @@
 
 import keras
 
-from mrcnn.layers import ConvNorm
+from mrcnn.layers.common import ConvNorm
 
 
 def _conv(channels: int, kernel_size: int, name: str):

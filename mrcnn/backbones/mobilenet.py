@@ -3,7 +3,7 @@
 import keras
 
 from mrcnn.backbones.resnet import conv_norm
-from mrcnn.layers import BatchNorm, ConvNorm
+from mrcnn.layers.common import BatchNorm, ConvNorm
 
 # (expansion, output channels, blocks, stride of the first block): Sandler et al., table 2
 BOTTLENECKS = (

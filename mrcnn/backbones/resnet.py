@@ -5,7 +5,7 @@ Caffe's variant of ResNet: every convolution has a bias, and a stage's stride si
 
 import keras
 
-from mrcnn.layers import BatchNorm, ConvNorm
+from mrcnn.layers.common import BatchNorm, ConvNorm
 
 BLOCKS = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3)}  # bottleneck blocks of stages 2 to 5
 WIDTHS = (64, 128, 256, 512)  # of the 1x1 and 3x3 convolutions in stages 2 to 5; the stage's output is 4 times wider

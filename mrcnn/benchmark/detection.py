@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from mrcnn.benchmark import measure
 from mrcnn.config import Config
-from mrcnn.inference import Predictor, mold, unmold
+from mrcnn.inference.predictor import Predictor, mold, unmold
 from mrcnn.network import NetworkBuilder
 
 COUNTS = (1, 10, 100)

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mrcnn.anchors import pixel_anchors
 from mrcnn.benchmark import measure
 from mrcnn.config import Config
 from mrcnn.data.image import compose_image_meta
+from mrcnn.matterport.targets_numpy import build_rpn_targets
 from mrcnn.model import MaskRCNN
-from mrcnn.targets_numpy import build_rpn_targets
+from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.training.freezing import layer_regex, set_trainable
 from mrcnn.training.progress import Stage
 from mrcnn.training.trainer import compile_model, make_deterministic

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mrcnn.data.loading import Example
-from mrcnn.data.masks import extract_bboxes
+from mrcnn.ops.masks import extract_bboxes
 
 
 class ExampleCache:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn.data.interpolation import linear_bands, resize, scaled_side
 from mrcnn.data.reading import as_rgb, read_image
+from mrcnn.ops.resizing import linear_bands, resize, scaled_side
 
 __all__ = [
     "as_rgb",

@@ -17,7 +17,7 @@ from mrcnn.config import Config
 from mrcnn.data.augmentation import augment_resized, changes_whole_photo, check_augmentation
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.image import as_rgb, compose_image_meta, resize_image
-from mrcnn.data.masks import extract_bboxes, minimize_mask, resize_mask, scaled_side, without_placeholders
+from mrcnn.ops.masks import extract_bboxes, minimize_mask, resize_mask, scaled_side, without_placeholders
 
 MIN_SIDE = 2  # pixels; a box of 1 pixel has the normalised height 0, whose logarithm no delta can express
 

@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mrcnn.anchors import pixel_anchors
 from mrcnn.config import Config
 from mrcnn.data.augmentation import check_augmentation
 from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
-from mrcnn.data.generator import fill_slots
 from mrcnn.data.interpreter_exit import skipped_at_exit
 from mrcnn.data.loading import ground_truth, prepare, vary
-from mrcnn.targets import rpn_targets
-from mrcnn.targets_numpy import generate_random_rois
+from mrcnn.layers.targets import rpn_targets
+from mrcnn.matterport.data_generator import fill_slots
+from mrcnn.matterport.targets_numpy import generate_random_rois
+from mrcnn.ops.anchors import pixel_anchors
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mrcnn.boxes import compute_overlaps, compute_overlaps_masks
+from mrcnn.ops.boxes import compute_overlaps, compute_overlaps_masks
 
 
 def compute_matches(

@@ -151,7 +151,7 @@ class Curves(keras.callbacks.Callback):
         self.progress, self.path = progress, Path(folder) / "curves.png"
 
     def on_epoch_end(self, epoch, logs=None):
-        from mrcnn.visualize import plot_training_curves  # Matplotlib takes a second to import
+        from mrcnn.visualization.plots import plot_training_curves  # Matplotlib takes a second to import
 
         columns = dict.fromkeys(name for row in self.progress.rows for name in row)
         curves = {name: [row.get(name, math.nan) for row in self.progress.rows] for name in columns}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 
-from mrcnn import log_dirs
+from mrcnn.checkpoints import log_dirs
 from mrcnn.training import state as states
 from mrcnn.training.distribution import is_chief
 from mrcnn.training.interruption import Interruption, TrainingInterrupted

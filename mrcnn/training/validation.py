@@ -8,11 +8,11 @@ from contextlib import nullcontext
 import keras
 import numpy as np
 
-from mrcnn.data.masks import without_placeholders
-from mrcnn.drawing import overlay
 from mrcnn.evaluation import CocoEvaluator
 from mrcnn.evaluation.records import encode_masks
-from mrcnn.inference import Predictor, detect_stream
+from mrcnn.inference.predictor import Predictor, detect_stream
+from mrcnn.ops.masks import without_placeholders
+from mrcnn.visualization.drawing import overlay
 
 MIN_CONFIDENCE = 0.05  # AP wants the whole ranking of detections, not only the confident ones
 FIGURES = ("AP", "AP50", "AP75")

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from mrcnn.data.dataset import Dataset
-from nike.rendering import geometry
-from nike.rendering.lookalikes import lookalike
+from nike.synthesis import geometry
+from nike.synthesis.lookalikes import lookalike
 
 DONOR_SIDE = 256  # pixels; longer side of a cut-out mark
 DECOY_SIDE = 128

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
-from nike.formats.settings import read_settings_file
+from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
 from nike.training.start_weights import SHIPPED
 
@@ -30,7 +30,8 @@ def find_weights(name: str, logs: Path = Path("logs")) -> Path:
     Raises:
         FileNotFoundError: there is none; says what to do.
     """
-    from mrcnn import checkpoints, log_dirs
+    from mrcnn import checkpoints
+    from mrcnn.checkpoints import log_dirs
 
     if name == "coco":
         return Path(checkpoints.coco_weights())
@@ -55,9 +56,9 @@ class Detector:
     Args:
         model: a MaskRCNN in inference mode, or anything with its `detect` and `config`.
         class_names: by class id, background first.
-        tiles: None, "auto" or a number: see `mrcnn.tiles.tile_side`.
+        tiles: None, "auto" or a number: see `mrcnn.inference.tiles.tile_side`.
         tile_overlap: share of a tile that the next one shows again.
-        augmented: detecting functions whose vote counts (`mrcnn.tta`); None: the model alone.
+        augmented: detecting functions that vote (`mrcnn.inference.test_time_augmentation`); None: the model alone.
         min_confidence: detections below are left out.
         classes: names of the classes to report; None: all.
         max_detections: at most so many a photo, the best ones; None: all.
@@ -78,7 +79,7 @@ class Detector:
         classes: Sequence[str] | None = None,
         max_detections: int | None = None,
     ):
-        from mrcnn.tiles import check_tiling
+        from mrcnn.inference.tiles import check_tiling
 
         if tiles is not None:
             check_tiling(tiles, tile_overlap)
@@ -108,8 +109,8 @@ class Detector:
         return map(self._choose, results)
 
     def _look(self, photo: np.ndarray) -> dict:
-        from mrcnn.tiles import detect_tiled
-        from mrcnn.tta import detect_augmented
+        from mrcnn.inference.test_time_augmentation import detect_augmented
+        from mrcnn.inference.tiles import detect_tiled
 
         def detect(views: Iterable[np.ndarray]) -> Iterable[dict]:
             if self.augmented is None:
@@ -158,7 +159,7 @@ def load_detector(arguments: argparse.Namespace) -> Detector:
     model = load_model(path, config)
     augmented = None
     if arguments.tta:
-        from mrcnn.tta import scaled_detectors
+        from mrcnn.inference.test_time_augmentation import scaled_detectors
 
         augmented = scaled_detectors(model)
     return Detector(
@@ -184,8 +185,8 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
         ValueError: the file is damaged, or carries no settings and is not the original's for COCO.
     """
     from mrcnn.checkpoints import read_checkpoint
-    from mrcnn.coco_classes import COCO_CLASS_NAMES
     from mrcnn.config import Config
+    from mrcnn.data.coco_classes import COCO_CLASS_NAMES
 
     with read_checkpoint(path) as checkpoint:
         settings, metadata = checkpoint.config, checkpoint.metadata

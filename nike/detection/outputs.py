@@ -20,14 +20,14 @@ from typing import IO, Any, Protocol
 import numpy as np
 import PIL.Image
 
-from mrcnn.colors import distinct_colors
-from mrcnn.drawing import color_splash, crops, overlay
+from mrcnn.visualization.colors import distinct_colors
+from mrcnn.visualization.drawing import color_splash, crops, overlay
 from nike.atomic import replacing
+from nike.datasets import photos, rle
+from nike.datasets.labelme_writer import write_detections
 from nike.detection.background import Behind
 from nike.detection.sources import Picture
 from nike.detection.video import new_video
-from nike.formats import photos, rle
-from nike.formats.labelme_json import write_detections
 from nike.text import printable
 
 JPEG_QUALITY = 92

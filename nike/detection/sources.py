@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from mrcnn.data.reading import read_image
+from nike.datasets import photos
 from nike.detection import fetch, video
-from nike.formats import photos
 from nike.text import printable
 
 SUFFIXES = photos.SUFFIXES | video.SUFFIXES  # of what is found in folders and by globs

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nike.page import text
+from nike.reporting.page import text
 
 WIDTH, HEIGHT = 420, 270  # of the drawing in its own units; it scales with the page
 LEFT, RIGHT, TOP, BOTTOM = 42, 10, 10, 40  # margins for the axes' labels

@@ -10,12 +10,12 @@ import numpy as np
 import PIL.Image
 from pycocotools import mask as rle_lib
 
-from mrcnn.drawing import overlay
 from mrcnn.evaluation import CocoEvaluator, PhotoOutcome, PhotoRecord, judge_photo
-from nike.dataset import NikeDataset
-from nike.page import picture, table, text, write_page
+from mrcnn.visualization.drawing import overlay
+from nike.datasets.nike_dataset import NikeDataset
 from nike.reporting import charts
 from nike.reporting.charts import Series, bar_chart, line_chart
+from nike.reporting.page import picture, table, text, write_page
 from nike.reporting.score_table import coco_rows, confusion_rows, describe_photo, figure, voc_rows
 from nike.reporting.scores import IOU
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nike.dataset import NikeDataset, has_own_split
-from nike.formats.records import ERROR, WARNING
+from nike.datasets.nike_dataset import NikeDataset, has_own_split
+from nike.datasets.records import ERROR, WARNING
 from nike.text import plural
 
 VAL_SPLIT = 0.2  # where nothing else says which photos are for validation
@@ -38,7 +38,7 @@ def load_training_data(
 
     Args:
         folder: see `NikeDataset.load_nike`.
-        labels: the classes, see `nike.labels.Labels`.
+        labels: the classes, see `nike.datasets.labels.Labels`.
         val: separate validation data; then `folder` is for training as a whole.
         val_split: share of the photos to validate on, whole groups at a time. Default: as the folder's `split.json`
             or its folders train/ and val/ say, else VAL_SPLIT.

@@ -15,8 +15,8 @@ from typing import Any
 
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
 from nike.config import NikeConfig
-from nike.formats.safe_json import read_json, write_json
-from nike.formats.settings import read_settings_file
+from nike.datasets.safe_json import read_json, write_json
+from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
 from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
 from nike.training.stages import Stage, plan_stages

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mrcnn import checkpoints, log_dirs
+from mrcnn import checkpoints
+from mrcnn.checkpoints import log_dirs
 
 SHIPPED = "mask_rcnn_nike.h5"
 CHOICES = ("coco", "imagenet", "nike", "last", "none")

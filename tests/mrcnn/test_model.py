@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mrcnn import log_dirs, utils
-from mrcnn.inference import mold
+from mrcnn import utils
+from mrcnn.checkpoints import log_dirs
+from mrcnn.inference.predictor import mold
 from mrcnn.model import MaskRCNN
 
 

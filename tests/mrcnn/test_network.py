@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mrcnn.anchors import compute_backbone_shapes
 from mrcnn.backbones import BACKBONES, build_backbone
-from mrcnn.inference import Predictor
+from mrcnn.inference.predictor import Predictor
 from mrcnn.network import LOSSES, HardExampleLosses, NetworkBuilder, flatten_layers, named_layers
+from mrcnn.ops.anchors import compute_backbone_shapes
 
 
 def image_batch(config, count=2, seed=0):

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from mrcnn.boxes import compute_overlaps, compute_overlaps_masks
 from mrcnn.config import Config
-from mrcnn.inference import unmold
+from mrcnn.inference.predictor import unmold
 from mrcnn.model import MaskRCNN
 from mrcnn.network import NetworkBuilder, named_layers
+from mrcnn.ops.boxes import compute_overlaps, compute_overlaps_masks
 
 PHOTOS = ("astronaut", "coffee", "chelsea", "rocket")
 

@@ -10,8 +10,8 @@ import PIL.Image
 import pytest
 
 from nike import annotate
-from nike.annotations import read_labelme
-from nike.labels import Labels
+from nike.datasets.labelme_reader import read_labelme
+from nike.datasets.labels import Labels
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import base64
 
-from nike.annotations import read_folder
 from nike.convert import main
-from nike.formats.outline import iou
+from nike.datasets.labelme_reader import read_folder
+from nike.datasets.outline import iou
 
 
 def test_there_and_back(folder, shape, tmp_path, capsys):

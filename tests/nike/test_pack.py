@@ -13,7 +13,7 @@ from mrcnn import checkpoints
 from mrcnn.evaluation import detection_report
 from nike import pack
 from nike.config import NikeConfig
-from nike.dataset import SAMPLE_DATA
+from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.detection.detector import Detector, load_model, read_settings
 from nike.evaluate import evaluate, load_photos
 from nike.training.start_weights import SHIPPED

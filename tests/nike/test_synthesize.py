@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from nike import synthesize
-from nike.annotations import read_folder
-from nike.rendering.cutouts import load_cutouts
+from nike.datasets.labelme_reader import read_folder
+from nike.synthesis.cutouts import load_cutouts
 from nike.synthesize import Settings, main
 
 SMALL = ["--size", "128x96"]

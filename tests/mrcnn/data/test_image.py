@@ -15,7 +15,7 @@ from mrcnn.data.image import (
     resize_image,
     unmold_image,
 )
-from mrcnn.data.masks import resize_mask
+from mrcnn.ops.masks import resize_mask
 
 MODES = {
     "square_max_dim128_min_dim64": dict(min_dim=64, max_dim=128),

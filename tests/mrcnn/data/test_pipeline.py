@@ -9,10 +9,10 @@ import time
 import numpy as np
 import pytest
 
-from mrcnn.anchors import pixel_anchors
 from mrcnn.data.loading import load_image_gt
 from mrcnn.data.pipeline import DataProblems, training_batches
-from mrcnn.targets_numpy import build_rpn_targets
+from mrcnn.matterport.targets_numpy import build_rpn_targets
+from mrcnn.ops.anchors import pixel_anchors
 
 
 def arrays(batches):

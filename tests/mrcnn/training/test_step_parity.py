@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import mrcnn.proposals
-import mrcnn.targets
+import mrcnn.layers.proposals
+import mrcnn.layers.targets
 from mrcnn.config import Config
 from mrcnn.model import MaskRCNN
 from mrcnn.network import LOSSES
@@ -73,7 +73,7 @@ def compiled(model, layers):
 
 @pytest.mark.parametrize("name, layers", [("train_r50small", "heads"), ("train_r50small_rois", "all")])
 def test_two_steps(name, layers, weights, golden, tmp_path_factory, monkeypatch):
-    for module in (mrcnn.proposals, mrcnn.targets):
+    for module in (mrcnn.layers.proposals, mrcnn.layers.targets):
         monkeypatch.setattr(module, "tf", LettingThrough())
     model, inputs, expected, names = load_case(name, golden, tmp_path_factory)
     model.load_weights(weights, by_name=True)

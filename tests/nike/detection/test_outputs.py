@@ -8,10 +8,10 @@ import PIL.Image
 import pytest
 from pycocotools.coco import COCO
 
-from nike.annotations import read_labelme
+from nike.datasets.coco import read_coco
+from nike.datasets.labelme_reader import read_labelme
 from nike.detection.outputs import WRITERS, Outputs, output_folders
 from nike.detection.sources import Picture, Source
-from nike.formats.coco_json import read_coco
 
 NAMES = ["BG", "nike", "adidas"]
 

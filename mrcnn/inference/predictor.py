@@ -1,0 +1,254 @@
+"""Detection on photos: molding, the compiled prediction step, batching of a stream, unmolding.
+
+B images, S side, A anchors, D detections, C classes, M mask side.
+"""
+
+import itertools
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mrcnn.config import Config
+from mrcnn.data.image import as_rgb, compose_image_meta, mold_image, read_image, resize_image
+from mrcnn.layers.detection import score_by_masks
+from mrcnn.ops.anchors import pixel_anchors
+from mrcnn.ops.boxes import denorm_boxes, norm_boxes
+from mrcnn.ops.masks import paste_masks
+
+MOLDED = "detect() molds photos itself: mold_image() is undone for one that is molded already. Pass the photo as it is."
+SIDE_MULTIPLE = 32  # of the molded image: the pyramid's levels must fit onto each other
+ANCHOR_SHAPES_KEPT = 16  # a stream of photos of ever new sizes must not fill the memory with anchors
+
+
+@dataclass(frozen=True)
+class MoldedImage:
+    """A photo ready for the network: `image [S, S, channels]` float32, `meta [12+C]`, `window [4]` pixels."""
+
+    image: np.ndarray
+    meta: np.ndarray
+    window: np.ndarray
+    original_shape: tuple[int, ...]
+
+
+def mold(photo, config: Config, number: int = 0) -> MoldedImage:
+    """Resizes and pads a photo as `config` says and subtracts the mean.
+
+    Args:
+        photo: `[H, W, channels]` or `[H, W]` array in 0..255 (or a float array in 0..1), or a path. Of one that
+            `mold_image` was applied to, which tutorials do before they call `detect`, that is undone with a warning.
+        config: image settings.
+        number: position in the caller's list, for error messages.
+
+    Raises:
+        ValueError, FileNotFoundError, TypeError: the photo cannot be used; names the file or the position.
+    """
+    name = f"images[{number}]" if isinstance(photo, np.ndarray) else photo
+    if isinstance(photo, np.ndarray):
+        if is_molded(photo, config):
+            warnings.warn(MOLDED, stacklevel=2)
+            photo = photo + np.asarray(config.MEAN_PIXEL)
+        photo = as_rgb(photo, channels=config.IMAGE_CHANNEL_COUNT, name=name)
+    else:
+        photo = read_image(photo, channels=config.IMAGE_CHANNEL_COUNT)
+    image, window, scale, _, _ = resize_image(
+        photo,
+        min_dim=config.IMAGE_MIN_DIM,
+        max_dim=config.IMAGE_MAX_DIM,
+        min_scale=config.IMAGE_MIN_SCALE,
+        mode="pad64" if config.IMAGE_RESIZE_MODE == "crop" else config.IMAGE_RESIZE_MODE,  # crops are for training
+    )
+    if any(side % SIDE_MULTIPLE for side in image.shape[:2]):
+        raise ValueError(
+            f'{name}: with IMAGE_RESIZE_MODE = "none" both sides must be multiples of {SIDE_MULTIPLE}, got '
+            f'{image.shape[0]} x {image.shape[1]}. Use "pad64", which pads, or "square".'
+        )
+    no_classes = np.zeros([config.NUM_CLASSES], dtype=np.int32)
+    meta = compose_image_meta(0, photo.shape, image.shape, window, scale, no_classes)
+    return MoldedImage(mold_image(image, config).astype(np.float32), meta, np.array(window), photo.shape)
+
+
+def is_molded(photo: np.ndarray, config: Config) -> bool:
+    """Whether an array is a photo minus the mean colour, and so has values below 0."""
+    if photo.dtype.kind != "f" or photo.ndim != 3 or photo.shape[2] != config.IMAGE_CHANNEL_COUNT or not photo.size:
+        return False
+    lowest = -np.asarray(config.MEAN_PIXEL) - 0.5
+    return bool(photo.min() < -0.5 and (photo >= lowest).all() and (photo < lowest + 256).all())
+
+
+def require_eager() -> None:
+    """Raises RuntimeError in the graph mode of TensorFlow 1, which Keras 3 does not know."""
+    if not tf.executing_eagerly():
+        raise RuntimeError(
+            "TensorFlow's eager execution is off, and Keras 3 needs it. Delete tf.compat.v1.disable_eager_execution(), "
+            "disable_v2_behavior() or `with graph.as_default():` from the script."
+        )
+
+
+class Predictor:
+    """The inference graph as one compiled function that also picks each detection's own mask.
+
+    Args:
+        network: the inference graph, see `NetworkBuilder.inference`.
+        config: that of the network: anchors, and whether masks take part in the scores.
+
+    One trace serves all batch sizes and image sizes; calls from several threads are safe.
+
+    Attributes:
+        latest_shape: (height, width) of the molded image that anchors were made for last; at first the config's.
+    """
+
+    def __init__(self, network: keras.Model, config: Config):
+        self.config = config
+        self._mask_scores = bool(config.DETECTION_MASK_SCORES)
+        self._min_confidence = network.get_layer("mrcnn_detection").min_confidence
+        detections, _, _, masks, *_ = network.outputs
+        model = keras.Model(network.inputs, [detections, masks])
+        channels, meta = config.IMAGE_CHANNEL_COUNT, config.IMAGE_META_SIZE
+        signature = [
+            tf.TensorSpec((None, None, None, channels), tf.float32),
+            tf.TensorSpec((None, meta), tf.float32),
+            tf.TensorSpec((1, None, 4), tf.float32),
+        ]
+        self._run = tf.function(lambda *inputs: self._detect(model, inputs), input_signature=signature)
+        self._anchors: OrderedDict[tuple[int, int], tf.Tensor] = OrderedDict()
+        self.latest_shape = tuple(int(side) for side in config.IMAGE_SHAPE[:2])
+
+    def _detect(self, model, inputs):
+        detections, masks = model(inputs, training=False)
+        class_ids = tf.cast(detections[..., 4], tf.int32)  # [B, D]
+        count = tf.reduce_max(tf.math.count_nonzero(class_ids, axis=1))
+        masks = tf.transpose(masks[:, :count], [0, 1, 4, 2, 3])  # [B, n, C, M, M]
+        masks = tf.gather(masks, class_ids[:, :count], batch_dims=2)
+        if self._mask_scores:
+            return score_by_masks(detections, masks, self._min_confidence)
+        return detections, masks
+
+    def __call__(self, images: np.ndarray, metas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Detections `[B, D, 6]` (normalised boxes, class, score) and their masks `[B, n, M, M]`, n <= D.
+
+        Args:
+            images: `[B, S, S, channels]` molded.
+            metas: `[B, 12+C]`.
+        """
+        anchors = self.anchors(images.shape[1:3])
+        detections, masks = self._run(tf.cast(images, tf.float32), tf.cast(metas, tf.float32), anchors)
+        return detections.numpy(), masks.numpy()
+
+    def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:
+        """Normalised anchors `[1, A, 4]` float32 of a molded image of this shape; the shapes made last are kept."""
+        key = self.latest_shape = tuple(int(side) for side in image_shape[:2])
+        anchors = self._anchors.get(key)
+        if anchors is None:
+            anchors = tf.constant(norm_boxes(pixel_anchors(self.config, key), key)[None])
+            self._anchors[key] = anchors
+            if len(self._anchors) > ANCHOR_SHAPES_KEPT:
+                self._anchors.popitem(last=False)
+        return anchors
+
+
+def unmold(detections, masks, original_shape, image_shape, window) -> dict[str, np.ndarray]:
+    """Detections of one image in the original photo.
+
+    Args:
+        detections: `[D, 6]` normalised boxes of the molded image, class id, score; class 0 ends the list.
+        masks: `[n, M, M]` probabilities of each detection's own class.
+        original_shape: (height, width, ...) of the photo.
+        image_shape: (height, width, ...) of the molded image.
+        window: `[4]` pixels: the photo inside the molded image.
+
+    Returns:
+        {"rois": int32 `[N, 4]` pixels, "class_ids": int32 `[N]`, "scores": float32 `[N]`, "masks": bool `[H, W, N]`};
+        boxes of area zero are dropped.
+    """
+    padding = np.flatnonzero(detections[:, 4] == 0)
+    count = padding[0] if len(padding) else len(detections)
+    boxes, class_ids = detections[:count, :4], detections[:count, 4].astype(np.int32)
+    scores, masks = detections[:count, 5], masks[:count]
+    y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
+    size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
+    boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0: the photo became one pixel high
+    boxes = denorm_boxes(boxes, original_shape)
+    keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    boxes, class_ids, scores, masks = boxes[keep], class_ids[keep], scores[keep], masks[keep]
+    full_masks = paste_masks(masks, boxes, original_shape[:2])
+    return {"rois": boxes, "class_ids": class_ids, "scores": scores, "masks": full_masks}
+
+
+def failed(error: Exception) -> dict:
+    """The result of a photo that could not be read: no detections, and why under "error"."""
+    return {
+        "rois": np.zeros((0, 4), np.int32),
+        "class_ids": np.zeros(0, np.int32),
+        "scores": np.zeros(0, np.float32),
+        "masks": np.zeros((0, 0, 0), bool),
+        "error": str(error),
+    }
+
+
+def detect_stream(photos: Iterable, predictor: Predictor, batch_size: int, skip_errors: bool) -> Iterator[dict]:
+    """Detects on photo after photo: batches those whose molded shapes agree, molds ahead of the network.
+
+    Args:
+        photos: arrays or paths; may be endless.
+        predictor: the compiled network.
+        batch_size: images in one step at most.
+        skip_errors: a photo that cannot be used gives the result of `failed` instead of an exception.
+
+    Yields:
+        One result per photo in order, see `unmold`.
+    """
+    config = predictor.config
+
+    def try_mold(numbered):
+        try:
+            return mold(numbered[1], config, numbered[0])
+        except (ValueError, TypeError, OSError) as error:
+            if skip_errors:
+                return error
+            raise
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = read_ahead(pool, try_mold, enumerate(photos), batch_size)
+        batch: list = []
+        for molded in ahead:
+            if batch and not _fits(batch, molded, batch_size):
+                yield from _detect_batch(batch, predictor)
+                batch = []
+            batch.append(molded)
+        yield from _detect_batch(batch, predictor)
+
+
+def read_ahead(pool: ThreadPoolExecutor, function, items: Iterable, depth: int) -> Iterator:
+    """`map(function, items)` in the background, at most `depth` + 1 results ahead of the consumer."""
+    items = iter(items)
+    futures = [pool.submit(function, item) for item in itertools.islice(items, depth + 1)]
+    while futures:
+        result = futures.pop(0).result()
+        futures.extend(pool.submit(function, item) for item in itertools.islice(items, 1))
+        yield result
+
+
+def _fits(batch: list, molded, batch_size: int) -> bool:
+    images = [item for item in batch if isinstance(item, MoldedImage)]
+    if len(batch) >= batch_size:
+        return False
+    return not images or isinstance(molded, Exception) or images[0].image.shape == molded.image.shape
+
+
+def _detect_batch(batch: list, predictor: Predictor) -> Iterator[dict]:
+    images = [item for item in batch if isinstance(item, MoldedImage)]
+    if images:
+        predicted = predictor(np.stack([i.image for i in images]), np.stack([i.meta for i in images]))
+        results = iter(zip(*predicted, strict=True))
+    for item in batch:
+        if isinstance(item, MoldedImage):
+            detections, masks = next(results)
+            yield unmold(detections, masks, item.original_shape, item.image.shape, item.window)
+        else:
+            yield failed(item)

@@ -1,0 +1,168 @@
+"""PyramidROIAlign: crops a fixed-size feature map out of the right pyramid level for every RoI.
+
+RoIAlign (He et al. 2017, section 3) samples the map bilinearly and never rounds a coordinate; RoIPool (Girshick 2015,
+Fast R-CNN, section 2.1) rounds the RoI to whole features and takes maxima. The level of a RoI is Lin et al. 2017 (FPN),
+equation 1. B images, R RoIs, F channels.
+
+Differs from the paper: one sample per bin, at corner-aligned positions, as `tf.image.crop_and_resize` does it and as
+Matterport's checkpoints were trained.
+"""
+
+import keras
+import tensorflow as tf
+
+from mrcnn.data.image import parse_image_meta_graph
+from mrcnn.layers.common import Float32Layer, register
+
+LEVELS = (2, 3, 4, 5)
+
+
+def log2_graph(x: tf.Tensor) -> tf.Tensor:
+    """Logarithm to base 2; -inf at 0."""
+    return tf.math.log(x) / tf.math.log(2.0)
+
+
+def roi_level_graph(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
+    """Pyramid level 2..5 of each RoI (Lin et al. 2017, equation 1, with k0 = 4 at 224 pixels).
+
+    Args:
+        boxes: `[..., 4]` normalised.
+        image_shape: `[2 or 3]` pixels of the molded image.
+
+    Returns:
+        `[...]` int32. Half levels round to even; a box of area zero belongs to level 2.
+    """
+    size = boxes[..., 2:] - boxes[..., :2]
+    area = tf.cast(image_shape[0] * image_shape[1], tf.float32)
+    level = log2_graph(tf.sqrt(size[..., 0] * size[..., 1]) / (224.0 / tf.sqrt(area)))
+    level = tf.where(tf.math.is_finite(level), level, -10.0)  # the cast of -inf would be undefined
+    return tf.clip_by_value(4 + tf.cast(tf.round(level), tf.int32), LEVELS[0], LEVELS[-1])
+
+
+def crop_levels(boxes, levels, feature_maps, pool_shape, method="bilinear"):
+    """RoIAlign, one `crop_and_resize` per level: each RoI is sampled from its own level only.
+
+    Args:
+        boxes: `[B, R, 4]` normalised.
+        levels: `[B, R]` int32 in 2..5.
+        feature_maps: P2..P5, each `[B, h, w, F]` float32.
+        pool_shape: (height, width) of the crop.
+        method: "bilinear" or "nearest".
+
+    Returns:
+        `[B*R, height, width, F]` float32.
+    """
+    count = tf.shape(boxes)[1]
+    flat_boxes, flat_levels = tf.reshape(boxes, (-1, 4)), tf.reshape(levels, (-1,))
+    places, crops = [], []
+    for level, feature_map in zip(LEVELS, feature_maps, strict=True):
+        place = tf.where(tf.equal(flat_levels, level))[:, 0]  # int64 [n]
+        image = tf.cast(place // tf.cast(count, tf.int64), tf.int32)
+        # Boxes carry no gradient: proposals are treated as fixed (Ren et al. 2015, section 3.2).
+        crop = tf.image.crop_and_resize(feature_map, tf.gather(flat_boxes, place), image, pool_shape, method)
+        places.append(tf.cast(place, tf.int32))
+        crops.append(crop)
+    return tf.dynamic_stitch(places, crops)  # each crop is written straight to its place
+
+
+def gather_levels(boxes, levels, feature_maps, pool_shape):
+    """The same as `crop_levels` by plain gathers, which compile under XLA and convert to any format.
+
+    All levels are laid end to end as one list of feature vectors; a RoI's four neighbours are looked up in it by index.
+    """
+    height, width = pool_shape
+    shapes = [tf.shape(feature_map)[1:3] for feature_map in feature_maps]
+    sizes = [shape[0] * shape[1] for shape in shapes]
+    starts = tf.stack([sum(sizes[:i], 0) for i in range(len(sizes))])
+    channels = feature_maps[0].shape[-1]
+    vectors = tf.concat([tf.reshape(m, (tf.shape(m)[0], -1, channels)) for m in feature_maps], axis=1)  # [B, sum hw, F]
+    shape = tf.gather(tf.stack(shapes), levels - LEVELS[0])  # [B, R, 2]
+    start = tf.gather(starts, levels - LEVELS[0])  # [B, R]
+
+    def positions(low, high, side, samples):
+        """Sample positions `[B, R, samples]` in features, as crop_and_resize lays them."""
+        scale = tf.cast(side, tf.float32)[..., None] - 1.0
+        if samples == 1:
+            return 0.5 * (low + high)[..., None] * scale
+        step = (high - low)[..., None] * scale / (samples - 1)
+        return low[..., None] * scale + tf.range(samples, dtype=tf.float32) * step
+
+    ys = positions(boxes[..., 0], boxes[..., 2], shape[..., 0], height)
+    xs = positions(boxes[..., 1], boxes[..., 3], shape[..., 1], width)
+
+    def neighbours(position, side):
+        last = tf.cast(side, tf.float32)[..., None] - 1.0
+        inside = tf.cast((position >= 0.0) & (position <= last), tf.float32)  # outside the map the original gives 0
+        low = tf.clip_by_value(tf.floor(position), 0.0, last)
+        high = tf.minimum(low + 1.0, last)
+        return tf.cast(low, tf.int32), tf.cast(high, tf.int32), position - low, inside
+
+    y0, y1, fraction_y, inside_y = neighbours(ys, shape[..., 0])
+    x0, x1, fraction_x, inside_x = neighbours(xs, shape[..., 1])
+    row = shape[..., 1][..., None, None]
+    fraction_y, fraction_x = fraction_y[..., :, None, None], fraction_x[..., None, :, None]
+
+    def look_up(y, x):
+        index = start[..., None, None] + y[..., :, None] * row + x[..., None, :]  # [B, R, height, width]
+        return tf.gather(vectors, index, batch_dims=1)  # [B, R, height, width, F]
+
+    top = look_up(y0, x0) * (1.0 - fraction_x) + look_up(y0, x1) * fraction_x
+    bottom = look_up(y1, x0) * (1.0 - fraction_x) + look_up(y1, x1) * fraction_x
+    crops = top * (1.0 - fraction_y) + bottom * fraction_y
+    crops = crops * (inside_y[..., :, None, None] * inside_x[..., None, :, None])
+    return tf.reshape(crops, (-1, height, width, channels))
+
+
+@register
+class PyramidROIAlign(Float32Layer):
+    """Crops every RoI out of its pyramid level.
+
+    Args:
+        pool_shape: (height, width) of the crop, for example (7, 7).
+        method: "crop_and_resize", fastest on a CPU, or "gather", which compiles under XLA; same values.
+        pooling: "align" (RoIAlign) or "pool" (RoIPool, by crop_and_resize whatever the method; the maximum of a bin is
+            taken over 2x2 of its features).
+
+    Call arguments: [`boxes [B, R, 4]` normalised, `image_meta [B, 12+C]`, P2, P3, P4, P5 each `[B, h, w, F]`].
+
+    Returns:
+        `[B, R, height, width, F]` in the dtype of the feature maps.
+    """
+
+    def __init__(self, pool_shape, method="crop_and_resize", pooling="align", **kwargs):
+        super().__init__(**kwargs)
+        self.pool_shape = tuple(int(side) for side in pool_shape)
+        self.method, self.pooling = method, pooling
+        self.supports_jit = method == "gather" and pooling == "align"
+
+    def call(self, inputs):
+        boxes, image_meta, *feature_maps = inputs
+        dtype, channels = feature_maps[0].dtype, feature_maps[0].shape[-1]
+        # crop_and_resize takes no bfloat16; positions need float32 in any case.
+        feature_maps = [tf.cast(feature_map, tf.float32) for feature_map in feature_maps]
+        boxes = tf.stop_gradient(tf.cast(boxes, tf.float32))
+        image_shape = parse_image_meta_graph(tf.cast(image_meta, tf.float32))["image_shape"][0]
+        levels = roi_level_graph(boxes, image_shape)
+        if self.pooling == "pool":
+            crops = self._pool(boxes, levels, feature_maps)
+        else:
+            crop = crop_levels if self.method == "crop_and_resize" else gather_levels
+            crops = crop(boxes, levels, feature_maps, self.pool_shape)
+        shape = (tf.shape(boxes)[0], tf.shape(boxes)[1], *self.pool_shape, channels)
+        return tf.cast(tf.reshape(crops, shape), dtype)
+
+    def _pool(self, boxes, levels, feature_maps):
+        """RoIPool: the RoI is moved outwards to whole features, its samples to the nearest feature."""
+        shapes = tf.stack([tf.shape(feature_map)[1:3] for feature_map in feature_maps])  # [4, 2]
+        side = tf.cast(tf.gather(shapes, levels - LEVELS[0]), tf.float32) - 1.0  # [B, R, 2]
+        whole = tf.concat([tf.floor(boxes[..., :2] * side), tf.math.ceil(boxes[..., 2:] * side)], axis=-1)
+        whole = tf.math.divide_no_nan(whole, tf.concat([side, side], axis=-1))
+        fine = crop_levels(whole, levels, feature_maps, [2 * side for side in self.pool_shape], "nearest")
+        return tf.nn.max_pool2d(fine, 2, 2, "VALID")
+
+    def compute_output_spec(self, inputs):
+        boxes, features = inputs[0], inputs[2]
+        return keras.KerasTensor((*boxes.shape[:2], *self.pool_shape, features.shape[-1]), dtype=features.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "pool_shape": self.pool_shape, "method": self.method, "pooling": self.pooling}

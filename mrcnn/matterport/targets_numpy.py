@@ -1,0 +1,196 @@
+"""Training targets on NumPy arrays, under the original's names: for its scripts, and as oracles of `targets`.
+
+Sampling draws from NumPy's global generator, so `np.random.seed` fixes it. Training itself uses the graph in `targets`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mrcnn.ops.boxes import box_refinement, compute_overlaps, encode_boxes
+from mrcnn.ops.masks import expand_mask
+from mrcnn.ops.resizing import resize
+
+
+def build_rpn_targets(
+    image_shape: Sequence[int], anchors: np.ndarray, gt_class_ids: np.ndarray, gt_boxes: np.ndarray, config
+) -> tuple[np.ndarray, np.ndarray]:
+    """Chooses the anchors of one image that the RPN learns from, and the deltas of the positive ones.
+
+    The rules are those of `targets.rpn_targets`.
+
+    Args:
+        image_shape: not used; kept for the original's signature.
+        anchors: `[A, 4]` pixels of the molded image.
+        gt_class_ids: `[G]` integer; below 0 is an ignore region or crowd.
+        gt_boxes: `[G, 4]` pixels of the molded image; boxes without area are passed over.
+        config: gives RPN_TRAIN_ANCHORS_PER_IMAGE (T) and RPN_BBOX_STD_DEV.
+
+    Returns:
+        rpn_match: `[A]` int32; 1 positive, -1 negative, 0 not sampled.
+        rpn_bbox: `[T, 4]` float64 deltas of the positive anchors in anchor order, zero padded.
+
+    Source: Ren et al. 2015, Faster R-CNN, section 3.1.2; Matterport.
+    Differs from Matterport: images without objects are accepted; an object that no anchor touches makes no anchor
+        positive.
+    """
+    del image_shape
+    has_area = (gt_boxes[:, 2:] > gt_boxes[:, :2]).all(axis=1)
+    objects = gt_boxes[has_area & (gt_class_ids > 0)]
+    ignored = gt_boxes[has_area & (gt_class_ids < 0)]
+
+    overlaps = compute_overlaps(anchors, objects)  # [A, objects]
+    best_iou = overlaps.max(axis=1, initial=0)
+    top = overlaps.max(axis=0, initial=0)  # [objects]
+    positive = ((overlaps == top) & (top > 0)).any(axis=1) | (best_iou >= config.RPN_POSITIVE_IOU)
+    off_ignored = compute_overlaps(anchors, ignored).max(axis=1, initial=0) < 0.001
+    match = np.zeros(len(anchors), dtype=np.int32)
+    match[(best_iou < 0.3) & off_ignored] = -1
+    match[positive] = 1
+
+    anchor_count = config.RPN_TRAIN_ANCHORS_PER_IMAGE
+    _forget_surplus(match, 1, anchor_count // 2)
+    _forget_surplus(match, -1, anchor_count - np.count_nonzero(match == 1))
+
+    rpn_bbox = np.zeros((anchor_count, 4))
+    chosen = np.flatnonzero(match == 1)
+    if len(chosen):
+        matched = objects[overlaps[chosen].argmax(axis=1)]
+        rpn_bbox[: len(chosen)] = encode_boxes(anchors[chosen], matched) / config.RPN_BBOX_STD_DEV
+    return match, rpn_bbox
+
+
+def build_detection_targets(
+    rpn_rois: np.ndarray, gt_class_ids: np.ndarray, gt_boxes: np.ndarray, gt_masks: np.ndarray, config
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Samples the RoIs that the heads learn from, with class, deltas and mask of each.
+
+    Args:
+        rpn_rois: `[K, 4]` int pixels, for example of `generate_random_rois`.
+        gt_class_ids: `[G]` integer; only ids above 0 count.
+        gt_boxes: `[G, 4]` int pixels.
+        gt_masks: `[h, w, G]` bool; of each box if `config.USE_MINI_MASK`, else of the image.
+        config: gives TRAIN_ROIS_PER_IMAGE (R), ROI_POSITIVE_RATIO, NUM_CLASSES (C), BBOX_STD_DEV, MASK_SHAPE,
+            USE_MINI_MASK and IMAGE_SHAPE.
+
+    Returns:
+        rois: `[R, 4]` pixels, in the dtype of `rpn_rois`; positives first, negatives repeated to fill up.
+        roi_gt_class_ids: `[R]`, 0 for negatives.
+        bboxes: `[R, C, 4]` float32 deltas, in the slot of the RoI's class, else zeros.
+        masks: `[R, M, M, C]` float32 in 0..1, in the slot of the RoI's class, else zeros.
+
+    Raises:
+        ValueError: no RoIs; no object; or every RoI is positive, and too few of them are taken to fill R.
+
+    Source: Matterport, where it feeds the heads from outside to find faults in them.
+    Differs from `targets.detection_targets`: positive is IoU > 0.5, not >= 0.5; masks are not rounded.
+    """
+    if not len(rpn_rois):
+        raise ValueError("build_detection_targets: rpn_rois must hold at least one RoI, got none.")
+    instances = np.flatnonzero(gt_class_ids > 0)
+    if not len(instances):
+        raise ValueError("build_detection_targets: the image must show at least one object, got none.")
+    gt_class_ids, gt_boxes, gt_masks = gt_class_ids[instances], gt_boxes[instances], gt_masks[:, :, instances]
+
+    overlaps = compute_overlaps(rpn_rois, gt_boxes)
+    best_iou = overlaps.max(axis=1)
+    positive = np.flatnonzero(best_iou > 0.5)
+    negative = np.flatnonzero(best_iou < 0.5)
+    positive = _draw(positive, int(config.TRAIN_ROIS_PER_IMAGE * config.ROI_POSITIVE_RATIO))
+    negative = _fill(negative, config.TRAIN_ROIS_PER_IMAGE - len(positive))
+    keep = np.concatenate([positive, negative])
+
+    rois = rpn_rois[keep]
+    assigned = overlaps[keep].argmax(axis=1)  # [R] object of each RoI
+    class_ids = gt_class_ids[assigned]
+    class_ids[len(positive) :] = 0
+
+    rows = np.arange(len(positive))
+    bboxes = np.zeros((len(rois), config.NUM_CLASSES, 4), dtype=np.float32)
+    deltas = box_refinement(rois[rows], gt_boxes[assigned[rows]])
+    bboxes[rows, class_ids[rows]] = deltas / config.BBOX_STD_DEV
+
+    masks = np.zeros((len(rois), *config.MASK_SHAPE, config.NUM_CLASSES), dtype=np.float32)
+    for row in rows:
+        instance = assigned[row]
+        mask = gt_masks[:, :, [instance]]
+        if config.USE_MINI_MASK:
+            mask = expand_mask(gt_boxes[[instance]], mask, config.IMAGE_SHAPE)
+        y1, x1, y2, x2 = rois[row].astype(np.int32)
+        masks[row, :, :, class_ids[row]] = resize(mask[y1:y2, x1:x2, 0].astype(np.float32), config.MASK_SHAPE)
+    return rois, class_ids, bboxes, masks
+
+
+def generate_random_rois(
+    image_shape: Sequence[int], count: int, gt_class_ids: np.ndarray, gt_boxes: np.ndarray, rng: Any = np.random
+) -> np.ndarray:
+    """Random RoIs as a network's proposals might be: nine tenths around the objects, the rest anywhere.
+
+    Those around an object lie within its box grown by its own height and width on each side.
+
+    Args:
+        image_shape: (height, width, ...) pixels, at least 2 each.
+        count: number of RoIs.
+        gt_class_ids: not used; kept for the original's signature.
+        gt_boxes: `[G, 4]` int pixels inside the image; without any, all RoIs lie anywhere.
+        rng: NumPy's global generator or a `RandomState`.
+
+    Returns:
+        `[count, 4]` int32 pixels with sides of at least 1.
+
+    Raises:
+        ValueError: a box without area or outside the image, or an image of one row or column.
+
+    Source: Matterport.
+    """
+    del gt_class_ids
+    height, width = image_shape[:2]
+    per_box = int(0.9 * count / len(gt_boxes)) if len(gt_boxes) else 0
+    rois = []
+    for y1, x1, y2, x2 in gt_boxes:
+        box_height, box_width = y2 - y1, x2 - x1
+        rows = max(y1 - box_height, 0), min(y2 + box_height, height)
+        columns = max(x1 - box_width, 0), min(x2 + box_width, width)
+        rois.append(_random_boxes(rows, columns, per_box, rng))
+    rois.append(_random_boxes((0, height), (0, width), count - per_box * len(gt_boxes), rng))
+    return np.concatenate(rois).astype(np.int32)
+
+
+def _forget_surplus(match: np.ndarray, value: int, limit: int) -> None:
+    """Sets random entries of `match` that have this value to 0 until at most `limit` are left."""
+    candidates = np.flatnonzero(match == value)
+    if len(candidates) > limit:
+        match[np.random.choice(candidates, len(candidates) - limit, replace=False)] = 0
+
+
+def _draw(candidates: np.ndarray, limit: int) -> np.ndarray:
+    """At most `limit` of the candidates, without repeats."""
+    return np.random.choice(candidates, limit, replace=False) if len(candidates) > limit else candidates
+
+
+def _fill(candidates: np.ndarray, count: int) -> np.ndarray:
+    """Exactly `count` of the candidates; repeats some if there are too few."""
+    chosen = _draw(candidates, count)
+    missing = count - len(chosen)
+    if missing and not len(chosen):
+        raise ValueError(
+            f"build_detection_targets: {count} RoIs with IoU below 0.5 are needed as negatives, got none. "
+            "Pass RoIs away from the objects too."
+        )
+    return np.concatenate([chosen, np.random.choice(chosen, missing, replace=True)]) if missing else chosen
+
+
+def _random_boxes(rows: tuple[int, int], columns: tuple[int, int], count: int, rng: Any) -> np.ndarray:
+    """`[count, 4]` boxes whose corners lie in these half-open ranges."""
+    if rows[1] - rows[0] < 2 or columns[1] - columns[0] < 2:
+        raise ValueError(
+            f"generate_random_rois: no room for boxes in rows {rows} and columns {columns}. "
+            "Pass boxes with an area, inside the image."
+        )
+    while True:  # twice what is needed, because corners that coincide give no box; rarely that is not enough
+        ys = rng.randint(*rows, (2 * count, 2))
+        xs = rng.randint(*columns, (2 * count, 2))
+        ys, xs = (np.sort(ends[ends[:, 0] != ends[:, 1]][:count], axis=1) for ends in (ys, xs))
+        if len(ys) == len(xs) == count:
+            return np.stack([ys[:, 0], xs[:, 0], ys[:, 1], xs[:, 1]], axis=1)

@@ -1,0 +1,1 @@
+"""Maths without weights: boxes, anchors, masks, resizing, in NumPy. Counterparts on tensors end in `_tf`."""

@@ -1,0 +1,148 @@
+"""Boxes on a photo: anchors and proposals, before and after refinement."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from mrcnn.ops.masks import unmold_mask
+from mrcnn.visualization.drawing import as_rgb, caption, draw_frame
+from mrcnn.visualization.images import new_axes, reduce_photo, reduction, show_photo
+from mrcnn.visualization.instances import apply_mask, draw_contour, random_colors, write_caption
+
+GREY = (0.5, 0.5, 0.5)
+
+
+def draw_box(image: np.ndarray, box: Sequence[int], color: Sequence[int]) -> np.ndarray:
+    """Draw a box, two pixels wide, into an image. The image is changed in place and returned.
+
+    Args:
+        image: `[H, W, 3]`, values 0..255.
+        box: (y1, x1, y2, x2) pixels.
+        color: RGB, 0..255.
+
+    Source: Matterport.
+    """
+    draw_frame(image, box, color, width=2)
+    return image
+
+
+def draw_boxes(
+    image: np.ndarray,
+    boxes: np.ndarray | None = None,
+    refined_boxes: np.ndarray | None = None,
+    masks: np.ndarray | None = None,
+    captions: Sequence[str | None] | None = None,
+    visibilities: Sequence[int] | None = None,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw boxes, and where they go by refinement, on a photo.
+
+    Args:
+        image: `[H, W, 3]`.
+        boxes: `[N, 4]` pixels, dashed; boxes of zeros are left out.
+        refined_boxes: `[N, 4]` pixels, solid; a line joins the top left corners of a pair.
+        masks: `[H, W, N]`.
+        captions: `[N]` texts or None.
+        visibilities: `[N]`: 0 grey and faint, 1 dotted, 2 dashed and bright.
+        title: above the photo.
+        ax: where to draw; without it a new figure is made.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: neither `boxes` nor `refined_boxes`.
+
+    Source: Matterport.
+    """
+    if boxes is None and refined_boxes is None:
+        raise ValueError("draw_boxes: expected boxes or refined_boxes, got neither.")
+    count = len(boxes if boxes is not None else refined_boxes)
+    ax = new_axes((12, 12), image.shape) if ax is None else ax
+    colors, styles = random_colors(count), ["dashed"] * count
+    if visibilities is not None:
+        colors = [GREY if v == 0 else color for v, color in zip(visibilities, colors, strict=True)]
+        styles = [("dotted", "dotted", "dashed")[v] for v in visibilities]
+
+    reduced, factor = reduce_photo(image), reduction(image.shape)
+    small_masks = None if masks is None else masks[::factor, ::factor]
+    if small_masks is not None:
+        for i in range(count):
+            apply_mask(reduced, small_masks[..., i], colors[i])
+    show_photo(ax, reduced, image.shape, margin=image.shape[0] // 10)
+    limits = ax.get_xlim(), ax.get_ylim()
+    for i in range(count):
+        corner = None
+        if boxes is not None and np.any(boxes[i]):
+            corner = _outline(ax, boxes[i], colors[i], styles[i], 0.5 if colors[i] is GREY else 1.0)
+        if refined_boxes is not None and np.any(refined_boxes[i]):
+            refined = _outline(ax, refined_boxes[i], colors[i], "solid", 1.0)
+            if corner is not None:
+                ax.plot((corner[0], refined[0]), (corner[1], refined[1]), color=colors[i], lw=1)
+            corner = refined
+        if small_masks is not None:
+            draw_contour(ax, small_masks[..., i], colors[i], factor)
+        if captions is not None and corner is not None:
+            write_caption(ax, *corner, captions[i] or "", colors[i])
+    ax.set(xlim=limits[0], ylim=limits[1])
+    ax.set_title(title)
+    return ax
+
+
+def _outline(ax: Axes, box: np.ndarray, color, style: str, alpha: float) -> tuple[float, float]:
+    """Draw a box and return its top left corner (x, y)."""
+    y1, x1, y2, x2 = (float(v) for v in box)
+    ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=2, alpha=alpha, ls=style, ec=color))
+    return x1, y1
+
+
+def draw_rois(
+    image: np.ndarray,
+    rois: np.ndarray,
+    refined_rois: np.ndarray,
+    mask: np.ndarray,
+    class_ids: np.ndarray,
+    class_names: Sequence[str],
+    limit: int = 10,
+) -> Axes:
+    """Draw some sampled RoIs: positive ones with their class, refinement and mask, negative ones in grey.
+
+    Args:
+        image: `[H, W, 3]`.
+        rois: `[R, 4]` pixels.
+        refined_rois: `[R, 4]` pixels.
+        mask: `[R, M, M]`, probabilities inside each RoI.
+        class_ids: `[R]`, 0 for background.
+        class_names: names by class id, background first.
+        limit: how many RoIs to draw, chosen by chance (`np.random.seed` fixes the choice).
+
+    Returns:
+        The axes.
+
+    Source: Matterport.
+    """
+    chosen = np.random.permutation(len(rois))[:limit]
+    positive = np.asarray(class_ids)[chosen] > 0
+    photo = as_rgb(image)
+    masks = np.zeros((*photo.shape[:2], len(chosen)), dtype=bool)
+    for column in np.flatnonzero(positive):
+        i = chosen[column]
+        masks[..., column] = unmold_mask(mask[i], rois[i].astype(np.int32), photo.shape[:2])
+    ax = draw_boxes(
+        photo,
+        boxes=rois[chosen],
+        refined_boxes=np.where(positive[:, None], refined_rois[chosen], 0),
+        masks=masks,
+        captions=[caption(class_names, int(class_ids[i])) if class_ids[i] > 0 else "" for i in chosen],
+        visibilities=np.where(positive, 2, 0),
+        title=f"{len(chosen)} of {len(rois)} RoIs",
+    )
+    positives = int(np.sum(np.asarray(class_ids) > 0))
+    negatives = len(class_ids) - positives
+    print("Positive ROIs: ", positives)
+    print("Negative ROIs: ", negatives)
+    print(f"Positive Ratio: {positives / max(len(class_ids), 1):.2f}")
+    return ax

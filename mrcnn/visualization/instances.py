@@ -1,0 +1,211 @@
+"""Instances on a photo: masks, boxes, captions; ground truth against detections."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from mrcnn.evaluation import compute_matches
+from mrcnn.ops.masks import extract_bboxes
+from mrcnn.visualization.colors import PALETTE, distinct_colors, text_color
+from mrcnn.visualization.drawing import blend_mask
+from mrcnn.visualization.drawing import caption as instance_caption
+from mrcnn.visualization.images import display_images, new_axes, reduce_photo, reduction, show, show_photo
+
+TRUTH_COLOR, DETECTION_COLOR = (tuple(color / 255) for color in PALETTE[:2])  # blue and orange
+
+
+def random_colors(N: int, bright: bool = True) -> list[tuple[float, float, float]]:
+    """N colours, RGB in 0..1, as far apart as N allows, also for colour-blind readers.
+
+    Source: Matterport. Differs: always the same colours in the same order, so that figures can be compared.
+    """
+    colors = distinct_colors(N) / 255 * (1.0 if bright else 0.7)
+    return [tuple(float(v) for v in color) for color in colors]
+
+
+def apply_mask(image: np.ndarray, mask: np.ndarray, color: Sequence[float], alpha: float = 0.5) -> np.ndarray:
+    """Tint an image where a mask is set. The image is changed in place and returned.
+
+    Args:
+        image: `[H, W, 3]`, values 0..255.
+        mask: `[H, W]`, non-zero inside.
+        color: RGB in 0..1.
+        alpha: strength of the tint.
+
+    Source: Matterport. Differs: touches the box of the mask only.
+    """
+    blend_mask(image, mask, [255 * v for v in color[:3]], alpha)
+    return image
+
+
+def display_instances(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    masks: np.ndarray,
+    class_ids: np.ndarray,
+    class_names: Sequence[str],
+    scores: np.ndarray | None = None,
+    title: str = "",
+    figsize: tuple[float, float] = (16, 16),
+    ax: Axes | None = None,
+    show_mask: bool = True,
+    show_bbox: bool = True,
+    colors: Sequence[Sequence[float]] | None = None,
+    captions: Sequence[str] | None = None,
+) -> Axes:
+    """Show a photo with its instances: tinted and outlined masks, dashed boxes, captions.
+
+    Args:
+        image: `[H, W, 3]`.
+        boxes: `[N, 4]` pixels; an instance with a box of zeros is left out.
+        masks: `[H, W, N]`.
+        class_ids: `[N]`.
+        class_names: names by class id, background first.
+        scores: `[N]`, written after the name.
+        title: above the photo.
+        figsize: inches of the new figure if there is no `ax`.
+        ax: where to draw; without it a new figure is made and shown.
+        show_mask: tint the masks; the outline is always drawn.
+        show_bbox: draw the boxes.
+        colors: RGB in 0..1 for each instance.
+        captions: texts in place of name and score.
+
+    Returns:
+        The axes.
+
+    Source: Matterport.
+    """
+    count = len(boxes)
+    if not count == masks.shape[-1] == len(class_ids):
+        raise ValueError(f"display_instances: {count} boxes, {masks.shape[-1]} masks, {len(class_ids)} class ids.")
+    if count == 0:
+        print("\n*** No instances to display *** \n")
+    if captions is None:
+        of_scores = [None] * count if scores is None else scores
+        captions = [instance_caption(class_names, int(c), s) for c, s in zip(class_ids, of_scores, strict=True)]
+    colors = random_colors(count) if colors is None else colors
+
+    shown_here = ax is None
+    ax = new_axes(figsize, image.shape) if ax is None else ax
+    reduced, factor = reduce_photo(image), reduction(image.shape)
+    present = np.flatnonzero(np.any(boxes, axis=1))
+    small_masks = masks[::factor, ::factor]
+    if show_mask:
+        for i in present:
+            apply_mask(reduced, small_masks[..., i], colors[i])
+    show_photo(ax, reduced, image.shape, margin=10)
+    limits = ax.get_xlim(), ax.get_ylim()
+    for i in present:
+        draw_contour(ax, small_masks[..., i], colors[i], factor)
+        y1, x1, y2, x2 = boxes[i]
+        if show_bbox:
+            ax.add_patch(
+                Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=1.5, alpha=0.8, ls="dashed", ec=colors[i])
+            )
+        write_caption(ax, x1, y1, captions[i], colors[i])
+    ax.set(xlim=limits[0], ylim=limits[1])
+    ax.set_title(title)
+    if shown_here:
+        show()
+    return ax
+
+
+def draw_contour(ax: Axes, mask: np.ndarray, color: Sequence[float], scale: int = 1) -> None:
+    """Outline a mask `[h, w]` whose pixels are `scale` photo pixels wide."""
+    y1, x1, y2, x2 = extract_bboxes(mask[..., None])[0]
+    if y2 == 0:
+        return
+    window = np.pad(mask[y1:y2, x1:x2] != 0, 1).astype(np.float32)  # a frame of zeros closes outlines at the border
+    x, y = (np.arange(start - 1, stop + 1) * scale + (scale - 1) / 2 for start, stop in ((x1, x2), (y1, y2)))
+    ax.contour(x, y, window, levels=[0.5], colors=[tuple(color[:3])], linewidths=1.5)
+
+
+def write_caption(ax: Axes, x: float, y: float, text: str, color: Sequence[float]) -> None:
+    """Write on a chip of the given colour, its lower left corner at (x, y); at the top edge the upper left one."""
+    if not text:
+        return
+    letters = [v / 255 for v in text_color([255 * v for v in color[:3]])]
+    chip = {"facecolor": tuple(color[:3]), "alpha": 0.85, "pad": 1.5, "edgecolor": "none"}
+    bottom, top = ax.get_ylim()
+    at_top = y - top < 0.03 * (bottom - top)
+    ax.text(x, y, text, color=letters, size=10, va="top" if at_top else "bottom", bbox=chip, clip_on=True)
+
+
+def display_differences(
+    image: np.ndarray,
+    gt_box: np.ndarray,
+    gt_class_id: np.ndarray,
+    gt_mask: np.ndarray,
+    pred_box: np.ndarray,
+    pred_class_id: np.ndarray,
+    pred_score: np.ndarray,
+    pred_mask: np.ndarray,
+    class_names: Sequence[str],
+    title: str = "",
+    ax: Axes | None = None,
+    show_mask: bool = True,
+    show_box: bool = True,
+    iou_threshold: float = 0.5,
+    score_threshold: float = 0.5,
+) -> Axes:
+    """Show ground truth (blue) and detections (orange) on one photo; detections carry their score and mask IoU.
+
+    Arguments are those of `compute_matches` and `display_instances`. The IoU is that with the matched instance, or the
+    best one where there is no match.
+
+    Source: Matterport. Differs: blue and orange, not green and red; scores stand at the right box in any order.
+    """
+    _, pred_match, overlaps = compute_matches(
+        gt_box, gt_class_id, gt_mask, pred_box, pred_class_id, pred_score, pred_mask, iou_threshold, score_threshold
+    )
+    # `compute_matches` sorts by score: bring everything into that order. It drops boxes of zeros, and so do we.
+    gt, pred = np.flatnonzero(np.any(gt_box, axis=1)), np.flatnonzero(np.any(pred_box, axis=1))
+    pred = pred[np.argsort(-np.asarray(pred_score)[pred], kind="stable")]
+    captions = [""] * len(gt)
+    for row, score in enumerate(np.asarray(pred_score)[pred]):
+        iou = overlaps[row, int(pred_match[row])] if pred_match[row] > -1 else overlaps[row].max(initial=0)
+        captions.append(f"{score:.2f} / {iou:.2f}")
+    return display_instances(
+        image,
+        np.concatenate([gt_box[gt], pred_box[pred]]),
+        np.concatenate([gt_mask[..., gt], pred_mask[..., pred]], axis=2),
+        np.concatenate([gt_class_id[gt], pred_class_id[pred]]),
+        class_names,
+        title=title or "Ground truth (blue) and detections (orange)\ncaptions: score / IoU",
+        ax=ax,
+        show_mask=show_mask,
+        show_bbox=show_box,
+        colors=[TRUTH_COLOR] * len(gt) + [DETECTION_COLOR] * len(pred),
+        captions=captions,
+    )
+
+
+def display_top_masks(
+    image: np.ndarray, mask: np.ndarray, class_ids: np.ndarray, class_names: Sequence[str], limit: int = 4
+) -> list[Axes]:
+    """Show a photo and beside it the masks of the classes that cover most of it, each instance in its own shade.
+
+    Args:
+        image: `[H, W, 3]`.
+        mask: `[H, W, N]`.
+        class_ids: `[N]`.
+        class_names: names by class id, background first.
+        limit: how many classes to show.
+
+    Source: Matterport.
+    """
+    class_ids = np.asarray(class_ids)
+    factor = reduction(image.shape)
+    small = mask[::factor, ::factor] != 0
+    areas = {class_id: int(mask[..., class_ids == class_id].sum()) for class_id in np.unique(class_ids)}
+    largest = sorted((c for c in areas if areas[c] > 0), key=lambda c: -areas[c])[:limit]
+    pictures, titles = [image], [f"H x W={image.shape[0]}x{image.shape[1]}"]
+    for class_id in largest:
+        instances = small[..., class_ids == class_id]
+        pictures.append(np.sum(instances * np.arange(1, instances.shape[-1] + 1), axis=-1))
+        titles.append(instance_caption(class_names, int(class_id)))
+    missing = limit - len(largest)
+    pictures += [np.zeros(small.shape[:2], dtype=np.int64)] * missing
+    return display_images(pictures, titles + ["-"] * missing, cols=limit + 1, cmap="Blues_r")

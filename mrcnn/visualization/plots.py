@@ -1,0 +1,170 @@
+"""Curves and matrices: precision-recall, overlaps, training."""
+
+import csv
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mrcnn.visualization.colors import PLOT_COLORS
+from mrcnn.visualization.drawing import caption
+from mrcnn.visualization.images import new_axes
+
+
+def plot_precision_recall(AP: float, precisions: np.ndarray, recalls: np.ndarray) -> Axes:
+    """Plot a precision-recall curve.
+
+    Args:
+        AP: average precision at IoU 0.5, for the title.
+        precisions: `[N]`, as of `compute_ap`.
+        recalls: `[N]`.
+
+    Returns:
+        The axes.
+
+    Source: Matterport.
+    """
+    ax = new_axes((6, 5))
+    ax.plot(recalls, precisions, color=PLOT_COLORS[0])
+    ax.fill_between(recalls, precisions, color=PLOT_COLORS[0], alpha=0.15, lw=0)
+    ax.set(xlim=(0, 1.05), ylim=(0, 1.05), xlabel="Recall", ylabel="Precision")
+    ax.set_title(f"Precision-Recall Curve. AP@50 = {AP:.3f}")
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def plot_overlaps(
+    gt_class_ids: np.ndarray,
+    pred_class_ids: np.ndarray,
+    pred_scores: np.ndarray,
+    overlaps: np.ndarray,
+    class_names: Sequence[str],
+    threshold: float = 0.5,
+) -> Axes:
+    """Show the IoU of every prediction with every ground truth as a table, and which pairs match.
+
+    Args:
+        gt_class_ids: `[G]`, zeros are padding.
+        pred_class_ids: `[N]`, zeros are padding.
+        pred_scores: `[N]`.
+        overlaps: `[N, G]` IoU; its rows in the order of `pred_class_ids`.
+        class_names: names by class id, background first.
+        threshold: IoU from which a pair of one class is called a match, of two classes wrong.
+
+    Returns:
+        The axes.
+
+    Source: Matterport.
+    """
+    gt_class_ids, pred_class_ids = (np.asarray(ids)[np.asarray(ids) != 0] for ids in (gt_class_ids, pred_class_ids))
+    rows, columns = len(pred_class_ids), len(gt_class_ids)
+    ax = new_axes((min(12, 3 + 0.9 * columns), min(10, 2 + 0.5 * rows)))
+    ax.imshow(overlaps, interpolation="nearest", cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    names = [caption(class_names, int(c), s) for c, s in zip(pred_class_ids, pred_scores, strict=False)]
+    ax.set_yticks(np.arange(rows), names)
+    ax.set_xticks(np.arange(columns), [caption(class_names, int(c)) for c in gt_class_ids], rotation=90)
+    for (row, column), iou in np.ndenumerate(overlaps):
+        verdict = ""
+        if iou > threshold:
+            verdict = "\nmatch" if gt_class_ids[column] == pred_class_ids[row] else "\nwrong"
+        ink = "white" if iou > 0.6 else "black"
+        ax.text(column, row, f"{iou:.3f}{verdict}", ha="center", va="center", fontsize=9, color=ink)
+    ax.set(xlabel="Ground Truth", ylabel="Predictions")
+    ax.figure.tight_layout()
+    return ax
+
+
+def plot_training_curves(
+    history_csv_or_dict: str | os.PathLike | Mapping[str, Sequence[float]], path: str | os.PathLike | None = None
+) -> Figure:
+    """Plot losses, average precisions and learning rate by epoch.
+
+    Of a pair `x`, `val_x` the validation is dashed. Columns: `loss`, `..._loss`, AP (`mask_AP`, `val_box_AP50`,
+    ...), `lr` or `learning_rate`; what is not there is left out, gaps are skipped.
+
+    Args:
+        history_csv_or_dict: CSV file of a training (Keras's `CSVLogger`), `fit(...).history`, or a Keras `History`.
+        path: where to save the figure (.png, .svg, .pdf); None only returns it.
+
+    Returns:
+        The figure. It is unknown to pyplot: nothing to close, as the last line of a notebook cell it shows itself.
+
+    Raises:
+        FileNotFoundError: no such CSV file.
+        ValueError: a cell that is no number, or nothing to plot.
+    """
+    history = getattr(history_csv_or_dict, "history", history_csv_or_dict)
+    curves = dict(history) if isinstance(history, Mapping) else _read_csv(Path(history))
+    epochs = curves.pop("epoch", None)
+    panels = [(title, _matching(curves, pattern)) for title, pattern in PANELS.items()]
+    panels = [(title, names) for title, names in panels if names]
+    if not panels:
+        raise ValueError(f"training curves: expected columns such as loss, val_loss or mask_AP, got {sorted(curves)}.")
+    figure = Figure(figsize=(5.2 * len(panels), 4), layout="constrained")
+    for ax, (title, names) in zip(np.ravel(figure.subplots(1, len(panels))), panels, strict=True):
+        _plot_panel(ax, title, {name: curves[name] for name in names}, epochs)
+    if path is not None:
+        _save(figure, Path(path))
+    return figure
+
+
+PANELS = {
+    "Loss": r"loss",
+    "Parts of the loss": r".+_loss",
+    "Average precision": r"(.+_)?m?(AP|ap)(\d+|s|m|l)?(_.+)?",
+    "Learning rate": r"lr|learning_rate",
+}
+
+
+def _matching(curves: Mapping[str, Sequence[float]], pattern: str) -> list[str]:
+    return [name for name in curves if re.fullmatch(pattern, name.removeprefix("val_"))]
+
+
+def _plot_panel(ax: Axes, title: str, curves: Mapping[str, Sequence[float]], epochs: Sequence[float] | None) -> None:
+    of_color: dict[str, str] = {}
+    for name, values in curves.items():
+        base = name.removeprefix("val_")
+        color = of_color.setdefault(base, PLOT_COLORS[len(of_color) % len(PLOT_COLORS)])
+        y = np.array([np.nan if v is None else float(v) for v in values])
+        x = np.arange(len(y)) + 1 if epochs is None else np.asarray(epochs, dtype=np.float64)[: len(y)]
+        there = np.isfinite(y) & (y >= 0)  # an AP of -1 is one that is not defined
+        dashed = name != base and base in curves
+        style, label = ("--", None) if dashed else ("-", name)
+        ax.plot(x[there], y[there], color=color, ls=style, marker=".", ms=4, lw=1.5, label=label)
+        if dashed and "dashed" not in title:
+            title += " (dashed: validation)"
+    ax.set_title(title)
+    ax.set_xlabel("epoch")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_ylim(bottom=0)
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, framealpha=0.6)
+
+
+def _read_csv(path: Path) -> dict[str, list[float]]:
+    """Columns of numbers; an empty cell is NaN."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        curves: dict[str, list[float]] = {name: [] for name in reader.fieldnames or []}
+        for row in reader:
+            for name in curves:
+                try:
+                    curves[name].append(float(row[name] or "nan"))
+                except ValueError:
+                    where = f"{path}, line {reader.line_num}, column {name}"
+                    raise ValueError(f"{where}: expected a number, got {row[name]!r}.") from None
+    return curves
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write to a temporary file first: a reader never sees half a picture."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        figure.savefig(temporary, dpi=110)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,36 @@
+"""Figures of data, proposals, results and training, with the names and arguments of Matterport's `visualize`.
+
+Built on Matplotlib, on whatever backend is active. A function that is given an `ax` draws there and shows nothing.
+Functions return the axes and not the figure, because a notebook would show a returned figure a second time.
+"""
+
+import matplotlib.pyplot as plt  # noqa: F401  scripts take it from here
+
+from mrcnn.visualization.boxes import draw_box, draw_boxes, draw_rois
+from mrcnn.visualization.images import display_images
+from mrcnn.visualization.instances import (
+    apply_mask,
+    display_differences,
+    display_instances,
+    display_top_masks,
+    random_colors,
+)
+from mrcnn.visualization.plots import plot_overlaps, plot_precision_recall, plot_training_curves
+from mrcnn.visualization.tables import display_table, display_weight_stats
+
+__all__ = [
+    "apply_mask",
+    "display_differences",
+    "display_images",
+    "display_instances",
+    "display_table",
+    "display_top_masks",
+    "display_weight_stats",
+    "draw_box",
+    "draw_boxes",
+    "draw_rois",
+    "plot_overlaps",
+    "plot_precision_recall",
+    "plot_training_curves",
+    "random_colors",
+]

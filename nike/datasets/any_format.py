@@ -1,0 +1,84 @@
+"""Reads a dataset of any known format: a folder of labelme files, a COCO file, a VIA file; found out by looking."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from nike.datasets import photos
+from nike.datasets.coco import MAX_COCO_BYTES, read_coco
+from nike.datasets.labelme_reader import read_folder, read_labelme
+from nike.datasets.records import Collection
+from nike.datasets.safe_json import read_json
+from nike.datasets.via import is_via, read_via
+
+LABELME, COCO, VIA = "labelme", "COCO", "VIA"
+
+
+def read_dataset(
+    source: str | os.PathLike,
+    default_label: str = "object",
+    allow_outside: bool = False,
+    root: str | os.PathLike | None = None,
+) -> Collection:
+    """Reads a folder or an annotation file, whichever format it is in.
+
+    Args:
+        source: a folder with photos and labelme JSON (at any depth) or with one COCO or VIA file; or such a file.
+        default_label: for VIA regions without attributes.
+        allow_outside: let file names and links in annotations lead out of the dataset's folder.
+        root: the whole dataset's folder, if `source` is a part of it.
+
+    Returns:
+        Its photos and problems. A folder of photos without any annotation gives only `unlabelled` ones.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: a file of no known format, or a folder with several COCO or VIA files.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise FileNotFoundError(f"{source}: no such file or folder. Give a dataset's folder or annotation file.")
+    if source.is_file():
+        return _read_file(source, default_label, allow_outside)
+    collection = read_folder(source, allow_outside, root)
+    if collection.photos:
+        return collection
+    files = annotation_files(source)
+    if len(files) > 1:
+        names = ", ".join(photos.name_in(file, source) for file in files[:5])
+        raise ValueError(f"{source}: holds {len(files)} annotation files ({names}). Give one of them, or a subset.")
+    return _read_file(files[0], default_label, allow_outside) if files else collection
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """COCO and VIA files in a folder and the folders in it."""
+    files = (path for path in photos.find_files(folder, frozenset((".json",))))
+    return [path for path in files if len(path.relative_to(folder).parts) <= 2 and _format_of(path) in (COCO, VIA)]
+
+
+def _read_file(path: Path, default_label: str, allow_outside: bool) -> Collection:
+    kind = _format_of(path)
+    if kind == COCO:
+        return read_coco(path, allow_outside=allow_outside)
+    if kind == VIA:
+        return read_via(path, default_label=default_label, allow_outside=allow_outside)
+    photo = read_labelme(path, allow_outside=allow_outside) if kind == LABELME else None
+    if photo is None:
+        raise ValueError(f"{path.name}: is neither labelme, COCO nor VIA JSON.")
+    return Collection(path.parent, [photo])
+
+
+def _format_of(path: Path) -> str | None:
+    try:
+        data: Any = read_json(path, MAX_COCO_BYTES)
+    except ValueError:
+        return None
+    if not isinstance(data, dict):
+        return None
+    if "shapes" in data:
+        return LABELME
+    if isinstance(data.get("images"), list) and isinstance(data.get("annotations"), list):
+        return COCO
+    return VIA if is_via(data) else None

@@ -1,0 +1,20 @@
+"""Files with settings of a Config: JSON or YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nike.datasets.safe_json import read_json
+
+
+def read_settings_file(path: Path) -> dict[str, Any]:
+    """Settings by name. Raises FileNotFoundError or ValueError with the file named."""
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        return read_json(path)
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None

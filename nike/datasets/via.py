@@ -1,0 +1,149 @@
+"""VGG Image Annotator (VIA 1 and 2) JSON to photos with instances; the balloon sample is in this format."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from nike.datasets.coco import find_photo, image_folders
+from nike.datasets.labelme_reader import note_lost
+from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
+from nike.datasets.safe_json import read_json
+from nike.datasets.shapes import Shape, ShapeError, crosses_itself, parse_shape
+from nike.text import short
+
+# Region attributes that hold the class, by preference; else a lone attribute does.
+LABEL_ATTRIBUTES = ("label", "class", "name", "category", "object", "type")
+ELLIPSE_POINTS = 72
+
+
+def read_via(
+    path: str | os.PathLike,
+    images: str | os.PathLike | None = None,
+    default_label: str = "object",
+    allow_outside: bool = False,
+) -> Collection:
+    """Reads a VIA file: a saved project or exported annotations.
+
+    Args:
+        path: the JSON.
+        images: the folder of the photos; default: the JSON's.
+        default_label: for regions without attributes, as in the balloon sample.
+        allow_outside: let file names and links lead out of the dataset's folder.
+
+    Returns:
+        Photos with regions. VIA lists every photo of a project, drawn on or not, so photos without regions are
+        `unlabelled`, not negatives.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not VIA JSON.
+    """
+    path = Path(path)
+    data = read_json(path)
+    entries = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
+    if not is_via(data):
+        raise ValueError(f"{path.name}: VIA JSON needs objects with 'filename' and 'regions'; this is another format.")
+    folders = [Path(images)] if images is not None else image_folders(path)
+    collection = Collection(folders[0])
+    for key, entry in entries.items():
+        where = short(key)
+        try:
+            if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
+                raise ValueError(f"expected an object with a filename, got {short(entry)}.")
+            photo = find_photo(entry["filename"], path, folders, allow_outside)
+        except ValueError as error:
+            collection.problems.append(Problem(path.name, "photo-unreadable", str(error), where))
+            continue
+        regions = entry.get("regions")
+        regions = list(regions.values()) if isinstance(regions, dict) else regions  # VIA 1 numbers them in an object
+        if not regions:
+            collection.unlabelled.append(photo.path)
+            continue
+        _read_regions(regions, photo, path.name, where, default_label)
+        collection.photos.append(photo)
+    return collection
+
+
+def is_via(data: Any) -> bool:
+    """Whether JSON looks like VIA's."""
+    entries = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
+    if not isinstance(entries, dict) or not entries:
+        return False
+    first = next(iter(entries.values()))
+    return isinstance(first, dict) and "filename" in first and "regions" in first
+
+
+def _read_regions(regions: Any, photo: Photo, file: str, where: str, default_label: str) -> None:
+    for i, region in enumerate(regions if isinstance(regions, list) else [regions]):
+        place = f"{where} regions[{i}]"
+        try:
+            shape = _region_shape(region, photo)
+            label = _label(region.get("region_attributes"), default_label)
+        except ShapeError as error:
+            note_lost(photo, error, file, place)
+            continue
+        if shape.kind == "polygon" and crosses_itself(shape.points):
+            message = "the outline crosses itself, so parts of it may be holes. Redraw it."
+            photo.problems.append(Problem(file, "self-crossing", message, place, WARNING, photo.path, shape.extent))
+        photo.instances.append(Instance(label, (shape,), place))
+
+
+def _region_shape(region: Any, photo: Photo) -> Shape:
+    drawn = region.get("shape_attributes") if isinstance(region, dict) else None
+    if not isinstance(drawn, dict):
+        raise ShapeError(f"a region needs shape_attributes, got {short(region)}.")
+    kind = drawn.get("name")
+    if kind in ("polygon", "polyline"):
+        xs, ys = drawn.get("all_points_x"), drawn.get("all_points_y")
+        if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
+            raise ShapeError("all_points_x and all_points_y must be lists of equal length.")
+        points = [list(point) for point in zip(xs, ys, strict=True)]
+        # The last point of old files repeats the first.
+        raw = {"shape_type": "polygon" if kind == "polygon" else "linestrip", "points": points}
+    elif kind == "rect":
+        x, y, w, h = _numbers(drawn, "x", "y", "width", "height")
+        if w <= 0 or h <= 0:
+            raise ShapeError(f"a rectangle of {w:g}x{h:g} pixels has no area. Delete it.")
+        raw = {"shape_type": "rectangle", "points": [[x, y], [x + w, y + h]]}
+    elif kind == "circle":
+        x, y, r = _numbers(drawn, "cx", "cy", "r")
+        raw = {"shape_type": "circle", "points": [[x, y], [x + r, y]]}
+    elif kind == "ellipse":
+        raw = {"shape_type": "polygon", "points": _ellipse(drawn)}
+    else:
+        raw = {"shape_type": kind if kind == "point" else f"VIA {short(kind)}"}
+    return parse_shape(raw, photo.height, photo.width)
+
+
+def _numbers(drawn: dict, *names: str) -> list[float]:
+    values = [drawn.get(name) for name in names]
+    for name, value in zip(names, values, strict=True):
+        if type(value) not in (int, float) or not abs(value) <= 1e6:
+            raise ShapeError(f"{name} must be a number of pixels, got {short(value)}.")
+    return values
+
+
+def _ellipse(drawn: dict) -> list[list[float]]:
+    x, y, rx, ry = _numbers(drawn, "cx", "cy", "rx", "ry")
+    theta = _numbers(drawn, "theta")[0] if "theta" in drawn else 0.0
+    cos, sin = math.cos(theta), math.sin(theta)
+    angles = [2 * math.pi * i / ELLIPSE_POINTS for i in range(ELLIPSE_POINTS)]
+    ring = [(rx * math.cos(angle), ry * math.sin(angle)) for angle in angles]
+    return [[x + cos * u - sin * v, y + sin * u + cos * v] for u, v in ring]
+
+
+def _label(attributes: Any, default: str) -> str:
+    if not isinstance(attributes, dict) or not attributes:
+        return default
+    name = next((name for name in LABEL_ATTRIBUTES if name in attributes), None)
+    if name is None and len(attributes) > 1:
+        raise ShapeError(f"which of {short(sorted(attributes))} is the class? Name it 'label'.", "label-invalid")
+    value = attributes[name] if name else next(iter(attributes.values()))
+    if isinstance(value, dict):  # check boxes: {"nike": true}
+        value = next((key for key, ticked in value.items() if ticked), None)
+    if not isinstance(value, str) or not value.strip() or len(value) > 200:
+        raise ShapeError(f"the label must be a short text, got {short(value)}.", "label-invalid")
+    return value.strip()

@@ -1,0 +1,189 @@
+"""Shapes and words that must not be mistaken for the mark: ticks, crescents, stripes, curves, arrows, letters."""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from nike.synthesis import geometry
+from nike.synthesis.logo import Mark, centre
+
+WORDS = (
+    "SPORT AIR RUN FLY MAX TEAM PRO ZOOM CLUB FIT GOLF CITY TRAIL ACTIVE No.7 23 STUDIO JUST PLAY FORCE COURT ORIGINAL "
+    "Coffee Summer Vintage open SALE 1987"
+)
+LONGEST_WORD = 12
+
+
+def lookalike(rng: np.random.Generator) -> Mark:
+    """A random shape that is not the mark, in a mark's own frame."""
+    shape = _SHAPES[rng.choice(len(_SHAPES), p=_WEIGHTS)]
+    for _ in range(4):
+        try:
+            return centre([np.asarray(o, np.float32) for o in shape(rng)])
+        except ValueError:  # a shape that happens to have no extent
+            continue
+    return word(rng)
+
+
+def word(rng: np.random.Generator, text: str | None = None) -> Mark:
+    """A word (at random unless given) or a letter in heavy or light type, slanted or straight."""
+    lean, weight, other = rng.choice([0.0, -0.25]), int(rng.integers(0, 7)), str(rng.choice(WORDS.split()))
+    outlines = _glyphs((text or other)[:LONGEST_WORD], weight) or _glyphs(other, weight)  # the font may lack letters
+    slant = np.array([[1, lean, 0], [0, rng.uniform(0.8, 1.6), 0], [0, 0, 1.0]])
+    return centre([geometry.apply(slant, o) for o in outlines])
+
+
+@functools.lru_cache(maxsize=512)
+def _glyphs(text: str, weight: int) -> tuple[np.ndarray, ...]:
+    font = ImageFont.load_default(64)
+    left, top, right, bottom = font.getbbox(text)
+    picture = Image.new("L", (right - left + 24, bottom - top + 24))
+    ImageDraw.Draw(picture).text((12 - left, 12 - top), text, fill=255, font=font, stroke_width=weight)
+    solid = (np.asarray(picture) > 127).astype(np.uint8)
+    chains, _ = cv2.findContours(solid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
+    return tuple(c[:, 0].astype(np.float32) for c in chains if len(c) >= 3)
+
+
+def _tick(rng):
+    """A check mark: two strokes of even or swelling width, with a sharp corner where the mark has a round belly."""
+    corner, short = (0.0, 0.0), rng.uniform(0.25, 0.5)
+    left = (-short * rng.uniform(0.6, 1), -short * rng.uniform(0.6, 1.1))
+    right = (rng.uniform(0.6, 1.0), -rng.uniform(0.7, 1.2))
+    width = rng.uniform(0.08, 0.22)
+    return [geometry.ribbon([left, corner, right], [width * rng.uniform(0.5, 1), width, width * rng.uniform(0.5, 1.2)])]
+
+
+def _crescent(rng):
+    """A moon, a banana or a smile: both ends alike."""
+    span, bulge = rng.uniform(0.6, 1.6), rng.uniform(0.15, 0.5)
+    x = np.linspace(-1, 1, 24)
+    outer, inner = span * bulge * (1 - x**2) * 2, span * bulge * (1 - x**2) * rng.uniform(0.3, 1.4)
+    return [np.concatenate([np.stack([x, outer], 1), np.stack([x, inner], 1)[::-1]])]
+
+
+def _boomerang(rng):
+    """A bent wing with two equal arms."""
+    arm = rng.uniform(0.3, 0.9)
+    line = geometry.spline([(-1, -arm), (0, rng.uniform(0, 0.2)), (1, -arm)], closed=False)
+    width = np.interp(np.linspace(0, 1, len(line)), [0, 0.5, 1], [0.02, rng.uniform(0.2, 0.4), 0.02])
+    return [geometry.ribbon(line, width)]
+
+
+def _stripes(rng):
+    """Two to five parallel bars."""
+    count, lean, width = int(rng.integers(2, 6)), rng.uniform(-0.5, 0.5), rng.uniform(0.35, 0.7)
+    ends = rng.uniform(-0.15, 0.15) * np.arange(count)
+    return [
+        np.array([(i, 0), (i + width, 0), (i + width + lean * 3, 3 + ends[i]), (i + lean * 3, 3 + ends[i])], float)
+        for i in range(count)
+    ]
+
+
+def _side_stripe(rng):
+    """The wavy band that other brands run along a shoe's side."""
+    y = np.cumsum(rng.normal(0, 0.25, 4))
+    line = geometry.spline(np.stack([np.linspace(-1, 1, 4), y], 1), closed=False)
+    width = np.interp(np.linspace(0, 1, len(line)), [0, 0.5, 1], rng.uniform(0.08, 0.4, 3))
+    return [geometry.ribbon(line, width)]
+
+
+def _curl(rng):
+    """A hook, a comma or a wave: thick at one end, without the straight tail."""
+    turn = rng.uniform(1.5, 4.5)
+    t = np.linspace(0, turn, 32)
+    line = np.stack([np.cos(t), np.sin(t)], 1) * np.linspace(1, rng.uniform(0.3, 1), 32)[:, None]
+    return [geometry.ribbon(line, np.linspace(rng.uniform(0.15, 0.6), rng.uniform(0.0, 0.2), 32))]
+
+
+def _arrow(rng):
+    head, shaft, back = rng.uniform(0.3, 0.7), rng.uniform(0.05, 0.2), rng.uniform(0, 0.2)
+    return [
+        np.array(
+            [
+                (1, 0),
+                (1 - head, head),
+                (1 - head + back, shaft),
+                (-1, shaft),
+                (-1, -shaft),
+                (1 - head + back, -shaft),
+                (1 - head, -head),
+            ]
+        )
+    ]
+
+
+def _chevron(rng):
+    line, gap = [(-1, 0), (0, -rng.uniform(0.3, 1)), (1, 0)], rng.uniform(0.4, 0.8)
+    return [
+        geometry.ribbon(np.array(line) + (0, i * gap), rng.uniform(0.15, 0.3)) for i in range(int(rng.integers(1, 4)))
+    ]
+
+
+def _star(rng):
+    points, inner = int(rng.integers(4, 9)), rng.uniform(0.3, 0.6)
+    radius = np.where(np.arange(2 * points) % 2, inner, 1.0)
+    angle = np.arange(2 * points) * np.pi / points + rng.uniform(0, 1)
+    return [np.stack([np.cos(angle) * radius, np.sin(angle) * radius], 1)]
+
+
+def _leaf(rng):
+    """A petal or a flame: one round and one pointed end, straight."""
+    x = np.linspace(0, 1, 24)
+    half = rng.uniform(0.15, 0.4) * np.sqrt(x) * (1 - x) * 2.6
+    lean = rng.normal(0, 0.3) * x**2
+    return [np.concatenate([np.stack([x, half + lean], 1), np.stack([x, -half + lean], 1)[::-1]])]
+
+
+def _blade(rng):
+    """A long thin triangle, straight or slightly curved: a tail without a hook."""
+    x = np.linspace(0, 1, 16)
+    sag = rng.uniform(-0.1, 0.1) * np.sin(np.pi * x)
+    half = rng.uniform(0.04, 0.16) * (1 - x)
+    return [np.concatenate([np.stack([x, sag - half], 1), np.stack([x, sag + half], 1)[::-1]])]
+
+
+def _ring(rng):
+    outer = geometry.ellipse((0, 0), (1, rng.uniform(0.4, 1)))
+    return [outer, outer * rng.uniform(0.5, 0.9)] if rng.random() < 0.6 else [outer]
+
+
+def _bolt(rng):
+    return [
+        np.array([(0.2, -1), (-0.6, 0.15), (-0.05, 0.1), (-0.3, 1), (0.6, -0.25), (0.05, -0.2), (0.5, -1)])
+        * (rng.uniform(0.6, 1.4), 1)
+    ]
+
+
+def _letter(rng):
+    return word(rng, str(rng.choice(list("ABCDEFGJKLNPRSTUVXYZvVLJ7&?~")))).outlines
+
+
+def _blob(rng):
+    angle = np.sort(rng.uniform(0, 2 * np.pi, 9))
+    radius = rng.uniform(0.4, 1.0, 9)
+    return [geometry.spline(np.stack([np.cos(angle) * radius, np.sin(angle) * radius * rng.uniform(0.3, 1)], 1))]
+
+
+_KINDS = {
+    _tick: 5,
+    _crescent: 4,
+    _boomerang: 4,
+    _stripes: 3,
+    _side_stripe: 4,
+    _curl: 4,
+    _arrow: 2,
+    _chevron: 2,
+    _star: 1,
+    _leaf: 2,
+    _blade: 3,
+    _ring: 1,
+    _bolt: 1,
+    _letter: 3,
+    _blob: 2,
+    lambda rng: word(rng).outlines: 4,
+}
+_SHAPES, _WEIGHTS = list(_KINDS), np.array(list(_KINDS.values())) / sum(_KINDS.values())

@@ -1,0 +1,126 @@
+"""How marks are made: which kind, and the colours, threads and gloss that it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nike.synthesis import materials
+
+# How often each kind is seen on products.
+KINDS = {
+    "print": 30,
+    "overlay": 24,
+    "tone": 13,
+    "bordered": 10,
+    "emboss": 8,
+    "outline": 8,
+    "embroidery": 8,
+    "foil": 4,
+    "ghost": 4,
+}
+TINY_KINDS = ("print", "overlay", "tone", "embroidery", "ghost")  # nothing else can be made so small
+TINY = 40  # pixels
+PATTERNS = ("stripes", "dots", "leopard", "camouflage", "zebra", "checks")
+
+
+@dataclass
+class Style:
+    """How one mark is made; lengths in pixels.
+
+    Attributes:
+        kind: A key of `KINDS`, or "picture": the mark's own colours.
+        border: Width of a rim outside of the outline, which belongs to the mark.
+        ring: Width of the line that alone is painted, or 0 for a filled mark.
+        opacity: How much of the paint covers the ground.
+        lift: Height of the mark above the ground (negative: pressed in).
+        soft: Blur of the paint's edge.
+        flatten: How much of the ground's texture the mark hides, 0..1.
+        worn: Whether specks of the paint have come off.
+    """
+
+    kind: str
+    border: float = 0.0
+    ring: float = 0.0
+    opacity: float = 1.0
+    lift: float = 0.0
+    soft: float = 0.0
+    flatten: float = 0.0
+    worn: bool = False
+
+
+@dataclass
+class Paint:
+    """What a style looks like: colour `[h, w, 3]` or `[1, 1, 3]`, relief `[h, w]` or 0 in pixels, gloss 0..1."""
+
+    colour: np.ndarray
+    relief: np.ndarray | float = 0.0
+    gloss: float = 0.1
+
+
+def choose_style(rng: np.random.Generator, size: float, thickness: float) -> Style:
+    """Draws a style that a mark `size` px long and `thickness` px thick can carry."""
+    kinds = list(KINDS if size >= TINY else TINY_KINDS)
+    weights = np.array([KINDS[kind] for kind in kinds], float)
+    kind, soft = str(rng.choice(kinds, p=weights / weights.sum())), float(rng.choice([0, 0.4, 0.8]) * rng.random())
+    style = Style(kind, soft=soft, worn=size > 60 and rng.random() < 0.06)
+    stuff = float(np.clip(size / 150, 0.3, 2.5))  # thickness of foil, thread or leather
+    if style.kind in ("overlay", "bordered", "embroidery", "tone"):
+        style.lift, style.flatten = stuff * rng.uniform(0.2, 1.2), rng.random()
+    elif style.kind == "print":
+        style.lift, style.opacity = stuff * rng.choice([0, 0.2]), rng.uniform(0.75, 1.0)
+    elif style.kind == "emboss":
+        style.lift, style.soft = stuff * rng.uniform(0.8, 2) * rng.choice([-1, 1]), soft + size / 400
+        style.opacity = rng.choice([0, rng.uniform(0, 0.3)])
+    elif style.kind == "outline":
+        style.lift, style.ring = stuff * rng.choice([0, 0.5]), max(1.2, thickness * rng.uniform(0.05, 0.2))
+    elif style.kind == "ghost":
+        style.opacity = rng.uniform(0.3, 0.7)
+    if style.kind == "bordered":
+        style.border = max(1.0, thickness * rng.uniform(0.04, 0.16))
+    return style
+
+
+def mix_paint(rng: np.random.Generator, kind: str, ground: np.ndarray, shape: tuple[int, int], size: float) -> Paint:
+    """Draws the colours of a mark.
+
+    Args:
+        rng: The source of every choice.
+        kind: A key of `KINDS`.
+        ground: Mean colour under the mark, RGB 0..1.
+        shape: (h, w) of the window that the mark fills.
+        size: Length of the mark in pixels; small ones have one colour.
+    """
+    if kind in ("tone", "emboss"):
+        tone = materials.near(rng, ground, rng.uniform(0.03, 0.12))
+    else:
+        tone = materials.contrasting(rng, ground, rng.choice([0.12, 0.3, 0.45]))
+    if kind == "foil":
+        band = materials.noise(rng, *shape, max(4.0, size / 12), stretch=2.0)
+        return Paint(np.clip(tone + np.float32(0.22) * band[..., None], 0, 1), np.float32(0.15) * band, 0.8)
+    if kind == "embroidery" and size >= 30:
+        return _threads(rng, tone, shape, size)
+    choice, gloss = rng.random(), rng.choice([0.0, 0.1, 0.35])
+    if choice < 0.12:
+        other = materials.contrasting(rng, tone, 0.15)
+        share = materials.ramp(*shape, rng.uniform(0, 2 * np.pi), 1.4)[..., None]
+        return Paint(tone * (1 - share) + other * share, gloss=gloss)
+    if size > 50 and choice < 0.2:
+        other = materials.contrasting(rng, tone, 0.2) if rng.random() < 0.5 else ground
+        grain = np.clip(size / rng.uniform(80, 270), 1.2, 5)
+        share = materials.pattern(rng, str(rng.choice(PATTERNS)), *shape, grain)[..., None]
+        return Paint(tone * (1 - share) + other * share, gloss=gloss)
+    if size > 50 and choice < 0.45 and kind != "emboss":
+        colour, relief = materials.material(rng, tint=tone, pixels=size * 2).render(rng, *shape)
+        return Paint(colour if colour.ndim == 3 else colour[None, None], relief, gloss)
+    return Paint(tone[None, None], gloss=gloss)
+
+
+def _threads(rng: np.random.Generator, tone: np.ndarray, shape: tuple[int, int], size: float) -> Paint:
+    """Satin stitch: parallel shiny threads."""
+    lean, width = np.float32(rng.uniform(-0.6, 0.6)), np.float32(np.pi / np.clip(size / 90, 1.2, 3))
+    x, y = np.arange(shape[1], dtype=np.float32)[None], np.arange(shape[0], dtype=np.float32)[:, None]
+    thread = np.sin((x + y * lean) * width)
+    relief = np.float32(0.25) * thread + np.float32(0.15) * materials.noise(rng, *shape)
+    return Paint(tone * (1 + np.float32(0.06) * thread[..., None]), relief, 0.25)

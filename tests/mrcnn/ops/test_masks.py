@@ -1,0 +1,190 @@
+"""Masks: against the original's numbers, scipy and scikit-image, and by hand."""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import skimage.transform
+
+from mrcnn.ops import masks as masks_module
+from mrcnn.ops.masks import expand_mask, extract_bboxes, minimize_mask, paste_masks, resize_mask, unmold_mask
+
+
+def blobs(count: int, size: int = 28) -> np.ndarray:
+    """Soft discs `[count, size, size]` float32, as the mask head gives them."""
+    rng = np.random.default_rng(count)
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    distance = np.hypot(y, x) + rng.normal(0, 0.3, (count, size, size))
+    return (1 / (1 + np.exp(distance - rng.uniform(4, size * 0.6, (count, 1, 1))))).astype(np.float32)
+
+
+class TestExtractBboxes:
+    def test_equals_the_original(self, golden):
+        arrays = golden("data.npz")
+        got = extract_bboxes(arrays["extract_bboxes__in_0"])
+        assert got.dtype == np.int32
+        np.testing.assert_array_equal(got, arrays["extract_bboxes__out_0"])
+
+    @pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
+    def test_by_hand(self, dtype):
+        masks = np.zeros((6, 8, 3), dtype)
+        masks[2:4, 5:8, 0] = 1
+        masks[0, 0, 1] = masks[5, 7, 1] = 1
+        np.testing.assert_array_equal(extract_bboxes(masks), [[2, 5, 4, 8], [0, 0, 6, 8], [0, 0, 0, 0]])
+
+    @pytest.mark.parametrize("shape", [(5, 5, 0), (0, 0, 0), (0, 0, 2)])
+    def test_nothing(self, shape):
+        np.testing.assert_array_equal(extract_bboxes(np.zeros(shape, bool)), np.zeros((shape[2], 4)))
+
+
+def resize_mask_cases() -> list[str]:
+    modes = ["square_max_dim128_min_dim64", "square_max_dim256_min_dim200", "square_max_dim64_min_dim32"]
+    modes += ["square_max_dim256_min_dim64_min_scale2.0", "pad64_min_dim128", "pad64_min_dim64_min_scale1.5"]
+    return [f"resize_image_{i}_{mode}" for i in range(3) for mode in [*modes, "crop_min_dim64", "crop_min_dim128"]]
+
+
+class TestResizeMask:
+    @pytest.mark.parametrize("case", resize_mask_cases())
+    def test_equals_the_original(self, golden, case):
+        arrays = golden("data.npz")
+        if f"{case}__mask_out" not in arrays:
+            arrays = golden("utils.npz")
+
+        def unpacked(name):
+            shape = arrays[f"{name}_shape"]
+            return np.unpackbits(arrays[name])[: shape.prod()].reshape(shape).astype(bool)
+
+        mask = unpacked(f"{case[:14]}_none_max_dim128_min_dim64__mask_in")
+        crop = arrays[f"{case}__out_crop"]
+        scale, padding = arrays[f"{case}__out_scale_f64"][()], arrays[f"{case}__out_padding"]
+        got = resize_mask(mask, scale, padding, None if crop.ndim == 0 else tuple(crop))
+        assert got.dtype == bool
+        np.testing.assert_array_equal(got, unpacked(f"{case}__mask_out"))
+
+    def test_equals_scipy_without_its_lost_last_row(self):
+        # mode="nearest" is scipy's own way around the last row that rounding pushes out of the image.
+        rng = np.random.default_rng(0)
+        for _ in range(200):
+            height, width = rng.integers(1, 120, 2)
+            scale = rng.uniform(0.5, 3)
+            mask = rng.integers(1, 200, (height, width, 2))
+            if min(round(height * scale), round(width * scale)) == 0:
+                continue
+            expected = scipy.ndimage.zoom(mask, (scale, scale, 1), order=0, mode="nearest")
+            np.testing.assert_array_equal(resize_mask(mask, scale, [(0, 0)] * 3), expected)
+
+    def test_by_hand(self):
+        mask = np.arange(4).reshape(2, 2, 1)
+        got = resize_mask(mask, 1.5, [(1, 0), (0, 2), (0, 0)])[:, :, 0]  # 0, 0.5, 1 round to 0, 1, 1
+        np.testing.assert_array_equal(got, [[0] * 5, [0, 1, 1, 0, 0], [2, 3, 3, 0, 0], [2, 3, 3, 0, 0]])
+
+    def test_a_side_never_becomes_zero(self):
+        assert resize_mask(np.ones((200, 3, 1), bool), 0.05, [(0, 0)] * 3).tolist() == [[[True]]] * 10
+
+
+class TestMiniMasks:
+    @pytest.mark.parametrize("case", ["minimize_mask", "minimize_mask_28"])
+    def test_minimize_equals_the_original(self, golden, case):
+        arrays = golden("data.npz")
+        boxes, masks, shape = (arrays[f"{case}__in_{i}"] for i in range(3))
+        np.testing.assert_array_equal(minimize_mask(boxes, masks, tuple(shape)), arrays[f"{case}__out_0"])
+
+    def test_expand_equals_the_original(self, golden):
+        arrays = golden("data.npz")
+        inputs = (arrays[f"expand_mask__in_{name}"] for name in ("bbox", "mini_mask", "image_shape"))
+        np.testing.assert_array_equal(expand_mask(*inputs), arrays["expand_mask__out_0"])
+
+    def test_there_and_back(self):
+        masks = np.zeros((90, 120, 3), bool)
+        masks[10:66, 20:76, 0] = blobs(1, 56)[0] > 0.5  # the size of the mini mask: nothing is lost
+        masks[30:80, 60:110, 1] = blobs(1, 50)[0] > 0.5
+        masks[5:7, 100:119, 2] = True
+        boxes = extract_bboxes(masks)
+        again = expand_mask(boxes, minimize_mask(boxes, masks, (56, 56)), (90, 120, 3))
+        assert again.shape == masks.shape and again.dtype == bool
+        for i, lost in enumerate((0.02, 0.05, 0)):
+            union = (again[..., i] | masks[..., i]).sum()
+            assert (again[..., i] & masks[..., i]).sum() >= (1 - lost) * union
+
+    def test_one_half_is_outside(self):
+        checkers = np.array([[1, 0]], bool)[:, :, None]
+        assert not minimize_mask(np.array([[0, 0, 1, 2]]), checkers, (1, 1)).any()
+        assert not expand_mask(np.array([[0, 0, 1, 1]]), checkers, (1, 1)).any()
+        assert unmold_mask(checkers[:, :, 0], (0, 0, 1, 1), (1, 1)).all()  # but inside for the network's masks
+
+    def test_no_instances(self):
+        assert minimize_mask(np.zeros((0, 4), int), np.zeros((9, 9, 0), bool), (5, 6)).shape == (5, 6, 0)
+        assert expand_mask(np.zeros((0, 4), int), np.zeros((5, 6, 0), bool), (9, 8)).shape == (9, 8, 0)
+
+    def test_a_box_without_area_is_named(self):
+        boxes = np.array([[0, 0, 2, 2], [3, 3, 3, 5]])
+        with pytest.raises(ValueError, match=r"box 1 \(3, 3, 3, 5\) has no area"):
+            minimize_mask(boxes, np.ones((9, 9, 2), bool), (5, 5))
+
+
+def oracle_paste(mask, box, shape):
+    y1, x1, y2, x2 = box
+    settings = dict(order=1, mode="constant", anti_aliasing=False)
+    resized = skimage.transform.resize(mask.astype(np.float64), (y2 - y1, x2 - x1), **settings)
+    full = np.zeros(shape, bool)
+    full[y1:y2, x1:x2] = resized >= 0.5
+    return full
+
+
+class TestPaste:
+    @pytest.mark.parametrize("case", range(6))
+    def test_unmold_equals_the_original(self, golden, case):
+        arrays = golden("data.npz")
+        inputs = (arrays[f"unmold_mask_{case}__in_{name}"] for name in ("mask", "bbox", "image_shape"))
+        got = unmold_mask(*inputs)
+        assert got.dtype == bool
+        np.testing.assert_array_equal(got, arrays[f"unmold_mask_{case}__out_0"])
+
+    @pytest.mark.parametrize("photo", ["astronaut", "coffee", "chelsea", "rocket"])
+    def test_detections_equal_the_originals(self, golden, photo):
+        arrays = golden(f"infer_r50small_256_{photo}.npz")
+        shape = arrays["final_masks_shape"]
+        expected = np.unpackbits(arrays["final_masks_packed"])[: shape.prod()].reshape(shape)
+        got = paste_masks(arrays["mrcnn_mask_of_class"], arrays["final_rois"], shape[:2])
+        np.testing.assert_array_equal(got, expected)
+
+    @pytest.mark.parametrize("large_cell", [0, 1e9], ids=["by_cells", "every_pixel"])
+    def test_equals_scikit_image(self, monkeypatch, large_cell):
+        monkeypatch.setattr(masks_module, "LARGE_CELL", large_cell)
+        masks = blobs(8)
+        masks[5] += 0.5  # nowhere below one half: not even at the border, where the resized mask fades
+        masks[6] = np.random.default_rng(0).random((28, 28))
+        boxes = [(0, 0, 300, 400), (5, 7, 6, 8), (10, 20, 38, 48), (0, 390, 300, 400), (2, 3, 150, 33)]
+        boxes += [(100, 100, 299, 399), (1, 1, 200, 260), (17, 0, 30, 400)]
+        got = paste_masks(masks, np.array(boxes), (300, 400, 3))
+        for i, box in enumerate(boxes):
+            np.testing.assert_array_equal(got[:, :, i], oracle_paste(masks[i], box, (300, 400)), err_msg=str(box))
+            np.testing.assert_array_equal(got[:, :, i], unmold_mask(masks[i], box, (300, 400)))
+
+    @pytest.mark.parametrize("large_cell", [0, 1e9], ids=["by_cells", "every_pixel"])
+    def test_a_box_beyond_the_photo_is_cut(self, monkeypatch, large_cell):
+        monkeypatch.setattr(masks_module, "LARGE_CELL", large_cell)
+        mask = blobs(1)[0]
+        whole = oracle_paste(mask, (20, 30, 170, 250), (200, 300))
+        got = unmold_mask(mask, (-30, -40, 120, 180), (100, 130))
+        np.testing.assert_array_equal(got, whole[50:150, 70:200])
+        for box in [(200, 0, 300, 50), (-50, 0, 0, 50), (10, 10, 10, 50), (10, 50, 20, 40)]:
+            assert not unmold_mask(mask, box, (100, 130)).any()
+
+    def test_large_boxes_are_interpolated_near_the_outline_only(self, monkeypatch):
+        computed = []
+
+        def counting(mask, shape, rows, cols, **kwargs):
+            computed.append((rows[1] - rows[0]) * (cols[1] - cols[0]))
+            return original(mask, shape, rows, cols, **kwargs)
+
+        original = masks_module.linear_bands
+        monkeypatch.setattr(masks_module, "linear_bands", counting)
+        mask = paste_masks(blobs(1), np.array([[0, 0, 3000, 2000]]), (3000, 2000))
+        assert mask.any() and 0 < sum(computed) < 0.25 * mask.size
+
+    def test_layout(self):
+        masks = paste_masks(blobs(3), np.array([[0, 0, 9, 9]] * 3), (40, 50, 3))
+        assert masks.shape == (40, 50, 3) and masks.dtype == bool
+        assert all(masks[:, :, i].flags.c_contiguous for i in range(3))
+        nothing = paste_masks(np.zeros((0, 28, 28)), np.zeros((0, 4), int), (40, 50, 3))
+        assert nothing.shape == (40, 50, 0) and nothing.dtype == bool

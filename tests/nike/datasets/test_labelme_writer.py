@@ -1,0 +1,71 @@
+"""Written labelme files: read back by us and by labelme itself."""
+
+import numpy as np
+import pytest
+
+from nike.datasets.labelme_reader import read_labelme
+from nike.datasets.labelme_writer import masks_to_shapes, write_detections, write_labelme
+from nike.datasets.outline import iou
+
+
+def masks() -> np.ndarray:
+    """A blob, a blob in two parts, a ring, and nothing: bool [60, 80, 4]."""
+    y, x = np.mgrid[:60, :80]
+    stack = np.zeros((60, 80, 4), bool)
+    stack[:, :, 0] = (x - 20) ** 2 + 3 * (y - 20) ** 2 < 150
+    stack[:, :, 1] = (abs(x - 50) < 8) & (abs(y - 20) < 6) | (abs(x - 70) < 5) & (abs(y - 30) < 9)
+    stack[:, :, 2] = abs((x - 30) ** 2 + (y - 45) ** 2 - 80) < 60
+    return stack
+
+
+def test_masks_return(folder):
+    folder.photo("a.jpg")
+    stack = masks()
+    shapes = masks_to_shapes(["nike", "nike", "ignore", "nike"], stack)
+    write_labelme(folder.root / "a.json", "a.jpg", 60, 80, shapes)
+    photo = read_labelme(folder.root / "a.json")
+    assert [i.label for i in photo.instances] == ["nike", "nike", "ignore"]
+    assert [len(i.pieces) for i in photo.instances] == [1, 2, 1]
+    assert photo.instances[2].pieces[0].kind == "mask"  # a ring has a hole
+    assert not photo.problems
+    for i in range(3):
+        assert iou(photo.draw()[:, :, i], stack[:, :, i]) >= 0.99
+
+
+def test_labelme_reads_it(folder, monkeypatch):
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    label_file = pytest.importorskip(
+        "labelme._label_file", reason="needs labelme 6: pip install labelme", exc_type=ImportError
+    )
+    folder.photo("a.jpg")
+    shapes = masks_to_shapes(["nike"] * 4, masks())
+    write_labelme(folder.root / "a.json", "a.jpg", 60, 80, shapes)
+    data = label_file.read_label_file(str(folder.root / "a.json"))
+    assert data.image_path == "a.jpg"
+    assert [s["shape_type"] for s in data.shapes] == ["polygon", "polygon", "polygon", "mask"]
+    from labelme.utils import shapes_to_label
+
+    _, instances = shapes_to_label((60, 80), data.shapes, {"nike": 1})
+    ours = read_labelme(folder.root / "a.json").draw()
+    for i in range(3):
+        painted = ours[:, :, i] & ~ours[:, :, i + 1 :].any(axis=2)
+        np.testing.assert_array_equal(instances == i + 1, painted)
+
+
+def test_detections_open_for_correction(folder):
+    photo = folder.photo("a.jpg")
+    result = {"masks": masks()[:, :, :1], "class_ids": np.array([1]), "scores": np.array([0.876])}
+    path = write_detections(photo, result, ["BG", "nike"])
+    assert path == photo.with_suffix(".json")
+    described = read_labelme(path)
+    assert described.instances[0].label == "nike"
+    assert iou(described.draw()[:, :, 0], masks()[:, :, 0]) >= 0.99
+    assert "score 0.876" in path.read_text()
+    elsewhere = write_detections(photo, result, ["BG", "nike"], folder.root / "json" / "a.json")
+    assert read_labelme(elsewhere, folder.root).path.resolve() == photo
+
+
+def test_a_photo_without_detections_becomes_a_negative(folder):
+    photo = folder.photo("a.jpg")
+    result = {"masks": np.zeros((60, 80, 0), bool), "class_ids": np.zeros(0, int), "scores": np.zeros(0)}
+    assert read_labelme(write_detections(photo, result, ["BG", "nike"])).is_negative

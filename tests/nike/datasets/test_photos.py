@@ -1,0 +1,125 @@
+"""Photo files: found, measured as they will be read, and never outside the dataset."""
+
+import io
+import zlib
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from mrcnn.data.reading import read_image
+from nike.datasets.photos import as_written, find_files, is_inside, locate, name_in, upright_size
+
+ORIENTATION = 0x0112
+
+
+def turned(orientation: int, suffix: str) -> io.BytesIO:
+    """A photo of 80 x 60 pixels as stored, with an EXIF orientation; every quarter has its own grey."""
+    pixels = np.kron(np.array([[0, 80], [160, 240]], np.uint8), np.ones((30, 40), np.uint8))
+    exif, buffer = PIL.Image.Exif(), io.BytesIO()
+    exif[ORIENTATION] = orientation
+    PIL.Image.fromarray(pixels).save(buffer, suffix, exif=exif)
+    return buffer
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("suffix", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_size_is_that_of_the_photo_as_it_is_read(orientation, suffix):
+    buffer = turned(orientation, suffix)
+    size = upright_size(io.BytesIO(buffer.getvalue()))
+    assert size == read_image(buffer).shape[:2]
+    assert size == ((80, 60) if orientation > 4 else (60, 80))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_as_labelme_turns_it(orientation):
+    """Otherwise coordinates would belong to another photo."""
+    image = pytest.importorskip(
+        "labelme.utils.image", reason="needs labelme: pip install labelme", exc_type=ImportError
+    )
+    buffer = turned(orientation, "JPEG")
+    expected = np.asarray(image.apply_exif_orientation(PIL.Image.open(buffer)))
+    np.testing.assert_array_equal(read_image(io.BytesIO(buffer.getvalue()))[:, :, 0], expected)
+
+
+def test_exif_after_the_pixels_of_a_png():
+    exif = PIL.Image.Exif()
+    exif[ORIENTATION] = 6
+    data = turned(1, "PNG").getvalue()
+    end = data.index(b"IEND") - 4
+    late = data[:end] + chunk(b"eXIf", exif.tobytes()[6:]) + data[end:]
+    early = data.index(b"eXIf") - 4
+    late = late[:early] + late[early + 12 + int.from_bytes(data[early : early + 4], "big") :]
+    assert upright_size(io.BytesIO(late)) == read_image(io.BytesIO(late)).shape[:2] == (80, 60)
+
+
+def test_pixels_of_a_png_are_not_decoded(monkeypatch):
+    data = io.BytesIO()
+    PIL.Image.new("L", (80, 60)).save(data, "PNG")
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: pytest.fail("decoded"))
+    assert upright_size(data) == (60, 80)
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + b"\xff" * 40, b"text"])
+def test_no_photo(data):
+    with pytest.raises(ValueError, match="not a photo that can be read"):
+        upright_size(io.BytesIO(data))
+
+
+def test_what_cannot_be_read_has_no_size():
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (8, 6)).save(file, "EPS")
+    with pytest.raises(ValueError, match="not a photo that can be read"):
+        upright_size(file)
+
+
+def test_photos_larger_than_pillow_likes_have_a_size(monkeypatch, recwarn):
+    """200 megapixels, as `read_image` takes them: from a phone, not from someone who means harm."""
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 89_478_485)
+    header = (14_000).to_bytes(4, "big") * 2 + b"\x01\x00\x00\x00\x00"
+    photo = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    assert upright_size(io.BytesIO(photo)) == (14_000, 14_000) and not recwarn.list
+
+
+def test_a_bomb_is_refused_by_its_header():
+    header = (60_000).to_bytes(4, "big") * 2 + b"\x01\x00\x00\x00\x00"
+    with pytest.raises(ValueError, match="not a photo that can be read"):
+        upright_size(io.BytesIO(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")))
+
+
+def test_find_files(folder):
+    for name in ("b/2.JPG", "a.png", "b/1.jpeg", ".hidden/x.png", "._a.png"):
+        folder.photo(name) if name[-3:] != "JPG" else folder.photo("x.jpg").replace(
+            (folder.root / "b").mkdir() or folder.root / name
+        )
+    folder.json("a.json", {})
+    assert [name_in(path, folder.root) for path in find_files(folder.root)] == ["a.png", "b/1.jpeg", "b/2.JPG"]
+
+
+@pytest.mark.parametrize(
+    ("name", "candidates"),
+    [
+        ("a.jpg", ["a.jpg", "a.jpg"]),
+        ("x\\y\\a.jpg", ["x/y/a.jpg", "a.jpg"]),
+        ("C:\\x\\a.jpg", ["C:/x/a.jpg", "a.jpg"]),
+        ("../a.jpg", ["../a.jpg", "a.jpg"]),
+        ("", []),
+        ("a" * 5000, []),
+    ],
+)
+def test_names_as_written(name, candidates):
+    assert as_written(name) == [Path(candidate) for candidate in candidates]
+
+
+def test_inside(tmp_path):
+    (tmp_path / "in").mkdir()
+    assert is_inside(tmp_path / "in" / "a", tmp_path / "in")
+    assert not is_inside(tmp_path / "in" / ".." / "a", tmp_path / "in")
+    assert not is_inside(tmp_path / "in\0", tmp_path)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert locate([tmp_path / "loop", tmp_path / "no\0", tmp_path / ("x" * 300)], tmp_path) == (None, False)

@@ -1,0 +1,27 @@
+"""Settings from JSON and YAML files."""
+
+import pytest
+
+from nike.check import main
+from nike.datasets.settings import read_settings_file
+
+
+def test_json_and_yaml(tmp_path):
+    (tmp_path / "a.json").write_text('{"IMAGE_MAX_DIM": 640}')
+    (tmp_path / "a.YAML").write_text("IMAGE_MAX_DIM: 640  # pixels\n")
+    for name in ("a.json", "a.YAML"):
+        assert read_settings_file(tmp_path / name) == {"IMAGE_MAX_DIM": 640}
+
+
+@pytest.mark.parametrize("text", ["a: [1", "\t-", "!!python/object/apply:os.getcwd []"])
+def test_damaged_yaml(tmp_path, text):
+    (tmp_path / "a.yml").write_text(text)
+    with pytest.raises(ValueError, match=r"a\.yml: not valid YAML"):
+        read_settings_file(tmp_path / "a.yml")
+
+
+def test_check_takes_what_train_takes(folder, shape, tmp_path, capsys):
+    folder.labelled("a.jpg", [shape()])
+    (tmp_path / "recipe.yaml").write_text("IMAGE_MIN_DIM: 640\nIMAGE_MAX_DIM: 640\n")
+    assert main([str(folder.root), "--config", str(tmp_path / "recipe.yaml")]) == 0
+    assert "at the network's 640 pixels" in capsys.readouterr().out
