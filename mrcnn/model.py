@@ -20,10 +20,10 @@ from mrcnn import checkpoints, utils
 from mrcnn.backbones.resnet import conv_block, identity_block, resnet_graph
 from mrcnn.checkpoints import log_dirs
 from mrcnn.config import Config
-from mrcnn.data.image import compose_image_meta, mold_image, parse_image_meta, parse_image_meta_graph, unmold_image
+from mrcnn.data.image import mold_image, unmold_image
 from mrcnn.data.loading import load_image_gt
-from mrcnn.inference.predictor import Predictor, detect_stream, mold, pixel_anchors, require_eager, unmold
 from mrcnn.inference import introspection
+from mrcnn.inference.predictor import Predictor, detect_stream, mold, pixel_anchors, require_eager, unmold
 from mrcnn.layers.common import BatchNorm
 from mrcnn.layers.detection import DetectionLayer, refine_detections_graph
 from mrcnn.layers.heads import build_fpn_mask_graph, build_rpn_model, fpn_classifier_graph, rpn_graph
@@ -39,7 +39,7 @@ from mrcnn.losses import (
     smooth_l1_loss,
 )
 from mrcnn.matterport.data_generator import data_generator
-from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets, generate_random_rois
+from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets
 from mrcnn.network import NetworkBuilder, flatten_layers, named_layers
 from mrcnn.ops.anchors import compute_backbone_shapes
 from mrcnn.ops.boxes_tf import (
@@ -51,6 +51,8 @@ from mrcnn.ops.boxes_tf import (
     overlaps_graph,
     trim_zeros_graph,
 )
+from mrcnn.ops.image_meta import compose_image_meta, parse_image_meta, parse_image_meta_graph
+from mrcnn.ops.random_rois import generate_random_rois
 
 
 def log(text: str, array: np.ndarray | None = None) -> None:

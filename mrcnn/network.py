@@ -15,8 +15,6 @@ from mrcnn import checkpoints, losses
 from mrcnn.backbones import build_backbone
 from mrcnn.backbones.fpn import build_fpn
 from mrcnn.config import Config
-from mrcnn.data.image import parse_image_meta_graph
-from mrcnn.inference.introspection import InputImage
 from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, TrimPadding, register
 from mrcnn.layers.detection import DetectionLayer
 from mrcnn.layers.heads import BoxHead, MaskHead, build_rpn_model
@@ -25,8 +23,20 @@ from mrcnn.layers.targets import DetectionTargetLayer
 from mrcnn.ops.anchors import compute_backbone_shapes, generate_pyramid_anchors
 from mrcnn.ops.boxes import norm_boxes
 from mrcnn.ops.boxes_tf import norm_boxes_graph
+from mrcnn.ops.image_meta import parse_image_meta_graph
 
 LOSSES = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
+
+
+class InputImage(keras.KerasTensor):
+    """The input image as a Keras tensor that TensorFlow converts to its name.
+
+    Scripts for TensorFlow 1 request the input as `tf.identity(input_image)`. TensorFlow accepts no Keras tensors; the
+    name lets `run_graph` resolve the request.
+    """
+
+    def __tf_tensor__(self, dtype=None, name=None):
+        return tf.constant(self.name)
 
 
 @register

@@ -13,7 +13,7 @@ from typing import Any
 
 from mrcnn.config import Config
 from nike import cli
-from nike.datasets.checks.inspection import Inspection, histogram_names, inspect_dataset, part_rows
+from nike.datasets.inspection import Inspection, histogram_names, inspect_dataset, part_rows
 from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import SUBSETS, has_own_split, read_subset
 from nike.datasets.photos import find_files
@@ -212,7 +212,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         if arguments.json:
             write_json(arguments.json, report)
     if arguments.html:
-        from nike.datasets.checks.page import write_check
+        from nike.reporting.check_page import write_check
 
         write_check(arguments.html, result, str(arguments.dataset))
     return 1 if result.count(ERROR) else 0

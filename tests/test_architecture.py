@@ -11,20 +11,31 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "mrcnn").rglob("*.py"), *(ROOT / "nike").rglob("*.py")])
 FORBIDDEN = ("keras.src", "tensorflow.python", "tf_keras", "distutils", "pickle")
-LAYERS = (  # each may import from those before it
-    {"mrcnn.config", "mrcnn.ops.boxes", "mrcnn.ops.boxes_tf"},
-    {
-        f"mrcnn.{name}"
-        for name in ("anchors", "losses", "mask_targets", "layers", "backbones", "checkpoints", "log_dirs")
-    },
-    {f"mrcnn.{name}" for name in ("targets", "targets_numpy", "proposals", "roi_align", "detection", "heads")}
-    | {"mrcnn.inference.introspection"},
-    {"mrcnn.network"},
-    {"mrcnn.inference.predictor"},
-    {"mrcnn.model"},
+ROOMS = (  # of mrcnn; a module imports from its own room and from those of earlier lines
+    {"config", "ops"},
+    {"layers", "losses", "checkpoints"},
+    {"backbones"},
+    {"network"},
+    {"data"},
+    {"evaluation"},
+    {"visualization"},
+    {"inference"},
+    {"training"},
+    {"matterport"},
+    {"utils", "visualize"},
+    {"model"},
+    {"parallel_model"},
+    {"benchmark"},
 )
-LIGHT = [f"mrcnn.{name}" for name in ("config", "boxes", "data.image", "evaluation", "visualize")]
-LIGHT += [f"nike.{name}" for name in ("annotations", "check", "cli", "synthesize")]
+APPLICATION_ROOMS = (  # of nike, likewise; every other module is a command or `cli`
+    {"text", "atomic", "quiet", "config"},
+    {"datasets"},
+    {"augmentation", "synthesis", "reporting"},
+    {"training"},
+    {"detection"},
+)
+LIGHT = [f"mrcnn.{name}" for name in ("config", "ops.boxes", "data.image", "evaluation", "visualize")]
+LIGHT += [f"nike.{name}" for name in ("datasets.labelme_reader", "check", "cli", "synthesize")]
 
 
 def imports(path: Path) -> set[str]:
@@ -38,22 +49,52 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def rank(module: str) -> int | None:
-    return next((i for i, layer in enumerate(LAYERS) if any(f"{module}.".startswith(f"{m}.") for m in layer)), None)
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports(path):
-    names = imports(path)
-    bad = [name for name in names for prefix in FORBIDDEN if f"{name}.".startswith(f"{prefix}.")]
-    assert not bad, "only public and safe APIs"
-    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+MODULES = {module_name(path): path for path in SOURCES}
+
+
+def own_imports(path: Path) -> set[str]:
+    """The modules of this project that a file imports; of a package and a module in it, the module."""
+    found = {name for name in imports(path) if name in MODULES}
+    return found - {name.rpartition(".")[0] for name in found}
+
+
+IMPORTS = {name: own_imports(path) for name, path in MODULES.items()}
+
+
+def rank(module: str, package: str, rooms: tuple[set[str], ...]) -> int | None:
+    """The line of the room that holds a module, or None for a module of another package or of no room."""
+    own, _, rest = module.partition(".")
+    room = rest.partition(".")[0]
+    return next((i for i, line in enumerate(rooms) if own == package and room in line), None)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_public_and_safe_modules_are_imported(module):
+    bad = [name for name in imports(MODULES[module]) for prefix in FORBIDDEN if f"{name}.".startswith(f"{prefix}.")]
+    assert not bad
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_one_way(module):
+    """Imports inside functions count too."""
     if module.startswith("mrcnn"):
-        assert not [name for name in names if f"{name}.".startswith("nike.")], "mrcnn knows nothing of nike"
-    own = rank(module)
-    if own is not None:
-        above = [name for name in names if (rank(name) or 0) > own]
-        assert not above, "imports go one way"
+        assert not [name for name in IMPORTS[module] if f"{name}.".startswith("nike.")]
+    for package, rooms in (("mrcnn", ROOMS), ("nike", APPLICATION_ROOMS)):
+        own = rank(module, package, rooms)
+        ranks = {name: rank(name, package, rooms) for name in IMPORTS[module]}
+        assert own is None or not [name for name, other in ranks.items() if other is not None and other > own]
+
+
+def test_no_module_imports_itself_through_others():
+    remaining = {name: targets - {name} for name, targets in IMPORTS.items()}
+    while leaves := {name for name, targets in remaining.items() if not targets}:
+        remaining = {name: targets - leaves for name, targets in remaining.items() if name not in leaves}
+    assert remaining == {}
 
 
 def test_no_module_of_nike_hides_a_package():

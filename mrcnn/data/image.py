@@ -1,7 +1,6 @@
-"""Photo -> network input and back: resize and pad, subtract the mean colour; `image_meta`, the vector that says how."""
+"""Image to network input and back: resize, pad, subtract the mean colour."""
 
 import random
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,7 @@ from mrcnn.ops.resizing import linear_bands, resize, scaled_side
 
 __all__ = [
     "as_rgb",
-    "compose_image_meta",
     "mold_image",
-    "parse_image_meta",
-    "parse_image_meta_graph",
     "read_image",
     "resize",
     "resize_image",
@@ -22,14 +18,6 @@ __all__ = [
 ]
 
 PAD_MULTIPLE = 64  # sides of mode "pad64": P6 is 64 times smaller than the image
-META_FIELDS = {  # name -> columns of `image_meta`
-    "image_id": slice(0, 1),
-    "original_image_shape": slice(1, 4),
-    "image_shape": slice(4, 7),
-    "window": slice(7, 11),
-    "scale": slice(11, 12),
-    "active_class_ids": slice(12, None),
-}
 
 Window = tuple[int, int, int, int]
 Padding = list[tuple[int, int]]
@@ -148,61 +136,3 @@ def mold_image(images: np.ndarray, config: Any) -> np.ndarray:
 def unmold_image(normalized_images: np.ndarray, config: Any) -> np.ndarray:
     """Undoes `mold_image`: uint8 of the same shape, truncated. Source: Matterport."""
     return np.clip(normalized_images + np.asarray(config.MEAN_PIXEL), 0, 255).astype(np.uint8)
-
-
-def compose_image_meta(
-    image_id: int,
-    original_image_shape: Sequence[int],
-    image_shape: Sequence[int],
-    window: Sequence[int],
-    scale: float,
-    active_class_ids: Sequence[int],
-) -> np.ndarray:
-    """Packs what the network must know of an image into one vector.
-
-    Args:
-        image_id: number of the image in its dataset.
-        original_image_shape: (H, W, C) of the photo.
-        image_shape: (H, W, C) after resizing and padding.
-        window: (y1, x1, y2, x2) pixels of the photo inside the padding, half-open.
-        scale: factor from the photo to the resized image.
-        active_class_ids: `[classes]` 1 for the classes that the image's source labels, else 0; the class loss looks at
-            no others.
-
-    Returns:
-        `[12 + classes]` float64.
-
-    Raises:
-        ValueError: a part has not its number of values; the vector would be read shifted.
-
-    Source: Matterport.
-    """
-    for name, part, length in (
-        ("original_image_shape", original_image_shape, 3),
-        ("image_shape", image_shape, 3),
-        ("window", window, 4),
-    ):
-        if len(part) != length:
-            raise ValueError(f"compose_image_meta: {name} must have {length} values, got {tuple(part)}.")
-    parts = [image_id, *original_image_shape, *image_shape, *window, scale, *active_class_ids]
-    return np.array(parts, dtype=np.float64)
-
-
-def parse_image_meta_graph(meta: Any) -> dict[str, Any]:
-    """Splits `image_meta` `[B, 12 + classes]` into its parts, keeping their dtype; works on arrays and on tensors.
-
-    Returns:
-        dict of the arguments of `compose_image_meta`, each with a batch axis; `image_id` and `scale` are `[B]`.
-
-    Source: Matterport.
-    """
-    parts = {name: meta[:, columns] for name, columns in META_FIELDS.items()}
-    return parts | {"image_id": meta[:, 0], "scale": meta[:, 11]}
-
-
-def parse_image_meta(meta: np.ndarray) -> dict[str, np.ndarray]:
-    """`parse_image_meta_graph` for arrays: all parts int32, except `scale`, which is float32. Source: Matterport."""
-    return {
-        name: part.astype(np.float32 if name == "scale" else np.int32)
-        for name, part in parse_image_meta_graph(np.asarray(meta)).items()
-    }

@@ -16,7 +16,8 @@ from PIL import Image
 from mrcnn.config import Config
 from mrcnn.data.augmentation import augment_resized, changes_whole_photo, check_augmentation
 from mrcnn.data.dataset import Dataset
-from mrcnn.data.image import as_rgb, compose_image_meta, resize_image
+from mrcnn.data.image import as_rgb, resize_image
+from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.masks import extract_bboxes, minimize_mask, resize_mask, scaled_side, without_placeholders
 
 MIN_SIDE = 2  # pixels; a box of 1 pixel has the normalised height 0, whose logarithm no delta can express

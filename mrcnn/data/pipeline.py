@@ -23,10 +23,10 @@ from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.interpreter_exit import skipped_at_exit
 from mrcnn.data.loading import ground_truth, prepare, vary
+from mrcnn.data.padding import fill_slots
 from mrcnn.layers.targets import rpn_targets
-from mrcnn.matterport.data_generator import fill_slots
-from mrcnn.matterport.targets_numpy import generate_random_rois
 from mrcnn.ops.anchors import pixel_anchors
+from mrcnn.ops.random_rois import generate_random_rois
 
 logger = logging.getLogger(__name__)
 

@@ -15,10 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.config import Config
-from mrcnn.data.image import as_rgb, compose_image_meta, mold_image, read_image, resize_image
+from mrcnn.data.image import as_rgb, mold_image, read_image, resize_image
 from mrcnn.layers.detection import score_by_masks
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.boxes import denorm_boxes, norm_boxes
+from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.masks import paste_masks
 
 MOLDED = "detect() molds photos itself: mold_image() is undone for one that is molded already. Pass the photo as it is."

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mrcnn.data.image import parse_image_meta_graph
 from mrcnn.layers.common import Float32Layer, register
 from mrcnn.ops.boxes_tf import (
     apply_box_deltas_graph,
@@ -15,6 +14,7 @@ from mrcnn.ops.boxes_tf import (
     norm_boxes_graph,
     overlaps_graph,
 )
+from mrcnn.ops.image_meta import parse_image_meta_graph
 
 
 def suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, class_agnostic):

@@ -11,8 +11,8 @@ Matterport's checkpoints were trained.
 import keras
 import tensorflow as tf
 
-from mrcnn.data.image import parse_image_meta_graph
 from mrcnn.layers.common import Float32Layer, register
+from mrcnn.ops.image_meta import parse_image_meta_graph
 
 LEVELS = (2, 3, 4, 5)
 

@@ -13,8 +13,10 @@ from mrcnn.config import Config
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.image import mold_image
 from mrcnn.data.loading import load_image_gt
-from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets, generate_random_rois
+from mrcnn.data.padding import fill_slots
+from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
+from mrcnn.ops.random_rois import generate_random_rois
 
 logger = logging.getLogger(__name__)
 
@@ -119,27 +121,3 @@ def _example(gt, anchors, config, random_rois: int, detection_targets: bool) -> 
     image = mold_image(gt.image, config).astype(np.float32)
     slots = fill_slots(gt.class_ids, gt.bbox, gt.mask, config.MAX_GT_INSTANCES)
     return [image, gt.image_meta, rpn_match[:, np.newaxis], rpn_bbox, *slots, *rois, *outputs]
-
-
-def fill_slots(
-    class_ids: np.ndarray, boxes: np.ndarray, masks: np.ndarray, count: int, rng: Any = np.random
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pads instances to `count` slots with zeros; of more instances, a random choice.
-
-    Args:
-        class_ids: `[N]`.
-        boxes: `[N, 4]`.
-        masks: `[h, w, N]`.
-        count: G.
-        rng: has `choice`.
-
-    Returns:
-        `[G]` int32, `[G, 4]` int32, `[h, w, G]` bool.
-    """
-    if len(class_ids) > count:
-        chosen = rng.choice(len(class_ids), count, replace=False)
-        class_ids, boxes, masks = class_ids[chosen], boxes[chosen], masks[:, :, chosen]
-    slots = np.zeros(count, np.int32), np.zeros((count, 4), np.int32), np.zeros((*masks.shape[:2], count), bool)
-    used = len(class_ids)
-    slots[0][:used], slots[1][:used], slots[2][:, :, :used] = class_ids, boxes, masks
-    return slots

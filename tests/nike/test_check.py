@@ -10,7 +10,7 @@ import pytest
 from mrcnn.config import Config
 from mrcnn.data.image import resize_image
 from nike.check import main
-from nike.datasets.checks.inspection import network_scale
+from nike.datasets.inspection import network_scale
 
 
 def check(capsys, *arguments) -> tuple[int, str]:
@@ -158,7 +158,7 @@ def test_page_is_safe_and_stands_alone(folder, shape, capsys, tmp_path):
 
 def test_pictures_are_limited(folder, shape, capsys, tmp_path, monkeypatch):
     folder.labelled("a.jpg", [shape("Nike", [[i, 5], [i + 9, 9]], "rectangle") for i in range(9)])
-    monkeypatch.setattr("nike.datasets.checks.page.MAX_PICTURES", 2)
+    monkeypatch.setattr("nike.reporting.check_page.MAX_PICTURES", 2)
     check(capsys, folder.root, "--html", tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
     assert text.count("<img") == 2 and text.count('class="card framed"') == 10

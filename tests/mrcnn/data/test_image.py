@@ -7,14 +7,8 @@ import numpy as np
 import pytest
 import skimage.transform
 
-from mrcnn.data.image import (
-    compose_image_meta,
-    mold_image,
-    parse_image_meta,
-    parse_image_meta_graph,
-    resize_image,
-    unmold_image,
-)
+from mrcnn.data.image import mold_image, resize_image, unmold_image
+from mrcnn.ops.image_meta import compose_image_meta, parse_image_meta, parse_image_meta_graph
 from mrcnn.ops.masks import resize_mask
 
 MODES = {

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mrcnn.config import Config
-from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets, generate_random_rois
+from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets
 from mrcnn.ops.anchors import compute_backbone_shapes, generate_pyramid_anchors
+from mrcnn.ops.random_rois import generate_random_rois
 
 
 class SmallConfig(Config):

@@ -11,7 +11,7 @@ import PIL.Image
 import PIL.ImageDraw
 
 from mrcnn.data.reading import read_image
-from nike.datasets.checks.inspection import Inspection, histogram_names, part_rows
+from nike.datasets.inspection import Inspection, histogram_names, part_rows
 from nike.datasets.records import SEVERITIES, Problem
 from nike.reporting.page import picture, table, text, write_page
 from nike.text import plural

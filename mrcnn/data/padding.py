@@ -1,0 +1,29 @@
+"""Instances padded to the fixed number of ground-truth slots of a batch."""
+
+from typing import Any
+
+import numpy as np
+
+
+def fill_slots(
+    class_ids: np.ndarray, boxes: np.ndarray, masks: np.ndarray, count: int, rng: Any = np.random
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pads instances to `count` slots with zeros; of more instances, a random choice.
+
+    Args:
+        class_ids: `[N]`.
+        boxes: `[N, 4]`.
+        masks: `[h, w, N]`.
+        count: G.
+        rng: has `choice`.
+
+    Returns:
+        `[G]` int32, `[G, 4]` int32, `[h, w, G]` bool.
+    """
+    if len(class_ids) > count:
+        chosen = rng.choice(len(class_ids), count, replace=False)
+        class_ids, boxes, masks = class_ids[chosen], boxes[chosen], masks[:, :, chosen]
+    slots = np.zeros(count, np.int32), np.zeros((count, 4), np.int32), np.zeros((*masks.shape[:2], count), bool)
+    used = len(class_ids)
+    slots[0][:used], slots[1][:used], slots[2][:, :, :used] = class_ids, boxes, masks
+    return slots

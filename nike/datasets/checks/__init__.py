@@ -1,1 +1,0 @@
-"""What `nike check` looks at, and its page."""
