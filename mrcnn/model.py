@@ -22,6 +22,7 @@ from mrcnn.checkpoints import log_dirs
 from mrcnn.config import Config
 from mrcnn.data.image import mold_image, unmold_image
 from mrcnn.data.loading import load_image_gt
+from mrcnn.detections import Detections
 from mrcnn.inference import introspection
 from mrcnn.inference.predictor import Predictor, detect_stream, mold, pixel_anchors, require_eager, unmold
 from mrcnn.layers.common import BatchNorm
@@ -243,37 +244,48 @@ class MaskRCNN:
 
     # --- Detection ---
 
-    def detect(self, images: Iterable, verbose: int = 0, on_error: str = "raise") -> list[dict] | Iterator[dict]:
-        """Finds objects in photos.
+    def detect(self, images: Iterable, verbose: int = 0, on_error: str = "raise") -> list[Detections]:
+        """Detects objects in images.
 
         Args:
-            images: any number of photos of any sizes: a list, or a generator for a stream of which only a batch is in
-                memory. A photo is a path, or a `[H, W, channels]` or `[H, W]` array in 0..255 (floats also in 0..1).
-            verbose: 1 prints what goes through.
-            on_error: "raise", or "skip": a photo that cannot be used gives an empty result with the reason in "error".
+            images: any number of images of any sizes. An image is a path, or a `[H, W, channels]` or `[H, W]` array
+                in 0..255 (floats also in 0..1).
+            verbose: 1 prints shapes and ranges of the images.
+            on_error: "raise", or "skip": an image that cannot be used gives empty detections with `error` set.
 
         Returns:
-            A list (a generator, if `images` is one) of one dict a photo: "rois" int32 `[N, 4]` pixels,
-            "class_ids" int32 `[N]`, "scores" float32 `[N]`, "masks" bool `[H, W, N]`.
+            One `Detections` an image. The original's keys work: "rois" int32 `[N, 4]` pixels, "class_ids" int32
+            `[N]`, "scores" float32 `[N]`, "masks" bool `[H, W, N]`.
 
         Raises:
             ValueError, TypeError, FileNotFoundError: a photo cannot be used; names the file or position.
         """
-        require_eager()
-        if on_error not in ("raise", "skip"):
-            raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
         if isinstance(images, (str, Path)) or (isinstance(images, np.ndarray) and images.ndim < 4):
             raise TypeError(f"detect() takes a list of photos, got one {type(images).__name__}. Write detect([photo]).")
-        is_stream = isinstance(images, Iterator)
-        if verbose and not is_stream:
+        if verbose:
+            images = list(images)
             log(f"Processing {len(images)} images")
             for image in images:
                 if isinstance(image, np.ndarray):
                     log("image", image)
-        results = detect_stream(images, self.predictor, self.config.BATCH_SIZE, on_error == "skip")
-        return results if is_stream else list(results)
+        return list(self.detect_stream(images, on_error))
 
-    def detect_molded(self, molded_images: np.ndarray, image_metas: np.ndarray, verbose: int = 0) -> list[dict]:
+    def detect_stream(self, images: Iterable, on_error: str = "raise") -> Iterator[Detections]:
+        """`detect` for a stream of images, of which only a batch is in memory.
+
+        Args:
+            images: as for `detect`; may be endless, and is read only as far as needed.
+            on_error: as for `detect`.
+
+        Yields:
+            The detections of each image, in order.
+        """
+        require_eager()
+        if on_error not in ("raise", "skip"):
+            raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
+        return detect_stream(images, self.predictor, self.config.BATCH_SIZE, on_error == "skip")
+
+    def detect_molded(self, molded_images: np.ndarray, image_metas: np.ndarray, verbose: int = 0) -> list[Detections]:
         """`detect` for images that `mold_inputs` prepared; boxes and masks are of the molded image's size.
 
         Args:

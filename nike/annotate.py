@@ -92,9 +92,7 @@ def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: C
         names = [detector.class_names[class_id] for class_id in result["class_ids"]]
         wanted = np.array([labels.class_of(name) is not None for name in names], dtype=bool)
         if wanted.any():
-            chosen = {name: result[name][wanted] for name in ("class_ids", "scores")}
-            masks = result["masks"][:, :, wanted]
-            write_detections(picture.source.path, {**chosen, "masks": masks}, detector.class_names)
+            write_detections(picture.source.path, result[wanted], detector.class_names)
             written += 1
     return written
 

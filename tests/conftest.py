@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from skimage.measure import label, regionprops
 
+from mrcnn.detections import Detections
+
 HERE = pathlib.Path(__file__).resolve().parent
 FOLDERS = [HERE / "golden", os.environ.get("MRCNN_GOLDEN"), HERE.parents[1] / "shared" / "golden"]
 
@@ -61,13 +63,13 @@ class RedFinder:
         self.config = types.SimpleNamespace(IMAGE_MAX_DIM=64)
         self.shapes: list[tuple] = []  # of the pictures it was shown
 
-    def detect(self, images, on_error="raise"):
+    def detect_stream(self, images, on_error="raise"):
         """As the network does: reads a batch of two before the first result."""
         images = iter(images)
         while batch := list(itertools.islice(images, 2)):
             yield from map(self.look, batch)
 
-    def look(self, image: np.ndarray) -> dict:
+    def look(self, image: np.ndarray) -> Detections:
         """The result for one picture; the score is higher the larger a spot is in it."""
         self.shapes.append(image.shape)
         red = (image[..., 0] > 180) & (image[..., 1] < 90) & (image[..., 2] < 90)
@@ -75,12 +77,13 @@ class RedFinder:
         masks = np.zeros((len(spots), *red.shape), dtype=bool)
         for mask, spot in zip(masks, spots, strict=True):
             mask[tuple(spot.coords.T)] = True
-        return {
+        result = {
             "rois": np.array([spot.bbox for spot in spots], dtype=np.int32).reshape(-1, 4),
             "class_ids": np.ones(len(spots), dtype=np.int32),
             "scores": np.array([0.5 + 0.5 * self._share(spot, image) for spot in spots], dtype=np.float32),
             "masks": masks.transpose(1, 2, 0),
         }
+        return Detections.from_result(result)
 
     @staticmethod
     def _share(spot, image: np.ndarray) -> float:

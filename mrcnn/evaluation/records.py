@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle_lib
 
+from mrcnn.detections import Detections
+
 KINDS = ("mask", "box")
 
 
@@ -65,7 +67,12 @@ def encode_masks(masks: np.ndarray | Sequence[dict]) -> list[dict]:
     """Run-length encode masks `[H, W, N]` one at a time (a copy of one, not of all); encoded masks pass through."""
     if not isinstance(masks, np.ndarray):
         return list(masks)
-    return [rle_lib.encode(np.asfortranarray(masks[:, :, i] > 0.5, dtype=np.uint8)) for i in range(masks.shape[-1])]
+    return [encode_mask(masks[:, :, i] > 0.5) for i in range(masks.shape[-1])]
+
+
+def encode_mask(mask: np.ndarray) -> dict:
+    """Run-length encode one mask, bool `[H, W]`."""
+    return rle_lib.encode(np.asfortranarray(mask, dtype=np.uint8))
 
 
 def rle_boxes(rles: Sequence[dict]) -> np.ndarray:
@@ -80,7 +87,7 @@ def make_record(
     image_id: Any,
     gt_class_ids: np.ndarray,
     gt_masks: np.ndarray | Sequence[dict],
-    result: Mapping[str, Any],
+    result: Detections | Mapping[str, Any],
     num_classes: int,
     image_shape: tuple[int, ...] | None = None,
 ) -> PhotoRecord:
@@ -98,8 +105,12 @@ def make_record(
     Raises:
         ValueError: shapes, class ids or scores that cannot be, with the photo named.
     """
-    rles, gt_rles = encode_masks(result["masks"]), encode_masks(gt_masks)
-    height, width = _photo_shape(image_id, [gt_masks, result["masks"]], rles + gt_rles, image_shape)
+    if isinstance(result, Detections):  # without pasting all masks at once
+        rles, gt_rles = [encode_mask(result.full_mask(i)) for i in range(len(result))], encode_masks(gt_masks)
+        height, width = _photo_shape(image_id, [gt_masks], rles + gt_rles, result.image_shape)
+    else:
+        rles, gt_rles = encode_masks(result["masks"]), encode_masks(gt_masks)
+        height, width = _photo_shape(image_id, [gt_masks, result["masks"]], rles + gt_rles, image_shape)
     gt_class_ids = np.asarray(gt_class_ids, dtype=np.int64).reshape(-1)
     class_ids = np.asarray(result["class_ids"], dtype=np.int64).reshape(-1)
     scores = np.asarray(result["scores"], dtype=np.float64).reshape(-1)

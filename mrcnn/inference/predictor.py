@@ -16,11 +16,12 @@ import tensorflow as tf
 
 from mrcnn.config import Config
 from mrcnn.data.image import as_rgb, mold_image, read_image, resize_image
+from mrcnn.detections import Detections
 from mrcnn.layers.detection import score_by_masks
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.boxes import denorm_boxes, norm_boxes
 from mrcnn.ops.image_meta import compose_image_meta
-from mrcnn.ops.masks import paste_masks
+from mrcnn.ops.masks import paste_mask
 
 MOLDED = "detect() molds photos itself: mold_image() is undone for one that is molded already. Pass the photo as it is."
 SIDE_MULTIPLE = 32  # of the molded image: the pyramid's levels must fit onto each other
@@ -153,8 +154,8 @@ class Predictor:
         return anchors
 
 
-def unmold(detections, masks, original_shape, image_shape, window) -> dict[str, np.ndarray]:
-    """Detections of one image in the original photo.
+def unmold(detections, masks, original_shape, image_shape, window) -> Detections:
+    """Detections of one image in the original image's pixels.
 
     Args:
         detections: `[D, 6]` normalised boxes of the molded image, class id, score; class 0 ends the list.
@@ -164,8 +165,7 @@ def unmold(detections, masks, original_shape, image_shape, window) -> dict[str, 
         window: `[4]` pixels: the photo inside the molded image.
 
     Returns:
-        {"rois": int32 `[N, 4]` pixels, "class_ids": int32 `[N]`, "scores": float32 `[N]`, "masks": bool `[H, W, N]`};
-        boxes of area zero are dropped.
+        The detections; boxes of area zero are dropped.
     """
     padding = np.flatnonzero(detections[:, 4] == 0)
     count = padding[0] if len(padding) else len(detections)
@@ -177,32 +177,21 @@ def unmold(detections, masks, original_shape, image_shape, window) -> dict[str, 
     boxes = denorm_boxes(boxes, original_shape)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     boxes, class_ids, scores, masks = boxes[keep], class_ids[keep], scores[keep], masks[keep]
-    full_masks = paste_masks(masks, boxes, original_shape[:2])
-    return {"rois": boxes, "class_ids": class_ids, "scores": scores, "masks": full_masks}
+    crops = [paste_mask(mask, box) for mask, box in zip(masks, boxes, strict=True)]
+    return Detections(boxes, class_ids, scores, crops, original_shape)
 
 
-def failed(error: Exception) -> dict:
-    """The result of a photo that could not be read: no detections, and why under "error"."""
-    return {
-        "rois": np.zeros((0, 4), np.int32),
-        "class_ids": np.zeros(0, np.int32),
-        "scores": np.zeros(0, np.float32),
-        "masks": np.zeros((0, 0, 0), bool),
-        "error": str(error),
-    }
-
-
-def detect_stream(photos: Iterable, predictor: Predictor, batch_size: int, skip_errors: bool) -> Iterator[dict]:
+def detect_stream(photos: Iterable, predictor: Predictor, batch_size: int, skip_errors: bool) -> Iterator[Detections]:
     """Detects on photo after photo: batches those whose molded shapes agree, molds ahead of the network.
 
     Args:
         photos: arrays or paths; may be endless.
         predictor: the compiled network.
         batch_size: images in one step at most.
-        skip_errors: a photo that cannot be used gives the result of `failed` instead of an exception.
+        skip_errors: a photo that cannot be used gives `Detections.failed` instead of an exception.
 
     Yields:
-        One result per photo in order, see `unmold`.
+        The detections of each image, in order.
     """
     config = predictor.config
 
@@ -242,7 +231,7 @@ def _fits(batch: list, molded, batch_size: int) -> bool:
     return not images or isinstance(molded, Exception) or images[0].image.shape == molded.image.shape
 
 
-def _detect_batch(batch: list, predictor: Predictor) -> Iterator[dict]:
+def _detect_batch(batch: list, predictor: Predictor) -> Iterator[Detections]:
     images = [item for item in batch if isinstance(item, MoldedImage)]
     if images:
         predicted = predictor(np.stack([i.image for i in images]), np.stack([i.meta for i in images]))
@@ -252,4 +241,4 @@ def _detect_batch(batch: list, predictor: Predictor) -> Iterator[dict]:
             detections, masks = next(results)
             yield unmold(detections, masks, item.original_shape, item.image.shape, item.window)
         else:
-            yield failed(item)
+            yield Detections.failed(item)

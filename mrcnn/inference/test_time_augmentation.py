@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn.inference.cropped import Detect, Detection, crop_detections, part_in, shared_pixels, to_result, vote
+from mrcnn.detections import Detection, Detections
+from mrcnn.inference.voting import Detect, part_in, shared_pixels, vote
 
 SAME_IOU = 0.5  # masks of two views that agree so well are one object
 SCALES = (1.0, 1.5)  # of the network's image: logos are mostly small
@@ -39,7 +40,7 @@ def scaled_detectors(model: Any, scales: Sequence[float] = SCALES) -> list[Detec
     return [detector(scale) for scale in scales]
 
 
-def detect_augmented(detectors: Sequence[Detect], photo: np.ndarray) -> dict[str, np.ndarray]:
+def detect_augmented(detectors: Sequence[Detect], photo: np.ndarray) -> Detections:
     """Finds objects on one photo by the vote of all detectors, each on the photo as it is and mirrored.
 
     Args:
@@ -47,14 +48,14 @@ def detect_augmented(detectors: Sequence[Detect], photo: np.ndarray) -> dict[str
         photo: `[H, W, channels]`.
 
     Returns:
-        As `detect()`: each object once, best score first.
+        Each object once, highest score first.
     """
     height, width = photo.shape[:2]
     views = []
     for detect in detectors:
-        upright, mirrored = (crop_detections(result) for result in detect(iter([photo, photo[:, ::-1]])))
-        views += [upright, [mirror(detection, width) for detection in mirrored]]
-    return to_result(fuse(views), height, width)
+        upright, mirrored = detect(iter([photo, photo[:, ::-1]]))
+        views += [list(upright), [mirror(detection, width) for detection in mirrored]]
+    return Detections.from_instances(fuse(views), (height, width))
 
 
 def mirror(detection: Detection, width: int) -> Detection:

@@ -8,11 +8,12 @@ show, so that the two halves of an object that a tile's border cuts are recognis
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrcnn.inference.cropped import Box, Detect, Detection, crop_detections, intersect, part_in, to_result, vote
+from mrcnn.detections import Box, Detection, Detections
+from mrcnn.inference.voting import Detect, intersect, part_in, vote
 
 SAME_IOU = 0.5  # masks that agree so well are one object
 SAME_IOS = 0.7  # intersection over the smaller mask: one view shows, or found, only a part of the object
@@ -66,16 +67,16 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
 
 def detect_tiled(
     detect: Detect, photo: np.ndarray, tiles: int | str = "auto", network_side: int = 1024, overlap: float = 0.2
-) -> dict[str, np.ndarray]:
+) -> Detections:
     """Finds objects on one photo, in the whole and tile by tile.
 
     Args:
-        detect: see `mrcnn.inference.cropped.Detect`.
+        detect: see `mrcnn.inference.voting.Detect`.
         photo: `[H, W, channels]`.
         tiles, network_side, overlap: see `tile_side`.
 
     Returns:
-        As `detect()`: each object once, best score first. Only masks cut to their boxes are kept on the way.
+        Each object once, highest score first.
 
     Raises:
         ValueError: `tiles` or `overlap` is out of range.
@@ -90,9 +91,15 @@ def detect_tiled(
     seen = [
         Seen(detection, number, window, _is_cut(detection.box, window, (height, width)))
         for number, (window, result) in enumerate(zip(views, results, strict=True))
-        for detection in crop_detections(result, *window[:2])
+        for detection in (shift(detection, *window[:2]) for detection in result)
     ]
-    return to_result(merge(seen), height, width)
+    return Detections.from_instances(merge(seen), (height, width))
+
+
+def shift(detection: Detection, y: int, x: int) -> Detection:
+    """A detection in a view whose top left corner is at (y, x), in pixels of the image."""
+    y1, x1, y2, x2 = detection.box
+    return replace(detection, box=(y1 + y, x1 + x, y2 + y, x2 + x))
 
 
 def check_tiling(tiles: int | str, overlap: float) -> None:

@@ -210,20 +210,17 @@ def unmold_mask(mask: np.ndarray, bbox: Sequence[int], image_shape: Sequence[int
     return full_mask
 
 
-def paste_masks(masks: np.ndarray, boxes: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
-    """`unmold_mask` for all detections of one photo.
-
-    Memory is the output alone, H*W*N bytes, and of that the operating system only hands out what the boxes cover.
+def paste_mask(mask: np.ndarray, box: Sequence[int]) -> np.ndarray:
+    """A mask of the network at the resolution of its box.
 
     Args:
-        masks: `[N, M, M]` float, probabilities inside the boxes.
-        boxes: `[N, 4]` int pixels of the photo.
-        image_shape: (H, W) of the photo; further items are ignored.
+        mask: `[M, M]` float, probabilities inside the box.
+        box: (y1, x1, y2, x2) int pixels, not empty.
 
     Returns:
-        `[H, W, N]` bool. A transposed view: each instance's mask is contiguous in memory.
+        bool `[y2 - y1, x2 - x1]`, equal to the box's part of `unmold_mask`.
     """
-    full_masks = np.zeros((len(masks), *image_shape[:2]), dtype=bool)
-    for mask, box, full_mask in zip(masks, boxes, full_masks, strict=True):
-        _draw(mask, box, np.greater_equal, out=full_mask)
-    return full_masks.transpose(1, 2, 0)
+    height, width = int(box[2] - box[0]), int(box[3] - box[1])
+    crop = np.zeros((height, width), dtype=bool)
+    _draw(mask, (0, 0, height, width), np.greater_equal, out=crop)
+    return crop

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import keras
 import numpy as np
 
+from mrcnn.detections import Detections
 from mrcnn.evaluation import CocoEvaluator
 from mrcnn.evaluation.records import encode_masks
 from mrcnn.inference.predictor import Predictor, detect_stream
@@ -63,10 +64,8 @@ class Validator:
                 self.pictures.append((f"{len(self.pictures) + 1}", self._picture(photo, result)))
         return evaluator.summarize()
 
-    def _picture(self, photo: np.ndarray, result: dict) -> np.ndarray:
-        sure = result["scores"] >= self.confidence
-        chosen = {name: result[name][sure] for name in ("rois", "class_ids", "scores")}
-        return overlay(photo, chosen | {"masks": result["masks"][..., sure]}, self.dataset.class_names)
+    def _picture(self, photo: np.ndarray, result: Detections) -> np.ndarray:
+        return overlay(photo, result[result.scores >= self.confidence], self.dataset.class_names)
 
     def _photos(self, shown: list[tuple[int, np.ndarray]]):
         """Photos in order; each goes onto `shown` with its number before it is handed out."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn.detections import Detections
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
 from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
@@ -92,7 +93,7 @@ class Detector:
             raise ValueError(f"--classes: these weights know {known}; not {', '.join(sorted(unknown))}.")
         self.class_ids = [i for i, name in enumerate(self.class_names) if classes is None or name in classes]
 
-    def detect(self, photos: Iterable[np.ndarray]) -> Iterator[dict]:
+    def detect(self, photos: Iterable[np.ndarray]) -> Iterator[Detections]:
         """Looks at photos one by one.
 
         Args:
@@ -103,18 +104,18 @@ class Detector:
             used.
         """
         if self.tiles is None and self.augmented is None:
-            results = self.model.detect(iter(photos), on_error="skip")
+            results = self.model.detect_stream(photos, on_error="skip")
         else:
             results = map(self._look, photos)
         return map(self._choose, results)
 
-    def _look(self, photo: np.ndarray) -> dict:
+    def _look(self, photo: np.ndarray) -> Detections:
         from mrcnn.inference.test_time_augmentation import detect_augmented
         from mrcnn.inference.tiles import detect_tiled
 
-        def detect(views: Iterable[np.ndarray]) -> Iterable[dict]:
+        def detect(views: Iterable[np.ndarray]) -> Iterable[Detections]:
             if self.augmented is None:
-                return self.model.detect(iter(views))
+                return self.model.detect_stream(views)
             return (detect_augmented(self.augmented, view) for view in views)
 
         if self.tiles is None:
@@ -122,14 +123,9 @@ class Detector:
         side = int(self.model.config.IMAGE_MAX_DIM)
         return detect_tiled(detect, photo, self.tiles, side, self.tile_overlap)
 
-    def _choose(self, result: dict) -> dict:
-        wanted = np.isin(result["class_ids"], self.class_ids) & (result["scores"] >= self.min_confidence)
-        rows = np.flatnonzero(wanted)
-        rows = rows[np.argsort(-result["scores"][rows], kind="stable")][: self.max_detections]
-        if np.array_equal(rows, np.arange(len(wanted))):
-            return result
-        chosen = {name: result[name][rows] for name in ("rois", "class_ids", "scores")}
-        return {**result, **chosen, "masks": result["masks"][:, :, rows]}
+    def _choose(self, result: Detections) -> Detections:
+        rows = np.flatnonzero(np.isin(result.class_ids, self.class_ids) & (result.scores >= self.min_confidence))
+        return result[rows[np.argsort(-result.scores[rows], kind="stable")][: self.max_detections]]
 
 
 def load_detector(arguments: argparse.Namespace) -> Detector:

@@ -18,6 +18,9 @@ def test_masks_are_pasted_into_the_image(detections):
     np.testing.assert_array_equal(detections["masks"], expected)
     np.testing.assert_array_equal(detections.full_mask(1), expected[:, :, 1])
     assert detections.masks is detections["masks"]
+    assert all(detections.masks[:, :, i].flags.c_contiguous for i in range(2))
+    nothing = detections[:0].masks
+    assert nothing.shape == (3, 4, 0) and nothing.dtype == bool
 
 
 def test_keys_of_the_original(detections):

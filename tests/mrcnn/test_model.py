@@ -58,7 +58,7 @@ def test_a_generator_streams(model):
             taken.append(1)
             yield photo(seed=len(taken))
 
-    results = model.detect(endless())
+    results = model.detect_stream(endless())
     for _ in range(3):
         next(results)
     assert len(taken) < 12  # it reads a batch ahead, not to the end

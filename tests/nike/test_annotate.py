@@ -9,6 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from mrcnn.detections import Detections
 from nike import annotate
 from nike.datasets.labelme_reader import read_labelme
 from nike.datasets.labels import Labels
@@ -34,7 +35,9 @@ class FakeDetector:
             count = 2 if photo.any() else 0
             masks = np.zeros((*photo.shape[:2], count), bool)
             masks[10:20, 10:20] = True
-            yield {"masks": masks, "class_ids": np.arange(1, count + 1), "scores": np.ones(count)}
+            boxes = [[10, 10, 20, 20]] * count
+            result = {"rois": boxes, "masks": masks, "class_ids": np.arange(1, count + 1), "scores": np.ones(count)}
+            yield Detections.from_result(result)
 
 
 @pytest.fixture

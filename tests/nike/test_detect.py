@@ -9,6 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from mrcnn.detections import Detections
 from nike import detect, splash
 from nike.detection.detector import Detector
 
@@ -161,7 +162,8 @@ def test_memory_is_flat_over_2000_photos(command, folder, tmp_path, monkeypatch,
         most = max(most, len(alive))
         resident.append(int(Path("/proc/self/statm").read_text().split()[1]) if STATM else 0)
         boxes = np.array([[10, 10, 30, 40]])
-        return {"rois": boxes, "class_ids": np.ones(1, int), "scores": np.ones(1), "masks": masks}
+        result = {"rois": boxes, "class_ids": np.ones(1, int), "scores": np.ones(1), "masks": masks}
+        return Detections.from_result(result)
 
     monkeypatch.setattr(red_finder, "look", look)
     code, out, _ = command(detect, folder.root / "link*.png", "--output", tmp_path, "--save", "splash,coco,csv")

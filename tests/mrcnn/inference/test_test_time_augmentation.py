@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrcnn.inference.cropped import Detection
+from mrcnn.detections import Detection
 from mrcnn.inference.test_time_augmentation import detect_augmented, fuse, mirror
 
 
@@ -16,7 +16,7 @@ def test_mirrored_views_fall_on_the_photo(red_finder):
     image = np.zeros((40, 50, 3), np.uint8)
     image[5:25, 8:12] = image[20:25, 8:30] = (230, 20, 20)  # an L, unlike its mirror image
     finder = red_finder()
-    result = detect_augmented([finder.detect], image)
+    result = detect_augmented([finder.detect_stream], image)
     assert result["rois"].tolist() == [[5, 8, 25, 30]]
     assert (result["masks"][:, :, 0] == (image[..., 0] > 0)).all()
     assert result["scores"][0] == pytest.approx(finder.look(image)["scores"][0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrcnn.inference.cropped import Detection
+from mrcnn.detections import Detection
 from mrcnn.inference.tiles import Seen, detect_tiled, is_same_object, merge, tile_side, tile_windows
 
 RED = (230, 20, 20)
@@ -70,7 +70,7 @@ def test_a_number_of_tiles_is_met(number):
 @pytest.mark.parametrize("tiles, overlap", [(0, 0.2), (101, 0.2), ("many", 0.2), (2.5, 0.2), (2, 1.0), (2, -0.1)])
 def test_impossible_tiles(tiles, overlap, red_finder):
     with pytest.raises(ValueError, match="expected"):
-        detect_tiled(red_finder().detect, photo(64, 64), tiles, 64, overlap)
+        detect_tiled(red_finder().detect_stream, photo(64, 64), tiles, 64, overlap)
 
 
 # --- detection ---
@@ -81,7 +81,7 @@ def test_small_objects_are_found_in_tiles_alone(red_finder):
     image = photo(200, 300, small, (100, 100, 190, 260))
     finder = red_finder(smallest=0.1)
     assert boxes_of(finder.look(image)) == [(100, 100, 190, 260)]  # 10 of 300 pixels are too few
-    result = detect_tiled(finder.detect, image, "auto", 64, 0.2)
+    result = detect_tiled(finder.detect_stream, image, "auto", 64, 0.2)
     assert boxes_of(result) == [small, (100, 100, 190, 260)]
     assert result["masks"].shape == (200, 300, 2) and result["masks"].dtype == bool
     assert result["rois"].dtype == np.int32 and result["scores"].dtype == np.float32
@@ -92,7 +92,7 @@ def test_each_object_once_and_exact(red_finder, rng):
     """A grid of boxes, so dense that every border of every tile cuts some."""
     boxes = [(y, x, y + 9, x + 14) for y in range(3, 180, 16) for x in range(5, 270, 23)]
     image = photo(200, 300, *boxes)
-    result = detect_tiled(red_finder().detect, image, 4, 64, 0.25)
+    result = detect_tiled(red_finder().detect_stream, image, 4, 64, 0.25)
     assert boxes_of(result) == sorted(boxes)
     for box, mask in zip(result["rois"], result["masks"].transpose(2, 0, 1), strict=True):
         assert mask.sum() == 9 * 14 and mask[box[0] : box[2], box[1] : box[3]].all()
@@ -115,12 +115,12 @@ def test_an_object_longer_than_a_tile_is_joined_from_its_pieces(red_finder):
 def test_no_tiles_is_the_whole_photo(red_finder):
     finder = red_finder()
     image = photo(64, 70, (5, 5, 20, 20))
-    result = detect_tiled(finder.detect, image, "auto", 64, 0.2)
+    result = detect_tiled(finder.detect_stream, image, "auto", 64, 0.2)
     assert finder.shapes == [(64, 70, 3)] and boxes_of(result) == [(5, 5, 20, 20)]
 
 
 def test_nothing_found(red_finder):
-    result = detect_tiled(red_finder().detect, photo(100, 120), 2, 64, 0.2)
+    result = detect_tiled(red_finder().detect_stream, photo(100, 120), 2, 64, 0.2)
     assert result["masks"].shape == (100, 120, 0) and result["rois"].shape == (0, 4)
 
 

@@ -5,8 +5,9 @@ import pytest
 import scipy.ndimage
 import skimage.transform
 
+from mrcnn.detections import Detections
 from mrcnn.ops import masks as masks_module
-from mrcnn.ops.masks import expand_mask, extract_bboxes, minimize_mask, paste_masks, resize_mask, unmold_mask
+from mrcnn.ops.masks import expand_mask, extract_bboxes, minimize_mask, paste_mask, resize_mask, unmold_mask
 
 
 def blobs(count: int, size: int = 28) -> np.ndarray:
@@ -144,7 +145,9 @@ class TestPaste:
         arrays = golden(f"infer_r50small_256_{photo}.npz")
         shape = arrays["final_masks_shape"]
         expected = np.unpackbits(arrays["final_masks_packed"])[: shape.prod()].reshape(shape)
-        got = paste_masks(arrays["mrcnn_mask_of_class"], arrays["final_rois"], shape[:2])
+        boxes = arrays["final_rois"]
+        crops = [paste_mask(*pair) for pair in zip(arrays["mrcnn_mask_of_class"], boxes, strict=True)]
+        got = Detections(boxes, np.ones(len(boxes)), np.ones(len(boxes)), crops, shape).masks
         np.testing.assert_array_equal(got, expected)
 
     @pytest.mark.parametrize("large_cell", [0, 1e9], ids=["by_cells", "every_pixel"])
@@ -155,10 +158,11 @@ class TestPaste:
         masks[6] = np.random.default_rng(0).random((28, 28))
         boxes = [(0, 0, 300, 400), (5, 7, 6, 8), (10, 20, 38, 48), (0, 390, 300, 400), (2, 3, 150, 33)]
         boxes += [(100, 100, 299, 399), (1, 1, 200, 260), (17, 0, 30, 400)]
-        got = paste_masks(masks, np.array(boxes), (300, 400, 3))
         for i, box in enumerate(boxes):
-            np.testing.assert_array_equal(got[:, :, i], oracle_paste(masks[i], box, (300, 400)), err_msg=str(box))
-            np.testing.assert_array_equal(got[:, :, i], unmold_mask(masks[i], box, (300, 400)))
+            expected = oracle_paste(masks[i], box, (300, 400))
+            np.testing.assert_array_equal(unmold_mask(masks[i], box, (300, 400)), expected, err_msg=str(box))
+            y1, x1, y2, x2 = box
+            np.testing.assert_array_equal(paste_mask(masks[i], box), expected[y1:y2, x1:x2], err_msg=str(box))
 
     @pytest.mark.parametrize("large_cell", [0, 1e9], ids=["by_cells", "every_pixel"])
     def test_a_box_beyond_the_photo_is_cut(self, monkeypatch, large_cell):
@@ -179,12 +183,5 @@ class TestPaste:
 
         original = masks_module.linear_bands
         monkeypatch.setattr(masks_module, "linear_bands", counting)
-        mask = paste_masks(blobs(1), np.array([[0, 0, 3000, 2000]]), (3000, 2000))
+        mask = paste_mask(blobs(1)[0], (0, 0, 3000, 2000))
         assert mask.any() and 0 < sum(computed) < 0.25 * mask.size
-
-    def test_layout(self):
-        masks = paste_masks(blobs(3), np.array([[0, 0, 9, 9]] * 3), (40, 50, 3))
-        assert masks.shape == (40, 50, 3) and masks.dtype == bool
-        assert all(masks[:, :, i].flags.c_contiguous for i in range(3))
-        nothing = paste_masks(np.zeros((0, 28, 28)), np.zeros((0, 4), int), (40, 50, 3))
-        assert nothing.shape == (40, 50, 0) and nothing.dtype == bool
