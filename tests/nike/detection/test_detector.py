@@ -54,8 +54,10 @@ def test_a_file_needs_no_other_options(weights, capsys, rng):
     photos = [rng.integers(0, 255, shape, dtype=np.uint8) for shape in ((50, 60, 3), (90, 40, 3))]
     for result, expected in zip(detector.detect(iter(photos)), model.detect(photos), strict=True):
         assert len(expected["scores"]) > 0
-        for name, array in expected.items():
-            np.testing.assert_allclose(result[name], array, atol=1e-5)
+        for name in ("rois", "class_ids", "scores"):
+            np.testing.assert_allclose(result[name], expected[name], atol=1e-5)
+        # A batch of 2 rounds otherwise than one of 1, which moves pixels at the threshold.
+        assert np.mean(result["masks"] != expected["masks"]) < 1e-3
 
 
 def test_tta_with_tiles_and_limits(weights, rng):
