@@ -177,4 +177,4 @@ def test_python_blocks_run(reader, weights, code):
         Path(name).write_bytes(weights.read_bytes())
     left: dict = {}
     exec(compile(code, "README.md", "exec"), left)
-    assert set(left["result"]) == {"rois", "class_ids", "scores", "masks"}
+    assert set(left["result"].keys()) == {"rois", "class_ids", "scores", "masks"}
