@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from mrcnn import checkpoints, utils
-from mrcnn.backbones.resnet import conv_block, identity_block, resnet_graph
+from mrcnn.backbones.resnet import conv_block, identity_block
 from mrcnn.checkpoints import log_dirs
 from mrcnn.config import Config
 from mrcnn.data.image import mold_image, unmold_image
@@ -26,33 +26,40 @@ from mrcnn.detections import Detections
 from mrcnn.inference import introspection
 from mrcnn.inference.predictor import Predictor, detect_stream, mold, pixel_anchors, require_eager, unmold
 from mrcnn.layers.common import BatchNorm
-from mrcnn.layers.detection import DetectionLayer, refine_detections_graph
-from mrcnn.layers.heads import build_fpn_mask_graph, build_rpn_model, fpn_classifier_graph, rpn_graph
+from mrcnn.layers.detection import DetectionLayer
+from mrcnn.layers.heads import build_rpn_model
 from mrcnn.layers.proposals import ProposalLayer
-from mrcnn.layers.roi_align import PyramidROIAlign, log2_graph
-from mrcnn.layers.targets import DetectionTargetLayer, detection_targets_graph
-from mrcnn.losses import (
+from mrcnn.layers.roi_align import PyramidROIAlign
+from mrcnn.layers.targets import DetectionTargetLayer
+from mrcnn.losses import smooth_l1_loss
+from mrcnn.matterport.arrays import parse_image_meta
+from mrcnn.matterport.data_generator import data_generator
+from mrcnn.matterport.graphs import (
+    apply_box_deltas_graph,
+    batch_pack_graph,
+    build_fpn_mask_graph,
+    clip_boxes_graph,
+    denorm_boxes_graph,
+    detection_targets_graph,
+    fpn_classifier_graph,
+    log2_graph,
     mrcnn_bbox_loss_graph,
     mrcnn_class_loss_graph,
     mrcnn_mask_loss_graph,
+    norm_boxes_graph,
+    overlaps_graph,
+    parse_image_meta_graph,
+    refine_detections_graph,
+    resnet_graph,
     rpn_bbox_loss_graph,
     rpn_class_loss_graph,
-    smooth_l1_loss,
+    rpn_graph,
+    trim_zeros_graph,
 )
-from mrcnn.matterport.data_generator import data_generator
 from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets
 from mrcnn.network import NetworkBuilder, flatten_layers, named_layers
 from mrcnn.ops.anchors import compute_backbone_shapes
-from mrcnn.ops.boxes_tf import (
-    apply_box_deltas_graph,
-    batch_pack_graph,
-    clip_boxes_graph,
-    denorm_boxes_graph,
-    norm_boxes_graph,
-    overlaps_graph,
-    trim_zeros_graph,
-)
-from mrcnn.ops.image_meta import compose_image_meta, parse_image_meta, parse_image_meta_graph
+from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.random_rois import generate_random_rois
 
 

@@ -1,7 +1,7 @@
-"""Assembles the layers into the training graph and the inference graph, which share every weight.
+"""Assembles the layers into the training graph and the inference graph, which use the same weights.
 
-Here, and only here, the network meets `Config`. B images, A anchors, K proposals, R sampled RoIs, D detections, G
-ground-truth slots, C classes, M mask side.
+This is the only module that passes settings of a `Config` to the network. Letters: B images, A anchors, K proposals, R
+sampled RoIs, D detections, G ground-truth slots, C classes with background 0, M mask side.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,16 +20,15 @@ from mrcnn.layers.detection import DetectionLayer
 from mrcnn.layers.heads import BoxHead, MaskHead, build_rpn_model
 from mrcnn.layers.proposals import ProposalLayer
 from mrcnn.layers.targets import DetectionTargetLayer
+from mrcnn.ops import boxes, boxes_tf
 from mrcnn.ops.anchors import compute_backbone_shapes, generate_pyramid_anchors
-from mrcnn.ops.boxes import norm_boxes
-from mrcnn.ops.boxes_tf import norm_boxes_graph
-from mrcnn.ops.image_meta import parse_image_meta_graph
+from mrcnn.ops.image_meta import split_image_meta
 
 LOSSES = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
 
 
 class InputImage(keras.KerasTensor):
-    """The input image as a Keras tensor that TensorFlow converts to its name.
+    """The input image as a Keras tensor that TensorFlow converts to the name of the input.
 
     Scripts for TensorFlow 1 request the input as `tf.identity(input_image)`. TensorFlow accepts no Keras tensors; the
     name lets `run_graph` resolve the request.
@@ -41,18 +40,18 @@ class InputImage(keras.KerasTensor):
 
 @register
 class Network(keras.Model):
-    """A functional Keras model that scripts can treat as the original's flat graph.
+    """A functional Keras model with the interface of Matterport's flat graph.
 
-    Nested layers are found by name, and weights files have the original's layout under any file name.
+    `get_layer` finds nested layers by name, and weights are saved in Matterport's layout under any file name.
 
     Attributes:
-        config: stored with the weights, if there is one.
+        config: the Config that is stored with the weights, or None.
     """
 
     config: Config | None = None
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> keras.layers.Layer:
-        """The layer called `name`, also inside `rpn_model` or a fused convolution. Raises ValueError if none is."""
+        """Returns the layer called `name`, which may be nested. Raises ValueError if it does not exist."""
         if name is not None and name not in {layer.name for layer in self.layers}:
             for layer in flatten_layers(self):
                 if layer.name == name:
@@ -60,18 +59,18 @@ class Network(keras.Model):
         return super().get_layer(name=name, index=index)
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
-        """Writes a checkpoint, see `checkpoints.save_weights`."""
+        """Writes a checkpoint; see `checkpoints.save_weights`."""
         checkpoints.save_weights(named_layers(self), filepath, config=self.config, overwrite=overwrite)
 
     def load_weights(
         self, filepath: str | Path, by_name: bool = False, exclude: Iterable[str] | None = None
     ) -> checkpoints.LoadReport:
-        """Loads a checkpoint, see `checkpoints.load_weights`."""
+        """Loads a checkpoint; see `checkpoints.load_weights`."""
         return checkpoints.load_weights(named_layers(self), filepath, exclude=exclude, by_name=by_name)
 
 
 def flatten_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """All plain Keras layers (Conv2D, BatchNorm, Dense, ...) of a model in order, out of their wrappers."""
+    """Yields the plain Keras layers (Conv2D, BatchNorm, Dense, ...) of a model in order, without their wrappers."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from flatten_layers(layer)
@@ -84,18 +83,16 @@ def flatten_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
-    """The layers that hold weights, by the names that checkpoints know them by."""
+    """Returns the layers with weights by name, as checkpoints store them."""
     return {layer.name: layer for layer in flatten_layers(model) if layer.weights}
 
 
 @register
 class LossLayer(Float32Layer):
-    """One of the `LOSSES` as a graph node, so that it can be asked for by name. Returns a scalar, float32."""
+    """One of the `LOSSES` as a layer of the graph: the float32 scalar of the loss function with the layer's name."""
 
     def call(self, inputs):
-        if self.name == "rpn_bbox_loss":
-            return losses.rpn_bbox_loss_graph(None, *inputs)
-        return getattr(losses, f"{self.name}_graph")(*inputs)
+        return getattr(losses, self.name)(*inputs)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor((), dtype="float32")
@@ -103,7 +100,7 @@ class LossLayer(Float32Layer):
 
 @register
 class HardExampleLosses(Float32Layer):
-    """Class and box loss over the `keep` hardest RoIs of each image (Shrivastava et al. 2016, OHEM, section 4.2).
+    """Class and box loss of the `keep` RoIs of each image with the highest loss (Shrivastava et al. 2016, OHEM).
 
     Call arguments: [`target_class_ids [B, R]`, `target_bbox [B, R, 4]`, `logits [B, R, C]`, `deltas [B, R, C, 4]`,
         `active_class_ids [B, C]`, `rois [B, R, 4]`].
@@ -121,7 +118,7 @@ class HardExampleLosses(Float32Layer):
         return [losses.joint_mean(tf.reduce_sum(loss * weights), count) for loss in (class_loss, bbox_loss)]
 
     def compute_output_spec(self, inputs):
-        return [keras.KerasTensor((), dtype="float32") for _ in range(2)]  # twice the same would be one output
+        return [keras.KerasTensor((), dtype="float32") for _ in range(2)]  # two distinct tensors
 
     def get_config(self):
         return {**super().get_config(), "keep": self.keep}
@@ -129,11 +126,11 @@ class HardExampleLosses(Float32Layer):
 
 @register
 class Anchors(Float32Layer):
-    """The anchors of one image size as a constant `[1, A, 4]`, normalised, whatever the input.
+    """The normalised anchors of one image size as a constant `[1, A, 4]`. The input is ignored.
 
     Args:
         scales, ratios, feature_shapes, feature_strides, anchor_stride: see `generate_pyramid_anchors`.
-        image_shape: (height, width) in pixels of the molded image.
+        image_shape: (height, width) of the preprocessed image in pixels.
     """
 
     def __init__(self, scales, ratios, feature_shapes, feature_strides, anchor_stride, image_shape, **kwargs):
@@ -147,7 +144,7 @@ class Anchors(Float32Layer):
             image_shape=[int(v) for v in image_shape[:2]],
         )
         pyramid = {key: value for key, value in self.settings.items() if key != "image_shape"}
-        self.boxes = norm_boxes(generate_pyramid_anchors(**pyramid), image_shape)[None]
+        self.boxes = boxes.norm_boxes(generate_pyramid_anchors(**pyramid), image_shape)[None]
 
     def call(self, inputs):
         return tf.constant(self.boxes)
@@ -161,12 +158,12 @@ class Anchors(Float32Layer):
 
 @register
 class NormBoxes(Float32Layer):
-    """Pixel boxes `[B, N, 4]` of images `[B, H, W, channels]` as normalised boxes, float32; padding stays zeros."""
+    """Normalises the pixel boxes `[B, N, 4]` of images `[B, H, W, channels]`. Padding rows remain zeros."""
 
     def call(self, inputs):
-        boxes, images = inputs
-        is_box = tf.reduce_any(tf.not_equal(boxes, 0), axis=-1, keepdims=True)
-        return tf.where(is_box, norm_boxes_graph(boxes, tf.shape(images)[1:3]), 0.0)
+        pixel_boxes, images = inputs
+        is_box = tf.reduce_any(tf.not_equal(pixel_boxes, 0), axis=-1, keepdims=True)
+        return tf.where(is_box, boxes_tf.norm_boxes(pixel_boxes, tf.shape(images)[1:3]), 0.0)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape, dtype="float32")
@@ -174,10 +171,10 @@ class NormBoxes(Float32Layer):
 
 @register
 class LeadingPositives(Float32Layer):
-    """Cuts `[B, R, 4]` RoIs after the last positive one of any image: `-> [B, R', 4]`, R' <= R.
+    """Slices RoIs `[B, R, 4]` to `[B, R', 4]`, where R' is the largest number of positives in an image, at least 1.
 
-    Sampled RoIs hold the positives first, and only they have a mask to learn: the mask head need not see the others.
-    At least one is kept, see `TrimPadding`.
+    Only positive RoIs have a mask target, and they come first, so the mask head need not run on the others. See
+    `TrimPadding` for the minimum of 1.
     """
 
     def call(self, inputs):
@@ -190,7 +187,7 @@ class LeadingPositives(Float32Layer):
 
 
 class NetworkBuilder:
-    """Builds the layers once; `training()` and `inference()` wire them into two models that share all weights.
+    """Creates the layers once; `training()` and `inference()` connect them to two models with the same weights.
 
     Args:
         config: a validated Config.
@@ -206,8 +203,8 @@ class NetworkBuilder:
         self.pyramid = build_fpn(features, config.TOP_DOWN_PYRAMID_SIZE)
         ratios = len(config.RPN_ANCHOR_RATIOS)
         rpn = build_rpn_model(config.RPN_ANCHOR_STRIDE, ratios, config.TOP_DOWN_PYRAMID_SIZE, config.RPN_CHANNELS)
-        proposing = self.pyramid[: len(config.RPN_ANCHOR_SCALES)]
-        levels = zip(*[rpn(feature) for feature in proposing], strict=True)
+        rpn_pyramid = self.pyramid[: len(config.RPN_ANCHOR_SCALES)]
+        levels = zip(*[rpn(feature_map) for feature_map in rpn_pyramid], strict=True)
         self.rpn = [
             keras.layers.Concatenate(axis=1, name=name, dtype="float32")(list(level))
             for name, level in zip(("rpn_class_logits", "rpn_class", "rpn_bbox"), levels, strict=True)
@@ -234,31 +231,31 @@ class NetworkBuilder:
         return layer([self.rpn[1], self.rpn[2], anchors])
 
     def inference(self, config: Config | None = None) -> Network:
-        """The inference graph.
+        """Builds the inference graph.
 
         Args:
-            config: other detection settings than those of the builder, for example another confidence.
+            config: Config with different detection settings; defaults to the Config of the builder.
 
         Returns:
             Model from [`input_image [B, H, W, channels]`, `input_image_meta [B, 12+C]`, `input_anchors [B or 1, A, 4]`
             normalised] to [`mrcnn_detection [B, D, 6]`, `mrcnn_class [B, K, C]`, `mrcnn_bbox [B, K, C, 4]`,
             `mrcnn_mask [B, D, M, M, C]`, `ROI [B, K, 4]`, `rpn_class [B, A, 2]`, `rpn_bbox [B, A, 4]`], all float32.
-            Class, deltas and mask of a padding row mean nothing.
+            Class, deltas and mask of padding rows are undefined.
         """
         config = config or self.config
         anchors = keras.Input((None, 4), name="input_anchors")
         rois = self._propose(config.POST_NMS_ROIS_INFERENCE, anchors)
-        pyramid = self.pyramid[:4]  # P6 serves the RPN alone
+        pyramid = self.pyramid[:4]  # P6 is for the RPN only
         used = TrimPadding(name="trim_proposals")(rois)
         _, probs, deltas = self.box_head(used, pyramid, self.meta, count=config.POST_NMS_ROIS_INFERENCE)
         detections = DetectionLayer(config, name="mrcnn_detection")([rois, probs, deltas, self.meta])
-        boxes = TrimPadding(name="trim_detections")(detections[..., :4])
-        masks = self.mask_head(boxes, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
+        detected_boxes = TrimPadding(name="trim_detections")(detections[..., :4])
+        masks = self.mask_head(detected_boxes, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
         outputs = [detections, probs, deltas, masks, rois, self.rpn[1], self.rpn[2]]
         return self._network([self.image, self.meta, anchors], outputs)
 
     def training(self) -> Network:
-        """The training graph.
+        """Builds the training graph.
 
         Returns:
             Model from [`input_image`, `input_image_meta`, `input_rpn_match [B, A, 1]`, `input_rpn_bbox [B, T, 4]`,
@@ -336,5 +333,5 @@ class NetworkBuilder:
 
 
 def _active_class_ids(meta) -> keras.KerasTensor:
-    """The active class flags `[B, C]` inside `image_meta [B, 12+C]`, on Keras tensors."""
-    return parse_image_meta_graph(meta)["active_class_ids"]
+    """Returns the active class flags `[B, C]` of `image_meta [B, 12+C]`, a Keras tensor."""
+    return split_image_meta(meta)["active_class_ids"]

@@ -1,10 +1,12 @@
-"""The original's `utils` module: its public names, from the modules that hold them now."""
+"""Drop-in replacement of Matterport's `utils` module: re-exports its public names."""
 
 from mrcnn.checkpoints.download import COCO_URL as COCO_MODEL_URL
 from mrcnn.checkpoints.download import download_trained_weights
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.image import resize, resize_image
 from mrcnn.evaluation import compute_ap, compute_ap_range, compute_matches, compute_recall
+from mrcnn.matterport.arrays import mold_mask, unmold_mask
+from mrcnn.matterport.graphs import batch_slice, box_refinement_graph
 from mrcnn.ops.anchors import generate_anchors, generate_pyramid_anchors
 from mrcnn.ops.boxes import (
     apply_box_deltas,
@@ -17,5 +19,4 @@ from mrcnn.ops.boxes import (
     norm_boxes,
     trim_zeros,
 )
-from mrcnn.ops.boxes_tf import batch_slice, box_refinement_graph
-from mrcnn.ops.masks import expand_mask, extract_bboxes, minimize_mask, mold_mask, resize_mask, unmold_mask
+from mrcnn.ops.masks import expand_mask, extract_bboxes, minimize_mask, resize_mask

@@ -1,10 +1,10 @@
-"""Figures of data, proposals, results and training, with the names and arguments of Matterport's `visualize`.
+"""Drop-in replacement of Matterport's `visualize` module: re-exports the Matplotlib figures of `mrcnn.visualization`.
 
-Built on Matplotlib, on whatever backend is active. A function that is given an `ax` draws there and shows nothing.
-Functions return the axes and not the figure, because a notebook would show a returned figure a second time.
+A function that is given an `ax` draws there and shows nothing. Functions return the axes instead of the figure, because
+a notebook would show a returned figure a second time.
 """
 
-import matplotlib.pyplot as plt  # noqa: F401  scripts take it from here
+import matplotlib.pyplot as plt  # noqa: F401  scripts use `visualize.plt`
 
 from mrcnn.visualization.boxes import draw_box, draw_boxes, draw_rois
 from mrcnn.visualization.images import display_images

@@ -1,25 +1,31 @@
-"""Backbones: from the image to the feature maps C1..C5 at strides 2, 4, 8, 16, 32.
+"""Backbones: feature extractors that compute the feature maps C1..C5.
 
-A backbone is a function `f(image, stage5, train_bn) -> [C1, C2, C3, C4, C5]` on Keras tensors; `Config.BACKBONE` is
-either a name of this table or such a function.
+A backbone is a function `f(image, stage5, train_bn) -> [C1, C2, C3, C4, C5]` on Keras tensors. C2..C5 have strides 4,
+8, 16 and 32. `Config.BACKBONE` is a key of `BACKBONES` or such a function.
 """
 
 from collections.abc import Callable
 from functools import partial
 
-from mrcnn.backbones.mobilenet import mobilenet_v2_graph
-from mrcnn.backbones.resnet import resnet_graph, resnext_graph
+from mrcnn.backbones.mobilenet import mobilenet_v2
+from mrcnn.backbones.resnet import resnet, resnext
 
 BACKBONES: dict[str, Callable] = {
-    "resnet50": partial(resnet_graph, architecture="resnet50"),
-    "resnet101": partial(resnet_graph, architecture="resnet101"),
-    "resnext50": partial(resnext_graph, architecture="resnext50"),
-    "resnext101": partial(resnext_graph, architecture="resnext101"),
-    "mobilenet_v2": mobilenet_v2_graph,
+    "resnet50": partial(resnet, architecture="resnet50"),
+    "resnet101": partial(resnet, architecture="resnet101"),
+    "resnext50": partial(resnext, architecture="resnext50"),
+    "resnext101": partial(resnext, architecture="resnext101"),
+    "mobilenet_v2": mobilenet_v2,
 }
 
 
 def build_backbone(backbone: str | Callable, image, train_bn: bool | None) -> list:
-    """Feature maps [C1, ..., C5] of `image [B, H, W, channels]` (RGB minus mean), by name or by the user's function."""
+    """Computes the feature maps [C1, ..., C5] of a Keras tensor.
+
+    Args:
+        backbone: key of `BACKBONES` or a function, see above.
+        image: `[B, H, W, channels]`, RGB minus mean.
+        train_bn: see `Config.TRAIN_BN`.
+    """
     build = backbone if callable(backbone) else BACKBONES[backbone]
     return build(image, stage5=True, train_bn=train_bn)

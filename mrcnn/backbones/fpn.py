@@ -1,4 +1,4 @@
-"""Feature pyramid network (Lin et al. 2017): P2..P6 from C2..C5."""
+"""Feature pyramid network (Lin et al. 2017), which computes P2..P6 from C2..C5."""
 
 import keras
 
@@ -11,13 +11,16 @@ def _conv(channels: int, kernel_size: int, name: str):
 
 
 def build_fpn(features: list, channels: int) -> list:
-    """The pyramid [P2, P3, P4, P5, P6], each `[B, S/stride, S/stride, channels]` at strides 4, 8, 16, 32, 64.
+    """Builds the feature pyramid.
+
+    P6 subsamples P5 by 2 and is used by the RPN only (section 4.1, footnote 2). Upsampling is nearest neighbour.
 
     Args:
         features: [C1, C2, C3, C4, C5] of a backbone.
         channels: F, `Config.TOP_DOWN_PYRAMID_SIZE`.
 
-    P6 is every second feature of P5 and serves the RPN alone (section 4.1, footnote 2). Up-sampling repeats pixels.
+    Returns:
+        [P2, P3, P4, P5, P6], each `[B, S/stride, S/stride, F]`, at strides 4, 8, 16, 32, 64.
     """
     _, c2, c3, c4, c5 = features
     top = _conv(channels, 1, "fpn_c5p5")(c5)

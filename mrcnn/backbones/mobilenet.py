@@ -1,4 +1,4 @@
-"""MobileNetV2 (Sandler et al. 2018, table 2, width 1.0): the light backbone for laptops and phones."""
+"""MobileNetV2 (Sandler et al. 2018, table 2, width 1.0), a light backbone for CPUs and mobile devices."""
 
 import keras
 
@@ -19,7 +19,7 @@ STEM_CHANNELS = 32
 
 
 def _depthwise(x, name, strides, train_bn):
-    """3x3 depthwise convolution; padding is symmetric (1 on every side) also where the stride is 2."""
+    """Applies a 3x3 depthwise convolution with symmetric padding of 1, also for stride 2."""
     x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
     options = dict(use_bias=False, depthwise_initializer="he_normal")
     conv = keras.layers.DepthwiseConv2D(3, strides=strides, name=name, **options)
@@ -40,18 +40,18 @@ def _inverted_residual(x, name, expansion, channels, strides, train_bn):
     return x
 
 
-def mobilenet_v2_graph(input_image, stage5=True, train_bn=True):
-    """MobileNetV2 without its classifier and without its last 1x1 convolution.
+def mobilenet_v2(input_image, stage5=True, train_bn=True):
+    """Builds MobileNetV2 without its classifier and its last 1x1 convolution.
 
     Args:
         input_image: Keras tensor `[B, H, W, channels]`, RGB minus mean.
-        stage5: False leaves C5 out (None).
+        stage5: whether to compute C5; otherwise it is None.
         train_bn: see `Config.TRAIN_BN`.
 
     Returns:
-        [C1, ..., C5] with 16, 24, 32, 96, 320 channels at strides 2, 4, 8, 16, 32: the last map at each stride.
+        [C1, ..., C5], the last feature map at each of the strides 2, 4, 8, 16, 32, with 16, 24, 32, 96, 320 channels.
     """
-    x = keras.layers.ZeroPadding2D(1, name="mnv2_conv1_pad", dtype="float32")(input_image)  # the photo as it is
+    x = keras.layers.ZeroPadding2D(1, name="mnv2_conv1_pad", dtype="float32")(input_image)  # see `resnet`
     options = dict(strides=2, activation="relu6", use_bias=False, train_bn=train_bn, precision="float32")
     x = conv_norm(x, STEM_CHANNELS, 3, ("mnv2_conv1", "bn_mnv2_conv1"), **options)
     by_stride, stride, index = {}, 2, 0

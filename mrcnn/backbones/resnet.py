@@ -1,6 +1,6 @@
-"""ResNet-50/101 (He et al. 2016) and ResNeXt-50/101 32x4d (Xie et al. 2017) under the layer names of the original.
+"""ResNet-50/101 (He et al. 2016) and ResNeXt-50/101 32x4d (Xie et al. 2017) with Matterport's layer names.
 
-Caffe's variant of ResNet: every convolution has a bias, and a stage's stride sits on the first 1x1 convolution.
+ResNet is Caffe's variant: each convolution has a bias, and the stride of a stage is on its first 1x1 convolution.
 """
 
 import keras
@@ -8,13 +8,14 @@ import keras
 from mrcnn.layers.common import BatchNorm, ConvNorm
 
 BLOCKS = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3)}  # bottleneck blocks of stages 2 to 5
-WIDTHS = (64, 128, 256, 512)  # of the 1x1 and 3x3 convolutions in stages 2 to 5; the stage's output is 4 times wider
+WIDTHS = (64, 128, 256, 512)  # channels of the first two convolutions in stages 2 to 5; the third has 4 times as many
 
 
 def conv_norm(x, filters, kernel_size, names, *, strides=1, padding="valid", activation=None, **options):
-    """Convolution + batch normalisation called `names` = (convolution, normalisation) on `x [B, H, W, channels]`.
+    """Applies a convolution and batch normalisation to `x [B, H, W, channels]`.
 
     Args:
+        names: names of the convolution and of the normalisation.
         options: `use_bias` and `groups` of the convolution; `train_bn`, see `Config.TRAIN_BN`; `precision`, see
             `ConvNorm`.
     """
@@ -35,7 +36,7 @@ def conv_norm(x, filters, kernel_size, names, *, strides=1, padding="valid", act
 
 
 def _bottleneck(x, shortcut, kernel_size, filters, stage, block, *, strides=1, groups=1, **options):
-    """1x1, 3x3, 1x1 convolutions beside a shortcut. The stride is on the first, or on the grouped 3x3 of a ResNeXt."""
+    """Applies a bottleneck block. The stride is on the first convolution, or on the grouped 3x3 one of ResNeXt."""
     width1, width2, width3 = filters
     conv, norm = f"res{stage}{block}_branch2", f"bn{stage}{block}_branch2"
     first, second = (strides, 1) if groups == 1 else (1, strides)
@@ -48,7 +49,7 @@ def _bottleneck(x, shortcut, kernel_size, filters, stage, block, *, strides=1, g
 
 
 def identity_block(input_tensor, kernel_size, filters, stage, block, use_bias=True, train_bn=True, groups=1):
-    """A bottleneck block whose shortcut is its input: `[B, H, W, filters[2]]` in and out."""
+    """Applies a bottleneck block with an identity shortcut to `[B, H, W, filters[2]]`."""
     options = dict(use_bias=use_bias, train_bn=train_bn, groups=groups)
     return _bottleneck(input_tensor, input_tensor, kernel_size, filters, stage, block, **options)
 
@@ -56,7 +57,7 @@ def identity_block(input_tensor, kernel_size, filters, stage, block, use_bias=Tr
 def conv_block(
     input_tensor, kernel_size, filters, stage, block, strides=(2, 2), use_bias=True, train_bn=True, groups=1
 ):
-    """A bottleneck block whose shortcut is a 1x1 convolution: changes size by `strides` and channels to filters[2]."""
+    """Applies a bottleneck block with a 1x1 convolution of stride `strides` to filters[2] channels as shortcut."""
     names = (f"res{stage}{block}_branch1", f"bn{stage}{block}_branch1")
     options = dict(use_bias=use_bias, train_bn=train_bn)
     shortcut = conv_norm(input_tensor, filters[2], 1, names, strides=strides, **options)
@@ -66,7 +67,7 @@ def conv_block(
 
 def _residual_network(image, depth, stage5, train_bn, *, width_factor=1, groups=1, use_bias=True):
     options = dict(use_bias=use_bias, train_bn=train_bn)
-    # The stem sees the photo itself, in float32: rounding grey levels to the 8 bits of bfloat16 would move every mask.
+    # The stem runs in float32, because rounding pixel values to the 8 significant bits of bfloat16 shifts all masks.
     x = keras.layers.ZeroPadding2D(3, name="conv1_pad", dtype="float32")(image)
     x = conv_norm(x, 64, 7, ("conv1", "bn_conv1"), strides=2, activation="relu", precision="float32", **options)
     c1 = x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="pool1")(x)
@@ -83,25 +84,26 @@ def _residual_network(image, depth, stage5, train_bn, *, width_factor=1, groups=
     return features
 
 
-def resnet_graph(input_image, architecture, stage5=False, train_bn=True):
-    """ResNet-50 or -101.
+def resnet(input_image, architecture, stage5=False, train_bn=True):
+    """Builds ResNet-50 or -101.
 
     Args:
         input_image: Keras tensor `[B, H, W, channels]`, RGB minus mean.
         architecture: "resnet50" or "resnet101".
-        stage5: False leaves C5 out (None).
+        stage5: whether to compute C5; otherwise it is None.
         train_bn: see `Config.TRAIN_BN`.
 
     Returns:
-        [C1, C2, C3, C4, C5] with 64, 256, 512, 1024, 2048 channels. C1 is the pooled stem, at stride 4 like C2.
+        [C1, C2, C3, C4, C5] with 64, 256, 512, 1024, 2048 channels. C1 is the pooled stem and has
+        stride 4, like C2.
     """
     if architecture not in ("resnet50", "resnet101"):
         raise ValueError(f"architecture must be 'resnet50' or 'resnet101', got {architecture!r}.")
     return _residual_network(input_image, architecture.removeprefix("resnet"), stage5, train_bn)
 
 
-def resnext_graph(input_image, architecture, stage5=False, train_bn=True):
-    """ResNeXt-50 or -101, 32 groups of width 4, convolutions without bias. Arguments and result as `resnet_graph`."""
+def resnext(input_image, architecture, stage5=False, train_bn=True):
+    """Builds ResNeXt-50 or -101 with 32 groups of width 4 and without biases. See `resnet`."""
     if architecture not in ("resnext50", "resnext101"):
         raise ValueError(f"architecture must be 'resnext50' or 'resnext101', got {architecture!r}.")
     depth = architecture.removeprefix("resnext")

@@ -24,7 +24,7 @@ from mrcnn.data.dataset import Dataset
 from mrcnn.data.interpreter_exit import skipped_at_exit
 from mrcnn.data.loading import ground_truth, prepare, vary
 from mrcnn.data.padding import fill_slots
-from mrcnn.layers.targets import rpn_targets
+from mrcnn.layers.targets import select_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.random_rois import generate_random_rois
 
@@ -130,7 +130,7 @@ def training_batches(
         arrays = tf.numpy_function(load_arrays, [position], dtypes, stateful=False)
         arrays = [tf.ensure_shape(a, shape) for a, (_, shape) in zip(arrays, examples.signature, strict=True)]
         draw, image, meta, class_ids, boxes, masks, *rois = arrays
-        rpn_match, rpn_bbox = rpn_targets(
+        rpn_match, rpn_bbox = select_rpn_targets(
             anchors,
             class_ids,
             boxes,

@@ -1,4 +1,4 @@
-"""Small Keras layers that backbones and heads are built from: BatchNorm, ConvNorm, PerRoI, TrimPadding."""
+"""Keras layers that backbones and heads are built from: BatchNorm, ConvNorm, PerRoI, TrimPadding."""
 
 import keras
 import tensorflow as tf
@@ -9,9 +9,10 @@ register = keras.saving.register_keras_serializable(package=PACKAGE)
 
 
 class Float32Layer(keras.layers.Layer):
-    """A layer that computes in float32 under every dtype policy and leaves its inputs' dtypes alone.
+    """Base class of layers that compute in float32 under every dtype policy and do not cast their inputs.
 
-    Boxes need it: bfloat16 has 8 bits of mantissa, which moves a box of a 1024 pixel image by up to 4 pixels.
+    Box coordinates need float32. The 8 significant bits of bfloat16 would move a box of a 1024 pixel image by up to 4
+    pixels.
     """
 
     def __init__(self, **kwargs):
@@ -23,29 +24,29 @@ class Float32Layer(keras.layers.Layer):
 
 @register
 class BatchNorm(keras.layers.BatchNormalization):
-    """Batch normalisation with the epsilon of the original (1e-3, which is Keras's own default)."""
+    """Batch normalisation with epsilon 1e-3, the default of Keras and the value of Matterport."""
 
 
 @register
 class ConvNorm(Float32Layer):
-    """A convolution and its batch normalisation, as one convolution wherever the statistics are frozen.
+    """A convolution and its batch normalisation, folded into one convolution if moving statistics are used.
 
-    With moving statistics, normalising after a convolution is the same as a convolution with a scaled kernel and a
-    shifted bias. The scaling is done here, in float32, at every call: it costs as much as reading the weights once,
-    saves two passes over the feature map, is always true to the current weights, and lets gradients reach gamma and
-    beta. The two sublayers keep their own names, weights and `trainable` flags, as checkpoints need them.
+    With moving statistics, a convolution followed by normalisation equals a convolution with a scaled kernel and a
+    shifted bias. The weights are folded in float32 at every call. This costs one read of the weights, saves two passes
+    over the feature map, always reflects the current weights, and propagates gradients to gamma and beta. The two
+    sublayers keep the names, weights and `trainable` flags that checkpoints and freezing need.
 
     Args:
-        conv: a built or unbuilt `Conv2D`, `DepthwiseConv2D` or (without `norm`) any convolution.
-        norm: the `BatchNorm` that follows it, or None.
-        train_norm: False: moving statistics, always; None: batch statistics while training; True: always batch
-            statistics. The meaning of `Config.TRAIN_BN`.
+        conv: `Conv2D` or `DepthwiseConv2D`, built or unbuilt.
+        norm: `BatchNorm` that follows the convolution, or None.
+        train_norm: False for moving statistics, True for batch statistics, None for batch statistics during training
+            only. See `Config.TRAIN_BN`.
         activation: None, "relu" or "relu6".
-        precision: dtype of the convolution; default: the compute dtype of Keras's global policy.
+        precision: dtype of the convolution. Defaults to the compute dtype of Keras's global dtype policy.
     """
 
     def __init__(self, conv, norm=None, train_norm=False, activation=None, precision=None, **kwargs):
-        # A Float32Layer so that weights are folded unrounded; `precision` is what the convolution computes in.
+        # A Float32Layer folds the weights without rounding; the convolution itself runs in `precision`.
         super().__init__(**kwargs)
         self.conv, self.norm = conv, norm
         self.train_norm, self.activation = train_norm, activation
@@ -71,7 +72,7 @@ class ConvNorm(Float32Layer):
         return {"relu": ops.relu, "relu6": ops.relu6, None: lambda x: x}[self.activation](outputs)
 
     def _folded_weights(self):
-        """Kernel and bias (float32; bias may be None) of the one convolution that equals convolution and norm."""
+        """Returns the float32 kernel and bias (or None) of the folded convolution."""
         kernel = ops.convert_to_tensor(self.conv.kernel)
         bias = ops.convert_to_tensor(self.conv.bias) if self.conv.use_bias else None
         if self.norm is None:
@@ -84,10 +85,10 @@ class ConvNorm(Float32Layer):
         return kernel, shift if bias is None else shift + bias * scale
 
     def _normalize_by_batch(self, outputs):
-        """What `norm` does in training, but the moving statistics stay: detection must not change the weights."""
-        norm, exact = self.norm, ops.cast(outputs, "float32")
-        mean, variance = ops.moments(exact, axes=(0, 1, 2))
-        normed = ops.batch_normalization(exact, mean, variance, -1, norm.beta, norm.gamma, norm.epsilon)
+        """Normalises by batch statistics without an update of the moving statistics, for inference."""
+        norm, inputs = self.norm, ops.cast(outputs, "float32")
+        mean, variance = ops.moments(inputs, axes=(0, 1, 2))
+        normed = ops.batch_normalization(inputs, mean, variance, -1, norm.beta, norm.gamma, norm.epsilon)
         return ops.cast(normed, outputs.dtype)
 
     def _convolve(self, inputs, kernel, bias):
@@ -96,7 +97,7 @@ class ConvNorm(Float32Layer):
         is_depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
         convolve = ops.depthwise_conv if is_depthwise else ops.conv
         outputs = convolve(inputs, ops.cast(kernel, self.precision), data_format="channels_last", **options)
-        # BiasAdd rather than an addition: TensorFlow fuses it, and the relu that follows, into the convolution.
+        # TensorFlow fuses BiasAdd, unlike an addition, and the following ReLU into the convolution.
         return outputs if bias is None else tf.nn.bias_add(outputs, ops.cast(bias, self.precision))
 
     def compute_output_spec(self, inputs, training=None):
@@ -122,13 +123,13 @@ class ConvNorm(Float32Layer):
 
 @register
 class PerRoI(keras.layers.Wrapper):
-    """Applies a layer to every RoI: `[B, R, ...] -> [B, R, ...]`, by folding R into the batch.
+    """Applies a layer to each RoI, `[B, R, ...] -> [B, R, ...]`, by merging the first two axes.
 
-    What `TimeDistributed` was to the original; checkpoints know the wrapper's name, which the inner layer shares.
+    It replaces Matterport's `TimeDistributed`. Wrapper and inner layer have the same name, as checkpoints require.
 
     Call arguments:
         inputs: `[B, R', ...]`.
-        rois: number of RoIs R in the output; rows from R' on are zeros. Default: R'.
+        rois: number of RoIs R of the output. Rows from R' on are zeros. Defaults to R'.
     """
 
     def __init__(self, layer, **kwargs):
@@ -159,10 +160,10 @@ class PerRoI(keras.layers.Wrapper):
 
 @register
 class TrimPadding(Float32Layer):
-    """Cuts the zero rows at the end of `[B, R, 4]` boxes that no image of the batch uses: `-> [B, R', 4]`.
+    """Slices zero-padded boxes `[B, R, 4]` to `[B, R', 4]`, where R' is the largest number of boxes in an image.
 
-    What follows then works on R' boxes, so that padding costs nothing. R' is the largest count in the batch, and at
-    least 1: TensorFlow's convolutions return a wrong shape for an empty batch.
+    Subsequent layers then skip the padding. R' is at least 1, because TensorFlow's convolutions return a wrong shape
+    for an empty batch.
     """
 
     def call(self, boxes):

@@ -1,6 +1,7 @@
-"""DetectionLayer: from classified RoIs to the final detections (He et al. 2017, section 3.1, inference).
+"""DetectionLayer: converts classified RoIs to detections (He et al. 2017, section 3.1, inference).
 
-B images, K RoIs, C classes with background 0, D detections, M mask side. Boxes are normalised; see `boxes`.
+Letters: B images, K RoIs, C classes with background 0, D detections, M mask side. Boxes are normalised, see
+`mrcnn.ops.boxes`.
 """
 
 import keras
@@ -8,30 +9,25 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.layers.common import Float32Layer, register
-from mrcnn.ops.boxes_tf import (
-    apply_box_deltas_graph,
-    clip_boxes_graph,
-    norm_boxes_graph,
-    overlaps_graph,
-)
-from mrcnn.ops.image_meta import parse_image_meta_graph
+from mrcnn.ops.boxes_tf import apply_box_deltas, clip_boxes, compute_overlaps, norm_boxes
+from mrcnn.ops.image_meta import split_image_meta
 
 
-def suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, class_agnostic):
-    """Non-maximum suppression of one image's detections, within each class or across all.
+def non_max_suppression(boxes, class_ids, scores, max_instances, nms_threshold, class_agnostic):
+    """Applies non-maximum suppression to the detections of one image, per class or across classes.
 
     Args:
         boxes: `[n, 4]`.
         class_ids: `[n]` int32.
         scores: `[n]`.
-        max_instances: D; at most so many are kept.
-        nms_threshold: IoU above which the worse of two detections is dropped.
-        class_agnostic: True lets detections of different classes suppress each other.
+        max_instances: D, maximum number of detections.
+        nms_threshold: IoU above which the lower-scoring detection is removed.
+        class_agnostic: whether detections of different classes suppress each other.
 
     Returns:
-        Indices int32 of what is kept, best score first.
+        int32 indices of the remaining detections, highest score first.
     """
-    overlaps = overlaps_graph(boxes, boxes)  # [n, n]
+    overlaps = compute_overlaps(boxes, boxes)  # [n, n]
     overlaps = tf.where(tf.math.is_nan(overlaps), 0.0, overlaps)  # two boxes of area zero
     if not class_agnostic:
         overlaps = tf.where(tf.equal(class_ids[:, None], class_ids[None]), overlaps, 0.0)
@@ -39,55 +35,55 @@ def suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, class
 
 
 def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou):
-    """Moves each detection of one image to the mean of all boxes that were meant for the same object.
+    """Replaces each detected box by the score-weighted mean of the boxes that overlap it (bounding box voting).
 
-    Every RoI votes for every class, with its probability as the weight, so that the result does not depend on the
-    confidence below which detections are dropped. Source: Gidaris and Komodakis 2015, "Object detection via a
-    multi-region and semantic segmentation-aware CNN model" (bounding box voting).
+    Each RoI votes with its probability of the class of the detection, so the result does not depend on the confidence
+    threshold.
 
     Args:
-        boxes: `[n, 4]` of the detections.
-        class_ids: `[n]` int32.
+        boxes: `[n, 4]` boxes of the detections.
+        class_ids: `[n]` int32 classes of the detections.
         rois: `[K, 4]`; zero rows are padding and do not vote.
-        probs: `[K, C]`.
-        deltas: `[K, C, 4]`, multiplied by `bbox_std_dev` already.
-        window: `[4]`, to which the voting boxes are clipped.
-        min_iou: boxes with at least this IoU with a detection vote on it.
+        probs: `[K, C]` class probabilities of the RoIs.
+        deltas: `[K, C, 4]` deltas of the RoIs, multiplied by `bbox_std_dev`.
+        window: `[4]`; voting boxes are clipped to it.
+        min_iou: minimum IoU of a voting box with the detection.
 
     Returns:
-        `[n, 4]`; a box that nobody votes on stays.
+        `[n, 4]`; boxes without votes are unchanged.
+
+    Source: Gidaris and Komodakis 2015, "Object detection via a multi-region and semantic segmentation-aware CNN model".
     """
     is_roi = tf.reduce_any(tf.not_equal(rois, 0.0), axis=1)
     deltas = tf.gather(tf.transpose(deltas, [1, 0, 2]), class_ids)  # [n, K, 4]
-    voters = clip_boxes_graph(apply_box_deltas_graph(rois, deltas), window)
-    overlaps = overlaps_graph(boxes[:, None], voters)[:, 0]  # [n, K]; NaN, of two boxes of area zero, is no vote
+    voters = clip_boxes(apply_box_deltas(rois, deltas), window)
+    overlaps = compute_overlaps(boxes[:, None], voters)[:, 0]  # [n, K]; NaN compares as no vote
     is_vote = ((overlaps >= min_iou) & is_roi)[..., None]
     weights = tf.where(is_vote, tf.gather(tf.transpose(probs), class_ids)[..., None], 0.0)  # [n, K, 1]
     total = tf.reduce_sum(weights, axis=1)
-    voted = tf.reduce_sum(weights * tf.where(is_vote, voters, 0.0), axis=1)  # 0 times a box that is NaN would be NaN
+    voted = tf.reduce_sum(weights * tf.where(is_vote, voters, 0.0), axis=1)  # without 0 * NaN
     return tf.where(total > 0, voted / total, boxes)
 
 
 def score_by_masks(detections, masks, min_confidence):
-    """Multiplies each score by how sure the mask is: the mean probability of the pixels that are in it.
+    """Multiplies each score by the mask score, the mean probability of the foreground pixels of the mask.
 
-    The class alone does not tell a good outline from a bad one, so that ranking by both gives a better mask AP (Huang
-    et al. 2019, "Mask Scoring R-CNN", learns the second factor; this mean is that of Cheng et al. 2022,
-    "Masked-attention Mask Transformer for Universal Image Segmentation").
+    The class score does not reflect the quality of the mask. The product ranks detections better for mask AP. Mask
+    Scoring R-CNN (Huang et al. 2019) predicts the second factor; this mean is from Mask2Former (Cheng et al. 2022).
 
     Args:
         detections: `[B, D, 6]` (y1, x1, y2, x2, class_id, score), zero padded.
-        masks: `[B, n, M, M]` probabilities of the own class of the first n <= D.
-        min_confidence: detections whose new score is below are dropped; 0 or None keeps all.
+        masks: `[B, n, M, M]` mask probabilities of the first n <= D detections for their class.
+        min_confidence: threshold of the new scores; 0 or None keeps all detections.
 
     Returns:
-        The same two, best new score first.
+        The updated detections and masks, highest new score first.
     """
     count = tf.shape(masks)[1]
     found = detections[:, :count]
     inside = tf.cast(masks >= 0.5, tf.float32)
-    certainty = tf.math.divide_no_nan(tf.reduce_sum(masks * inside, axis=[2, 3]), tf.reduce_sum(inside, axis=[2, 3]))
-    scores = found[..., 5] * certainty  # [B, n]
+    mask_scores = tf.math.divide_no_nan(tf.reduce_sum(masks * inside, axis=[2, 3]), tf.reduce_sum(inside, axis=[2, 3]))
+    scores = found[..., 5] * mask_scores  # [B, n]
     keep = scores >= (min_confidence or 0.0)
     found = tf.where(keep[..., None], tf.concat([found[..., :5], scores[..., None]], axis=-1), 0.0)
     order = tf.argsort(found[..., 5], axis=-1, direction="DESCENDING", stable=True)
@@ -109,17 +105,17 @@ def refine_detections(
     any_foreground=False,
     box_voting=1.0,
 ):
-    """The detections of one image.
+    """Computes the detections of one image.
 
     Args:
         rois: `[K, 4]` normalised; zero rows are padding.
-        probs: `[K, C]`.
-        deltas: `[K, C, 4]` class-specific (dy, dx, log dh, log dw) before `bbox_std_dev`.
-        window: `[4]` normalised: the photo inside its padding, to which boxes are clipped.
-        The others as for `DetectionLayer`.
+        probs: `[K, C]` class probabilities.
+        deltas: `[K, C, 4]` class-specific (dy, dx, log dh, log dw), not yet multiplied by `bbox_std_dev`.
+        window: `[4]` normalised, the image inside its padding; boxes are clipped to it.
+        bbox_std_dev, ..., box_voting: see `DetectionLayer`.
 
     Returns:
-        `[max_instances, 6]` (y1, x1, y2, x2, class_id, score), best first, zero padded.
+        `[D, 6]` (y1, x1, y2, x2, class_id, score), highest score first, zero padded.
     """
     if any_foreground:
         class_ids = 1 + tf.argmax(probs[:, 1:], axis=1, output_type=tf.int32)  # [K]
@@ -133,9 +129,9 @@ def refine_detections(
         keep &= scores >= min_confidence
     keep = tf.where(keep)[:, 0]
     class_ids, scores = tf.gather(class_ids, keep), tf.gather(scores, keep)
-    own_deltas = tf.gather(tf.gather(deltas, keep), class_ids, batch_dims=1)  # [n, 4]
-    boxes = clip_boxes_graph(apply_box_deltas_graph(tf.gather(rois, keep), own_deltas), window)
-    kept = suppress_graph(boxes, class_ids, scores, max_instances, nms_threshold, class_agnostic)
+    class_deltas = tf.gather(tf.gather(deltas, keep), class_ids, batch_dims=1)  # [n, 4]
+    boxes = clip_boxes(apply_box_deltas(tf.gather(rois, keep), class_deltas), window)
+    kept = non_max_suppression(boxes, class_ids, scores, max_instances, nms_threshold, class_agnostic)
     boxes, class_ids, scores = tf.gather(boxes, kept), tf.gather(class_ids, kept), tf.gather(scores, kept)
     if box_voting < 1:
         boxes = vote_boxes(boxes, class_ids, rois, probs, deltas, window, box_voting)
@@ -145,24 +141,24 @@ def refine_detections(
 
 @register
 class DetectionLayer(Float32Layer):
-    """Final detections: best class of each RoI, its box refined and clipped, the weak and the repeated dropped.
+    """Classifies RoIs, refines and clips their boxes, and removes low scores and duplicates.
 
     Args:
-        config: gives the settings that are not given themselves.
-        bbox_std_dev: 4 factors by which the network's deltas are multiplied.
-        min_confidence: detections below this score are dropped; 0 or None keeps all.
-        max_instances: D.
-        nms_threshold: IoU above which the worse of two detections is dropped.
-        class_agnostic: True: suppression across classes.
-        any_foreground: False: a RoI that is most likely background detects nothing, so that with two classes no score
-            is below 0.5. True: its best other class counts, down to `min_confidence`; what AP needs.
-        box_voting: IoU from which a RoI's box votes on a detection, see `vote_boxes`; 1: no votes.
+        config: Config that provides the arguments that are None.
+        bbox_std_dev: 4 factors by which the predicted deltas are multiplied.
+        min_confidence: score threshold; 0 or None keeps all detections.
+        max_instances: D, maximum number of detections per image.
+        nms_threshold: IoU above which the lower-scoring detection is removed.
+        class_agnostic: whether detections of different classes suppress each other.
+        any_foreground: False drops RoIs whose most probable class is background, so with two classes no score is below
+            0.5. True uses the most probable foreground class, which AP needs.
+        box_voting: minimum IoU of boxes that vote on a detection, see `vote_boxes`; 1 disables voting.
 
     Call arguments: [`rois [B, K, 4]` normalised, zero padded; `mrcnn_class [B, K, C]` probabilities;
         `mrcnn_bbox [B, K, C, 4]` deltas; `image_meta [B, 12+C]`].
 
     Returns:
-        `[B, D, 6]` float32 (y1, x1, y2, x2, class_id, score): normalised, best first, zero padded.
+        `[B, D, 6]` float32 (y1, x1, y2, x2, class_id, score), normalised, highest score first, zero padded.
     """
 
     def __init__(
@@ -180,8 +176,8 @@ class DetectionLayer(Float32Layer):
     ):
         super().__init__(**kwargs)
 
-        def choose(given, field):
-            return getattr(config, field) if given is None and config is not None else given
+        def choose(value, field):
+            return getattr(config, field) if value is None and config is not None else value
 
         self.bbox_std_dev = [float(v) for v in np.ravel(choose(bbox_std_dev, "BBOX_STD_DEV"))]
         self.min_confidence = float(choose(min_confidence, "DETECTION_MIN_CONFIDENCE") or 0)
@@ -191,12 +187,12 @@ class DetectionLayer(Float32Layer):
         self.any_foreground = bool(choose(any_foreground, "DETECTION_ANY_FOREGROUND"))
         box_voting = choose(box_voting, "DETECTION_BOX_VOTING")
         self.box_voting = 1.0 if box_voting is None else float(box_voting)
-        self.supports_jit = False  # the CPU's non-maximum suppression has no XLA kernel
+        self.supports_jit = False  # non-maximum suppression on CPU has no XLA kernel
 
     def call(self, inputs):
         rois, probs, deltas, image_meta = inputs
-        meta = parse_image_meta_graph(image_meta)
-        windows = norm_boxes_graph(meta["window"], meta["image_shape"][0])  # [B, 4]
+        meta = split_image_meta(image_meta)
+        windows = norm_boxes(meta["window"], meta["image_shape"][0])  # [B, 4]
         settings = dict(
             bbox_std_dev=self.bbox_std_dev,
             min_confidence=self.min_confidence,
@@ -226,20 +222,3 @@ class DetectionLayer(Float32Layer):
             "any_foreground": self.any_foreground,
             "box_voting": self.box_voting,
         }
-
-
-def refine_detections_graph(rois, probs, deltas, window, config):
-    """`refine_detections` with its settings taken from a Config; the original's name and arguments."""
-    return refine_detections(
-        rois,
-        probs,
-        deltas,
-        window,
-        bbox_std_dev=[float(v) for v in config.BBOX_STD_DEV],
-        min_confidence=config.DETECTION_MIN_CONFIDENCE,
-        max_instances=config.DETECTION_MAX_INSTANCES,
-        nms_threshold=config.DETECTION_NMS_THRESHOLD,
-        class_agnostic=config.DETECTION_CLASS_AGNOSTIC_NMS,
-        any_foreground=config.DETECTION_ANY_FOREGROUND,
-        box_voting=config.DETECTION_BOX_VOTING,
-    )

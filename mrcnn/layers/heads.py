@@ -1,7 +1,7 @@
-"""The heads: RPN (Ren et al. 2015, section 3.1), box head and mask head (He et al. 2017, figure 4, right).
+"""RPN head (Ren et al. 2015, section 3.1), box head and mask head (He et al. 2017, figure 4, right).
 
-A head is a small object that owns its layers, so that the training and the inference graph share them. B images,
-R RoIs, F pyramid channels, C classes, M mask side.
+A head object owns its layers, so the training and the inference graph use the same weights. Letters: B images, R RoIs,
+F pyramid channels, C classes with background 0, M mask side.
 """
 
 import keras
@@ -9,29 +9,29 @@ import keras
 from mrcnn.layers.common import BatchNorm, ConvNorm, PerRoI
 from mrcnn.layers.roi_align import PyramidROIAlign
 
-FLOAT32 = "float32"  # softmax, sigmoid and box deltas leave the network in float32 under every policy
+FLOAT32 = "float32"  # dtype of softmax, sigmoid and box deltas under every dtype policy
 
 
 def build_rpn_model(anchor_stride: int, anchors_per_location: int, depth: int, channels: int = 512) -> keras.Model:
-    """The region proposal network of one pyramid level, as a model that all levels share.
+    """Builds the region proposal network of one pyramid level, a model that is applied to all levels.
 
     Args:
-        anchor_stride: features from one anchor centre to the next.
-        anchors_per_location: anchor shapes at a centre.
-        depth: F, channels of the feature map.
-        channels: width of the shared 3x3 convolution.
+        anchor_stride: distance between anchor centres in feature map cells.
+        anchors_per_location: number of anchors per centre.
+        depth: F, number of channels of the feature map.
+        channels: number of channels of the shared 3x3 convolution.
 
     Returns:
         Model `rpn_model`: `[B, h, w, F]` -> [`rpn_class_logits [B, a, 2]` (background, object), `rpn_class [B, a, 2]`,
-        `rpn_bbox [B, a, 4]`], a = h * w * anchors_per_location in the order row, column, shape; float32.
+        `rpn_bbox [B, a, 4]`] in float32, where a = h * w * anchors_per_location in the order row, column, ratio.
     """
     feature_map = keras.Input((None, None, depth), name="input_rpn_feature_map")
-    outputs = rpn_graph(feature_map, anchors_per_location, anchor_stride, channels)
+    outputs = apply_rpn_head(feature_map, anchors_per_location, anchor_stride, channels)
     return keras.Model(feature_map, outputs, name="rpn_model")
 
 
-def rpn_graph(feature_map, anchors_per_location: int, anchor_stride: int, channels: int = 512) -> list:
-    """The layers of `build_rpn_model` on a Keras tensor `[B, h, w, F]`."""
+def apply_rpn_head(feature_map, anchors_per_location: int, anchor_stride: int, channels: int = 512) -> list:
+    """Applies new layers of `build_rpn_model` to a Keras tensor `[B, h, w, F]`."""
     conv = keras.layers.Conv2D(channels, 3, padding="same", strides=anchor_stride, name="rpn_conv_shared")
     shared = ConvNorm(conv, activation="relu", name="rpn_conv_shared")(feature_map)
     raw = keras.layers.Conv2D(2 * anchors_per_location, 1, name="rpn_class_raw")
@@ -46,7 +46,8 @@ def rpn_graph(feature_map, anchors_per_location: int, anchor_stride: int, channe
 class BoxHead:
     """Classifies and refines RoIs: RoIAlign, two fully connected layers, then class scores and box deltas.
 
-    The first fully connected layer is a convolution as large as its input (the original's checkpoints hold it so).
+    The fully connected layers are convolutions, as in Matterport's checkpoints. The kernel of the first one covers the
+    whole crop.
     """
 
     def __init__(self, pool_size, num_classes, train_bn=True, fc_layers_size=1024, **roi_align):
@@ -70,13 +71,13 @@ class BoxHead:
         self.bbox = keras.layers.Reshape((-1, num_classes, 4), dtype=FLOAT32, name="mrcnn_bbox")
 
     def __call__(self, rois, feature_maps, image_meta, count=None):
-        """`mrcnn_class_logits [B, R, C]`, `mrcnn_class [B, R, C]`, `mrcnn_bbox [B, R, C, 4]`, float32.
+        """Returns `mrcnn_class_logits [B, R, C]`, `mrcnn_class [B, R, C]`, `mrcnn_bbox [B, R, C, 4]` in float32.
 
         Args:
             rois: `[B, R', 4]` normalised.
-            feature_maps: P2..P5.
+            feature_maps: P2..P5, each `[B, h, w, F]`.
             image_meta: `[B, 12+C]`.
-            count: R; rows of the output beyond R' are padding. Default: R'.
+            count: R. Rows of the output from R' on are padding. Defaults to R'.
         """
         x = self.roi_align([rois, image_meta, *feature_maps])
         for layer in self.layers:
@@ -87,7 +88,7 @@ class BoxHead:
 
 
 class MaskHead:
-    """A mask per RoI and class: RoIAlign, 3x3 convolutions, an up-sampling by 2, one sigmoid map per class."""
+    """Predicts a mask per RoI and class: RoIAlign, 3x3 convolutions, 2x2 deconvolution, sigmoid."""
 
     def __init__(self, pool_size, num_classes, train_bn=True, channels=256, convolutions=4, **roi_align):
         self.roi_align = PyramidROIAlign((pool_size, pool_size), name="roi_align_mask", **roi_align)
@@ -108,18 +109,8 @@ class MaskHead:
         self.mask = PerRoI(keras.layers.Conv2D(num_classes, 1, activation="sigmoid", dtype=FLOAT32, name="mrcnn_mask"))
 
     def __call__(self, rois, feature_maps, image_meta, count=None):
-        """`mrcnn_mask [B, R, M, M, C]` float32 probabilities; arguments as `BoxHead.__call__`."""
+        """Returns `mrcnn_mask [B, R, M, M, C]`, float32 probabilities. See `BoxHead.__call__` for the arguments."""
         x = self.roi_align([rois, image_meta, *feature_maps])
         for layer in self.layers:
             x = layer(x)
         return self.mask(x, rois=count)
-
-
-def fpn_classifier_graph(rois, feature_maps, image_meta, pool_size, num_classes, train_bn=True, fc_layers_size=1024):
-    """A new `BoxHead` on Keras tensors; the original's name and arguments."""
-    return BoxHead(pool_size, num_classes, train_bn, fc_layers_size)(rois, feature_maps, image_meta)
-
-
-def build_fpn_mask_graph(rois, feature_maps, image_meta, pool_size, num_classes, train_bn=True):
-    """A new `MaskHead` on Keras tensors; the original's name and arguments."""
-    return MaskHead(pool_size, num_classes, train_bn)(rois, feature_maps, image_meta)

@@ -1,6 +1,6 @@
-"""ProposalLayer: from the RPN's scores and deltas to the boxes that the heads look at (Ren et al. 2015, section 3.3).
+"""ProposalLayer: converts the scores and deltas of the RPN to proposals (Ren et al. 2015, section 3.3).
 
-B images, A anchors, K proposals. Boxes are normalised; see `boxes`.
+Letters: B images, A anchors, K proposals. Boxes are normalised, see `mrcnn.ops.boxes`.
 """
 
 import keras
@@ -8,30 +8,30 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.layers.common import Float32Layer, register
-from mrcnn.ops.boxes_tf import apply_box_deltas_graph, clip_boxes_graph
+from mrcnn.ops.boxes_tf import apply_box_deltas, clip_boxes
 
-# The steps that can be looked at one by one, in order; the names are those of the original's graph.
+# Intermediate outputs in order of computation, with the names of Matterport's graph.
 STEPS = ("pre_nms_anchors", "refined_anchors", "refined_anchors_clipped", "rpn_non_max_suppression")
 
 
 @register
 class ProposalLayer(Float32Layer):
-    """Refines the best anchors, clips them, suppresses overlapping ones.
+    """Refines and clips the highest-scoring anchors and applies non-maximum suppression.
 
     Args:
-        proposal_count: K, rows of the output; zero padded.
-        nms_threshold: IoU above which the worse of two boxes is dropped.
-        config: gives `PRE_NMS_LIMIT` and `RPN_BBOX_STD_DEV` where they are not given themselves.
-        pre_nms_limit: anchors that enter non-maximum suppression, best first.
-        bbox_std_dev: 4 factors by which the network's deltas are multiplied.
+        proposal_count: K, number of rows of the output.
+        nms_threshold: IoU above which the lower-scoring box is removed.
+        config: Config that provides `PRE_NMS_LIMIT` and `RPN_BBOX_STD_DEV` if the next two arguments are None.
+        pre_nms_limit: maximum number of anchors before non-maximum suppression.
+        bbox_std_dev: 4 factors by which the predicted deltas are multiplied.
 
     Call arguments: [`rpn_class [B, A, 2]` probabilities (background, object), `rpn_bbox [B, A, 4]` deltas,
         `anchors [B or 1, A, 4]` normalised].
 
     Returns:
-        `[B, K, 4]` float32 normalised boxes in NMS order, clipped to the image, zero padded, without gradient.
+        `[B, K, 4]` float32 normalised boxes, clipped to the image, highest score first, zero padded, without gradient.
 
-    Source: Matterport. Boxes of area zero survive, as there.
+    Source: Matterport. Boxes of area zero are kept, as in Matterport.
     """
 
     def __init__(self, proposal_count, nms_threshold, config=None, *, pre_nms_limit=None, bbox_std_dev=None, **kwargs):
@@ -41,18 +41,19 @@ class ProposalLayer(Float32Layer):
         self.pre_nms_limit = int(config.PRE_NMS_LIMIT if pre_nms_limit is None else pre_nms_limit)
         std_dev = config.RPN_BBOX_STD_DEV if bbox_std_dev is None else bbox_std_dev
         self.bbox_std_dev = [float(value) for value in np.ravel(std_dev)]
-        self.supports_jit = False  # the CPU's non-maximum suppression has no XLA kernel
+        self.supports_jit = False  # non-maximum suppression on CPU has no XLA kernel
 
     def call(self, inputs):
         _, _, clipped, scores = self._refine(*inputs)
         return tf.stop_gradient(self._suppress(clipped, scores))
 
     def steps(self, inputs) -> dict[str, tf.Tensor]:
-        """What `call` computes on its way, by the names of `STEPS`.
+        """Computes the intermediate outputs of `call` by name, see `STEPS`.
 
         Returns:
-            `pre_nms_anchors`, `refined_anchors`, `refined_anchors_clipped` `[B, n, 4]` with n = min(PRE_NMS_LIMIT, A),
-            best first, and `rpn_non_max_suppression` `[m] int32`: rows that survive in the first image.
+            `pre_nms_anchors`, `refined_anchors` and `refined_anchors_clipped` are `[B, n, 4]`, highest score first,
+            with n = min(PRE_NMS_LIMIT, A). `rpn_non_max_suppression [m]` are the int32 indices of the boxes that
+            remain in the first image.
         """
         anchors, refined, clipped, scores = self._refine(*inputs)
         indices = tf.image.non_max_suppression(clipped[0], scores[0], self.proposal_count, self.nms_threshold)
@@ -60,15 +61,15 @@ class ProposalLayer(Float32Layer):
 
     def _refine(self, probs, deltas, anchors):
         scores = probs[:, :, 1]  # [B, A]
-        limit = tf.minimum(self.pre_nms_limit, tf.shape(scores)[1])
-        scores, indices = tf.math.top_k(scores, limit)  # [B, n]
+        count = tf.minimum(self.pre_nms_limit, tf.shape(scores)[1])
+        scores, indices = tf.math.top_k(scores, count)  # [B, n]
         deltas = tf.gather(deltas, indices, batch_dims=1) * tf.constant(self.bbox_std_dev)  # [B, n, 4]
-        # One set of anchors serves all images: gathered by index, it is never copied B times.
+        # A set of anchors for all images is gathered by index instead of copied B times.
         shared = tf.equal(tf.shape(anchors)[0], 1)
         image = tf.where(shared, 0, tf.range(tf.shape(indices)[0]))[:, None]  # [B, 1]
         anchors = tf.gather_nd(anchors, tf.stack([tf.broadcast_to(image, tf.shape(indices)), indices], axis=-1))
-        refined = apply_box_deltas_graph(anchors, deltas)
-        return anchors, refined, clip_boxes_graph(refined, tf.constant([0.0, 0.0, 1.0, 1.0])), scores
+        refined = apply_box_deltas(anchors, deltas)
+        return anchors, refined, clip_boxes(refined, tf.constant([0.0, 0.0, 1.0, 1.0])), scores
 
     def _suppress(self, boxes, scores):
         def one_image(args):
@@ -95,13 +96,13 @@ class ProposalLayer(Float32Layer):
 
 @register
 class ProposalSteps(Float32Layer):
-    """One of the `STEPS` inside a `ProposalLayer`, as a layer, so that `run_graph` can ask for it.
+    """Returns one intermediate output of a `ProposalLayer`, for `run_graph`.
 
     Args:
-        layer: the ProposalLayer to look into.
-        step: a name of `STEPS`.
+        layer: the ProposalLayer.
+        step: one of `STEPS`.
 
-    Call arguments: those of the ProposalLayer.
+    Call arguments: see `ProposalLayer`.
     """
 
     def __init__(self, layer, step, **kwargs):

@@ -1,46 +1,41 @@
-"""PyramidROIAlign: crops a fixed-size feature map out of the right pyramid level for every RoI.
+"""PyramidROIAlign: crops a feature map of fixed size per RoI from a level of the feature pyramid.
 
-RoIAlign (He et al. 2017, section 3) samples the map bilinearly and never rounds a coordinate; RoIPool (Girshick 2015,
-Fast R-CNN, section 2.1) rounds the RoI to whole features and takes maxima. The level of a RoI is Lin et al. 2017 (FPN),
-equation 1. B images, R RoIs, F channels.
+RoIAlign (He et al. 2017, section 3) samples the feature map bilinearly without quantization. RoIPool (Girshick 2015,
+Fast R-CNN, section 2.1) quantizes the RoI to whole feature map cells and takes maxima. Equation 1 of Lin et al. 2017
+(FPN) assigns a level to each RoI. Letters: B images, R RoIs, F channels.
 
-Differs from the paper: one sample per bin, at corner-aligned positions, as `tf.image.crop_and_resize` does it and as
-Matterport's checkpoints were trained.
+Differs from the paper: one sample per bin at corner-aligned positions, which `tf.image.crop_and_resize` computes and
+Matterport's checkpoints were trained with.
 """
 
 import keras
 import tensorflow as tf
 
 from mrcnn.layers.common import Float32Layer, register
-from mrcnn.ops.image_meta import parse_image_meta_graph
+from mrcnn.ops.image_meta import split_image_meta
 
 LEVELS = (2, 3, 4, 5)
 
 
-def log2_graph(x: tf.Tensor) -> tf.Tensor:
-    """Logarithm to base 2; -inf at 0."""
-    return tf.math.log(x) / tf.math.log(2.0)
-
-
-def roi_level_graph(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
-    """Pyramid level 2..5 of each RoI (Lin et al. 2017, equation 1, with k0 = 4 at 224 pixels).
+def roi_levels(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
+    """Assigns a pyramid level in 2..5 to each RoI (Lin et al. 2017, equation 1, with k0 = 4 at 224 pixels).
 
     Args:
         boxes: `[..., 4]` normalised.
-        image_shape: `[2 or 3]` pixels of the molded image.
+        image_shape: (height, width, ...) of the preprocessed image in pixels.
 
     Returns:
-        `[...]` int32. Half levels round to even; a box of area zero belongs to level 2.
+        `[...]` int32. Half levels are rounded to even. Boxes of area zero get level 2.
     """
     size = boxes[..., 2:] - boxes[..., :2]
     area = tf.cast(image_shape[0] * image_shape[1], tf.float32)
-    level = log2_graph(tf.sqrt(size[..., 0] * size[..., 1]) / (224.0 / tf.sqrt(area)))
-    level = tf.where(tf.math.is_finite(level), level, -10.0)  # the cast of -inf would be undefined
+    level = tf.math.log(tf.sqrt(size[..., 0] * size[..., 1]) / (224.0 / tf.sqrt(area))) / tf.math.log(2.0)
+    level = tf.where(tf.math.is_finite(level), level, -10.0)  # casting -inf to an integer is undefined
     return tf.clip_by_value(4 + tf.cast(tf.round(level), tf.int32), LEVELS[0], LEVELS[-1])
 
 
 def crop_levels(boxes, levels, feature_maps, pool_shape, method="bilinear"):
-    """RoIAlign, one `crop_and_resize` per level: each RoI is sampled from its own level only.
+    """Computes RoIAlign with one `crop_and_resize` per level for the RoIs of that level.
 
     Args:
         boxes: `[B, R, 4]` normalised.
@@ -54,21 +49,20 @@ def crop_levels(boxes, levels, feature_maps, pool_shape, method="bilinear"):
     """
     count = tf.shape(boxes)[1]
     flat_boxes, flat_levels = tf.reshape(boxes, (-1, 4)), tf.reshape(levels, (-1,))
-    places, crops = [], []
+    indices, crops = [], []
     for level, feature_map in zip(LEVELS, feature_maps, strict=True):
-        place = tf.where(tf.equal(flat_levels, level))[:, 0]  # int64 [n]
-        image = tf.cast(place // tf.cast(count, tf.int64), tf.int32)
-        # Boxes carry no gradient: proposals are treated as fixed (Ren et al. 2015, section 3.2).
-        crop = tf.image.crop_and_resize(feature_map, tf.gather(flat_boxes, place), image, pool_shape, method)
-        places.append(tf.cast(place, tf.int32))
+        index = tf.where(tf.equal(flat_levels, level))[:, 0]  # int64 [n]
+        image = tf.cast(index // tf.cast(count, tf.int64), tf.int32)
+        crop = tf.image.crop_and_resize(feature_map, tf.gather(flat_boxes, index), image, pool_shape, method)
+        indices.append(tf.cast(index, tf.int32))
         crops.append(crop)
-    return tf.dynamic_stitch(places, crops)  # each crop is written straight to its place
+    return tf.dynamic_stitch(indices, crops)
 
 
 def gather_levels(boxes, levels, feature_maps, pool_shape):
-    """The same as `crop_levels` by plain gathers, which compile under XLA and convert to any format.
+    """Computes the same as `crop_levels` with gather operations, which XLA and model converters support.
 
-    All levels are laid end to end as one list of feature vectors; a RoI's four neighbours are looked up in it by index.
+    The feature vectors of all levels are concatenated, and the four neighbours of each sample are gathered by index.
     """
     height, width = pool_shape
     shapes = [tf.shape(feature_map)[1:3] for feature_map in feature_maps]
@@ -80,7 +74,7 @@ def gather_levels(boxes, levels, feature_maps, pool_shape):
     start = tf.gather(starts, levels - LEVELS[0])  # [B, R]
 
     def positions(low, high, side, samples):
-        """Sample positions `[B, R, samples]` in features, as crop_and_resize lays them."""
+        """Returns the sample positions `[B, R, samples]` of crop_and_resize in feature map cells."""
         scale = tf.cast(side, tf.float32)[..., None] - 1.0
         if samples == 1:
             return 0.5 * (low + high)[..., None] * scale
@@ -92,7 +86,7 @@ def gather_levels(boxes, levels, feature_maps, pool_shape):
 
     def neighbours(position, side):
         last = tf.cast(side, tf.float32)[..., None] - 1.0
-        inside = tf.cast((position >= 0.0) & (position <= last), tf.float32)  # outside the map the original gives 0
+        inside = tf.cast((position >= 0.0) & (position <= last), tf.float32)  # crop_and_resize returns 0 outside
         low = tf.clip_by_value(tf.floor(position), 0.0, last)
         high = tf.minimum(low + 1.0, last)
         return tf.cast(low, tf.int32), tf.cast(high, tf.int32), position - low, inside
@@ -102,12 +96,12 @@ def gather_levels(boxes, levels, feature_maps, pool_shape):
     row = shape[..., 1][..., None, None]
     fraction_y, fraction_x = fraction_y[..., :, None, None], fraction_x[..., None, :, None]
 
-    def look_up(y, x):
+    def gather(y, x):
         index = start[..., None, None] + y[..., :, None] * row + x[..., None, :]  # [B, R, height, width]
         return tf.gather(vectors, index, batch_dims=1)  # [B, R, height, width, F]
 
-    top = look_up(y0, x0) * (1.0 - fraction_x) + look_up(y0, x1) * fraction_x
-    bottom = look_up(y1, x0) * (1.0 - fraction_x) + look_up(y1, x1) * fraction_x
+    top = gather(y0, x0) * (1.0 - fraction_x) + gather(y0, x1) * fraction_x
+    bottom = gather(y1, x0) * (1.0 - fraction_x) + gather(y1, x1) * fraction_x
     crops = top * (1.0 - fraction_y) + bottom * fraction_y
     crops = crops * (inside_y[..., :, None, None] * inside_x[..., None, :, None])
     return tf.reshape(crops, (-1, height, width, channels))
@@ -115,13 +109,14 @@ def gather_levels(boxes, levels, feature_maps, pool_shape):
 
 @register
 class PyramidROIAlign(Float32Layer):
-    """Crops every RoI out of its pyramid level.
+    """Crops each RoI from its pyramid level.
 
     Args:
         pool_shape: (height, width) of the crop, for example (7, 7).
-        method: "crop_and_resize", fastest on a CPU, or "gather", which compiles under XLA; same values.
-        pooling: "align" (RoIAlign) or "pool" (RoIPool, by crop_and_resize whatever the method; the maximum of a bin is
-            taken over 2x2 of its features).
+        method: "crop_and_resize", which is fastest on CPU, or "gather", which compiles under XLA. Both give the same
+            values.
+        pooling: "align" for RoIAlign or "pool" for RoIPool. RoIPool uses crop_and_resize for either method and takes
+            the maximum of 2x2 samples per bin.
 
     Call arguments: [`boxes [B, R, 4]` normalised, `image_meta [B, 12+C]`, P2, P3, P4, P5 each `[B, h, w, F]`].
 
@@ -138,11 +133,11 @@ class PyramidROIAlign(Float32Layer):
     def call(self, inputs):
         boxes, image_meta, *feature_maps = inputs
         dtype, channels = feature_maps[0].dtype, feature_maps[0].shape[-1]
-        # crop_and_resize takes no bfloat16; positions need float32 in any case.
+        # crop_and_resize does not support bfloat16, and sample positions need float32.
         feature_maps = [tf.cast(feature_map, tf.float32) for feature_map in feature_maps]
-        boxes = tf.stop_gradient(tf.cast(boxes, tf.float32))
-        image_shape = parse_image_meta_graph(tf.cast(image_meta, tf.float32))["image_shape"][0]
-        levels = roi_level_graph(boxes, image_shape)
+        boxes = tf.stop_gradient(tf.cast(boxes, tf.float32))  # Ren et al. 2015, section 3.2
+        image_shape = split_image_meta(tf.cast(image_meta, tf.float32))["image_shape"][0]
+        levels = roi_levels(boxes, image_shape)
         if self.pooling == "pool":
             crops = self._pool(boxes, levels, feature_maps)
         else:
@@ -152,7 +147,7 @@ class PyramidROIAlign(Float32Layer):
         return tf.cast(tf.reshape(crops, shape), dtype)
 
     def _pool(self, boxes, levels, feature_maps):
-        """RoIPool: the RoI is moved outwards to whole features, its samples to the nearest feature."""
+        """Computes RoIPool: expands the RoI to whole cells and takes the maximum of the nearest cells."""
         shapes = tf.stack([tf.shape(feature_map)[1:3] for feature_map in feature_maps])  # [4, 2]
         side = tf.cast(tf.gather(shapes, levels - LEVELS[0]), tf.float32) - 1.0  # [B, R, 2]
         whole = tf.concat([tf.floor(boxes[..., :2] * side), tf.math.ceil(boxes[..., 2:] * side)], axis=-1)

@@ -1,7 +1,7 @@
-"""Which anchor and which RoI learns what: matching with the ground truth, balanced sampling, delta and mask targets.
+"""Assigns training targets to anchors and RoIs: matching with the ground truth, sampling, delta and mask targets.
 
-Letters: B images, A anchors, T sampled anchors, K proposals, R sampled RoIs, P of them at most positive, G ground-truth
-slots, M mask side. The NumPy twins, which serve as oracles in the tests, are in `targets_numpy`.
+Letters: B images, A anchors, T sampled anchors, K proposals, R sampled RoIs, G ground-truth slots, M mask side.
+`mrcnn.matterport.targets_numpy` holds NumPy reference implementations.
 """
 
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ import keras
 import tensorflow as tf
 
 from mrcnn.layers.common import Float32Layer, register
-from mrcnn.layers.mask_targets import check_mask_targets, mask_targets_graph
-from mrcnn.ops.boxes_tf import box_refinement_graph, encode_boxes_graph, overlaps_graph
+from mrcnn.layers.mask_targets import check_mask_targets, crop_mask_targets
+from mrcnn.ops.boxes_tf import box_refinement, compute_overlaps, encode_boxes
 
-RPN_NEGATIVE_IOU = 0.3  # anchors that overlap every object less are negative
-ROI_POSITIVE_IOU = 0.5  # RoIs from here on are positive, below negative
-IGNORE_IOU = 0.001  # what overlaps an ignore region this much is no negative
+RPN_NEGATIVE_IOU = 0.3  # anchors below this IoU with all objects are negative
+ROI_POSITIVE_IOU = 0.5  # minimum IoU of positive RoIs; the others are negative
+IGNORE_IOU = 0.001  # anchors and RoIs with at least this IoU with an ignore region are not negative
 
 NEGATIVES = ("matterport", "balanced", "fill")
 
 
-def rpn_targets(
+def select_rpn_targets(
     anchors_px: tf.Tensor,
     gt_class_ids: tf.Tensor,
     gt_boxes: tf.Tensor,
@@ -30,28 +30,30 @@ def rpn_targets(
     seed: tf.Tensor,
     positive_iou: float = 0.7,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Chooses the anchors of one image that the RPN learns from, and the deltas of the positive ones.
+    """Samples anchors of one image and computes the targets of the RPN.
 
-    Positive: IoU >= `positive_iou` with an object, or no anchor overlaps some object more (all that tie for the best).
-    Negative: IoU < 0.3 with every object and not on an ignore region. At most half of `train_anchors_per_image` are
-    positive; negatives fill up the rest. A photo without objects gives negatives only.
+    An anchor is positive if its IoU with an object is at least `positive_iou`, or if it has the highest IoU of all
+    anchors with some object (all anchors that tie for it). It is negative if its IoU is below 0.3 with all objects and
+    it does not overlap an ignore region. At most half of the T sampled anchors are positive, the rest are negative. An
+    image without objects has negative anchors only.
 
     Args:
-        anchors_px: `[A, 4]` pixels of the molded image. Matching is done in float64: ties depend on the last bit.
-        gt_class_ids: `[G]` integer; above 0 an object, below 0 an ignore region or crowd, 0 padding.
-        gt_boxes: `[G, 4]` pixels of the molded image; boxes without area are passed over.
+        anchors_px: `[A, 4]` pixels of the preprocessed image. IoU is computed in float64, because ties depend on the
+            last bit.
+        gt_class_ids: `[G]` integer; above 0 objects, below 0 ignore regions or crowds, 0 padding.
+        gt_boxes: `[G, 4]` pixels of the preprocessed image; boxes without area are ignored.
         train_anchors_per_image: T.
-        bbox_std_dev: `[4]`; the deltas are divided by it.
-        seed: `[2]` int32; the same seed gives the same sample.
-        positive_iou: see above, at least 0.3.
+        bbox_std_dev: `[4]` divisors of the deltas.
+        seed: `[2]` int32 seed of the sampling.
+        positive_iou: minimum IoU of positive anchors, at least 0.3.
 
     Returns:
         rpn_match: `[A]` int32; 1 positive, -1 negative, 0 not sampled.
-        rpn_bbox: `[T, 4]` float32 deltas of the positive anchors in anchor order, to each anchor's own best object;
-            zero padded.
+        rpn_bbox: `[T, 4]` float32 deltas of the positive anchors in anchor order, each to the object with the highest
+            IoU; zero padded.
 
     Source: Ren et al. 2015, Faster R-CNN, section 3.1.2; Matterport.
-    Differs from Matterport: an object that no anchor touches makes no anchor positive (there it made all of them so).
+    Differs from Matterport: an object without overlapping anchors makes no anchor positive instead of all.
     """
     anchors = tf.cast(anchors_px, tf.float64)
     boxes = tf.cast(gt_boxes, tf.float64)
@@ -64,7 +66,7 @@ def rpn_targets(
     positive = is_best | (best_iou >= positive_iou)
     negative = ~positive & (best_iou < RPN_NEGATIVE_IOU) & (ignored_iou < IGNORE_IOU)
 
-    # One draw serves both: no anchor is in both sets.
+    # One random draw is enough, because the two sets are disjoint.
     draw = tf.random.stateless_uniform(tf.shape(best_iou), seed)
     positive = _sample(positive, draw, train_anchors_per_image // 2)
     negative = _sample(negative, draw, train_anchors_per_image - tf.shape(positive)[0])
@@ -74,19 +76,19 @@ def rpn_targets(
 
     positive = tf.sort(positive)
     matched = tf.gather(objects, tf.gather(best_object, positive))
-    deltas = encode_boxes_graph(tf.gather(anchors, positive), matched) / tf.constant(list(bbox_std_dev), tf.float64)
+    deltas = encode_boxes(tf.gather(anchors, positive), matched) / tf.constant(list(bbox_std_dev), tf.float64)
     padding = train_anchors_per_image - tf.shape(positive)[0]
     deltas = tf.pad(tf.cast(deltas, tf.float32), [[0, padding], [0, 0]])
     return match, tf.ensure_shape(deltas, [train_anchors_per_image, 4])
 
 
 def _match_anchors(anchors: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Compares all anchors `[A, 4]` with all boxes `[n, 4]`, one box at a time: no `[A, n]` matrix is ever built.
+    """Matches anchors `[A, 4]` with boxes `[n, 4]`, one box at a time to avoid an `[A, n]` matrix.
 
     Returns:
-        best_iou: `[A]` float64 highest IoU, 0 without boxes.
-        best_box: `[A]` int32 first box with that IoU.
-        is_best: `[A]` bool; no anchor overlaps some box more than this one does.
+        best_iou: `[A]` float64 highest IoU with a box; 0 without boxes.
+        best_box: `[A]` int32 index of the first box with that IoU.
+        is_best: `[A]` bool, whether the anchor has the highest IoU of all anchors with some box.
     """
     y1, x1, y2, x2 = tf.unstack(anchors, axis=1)
     anchor_areas = (y2 - y1) * (x2 - x1)
@@ -98,9 +100,9 @@ def _match_anchors(anchors: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.
         intersections = heights * widths
         box_area = (box_y2 - box_y1) * (box_x2 - box_x1)
         iou = intersections / (box_area + anchor_areas - intersections)  # [A]
-        top = tf.reduce_max(iou)
+        highest = tf.reduce_max(iou)
         best_box = tf.where(iou > best_iou, index, best_box)
-        is_best |= (iou == top) & (top > 0)
+        is_best |= (iou == highest) & (highest > 0)
         return index + 1, tf.maximum(iou, best_iou), best_box, is_best
 
     start = (0, tf.zeros_like(y1), tf.zeros_like(y1, tf.int32), tf.zeros_like(y1, tf.bool))
@@ -108,14 +110,14 @@ def _match_anchors(anchors: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.
     return best_iou, best_box, is_best
 
 
-def _sample(candidates: tf.Tensor, draw: tf.Tensor, limit: tf.Tensor | int) -> tf.Tensor:
-    """Indices (int32) of at most `limit` candidates `[A]`: those with the highest draw `[A]` in 0..1."""
+def _sample(candidates: tf.Tensor, draw: tf.Tensor, max_count: tf.Tensor | int) -> tf.Tensor:
+    """Returns the int32 indices of at most `max_count` candidates (bool `[A]`), those with the highest `draw [A]`."""
     score = tf.where(candidates, draw, -1.0)
-    score, index = tf.math.top_k(score, tf.minimum(limit, tf.size(score)))
+    score, index = tf.math.top_k(score, tf.minimum(max_count, tf.size(score)))
     return tf.boolean_mask(index, score >= 0)
 
 
-def detection_targets(
+def select_roi_targets(
     proposals: tf.Tensor,
     gt_class_ids: tf.Tensor,
     gt_boxes: tf.Tensor,
@@ -131,36 +133,36 @@ def detection_targets(
     mask_targets: str = "rounded",
     image_shape: Sequence[int] | None = None,
 ) -> list[tf.Tensor]:
-    """What `DetectionTargetLayer` does, as a function of its inputs and arguments, and of `draw` `[B, K]` in 0..1.
+    """Samples RoIs and computes the targets of the heads. See `DetectionTargetLayer` for inputs, arguments and outputs.
 
-    Of too many candidates those with the smallest draw are taken; where draws are equal, the first in order.
+    `draw` is `[B, K]` in 0..1. If there are more candidates than needed, those with the smallest draw are selected, and
+    ties are resolved by order.
     """
     max_positives = int(rois_per_image * positive_ratio)
     best_object, positive, negative = _match_proposals(proposals, gt_class_ids, gt_boxes)
     count = tf.reduce_sum(tf.cast(positive, tf.int32), axis=1, keepdims=True)  # [B, 1]
     positives = tf.minimum(count, max_positives)
-    wanted = _negatives_wanted(positives, rois_per_image, positive_ratio, negatives)
-    used = positives + tf.minimum(tf.reduce_sum(tf.cast(negative, tf.int32), axis=1, keepdims=True), wanted)
+    max_negatives = _max_negatives(positives, rois_per_image, positive_ratio, negatives)
+    used = positives + tf.minimum(tf.reduce_sum(tf.cast(negative, tf.int32), axis=1, keepdims=True), max_negatives)
 
-    # Sorted: all positives in drawn order, then all negatives in drawn order, then what is neither. The draw is halved
-    # so that rounding never carries it into the next group.
+    # Order: all positives, all negatives, then the rest, each by draw. Half the draw cannot reach the next group.
     group = tf.where(positive, 0.0, tf.where(negative, 1.0, 2.0))
     order = tf.argsort(group + 0.5 * draw, stable=True)  # [B, K]
     row = tf.range(rois_per_image)[None]  # [1, R]
     is_positive, is_used = row < positives, row < used  # [B, R]
     rank = tf.where(is_positive, row, row - positives + count)
-    rank = tf.minimum(rank, tf.shape(order)[1] - 1)  # with fewer proposals than rows the last rows are padding
+    rank = tf.minimum(rank, tf.shape(order)[1] - 1)  # the last rows are padding if K < R
     index = tf.gather(order, rank, batch_dims=1)  # [B, R]
 
     rois = tf.where(is_used[..., None], tf.gather(proposals, index, batch_dims=1), 0.0)  # [B, R, 4]
     object_index = tf.gather(best_object, index, batch_dims=1)  # [B, R]
     objects = tf.gather(gt_boxes, object_index, batch_dims=1)  # [B, R, 4]
     class_ids = tf.where(is_positive, tf.gather(gt_class_ids, object_index, batch_dims=1), 0)
-    deltas = box_refinement_graph(rois, objects) / tf.constant(list(bbox_std_dev), tf.float32)
+    deltas = box_refinement(rois, objects) / tf.constant(list(bbox_std_dev), tf.float32)
     deltas = tf.where(is_positive[..., None], deltas, 0.0)
 
-    rows = slice(None), slice(max_positives)  # only these can be positive and need a mask
-    masks = mask_targets_graph(
+    rows = slice(None), slice(max_positives)  # only these can be positive
+    masks = crop_mask_targets(
         rois[rows],
         objects[rows],
         object_index[rows],
@@ -176,10 +178,10 @@ def detection_targets(
 
 
 def _match_proposals(proposals, gt_class_ids, gt_boxes) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """For each proposal `[B, K]`: int32 slot of the object that it overlaps most, is it positive, is it negative."""
+    """Returns the int32 slot of the best object, is positive, and is negative, each `[B, K]`."""
     is_proposal = tf.reduce_any(tf.not_equal(proposals, 0.0), axis=-1)
     has_box = tf.reduce_any(tf.not_equal(gt_boxes, 0.0), axis=-1)
-    overlaps = overlaps_graph(proposals, gt_boxes)  # [B, K, G]; NaN between padding, replaced in the next lines
+    overlaps = compute_overlaps(proposals, gt_boxes)  # [B, K, G]; NaN for pairs of padding, replaced below
     with_objects = tf.where((has_box & (gt_class_ids > 0))[:, None], overlaps, 0.0)
     with_ignored = tf.where((has_box & (gt_class_ids < 0))[:, None], overlaps, 0.0)
     best_iou = tf.reduce_max(with_objects, axis=-1)
@@ -188,8 +190,8 @@ def _match_proposals(proposals, gt_class_ids, gt_boxes) -> tuple[tf.Tensor, tf.T
     return tf.argmax(with_objects, axis=-1, output_type=tf.int32), positive, negative
 
 
-def _negatives_wanted(positives: tf.Tensor, rois_per_image: int, positive_ratio: float, negatives: str) -> tf.Tensor:
-    """How many negatives should join `positives` `[B, 1]` RoIs; see `DetectionTargetLayer`."""
+def _max_negatives(positives: tf.Tensor, rois_per_image: int, positive_ratio: float, negatives: str) -> tf.Tensor:
+    """Returns the maximum number of negatives beside `positives [B, 1]`; see `DetectionTargetLayer`."""
     if negatives == "fill":
         return rois_per_image - positives
     total = tf.cast(tf.cast(positives, tf.float32) * (1.0 / positive_ratio), tf.int32)
@@ -198,82 +200,53 @@ def _negatives_wanted(positives: tf.Tensor, rois_per_image: int, positive_ratio:
     return tf.where(positives > 0, total - positives, rois_per_image)
 
 
-def detection_targets_graph(
-    proposals: tf.Tensor, gt_class_ids: tf.Tensor, gt_boxes: tf.Tensor, gt_masks: tf.Tensor, config
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """`DetectionTargetLayer` for one image, under the original's name, with its negatives and mask targets.
-
-    Args:
-        proposals: `[K, 4]` normalised, zero padded.
-        gt_class_ids: `[G]` int32.
-        gt_boxes: `[G, 4]` normalised, zero padded.
-        gt_masks: `[h, w, G]` bool.
-        config: gives TRAIN_ROIS_PER_IMAGE, ROI_POSITIVE_RATIO, MASK_SHAPE, USE_MINI_MASK and BBOX_STD_DEV.
-
-    Returns:
-        rois `[R, 4]`, class_ids `[R]` int32, deltas `[R, 4]`, masks `[R, M, M]`.
-
-    Source: Matterport.
-    """
-    inputs = [tf.convert_to_tensor(value)[None] for value in (proposals, gt_class_ids, gt_boxes, gt_masks)]
-    outputs = detection_targets(
-        *inputs,
-        tf.random.uniform(tf.shape(inputs[0])[:2]),
-        rois_per_image=config.TRAIN_ROIS_PER_IMAGE,
-        positive_ratio=config.ROI_POSITIVE_RATIO,
-        mask_shape=config.MASK_SHAPE,
-        use_mini_mask=config.USE_MINI_MASK,
-        bbox_std_dev=config.BBOX_STD_DEV,
-        negatives="matterport",
-    )
-    return tuple(output[0] for output in outputs)
-
-
 @register
 class DetectionTargetLayer(Float32Layer):
-    """Samples the RoIs that the heads learn from, with class, deltas and mask of each.
+    """Samples RoIs from the proposals and computes the targets of the heads: class, deltas and mask.
 
-    Positive: IoU >= 0.5 with an object. Negative: IoU < 0.5 with every object, and not on an ignore region. At most
-    `positive_ratio` of the RoIs are positive. How many negatives join them is the choice of `negatives`:
+    A RoI is positive if its IoU with an object is at least 0.5. It is negative if its IoU is below 0.5 with all objects
+    and it does not overlap an ignore region. At most a fraction `positive_ratio` of the RoIs is positive. `negatives`
+    determines the number of negative RoIs:
 
-    * "matterport": as many as keep `positive_ratio`. Without a positive RoI none at all, whether the photo shows no
-      object or the proposals missed it: the heads then learn from padding alone.
-    * "balanced": the same, but an image without a positive RoI gives `rois_per_image` negatives. So photos without
-      objects are learned from.
-    * "fill": negatives in all rows that positives leave free, as in Fast R-CNN. In the class loss padding counts as
-      background anyway; these rows show real background. Hard example mining needs this one.
+    * "matterport": as many as keep `positive_ratio`. An image without positive RoIs has no negative ones either, so the
+      heads are trained on padding only.
+    * "balanced": like "matterport", but an image without positive RoIs has `rois_per_image` negative ones. Images
+      without objects thus contribute to the class loss.
+    * "fill": all remaining rows, as in Fast R-CNN. Padding counts as background in the class loss, and "fill" replaces
+      it by actual background. Hard example mining requires this option.
 
     Inputs, a list:
         proposals: `[B, K, 4]` normalised, zero padded.
-        gt_class_ids: `[B, G]` int32; above 0 an object, below 0 an ignore region or crowd, 0 padding.
+        gt_class_ids: `[B, G]` int32; above 0 objects, below 0 ignore regions or crowds, 0 padding.
         gt_boxes: `[B, G, 4]` normalised, zero padded.
-        gt_masks: `[B, h, w, G]` bool or 0/1; of the whole image, or of each box if `use_mini_mask`.
+        gt_masks: `[B, h, w, G]` bool or 0/1; masks of the whole image, or mini masks of the boxes.
 
     Outputs, a list, without gradient; positives first, then negatives, then zero padding:
         rois: `[B, R, 4]` normalised.
         target_class_ids: `[B, R]` int32; 0 for negatives and padding.
         target_bbox: `[B, R, 4]` deltas divided by `bbox_std_dev`; zeros except for positives.
-        target_mask: `[B, R, M, M]` 0 or 1, or with "coverage" 0..1; zeros except for positives.
+        target_mask: `[B, R, M, M]` float32, 0 or 1, or in 0..1 with "coverage"; zeros except for positives.
 
     Args:
         rois_per_image: R.
-        positive_ratio: share of R that may be positive, above 0 and up to 1.
+        positive_ratio: maximum fraction of positive RoIs, above 0 and at most 1.
         mask_shape: (M, M).
-        use_mini_mask: the masks cover their boxes, not the image.
-        bbox_std_dev: `[4]`; the deltas are divided by it.
+        use_mini_mask: whether `gt_masks` are mini masks.
+        bbox_std_dev: `[4]` divisors of the deltas.
         negatives: "matterport", "balanced" or "fill".
-        add_gt_boxes: the objects' own boxes join the proposals, so that the heads have positives from the first step.
-        shuffle: False takes the first RoIs in order instead of random ones.
-        seed: of the sampling. Its state is a variable of the layer, so a restored checkpoint continues the sequence.
-        mask_targets: "rounded" or "coverage", see `mask_targets_graph`.
-        image_shape: (H, W) of the molded image in pixels, which "coverage" needs.
+        add_gt_boxes: whether the ground-truth boxes are added to the proposals, which provides positive RoIs from the
+            first step.
+        shuffle: whether RoIs are sampled at random; otherwise the first ones are selected.
+        seed: seed of the sampling. Its state is a variable of the layer, so training resumes with the same sequence.
+        mask_targets: "rounded" or "coverage", see `crop_mask_targets`.
+        image_shape: (H, W) of the preprocessed image in pixels; required for "coverage".
 
     Raises:
-        ValueError: `positive_ratio`, `negatives` or `mask_targets` is none of the above, or `image_shape` is missing.
+        ValueError: `positive_ratio`, `negatives` or `mask_targets` is invalid, or `image_shape` is missing.
 
     Source: Girshick 2015, Fast R-CNN, section 2.3; He et al. 2017, Mask R-CNN, section 3.1; Matterport.
-    Differs from the paper's own code: without `add_gt_boxes` the ground-truth boxes are not added to the proposals.
-    Differs from Matterport: the default of `negatives`; mask targets by coverage.
+    Differs from the reference code of Fast R-CNN: ground-truth boxes are added only with `add_gt_boxes`.
+    Differs from Matterport: the default of `negatives`, and the option "coverage".
     """
 
     def __init__(
@@ -316,15 +289,15 @@ class DetectionTargetLayer(Float32Layer):
     def call(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         proposals, gt_class_ids, gt_boxes, gt_masks = inputs
         if self.add_gt_boxes:
-            objects = tf.where(gt_class_ids[..., None] > 0, gt_boxes, 0.0)
-            proposals = tf.concat([objects, proposals], axis=1)  # [B, G+K, 4]
+            object_boxes = tf.where(gt_class_ids[..., None] > 0, gt_boxes, 0.0)
+            proposals = tf.concat([object_boxes, proposals], axis=1)  # [B, G+K, 4]
         draw = self._draw(tf.shape(proposals)) if self.shuffle else tf.zeros(tf.shape(proposals)[:2])
-        return detection_targets(proposals, gt_class_ids, gt_boxes, gt_masks, draw, **self.settings)
+        return select_roi_targets(proposals, gt_class_ids, gt_boxes, gt_masks, draw, **self.settings)
 
     def _draw(self, shape: tf.Tensor) -> tf.Tensor:
-        """A number in 0..1 for each of the proposals `[B, K, 4]`; of several replicas each takes its part of one draw.
+        """Draws a number in 0..1 for each proposal of a batch of `shape` (B, K, 4).
 
-        So a batch has the same samples, however it is split.
+        With several replicas, each takes its part of one draw, so the samples do not depend on how a batch is split.
         """
         seed = tf.cast(self.seed_generator.next(), tf.int32)
         context = tf.distribute.get_replica_context()

@@ -1,1 +1,1 @@
-"""Names of Matterport's `mrcnn` that the library itself does not need; imported by the drop-in modules."""
+"""Functions of Matterport's `mrcnn` that the library does not need itself. Only the drop-in modules import them."""

@@ -1,6 +1,6 @@
-"""The original's `data_generator`: batches for scripts and notebooks that were written for it. Needs no TensorFlow.
+"""Matterport's `data_generator` for scripts and notebooks that use it. It does not need TensorFlow.
 
-Training itself takes its batches from `pipeline`, which works ahead in the background and can be resumed.
+Training uses `mrcnn.data.pipeline`, which prefetches and can be resumed.
 """
 
 import logging
@@ -20,7 +20,7 @@ from mrcnn.ops.random_rois import generate_random_rois
 
 logger = logging.getLogger(__name__)
 
-MAX_FAILURES = 5  # photos that may fail before the generator gives up
+MAX_FAILURES = 5  # number of images that may fail
 
 
 def data_generator(
@@ -34,48 +34,47 @@ def data_generator(
     detection_targets: bool = False,
     no_augmentation_sources: Collection[str] | None = None,
 ) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
-    """Yields batches for ever, drawing from NumPy's global generator.
+    """Yields an infinite sequence of batches. Random numbers are from NumPy's global generator.
 
-    Letters: B `batch_size`, S side, C classes, A anchors, T sampled anchors, G ground-truth slots, K `random_rois`, R
-    sampled RoIs, M mask side.
+    Letters: B `batch_size`, S image side, C classes, A anchors, T sampled anchors, G ground-truth slots,
+    K `random_rois`, R sampled RoIs, M mask side.
 
     Args:
         dataset: prepared dataset.
-        config: settings.
-        shuffle: a new order in each epoch.
-        augment: mirror every second photo; prefer `augmentation`.
+        config: Config.
+        shuffle: whether to shuffle the images in each epoch.
+        augment: whether to flip images at random; prefer `augmentation`.
         augmentation: see `mrcnn.data.augmentation`.
-        random_rois: number of random RoIs per image that take the place of proposals; 0: none.
-        batch_size: images in a batch.
-        detection_targets: with `random_rois`, also what the heads learn from them.
-        no_augmentation_sources: sources of the dataset whose photos are not augmented.
+        random_rois: number of random RoIs per image that replace proposals; 0 for none.
+        batch_size: number of images per batch.
+        detection_targets: whether to add the targets of the heads; requires `random_rois`.
+        no_augmentation_sources: sources of the dataset whose images are not augmented.
 
     Yields:
-        inputs: images `[B, S, S, 3]` float32 molded, image_meta `[B, 12+C]`, rpn_match `[B, A, 1]`, rpn_bbox
+        inputs: images `[B, S, S, 3]` float32 preprocessed, image_meta `[B, 12+C]`, rpn_match `[B, A, 1]`, rpn_bbox
             `[B, T, 4]`, gt_class_ids `[B, G]` int32, gt_boxes `[B, G, 4]` int32 pixels, gt_masks `[B, h, w, G]` bool;
             with `random_rois` also rpn_rois `[B, K, 4]` pixels; with `detection_targets` also rois `[B, R, 4]` pixels.
         outputs: with `detection_targets` mrcnn_class_ids `[B, R, 1]`, mrcnn_bbox `[B, R, C, 4]`, mrcnn_mask
-            `[B, R, M, M, C]`; otherwise none.
-        Slots without an instance are zeros.
+            `[B, R, M, M, C]`; otherwise empty.
+        Empty slots are zeros.
 
     Raises:
-        ValueError: the dataset is empty, more than MAX_FAILURES photos failed, or none can be used.
+        ValueError: the dataset is empty, more than MAX_FAILURES images failed, or no image is usable.
 
     Source: Matterport.
-    Differs from Matterport: photos without objects are yielded, except with `detection_targets`, for which they have
-        nothing; photos that fail are named.
+    Differs from Matterport: images without objects are yielded, except with `detection_targets`. Errors name the image.
     """
     if not len(dataset.image_ids):
-        raise ValueError("data_generator: the dataset has no photos. Add some, then call prepare().")
+        raise ValueError("data_generator: the dataset has no images. Add images, then call prepare().")
     anchors = pixel_anchors(config, config.IMAGE_SHAPE)
-    not_augmented = set(no_augmentation_sources or ())
-    batch, failures, passed_over = [], [], 0
-    for image_id in _endless(dataset.image_ids, shuffle):
-        passed_over += 1
-        if passed_over > len(dataset.image_ids):
-            raise ValueError("data_generator: no photo can be used; with detection_targets, each must show an object.")
+    plain_sources = set(no_augmentation_sources or ())
+    batch, failures, skipped = [], [], 0
+    for image_id in _repeat(dataset.image_ids, shuffle):
+        skipped += 1
+        if skipped > len(dataset.image_ids):
+            raise ValueError("data_generator: no usable image. With detection_targets, images need an object.")
         try:
-            plain = dataset.image_info[image_id]["source"] in not_augmented
+            plain = dataset.image_info[image_id]["source"] in plain_sources
             gt = load_image_gt(
                 dataset,
                 config,
@@ -86,13 +85,13 @@ def data_generator(
             )
             if not (detection_targets and random_rois) or (gt.class_ids > 0).any():
                 batch.append(_example(gt, anchors, config, random_rois, detection_targets))
-                passed_over = 0
+                skipped = 0
         except Exception as error:
             name = dataset.image_info[image_id].get("id")
-            logger.exception("Photo %s (%s) cannot be used.", image_id, name)
+            logger.exception("Failed to load image %s (%s).", image_id, name)
             failures.append(f"{name}: {error}")
             if len(failures) > MAX_FAILURES:
-                raise ValueError(f"data_generator: {len(failures)} photos failed; the last: {failures[-1]}") from error
+                raise ValueError(f"data_generator: {len(failures)} images failed, the last: {failures[-1]}") from error
         if len(batch) == batch_size:
             arrays = [np.stack(column) for column in zip(*batch, strict=True)]
             inputs = 7 + bool(random_rois) + bool(random_rois and detection_targets)
@@ -100,7 +99,7 @@ def data_generator(
             batch = []
 
 
-def _endless(image_ids: np.ndarray, shuffle: bool) -> Iterator[int]:
+def _repeat(image_ids: np.ndarray, shuffle: bool) -> Iterator[int]:
     image_ids = np.copy(image_ids)
     while True:
         if shuffle:
@@ -109,7 +108,7 @@ def _endless(image_ids: np.ndarray, shuffle: bool) -> Iterator[int]:
 
 
 def _example(gt, anchors, config, random_rois: int, detection_targets: bool) -> list[np.ndarray]:
-    """The arrays of one image, inputs then outputs, without the batch axis."""
+    """Returns the arrays of one image, inputs then outputs, without the batch axis."""
     rpn_match, rpn_bbox = build_rpn_targets(gt.image.shape, anchors, gt.class_ids, gt.bbox, config)
     rois, outputs = [], []
     if random_rois:

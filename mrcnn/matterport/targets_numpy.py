@@ -1,6 +1,6 @@
-"""Training targets on NumPy arrays, under the original's names: for its scripts, and as oracles of `targets`.
+"""Training targets in NumPy with Matterport's names: for scripts that use them, and as reference implementations.
 
-Sampling draws from NumPy's global generator, so `np.random.seed` fixes it. Training itself uses the graph in `targets`.
+Sampling uses NumPy's global generator, so `np.random.seed` makes it reproducible. Training uses `mrcnn.layers.targets`.
 """
 
 from collections.abc import Sequence
@@ -15,23 +15,21 @@ from mrcnn.ops.resizing import resize
 def build_rpn_targets(
     image_shape: Sequence[int], anchors: np.ndarray, gt_class_ids: np.ndarray, gt_boxes: np.ndarray, config
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Chooses the anchors of one image that the RPN learns from, and the deltas of the positive ones.
-
-    The rules are those of `targets.rpn_targets`.
+    """Samples anchors of one image and computes the targets of the RPN. See `targets.select_rpn_targets`.
 
     Args:
-        image_shape: not used; kept for the original's signature.
-        anchors: `[A, 4]` pixels of the molded image.
-        gt_class_ids: `[G]` integer; below 0 is an ignore region or crowd.
-        gt_boxes: `[G, 4]` pixels of the molded image; boxes without area are passed over.
-        config: gives RPN_TRAIN_ANCHORS_PER_IMAGE (T) and RPN_BBOX_STD_DEV.
+        image_shape: ignored; part of Matterport's signature.
+        anchors: `[A, 4]` pixels of the preprocessed image.
+        gt_class_ids: `[G]` integer; below 0 for ignore regions and crowds.
+        gt_boxes: `[G, 4]` pixels of the preprocessed image; boxes without area are ignored.
+        config: provides RPN_TRAIN_ANCHORS_PER_IMAGE (T), RPN_POSITIVE_IOU and RPN_BBOX_STD_DEV.
 
     Returns:
         rpn_match: `[A]` int32; 1 positive, -1 negative, 0 not sampled.
         rpn_bbox: `[T, 4]` float64 deltas of the positive anchors in anchor order, zero padded.
 
     Source: Ren et al. 2015, Faster R-CNN, section 3.1.2; Matterport.
-    Differs from Matterport: images without objects are accepted; an object that no anchor touches makes no anchor
+    Differs from Matterport: images without objects are accepted. An object without overlapping anchors makes no anchor
         positive.
     """
     del image_shape
@@ -41,16 +39,16 @@ def build_rpn_targets(
 
     overlaps = compute_overlaps(anchors, objects)  # [A, objects]
     best_iou = overlaps.max(axis=1, initial=0)
-    top = overlaps.max(axis=0, initial=0)  # [objects]
-    positive = ((overlaps == top) & (top > 0)).any(axis=1) | (best_iou >= config.RPN_POSITIVE_IOU)
-    off_ignored = compute_overlaps(anchors, ignored).max(axis=1, initial=0) < 0.001
+    highest = overlaps.max(axis=0, initial=0)  # [objects]
+    positive = ((overlaps == highest) & (highest > 0)).any(axis=1) | (best_iou >= config.RPN_POSITIVE_IOU)
+    not_ignored = compute_overlaps(anchors, ignored).max(axis=1, initial=0) < 0.001
     match = np.zeros(len(anchors), dtype=np.int32)
-    match[(best_iou < 0.3) & off_ignored] = -1
+    match[(best_iou < 0.3) & not_ignored] = -1
     match[positive] = 1
 
     anchor_count = config.RPN_TRAIN_ANCHORS_PER_IMAGE
-    _forget_surplus(match, 1, anchor_count // 2)
-    _forget_surplus(match, -1, anchor_count - np.count_nonzero(match == 1))
+    _subsample(match, 1, anchor_count // 2)
+    _subsample(match, -1, anchor_count - np.count_nonzero(match == 1))
 
     rpn_bbox = np.zeros((anchor_count, 4))
     chosen = np.flatnonzero(match == 1)
@@ -63,41 +61,41 @@ def build_rpn_targets(
 def build_detection_targets(
     rpn_rois: np.ndarray, gt_class_ids: np.ndarray, gt_boxes: np.ndarray, gt_masks: np.ndarray, config
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Samples the RoIs that the heads learn from, with class, deltas and mask of each.
+    """Samples RoIs and computes the targets of the heads: class, deltas and mask.
 
     Args:
-        rpn_rois: `[K, 4]` int pixels, for example of `generate_random_rois`.
-        gt_class_ids: `[G]` integer; only ids above 0 count.
+        rpn_rois: `[K, 4]` int pixels, for example from `generate_random_rois`.
+        gt_class_ids: `[G]` integer; ids of 0 and below are ignored.
         gt_boxes: `[G, 4]` int pixels.
-        gt_masks: `[h, w, G]` bool; of each box if `config.USE_MINI_MASK`, else of the image.
-        config: gives TRAIN_ROIS_PER_IMAGE (R), ROI_POSITIVE_RATIO, NUM_CLASSES (C), BBOX_STD_DEV, MASK_SHAPE,
+        gt_masks: `[h, w, G]` bool; mini masks if `config.USE_MINI_MASK`, else masks of the whole image.
+        config: provides TRAIN_ROIS_PER_IMAGE (R), ROI_POSITIVE_RATIO, NUM_CLASSES (C), BBOX_STD_DEV, MASK_SHAPE,
             USE_MINI_MASK and IMAGE_SHAPE.
 
     Returns:
-        rois: `[R, 4]` pixels, in the dtype of `rpn_rois`; positives first, negatives repeated to fill up.
+        rois: `[R, 4]` pixels in the dtype of `rpn_rois`; positives first, then negatives, repeated if necessary.
         roi_gt_class_ids: `[R]`, 0 for negatives.
-        bboxes: `[R, C, 4]` float32 deltas, in the slot of the RoI's class, else zeros.
-        masks: `[R, M, M, C]` float32 in 0..1, in the slot of the RoI's class, else zeros.
+        bboxes: `[R, C, 4]` float32 deltas at the class of the RoI, else zeros.
+        masks: `[R, M, M, C]` float32 in 0..1 at the class of the RoI, else zeros.
 
     Raises:
-        ValueError: no RoIs; no object; or every RoI is positive, and too few of them are taken to fill R.
+        ValueError: there are no RoIs, no objects, or no negative RoIs to fill R.
 
-    Source: Matterport, where it feeds the heads from outside to find faults in them.
-    Differs from `targets.detection_targets`: positive is IoU > 0.5, not >= 0.5; masks are not rounded.
+    Source: Matterport, where it is used to debug the heads.
+    Differs from `targets.select_roi_targets`: positive RoIs have IoU > 0.5, not >= 0.5, and masks are not rounded.
     """
     if not len(rpn_rois):
-        raise ValueError("build_detection_targets: rpn_rois must hold at least one RoI, got none.")
+        raise ValueError("build_detection_targets: expected at least one RoI in rpn_rois, got none.")
     instances = np.flatnonzero(gt_class_ids > 0)
     if not len(instances):
-        raise ValueError("build_detection_targets: the image must show at least one object, got none.")
+        raise ValueError("build_detection_targets: expected at least one object in gt_class_ids, got none.")
     gt_class_ids, gt_boxes, gt_masks = gt_class_ids[instances], gt_boxes[instances], gt_masks[:, :, instances]
 
     overlaps = compute_overlaps(rpn_rois, gt_boxes)
     best_iou = overlaps.max(axis=1)
     positive = np.flatnonzero(best_iou > 0.5)
     negative = np.flatnonzero(best_iou < 0.5)
-    positive = _draw(positive, int(config.TRAIN_ROIS_PER_IMAGE * config.ROI_POSITIVE_RATIO))
-    negative = _fill(negative, config.TRAIN_ROIS_PER_IMAGE - len(positive))
+    positive = _sample(positive, int(config.TRAIN_ROIS_PER_IMAGE * config.ROI_POSITIVE_RATIO))
+    negative = _sample_exactly(negative, config.TRAIN_ROIS_PER_IMAGE - len(positive))
     keep = np.concatenate([positive, negative])
 
     rois = rpn_rois[keep]
@@ -121,25 +119,25 @@ def build_detection_targets(
     return rois, class_ids, bboxes, masks
 
 
-def _forget_surplus(match: np.ndarray, value: int, limit: int) -> None:
-    """Sets random entries of `match` that have this value to 0 until at most `limit` are left."""
+def _subsample(match: np.ndarray, value: int, max_count: int) -> None:
+    """Sets random entries of `match` with this value to 0 such that at most `max_count` remain."""
     candidates = np.flatnonzero(match == value)
-    if len(candidates) > limit:
-        match[np.random.choice(candidates, len(candidates) - limit, replace=False)] = 0
+    if len(candidates) > max_count:
+        match[np.random.choice(candidates, len(candidates) - max_count, replace=False)] = 0
 
 
-def _draw(candidates: np.ndarray, limit: int) -> np.ndarray:
-    """At most `limit` of the candidates, without repeats."""
-    return np.random.choice(candidates, limit, replace=False) if len(candidates) > limit else candidates
+def _sample(candidates: np.ndarray, max_count: int) -> np.ndarray:
+    """Samples at most `max_count` candidates without replacement."""
+    return np.random.choice(candidates, max_count, replace=False) if len(candidates) > max_count else candidates
 
 
-def _fill(candidates: np.ndarray, count: int) -> np.ndarray:
-    """Exactly `count` of the candidates; repeats some if there are too few."""
-    chosen = _draw(candidates, count)
+def _sample_exactly(candidates: np.ndarray, count: int) -> np.ndarray:
+    """Samples exactly `count` candidates, with repetitions if there are too few."""
+    chosen = _sample(candidates, count)
     missing = count - len(chosen)
     if missing and not len(chosen):
         raise ValueError(
-            f"build_detection_targets: {count} RoIs with IoU below 0.5 are needed as negatives, got none. "
-            "Pass RoIs away from the objects too."
+            f"build_detection_targets: expected RoIs with IoU below 0.5 for {count} negatives, got none. "
+            "Add RoIs away from the objects to rpn_rois."
         )
     return np.concatenate([chosen, np.random.choice(chosen, missing, replace=True)]) if missing else chosen

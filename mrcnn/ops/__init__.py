@@ -1,1 +1,1 @@
-"""Maths without weights: boxes, anchors, masks, resizing, in NumPy. Counterparts on tensors end in `_tf`."""
+"""Operations on boxes, anchors, masks and images in NumPy. Modules ending in `_tf` operate on TensorFlow tensors."""

@@ -1,7 +1,7 @@
-"""Pyramid anchors: the boxes that the region proposal network scores and refines (Lin et al. 2017, FPN, section 4.1).
+"""Pyramid anchors of the region proposal network (Lin et al. 2017, FPN, section 4.1).
 
-The order is level, row, column, ratio, and an anchor's centre lies at index * stride (no half-stride shift):
-checkpoints depend on both.
+Anchors are ordered by level, row, column and ratio. Their centres are at index * stride, without a half-stride shift.
+Checkpoints depend on both.
 """
 
 import math
@@ -17,17 +17,17 @@ def generate_anchors(
     feature_stride: int,
     anchor_stride: int,
 ) -> np.ndarray:
-    """Anchors of one pyramid level.
+    """Generates the anchors of one pyramid level.
 
     Args:
-        scales: side of the square anchor in pixels, or several.
-        ratios: width / height of each anchor shape; the area stays scale squared.
+        scales: square root of the anchor area in pixels, one or several.
+        ratios: width / height of the anchors.
         shape: (height, width) of the feature map.
-        feature_stride: pixels from one feature to the next.
-        anchor_stride: features from one anchor centre to the next.
+        feature_stride: stride of the feature map in pixels.
+        anchor_stride: distance between anchor centres in feature map cells.
 
     Returns:
-        `[A, 4]` float64 pixels; order row, column, then (ratio, scale). Anchors may reach outside the image.
+        `[A, 4]` float64 pixels in the order row, column, ratio, scale. Anchors may extend beyond the image.
     """
     scales, ratios = np.meshgrid(np.array(scales, np.float64, ndmin=1), np.array(ratios, np.float64))
     heights = (scales / np.sqrt(ratios)).ravel()
@@ -47,14 +47,14 @@ def generate_pyramid_anchors(
     feature_strides: Sequence[int],
     anchor_stride: int,
 ) -> np.ndarray:
-    """Anchors of all levels, finest first: one entry of `scales` a level.
+    """Generates the anchors of all pyramid levels, finest first.
 
     Args:
-        scales: per level, the side in pixels (or a sequence of sides). Fewer than levels: the coarse ones get none.
-        ratios: width / height.
+        scales: scale (or scales) of each level in pixels. Levels beyond its length have no anchors.
+        ratios: width / height of the anchors.
         feature_shapes: `[levels, 2]` (height, width) of the feature maps.
-        feature_strides: per level, pixels from one feature to the next.
-        anchor_stride: features from one anchor centre to the next.
+        feature_strides: strides of the feature maps in pixels.
+        anchor_stride: distance between anchor centres in feature map cells.
 
     Returns:
         `[A, 4]` float64 pixels.
@@ -65,11 +65,11 @@ def generate_pyramid_anchors(
 
 
 def compute_backbone_shapes(config, image_shape: Sequence[int]) -> np.ndarray:
-    """Shapes of the feature maps P2..P6 for an image.
+    """Computes the shapes of the feature maps P2..P6.
 
     Args:
-        config: gives `BACKBONE_STRIDES`, and `COMPUTE_BACKBONE_SHAPE` when `BACKBONE` is a function.
-        image_shape: (height, width, ...) in pixels.
+        config: provides `BACKBONE_STRIDES`, and `COMPUTE_BACKBONE_SHAPE` if `BACKBONE` is a function.
+        image_shape: (height, width, ...) of the image in pixels.
 
     Returns:
         `[levels, 2]` int (height, width).
@@ -81,7 +81,7 @@ def compute_backbone_shapes(config, image_shape: Sequence[int]) -> np.ndarray:
 
 
 def pixel_anchors(config, image_shape: Sequence[int]) -> np.ndarray:
-    """Anchors `[A, 4]` float64 in pixels of a molded image of `image_shape` (height, width, ...)."""
+    """Generates the anchors `[A, 4]`, float64 pixels, of a preprocessed image of `image_shape` (height, width, ...)."""
     return generate_pyramid_anchors(
         config.RPN_ANCHOR_SCALES,
         config.RPN_ANCHOR_RATIOS,

@@ -1,24 +1,26 @@
-"""Boxes on NumPy arrays: IoU, deltas, clipping, normalised coordinates, NMS. The TensorFlow twins are in `boxes_graph`.
+"""Box operations on NumPy arrays: IoU, deltas, clipping, normalised coordinates, NMS.
 
-Every box is (y1, x1, y2, x2). *Pixel* boxes are half-open: row y2 and column x2 are outside. *Normalised* boxes are
-`(box - [0, 0, 1, 1]) / [H-1, W-1, H-1, W-1]`: 0 and 1 are the centres of the first and last pixel, which is what
-`tf.image.crop_and_resize` samples at and what checkpoints of Matterport's Mask R-CNN were trained with.
+`mrcnn.ops.boxes_tf` holds the counterparts on TensorFlow tensors.
+
+Boxes are (y1, x1, y2, x2). *Pixel* boxes are half-open: row y2 and column x2 are outside. *Normalised* boxes are
+`(box - [0, 0, 1, 1]) / [H-1, W-1, H-1, W-1]`, so 0 and 1 are the centres of the first and last pixel.
+`tf.image.crop_and_resize` expects these coordinates, and Matterport's checkpoints were trained with them.
 """
 
 import numpy as np
 
 
 def compute_iou(box: np.ndarray, boxes: np.ndarray, box_area: float, boxes_area: np.ndarray) -> np.ndarray:
-    """Intersection over union of one box with many.
+    """Computes the intersection over union of one box with N boxes.
 
     Args:
-        box: `[4]`, any coordinate frame.
+        box: `[4]` in any coordinate frame.
         boxes: `[N, 4]` in the same frame.
-        box_area: area of `box`; passed in because callers compare one box many times.
+        box_area: area of `box`.
         boxes_area: `[N]` areas of `boxes`.
 
     Returns:
-        `[N]` IoU in 0..1.
+        `[N]` IoU.
     """
     height = np.maximum(np.minimum(box[2], boxes[:, 2]) - np.maximum(box[0], boxes[:, 0]), 0)
     width = np.maximum(np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1]), 0)
@@ -27,15 +29,15 @@ def compute_iou(box: np.ndarray, boxes: np.ndarray, box_area: float, boxes_area:
 
 
 def areas(boxes: np.ndarray) -> np.ndarray:
-    """Areas `[N]` of boxes `[N, 4]`, in squared units of their frame."""
+    """Computes the areas `[N]` of boxes `[N, 4]`."""
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def compute_overlaps(boxes1: np.ndarray, boxes2: np.ndarray) -> np.ndarray:
-    """IoU of every pair of two sets of boxes.
+    """Computes the IoU of each pair of two sets of boxes.
 
     Args:
-        boxes1: `[N, 4]`; put the larger set first, the loop runs over the second.
+        boxes1: `[N, 4]`; preferably the larger set, because the loop is over the second.
         boxes2: `[M, 4]` in the same frame.
 
     Returns:
@@ -49,14 +51,14 @@ def compute_overlaps(boxes1: np.ndarray, boxes2: np.ndarray) -> np.ndarray:
 
 
 def compute_overlaps_masks(masks1: np.ndarray, masks2: np.ndarray) -> np.ndarray:
-    """IoU of every pair of two sets of instance masks.
+    """Computes the IoU of each pair of two sets of instance masks.
 
     Args:
         masks1: `[H, W, N]`; values above 0.5 are inside.
-        masks2: `[H, W, M]` of the same photo.
+        masks2: `[H, W, M]` of the same image.
 
     Returns:
-        `[N, M]` IoU; 0 where both masks are empty.
+        `[N, M]` IoU; 0 if both masks are empty.
     """
     if masks1.shape[-1] == 0 or masks2.shape[-1] == 0:
         return np.zeros((masks1.shape[-1], masks2.shape[-1]))
@@ -68,15 +70,15 @@ def compute_overlaps_masks(masks1: np.ndarray, masks2: np.ndarray) -> np.ndarray
 
 
 def non_max_suppression(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Greedy non-maximum suppression.
+    """Applies greedy non-maximum suppression.
 
     Args:
         boxes: `[N, 4]`.
         scores: `[N]`.
-        threshold: boxes that overlap a better one by more than this IoU are dropped.
+        threshold: IoU above which the lower-scoring box is removed.
 
     Returns:
-        int32 indices of the boxes kept, best score first.
+        int32 indices of the remaining boxes, highest score first.
     """
     if boxes.dtype.kind == "i":
         boxes = boxes.astype(np.float32)
@@ -91,20 +93,20 @@ def non_max_suppression(boxes: np.ndarray, scores: np.ndarray, threshold: float)
 
 
 def box_refinement(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
-    """Deltas that move `box` onto `gt_box` (Ren et al. 2015, Faster R-CNN, section 3.1.2).
+    """Computes the deltas that transform `box` into `gt_box` (Ren et al. 2015, Faster R-CNN, section 3.1.2).
 
     Args:
-        box: `[N, 4]` with sides above 0.
-        gt_box: `[N, 4]` with sides above 0, in the same frame.
+        box: `[N, 4]` with positive height and width.
+        gt_box: `[N, 4]` with positive height and width, in the same frame.
 
     Returns:
-        `[N, 4]` float32 (dy, dx, log dh, log dw); dy and dx in units of the box's own height and width.
+        `[N, 4]` float32 (dy, dx, log dh, log dw); dy and dx are in units of the height and width of `box`.
     """
     return encode_boxes(box.astype(np.float32), gt_box.astype(np.float32))
 
 
 def encode_boxes(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
-    """`box_refinement` in the precision of its arguments: anchor targets are computed in float64."""
+    """Computes `box_refinement` in the dtype of its arguments. Anchor targets are computed in float64."""
     size = box[:, 2:] - box[:, :2]  # [N, 2] height, width
     gt_size = gt_box[:, 2:] - gt_box[:, :2]
     shift = (gt_box[:, :2] + 0.5 * gt_size - (box[:, :2] + 0.5 * size)) / size
@@ -112,7 +114,7 @@ def encode_boxes(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
 
 
 def apply_box_deltas(boxes: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """Moves boxes by deltas: the inverse of `box_refinement`.
+    """Applies deltas to boxes. The inverse of `box_refinement`.
 
     Args:
         boxes: `[N, 4]`.
@@ -136,7 +138,7 @@ def clip_boxes(boxes: np.ndarray, window: np.ndarray) -> np.ndarray:
 
 
 def trim_zeros(x: np.ndarray) -> np.ndarray:
-    """Rows of `[N, columns]` that are not all zero: takes the padding off."""
+    """Removes the all-zero (padding) rows of `[N, columns]`."""
     return x[np.any(x != 0, axis=1)]
 
 
@@ -146,11 +148,11 @@ def _scale_and_shift(shape) -> tuple[np.ndarray, np.ndarray]:
 
 
 def norm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
-    """Pixel boxes to normalised boxes.
+    """Converts pixel boxes to normalised boxes.
 
     Args:
         boxes: `[..., 4]` pixels, half-open.
-        shape: (height, width) in pixels; further items are ignored.
+        shape: (height, width, ...) of the image in pixels.
 
     Returns:
         `[..., 4]` float32 normalised boxes.
@@ -160,11 +162,11 @@ def norm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
 
 
 def denorm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
-    """Normalised boxes to pixel boxes, rounded half to even.
+    """Converts normalised boxes to pixel boxes, rounded half to even.
 
     Args:
         boxes: `[..., 4]` normalised.
-        shape: (height, width) in pixels; further items are ignored.
+        shape: (height, width, ...) of the image in pixels.
 
     Returns:
         `[..., 4]` int32 pixels, half-open.

@@ -23,22 +23,22 @@ def compose_image_meta(
     scale: float,
     active_class_ids: Sequence[int],
 ) -> np.ndarray:
-    """Packs what the network must know of an image into one vector.
+    """Packs the properties of an image that the network needs into one vector.
 
     Args:
-        image_id: number of the image in its dataset.
-        original_image_shape: (H, W, C) of the photo.
-        image_shape: (H, W, C) after resizing and padding.
-        window: (y1, x1, y2, x2) pixels of the photo inside the padding, half-open.
-        scale: factor from the photo to the resized image.
-        active_class_ids: `[classes]` 1 for the classes that the image's source labels, else 0; the class loss looks at
-            no others.
+        image_id: index of the image in its dataset.
+        original_image_shape: (H, W, channels) of the original image.
+        image_shape: (H, W, channels) after resizing and padding.
+        window: (y1, x1, y2, x2) of the image inside the padding, pixels, half-open.
+        scale: factor from the original to the resized image.
+        active_class_ids: `[C]`; 1 for the classes that the source of the image labels, else 0. The class loss ignores
+            all other classes.
 
     Returns:
-        `[12 + classes]` float64.
+        `[12+C]` float64.
 
     Raises:
-        ValueError: a part has not its number of values; the vector would be read shifted.
+        ValueError: a shape or the window has a wrong number of values, which would shift all later fields.
 
     Source: Matterport.
     """
@@ -53,21 +53,14 @@ def compose_image_meta(
     return np.array(parts, dtype=np.float64)
 
 
-def parse_image_meta_graph(meta: Any) -> dict[str, Any]:
-    """Splits `image_meta` `[B, 12 + classes]` into its parts, keeping their dtype; works on arrays and on tensors.
+def split_image_meta(meta: Any) -> dict[str, Any]:
+    """Splits `image_meta [B, 12+C]`, an array or a tensor, into its fields and keeps the dtype.
 
     Returns:
-        dict of the arguments of `compose_image_meta`, each with a batch axis; `image_id` and `scale` are `[B]`.
+        Dictionary with the arguments of `compose_image_meta` as keys. `image_id` and `scale` are `[B]`; all others have
+        a leading batch axis.
 
     Source: Matterport.
     """
     parts = {name: meta[:, columns] for name, columns in META_FIELDS.items()}
     return parts | {"image_id": meta[:, 0], "scale": meta[:, 11]}
-
-
-def parse_image_meta(meta: np.ndarray) -> dict[str, np.ndarray]:
-    """`parse_image_meta_graph` for arrays: all parts int32, except `scale`, which is float32. Source: Matterport."""
-    return {
-        name: part.astype(np.float32 if name == "scale" else np.int32)
-        for name, part in parse_image_meta_graph(np.asarray(meta)).items()
-    }

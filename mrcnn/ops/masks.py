@@ -1,6 +1,6 @@
-"""Instance masks: their boxes, their way through the image resize, mini masks, and pasting back into the photo.
+"""Instance masks: bounding boxes, resizing, mini masks, and pasting of predicted masks into the image.
 
-Masks of one photo are one array `[H, W, N]`, instance last, bool. Boxes are (y1, x1, y2, x2) in pixels, half-open.
+The masks of one image are a bool array `[H, W, N]`. Boxes are (y1, x1, y2, x2) in pixels, half-open.
 """
 
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ import numpy as np
 
 from mrcnn.ops.resizing import input_positions, linear_bands, scaled_side
 
-THRESHOLD = 0.5  # a pixel is inside an instance from this mask value on
-LARGE_CELL = 1500  # photo pixels per mask pixel from which on it pays to interpolate only near the outline
+THRESHOLD = 0.5  # mask value of the outline
+LARGE_CELL = 1500  # image pixels per mask pixel from which interpolation near the outline only is faster
 
 
 def extract_bboxes(mask: np.ndarray) -> np.ndarray:
-    """Tight boxes around masks.
+    """Computes the bounding boxes of masks.
 
     Args:
         mask: `[H, W, N]`, non-zero inside.
 
     Returns:
-        `[N, 4]` int32 pixel boxes; an empty mask has the box (0, 0, 0, 0).
+        `[N, 4]` int32 pixel boxes; (0, 0, 0, 0) for empty masks.
 
     Source: Matterport.
     """
@@ -36,18 +36,18 @@ def extract_bboxes(mask: np.ndarray) -> np.ndarray:
 
 
 def without_placeholders(masks: np.ndarray, class_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Masks `[H, W, N]` and class ids `[N]` without empty masks of class 0.
+    """Removes empty masks of class 0 from masks `[H, W, N]` and class ids `[N]`.
 
-    That is how many scripts describe a photo that shows nothing: the original left out whatever has an empty mask.
+    Many scripts for Matterport, which dropped all empty masks, describe an image without objects by such a mask.
     """
-    if not (np.asarray(class_ids) == 0).any() or masks.shape[-1] != len(class_ids):  # a mismatch is reported elsewhere
+    if not (np.asarray(class_ids) == 0).any() or masks.shape[-1] != len(class_ids):  # the caller reports mismatches
         return masks, class_ids
     keep = np.flatnonzero((class_ids != 0) | masks.any(axis=(0, 1)))
     return masks[:, :, keep], class_ids[keep]
 
 
 def _nearest(n_in: int, n_out: int) -> np.ndarray:
-    """Index `[n_out]` of the input pixel that each output pixel copies; first and last pixels map onto each other."""
+    """Returns the input index of each output pixel `[n_out]`. The first and the last pixels are aligned."""
     step = (n_in - 1) / (n_out - 1) if n_out > 1 else 0.0
     return np.minimum(np.floor(np.arange(n_out) * step + 0.5).astype(np.intp), n_in - 1)
 
@@ -58,23 +58,23 @@ def resize_mask(
     padding: Sequence[tuple[int, int]],
     crop: tuple[int, int, int, int] | None = None,
 ) -> np.ndarray:
-    """Takes masks through the resize that `resize_image` did to their photo.
+    """Resizes masks like `resize_image` resized their image.
 
-    Copies nearest pixels, with the corner pixels of the two grids on each other, as `scipy.ndimage.zoom(order=0)` does.
-    The photo itself is resized with its edges aligned, so towards the border a mask is off by up to half a pixel of the
-    coarser grid; checkpoints were trained so.
+    Nearest neighbour interpolation with aligned corner pixels, like `scipy.ndimage.zoom(order=0)`. The image is resized
+    with aligned edges instead, so masks are shifted by up to half a pixel of the coarser grid near the border.
+    Checkpoints were trained with this shift.
 
     Args:
-        mask: `[H, W, N]`, any dtype.
-        scale: scale that `resize_image` returned.
-        padding: [(top, bottom), (left, right), (0, 0)] that it returned; not used with a crop.
-        crop: (y, x, height, width) that it returned, or None.
+        mask: `[H, W, N]` of any dtype.
+        scale: scale returned by `resize_image`.
+        padding: [(top, bottom), (left, right), (0, 0)] returned by `resize_image`; ignored with a crop.
+        crop: (y, x, height, width) returned by `resize_image`, or None.
 
     Returns:
-        `[H', W', N]` of the same dtype, padded with 0.
+        `[H', W', N]` of the same dtype, zero padded.
 
     Source: Matterport.
-    Differs from scipy's `zoom`: there the last row or column is sometimes lost to rounding (filled with 0); here never.
+    Differs from scipy's `zoom`, where rounding sometimes sets the last row or column to 0.
     """
     height, width = mask.shape[:2]
     rows = _nearest(height, scaled_side(height, scale))
@@ -88,20 +88,23 @@ def resize_mask(
     return resized
 
 
-def _draw(mask: np.ndarray, box: Sequence[int], inside: np.ufunc, out: np.ndarray) -> None:
-    """Draws one mask `[h, w]`, stretched to its box, into `out` `[H, W]`, a bool array of the photo's size, all False.
+def _paste(mask: np.ndarray, box: Sequence[int], inside: np.ufunc, out: np.ndarray) -> None:
+    """Resizes a mask to its box, thresholds it, and writes it to `out` in place.
 
-    `inside` is `np.greater_equal` or `np.greater`: whether a value of exactly THRESHOLD is inside. What lies outside
-    `out` is not computed, and a box without area draws nothing.
+    Args:
+        mask: `[h, w]`.
+        box: (y1, x1, y2, x2) in pixels of `out`; the part outside is not computed. A box without area is ignored.
+        inside: `np.greater_equal` or `np.greater`, the comparison with THRESHOLD.
+        out: bool `[H, W]`, all False.
     """
     y1, x1, y2, x2 = (int(side) for side in box)
     shape = y2 - y1, x2 - x1
-    rows = max(-y1, 0), min(shape[0], out.shape[0] - y1)  # the part of the box that is in the photo, in the box's frame
+    rows = max(-y1, 0), min(shape[0], out.shape[0] - y1)  # the visible part of the box, in its own frame
     cols = max(-x1, 0), min(shape[1], out.shape[1] - x1)
     if rows[0] >= rows[1] or cols[0] >= cols[1]:
         return
     out = out[y1 + rows[0] : y1 + rows[1], x1 + cols[0] : x1 + cols[1]]
-    if inside(mask.min(), THRESHOLD):  # the border of a resized mask never fades below the mask's own minimum
+    if inside(mask.min(), THRESHOLD):  # clipping keeps the faded border at or above the minimum
         out[:] = True
     elif shape[0] * shape[1] < LARGE_CELL * mask.size:
         _fill(mask, shape, rows, cols, inside, out)
@@ -110,24 +113,24 @@ def _draw(mask: np.ndarray, box: Sequence[int], inside: np.ufunc, out: np.ndarra
 
 
 def _fill(mask, shape, rows, cols, inside, out) -> None:
-    """`out` = part `rows`, `cols` of `mask` resized to `shape` and compared with THRESHOLD."""
+    """Computes part `rows`, `cols` of `mask` resized to `shape` and thresholded."""
     for start, band in linear_bands(mask, shape, rows, cols, clip=False):
         inside(band, THRESHOLD, out=out[start : start + len(band)])
 
 
 def _fill_by_cells(mask, shape, rows, cols, inside, out) -> None:
-    """The same for large boxes and an `out` that is all False, by interpolating only near the outline.
+    """Computes the same as `_fill` for large boxes and interpolates near the outline only. `out` must be all False.
 
-    Between four neighbouring mask pixels, all inside or all outside, interpolation cannot cross the threshold.
+    Interpolation between four neighbouring mask pixels that are all inside or all outside cannot cross the threshold.
     """
-    corners = np.pad(inside(mask, THRESHOLD), 1).astype(np.int8)  # beyond the mask is 0
+    corners = np.pad(inside(mask, THRESHOLD), 1).astype(np.int8)  # outside the mask is 0
     corners = corners[:-1] + corners[1:]
-    corners = corners[:, :-1] + corners[:, 1:]  # [h+1, w+1] cells: how many corners are inside
-    cells = np.where(corners % 4, 1, corners)  # 0 none, 4 all, 1 the outline passes here
+    corners = corners[:, :-1] + corners[:, 1:]  # [h+1, w+1] number of corners inside, per cell
+    cells = np.where(corners % 4, 1, corners)  # 0: outside, 4: inside, 1: outline
     y_edges, x_edges = (
         start + np.searchsorted(np.floor(input_positions(n_in, n_out, start, stop)), np.arange(-1, n_in + 1))
         for n_in, n_out, (start, stop) in zip(mask.shape, shape, (rows, cols), strict=True)
-    )  # cell i covers the pixels edges[i] .. edges[i + 1] - 1
+    )  # cell i covers pixels edges[i] to edges[i + 1] - 1
     for line, top, bottom in zip(cells, y_edges[:-1], y_edges[1:], strict=True):
         runs = np.flatnonzero(np.diff(line, prepend=-1, append=-1))
         for first, last in zip(runs[:-1], runs[1:], strict=True):
@@ -140,7 +143,7 @@ def _fill_by_cells(mask, shape, rows, cols, inside, out) -> None:
 
 
 def minimize_mask(bbox: np.ndarray, mask: np.ndarray, mini_shape: tuple[int, int]) -> np.ndarray:
-    """Cuts masks to their boxes and shrinks them: a tenth of the memory and more for photos with many instances.
+    """Crops masks to their boxes and resizes them to a fixed size, which saves memory.
 
     Args:
         bbox: `[N, 4]` int pixel boxes of the masks.
@@ -148,10 +151,10 @@ def minimize_mask(bbox: np.ndarray, mask: np.ndarray, mini_shape: tuple[int, int
         mini_shape: (height, width) of the mini masks.
 
     Returns:
-        `[height, width, N]` bool; a value of exactly one half counts as outside.
+        `[height, width, N]` bool; a value of exactly 0.5 is outside.
 
     Raises:
-        ValueError: a box has no area inside its mask.
+        ValueError: a box has no area inside the image.
 
     Source: Matterport.
     """
@@ -164,17 +167,17 @@ def minimize_mask(bbox: np.ndarray, mask: np.ndarray, mini_shape: tuple[int, int
                 f"minimize_mask: box {i} {tuple(int(side) for side in bbox[i][:4])} has no area in a mask of "
                 f"{mask.shape[0]}x{mask.shape[1]} pixels. Drop instances with empty masks first."
             )
-        _draw(inside_box, (0, 0, *mini_mask.shape[:2]), np.greater, out=mini_mask[:, :, i])
+        _paste(inside_box, (0, 0, *mini_mask.shape[:2]), np.greater, out=mini_mask[:, :, i])
     return mini_mask
 
 
 def expand_mask(bbox: np.ndarray, mini_mask: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
-    """Undoes `minimize_mask`, as far as the mini masks' resolution allows.
+    """Inverts `minimize_mask` up to the resolution of the mini masks.
 
     Args:
         bbox: `[N, 4]` int pixel boxes of the mini masks.
         mini_mask: `[h, w, N]`.
-        image_shape: (H, W) in pixels; further items are ignored.
+        image_shape: (H, W, ...) in pixels.
 
     Returns:
         `[H, W, N]` bool.
@@ -184,43 +187,37 @@ def expand_mask(bbox: np.ndarray, mini_mask: np.ndarray, image_shape: Sequence[i
     count = mini_mask.shape[-1]
     masks = np.zeros((count, *image_shape[:2]), dtype=bool)
     for i in range(count):
-        _draw(mini_mask[:, :, i], bbox[i][:4], np.greater, out=masks[i])
+        _paste(mini_mask[:, :, i], bbox[i][:4], np.greater, out=masks[i])
     return masks.transpose(1, 2, 0)
 
 
-def mold_mask(mask: np.ndarray, config) -> None:
-    """Does nothing and returns None, as the function of this name in the original. Source: Matterport."""
-
-
-def unmold_mask(mask: np.ndarray, bbox: Sequence[int], image_shape: Sequence[int]) -> np.ndarray:
-    """Turns one mask of the network into a mask of the photo.
+def paste_mask(mask: np.ndarray, box: Sequence[int], image_shape: Sequence[int]) -> np.ndarray:
+    """Resizes a predicted mask to its box and thresholds it at 0.5.
 
     Args:
         mask: `[M, M]` float, probabilities inside the box.
-        bbox: (y1, x1, y2, x2) int pixels of the photo. What is outside the photo is cut off; without area: empty.
-        image_shape: (H, W) of the photo; further items are ignored.
+        box: (y1, x1, y2, x2) int pixels of the image; parts outside the image are cropped.
+        image_shape: (H, W, ...) of the image.
 
     Returns:
-        `[H, W]` bool: probability of at least one half.
+        bool `[H, W]`, True for probabilities of at least 0.5; all False for a box without area.
 
     Source: Matterport.
     """
     full_mask = np.zeros(tuple(image_shape[:2]), dtype=bool)
-    _draw(np.asarray(mask), bbox, np.greater_equal, out=full_mask)
+    _paste(np.asarray(mask), box, np.greater_equal, out=full_mask)
     return full_mask
 
 
-def paste_mask(mask: np.ndarray, box: Sequence[int]) -> np.ndarray:
-    """A mask of the network at the resolution of its box.
+def mask_in_box(mask: np.ndarray, box: Sequence[int]) -> np.ndarray:
+    """The mask of a box at the resolution of the image: the box's part of `paste_mask`.
 
     Args:
         mask: `[M, M]` float, probabilities inside the box.
         box: (y1, x1, y2, x2) int pixels, not empty.
 
     Returns:
-        bool `[y2 - y1, x2 - x1]`, equal to the box's part of `unmold_mask`.
+        bool `[y2 - y1, x2 - x1]`.
     """
     height, width = int(box[2] - box[0]), int(box[3] - box[1])
-    crop = np.zeros((height, width), dtype=bool)
-    _draw(mask, (0, 0, height, width), np.greater_equal, out=crop)
-    return crop
+    return paste_mask(mask, (0, 0, height, width), (height, width))

@@ -1,4 +1,4 @@
-"""Random regions of interest, which stand in for proposals where the region proposal network is not used."""
+"""Random regions of interest, which replace proposals if the region proposal network is not used."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,22 +9,22 @@ import numpy as np
 def generate_random_rois(
     image_shape: Sequence[int], count: int, gt_class_ids: np.ndarray, gt_boxes: np.ndarray, rng: Any = np.random
 ) -> np.ndarray:
-    """Random RoIs as a network's proposals might be: nine tenths around the objects, the rest anywhere.
+    """Generates random RoIs: 90% near the objects, the rest anywhere in the image.
 
-    Those around an object lie within its box grown by its own height and width on each side.
+    RoIs near an object lie within its box, extended by its height and width on each side.
 
     Args:
-        image_shape: (height, width, ...) pixels, at least 2 each.
+        image_shape: (height, width, ...) of the image in pixels, at least 2 each.
         count: number of RoIs.
-        gt_class_ids: not used; kept for the original's signature.
-        gt_boxes: `[G, 4]` int pixels inside the image; without any, all RoIs lie anywhere.
+        gt_class_ids: ignored; part of Matterport's signature.
+        gt_boxes: `[G, 4]` int pixels inside the image; may be empty.
         rng: NumPy's global generator or a `RandomState`.
 
     Returns:
-        `[count, 4]` int32 pixels with sides of at least 1.
+        `[count, 4]` int32 pixels with height and width of at least 1.
 
     Raises:
-        ValueError: a box without area or outside the image, or an image of one row or column.
+        ValueError: a box has no area or is outside the image, or the image has a single row or column.
 
     Source: Matterport.
     """
@@ -42,13 +42,13 @@ def generate_random_rois(
 
 
 def _random_boxes(rows: tuple[int, int], columns: tuple[int, int], count: int, rng: Any) -> np.ndarray:
-    """`[count, 4]` boxes whose corners lie in these half-open ranges."""
+    """Returns `[count, 4]` boxes whose corners lie in half-open ranges."""
     if rows[1] - rows[0] < 2 or columns[1] - columns[0] < 2:
         raise ValueError(
-            f"generate_random_rois: no room for boxes in rows {rows} and columns {columns}. "
-            "Pass boxes with an area, inside the image."
+            f"generate_random_rois: rows {rows} and columns {columns} are too small for random boxes. "
+            "Expected ground-truth boxes with an area, inside the image."
         )
-    while True:  # twice what is needed, because corners that coincide give no box; rarely that is not enough
+    while True:  # draw twice as many as needed, because coinciding corners are dropped
         ys = rng.randint(*rows, (2 * count, 2))
         xs = rng.randint(*columns, (2 * count, 2))
         ys, xs = (np.sort(ends[ends[:, 0] != ends[:, 1]][:count], axis=1) for ends in (ys, xs))

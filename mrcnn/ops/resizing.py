@@ -1,10 +1,10 @@
-"""Linear interpolation between pixel grids: the one way in which photos and masks change size.
+"""Bilinear resizing of images and masks.
 
-Pixel centres lie at half-integers: output pixel `i` of `n_out` reads the input at `(i + 0.5) * n_in / n_out - 0.5`.
-There is no smoothing before making an image smaller. Outside the image is 0, so an enlarged image fades at its border,
-but never below its own minimum. This is `skimage.transform.resize(order=1, mode="constant", anti_aliasing=False)`, with
-which Matterport prepared its images and masks; going one axis at a time, in bands of rows, is 10 to 40 times as fast
-and needs no float copy of the photo.
+Pixel centres are at half-integers: output pixel `i` of `n_out` samples the input at `(i + 0.5) * n_in / n_out - 0.5`.
+There is no anti-aliasing. The image is padded with 0, so an enlarged image fades at its border, and the result is
+clipped to the value range of the input. The results equal
+`skimage.transform.resize(order=1, mode="constant", anti_aliasing=False)`, which Matterport uses for images and masks.
+Processing one axis at a time in bands of rows is 10 to 40 times as fast and needs no float copy of the image.
 """
 
 from collections.abc import Iterator
@@ -12,25 +12,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-BAND_VALUES = 1 << 15  # float64 values per band: 256 KiB stays in the L2 cache
+BAND_VALUES = 1 << 15  # float64 values per band; 256 KiB fit into the L2 cache
 
 
 def scaled_side(side: int, scale: float) -> int:
-    """Length in pixels of an image side after scaling: rounded half to even, never below 1 (a 20000x3 photo)."""
+    """Computes the length of an image side after scaling, in pixels, rounded half to even and at least 1."""
     return max(1, round(side * scale))
 
 
 class _Taps(NamedTuple):
-    """What each output pixel of one axis reads. All `[n]`."""
+    """Samples and weights of each output pixel of one axis, all `[n]`."""
 
-    lower: np.ndarray  # index of the input pixel before it
-    upper: np.ndarray  # index of the input pixel after it
-    fraction: np.ndarray  # float64 0..1: weight of `upper`
-    fade: np.ndarray  # float64: weight that falls inside the image, below 1 only at the border
+    lower: np.ndarray  # index of the input pixel below the sample position
+    upper: np.ndarray  # index of the input pixel above it
+    fraction: np.ndarray  # float64 in 0..1, weight of `upper`
+    fade: np.ndarray  # float64, total weight inside the image; below 1 only at the border
 
 
 def input_positions(n_in: int, n_out: int, start: int, stop: int) -> np.ndarray:
-    """Where output pixels `start`..`stop - 1` of one axis read the input; input pixel centres are at whole numbers."""
+    """Returns the sample positions of output pixels `start` to `stop - 1`; input pixel centres are at integers."""
     return (np.arange(start, stop) + 0.5) * (n_in / n_out) - 0.5
 
 
@@ -43,7 +43,7 @@ def _taps(n_in: int, n_out: int, start: int, stop: int) -> _Taps:
 
 
 def _mix(lower: np.ndarray, upper: np.ndarray, fraction: np.ndarray) -> np.ndarray:
-    # lower + fraction * (upper - lower): unlike a sum of two weighted values, this leaves flat regions exactly flat.
+    # lower + fraction * (upper - lower) preserves constant regions exactly, unlike a weighted sum.
     mixed = np.subtract(upper, lower, dtype=np.float64)
     mixed *= fraction
     mixed += lower
@@ -57,23 +57,24 @@ def linear_bands(
     cols: tuple[int, int] | None = None,
     clip: bool = True,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Resizes an image and hands it out in bands of rows, so that the caller can store it in any form.
+    """Resizes an image and yields it in bands of rows, which the caller can store in any dtype.
 
     Args:
-        image: `[H, W]` or `[H, W, C]`, real numbers or bool; no side is 0.
+        image: `[H, W]` or `[H, W, C]`, real or bool, not empty.
         output_shape: (height, width) of the whole resized image.
-        rows: (first, last + 1) of the output rows that are wanted; all without it.
-        cols: the same for columns.
-        clip: keep the faded border inside the range of values of `image`.
+        rows: half-open range of output rows; defaults to all.
+        cols: half-open range of output columns; defaults to all.
+        clip: whether to clip the faded border to the value range of `image`.
 
     Yields:
-        (index of the band's first row counted from `rows[0]`, float64 band `[n, columns]` or `[n, columns, C]`).
+        Index of the first row of the band relative to `rows[0]`, and the float64 band `[n, columns]` or
+        `[n, columns, C]`.
     """
     height, width = image.shape[:2]
     y = _taps(height, output_shape[0], *(rows or (0, output_shape[0])))
     x = _taps(width, output_shape[1], *(cols or (0, output_shape[1])))
 
-    flat = image.reshape(height, -1)  # [H, W*C]: the columns of all channels are picked in one `take`
+    flat = image.reshape(height, -1)  # [H, W*C], so that one `take` gathers the columns of all channels
     channels = np.arange(flat.shape[1] // width)
     left = (x.lower[:, None] * len(channels) + channels).ravel()
     right = (x.upper[:, None] * len(channels) + channels).ravel()
@@ -91,7 +92,7 @@ def linear_bands(
         band *= y.fade[part, None]
         band = _mix(band.take(left, axis=1), band.take(right, axis=1), x_fraction)
         band[:, x_border] *= x_fade[x_border]
-        if low > 0 or high < 0:  # fading moves values towards 0: only then can they leave the range
+        if low > 0 or high < 0:  # fading towards 0 leaves the range only in this case
             np.clip(band, low, high, out=band)
         yield start, band.reshape(len(band), -1, *image.shape[2:])
 
@@ -107,26 +108,26 @@ def resize(
     anti_aliasing: bool = False,
     anti_aliasing_sigma: float | None = None,
 ) -> np.ndarray:
-    """Resizes an image; the arguments are those of `skimage.transform.resize`, the defaults Matterport's.
+    """Resizes an image. The arguments are those of `skimage.transform.resize`, with Matterport's defaults.
 
-    The defaults run on this module's own code; everything else is handed to scikit-image.
+    Arguments other than the defaults are delegated to scikit-image.
 
     Args:
         image: `[H, W]` or `[H, W, C]`.
         output_shape: (height, width) in pixels.
-        preserve_range: keep the values as they are; otherwise integers are scaled to [0, 1] first.
+        preserve_range: whether to keep the value range; otherwise integers are scaled to [0, 1], or [-1, 1] if signed.
 
     Returns:
         float64 `[height, width]` or `[height, width, C]`.
 
     Raises:
-        ValueError: the image is empty, or a wanted side is below 1.
+        ValueError: the image is empty, or a side of the output is below 1.
 
     Source: Matterport.
     """
     image = np.asarray(image)
     if image.size == 0 or min(output_shape) < 1:
-        raise ValueError(f"resize: cannot make {tuple(output_shape)} of an image {image.shape}; no side may be 0.")
+        raise ValueError(f"resize: cannot resize {image.shape} to {tuple(output_shape)}. All sides must be at least 1.")
     if image.dtype.kind in "bf":
         image = image.astype(np.float64, copy=False)
     elif image.dtype.kind == "u" and not preserve_range:
@@ -134,7 +135,7 @@ def resize(
 
     plain = (order, mode, cval, anti_aliasing) == (1, "constant", 0, False) and image.ndim in (2, 3)
     if not plain or len(output_shape) != 2 or (image.dtype.kind == "i" and not preserve_range):
-        from skimage.transform import resize as skimage_resize  # slow to import and rarely needed
+        from skimage.transform import resize as skimage_resize  # slow to import, rarely used
 
         return skimage_resize(
             image,

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from mrcnn.ops.masks import unmold_mask
+from mrcnn.ops.masks import paste_mask
 from mrcnn.visualization.drawing import as_rgb, caption, draw_frame
 from mrcnn.visualization.images import new_axes, reduce_photo, reduction, show_photo
 from mrcnn.visualization.instances import apply_mask, draw_contour, random_colors, write_caption
@@ -130,7 +130,7 @@ def draw_rois(
     masks = np.zeros((*photo.shape[:2], len(chosen)), dtype=bool)
     for column in np.flatnonzero(positive):
         i = chosen[column]
-        masks[..., column] = unmold_mask(mask[i], rois[i].astype(np.int32), photo.shape[:2])
+        masks[..., column] = paste_mask(mask[i], rois[i].astype(np.int32), photo.shape[:2])
     ax = draw_boxes(
         photo,
         boxes=rois[chosen],

@@ -1,4 +1,4 @@
-"""The losses against the original's numbers and against values derived by hand."""
+"""Losses: reference values of the original and values derived by hand."""
 
 import math
 
@@ -14,14 +14,14 @@ LN2 = math.log(2)
 
 @pytest.fixture(params=["normal", "nopos", "img2_nopos"])
 def case(request, golden):
-    """Inputs and the original's outputs of one golden case, by their short names."""
+    """Inputs and reference outputs of one case, by short name."""
     arrays = golden("losses.npz")
     prefix = f"loss_{request.param}__"
     return {key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)}
 
 
-def of_class(values, class_ids, class_count):
-    """Predictions `[B, R, ..., C]` that hold `values [B, R, ...]` in the channel of each RoI's class, else 0.3."""
+def at_class(values, class_ids, class_count):
+    """Returns predictions `[B, R, ..., C]` with `values [B, R, ...]` at the class of each RoI, else 0.3."""
     full = np.full((*values.shape, class_count), 0.3, np.float32)
     image, roi = np.indices(class_ids.shape)
     full[image, roi, ..., class_ids] = values
@@ -30,27 +30,27 @@ def of_class(values, class_ids, class_count):
 
 class TestAgainstTheOriginal:
     def test_rpn_class(self, case):
-        loss = losses.rpn_class_loss_graph(case["in_rpn_match"], case["in_rpn_class_logits"])
+        loss = losses.rpn_class_loss(case["in_rpn_match"], case["in_rpn_class_logits"])
         assert float(loss) == pytest.approx(float(case["out_rpn_class"]), abs=1e-6)
 
     def test_rpn_bbox(self, case):
-        loss = losses.rpn_bbox_loss_graph(None, case["in_target_rpn_bbox"], case["in_rpn_match"], case["in_rpn_bbox"])
+        loss = losses.rpn_bbox_loss(case["in_target_rpn_bbox"], case["in_rpn_match"], case["in_rpn_bbox"])
         assert float(loss) == pytest.approx(float(case["out_rpn_bbox"]), abs=1e-6)
 
     def test_mrcnn_class(self, case):
-        # The original used the first image's active classes for all images.
+        # The original uses the active classes of the first image for all images.
         active = np.broadcast_to(case["in_active_class_ids"][:1], case["in_active_class_ids"].shape)
-        loss = losses.mrcnn_class_loss_graph(case["in_target_class_ids"], case["in_pred_class_logits"], active)
+        loss = losses.mrcnn_class_loss(case["in_target_class_ids"], case["in_pred_class_logits"], active)
         assert float(loss) == pytest.approx(float(case["out_mrcnn_class"]), abs=1e-6)
 
     def test_mrcnn_bbox(self, case):
-        loss = losses.mrcnn_bbox_loss_graph(case["in_target_bbox"], case["in_target_class_ids"], case["in_pred_bbox"])
+        loss = losses.mrcnn_bbox_loss(case["in_target_bbox"], case["in_target_class_ids"], case["in_pred_bbox"])
         assert float(loss) == pytest.approx(float(case["out_mrcnn_bbox"]), abs=1e-6)
 
     def test_mrcnn_mask(self, case):
         class_ids = case["in_target_class_ids"]
-        predicted = of_class(case["in_pred_masks_of_target_class"], class_ids, 7)
-        loss = losses.mrcnn_mask_loss_graph(case["in_target_masks"], class_ids, predicted)
+        predicted = at_class(case["in_pred_masks_of_target_class"], class_ids, 7)
+        loss = losses.mrcnn_mask_loss(case["in_target_masks"], class_ids, predicted)
         assert float(loss) == pytest.approx(float(case["out_mrcnn_mask"]), abs=1e-6)
 
     def test_smooth_l1(self, golden):
@@ -66,16 +66,16 @@ def test_a_training_step_of_the_original(golden, run):
     target_masks = np.unpackbits(outputs["t_mask_packed"])[: np.prod(outputs["t_mask_shape"])]
     masks = np.zeros((*class_ids.shape, 28, 28), np.float32)
     masks[positive] = outputs["mrcnn_mask_of_target_pos"]
-    bbox = np.moveaxis(of_class(outputs["mrcnn_bbox_of_target"], class_ids, 2), -1, 2)
+    bbox = np.moveaxis(at_class(outputs["mrcnn_bbox_of_target"], class_ids, 2), -1, 2)
     values = {
-        "rpn_class_loss": losses.rpn_class_loss_graph(batch["rpn_match"], outputs["rpn_class_logits"]),
-        "rpn_bbox_loss": losses.rpn_bbox_loss_graph(None, batch["rpn_bbox"], batch["rpn_match"], outputs["rpn_bbox"]),
-        "mrcnn_class_loss": losses.mrcnn_class_loss_graph(
+        "rpn_class_loss": losses.rpn_class_loss(batch["rpn_match"], outputs["rpn_class_logits"]),
+        "rpn_bbox_loss": losses.rpn_bbox_loss(batch["rpn_bbox"], batch["rpn_match"], outputs["rpn_bbox"]),
+        "mrcnn_class_loss": losses.mrcnn_class_loss(
             class_ids, outputs["mrcnn_class_logits"], batch["image_meta"][:, 12:]
         ),
-        "mrcnn_bbox_loss": losses.mrcnn_bbox_loss_graph(outputs["t_bbox"], class_ids, bbox),
-        "mrcnn_mask_loss": losses.mrcnn_mask_loss_graph(
-            target_masks.reshape(outputs["t_mask_shape"]), class_ids, of_class(masks, class_ids, 2)
+        "mrcnn_bbox_loss": losses.mrcnn_bbox_loss(outputs["t_bbox"], class_ids, bbox),
+        "mrcnn_mask_loss": losses.mrcnn_mask_loss(
+            target_masks.reshape(outputs["t_mask_shape"]), class_ids, at_class(masks, class_ids, 2)
         ),
     }
     for name, value in values.items():
@@ -90,50 +90,50 @@ def test_smooth_l1_by_hand():
 def test_rpn_class_by_hand():
     match = np.array([[[1], [-1], [0]]])
     logits = np.array([[[0.0, 0.0], [math.log(3), 0.0], [99.0, -99.0]]], np.float32)
-    # The positive has probability 1/2, the negative 3/4; the third anchor does not count.
+    # The positive anchor has probability 1/2, the negative one 3/4. The third one is not sampled.
     expected = (LN2 + math.log(4 / 3)) / 2
-    assert float(losses.rpn_class_loss_graph(match, logits)) == pytest.approx(expected, rel=1e-6)
+    assert float(losses.rpn_class_loss(match, logits)) == pytest.approx(expected, rel=1e-6)
 
 
-def test_rpn_bbox_pairs_targets_with_positives_image_by_image():
+def test_rpn_bbox_matches_targets_and_positive_anchors_per_image():
     match = np.array([[[0], [1], [1]], [[1], [-1], [0]]])
     predicted = np.zeros((2, 3, 4), np.float32)
     predicted[0, 1], predicted[0, 2], predicted[1, 0] = 1, 2, 3
     target = np.zeros((2, 2, 4), np.float32)
-    target[0, 0], target[0, 1], target[1, 0] = 1, 2, 3  # each equals the prediction of its own anchor only
-    assert float(losses.rpn_bbox_loss_graph(None, target, match, predicted)) == 0
+    target[0, 0], target[0, 1], target[1, 0] = 1, 2, 3  # the prediction of the corresponding anchor
+    assert float(losses.rpn_bbox_loss(target, match, predicted)) == 0
     target[1, 0] = 5  # off by 2 in one of three anchors: (2 - 0.5) / 3
-    assert float(losses.rpn_bbox_loss_graph(None, target, match, predicted)) == pytest.approx(0.5)
+    assert float(losses.rpn_bbox_loss(target, match, predicted)) == pytest.approx(0.5)
 
 
 class TestClassLoss:
-    # Two RoIs an image; the first predicts class 1, the second class 2, each with probability 3/5.
+    # Two RoIs per image. The first predicts class 1, the second class 2, each with probability 3/5.
     LOGITS = np.tile(np.array([[0, math.log(3), 0], [0, 0, math.log(3)]], np.float32), (2, 1, 1))
 
-    def test_every_image_has_its_own_active_classes(self):
+    def test_active_classes_per_image(self):
         targets = np.array([[1, 0], [1, 0]])
         active = np.array([[1, 1, 0], [1, 0, 1]])
-        # Image 0 counts the RoI that predicts class 1 (right, 3/5), image 1 the one that predicts class 2 (wrong, 1/5).
+        # Image 0 counts the RoI of class 1 (correct, 3/5), image 1 the RoI of class 2 (wrong, 1/5).
         expected = (math.log(5 / 3) + math.log(5)) / 2
-        loss = losses.mrcnn_class_loss_graph(targets, self.LOGITS, active)
+        loss = losses.mrcnn_class_loss(targets, self.LOGITS, active)
         assert float(loss) == pytest.approx(expected, rel=1e-6)
 
-    def test_zero_where_no_prediction_is_active(self):
+    def test_zero_without_active_predictions(self):
         active = np.array([[1, 0, 0], [1, 0, 0]])
-        assert float(losses.mrcnn_class_loss_graph(np.zeros((2, 2), int), self.LOGITS, active)) == 0
+        assert float(losses.mrcnn_class_loss(np.zeros((2, 2), int), self.LOGITS, active)) == 0
 
     def test_padding_counts_as_background(self):
         logits = np.zeros((1, 4, 2), np.float32)
-        assert float(losses.mrcnn_class_loss_graph([[1, 0, 0, 0]], logits, [[1, 1]])) == pytest.approx(LN2)
+        assert float(losses.mrcnn_class_loss([[1, 0, 0, 0]], logits, [[1, 1]])) == pytest.approx(LN2)
 
 
-def test_box_loss_takes_the_deltas_of_the_target_class():
+def test_box_loss_uses_the_deltas_of_the_target_class():
     predicted = np.zeros((1, 3, 3, 4), np.float32)
     predicted[0, 0, 2], predicted[0, 1, 1] = 7, -1
     target = np.zeros((1, 3, 4), np.float32)
     target[0, 0] = 7
-    # RoI 0 is right, RoI 1 is off by 1 in each coordinate (0.5), RoI 2 is background.
-    assert float(losses.mrcnn_bbox_loss_graph(target, np.array([[2, 1, 0]]), predicted)) == pytest.approx(0.25)
+    # RoI 0 is correct, RoI 1 is off by 1 in each coordinate (0.5), RoI 2 is background.
+    assert float(losses.mrcnn_bbox_loss(target, np.array([[2, 1, 0]]), predicted)) == pytest.approx(0.25)
 
 
 class TestMaskLoss:
@@ -148,48 +148,41 @@ class TestMaskLoss:
         pairs = [(target[0, 0], predicted[0, 0, ..., 2]), (target[0, 1], predicted[0, 1, ..., 1])]
         pairs.append((target[1, 0], predicted[1, 0, ..., 1]))
         expected = np.mean([-np.log(np.where(t == 1, p, 1 - p)).mean() for t, p in pairs])
-        assert float(losses.mrcnn_mask_loss_graph(target, class_ids, predicted)) == pytest.approx(expected, rel=1e-5)
+        assert float(losses.mrcnn_mask_loss(target, class_ids, predicted)) == pytest.approx(expected, rel=1e-5)
 
-    def test_the_rows_after_the_positives_may_be_missing(self):
+    def test_predictions_of_negatives_may_be_missing(self):
         target, class_ids, predicted = self.masks()
-        whole = losses.mrcnn_mask_loss_graph(target, class_ids, predicted)
-        assert float(losses.mrcnn_mask_loss_graph(target, class_ids, predicted[:, :2])) == float(whole)
+        whole = losses.mrcnn_mask_loss(target, class_ids, predicted)
+        assert float(losses.mrcnn_mask_loss(target, class_ids, predicted[:, :2])) == float(whole)
 
-    def test_positives_without_a_predicted_row_do_not_count(self):
+    def test_positives_without_prediction_are_ignored(self):
         target, class_ids, predicted = self.masks()
-        expected = losses.mrcnn_mask_loss_graph(target[:, :1], class_ids[:, :1], predicted[:, :1])
-        assert float(losses.mrcnn_mask_loss_graph(target, class_ids, predicted[:, :1])) == float(expected)
+        expected = losses.mrcnn_mask_loss(target[:, :1], class_ids[:, :1], predicted[:, :1])
+        assert float(losses.mrcnn_mask_loss(target, class_ids, predicted[:, :1])) == float(expected)
 
-    def test_no_rows_at_all(self):
+    def test_without_predictions(self):
         target, class_ids, predicted = self.masks()
-        assert float(losses.mrcnn_mask_loss_graph(target, class_ids * 0, predicted[:, :0])) == 0
+        assert float(losses.mrcnn_mask_loss(target, class_ids * 0, predicted[:, :0])) == 0
 
-    def test_logits_and_probabilities_agree(self):
-        target, class_ids, predicted = self.masks()
-        logits = np.log(predicted / (1 - predicted))
-        assert float(losses.mrcnn_mask_loss_graph(target, class_ids, logits, from_logits=True)) == pytest.approx(
-            float(losses.mrcnn_mask_loss_graph(target, class_ids, predicted)), rel=1e-5
-        )
-
-    def test_certain_and_wrong_is_finite(self):
+    def test_wrong_probabilities_of_zero_and_one_are_finite(self):
         predicted = tf.constant([[[[[0.0, 1.0]]]]])  # [1, 1, 1, 1, 2]
         with tf.GradientTape() as tape:
             tape.watch(predicted)
-            loss = losses.mrcnn_mask_loss_graph(np.zeros((1, 1, 1, 1)), np.array([[1]]), predicted)
+            loss = losses.mrcnn_mask_loss(np.zeros((1, 1, 1, 1)), np.array([[1]]), predicted)
         assert 15 < float(loss) < 17  # -log(1e-7) = 16.1
         assert np.isfinite(tape.gradient(loss, predicted)).all()
 
 
 def all_losses(match, rpn_logits, rpn_bbox, class_ids, logits, bbox, masks):
-    """The five losses for given predictions; all targets but the classes are zeros."""
+    """Computes the five losses. All targets except the classes are zeros."""
     batch, rois, classes = logits.shape
     zeros = tf.zeros
     return [
-        losses.rpn_class_loss_graph(match, rpn_logits),
-        losses.rpn_bbox_loss_graph(None, zeros((batch, 4, 4)), match, rpn_bbox),
-        losses.mrcnn_class_loss_graph(class_ids, logits, tf.ones((batch, classes))),
-        losses.mrcnn_bbox_loss_graph(zeros((batch, rois, 4)), class_ids, bbox),
-        losses.mrcnn_mask_loss_graph(zeros((batch, rois, 2, 2)), class_ids, masks),
+        losses.rpn_class_loss(match, rpn_logits),
+        losses.rpn_bbox_loss(zeros((batch, 4, 4)), match, rpn_bbox),
+        losses.mrcnn_class_loss(class_ids, logits, tf.ones((batch, classes))),
+        losses.mrcnn_bbox_loss(zeros((batch, rois, 4)), class_ids, bbox),
+        losses.mrcnn_mask_loss(zeros((batch, rois, 2, 2)), class_ids, masks),
     ]
 
 
@@ -204,7 +197,7 @@ MATCH = np.array([[1, -1, 0, 0, 1, 0], [-1, -1, 0, 0, 0, 0]])[..., None]
 CLASS_IDS = np.array([[3, 1, 0], [0, 0, 0]])
 
 
-def test_nothing_to_learn_is_zero_and_gives_finite_gradients():
+def test_zero_and_finite_gradients_without_supervised_elements():
     predicted = predictions()
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(predicted)
@@ -215,7 +208,7 @@ def test_nothing_to_learn_is_zero_and_gives_finite_gradients():
         assert gradient is None or np.isfinite(tf.convert_to_tensor(gradient)).all()
 
 
-def test_only_what_was_sampled_gets_a_gradient():
+def test_only_sampled_elements_have_a_gradient():
     predicted = predictions()
     with tf.GradientTape() as tape:
         tape.watch(predicted)
@@ -226,9 +219,9 @@ def test_only_what_was_sampled_gets_a_gradient():
     np.testing.assert_array_equal(rpn_logits.any(-1), MATCH[..., 0] != 0)
     np.testing.assert_array_equal(rpn_bbox.any(-1), MATCH[..., 0] == 1)
     assert logits.any(-1).all()
-    own_class = np.arange(4) == np.where(CLASS_IDS > 0, CLASS_IDS, -1)[..., None]  # [B, R, C]
-    np.testing.assert_array_equal(bbox.any(-1), own_class)
-    np.testing.assert_array_equal(masks.any((2, 3)), own_class)
+    target_class = np.arange(4) == np.where(CLASS_IDS > 0, CLASS_IDS, -1)[..., None]  # [B, R, C]
+    np.testing.assert_array_equal(bbox.any(-1), target_class)
+    np.testing.assert_array_equal(masks.any((2, 3)), target_class)
 
 
 def test_half_precision_predictions_give_float32_losses():
@@ -248,17 +241,17 @@ def test_scalars_for_any_batch_size():
     def rpn(match, rpn_logits, rpn_bbox):
         target = tf.zeros([tf.shape(match)[0], 4, 4])
         return (
-            losses.rpn_class_loss_graph(match, rpn_logits),
-            losses.rpn_bbox_loss_graph(None, target, match, rpn_bbox),
+            losses.rpn_class_loss(match, rpn_logits),
+            losses.rpn_bbox_loss(target, match, rpn_bbox),
         )
 
     @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.int32), logits, bbox, masks])
     def heads(class_ids, logits, bbox, masks):
         batch = tf.shape(class_ids)[0]
         return (
-            losses.mrcnn_class_loss_graph(class_ids, logits, tf.ones([batch, 4])),
-            losses.mrcnn_bbox_loss_graph(tf.zeros([batch, 3, 4]), class_ids, bbox),
-            losses.mrcnn_mask_loss_graph(tf.zeros([batch, 3, 2, 2]), class_ids, masks),
+            losses.mrcnn_class_loss(class_ids, logits, tf.ones([batch, 4])),
+            losses.mrcnn_bbox_loss(tf.zeros([batch, 3, 4]), class_ids, bbox),
+            losses.mrcnn_mask_loss(tf.zeros([batch, 3, 2, 2]), class_ids, masks),
         )
 
     outputs = rpn.get_concrete_function().outputs + heads.get_concrete_function().outputs
@@ -277,22 +270,22 @@ class TestHardExampleMining:
         class_loss, _ = losses.roi_losses(class_ids, logits, [[1, 0]], target, bbox)
         np.testing.assert_allclose(class_loss, [[LN2, 0, 0]], rtol=1e-6)  # class 1 is not active
 
-    def test_keeps_the_hardest_of_each_image(self):
+    def test_selects_the_highest_losses_of_each_image(self):
         weights = losses.ohem_weights([[1.0, 3.0, 2.0, 0.0], [5.0, 4.0, 6.0, 7.0]], np.ones((2, 4), bool), 2)
         np.testing.assert_array_equal(weights, [[0, 1, 1, 0], [0, 0, 1, 1]])
 
-    def test_invalid_rois_are_never_chosen(self):
+    def test_invalid_rois_are_not_selected(self):
         valid = np.array([[True, False, True, False]])
         np.testing.assert_array_equal(losses.ohem_weights([[1.0, 9.0, 2.0, 9.0]], valid, 1), [[0, 0, 1, 0]])
         np.testing.assert_array_equal(losses.ohem_weights([[1.0, 9.0, 2.0, 9.0]], valid, 3), [[1, 0, 1, 0]])
 
-    def test_more_than_there_are(self):
+    def test_keep_above_the_number_of_rois(self):
         np.testing.assert_array_equal(losses.ohem_weights([[1.0, 2.0]], [[True, True]], 9), [[1, 1]])
 
-    def test_of_equal_losses_the_first(self):
+    def test_ties_are_resolved_by_order(self):
         np.testing.assert_array_equal(losses.ohem_weights([[0.0, 0.0, 0.0]], [[False, True, True]], 1), [[0, 1, 0]])
 
-    def test_no_gradient_flows_through_the_choice(self):
+    def test_weights_have_no_gradient(self):
         values = tf.constant([[1.0, 2.0]])
         with tf.GradientTape() as tape:
             tape.watch(values)

@@ -300,10 +300,3 @@ def test_every_public_name_of_the_original_is_here():
 
     assert [name for name in MODEL_NAMES.split() if not hasattr(modellib, name)] == []
     assert [name for name in UTILS_NAMES.split() if not hasattr(utils, name)] == []
-
-
-def test_batch_slice():
-    doubled = utils.batch_slice([np.arange(4.0).reshape(2, 2)], lambda row: row * 2, 2)
-    assert np.asarray(doubled).tolist() == [[0, 2], [4, 6]]
-    first, second = utils.batch_slice([np.eye(2), np.ones((2, 2))], lambda a, b: (a + b, a - b), 2, names=["x", "y"])
-    assert np.asarray(first).tolist() == [[2, 1], [1, 2]] and np.asarray(second).tolist() == [[0, -1], [-1, 0]]

@@ -8,7 +8,8 @@ import pytest
 import skimage.transform
 
 from mrcnn.data.image import mold_image, resize_image, unmold_image
-from mrcnn.ops.image_meta import compose_image_meta, parse_image_meta, parse_image_meta_graph
+from mrcnn.matterport.arrays import parse_image_meta
+from mrcnn.ops.image_meta import compose_image_meta, split_image_meta
 from mrcnn.ops.masks import resize_mask
 
 MODES = {
@@ -176,7 +177,7 @@ class TestMeta:
             np.testing.assert_array_equal(value, expected)
 
     def test_graph_version_keeps_the_dtype(self):
-        parsed = parse_image_meta_graph(np.stack([compose_image_meta(*self.parts)] * 2).astype(np.float32))
+        parsed = split_image_meta(np.stack([compose_image_meta(*self.parts)] * 2).astype(np.float32))
         assert parsed["image_id"].shape == parsed["scale"].shape == (2,)
         assert parsed["window"].tolist() == [[21, 0, 106, 128]] * 2 and parsed["window"].dtype == np.float32
         assert parsed["active_class_ids"].shape == (2, 5)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mrcnn.data.loading import load_image_gt, prepare
-from mrcnn.ops.image_meta import parse_image_meta
+from mrcnn.matterport.arrays import parse_image_meta
 
 
 def test_the_photo_is_centred_and_its_objects_follow(dataset_of, small_config):

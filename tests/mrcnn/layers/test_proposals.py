@@ -1,4 +1,4 @@
-"""ProposalLayer against the original's arrays and by hand."""
+"""ProposalLayer: reference arrays of the original and values derived by hand."""
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ def test_equals_the_original(golden, count):
 
 
 def example():
-    """Two overlapping anchors and a distant one; the middle score belongs to the overlapping one."""
+    """Returns two overlapping anchors with the highest scores and a distant one."""
     anchors = np.array([[0.1, 0.1, 0.5, 0.5], [0.1, 0.12, 0.5, 0.52], [0.6, 0.6, 0.9, 0.9]], np.float32)[None]
     foreground = np.array([0.9, 0.8, 0.7], np.float32)
     probs = np.stack([1 - foreground, foreground], axis=-1)[None]
     return probs, np.zeros((1, 3, 4), np.float32), anchors
 
 
-def test_overlapping_boxes_are_suppressed_and_the_rest_is_padding():
+def test_overlapping_boxes_are_suppressed_and_the_output_is_padded():
     boxes = np.asarray(ProposalLayer(4, 0.7, pre_nms_limit=10, bbox_std_dev=STD_DEV)(list(example())))[0]
     np.testing.assert_allclose(boxes[:2], example()[2][0][[0, 2]], atol=1e-6)
     assert not boxes[2:].any()
@@ -37,7 +37,7 @@ def test_deltas_are_scaled_and_boxes_clipped():
     np.testing.assert_allclose(boxes[0], [0, 0.1, 0.3, 0.5], atol=1e-6)
 
 
-def test_anchors_of_one_image_serve_the_batch():
+def test_one_set_of_anchors_for_the_batch():
     probs, deltas, anchors = (np.repeat(a, 2, axis=0) for a in example())
     probs[1] = probs[1][::-1]
     layer = ProposalLayer(4, 0.7, pre_nms_limit=2, bbox_std_dev=STD_DEV)
@@ -47,7 +47,7 @@ def test_anchors_of_one_image_serve_the_batch():
     np.testing.assert_array_equal(np.asarray(shared)[1], np.asarray(one)[0])
 
 
-def test_steps_lead_to_the_result():
+def test_steps_are_consistent_with_the_output():
     inputs = list(example())
     layer = ProposalLayer(4, 0.7, pre_nms_limit=3, bbox_std_dev=STD_DEV)
     steps = {step: np.asarray(ProposalSteps(layer, step)(inputs)) for step in STEPS}

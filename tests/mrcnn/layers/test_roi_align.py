@@ -1,11 +1,11 @@
-"""RoIAlign and RoIPool against the original's arrays, a ramp by hand, and each other."""
+"""RoIAlign and RoIPool: reference arrays of the original, a ramp derived by hand, and both methods compared."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from mrcnn.layers.roi_align import PyramidROIAlign, roi_level_graph
+from mrcnn.layers.roi_align import PyramidROIAlign, roi_levels
 
 SIDE = 256
 
@@ -21,8 +21,8 @@ def test_equals_the_original(golden, size, method):
     arrays = golden("losses.npz")
     crops = np.asarray(PyramidROIAlign((size, size), method=method)(pyramid_inputs(arrays)))
     expected = arrays[f"roialign_{size}__out"]
-    # RoIs that end exactly at the image's border sample exactly at the last feature: rounding decides whether that is
-    # still inside (a value) or outside (zero), so they are compared apart.
+    # RoIs that end at the image border sample at exactly the last cell. Rounding determines whether it is inside or
+    # outside (zero), so these RoIs are compared separately.
     inside = (arrays["roialign__in_boxes"][..., 2:] < 1).all(axis=-1)
     np.testing.assert_allclose(crops[inside], expected[inside], atol=2e-5)
     agree = np.isclose(crops[~inside], expected[~inside], atol=2e-5).mean()
@@ -31,7 +31,7 @@ def test_equals_the_original(golden, size, method):
 
 def test_both_methods_have_the_same_gradient(golden):
     inputs = pyramid_inputs(golden("losses.npz"))
-    inputs[0] = inputs[0] * 0.98  # away from the border, see above
+    inputs[0] = inputs[0] * 0.98  # away from the border, see `test_equals_the_original`
     features = [tf.constant(feature) for feature in inputs[2:]]
     gradients = []
     for method in ("crop_and_resize", "gather"):
@@ -53,17 +53,17 @@ def test_gather_compiles_under_xla(golden):
 
 @pytest.mark.parametrize(
     ("side", "level"),
-    # 224 px belong to level 4; a factor of 2 is a level; log2 = 0.5 rounds to even.
+    # 224 pixels are level 4, and a factor of 2 is one level. Half levels are rounded to even.
     [(224, 4), (112, 3), (56, 2), (8, 2), (448, 5), (1000, 5), (224 * 2**0.49, 4), (224 * 2**0.51, 5), (0, 2)],
 )
 def test_level_by_hand(side, level):
     image = 1024
     box = np.array([[0.0, 0.0, side / image, side / image]], np.float32)
-    assert int(roi_level_graph(tf.constant(box), tf.constant([image, image]))[0]) == level
+    assert int(roi_levels(tf.constant(box), tf.constant([image, image]))[0]) == level
 
 
 def ramp(pooling="align", method="crop_and_resize", box=(0.25, 0.25, 0.75, 0.75), size=3):
-    """Crops of a 5x5 ramp with value 10*y + x, which lies at level 2."""
+    """Crops a 5x5 ramp with value 10*y + x at level 2."""
     y, x = np.mgrid[0:5, 0:5]
     feature = (10 * y + x).astype(np.float32)[None, :, :, None]
     meta = np.zeros((1, 14), np.float32)
@@ -74,17 +74,17 @@ def ramp(pooling="align", method="crop_and_resize", box=(0.25, 0.25, 0.75, 0.75)
 
 @pytest.mark.parametrize("method", ["crop_and_resize", "gather"])
 def test_ramp_by_hand(method):
-    # 0.25..0.75 of 4 steps is features 1..3, corners included: samples at 1, 2, 3.
+    # 0.25..0.75 of 4 steps is cells 1..3, so the samples are at 1, 2, 3.
     np.testing.assert_allclose(ramp(method=method), [[11, 12, 13], [21, 22, 23], [31, 32, 33]], atol=1e-5)
-    # one sample is the centre of the box
+    # A single sample is at the centre of the box.
     np.testing.assert_allclose(ramp(method=method, size=1), [[22]], atol=1e-5)
-    # between features the ramp is linear
-    box = (0.125, 0.125, 0.625, 0.625)  # features 0.5..2.5
+    # The ramp is linear between cells.
+    box = (0.125, 0.125, 0.625, 0.625)  # cells 0.5..2.5
     np.testing.assert_allclose(ramp(method=method, box=box)[0], [5.5, 6.5, 7.5], atol=1e-5)
 
 
-def test_pool_rounds_to_whole_features_and_takes_the_maximum():
-    # 0.5..2.5 becomes the features 0..3; the last bin holds feature 3, and the maximum of the ramp there is 33.
+def test_pool_rounds_to_whole_cells_and_takes_the_maximum():
+    # 0.5..2.5 is expanded to the cells 0..3. The last bin contains cell 3, where the maximum of the ramp is 33.
     pooled = ramp(pooling="pool", box=(0.125, 0.125, 0.625, 0.625), size=2)
     assert pooled[-1, -1] == 33
     assert np.array_equal(pooled, np.round(pooled))

@@ -1,4 +1,4 @@
-"""The target graphs: the original's numbers, the NumPy twins on random images, and each rule on a handful of boxes."""
+"""Training targets: reference arrays of the original, NumPy implementations on random images, and rules by hand."""
 
 import keras
 import numpy as np
@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from mrcnn.config import Config
-from mrcnn.layers.targets import DetectionTargetLayer, detection_targets_graph, rpn_targets
+from mrcnn.layers.targets import DetectionTargetLayer, select_rpn_targets
+from mrcnn.matterport.graphs import detection_targets_graph
 from mrcnn.matterport.targets_numpy import build_rpn_targets
 from mrcnn.ops.anchors import compute_backbone_shapes, generate_pyramid_anchors
 from mrcnn.ops.boxes import box_refinement, compute_overlaps, norm_boxes
@@ -15,7 +16,7 @@ STD_DEV = [0.1, 0.1, 0.2, 0.2]
 
 
 def run_rpn(anchors, class_ids, boxes, anchor_count=8, seed=(0, 0)):
-    match, bbox = rpn_targets(
+    match, bbox = select_rpn_targets(
         anchors,
         np.array(class_ids, np.int32),
         np.array(boxes, np.float32).reshape(-1, 4),
@@ -42,20 +43,20 @@ class TestRpnTargets:
     FIVE = np.array([[0, x, 10, x + 10] for x in (0, 2, 5, 20, 40)], np.float64)
 
     @pytest.mark.parametrize("case", ["default", "nosub", "crowd"])
-    def test_same_as_the_original(self, golden, case):
+    def test_equals_the_original(self, golden, case):
         arrays = golden("targets.npz")
         anchor_count = int(arrays[f"rpn_{case}__n_train_anchors"])
         class_ids, boxes = arrays[f"rpn_{case}__in_gt_class_ids"], arrays[f"rpn_{case}__in_gt_boxes"]
         match, bbox = run_rpn(pyramid(256), class_ids, boxes, anchor_count)
         expected, expected_bbox = arrays[f"rpn_{case}__out_match"], arrays[f"rpn_{case}__out_bbox_f64"]
-        np.testing.assert_array_equal(match == 1, expected == 1)  # below half: none was dropped by the draw
+        np.testing.assert_array_equal(match == 1, expected == 1)  # fewer than half, so sampling dropped none
         assert np.count_nonzero(match == -1) == np.count_nonzero(expected == -1)
         if case == "nosub":
             np.testing.assert_array_equal(match, expected)
         np.testing.assert_allclose(bbox[: len(expected_bbox)], expected_bbox, atol=1e-6)
         assert not bbox[len(expected_bbox) :].any()
 
-    def test_same_as_in_a_batch_of_the_original(self, golden):
+    def test_equals_a_batch_of_the_original(self, golden):
         batch = golden("train_r50small_batch.npz")
         for class_ids, boxes, expected, expected_bbox in zip(
             batch["gt_class_ids"], batch["gt_boxes"], batch["rpn_match"][..., 0], batch["rpn_bbox"], strict=True
@@ -65,19 +66,19 @@ class TestRpnTargets:
             np.testing.assert_allclose(bbox, expected_bbox, atol=1e-6)
 
     @pytest.mark.parametrize("seed", range(6))
-    def test_same_as_the_numpy_twin(self, seed):
+    def test_equals_the_numpy_implementation(self, seed):
         rng = np.random.default_rng(seed)
         anchors = pyramid(128)
         class_ids, boxes = rng.choice([-1, 1, 2], 6), random_boxes(rng, 6, 128)
         config = Config()
-        config.RPN_TRAIN_ANCHORS_PER_IMAGE = 2 * len(anchors)  # nothing is dropped
+        config.RPN_TRAIN_ANCHORS_PER_IMAGE = 2 * len(anchors)  # no sampling
         expected, expected_bbox = build_rpn_targets((128, 128, 3), anchors, class_ids, boxes, config)
         padded = np.concatenate([boxes, np.zeros((4, 4), int)])
         match, bbox = run_rpn(anchors, [*class_ids, 0, 0, 0, 0], padded, 2 * len(anchors))
         np.testing.assert_array_equal(match, expected)
         np.testing.assert_allclose(bbox, expected_bbox, atol=1e-5)
 
-        # A sample is a subset of all, half of it positive at most, and pairs each delta with its anchor.
+        # A sample is a subset with at most half positive anchors, and the deltas correspond to its anchors.
         sample, sample_bbox = run_rpn(anchors, class_ids, boxes, 16, (seed, 1))
         np.testing.assert_array_equal(sample[sample != 0], expected[sample != 0])
         positives = np.count_nonzero(sample == 1)
@@ -87,24 +88,24 @@ class TestRpnTargets:
         np.testing.assert_array_equal(sample_bbox[:positives], bbox[: len(kept)][kept])
 
     def test_rules_by_hand(self):
-        # IoU with the box at columns 0-10: 1, 8/12, 5/15, 0, 0: positive, neutral, neutral, negative, negative.
+        # The IoU with the box at columns 0-10 is 1, 8/12, 5/15, 0, 0.
         match, bbox = run_rpn(self.FIVE, [1], [[0, 0, 10, 10]])
         np.testing.assert_array_equal(match, [1, 0, 0, -1, -1])
         assert not bbox.any()
 
-    def test_ties_are_all_positive_with_their_own_deltas(self):
-        # The box at columns 5-10 overlaps anchors 0, 1, 2 equally; anchor 0 overlaps the one at columns 0-9 more.
+    def test_all_tied_anchors_are_positive(self):
+        # The box at columns 5-10 overlaps anchors 0, 1, 2 equally. Anchor 0 overlaps the one at columns 0-9 more.
         match, bbox = run_rpn(self.FIVE, [1, 1], [[0, 5, 10, 10], [0, 0, 10, 9]])
         np.testing.assert_array_equal(match, [1, 1, 1, -1, -1])
         np.testing.assert_allclose(bbox[0], [0, -0.5, 0, np.log(0.9) / 0.2], rtol=1e-6)
         np.testing.assert_allclose(bbox[2], [0, -2.5, 0, np.log(0.5) / 0.2], rtol=1e-6)
 
-    def test_of_two_equally_good_objects_the_first(self):
+    def test_tied_objects_are_resolved_by_order(self):
         # Anchor 0 overlaps the boxes at columns 0-8 and 2-10 by 80/100 each.
         _, bbox = run_rpn(self.FIVE, [1, 1], [[0, 0, 10, 8], [0, 2, 10, 10]])
         np.testing.assert_allclose(bbox[0], [0, -1, 0, np.log(0.8) / 0.2], rtol=1e-6)
 
-    def test_ignore_regions_give_neither(self):
+    def test_anchors_on_ignore_regions_are_neutral(self):
         match, _ = run_rpn(self.FIVE, [1, -1], [[0, 0, 10, 10], [0, 22, 10, 60]])
         np.testing.assert_array_equal(match, [1, 0, 0, 0, 0])
 
@@ -119,34 +120,34 @@ class TestRpnTargets:
         ],
         ids=["no rows", "padding", "only an ignore region", "box without area", "box upside down"],
     )
-    def test_without_objects_all_are_negative(self, class_ids, boxes):
+    def test_all_anchors_are_negative_without_objects(self, class_ids, boxes):
         match, bbox = run_rpn(self.FIVE, class_ids, boxes)
         np.testing.assert_array_equal(match, [-1] * 5)
         assert bbox.shape == (8, 4) and not bbox.any()
 
-    def test_a_photo_without_objects_gives_a_full_sample(self):
+    def test_full_sample_of_an_image_without_objects(self):
         match, _ = run_rpn(pyramid(128), [0], [[0, 0, 0, 0]], 256)
         assert np.count_nonzero(match == -1) == 256 and not (match == 1).any()
 
-    def test_an_object_that_no_anchor_touches_changes_nothing(self):
+    def test_object_without_overlapping_anchors_has_no_effect(self):
         match, _ = run_rpn(self.FIVE, [1, 1], [[0, 0, 10, 10], [50, 50, 60, 60]])
         np.testing.assert_array_equal(match, [1, 0, 0, -1, -1])
 
-    def test_the_seed_decides_and_every_candidate_has_its_chance(self):
-        box = [[0, 5, 10, 10]]  # three positives, two negatives; T = 2 keeps one of each
+    def test_sampling_is_seeded_and_uniform(self):
+        box = [[0, 5, 10, 10]]  # three positives and two negatives, of which T = 2 keeps one each
         samples = np.array([run_rpn(self.FIVE, [1], box, 2, (7, step))[0] for step in range(90)])
-        again = run_rpn(self.FIVE, [1], box, 2, (7, 5))[0]
-        np.testing.assert_array_equal(again, samples[5])
+        repeated = run_rpn(self.FIVE, [1], box, 2, (7, 5))[0]
+        np.testing.assert_array_equal(repeated, samples[5])
         assert ((samples == 1).sum(1) == 1).all() and ((samples == -1).sum(1) == 1).all()
-        chosen = np.abs(samples).sum(0)  # expected 30, 30, 30, 45, 45; standard deviation below 5
-        assert chosen[:3].min() > 12 and chosen[3:].min() > 25
+        counts = np.abs(samples).sum(0)  # expected 30, 30, 30, 45, 45 with a standard deviation below 5
+        assert counts[:3].min() > 12 and counts[3:].min() > 25
 
     def test_static_shapes_inside_a_pipeline(self):
         ids, boxes = tf.constant([1, 0]), tf.constant([[0.0, 0, 10, 10], [0, 0, 0, 0]])
 
         def example(step):
             seed = tf.stack([0, tf.cast(step, tf.int32)])
-            return rpn_targets(self.FIVE, ids, boxes, train_anchors_per_image=4, bbox_std_dev=STD_DEV, seed=seed)
+            return select_rpn_targets(self.FIVE, ids, boxes, train_anchors_per_image=4, bbox_std_dev=STD_DEV, seed=seed)
 
         dataset = tf.data.Dataset.range(2).map(example)
         assert dataset.element_spec == (tf.TensorSpec([5], tf.int32), tf.TensorSpec([4, 4], tf.float32))
@@ -168,7 +169,7 @@ def golden_inputs(golden, case):
 
 
 def run_layer(inputs, **settings):
-    """Outputs for one image given without batch axis."""
+    """Returns the outputs of one image. Inputs and outputs have no batch axis."""
     layer = DetectionTargetLayer(**{"shuffle": False, **settings})
     return [output.numpy()[0] for output in layer([tf.constant(value)[None] for value in inputs])]
 
@@ -178,8 +179,8 @@ def assert_same_rows(actual, expected):
         np.testing.assert_allclose(np.asarray(values, np.float32), reference, atol=2e-6)
 
 
-def by_roi(outputs):
-    """The rows in an order that only depends on the RoIs."""
+def sort_by_roi(outputs):
+    """Sorts the rows by RoI."""
     order = np.lexsort(np.asarray(outputs[0]).T)
     return [np.asarray(output)[order] for output in outputs]
 
@@ -191,23 +192,23 @@ class TestDetectionTargetsAgainstTheOriginal:
         assert_same_rows(run_layer(inputs, use_mini_mask=case != "full", negatives="matterport"), expected)
 
     @pytest.mark.parametrize("case", ["few", "few_full"])
-    @pytest.mark.parametrize("graph", ["layer", "function"])
-    def test_same_set_of_rows_in_any_order(self, golden, case, graph):
+    @pytest.mark.parametrize("interface", ["layer", "function"])
+    def test_same_set_of_rows_in_any_order(self, golden, case, interface):
         inputs, expected = golden_inputs(golden, f"{case}_realshuffle")
-        if graph == "layer":
+        if interface == "layer":
             actual = run_layer(inputs, use_mini_mask=case == "few", negatives="matterport", shuffle=True)
         else:
             config = Config()
             config.USE_MINI_MASK = case == "few"
             actual = detection_targets_graph(*inputs, config)
-        assert_same_rows(by_roi(actual), by_roi(expected))
+        assert_same_rows(sort_by_roi(actual), sort_by_roi(expected))
 
     @pytest.mark.parametrize("run", ["train_r50small", "train_r50small_rois"])
-    def test_same_as_in_a_training_step(self, golden, run):
+    def test_equals_a_training_step_of_the_original(self, golden, run):
         batch, outputs = golden(f"{run}_batch.npz"), golden(f"{run}.npz")
         shape = 256, 256
         proposals = norm_boxes(batch["input_roi"], shape) if "input_roi" in batch else outputs["rpn_rois"]
-        gt_boxes = norm_boxes(batch["gt_boxes"], shape)  # padding is no longer zeros here, but its class ids are
+        gt_boxes = norm_boxes(batch["gt_boxes"], shape)  # padding rows are not zeros here, but their class ids are
         layer = DetectionTargetLayer(64, negatives="matterport", shuffle=False)
         actual = layer([proposals, batch["gt_class_ids"], gt_boxes, batch["gt_masks"]])
         masks = np.unpackbits(outputs["t_mask_packed"])[: np.prod(outputs["t_mask_shape"])]
@@ -216,10 +217,10 @@ class TestDetectionTargetsAgainstTheOriginal:
 
 
 def small_image():
-    """One image: an object of class 2, an ignore region, five proposals, and padding. Units are eighths of the image.
+    """Returns an image with an object of class 2, an ignore region, five proposals, and padding.
 
-    IoU of the proposals with the object: 1, 1/2 (its upper half), 1/3 (too far right), 0 and 0. The last of them lies
-    on the ignore region.
+    Units are eighths of the image. The IoU of the proposals with the object is 1, 1/2 (its upper half), 1/3 (shifted to
+    the right), 0 and 0. The last proposal overlaps the ignore region.
     """
     proposals = [[2, 2, 4, 4], [2, 2, 3, 4], [2, 3, 4, 5], [0, 5, 1, 6], [5, 5, 7, 7], [0, 0, 0, 0]]
     proposals = np.array(proposals, np.float32) / 8
@@ -237,14 +238,14 @@ class TestDetectionTargets:
     def test_by_hand(self):
         proposals, *rest = small_image()
         rois, class_ids, deltas, masks = run_layer((proposals, *rest), **SMALL)
-        # Two positives (IoU >= 0.5), as many negatives; the proposal on the ignore region is neither.
+        # Two positives (IoU >= 0.5) and as many negatives. The proposal on the ignore region is neither.
         np.testing.assert_array_equal(rois, proposals[[0, 1, 2, 3, 5, 5]])
         np.testing.assert_array_equal(class_ids, [2, 2, 0, 0, 0, 0])
-        # From the upper half to the whole: half a height down, twice as high.
+        # From the upper half to the whole object: half a height down, twice as high.
         np.testing.assert_allclose(deltas[1], [0.5 / 0.1, 0, np.log(2) / 0.2, 0], atol=1e-5)
         assert not deltas[0].any() and not deltas[2:].any()
-        # The object's upper half is full. The samples span 0 to 7 of 8 rows for the whole, 0 to 3.5 for the upper half:
-        # the last is 0.5, which rounds to even.
+        # The upper half of the mask is full. The samples span rows 0 to 7 of 8 for the whole object and 0 to 3.5 for
+        # its upper half, where the last sample of 0.5 is rounded to even.
         np.testing.assert_array_equal(masks[0], [[1] * 4, [1] * 4, [0] * 4, [0] * 4])
         np.testing.assert_array_equal(masks[1], [[1] * 4, [1] * 4, [1] * 4, [0] * 4])
         assert not masks[2:].any()
@@ -258,14 +259,14 @@ class TestDetectionTargets:
         np.testing.assert_array_equal(masks[0], [[1, 1, 0, 0], [1, 1, 0, 0], [0] * 4, [0] * 4])
         np.testing.assert_array_equal(masks[1], [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [0] * 4])
 
-    def test_negatives_follow_the_ratio(self):
-        # A third of 4 RoIs may be positive: that is one, and int(3 * 1) - 1 = 2 negatives join it.
+    def test_number_of_negatives_keeps_the_ratio(self):
+        # int(4 / 3) = 1 positive and int(3 * 1) - 1 = 2 negatives.
         settings = {**SMALL, "rois_per_image": 4, "positive_ratio": 1 / 3}
         rois, class_ids, *_ = run_layer(small_image(), **settings)
         np.testing.assert_array_equal(class_ids, [2, 0, 0, 0])
         assert np.count_nonzero(rois.any(1)) == 3
 
-    def test_fill_takes_every_negative(self):
+    def test_fill_uses_all_negatives(self):
         proposals, class_ids, boxes, masks = small_image()
         proposals = np.concatenate([proposals, [[0.5, 0, 0.6, 0.1]]]).astype(np.float32)
         inputs = proposals, class_ids, boxes, masks
@@ -274,7 +275,7 @@ class TestDetectionTargets:
         rois = run_layer(inputs, **{**SMALL, "rois_per_image": 4}, negatives="fill")[0]
         np.testing.assert_array_equal(rois, proposals[[0, 1, 2, 3]])
 
-    @pytest.mark.parametrize("objects", ["none", "only an ignore region", "missed by the proposals"])
+    @pytest.mark.parametrize("objects", ["none", "only an ignore region", "no matching proposal"])
     @pytest.mark.parametrize("negatives, count", [("matterport", 0), ("balanced", 2), ("fill", 2)])
     def test_an_image_without_positives(self, objects, negatives, count):
         proposals, class_ids, boxes, masks = small_image()
@@ -290,7 +291,7 @@ class TestDetectionTargets:
         assert not rois[count:].any() and not class_ids.any() and not deltas.any() and not masks.any()
 
     @pytest.mark.parametrize("seed", range(4))
-    def test_matches_as_numpy_does(self, seed):
+    def test_matching_equals_numpy(self, seed):
         rng = np.random.default_rng(seed)
         gt_class_ids = rng.choice([-1, 1, 2, 3], 8).astype(np.int32)
         gt_pixels = random_boxes(rng, 8, 128)
@@ -319,7 +320,7 @@ class TestDetectionTargets:
         expected = box_refinement(proposals[positive], gt_boxes[matched]) / STD_DEV
         np.testing.assert_allclose(deltas[:count], expected, atol=1e-5)
 
-    def test_padding_changes_nothing(self):
+    def test_padding_has_no_effect(self):
         proposals, class_ids, boxes, masks = small_image()
         padded = (
             np.pad(proposals, [(2, 3), (0, 0)]),
@@ -330,7 +331,7 @@ class TestDetectionTargets:
         for actual, expected in zip(run_layer(padded, **SMALL), run_layer(small_image(), **SMALL), strict=True):
             np.testing.assert_array_equal(actual, expected)
 
-    def test_images_of_a_batch_do_not_mix(self):
+    def test_images_of_a_batch_are_independent(self):
         first = small_image()
         second = (first[0][::-1].copy(), np.array([0, 3, 0], np.int32), first[2][[1, 0, 2]], ~first[3])
         batch = [tf.stack(pair) for pair in zip(first, second, strict=True)]
@@ -348,15 +349,15 @@ class TestDetectionTargets:
         assert outputs[1][0] == class_id
         assert all(np.isfinite(output).all() for output in outputs)
 
-    def test_one_proposal_for_many_rows(self):
+    def test_fewer_proposals_than_rows(self):
         proposals, *rest = small_image()
         rois, class_ids, *_ = run_layer((proposals[:1], *rest), **SMALL)
         np.testing.assert_array_equal(rois, np.pad(proposals[:1], [(0, 5), (0, 0)]))
         np.testing.assert_array_equal(class_ids, [2, 0, 0, 0, 0, 0])
 
-    def test_never_nan(self):
+    def test_boxes_without_area_give_finite_targets(self):
         _, class_ids, boxes, masks = small_image()
-        boxes[0] = [0.2, 0.2, 0.2, 0.2]  # neither the object nor a proposal has an area
+        boxes[0] = [0.2, 0.2, 0.2, 0.2]  # object and first proposal have no area
         proposals = np.array([[0.2, 0.2, 0.2, 0.2], [0.2, 0.2, 0.2, 0.4], [0, 0, 0, 0]], np.float32)
         for negatives in ("matterport", "balanced", "fill"):
             for output in run_layer((proposals, class_ids, boxes, masks), **SMALL, negatives=negatives):
@@ -365,32 +366,32 @@ class TestDetectionTargets:
 
 class TestSampling:
     def inputs(self):
-        """Forty proposals on the object and forty away from it."""
+        """Returns 40 proposals on the object and 40 away from it."""
         rng = np.random.default_rng(0)
         _, class_ids, boxes, masks = small_image()
         near = boxes[0] + rng.uniform(-0.01, 0.01, (40, 4))
         proposals = np.concatenate([near, near + [0.3, 0, 0.3, 0]]).astype(np.float32)
         return [tf.constant(value)[None] for value in (proposals, class_ids, boxes, masks)]
 
-    def test_at_most_a_share_is_positive_and_none_is_taken_twice(self):
+    def test_sampling_without_replacement_up_to_the_positive_ratio(self):
         rois, class_ids, *_ = DetectionTargetLayer(20, 0.25, seed=1)(self.inputs())
         np.testing.assert_array_equal(class_ids[0], [2] * 5 + [0] * 15)
         assert len(np.unique(rois[0], axis=0)) == 20
 
-    def test_every_candidate_has_its_chance(self):
+    def test_sampling_is_uniform(self):
         inputs = self.inputs()
         layer = DetectionTargetLayer(20, 0.25, seed=1)
         rois = np.concatenate([layer(inputs)[0][0] for _ in range(60)])
-        chosen = (rois[:, None] == inputs[0].numpy()).all(-1).sum(0)
-        # 60 * 5/40 = 7.5 for positives, 60 * 15/40 = 22.5 for negatives; standard deviations 2.6 and 3.8.
-        assert chosen[:40].min() > 0 and chosen[:40].max() < 18
-        assert chosen[40:].min() > 7 and chosen[40:].max() < 38
+        counts = (rois[:, None] == inputs[0].numpy()).all(-1).sum(0)
+        # Expected: 60 * 5/40 = 7.5 for positives and 60 * 15/40 = 22.5 for negatives, standard deviations 2.6 and 3.8.
+        assert counts[:40].min() > 0 and counts[:40].max() < 18
+        assert counts[40:].min() > 7 and counts[40:].max() < 38
 
-    def test_the_seed_gives_the_sequence_and_its_state_resumes_it(self):
+    def test_sampling_is_seeded_and_resumable(self):
         inputs = self.inputs()
-        layer, twin, other = (DetectionTargetLayer(20, 0.25, seed=seed) for seed in (1, 1, 2))
+        layer, same_seed, other = (DetectionTargetLayer(20, 0.25, seed=seed) for seed in (1, 1, 2))
         first = layer(inputs)[0]
-        np.testing.assert_array_equal(twin(inputs)[0], first)
+        np.testing.assert_array_equal(same_seed(inputs)[0], first)
         assert not np.array_equal(other(inputs)[0], first)
         state = layer.seed_generator.state.numpy()
         second = layer(inputs)[0]
@@ -419,7 +420,7 @@ class TestLayer:
         assert {name: config[name] for name in self.SETTINGS} == self.SETTINGS
         assert DetectionTargetLayer.from_config(config).get_config() == config
 
-    def test_saved_model_gives_the_same_targets(self, tmp_path):
+    def test_saved_model_computes_the_same_targets(self, tmp_path):
         values = [value[None] for value in small_image()]
         inputs = [keras.Input(value.shape[1:], dtype=value.dtype.name) for value in values]
         model = keras.Model(inputs, DetectionTargetLayer(**self.SETTINGS)(inputs))
@@ -428,7 +429,7 @@ class TestLayer:
         for actual, expected in zip(reloaded(values), model(values), strict=True):
             np.testing.assert_array_equal(actual, expected)
 
-    def test_symbolic_shapes_are_the_real_ones(self):
+    def test_symbolic_shapes_equal_eager_shapes(self):
         values = [value[None] for value in small_image()]
         inputs = [keras.Input(value.shape[1:], dtype=value.dtype.name) for value in values]
         layer = DetectionTargetLayer(**self.SETTINGS)
@@ -454,7 +455,7 @@ class TestLayer:
                 assert actual.dtype == reference.dtype
                 np.testing.assert_array_equal(actual, reference)
 
-    def test_no_gradient_reaches_the_proposals(self):
+    def test_proposals_have_no_gradient(self):
         proposals, *rest = (tf.constant(value)[None] for value in small_image())
         with tf.GradientTape() as tape:
             tape.watch(proposals)
@@ -462,21 +463,21 @@ class TestLayer:
             total = tf.reduce_sum(rois) + tf.reduce_sum(deltas) + tf.reduce_sum(masks)
         assert tape.gradient(total, proposals) is None
 
-    def test_xla_is_off(self):
+    def test_jit_is_not_supported(self):
         assert not DetectionTargetLayer().supports_jit  # crop_and_resize has no XLA kernel
 
     @pytest.mark.parametrize("ratio", [0, -1, 1.5])
-    def test_impossible_ratio(self, ratio):
+    def test_invalid_positive_ratio(self, ratio):
         with pytest.raises(ValueError, match="positive_ratio must be above 0 and at most 1"):
             DetectionTargetLayer(positive_ratio=ratio)
 
-    def test_unknown_rule_for_negatives(self):
+    def test_unknown_value_of_negatives(self):
         with pytest.raises(ValueError, match="one of matterport, balanced, fill; got 'all'"):
             DetectionTargetLayer(negatives="all")
 
 
-def test_objects_join_the_proposals_by_option():
-    """No proposal is near the object; its own box is then the positive RoI, and ignore regions never join."""
+def test_add_gt_boxes():
+    """No proposal overlaps the object, so its own box is the positive RoI. Ignore regions are not added."""
     proposals = np.array([[[0.5, 0.5, 0.9, 0.9]]], np.float32)
     class_ids = np.array([[1, -1, 0]], np.int32)
     boxes = np.array([[[0.1, 0.1, 0.3, 0.3], [0.0, 0.6, 0.2, 0.8], [0, 0, 0, 0]]], np.float32)

@@ -1,4 +1,4 @@
-"""The NumPy targets: the original's samples for the same seed, and each rule on a handful of boxes."""
+"""NumPy targets: samples of the original for the same seed, and values derived by hand."""
 
 import numpy as np
 import pytest
@@ -50,30 +50,30 @@ class TestRpnTargets:
         return build_rpn_targets((64, 64, 3), self.ANCHORS, np.array(class_ids, int), boxes, config)
 
     def test_rules_by_hand(self):
-        # IoU with the box at columns 0-10: 1, 8/12, 5/15, 0, 0: positive, neutral, neutral, negative, negative.
+        # The IoU with the box at columns 0-10 is 1, 8/12, 5/15, 0, 0.
         match, bbox = self.run([1], [[0, 0, 10, 10]])
         np.testing.assert_array_equal(match, [1, 0, 0, -1, -1])
         assert not bbox.any()  # the positive anchor is the box
 
-    def test_the_best_anchor_is_positive_however_bad(self):
-        # The box at columns 24-30, 6 x 10, lies in anchor 3 alone: IoU 60/100.
+    def test_the_anchor_with_the_highest_iou_is_positive(self):
+        # Only anchor 3 overlaps the box at columns 24-30, with IoU 60/100.
         match, bbox = self.run([1], [[0, 24, 10, 30]])
         np.testing.assert_array_equal(match, [-1, -1, -1, 1, -1])
-        # Centre 27 instead of 25 in units of the width 10, divided by 0.1; log(6/10) divided by 0.2.
+        # The centre moves from 25 to 27 at a width of 10, divided by 0.1. log(6/10) is divided by 0.2.
         np.testing.assert_allclose(bbox[0], [0, 2, 0, np.log(0.6) / 0.2])
 
-    def test_all_anchors_that_tie_for_the_best_are_positive(self):
-        # The box at columns 5-10 lies in anchors 0, 1 and 2 alike: IoU 50/100.
+    def test_all_tied_anchors_are_positive(self):
+        # Anchors 0, 1 and 2 contain the box at columns 5-10, with IoU 50/100.
         match, _ = self.run([1], [[0, 5, 10, 10]])
         np.testing.assert_array_equal(match, [1, 1, 1, -1, -1])
 
-    def test_deltas_go_to_the_anchors_own_best_object(self):
-        # Anchor 0 ties for the best of object A (columns 5-10), but overlaps B (columns 0-9) more.
+    def test_deltas_are_to_the_object_with_the_highest_iou(self):
+        # Anchor 0 is tied for object A (columns 5-10), but overlaps object B (columns 0-9) more.
         match, bbox = self.run([1, 1], [[0, 5, 10, 10], [0, 0, 10, 9]])
         assert match[0] == match[1] == match[2] == 1
         np.testing.assert_allclose(bbox[0], [0, -0.5, 0, np.log(0.9) / 0.2])
 
-    def test_ignore_regions_give_neither(self):
+    def test_anchors_on_ignore_regions_are_neutral(self):
         match, _ = self.run([1, -1], [[0, 0, 10, 10], [0, 22, 10, 60]])
         np.testing.assert_array_equal(match, [1, 0, 0, 0, 0])
 
@@ -82,16 +82,16 @@ class TestRpnTargets:
         [([], []), ([-1], [[30, 0, 40, 10]]), ([1], [[5, 5, 5, 9]]), ([1], [[10, 0, 0, 10]])],
         ids=["no rows", "only an ignore region", "box without area", "box upside down"],
     )
-    def test_without_objects_all_are_negative(self, class_ids, boxes):
+    def test_all_anchors_are_negative_without_objects(self, class_ids, boxes):
         match, bbox = self.run(class_ids, boxes)
         np.testing.assert_array_equal(match, [-1] * 5)
         assert bbox.shape == (8, 4) and not bbox.any()
 
-    def test_an_object_that_no_anchor_touches_changes_nothing(self):
+    def test_object_without_overlapping_anchors_has_no_effect(self):
         match, _ = self.run([1, 1], [[0, 0, 10, 10], [50, 50, 60, 60]])
         np.testing.assert_array_equal(match, [1, 0, 0, -1, -1])
 
-    def test_at_most_half_are_positive_and_negatives_fill_up(self):
+    def test_at_most_half_are_positive(self):
         match, bbox = self.run([1], [[0, 5, 10, 10]], anchor_count=2)
         assert np.count_nonzero(match == 1) == 1 and np.count_nonzero(match == -1) == 1
         assert bbox.shape == (2, 4)
@@ -113,7 +113,7 @@ class TestDetectionTargets:
 
     @staticmethod
     def inputs():
-        """One object of class 2 at (8, 8)-(24, 24), upper half filled; RoIs: itself, half of it, one far away."""
+        """Returns an object of class 2 whose upper half is filled, and RoIs: its box, half of it, a distant one."""
         mask = np.zeros((64, 64, 1), bool)
         mask[8:16, 8:24] = True
         rois = np.array([[8, 8, 24, 24], [8, 8, 16, 24], [40, 40, 60, 60]])
@@ -132,7 +132,7 @@ class TestDetectionTargets:
 
     def test_by_hand(self):
         rois, class_ids, boxes, mask = self.inputs()
-        # IoU 1, 0.5 (neither positive nor negative), 0; the only negative is repeated.
+        # IoU 1, 0.5 (neither positive nor negative), 0. The only negative is repeated.
         out_rois, out_ids, bboxes, masks = build_detection_targets(rois, class_ids, boxes, mask, self.config(4))
         np.testing.assert_array_equal(out_rois, rois[[0, 2, 2, 2]])
         np.testing.assert_array_equal(out_ids, [2, 0, 0, 0])
@@ -147,13 +147,13 @@ class TestDetectionTargets:
         masks = build_detection_targets(rois, class_ids, boxes, mini, self.config(4, USE_MINI_MASK=True))[3]
         np.testing.assert_array_equal(masks[0, :, :, 2], [[1] * 4, [1] * 4, [0] * 4, [0] * 4])
 
-    def test_nothing_to_sample_is_explained(self):
+    def test_errors_of_missing_candidates(self):
         rois, class_ids, boxes, mask = self.inputs()
         with pytest.raises(ValueError, match="at least one RoI"):
             build_detection_targets(rois[:0], class_ids, boxes, mask, self.config(4))
         with pytest.raises(ValueError, match="at least one object"):
             build_detection_targets(rois, -class_ids, boxes, mask, self.config(4))
-        with pytest.raises(ValueError, match="2 RoIs with IoU below 0.5"):
+        with pytest.raises(ValueError, match="RoIs with IoU below 0.5 for 2 negatives"):
             build_detection_targets(rois[[0, 0, 1]], class_ids, boxes, mask, self.config(4))
 
 
@@ -165,22 +165,22 @@ class TestRandomRois:
         rois = generate_random_rois((128, 128, 3), 50, np.array([1, 1]), self.BOXES)
         np.testing.assert_array_equal(rois, golden("utils.npz")["generate_random_rois__out_0"])
 
-    def test_inside_the_image_with_area(self):
+    def test_rois_are_inside_the_image_and_have_an_area(self):
         rois = generate_random_rois((128, 100, 3), 1000, np.array([1, 1]), self.BOXES)
         assert rois.shape == (1000, 4) and rois.dtype == np.int32
         assert (rois[:, 2:] > rois[:, :2]).all()
         assert rois.min() >= 0 and (rois[:, 2:] < [128, 100]).all()
-        near_first = rois[:450]  # 0.9 * 1000 / 2 around the first box, grown by its own size
+        near_first = rois[:450]  # 0.9 * 1000 / 2 near the first box
         assert near_first[:, 2].max() < 110 and near_first[:, 3].max() < 90
         near_second = rois[450:900]
         assert near_second[:, 2].max() > 100 and near_second[:, 1].min() >= 30
 
     @pytest.mark.parametrize("boxes", [np.zeros((0, 4), int), np.tile([[0, 0, 1, 1]], (100, 1))])
-    def test_no_box_and_more_boxes_than_rois(self, boxes):
+    def test_no_boxes_and_more_boxes_than_rois(self, boxes):
         rois = generate_random_rois((8, 8), 5, np.ones(len(boxes)), boxes)
         assert rois.shape == (5, 4) and (rois[:, 2:] > rois[:, :2]).all()
 
     @pytest.mark.parametrize("shape, box", [((8, 8), [3, 3, 3, 3]), ((8, 8), [50, 50, 60, 60]), ((1, 8), [0, 0, 1, 4])])
-    def test_no_room(self, shape, box):
-        with pytest.raises(ValueError, match="no room"):
+    def test_too_small_for_random_boxes(self, shape, box):
+        with pytest.raises(ValueError, match="too small for random boxes"):
             generate_random_rois(shape, 5, np.array([1]), np.array([box]))

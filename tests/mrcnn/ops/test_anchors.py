@@ -1,4 +1,4 @@
-"""Anchors against the original's arrays and by hand."""
+"""Anchors: reference arrays of the original and values derived by hand."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from mrcnn.ops.anchors import compute_backbone_shapes, generate_anchors, generat
 STRIDES = (4, 8, 16, 32, 64)
 
 
-def test_one_anchor_by_hand():
-    # scale 8, ratio width/height = 4: height 4, width 16, centred on the second feature of a stride of 10.
+def test_anchors_by_hand():
+    # Scale 8 and ratio 4 give height 4 and width 16. The stride is 10.
     anchors = generate_anchors(8, [4], shape=(1, 2), feature_stride=10, anchor_stride=1)
     assert anchors.tolist() == [[-2, -8, 2, 8], [-2, 2, 2, 18]]
 
@@ -34,6 +34,6 @@ def test_backbone_shapes(golden):
         np.testing.assert_array_equal(compute_backbone_shapes(Config(), shape), expected)
 
 
-def test_a_backbone_function_brings_its_own_shapes():
+def test_shapes_of_a_backbone_function():
     config = Config().copy(BACKBONE=len, COMPUTE_BACKBONE_SHAPE=lambda shape: [[shape[0] // 2, 7]])
     assert compute_backbone_shapes(config, (64, 64, 3)).tolist() == [[32, 7]]

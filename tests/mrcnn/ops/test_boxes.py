@@ -1,10 +1,9 @@
-"""Box maths against the original's arrays, against each other (NumPy and TensorFlow), and by hand."""
+"""Box operations: reference arrays of the original, NumPy against TensorFlow, and values derived by hand."""
 
 import numpy as np
 import pytest
 
-from mrcnn.ops import boxes
-from mrcnn.ops import boxes_tf as boxes_graph
+from mrcnn.ops import boxes, boxes_tf
 
 CASES = [
     ("compute_iou", ("in_box", "in_boxes", "in_box_area", "in_boxes_area")),
@@ -42,7 +41,7 @@ def test_equals_the_original(arrays, case, arguments):
 
 
 def test_iou_by_hand():
-    # 4x4 against the same shifted by 2: 8 of 24 cells are shared.
+    # A 4x4 box and the same box shifted by 2: the intersection is 8, the union 24.
     assert boxes.compute_overlaps(np.array([[0, 0, 4, 4]]), np.array([[0, 2, 4, 6]]))[0, 0] == pytest.approx(8 / 24)
 
 
@@ -57,14 +56,13 @@ def random_boxes(rng, count):
     return np.concatenate([corner, corner + rng.uniform(1, 60, (count, 2))], axis=1).astype(np.float32)
 
 
-def test_decoding_inverts_encoding(rng):
+def test_apply_box_deltas_inverts_box_refinement(rng):
     start, goal = random_boxes(rng, 200), random_boxes(rng, 200)
     deltas = boxes.box_refinement(start, goal)
     np.testing.assert_allclose(boxes.apply_box_deltas(start, deltas), goal, atol=1e-3)
 
 
-def test_keras_encoder_agrees(rng):
-    """An independent oracle: Keras's own encoder, centre y first, variance 1."""
+def test_box_refinement_equals_the_encoder_of_keras(rng):
     import keras
 
     start, goal = random_boxes(rng, 20), random_boxes(rng, 20)
@@ -74,46 +72,37 @@ def test_keras_encoder_agrees(rng):
     np.testing.assert_allclose(boxes.box_refinement(start, goal), np.asarray(encoded), atol=1e-4)
 
 
-def test_tensorflow_twins_agree(rng):
+def test_tensorflow_counterparts_agree(rng):
     first, second = random_boxes(rng, 30), random_boxes(rng, 30)
     window, shape = np.array([0.0, 5.0, 50.0, 60.0], np.float32), (90, 120)
     deltas = rng.normal(0, 0.3, (30, 4)).astype(np.float32)
     pairs = [
-        (boxes.box_refinement(first, second), boxes_graph.box_refinement_graph(first, second)),
-        (boxes.apply_box_deltas(first, deltas), boxes_graph.apply_box_deltas_graph(first, deltas)),
-        (boxes.clip_boxes(first, window), boxes_graph.clip_boxes_graph(first, window)),
-        (boxes.norm_boxes(first, shape), boxes_graph.norm_boxes_graph(first, shape)),
-        (boxes.compute_overlaps(first, second), boxes_graph.overlaps_graph(first, second)),
+        (boxes.box_refinement(first, second), boxes_tf.box_refinement(first, second)),
+        (boxes.apply_box_deltas(first, deltas), boxes_tf.apply_box_deltas(first, deltas)),
+        (boxes.clip_boxes(first, window), boxes_tf.clip_boxes(first, window)),
+        (boxes.norm_boxes(first, shape), boxes_tf.norm_boxes(first, shape)),
+        (boxes.compute_overlaps(first, second), boxes_tf.compute_overlaps(first, second)),
     ]
     for expected, tensor in pairs:
         np.testing.assert_allclose(np.asarray(tensor), expected, rtol=1e-5, atol=1e-5)
     normalised = boxes.norm_boxes(np.round(first), shape)
-    np.testing.assert_array_equal(boxes_graph.denorm_boxes_graph(normalised, shape), np.round(first))
+    np.testing.assert_array_equal(boxes_tf.denorm_boxes(normalised, shape), np.round(first))
 
 
-def test_graph_functions_equal_the_original(golden):
+def test_tensorflow_functions_equal_the_original(golden):
     arrays = golden("losses.npz")
     deltas = arrays["apply_box_deltas_graph__in_deltas"]
     start = arrays["overlaps_graph__in_a"]
     window = arrays["clip_boxes_graph__in_window"]
     tensors = {
-        "overlaps_graph__out": boxes_graph.overlaps_graph(start, arrays["overlaps_graph__in_b"]),
-        "apply_box_deltas_graph__out": boxes_graph.apply_box_deltas_graph(start, deltas),
-        "clip_boxes_graph__out": boxes_graph.clip_boxes_graph(arrays["apply_box_deltas_graph__out"], window),
+        "overlaps_graph__out": boxes_tf.compute_overlaps(start, arrays["overlaps_graph__in_b"]),
+        "apply_box_deltas_graph__out": boxes_tf.apply_box_deltas(start, deltas),
+        "clip_boxes_graph__out": boxes_tf.clip_boxes(arrays["apply_box_deltas_graph__out"], window),
     }
     for name, tensor in tensors.items():
         np.testing.assert_allclose(np.asarray(tensor), arrays[name], atol=2e-6, err_msg=name)
 
 
-def test_trim_and_pack():
-    rows = np.array([[0, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]], np.float32)
-    kept, mask = boxes_graph.trim_zeros_graph(rows)
-    assert np.asarray(kept).tolist() == [[0, 0, 1, 1]]
-    assert np.asarray(mask).tolist() == [False, True, False]
-    packed = boxes_graph.batch_pack_graph(np.arange(6).reshape(2, 3), np.array([1, 2]), 2)
-    assert np.asarray(packed).tolist() == [0, 3, 4]
-
-
-def test_wild_deltas_stay_finite():
-    wild = np.array([[1e3, -1e3, 500, 1e30]], np.float32)
-    assert np.isfinite(boxes_graph.apply_box_deltas_graph(np.array([[0.1, 0.1, 0.2, 0.2]], np.float32), wild)).all()
+def test_extreme_deltas_stay_finite():
+    deltas = np.array([[1e3, -1e3, 500, 1e30]], np.float32)
+    assert np.isfinite(boxes_tf.apply_box_deltas(np.array([[0.1, 0.1, 0.2, 0.2]], np.float32), deltas)).all()

@@ -1,4 +1,4 @@
-"""Masks: against the original's numbers, scipy and scikit-image, and by hand."""
+"""Masks: reference arrays of the original, scipy and scikit-image, and values derived by hand."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,11 @@ import skimage.transform
 
 from mrcnn.detections import Detections
 from mrcnn.ops import masks as masks_module
-from mrcnn.ops.masks import expand_mask, extract_bboxes, minimize_mask, paste_mask, resize_mask, unmold_mask
+from mrcnn.ops.masks import expand_mask, extract_bboxes, mask_in_box, minimize_mask, paste_mask, resize_mask
 
 
 def blobs(count: int, size: int = 28) -> np.ndarray:
-    """Soft discs `[count, size, size]` float32, as the mask head gives them."""
+    """Returns soft discs `[count, size, size]`, float32, similar to the output of the mask head."""
     rng = np.random.default_rng(count)
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     distance = np.hypot(y, x) + rng.normal(0, 0.3, (count, size, size))
@@ -33,7 +33,7 @@ class TestExtractBboxes:
         np.testing.assert_array_equal(extract_bboxes(masks), [[2, 5, 4, 8], [0, 0, 6, 8], [0, 0, 0, 0]])
 
     @pytest.mark.parametrize("shape", [(5, 5, 0), (0, 0, 0), (0, 0, 2)])
-    def test_nothing(self, shape):
+    def test_empty(self, shape):
         np.testing.assert_array_equal(extract_bboxes(np.zeros(shape, bool)), np.zeros((shape[2], 4)))
 
 
@@ -61,8 +61,8 @@ class TestResizeMask:
         assert got.dtype == bool
         np.testing.assert_array_equal(got, unpacked(f"{case}__mask_out"))
 
-    def test_equals_scipy_without_its_lost_last_row(self):
-        # mode="nearest" is scipy's own way around the last row that rounding pushes out of the image.
+    def test_equals_scipy(self):
+        # mode="nearest" avoids the last row of zeros that rounding causes in scipy.
         rng = np.random.default_rng(0)
         for _ in range(200):
             height, width = rng.integers(1, 120, 2)
@@ -75,10 +75,10 @@ class TestResizeMask:
 
     def test_by_hand(self):
         mask = np.arange(4).reshape(2, 2, 1)
-        got = resize_mask(mask, 1.5, [(1, 0), (0, 2), (0, 0)])[:, :, 0]  # 0, 0.5, 1 round to 0, 1, 1
+        got = resize_mask(mask, 1.5, [(1, 0), (0, 2), (0, 0)])[:, :, 0]  # 0, 0.5, 1 are rounded to 0, 1, 1
         np.testing.assert_array_equal(got, [[0] * 5, [0, 1, 1, 0, 0], [2, 3, 3, 0, 0], [2, 3, 3, 0, 0]])
 
-    def test_a_side_never_becomes_zero(self):
+    def test_sides_are_at_least_one(self):
         assert resize_mask(np.ones((200, 3, 1), bool), 0.05, [(0, 0)] * 3).tolist() == [[[True]]] * 10
 
 
@@ -94,29 +94,29 @@ class TestMiniMasks:
         inputs = (arrays[f"expand_mask__in_{name}"] for name in ("bbox", "mini_mask", "image_shape"))
         np.testing.assert_array_equal(expand_mask(*inputs), arrays["expand_mask__out_0"])
 
-    def test_there_and_back(self):
+    def test_round_trip(self):
         masks = np.zeros((90, 120, 3), bool)
-        masks[10:66, 20:76, 0] = blobs(1, 56)[0] > 0.5  # the size of the mini mask: nothing is lost
+        masks[10:66, 20:76, 0] = blobs(1, 56)[0] > 0.5  # the size of the mini mask, lossless up to rounding
         masks[30:80, 60:110, 1] = blobs(1, 50)[0] > 0.5
         masks[5:7, 100:119, 2] = True
         boxes = extract_bboxes(masks)
-        again = expand_mask(boxes, minimize_mask(boxes, masks, (56, 56)), (90, 120, 3))
-        assert again.shape == masks.shape and again.dtype == bool
-        for i, lost in enumerate((0.02, 0.05, 0)):
-            union = (again[..., i] | masks[..., i]).sum()
-            assert (again[..., i] & masks[..., i]).sum() >= (1 - lost) * union
+        restored = expand_mask(boxes, minimize_mask(boxes, masks, (56, 56)), (90, 120, 3))
+        assert restored.shape == masks.shape and restored.dtype == bool
+        for i, loss in enumerate((0.02, 0.05, 0)):
+            union = (restored[..., i] | masks[..., i]).sum()
+            assert (restored[..., i] & masks[..., i]).sum() >= (1 - loss) * union
 
-    def test_one_half_is_outside(self):
+    def test_one_half_is_outside_of_mini_masks(self):
         checkers = np.array([[1, 0]], bool)[:, :, None]
         assert not minimize_mask(np.array([[0, 0, 1, 2]]), checkers, (1, 1)).any()
         assert not expand_mask(np.array([[0, 0, 1, 1]]), checkers, (1, 1)).any()
-        assert unmold_mask(checkers[:, :, 0], (0, 0, 1, 1), (1, 1)).all()  # but inside for the network's masks
+        assert paste_mask(checkers[:, :, 0], (0, 0, 1, 1), (1, 1)).all()  # inside for predicted masks
 
     def test_no_instances(self):
         assert minimize_mask(np.zeros((0, 4), int), np.zeros((9, 9, 0), bool), (5, 6)).shape == (5, 6, 0)
         assert expand_mask(np.zeros((0, 4), int), np.zeros((5, 6, 0), bool), (9, 8)).shape == (9, 8, 0)
 
-    def test_a_box_without_area_is_named(self):
+    def test_error_names_the_box_without_area(self):
         boxes = np.array([[0, 0, 2, 2], [3, 3, 3, 5]])
         with pytest.raises(ValueError, match=r"box 1 \(3, 3, 3, 5\) has no area"):
             minimize_mask(boxes, np.ones((9, 9, 2), bool), (5, 5))
@@ -133,20 +133,20 @@ def oracle_paste(mask, box, shape):
 
 class TestPaste:
     @pytest.mark.parametrize("case", range(6))
-    def test_unmold_equals_the_original(self, golden, case):
+    def test_equals_the_original(self, golden, case):
         arrays = golden("data.npz")
         inputs = (arrays[f"unmold_mask_{case}__in_{name}"] for name in ("mask", "bbox", "image_shape"))
-        got = unmold_mask(*inputs)
+        got = paste_mask(*inputs)
         assert got.dtype == bool
         np.testing.assert_array_equal(got, arrays[f"unmold_mask_{case}__out_0"])
 
-    @pytest.mark.parametrize("photo", ["astronaut", "coffee", "chelsea", "rocket"])
-    def test_detections_equal_the_originals(self, golden, photo):
-        arrays = golden(f"infer_r50small_256_{photo}.npz")
+    @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea", "rocket"])
+    def test_detections_equal_the_original(self, golden, name):
+        arrays = golden(f"infer_r50small_256_{name}.npz")
         shape = arrays["final_masks_shape"]
         expected = np.unpackbits(arrays["final_masks_packed"])[: shape.prod()].reshape(shape)
         boxes = arrays["final_rois"]
-        crops = [paste_mask(*pair) for pair in zip(arrays["mrcnn_mask_of_class"], boxes, strict=True)]
+        crops = [mask_in_box(*pair) for pair in zip(arrays["mrcnn_mask_of_class"], boxes, strict=True)]
         got = Detections(boxes, np.ones(len(boxes)), np.ones(len(boxes)), crops, shape).masks
         np.testing.assert_array_equal(got, expected)
 
@@ -154,34 +154,34 @@ class TestPaste:
     def test_equals_scikit_image(self, monkeypatch, large_cell):
         monkeypatch.setattr(masks_module, "LARGE_CELL", large_cell)
         masks = blobs(8)
-        masks[5] += 0.5  # nowhere below one half: not even at the border, where the resized mask fades
+        masks[5] += 0.5  # at least 0.5 everywhere, also after fading at the border
         masks[6] = np.random.default_rng(0).random((28, 28))
         boxes = [(0, 0, 300, 400), (5, 7, 6, 8), (10, 20, 38, 48), (0, 390, 300, 400), (2, 3, 150, 33)]
         boxes += [(100, 100, 299, 399), (1, 1, 200, 260), (17, 0, 30, 400)]
         for i, box in enumerate(boxes):
             expected = oracle_paste(masks[i], box, (300, 400))
-            np.testing.assert_array_equal(unmold_mask(masks[i], box, (300, 400)), expected, err_msg=str(box))
+            np.testing.assert_array_equal(paste_mask(masks[i], box, (300, 400)), expected, err_msg=str(box))
             y1, x1, y2, x2 = box
-            np.testing.assert_array_equal(paste_mask(masks[i], box), expected[y1:y2, x1:x2], err_msg=str(box))
+            np.testing.assert_array_equal(mask_in_box(masks[i], box), expected[y1:y2, x1:x2], err_msg=str(box))
 
     @pytest.mark.parametrize("large_cell", [0, 1e9], ids=["by_cells", "every_pixel"])
-    def test_a_box_beyond_the_photo_is_cut(self, monkeypatch, large_cell):
+    def test_boxes_are_cropped_to_the_image(self, monkeypatch, large_cell):
         monkeypatch.setattr(masks_module, "LARGE_CELL", large_cell)
         mask = blobs(1)[0]
         whole = oracle_paste(mask, (20, 30, 170, 250), (200, 300))
-        got = unmold_mask(mask, (-30, -40, 120, 180), (100, 130))
+        got = paste_mask(mask, (-30, -40, 120, 180), (100, 130))
         np.testing.assert_array_equal(got, whole[50:150, 70:200])
         for box in [(200, 0, 300, 50), (-50, 0, 0, 50), (10, 10, 10, 50), (10, 50, 20, 40)]:
-            assert not unmold_mask(mask, box, (100, 130)).any()
+            assert not paste_mask(mask, box, (100, 130)).any()
 
-    def test_large_boxes_are_interpolated_near_the_outline_only(self, monkeypatch):
-        computed = []
+    def test_large_boxes_interpolate_near_the_outline_only(self, monkeypatch):
+        areas = []
 
         def counting(mask, shape, rows, cols, **kwargs):
-            computed.append((rows[1] - rows[0]) * (cols[1] - cols[0]))
+            areas.append((rows[1] - rows[0]) * (cols[1] - cols[0]))
             return original(mask, shape, rows, cols, **kwargs)
 
         original = masks_module.linear_bands
         monkeypatch.setattr(masks_module, "linear_bands", counting)
-        mask = paste_mask(blobs(1)[0], (0, 0, 3000, 2000))
-        assert mask.any() and 0 < sum(computed) < 0.25 * mask.size
+        mask = mask_in_box(blobs(1)[0], (0, 0, 3000, 2000))
+        assert mask.any() and 0 < sum(areas) < 0.25 * mask.size

@@ -1,0 +1,25 @@
+"""The functions on NumPy arrays of Matterport's `model` and `utils` modules that the library does not need itself."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mrcnn.ops.image_meta import split_image_meta
+from mrcnn.ops.masks import paste_mask
+
+
+def parse_image_meta(meta: np.ndarray) -> dict[str, np.ndarray]:
+    """Splits `image_meta [B, 12+C]` into a dictionary of its fields, int32 except `scale`, which is float32."""
+    return {
+        name: part.astype(np.float32 if name == "scale" else np.int32)
+        for name, part in split_image_meta(np.asarray(meta)).items()
+    }
+
+
+def mold_mask(mask: np.ndarray, config) -> None:
+    """Does nothing and returns None, like the original's function of this name."""
+
+
+def unmold_mask(mask: np.ndarray, bbox: Sequence[int], image_shape: Sequence[int]) -> np.ndarray:
+    """Converts a mask `[M, M]` of the network to a bool mask `[H, W]` of the image; see `masks.paste_mask`."""
+    return paste_mask(mask, bbox, image_shape)
