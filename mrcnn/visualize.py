@@ -1,10 +1,10 @@
 """Figures of data, proposals, results and training, with the names and arguments of Matterport's `visualize`.
 
-Built on Matplotlib, on whatever backend is active. A function that is given an `ax` draws there and shows nothing.
-Functions return the axes and not the figure, because a notebook would show a returned figure a second time.
+Functions draw with Matplotlib's active backend. With an `ax` argument they draw on it and do not show the figure.
+They return the axes, because a notebook would display a returned figure a second time.
 """
 
-import matplotlib.pyplot as plt  # noqa: F401  scripts take it from here
+import matplotlib.pyplot as plt  # noqa: F401  existing scripts use `visualize.plt`
 
 from mrcnn.visualization.boxes import draw_box, draw_boxes, draw_rois
 from mrcnn.visualization.images import display_images
