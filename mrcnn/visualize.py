@@ -1,10 +1,10 @@
 """Drop-in replacement of Matterport's `visualize` module: re-exports the Matplotlib figures of `mrcnn.visualization`.
 
-A function that is given an `ax` draws there and shows nothing. Functions return the axes instead of the figure, because
-a notebook would show a returned figure a second time.
+Functions draw with Matplotlib's active backend. With an `ax` argument they draw on it and do not show the figure.
+They return the axes, because a notebook would display a returned figure a second time.
 """
 
-import matplotlib.pyplot as plt  # noqa: F401  scripts use `visualize.plt`
+import matplotlib.pyplot as plt  # noqa: F401  existing scripts use `visualize.plt`
 
 from mrcnn.visualization.boxes import draw_box, draw_boxes, draw_rois
 from mrcnn.visualization.images import display_images

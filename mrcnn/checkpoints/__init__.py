@@ -1,4 +1,4 @@
-"""Weights files: reading and writing Matterport's HDF5 layout, ImageNet weights, downloads."""
+"""Weights files in Matterport's HDF5 layout, ImageNet weights and downloads."""
 
 from mrcnn.checkpoints.convert import mobilenet_v2_from_torch
 from mrcnn.checkpoints.download import coco_weights, download, download_trained_weights

@@ -1,7 +1,7 @@
-"""Brings published ImageNet weights to this project's layer names and conventions.
+"""Converts published ImageNet weights to the layer names and conventions of this package.
 
-Every backbone here takes RGB minus MEAN_PIXEL (0..255; `Config`'s default is meant) and has batch norm with epsilon
-1e-3. Published weights differ:
+Every backbone of this package expects RGB minus `Config.MEAN_PIXEL` (range 0..255) and uses batch normalization with
+epsilon 1e-3. Published weights have other conventions:
 
 | Source | Input | Epsilon | Names |
 |---|---|---|---|
@@ -10,15 +10,15 @@ Every backbone here takes RGB minus MEAN_PIXEL (0..255; `Config`'s default is me
 | MobileNetV2, torchvision | (RGB/255 - mean)/std | 1e-5 | features.1.conv.0.0 |
 | MobileNetV2, Keras Applications | RGB/127.5 - 1 | 1e-3 | block_1_expand |
 
-The differences are folded into the arrays, so that each layer computes what it did where it was trained:
+The differences are folded into the weights:
 
-* BGR: the input channels of the first kernel are reversed.
-* epsilon e: gamma * sqrt((variance + 1e-3) / (variance + e)). The variance stays the true one, so that this also holds
-  while training with batch statistics.
-* input (x/255 - mean)/std of a pixel x, which comes here as x - MEAN_PIXEL: the kernel is divided by 255*std per input
-  channel, and what the constant (MEAN_PIXEL/255 - mean)/std adds to each output is taken from the batch norm's mean.
-  Exact but for the border: padding is the colour MEAN_PIXEL here and the trained mean there (for torchvision they are
-  less than 0.6 of 255 apart).
+* BGR input: the input channels of the first kernel are reversed.
+* Epsilon e: gamma is multiplied by sqrt((variance + 1e-3) / (variance + e)). The variance is not changed, so training
+  with batch statistics is unaffected.
+* Input (x/255 - mean)/std instead of x - MEAN_PIXEL: the kernel is divided by 255*std per input channel. The
+  contribution of the constant (MEAN_PIXEL/255 - mean)/std to each output is subtracted from the moving mean. This is
+  exact except at the border, where padding has the color MEAN_PIXEL instead of the original mean. For torchvision the
+  two differ by less than 0.6 of 255.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from mrcnn.checkpoints.hdf5 import CheckpointError
 from mrcnn.checkpoints.layout import LayerWeights
 from mrcnn.config import Config
 
-EPSILON = 1e-3  # of every batch norm of this project
+EPSILON = 1e-3  # batch normalization epsilon of this package
 BEYOND_BACKBONE = re.compile(r"(fpn|rpn|mrcnn)_.*")
 MAX_NPZ_BYTES = 256 << 20
 MOBILENET_BLOCKS = 17
-# L2 norm of the first kernel of the published ResNet-50, per input channel R, G, B: tells RGB files from BGR ones.
+# L2 norms of the first kernel of the published ResNet-50 per input channel R, G, B, which identify the channel order.
 RESNET50_CONV1_NORMS = (6.07416, 7.62206, 4.60172)
 _TORCH_NORM = (
     ("gamma", "weight"),
@@ -51,24 +51,24 @@ _TORCH_NORM = (
 
 
 def is_backbone_only(layers: Mapping[str, LayerWeights]) -> bool:
-    """Whether a file has nothing of a Mask R-CNN beyond the backbone."""
+    """Returns whether a file contains no Mask R-CNN layers except the backbone."""
     return not any(BEYOND_BACKBONE.fullmatch(name) for name in layers)
 
 
 def to_own_backbone(layers: dict[str, LayerWeights]) -> tuple[dict[str, LayerWeights], tuple[str, ...]]:
-    """Brings the layers of an ImageNet file to this project's names and conventions; other files pass unchanged.
+    """Converts the layers of an ImageNet weights file. Layers of other files are returned unchanged.
 
     Args:
-        layers: as read from the file; told apart by their contents, not by the file's name.
+        layers: `{layer: LayerWeights}` as read from the file. The format is detected from its contents.
 
     Returns:
-        The layers, and notes on what was changed.
+        The converted layers, and a tuple of notes on the conversion.
     """
     if "conv1_conv" in layers:
         return _resnet_from_keras(layers), ("converted from Keras Applications' ResNet (BGR to RGB, epsilon folded)",)
     if "bn_Conv1" in layers:
         return _mobilenet_v2_from_keras(layers), (
-            "converted from Keras Applications' MobileNetV2, which pads on other sides: train the backbone too",
+            "converted from Keras Applications' MobileNetV2; its padding differs, so train the backbone as well",
         )
     if "conv1" in layers and is_backbone_only(layers) and "kernel" in layers["conv1"].weights:
         return _resnet_in_rgb(layers)
@@ -84,7 +84,7 @@ def _resnet_in_rgb(layers: dict[str, LayerWeights]) -> tuple[dict[str, LayerWeig
     if np.allclose(norms, RESNET50_CONV1_NORMS, rtol=1e-3):
         return layers, ()
     if not np.allclose(norms[::-1], RESNET50_CONV1_NORMS, rtol=1e-3):
-        return layers, ("backbone of unknown origin: its first layer is taken to expect RGB",)
+        return layers, ("backbone of unknown origin; RGB input is assumed",)
     flipped = LayerWeights(layers["conv1"].group, {**weights, "kernel": kernel[:, :, ::-1]})
     return {**layers, "conv1": flipped}, ("input channels of conv1 reversed from BGR to RGB",)
 
@@ -92,18 +92,18 @@ def _resnet_in_rgb(layers: dict[str, LayerWeights]) -> tuple[dict[str, LayerWeig
 def _resnet_from_keras(layers: dict[str, LayerWeights]) -> dict[str, LayerWeights]:
     converted = {}
     for name, layer in layers.items():
-        own = _resnet_name(name)
+        new_name = _resnet_name(name)
         weights = {role: np.asarray(weight, dtype=np.float32) for role, weight in layer.weights.items()}
         if name == "conv1_conv" and "kernel" in weights:
             weights["kernel"] = weights["kernel"][:, :, ::-1]
         if "gamma" in weights:
             weights = _fold_epsilon(weights, 1.001e-5)
-        converted[own] = LayerWeights(own, weights)
+        converted[new_name] = LayerWeights(new_name, weights)
     return converted
 
 
 def _resnet_name(name: str) -> str:
-    """`conv2_block1_0_bn` is `bn2a_branch1`; names of no ResNet layer stay."""
+    """Converts a Keras Applications layer name (`conv2_block1_0_bn` to `bn2a_branch1`). Other names are unchanged."""
     if name in ("conv1_conv", "conv1_bn"):
         return {"conv1_conv": "conv1", "conv1_bn": "bn_conv1"}[name]
     match = re.fullmatch(r"conv([2-5])_block(\d+)_([0-3])_(conv|bn)", name)
@@ -117,18 +117,18 @@ def _resnet_name(name: str) -> str:
 
 
 def mobilenet_v2_from_torch(source: str | os.PathLike | Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """torchvision's MobileNetV2 features under this project's names and conventions.
+    """Converts the features of torchvision's MobileNetV2.
 
     Args:
-        source: `.npz` file or mapping with torch's names ("features.0.0.weight"), kernels OIHW.
+        source: path of an `.npz` file, or a mapping, with PyTorch's names ("features.0.0.weight") and OIHW kernels.
 
     Returns:
-        `{layer: {weight: float32 array}}`: `mnv2_conv1`, `mnv2_<i>_expand`, `mnv2_<i>_depthwise`, `mnv2_<i>_project`
-        (i = 1..17; block 1 has no expand), `mnv2_conv_last`, and `bn_<layer>` of each. Kernels are HWIO; those of
-        depthwise convolutions are (3, 3, C, 1).
+        `{layer: {weight: float32 array}}` with layers `mnv2_conv1`, `mnv2_<i>_expand`, `mnv2_<i>_depthwise`,
+        `mnv2_<i>_project` (i = 1..17; block 1 has no expand), `mnv2_conv_last`, and `bn_<layer>` for each. Kernels are
+        HWIO; depthwise kernels are (3, 3, C, 1).
 
     Raises:
-        CheckpointError: the file is not readable or lacks an array.
+        CheckpointError: if the file cannot be read or an array is missing.
     """
     arrays = source if isinstance(source, Mapping) else _read_npz(Path(source))
     where = "MobileNetV2" if isinstance(source, Mapping) else str(source)
@@ -137,23 +137,23 @@ def mobilenet_v2_from_torch(source: str | os.PathLike | Mapping[str, np.ndarray]
         for name, convolution, norm in _torch_names():
             axes = (2, 3, 0, 1) if name.endswith("depthwise") else (2, 3, 1, 0)
             layers[name] = {"kernel": np.asarray(arrays[f"{convolution}.weight"], np.float32).transpose(axes)}
-            weights = {own: np.asarray(arrays[f"{norm}.{torchs}"], np.float32) for own, torchs in _TORCH_NORM}
+            weights = {role: np.asarray(arrays[f"{norm}.{name}"], np.float32) for role, name in _TORCH_NORM}
             layers[f"bn_{name}"] = _fold_epsilon(weights, 1e-5)
         _fold_input(layers["mnv2_conv1"], layers["bn_mnv2_conv1"], (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{where}: not the arrays of torchvision's MobileNetV2 ({error!r}).") from None
+        raise CheckpointError(f"{where}: expected the arrays of torchvision's MobileNetV2 ({error!r}).") from None
     return layers
 
 
 def _torch_names() -> list[tuple[str, str, str]]:
-    """(our layer, torch's convolution, torch's batch norm) of each convolution."""
+    """Returns (layer, PyTorch convolution, PyTorch batch norm) for each convolution."""
     names = [("mnv2_conv1", "features.0.0", "features.0.1")]
     for block in range(1, MOBILENET_BLOCKS + 1):
-        inside = f"features.{block}.conv"
+        prefix = f"features.{block}.conv"
         parts = ("expand", "depthwise") if block > 1 else ("depthwise",)
-        names += [(f"mnv2_{block}_{part}", f"{inside}.{i}.0", f"{inside}.{i}.1") for i, part in enumerate(parts)]
+        names += [(f"mnv2_{block}_{part}", f"{prefix}.{i}.0", f"{prefix}.{i}.1") for i, part in enumerate(parts)]
         last = len(parts)
-        names.append((f"mnv2_{block}_project", f"{inside}.{last}", f"{inside}.{last + 1}"))
+        names.append((f"mnv2_{block}_project", f"{prefix}.{last}", f"{prefix}.{last + 1}"))
     return [*names, ("mnv2_conv_last", "features.18.0", "features.18.1")]
 
 
@@ -172,14 +172,14 @@ def _mobilenet_v2_from_keras(layers: dict[str, LayerWeights]) -> dict[str, Layer
 
 
 def _fold_epsilon(weights: Mapping[str, np.ndarray], epsilon: float) -> dict[str, np.ndarray]:
-    """Batch norm weights that give with EPSILON what the given ones give with `epsilon`."""
+    """Returns batch norm weights that are equivalent under EPSILON to the given ones under `epsilon`."""
     variance = np.asarray(weights["moving_variance"], np.float64)
     gamma = weights["gamma"] * np.sqrt((variance + EPSILON) / (variance + epsilon))
     return {**weights, "gamma": gamma.astype(np.float32)}
 
 
 def _fold_input(convolution: dict[str, Any], norm: dict[str, Any], mean: tuple, std: tuple) -> None:
-    """Makes the first layer, trained on (x/255 - mean)/std, take x - MEAN_PIXEL. Changes both dicts."""
+    """Adapts a first layer trained on (x/255 - mean)/std to x - MEAN_PIXEL. Modifies both dicts in place."""
     kernel = np.asarray(convolution["kernel"], np.float64)  # [kh, kw, 3, out]
     shift = (Config.MEAN_PIXEL / 255 - mean) / std
     constant = np.einsum("hwio,i->o", kernel, shift)
@@ -194,7 +194,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             unpacked = sum(member.file_size for member in archive.zip.infolist())
             if unpacked > MAX_NPZ_BYTES:
-                raise ValueError(f"it claims {unpacked:,} bytes")
+                raise ValueError(f"uncompressed size of {unpacked:,} bytes exceeds {MAX_NPZ_BYTES:,}")
             return {name: archive[name] for name in archive.files}
-    except Exception as error:  # a damaged archive may raise nearly anything
+    except Exception as error:  # a damaged archive can raise almost any exception
         raise CheckpointError(f"{path}: not a readable .npz file ({error}). Download or copy it again.") from None

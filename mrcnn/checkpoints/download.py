@@ -1,4 +1,4 @@
-"""Fetches weights files over HTTP: resumed where a transfer broke off, verified, and moved into place atomically."""
+"""Downloads weights files over HTTP, with resume, verification and atomic replacement."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ COCO_NAME = "mask_rcnn_coco.h5"
 COCO_URL = f"https://github.com/matterport/Mask_RCNN/releases/download/v2.0/{COCO_NAME}"
 COCO_BYTES = 257_557_808
 
-ATTEMPTS = 10  # each has to bring at least one byte more than the one before
-TIMEOUT = 30  # seconds without any data
+MAX_ATTEMPTS = 10  # a retry requires that the previous attempt received data
+TIMEOUT = 30  # seconds without data
 CHUNK = 1 << 18
 
 
 class _BadContentError(ValueError):
-    """What came is not the file that was asked for; the part on disk is of no use."""
+    """The response is not the requested file, and the partial file must be discarded."""
 
 
 class _SecureRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but not from https to http. (Nor to files or ftp: `web_opener` has no handlers.)"""
+    """Follows redirects except from https to http. `web_opener` has no handlers for other schemes."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         if req.full_url.startswith("https:") and newurl.startswith("http:"):
@@ -38,18 +38,19 @@ class _SecureRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def coco_weights(folder: str | os.PathLike | None = None, verbose: bool = True) -> Path:
-    """Matterport's COCO weights (ResNet-101, 81 classes): found on this machine, else downloaded.
+    """Returns Matterport's COCO weights (ResNet-101, 81 classes), downloaded if not found locally.
 
     Args:
-        folder: searched first, and where a download goes; see `locate.search_folders` for the other places.
-        verbose: show a progress bar.
+        folder: folder that is searched first and that a download is saved to. `locate.search_folders` lists the other
+            folders.
+        verbose: bool, whether to show a progress bar.
 
     Returns:
-        Path of `mask_rcnn_coco.h5`; its structure is checked.
+        Path of `mask_rcnn_coco.h5`. The layers of the file are verified.
 
     Raises:
-        WeightsNotFoundError: (a FileNotFoundError) not here, and not to be had.
-        CheckpointError: the file that is here is damaged.
+        WeightsNotFoundError: (a FileNotFoundError) if the file is not found and cannot be downloaded.
+        CheckpointError: if the local file is damaged.
     """
     found = find_weights(COCO_NAME, folder)
     if found is not None:
@@ -59,7 +60,7 @@ def coco_weights(folder: str | os.PathLike | None = None, verbose: bool = True) 
 
 
 def download_trained_weights(coco_model_path: str | os.PathLike, verbose: int = 1) -> None:
-    """Downloads Matterport's COCO weights to a path. Name and arguments of the original's `utils`."""
+    """Downloads Matterport's COCO weights to a path. Source: Matterport's `utils`."""
     download(COCO_URL, coco_model_path, COCO_BYTES, _verify_coco, verbose > 0)
 
 
@@ -70,21 +71,21 @@ def download(
     verify: Callable[[Path], None] | None = None,
     verbose: bool = True,
 ) -> Path:
-    """Downloads one file. What has arrived is kept as `<path>.part`, and the next call goes on from there.
+    """Downloads a file. An interrupted download is kept as `<path>.part` and resumed by the next call.
 
     Args:
-        url: http or https.
-        path: where the file goes; an earlier file is replaced at the very end.
-        expected_size: in bytes, if known.
-        verify: raises ValueError if the file is not good; called before the file is moved into place.
-        verbose: show a progress bar.
+        url: str, http or https URL.
+        path: destination path. An existing file is replaced after the download has been verified.
+        expected_size: int, size in bytes, or None if unknown.
+        verify: function of the path of the downloaded file that raises ValueError if the file is invalid.
+        verbose: bool, whether to show a progress bar.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: the URL is not http(s).
-        WeightsNotFoundError: the download failed; says why, where to get the file and where to put it.
+        ValueError: if the URL is not http or https.
+        WeightsNotFoundError: if the download fails. The message has the reason, the URL and the destination.
     """
     path = Path(path)
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
@@ -98,7 +99,7 @@ def download(
         except ValueError:
             if not resumes:
                 raise
-            part.unlink(missing_ok=True)  # perhaps of another version of the file: once more from the start
+            part.unlink(missing_ok=True)  # the partial file may be of another version, so start again
             _fetch_and_verify(url, part, expected_size, verify, verbose)
         os.replace(part, path)
     except (ValueError, OSError, http.client.HTTPException) as error:
@@ -111,7 +112,7 @@ def download(
 
 def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
-        return f"the server answers {error.code} {error.reason}"
+        return f"HTTP status {error.code} {error.reason}"
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     return " ".join(str(reason).split()).rstrip(".")
 
@@ -119,13 +120,13 @@ def _reason(error: Exception) -> str:
 def _fetch_and_verify(
     url: str, part: Path, expected_size: int | None, verify: Callable[[Path], None] | None, verbose: bool
 ) -> None:
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         before = _size(part)
         try:
             _fetch(url, part, expected_size, verbose)
             break
         except urllib.error.HTTPError:
-            raise  # the server has spoken: asking again changes nothing
+            raise  # an HTTP error status is not retried
         except (OSError, http.client.HTTPException):
             if _size(part) <= before:
                 raise
@@ -136,31 +137,31 @@ def _fetch_and_verify(
 
 
 def _fetch(url: str, part: Path, expected_size: int | None, verbose: bool) -> None:
-    """Brings `part` to the full length, or raises."""
+    """Downloads the rest of the file to `part`."""
     start = _size(part)
     if expected_size is not None and start == expected_size:
         return
-    # `identity`: a compressed answer could not be resumed, and its length would not be the file's.
+    # A compressed response cannot be resumed, and its length is not that of the file.
     headers = {"User-Agent": "mrcnn", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
         response = web_opener(_SecureRedirects()).open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and start:  # the part is longer than the file
-            raise _BadContentError("the part on disk does not belong to this file") from None
+        if error.code == 416 and start:  # the partial file is longer than the file
+            raise _BadContentError("the partial file belongs to another file") from None
         raise
     with response:
         if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
-            raise _BadContentError("a web page came instead of the file")
+            raise _BadContentError("expected a file, got an HTML page")
         resumed = response.status == 206
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            raise _BadContentError("the server sent another range than the one asked for")
+            raise _BadContentError("the server returned a different range than requested")
         start = start if resumed else 0
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isdigit() else expected_size
         if expected_size is not None and total != expected_size:
-            raise _BadContentError(f"expected {expected_size:,} bytes, the server offers {total:,}")
+            raise _BadContentError(f"expected {expected_size:,} bytes, the server reports {total:,}")
         _copy(response, part, start, total, verbose)
 
 
@@ -174,11 +175,11 @@ def _copy(response: http.client.HTTPResponse, part: Path, start: int, total: int
             if total is not None and file.tell() > total:
                 raise _BadContentError(f"expected {total:,} bytes, got more")
     if total is not None and _size(part) < total:
-        raise ConnectionError(f"the connection broke off after {_size(part):,} of {total:,} bytes; run again to go on")
+        raise ConnectionError(f"connection lost after {_size(part):,} of {total:,} bytes; run again to resume")
 
 
 def web_opener(redirects: urllib.request.HTTPRedirectHandler) -> urllib.request.OpenerDirector:
-    """An opener without the file, ftp and data handlers that urllib installs by default, also after a redirect."""
+    """Returns an opener that supports only http and https, also for redirects."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -198,13 +199,13 @@ def _size(path: Path) -> int:
 
 
 def _verify_coco(path: Path) -> None:
-    """Raises CheckpointError unless the file holds a ResNet-101 Mask R-CNN of 81 classes."""
+    """Raises CheckpointError unless the file has the layers of a ResNet-101 Mask R-CNN."""
     with read_checkpoint(path) as checkpoint:
         layers = checkpoint.layers
     missing = [name for name in ("conv1", "res4w_branch2a", "fpn_p2", "rpn_conv_shared") if name not in layers]
     head = layers.get("mrcnn_class_logits")
     if missing or head is None or "bias" not in head.weights:
         raise CheckpointError(
-            f"{path}: expected Matterport's COCO weights (ResNet-101 Mask R-CNN), layers are missing: "
+            f"{path}: expected Matterport's COCO weights (ResNet-101 Mask R-CNN), missing layers: "
             f"{', '.join(missing) or 'mrcnn_class_logits'}. Delete the file and run again to download it."
         )

@@ -1,8 +1,8 @@
-"""Reads Keras HDF5 weight files, Matterport's checkpoints among them, with h5py alone.
+"""Reads Keras HDF5 weights files, including Matterport's checkpoints, with h5py.
 
-Nothing of a file is executed and no link is followed: no Keras deserialisation, no pickle. Weights stay on disk until
-they are asked for. The layout: the root (or its group `model_weights`) lists `layer_names`; the group of a layer lists
-`weight_names`; each of these is the path of a dataset inside that group.
+Files may be untrusted. Nothing is deserialized with Keras or pickle, and links are not followed. Weights are read on
+access. The attribute `layer_names` of the root (or of its group `model_weights`) lists the groups of the layers. The
+attribute `weight_names` of each group lists the paths of its datasets.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from mrcnn.checkpoints.layout import LayerWeights, flatten_group
 
 CONFIG_ATTRIBUTE = "mrcnn_config"
 METADATA_ATTRIBUTE = "mrcnn_metadata"
-MAX_FILE_BYTES = 4 << 30  # unpacked; Matterport's largest file has 0.26 GB, so a larger claim is damage or an attack
-# How files that are often mistaken for HDF5 begin.
-LOOKALIKES = (
+MAX_FILE_BYTES = 4 << 30  # uncompressed; Matterport's largest file has 0.26 GB
+# Magic bytes of files that are often mistaken for HDF5.
+OTHER_FORMATS = (
     (rb"version https://git-lfs", "a git-LFS pointer, not the file itself. Run `git lfs pull` or download the file"),
     (rb"\s*<(!doctype|html|\?xml)", "a web page (HTML), not weights. Download the file itself"),
     (rb"PK\x03\x04", "a zip archive (.keras, .npz or .pth?). Convert it to HDF5 weights"),
@@ -34,18 +34,18 @@ LOOKALIKES = (
 
 
 class CheckpointError(ValueError):
-    """A weights file that cannot be used; the message says which, why, and what to do."""
+    """A weights file is invalid. The message has the path, the reason and a remedy."""
 
 
 class Checkpoint:
-    """An open weights file. Use it as a context manager: the datasets can be read until it is closed.
+    """An open weights file, used as a context manager. The datasets can be read until it is closed.
 
     Attributes:
-        path: the file.
-        layers: `{layer: LayerWeights}` in file order; the weights are `h5py.Dataset`s by short name ("kernel").
+        path: path of the file.
+        layers: `{layer: LayerWeights}` in file order. The weights are `h5py.Dataset`s by short name ("kernel").
             Nested groups are split into their layers, see `layout.flatten_group`.
-        config: settings of the network that wrote the file (JSON attribute `mrcnn_config`), or None.
-        metadata: keras_version and backend if known, and whatever was saved with `save_weights(metadata=...)`.
+        config: dict, settings of the network that wrote the file (JSON attribute `mrcnn_config`), or None.
+        metadata: dict, `keras_version` and `backend` if stored, and the metadata passed to `save_weights`.
     """
 
     def __init__(self, path: Path, file: h5py.File) -> None:
@@ -60,7 +60,7 @@ class Checkpoint:
                 self.metadata[name] = _text(path, name, root.attrs[name])
 
     def close(self) -> None:
-        """Closes the file; the datasets cannot be read any more."""
+        """Closes the file and invalidates its datasets."""
         self._file.close()
 
     def __enter__(self) -> Checkpoint:
@@ -71,17 +71,17 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
-    """Opens a weights file and checks its structure; reads no weight yet.
+    """Opens a weights file and validates its structure, without reading the weights.
 
     Args:
-        path: HDF5 file as Matterport's Mask R-CNN or Keras 1/2 wrote it (weights alone, or a whole model).
+        path: HDF5 file written by Matterport's Mask R-CNN or Keras 1 or 2 (weights only, or a whole model).
 
     Returns:
-        The open checkpoint, to be used in a `with` statement.
+        The open checkpoint, for use in a `with` statement.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CheckpointError: (a ValueError) it is not such a file, is damaged, or refers to data outside itself.
+        FileNotFoundError: if the file does not exist.
+        CheckpointError: (a ValueError) if the file has another format, is damaged, or refers to external data.
     """
     path = Path(path)
     if not path.exists():
@@ -101,16 +101,16 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
 
 @contextmanager
 def hdf5_errors(path: Path) -> Iterator[None]:
-    """Turns whatever h5py raises on a damaged or foreign file into one line that names the file."""
+    """Converts exceptions of h5py for an invalid file to a CheckpointError that names the file."""
     try:
         yield
     except (CheckpointError, PermissionError):
         raise
-    except Exception as error:  # a damaged file may raise nearly anything inside h5py
-        raise CheckpointError(_what_is_wrong(path, error)) from None
+    except Exception as error:  # h5py can raise almost any exception on a damaged file
+        raise CheckpointError(_describe_error(path, error)) from None
 
 
-def _what_is_wrong(path: Path, error: Exception) -> str:
+def _describe_error(path: Path, error: Exception) -> str:
     with open(path, "rb") as file:
         head = file.read(512)
     if not head:
@@ -118,20 +118,20 @@ def _what_is_wrong(path: Path, error: Exception) -> str:
     truncated = re.search(r"eof = (\d+).*stored_eof = (\d+)", str(error))
     if truncated:
         return (
-            f"{path}: the file is cut off: expected {int(truncated[2]):,} bytes, got {int(truncated[1]):,}. "
+            f"{path}: the file is truncated: expected {int(truncated[2]):,} bytes, got {int(truncated[1]):,}. "
             "Download or copy it again."
         )
-    for pattern, meaning in LOOKALIKES:
+    for pattern, meaning in OTHER_FORMATS:
         if re.match(pattern, head, re.IGNORECASE):
             return f"{path}: expected HDF5 weights, got {meaning}."
     if not h5py.is_hdf5(path):
-        return f"{path}: expected HDF5 weights (.h5), got another kind of file. Check the path."
+        return f"{path}: expected HDF5 weights (.h5), got another file format. Check the path."
     reason = " ".join(str(error).split()) or type(error).__name__
     return f"{path}: the HDF5 file is damaged ({reason}). Download or copy it again."
 
 
 def _weights_root(path: Path, file: h5py.File) -> h5py.Group:
-    """The group that lists the layers: the root, or `model_weights` of a whole saved model."""
+    """Returns the group with the layer names: the root, or `model_weights` of a saved model."""
     candidates = [file, file["model_weights"]] if _has(file, "model_weights") else [file]
     for group in candidates:
         if "layer_names" in group.attrs or "layer_names0" in group.attrs:
@@ -156,32 +156,32 @@ def _read_layers(path: Path, root: h5py.Group) -> dict[str, LayerWeights]:
             unpacked += math.prod(dataset.shape) * dataset.dtype.itemsize
         if unpacked > MAX_FILE_BYTES:
             raise CheckpointError(
-                f"{path}: {group_name}: the weights up to here claim {unpacked:,} bytes, more than {MAX_FILE_BYTES:,}; "
+                f"{path}: {group_name}: the total size of the weights exceeds {MAX_FILE_BYTES:,} bytes; "
                 "the file is damaged. Download or copy it again."
             )
         for name, weights in flatten_group(group_name, datasets).items():
             if name in layers:
-                raise CheckpointError(f"{path}: layer {name!r} is there twice; the file is damaged.")
+                raise CheckpointError(f"{path}: duplicate layer {name!r}; the file is damaged.")
             layers[name] = weights
     return {name: layer for name, layer in layers.items() if layer.weights}
 
 
 def _names(path: Path, group: h5py.Group, attribute: str) -> list[str]:
-    """A list of names kept in an attribute, or in pieces `name0`, `name1`, ... where it is longer than 64 KB."""
+    """Reads a list of names from an attribute, or from its chunks `name0`, `name1`, ... if it exceeds 64 KB."""
     if attribute in group.attrs:
-        pieces = [attribute]
+        chunks = [attribute]
     else:
-        pieces = []
-        while f"{attribute}{len(pieces)}" in group.attrs:
-            pieces.append(f"{attribute}{len(pieces)}")
-    return [_text(path, piece, name) for piece in pieces for name in np.atleast_1d(group.attrs[piece])]
+        chunks = []
+        while f"{attribute}{len(chunks)}" in group.attrs:
+            chunks.append(f"{attribute}{len(chunks)}")
+    return [_text(path, chunk, name) for chunk in chunks for name in np.atleast_1d(group.attrs[chunk])]
 
 
 def _text(path: Path, attribute: str, value: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8")
     if not isinstance(value, str):
-        raise CheckpointError(f"{path}: attribute {attribute!r} must hold text, got {type(value).__name__}.")
+        raise CheckpointError(f"{path}: attribute {attribute!r} must be a string, got {type(value).__name__}.")
     return str(value)
 
 
@@ -202,14 +202,14 @@ def _has(group: h5py.Group, name: str) -> bool:
 
 
 def _member(path: Path, group: h5py.Group, name: str, kind: type) -> Any:
-    """A group or dataset inside `group`, reached through plain (hard) links only: others may point to other files."""
+    """Returns a group or dataset inside `group`. Only hard links are followed, since others can refer to other files."""
     node: Any = group
     for part in filter(None, name.split("/")):
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
         if link is None:
             raise CheckpointError(f"{path}: {group.name}: {name!r} is listed but not stored; the file is damaged.")
         if not isinstance(link, h5py.HardLink):
-            raise CheckpointError(f"{path}: {group.name}: {name!r} is a link; expected the data itself in this file.")
+            raise CheckpointError(f"{path}: {group.name}: {name!r} is a link; expected data in this file.")
         node = node[part]
     if not isinstance(node, kind):
         raise CheckpointError(f"{path}: {group.name}: {name!r} should be a {kind.__name__}, got {type(node).__name__}.")
@@ -218,6 +218,6 @@ def _member(path: Path, group: h5py.Group, name: str, kind: type) -> Any:
 
 def _check_dataset(where: str, dataset: h5py.Dataset) -> None:
     if dataset.external or dataset.is_virtual:
-        raise CheckpointError(f"{where} is kept in another file; expected the data itself in this file.")
+        raise CheckpointError(f"{where} is stored in another file; expected data in this file.")
     if dataset.shape is None or dataset.dtype.kind not in "fiub":
         raise CheckpointError(f"{where} should be an array of numbers, got {dataset.dtype}.")

@@ -1,4 +1,4 @@
-"""ImageNet weights for the backbones: where they are found, and where they are published."""
+"""ImageNet weights of the backbones: file names, URLs and checksums."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mrcnn.checkpoints.locate import download_folder, find_weights
 
 
 class Published(NamedTuple):
-    """File names to look for, the preferred one first, and what to download if there is none."""
+    """A published weights file, and the file names under which it is searched for locally."""
 
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # in order of preference
     url: str
-    size: int
-    md5: str | None  # as published beside the file
+    size: int  # bytes
+    md5: str | None
 
 
 _NO_TOP = "weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -47,21 +47,22 @@ PUBLISHED = {
 
 
 def imagenet_weights(backbone: str, folder: str | os.PathLike | None = None, verbose: bool = True) -> Path:
-    """ImageNet weights of a backbone: found on this machine, else downloaded. `load_weights` takes the path.
+    """Returns the ImageNet weights of a backbone for `load_weights`, downloaded if not found locally.
 
     Args:
-        backbone: a key of PUBLISHED.
-        folder: searched first, and where a download goes; see `locate.search_folders` for the other places.
-        verbose: show a progress bar.
+        backbone: str, a key of PUBLISHED.
+        folder: folder that is searched first and that a download is saved to. `locate.search_folders` lists the other
+            folders.
+        verbose: bool, whether to show a progress bar.
 
     Raises:
-        ValueError: none are published for this backbone.
-        WeightsNotFoundError: not here, and not to be had.
+        ValueError: if no weights are published for the backbone.
+        WeightsNotFoundError: if the file is not found and cannot be downloaded.
     """
     if backbone not in PUBLISHED:
         raise ValueError(
-            f"BACKBONE {backbone!r}: there are ImageNet weights for {', '.join(PUBLISHED)} only. Choose one of them, "
-            "or start from other weights."
+            f"BACKBONE {backbone!r}: ImageNet weights are available for {', '.join(PUBLISHED)}. Choose one of them or "
+            "start from other weights."
         )
     names, url, size, md5 = PUBLISHED[backbone]
     found = find_weights(names, folder)

@@ -1,8 +1,7 @@
-"""The names in a checkpoint: what a weight is called, which layer owns it, and in which order layers are written.
+"""Layout of a checkpoint: weight names, layer names and layer order.
 
-A checkpoint has one HDF5 group per top-level layer. A group may be nested: `rpn_model` holds the weights of three
-convolutions. Here both files and models are seen *flat*, as `{layer: LayerWeights}`, so that it does not matter which
-of the two nests.
+A checkpoint has one HDF5 group per top-level layer. A group may be nested: `rpn_model` contains the weights of three
+convolutions. Files and models are both converted to a *flat* dict `{layer: LayerWeights}`, so either may be nested.
 """
 
 from __future__ import annotations
@@ -14,14 +13,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 NESTED = {"rpn_conv_shared": "rpn_model", "rpn_class_raw": "rpn_model", "rpn_bbox_pred": "rpn_model"}
-# The two heads lie between each other because Keras 2 sorted layers by their depth in the training graph.
+# The layers of the two heads alternate because Keras 2 sorted layers by their depth in the training graph.
 HEAD_ORDER = (
     *("mask_conv1", "mask_bn1", "mask_conv2", "mask_bn2", "class_conv1", "class_bn1", "mask_conv3", "mask_bn3"),
     *("class_conv2", "class_bn2", "mask_conv4", "mask_bn4", "bbox_fc", "mask_deconv", "class_logits", "mask"),
 )
 KNOWN_WEIGHTS = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "pointwise_kernel")
-# Older spellings. Keras 1 kept the variance, not the deviation, under the name `running_std`; Keras 2 called the
-# kernel of a depthwise convolution `depthwise_kernel`.
+# Former weight names. `running_std` of Keras 1 is a variance. `depthwise_kernel` is from Keras 2.
 ALIASES = {
     "W": "kernel",
     "b": "bias",
@@ -29,28 +27,28 @@ ALIASES = {
     "running_std": "moving_variance",
     "depthwise_kernel": "kernel",
 }
-IGNORED_WEIGHTS = ("seed_generator_state",)  # random state that Keras 3 stores beside the weights
+IGNORED_WEIGHTS = ("seed_generator_state",)  # random state that Keras 3 stores with the weights
 
 
 class LayerWeights(NamedTuple):
-    """The weights of one layer by short name, and the group (top-level layer) that they are stored in."""
+    """The weights of a layer by short name, and the group (top-level layer) that contains them."""
 
     group: str
     weights: dict[str, Any]
 
 
 def short_name(name: str, layer: str) -> str:
-    """The role of a weight: `conv1/kernel:0`, `conv1_W_1:0` and `kernel` are all "kernel".
+    """Returns the short name of a weight, "kernel" for `conv1/kernel:0`, `conv1_W_1:0` and `kernel`.
 
     Args:
-        name: as stored or as Keras has it.
-        layer: the layer's name, which Keras 1 put in front of the weight's.
+        name: str, name of the weight in the file or in Keras.
+        layer: str, name of the layer, which Keras 1 used as a prefix.
 
     Returns:
-        One of KNOWN_WEIGHTS, or the name without its path and `:0` if it is none of them.
+        One of KNOWN_WEIGHTS, or the name without path and `:0`.
     """
     plain = name.rsplit("/", 1)[-1].split(":")[0].removeprefix(f"{layer}_")
-    for candidate in (plain, re.sub(r"_\d+$", "", plain)):  # `kernel_1` when TensorFlow made the name unique
+    for candidate in (plain, re.sub(r"_\d+$", "", plain)):  # TensorFlow appends `_1` to make names unique
         candidate = ALIASES.get(candidate, candidate)
         if candidate in KNOWN_WEIGHTS:
             return candidate
@@ -58,15 +56,15 @@ def short_name(name: str, layer: str) -> str:
 
 
 def flatten_group(group: str, named: Iterable[tuple[str, Any]]) -> dict[str, LayerWeights]:
-    """Splits one group into its layers.
+    """Splits a group into its layers.
 
     Args:
-        group: name of the top-level layer.
-        named: (path of the weight, weight) in order.
+        group: str, name of the top-level layer.
+        named: iterable of (path of the weight, weight).
 
     Returns:
-        `{layer: LayerWeights}`: one layer of the group's own name, or, where a role occurs twice, the inner layers by
-        the last folder of their weights' paths. Weights without usable names get their position as name.
+        `{layer: LayerWeights}`. The group is a single layer unless a short name occurs twice. Nested layers are named
+        by the parent folder of their weights. Weights without usable names are named by their index.
     """
     named = [(name, weight) for name, weight in named if short_name(name, group) not in IGNORED_WEIGHTS]
     roles = Counter(short_name(name, group) for name, _ in named)
@@ -83,16 +81,16 @@ def flatten_group(group: str, named: Iterable[tuple[str, Any]]) -> dict[str, Lay
 
 
 def flatten_model(layers: Mapping[str, Any]) -> dict[str, LayerWeights]:
-    """The variables of Keras layers, flat.
+    """Returns the variables of Keras layers as a flat dict.
 
     Args:
-        layers: Keras layers by name; a nested model and a TimeDistributed wrapper are layers too.
+        layers: dict of Keras layers by name, which may be nested models or TimeDistributed wrappers.
 
     Returns:
         `{layer: LayerWeights}` in the given order, without layers that have no weights.
 
     Raises:
-        ValueError: two inner layers have the same name.
+        ValueError: if two nested layers have the same name.
     """
     flat: dict[str, LayerWeights] = {}
     for group, layer in layers.items():
@@ -101,13 +99,13 @@ def flatten_model(layers: Mapping[str, Any]) -> dict[str, LayerWeights]:
             if not weights.weights:
                 continue
             if name in flat:
-                raise ValueError(f"the model has two layers named {name!r}; give each layer its own name.")
+                raise ValueError(f"the model has two layers named {name!r}; layer names must be unique.")
             flat[name] = weights
     return flat
 
 
 def matterport_order() -> list[str]:
-    """Names of all layers with weights of Matterport's ResNet-101 network, in the order of its published file."""
+    """Returns the names of all layers with weights of Matterport's ResNet-101 model, in the order of its COCO file."""
     names = ["conv1", "bn_conv1"]
     for stage, blocks in ((2, 3), (3, 4), (4, 23), (5, 3)):
         for block in string.ascii_lowercase[:blocks]:
@@ -120,7 +118,7 @@ def matterport_order() -> list[str]:
 
 
 def file_order(names: Iterable[str]) -> list[str]:
-    """Layer names in the order to write them: Matterport's for its ResNets, else as given."""
+    """Sorts layer names into Matterport's order if all of them are known; otherwise keeps the given order."""
     names = list(names)
     rank = {name: i for i, name in enumerate(matterport_order())}
     return sorted(names, key=rank.__getitem__) if all(name in rank for name in names) else names

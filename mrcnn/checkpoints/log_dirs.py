@@ -1,4 +1,4 @@
-"""Names of log folders and checkpoint files: `logs/<name><time>/mask_rcnn_<name>_<epoch>.h5`, as the original's."""
+"""Log folders and checkpoint files, named like Matterport's: `logs/<name><time>/mask_rcnn_<name>_<epoch>.h5`."""
 
 import datetime
 import re
@@ -9,16 +9,16 @@ LOG_DIR = re.compile(r"^.*?(\d{8}T\d{4})$")
 
 
 class CheckpointPath(str):
-    """A path whose element 1 is the path itself: in release 2.1 of the original it was the second of a pair."""
+    """A path whose item 1 is the path itself, for scripts written for Matterport 2.1, which returned a pair."""
 
     def __getitem__(self, key):
         return str(self) if isinstance(key, int) and key == 1 else super().__getitem__(key)
 
 
 def new_log_dir(model_dir: str | Path, name: str | None) -> Path:
-    """A folder for a run that starts now, not created yet: `<model_dir>/<name><yyyymmdd>T<hhmm>`.
+    """Returns a new log folder `<model_dir>/<name><yyyymmdd>T<hhmm>`, which is not created.
 
-    Where a run of this minute has it already, it is the folder of the next free minute.
+    If the folder of the current minute exists, the next unused minute is taken.
     """
     time = datetime.datetime.now()
     while (folder := Path(model_dir) / f"{(name or '').lower()}{time:%Y%m%dT%H%M}").exists():
@@ -27,12 +27,12 @@ def new_log_dir(model_dir: str | Path, name: str | None) -> Path:
 
 
 def checkpoint_pattern(log_dir: str | Path, name: str | None) -> str:
-    """The path of a run's checkpoints with `{epoch:04d}` in it."""
+    """Returns the path of the checkpoints of a run as a format string with `{epoch:04d}`."""
     return str(Path(log_dir) / f"mask_rcnn_{(name or '').lower()}_{{epoch:04d}}.h5")
 
 
 def parse_checkpoint(path: str | Path) -> tuple[Path, int] | None:
-    """Log folder and epoch of a checkpoint that a run wrote, or None if the path does not look like one."""
+    """Parses the path of a checkpoint into log folder and epoch. Returns None for other paths."""
     path = Path(path)
     match = CHECKPOINT.match(path.name)
     if match is None or LOG_DIR.match(path.parent.name) is None:
@@ -41,24 +41,24 @@ def parse_checkpoint(path: str | Path) -> tuple[Path, int] | None:
 
 
 def run_folders(model_dir: str | Path, name: str | None) -> list[Path]:
-    """Folders of all runs called `name`, the newest first."""
-    # The whole name: runs of "nike" are not those of "nikeshoes".
-    own = re.compile(re.escape((name or "").lower()) + r"\d{8}T\d{4}")
+    """Returns the log folders of all runs called `name`, newest first."""
+    # The full name must match: "nikeshoes" is not a run of "nike".
+    pattern = re.compile(re.escape((name or "").lower()) + r"\d{8}T\d{4}")
     root = Path(model_dir)
-    folders = [folder for folder in root.iterdir() if own.fullmatch(folder.name)] if root.is_dir() else []
+    folders = [folder for folder in root.iterdir() if pattern.fullmatch(folder.name)] if root.is_dir() else []
     return sorted((folder for folder in folders if folder.is_dir()), reverse=True)
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of a run by epoch, the first one first."""
+    """Returns the checkpoints of a run, sorted by epoch."""
     return [file for file in sorted(folder.glob("mask_rcnn_*.h5")) if CHECKPOINT.match(file.name)]
 
 
 def find_last(model_dir: str | Path, name: str | None) -> Path:
-    """The newest checkpoint of the newest run called `name`.
+    """Returns the last checkpoint of the newest run called `name` that has one.
 
     Raises:
-        FileNotFoundError: there is no such run, or none has written a checkpoint.
+        FileNotFoundError: if no run called `name` has a checkpoint.
     """
     prefix, model_dir = (name or "").lower(), Path(model_dir)
     for run in run_folders(model_dir, name):

@@ -1,4 +1,4 @@
-"""HDF5 files that are complete or not there: also on a full disk, and when the process is killed while it writes."""
+"""Atomic writing of HDF5 files."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 
 import h5py
 
-OVERHEAD = 1 << 20  # bytes that HDF5 may need beside the arrays
+OVERHEAD = 1 << 20  # bytes reserved for HDF5 metadata
 
 
 @contextmanager
 def new_file(path: Path, size: int, what: str, advice: str) -> Iterator[h5py.File]:
-    """An empty HDF5 file to fill, which takes the place of `path` if all goes well and vanishes otherwise.
+    """Opens an empty temporary HDF5 file that replaces `path` on success and is deleted otherwise.
 
     Args:
-        path: of the file; its folder is made if need be.
-        size: bytes of the arrays to come. Room for them is asked for first, because HDF5 brings the whole process
-            down if the disk becomes full while it writes.
-        what: the content, for the error message: "the weights".
-        advice: what to do about the error, one sentence or more.
+        path: path of the file. Its folder is created if it does not exist.
+        size: int, size of the arrays in bytes. The space is reserved first because HDF5 aborts the process if the disk
+            becomes full during a write.
+        what: str, the content of the file for the error message, such as "the weights".
+        advice: str, the remedy for the error message.
 
     Raises:
-        OSError: the file cannot be written, for example because the disk is full; an earlier file is intact.
+        OSError: if the file cannot be written, for example because the disk is full. An existing file is kept.
     """
-    target = Path(os.path.realpath(path))  # through a link: replace what it points to
+    target = Path(os.path.realpath(path))  # replaces the target of a symbolic link
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,11 +47,11 @@ def new_file(path: Path, size: int, what: str, advice: str) -> Iterator[h5py.Fil
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Raises OSError unless a file of `size` bytes has room at `path`."""
+    """Allocates `size` bytes on disk. Raises OSError if there is not enough space."""
     with open(path, "wb") as file:
         try:
             os.posix_fallocate(file.fileno(), 0, size)
-        except (AttributeError, OSError) as error:  # not on this system; or not on this file system
+        except (AttributeError, OSError) as error:  # not supported by the system or the file system
             if getattr(error, "errno", None) not in (None, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP):
                 raise
             if shutil.disk_usage(path.parent).free < size:

@@ -1,4 +1,4 @@
-"""Writes weights in Matterport's HDF5 layout, which Keras 2 and the original `mrcnn` read by name. Atomic."""
+"""Writes weights in Matterport's HDF5 layout, which Keras 2 and Matterport's `mrcnn` can read."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mrcnn.checkpoints.hdf5 import CONFIG_ATTRIBUTE, METADATA_ATTRIBUTE
 from mrcnn.checkpoints.layout import NESTED, LayerWeights, file_order, flatten_model
 from mrcnn.checkpoints.new_file import new_file
 
-ATTRIBUTE_LIMIT = 64512  # bytes; HDF5 keeps an attribute in the object header, which has 64 KB
-LAYOUT_VERSION = "2.2.4"  # the Keras whose layout this is; readers choose their conversions by it
+MAX_ATTRIBUTE_BYTES = 64512  # HDF5 stores attributes in the object header, which is limited to 64 KB
+KERAS_VERSION = "2.2.4"  # version of the layout, which determines the conversions of a reader
 
 
 def save_weights(
@@ -27,24 +27,24 @@ def save_weights(
     dtype: str = "float32",
     overwrite: bool = True,
 ) -> Path:
-    """Writes the weights of Keras layers to one file, which either is complete or is not there.
+    """Writes the weights of Keras layers to a file, atomically.
 
     Args:
-        layers: Keras layers by name, as for `load_weights`; layers without weights are left out.
-        path: the file; its folder is made if need be.
-        config: a `Config`, or a dict of settings, to be stored with the weights.
-        metadata: anything that JSON can hold, for example epoch and class names.
-        dtype: "float32", or "float16" for half the size: kernels are rounded to 11 bits, vectors (biases and batch
-            norm) stay float32.
-        overwrite: False: raise if the file exists.
+        layers: dict of Keras layers by name, as for `load_weights`. Layers without weights are skipped.
+        path: path of the file. Its folder is created if it does not exist.
+        config: a `Config` or a dict of settings to store with the weights.
+        metadata: JSON-serializable dict, for example epoch and class names.
+        dtype: "float32" or "float16". With float16, kernels are rounded to 11 bits; vectors (biases and batch norm)
+            remain float32.
+        overwrite: bool, whether to replace an existing file.
 
     Returns:
         The path.
 
     Raises:
-        FileExistsError: the file exists and `overwrite` is False.
-        OSError: the file could not be written, for example because the disk is full; an earlier file is intact.
-        ValueError: unknown dtype, or config or metadata cannot be stored.
+        FileExistsError: if the file exists and `overwrite` is False.
+        OSError: if the file cannot be written, for example because the disk is full. An existing file is kept.
+        ValueError: if `dtype` is unknown, or if `config` or `metadata` cannot be stored.
     """
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype: expected 'float32' or 'float16', got {dtype!r}.")
@@ -74,9 +74,9 @@ def _write(file: h5py.File, layers: dict[str, LayerWeights], dtype: str) -> None
         group = NESTED.get(layer, own_group)
         arrays = {f"{layer}/{role}:0": _stored(variable, dtype) for role, variable in weights.items()}
         groups.setdefault(group, {}).update(arrays)
-    # Fixed-length bytes: the only kind of text that every pairing of Keras 2 and h5py decodes.
+    # Every combination of Keras 2 and h5py can decode fixed-length bytes.
     file.attrs["backend"] = np.bytes_("tensorflow")
-    file.attrs["keras_version"] = np.bytes_(LAYOUT_VERSION)
+    file.attrs["keras_version"] = np.bytes_(KERAS_VERSION)
     _write_names(file, "layer_names", list(groups))
     for name, arrays in groups.items():
         group = file.create_group(name)
@@ -93,12 +93,12 @@ def _stored(variable: Any, dtype: str) -> np.ndarray:
 
 
 def _write_names(group: h5py.Group, attribute: str, names: list[str]) -> None:
-    """Writes a list of names as one attribute, or as `attribute0`, `attribute1`, ... where HDF5's limit asks for it."""
+    """Writes a list of names to an attribute, split into `attribute0`, `attribute1`, ... above the size limit of HDF5."""
     data = np.array([name.encode("utf-8") for name in names])
-    if data.nbytes <= ATTRIBUTE_LIMIT:
+    if data.nbytes <= MAX_ATTRIBUTE_BYTES:
         group.attrs[attribute] = data
         return
-    step = ATTRIBUTE_LIMIT // data.itemsize
+    step = MAX_ATTRIBUTE_BYTES // data.itemsize
     for i, start in enumerate(range(0, len(data), step)):
         group.attrs[f"{attribute}{i}"] = data[start : start + step]
 
@@ -107,7 +107,7 @@ def _json_bytes(name: str, value: Any) -> np.bytes_:
     try:
         data = np.bytes_(json.dumps(dict(value), sort_keys=True).encode("utf-8"))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected values that JSON can hold ({error}).") from None
-    if data.nbytes > ATTRIBUTE_LIMIT:
-        raise ValueError(f"{name}: {data.nbytes:,} bytes of JSON, at most {ATTRIBUTE_LIMIT:,} can be stored.")
+        raise ValueError(f"{name}: expected JSON-serializable values ({error}).") from None
+    if data.nbytes > MAX_ATTRIBUTE_BYTES:
+        raise ValueError(f"{name}: expected at most {MAX_ATTRIBUTE_BYTES:,} bytes of JSON, got {data.nbytes:,}.")
     return data

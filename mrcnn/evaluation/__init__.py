@@ -1,4 +1,4 @@
-"""How good are the detections? Matching, average precision (per photo, VOC, COCO), confusion, false alarms."""
+"""Detection metrics: matching, average precision (per image, VOC, COCO), confusion matrix and false positives."""
 
 from mrcnn.evaluation.average_precision import (
     Ranking,
@@ -9,28 +9,27 @@ from mrcnn.evaluation.average_precision import (
     voc_ap_11_point,
     voc_ap_all_points,
 )
-from mrcnn.evaluation.coco import CocoEvaluator, coco_figures, pycocotools_curves
-from mrcnn.evaluation.coco_numpy import coco_curves, match_detections
-from mrcnn.evaluation.matching import compute_ap, compute_ap_range, compute_matches, compute_recall
+from mrcnn.evaluation.coco import CocoEvaluator, coco_curves, coco_metrics
+from mrcnn.evaluation.matching import compute_ap, compute_ap_range, compute_matches, compute_recall, match_detections
 from mrcnn.evaluation.outcomes import (
-    PhotoOutcome,
+    ImageOutcome,
     confusion_matrix,
     detection_report,
-    false_alarms,
-    judge_photo,
+    evaluate_image,
+    false_positives_on_negatives,
     rank_detections,
 )
-from mrcnn.evaluation.records import PhotoRecord, encode_masks, make_record
+from mrcnn.evaluation.records import ImageRecord, encode_masks, make_record
 
 __all__ = [
     "CocoEvaluator",
-    "PhotoOutcome",
-    "PhotoRecord",
+    "ImageOutcome",
+    "ImageRecord",
     "Ranking",
     "best_f1",
     "coco_ap_101_point",
     "coco_curves",
-    "coco_figures",
+    "coco_metrics",
     "compute_ap",
     "compute_ap_range",
     "compute_matches",
@@ -38,13 +37,12 @@ __all__ = [
     "confusion_matrix",
     "detection_report",
     "encode_masks",
-    "false_alarms",
+    "evaluate_image",
+    "false_positives_on_negatives",
     "interpolated_precisions",
-    "judge_photo",
     "make_record",
     "match_detections",
     "precision_envelope",
-    "pycocotools_curves",
     "rank_detections",
     "voc_ap_11_point",
     "voc_ap_all_points",

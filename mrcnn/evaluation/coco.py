@@ -1,4 +1,7 @@
-"""COCO average precision of a set of photos, added one at a time: `CocoEvaluator`."""
+"""COCO metrics of a dataset, computed by pycocotools: `CocoEvaluator`.
+
+Shape notation: T IoU thresholds, R recall levels, K classes, A area ranges, M detection limits per image.
+"""
 
 import contextlib
 import io
@@ -9,14 +12,16 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mrcnn.evaluation.coco_numpy import AREA_RANGES, MAX_DETECTIONS, coco_curves
-from mrcnn.evaluation.records import KINDS, PhotoRecord, make_record
+from mrcnn.evaluation.records import KINDS, ImageRecord, make_record
+
+AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}  # pixels
+MAX_DETECTIONS = (1, 10, 100)  # per image
 
 
 class CocoEvaluator:
-    """Collects photos and computes box and mask AP over all of them.
+    """Accumulates images and computes box and mask AP over all of them.
 
-    Only run-length encoded masks are kept, a few kilobytes for each photo, so that a set of any size fits in memory.
+    Masks are stored run-length encoded, which takes a few kilobytes per image.
 
         evaluator = CocoEvaluator(dataset.class_names)
         for image_id in dataset.image_ids:
@@ -26,17 +31,17 @@ class CocoEvaluator:
         evaluator.summarize()["mask"]["AP"]
 
     Args:
-        class_names: names of all classes, background first.
+        class_names: list of str, names of all classes, background first.
 
     Attributes:
-        records: one `PhotoRecord` for each photo, in the order of `add`.
+        records: list of `ImageRecord`, one per image, in the order of the calls to `add`.
     """
 
     def __init__(self, class_names: Sequence[str]):
         if len(class_names) < 2:
             raise ValueError(f"class_names: expected the background and at least one class, got {list(class_names)}.")
         self.class_names = list(class_names)
-        self.records: list[PhotoRecord] = []
+        self.records: list[ImageRecord] = []
 
     def add(
         self,
@@ -45,47 +50,35 @@ class CocoEvaluator:
         gt_masks: np.ndarray | Sequence[dict],
         result: Mapping[str, Any],
         image_shape: tuple[int, ...] | None = None,
-    ) -> PhotoRecord:
-        """Add one photo; a photo without ground truth is a negative and belongs here too.
+    ) -> ImageRecord:
+        """Adds one image. Images without ground truth (negatives) must be added too.
 
-        Args:
-            image_id: anything that names the photo.
-            gt_class_ids: `[G]` int; a negative id marks a region to ignore (COCO's `iscrowd`) of class `abs(id)`.
-            gt_masks: `[H, W, G]` bool, or G run-length encoded masks.
-            result: of `detect()`: `rois [N, 4]` pixels, `class_ids [N]`, `scores [N]`, `masks [H, W, N]` or N encoded
-                masks. Without `rois` the boxes of the masks are taken.
-            image_shape: `(H, W, ...)`; needed only if there are no masks to take it from.
+        The arguments are those of `make_record`.
 
         Raises:
-            ValueError: arrays that do not fit together, with the photo named.
+            ValueError: if the arrays are inconsistent. The message names the image.
         """
         record = make_record(image_id, gt_class_ids, gt_masks, result, len(self.class_names), image_shape)
         self.records.append(record)
         return record
 
-    def summarize(self, engine: str = "pycocotools") -> dict[str, Any]:
-        """COCO figures of everything added so far.
+    def summarize(self) -> dict[str, Any]:
+        """Computes the COCO metrics of all images added so far.
 
-        Ground truth is measured by its mask (area, tight box); a detection's size class by its box, as pycocotools
-        does for results that carry one.
-
-        Args:
-            engine: "pycocotools", or "numpy" for the implementation of this package. They agree.
+        Ground-truth areas are mask areas. Detection areas are box areas, like in pycocotools for results that have a
+        box.
 
         Returns:
-            `{"mask": figures, "box": figures, "images", "instances", "ignored", "detections"}`. `figures` has AP, AP50,
-            AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl as means over classes, and `per_class`, the same for
-            each class name. -1 where there is nothing to find (no instance of that size).
+            `{"mask": metrics, "box": metrics, "images", "instances", "ignored", "detections"}`. `metrics` has AP, AP50,
+            AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm and ARl as means over classes, and `per_class` with the same
+            values for each class name. A metric is -1 if no instance of that size exists.
         """
-        engines = {"pycocotools": pycocotools_curves, "numpy": coco_curves}
-        if engine not in engines:
-            raise ValueError(f"engine: expected one of {tuple(engines)}, got {engine!r}.")
         summary: dict[str, Any] = {}
         for kind in KINDS:
-            precision, recall = engines[engine](self.records, len(self.class_names), kind)
-            summary[kind] = coco_figures(precision, recall)
+            precision, recall = coco_curves(self.records, len(self.class_names), kind)
+            summary[kind] = coco_metrics(precision, recall)
             summary[kind]["per_class"] = {
-                name: coco_figures(precision[:, :, [k]], recall[:, [k]]) for k, name in enumerate(self.class_names[1:])
+                name: coco_metrics(precision[:, :, [k]], recall[:, [k]]) for k, name in enumerate(self.class_names[1:])
             }
         ignored = sum(int(record.gt_crowd.sum()) for record in self.records)
         return summary | {
@@ -96,11 +89,11 @@ class CocoEvaluator:
         }
 
 
-def coco_figures(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
-    """The twelve COCO figures of `precision [T, R, K, A, M]` and `recall [T, K, A, M]` (see `coco_curves`)."""
+def coco_metrics(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
+    """Computes the twelve COCO metrics from the arrays that `coco_curves` returns."""
     area = {name: index for index, name in enumerate(AREA_RANGES)}
-    ap = precision[..., -1]  # [T, R, K, A] with 100 detections, the limit of every AP
-    figures = {
+    ap = precision[..., -1]  # [T, R, K, A], every AP uses up to 100 detections per image
+    metrics = {
         "AP": ap[..., area["all"]],
         "AP50": ap[0, ..., area["all"]],
         "AP75": ap[5, ..., area["all"]],
@@ -108,9 +101,9 @@ def coco_figures(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
         "APm": ap[..., area["medium"]],
         "APl": ap[..., area["large"]],
     }
-    figures |= {f"AR{limit}": recall[..., area["all"], m] for m, limit in enumerate(MAX_DETECTIONS)}
-    figures |= {f"AR{name[0]}": recall[..., area[name], -1] for name in ("small", "medium", "large")}
-    return {name: _mean_of_defined(values) for name, values in figures.items()}
+    metrics |= {f"AR{count}": recall[..., area["all"], m] for m, count in enumerate(MAX_DETECTIONS)}
+    metrics |= {f"AR{name[0]}": recall[..., area[name], -1] for name in ("small", "medium", "large")}
+    return {name: _mean_of_defined(values) for name, values in metrics.items()}
 
 
 def _mean_of_defined(values: np.ndarray) -> float:
@@ -118,14 +111,23 @@ def _mean_of_defined(values: np.ndarray) -> float:
     return float(defined.mean()) if defined.size else -1.0
 
 
-def pycocotools_curves(records: Sequence[PhotoRecord], num_classes: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """What `coco_curves` returns, computed by pycocotools, without its prints."""
+def coco_curves(records: Sequence[ImageRecord], num_classes: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Computes precision and recall of a dataset with pycocotools, without printing.
+
+    Args:
+        records: one `ImageRecord` per image.
+        num_classes: int, number of classes including background; K = num_classes - 1.
+        kind: "mask" or "box", the type of IoU.
+
+    Returns:
+        `precision [T, R, K, A, M]` and `recall [T, K, A, M]`, -1 where a class has no instance in an area range.
+    """
     images = [{"id": i, "height": r.height, "width": r.width} for i, r in enumerate(records, start=1)]
     categories = [{"id": class_id} for class_id in range(1, num_classes)]
     with contextlib.redirect_stdout(io.StringIO()):
         ground_truth, detections = COCO(), COCO()
         for coco, annotations in ((ground_truth, _ground_truth(records)), (detections, _detections(records))):
-            # Ids start at 1: pycocotools takes 0 for "no match".
+            # Ids start at 1 because 0 means "no match" in pycocotools.
             annotations = [annotation | {"id": i} for i, annotation in enumerate(annotations, start=1)]
             coco.dataset = {"images": images, "categories": categories, "annotations": annotations}
             coco.createIndex()
@@ -135,7 +137,7 @@ def pycocotools_curves(records: Sequence[PhotoRecord], num_classes: int, kind: s
     return evaluation.eval["precision"], evaluation.eval["recall"]
 
 
-def _ground_truth(records: Sequence[PhotoRecord]) -> list[dict]:
+def _ground_truth(records: Sequence[ImageRecord]) -> list[dict]:
     return [
         {
             "image_id": image_id,
@@ -150,7 +152,7 @@ def _ground_truth(records: Sequence[PhotoRecord]) -> list[dict]:
     ]
 
 
-def _detections(records: Sequence[PhotoRecord]) -> list[dict]:
+def _detections(records: Sequence[ImageRecord]) -> list[dict]:
     return [
         {
             "image_id": image_id,

@@ -1,6 +1,6 @@
-"""Matching and average precision of one photo: the functions that scripts for Matterport's Mask R-CNN call.
+"""Matching and average precision of one image, compatible with Matterport's Mask R-CNN, and COCO matching.
 
-For a whole dataset use `CocoEvaluator`: the mean of per-photo APs, which these functions invite, is not its AP.
+Use `CocoEvaluator` for a dataset. The AP of a dataset is not the mean of the APs of its images.
 """
 
 from collections.abc import Sequence
@@ -21,25 +21,25 @@ def compute_matches(
     iou_threshold: float = 0.5,
     score_threshold: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Match the predictions of one photo to its ground truth, best score first, by mask IoU.
+    """Matches the predictions of one image to its ground truth by mask IoU, in descending score order.
 
     Args:
         gt_boxes: `[G, 4]` pixels; rows of zeros are padding.
-        gt_class_ids: `[G]`.
+        gt_class_ids: `[G]` int.
         gt_masks: `[H, W, G]` bool.
         pred_boxes: `[N, 4]` pixels; rows of zeros are padding.
-        pred_class_ids: `[N]`.
-        pred_scores: `[N]`, any order.
+        pred_class_ids: `[N]` int.
+        pred_scores: `[N]` float, in any order.
         pred_masks: `[H, W, N]` bool.
-        iou_threshold: a match needs at least this mask IoU.
-        score_threshold: a second floor on the *IoU* (not on the score), as in the original.
+        iou_threshold: float, minimum mask IoU of a match.
+        score_threshold: float, a second threshold on the *IoU* (not on the score), like in Matterport.
 
     Returns:
-        gt_match: `[G]` float, for each ground truth the row of its prediction **in descending score order**, or -1.
-        pred_match: `[N]` float, for each prediction in descending score order its ground truth, or -1.
-        overlaps: `[N, G]` mask IoU, predictions in descending score order.
+        gt_match: `[G]` float, index of the matched prediction **in descending score order**, or -1.
+        pred_match: `[N]` float, index of the matched ground truth, or -1; predictions in descending score order.
+        overlaps: `[N, G]` mask IoU; predictions in descending score order.
 
-    Source: Matterport. Differs: ties of scores keep their order; padding rows may stand anywhere.
+    Source: Matterport. Differs: the sort by score is stable; padding rows may be anywhere.
     """
     overlaps, gt_class_ids, pred_class_ids = _ranked_overlaps(
         gt_boxes, gt_class_ids, gt_masks, pred_boxes, pred_class_ids, pred_scores, pred_masks
@@ -49,7 +49,7 @@ def compute_matches(
 
 
 def _ranked_overlaps(gt_boxes, gt_class_ids, gt_masks, pred_boxes, pred_class_ids, pred_scores, pred_masks):
-    """Padding dropped, predictions by descending score: `overlaps [N, G]`, `gt_class_ids [G]`, `pred_class_ids [N]`."""
+    """Drops padding and sorts predictions by score. Returns overlaps `[N, G]`, ground-truth ids, prediction ids."""
     gt, pred = np.any(gt_boxes, axis=1), np.any(pred_boxes, axis=1)
     order = np.argsort(-_without_padding(pred_scores, pred), kind="stable")
     overlaps = compute_overlaps_masks(pred_masks[..., np.flatnonzero(pred)[order]], gt_masks[..., np.flatnonzero(gt)])
@@ -57,7 +57,7 @@ def _ranked_overlaps(gt_boxes, gt_class_ids, gt_masks, pred_boxes, pred_class_id
 
 
 def _without_padding(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Drop the entries of padding boxes; callers often pass class ids and scores that are trimmed already."""
+    """Drops the entries of padding boxes from `values`, unless the caller has trimmed them already."""
     values = np.asarray(values)
     return values[keep] if len(values) == len(keep) else values[: np.count_nonzero(keep)]
 
@@ -65,17 +65,17 @@ def _without_padding(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
 def match_overlaps(
     overlaps: np.ndarray, gt_class_ids: np.ndarray, pred_class_ids: np.ndarray, iou_threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give each prediction in turn the free ground truth of its class that it overlaps most.
+    """Matches each prediction to the unmatched ground truth of its class with the highest IoU.
 
     Args:
         overlaps: `[N, G]` IoU, predictions in descending score order.
-        gt_class_ids: `[G]`.
-        pred_class_ids: `[N]`, in the order of `overlaps`.
-        iou_threshold: a match needs at least this IoU.
+        gt_class_ids: `[G]` int.
+        pred_class_ids: `[N]` int, in the order of `overlaps`.
+        iou_threshold: float, minimum IoU of a match.
 
     Returns:
-        `gt_match [G]` and `pred_match [N]` float, -1 where unmatched. A second prediction of a taken ground truth stays
-        unmatched: a duplicate is a false positive.
+        `gt_match [G]` and `pred_match [N]` float, -1 where unmatched. Duplicate predictions of a matched ground truth
+        stay unmatched.
     """
     gt_match, pred_match = np.full(len(gt_class_ids), -1.0), np.full(len(pred_class_ids), -1.0)
     for row, class_id in enumerate(pred_class_ids):
@@ -84,6 +84,41 @@ def match_overlaps(
             column = np.argmax(np.where(free, overlaps[row], -1.0))
             gt_match[column], pred_match[row] = row, column
     return gt_match, pred_match
+
+
+def match_detections(
+    overlaps: np.ndarray, gt_ignore: np.ndarray, gt_crowd: np.ndarray, thresholds: np.ndarray
+) -> np.ndarray:
+    """Matches detections to instances by the COCO rules, for several IoU thresholds at once.
+
+    Each detection, in descending score order, takes the unmatched instance with the highest IoU. An ignored instance
+    is only matched if no other instance reaches the threshold. A crowd region matches any number of detections.
+
+    Args:
+        overlaps: `[N, G]` IoU, detections in descending score order.
+        gt_ignore: `[G]` bool, instances that are left out of the metric, crowd regions included.
+        gt_crowd: `[G]` bool, crowd regions.
+        thresholds: `[T]` IoU thresholds.
+
+    Returns:
+        `[T, N]` int, index of the matched instance, or -1.
+    """
+    num_thresholds, (num_detections, num_gt) = len(thresholds), overlaps.shape
+    match = np.full((num_thresholds, num_detections), -1)
+    if num_gt == 0:
+        return match
+    min_ious = np.minimum(thresholds, 1 - 1e-10)[:, None]  # IoU 1 must reach a threshold of 1
+    taken = np.zeros((num_thresholds, num_gt), dtype=bool)
+    for row, overlap in enumerate(overlaps):
+        allowed = (~taken | gt_crowd) & (overlap >= min_ious)  # [T, G]
+        regular = allowed & ~gt_ignore
+        allowed = np.where(regular.any(axis=1, keepdims=True), regular, allowed)
+        # The last of several equal overlaps is matched, like in pycocotools.
+        best = num_gt - 1 - np.argmax(np.where(allowed, overlap, -1.0)[:, ::-1], axis=1)  # [T]
+        hit = np.flatnonzero(allowed.any(axis=1))
+        match[hit, row] = best[hit]
+        taken[hit, best[hit]] = True
+    return match
 
 
 def compute_ap(
@@ -96,13 +131,13 @@ def compute_ap(
     pred_masks: np.ndarray,
     iou_threshold: float = 0.5,
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-    """Average precision of one photo at one IoU threshold (area under the precision envelope, VOC 2010).
+    """Computes the average precision of one image at one IoU threshold (area under the precision envelope, VOC 2010).
 
-    Arguments are those of `compute_matches`.
+    The arguments are those of `compute_matches`.
 
     Returns:
-        mAP: average precision; NaN for a photo without ground truth, where it is undefined (take `np.nanmean`).
-        precisions: `[N + 2]`, the falling envelope, padded with a value at recall 0 and 0 at recall 1.
+        mAP: float, average precision; NaN for an image without ground truth (use `np.nanmean` to average).
+        precisions: `[N + 2]`, the precision envelope, padded with a value at recall 0 and 0 at recall 1.
         recalls: `[N + 2]`, padded with 0 and 1.
         overlaps: `[N, G]` mask IoU, predictions in descending score order.
 
@@ -118,7 +153,7 @@ def compute_ap(
 def _ap_of_matches(pred_match: np.ndarray, num_gt: int) -> tuple[float, np.ndarray, np.ndarray]:
     hits = np.cumsum(pred_match > -1)
     precisions = np.concatenate([[0.0], hits / (np.arange(len(hits)) + 1), [0.0]])
-    # float32 recalls are what the original returns.
+    # Matterport returns float32 recalls.
     recalls = np.concatenate([[0.0], hits.astype(np.float32) / max(num_gt, 1), [1.0]])
     precisions = np.maximum.accumulate(precisions[::-1])[::-1]
     if num_gt == 0:
@@ -137,16 +172,16 @@ def compute_ap_range(
     iou_thresholds: Sequence[float] | np.ndarray | None = None,
     verbose: int = 1,
 ) -> float:
-    """Mean of `compute_ap` over IoU thresholds, by default 0.5, 0.55, ..., 0.95.
+    """Computes the mean of `compute_ap` over IoU thresholds, by default 0.5, 0.55, ..., 0.95.
 
-    Arguments are those of `compute_matches`, and:
-        iou_thresholds: list or array; None or empty for the default.
-        verbose: 1 prints one line for each threshold and one for the mean.
+    The arguments are those of `compute_matches`, and:
+        iou_thresholds: list or array of float; None or empty for the default.
+        verbose: int, 1 prints one line per threshold and one for the mean.
 
     Returns:
-        Mean AP; NaN for a photo without ground truth.
+        float, mean AP; NaN for an image without ground truth.
 
-    Source: Matterport. Differs: `iou_thresholds` may be an array; the mask IoUs are computed once, not ten times.
+    Source: Matterport. Differs: `iou_thresholds` may be an array; mask IoUs are computed once.
     """
     if iou_thresholds is None or len(iou_thresholds) == 0:
         iou_thresholds = np.arange(0.5, 1.0, 0.05)
@@ -166,16 +201,16 @@ def compute_ap_range(
 
 
 def compute_recall(pred_boxes: np.ndarray, gt_boxes: np.ndarray, iou: float) -> tuple[float, np.ndarray]:
-    """Share of ground-truth boxes that are the best match of some predicted box (for example a proposal).
+    """Computes the fraction of ground-truth boxes that are the best match of a predicted box or proposal.
 
     Args:
         pred_boxes: `[N, 4]`.
-        gt_boxes: `[G, 4]` in the same frame.
-        iou: a box counts as found from this IoU.
+        gt_boxes: `[G, 4]`, in the coordinates of `pred_boxes`.
+        iou: float, minimum IoU of a match.
 
     Returns:
-        recall: 0..1; NaN without ground truth.
-        positive_ids: indices of the predictions that reach `iou` with some ground truth.
+        recall: float in 0..1; NaN without ground truth.
+        positive_ids: `[P]` int, indices of the predictions that reach `iou` with any ground truth.
 
     Source: Matterport.
     """

@@ -1,7 +1,8 @@
-"""Which detections are right and which are wrong, photo by photo; confusion, false alarms, the best threshold.
+"""True and false positives per image, confusion matrix, false positives on negative images.
 
-The rules are COCO's at one IoU threshold: best score first, a detection takes the free instance of its class that it
-overlaps most; a second detection of an instance is a false positive; what falls on a region to ignore does not count.
+Detections are matched by the COCO rules at one IoU threshold. In descending score order, each detection is matched to
+the unmatched instance of its class with the highest IoU. A second detection of an instance is a false positive. A
+detection that matches an ignored region is left out.
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from mrcnn.evaluation import average_precision as ap
-from mrcnn.evaluation.coco_numpy import match_detections
-from mrcnn.evaluation.records import PhotoRecord
+from mrcnn.evaluation.matching import match_detections
+from mrcnn.evaluation.records import ImageRecord
 
 AVERAGES = {
     "ap_11_point": ap.voc_ap_11_point,
@@ -22,16 +23,16 @@ AVERAGES = {
 
 
 @dataclass(frozen=True)
-class PhotoOutcome:
-    """The verdict on one photo; numbers are positions in the detections and in the ground truth of its record.
+class ImageOutcome:
+    """Match result of one image. Detections and instances are given as indices into its `ImageRecord`.
 
     Attributes:
-        image_id: of the record.
-        true_positives: (detection, instance, IoU).
-        false_positives: detections; `duplicates` are among them.
-        duplicates: detections that reach the IoU with an instance of their class which a better one has taken.
-        false_negatives: instances without a detection.
-        ignored: detections on regions to ignore.
+        image_id: id of the record.
+        true_positives: list of (detection, instance, IoU).
+        false_positives: list of detections, including `duplicates`.
+        duplicates: list of detections whose instance is matched by a detection with a higher score.
+        false_negatives: list of instances without a detection.
+        ignored: list of detections that match an ignored region.
     """
 
     image_id: Any
@@ -42,18 +43,18 @@ class PhotoOutcome:
     ignored: list[int]
 
 
-def judge_photo(
-    record: PhotoRecord, kind: str = "mask", iou_threshold: float = 0.5, min_score: float = 0.0
-) -> PhotoOutcome:
-    """Sort the detections of one photo into true, false and ignored, and find the instances that were missed.
+def evaluate_image(
+    record: ImageRecord, kind: str = "mask", iou_threshold: float = 0.5, min_score: float = 0.0
+) -> ImageOutcome:
+    """Classifies the detections of one image as true positive, false positive or ignored.
 
     Args:
-        record: ground truth and detections.
-        kind: "mask" or "box": which IoU.
-        iou_threshold: a detection is true from this IoU.
-        min_score: detections below are left out altogether.
+        record: `ImageRecord`, ground truth and detections.
+        kind: "mask" or "box", the type of IoU.
+        iou_threshold: float, minimum IoU of a true positive.
+        min_score: float, detections with a lower score are left out.
     """
-    outcome = PhotoOutcome(record.image_id, [], [], [], [], [])
+    outcome = ImageOutcome(record.image_id, [], [], [], [], [])
     order = np.argsort(-record.scores, kind="stable")
     order = order[record.scores[order] >= min_score]
     for class_id in np.union1d(record.gt_class_ids, record.class_ids):
@@ -77,59 +78,60 @@ def judge_photo(
 
 
 def rank_detections(
-    records: Sequence[PhotoRecord],
+    records: Sequence[ImageRecord],
     kind: str = "mask",
     iou_threshold: float = 0.5,
     class_id: int | None = None,
 ) -> ap.Ranking:
-    """All detections of a set in descending score order, judged: what precision-recall curves are made of.
+    """Ranks all detections of a dataset by score, for precision-recall curves.
 
     Args:
-        records: one for each photo.
-        kind: "mask" or "box".
-        iou_threshold: a detection is true from this IoU.
-        class_id: only this class; None pools all classes.
+        records: list of `ImageRecord`, one per image.
+        kind: "mask" or "box", the type of IoU.
+        iou_threshold: float, minimum IoU of a true positive.
+        class_id: int, a single class; None pools all classes.
     """
-    return _rank(records, [judge_photo(record, kind, iou_threshold) for record in records], class_id)
+    return _rank(records, [evaluate_image(record, kind, iou_threshold) for record in records], class_id)
 
 
-def _rank(records: Sequence[PhotoRecord], outcomes: Sequence[PhotoOutcome], class_id: int | None) -> ap.Ranking:
-    def wanted(class_ids: np.ndarray) -> np.ndarray:
+def _rank(records: Sequence[ImageRecord], outcomes: Sequence[ImageOutcome], class_id: int | None) -> ap.Ranking:
+    def selected(class_ids: np.ndarray) -> np.ndarray:
         return np.ones(len(class_ids), dtype=bool) if class_id is None else class_ids == class_id
 
     scores, is_true, num_gt = [np.zeros(0)], [np.zeros(0, dtype=bool)], 0
     for record, outcome in zip(records, outcomes, strict=True):
         true = np.zeros(len(record.scores), dtype=bool)
         true[[detection for detection, _, _ in outcome.true_positives]] = True
-        counts = wanted(record.class_ids)
-        counts[outcome.ignored] = False
-        scores.append(record.scores[counts])
-        is_true.append(true[counts])
-        num_gt += int(np.count_nonzero(wanted(record.gt_class_ids) & ~record.gt_crowd))
+        kept = selected(record.class_ids)
+        kept[outcome.ignored] = False
+        scores.append(record.scores[kept])
+        is_true.append(true[kept])
+        num_gt += int(np.count_nonzero(selected(record.gt_class_ids) & ~record.gt_crowd))
     all_scores = np.concatenate(scores)
     order = np.argsort(-all_scores, kind="stable")
     return ap.Ranking(all_scores[order], np.concatenate(is_true)[order], num_gt)
 
 
 def confusion_matrix(
-    records: Sequence[PhotoRecord],
+    records: Sequence[ImageRecord],
     num_classes: int,
     kind: str = "mask",
     iou_threshold: float = 0.5,
     min_score: float = 0.5,
 ) -> np.ndarray:
-    """What each instance was taken for.
+    """Computes the confusion matrix of a dataset.
 
-    Matches within a class come first, so that the diagonal holds the true positives. Detections and instances that are
-    left are then paired across classes, best score first; what finds no partner is paired with the background.
+    Detections are matched within their class first, so the diagonal holds the true positives. The remaining
+    detections and instances are then matched across classes in descending score order. Unmatched ones are paired with
+    the background.
 
     Returns:
-        `[C, C]` int: row = true class, column = detected class. Column 0 counts the instances that were missed, row 0
-        the false alarms; `[0, 0]` is 0 by definition.
+        `[C, C]` int, rows are true classes, columns are detected classes. Column 0 counts false negatives, row 0
+        false positives. `[0, 0]` is 0.
     """
     matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
     for record in records:
-        outcome = judge_photo(record, kind, iou_threshold, min_score)
+        outcome = evaluate_image(record, kind, iou_threshold, min_score)
         for _, instance, _ in outcome.true_positives:
             matrix[record.gt_class_ids[instance], record.gt_class_ids[instance]] += 1
         detections = np.array(outcome.false_positives, dtype=np.intp)
@@ -138,18 +140,19 @@ def confusion_matrix(
         none = np.zeros(len(instances), dtype=bool)
         overlaps = record.overlaps(kind, detections, instances)
         match = match_detections(overlaps, none, none, np.array([iou_threshold]))[0]
-        confused_with = np.append(record.gt_class_ids[instances], 0)[match]  # no match (-1) reads the 0: background
+        confused_with = np.append(record.gt_class_ids[instances], 0)[match]  # -1 selects the 0, background
         np.add.at(matrix, (confused_with, record.class_ids[detections]), 1)
         missed = np.delete(instances, match[match >= 0])
         np.add.at(matrix, (record.gt_class_ids[missed], 0), 1)
     return matrix
 
 
-def false_alarms(records: Sequence[PhotoRecord], min_score: float = 0.5) -> dict[str, float]:
-    """Detections on negative photos, those without any ground truth or region to ignore.
+def false_positives_on_negatives(records: Sequence[ImageRecord], min_score: float = 0.5) -> dict[str, float]:
+    """Counts detections on negative images, which have no ground truth and no ignored region.
 
     Returns:
-        `photos` (negatives), `photos_with_alarm`, `alarms`, and `per_photo` = alarms / photos (0 without negatives).
+        A dict with `photos` (negative images), `photos_with_alarm` (those with a detection), `alarms` (detections)
+        and `per_photo` (mean detections per negative image, 0 without any).
     """
     counts = [np.count_nonzero(r.scores >= min_score) for r in records if len(r.gt_rles) == 0]
     return {
@@ -161,19 +164,20 @@ def false_alarms(records: Sequence[PhotoRecord], min_score: float = 0.5) -> dict
 
 
 def detection_report(
-    records: Sequence[PhotoRecord],
+    records: Sequence[ImageRecord],
     class_names: Sequence[str],
     kind: str = "mask",
     iou_threshold: float = 0.5,
     min_score: float = 0.5,
 ) -> dict[str, Any]:
-    """Everything beside the COCO figures that tells how good a detector is at one IoU threshold; made for JSON.
+    """Computes the metrics at one IoU threshold as a JSON-serializable dict.
 
     Returns:
-        `classes`: for each class name `ap_11_point`, `ap_all_points`, `ap_101_point` (-1 without instances),
-        `best_f1` and `instances`; `confusion` as nested lists in the order of `class_names`; `false_alarms`.
+        A dict with `classes` (for each class name `ap_11_point`, `ap_all_points`, `ap_101_point`, -1 without
+        instances, `best_f1` and `instances`), `confusion` (nested lists in the order of `class_names`) and
+        `false_alarms` (see `false_positives_on_negatives`).
     """
-    outcomes = [judge_photo(record, kind, iou_threshold) for record in records]
+    outcomes = [evaluate_image(record, kind, iou_threshold) for record in records]
     classes = {}
     for class_id, name in enumerate(class_names[1:], start=1):
         ranking = _rank(records, outcomes, class_id)
@@ -185,5 +189,5 @@ def detection_report(
     return {
         "classes": classes,
         "confusion": confusion_matrix(records, len(class_names), kind, iou_threshold, min_score).tolist(),
-        "false_alarms": false_alarms(records, min_score),
+        "false_alarms": false_positives_on_negatives(records, min_score),
     }

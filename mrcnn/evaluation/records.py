@@ -1,4 +1,4 @@
-"""What evaluation keeps of a photo: run-length encoded masks, boxes, areas, scores; a few kilobytes, not H*W*N."""
+"""Compact records of ground truth and detections: boxes, scores and run-length encoded masks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ KINDS = ("mask", "box")
 
 
 @dataclass(frozen=True)
-class PhotoRecord:
-    """Ground truth (G instances) and detections (N) of one photo.
+class ImageRecord:
+    """Ground truth (G instances) and detections (N) of one image.
 
-    Boxes are `(y1, x1, y2, x2)` half-open pixels, float64. Areas are pixels. An instance with `gt_crowd` is a region to
-    ignore: it absorbs any number of detections and is never missed.
+    Boxes are `(y1, x1, y2, x2)` in half-open pixels, float64. Areas are in pixels. An instance with `gt_crowd` is an
+    ignored region. It matches any number of detections and is never a false negative.
     """
 
     image_id: Any
@@ -27,17 +27,25 @@ class PhotoRecord:
     gt_crowd: np.ndarray  # [G] bool
     gt_rles: list[dict]
     gt_boxes: np.ndarray  # [G, 4]
-    gt_areas: np.ndarray  # [G] of the masks
+    gt_areas: np.ndarray  # [G] mask areas
     class_ids: np.ndarray  # [N] int
     scores: np.ndarray  # [N]
     rles: list[dict]
     boxes: np.ndarray  # [N, 4]
-    areas: np.ndarray  # [N] of the boxes: what COCO uses for results that carry a box
+    areas: np.ndarray  # [N] box areas, which pycocotools uses for results that have a box
 
     def overlaps(self, kind: str, detections: np.ndarray, instances: np.ndarray) -> np.ndarray:
-        """IoU `[len(detections), len(instances)]` float64 of the chosen rows.
+        """Computes the IoU of selected detections and instances.
 
-        For a crowd instance the union is the detection alone (a part of a crowd matches it fully), as in COCO.
+        For a crowd instance the union is the area of the detection, like in COCO.
+
+        Args:
+            kind: "mask" or "box", the type of IoU.
+            detections: `[n]` int, indices.
+            instances: `[g]` int, indices.
+
+        Returns:
+            `[n, g]` float64.
         """
         if kind not in KINDS:
             raise ValueError(f"kind: expected one of {KINDS}, got {kind!r}.")
@@ -59,24 +67,24 @@ def _box_overlaps(boxes: np.ndarray, gt_boxes: np.ndarray, crowd: np.ndarray) ->
 
 
 def box_areas(boxes: np.ndarray) -> np.ndarray:
-    """Areas `[N]` of `(y1, x1, y2, x2)` boxes `[N, 4]`."""
+    """Returns the areas `[N]` of `(y1, x1, y2, x2)` boxes `[N, 4]`."""
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def encode_masks(masks: np.ndarray | Sequence[dict]) -> list[dict]:
-    """Run-length encode masks `[H, W, N]` one at a time (a copy of one, not of all); encoded masks pass through."""
+    """Run-length encodes masks `[H, W, N]`. Encoded masks are returned unchanged."""
     if not isinstance(masks, np.ndarray):
         return list(masks)
     return [encode_mask(masks[:, :, i] > 0.5) for i in range(masks.shape[-1])]
 
 
 def encode_mask(mask: np.ndarray) -> dict:
-    """Run-length encode one mask, bool `[H, W]`."""
+    """Run-length encodes one mask, bool `[H, W]`."""
     return rle_lib.encode(np.asfortranarray(mask, dtype=np.uint8))
 
 
 def rle_boxes(rles: Sequence[dict]) -> np.ndarray:
-    """Tight half-open `(y1, x1, y2, x2)` boxes `[N, 4]` float64 of encoded masks; zeros for an empty mask."""
+    """Returns tight half-open `(y1, x1, y2, x2)` boxes `[N, 4]` float64 of encoded masks; zeros for empty masks."""
     if not rles:
         return np.zeros((0, 4))
     x, y, width, height = np.asarray(rle_lib.toBbox(list(rles)), dtype=np.float64).T
@@ -90,27 +98,27 @@ def make_record(
     result: Detections | Mapping[str, Any],
     num_classes: int,
     image_shape: tuple[int, ...] | None = None,
-) -> PhotoRecord:
-    """Check one photo's ground truth and detections, and compress them.
+) -> ImageRecord:
+    """Validates ground truth and detections of one image and encodes their masks.
 
     Args:
-        image_id: anything that names the photo; used in errors and reports.
-        gt_class_ids: `[G]` int. A negative id marks a region to ignore of class `abs(id)`, as in `Dataset.load_mask`.
-        gt_masks: `[H, W, G]` bool, or G run-length encoded masks.
-        result: one result of `detect()`: `class_ids [N]`, `scores [N]`, `masks [H, W, N]` (or N encoded masks), and
-            `rois [N, 4]` pixels. Without `rois` the boxes of the masks are taken.
-        num_classes: C, background included.
-        image_shape: `(H, W, ...)`; needed only if there are no masks to take it from.
+        image_id: id of the image in error messages and reports.
+        gt_class_ids: `[G]` int. A negative id is an ignored region (COCO's `iscrowd`) of class `abs(id)`.
+        gt_masks: `[H, W, G]` bool, or list of G run-length encoded masks.
+        result: one result of `detect()`: `class_ids [N]`, `scores [N]`, `masks [H, W, N]` (or N encoded masks) and
+            `rois [N, 4]` in pixels. `rois` default to the boxes of the masks.
+        num_classes: int, number of classes including background.
+        image_shape: `(H, W, ...)`, required only without any mask.
 
     Raises:
-        ValueError: shapes, class ids or scores that cannot be, with the photo named.
+        ValueError: if shapes, class ids or scores are invalid. The message names the image.
     """
-    if isinstance(result, Detections):  # without pasting all masks at once
+    if isinstance(result, Detections):  # one mask at a time in memory
         rles, gt_rles = [encode_mask(result.full_mask(i)) for i in range(len(result))], encode_masks(gt_masks)
-        height, width = _photo_shape(image_id, [gt_masks], rles + gt_rles, result.image_shape)
+        height, width = _image_shape(image_id, [gt_masks], rles + gt_rles, result.image_shape)
     else:
         rles, gt_rles = encode_masks(result["masks"]), encode_masks(gt_masks)
-        height, width = _photo_shape(image_id, [gt_masks, result["masks"]], rles + gt_rles, image_shape)
+        height, width = _image_shape(image_id, [gt_masks, result["masks"]], rles + gt_rles, image_shape)
     gt_class_ids = np.asarray(gt_class_ids, dtype=np.int64).reshape(-1)
     class_ids = np.asarray(result["class_ids"], dtype=np.int64).reshape(-1)
     scores = np.asarray(result["scores"], dtype=np.float64).reshape(-1)
@@ -120,18 +128,18 @@ def make_record(
 
     counts = {"class_ids": len(class_ids), "scores": len(scores), "masks": len(rles), "rois": len(boxes)}
     if len(set(counts.values())) > 1:
-        raise ValueError(f"photo {image_id!r}: detections of different lengths: {counts}.")
+        raise ValueError(f"image {image_id!r}: detection arrays have different lengths: {counts}.")
     if len(gt_class_ids) != len(gt_rles):
-        raise ValueError(f"photo {image_id!r}: {len(gt_class_ids)} ground-truth class ids for {len(gt_rles)} masks.")
+        raise ValueError(f"image {image_id!r}: {len(gt_class_ids)} ground-truth class ids for {len(gt_rles)} masks.")
     for where, ids in (("ground truth", np.abs(gt_class_ids)), ("detections", class_ids)):
         wrong = ids[(ids < 1) | (ids >= num_classes)]
         if len(wrong):
             raise ValueError(
-                f"photo {image_id!r}, {where}: expected class ids 1..{num_classes - 1}, got {int(wrong[0])}."
+                f"image {image_id!r}, {where}: expected class ids 1..{num_classes - 1}, got {int(wrong[0])}."
             )
     if not np.isfinite(scores).all():
-        raise ValueError(f"photo {image_id!r}: a score is not a finite number.")
-    return PhotoRecord(
+        raise ValueError(f"image {image_id!r}: scores must be finite.")
+    return ImageRecord(
         image_id=image_id,
         height=height,
         width=width,
@@ -148,14 +156,14 @@ def make_record(
     )
 
 
-def _photo_shape(image_id, masks, rles, image_shape) -> tuple[int, int]:
-    """The one (H, W) on which masks, encoded masks and `image_shape` agree."""
+def _image_shape(image_id, masks, rles, image_shape) -> tuple[int, int]:
+    """Returns the (H, W) that masks, encoded masks and `image_shape` have in common."""
     shapes = {tuple(m.shape[:2]) for m in masks if isinstance(m, np.ndarray)}
     shapes |= {tuple(rle["size"]) for rle in rles}
     if image_shape is not None:
         shapes.add(tuple(image_shape[:2]))
     if len(shapes) != 1:
-        problem = f"masks of different sizes {sorted(shapes)}" if shapes else "no masks: give image_shape"
-        raise ValueError(f"photo {image_id!r}: {problem}.")
+        problem = f"masks have different sizes {sorted(shapes)}" if shapes else "without masks, give image_shape"
+        raise ValueError(f"image {image_id!r}: {problem}.")
     height, width = shapes.pop()
     return int(height), int(width)

@@ -1,4 +1,5 @@
-"""Pictures: raster drawing (image in, image out; NumPy and Pillow) and Matplotlib figures for notebooks.
+"""Visualization: raster drawing with NumPy and Pillow, and Matplotlib figures.
 
-`drawing`, `captions` and `colors` need no Matplotlib. `mrcnn.visualize` has the names of the original's figures.
+`drawing`, `captions` and `colors` do not import Matplotlib's plotting modules. `mrcnn.visualize` re-exports the figures
+under Matterport's names.
 """

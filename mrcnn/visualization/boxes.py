@@ -1,4 +1,4 @@
-"""Boxes on a photo: anchors and proposals, before and after refinement."""
+"""Figures of boxes: anchors and proposals, before and after refinement."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from mrcnn.ops.masks import paste_mask
-from mrcnn.visualization.drawing import as_rgb, caption, draw_frame
-from mrcnn.visualization.images import new_axes, reduce_photo, reduction, show_photo
+from mrcnn.visualization.drawing import as_uint8_rgb, caption, draw_frame
+from mrcnn.visualization.images import new_axes, reduce_image, reduction_factor, show_image
 from mrcnn.visualization.instances import apply_mask, draw_contour, random_colors, write_caption
 
 GREY = (0.5, 0.5, 0.5)
 
 
 def draw_box(image: np.ndarray, box: Sequence[int], color: Sequence[int]) -> np.ndarray:
-    """Draw a box, two pixels wide, into an image. The image is changed in place and returned.
+    """Draws a box with a line width of two pixels. The image is modified in place and returned.
 
     Args:
-        image: `[H, W, 3]`, values 0..255.
-        box: (y1, x1, y2, x2) pixels.
-        color: RGB, 0..255.
+        image: `[H, W, 3]`, range 0..255.
+        box: (y1, x1, y2, x2) in pixels.
+        color: RGB, range 0..255.
 
     Source: Matterport.
     """
@@ -38,23 +38,23 @@ def draw_boxes(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw boxes, and where they go by refinement, on a photo.
+    """Draws boxes and their refined counterparts on an image.
 
     Args:
         image: `[H, W, 3]`.
-        boxes: `[N, 4]` pixels, dashed; boxes of zeros are left out.
-        refined_boxes: `[N, 4]` pixels, solid; a line joins the top left corners of a pair.
+        boxes: `[N, 4]` in pixels, drawn dashed; all-zero boxes are skipped.
+        refined_boxes: `[N, 4]` in pixels, drawn solid. A line connects the top left corners of a pair.
         masks: `[H, W, N]`.
-        captions: `[N]` texts or None.
-        visibilities: `[N]`: 0 grey and faint, 1 dotted, 2 dashed and bright.
-        title: above the photo.
-        ax: where to draw; without it a new figure is made.
+        captions: list of N str or None.
+        visibilities: `[N]` int: 0 gray and faint, 1 dotted, 2 dashed.
+        title: str, title of the axes.
+        ax: Matplotlib axes; None creates a new figure.
 
     Returns:
         The axes.
 
     Raises:
-        ValueError: neither `boxes` nor `refined_boxes`.
+        ValueError: if neither `boxes` nor `refined_boxes` is given.
 
     Source: Matterport.
     """
@@ -67,12 +67,12 @@ def draw_boxes(
         colors = [GREY if v == 0 else color for v, color in zip(visibilities, colors, strict=True)]
         styles = [("dotted", "dotted", "dashed")[v] for v in visibilities]
 
-    reduced, factor = reduce_photo(image), reduction(image.shape)
+    reduced, factor = reduce_image(image), reduction_factor(image.shape)
     small_masks = None if masks is None else masks[::factor, ::factor]
     if small_masks is not None:
         for i in range(count):
             apply_mask(reduced, small_masks[..., i], colors[i])
-    show_photo(ax, reduced, image.shape, margin=image.shape[0] // 10)
+    show_image(ax, reduced, image.shape, margin=image.shape[0] // 10)
     limits = ax.get_xlim(), ax.get_ylim()
     for i in range(count):
         corner = None
@@ -93,7 +93,7 @@ def draw_boxes(
 
 
 def _outline(ax: Axes, box: np.ndarray, color, style: str, alpha: float) -> tuple[float, float]:
-    """Draw a box and return its top left corner (x, y)."""
+    """Draws a box and returns its top left corner (x, y)."""
     y1, x1, y2, x2 = (float(v) for v in box)
     ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=2, alpha=alpha, ls=style, ec=color))
     return x1, y1
@@ -108,16 +108,16 @@ def draw_rois(
     class_names: Sequence[str],
     limit: int = 10,
 ) -> Axes:
-    """Draw some sampled RoIs: positive ones with their class, refinement and mask, negative ones in grey.
+    """Draws a random subset of RoIs. Positive RoIs have a class, a refined box and a mask; negative ones are gray.
 
     Args:
         image: `[H, W, 3]`.
-        rois: `[R, 4]` pixels.
-        refined_rois: `[R, 4]` pixels.
-        mask: `[R, M, M]`, probabilities inside each RoI.
-        class_ids: `[R]`, 0 for background.
-        class_names: names by class id, background first.
-        limit: how many RoIs to draw, chosen by chance (`np.random.seed` fixes the choice).
+        rois: `[R, 4]` in pixels.
+        refined_rois: `[R, 4]` in pixels.
+        mask: `[R, M, M]`, mask probabilities inside each RoI.
+        class_ids: `[R]` int, 0 for background.
+        class_names: list of class names, background first.
+        limit: int, maximum number of RoIs. The subset depends on `np.random.seed`.
 
     Returns:
         The axes.
@@ -126,13 +126,13 @@ def draw_rois(
     """
     chosen = np.random.permutation(len(rois))[:limit]
     positive = np.asarray(class_ids)[chosen] > 0
-    photo = as_rgb(image)
-    masks = np.zeros((*photo.shape[:2], len(chosen)), dtype=bool)
+    canvas = as_uint8_rgb(image)
+    masks = np.zeros((*canvas.shape[:2], len(chosen)), dtype=bool)
     for column in np.flatnonzero(positive):
         i = chosen[column]
-        masks[..., column] = paste_mask(mask[i], rois[i].astype(np.int32), photo.shape[:2])
+        masks[..., column] = paste_mask(mask[i], rois[i].astype(np.int32), canvas.shape[:2])
     ax = draw_boxes(
-        photo,
+        canvas,
         boxes=rois[chosen],
         refined_boxes=np.where(positive[:, None], refined_rois[chosen], 0),
         masks=masks,

@@ -1,10 +1,10 @@
-"""Colours for instances and classes that readers with any kind of colour vision can tell apart."""
+"""Colors for instances and classes, distinguishable with color vision deficiency."""
 
 import numpy as np
 
-# Vivid, because they lie on photos. After the first three, each colour is the one farthest, in OKLab, from all before
-# it for normal vision and for simulated protanopia, deuteranopia and tritanopia. The first eight are farther apart, in
-# the worst case of these, than the seven of Okabe and Ito, which are made for plots.
+# Saturated colors for drawing on photographs. From the fourth on, each color maximizes the OKLab distance to all
+# previous ones, for normal vision and for simulated protanopia, deuteranopia and tritanopia. The worst-case distance of
+# the first eight is larger than that of the seven Okabe-Ito colors, which are intended for plots.
 PALETTE = np.array(
     [
         (0, 194, 255),
@@ -27,21 +27,21 @@ PALETTE = np.array(
     dtype=np.uint8,
 )
 
-# Okabe and Ito (2008): for lines and areas on white.
+# Okabe and Ito (2008), for lines and areas on white.
 PLOT_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 def distinct_colors(count: int) -> np.ndarray:
-    """The first `count` colours, uint8 `[count, 3]`; always the same ones in the same order.
+    """Returns the first `count` colors of a fixed sequence, uint8 `[count, 3]`.
 
-    After the palette's 16 come its colours again, darker, then lighter, and so on, less far apart each time.
+    The 16 colors of the palette are followed by darker and lighter shades of it in turn.
     """
-    rounds = -(-count // len(PALETTE))
-    return np.concatenate([PALETTE[:0], *(_shade(PALETTE, r) for r in range(rounds))])[:count]
+    repeats = -(-count // len(PALETTE))
+    return np.concatenate([PALETTE[:0], *(_shade(PALETTE, step) for step in range(repeats))])[:count]
 
 
 def _shade(colors: np.ndarray, step: int) -> np.ndarray:
-    """Step 0: unchanged; odd steps go towards black, even ones towards white, each half as far again."""
+    """Darkens colors for an odd step and lightens them for an even one. Step 0 returns them unchanged."""
     if step == 0:
         return colors
     target, amount = (0.0, 255.0)[step % 2 == 0], 1 - 0.6 ** ((step + 1) // 2)
@@ -49,15 +49,15 @@ def _shade(colors: np.ndarray, step: int) -> np.ndarray:
 
 
 def class_color(class_id: int) -> tuple[int, int, int]:
-    """The colour of a class, the same on every photo. Class 1 has the first colour, -1 (a region to ignore) too."""
+    """Returns the RGB color of a class. A negative id (ignored region) has the color of class `abs(id)`."""
     index = max(abs(int(class_id)) - 1, 0)
     return tuple(int(v) for v in distinct_colors(index + 1)[-1])
 
 
 def text_color(background: tuple[int, int, int] | np.ndarray) -> tuple[int, int, int]:
-    """Black or white, whichever has the higher contrast (WCAG 2) on an RGB colour 0..255."""
+    """Returns black or white, whichever has the higher contrast (WCAG 2) to an RGB color in 0..255."""
     srgb = np.asarray(background, dtype=np.float64) / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     luminance = linear @ (0.2126, 0.7152, 0.0722)
-    # (1 + .05) / (L + .05) > (L + .05) / .05
+    # White is better if (1 + .05) / (L + .05) > (L + .05) / .05.
     return (255, 255, 255) if (luminance + 0.05) ** 2 < 1.05 * 0.05 else (0, 0, 0)

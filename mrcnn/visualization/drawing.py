@@ -1,7 +1,7 @@
-"""Pictures of results, image in, image out: overlay, colour splash, crops, side by side. NumPy and Pillow only.
+"""Raster drawing of results with NumPy and Pillow: overlay, color splash, crops, side-by-side.
 
-Images are `[H, W, 3]` RGB, boxes (y1, x1, y2, x2) half-open pixels. What returns a picture leaves its input as it is;
-what returns None draws in place.
+Images are `[H, W, 3]` RGB, boxes (y1, x1, y2, x2) in half-open pixels. Functions that return an image do not modify
+their input. Functions that return None draw in place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,16 @@ from mrcnn.ops.masks import extract_bboxes
 from mrcnn.visualization.captions import draw_labels, fit_text, load_font
 from mrcnn.visualization.colors import class_color
 
-OUTLINE_SHARE = 10  # the outline of a mask is at most this part of its shorter side
+MIN_SIZE_TO_OUTLINE = 10  # minimum ratio of the shorter side of a mask to the width of its outline
 
 
-def as_rgb(image: np.ndarray) -> np.ndarray:
-    """A uint8 RGB copy `[H, W, 3]` of a grey, RGB or RGBA image; floats are taken as 0..1 if none is above 1.
+def as_uint8_rgb(image: np.ndarray) -> np.ndarray:
+    """Returns a uint8 RGB copy `[H, W, 3]` of a grayscale, RGB or RGBA image.
+
+    Float images are scaled by 255 if their maximum is at most 1.
 
     Raises:
-        ValueError: another number of axes or channels.
+        ValueError: if the number of axes or channels is not supported.
     """
     image = np.asarray(image)
     if image.ndim == 2:
@@ -37,14 +39,14 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 def blend_mask(
     image: np.ndarray, mask: np.ndarray, color: Sequence[float], alpha: float, box: Sequence[int] | None = None
 ) -> None:
-    """Mix `color` (0..255) into an image where a mask is set, in place; only the mask's box is touched.
+    """Blends a color into an image where a mask is set, in place.
 
     Args:
         image: `[H, W, 3]`, integer or float.
         mask: `[H, W]`, non-zero inside.
-        color: RGB.
-        alpha: 0 leaves the image, 1 gives the plain colour.
-        box: of the mask; found if not given, which takes longer than the blending.
+        color: RGB, range 0..255.
+        alpha: float in 0..1, opacity of the color.
+        box: (y1, x1, y2, x2), bounding box of the mask; computed if None.
     """
     y1, x1, y2, x2 = extract_bboxes(mask[..., None])[0] if box is None else box
     window, inside = image[y1:y2, x1:x2], mask[y1:y2, x1:x2] != 0
@@ -52,15 +54,12 @@ def blend_mask(
 
 
 def line_width(image_shape: tuple[int, ...]) -> int:
-    """Width in pixels of a line that looks the same on photos of any size once they fill the screen."""
+    """Returns the line width in pixels, proportional to the image size."""
     return max(1, round(0.0028 * (image_shape[0] * image_shape[1]) ** 0.5))
 
 
 def font_size(image_shape: tuple[int, ...], count: int = 1) -> int:
-    """Height in pixels of text that can be read on a photo of any size once it fills the screen.
-
-    Where there are many labels (`count`) they are a little smaller, so as not to hide what they name.
-    """
+    """Returns the font size in pixels, proportional to the image size and smaller for more than six labels."""
     crowding = min(1.0, (6 / max(count, 1)) ** 0.25)
     return max(11, round(0.022 * crowding * (image_shape[0] * image_shape[1]) ** 0.5))
 
@@ -76,28 +75,28 @@ def overlay(
     colors: Sequence[Sequence[int]] | None = None,
     captions: Sequence[str] | None = None,
 ) -> np.ndarray:
-    """Draw instances into a copy of a photo: tinted masks with an outline, and a label each.
+    """Draws instances on a copy of an image: tinted masks with an outline, boxes and labels.
 
-    Lines and letters scale with the photo. The instance with the best score lies on top.
+    Line width and font size scale with the image. Instances with a higher score are drawn on top.
 
     Args:
-        image: the photo, `[H, W, 3]`, or grey or RGBA.
-        result: as `detect()` returns it: `class_ids [N]`, and as far as present `masks [H, W, N]`, `rois [N, 4]`,
-            `scores [N]`. Ground truth without scores or boxes will do; negative class ids are regions to ignore.
-        class_names: names by class id, background first.
-        alpha: strength of the tint, 0..1.
-        boxes: draw boxes too. They are always drawn where there are no masks.
-        labels: write class and score.
-        colors: RGB 0..255 for each instance; by default one for each class, the same on every photo.
-        captions: texts in place of class and score.
+        image: `[H, W, 3]` RGB, or a grayscale or RGBA image.
+        result: a result of `detect()`, or ground truth: `class_ids [N]` and optionally `masks [H, W, N]`,
+            `rois [N, 4]`, `scores [N]`. A negative class id is an ignored region.
+        class_names: list of class names, background first.
+        alpha: float in 0..1, opacity of the masks.
+        boxes: bool, whether to draw boxes. They are always drawn without masks.
+        labels: bool, whether to draw class and score.
+        colors: RGB in 0..255 for each instance; by default one color per class.
+        captions: list of N str that replace class and score.
 
     Returns:
         uint8 `[H, W, 3]`.
 
     Raises:
-        ValueError: masks of another size than the photo, or fields of different lengths.
+        ValueError: if the size of the masks is not that of the image, or if fields have different lengths.
     """
-    canvas = as_rgb(image)
+    canvas = as_uint8_rgb(image)
     class_ids, masks, rois, scores = _instances(result, canvas.shape)
     if colors is None:
         colors = [class_color(class_id) for class_id in class_ids]
@@ -106,27 +105,29 @@ def overlay(
     if len(colors) != len(class_ids) or len(captions) != len(class_ids):
         raise ValueError(f"{len(class_ids)} instances, but {len(colors)} colors and {len(captions)} captions.")
     width = line_width(canvas.shape)
-    best_last = np.argsort(scores, kind="stable")
+    ascending = np.argsort(scores, kind="stable")
     if masks is not None:
         tight = extract_bboxes(masks)  # `rois` need not enclose the masks
-        for i in best_last:
+        for i in ascending:
             blend_mask(canvas, masks[..., i], colors[i], alpha, tight[i])
-        for i in best_last:
+        for i in ascending:
             y1, x1, y2, x2 = tight[i]
-            thin = max(1, min(y2 - y1, x2 - x1) // OUTLINE_SHARE)  # a thick line would hide a small mask
-            draw_outline(canvas, masks[..., i], colors[i], min(width, thin), tight[i])
-    for i in best_last:
+            max_width = max(1, min(y2 - y1, x2 - x1) // MIN_SIZE_TO_OUTLINE)  # a thick line would hide a small mask
+            draw_outline(canvas, masks[..., i], colors[i], min(width, max_width), tight[i])
+    for i in ascending:
         if boxes or masks is None:
             draw_frame(canvas, rois[i], colors[i], width)
     if labels:
-        best_first = best_last[::-1]
-        chips = [(captions[i], rois[i], colors[i]) for i in best_first]
-        draw_labels(canvas, chips, font_size(canvas.shape, len(chips)))
+        texts = [(captions[i], rois[i], colors[i]) for i in ascending[::-1]]
+        draw_labels(canvas, texts, font_size(canvas.shape, len(texts)))
     return canvas
 
 
 def caption(class_names: Sequence[str], class_id: int, score: float | None = None) -> str:
-    """`name score`; `name (ignore)` for a negative id, `class 7` without a name; no score if it is None or NaN."""
+    """Returns the caption "name score", "name (ignore)" for a negative id, or "class 7" without a name.
+
+    The score is left out if it is None or NaN.
+    """
     number = abs(class_id)
     name = str(class_names[number]) if number < len(class_names) else f"class {number}"
     if class_id < 0:
@@ -135,7 +136,7 @@ def caption(class_names: Sequence[str], class_id: int, score: float | None = Non
 
 
 def _instances(result: Mapping[str, Any], image_shape: tuple[int, ...]):
-    """Class ids `[N]`, masks `[H, W, N]` or None, boxes `[N, 4]`, scores `[N]` (NaN if unknown) that fit together."""
+    """Returns class ids `[N]`, masks `[H, W, N]` or None, boxes `[N, 4]` and scores `[N]` (NaN without), validated."""
     class_ids = np.asarray(result["class_ids"], dtype=np.int64).reshape(-1)
     masks, rois, scores = result.get("masks"), result.get("rois"), result.get("scores")
     if masks is not None and masks.shape != (*image_shape[:2], len(class_ids)):
@@ -152,9 +153,9 @@ def _instances(result: Mapping[str, Any], image_shape: tuple[int, ...]):
 def draw_outline(
     image: np.ndarray, mask: np.ndarray, color: Sequence[int], width: int, box: Sequence[int] | None = None
 ) -> None:
-    """Draw the edge of a mask in place: a coloured line, cased in dark so that it shows on its own colour too.
+    """Draws the edge of a mask in place, as a colored line with a dark casing for contrast.
 
-    Arguments are those of `blend_mask`; `width` of the line in pixels.
+    The arguments are those of `blend_mask`; `width` is the line width in pixels.
     """
     y1, x1, y2, x2 = extract_bboxes(mask[..., None])[0] if box is None else box
     if y2 == 0:
@@ -165,14 +166,14 @@ def draw_outline(
     columns = slice(max(x1 - margin, 0), x2 + margin)
     window, inside = image[rows, columns], mask[rows, columns] != 0
     outward = (width + 1) // 2
-    grown = _grow(inside, outward)
-    line = grown & _grow(~inside, width - outward)
-    _paint(window, _grow(grown, casing) & ~grown, (0, 0, 0), 0.45)
-    _paint(window, line, color, 1.0)
+    dilated = _dilate(inside, outward)
+    line = dilated & _dilate(~inside, width - outward)
+    _fill(window, _dilate(dilated, casing) & ~dilated, (0, 0, 0), 0.45)
+    _fill(window, line, color, 1.0)
 
 
-def _grow(mask: np.ndarray, steps: int) -> np.ndarray:
-    """Dilate by `steps` pixels. Alternating plus and square neighbourhoods make an octagon, close to a disc."""
+def _dilate(mask: np.ndarray, steps: int) -> np.ndarray:
+    """Dilates a mask by `steps` pixels with an octagon: 4- and 8-neighborhoods alternate."""
     for step in range(steps):
         vertical = mask.copy()
         vertical[1:] |= mask[:-1]
@@ -184,16 +185,16 @@ def _grow(mask: np.ndarray, steps: int) -> np.ndarray:
     return mask
 
 
-def _paint(image: np.ndarray, where: np.ndarray, color: Sequence[int], opacity: float) -> None:
-    """Colour the pixels of a bool mask in place, with edges softened by half a pixel."""
+def _fill(image: np.ndarray, where: np.ndarray, color: Sequence[int], opacity: float) -> None:
+    """Blends a color into the pixels of a bool mask in place, with antialiased edges."""
     soft = np.asarray(Image.fromarray(where.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(0.5)))
-    touched = soft > 0  # a thin line in a large window
+    touched = soft > 0
     alpha = soft[touched, None] * np.float32(opacity / 255)
     image[touched] = np.round(image[touched] * (1 - alpha) + np.asarray(color, dtype=np.float32) * alpha)
 
 
 def draw_frame(image: np.ndarray, box: Sequence[float], color: Sequence[int], width: int) -> None:
-    """Draw a box in place, its outer edge on the box; parts outside the picture are left out."""
+    """Draws a box in place. The line lies inside the box and is clipped to the image."""
     y1, x1, y2, x2 = (round(float(v)) for v in box)
     for top, left, bottom, right in (
         (y1, x1, min(y1 + width, y2), x2),
@@ -205,75 +206,75 @@ def draw_frame(image: np.ndarray, box: Sequence[float], color: Sequence[int], wi
 
 
 def color_splash(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Keep the colours inside the masks and turn the rest grey.
+    """Converts an image to grayscale except inside the masks.
 
     Args:
-        image: `[H, W, 3]`, or grey or RGBA.
-        masks: `[H, W, N]` or `[H, W]`; without any instance the whole photo turns grey.
+        image: `[H, W, 3]` RGB, or a grayscale or RGBA image.
+        masks: `[H, W, N]` or `[H, W]`.
 
     Returns:
-        uint8 `[H, W, 3]`.
+        uint8 `[H, W, 3]`, entirely gray without any instance.
     """
-    image = as_rgb(image)
+    image = as_uint8_rgb(image)
     masks = np.asarray(masks)
     if masks.shape[:2] != image.shape[:2]:
         raise ValueError(f"masks: expected [{image.shape[0]}, {image.shape[1]}, N], got {list(masks.shape)}.")
-    grey = as_rgb(np.asarray(Image.fromarray(image).convert("L")))
+    gray = as_uint8_rgb(np.asarray(Image.fromarray(image).convert("L")))
     inside = masks.reshape(*image.shape[:2], -1).any(axis=-1, keepdims=True)
-    return np.where(inside, image, grey)
+    return np.where(inside, image, gray)
 
 
 def crops(image: np.ndarray, result: Mapping[str, Any], margin: float = 0.1, cutout: bool = False) -> list[np.ndarray]:
-    """Cut every instance out of the photo.
+    """Crops every instance.
 
     Args:
-        image: `[H, W, 3]`, or grey or RGBA.
-        result: as for `overlay`.
-        margin: how much to add around the box, as a part of its longer side.
-        cutout: add the mask as alpha channel, so that all but the instance is transparent.
+        image: `[H, W, 3]` RGB, or a grayscale or RGBA image.
+        result: see `overlay`.
+        margin: float, margin around the box as a fraction of its longer side.
+        cutout: bool, whether to add the mask as an alpha channel.
 
     Returns:
-        One uint8 array `[h, w, 3]` (`[h, w, 4]` if `cutout`) for each instance, in the order of `result`. The crop of
-        an instance that lies outside the photo is 1 x 1.
+        A list of uint8 arrays `[h, w, 3]` (`[h, w, 4]` if `cutout`), in the order of `result`. The crop of an instance
+        outside the image is 1 x 1.
     """
-    image = as_rgb(image)
+    image = as_uint8_rgb(image)
     class_ids, masks, rois, _ = _instances(result, image.shape)
     if cutout and masks is None:
         raise ValueError("cutout: the result has no masks.")
-    pictures = []
+    cropped = []
     for i in range(len(class_ids)):
         y1, x1, y2, x2 = (float(v) for v in rois[i])
-        around = margin * max(y2 - y1, x2 - x1)
-        rows = _span(y1 - around, y2 + around, image.shape[0])
-        columns = _span(x1 - around, x2 + around, image.shape[1])
-        picture = image[rows, columns]
+        padding = margin * max(y2 - y1, x2 - x1)
+        rows = _clipped_slice(y1 - padding, y2 + padding, image.shape[0])
+        columns = _clipped_slice(x1 - padding, x2 + padding, image.shape[1])
+        crop = image[rows, columns]
         if cutout:
-            picture = np.dstack([picture, masks[rows, columns, i].astype(np.uint8) * 255])
-        pictures.append(picture.copy())
-    return pictures
+            crop = np.dstack([crop, masks[rows, columns, i].astype(np.uint8) * 255])
+        cropped.append(crop.copy())
+    return cropped
 
 
-def _span(start: float, stop: float, limit: int) -> slice:
-    first = min(max(int(np.floor(start)), 0), limit - 1)
-    return slice(first, min(max(int(np.ceil(stop)), first + 1), limit))
+def _clipped_slice(start: float, stop: float, size: int) -> slice:
+    first = min(max(int(np.floor(start)), 0), size - 1)
+    return slice(first, min(max(int(np.ceil(stop)), first + 1), size))
 
 
 def side_by_side(
     images: Sequence[np.ndarray], titles: Sequence[str] | None = None, height: int | None = None
 ) -> np.ndarray:
-    """Put pictures into one row, scaled to one height, with a title above each.
+    """Concatenates images horizontally, scaled to the same height, with optional titles.
 
     Args:
-        images: at least one, each `[H, W, 3]`, or grey or RGBA.
-        titles: one text for each picture; None for none.
-        height: of every picture in pixels; by default that of the highest.
+        images: non-empty list of images `[H, W, 3]` RGB, grayscale or RGBA.
+        titles: list of str, one per image, or None.
+        height: int, height of every image in pixels; by default the maximum of the heights.
 
     Returns:
         uint8 `[height + title, sum of widths + gaps, 3]` on white.
     """
     if not images or (titles is not None and len(titles) != len(images)):
         raise ValueError(f"side_by_side: {len(images)} images and {titles and len(titles)} titles.")
-    pictures = [Image.fromarray(as_rgb(image)) for image in images]
+    pictures = [Image.fromarray(as_uint8_rgb(image)) for image in images]
     height = height or max(picture.height for picture in pictures)
     widths = [max(1, round(picture.width * height / picture.height)) for picture in pictures]
     scaled = [p.resize((width, height), Image.Resampling.LANCZOS) for p, width in zip(pictures, widths, strict=True)]

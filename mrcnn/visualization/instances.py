@@ -1,4 +1,4 @@
-"""Instances on a photo: masks, boxes, captions; ground truth against detections."""
+"""Figures of instances: masks, boxes, captions, differences between ground truth and detections."""
 
 from collections.abc import Sequence
 
@@ -11,30 +11,30 @@ from mrcnn.ops.masks import extract_bboxes
 from mrcnn.visualization.colors import PALETTE, distinct_colors, text_color
 from mrcnn.visualization.drawing import blend_mask
 from mrcnn.visualization.drawing import caption as instance_caption
-from mrcnn.visualization.images import display_images, new_axes, reduce_photo, reduction, show, show_photo
+from mrcnn.visualization.images import display_images, new_axes, reduce_image, reduction_factor, show, show_image
 
-TRUTH_COLOR, DETECTION_COLOR = (tuple(color / 255) for color in PALETTE[:2])  # blue and orange
+GT_COLOR, DETECTION_COLOR = (tuple(color / 255) for color in PALETTE[:2])  # blue and orange
 
 
 def random_colors(N: int, bright: bool = True) -> list[tuple[float, float, float]]:
-    """N colours, RGB in 0..1, as far apart as N allows, also for colour-blind readers.
+    """Returns N distinguishable colors, RGB in 0..1.
 
-    Source: Matterport. Differs: always the same colours in the same order, so that figures can be compared.
+    Source: Matterport. Differs: the colors and their order are fixed, so that figures are comparable.
     """
     colors = distinct_colors(N) / 255 * (1.0 if bright else 0.7)
     return [tuple(float(v) for v in color) for color in colors]
 
 
 def apply_mask(image: np.ndarray, mask: np.ndarray, color: Sequence[float], alpha: float = 0.5) -> np.ndarray:
-    """Tint an image where a mask is set. The image is changed in place and returned.
+    """Tints an image where a mask is set. The image is modified in place and returned.
 
     Args:
-        image: `[H, W, 3]`, values 0..255.
+        image: `[H, W, 3]`, range 0..255.
         mask: `[H, W]`, non-zero inside.
-        color: RGB in 0..1.
-        alpha: strength of the tint.
+        color: RGB, range 0..1.
+        alpha: float in 0..1, opacity of the color.
 
-    Source: Matterport. Differs: touches the box of the mask only.
+    Source: Matterport.
     """
     blend_mask(image, mask, [255 * v for v in color[:3]], alpha)
     return image
@@ -55,22 +55,22 @@ def display_instances(
     colors: Sequence[Sequence[float]] | None = None,
     captions: Sequence[str] | None = None,
 ) -> Axes:
-    """Show a photo with its instances: tinted and outlined masks, dashed boxes, captions.
+    """Shows an image with its instances: tinted and outlined masks, dashed boxes, captions.
 
     Args:
         image: `[H, W, 3]`.
-        boxes: `[N, 4]` pixels; an instance with a box of zeros is left out.
+        boxes: `[N, 4]` in pixels; instances with an all-zero box are skipped.
         masks: `[H, W, N]`.
-        class_ids: `[N]`.
-        class_names: names by class id, background first.
-        scores: `[N]`, written after the name.
-        title: above the photo.
-        figsize: inches of the new figure if there is no `ax`.
-        ax: where to draw; without it a new figure is made and shown.
-        show_mask: tint the masks; the outline is always drawn.
-        show_bbox: draw the boxes.
+        class_ids: `[N]` int.
+        class_names: list of class names, background first.
+        scores: `[N]` float, appended to the class name.
+        title: str, title of the axes.
+        figsize: (width, height) of a new figure in inches.
+        ax: Matplotlib axes; None creates and shows a new figure.
+        show_mask: bool, whether to tint the masks. The outline is always drawn.
+        show_bbox: bool, whether to draw the boxes.
         colors: RGB in 0..1 for each instance.
-        captions: texts in place of name and score.
+        captions: list of N str that replace class name and score.
 
     Returns:
         The axes.
@@ -87,15 +87,15 @@ def display_instances(
         captions = [instance_caption(class_names, int(c), s) for c, s in zip(class_ids, of_scores, strict=True)]
     colors = random_colors(count) if colors is None else colors
 
-    shown_here = ax is None
+    is_new_figure = ax is None
     ax = new_axes(figsize, image.shape) if ax is None else ax
-    reduced, factor = reduce_photo(image), reduction(image.shape)
+    reduced, factor = reduce_image(image), reduction_factor(image.shape)
     present = np.flatnonzero(np.any(boxes, axis=1))
     small_masks = masks[::factor, ::factor]
     if show_mask:
         for i in present:
             apply_mask(reduced, small_masks[..., i], colors[i])
-    show_photo(ax, reduced, image.shape, margin=10)
+    show_image(ax, reduced, image.shape, margin=10)
     limits = ax.get_xlim(), ax.get_ylim()
     for i in present:
         draw_contour(ax, small_masks[..., i], colors[i], factor)
@@ -107,30 +107,30 @@ def display_instances(
         write_caption(ax, x1, y1, captions[i], colors[i])
     ax.set(xlim=limits[0], ylim=limits[1])
     ax.set_title(title)
-    if shown_here:
+    if is_new_figure:
         show()
     return ax
 
 
 def draw_contour(ax: Axes, mask: np.ndarray, color: Sequence[float], scale: int = 1) -> None:
-    """Outline a mask `[h, w]` whose pixels are `scale` photo pixels wide."""
+    """Draws the contour of a mask `[h, w]` whose pixels are `scale` pixels of the image wide."""
     y1, x1, y2, x2 = extract_bboxes(mask[..., None])[0]
     if y2 == 0:
         return
-    window = np.pad(mask[y1:y2, x1:x2] != 0, 1).astype(np.float32)  # a frame of zeros closes outlines at the border
+    window = np.pad(mask[y1:y2, x1:x2] != 0, 1).astype(np.float32)  # zero padding closes contours at the border
     x, y = (np.arange(start - 1, stop + 1) * scale + (scale - 1) / 2 for start, stop in ((x1, x2), (y1, y2)))
     ax.contour(x, y, window, levels=[0.5], colors=[tuple(color[:3])], linewidths=1.5)
 
 
 def write_caption(ax: Axes, x: float, y: float, text: str, color: Sequence[float]) -> None:
-    """Write on a chip of the given colour, its lower left corner at (x, y); at the top edge the upper left one."""
+    """Draws text on a colored background. (x, y) is its lower left corner, or the upper left one at the top edge."""
     if not text:
         return
-    letters = [v / 255 for v in text_color([255 * v for v in color[:3]])]
-    chip = {"facecolor": tuple(color[:3]), "alpha": 0.85, "pad": 1.5, "edgecolor": "none"}
+    foreground = [v / 255 for v in text_color([255 * v for v in color[:3]])]
+    background = {"facecolor": tuple(color[:3]), "alpha": 0.85, "pad": 1.5, "edgecolor": "none"}
     bottom, top = ax.get_ylim()
     at_top = y - top < 0.03 * (bottom - top)
-    ax.text(x, y, text, color=letters, size=10, va="top" if at_top else "bottom", bbox=chip, clip_on=True)
+    ax.text(x, y, text, color=foreground, size=10, va="top" if at_top else "bottom", bbox=background, clip_on=True)
 
 
 def display_differences(
@@ -150,17 +150,17 @@ def display_differences(
     iou_threshold: float = 0.5,
     score_threshold: float = 0.5,
 ) -> Axes:
-    """Show ground truth (blue) and detections (orange) on one photo; detections carry their score and mask IoU.
+    """Shows ground truth (blue) and detections (orange) of one image, with the score and mask IoU of each detection.
 
-    Arguments are those of `compute_matches` and `display_instances`. The IoU is that with the matched instance, or the
-    best one where there is no match.
+    The arguments are those of `compute_matches` and `display_instances`. The IoU is that of the matched instance, or
+    the maximum without a match.
 
-    Source: Matterport. Differs: blue and orange, not green and red; scores stand at the right box in any order.
+    Source: Matterport. Differs: blue and orange instead of green and red; detections may be in any order.
     """
     _, pred_match, overlaps = compute_matches(
         gt_box, gt_class_id, gt_mask, pred_box, pred_class_id, pred_score, pred_mask, iou_threshold, score_threshold
     )
-    # `compute_matches` sorts by score: bring everything into that order. It drops boxes of zeros, and so do we.
+    # `compute_matches` drops all-zero boxes and sorts by score, so the same is done here.
     gt, pred = np.flatnonzero(np.any(gt_box, axis=1)), np.flatnonzero(np.any(pred_box, axis=1))
     pred = pred[np.argsort(-np.asarray(pred_score)[pred], kind="stable")]
     captions = [""] * len(gt)
@@ -177,7 +177,7 @@ def display_differences(
         ax=ax,
         show_mask=show_mask,
         show_bbox=show_box,
-        colors=[TRUTH_COLOR] * len(gt) + [DETECTION_COLOR] * len(pred),
+        colors=[GT_COLOR] * len(gt) + [DETECTION_COLOR] * len(pred),
         captions=captions,
     )
 
@@ -185,19 +185,19 @@ def display_differences(
 def display_top_masks(
     image: np.ndarray, mask: np.ndarray, class_ids: np.ndarray, class_names: Sequence[str], limit: int = 4
 ) -> list[Axes]:
-    """Show a photo and beside it the masks of the classes that cover most of it, each instance in its own shade.
+    """Shows an image and the masks of the classes with the largest area, each instance in a different shade.
 
     Args:
         image: `[H, W, 3]`.
         mask: `[H, W, N]`.
-        class_ids: `[N]`.
-        class_names: names by class id, background first.
-        limit: how many classes to show.
+        class_ids: `[N]` int.
+        class_names: list of class names, background first.
+        limit: int, number of classes to show.
 
     Source: Matterport.
     """
     class_ids = np.asarray(class_ids)
-    factor = reduction(image.shape)
+    factor = reduction_factor(image.shape)
     small = mask[::factor, ::factor] != 0
     areas = {class_id: int(mask[..., class_ids == class_id].sum()) for class_id in np.unique(class_ids)}
     largest = sorted((c for c in areas if areas[c] > 0), key=lambda c: -areas[c])[:limit]

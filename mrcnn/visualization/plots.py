@@ -1,4 +1,4 @@
-"""Curves and matrices: precision-recall, overlaps, training."""
+"""Plots: precision-recall curve, IoU matrix, training curves."""
 
 import csv
 import os
@@ -16,12 +16,12 @@ from mrcnn.visualization.images import new_axes
 
 
 def plot_precision_recall(AP: float, precisions: np.ndarray, recalls: np.ndarray) -> Axes:
-    """Plot a precision-recall curve.
+    """Plots a precision-recall curve.
 
     Args:
-        AP: average precision at IoU 0.5, for the title.
-        precisions: `[N]`, as of `compute_ap`.
-        recalls: `[N]`.
+        AP: float, average precision at IoU 0.5, shown in the title.
+        precisions: `[N]` float, see `compute_ap`.
+        recalls: `[N]` float.
 
     Returns:
         The axes.
@@ -45,15 +45,15 @@ def plot_overlaps(
     class_names: Sequence[str],
     threshold: float = 0.5,
 ) -> Axes:
-    """Show the IoU of every prediction with every ground truth as a table, and which pairs match.
+    """Plots the IoU matrix of predictions and ground truth, with matching pairs labelled.
 
     Args:
-        gt_class_ids: `[G]`, zeros are padding.
-        pred_class_ids: `[N]`, zeros are padding.
-        pred_scores: `[N]`.
-        overlaps: `[N, G]` IoU; its rows in the order of `pred_class_ids`.
-        class_names: names by class id, background first.
-        threshold: IoU from which a pair of one class is called a match, of two classes wrong.
+        gt_class_ids: `[G]` int, zeros are padding.
+        pred_class_ids: `[N]` int, zeros are padding.
+        pred_scores: `[N]` float.
+        overlaps: `[N, G]` IoU, rows in the order of `pred_class_ids`.
+        class_names: list of class names, background first.
+        threshold: float, IoU above which a pair is labelled "match" (same class) or "wrong" (different classes).
 
     Returns:
         The axes.
@@ -68,11 +68,11 @@ def plot_overlaps(
     ax.set_yticks(np.arange(rows), names)
     ax.set_xticks(np.arange(columns), [caption(class_names, int(c)) for c in gt_class_ids], rotation=90)
     for (row, column), iou in np.ndenumerate(overlaps):
-        verdict = ""
+        label = ""
         if iou > threshold:
-            verdict = "\nmatch" if gt_class_ids[column] == pred_class_ids[row] else "\nwrong"
-        ink = "white" if iou > 0.6 else "black"
-        ax.text(column, row, f"{iou:.3f}{verdict}", ha="center", va="center", fontsize=9, color=ink)
+            label = "\nmatch" if gt_class_ids[column] == pred_class_ids[row] else "\nwrong"
+        color = "white" if iou > 0.6 else "black"
+        ax.text(column, row, f"{iou:.3f}{label}", ha="center", va="center", fontsize=9, color=color)
     ax.set(xlabel="Ground Truth", ylabel="Predictions")
     ax.figure.tight_layout()
     return ax
@@ -81,26 +81,27 @@ def plot_overlaps(
 def plot_training_curves(
     history_csv_or_dict: str | os.PathLike | Mapping[str, Sequence[float]], path: str | os.PathLike | None = None
 ) -> Figure:
-    """Plot losses, average precisions and learning rate by epoch.
+    """Plots losses, average precision and learning rate by epoch.
 
-    Of a pair `x`, `val_x` the validation is dashed. Columns: `loss`, `..._loss`, AP (`mask_AP`, `val_box_AP50`,
-    ...), `lr` or `learning_rate`; what is not there is left out, gaps are skipped.
+    Validation metrics (`val_x` of a pair `x`, `val_x`) are dashed. Plotted columns are `loss`, `..._loss`, AP
+    (`mask_AP`, `val_box_AP50`, ...) and `lr` or `learning_rate`. Missing columns and values are skipped.
 
     Args:
-        history_csv_or_dict: CSV file of a training (Keras's `CSVLogger`), `fit(...).history`, or a Keras `History`.
-        path: where to save the figure (.png, .svg, .pdf); None only returns it.
+        history_csv_or_dict: path of a CSV file written by Keras's `CSVLogger`, `fit(...).history`, or a Keras
+            `History`.
+        path: file to save the figure to (.png, .svg, .pdf); None does not save it.
 
     Returns:
-        The figure. It is unknown to pyplot: nothing to close, as the last line of a notebook cell it shows itself.
+        The figure. It is not registered with pyplot and need not be closed.
 
     Raises:
-        FileNotFoundError: no such CSV file.
-        ValueError: a cell that is no number, or nothing to plot.
+        FileNotFoundError: if the CSV file does not exist.
+        ValueError: if a cell is not a number, or if there is no column to plot.
     """
     history = getattr(history_csv_or_dict, "history", history_csv_or_dict)
     curves = dict(history) if isinstance(history, Mapping) else _read_csv(Path(history))
     epochs = curves.pop("epoch", None)
-    panels = [(title, _matching(curves, pattern)) for title, pattern in PANELS.items()]
+    panels = [(title, _matching_names(curves, pattern)) for title, pattern in PANELS.items()]
     panels = [(title, names) for title, names in panels if names]
     if not panels:
         raise ValueError(f"training curves: expected columns such as loss, val_loss or mask_AP, got {sorted(curves)}.")
@@ -120,21 +121,21 @@ PANELS = {
 }
 
 
-def _matching(curves: Mapping[str, Sequence[float]], pattern: str) -> list[str]:
+def _matching_names(curves: Mapping[str, Sequence[float]], pattern: str) -> list[str]:
     return [name for name in curves if re.fullmatch(pattern, name.removeprefix("val_"))]
 
 
 def _plot_panel(ax: Axes, title: str, curves: Mapping[str, Sequence[float]], epochs: Sequence[float] | None) -> None:
-    of_color: dict[str, str] = {}
+    colors: dict[str, str] = {}
     for name, values in curves.items():
         base = name.removeprefix("val_")
-        color = of_color.setdefault(base, PLOT_COLORS[len(of_color) % len(PLOT_COLORS)])
+        color = colors.setdefault(base, PLOT_COLORS[len(colors) % len(PLOT_COLORS)])
         y = np.array([np.nan if v is None else float(v) for v in values])
         x = np.arange(len(y)) + 1 if epochs is None else np.asarray(epochs, dtype=np.float64)[: len(y)]
-        there = np.isfinite(y) & (y >= 0)  # an AP of -1 is one that is not defined
+        valid = np.isfinite(y) & (y >= 0)  # an undefined AP is -1
         dashed = name != base and base in curves
         style, label = ("--", None) if dashed else ("-", name)
-        ax.plot(x[there], y[there], color=color, ls=style, marker=".", ms=4, lw=1.5, label=label)
+        ax.plot(x[valid], y[valid], color=color, ls=style, marker=".", ms=4, lw=1.5, label=label)
         if dashed and "dashed" not in title:
             title += " (dashed: validation)"
     ax.set_title(title)
@@ -146,7 +147,7 @@ def _plot_panel(ax: Axes, title: str, curves: Mapping[str, Sequence[float]], epo
 
 
 def _read_csv(path: Path) -> dict[str, list[float]]:
-    """Columns of numbers; an empty cell is NaN."""
+    """Reads numeric columns by name. An empty cell is NaN."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         curves: dict[str, list[float]] = {name: [] for name in reader.fieldnames or []}
@@ -161,7 +162,7 @@ def _read_csv(path: Path) -> dict[str, list[float]]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write to a temporary file first: a reader never sees half a picture."""
+    """Saves a figure atomically, through a temporary file."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         figure.savefig(temporary, dpi=110)

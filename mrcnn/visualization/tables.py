@@ -1,4 +1,4 @@
-"""Tables: in a notebook as HTML, in a terminal as text. Statistics of weights."""
+"""Tables, as HTML in a notebook and as text in a terminal, and weight statistics."""
 
 import html
 import sys
@@ -9,12 +9,12 @@ import numpy as np
 
 
 def display_table(table: Sequence[Sequence[Any]]) -> None:
-    """Show rows of cells.
+    """Displays a table.
 
     Args:
-        table: rows; `str()` of each cell is shown as it is, markup included.
+        table: list of rows. Each cell is converted with `str()`; markup is escaped.
 
-    Source: Matterport. Differs: works outside notebooks too; cells are text, not HTML.
+    Source: Matterport. Differs: prints text outside notebooks; cells are text, not HTML.
     """
     if _in_notebook():
         from IPython.display import HTML, display
@@ -25,19 +25,19 @@ def display_table(table: Sequence[Sequence[Any]]) -> None:
 
 
 def _in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this; IPython is not imported to find out."""
+    """Returns whether the code runs in a Jupyter kernel, without importing IPython."""
     ipython = sys.modules.get("IPython")
     return hasattr(ipython.get_ipython() if ipython else None, "kernel")
 
 
 def html_table(table: Sequence[Sequence[Any]]) -> str:
-    """The rows as an HTML table."""
+    """Formats rows as an HTML table."""
     rows = ("".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in table)
     return "<table>" + "".join(f"<tr>{cells}</tr>" for cells in rows) + "</table>"
 
 
 def text_table(table: Sequence[Sequence[Any]]) -> str:
-    """The rows as lines, columns aligned."""
+    """Formats rows as text with aligned columns."""
     rows = [[str(cell) for cell in row] for row in table]
     count = max((len(row) for row in rows), default=0)
     widths = [max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(count)]
@@ -46,10 +46,10 @@ def text_table(table: Sequence[Sequence[Any]]) -> str:
 
 
 def display_weight_stats(model: Any) -> None:
-    """Show minimum, maximum and standard deviation of every weight of the trainable layers, with warnings.
+    """Displays minimum, maximum and standard deviation of every weight of the trainable layers, with warnings.
 
     Args:
-        model: has `get_trainable_layers()`; each layer has `weights` and `get_weights()`.
+        model: an object with `get_trainable_layers()`, which returns Keras layers.
 
     Source: Matterport.
     """
@@ -63,9 +63,9 @@ def display_weight_stats(model: Any) -> None:
 
 
 def weight_warning(name: str, values: np.ndarray) -> str:
-    """What looks wrong with the values of a weight; empty if nothing does.
+    """Returns a warning about non-finite, very large or all-zero values of a weight, or an empty string.
 
-    Biases, betas and moving means may be zero: they start so. A kernel or gamma of zeros passes nothing on.
+    Biases, betas and moving means are initialized with zeros, so zeros are allowed there.
     """
     if not np.isfinite(values).all():
         return "*** not finite"

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 from pycocotools import mask as rle_lib
 
-from mrcnn.evaluation import CocoEvaluator, PhotoOutcome, PhotoRecord, judge_photo
+from mrcnn.evaluation import CocoEvaluator, ImageOutcome, ImageRecord, evaluate_image
 from mrcnn.visualization.drawing import overlay
 from nike.datasets.nike_dataset import NikeDataset
 from nike.reporting import charts
@@ -134,7 +134,7 @@ def _worst_photos(scores: dict[str, Any], evaluator: CocoEvaluator, dataset: Nik
     numbers = {dataset.image_info[i]["id"]: i for i in dataset.image_ids}
     for photo in bad[:count]:
         record = records[photo["file"]]
-        outcome = judge_photo(record, "mask", IOU, scores["threshold"])
+        outcome = evaluate_image(record, "mask", IOU, scores["threshold"])
         image = dataset.load_image(numbers[photo["file"]])
         truth, found = draw_pair(image, record, outcome, evaluator.class_names)
         pictures = picture(truth, f"truth on {photo['file']}") + picture(found, f"detections on {photo['file']}")
@@ -143,7 +143,7 @@ def _worst_photos(scores: dict[str, Any], evaluator: CocoEvaluator, dataset: Nik
 
 
 def draw_pair(
-    image: np.ndarray, record: PhotoRecord, outcome: PhotoOutcome, class_names: list[str]
+    image: np.ndarray, record: ImageRecord, outcome: ImageOutcome, class_names: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two pictures of one photo, or of the part of it that matters: the truth, and the detections.
 

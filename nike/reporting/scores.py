@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn.evaluation import CocoEvaluator, PhotoOutcome, PhotoRecord, detection_report, judge_photo, rank_detections
+from mrcnn.evaluation import CocoEvaluator, ImageOutcome, ImageRecord, detection_report, evaluate_image, rank_detections
 from mrcnn.evaluation.average_precision import Ranking, precision_envelope
 from mrcnn.evaluation.records import KINDS
 
@@ -37,7 +37,7 @@ def score(evaluator: CocoEvaluator, threshold: float) -> dict[str, Any]:
     """
     records, names = evaluator.records, evaluator.class_names
     summary = evaluator.summarize()
-    outcomes = [judge_photo(record, "mask", IOU, threshold) for record in records]
+    outcomes = [evaluate_image(record, "mask", IOU, threshold) for record in records]
     reports = {kind: detection_report(records, names, kind, IOU, threshold) for kind in KINDS}
     ranking = rank_detections(records, "mask", IOU)
     return {
@@ -60,7 +60,7 @@ def score(evaluator: CocoEvaluator, threshold: float) -> dict[str, Any]:
     }
 
 
-def _totals(outcomes: Sequence[PhotoOutcome]) -> dict[str, float]:
+def _totals(outcomes: Sequence[ImageOutcome]) -> dict[str, float]:
     true = sum(len(outcome.true_positives) for outcome in outcomes)
     false = sum(len(outcome.false_positives) for outcome in outcomes)
     missed = sum(len(outcome.false_negatives) for outcome in outcomes)
@@ -74,7 +74,7 @@ def _totals(outcomes: Sequence[PhotoOutcome]) -> dict[str, float]:
     }
 
 
-def _verdict(outcome: PhotoOutcome) -> dict[str, Any]:
+def _verdict(outcome: ImageOutcome) -> dict[str, Any]:
     """A photo's figures; its badness is one for each instance missed or seen where none is, plus what outlines lack."""
     ious = [round(iou, 4) for _, _, iou in outcome.true_positives]
     wrong = len(outcome.false_negatives) + len(outcome.false_positives)
@@ -117,7 +117,7 @@ def _thin(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, CURVE_POINTS)).round().astype(int))
 
 
-def _histograms(ranking: Ranking, outcomes: Sequence[PhotoOutcome]) -> dict[str, Any]:
+def _histograms(ranking: Ranking, outcomes: Sequence[ImageOutcome]) -> dict[str, Any]:
     edges = np.linspace(0, 1, BINS + 1)
     ious = [iou for outcome in outcomes for _, _, iou in outcome.true_positives]
     return {
@@ -128,7 +128,7 @@ def _histograms(ranking: Ranking, outcomes: Sequence[PhotoOutcome]) -> dict[str,
     }
 
 
-def coco_results(records: Sequence[PhotoRecord], folder: str, names: Sequence[str]) -> list[dict[str, Any]]:
+def coco_results(records: Sequence[ImageRecord], folder: str, names: Sequence[str]) -> list[dict[str, Any]]:
     """The detections as a list of COCO results that name their photo.
 
     Args:

@@ -1,4 +1,4 @@
-"""Verdicts, confusion and false alarms of a small scene that can be judged by eye."""
+"""Outcomes per image, confusion matrix and false positives of a small synthetic dataset."""
 
 import json
 
@@ -10,7 +10,7 @@ from mrcnn.evaluation import CocoEvaluator
 
 
 def squares(*corners: int, side: int = 10) -> np.ndarray:
-    """Masks `[20, 200, N]` of squares at the top edge that begin at the given columns."""
+    """Returns masks `[20, 200, N]` of squares at the top edge that start at the given columns."""
     masks = np.zeros((20, 200, len(corners)), dtype=bool)
     for i, x in enumerate(corners):
         masks[:side, x : x + side, i] = True
@@ -19,11 +19,11 @@ def squares(*corners: int, side: int = 10) -> np.ndarray:
 
 @pytest.fixture
 def evaluator() -> CocoEvaluator:
-    """Shoe: instances of class 1 at 0 and 100, of class 2 at 50, a region to ignore at 150. Wall: a negative."""
+    """Image "shoe" has class 1 at columns 0 and 100, class 2 at 50, an ignored region at 150. "wall" is a negative."""
     evaluator = CocoEvaluator(["BG", "nike", "puma"])
     detections = {
-        # 1 is true; 0, shifted by 2 columns (IoU 2/3), is its duplicate; 2 is a nike on a puma; 3 comes out of nowhere;
-        # 4 is ignored; 5 is below most thresholds.
+        # Detection 1 is a true positive. 0 is its duplicate, shifted by 2 columns (IoU 2/3). 2 detects a nike on a
+        # puma. 3 is on the background. 4 is ignored. 5 has a low score.
         "class_ids": [1, 1, 1, 2, 1, 1],
         "scores": [0.8, 0.9, 0.7, 0.6, 0.95, 0.1],
         "masks": squares(2, 0, 50, 25, 150, 75),
@@ -33,8 +33,8 @@ def evaluator() -> CocoEvaluator:
     return evaluator
 
 
-def test_verdicts(evaluator):
-    outcome = evaluation.judge_photo(evaluator.records[0])
+def test_evaluate_image(evaluator):
+    outcome = evaluation.evaluate_image(evaluator.records[0])
     assert outcome.image_id == "shoe"
     assert outcome.true_positives == [(1, 0, 1.0)]
     assert sorted(outcome.false_positives) == [0, 2, 3, 5]
@@ -43,14 +43,14 @@ def test_verdicts(evaluator):
     assert outcome.ignored == [4]
 
 
-def test_min_score_and_iou_threshold_of_verdicts(evaluator):
-    outcome = evaluation.judge_photo(evaluator.records[0], "box", iou_threshold=0.7, min_score=0.75)
+def test_evaluate_image_with_min_score_and_iou_threshold(evaluator):
+    outcome = evaluation.evaluate_image(evaluator.records[0], "box", iou_threshold=0.7, min_score=0.75)
     assert outcome.true_positives == [(1, 0, 1.0)]
-    assert outcome.false_positives == [0] and outcome.duplicates == []  # 0 overlaps the instance by 2/3 only
+    assert outcome.false_positives == [0] and outcome.duplicates == []  # detection 0 has IoU 2/3
     assert outcome.ignored == [4]
 
 
-def test_ranking_leaves_ignored_detections_out(evaluator):
+def test_ranking_excludes_ignored_detections(evaluator):
     ranking = evaluation.rank_detections(evaluator.records, class_id=1)
     assert ranking.scores.tolist() == [0.9, 0.8, 0.7, 0.1]
     assert ranking.is_true.tolist() == [True, False, False, False]
@@ -60,11 +60,12 @@ def test_ranking_leaves_ignored_detections_out(evaluator):
 
 def test_confusion_matrix(evaluator):
     matrix = evaluation.confusion_matrix(evaluator.records, 3, min_score=0.5)
-    # One nike found, one missed; the puma was taken for a nike; alarms: the duplicate, and the pumas on shoe and wall.
+    # Of two nikes one is detected and one is missed. The puma is classified as nike. The duplicate and the pumas on
+    # the background of both images are false positives.
     assert matrix.tolist() == [[0, 1, 2], [1, 1, 0], [0, 1, 0]]
 
 
-def test_the_better_of_two_confused_detections_explains_an_instance():
+def test_confused_instance_is_matched_to_the_highest_score():
     evaluator = CocoEvaluator(["BG", "nike", "puma", "fila"])
     detections = {"class_ids": [1, 2], "scores": [0.6, 0.9], "masks": squares(0, 0)}
     evaluator.add("cap", [3], squares(0), detections)
@@ -72,18 +73,18 @@ def test_the_better_of_two_confused_detections_explains_an_instance():
     assert matrix.tolist() == [[0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0]]
 
 
-def test_false_alarms_on_negatives(evaluator):
-    assert evaluation.false_alarms(evaluator.records, 0.5) == {
+def test_false_positives_on_negatives(evaluator):
+    assert evaluation.false_positives_on_negatives(evaluator.records, 0.5) == {
         "photos": 1, "photos_with_alarm": 1, "alarms": 1, "per_photo": 1.0,
     }  # fmt: skip
-    assert evaluation.false_alarms(evaluator.records, 0.9)["photos_with_alarm"] == 0
-    assert evaluation.false_alarms(evaluator.records[:1])["per_photo"] == 0.0
+    assert evaluation.false_positives_on_negatives(evaluator.records, 0.9)["photos_with_alarm"] == 0
+    assert evaluation.false_positives_on_negatives(evaluator.records[:1])["per_photo"] == 0.0
 
 
-def test_report_is_json_and_agrees_with_its_parts(evaluator):
+def test_report_is_json_serializable_and_consistent(evaluator):
     report = json.loads(json.dumps(evaluation.detection_report(evaluator.records, evaluator.class_names)))
     nike, puma = report["classes"]["nike"], report["classes"]["puma"]
-    # Recall 1/2 at precision 1, then nothing: six of eleven points, half of the area, 51 of 101 points.
+    # Precision is 1 up to recall 1/2: six of 11 points, half of the area, 51 of 101 points.
     assert nike["ap_11_point"] == pytest.approx(6 / 11)
     assert nike["ap_all_points"] == pytest.approx(0.5)
     assert nike["ap_101_point"] == pytest.approx(51 / 101)
@@ -92,12 +93,12 @@ def test_report_is_json_and_agrees_with_its_parts(evaluator):
     assert report["confusion"] == evaluation.confusion_matrix(evaluator.records, 3).tolist()
 
 
-def test_a_class_without_instances_has_no_ap(evaluator):
+def test_ap_is_undefined_without_instances(evaluator):
     report = evaluation.detection_report(evaluator.records[1:], evaluator.class_names)
     assert report["classes"]["puma"]["ap_11_point"] == -1.0
 
 
-def test_coco_ap50_and_the_ranking_agree(evaluator):
+def test_ranking_gives_the_coco_ap50(evaluator):
     ranking = evaluation.rank_detections(evaluator.records, "mask", 0.5, class_id=1)
     ap50 = evaluator.summarize()["mask"]["per_class"]["nike"]["AP50"]
     assert evaluation.coco_ap_101_point(ranking.recalls, ranking.precisions) == pytest.approx(ap50)

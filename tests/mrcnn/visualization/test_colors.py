@@ -1,4 +1,4 @@
-"""The palette must hold what it promises to colour-blind readers; labels must be legible on every colour."""
+"""Color distances of the palette under color vision deficiency, and contrast of text."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def linear(colors) -> np.ndarray:
 
 
 def oklab(rgb: np.ndarray) -> np.ndarray:
-    """Ottosson 2020."""
+    """Converts to OKLab (Ottosson 2020)."""
     lms = rgb @ np.array(
         [
             [0.4122214708, 0.2119034982, 0.0883024619],
@@ -45,17 +45,17 @@ VISIONS = [np.eye(3), PROTANOPIA, DEUTERANOPIA, TRITANOPIA]
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-def test_colors_are_far_apart_for_every_kind_of_vision(vision):
+def test_colors_are_distinguishable_for_every_kind_of_vision(vision):
     assert closest_pair(PALETTE[:3], vision) > 0.18
     assert closest_pair(PALETTE[:8], vision) > 0.1
     assert closest_pair(PALETTE, vision) > 0.05
 
 
-def test_the_worst_case_is_better_than_okabe_and_itos():
+def test_worst_case_distance_is_larger_than_that_of_okabe_ito():
     assert min(closest_pair(PALETTE[:8], v) for v in VISIONS) > min(closest_pair(OKABE_ITO, v) for v in VISIONS)
 
 
-def test_colors_keep_their_order_and_do_not_repeat():
+def test_colors_have_a_fixed_order_and_are_unique():
     many = distinct_colors(100)
     assert many.shape == (100, 3) and many.dtype == np.uint8
     np.testing.assert_array_equal(distinct_colors(5), many[:5])

@@ -1,4 +1,4 @@
-"""Pictures of results: what is drawn where, what stays as it was, and photos of any size."""
+"""Raster drawing: pixels, unmodified inputs and image sizes."""
 
 import subprocess
 import sys
@@ -33,33 +33,33 @@ def result(shape: tuple[int, ...], *boxes: tuple[int, int, int, int]) -> dict:
     }
 
 
-# as_rgb
+# as_uint8_rgb
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3), (4, 5, 4)])
-def test_as_rgb_takes_every_kind_of_image(shape):
+def test_as_uint8_rgb_accepts_grayscale_rgb_and_rgba(shape):
     image = np.full(shape, 7, dtype=np.uint8)
-    rgb = drawing.as_rgb(image)
+    rgb = drawing.as_uint8_rgb(image)
     assert rgb.shape == (4, 5, 3) and rgb.dtype == np.uint8 and (rgb == 7).all()
     rgb[:] = 0
     assert (image == 7).all()  # a copy
 
 
-def test_as_rgb_of_floats():
-    assert drawing.as_rgb(np.array([[0.0, 0.5, 1.0]]))[0, :, 0].tolist() == [0, 128, 255]
-    assert drawing.as_rgb(np.array([[0.0, 127.6, 300.0, -4.0]]))[0, :, 0].tolist() == [0, 128, 255, 0]
+def test_as_uint8_rgb_of_floats():
+    assert drawing.as_uint8_rgb(np.array([[0.0, 0.5, 1.0]]))[0, :, 0].tolist() == [0, 128, 255]
+    assert drawing.as_uint8_rgb(np.array([[0.0, 127.6, 300.0, -4.0]]))[0, :, 0].tolist() == [0, 128, 255, 0]
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 5, 2), (1, 4, 5, 3)])
-def test_as_rgb_refuses_other_shapes(shape):
+def test_as_uint8_rgb_rejects_other_shapes(shape):
     with pytest.raises(ValueError, match="expected"):
-        drawing.as_rgb(np.zeros(shape))
+        drawing.as_uint8_rgb(np.zeros(shape))
 
 
 # overlay
 
 
-def test_overlay_tints_inside_outlines_the_edge_and_leaves_the_rest():
+def test_overlay_tints_and_outlines_masks_only():
     image = photo()
     before = image.copy()
     picture = drawing.overlay(image, result(image.shape, (40, 40, 80, 100)), NAMES, labels=False, alpha=0.5)
@@ -72,7 +72,7 @@ def test_overlay_tints_inside_outlines_the_edge_and_leaves_the_rest():
     np.testing.assert_array_equal(picture[outside], image[outside])
 
 
-def test_overlay_labels_each_instance_in_its_color():
+def test_overlay_labels_have_the_color_of_the_instance():
     image = np.zeros((300, 400, 3), dtype=np.uint8)
     boxes = (100, 50, 150, 150), (200, 200, 260, 350)
     shown = result(image.shape, *boxes) | {"class_ids": np.array([1, 2])}
@@ -84,7 +84,7 @@ def test_overlay_labels_each_instance_in_its_color():
         assert (with_labels[above] == class_color(class_id)).all(axis=-1).mean() > 0.2
 
 
-def test_the_best_instance_lies_on_top():
+def test_highest_score_is_drawn_on_top():
     image = np.zeros((60, 60, 3), dtype=np.uint8)
     shown = result(image.shape, (10, 10, 50, 50), (10, 10, 50, 50)) | {"class_ids": np.array([1, 2])}
     for scores, top in (([0.9, 0.1], 1), ([0.1, 0.9], 2)):
@@ -92,7 +92,7 @@ def test_the_best_instance_lies_on_top():
         assert tuple(picture[30, 30]) == class_color(top)
 
 
-def test_overlay_of_ground_truth_needs_neither_scores_nor_boxes():
+def test_overlay_of_ground_truth_without_scores_and_boxes():
     image = photo()
     truth = {"class_ids": np.array([-1]), "masks": rectangles(image.shape, (40, 40, 80, 100))}
     full = result(image.shape, (40, 40, 80, 100))
@@ -107,16 +107,16 @@ def test_overlay_without_masks_draws_boxes():
     picture = drawing.overlay(image, found, NAMES, labels=False)
     drawn = picture.any(axis=-1)
     assert drawn[10, 20:60].all() and drawn[39, 20:60].all() and drawn[10:40, 20].all() and drawn[10:40, 59].all()
-    assert drawn.sum() == 2 * 40 + 2 * 28  # one pixel wide, and nothing else
+    assert drawn.sum() == 2 * 40 + 2 * 28  # one pixel wide
 
 
-def test_overlay_without_instances_is_the_photo():
+def test_overlay_without_instances_equals_the_image():
     image = photo()
     np.testing.assert_array_equal(drawing.overlay(image, result(image.shape), NAMES), image)
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (3, 500), (500, 3), (40, 40), (1600, 1280)])
-def test_overlay_takes_photos_of_any_size(height, width):
+def test_overlay_accepts_images_of_any_size(height, width):
     image = photo(height, width)
     box = (height // 4, width // 4, height // 2 + 1, width // 2 + 1)
     outside = (height, width, height + 5, width + 5)
@@ -124,7 +124,7 @@ def test_overlay_takes_photos_of_any_size(height, width):
     assert drawing.overlay(image, shown, NAMES, boxes=True).shape == image.shape
 
 
-def test_lines_and_letters_grow_with_the_photo():
+def test_line_width_and_font_size_scale_with_the_image():
     sizes = [(200, 300), (1000, 1500), (4000, 6000)]
     assert [drawing.line_width(s) for s in sizes] == [1, 3, 14]
     assert [drawing.font_size(s) for s in sizes] == [11, 27, 108]
@@ -139,7 +139,7 @@ def test_lines_and_letters_grow_with_the_photo():
         ({"masks": None, "rois": None}, "masks or rois"),
     ],
 )
-def test_overlay_explains_results_that_do_not_fit(change, message):
+def test_overlay_rejects_inconsistent_results(change, message):
     image = photo()
     with pytest.raises(ValueError, match=message):
         drawing.overlay(image, result(image.shape, (1, 1, 9, 9)) | change, NAMES)
@@ -153,18 +153,18 @@ def test_captions():
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 12])
-def test_outline_is_a_colored_line_on_the_edge_in_a_dark_casing(width):
+def test_outline_is_a_colored_line_with_a_dark_casing(width):
     image = np.full((80, 80, 3), 200, dtype=np.uint8)
     drawing.draw_outline(image, rectangles(image.shape, (30, 30, 80, 80))[..., 0], (255, 0, 0), width)
-    across = image[:60, 60].astype(int)  # from outside, through the upper edge, inwards
+    across = image[:60, 60].astype(int)  # from outside to inside through the upper edge
     redness = across[:, 0] - across[:, 1]
     assert (redness > 128).sum() == width
     assert abs(np.flatnonzero(redness > 128).mean() - 29.5) <= 0.5
     assert across[: 30 - (width + 1) // 2].min() < 150 and (across[31 + width :] == 200).all()
-    assert (image[79, 60] == 200).all()  # no line where the photo ends
+    assert (image[79, 60] == 200).all()  # no line at the image border
 
 
-def test_a_small_mask_is_not_hidden_by_its_outline():
+def test_outline_of_a_small_mask_is_thin():
     image = np.full((1500, 1500, 3), 200, dtype=np.uint8)
     assert drawing.line_width(image.shape) == 4
     canvas = drawing.overlay(image, result(image.shape, (700, 700, 720, 760)), NAMES, labels=False)
@@ -174,7 +174,7 @@ def test_a_small_mask_is_not_hidden_by_its_outline():
     assert np.abs(line - tint).max() > 30
 
 
-def test_outline_is_the_same_at_every_border_of_the_photo():
+def test_outline_is_the_same_at_every_image_border():
     pictures = []
     for flip in (slice(None), slice(None, None, -1)):
         image = np.full((40, 40, 3), 200, dtype=np.uint8)
@@ -184,7 +184,7 @@ def test_outline_is_the_same_at_every_border_of_the_photo():
     assert (pictures[0] != 200).any()
 
 
-def test_outline_follows_a_mask_one_pixel_thin():
+def test_outline_of_a_mask_one_pixel_wide():
     image = np.full((40, 60, 3), 255, dtype=np.uint8)
     drawing.draw_outline(image, rectangles(image.shape, (20, 10, 21, 50))[..., 0], (255, 0, 0), width=2)
     np.testing.assert_allclose(image[20, 12:48], np.tile((255, 0, 0), (36, 1)), atol=12)
@@ -194,7 +194,7 @@ def test_outline_follows_a_mask_one_pixel_thin():
 # color_splash
 
 
-def test_splash_keeps_the_logo_and_greys_the_rest():
+def test_color_splash_is_gray_outside_the_masks():
     image = photo()
     masks = rectangles(image.shape, (10, 10, 40, 40), (30, 30, 60, 90))
     picture = drawing.color_splash(image, masks)
@@ -205,12 +205,12 @@ def test_splash_keeps_the_logo_and_greys_the_rest():
     np.testing.assert_array_equal(drawing.color_splash(image, inside), picture)
 
 
-def test_splash_without_instances_is_all_grey():
+def test_color_splash_without_instances_is_gray():
     picture = drawing.color_splash(photo(), np.zeros((120, 160, 0), dtype=bool))
     assert (picture == picture[..., :1]).all()
 
 
-def test_splash_refuses_masks_of_another_size():
+def test_color_splash_rejects_masks_of_another_size():
     with pytest.raises(ValueError, match=r"masks: expected \[120, 160, N\], got \[160, 120, 1\]"):
         drawing.color_splash(photo(), np.zeros((160, 120, 1)))
 
@@ -218,7 +218,7 @@ def test_splash_refuses_masks_of_another_size():
 # crops
 
 
-def test_crops_have_a_margin_and_end_at_the_border():
+def test_crops_have_a_margin_and_are_clipped_to_the_image():
     image = photo()
     found = result(image.shape, (40, 50, 60, 90), (0, 100, 30, 160))
     first, second = drawing.crops(image, found, margin=0.1)
@@ -226,7 +226,7 @@ def test_crops_have_a_margin_and_end_at_the_border():
     np.testing.assert_array_equal(second, image[:36, 94:160])
 
 
-def test_a_cutout_is_transparent_beside_the_instance():
+def test_cutout_is_transparent_outside_the_instance():
     image = photo()
     found = result(image.shape, (40, 50, 60, 90))
     (cutout,) = drawing.crops(image, found, margin=0.1, cutout=True)
@@ -236,7 +236,7 @@ def test_a_cutout_is_transparent_beside_the_instance():
         drawing.crops(image, found | {"masks": None}, cutout=True)
 
 
-def test_a_box_outside_the_photo_still_gives_a_crop():
+def test_crop_of_a_box_outside_the_image():
     image = photo()
     found = {"class_ids": [1, 1], "rois": [[500, 500, 600, 600], [-50, -50, -10, -10]]}
     assert [crop.shape for crop in drawing.crops(image, found)] == [(1, 1, 3), (1, 1, 3)]
@@ -253,7 +253,7 @@ def test_side_by_side_scales_to_one_height():
     assert (page[:, 200:202] == 255).all()
 
 
-def test_side_by_side_writes_titles_above_and_cuts_long_ones():
+def test_side_by_side_draws_titles_and_truncates_long_ones():
     picture = photo(100, 80)
     page = drawing.side_by_side([picture, picture], titles=["truth", "a title much too long for so small a picture"])
     assert page.shape == (122, 162, 3)
@@ -262,7 +262,7 @@ def test_side_by_side_writes_titles_above_and_cuts_long_ones():
 
 
 @pytest.mark.parametrize("images, titles", [([], None), ([photo()], ["a", "b"])])
-def test_side_by_side_explains_what_does_not_fit(images, titles):
+def test_side_by_side_rejects_inconsistent_arguments(images, titles):
     with pytest.raises(ValueError, match=f"{len(images)} images"):
         drawing.side_by_side(images, titles)
 
@@ -270,14 +270,14 @@ def test_side_by_side_explains_what_does_not_fit(images, titles):
 # modules
 
 
-def test_drawing_and_evaluation_load_neither_tensorflow_nor_pyplot():
+def test_drawing_and_evaluation_do_not_import_tensorflow_or_pyplot():
     code = "import sys, mrcnn.visualization.drawing, mrcnn.evaluation\n"
     code += "print({'tensorflow', 'keras', 'matplotlib.pyplot'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 
-def test_blending_works_on_integer_and_float_images():
+def test_blend_mask_accepts_integer_and_float_images():
     mask = rectangles((9, 9), (2, 3, 5, 6))[..., 0]
     for dtype in (np.uint8, np.uint32, np.float32):
         image = np.full((9, 9, 3), 100, dtype=dtype)
@@ -285,5 +285,5 @@ def test_blending_works_on_integer_and_float_images():
         assert (image[mask] == (150, 50, 100)).all() and (image[~mask] == 100).all()
 
 
-def test_the_palette_is_drawn_as_it_is():
+def test_class_colors_are_drawn_unchanged():
     assert class_color(1) == tuple(int(v) for v in PALETTE[0])

@@ -1,4 +1,4 @@
-"""Figures of instances, boxes and RoIs: the pixels they render to, the artists they hold, the original's contracts."""
+"""Figures of instances, boxes and RoIs: rendered pixels, artists and Matterport's signatures."""
 
 import inspect
 
@@ -12,7 +12,7 @@ from mrcnn.visualization import images, instances
 
 NAMES = ["BG", "nike", "puma"]
 
-# Names and arguments of the original: scripts pass them by position and by name.
+# Function names and arguments of Matterport, which scripts pass by position and by keyword.
 SIGNATURES = {
     "display_images": "images, titles=None, cols=4, cmap=None, norm=None, interpolation=None",
     "random_colors": "N, bright=True",
@@ -48,7 +48,7 @@ def rectangles(shape: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
 
 
 def rendered(ax, shape: tuple[int, int]) -> np.ndarray:
-    """The photo as it appears on the axes, sampled at the centre of each pixel: `[H, W, 3]` in 0..1."""
+    """Returns the rendered image, sampled at the center of each pixel, `[H, W, 3]` in 0..1."""
     figure = ax.figure
     figure.canvas.draw()
     canvas = np.asarray(figure.canvas.buffer_rgba())[..., :3] / 255
@@ -63,13 +63,13 @@ def texts(ax) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
-def test_signatures_are_the_originals(name):
+def test_signatures_equal_matterport(name):
     parameters = inspect.signature(getattr(visualize, name)).parameters.values()
     plain = [p.replace(annotation=inspect.Parameter.empty) for p in parameters]
     assert ", ".join(str(p) for p in plain) == SIGNATURES[name]
 
 
-def test_random_colors_are_always_the_same():
+def test_random_colors_are_deterministic():
     colors = visualize.random_colors(30)
     assert colors == visualize.random_colors(30) and len(set(colors)) == 30
     assert colors[:4] == visualize.random_colors(4)
@@ -77,14 +77,14 @@ def test_random_colors_are_always_the_same():
     np.testing.assert_allclose(visualize.random_colors(3, bright=False), 0.7 * np.array(colors[:3]))
 
 
-def test_apply_mask_changes_the_image_in_place_and_returns_it():
+def test_apply_mask_modifies_the_image_in_place():
     image = np.full((20, 20, 3), 100, dtype=np.uint32)
     mask = rectangles((20, 20), np.array([[5, 5, 10, 10]]))[..., 0]
     assert visualize.apply_mask(image, mask, (1.0, 0.0, 0.2)) is image
     assert (image[mask] == (177, 50, 75)).all() and (image[~mask] == 100).all()
 
 
-def test_draw_box_changes_the_image_in_place_and_returns_it():
+def test_draw_box_modifies_the_image_in_place():
     image = np.zeros((20, 30, 3), dtype=np.uint8)
     assert visualize.draw_box(image, np.array([2, 4, 12, 24]), (9, 8, 7)) is image
     expected = np.zeros((20, 30), dtype=bool)
@@ -110,21 +110,21 @@ def test_display_instances_renders_masks_boxes_and_captions():
     np.testing.assert_allclose(picture[50, 140], (0.5 * grey, 0.5 * grey, 0.5 * grey + 0.5), atol=0.02)
     np.testing.assert_allclose(picture[110, 100], grey, atol=0.01)
     assert [patch.get_bbox().extents.tolist() for patch in ax.patches] == [[20, 30, 80, 90], [100, 20, 180, 70]]
-    assert (image == 100).all()  # the photo itself is as it was
+    assert (image == 100).all()  # the input is not modified
 
 
-def test_display_instances_without_masks_and_boxes_keeps_outlines():
+def test_display_instances_without_masks_and_boxes_draws_outlines():
     masks = rectangles((120, 200), BOXES)
     ax = visualize.display_instances(
         np.zeros((120, 200, 3), dtype=np.uint8), BOXES, masks, np.array([1, 2]), NAMES, show_mask=False, show_bbox=False
     )
     assert texts(ax) == ["nike", "puma"] and not ax.patches
     assert not rendered(ax, (120, 200))[60, 50].any()
-    (outline,) = ax.collections[0].get_paths()  # on the edges of the pixels, whose centres are at whole numbers
+    (outline,) = ax.collections[0].get_paths()  # on pixel edges; pixel centers have integer coordinates
     np.testing.assert_allclose(outline.get_extents().extents, [19.5, 29.5, 79.5, 89.5])
 
 
-def test_display_instances_draws_into_the_axes_it_is_given(monkeypatch):
+def test_display_instances_draws_on_given_axes(monkeypatch):
     monkeypatch.setattr(instances, "show", lambda: pytest.fail("must not show a figure that the caller owns"))
     _, axes = plt.subplots(1, 2)
     masks = rectangles((120, 200), BOXES)
@@ -132,7 +132,7 @@ def test_display_instances_draws_into_the_axes_it_is_given(monkeypatch):
     assert ax is axes[1] and not axes[0].images and len(plt.get_fignums()) == 1
 
 
-def test_display_instances_leaves_boxes_of_zeros_out_and_says_when_there_is_nothing(capsys):
+def test_display_instances_skips_zero_boxes_and_reports_empty_results(capsys):
     boxes = np.array([[0, 0, 0, 0], [20, 100, 70, 180]])
     ax = visualize.display_instances(np.zeros((120, 200, 3)), boxes, rectangles((120, 200), boxes), [1, 2], NAMES)
     assert texts(ax) == ["puma"]
@@ -141,21 +141,21 @@ def test_display_instances_leaves_boxes_of_zeros_out_and_says_when_there_is_noth
     assert not ax.texts and "No instances to display" in capsys.readouterr().out
 
 
-def test_display_instances_explains_arrays_that_do_not_fit():
+def test_display_instances_rejects_inconsistent_arrays():
     with pytest.raises(ValueError, match="2 boxes, 1 masks, 2 class ids"):
         visualize.display_instances(np.zeros((9, 9, 3)), BOXES, np.zeros((9, 9, 1)), [1, 2], NAMES)
 
 
-def test_large_photos_are_drawn_reduced_in_the_same_coordinates(monkeypatch):
-    monkeypatch.setattr(images, "SCREEN", 100)
-    image = np.full((121, 203, 3), 100, dtype=np.uint8)  # 203 = 3 * 67 + 2: blocks reach beyond the photo
+def test_large_images_are_reduced_in_the_same_coordinates(monkeypatch):
+    monkeypatch.setattr(images, "MAX_DISPLAY_SIDE", 100)
+    image = np.full((121, 203, 3), 100, dtype=np.uint8)  # 203 = 3 * 67 + 2, so blocks extend beyond the image
     color = [(1.0, 0.0, 0.0)]
     ax = visualize.display_instances(
         image, BOXES[:1], rectangles((121, 203), BOXES[:1]), [1], NAMES, show_bbox=False, colors=color
     )
     assert ax.images[0].get_array().shape == (41, 68, 3)
     assert list(ax.images[0].get_extent()) == [-0.5, 203.5, 122.5, -0.5]
-    # Every third pixel of the mask, rows 30 to 87 and columns 21 to 78, stands for its block of three.
+    # Every third pixel of the mask (rows 30 to 87, columns 21 to 78) represents a block of 3 x 3 pixels.
     (outline,) = ax.collections[0].get_paths()
     np.testing.assert_allclose(outline.get_extents().extents, [20.5, 29.5, 80.5, 89.5])
     picture = rendered(ax, (121, 203))
@@ -164,23 +164,23 @@ def test_large_photos_are_drawn_reduced_in_the_same_coordinates(monkeypatch):
     np.testing.assert_allclose([rows.min(), columns.min(), rows.max(), columns.max()], [30, 20, 89, 79], atol=3)
 
 
-def test_display_differences_matches_truth_and_detections():
+def test_display_differences_matches_ground_truth_and_detections():
     masks = rectangles((120, 200), BOXES)
     shifted = BOXES + [0, 10, 0, 10]
-    order = [1, 0]  # the worse detection first: captions must follow
+    order = [1, 0]  # the lower score first
     ax = visualize.display_differences(
         np.zeros((120, 200, 3)), BOXES, np.array([1, 2]), masks, shifted[order], np.array([2, 1]),
         np.array([0.6, 0.8]), rectangles((120, 200), shifted)[..., order], NAMES,
     )  # fmt: skip
-    # IoU 50 / 70 and 70 / 90; the truth has no captions.
+    # IoU 50 / 70 and 70 / 90; ground truth has no captions.
     assert texts(ax) == ["0.80 / 0.71", "0.60 / 0.78"]
     assert [round(text.get_position()[0]) for text in ax.texts] == [30, 110]
     edges = [to_rgb(patch.get_edgecolor()) for patch in ax.patches]
-    assert edges == [instances.TRUTH_COLOR] * 2 + [instances.DETECTION_COLOR] * 2
+    assert edges == [instances.GT_COLOR] * 2 + [instances.DETECTION_COLOR] * 2
     assert "Ground truth" in ax.get_title()
 
 
-def test_display_differences_of_a_false_alarm_shows_its_best_iou():
+def test_display_differences_of_a_false_positive_shows_the_highest_iou():
     masks = rectangles((120, 200), BOXES)
     ax = visualize.display_differences(
         np.zeros((120, 200, 3)), BOXES[:1], np.array([1]), masks[..., :1], BOXES[1:], np.array([1]), np.array([0.7]),
@@ -198,7 +198,7 @@ def test_display_differences_of_a_negative():
     assert texts(ax) == ["0.70 / 0.00", "0.60 / 0.00"]
 
 
-def test_draw_boxes_joins_boxes_with_their_refinement():
+def test_draw_boxes_connects_boxes_and_refined_boxes():
     refined = BOXES + 5
     ax = visualize.draw_boxes(
         np.zeros((120, 200, 3)), BOXES, refined, visibilities=[0, 2], captions=["one", None], title="t"
@@ -206,10 +206,10 @@ def test_draw_boxes_joins_boxes_with_their_refinement():
     assert [patch.get_linestyle() for patch in ax.patches] == ["dotted", "solid", "dashed", "solid"]
     assert [line.get_xydata().tolist() for line in ax.lines] == [[[20, 30], [25, 35]], [[100, 20], [105, 25]]]
     assert texts(ax) == ["one"] and ax.get_title() == "t"
-    assert ax.get_ylim() == (131.5, -12.5)  # a margin of a tenth
+    assert ax.get_ylim() == (131.5, -12.5)  # 10% margin
 
 
-def test_draw_boxes_of_refined_boxes_alone_with_masks():
+def test_draw_boxes_with_refined_boxes_and_masks_only():
     ax = visualize.draw_boxes(np.zeros((120, 200, 3)), refined_boxes=BOXES, masks=rectangles((120, 200), BOXES))
     assert len(ax.patches) == 2 and not ax.lines
     assert rendered(ax, (120, 200))[60, 50].any()
@@ -217,16 +217,16 @@ def test_draw_boxes_of_refined_boxes_alone_with_masks():
         visualize.draw_boxes(np.zeros((120, 200, 3)))
 
 
-def test_draw_rois_colors_positives_and_counts(capsys):
+def test_draw_rois_colors_and_counts_positives(capsys):
     rois = np.array([[10, 10, 50, 60], [20, 20, 90, 90], [0, 0, 0, 0], [60, 100, 100, 180]])
     masks = np.ones((4, 28, 28), dtype=np.float32)
     ax = visualize.draw_rois(np.zeros((120, 200, 3)), rois, rois + 3, masks, np.array([1, 0, 0, 2]), NAMES)
     assert sorted(texts(ax)) == ["nike", "puma"] and len(ax.lines) == 2
-    assert len(ax.patches) == 5  # two pairs, one negative; the RoI of zeros is padding
+    assert len(ax.patches) == 5  # two pairs and one negative; the all-zero RoI is padding
     assert capsys.readouterr().out == "Positive ROIs:  2\nNegative ROIs:  2\nPositive Ratio: 0.50\n"
 
 
-def test_draw_rois_draws_at_most_the_limit():
+def test_draw_rois_respects_the_limit():
     rois = np.tile([10, 10, 50, 60], (30, 1))
     ax = visualize.draw_rois(
         np.zeros((120, 200, 3)), rois, rois, np.zeros((30, 28, 28)), np.zeros(30, dtype=int), NAMES, limit=7
@@ -242,7 +242,7 @@ def test_display_top_masks_shows_the_largest_classes():
     assert nike[5, 5] == 1 and nike[60, 60] == 2 and nike[100, 100] == 0
 
 
-def test_display_images_makes_a_grid():
+def test_display_images_draws_a_grid():
     pictures = [np.full((20, 30, 3), 200, dtype=np.uint8), np.eye(20), np.zeros((20, 30, 1)), np.ones((20, 30), bool)]
     axes = visualize.display_images(pictures, titles=list("abcd"), cols=3, cmap="Blues")
     assert [ax.get_title() for ax in axes] == list("abcd")
@@ -254,7 +254,7 @@ def test_display_images_makes_a_grid():
 
 
 @pytest.mark.parametrize("backend, shown", [("agg", 0), ("module://matplotlib_inline.backend_inline", 1), ("QtAgg", 1)])
-def test_figures_are_shown_only_where_there_is_a_screen(monkeypatch, backend, shown):
+def test_figures_are_not_shown_on_headless_backends(monkeypatch, backend, shown):
     calls = []
     monkeypatch.setattr(plt, "show", lambda: calls.append(1))
     monkeypatch.setattr(plt, "get_backend", lambda: backend)
@@ -262,7 +262,7 @@ def test_figures_are_shown_only_where_there_is_a_screen(monkeypatch, backend, sh
     assert len(calls) == shown
 
 
-def test_a_new_figure_has_the_proportions_of_the_photo():
+def test_new_figure_has_the_aspect_ratio_of_the_image():
     ax = images.new_axes((16, 16), (300, 1200, 3))
     assert ax.figure.get_size_inches().tolist() == [16, 4]
     ax = images.new_axes((16, 16), (1200, 300))

@@ -1,6 +1,6 @@
-"""Whole figures against stored pictures, 120 pixels wide: what is where, in which colour, whatever the font.
+"""Image comparison tests of figures at a width of 120 pixels, independent of the font.
 
-MRCNN_NEW_PICTURES=1 stores the figures of this run in place of comparing them; look at them before you commit them.
+Set MRCNN_NEW_PICTURES=1 to replace the stored pictures. Inspect them before committing.
 """
 
 import os
@@ -15,20 +15,20 @@ from mrcnn import visualize
 
 FOLDER = Path(__file__).parent / "pictures"
 WIDTH = 120
-TOLERANCE = 32  # grey levels of 255 by which a pixel may differ; letters of another font differ more, in few pixels
-OTHERS = 0.02  # share of pixels that may differ more
+TOLERANCE = 32  # gray levels; text in another font exceeds this in a few pixels
+MAX_DIFFERENT = 0.02  # fraction of pixels that may differ by more than the tolerance
 NAMES = ["BG", "nike", "puma"]
 BOXES = np.array([[30, 20, 90, 80], [20, 100, 70, 180]])
 
 
 def photo() -> np.ndarray:
-    """A photo of colours that run from left to right and from top to bottom."""
+    """Returns an image with horizontal and vertical color gradients."""
     y, x = np.mgrid[:120, :200]
     return np.stack([x, 2 * y, 200 - x], axis=-1).astype(np.uint8)
 
 
 def ellipses(boxes: np.ndarray) -> np.ndarray:
-    """`[120, 200, N]`: an ellipse in each box."""
+    """Returns masks `[120, 200, N]` with the ellipse inscribed in each box."""
     y, x = np.mgrid[:120, :200]
     masks = []
     for y1, x1, y2, x2 in boxes:
@@ -78,10 +78,10 @@ def plain_figures():
 
 
 def draw(function, *arguments) -> np.ndarray:
-    """The figure that a function draws, `[h, WIDTH, 3]`: averaged, so that letters become grey."""
+    """Renders the figure of a function, reduced to `[h, WIDTH, 3]` by averaging."""
     ax = plt.subplots(figsize=(6, 4))[1]
     function(ax, *arguments)
-    figure = plt.gcf()  # some functions make their own
+    figure = plt.gcf()  # some functions create their own
     figure.canvas.draw()
     picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     height = round(picture.height * WIDTH / picture.width)
@@ -89,7 +89,7 @@ def draw(function, *arguments) -> np.ndarray:
 
 
 def difference(picture: np.ndarray, name: str) -> float:
-    """Share of the pixels that are not those of a stored picture."""
+    """Returns the fraction of pixels that differ from a stored picture."""
     stored = np.asarray(Image.open(FOLDER / f"{name}.png").convert("RGB"))
     assert picture.shape == stored.shape
     return float(np.mean(np.abs(picture.astype(int) - stored).max(axis=-1) > TOLERANCE))
@@ -100,15 +100,15 @@ def test_figure(function):
     picture = draw(function)
     if os.environ.get("MRCNN_NEW_PICTURES"):
         Image.fromarray(picture).save(FOLDER / f"{function.__name__}.png", optimize=True)
-    assert difference(picture, function.__name__) <= OTHERS
+    assert difference(picture, function.__name__) <= MAX_DIFFERENT
 
 
 @pytest.mark.parametrize("change", [[0, 8, 0, 8], [0, 0, 12, 0], [2, 2, 2, 2]])
-def test_objects_elsewhere_are_noticed(change):
-    assert difference(draw(instances, BOXES + change), "instances") > OTHERS
+def test_moved_objects_are_detected(change):
+    assert difference(draw(instances, BOXES + change), "instances") > MAX_DIFFERENT
 
 
 @pytest.mark.parametrize("function", [instances, differences, precision_recall], ids=lambda function: function.__name__)
-def test_letters_of_another_font_are_not_noticed(function):
+def test_comparison_is_independent_of_the_font(function):
     with plt.rc_context({"font.family": "STIXGeneral"}):
-        assert difference(draw(function), function.__name__) <= OTHERS
+        assert difference(draw(function), function.__name__) <= MAX_DIFFERENT

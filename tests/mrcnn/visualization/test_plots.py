@@ -1,4 +1,4 @@
-"""Curves, overlaps and tables."""
+"""Plots and tables."""
 
 import types
 
@@ -24,7 +24,7 @@ def test_precision_recall_curve():
     assert ax.get_title() == "Precision-Recall Curve. AP@50 = 0.725"
 
 
-def test_overlaps_say_what_matches():
+def test_plot_overlaps_labels_matches():
     overlaps = np.array([[0.9, 0.0], [0.6, 0.4]])
     ax = visualize.plot_overlaps(
         np.array([1, 2, 0]), np.array([1, 2, 0]), np.array([0.95, 0.5, 0.0]), overlaps, ["BG", "nike", "puma"]
@@ -60,7 +60,7 @@ def test_training_curves_of_a_history():
         "Learning rate": [[[1, 0.01], [2, 0.01], [3, 0.001]]],
     }
     assert [line.get_linestyle() for line in figure.axes[0].lines] == ["-", "--"]
-    assert not plt.get_fignums()  # nothing for the caller to close
+    assert not plt.get_fignums()  # not registered with pyplot
 
 
 def test_training_curves_of_a_keras_history():
@@ -78,11 +78,11 @@ def test_training_curves_of_a_csv_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["AP", "val_AP", "mAP", "val_mask_AP75", "box_APs", "AP50_mask", "val_ap"])
-def test_names_of_average_precisions(name):
+def test_column_names_of_average_precision(name):
     assert list(lines(visualize.plot_training_curves({name: [0.1]}))) == ["Average precision"]
 
 
-def test_training_curves_explain_what_is_wrong(tmp_path):
+def test_training_curves_reject_invalid_histories(tmp_path):
     log = tmp_path / "log.csv"
     with pytest.raises(FileNotFoundError):
         visualize.plot_training_curves(log)
@@ -99,12 +99,12 @@ def test_training_curves_explain_what_is_wrong(tmp_path):
 # Tables
 
 
-def test_a_table_in_a_terminal_is_aligned_text(capsys):
+def test_table_in_a_terminal_is_aligned_text(capsys):
     visualize.display_table([["name", "n"], ["nike", 12], ["a<b"]])
     assert capsys.readouterr().out == "name  n\nnike  12\na<b\n"
 
 
-def test_a_table_in_a_notebook_is_html(monkeypatch):
+def test_table_in_a_notebook_is_html(monkeypatch):
     shown = []
     ipython = types.ModuleType("IPython")
     ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())
@@ -120,7 +120,7 @@ def variable(name: str) -> types.SimpleNamespace:
     return types.SimpleNamespace(name=name)
 
 
-def test_weight_stats_warn_of_dead_weights(capsys):
+def test_weight_stats_warn_about_dead_weights(capsys):
     kernel = np.ones((3, 3, 2, 4), dtype=np.float32)
     kernel[..., 1] = 0
     layer = types.SimpleNamespace(
@@ -133,7 +133,7 @@ def test_weight_stats_warn_of_dead_weights(capsys):
     rows = capsys.readouterr().out.splitlines()
     assert rows[0].split() == ["WEIGHT", "NAME", "SHAPE", "MIN", "MAX", "STD"]
     assert rows[1].split("  ")[0] == "conv1/kernel" and rows[1].endswith("1 of 4 filters dead")
-    assert "+0.4330" in rows[1]  # the standard deviation of three quarters ones: sqrt(3) / 4
+    assert "+0.4330" in rows[1]  # three quarters are ones: standard deviation sqrt(3) / 4
     assert rows[2].startswith("conv1/bias") and "dead" not in rows[2]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrcnn.evaluation import judge_photo, make_record
+from mrcnn.evaluation import evaluate_image, make_record
 from nike.reporting import report
 from nike.reporting.report import PICTURE_SIDE, draw_pair, region_of_interest
 
@@ -43,7 +43,7 @@ def test_every_instance_has_its_verdict(monkeypatch):
     monkeypatch.setattr(
         report, "overlay", lambda image, result, names, **options: drawn.append((result, options)) or image
     )
-    draw_pair(np.zeros((200, 300, 3), np.uint8), record, judge_photo(record), ["BG", "nike"])
+    draw_pair(np.zeros((200, 300, 3), np.uint8), record, evaluate_image(record), ["BG", "nike"])
     (truth, options), (detections, verdicts) = drawn
     assert options["captions"] == ["nike", "nike missed", "to ignore"]
     assert options["colors"] == [report.RIGHT, report.WRONG, report.IGNORED]
@@ -59,5 +59,5 @@ def test_pictures_without_instances_are_plain():
     result = {"class_ids": [], "scores": [], "masks": masks(), "rois": np.zeros((0, 4))}
     record = make_record("a.png", [], masks(), result, 2)
     image = np.full((200, 300, 3), 90, np.uint8)
-    truth, found = draw_pair(image, record, judge_photo(record), ["BG", "nike"])
+    truth, found = draw_pair(image, record, evaluate_image(record), ["BG", "nike"])
     assert truth.shape == (373, 560, 3) and (truth == 90).all() and (found == 90).all()
