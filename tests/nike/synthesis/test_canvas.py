@@ -91,7 +91,7 @@ def test_contrasting_and_near_colours(ground):
     for seed in range(30):
         rng = np.random.default_rng(seed)
         assert np.abs(materials.contrasting(rng, base, 0.3) - base).mean() >= 0.25
-        other = materials.near(rng, base, 0.1)
+        other = materials.similar(rng, base, 0.1)
         assert 0.02 < np.abs(other - base).mean() < 0.2 and 0 <= other.min() <= other.max() <= 1
 
 
@@ -105,13 +105,13 @@ def middle_of_a_bright_band(profile):
     return (left + right) / 2
 
 
-@pytest.mark.parametrize("rough", [0.0, 0.5, 1.0])
-def test_the_camera_moves_no_pixel(rough):
+@pytest.mark.parametrize("degradation", [0.0, 0.5, 1.0])
+def test_the_camera_moves_no_pixel(degradation):
     """A bright square stays where it is whatever light, blur and JPEG do: labels are made before the photo is taken."""
     moved = []
     for seed in range(40):
         photo = Canvas(np.full((80, 80, 3), 0.2, np.float32), np.random.default_rng(seed))
         photo.colour[20:60, 26:66] = 0.8
-        image = camera.develop(photo, rough).astype(float).mean(axis=2)
+        image = camera.capture(photo, degradation).astype(float).mean(axis=2)
         moved.append(middle_of_a_bright_band(np.median(image[30:50], axis=0)) - 46)
-    assert abs(np.mean(moved)) < 0.04 and np.abs(moved).max() < 0.1 + 0.3 * bool(rough)
+    assert abs(np.mean(moved)) < 0.04 and np.abs(moved).max() < 0.1 + 0.3 * bool(degradation)

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from nike.synthesis import compose, lookalikes, scenes
+from nike.synthesis import compose, distractors, scenes
 from nike.synthesis.canvas import Canvas
-from nike.synthesis.compose import Ingredients, render_instances, render_photo
+from nike.synthesis.compose import Assets, render_image, render_instances
 from nike.synthesis.geometry import pose
 from nike.synthesis.pen import Pen
 
-INGREDIENTS = Ingredients()
+ASSETS = Assets()
 
 
-def photo(seed, height=96, width=128, ingredients=INGREDIENTS, **options):
-    return render_photo(np.random.default_rng(seed), height, width, ingredients, **options)
+def photo(seed, height=96, width=128, assets=ASSETS, **options):
+    return render_image(np.random.default_rng(seed), height, width, assets, **options)
 
 
 def test_the_same_seed_gives_the_same_photo():
@@ -48,9 +48,9 @@ def test_negatives_have_no_instances():
 def test_backgrounds_are_used_and_not_changed():
     background = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
     kept, loads = background.copy(), []
-    ingredients = Ingredients(INGREDIENTS.logo, backgrounds=(lambda: loads.append(1) or background,))
+    assets = Assets(ASSETS.logo, backgrounds=(lambda: loads.append(1) or background,))
     for seed in range(12):
-        image, _ = photo(seed, ingredients=ingredients)
+        image, _ = photo(seed, assets=assets)
         assert image.shape == (96, 128, 3)
     assert 3 <= len(loads) <= 11  # some photos are drawn all the same
     np.testing.assert_array_equal(background, kept)
@@ -98,7 +98,7 @@ def test_every_product_draws_at_any_size_and_offers_room(name, size):
         assert np.isfinite(canvas.colour).all() and np.isfinite(canvas.height).all()
         assert np.abs(canvas.colour - 1).max() > 0.02
     assert offers
-    assert all(matrix.shape == (3, 3) and 0 < chance <= 1 for matrix, _, _, chance in offers)
+    assert all(matrix.shape == (3, 3) and 0 < probability <= 1 for matrix, _, _, probability in offers)
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -108,7 +108,7 @@ def test_marks_read_the_right_way_round_except_on_the_other_side_of_a_shoe(mirro
         for seed in range(100):
             canvas = Canvas(np.ones((8, 8, 3), np.float32), np.random.default_rng(seed))
             pen = Pen(canvas, pose((4, 4), 8, mirror=mirrored), lambda *offer: offers.append(offer))
-            pen.mark(0, 0, 1, sided=sided)
+            pen.logo(0, 0, 1, sided=sided)
         return np.mean([np.linalg.det(matrix[:2, :2]) < 0 for matrix, *_ in offers])
 
     assert 0 < share_mirrored(sided=False) < 0.2
@@ -127,7 +127,7 @@ def test_every_scene_fills_any_shape(kind, shape, monkeypatch):
 
 @pytest.mark.parametrize("text", ["NIKE", "\U0001f600", " ", "x" * 500])
 def test_any_text_can_be_a_word(text):
-    assert lookalikes.word(np.random.default_rng(0), text).outlines
+    assert distractors.word(np.random.default_rng(0), text).outlines
 
 
 def test_lookalikes_are_many_and_none_is_the_logo():
@@ -135,10 +135,10 @@ def test_lookalikes_are_many_and_none_is_the_logo():
     from nike.synthesis import geometry
 
     def drawn(mark):
-        return geometry.raster([geometry.apply(pose((32, 32), 60), o) for o in mark.outlines], (64, 64)) > 0
+        return geometry.rasterize([geometry.transform(pose((32, 32), 60), o) for o in mark.outlines], (64, 64)) > 0
 
-    logo = drawn(INGREDIENTS.logo)
-    shapes = [drawn(lookalikes.lookalike(np.random.default_rng(seed))) for seed in range(200)]
+    logo = drawn(ASSETS.logo)
+    shapes = [drawn(distractors.distractor(np.random.default_rng(seed))) for seed in range(200)]
     assert len({shape.tobytes() for shape in shapes}) > 150
     for shape in shapes:
         for view in (shape, shape[:, ::-1], shape[::-1], shape[::-1, ::-1]):
