@@ -79,9 +79,7 @@ class Settings:
                 f"--negatives must be a fraction from 0 to 1, got {self.negatives}. 0.15 means 15 of 100 images."
             )
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in (self.height, self.width)):
-            raise ValueError(
-                f"--size must be {MIN_SIDE} to {MAX_SIDE} pixels a side, got {self.width}x{self.height}."
-            )
+            raise ValueError(f"--size must be {MIN_SIDE} to {MAX_SIDE} pixels a side, got {self.width}x{self.height}.")
         if not self.label.strip() or self.label in IGNORE:
             raise ValueError(f"--label must be a name other than {', '.join(IGNORE)}, got {self.label!r}.")
 
@@ -259,9 +257,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="labelme dataset whose training instances are cut out and drawn instead of the logo half of the time",
     )
     parser.add_argument("--label", default="nike", metavar="NAME", help="label of the logo (default: %(default)s)")
-    parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="number of processes (default: %(default)s)"
-    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: %(default)s)")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

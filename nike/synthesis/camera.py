@@ -61,9 +61,7 @@ def _blur(rng: np.random.Generator, image: np.ndarray, degradation: float) -> np
     if choice < 0.55:
         image = cv2.GaussianBlur(image, (0, 0), 0.35 + 1.6 * degradation * rng.random())
     elif choice < 0.65 and degradation > 0.2:
-        length = 3 + 2 * int(
-            4 * degradation * rng.random()
-        )  # odd, so that the image is not shifted
+        length = 3 + 2 * int(4 * degradation * rng.random())  # odd, so that the image is not shifted
         kernel = np.zeros((length, length), np.float32)
         turn, half = rng.uniform(0, np.pi), (length - 1) / 2
         reach = np.array([np.cos(turn), np.sin(turn)]) * half

@@ -195,9 +195,7 @@ def find_rings(mask: np.ndarray) -> list[np.ndarray]:
     Returns:
         Closed rings `[P, 2]` (x, y) float64 in pixels of the mask. Rings around holes have the opposite orientation.
     """
-    return [
-        ring[:, ::-1] - 0.5 for ring in find_contours(np.pad(mask > 0, 1), 0.5)
-    ]  # undoes the padding
+    return [ring[:, ::-1] - 0.5 for ring in find_contours(np.pad(mask > 0, 1), 0.5)]  # undoes the padding
 
 
 def signed_area(ring: np.ndarray) -> float:

@@ -103,13 +103,8 @@ def contrasting(rng: np.random.Generator, reference: np.ndarray, min_difference:
 
 def similar(rng: np.random.Generator, reference: np.ndarray, distance: float) -> np.ndarray:
     """Draws a colour of similar hue that is lighter or darker than `reference` by about `distance`."""
-    sign = (
-        1
-        if np.mean(reference) < distance + 0.05
-        else -1
-        if np.mean(reference) > 0.95 - distance
-        else rng.choice([-1, 1])
-    )
+    mean = np.mean(reference)
+    sign = 1 if mean < distance + 0.05 else -1 if mean > 0.95 - distance else rng.choice([-1, 1])
     return np.clip(reference + sign * distance + rng.normal(0, distance / 6, 3), 0, 1).astype(np.float32)
 
 

@@ -80,9 +80,7 @@ def draw_logo(
         other.hide(stencil.coverage * style.opacity, stencil.window)
     if not label:
         return None
-    visible = (
-        stencil.outer_mask if clip is None else np.where(_upsample_clip(clip, stencil), stencil.outer_mask, 0)
-    )
+    visible = stencil.outer_mask if clip is None else np.where(_upsample_clip(clip, stencil), stencil.outer_mask, 0)
     canvas.placed.append(PlacedLogo(stencil.window, stencil.scale, visible.copy(), area))
     return canvas.placed[-1]
 
