@@ -170,10 +170,9 @@ class LogoAugmentation:
         else:
             centre = np.array([width / 2, height / 2])
             scale = fit * np.exp(rng.uniform(*np.log(strength.scale)))
-            room = (
-                abs(side - scale * np.array([width, height])) / 2
-            )  # translation that loses no more of the image than necessary
-            target = side / 2 + rng.uniform(-room, room)
+            # A shift within this range moves no more of the image out of view than necessary.
+            max_shift = abs(side - scale * np.array([width, height])) / 2
+            target = side / 2 + rng.uniform(-max_shift, max_shift)
         angle = np.deg2rad(rng.normal(0, strength.rotation))
         if rng.random() < strength.any_rotation:
             angle = rng.uniform(-np.pi, np.pi)

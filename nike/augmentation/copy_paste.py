@@ -141,11 +141,11 @@ def paste(
 
 def _choose_position(image, occupied, shape: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice] | None:
     """Returns the most textured of `CANDIDATES` random free positions, or None."""
-    room = np.array(occupied.shape) - shape
-    if room.min() < 1:
+    max_offset = np.array(occupied.shape) - shape
+    if max_offset.min() < 1:
         return None
     best, max_texture = None, -1.0
-    for y, x in rng.integers(0, room, (CANDIDATES, 2)):
+    for y, x in rng.integers(0, max_offset, (CANDIDATES, 2)):
         position = slice(y, y + shape[0]), slice(x, x + shape[1])
         if not occupied[position].any():
             texture = float(image[position][::2, ::2, 1].std())

@@ -57,8 +57,8 @@ def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = int(rng.integers(3, 10))
     kernel = np.zeros((size, size), np.float32)
     centre, angle = (size - 1) / 2, rng.uniform(0, np.pi)
-    reach = centre * np.array([np.cos(angle), np.sin(angle)])
-    ends = [tuple(np.rint(centre + sign * reach).astype(int).tolist()) for sign in (-1, 1)]
+    offset = centre * np.array([np.cos(angle), np.sin(angle)])
+    ends = [tuple(np.rint(centre + sign * offset).astype(int).tolist()) for sign in (-1, 1)]
     cv2.line(kernel, *ends, color=1.0)
     return cv2.filter2D(image, -1, kernel / kernel.sum())
 

@@ -24,8 +24,8 @@ def draw_band(pen: Pen) -> None:
     cloth = pen.material(("terry", "knit", "ribs"))
     shape = pen.curve([*above, *below], cloth, inflate=rng.uniform(0.15, 0.3))
     size = rng.uniform(0.3, 0.75) * min(1.0, half * 4.4)
-    turn, curve = rng.normal(0, 0.1), rng.uniform(0, 0.9)
-    pen.logo(rng.normal(0, 0.05), 0.03, size, turn, clip=shape, curve=curve)
+    angle, curve = rng.normal(0, 0.1), rng.uniform(0, 0.9)
+    pen.logo(rng.normal(0, 0.05), 0.03, size, angle, clip=shape, curve=curve)
 
 
 def draw_cap(pen: Pen) -> None:
@@ -74,6 +74,6 @@ def _sock(pen: Pen, cloth: materials.Material, tall: float) -> None:
         stripe = cloth.tinted(materials.colour(rng))
         for y in (0.25 - tall, 0.32 - tall):
             pen.line([(-0.2, y), (0, y + 0.01), (0.2, y)], 0.03, stripe, clip=shape)
-    turn = rng.choice([0.0, np.pi / 2, -np.pi / 2], p=[0.75, 0.15, 0.1]) + rng.normal(0, 0.1)
+    angle = rng.choice([0.0, np.pi / 2, -np.pi / 2], p=[0.75, 0.15, 0.1]) + rng.normal(0, 0.1)
     x, y, curve = rng.normal(0, 0.03), -tall * rng.uniform(0.5, 0.8), rng.uniform(0, 0.7)
-    pen.logo(x, y, rng.uniform(0.12, 0.26), turn, clip=shape, curve=curve, probability=0.95)
+    pen.logo(x, y, rng.uniform(0.12, 0.26), angle, clip=shape, curve=curve, probability=0.95)

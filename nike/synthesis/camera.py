@@ -22,8 +22,8 @@ def capture(canvas: Canvas, degradation: float | None = None) -> np.ndarray:
     """
     rng = canvas.rng
     degradation = float(rng.beta(1.0, 2.5)) if degradation is None else degradation
-    turn, slant = rng.normal(-2.0, 0.8), rng.uniform(0.2, 1.1)
-    image = canvas.shade((slant * np.cos(turn), slant * np.sin(turn)), rng.uniform(0.45, 0.8))
+    angle, slant = rng.normal(-2.0, 0.8), rng.uniform(0.2, 1.1)
+    image = canvas.shade((slant * np.cos(angle), slant * np.sin(angle)), rng.uniform(0.45, 0.8))
     image = _light(rng, image, degradation)
     image = _blur(rng, image, degradation)
     image = _sensor(rng, image, degradation)
@@ -63,9 +63,9 @@ def _blur(rng: np.random.Generator, image: np.ndarray, degradation: float) -> np
     elif choice < 0.65 and degradation > 0.2:
         length = 3 + 2 * int(4 * degradation * rng.random())  # odd, so that the image is not shifted
         kernel = np.zeros((length, length), np.float32)
-        turn, half = rng.uniform(0, np.pi), (length - 1) / 2
-        reach = np.array([np.cos(turn), np.sin(turn)]) * half
-        cv2.line(kernel, *(tuple(int(round(v)) for v in half + sign * reach) for sign in (-1, 1)), 1.0)
+        angle, half = rng.uniform(0, np.pi), (length - 1) / 2
+        offset = np.array([np.cos(angle), np.sin(angle)]) * half
+        cv2.line(kernel, *(tuple(int(round(v)) for v in half + sign * offset) for sign in (-1, 1)), 1.0)
         kernel += kernel[::-1, ::-1]  # symmetric, because the drawn line may be off centre
         image = cv2.filter2D(image, -1, kernel / kernel.sum())
     elif choice < 0.8:

@@ -94,7 +94,7 @@ class Canvas:
         *,
         lift: float = 0.0,
         inflate: float = 0.0,
-        soften: float = 0.0,
+        blur: float = 0.0,
         clip: np.ndarray | None = None,
         opacity: float = 1.0,
     ) -> np.ndarray | None:
@@ -105,7 +105,7 @@ class Canvas:
             material: Material of the layer.
             lift: Height above the layer below, in pixels.
             inflate: Radius of the rounded edge in pixels. An inflated layer starts from height 0.
-            soften: Standard deviation of the edge blur in pixels.
+            blur: Standard deviation of the edge blur in pixels.
             clip: `[H, W]` float32 mask that the layer is multiplied by.
             opacity: Opacity in 0..1. Logos below a layer of opacity 0.5 or less remain labelled.
 
@@ -113,12 +113,12 @@ class Canvas:
             `[H, W]` float32 coverage of the layer, or None if it is outside the image.
         """
         outlines = [outlines] if isinstance(outlines, np.ndarray) else outlines
-        if (window := self.window(outlines, 2 + 3 * soften)) is None:
+        if (window := self.window(outlines, 2 + 3 * blur)) is None:
             return None
         rows, cols = slice(window[0], window[2]), slice(window[1], window[3])
         alpha = self.coverage(outlines, window)
-        if soften:
-            alpha = cv2.GaussianBlur(alpha, (0, 0), soften)
+        if blur:
+            alpha = cv2.GaussianBlur(alpha, (0, 0), blur)
         if clip is not None:
             alpha *= clip[rows, cols]
         colour, bumps = material.render(self.rng, *alpha.shape)

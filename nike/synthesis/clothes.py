@@ -104,9 +104,9 @@ def draw_bottom(pen: Pen, worn: bool = False) -> None:
             pen.line(seam, 0.04, cloth.tinted(materials.colour(rng)), clip=shape)
         x, y = outer * 0.72 * side[0], length - rng.uniform(0.08, 0.15)
         pen.logo(x, y, rng.uniform(0.1, 0.2), rng.normal(0, 0.15), clip=shape, probability=0.5)
-        turn = rng.choice([0.0, np.pi / 2, -np.pi / 2], p=[0.6, 0.25, 0.15]) + rng.normal(0, 0.15)
+        angle = rng.choice([0.0, np.pi / 2, -np.pi / 2], p=[0.6, 0.25, 0.15]) + rng.normal(0, 0.15)
         x, y = hips * 0.7 * side[0], rng.uniform(0.25, 0.5)
-        pen.logo(x, y, rng.uniform(0.1, 0.25), turn, clip=shape, probability=0.2)
+        pen.logo(x, y, rng.uniform(0.1, 0.25), angle, clip=shape, probability=0.2)
     pen.curve(WAISTBAND, cloth.tinted(materials.similar(rng, cloth.colour, 0.08)), lift=4)
     if rng.random() < 0.4 and not worn:
         for x in (-0.05, 0.05):

@@ -143,7 +143,7 @@ def render_instances(
 
 
 def _finish(canvas: Canvas, assets: Assets, negative: bool) -> tuple[np.ndarray, list[Instance]]:
-    """Adds occlusions, ensures that a positive image has a visible logo, and renders and labels the image."""
+    """Adds occlusions, adds logos to a positive image until one is visible, and renders and labels the image."""
     if canvas.rng.random() < 0.14:
         occlude(canvas)
     for _ in range(0 if negative else 12):
@@ -202,9 +202,9 @@ def _draw_products(canvas: Canvas, place_logo: PlaceLogo) -> None:
     for name, (x, y) in zip(picked, centres, strict=True):
         product = PRODUCTS[picked[0] if identical else name]
         size = min(w, h / product.aspect) * (np.exp(rng.normal(-0.12, 0.3)) if count == 1 else rng.uniform(0.25, 0.6))
-        turn = rng.normal(0, 0.1) if rng.random() < 0.85 else rng.uniform(-np.pi, np.pi)
+        angle = rng.normal(0, 0.1) if rng.random() < 0.85 else rng.uniform(-np.pi, np.pi)
         tilt = np.clip(rng.normal(0, 0.12, 2), -0.3, 0.3) if rng.random() < 0.5 else (0.0, 0.0)
-        frame = geometry.pose((x * w, y * h), size, turn, rng.random() < 0.5, rng.normal(0, 0.05), tilt)
+        frame = geometry.pose((x * w, y * h), size, angle, rng.random() < 0.5, rng.normal(0, 0.05), tilt)
         if identical:  # the same seed draws the same product
             canvas.rng = np.random.default_rng(seed)
         product.draw(Pen(canvas, frame @ geometry.pose(-np.array(product.centre), 1.0), place_logo))
@@ -222,10 +222,10 @@ def _place_at_random(canvas: Canvas, assets: Assets, count: int) -> None:
             centre = rng.uniform(0.05, 0.95, 2) * (w, h)
             if not any(_overlaps(placed, centre, size) for placed in canvas.placed):
                 break
-        turn = rng.normal(0, 0.25) if rng.random() < 0.8 else rng.uniform(-np.pi, np.pi)
+        angle = rng.normal(0, 0.25) if rng.random() < 0.8 else rng.uniform(-np.pi, np.pi)
         tilt = np.clip(rng.normal(0, 0.3, 2), -0.7, 0.7) if rng.random() < 0.6 else (0.0, 0.0)
         sides = size * rng.uniform(0.8, 1.1, 2)
-        matrix = geometry.pose(centre, tuple(sides), turn, rng.random() < 0.3, rng.normal(0, 0.15), tilt)
+        matrix = geometry.pose(centre, tuple(sides), angle, rng.random() < 0.3, rng.normal(0, 0.15), tilt)
         if i < distractor_count:
             placement.draw_logo(canvas, distractors.distractor(rng), matrix, label=False)
             continue
@@ -237,5 +237,5 @@ def _place_at_random(canvas: Canvas, assets: Assets, count: int) -> None:
 def _overlaps(placed: PlacedLogo, centre: np.ndarray, size: float) -> bool:
     """Returns whether a logo of this size would probably overlap a placed one."""
     y0, x0, y1, x1 = placed.window
-    reach = size / 2
-    return x0 - reach < centre[0] < x1 + reach and y0 - reach / 2 < centre[1] < y1 + reach / 2
+    half = size / 2
+    return x0 - half < centre[0] < x1 + half and y0 - half / 2 < centre[1] < y1 + half / 2

@@ -65,9 +65,9 @@ def _cut(image: np.ndarray, mask: np.ndarray) -> Logo | None:
     if not len(ys) or max(np.ptp(ys), np.ptp(xs)) < MIN_SIDE or min(np.ptp(ys), np.ptp(xs)) < 8:
         return None
     y0, x0, y1, x1 = max(ys[0] - 4, 0), max(xs[0] - 4, 0), ys[-1] + 5, xs[-1] + 5
-    picture, part = image[y0:y1, x0:x1], mask[y0:y1, x0:x1].astype(np.uint8)
+    crop, part = image[y0:y1, x0:x1], mask[y0:y1, x0:x1].astype(np.uint8)
     factor = min(1.0, MAX_SIDE / max(part.shape))
     outlines = [o * factor for o in geometry.find_polygons(part, 1)]
     if factor < 1:
-        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return normalize_outlines(outlines, np.ascontiguousarray(picture)) if outlines else None
+        crop = cv2.resize(crop, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    return normalize_outlines(outlines, np.ascontiguousarray(crop)) if outlines else None

@@ -41,9 +41,9 @@ def word(rng: np.random.Generator, text: str | None = None) -> Logo:
 def _glyphs(text: str, weight: int) -> tuple[np.ndarray, ...]:
     font = ImageFont.load_default(64)
     left, top, right, bottom = font.getbbox(text)
-    picture = Image.new("L", (right - left + 24, bottom - top + 24))
-    ImageDraw.Draw(picture).text((12 - left, 12 - top), text, fill=255, font=font, stroke_width=weight)
-    solid = (np.asarray(picture) > 127).astype(np.uint8)
+    image = Image.new("L", (right - left + 24, bottom - top + 24))
+    ImageDraw.Draw(image).text((12 - left, 12 - top), text, fill=255, font=font, stroke_width=weight)
+    solid = (np.asarray(image) > 127).astype(np.uint8)
     chains, _ = cv2.findContours(solid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
     return tuple(c[:, 0].astype(np.float32) for c in chains if len(c) >= 3)
 
@@ -93,8 +93,8 @@ def _side_stripe(rng):
 
 def _curl(rng):
     """A curved hook that is thick at one end."""
-    turn = rng.uniform(1.5, 4.5)
-    t = np.linspace(0, turn, 32)
+    sweep = rng.uniform(1.5, 4.5)
+    t = np.linspace(0, sweep, 32)
     line = np.stack([np.cos(t), np.sin(t)], 1) * np.linspace(1, rng.uniform(0.3, 1), 32)[:, None]
     return [geometry.ribbon(line, np.linspace(rng.uniform(0.15, 0.6), rng.uniform(0.0, 0.2), 32))]
 

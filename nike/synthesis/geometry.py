@@ -55,8 +55,8 @@ def ellipse(
     """Returns `[count, 2]` float32 points on an ellipse or an elliptical arc. Angles are in radians with y down."""
     t = np.linspace(start, stop, count, endpoint=abs(stop - start) < 2 * np.pi - 1e-6)
     points = np.stack([np.cos(t) * radii[0], np.sin(t) * radii[1]], 1)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return (points @ turn + np.asarray(centre)).astype(np.float32)
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return (points @ rotation + np.asarray(centre)).astype(np.float32)
 
 
 def ribbon(line, width) -> np.ndarray:
@@ -93,8 +93,8 @@ def pose(centre, size, angle: float = 0.0, mirror: bool = False, shear: float = 
     flat = np.array([[-1.0 if mirror else 1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
     lean = np.array([[1, shear, 0], [0, 1, 0], [-tilt[0], -tilt[1], 1.0]])
     c, s = np.cos(angle), np.sin(angle)
-    turn = np.array([[c, -s, centre[0]], [s, c, centre[1]], [0, 0, 1.0]])
-    return turn @ np.diag([sx, sy, 1.0]) @ lean @ flat
+    rotation = np.array([[c, -s, centre[0]], [s, c, centre[1]], [0, 0, 1.0]])
+    return rotation @ np.diag([sx, sy, 1.0]) @ lean @ flat
 
 
 def bend(outlines, strength: float, arc: float = 0.0, squeeze: float = 0.0) -> list[np.ndarray]:

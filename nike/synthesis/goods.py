@@ -17,9 +17,9 @@ def draw_box(pen: Pen) -> None:
     rng = pen.rng
     colour = materials.colour(rng, 0.3)
     card = pen.material(("paper", "smooth"), colour)
-    tall, depth, turn = rng.uniform(0.25, 0.6), rng.uniform(0.2, 0.5), rng.uniform(0.55, 0.85)
+    tall, depth, split = rng.uniform(0.25, 0.6), rng.uniform(0.2, 0.5), rng.uniform(0.55, 0.85)
     drop = rng.uniform(0.02, 0.15)  # slope of the lower front edge
-    a, b, c = np.array([-0.5, 0.0]), np.array([-0.5 + turn, drop]), np.array([0.5, drop - depth * 0.7])
+    a, b, c = np.array([-0.5, 0.0]), np.array([-0.5 + split, drop]), np.array([0.5, drop - depth * 0.7])
     down = np.array([0.0, tall])
     pen.shadow(np.array([a + down, b + down, c + down, c, a]), (0.02, 0.03), 0.04, rng.uniform(0.2, 0.6))
     faces = ((a, b, b + down, a + down), 0.85), ((b, c, c + down, b + down), 0.7), ((a, b, c, a + c - b), 1.0)
@@ -108,9 +108,9 @@ def draw_mug(pen: Pen) -> None:
         ring = [(-0.55, half * 0.6), (0, half * 0.72), (0.55, half * 0.6)]
         pen.line(ring, 0.1, body.tinted(materials.colour(rng)), clip=shape)
     upright = rng.random() < 0.2
-    turn = (rng.choice([-1, 1]) * np.pi / 2 if upright else 0) + rng.normal(0, 0.08)
+    angle = (rng.choice([-1, 1]) * np.pi / 2 if upright else 0) + rng.normal(0, 0.08)
     x, y, curve = rng.normal(0, 0.12), rng.uniform(-0.3, 0.3) * half, 0.0 if upright else rng.uniform(0.5, 1.1)
-    pen.logo(x, y, rng.uniform(0.3, 0.85), turn, clip=shape, curve=curve)
+    pen.logo(x, y, rng.uniform(0.3, 0.85), angle, clip=shape, curve=curve)
 
 
 def draw_ball(pen: Pen) -> None:

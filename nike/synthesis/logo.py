@@ -72,12 +72,12 @@ def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with one path or a .png with alpha.")
     try:
-        with open_image(path) as picture:
-            if max(picture.size) > MAX_SIDE:
+        with open_image(path) as image:
+            if max(image.size) > MAX_SIDE:
                 raise ValueError(
-                    f"{path}: a logo may have at most {MAX_SIDE} pixels per side, got {picture.size}. Reduce its size."
+                    f"{path}: a logo may have at most {MAX_SIDE} pixels per side, got {image.size}. Reduce its size."
                 )
-            pixels = np.asarray(picture.convert("RGBA"))
+            pixels = np.asarray(image.convert("RGBA"))
     except (OSError, SyntaxError) as error:
         raise ValueError(f"{path}: cannot be read as an image ({error}). Give an .svg or a .png with alpha.") from None
     return _from_rgba(pixels, path)

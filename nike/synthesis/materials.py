@@ -146,10 +146,10 @@ def noise(rng: np.random.Generator, height: int, width: int, grain: float = 1.0,
     return grown[:height, :width] * np.float32(1.4)  # interpolation reduces the standard deviation
 
 
-def ramp(height: int, width: int, turn: float, steep: float = 1.0) -> np.ndarray:
-    """Returns a linear gradient from 0 to 1 along the angle `turn` in radians, `[height, width]` float32."""
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None] * np.float32(np.cos(turn))
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(np.sin(turn))
+def ramp(height: int, width: int, angle: float, steep: float = 1.0) -> np.ndarray:
+    """Returns a linear gradient from 0 to 1 along the direction `angle` in radians, `[height, width]` float32."""
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None] * np.float32(np.cos(angle))
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(np.sin(angle))
     return np.clip(0.5 + np.float32(steep / 2) * (x + y), 0, 1)
 
 

@@ -19,8 +19,8 @@ def occlude(canvas: Canvas) -> None:
         y0, x0, y1, x1 = canvas.placed[int(rng.integers(len(canvas.placed)))].window
     size = min(max(y1 - y0, x1 - x0), 0.5 * max(canvas.shape))
     middle = np.array([x0, y0]) + rng.uniform(0.1, 0.9, 2) * (x1 - x0, y1 - y0)
-    turn = rng.uniform(0, np.pi)
-    along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
+    angle = rng.uniform(0, np.pi)
+    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     kind = str(rng.choice(list(_WIDTHS)))
     width = size * rng.uniform(*_WIDTHS[kind])
     if kind == "fingers":

@@ -71,7 +71,7 @@ def draw_logo(
         return None
     style = choose_style(rng, size, 2.2 * area / size)
     if logo.texture is not None and rng.random() < 0.7:
-        style = Style("texture", soft=0.3)
+        style = Style("texture", blur=0.3)
     stencil = _make_stencil(canvas, outlines, style, size, clip)
     if stencil is None:
         return None
@@ -86,7 +86,7 @@ def draw_logo(
 
 
 def _make_stencil(canvas: Canvas, outlines: list[np.ndarray], style: Style, size: float, clip) -> Stencil | None:
-    window = canvas.window(outlines, style.border + 3 * style.soft + 2)
+    window = canvas.window(outlines, style.border + 3 * style.blur + 2)
     if window is None:
         return None
     shape = (window[2] - window[0], window[3] - window[1])
@@ -120,7 +120,7 @@ def _apply_stencil(canvas: Canvas, stencil: Stencil, style: Style, logo: Logo, m
     colour, height, gloss = canvas.colour[part], canvas.height[part], canvas.gloss[part]  # views
     background = np.average(colour.reshape(-1, 3), axis=0, weights=stencil.coverage.ravel() + 1e-6).astype(np.float32)
     shading = _local_shading(colour, size)
-    cover = cv2.GaussianBlur(stencil.paint_coverage, (0, 0), style.soft) if style.soft > 0.2 else stencil.paint_coverage
+    cover = cv2.GaussianBlur(stencil.paint_coverage, (0, 0), style.blur) if style.blur > 0.2 else stencil.paint_coverage
     if style.kind == "texture":
         paint = _warp_texture(logo, matrix, stencil.window)
     else:

@@ -37,9 +37,9 @@ def crop_photo(rng: np.random.Generator, photo: np.ndarray, height: int, width: 
     return Canvas(scaled.astype(np.float32) / np.float32(255), rng)
 
 
-def _ramp(canvas: Canvas, other: np.ndarray, turn: float, sharp: float = 1.0) -> None:
+def _ramp(canvas: Canvas, other: np.ndarray, angle: float, sharp: float = 1.0) -> None:
     """Blends the canvas into another colour along a direction."""
-    canvas.colour += materials.ramp(*canvas.shape, turn, sharp)[..., None] * (other - canvas.colour)
+    canvas.colour += materials.ramp(*canvas.shape, angle, sharp)[..., None] * (other - canvas.colour)
 
 
 def _studio(canvas: Canvas) -> None:
@@ -52,7 +52,7 @@ def _studio(canvas: Canvas) -> None:
 def _gradient(canvas: Canvas) -> None:
     _ramp(canvas, materials.colour(canvas.rng, 0.3), canvas.rng.uniform(0, 2 * np.pi), canvas.rng.uniform(0.7, 1.5))
     for _ in range(int(canvas.rng.integers(0, 4))):
-        _blob(canvas, soft=True)
+        _blob(canvas, defocused=True)
 
 
 def _material(canvas: Canvas) -> None:
@@ -112,7 +112,7 @@ def _bricks(canvas: Canvas) -> None:
     canvas.height += materials.noise(rng, h, w, 2.0) * np.float32(0.4)
 
 
-def _blob(canvas: Canvas, soft: bool = False) -> None:
+def _blob(canvas: Canvas, defocused: bool = False) -> None:
     """Draws one ellipse, polygon or curved bar in a random material."""
     rng = canvas.rng
     h, w = canvas.shape
@@ -130,8 +130,8 @@ def _blob(canvas: Canvas, soft: bool = False) -> None:
         outline,
         surface,
         lift=rng.uniform(0, 2),
-        soften=rng.uniform(5, 20) if soft else rng.choice([0, 0, 1, 4]),
-        opacity=rng.uniform(0.2, 0.7) if soft else 1.0,
+        blur=rng.uniform(5, 20) if defocused else rng.choice([0, 0, 1, 4]),
+        opacity=rng.uniform(0.2, 0.7) if defocused else 1.0,
     )
 
 

@@ -113,8 +113,8 @@ def _side_logo(pen: Pen, last: Last, upper: np.ndarray) -> None:
     rng = pen.rng
     size = rng.uniform(*LOGO_SIZES[str(rng.choice(list(LOGO_SIZES), p=[0.62, 0.23, 0.15]))])
     x, y = 0.61 + rng.normal(0, 0.05), -(last.front + last.back) / 2 - 0.02 - size * 0.18 - rng.uniform(0, 0.05)
-    turn, curve, stretch = rng.normal(-0.03, 0.12), rng.choice([0, 0.3]), rng.uniform(0.9, 1.3)
-    pen.logo(x, y, size, turn, clip=upper, probability=0.9, sided=True, stretch=stretch, curve=curve)
+    angle, curve, stretch = rng.normal(-0.03, 0.12), rng.choice([0, 0.3]), rng.uniform(0.9, 1.3)
+    pen.logo(x, y, size, angle, clip=upper, probability=0.9, sided=True, stretch=stretch, curve=curve)
 
 
 def _panels(last: Last) -> list[np.ndarray]:

@@ -35,7 +35,7 @@ class Style:
         line_width: Width of the painted line along the outline, or 0 for a filled logo.
         opacity: Opacity of the paint, 0..1.
         lift: Height of the logo above the surface, negative for a debossed logo.
-        soft: Standard deviation of the blur of the edge.
+        blur: Standard deviation of the blur of the edge.
         flatten: Fraction of the surface texture that the logo hides, 0..1.
         worn: Whether specks of paint are missing.
     """
@@ -45,7 +45,7 @@ class Style:
     line_width: float = 0.0
     opacity: float = 1.0
     lift: float = 0.0
-    soft: float = 0.0
+    blur: float = 0.0
     flatten: float = 0.0
     worn: bool = False
 
@@ -69,21 +69,18 @@ def choose_style(rng: np.random.Generator, size: float, thickness: float) -> Sty
     """Draws a style that is plausible for a logo of the given length and mean thickness in pixels."""
     kinds = list(KINDS if size >= TINY else TINY_KINDS)
     weights = np.array([KINDS[kind] for kind in kinds], float)
-    kind, soft = str(rng.choice(kinds, p=weights / weights.sum())), float(rng.choice([0, 0.4, 0.8]) * rng.random())
-    style = Style(kind, soft=soft, worn=size > 60 and rng.random() < 0.06)
-    height = float(np.clip(size / 150, 0.3, 2.5))  # pixels
+    kind, blur = str(rng.choice(kinds, p=weights / weights.sum())), float(rng.choice([0, 0.4, 0.8]) * rng.random())
+    style = Style(kind, blur=blur, worn=size > 60 and rng.random() < 0.06)
+    height = float(np.clip(size / 150, 0.3, 2.5))
     if style.kind in ("overlay", "bordered", "embroidery", "tone"):
         style.lift, style.flatten = height * rng.uniform(0.2, 1.2), rng.random()
     elif style.kind == "print":
         style.lift, style.opacity = height * rng.choice([0, 0.2]), rng.uniform(0.75, 1.0)
     elif style.kind == "emboss":
-        style.lift, style.soft = height * rng.uniform(0.8, 2) * rng.choice([-1, 1]), soft + size / 400
+        style.lift, style.blur = height * rng.uniform(0.8, 2) * rng.choice([-1, 1]), blur + size / 400
         style.opacity = rng.choice([0, rng.uniform(0, 0.3)])
     elif style.kind == "outline":
-        style.lift, style.line_width = (
-            height * rng.choice([0, 0.5]),
-            max(1.2, thickness * rng.uniform(0.05, 0.2)),
-        )
+        style.lift, style.line_width = height * rng.choice([0, 0.5]), max(1.2, thickness * rng.uniform(0.05, 0.2))
     elif style.kind == "ghost":
         style.opacity = rng.uniform(0.3, 0.7)
     if style.kind == "bordered":

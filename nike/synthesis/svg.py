@@ -178,14 +178,14 @@ def _arc(start: complex, end: complex, v: list[float]) -> list[complex]:
     rx, ry, large, sweep = abs(v[0]), abs(v[1]), v[3] > 0, v[4] > 0
     if rx == 0 or ry == 0 or start == end:
         return [end]
-    turn = complex(math.cos(math.radians(v[2])), math.sin(math.radians(v[2])))
-    half = (start - end) / 2 / turn
+    rotation = complex(math.cos(math.radians(v[2])), math.sin(math.radians(v[2])))
+    half = (start - end) / 2 / rotation
     grow = math.hypot(half.real / rx, half.imag / ry)
     if grow > 1:  # radii too small for the end points are scaled up
         rx, ry = rx * grow, ry * grow
     unit = complex(half.real / rx, half.imag / ry)  # half of the chord on the unit circle
-    reach = math.sqrt(max(0.0, 1 / abs(unit) ** 2 - 1)) if abs(unit) else 0.0
-    centre = unit * complex(0, reach if large == sweep else -reach)
+    distance = math.sqrt(max(0.0, 1 / abs(unit) ** 2 - 1)) if abs(unit) else 0.0
+    centre = unit * complex(0, distance if large == sweep else -distance)
     a = math.atan2((unit - centre).imag, (unit - centre).real)
     b = math.atan2((-unit - centre).imag, (-unit - centre).real)
     delta = (b - a) % (2 * math.pi)
@@ -193,5 +193,5 @@ def _arc(start: complex, end: complex, v: list[float]) -> list[complex]:
         delta -= 2 * math.pi
     angles = a + delta * np.arange(1, CURVE_STEPS + 1) / CURVE_STEPS
     circle = centre + np.exp(1j * angles)
-    points = (start + end) / 2 + turn * (circle.real * rx + 1j * circle.imag * ry)
+    points = (start + end) / 2 + rotation * (circle.real * rx + 1j * circle.imag * ry)
     return [*points[:-1], end]

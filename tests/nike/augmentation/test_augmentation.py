@@ -5,7 +5,7 @@ from mrcnn.data.dataset import Dataset
 from nike.augmentation import MIN_LENGTH, STRENGTHS, LogoAugmentation, Strength, _homography
 
 SIDE = 128
-NOTHING = Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+IDENTITY = Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def logo_image(height=150, width=200, seed=0):
@@ -89,7 +89,7 @@ def test_plain_object_position_matches_detection():
 
 
 def test_identity_augmentation_scales_the_mask_area():
-    _, masks, _ = augment(NOTHING, 0)
+    _, masks, _ = augment(IDENTITY, 0)
     assert masks.sum() == pytest.approx(np.pi * 30**2 * 0.64**2, rel=0.03)
 
 
@@ -97,7 +97,7 @@ def test_barely_visible_object_is_ignored():
     image, mask, class_ids = logo_image()
     mask[:] = False
     mask[60:150, 190:, 0] = True  # a quarter of it stays in view
-    augmentation = LogoAugmentation(SIDE, None, NOTHING)
+    augmentation = LogoAugmentation(SIDE, None, IDENTITY)
     matrix = np.diag([1.0, 1.0, 1.0])
     matrix[0, 2] = -64.5  # columns 64.5 to 192.5 are in view
     _, masks, ids = augmentation._apply_homography(image, mask, class_ids, matrix, True, np.random.default_rng(0))
@@ -110,7 +110,7 @@ def test_barely_visible_object_is_ignored():
 
 def test_tiny_object_is_ignored():
     for scale, expected in (((0.95 * MIN_LENGTH - 1) / 60, -1), ((MIN_LENGTH + 2) / 60, 1)):
-        augmentation = LogoAugmentation(SIDE, None, NOTHING)
+        augmentation = LogoAugmentation(SIDE, None, IDENTITY)
         matrix = np.diag([scale, scale, 1])
         _, _, ids = augmentation._apply_homography(*logo_image(), matrix, True, np.random.default_rng(0))
         assert ids.tolist() == [expected]

@@ -1,5 +1,3 @@
-"""Comparison of drawn logos with their labels."""
-
 import cv2
 import numpy as np
 import pytest
@@ -40,11 +38,11 @@ def soft_iou(a, b):
 
 
 @pytest.mark.parametrize("size", [12, 30, 90, 250])
-@pytest.mark.parametrize("turn", [0.0, 2.0])
-def test_polygons_match_the_painted_region(plain_print, size, turn):
+@pytest.mark.parametrize("angle", [0.0, 2.0])
+def test_polygons_match_the_painted_region(plain_print, size, angle):
     side = int(1.5 * size)
     canvas = white(side, side)
-    matrix = geometry.pose((side / 2 + 0.3, side / 2), size, turn, mirror=size == 90, shear=0.1, tilt=(0.2, -0.1))
+    matrix = geometry.pose((side / 2 + 0.3, side / 2), size, angle, mirror=size == 90, shear=0.1, tilt=(0.2, -0.1))
     placement.draw_logo(canvas, LOGO, matrix, curve=0.5)
     (instance,) = label_logos(np.full((side, side, 3), 255, np.uint8), canvas.placed, "nike")
     painted = 1 - canvas.colour[..., 0]
