@@ -1,4 +1,4 @@
-"""`nike synthesize`: renders labelled photos of a logo, and photos of what only resembles it."""
+"""`nike synthesize`: renders labelled synthetic images of a logo."""
 
 from __future__ import annotations
 
@@ -25,39 +25,40 @@ from nike.datasets.labelme_writer import write_labelme
 from nike.datasets.labels import IGNORE
 from nike.datasets.nike_dataset import not_for_validation
 from nike.datasets.records import AnnotationError
-from nike.synthesis.compose import Ingredients, Instance, render_photo
+from nike.synthesis.compose import Assets, Instance, render_image
 from nike.synthesis.cutouts import load_cutouts
-from nike.synthesis.logo import DEFAULT_LOGO, load_mark
+from nike.synthesis.logo import DEFAULT_LOGO, load_logo
 
-SMALLEST, LARGEST = 64, 4096  # pixels a side of a photo
+MIN_SIDE, MAX_SIDE = 64, 4096  # range of the image sides in pixels
 JPEG_QUALITY = 92
-BACKGROUND_SIDE = 2000  # backgrounds are kept in memory no larger than this
+MAX_BACKGROUND_SIDE = 2000  # pixels; larger background photos are downsampled
 DESCRIPTION = """\
-Renders photos of products with the logo printed, sewn or embossed on them, exactly
-outlined in labelme JSON, and photos of look-alikes without it. The same options give
-the same files, whatever the number of workers."""
+Render synthetic product images with a logo, annotated in labelme JSON. A fraction of
+the images shows only distractors, which are shapes that resemble a logo. The output is
+deterministic for given options and independent of the number of workers."""
 EPILOG = """\
 example:
   nike synthesize --output data/train --count 2000 --backgrounds photos/without_logo --workers 4
 
-Logos that are tiny, hidden or hardly visible are labelled 'ignore', which training leaves
-out. Backgrounds must not show the logo; those with labelled objects are left out."""
+Logos that are tiny, mostly occluded or hardly visible are labelled 'ignore' and excluded
+from training. Background photos must not show the logo. Photos with labelled objects and
+validation photos of the dataset are skipped."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What fixes every photo: equal settings give equal bytes, whatever the number of workers or photos.
+    """Settings of the renderer. They determine each image, independently of the number of images and workers.
 
     Attributes:
-        output: Folder for `synthetic_SEED_INDEX.jpg` and a labelme JSON beside each.
-        seed: Any number from 0.
-        height: Of each photo, pixels.
-        width: Likewise.
-        negatives: Share of photos without the logo, 0..1; they are spread evenly.
-        label: What the logo's instances are called.
-        logo: An .svg or a picture with alpha.
-        backgrounds: Folder of photos without the logo, or None for procedural scenes only.
-        cutouts: Labelme dataset whose instances take the logo's place now and then, or None.
+        output: Folder for the images `synthetic_SEED_INDEX.jpg` and their labelme JSON files.
+        seed: Random seed, 0 or more.
+        height: Image height in pixels.
+        width: Image width in pixels.
+        negatives: Fraction of images without the logo, 0..1, evenly distributed.
+        label: Label of the logo.
+        logo: SVG file or raster image with an alpha channel.
+        backgrounds: Folder with background photos that do not show the logo, or None for synthetic scenes only.
+        cutouts: Labelme dataset whose instances are drawn instead of the logo half of the time, or None.
     """
 
     output: Path
@@ -75,74 +76,77 @@ class Settings:
             raise ValueError(f"--seed must be 0 or more, got {self.seed}.")
         if not 0 <= self.negatives <= 1:
             raise ValueError(
-                f"--negatives must be a share from 0 to 1, got {self.negatives}. 0.15 means 15 of 100 photos."
+                f"--negatives must be a fraction from 0 to 1, got {self.negatives}. 0.15 means 15 of 100 images."
             )
-        if not all(SMALLEST <= side <= LARGEST for side in (self.height, self.width)):
-            raise ValueError(f"--size must be {SMALLEST} to {LARGEST} pixels a side, got {self.width}x{self.height}.")
+        if not all(MIN_SIDE <= side <= MAX_SIDE for side in (self.height, self.width)):
+            raise ValueError(f"--size must be {MIN_SIDE} to {MAX_SIDE} pixels a side, got {self.width}x{self.height}.")
         if not self.label.strip() or self.label in IGNORE:
             raise ValueError(f"--label must be a name other than {', '.join(IGNORE)}, got {self.label!r}.")
 
 
 def synthesize(settings: Settings, count: int, workers: int = 1) -> Iterator[Path]:
-    """Writes photos and their labelme files; yields each photo's path once both are there.
+    """Renders images, writes them with their labelme files, and yields the path of each image.
+
+    The logo and the cutouts are read before the first image is written. Background photos are read when they are used.
 
     Args:
-        settings: What to render.
-        count: How many photos.
-        workers: Processes; with 1 all is done here.
+        settings: Settings of the renderer.
+        count: Number of images.
+        workers: Number of processes. With 1, images are rendered in the calling process.
 
     Raises:
-        ValueError, FileNotFoundError: a setting, the logo, a background or the cutouts cannot be used. All of it is
-            read before the first photo is written, but for the pixels of backgrounds.
+        FileNotFoundError: If the logo, the background folder or the cutout dataset does not exist.
+        ValueError: If an argument is out of range, or if the logo, a background or the cutouts are invalid.
     """
     if count < 1:
         raise ValueError(f"--count must be 1 or more, got {count}.")
     if workers < 1:
         raise ValueError(f"--workers must be 1 or more, got {workers}.")
-    ingredients = load_ingredients(settings)
+    assets = load_assets(settings)
     settings.output.mkdir(parents=True, exist_ok=True)
     if workers == 1:
-        yield from (_write(index, settings, ingredients) for index in range(count))
+        yield from (_write(index, settings, assets) for index in range(count))
         return
-    # Spawned, not forked: OpenCV's threads do not survive a fork.
+    # OpenCV's threads do not survive a fork.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (settings,)) as pool:
         yield from pool.map(_write_in_worker, range(count), chunksize=4)
 
 
-def render(settings: Settings, index: int, ingredients: Ingredients) -> tuple[np.ndarray, list[Instance]]:
-    """Photo number `index` of a set: uint8 `[H, W, 3]` and its instances."""
+def render(settings: Settings, index: int, assets: Assets) -> tuple[np.ndarray, list[Instance]]:
+    """Renders image number `index` and returns it (`[H, W, 3]` uint8 RGB) with its instances."""
     negative = int((index + 1) * settings.negatives + 1e-9) > int(index * settings.negatives + 1e-9)
     rng = np.random.default_rng([settings.seed, index])
-    return render_photo(rng, settings.height, settings.width, ingredients, negative)
+    return render_image(rng, settings.height, settings.width, assets, negative)
 
 
-def load_ingredients(settings: Settings) -> Ingredients:
-    """Reads the logo and the cutouts, and finds the backgrounds.
+def load_assets(settings: Settings) -> Assets:
+    """Reads the logo and the cutouts and finds the background photos.
 
     Raises:
-        ValueError, FileNotFoundError: one of them cannot be used.
+        FileNotFoundError: If the logo, the background folder or the cutout dataset does not exist.
+        ValueError: If the logo or the cutouts are invalid, or if there is no background photo.
     """
-    return Ingredients(
-        load_mark(settings.logo),
+    return Assets(
+        load_logo(settings.logo),
         settings.label,
         load_cutouts(settings.cutouts, settings.label) if settings.cutouts else (),
-        tuple(functools.partial(_background, path) for path in _find_backgrounds(settings.backgrounds)),
+        tuple(functools.partial(_load_background, path) for path in _find_backgrounds(settings.backgrounds)),
     )
 
 
 def _find_backgrounds(folder: Path | None) -> list[Path]:
-    """Photos of a folder, without those for validation and those whose labelme file says that an object is on them."""
+    """Returns the photos of a folder except for validation photos and photos with labelled objects."""
     if folder is None:
         return []
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder}: no such folder of backgrounds. Give one with photos that do not show the logo."
+            f"{folder}: no such folder of backgrounds. Give a folder with photos that do not show the logo."
         )
     candidates = not_for_validation(photos.find_files(folder), folder)
     found = [path for path in candidates if not _has_objects(path, folder)]
     if not found:
         raise ValueError(
-            f"{folder}: no photo that could be a background (those with labelled objects are left out). "
+            f"{folder}: no usable background photo (validation photos and photos with labelled objects are skipped). "
             "Give a folder with photos that do not show the logo."
         )
     return found
@@ -153,36 +157,36 @@ def _has_objects(photo: Path, folder: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        described = read_labelme(path, folder)
+        record = read_labelme(path, folder)
     except AnnotationError:
-        return True  # nobody knows what is on it
-    return described is not None and bool(described.instances or described.problems)
+        return True  # its content is unknown
+    return record is not None and bool(record.instances or record.problems)
 
 
 @functools.lru_cache(maxsize=32)
-def _background(path: Path) -> np.ndarray:
+def _load_background(path: Path) -> np.ndarray:
     image = read_image(path)
-    factor = BACKGROUND_SIDE / max(image.shape[:2])
+    factor = MAX_BACKGROUND_SIDE / max(image.shape[:2])
     return image if factor >= 1 else cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
-_worker: tuple[Settings, Ingredients] | None = None
+_worker: tuple[Settings, Assets] | None = None
 
 
 def _start_worker(settings: Settings) -> None:
     global _worker
-    cv2.setNumThreads(1)  # the processes share the cores already
-    _worker = settings, load_ingredients(settings)
+    cv2.setNumThreads(1)  # the worker processes already use all cores
+    _worker = settings, load_assets(settings)
 
 
 def _write_in_worker(index: int) -> Path:
-    settings, ingredients = _worker
-    return _write(index, settings, ingredients)
+    settings, assets = _worker
+    return _write(index, settings, assets)
 
 
-def _write(index: int, settings: Settings, ingredients: Ingredients) -> Path:
-    """Renders one photo and writes it and its labelme file, each complete or not at all."""
-    image, instances = render(settings, index, ingredients)
+def _write(index: int, settings: Settings, assets: Assets) -> Path:
+    """Renders one image and writes it and its labelme file, each atomically."""
+    image, instances = render(settings, index, assets)
     path = settings.output / f"synthetic_{settings.seed}_{index:05d}.jpg"
     with replacing(path) as temporary:
         Image.fromarray(image).save(temporary, "JPEG", quality=JPEG_QUALITY)
@@ -191,7 +195,7 @@ def _write(index: int, settings: Settings, ingredients: Ingredients) -> Path:
 
 
 def to_shapes(instances: Sequence[Instance]) -> list[dict]:
-    """Instances as entries of labelme's `shapes`; pieces of one share a `group_id`."""
+    """Converts instances to entries of labelme's `shapes`. Polygons of one instance have a common `group_id`."""
     return [
         {
             "label": instance.label,
@@ -219,47 +223,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EPILOG
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder for the photos and their JSON files"
+        "--output", type=Path, required=True, metavar="DIR", help="output folder for images and JSON files"
     )
-    parser.add_argument("--count", type=int, default=100, metavar="N", help="number of photos (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=100, metavar="N", help="number of images (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="S", help="another seed, other photos (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--size", type=_size, default=(640, 640), metavar="WxH", help="pixels of each photo (default: 640x640)"
+        "--size", type=_size, default=(640, 640), metavar="WxH", help="image size in pixels (default: 640x640)"
     )
     parser.add_argument(
         "--negatives",
         type=float,
         default=0.15,
-        metavar="SHARE",
-        help="share of photos without the logo, 0 to 1 (default: %(default)s)",
+        metavar="FLOAT",
+        help="fraction of images without the logo, 0 to 1 (default: %(default)s)",
     )
     parser.add_argument(
         "--backgrounds",
         type=Path,
         metavar="DIR",
-        help="photos without the logo to draw on, but for those a dataset validates on (default: drawn scenes only)",
+        help="folder with background photos that do not show the logo (default: synthetic scenes only)",
     )
     parser.add_argument(
         "--logo",
         type=Path,
         default=DEFAULT_LOGO,
         metavar="FILE",
-        help=".svg (the paths in it) or .png with alpha (default: the logo that ships)",
+        help="logo as .svg (path elements only) or .png with alpha (default: the bundled logo)",
     )
     parser.add_argument(
         "--cutouts",
         type=Path,
         metavar="DIR",
-        help="labelme dataset: real instances are cut out of its training photos and put onto other photos",
+        help="labelme dataset whose training instances are cut out and drawn instead of the logo half of the time",
     )
     parser.add_argument("--label", default="nike", metavar="NAME", help="label of the logo (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: %(default)s)")
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Does what the options ask for; returns the exit code."""
+    """Runs the command and returns the exit code."""
     from tqdm import tqdm
 
     width, height = arguments.size
@@ -274,9 +276,9 @@ def run_command(arguments: argparse.Namespace) -> int:
         arguments.backgrounds,
         arguments.cutouts,
     )
-    done = synthesize(settings, arguments.count, arguments.workers)
-    total = sum(1 for _ in tqdm(done, total=arguments.count, unit="photo", disable=not sys.stderr.isatty()))
-    print(f"{total} photos in {arguments.output}. Look at them: nike annotate {arguments.output}")
+    paths = synthesize(settings, arguments.count, arguments.workers)
+    total = sum(1 for _ in tqdm(paths, total=arguments.count, unit="image", disable=not sys.stderr.isatty()))
+    print(f"{total} images in {arguments.output}. View them with: nike annotate {arguments.output}")
     return 0
 
 

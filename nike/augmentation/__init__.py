@@ -1,10 +1,11 @@
-"""LogoAugmentation: the random changes that photos go through in training, made for logos on products.
+"""Random augmentation for training on logos.
 
-    augmentation = LogoAugmentation(side=config.IMAGE_SHAPE[0], donors=train_dataset)
+    augmentation = LogoAugmentation(side=config.IMAGE_SHAPE[0], cutout_dataset=train_dataset)
     model.train(train_dataset, val_dataset, ..., augmentation=augmentation)
 
-Scale, turn, perspective and crop are one resampling from the photo into the network's square, so that a zoom shows
-what the photo has; it costs a few milliseconds. A mirrored swoosh is still one: every second photo is mirrored.
+Scaling, rotation, perspective and cropping are combined into one homography from the image to the square network input.
+The image is resampled once, so zooming keeps its full resolution. Half of the images are mirrored, because a mirrored
+swoosh is still a swoosh.
 """
 
 from __future__ import annotations
@@ -16,32 +17,32 @@ import numpy as np
 
 from mrcnn.data.dataset import Dataset
 from nike.augmentation import photometric
-from nike.augmentation.copy_paste import Donors, decoy, paste
+from nike.augmentation.copy_paste import CutoutSampler, draw_distractor, paste
 from nike.augmentation.fading import fade
 
-MIN_VISIBLE = 0.3  # share of an object that must be left for it to be learnt; less is ignored
-MIN_LENGTH = 8  # pixels; shorter objects are ignored: nobody could tell what they are
-MAX_LENGTH = 0.95  # share of the side that zooming makes an object fill at most
-MAX_ENLARGEMENT = 2.5  # pixels of the square for one of the photo
+MIN_VISIBLE = 0.3  # minimum visible fraction of an object; objects below it are ignored in training
+MIN_LENGTH = 8  # pixels; shorter objects are ignored in training
+MAX_LENGTH = 0.95  # maximum length of a zoomed object, as a fraction of the side
+MAX_ENLARGEMENT = 2.5  # maximum zoom, in output pixels per image pixel
 
 
 @dataclass(frozen=True)
 class Strength:
-    """How much is changed. Shares and probabilities are 0..1.
+    """Parameters of the augmentation. Probabilities are in [0, 1].
 
     Attributes:
-        plain: share of photos that are resized as for detection, and at most mirrored.
-        zoom: share of the others that zoom to one of their objects, if there is one.
-        scale: range of the size of the whole photo, where 1 fits it into the square.
-        rotation: standard deviation in degrees.
-        any_rotation: share of photos turned by any angle.
-        perspective: how much nearer one side may be than the other.
-        fade: probability for each mark to be faded into its ground.
-        colour: strength for `photometric.jitter_colour`.
-        degrade: probability of each of blur, noise, JPEG and so on.
-        cutout: probability that rectangles hide parts.
-        paste: probability of pasted marks; half of it on photos without objects.
-        decoys: probability of pasted shapes that are no logo.
+        plain: Probability that an image is only resized as for detection and mirrored.
+        zoom: Probability that any other image with an object is zoomed to one of its objects.
+        scale: Range of the image scale. A scale of 1 fits the image into the square.
+        rotation: Standard deviation of the rotation angle in degrees.
+        any_rotation: Probability that the angle is drawn from the full circle instead.
+        perspective: Amount of perspective distortion and shear.
+        fade: Probability that the contrast of an object is reduced.
+        colour: Strength of `photometric.jitter_colour`.
+        degrade: Probability of each image degradation (shading, blur, sharpening, pixelation, noise, JPEG).
+        erase: Probability that random rectangles are erased.
+        paste: Probability that logos are pasted. It is halved for images without objects.
+        distractors: Probability that shapes other than the logo are pasted.
     """
 
     plain: float
@@ -53,9 +54,9 @@ class Strength:
     fade: float
     colour: float
     degrade: float
-    cutout: float
+    erase: float
     paste: float
-    decoys: float
+    distractors: float
 
 
 STRENGTHS = {
@@ -66,54 +67,54 @@ STRENGTHS = {
 
 
 class LogoAugmentation:
-    """A `mrcnn.data.augmentation.PhotoAugmenter`.
+    """Augments images for training. Implements `mrcnn.data.augmentation.PhotoAugmenter`.
 
     Args:
-        side: of the square that photos are mapped to, in pixels: the network's.
-        donors: dataset whose marks are pasted into other photos; None: nothing is pasted but decoys.
-        strength: "light", "medium" or "strong", or a `Strength`.
+        side: Side of the square network input in pixels.
+        cutout_dataset: Dataset whose logos are pasted into other images. With None, only distractors are pasted.
+        strength: "light", "medium", "strong", or a `Strength`.
 
     Raises:
-        ValueError: no such strength.
+        ValueError: If the strength is unknown.
     """
 
-    def __init__(self, side: int, donors: Dataset | None = None, strength: str | Strength = "medium"):
+    def __init__(self, side: int, cutout_dataset: Dataset | None = None, strength: str | Strength = "medium"):
         if not isinstance(strength, Strength) and strength not in STRENGTHS:
             raise ValueError(f"strength: expected one of {', '.join(STRENGTHS)} or a Strength, got {strength!r}.")
         self.side = int(side)
         self.max_side = 2 * self.side
         self.strength = STRENGTHS[strength] if isinstance(strength, str) else strength
-        self.donors = Donors(donors) if donors is not None else None
+        self.cutouts = CutoutSampler(cutout_dataset) if cutout_dataset is not None else None
 
     def augment_photo(
         self, image: np.ndarray, masks: np.ndarray, class_ids: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Maps a photo into the square, changed at random.
+        """Returns a randomly augmented image of the network's input size.
 
         Args:
-            image: `[H, W, 3]` uint8 RGB.
-            masks: `[H, W, N]` bool.
-            class_ids: `[N]` int32; negative for regions to ignore.
-            rng: the only source of randomness.
+            image: `[H, W, 3]` uint8 RGB image.
+            masks: `[H, W, N]` bool instance masks.
+            class_ids: `[N]` int32 class ids, negative for regions to ignore.
+            rng: Random generator.
 
         Returns:
-            image: `[side, side, 3]` uint8.
-            masks: `[side, side, N']` bool; pasted marks come last.
-            class_ids: `[N']` int32; of an object of which too little is left to see, negative.
+            image: `[side, side, 3]` uint8 RGB image.
+            masks: `[side, side, N']` bool instance masks. Pasted logos come last.
+            class_ids: `[N']` int32 class ids. The id of an object that is barely visible becomes negative.
         """
         strength = self.strength
         plain = rng.random() < strength.plain
-        matrix = self._matrix(image.shape[:2], masks, class_ids, plain, rng)
-        photo = np.full(image.shape[:2], 255, np.uint8)
-        image, masks, class_ids = self._place(image, masks, class_ids, matrix, plain, rng)
+        matrix = self._sample_homography(image.shape[:2], masks, class_ids, plain, rng)
+        inside = np.full(image.shape[:2], 255, np.uint8)
+        image, masks, class_ids = self._apply_homography(image, masks, class_ids, matrix, plain, rng)
         if plain:
             return image, masks, class_ids
-        occupied = masks.any(axis=2) | (self._warp(photo, matrix) < 255)  # beyond the photo there are no products
+        occupied = masks.any(axis=2) | (self._warp(inside, matrix) < 255)  # nothing is pasted outside the image
         for i in np.flatnonzero((class_ids > 0) & (rng.random(len(class_ids)) < strength.fade)):
             fade(image, masks[:, :, i], occupied, rng)
         image, masks, class_ids = self._paste(image, masks, class_ids, occupied, rng)
-        if rng.random() < strength.cutout:
-            image, masks, class_ids = _cut_out_rectangles(image, masks, class_ids, rng)
+        if rng.random() < strength.erase:
+            image, masks, class_ids = _erase_rectangles(image, masks, class_ids, rng)
         image = photometric.jitter_colour(image, rng, strength.colour)
         for change in (
             photometric.shade,
@@ -127,16 +128,16 @@ class LogoAugmentation:
                 image = change(image, rng)
         return image, masks, class_ids
 
-    def _place(self, image, masks, class_ids, matrix: np.ndarray, plain: bool, rng):
-        """The geometric part."""
+    def _apply_homography(self, image, masks, class_ids, matrix: np.ndarray, plain: bool, rng):
+        """Warps image and masks and updates the class ids of objects that become barely visible."""
         scale = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
         shrunk = image
-        if scale < 0.5 and rng.random() < 0.5:  # detection does not smooth, shops do
+        if scale < 0.5 and rng.random() < 0.5:  # half of the strongly reduced images are antialiased
             size = tuple(max(1, side // 2) for side in image.shape[1::-1])
             shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         ratio = np.diag([image.shape[1] / shrunk.shape[1], image.shape[0] / shrunk.shape[0], 1])
         border, value = cv2.BORDER_CONSTANT, (0, 0, 0)
-        if not plain and rng.random() < 0.5:  # detection pads with black; plain grounds may as well go on
+        if not plain and rng.random() < 0.5:  # other padding than the black of detection
             border, value = (cv2.BORDER_REPLICATE, value) if rng.random() < 0.6 else (border, rng.integers(0, 256, 3))
         new_image = self._warp(shrunk, matrix @ ratio, border, tuple(int(v) for v in value))
         new_masks = np.zeros((masks.shape[2], self.side, self.side), dtype=bool)
@@ -144,19 +145,19 @@ class LogoAugmentation:
         for i, new_mask in enumerate(new_masks):
             mask = np.ascontiguousarray(masks[:, :, i]).view(np.uint8) * np.uint8(255)
             np.greater_equal(self._warp(mask, matrix), 128, out=new_mask)
-            if class_ids[i] > 0 and _is_lost(mask, new_mask, matrix):
+            if class_ids[i] > 0 and _is_barely_visible(mask, new_mask, matrix):
                 class_ids[i] *= -1
         return new_image, new_masks.transpose(1, 2, 0), class_ids
 
     def _warp(self, plane: np.ndarray, matrix: np.ndarray, border: int = cv2.BORDER_CONSTANT, value=0) -> np.ndarray:
-        # OpenCV's coordinates are 0 at the centre of the first pixel; those of `matrix` are 0 at its edge.
+        # OpenCV's coordinates are 0 at the centre of the first pixel, those of `matrix` are 0 at its edge.
         half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
         matrix = np.linalg.inv(half) @ matrix @ half
         size = (self.side, self.side)
         return cv2.warpPerspective(plane, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border, borderValue=value)
 
-    def _matrix(self, shape, masks, class_ids, plain: bool, rng) -> np.ndarray:
-        """Homography `[3, 3]` from (x, y) of the photo to (x, y) of the square, 0 at the edge of the first pixel."""
+    def _sample_homography(self, shape, masks, class_ids, plain: bool, rng) -> np.ndarray:
+        """Draws a `[3, 3]` homography from image to output (x, y), with 0 at the edge of the first pixel."""
         strength, side = self.strength, self.side
         height, width = shape
         fit = side / max(height, width)
@@ -165,12 +166,13 @@ class LogoAugmentation:
             return _homography((width / 2, height / 2), np.diag([mirror * fit, fit]), np.full(2, side / 2))
         objects = np.flatnonzero((class_ids > 0) & masks.any(axis=(0, 1)))
         if len(objects) and rng.random() < strength.zoom:
-            centre, scale, target = self._aim_at(masks[:, :, rng.choice(objects)], fit, rng)
+            centre, scale, target = self._sample_zoom(masks[:, :, rng.choice(objects)], fit, rng)
         else:
             centre = np.array([width / 2, height / 2])
             scale = fit * np.exp(rng.uniform(*np.log(strength.scale)))
-            room = abs(side - scale * np.array([width, height])) / 2  # to move in without losing more than need be
-            target = side / 2 + rng.uniform(-room, room)
+            # A shift within this range moves no more of the image out of view than necessary.
+            max_shift = abs(side - scale * np.array([width, height])) / 2
+            target = side / 2 + rng.uniform(-max_shift, max_shift)
         angle = np.deg2rad(rng.normal(0, strength.rotation))
         if rng.random() < strength.any_rotation:
             angle = rng.uniform(-np.pi, np.pi)
@@ -180,33 +182,35 @@ class LogoAugmentation:
         matrix = scale * matrix @ np.diag([mirror * stretch, 1 / stretch])
         return _homography(centre, matrix, target, rng.uniform(-1, 1, 2) * strength.perspective / side)
 
-    def _aim_at(self, mask: np.ndarray, fit: float, rng) -> tuple[np.ndarray, float, np.ndarray]:
-        """(point of the photo, scale, where the point goes) that show an object `[H, W]` somewhere, and whole unless
-        it is turned as well."""
+    def _sample_zoom(self, mask: np.ndarray, fit: float, rng) -> tuple[np.ndarray, float, np.ndarray]:
+        """Draws a centre in the image, a scale and a target position that keep an object `[H, W]` in view.
+
+        The whole object is visible unless the homography also rotates it.
+        """
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         length = max(np.ptp(rows), np.ptp(columns)) + 1
-        most = np.clip(MAX_LENGTH * self.side / length, fit, max(MAX_ENLARGEMENT, fit))
-        scale = np.exp(rng.uniform(*np.log([self.strength.scale[0] * fit, most])))
-        reach = min(scale * length / 2, self.side / 2)
+        max_scale = np.clip(MAX_LENGTH * self.side / length, fit, max(MAX_ENLARGEMENT, fit))
+        scale = np.exp(rng.uniform(*np.log([self.strength.scale[0] * fit, max_scale])))
+        half = min(scale * length / 2, self.side / 2)
         centre = np.array([columns[0] + columns[-1] + 1, rows[0] + rows[-1] + 1]) / 2
-        return centre, scale, rng.uniform(reach, self.side - reach, 2)
+        return centre, scale, rng.uniform(half, self.side - half, 2)
 
     def _paste(self, image, masks, class_ids, occupied, rng):
-        """Adds marks of other photos, and decoys, where `occupied` `[side, side]` leaves room."""
-        marks = []
+        """Pastes logos and distractors outside the `occupied` `[side, side]` region."""
+        cutouts = []
         probability = self.strength.paste if (class_ids > 0).any() else self.strength.paste / 2
-        if self.donors is not None and rng.random() < probability:
-            marks = [self.donors.draw(rng) for _ in range(rng.integers(1, 4))]
-        if rng.random() < self.strength.decoys:
-            marks += [decoy(rng) for _ in range(rng.integers(1, 4))]
+        if self.cutouts is not None and rng.random() < probability:
+            cutouts = [self.cutouts.sample(rng) for _ in range(rng.integers(1, 4))]
+        if rng.random() < self.strength.distractors:
+            cutouts += [draw_distractor(rng) for _ in range(rng.integers(1, 4))]
         new_masks, new_ids = [], []
-        for mark in filter(None, marks):
-            mask = paste(image, occupied, mark, rng, (self.side / 32, self.side / 3))
+        for cutout in filter(None, cutouts):
+            mask = paste(image, occupied, cutout, rng, (self.side / 32, self.side / 3))
             if mask is not None:
                 occupied |= mask
-                if mark.class_id:
+                if cutout.class_id:
                     new_masks.append(mask)
-                    new_ids.append(mark.class_id)
+                    new_ids.append(cutout.class_id)
         if new_ids:
             masks = np.concatenate([masks, np.stack(new_masks, axis=2)], axis=2)
             class_ids = np.append(class_ids, new_ids).astype(np.int32)
@@ -214,7 +218,10 @@ class LogoAugmentation:
 
 
 def _homography(centre, matrix, target, tilt=(0.0, 0.0)) -> np.ndarray:
-    """`[3, 3]`: `matrix` around `centre`, seen in perspective by `tilt` per pixel, and `centre` moved to `target`."""
+    """Returns the `[3, 3]` homography that applies `matrix` `[2, 2]` around `centre` and moves `centre` to `target`.
+
+    `tilt` (x, y) is the perspective distortion per pixel.
+    """
     to_origin, to_target = np.eye(3), np.eye(3)
     to_origin[:2, 2], to_target[:2, 2] = -np.asarray(centre), target
     middle = np.eye(3)
@@ -224,20 +231,23 @@ def _homography(centre, matrix, target, tilt=(0.0, 0.0)) -> np.ndarray:
     return to_target @ perspective @ middle @ to_origin
 
 
-def _is_lost(mask: np.ndarray, new_mask: np.ndarray, matrix: np.ndarray) -> bool:
-    """Whether too little of an object is left after `matrix`: moved out of sight, or too small."""
+def _is_barely_visible(mask: np.ndarray, new_mask: np.ndarray, matrix: np.ndarray) -> bool:
+    """Returns whether an object is too small or mostly out of view after `matrix`."""
     rows, columns = new_mask.any(axis=1), new_mask.any(axis=0)
     if max(np.count_nonzero(rows), np.count_nonzero(columns)) < MIN_LENGTH:
         return True
     before = cv2.moments(mask, binaryImage=True)
     x, y = before["m10"] / before["m00"], before["m01"] / before["m00"]
-    # Area scales by the determinant over the cube of the perspective division.
+    # A homography scales areas by its determinant over the cube of the perspective divisor.
     area = before["m00"] * abs(np.linalg.det(matrix)) / abs(matrix[2] @ [x + 0.5, y + 0.5, 1]) ** 3
     return np.count_nonzero(new_mask) < MIN_VISIBLE * area
 
 
-def _cut_out_rectangles(image, masks, class_ids, rng):
-    """Hides one to three rectangles behind a plain colour (DeVries and Taylor 2017); masks lose what is hidden."""
+def _erase_rectangles(image, masks, class_ids, rng):
+    """Fills one to three random rectangles with a uniform colour and removes them from the masks.
+
+    Source: DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
+    """
     side = len(image)
     masks, class_ids = masks.copy(), class_ids.copy()
     before = masks.sum(axis=(0, 1))

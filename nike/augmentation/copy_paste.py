@@ -1,8 +1,11 @@
-"""Copy and paste (Ghiasi et al. 2021) for logos: marks cut out of other photos along their masks, and decoys.
+"""Copy-paste augmentation for logos.
 
-Some marks keep their colours, some are repainted, and some only make the ground lighter or darker, as tone-on-tone
-logos do. They land where the photo has structure, on the product rather than beside it. Decoys are other shapes, pasted
-in the same ways but not labelled: without them, the seam of the paste would give the mark away.
+Logos are cut out of other images along their masks. A pasted logo keeps its colours, is recoloured, or only changes the
+brightness of the background as a tone-on-tone logo does. Textured positions are preferred, because products have more
+texture than studio backgrounds. Distractors are other shapes that are pasted in the same way without a label. They
+prevent the network from detecting the border of pasted regions.
+
+Source: Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation", 2021.
 """
 
 from __future__ import annotations
@@ -14,138 +17,147 @@ import numpy as np
 
 from mrcnn.data.dataset import Dataset
 from nike.synthesis import geometry
-from nike.synthesis.lookalikes import lookalike
+from nike.synthesis.distractors import distractor
 
-DONOR_SIDE = 256  # pixels; longer side of a cut-out mark
-DECOY_SIDE = 128
-MIN_DONOR_SIDE = 24
-KEPT_BYTES = 64 << 20
-MARGIN = 2  # pixels around a cut-out, so that its edge can be feathered
+MAX_SIDE = 256  # pixels; maximum longer side of a cutout
+DISTRACTOR_SIDE = 128  # pixels
+MIN_SIDE = 24  # pixels; minimum longer side of a cutout
+CACHE_BYTES = 64 << 20
+MARGIN = 2  # pixels around the mask of a cutout, used for feathering
 MAX_ENLARGEMENT = 2.0
-PLACES = 6  # tried for each mark; it takes the free one with the most structure
-MIN_CONTRAST = 14  # grey levels between mark and ground; less could not be seen
+CANDIDATES = 6  # random positions tried for each cutout
+MIN_CONTRAST = 14  # minimum difference between logo and background, in grey levels
 
 
 @dataclass(frozen=True)
-class Donor:
-    """A mark cut out of a photo: `image [h, w, 3]` uint8, `mask [h, w]` uint8 0 or 255. Class 0 is a decoy."""
+class Cutout:
+    """An object cut out of an image.
+
+    Attributes:
+        image: `[h, w, 3]` uint8 RGB.
+        mask: `[h, w]` uint8 coverage, 0..255.
+        class_id: Class of the object, or 0 for a distractor.
+    """
 
     image: np.ndarray
     mask: np.ndarray
     class_id: int
 
 
-class Donors:
-    """The marks of a dataset, cut out when first asked for. Safe to use from several threads.
+class CutoutSampler:
+    """Samples cutouts from a dataset. Cutouts are created on first use and cached. Thread-safe.
 
     Args:
-        dataset: prepared dataset.
+        dataset: Prepared dataset.
     """
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
-        self._kept: dict[int, list[Donor]] = {}
-        self._bytes = 0
+        self._cache: dict[int, list[Cutout]] = {}
+        self._cached_bytes = 0
 
-    def draw(self, rng: np.random.Generator) -> Donor | None:
-        """A random mark of a random photo; None if three photos had none."""
+    def sample(self, rng: np.random.Generator) -> Cutout | None:
+        """Returns a random object of a random image, or None if three random images contain no object."""
         for image_id in rng.choice(self.dataset.image_ids, 3):
-            donors = self._donors(int(image_id))
-            if donors:
-                return donors[rng.integers(len(donors))]
+            cutouts = self._load(int(image_id))
+            if cutouts:
+                return cutouts[rng.integers(len(cutouts))]
         return None
 
-    def _donors(self, image_id: int) -> list[Donor]:
-        if image_id in self._kept:
-            return self._kept[image_id]
+    def _load(self, image_id: int) -> list[Cutout]:
+        if image_id in self._cache:
+            return self._cache[image_id]
         try:
             image, (masks, class_ids) = self.dataset.load_image(image_id), self.dataset.load_mask(image_id)
-        except (OSError, ValueError):  # the pipeline reports this photo when its turn comes
-            donors = []
+        except (OSError, ValueError):  # the input pipeline reports unreadable images
+            cutouts = []
         else:
-            donors = [cut_out(image, masks[:, :, i], int(class_ids[i])) for i in np.flatnonzero(class_ids > 0)]
-            donors = [donor for donor in donors if donor is not None]
-        if self._bytes < KEPT_BYTES:
-            self._kept[image_id] = donors
-            self._bytes += sum(donor.image.nbytes + donor.mask.nbytes for donor in donors)
-        return donors
+            cutouts = [cut_out(image, masks[:, :, i], int(class_ids[i])) for i in np.flatnonzero(class_ids > 0)]
+            cutouts = [cutout for cutout in cutouts if cutout is not None]
+        if self._cached_bytes < CACHE_BYTES:
+            self._cache[image_id] = cutouts
+            self._cached_bytes += sum(cutout.image.nbytes + cutout.mask.nbytes for cutout in cutouts)
+        return cutouts
 
 
-def cut_out(image: np.ndarray, mask: np.ndarray, class_id: int) -> Donor | None:
-    """A mark from a photo `[H, W, 3]` with its mask `[H, W]`, at most DONOR_SIDE pixels long; None if it is tiny."""
+def cut_out(image: np.ndarray, mask: np.ndarray, class_id: int) -> Cutout | None:
+    """Cuts an object out of an image `[H, W, 3]` along its mask `[H, W]`.
+
+    The cutout is reduced to at most `MAX_SIDE` pixels. Returns None for objects below `MIN_SIDE` pixels.
+    """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if max(len(rows), len(columns)) < MIN_DONOR_SIDE:
+    if max(len(rows), len(columns)) < MIN_SIDE:
         return None
     box = tuple(
         slice(max(used[0] - MARGIN, 0), min(used[-1] + 1 + MARGIN, side))
         for used, side in zip((rows, columns), mask.shape, strict=True)
     )
     image, mask = np.ascontiguousarray(image[box]), mask[box] * np.uint8(255)
-    scale = DONOR_SIDE / max(mask.shape)
+    scale = MAX_SIDE / max(mask.shape)
     if scale < 1:
         size = tuple(max(1, round(side * scale)) for side in mask.shape[::-1])
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
-    return Donor(image, mask, class_id)
+    return Cutout(image, mask, class_id)
 
 
-def decoy(rng: np.random.Generator) -> Donor:
-    """A shape that is no logo, in two colours; `nike synthesize` draws the same: ticks, crescents, stripes, words."""
-    side = DECOY_SIDE
-    outlines = [side / 2 + 0.9 * side * outline for outline in lookalike(rng).outlines]
-    mask = geometry.smooth_raster(outlines, (side, side))
+def draw_distractor(rng: np.random.Generator) -> Cutout:
+    """Draws one of the distractor shapes of `nike synthesize` in a gradient of two random colours."""
+    side = DISTRACTOR_SIDE
+    outlines = [side / 2 + 0.9 * side * outline for outline in distractor(rng).outlines]
+    mask = geometry.rasterize_smooth(outlines, (side, side))
     colours = rng.integers(0, 256, (2, 1, 3), dtype=np.uint8)
-    return Donor(cv2.resize(colours, (side, side), interpolation=cv2.INTER_LINEAR), mask, 0)
+    return Cutout(cv2.resize(colours, (side, side), interpolation=cv2.INTER_LINEAR), mask, 0)
 
 
 def paste(
-    image: np.ndarray, occupied: np.ndarray, donor: Donor, rng: np.random.Generator, sizes: tuple[float, float]
+    image: np.ndarray, occupied: np.ndarray, cutout: Cutout, rng: np.random.Generator, sizes: tuple[float, float]
 ) -> np.ndarray | None:
-    """Pastes a mark into a photo, turned, mirrored, scaled and perhaps repainted, at a place that is free.
+    """Pastes a randomly transformed and recoloured cutout into an image.
 
     Args:
-        image: `[S, S, 3]` uint8; written to.
-        occupied: `[S, S]` bool, where nothing may be pasted.
-        donor: the mark.
-        rng: source of randomness.
-        sizes: its longer side is between these, in pixels.
+        image: `[S, S, 3]` uint8 RGB image, modified in place.
+        occupied: `[S, S]` bool mask of pixels that must not be covered.
+        cutout: Cutout to paste.
+        rng: Random generator.
+        sizes: Range of the longer side of the cutout before rotation, in pixels.
 
     Returns:
-        Its mask `[S, S]` bool; None if no free place was found, or nothing was left of so small a mark.
+        `[S, S]` bool mask of the pasted object. None if no free position was found or the scaled mask is empty.
     """
     length = np.exp(rng.uniform(*np.log(sizes)))
-    patch, alpha = _turn(donor, min(length / max(donor.mask.shape), MAX_ENLARGEMENT), rng)
-    place = _free_place(image, occupied, alpha.shape, rng)
-    if place is None or alpha.max() <= 0.5:
+    patch, alpha = _transform(cutout, min(length / max(cutout.mask.shape), MAX_ENLARGEMENT), rng)
+    position = _choose_position(image, occupied, alpha.shape, rng)
+    if position is None or alpha.max() <= 0.5:
         return None
-    ground = image[place].astype(np.float32)
-    painted = _paint(patch.astype(np.float32), ground, alpha, rng)
+    background = image[position].astype(np.float32)
+    painted = _recolour(patch.astype(np.float32), background, alpha, rng)
     soft = cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.3, 1.0))[:, :, np.newaxis]
-    image[place] = np.clip(ground + soft * (painted - ground), 0, 255)
+    image[position] = np.clip(background + soft * (painted - background), 0, 255)
     mask = np.zeros(occupied.shape, dtype=bool)
-    mask[place] = alpha > 0.5
+    mask[position] = alpha > 0.5
     return mask
 
 
-def _free_place(image, occupied, shape: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice] | None:
-    """Of some random places of this shape that are free, the one with the most structure."""
-    room = np.array(occupied.shape) - shape
-    if room.min() < 1:
+def _choose_position(image, occupied, shape: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice] | None:
+    """Returns the most textured of `CANDIDATES` random free positions, or None."""
+    max_offset = np.array(occupied.shape) - shape
+    if max_offset.min() < 1:
         return None
-    best, most = None, -1.0
-    for y, x in rng.integers(0, room, (PLACES, 2)):
-        place = slice(y, y + shape[0]), slice(x, x + shape[1])
-        if not occupied[place].any():
-            structure = float(image[place][::2, ::2, 1].std())
-            if structure > most:
-                best, most = place, structure
+    best, max_texture = None, -1.0
+    for y, x in rng.integers(0, max_offset, (CANDIDATES, 2)):
+        position = slice(y, y + shape[0]), slice(x, x + shape[1])
+        if not occupied[position].any():
+            texture = float(image[position][::2, ::2, 1].std())
+            if texture > max_texture:
+                best, max_texture = position, texture
     return best
 
 
-def _turn(donor: Donor, scale: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The mark `[h, w, 3]` uint8 and its alpha `[h, w]` float32 0..1 after a random affine map, in the smallest box."""
-    image, mask = donor.image, donor.mask
-    if scale < 0.5:  # so that no pixel of the mark is passed over
+def _transform(cutout: Cutout, scale: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Applies a random affine map and returns the image `[h, w, 3]` uint8 and its alpha `[h, w]` float32 in 0..1."""
+    image, mask = cutout.image, cutout.mask
+    if scale < 0.5:  # bilinear sampling alone would alias
         size = tuple(max(1, round(side * 2 * scale)) for side in mask.shape[::-1])
         image, mask = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (image, mask))
         scale = 0.5
@@ -158,26 +170,26 @@ def _turn(donor: Donor, scale: float, rng: np.random.Generator) -> tuple[np.ndar
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) @ matrix.T
     low = corners.min(axis=0)
     size = tuple(np.maximum(np.ceil(corners.max(axis=0) - low), 1).astype(int).tolist())
-    # OpenCV's coordinates are 0 at the centre of the first pixel; those above are 0 at its edge.
+    # OpenCV's coordinates are 0 at the centre of the first pixel, those above are 0 at its edge.
     affine = np.column_stack([matrix, matrix @ [0.5, 0.5] - low - 0.5])
     image = cv2.warpAffine(image, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return image, cv2.warpAffine(mask, affine, size, flags=cv2.INTER_LINEAR).astype(np.float32) / 255
 
 
-def _paint(patch: np.ndarray, ground: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The colours `[h, w, 3]` float32 that the mark gets: its own, others, or a tone of the ground's."""
-    way = rng.random()
-    if way < 0.4:
+def _recolour(patch: np.ndarray, background: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns the logo `[h, w, 3]` float32 in its own colours, in another colour, or as a tone of the background."""
+    choice = rng.random()
+    if choice < 0.4:
         painted = patch * np.float32(np.exp(rng.normal(0, 0.15))) + rng.normal(0, 10, 3).astype(np.float32)
-    elif way < 0.7:  # often black, grey or white; the mark's own light and shadow stay
+    elif choice < 0.7:  # often black, grey or white, keeping the shading of the logo
         grey = patch.mean(axis=2, keepdims=True)
         texture = grey - np.average(grey, weights=alpha[:, :, np.newaxis])
         is_neutral = rng.random() < 0.4
         colour = rng.choice([20, 128, 235]) + rng.normal(0, 10) if is_neutral else rng.uniform(0, 255, 3)
         painted = np.float32(0.5) * texture + np.asarray(colour, np.float32)
-    if way < 0.7 and np.average(abs(painted - ground).max(axis=2), weights=alpha) >= MIN_CONTRAST:
+    if choice < 0.7 and np.average(abs(painted - background).max(axis=2), weights=alpha) >= MIN_CONTRAST:
         return painted
-    # Tone on tone: the ground's texture shows through.
-    level = float(ground.mean())
+    # Tone on tone keeps the texture of the background.
+    level = float(background.mean())
     change = rng.uniform(MIN_CONTRAST, 70) * (1 if rng.random() < (255 - level) / 255 else -1)
-    return ground * np.float32(1 + 0.5 * change / max(level, 70)) + np.float32(0.5 * change)
+    return background * np.float32(1 + 0.5 * change / max(level, 70)) + np.float32(0.5 * change)

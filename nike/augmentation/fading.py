@@ -1,7 +1,4 @@
-"""Fading: a mark of a photo made to look like what it is on, as tone-on-tone marks do.
-
-They are rare in a few hundred photos, and hard: only their edge and a little tone tell them from the ground.
-"""
+"""Contrast reduction that simulates tone-on-tone logos, which are rare in small datasets and hard to detect."""
 
 from __future__ import annotations
 
@@ -10,20 +7,20 @@ import numpy as np
 
 from nike.augmentation.copy_paste import MIN_CONTRAST
 
-MAX_CONTRAST = 60  # grey levels that are left between mark and ground at most; at least MIN_CONTRAST
-EDGE = 2  # pixels around the mask that still show the mark: outlines drawn by hand are not exact
+MAX_CONTRAST = 60  # maximum remaining contrast in grey levels
+EDGE = 2  # pixels around the mask that may show the object, because manual outlines are inexact
 
 
 def fade(image: np.ndarray, mask: np.ndarray, occupied: np.ndarray, rng: np.random.Generator) -> None:
-    """Blends a mark with the ground around it, so that a random rest of its contrast is left.
+    """Reduces the contrast between an object and its background to a random level.
 
-    Marks that are as faint already, without any ground around them, or with an empty mask stay as they are.
+    The image is unchanged if the contrast is already lower, if the mask is empty, or if no background surrounds it.
 
     Args:
-        image: `[H, W, 3]` uint8; written to.
-        mask: `[H, W]` bool of the mark.
-        occupied: `[H, W]` bool of all that is no ground: marks, and what lies beyond the photo.
-        rng: source of randomness.
+        image: `[H, W, 3]` uint8 RGB image, modified in place.
+        mask: `[H, W]` bool mask of the object.
+        occupied: `[H, W]` bool mask of all objects and of the padding.
+        rng: Random generator.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
@@ -34,18 +31,18 @@ def fade(image: np.ndarray, mask: np.ndarray, occupied: np.ndarray, rng: np.rand
     is_other = occupied[box] & ~mask[box]
     outside = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
     thickness = cv2.distanceTransform(inside, cv2.DIST_L2, 5).max()
-    is_ground = ((outside > EDGE) & (outside <= 2 * EDGE + thickness) & ~is_other).astype(np.float32)
-    size = (2 * margin + 1, 2 * margin + 1)  # so large that the tone changes slowly: a mark is of one material
-    weight = cv2.blur(is_ground, size)[:, :, np.newaxis]
+    is_background = ((outside > EDGE) & (outside <= 2 * EDGE + thickness) & ~is_other).astype(np.float32)
+    size = (2 * margin + 1, 2 * margin + 1)  # large, so that the estimated background varies slowly
+    weight = cv2.blur(is_background, size)[:, :, np.newaxis]
     if weight[inside > 0].min() <= 0:
         return
     weight[weight <= 0] = 1
-    ground = cv2.blur(part * is_ground[:, :, np.newaxis], size) / weight
-    contrast = float(abs((part - ground)[inside > 0].mean(axis=0)).max())
-    left = rng.uniform(MIN_CONTRAST, MAX_CONTRAST)
-    if left >= contrast:
+    background = cv2.blur(part * is_background[:, :, np.newaxis], size) / weight
+    contrast = float(abs((part - background)[inside > 0].mean(axis=0)).max())
+    target = rng.uniform(MIN_CONTRAST, MAX_CONTRAST)
+    if target >= contrast:
         return
     alpha = cv2.GaussianBlur((outside <= EDGE).astype(np.float32), (0, 0), 0.8)[:, :, np.newaxis]
     alpha[is_other] = 0
-    part += alpha * (1 - left / contrast) * (ground - part)
+    part += alpha * (1 - target / contrast) * (background - part)
     image[box] = np.rint(part).clip(0, 255)

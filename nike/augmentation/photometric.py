@@ -1,6 +1,6 @@
-"""Changes of a photo that move no pixel: colour, light, blur, noise, compression. Each draws its own strength.
+"""Photometric augmentation: colour, lighting, blur, noise and compression.
 
-All functions take and return uint8 `[H, W, 3]` RGB, leave their input alone, and draw from `rng` only.
+All functions map a uint8 `[H, W, 3]` RGB image to a new one of the same shape and take their randomness from `rng`.
 """
 
 from __future__ import annotations
@@ -8,30 +8,34 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-# NTSC: luminance and two colour axes, in whose plane a hue is an angle and saturation a distance.
+# NTSC YIQ: in the (I, Q) plane, the angle is the hue and the distance from the origin is the saturation.
 RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 YIQ_TO_RGB = np.linalg.inv(RGB_TO_YIQ)
 
 
 def jitter_colour(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
-    """Brightness, contrast, saturation, hue and gamma; now and then greyscale, swapped channels or a negative.
+    """Jitters brightness, contrast, saturation, hue and gamma.
+
+    The image occasionally becomes greyscale, gets permuted channels, or is inverted.
 
     Args:
-        strength: 0: nothing, 1: strong; colours stay believable up to about 0.6.
+        image: `[H, W, 3]` uint8 RGB image.
+        rng: Random generator.
+        strength: Amount of change from 0 (none) to 1 (strong). Colours look natural up to about 0.6.
     """
     angle = np.deg2rad(rng.normal(0, 25 * strength))
     saturation = np.exp(rng.normal(0, 0.4 * strength))
-    if rng.random() < 0.08 * strength:  # a greyscale photo
+    if rng.random() < 0.08 * strength:
         saturation = 0.0
     cos, sin = saturation * np.cos(angle), saturation * np.sin(angle)
     matrix = YIQ_TO_RGB @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ RGB_TO_YIQ
-    matrix = np.diag(np.exp(rng.normal(0, 0.12 * strength, 3))) @ matrix  # the light's own colour
+    matrix = np.diag(np.exp(rng.normal(0, 0.12 * strength, 3))) @ matrix  # colour cast
     contrast = np.exp(rng.normal(0, 0.3 * strength))
     offset = np.full(3, 128 * (1 - contrast) + rng.normal(0, 35 * strength))
     matrix = contrast * matrix
-    if rng.random() < 0.1 * strength:  # another product colour altogether
+    if rng.random() < 0.1 * strength:
         matrix = matrix[rng.permutation(3)]
-    if rng.random() < 0.08 * strength:  # light marks on dark ground become dark marks on light ground
+    if rng.random() < 0.08 * strength:  # inversion
         matrix, offset = -matrix, 255 - offset
     image = cv2.transform(image, np.column_stack([matrix, offset]))
     gamma = np.exp(rng.normal(0, 0.3 * strength))
@@ -39,7 +43,7 @@ def jitter_colour(image: np.ndarray, rng: np.random.Generator, strength: float) 
 
 
 def shade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Light that falls off across the photo."""
+    """Multiplies the image by a smooth illumination field."""
     height, width = image.shape[:2]
     corners = rng.uniform(0.6, 1.25, (2, 2)).astype(np.float32)
     light = cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -47,26 +51,26 @@ def shade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Out of focus, or moved while exposed."""
+    """Applies Gaussian blur or motion blur."""
     if rng.random() < 0.6:
         return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.8))
     size = int(rng.integers(3, 10))
     kernel = np.zeros((size, size), np.float32)
     centre, angle = (size - 1) / 2, rng.uniform(0, np.pi)
-    reach = centre * np.array([np.cos(angle), np.sin(angle)])
-    ends = [tuple(np.rint(centre + sign * reach).astype(int).tolist()) for sign in (-1, 1)]
+    offset = centre * np.array([np.cos(angle), np.sin(angle)])
+    ends = [tuple(np.rint(centre + sign * offset).astype(int).tolist()) for sign in (-1, 1)]
     cv2.line(kernel, *ends, color=1.0)
     return cv2.filter2D(image, -1, kernel / kernel.sum())
 
 
 def sharpen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Edges enhanced, as cameras and shops do."""
+    """Sharpens edges by unsharp masking."""
     amount = rng.uniform(0.3, 1.2)
     return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), 1.0), -amount, 0)
 
 
 def pixelate(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Made smaller and larger again: a photo of few pixels."""
+    """Reduces the resolution by downsampling and upsampling."""
     height, width = image.shape[:2]
     scale = rng.uniform(0.3, 0.75)
     small = cv2.resize(image, (int(width * scale), int(height * scale)), interpolation=cv2.INTER_AREA)
@@ -74,14 +78,14 @@ def pixelate(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def add_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Sensor noise, of brightness and a little of colour."""
+    """Adds Gaussian noise with slightly different gains per channel."""
     height, width = image.shape[:2]
     noise = rng.standard_normal((height, width), dtype=np.float32) * np.float32(rng.uniform(2, 14))
     return cv2.add(image, cv2.merge([noise * w for w in rng.uniform(0.7, 1.3, 3).astype(np.float32)]), dtype=cv2.CV_8U)
 
 
 def compress(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The blocks and rings of JPEG."""
+    """Adds JPEG compression artefacts."""
     quality = int(rng.integers(25, 90))
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -1,22 +1,22 @@
-"""Draws labelled photos of a logo: products, scenes, materials, look-alikes and a camera, in NumPy, OpenCV and Pillow.
+"""Rendering of labelled synthetic images of a logo with NumPy, OpenCV and Pillow.
 
-A photo is built in layers, each file one idea:
+An image is composed of layers by these modules:
 
-    svg, logo      the mark's outline from an SVG path, or outline and colours from a picture with alpha
-    geometry       splines, homographies, fine rasters and the polygons that come back from them
-    canvas         colour + height + gloss per pixel, and the light that turns them into a picture
-    materials      colours and surface textures (knit, leather, wood, concrete, ...)
-    styles, marks  paint one outline in one of many ways and remember which part of it stays visible
-    labelling      what can be seen of a mark becomes polygons, and `ignore` where nobody could outline it
-    lookalikes     shapes and words that must not be mistaken for the mark
-    pen            draws products in their own frames; offers room for marks
+    svg, logo           outline of an SVG path, or outline and colours of a raster image with alpha
+    geometry            splines, homographies, rasterisation and polygon extraction
+    canvas              colour, height and gloss per pixel, and the lighting model
+    materials           colours and surface textures (knit, leather, plastic, ...)
+    styles, placement   drawing of a logo in a random style, and its visible region
+    labelling           polygons of the visible regions, and `ignore` labels for unclear logos
+    distractors         shapes and words that resemble logos
+    pen                 drawing of products in their own coordinate frames
     shoes, clothes, accessories, goods    the products
-    occlusion      what gets in the way
-    scenes         what stands behind the products
-    camera         light, blur, noise and JPEG artefacts; none of them moves a pixel
-    cutouts        real marks cut out of a labelled dataset
-    compose        one photo from all of these
+    occlusion           objects in front of the logos
+    scenes              backgrounds
+    camera              lighting, blur, noise and JPEG artefacts without geometric changes
+    cutouts             logos cut out of a labelled dataset
+    compose             composition of complete images
 
-Coordinates are (x, y) in continuous pixels, origin at the top left corner of the photo, as on labelme's canvas: pixel 0
-covers 0..1. Every choice comes from one `numpy.random.Generator`, so a seed fixes the photo.
+Coordinates are (x, y) in continuous pixels with the origin at the top left corner of the image, as in labelme. Pixel 0
+covers 0..1. All randomness comes from one `numpy.random.Generator`, so a seed determines the image.
 """

@@ -1,4 +1,4 @@
-"""A photo in the making: colour, height and gloss per pixel, the marks on it, and the light on all of them."""
+"""The canvas: colour, height and gloss per pixel, the logos placed on it, and the lighting model."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy as np
 from nike.synthesis import geometry
 from nike.synthesis.materials import Material
 
-STEEPEST = 0.8  # slopes are compressed towards this
+MAX_SLOPE = 0.8  # asymptotic limit of the compressed slopes
 Window = tuple[int, int, int, int]  # y0, x0, y1, x1 in whole pixels, half-open
 
 
 @dataclass
-class Placed:
-    """A mark that lies on the canvas.
+class PlacedLogo:
+    """A logo on the canvas.
 
     Attributes:
-        window: Where `visible` lies in the photo.
-        scale: Fine pixels of `visible` per pixel.
-        visible: uint8 `[h * scale, w * scale]`: what can be seen of the mark; later layers clear what they cover.
-        area: Square pixels of the whole mark, also of what lies outside of the photo.
+        window: Window of the image that `visible` covers.
+        scale: Supersampling factor of `visible`.
+        visible: `[h * scale, w * scale]` uint8 mask of the visible part, nonzero inside. Later layers clear what they
+            cover.
+        area: Area of the whole logo in square pixels, including the part outside the image.
     """
 
     window: Window
@@ -31,7 +32,7 @@ class Placed:
     area: float
 
     def hide(self, alpha: np.ndarray, window: Window) -> None:
-        """Takes away what a layer covers: `alpha` float32 `[h, w]` in `window`."""
+        """Clears the part that a layer with coverage `alpha` (`[h, w]` float32) covers in `window`."""
         y0, x0 = max(self.window[0], window[0]), max(self.window[1], window[1])
         y1, x1 = min(self.window[2], window[2]), min(self.window[3], window[3])
         if y0 >= y1 or x0 >= x1:
@@ -40,28 +41,29 @@ class Placed:
         if part.max() <= 0.5:
             return
         s = self.scale
-        fine = cv2.resize(part, ((x1 - x0) * s, (y1 - y0) * s), interpolation=cv2.INTER_LINEAR)
+        covered = cv2.resize(part, ((x1 - x0) * s, (y1 - y0) * s), interpolation=cv2.INTER_LINEAR)
         own = self.visible[
             (y0 - self.window[0]) * s : (y1 - self.window[0]) * s, (x0 - self.window[1]) * s : (x1 - self.window[1]) * s
         ]
-        own[fine > 0.5] = 0
+        own[covered > 0.5] = 0
 
 
 class Canvas:
-    """Layers are drawn from back to front; nothing is lit until `shade`.
+    """An unlit image to which layers are added from back to front.
 
     Attributes:
-        colour: float32 `[H, W, 3]` in 0..1.
-        height: float32 `[H, W]`, pixels towards the viewer.
-        gloss: float32 `[H, W]`, 0..1.
-        placed: The marks, in the order in which they were drawn.
+        colour: `[H, W, 3]` float32 RGB in 0..1.
+        height: `[H, W]` float32 surface height in pixels.
+        gloss: `[H, W]` float32 gloss in 0..1.
+        placed: Logos in drawing order.
+        rng: Random generator of everything that is drawn.
     """
 
     def __init__(self, colour: np.ndarray, rng: np.random.Generator):
         self.colour = np.ascontiguousarray(colour, np.float32)
         self.height = np.zeros(colour.shape[:2], np.float32)
         self.gloss = np.zeros(colour.shape[:2], np.float32)
-        self.placed: list[Placed] = []
+        self.placed: list[PlacedLogo] = []
         self.rng = rng
 
     @property
@@ -69,7 +71,7 @@ class Canvas:
         return self.height.shape
 
     def window(self, outlines, margin: float) -> Window | None:
-        """The part of the photo that polygons touch, or None where they miss it or are not finite."""
+        """Returns the bounding window of polygons, or None if they are outside the image or not finite."""
         points = np.concatenate(outlines)
         if not np.isfinite(points).all():
             return None
@@ -79,10 +81,10 @@ class Canvas:
         x1, y1 = (int(v) for v in np.minimum(high, self.shape[::-1]))
         return (y0, x0, y1, x1) if x1 > x0 and y1 > y0 else None
 
-    def mask(self, outlines, window: Window) -> np.ndarray:
-        """Antialiased cover of polygons in a window, float32 0..1."""
+    def coverage(self, outlines, window: Window) -> np.ndarray:
+        """Returns the antialiased coverage of polygons in a window, `[h, w]` float32 in 0..1."""
         shifted = [np.asarray(o, np.float32) - (window[1], window[0]) for o in outlines]
-        cover = geometry.smooth_raster(shifted, (window[2] - window[0], window[3] - window[1]))
+        cover = geometry.rasterize_smooth(shifted, (window[2] - window[0], window[3] - window[1]))
         return cover.astype(np.float32) / np.float32(255)
 
     def fill(
@@ -92,31 +94,31 @@ class Canvas:
         *,
         lift: float = 0.0,
         inflate: float = 0.0,
-        soften: float = 0.0,
+        blur: float = 0.0,
         clip: np.ndarray | None = None,
         opacity: float = 1.0,
     ) -> np.ndarray | None:
-        """Draws one layer and hides the marks under it.
+        """Draws one layer and updates the visible parts of the logos below it.
 
         Args:
-            outlines: Polygon `[P, 2]` or a list of them.
-            material: Its surface.
-            lift: How far it stands above what it lies on, pixels.
-            inflate: The radius in pixels to which its rim is rounded; such a layer starts from height 0.
-            soften: Deviation in pixels by which its rim is blurred (out of focus).
-            clip: float32 `[H, W]` to stay within.
-            opacity: 1 covers; marks shine through (and stay labelled) below 0.5.
+            outlines: Polygon `[P, 2]` or a list of polygons, in pixels.
+            material: Material of the layer.
+            lift: Height above the layer below, in pixels.
+            inflate: Radius of the rounded edge in pixels. An inflated layer starts from height 0.
+            blur: Standard deviation of the edge blur in pixels.
+            clip: `[H, W]` float32 mask that the layer is multiplied by.
+            opacity: Opacity in 0..1. Logos below a layer of opacity 0.5 or less remain labelled.
 
         Returns:
-            float32 `[H, W]` what was covered, or None if nothing.
+            `[H, W]` float32 coverage of the layer, or None if it is outside the image.
         """
         outlines = [outlines] if isinstance(outlines, np.ndarray) else outlines
-        if (window := self.window(outlines, 2 + 3 * soften)) is None:
+        if (window := self.window(outlines, 2 + 3 * blur)) is None:
             return None
         rows, cols = slice(window[0], window[2]), slice(window[1], window[3])
-        alpha = self.mask(outlines, window)
-        if soften:
-            alpha = cv2.GaussianBlur(alpha, (0, 0), soften)
+        alpha = self.coverage(outlines, window)
+        if blur:
+            alpha = cv2.GaussianBlur(alpha, (0, 0), blur)
         if clip is not None:
             alpha *= clip[rows, cols]
         colour, bumps = material.render(self.rng, *alpha.shape)
@@ -130,14 +132,14 @@ class Canvas:
         below = self.colour[rows, cols]
         below += cover[..., None] * (colour - below)
         self.gloss[rows, cols] += cover * (np.float32(material.gloss) - self.gloss[rows, cols])
-        for mark in self.placed:
-            mark.hide(cover, window)
+        for logo in self.placed:
+            logo.hide(cover, window)
         full = np.zeros(self.shape, np.float32)
         full[rows, cols] = alpha
         return full
 
     def stitch(self, line: np.ndarray, colour: np.ndarray, width: float, dash: float) -> None:
-        """Sews dashes of `dash` pixels along a line; too thin ones (under 0.4 px) are left out."""
+        """Draws a seam of dashes of `dash` pixels along a line `[P, 2]`. Seams under 0.4 pixels wide are omitted."""
         window = self.window([line], width + 1)
         if width < 0.4 or window is None:
             return
@@ -159,36 +161,36 @@ class Canvas:
         self.height[rows, cols] += alpha * np.float32(0.5)
 
     def shadow(self, outlines, offset, blur: float, strength: float) -> None:
-        """Darkens what lies under a thing that stands `offset` (x, y) pixels away from its shadow."""
+        """Draws the shadow of polygons, shifted by `offset` (x, y) and blurred by `blur`, both in pixels."""
         moved = [np.asarray(o, np.float32) + np.asarray(offset, np.float32) for o in outlines]
         window = self.window(moved, 3 * blur + 1)
         if window is None:
             return
-        dark = cv2.GaussianBlur(self.mask(moved, window), (0, 0), max(blur, 0.3))
+        dark = cv2.GaussianBlur(self.coverage(moved, window), (0, 0), max(blur, 0.3))
         self.colour[window[0] : window[2], window[1] : window[3]] *= (1 - np.float32(strength) * dark)[..., None]
 
     def shade(self, light: tuple[float, float], ambient: float) -> np.ndarray:
-        """Lights the canvas.
+        """Renders the canvas with diffuse and specular lighting.
 
         Args:
-            light: How far the light stands to the right and below, relative to its height: (-0.6, -0.8) is upper left.
-            ambient: Share of light from everywhere, 0..1.
+            light: (x, y) direction of the light relative to its height. (-0.6, -0.8) is from the upper left.
+            ambient: Fraction of ambient light, 0..1.
 
         Returns:
-            float32 `[H, W, 3]`; a flat surface keeps its colour exactly.
+            `[H, W, 3]` float32 RGB image. A flat surface keeps its colour.
         """
         slope_x = cv2.Sobel(self.height, cv2.CV_32F, 1, 0, scale=0.125)
         slope_y = cv2.Sobel(self.height, cv2.CV_32F, 0, 1, scale=0.125)
-        # Rims drop off within a pixel; unlimited, they would be drawn as black outlines, which photos do not have.
-        limit = 1 / np.sqrt(1 + (slope_x**2 + slope_y**2) * np.float32(1 / STEEPEST**2))
-        slope_x, slope_y = slope_x * limit, slope_y * limit
+        # Edges have extreme slopes that would appear as black outlines, so slopes are compressed.
+        compression = 1 / np.sqrt(1 + (slope_x**2 + slope_y**2) * np.float32(1 / MAX_SLOPE**2))
+        slope_x, slope_y = slope_x * compression, slope_y * compression
         steep = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
         lx, ly = (np.float32(v) for v in light)
         direct = (1 - lx * slope_x - ly * slope_y) * steep
         hollow = cv2.blur(self.height, (9, 9)) - self.height
         glow = np.clip(np.float32(ambient) + np.float32(1 - ambient) * direct, 0.25, 1.6)
         glow *= 1 - np.clip(hollow * np.float32(0.08), -0.05, 0.2)
-        # Blinn's half vector between the light and the viewer straight above.
+        # Blinn-Phong highlights with the viewer straight above.
         norm = np.sqrt(lx**2 + ly**2 + 1)
         hx, hy, hz = lx / norm, ly / norm, 1 / norm + 1
         facing = (hz - hx * slope_x - hy * slope_y) * steep / np.sqrt(hx**2 + hy**2 + hz**2)
@@ -198,7 +200,7 @@ class Canvas:
 
 
 def rounded(alpha: np.ndarray, radius: float) -> np.ndarray:
-    """Height of a body with a rim rounded to `radius` pixels, float32, at most `0.8 * radius`."""
+    """Returns the height `[h, w]` float32 of a body with an edge rounded to `radius` pixels, at most `0.8 * radius`."""
     solid = cv2.copyMakeBorder((alpha > 0.5).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     inside = cv2.distanceTransform(solid, cv2.DIST_L2, 3)[1:-1, 1:-1]
     inwards = np.clip(1 - inside / np.float32(radius), 0, 1)

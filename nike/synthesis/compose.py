@@ -1,4 +1,4 @@
-"""One labelled photo from all the parts: scene, products, marks, look-alikes, things in front, camera."""
+"""Composition of a labelled image from a scene, products, logos, distractors, occlusions and camera effects."""
 
 from __future__ import annotations
 
@@ -8,24 +8,31 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nike.synthesis import accessories, camera, clothes, geometry, goods, lookalikes, marks, scenes, shoes
-from nike.synthesis.canvas import Canvas, Placed
-from nike.synthesis.labelling import Instance, can_be_seen, label_marks
-from nike.synthesis.logo import Mark, load_mark
+from nike.synthesis import accessories, camera, clothes, distractors, geometry, goods, placement, scenes, shoes
+from nike.synthesis.canvas import Canvas, PlacedLogo
+from nike.synthesis.labelling import Instance, is_visible, label_logos
+from nike.synthesis.logo import Logo, load_logo
 from nike.synthesis.occlusion import occlude
-from nike.synthesis.pen import Pen, Place
+from nike.synthesis.pen import Pen, PlaceLogo
 
-LARGEST_SIDE = 900  # pixels of a mark
+MAX_LENGTH = 900  # maximum length of a logo in pixels
 
 
 @dataclass(frozen=True)
 class Product:
-    """A thing to draw: how often, by which function, the middle of its frame, its height over its width."""
+    """A kind of product.
 
-    chance: float
+    Attributes:
+        weight: Relative frequency.
+        draw: Function that draws the product.
+        centre: (x, y) centre of the product in its frame.
+        aspect: Ratio of height to width.
+    """
+
+    weight: float
     draw: Callable[[Pen], None]
-    middle: tuple[float, float]
-    tall: float
+    centre: tuple[float, float]
+    aspect: float
 
 
 PRODUCTS = {
@@ -45,190 +52,190 @@ PRODUCTS = {
 
 
 @dataclass(frozen=True)
-class Ingredients:
-    """What photos are made of.
+class Assets:
+    """Inputs of the renderer.
 
     Attributes:
-        logo: The mark.
-        label: What its instances are called.
-        cutouts: Real instances that take its place now and then.
-        backgrounds: Functions that load a uint8 `[H, W, 3]` photo; none means drawn scenes only.
+        logo: Logo to draw.
+        label: Label of its instances.
+        cutouts: Logos cut out of photos, drawn instead of `logo` half of the time.
+        backgrounds: Functions that load a `[H, W, 3]` uint8 background photo. If empty, only synthetic scenes are used.
     """
 
-    logo: Mark = field(default_factory=load_mark)
+    logo: Logo = field(default_factory=load_logo)
     label: str = "nike"
-    cutouts: tuple[Mark, ...] = ()
+    cutouts: tuple[Logo, ...] = ()
     backgrounds: tuple[Callable[[], np.ndarray], ...] = ()
 
-    def mark(self, rng: np.random.Generator) -> Mark:
-        """The logo, or one of the cutouts."""
+    def sample_logo(self, rng: np.random.Generator) -> Logo:
+        """Returns the logo or a random cutout."""
         if self.cutouts and rng.random() < 0.5:
             return self.cutouts[int(rng.integers(len(self.cutouts)))]
         return self.logo
 
 
 @functools.cache
-def default_ingredients() -> Ingredients:
-    """The logo that ships, read once."""
-    return Ingredients()
+def default_assets() -> Assets:
+    """Returns assets with the bundled logo, which is read once."""
+    return Assets()
 
 
-def render_photo(
-    rng: np.random.Generator, height: int, width: int, ingredients: Ingredients, negative: bool = False
+def render_image(
+    rng: np.random.Generator, height: int, width: int, assets: Assets, negative: bool = False
 ) -> tuple[np.ndarray, list[Instance]]:
-    """Renders one photo.
+    """Renders one synthetic image.
 
     Args:
-        rng: Fixes the photo; the same state gives the same bytes.
-        height: Of the photo in pixels.
-        width: Likewise.
-        ingredients: What to draw with.
-        negative: Without the logo, but with what resembles it.
+        rng: Random generator. The same state gives the same image.
+        height: Image height in pixels.
+        width: Image width in pixels.
+        assets: Logo, cutouts and backgrounds.
+        negative: Whether to draw distractors but no logo.
 
     Returns:
-        uint8 `[height, width, 3]` RGB and its instances, none if `negative`.
+        The `[height, width, 3]` uint8 RGB image and its instances. There are none if `negative`.
     """
-    on_photo = bool(ingredients.backgrounds) and rng.random() < 0.65
+    on_photo = bool(assets.backgrounds) and rng.random() < 0.65
     if on_photo:
-        load = ingredients.backgrounds[int(rng.integers(len(ingredients.backgrounds)))]
-        canvas = scenes.from_photo(rng, load(), height, width)
+        load = assets.backgrounds[int(rng.integers(len(assets.backgrounds)))]
+        canvas = scenes.crop_photo(rng, load(), height, width)
     else:
-        canvas = scenes.backdrop(rng, height, width)
+        canvas = scenes.draw_scene(rng, height, width)
     if rng.random() < (0.45 if on_photo else 0.85):
-        _products(canvas, placer(canvas, ingredients, negative))
+        _draw_products(canvas, logo_placer(canvas, assets, negative))
     else:
-        _scatter(canvas, ingredients, 0 if negative else int(rng.integers(1, 6)))
-    return _finish(canvas, ingredients, negative)
+        _place_at_random(canvas, assets, 0 if negative else int(rng.integers(1, 6)))
+    return _finish(canvas, assets, negative)
 
 
 def render_instances(
     background: np.ndarray,
     rng: np.random.Generator,
     *,
-    ingredients: Ingredients | None = None,
+    assets: Assets | None = None,
     count: int | None = None,
 ) -> tuple[np.ndarray, list[Instance]]:
-    """Puts logos, and some look-alikes, onto a photo as it stands: augmentation while training.
+    """Draws logos and distractors onto a copy of an image.
 
     Args:
-        background: uint8 `[H, W, 3]`; it is not changed. Only a photo without the logo stays completely labelled.
-        rng: Fixes the result.
-        ingredients: What to draw with; the logo that ships by default. Its backgrounds are not used.
-        count: Logos to place, at least 1; 1 to 4 by default.
+        background: `[H, W, 3]` uint8 RGB image without the logo.
+        rng: Random generator. The same state gives the same image.
+        assets: Logo and cutouts, by default the bundled logo. The backgrounds are not used.
+        count: Number of logos, at least 1. Random from 1 to 4 by default.
 
     Returns:
-        uint8 `[H, W, 3]`, and the instances.
+        The `[H, W, 3]` uint8 image and its instances.
 
     Raises:
-        ValueError: the background is not a uint8 colour photo of at least 16 x 16 pixels.
+        ValueError: If the background is not a uint8 RGB image of at least 16 x 16 pixels.
     """
     background = np.asarray(background)
     shape = background.shape
     if len(shape) != 3 or shape[2] != 3 or background.dtype != np.uint8 or min(shape[:2]) < 16:
         raise ValueError(
             f"render_instances: background must be uint8 [H, W, 3], at least 16 x 16, got {background.dtype} "
-            f"{list(shape)}. Read photos with mrcnn.data.reading.read_image."
+            f"{list(shape)}. Read images with mrcnn.data.reading.read_image."
         )
-    ingredients = ingredients or default_ingredients()
+    assets = assets or default_assets()
     canvas = Canvas(background.astype(np.float32) / np.float32(255), rng)
-    _scatter(canvas, ingredients, int(rng.integers(1, 5)) if count is None else count)
-    return _finish(canvas, ingredients, negative=False)
+    _place_at_random(canvas, assets, int(rng.integers(1, 5)) if count is None else count)
+    return _finish(canvas, assets, negative=False)
 
 
-def _finish(canvas: Canvas, ingredients: Ingredients, negative: bool) -> tuple[np.ndarray, list[Instance]]:
-    """Things in front, at least one mark that can be seen, the camera, the labels."""
+def _finish(canvas: Canvas, assets: Assets, negative: bool) -> tuple[np.ndarray, list[Instance]]:
+    """Adds occlusions, adds logos to a positive image until one is visible, and renders and labels the image."""
     if canvas.rng.random() < 0.14:
         occlude(canvas)
     for _ in range(0 if negative else 12):
-        if any(map(can_be_seen, canvas.placed)):
+        if any(map(is_visible, canvas.placed)):
             break
-        _scatter(canvas, ingredients, 1)
-    image = camera.develop(canvas)
-    return image, label_marks(image, canvas.placed, ingredients.label)
+        _place_at_random(canvas, assets, 1)
+    image = camera.capture(canvas)
+    return image, label_logos(image, canvas.placed, assets.label)
 
 
-def placer(canvas: Canvas, ingredients: Ingredients, negative: bool = False) -> Place:
-    """What goes where products offer room: the logo, a look-alike or nothing."""
+def logo_placer(canvas: Canvas, assets: Assets, negative: bool = False) -> PlaceLogo:
+    """Returns a callback that draws the logo, a distractor or nothing at a position on a product."""
     rng = canvas.rng
 
-    def place(matrix: np.ndarray, curve: float, clip: np.ndarray | None, chance: float) -> None:
+    def place_logo(matrix: np.ndarray, curve: float, clip: np.ndarray | None, probability: float) -> None:
         draw = rng.random()
-        if draw > chance:
+        if draw > probability:
             return
-        if not negative and draw < chance * 0.82 and _length(matrix) <= LARGEST_SIDE:
-            mark = marks.paint(canvas, ingredients.mark(rng), matrix, curve=curve, clip=clip)
-            if mark is not None and rng.random() < 0.12:
-                _lockup(canvas, matrix, clip, ingredients.label)
+        if not negative and draw < probability * 0.82 and _length(matrix) <= MAX_LENGTH:
+            placed = placement.draw_logo(canvas, assets.sample_logo(rng), matrix, curve=curve, clip=clip)
+            if placed is not None and rng.random() < 0.12:
+                _lockup(canvas, matrix, clip, assets.label)
         elif rng.random() < (0.75 if negative else 0.5):
-            marks.paint(canvas, lookalikes.lookalike(rng), matrix, curve=curve, clip=clip, label=False)
+            placement.draw_logo(canvas, distractors.distractor(rng), matrix, curve=curve, clip=clip, label=False)
 
-    return place
+    return place_logo
 
 
 def _length(matrix: np.ndarray) -> float:
-    """What one unit along x becomes, pixels."""
-    left, right = geometry.apply(matrix, [(-0.5, 0), (0.5, 0)])
+    """Returns the length of one unit along x in pixels."""
+    left, right = geometry.transform(matrix, [(-0.5, 0), (0.5, 0)])
     return float(np.linalg.norm(right - left))
 
 
 def _lockup(canvas: Canvas, matrix: np.ndarray, clip: np.ndarray | None, name: str) -> None:
-    """A word above or below the mark, often the brand's name, as on shirts and boxes."""
+    """Draws a word above or below a logo, often the label in upper case."""
     rng = canvas.rng
     text = name.upper() if rng.random() < 0.5 else None
     side = rng.choice([-1, 1], p=[0.6, 0.4])
     beside = geometry.pose((rng.normal(0, 0.08), side * rng.uniform(0.3, 0.45)), rng.uniform(0.4, 0.8))
     if np.linalg.det(matrix[:2, :2]) < 0:  # words are not mirrored
         beside = beside @ np.diag([-1.0, 1, 1])
-    marks.paint(canvas, lookalikes.word(rng, text), matrix @ beside, clip=clip, label=False)
+    placement.draw_logo(canvas, distractors.word(rng, text), matrix @ beside, clip=clip, label=False)
 
 
-def _products(canvas: Canvas, place: Place) -> None:
-    """One large product, or several, at times the same one twice (a pair)."""
+def _draw_products(canvas: Canvas, place_logo: PlaceLogo) -> None:
+    """Draws one large product or several smaller ones, occasionally identical ones."""
     rng = canvas.rng
     h, w = canvas.shape
-    chances = np.array([product.chance for product in PRODUCTS.values()])
+    weights = np.array([product.weight for product in PRODUCTS.values()])
     names = list(PRODUCTS)
     count = int(rng.choice([1, 2, 3, 5], p=[0.62, 0.2, 0.12, 0.06]))
-    picked = [str(name) for name in rng.choice(names, count, p=chances / chances.sum())]
-    pair, seed = count > 1 and rng.random() < 0.4, int(rng.integers(1 << 31))
-    spots = rng.uniform(0.15, 0.85, (count, 2)) if count > 1 else rng.normal(0.5, 0.08, (1, 2))
-    for name, (x, y) in zip(picked, spots, strict=True):
-        product = PRODUCTS[picked[0] if pair else name]
-        room = min(w, h / product.tall) * (np.exp(rng.normal(-0.12, 0.3)) if count == 1 else rng.uniform(0.25, 0.6))
-        turn = rng.normal(0, 0.1) if rng.random() < 0.85 else rng.uniform(-np.pi, np.pi)
+    picked = [str(name) for name in rng.choice(names, count, p=weights / weights.sum())]
+    identical, seed = count > 1 and rng.random() < 0.4, int(rng.integers(1 << 31))
+    centres = rng.uniform(0.15, 0.85, (count, 2)) if count > 1 else rng.normal(0.5, 0.08, (1, 2))
+    for name, (x, y) in zip(picked, centres, strict=True):
+        product = PRODUCTS[picked[0] if identical else name]
+        size = min(w, h / product.aspect) * (np.exp(rng.normal(-0.12, 0.3)) if count == 1 else rng.uniform(0.25, 0.6))
+        angle = rng.normal(0, 0.1) if rng.random() < 0.85 else rng.uniform(-np.pi, np.pi)
         tilt = np.clip(rng.normal(0, 0.12, 2), -0.3, 0.3) if rng.random() < 0.5 else (0.0, 0.0)
-        frame = geometry.pose((x * w, y * h), room, turn, rng.random() < 0.5, rng.normal(0, 0.05), tilt)
-        if pair:  # the same choices again make the same product
+        frame = geometry.pose((x * w, y * h), size, angle, rng.random() < 0.5, rng.normal(0, 0.05), tilt)
+        if identical:  # the same seed draws the same product
             canvas.rng = np.random.default_rng(seed)
-        product.draw(Pen(canvas, frame @ geometry.pose(-np.array(product.middle), 1.0), place))
+        product.draw(Pen(canvas, frame @ geometry.pose(-np.array(product.centre), 1.0), place_logo))
         canvas.rng = rng
 
 
-def _scatter(canvas: Canvas, ingredients: Ingredients, count: int) -> None:
-    """Marks, and look-alikes among them, straight onto whatever the canvas shows, from 15 px to most of it."""
+def _place_at_random(canvas: Canvas, assets: Assets, count: int) -> None:
+    """Draws `count` logos and some distractors at random positions, sizes and orientations."""
     rng = canvas.rng
     h, w = canvas.shape
-    alike = int(rng.choice([0, 0, 1, 2]) if count else rng.integers(1, 6))
-    for i in range(alike + count):
-        size = float(np.exp(rng.uniform(np.log(15), np.log(np.clip(0.8 * max(h, w), 15, LARGEST_SIDE)))))
+    distractor_count = int(rng.choice([0, 0, 1, 2]) if count else rng.integers(1, 6))
+    for i in range(distractor_count + count):
+        size = float(np.exp(rng.uniform(np.log(15), np.log(np.clip(0.8 * max(h, w), 15, MAX_LENGTH)))))
         for _ in range(6):
             centre = rng.uniform(0.05, 0.95, 2) * (w, h)
-            if not any(_near(mark, centre, size) for mark in canvas.placed):
+            if not any(_overlaps(placed, centre, size) for placed in canvas.placed):
                 break
-        turn = rng.normal(0, 0.25) if rng.random() < 0.8 else rng.uniform(-np.pi, np.pi)
+        angle = rng.normal(0, 0.25) if rng.random() < 0.8 else rng.uniform(-np.pi, np.pi)
         tilt = np.clip(rng.normal(0, 0.3, 2), -0.7, 0.7) if rng.random() < 0.6 else (0.0, 0.0)
         sides = size * rng.uniform(0.8, 1.1, 2)
-        matrix = geometry.pose(centre, tuple(sides), turn, rng.random() < 0.3, rng.normal(0, 0.15), tilt)
-        if i < alike:
-            marks.paint(canvas, lookalikes.lookalike(rng), matrix, label=False)
+        matrix = geometry.pose(centre, tuple(sides), angle, rng.random() < 0.3, rng.normal(0, 0.15), tilt)
+        if i < distractor_count:
+            placement.draw_logo(canvas, distractors.distractor(rng), matrix, label=False)
             continue
         curve = rng.choice([0, rng.uniform(0.2, 0.9)])
-        if marks.paint(canvas, ingredients.mark(rng), matrix, curve=curve) and rng.random() < 0.15:
-            _lockup(canvas, matrix, None, ingredients.label)
+        if placement.draw_logo(canvas, assets.sample_logo(rng), matrix, curve=curve) and rng.random() < 0.15:
+            _lockup(canvas, matrix, None, assets.label)
 
 
-def _near(mark: Placed, centre: np.ndarray, size: float) -> bool:
-    """Whether a new mark of this size would probably cover one that is there."""
-    y0, x0, y1, x1 = mark.window
-    reach = size / 2
-    return x0 - reach < centre[0] < x1 + reach and y0 - reach / 2 < centre[1] < y1 + reach / 2
+def _overlaps(placed: PlacedLogo, centre: np.ndarray, size: float) -> bool:
+    """Returns whether a logo of this size would probably overlap a placed one."""
+    y0, x0, y1, x1 = placed.window
+    half = size / 2
+    return x0 - half < centre[0] < x1 + half and y0 - half / 2 < centre[1] < y1 + half / 2

@@ -1,4 +1,4 @@
-"""Curves, homographies, fine rasters, and the polygons that come back from them."""
+"""Curves, homographies, rasterisation and polygon extraction."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import cv2
 import numpy as np
 from skimage.measure import find_contours
 
-_SHIFT = 6  # cv2 takes sub-pixel coordinates as integers with this many fraction bits
+_SHIFT = 6  # fraction bits of OpenCV's fixed-point coordinates
 
 
-def points(text: str) -> np.ndarray:
-    """Outlines as text, one point after the other: "0 0  0.5 0.1  1 0" -> `[P, 2]` float64."""
+def parse_points(text: str) -> np.ndarray:
+    """Parses points such as "0 0  0.5 0.1  1 0" into `[P, 2]` float64."""
     return np.array(text.split(), np.float64).reshape(-1, 2)
 
 
 def spline(points, closed: bool = True, steps: int = 8) -> np.ndarray:
-    """A smooth curve through points: centripetal Catmull-Rom, which never loops, so two close points make a corner.
+    """Interpolates points with a centripetal Catmull-Rom spline.
+
+    The curve has no loops, and two close points form a corner.
 
     Args:
-        points: `[P, 2]`, P >= 2.
-        closed: Whether the last point joins the first.
-        steps: Points per span.
+        points: `[P, 2]` points, P >= 2.
+        closed: Whether the last point is connected to the first.
+        steps: Number of samples per segment.
 
     Returns:
-        `[P * steps, 2]` float32, or `[(P - 1) * steps + 1, 2]` for an open curve.
+        `[P * steps, 2]` float32 points, or `[(P - 1) * steps + 1, 2]` for an open curve.
 
     Source: Yuksel, Schaefer, Keyser, "On the Parameterization of Catmull-Rom Curves", 2009.
     """
@@ -50,15 +52,15 @@ def spline(points, closed: bool = True, steps: int = 8) -> np.ndarray:
 def ellipse(
     centre, radii, angle: float = 0.0, count: int = 40, start: float = 0.0, stop: float = 2 * np.pi
 ) -> np.ndarray:
-    """Points `[count, 2]` float32 on an ellipse or an arc of one; angles in radians, y down."""
+    """Returns `[count, 2]` float32 points on an ellipse or an elliptical arc. Angles are in radians with y down."""
     t = np.linspace(start, stop, count, endpoint=abs(stop - start) < 2 * np.pi - 1e-6)
     points = np.stack([np.cos(t) * radii[0], np.sin(t) * radii[1]], 1)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return (points @ turn + np.asarray(centre)).astype(np.float32)
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return (points @ rotation + np.asarray(centre)).astype(np.float32)
 
 
 def ribbon(line, width) -> np.ndarray:
-    """The outline of a stroke: `line` `[P, 2]` given a `width` (a number, or `[P]` for one that changes)."""
+    """Returns the outline `[2 * P, 2]` float32 of a stroke along `line` `[P, 2]` with `width` (a scalar or `[P]`)."""
     line = np.asarray(line, np.float32)
     along = np.gradient(line, axis=0)
     normal = np.stack([-along[:, 1], along[:, 0]], 1) / (np.linalg.norm(along, axis=1, keepdims=True) + 1e-6)
@@ -66,43 +68,46 @@ def ribbon(line, width) -> np.ndarray:
     return np.concatenate([line + normal * half, (line - normal * half)[::-1]])
 
 
-def apply(matrix: np.ndarray, points) -> np.ndarray:
-    """Points `[P, 2]` through a homography `[3, 3]`, as float32."""
+def transform(matrix: np.ndarray, points) -> np.ndarray:
+    """Applies a homography `[3, 3]` to points `[P, 2]` and returns float32."""
     points = np.asarray(points, np.float64)
     moved = points @ matrix[:, :2].T + matrix[:, 2]
     return (moved[:, :2] / moved[:, 2:]).astype(np.float32)
 
 
 def pose(centre, size, angle: float = 0.0, mirror: bool = False, shear: float = 0.0, tilt=(0.0, 0.0)) -> np.ndarray:
-    """A homography from a unit frame around the origin to the photo.
+    """Returns the homography from a unit frame around the origin to the image.
 
     Args:
-        centre: (x, y) where the origin goes.
-        size: One length, or (along x, along y): what one unit becomes, in pixels.
-        angle: Turn in radians, clockwise as seen (y is down).
-        mirror: Whether left and right change places first.
-        shear: How far x moves per y.
-        tilt: Perspective: how much nearer the right and the lower side are, |tilt| < 1.
+        centre: (x, y) position of the origin in the image.
+        size: Length of one unit in pixels, a scalar or (x, y).
+        angle: Clockwise rotation in radians (y points down).
+        mirror: Whether x is mirrored first.
+        shear: Shift of x per unit of y.
+        tilt: (x, y) perspective distortion, below 1 in magnitude. Positive values enlarge the right and the lower side.
 
     Returns:
-        `[3, 3]` float64.
+        `[3, 3]` float64 homography.
     """
     sx, sy = (size, size) if np.isscalar(size) else size
     flat = np.array([[-1.0 if mirror else 1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
     lean = np.array([[1, shear, 0], [0, 1, 0], [-tilt[0], -tilt[1], 1.0]])
     c, s = np.cos(angle), np.sin(angle)
-    turn = np.array([[c, -s, centre[0]], [s, c, centre[1]], [0, 0, 1.0]])
-    return turn @ np.diag([sx, sy, 1.0]) @ lean @ flat
+    rotation = np.array([[c, -s, centre[0]], [s, c, centre[1]], [0, 0, 1.0]])
+    return rotation @ np.diag([sx, sy, 1.0]) @ lean @ flat
 
 
 def bend(outlines, strength: float, arc: float = 0.0, squeeze: float = 0.0) -> list[np.ndarray]:
-    """Lays a flat shape over a cylinder.
+    """Projects a flat shape onto a cylinder.
 
     Args:
-        outlines: Polygons in a mark's own frame.
-        strength: The angle in radians that half the shape covers, 0 for a plane: its ends turn away and look narrower.
-        arc: How far the ends drop below the middle (seen from above or below), as a fraction of the width.
-        squeeze: How much thinner the right end becomes (negative: thicker).
+        outlines: Polygons `[P, 2]` in the unit frame of `nike.synthesis.logo.Logo`.
+        strength: Angle in radians that half of the shape covers. 0 is a plane.
+        arc: Drop of the two ends below the middle, as a fraction of the width.
+        squeeze: Reduction of the height towards the right end. Negative values increase it.
+
+    Returns:
+        Polygons `[P, 2]` float32.
     """
     bent = []
     for outline in outlines:
@@ -112,23 +117,24 @@ def bend(outlines, strength: float, arc: float = 0.0, squeeze: float = 0.0) -> l
     return bent
 
 
-def raster(outlines, shape: tuple[int, int], scale: int = 1) -> np.ndarray:
-    """Fills polygons exactly (even-odd): a fine pixel is inside if its centre is.
+def rasterize(outlines, shape: tuple[int, int], scale: int = 1) -> np.ndarray:
+    """Rasterises polygons with the even-odd rule. A pixel is inside if its centre is.
+
+    `cv2.fillPoly` is not used because it also fills pixels that the edge only touches, which enlarges small shapes.
 
     Args:
-        outlines: Polygons in continuous pixels.
+        outlines: Polygons `[P, 2]` in continuous pixels.
         shape: (height, width) of the window in pixels.
-        scale: Fine pixels per pixel.
+        scale: Supersampling factor.
 
     Returns:
-        uint8 `[height * scale, width * scale]`, 255 inside. Not cv2.fillPoly, which also fills the pixels that the edge
-        only touches: a mark 14 px long would become a twentieth larger.
+        `[height * scale, width * scale]` uint8 mask, 255 inside.
     """
     height, width = shape[0] * scale, shape[1] * scale
-    start = np.concatenate([np.asarray(o, np.float64) for o in outlines]) * scale - 0.5  # centres become whole numbers
+    start = np.concatenate([np.asarray(o, np.float64) for o in outlines]) * scale - 0.5  # pixel centres at integers
     stop = np.concatenate([np.roll(np.asarray(o, np.float64), -1, axis=0) for o in outlines]) * scale - 0.5
     first, last = np.sort(np.clip(np.ceil([start[:, 1], stop[:, 1]]), 0, height).astype(np.intp), axis=0)
-    edge = np.repeat(np.arange(len(start)), last - first)  # every edge crosses the rows first..last - 1
+    edge = np.repeat(np.arange(len(start)), last - first)  # each edge crosses the rows first..last - 1
     row = np.arange(len(edge)) - np.repeat(np.cumsum(last - first) - last, last - first)
     slope = (stop[edge, 0] - start[edge, 0]) / (stop[edge, 1] - start[edge, 1])
     column = np.ceil(start[edge, 0] + slope * (row - start[edge, 1]))
@@ -137,60 +143,62 @@ def raster(outlines, shape: tuple[int, int], scale: int = 1) -> np.ndarray:
     return (np.cumsum(crossings[:, :width], axis=1, dtype=np.uint8) & 1) * np.uint8(255)
 
 
-def smooth_raster(outlines, shape: tuple[int, int]) -> np.ndarray:
-    """Fills polygons with antialiased edges, uint8 `[height, width]`: quick, for what needs no label."""
+def rasterize_smooth(outlines, shape: tuple[int, int]) -> np.ndarray:
+    """Rasterises polygons with antialiasing into `[height, width]` uint8. Faster but less exact than `rasterize`."""
     image = np.zeros(shape, np.uint8)
-    # Continuous coordinate u lies in pixel floor(u), whose centre cv2 calls floor(u): hence the half.
+    # OpenCV's coordinates are 0 at the centre of the first pixel, continuous coordinates are 0 at its edge.
     fixed = [np.round((np.asarray(o, np.float64) - 0.5) * (1 << _SHIFT)).astype(np.int32) for o in outlines]
     cv2.fillPoly(image, fixed, 255, cv2.LINE_AA, _SHIFT)
     return image
 
 
-def grow(fine: np.ndarray, distance: float) -> np.ndarray:
-    """A raster (uint8, 255 inside) with its edge moved outwards by `distance` of its own pixels."""
-    return ((cv2.distanceTransform(255 - fine, cv2.DIST_L2, 3) <= distance) * 255).astype(np.uint8)
+def dilate(mask: np.ndarray, distance: float) -> np.ndarray:
+    """Dilates a mask (`[h, w]` uint8, 255 inside) by a Euclidean `distance` in its pixels."""
+    return ((cv2.distanceTransform(255 - mask, cv2.DIST_L2, 3) <= distance) * 255).astype(np.uint8)
 
 
-def shrink(fine: np.ndarray, distance: float) -> np.ndarray:
-    """A raster (uint8, 255 inside) with its edge moved inwards by `distance` of its own pixels."""
-    return ((cv2.distanceTransform(fine, cv2.DIST_L2, 3) > distance) * 255).astype(np.uint8)
+def erode(mask: np.ndarray, distance: float) -> np.ndarray:
+    """Erodes a mask (`[h, w]` uint8, 255 inside) by a Euclidean `distance` in its pixels."""
+    return ((cv2.distanceTransform(mask, cv2.DIST_L2, 3) > distance) * 255).astype(np.uint8)
 
 
-def polygons_of(fine: np.ndarray, scale: int, origin=(0, 0), min_area: float = 4.0) -> list[np.ndarray]:
-    """The outer outlines of a fine raster: what a person would draw around each visible piece, holes filled.
+def find_polygons(mask: np.ndarray, scale: int, origin=(0, 0), min_area: float = 4.0) -> list[np.ndarray]:
+    """Extracts the outer outlines of a supersampled mask. Holes are filled.
 
     Args:
-        fine: `[h, w]` uint8 or bool at `scale` fine pixels per pixel.
-        scale: See above.
-        origin: (x, y) of the window in the photo, pixels.
-        min_area: Pieces under this many square pixels, or under a hundredth of the largest piece, are left out.
+        mask: `[h, w]` uint8 or bool mask.
+        scale: Supersampling factor.
+        origin: (x, y) position of the window in the image, in pixels.
+        min_area: Minimum area of a component in square pixels. Components below 1% of the largest one are also dropped.
 
     Returns:
-        Polygons `[P, 2]` float32 in continuous pixels of the photo, the largest first.
+        Polygons `[P, 2]` float32 in continuous pixels of the image, sorted by decreasing area.
     """
-    rings = rings_of(fine)
+    rings = find_rings(mask)
     areas = [signed_area(ring) for ring in rings]
-    least = max(min_area * scale**2, max(areas, default=0) / 100)
-    pieces = []
+    threshold = max(min_area * scale**2, max(areas, default=0) / 100)
+    polygons = []
     for i in sorted(range(len(rings)), key=lambda i: -areas[i]):
-        if areas[i] < least:
+        if areas[i] < threshold:
             break
-        short = cv2.approxPolyDP(rings[i][:-1].astype(np.float32), 0.8, True)[:, 0]
-        if len(short) >= 3:
-            pieces.append((short / scale + np.asarray(origin)).astype(np.float32))
-    return pieces
+        simplified = cv2.approxPolyDP(rings[i][:-1].astype(np.float32), 0.8, True)[:, 0]
+        if len(simplified) >= 3:
+            polygons.append((simplified / scale + np.asarray(origin)).astype(np.float32))
+    return polygons
 
 
-def rings_of(mask: np.ndarray) -> list[np.ndarray]:
-    """All border lines of a mask `[h, w]`, closed `[P, 2]` (x, y) in its pixels; those around holes run the other way.
+def find_rings(mask: np.ndarray) -> list[np.ndarray]:
+    """Traces all boundaries of a mask `[h, w]`.
 
-    The level line at one half crosses the edges between pixels: unlike a chain of pixel centres it neither loses half a
-    pixel nor leans to one side of a staircase.
+    The contour at level 0.5 runs between pixels, so unlike a chain of pixel centres it encloses the whole area.
+
+    Returns:
+        Closed rings `[P, 2]` (x, y) float64 in pixels of the mask. Rings around holes have the opposite orientation.
     """
-    return [ring[:, ::-1] - 0.5 for ring in find_contours(np.pad(mask > 0, 1), 0.5)]  # padded by 1, centres at 0.5
+    return [ring[:, ::-1] - 0.5 for ring in find_contours(np.pad(mask > 0, 1), 0.5)]  # undoes the padding
 
 
 def signed_area(ring: np.ndarray) -> float:
-    """Area of a closed ring `[P, 2]`: negative if it is one of `rings_of` around a hole."""
+    """Returns the area of a closed ring `[P, 2]`, negative for rings of `find_rings` around holes."""
     (x, y), (right, below) = ring[:-1].T, ring[1:].T
     return float(np.sum(x * below - right * y) / 2)

@@ -1,4 +1,4 @@
-"""From a mark on the canvas to its label: what of it can be seen, and whether a person could have outlined it."""
+"""Labels of placed logos: polygons of the visible part, and `ignore` for logos that a person could not outline."""
 
 from __future__ import annotations
 
@@ -9,58 +9,60 @@ import numpy as np
 
 from nike.datasets.labels import IGNORE
 from nike.synthesis import geometry
-from nike.synthesis.canvas import Placed
+from nike.synthesis.canvas import PlacedLogo
 
-SMALLEST_SIDE = 12  # pixels: a shorter mark is labelled `ignore`
-THINNEST = 3  # pixels: likewise
-SMALLEST_PIECE = 1.0  # square pixels: smaller ones are not outlined at all
-LEAST_VISIBLE = 0.3  # share of a mark's area; likewise
-LEAST_CONTRAST = 2.5  # levels of 255 across the outline; likewise
+# Logos below one of these thresholds are labelled `ignore`.
+MIN_LENGTH = 12  # pixels
+MIN_WIDTH = 3  # pixels
+MIN_VISIBLE = 0.3  # visible fraction of the area
+MIN_CONTRAST = 2.5  # grey levels across the outline
+
+MIN_PIECE_AREA = 1.0  # square pixels; smaller pieces are not outlined
 
 
 @dataclass(frozen=True)
 class Instance:
-    """A labelled mark.
+    """A labelled logo.
 
     Attributes:
-        label: The logo's label, or `ignore` where nobody could outline it fairly (tiny, hidden, hardly visible).
-        polygons: One `[P, 2]` float32 (x, y) in continuous pixels per visible piece, the largest first.
+        label: Label of the logo, or `ignore` if it is tiny, mostly occluded or hardly visible.
+        polygons: One `[P, 2]` float32 polygon per visible piece, (x, y) in continuous pixels, the largest first.
     """
 
     label: str
     polygons: list[np.ndarray]
 
 
-def label_marks(image: np.ndarray, placed: list[Placed], label: str) -> list[Instance]:
-    """Outlines all marks of a photo (uint8 `[H, W, 3]`) of which something can be seen."""
+def label_logos(image: np.ndarray, placed: list[PlacedLogo], label: str) -> list[Instance]:
+    """Returns the instances of all logos that are at least partly visible in an image (`[H, W, 3]` uint8)."""
     instances = []
-    for mark in placed:
-        y0, x0 = mark.window[:2]
-        polygons = geometry.polygons_of(mark.visible, mark.scale, (x0, y0), SMALLEST_PIECE)
+    for logo in placed:
+        y0, x0 = logo.window[:2]
+        polygons = geometry.find_polygons(logo.visible, logo.scale, (x0, y0), MIN_PIECE_AREA)
         if polygons:
-            fair = can_be_seen(mark) and contrast(image, polygons[0]) >= LEAST_CONTRAST
-            instances.append(Instance(label if fair else IGNORE[0], polygons))
+            clear = is_visible(logo) and contrast(image, polygons[0]) >= MIN_CONTRAST
+            instances.append(Instance(label if clear else IGNORE[0], polygons))
     return instances
 
 
-def visible_share(mark: Placed) -> float:
-    """Share of a mark's area that nothing covers and that lies in the photo."""
-    return float(np.count_nonzero(mark.visible) / mark.scale**2 / mark.area)
+def visible_fraction(logo: PlacedLogo) -> float:
+    """Returns the fraction of the area of a logo that is inside the image and not occluded."""
+    return float(np.count_nonzero(logo.visible) / logo.scale**2 / logo.area)
 
 
-def can_be_seen(mark: Placed) -> bool:
-    """Whether enough of a mark is left to outline, provided that it differs from its ground."""
-    if visible_share(mark) < LEAST_VISIBLE:
+def is_visible(logo: PlacedLogo) -> bool:
+    """Returns whether enough of a logo is visible to outline it, regardless of its contrast."""
+    if visible_fraction(logo) < MIN_VISIBLE:
         return False
-    sides = [(np.ptp(np.flatnonzero(mark.visible.any(axis=axis))) + 1) / mark.scale for axis in (0, 1)]
-    return max(sides) >= SMALLEST_SIDE and min(sides) >= THINNEST
+    sides = [(np.ptp(np.flatnonzero(logo.visible.any(axis=axis))) + 1) / logo.scale for axis in (0, 1)]
+    return max(sides) >= MIN_LENGTH and min(sides) >= MIN_WIDTH
 
 
 def contrast(image: np.ndarray, polygon: np.ndarray) -> float:
-    """How clearly an outline shows in a photo: the mean step across it, in levels of 255.
+    """Measures the mean contrast across an outline `[P, 2]` in an image (`[H, W, 3]` uint8), in grey levels.
 
-    Each sixteenth of the outline is averaged alone along its length: there texture averages out and an edge does not,
-    also one that is lighter than the ground here and darker there, as embossed edges are.
+    Values are averaged along each sixteenth of the outline, which suppresses texture. The sections are evaluated
+    separately, because an embossed edge is brighter than the background in some sections and darker in others.
     """
     closed = np.concatenate([polygon, polygon[:1]])
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
@@ -68,9 +70,9 @@ def contrast(image: np.ndarray, polygon: np.ndarray) -> float:
     points = np.stack([np.interp(at, along, closed[:, k]) for k in (0, 1)], 1)
     tangent = np.roll(points, -1, 0) - np.roll(points, 1, 0)
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1) / (np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-6)
-    # From one side of the edge to the other; cv2 counts from pixel centres.
+    # Samples across the edge. OpenCV's coordinates are 0 at the centre of the first pixel.
     offsets = (-1.5, -0.75, 0, 0.75, 1.5)
     x, y = np.stack([points + normal * offset - 0.5 for offset in offsets], -1).astype(np.float32).transpose(1, 2, 0)
     values = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # [5, 128, 3]
-    pieces = values.reshape(5, 16, 8, 3).astype(np.float32).mean(axis=2)  # [5, 16, 3]
-    return float(np.ptp(pieces, axis=0).max(axis=-1).mean())
+    sections = values.reshape(5, 16, 8, 3).astype(np.float32).mean(axis=2)  # [5, 16, 3]
+    return float(np.ptp(sections, axis=0).max(axis=-1).mean())

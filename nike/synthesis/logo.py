@@ -1,4 +1,4 @@
-"""A mark: the outline that is drawn, and colours if it came from a picture."""
+"""The logo to draw: its outlines, and its colours if it was read from a raster image."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MAX_SIDE = 4096
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A shape in its own frame: centred on the origin, its longer side 1, (x, y) with y down.
+class Logo:
+    """A shape in its unit frame: centred on the origin, with a longer side of 1 and y down.
 
     Attributes:
-        outlines: Closed polygons `[P, 2]` float32; where two overlap there is a hole (even-odd).
-        texture: uint8 `[h, w, 3]` RGB colours of the shape, or None where any colour will do.
-        to_texture: `[3, 3]` float64 from the mark's frame to pixels of `texture` (continuous), or None.
+        outlines: Closed polygons `[P, 2]` float32 (x, y), filled with the even-odd rule.
+        texture: `[h, w, 3]` uint8 RGB colours, or None for a shape that can be drawn in any colour.
+        to_texture: `[3, 3]` float64 homography from the unit frame to continuous pixels of `texture`, or None.
     """
 
     outlines: tuple[np.ndarray, ...]
@@ -32,70 +32,70 @@ class Mark:
 
 
 def bounds(outlines) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest (x, y) of a sequence of polygons."""
+    """Returns the smallest and the largest (x, y) of a sequence of polygons."""
     points = np.concatenate(outlines)
     return points.min(axis=0), points.max(axis=0)
 
 
-def centre(outlines, texture: np.ndarray | None = None) -> Mark:
-    """Brings outlines (in pixels of `texture`, if there is one) into a mark's own frame.
+def normalize_outlines(outlines, texture: np.ndarray | None = None) -> Logo:
+    """Creates a logo from outlines, which are in pixels of `texture` if it is given.
 
     Raises:
-        ValueError: the outlines enclose nothing.
+        ValueError: If the outlines have no area.
     """
     low, high = bounds(outlines)
     side, middle = float((high - low).max()), (low + high) / 2
     if (high - low).min() <= 0:
-        raise ValueError("the logo's outline has no area. Give a closed shape.")
+        raise ValueError("the outline of the logo has no area. Give a closed shape.")
     to_texture = None
     if texture is not None:
         to_texture = np.array([[side, 0, middle[0]], [0, side, middle[1]], [0, 0, 1.0]])
-    return Mark(tuple(((o - middle) / side).astype(np.float32) for o in outlines), texture, to_texture)
+    return Logo(tuple(((o - middle) / side).astype(np.float32) for o in outlines), texture, to_texture)
 
 
-def load_mark(path: str | Path = DEFAULT_LOGO) -> Mark:
-    """Reads a logo: the path of an SVG, or a picture with alpha (its colours are kept unless it is one colour).
+def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
+    """Reads a logo from an SVG file or from a raster image with an alpha channel.
+
+    The colours of a raster image are kept if there is more than one.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is neither, is too large, or shows nothing.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file cannot be read, is too large, or contains no shape.
     """
     path = Path(path)
     if path.suffix.lower() == ".svg":
         outlines = read_svg(path)
         try:
-            return centre(outlines)
+            return normalize_outlines(outlines)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with one path or a .png with alpha.")
     try:
-        with open_image(path) as picture:
-            if max(picture.size) > MAX_SIDE:
+        with open_image(path) as image:
+            if max(image.size) > MAX_SIDE:
                 raise ValueError(
-                    f"{path}: a logo may have at most {MAX_SIDE} px a side, got {picture.size}. Scale it down."
+                    f"{path}: a logo may have at most {MAX_SIDE} pixels per side, got {image.size}. Reduce its size."
                 )
-            pixels = np.asarray(picture.convert("RGBA"))
+            pixels = np.asarray(image.convert("RGBA"))
     except (OSError, SyntaxError) as error:
-        raise ValueError(
-            f"{path}: not a picture that can be read ({error}). Give an .svg or a .png with alpha."
-        ) from None
+        raise ValueError(f"{path}: cannot be read as an image ({error}). Give an .svg or a .png with alpha.") from None
     return _from_rgba(pixels, path)
 
 
-def _from_rgba(pixels: np.ndarray, path: Path) -> Mark:
+def _from_rgba(pixels: np.ndarray, path: Path) -> Logo:
     solid = pixels[..., 3] > 127
     if solid.all() or not solid.any():
         raise ValueError(
-            f"{path}: the logo is {'nowhere' if not solid.any() else 'everywhere'} opaque. "
-            "Give a picture whose alpha channel shows the logo's shape."
+            f"{path}: the alpha channel is {'fully opaque' if solid.all() else 'fully transparent'}. "
+            "Give an image whose alpha channel contains the shape of the logo."
         )
-    rings = [ring for ring in geometry.rings_of(solid) if abs(geometry.signed_area(ring)) >= 4]
+    rings = [ring for ring in geometry.find_rings(solid) if abs(geometry.signed_area(ring)) >= 4]
     outlines = [cv2.approxPolyDP(ring[:-1].astype(np.float32), 0.5, True)[:, 0] for ring in rings]
     if not outlines:
-        raise ValueError(f"{path}: the logo's opaque part is smaller than 4 pixels. Give a larger picture.")
+        raise ValueError(f"{path}: the opaque part is smaller than 4 square pixels. Give a larger image.")
     colours = pixels[..., :3][solid]
     coloured = colours.std(axis=0).max() > 8
-    # Alpha is cut off below 128: colours there may be anything, so they are filled in from the shape's own.
+    # Colours of transparent pixels are arbitrary, so they are replaced by the mean colour of the shape.
     texture = np.where(solid[..., None], pixels[..., :3], colours.mean(axis=0).astype(np.uint8)) if coloured else None
-    return centre(outlines, texture)
+    return normalize_outlines(outlines, texture)

@@ -1,4 +1,4 @@
-"""What surfaces are made of: colours people sell things in, textures as relief, patterns as colour."""
+"""Surface materials: product colours, textures as relief, and two-colour patterns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-# (relief in pixels of height, gloss) that suits each texture at grain 1.
+# Relief in pixels at grain 1, and gloss, per texture.
 TEXTURES = {
     "smooth": (0.0, 0.15),
     "leather": (0.1, 0.12),
@@ -29,16 +29,16 @@ SKIN = np.array(
 
 @dataclass(frozen=True)
 class Material:
-    """A surface.
+    """A surface material.
 
     Attributes:
-        colour: RGB in 0..1, `[3]`.
-        texture: A key of `TEXTURES`.
-        grain: Pixels per thread, pore or bump.
+        colour: `[3]` float32 RGB in 0..1.
+        texture: Key of `TEXTURES`.
+        grain: Scale of the texture in pixels per thread, pore or bump.
         relief: Height of the texture in pixels.
         gloss: Strength of highlights, 0..1.
-        pattern: None, or a key of `_PATTERNS`: where `second` replaces `colour`.
-        second: The other colour of a pattern.
+        pattern: Key of `_PATTERNS`, or None for a single colour.
+        second: `[3]` float32 RGB second colour of the pattern.
     """
 
     colour: np.ndarray
@@ -50,24 +50,24 @@ class Material:
     second: np.ndarray | None = None
 
     def tinted(self, colour: np.ndarray) -> Material:
-        """The same cloth in another single colour."""
+        """Returns the same material in another single colour."""
         return replace(self, colour=np.asarray(colour, np.float32), pattern=None, second=None)
 
     def render(self, rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray | float]:
-        """Colour `[height, width, 3]` or `[3]` and relief `[height, width]` or 0, both float32."""
+        """Returns the colour (`[height, width, 3]` or `[3]`) and the relief (`[height, width]` or 0) as float32."""
         colour = self.colour
         if self.pattern:
-            share = pattern(rng, self.pattern, height, width, self.grain)[..., None]
-            colour = self.colour * (1 - share) + self.second * share
+            weight = pattern(rng, self.pattern, height, width, self.grain)[..., None]
+            colour = self.colour * (1 - weight) + self.second * weight
         if self.texture == "smooth" or not self.relief:
             return colour, 0.0
         bumps = texture(rng, self.texture, height, width, self.grain)
-        shade = 1 + np.float32(0.05) * np.clip(bumps, -2, 1)  # hollows are darker than light alone makes them
+        shade = 1 + np.float32(0.05) * np.clip(bumps, -2, 1)  # ambient occlusion of hollows
         return colour * shade[..., None], bumps * np.float32(self.relief)
 
 
 def colour(rng: np.random.Generator, plain: float = 0.55) -> np.ndarray:
-    """A colour that products have, RGB `[3]` float32 in 0..1; white, greys or black with probability `plain`."""
+    """Draws a product colour, `[3]` float32 RGB in 0..1, which is white, grey or black with probability `plain`."""
     if rng.random() < plain:
         base = rng.choice([0.95, 0.9, 0.75, 0.5, 0.3, 0.12, 0.06], p=[0.28, 0.14, 0.1, 0.08, 0.08, 0.12, 0.2])
         tint = rng.normal(0, 0.015, 3) + rng.choice([0.0, 0.05]) * np.array([1, 0.4, -1.0])
@@ -78,39 +78,44 @@ def colour(rng: np.random.Generator, plain: float = 0.55) -> np.ndarray:
 
 
 def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
-    """RGB `[3]` float32 of a hue in turns, saturation and value in 0..1."""
+    """Converts hue, saturation and value in 0..1 to `[3]` float32 RGB."""
     wheel = np.clip(np.abs((hue * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
     return (value * (1 - saturation + saturation * wheel)).astype(np.float32)
 
 
 def skin(rng: np.random.Generator) -> Material:
-    """A person's skin."""
+    """Draws a skin material."""
     tone = SKIN[rng.integers(len(SKIN))] * np.float32(rng.uniform(0.9, 1.05))
     return Material(np.clip(tone, 0, 1), "skin", 1.5, 0.03, 0.08)
 
 
-def contrasting(rng: np.random.Generator, ground: np.ndarray, least: float = 0.25) -> np.ndarray:
-    """A colour that differs from `ground` by at least `least` in some channel's mean difference."""
+def contrasting(rng: np.random.Generator, reference: np.ndarray, min_difference: float = 0.25) -> np.ndarray:
+    """Draws a colour whose mean absolute difference from `reference` is at least `min_difference`.
+
+    Falls back to black or white after several attempts.
+    """
     for _ in range(8):
         other = colour(rng, plain=0.6)
-        if np.abs(other - ground).mean() >= least:
+        if np.abs(other - reference).mean() >= min_difference:
             return other
-    return np.full(3, 0.04 if np.mean(ground) > 0.5 else 0.96, np.float32)
+    return np.full(3, 0.04 if np.mean(reference) > 0.5 else 0.96, np.float32)
 
 
-def near(rng: np.random.Generator, ground: np.ndarray, distance: float) -> np.ndarray:
-    """A colour about `distance` lighter or darker than `ground`, and hardly another hue."""
-    sign = 1 if np.mean(ground) < distance + 0.05 else -1 if np.mean(ground) > 0.95 - distance else rng.choice([-1, 1])
-    return np.clip(ground + sign * distance + rng.normal(0, distance / 6, 3), 0, 1).astype(np.float32)
+def similar(rng: np.random.Generator, reference: np.ndarray, distance: float) -> np.ndarray:
+    """Draws a colour of similar hue that is lighter or darker than `reference` by about `distance`."""
+    mean = np.mean(reference)
+    sign = 1 if mean < distance + 0.05 else -1 if mean > 0.95 - distance else rng.choice([-1, 1])
+    return np.clip(reference + sign * distance + rng.normal(0, distance / 6, 3), 0, 1).astype(np.float32)
 
 
 def material(rng: np.random.Generator, kinds=None, tint: np.ndarray | None = None, pixels: float = 300) -> Material:
-    """A random surface.
+    """Draws a random material.
 
     Args:
-        kinds: Textures to choose among; all by default.
-        tint: Its colour; random by default.
-        pixels: How long the product is in the photo: threads of a small product are too fine to see.
+        rng: Random generator.
+        kinds: Textures to choose from, by default all.
+        tint: `[3]` RGB colour in 0..1, by default random.
+        pixels: Length of the product in pixels, which determines the scale of the texture.
     """
     kind = str(rng.choice(kinds if kinds is not None else list(TEXTURES)))
     relief, gloss = TEXTURES[kind]
@@ -119,14 +124,14 @@ def material(rng: np.random.Generator, kinds=None, tint: np.ndarray | None = Non
     base = colour(rng) if tint is None else np.asarray(tint, np.float32)
     chosen = Material(base, kind, grain, relief, gloss * rng.uniform(0.3, 1.5))
     if rng.random() < 0.1:
-        second = contrasting(rng, base, 0.12) if rng.random() < 0.4 else near(rng, base, 0.12)
+        second = contrasting(rng, base, 0.12) if rng.random() < 0.4 else similar(rng, base, 0.12)
         chosen = replace(chosen, pattern=str(rng.choice(list(_PATTERNS))), second=second)
     return chosen
 
 
 def noise(rng: np.random.Generator, height: int, width: int, grain: float = 1.0, stretch: float = 1.0) -> np.ndarray:
-    """Smooth noise of unit deviation, `[height, width]` float32; `stretch` makes it longer along x."""
-    # Beyond 256 the field repeats: drawing a million normal numbers per layer would cost more than all the rest.
+    """Returns smooth noise of about unit variance, `[height, width]` float32, stretched along x by `stretch`."""
+    # Fields larger than 256 are tiled, because drawing normal variates would dominate the run time.
     rows, cols = int(height / grain) + 2, int(width / (grain * stretch)) + 2
     field = rng.standard_normal((min(rows, 256), min(cols, 256)), dtype=np.float32)
     if field.shape != (rows, cols):
@@ -138,18 +143,18 @@ def noise(rng: np.random.Generator, height: int, width: int, grain: float = 1.0,
     if grain <= 1 and stretch <= 1:
         return field[:height, :width]
     grown = cv2.resize(field, (int(cols * grain * stretch) + 1, int(rows * grain) + 1), interpolation=cv2.INTER_LINEAR)
-    return grown[:height, :width] * np.float32(1.4)  # interpolation lowers the deviation
+    return grown[:height, :width] * np.float32(1.4)  # interpolation reduces the standard deviation
 
 
-def ramp(height: int, width: int, turn: float, steep: float = 1.0) -> np.ndarray:
-    """A share that grows along the direction `turn` (radians) from 0 to 1, `[height, width]` float32."""
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None] * np.float32(np.cos(turn))
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(np.sin(turn))
+def ramp(height: int, width: int, angle: float, steep: float = 1.0) -> np.ndarray:
+    """Returns a linear gradient from 0 to 1 along the direction `angle` in radians, `[height, width]` float32."""
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None] * np.float32(np.cos(angle))
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(np.sin(angle))
     return np.clip(0.5 + np.float32(steep / 2) * (x + y), 0, 1)
 
 
 def texture(rng: np.random.Generator, kind: str, height: int, width: int, grain: float = 2.0) -> np.ndarray:
-    """Relief of a surface, `[height, width]` float32 roughly in -1..1; `kind` is a key of `TEXTURES`."""
+    """Returns the relief of a texture (a key of `TEXTURES`), `[height, width]` float32, roughly in -1..1."""
     if kind in ("leather", "skin"):
         pores = np.abs(noise(rng, height, width, grain))
         return 0.7 - pores + 0.3 * noise(rng, height, width, 1.0)
@@ -172,7 +177,7 @@ def texture(rng: np.random.Generator, kind: str, height: int, width: int, grain:
 
 
 def _threads(rng, height: int, width: int, grain: float) -> tuple[np.ndarray, np.ndarray]:
-    """Two slightly wavy coordinates across and along the threads, radians."""
+    """Returns slightly wavy coordinates across and along the threads in radians, each `[height, width]` float32."""
     angle = rng.normal(0, 0.25) if rng.random() < 0.8 else rng.uniform(0, np.pi)
     step = np.float32(np.pi / 2 / max(grain, 1.0))
     x = np.arange(width, dtype=np.float32)[None] * step
@@ -195,7 +200,7 @@ _PATTERNS = {
 
 
 def pattern(rng: np.random.Generator, kind: str, height: int, width: int, grain: float = 2.0) -> np.ndarray:
-    """Share of a second colour, `[height, width]` float32 in 0..1 with soft edges."""
+    """Returns the weight of the second colour of a pattern, `[height, width]` float32 in 0..1."""
     u, v = _threads(rng, height, width, grain)
     field = _PATTERNS[kind](u, v, noise(rng, height, width, grain * 6)).astype(np.float32)
     return cv2.GaussianBlur(field, (0, 0), 0.7)

@@ -1,4 +1,4 @@
-"""Things in front of the marks: a strap, a lace, fingers."""
+"""Objects in front of the logos: straps, laces and fingers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import numpy as np
 from nike.synthesis import geometry, materials
 from nike.synthesis.canvas import Canvas
 
-# Width of each as a share of the length of the mark that it crosses.
+# Range of the width, as a fraction of the length of the occluded logo.
 _WIDTHS = {"strap": (0.08, 0.25), "lace": (0.03, 0.07), "fingers": (0.1, 0.2)}
 
 
 def occlude(canvas: Canvas) -> None:
-    """Draws one thing across some mark, or anywhere if there is none; what it covers is not visible any more."""
+    """Draws an object across a random logo, or anywhere if the canvas has no logo."""
     rng = canvas.rng
     y0, x0, y1, x1 = 0, 0, *canvas.shape
     if canvas.placed:
         y0, x0, y1, x1 = canvas.placed[int(rng.integers(len(canvas.placed)))].window
     size = min(max(y1 - y0, x1 - x0), 0.5 * max(canvas.shape))
     middle = np.array([x0, y0]) + rng.uniform(0.1, 0.9, 2) * (x1 - x0, y1 - y0)
-    turn = rng.uniform(0, np.pi)
-    along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
+    angle = rng.uniform(0, np.pi)
+    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     kind = str(rng.choice(list(_WIDTHS)))
     width = size * rng.uniform(*_WIDTHS[kind])
     if kind == "fingers":
@@ -35,7 +35,7 @@ def occlude(canvas: Canvas) -> None:
 
 
 def _fingers(canvas: Canvas, middle: np.ndarray, along: np.ndarray, across: np.ndarray, width: float) -> None:
-    """One to four fingers side by side; `along` is as long as the mark, `across` has length 1."""
+    """Draws one to four fingers. `along` has the length of the logo, `across` has length 1."""
     rng = canvas.rng
     surface = materials.skin(rng)
     for i in range(int(rng.integers(1, 5))):

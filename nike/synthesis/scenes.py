@@ -1,4 +1,4 @@
-"""What stands behind the products: studio paper, gradients, walls, planks, cloth, rooms and streets out of focus."""
+"""Backgrounds: studio paper, gradients, materials, planks, bricks, and defocused rooms, streets and shelves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from nike.synthesis.canvas import Canvas
 from nike.synthesis.materials import Material
 
 
-def backdrop(rng: np.random.Generator, height: int, width: int) -> Canvas:
-    """A random scene without any product, as a canvas to draw on."""
+def draw_scene(rng: np.random.Generator, height: int, width: int) -> Canvas:
+    """Draws a random scene without products on a new canvas."""
     weights = np.array([weight for weight, _ in SCENES.values()])
     kind = str(rng.choice(list(SCENES), p=weights / weights.sum()))
     grey = rng.choice([1.0, 0.965, 0.93, 0.85, 0.6, 0.15])
@@ -21,10 +21,10 @@ def backdrop(rng: np.random.Generator, height: int, width: int) -> Canvas:
     return canvas
 
 
-def from_photo(rng: np.random.Generator, photo: np.ndarray, height: int, width: int) -> Canvas:
-    """A random crop of a photo (uint8 `[H, W, 3]`), at times mirrored, scaled to fill a canvas."""
+def crop_photo(rng: np.random.Generator, photo: np.ndarray, height: int, width: int) -> Canvas:
+    """Returns a canvas with a random crop of a photo (`[H, W, 3]` uint8), randomly mirrored and scaled to fill it."""
     h, w = photo.shape[:2]
-    fit = min(h / height, w / width)  # photo pixels per canvas pixel when as much as possible is shown
+    fit = min(h / height, w / width)  # photo pixels per canvas pixel of the largest crop
     zoom = fit * rng.uniform(0.6, 1.0)
     ch, cw = max(1, min(h, round(height * zoom))), max(1, min(w, round(width * zoom)))
     y, x = int(rng.integers(h - ch + 1)), int(rng.integers(w - cw + 1))
@@ -37,13 +37,13 @@ def from_photo(rng: np.random.Generator, photo: np.ndarray, height: int, width: 
     return Canvas(scaled.astype(np.float32) / np.float32(255), rng)
 
 
-def _ramp(canvas: Canvas, other: np.ndarray, turn: float, sharp: float = 1.0) -> None:
+def _ramp(canvas: Canvas, other: np.ndarray, angle: float, sharp: float = 1.0) -> None:
     """Blends the canvas into another colour along a direction."""
-    canvas.colour += materials.ramp(*canvas.shape, turn, sharp)[..., None] * (other - canvas.colour)
+    canvas.colour += materials.ramp(*canvas.shape, angle, sharp)[..., None] * (other - canvas.colour)
 
 
 def _studio(canvas: Canvas) -> None:
-    """Plain paper, at times with a soft horizon or a darker rim."""
+    """Draws plain paper, optionally with a gradient towards the bottom."""
     rng = canvas.rng
     if rng.random() < 0.4:
         _ramp(canvas, canvas.colour[0, 0] * np.float32(rng.uniform(0.8, 1.0)), np.pi / 2, rng.uniform(0.5, 6))
@@ -52,11 +52,11 @@ def _studio(canvas: Canvas) -> None:
 def _gradient(canvas: Canvas) -> None:
     _ramp(canvas, materials.colour(canvas.rng, 0.3), canvas.rng.uniform(0, 2 * np.pi), canvas.rng.uniform(0.7, 1.5))
     for _ in range(int(canvas.rng.integers(0, 4))):
-        _blob(canvas, soft=True)
+        _blob(canvas, defocused=True)
 
 
 def _material(canvas: Canvas) -> None:
-    """One surface from edge to edge: a wall, a table, a cloth, the skin of a product seen from near."""
+    """Fills the canvas with one material, such as a wall, a table, cloth or a close-up of a product."""
     rng = canvas.rng
     h, w = canvas.shape
     surface = materials.material(rng, None, canvas.colour[0, 0], pixels=rng.uniform(150, 900))
@@ -67,11 +67,11 @@ def _material(canvas: Canvas) -> None:
     canvas.gloss[:] = surface.gloss
     if rng.random() < 0.5:  # wrinkles
         canvas.height += materials.noise(rng, w, h, rng.uniform(20, 80), 2.5).T * np.float32(rng.uniform(0, 6))
-    for _ in range(int(rng.integers(0, 4))):  # panels and seams, as on the side of a shoe
+    for _ in range(int(rng.integers(0, 4))):  # panels and seams
         start = rng.uniform(-0.2, 1.2, (4, 2)) * (w, h)
         canvas.fill(
             geometry.spline(start),
-            surface.tinted(materials.near(rng, surface.colour, rng.uniform(0.02, 0.3))),
+            surface.tinted(materials.similar(rng, surface.colour, rng.uniform(0.02, 0.3))),
             lift=rng.uniform(1, 4),
         )
         canvas.stitch(geometry.spline(start * 0.98 + 0.01 * np.array([w, h])), materials.colour(rng), 1.5, 6)
@@ -112,8 +112,8 @@ def _bricks(canvas: Canvas) -> None:
     canvas.height += materials.noise(rng, h, w, 2.0) * np.float32(0.4)
 
 
-def _blob(canvas: Canvas, soft: bool = False) -> None:
-    """One ellipse, polygon or bar of any colour, more or less out of focus."""
+def _blob(canvas: Canvas, defocused: bool = False) -> None:
+    """Draws one ellipse, polygon or curved bar in a random material."""
     rng = canvas.rng
     h, w = canvas.shape
     at, radii = rng.uniform(0, 1, 2) * (w, h), rng.uniform(0.03, 0.35, 2) * max(h, w)
@@ -130,13 +130,13 @@ def _blob(canvas: Canvas, soft: bool = False) -> None:
         outline,
         surface,
         lift=rng.uniform(0, 2),
-        soften=rng.uniform(5, 20) if soft else rng.choice([0, 0, 1, 4]),
-        opacity=rng.uniform(0.2, 0.7) if soft else 1.0,
+        blur=rng.uniform(5, 20) if defocused else rng.choice([0, 0, 1, 4]),
+        opacity=rng.uniform(0.2, 0.7) if defocused else 1.0,
     )
 
 
 def _clutter(canvas: Canvas) -> None:
-    """A room or a table full of things."""
+    """Draws a cluttered room or table."""
     rng = canvas.rng
     if rng.random() < 0.5:
         _material(canvas)
@@ -146,7 +146,7 @@ def _clutter(canvas: Canvas) -> None:
 
 
 def _street(canvas: Canvas) -> None:
-    """Sky, houses with windows, a road, lamps."""
+    """Draws sky, houses with windows, a road and random objects."""
     rng = canvas.rng
     h, w = canvas.shape
     canvas.colour[:] = materials.hsv(rng.uniform(0.5, 0.65), rng.uniform(0, 0.5), rng.uniform(0.3, 1.0))
@@ -174,16 +174,16 @@ def _street(canvas: Canvas) -> None:
 
 
 def _shelf(canvas: Canvas) -> None:
-    """Boards with boxes: a shop behind the product."""
+    """Draws shelves with boxes."""
     rng = canvas.rng
     h, w = canvas.shape
     rows = int(rng.integers(2, 6))
-    house = materials.colour(rng, 0.2)
+    base = materials.colour(rng, 0.2)
     for row in range(rows):
         x, bottom = 0.0, (row + 0.9) * h / rows
         while x < w:
             wide, tall = rng.uniform(0.05, 0.3) * w, rng.uniform(0.3, 0.8) * h / rows
-            tint = house * np.float32(rng.uniform(0.6, 1.1)) if rng.random() < 0.6 else materials.colour(rng, 0.4)
+            tint = base * np.float32(rng.uniform(0.6, 1.1)) if rng.random() < 0.6 else materials.colour(rng, 0.4)
             box = np.array([(x, bottom - tall), (x + wide, bottom - tall), (x + wide, bottom), (x, bottom)])
             canvas.fill(box, Material(np.clip(tint, 0, 1)), lift=3)
             x += wide * rng.uniform(1.0, 1.3)
@@ -195,11 +195,11 @@ def _shelf(canvas: Canvas) -> None:
     _defocus(canvas, 0.85)
 
 
-def _defocus(canvas: Canvas, chance: float) -> None:
-    """Blurs all that has been drawn."""
-    if canvas.rng.random() < chance:
+def _defocus(canvas: Canvas, probability: float) -> None:
+    """Blurs the canvas with the given probability."""
+    if canvas.rng.random() < probability:
         sigma = max(canvas.shape) * canvas.rng.uniform(0.002, 0.02)
-        # At half the size: nobody sees the difference in what is blurred anyway, and it takes a quarter of the time.
+        # Blurring at half the resolution takes a quarter of the time without a visible difference.
         half = cv2.resize(canvas.shade((-0.4, -0.6), 0.5), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         blurred = cv2.GaussianBlur(half, (0, 0), max(sigma / 2, 0.4))
         canvas.colour = np.clip(cv2.resize(blurred, canvas.shape[::-1]), 0, 1)
@@ -207,7 +207,7 @@ def _defocus(canvas: Canvas, chance: float) -> None:
         canvas.gloss[:] = 0
 
 
-# How often each is the backdrop, and what draws it onto a canvas of one colour.
+# Relative frequency of each scene, and the function that draws it onto a canvas of uniform colour.
 SCENES = {
     "studio": (44, _studio),
     "gradient": (10, _gradient),

@@ -1,6 +1,7 @@
-"""Draws a shoe from the side, the product that carries most marks: low to high, smooth to knitted, any colours.
+"""Shoes in side view.
 
-The frame: x from the toe (0) to the heel (1), y down, the ground at 0, a low shoe about 0.4 high.
+In the frame of a shoe, x runs from the toe (0) to the heel (1), and y points down with the ground at 0. A low shoe is
+about 0.4 high.
 """
 
 from __future__ import annotations
@@ -14,12 +15,19 @@ from nike.synthesis.materials import Material
 from nike.synthesis.pen import Pen
 
 UPPERS = ("leather", "leather", "smooth", "suede", "knit", "mesh", "weave")
-MARK_SIZES = {"large": (0.34, 0.58), "medium": (0.18, 0.34), "small": (0.06, 0.16)}
+LOGO_SIZES = {"large": (0.34, 0.58), "medium": (0.18, 0.34), "small": (0.06, 0.16)}
 
 
 @dataclass(frozen=True)
 class Last:
-    """What gives a shoe its form: heights of collar and toe, thickness of the sole in front and at the back."""
+    """Shape parameters of a shoe in units of its frame.
+
+    Attributes:
+        collar: Height of the collar.
+        toe: Height of the toe.
+        front: Thickness of the sole at the toe.
+        back: Thickness of the sole at the heel.
+    """
 
     collar: float
     toe: float
@@ -28,7 +36,7 @@ class Last:
 
 
 def draw_shoe(pen: Pen) -> None:
-    """Draws one shoe; offers room for marks on its side, toe, heel, tongue and sole."""
+    """Draws one shoe with possible logos on its side, toe, heel, tongue and sole."""
     rng = pen.rng
     low, mid, high = rng.uniform(0.34, 0.42), rng.uniform(0.46, 0.54), rng.uniform(0.58, 0.68)
     collar = rng.choice([low, mid, high], p=[0.72, 0.2, 0.08])
@@ -37,7 +45,7 @@ def draw_shoe(pen: Pen) -> None:
     cloth = pen.material(UPPERS, colours[0])
     ground = geometry.ellipse((0.5, 0.005), (0.52, 0.03))
     pen.shadow(ground, blur=rng.uniform(0.01, 0.05), strength=rng.uniform(0.2, 0.7))
-    _behind(pen, last, colours)
+    _draw_inside(pen, last, colours)
     upper = pen.fill(geometry.spline(pen.jitter(_upper(last), 0.008)), cloth, inflate=rng.uniform(0.05, 0.11))
     if upper is None:
         return
@@ -48,21 +56,21 @@ def draw_shoe(pen: Pen) -> None:
         _panel(pen, panel, colours, upper)
     if rng.random() < 0.3:
         _perforate(pen, upper)
-    _side_mark(pen, last, upper)
-    if panels and rng.random() < 0.25:  # a panel that lies over the mark
+    _side_logo(pen, last, upper)
+    if panels and rng.random() < 0.25:  # a panel that may cover the logo
         _panel(pen, panels[int(rng.integers(len(panels)))], colours, upper)
-    _fasten(pen, last, colours, upper)
+    _closure(pen, last, colours, upper)
     _sole(pen, last, colours)
-    pen.mark(0.12, -0.15, rng.uniform(0.05, 0.1), rng.normal(0.2, 0.3), clip=upper, chance=0.12)
-    pen.mark(0.91, -last.collar + 0.08, rng.uniform(0.05, 0.1), rng.normal(0, 0.5), clip=upper, chance=0.12)
+    pen.logo(0.12, -0.15, rng.uniform(0.05, 0.1), rng.normal(0.2, 0.3), clip=upper, probability=0.12)
+    pen.logo(0.91, -last.collar + 0.08, rng.uniform(0.05, 0.1), rng.normal(0, 0.5), clip=upper, probability=0.12)
 
 
 def _colourway(rng: np.random.Generator) -> list[np.ndarray]:
-    """Colours of upper, two kinds of panels, sole and accents: one tone, two, or many."""
+    """Draws the colours of the upper, two kinds of panels, the sole and the accents."""
     base = materials.colour(rng, 0.6)
     scheme = rng.random()
     if scheme < 0.35:
-        others = [materials.near(rng, base, rng.uniform(0, 0.1)) for _ in range(2)]
+        others = [materials.similar(rng, base, rng.uniform(0, 0.1)) for _ in range(2)]
     elif scheme < 0.7:
         others = [materials.contrasting(rng, base), base]
     else:
@@ -76,17 +84,17 @@ def _pick(rng: np.random.Generator, colours: list[np.ndarray]) -> np.ndarray:
 
 
 def _upper(last: Last) -> np.ndarray:
-    """The outline above the sole, from the toe over the collar to the heel and back."""
+    """Returns the outline of the upper."""
     toe, collar = -last.toe, -last.collar
     vamp = [(0.03, -last.front), (0.015, -last.front - 0.05), (0.055, toe * 0.9), (0.15, toe - 0.02)]
     throat = [(0.29, toe - 0.06), (0.40, -0.29), (0.49, -0.345), (0.585, collar)]
     rim = [(0.66, collar + 0.035), (0.75, collar + 0.06), (0.86, collar + 0.035), (0.945, collar - 0.02)]
     heel = [(0.972, collar + 0.05), (0.955, -0.26), (0.985, -last.back - 0.05), (0.95, -0.03)]
-    return np.array([*vamp, *throat, *rim, *heel, (0.5, -0.02), (0.1, -0.03)])  # the sole covers what is below
+    return np.array([*vamp, *throat, *rim, *heel, (0.5, -0.02), (0.1, -0.03)])  # the sole covers the lower edge
 
 
-def _behind(pen: Pen, last: Last, colours: list[np.ndarray]) -> None:
-    """What the upper covers: pull tab, lining, far rim and tongue."""
+def _draw_inside(pen: Pen, last: Last, colours: list[np.ndarray]) -> None:
+    """Draws the parts behind the upper: pull tab, lining and tongue."""
     rng = pen.rng
     collar = -last.collar
     if rng.random() < 0.4:
@@ -97,21 +105,21 @@ def _behind(pen: Pen, last: Last, colours: list[np.ndarray]) -> None:
     top = collar - rng.uniform(0.02, 0.06)
     tongue = [(0.38, -0.27), (0.46, -0.36), (0.53, top), (0.57, top - 0.01), (0.60, collar), (0.60, -0.3)]
     shape = pen.fill(geometry.spline(tongue), pen.material(UPPERS, _pick(rng, colours[:3])), inflate=0.03)
-    pen.mark(0.55, top + 0.03, rng.uniform(0.05, 0.09), rng.normal(-0.9, 0.2), clip=shape, chance=0.25)
+    pen.logo(0.55, top + 0.03, rng.uniform(0.05, 0.09), rng.normal(-0.9, 0.2), clip=shape, probability=0.25)
 
 
-def _side_mark(pen: Pen, last: Last, upper: np.ndarray) -> None:
-    """Room for the mark that everybody sees: above the sole, the hook towards the toe, the tail up to the heel."""
+def _side_logo(pen: Pen, last: Last, upper: np.ndarray) -> None:
+    """Draws the main logo on the side of the shoe, above the sole."""
     rng = pen.rng
-    size = rng.uniform(*MARK_SIZES[str(rng.choice(list(MARK_SIZES), p=[0.62, 0.23, 0.15]))])
+    size = rng.uniform(*LOGO_SIZES[str(rng.choice(list(LOGO_SIZES), p=[0.62, 0.23, 0.15]))])
     x, y = 0.61 + rng.normal(0, 0.05), -(last.front + last.back) / 2 - 0.02 - size * 0.18 - rng.uniform(0, 0.05)
-    turn, curve, stretch = rng.normal(-0.03, 0.12), rng.choice([0, 0.3]), rng.uniform(0.9, 1.3)
-    pen.mark(x, y, size, turn, clip=upper, chance=0.9, sided=True, stretch=stretch, curve=curve)
+    angle, curve, stretch = rng.normal(-0.03, 0.12), rng.choice([0, 0.3]), rng.uniform(0.9, 1.3)
+    pen.logo(x, y, size, angle, clip=upper, probability=0.9, sided=True, stretch=stretch, curve=curve)
 
 
 def _panels(last: Last) -> list[np.ndarray]:
-    """Outlines of all overlays that there may be; they reach beyond the upper, which cuts them off."""
-    collar, points = -last.collar, geometry.points
+    """Returns the outlines of all possible overlays. They extend beyond the upper and are clipped to it."""
+    collar, points = -last.collar, geometry.parse_points
     toe_cap = points("-.02 -.3  .1 -.27  .19 -.2  .2 -.12  .17 0  -.02 0")
     mudguard = points("-.02 -.16  .12 -.17  .26 -.15  .42 -.12  .56 -.1  .56 0  -.02 0")
     throat = [(0.6, collar + 0.1), (0.63, collar - 0.02), (0.5, -0.46)]
@@ -126,7 +134,7 @@ def _panels(last: Last) -> list[np.ndarray]:
 
 
 def _panel(pen: Pen, points: np.ndarray, colours: list[np.ndarray], upper: np.ndarray) -> None:
-    """One overlay, often with a seam a little inside of its edge."""
+    """Draws one overlay, often with a seam along its edge."""
     rng = pen.rng
     outline = geometry.spline(pen.jitter(points, 0.01))
     colour = colours[int(rng.choice(5, p=[0.3, 0.3, 0.25, 0.05, 0.1]))]
@@ -135,9 +143,9 @@ def _panel(pen: Pen, points: np.ndarray, colours: list[np.ndarray], upper: np.nd
         return
     inwards = outline.mean(axis=0) - outline
     seam = outline + inwards * (0.01 / np.linalg.norm(inwards, axis=1, keepdims=True).clip(0.02))
-    x, y = geometry.apply(pen.matrix, seam).T.astype(int)
+    x, y = geometry.transform(pen.matrix, seam).T.astype(int)
     keep = upper[np.clip(y, 0, upper.shape[0] - 1), np.clip(x, 0, upper.shape[1] - 1)] > 0.5
-    thread = materials.near(rng, colour, 0.15)
+    thread = materials.similar(rng, colour, 0.15)
     breaks = np.flatnonzero(np.diff(keep)) + 1
     for run, inside in zip(np.split(seam, breaks), np.split(keep, breaks), strict=True):
         if inside[0] and len(run) > 3:
@@ -145,7 +153,7 @@ def _panel(pen: Pen, points: np.ndarray, colours: list[np.ndarray], upper: np.nd
 
 
 def _perforate(pen: Pen, upper: np.ndarray) -> None:
-    """Rows of breathing holes on the toe."""
+    """Draws rows of perforations on the toe."""
     left, step = pen.rng.uniform(0.1, 0.2), pen.rng.uniform(0.018, 0.03)
     if pen.size * step < 5:
         return
@@ -154,8 +162,8 @@ def _perforate(pen: Pen, upper: np.ndarray) -> None:
     pen.fill(holes, Material(np.full(3, 0.05, np.float32)), lift=-2, clip=upper)
 
 
-def _fasten(pen: Pen, last: Last, colours: list[np.ndarray], upper: np.ndarray) -> None:
-    """Laces, straps, or nothing."""
+def _closure(pen: Pen, last: Last, colours: list[np.ndarray], upper: np.ndarray) -> None:
+    """Draws laces, straps or no closure."""
     rng = pen.rng
     colour = _pick(rng, colours) if rng.random() < 0.6 else materials.colour(rng, 0.8)
     kind = rng.choice(["laces", "straps", "none"], p=[0.72, 0.13, 0.15])
@@ -164,14 +172,14 @@ def _fasten(pen: Pen, last: Last, colours: list[np.ndarray], upper: np.ndarray) 
     if kind == "straps":
         for y in rng.uniform(0.24, last.collar - 0.05, int(rng.integers(1, 3))):
             start = np.array([np.interp(y, [0.2, 0.4], [0.3, 0.5]), -y])
-            line = start + geometry.points("-.03 -.06  .1 .02  .24 .07")
+            line = start + geometry.parse_points("-.03 -.06  .1 .02  .24 .07")
             loose = rng.random() < 0.3
             strap = pen.material(("weave", "leather"), colour)
             pen.line(line, rng.uniform(0.04, 0.08), strap, lift=3, clip=None if loose else upper)
 
 
 def _lace(pen: Pen, last: Last, lace: Material, eyelet: Material) -> None:
-    """Laces from eyelet to eyelet, and at times a bow that hangs over the side and the mark."""
+    """Draws laces with eyelets, and occasionally a bow that may cover the logo."""
     rng = pen.rng
     for t in np.linspace(0, 1, int(rng.integers(4, 8))):
         eye = np.array([0.31 + 0.25 * t, -0.225 - (last.collar - 0.27) * t])
@@ -188,17 +196,17 @@ def _lace(pen: Pen, last: Last, lace: Material, eyelet: Material) -> None:
 
 
 def _sole(pen: Pen, last: Last, colours: list[np.ndarray]) -> None:
-    """Midsole, outsole, and at times grooves, a window onto the cushion, or tread."""
+    """Draws the midsole, and optionally an outsole, grooves, an air window and tread."""
     rng = pen.rng
     front, back, wave = -last.front, -last.back, rng.uniform(-0.02, 0.02)
     middle = (front + back) / 2 - wave
     top = [(-0.005, front - 0.025), (0.2, front + wave), (0.5, middle), (0.8, back), (1.0, back - 0.04)]
-    bottom = geometry.points(".985 -.03  .9 0  .6 0  .3 0  .1 -.01")
+    bottom = geometry.parse_points(".985 -.03  .9 0  .6 0  .3 0  .1 -.01")
     midsole = pen.material(("smooth", "plastic", "paper"), colours[3])
     shape = pen.curve([*top, *bottom, (0.01, -rng.uniform(0.02, 0.05))], midsole, inflate=rng.uniform(0.02, 0.05))
     if rng.random() < 0.65:
         tint = colours[int(rng.choice([1, 3, 4]))] * np.float32(rng.uniform(0.3, 1))
-        outsole = geometry.points("0 -.035  .1 -.02  .5 -.018  .95 -.02  1 -.05  .97 .01  .5 .01  .05 .01")
+        outsole = geometry.parse_points("0 -.035  .1 -.02  .5 -.018  .95 -.02  1 -.05  .97 .01  .5 .01  .05 .01")
         pen.curve(outsole, pen.material(("smooth", "plastic"), tint), lift=1.5, clip=shape)
     accent = pen.material(("smooth",), colours[4])
     for _ in range(int(rng.integers(0, 3))):
@@ -212,4 +220,4 @@ def _sole(pen: Pen, last: Last, colours: list[np.ndarray]) -> None:
         count = int(rng.integers(8, 30))
         tread = [geometry.ellipse((x, 0.004), (0.2 / count, 0.012), count=10) for x in np.linspace(0.08, 0.95, count)]
         pen.fill(tread, Material(np.full(3, 0.12, np.float32)), clip=shape)
-    pen.mark(rng.uniform(0.3, 0.8), front * 0.55, rng.uniform(0.04, 0.1), clip=shape, chance=0.06)
+    pen.logo(rng.uniform(0.3, 0.8), front * 0.55, rng.uniform(0.04, 0.1), clip=shape, probability=0.06)

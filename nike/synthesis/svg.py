@@ -1,4 +1,4 @@
-"""Reads the outline of an SVG: the `d` of its paths and nothing else."""
+"""Reading of outlines from the path elements of SVG files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 
 MAX_BYTES = 1 << 20
 MAX_POINTS = 200_000
-CURVE_STEPS = 16  # points per curve segment: 0.1 px on a logo 900 px wide
+CURVE_STEPS = 16  # points per curve segment, an error of about 0.1 pixels for a logo of 900 pixels
 
 _SEPARATOR = re.compile(r"[\s,]*")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _FLAG = re.compile(r"[01]")
-# What follows each command: n a number, f a flag of an arc (which may touch its neighbours: `a6 6 0 00-1 2`).
+# Arguments of each command: n is a number, f an arc flag. Flags need no separator, as in `a6 6 0 00-1 2`.
 _ARGUMENTS = {
     "M": "nn",
     "L": "nn",
@@ -32,17 +32,17 @@ _ARGUMENTS = {
 
 
 def read_svg(path: str | Path) -> list[np.ndarray]:
-    """Reads every `<path d>` of a file as closed outlines.
+    """Reads all `<path d>` elements of a file as closed outlines.
 
-    Transforms, styles, strokes, visibility and all other elements are not looked at: convert them to one plain path
-    first (Inkscape: Path > Union). Files with a document type are refused, so no entity is ever expanded.
+    Transforms, styles, strokes, visibility and other elements are ignored. Convert them to one plain path first (in
+    Inkscape, Path > Union). Files with a document type declaration are rejected, so entities are never expanded.
 
     Returns:
-        Outlines `[P, 2]` float64, (x, y) in the SVG's own units, y down.
+        Outlines `[P, 2]` float64, (x, y) in SVG user units with y down.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: too large, not XML, a document type, no path, or a path that cannot be read.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is too large, is not XML, has a document type declaration, or has no valid path.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,15 +54,15 @@ def read_svg(path: str | Path) -> list[np.ndarray]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: an SVG must be UTF-8 text. Save it again as plain SVG.") from None
+        raise ValueError(f"{path}: an SVG must be UTF-8 text. Save it as plain SVG.") from None
     if re.search(r"<!\s*(DOCTYPE|ENTITY)", text, re.IGNORECASE):
         raise ValueError(
-            f"{path}: document types and entities are refused. Save it again as plain SVG without <!DOCTYPE>."
+            f"{path}: document types and entities are not supported. Save it as plain SVG without <!DOCTYPE>."
         )
     try:
         root = ET.fromstring(text)
     except (ET.ParseError, ValueError) as error:
-        raise ValueError(f"{path}: not well-formed XML ({error}). Save it again as plain SVG.") from None
+        raise ValueError(f"{path}: not well-formed XML ({error}). Save it as plain SVG.") from None
     outlines: list[np.ndarray] = []
     for number, element in enumerate(e for e in root.iter() if str(e.tag).rsplit("}", 1)[-1] == "path"):
         try:
@@ -75,7 +75,7 @@ def read_svg(path: str | Path) -> list[np.ndarray]:
 
 
 def flatten_path(d: str) -> list[np.ndarray]:
-    """Turns SVG path data into polygons, curves as `CURVE_STEPS` chords each.
+    """Converts SVG path data to polygons. Each curve becomes `CURVE_STEPS` line segments.
 
     Args:
         d: All commands of SVG 1.1, absolute and relative.
@@ -84,13 +84,13 @@ def flatten_path(d: str) -> list[np.ndarray]:
         One `[P, 2]` float64 polygon per subpath with at least 3 points; the last point does not repeat the first.
 
     Raises:
-        ValueError: the text is not path data; it says at which character.
+        ValueError: If the text is not valid path data. The message contains the position.
 
     Source: SVG 1.1, chapter 8 and appendix F.6 (arcs).
     """
     polygons: list[list[complex]] = [[]]
     point = start = 0j
-    handle = None  # the last control point, which S and T mirror
+    handle = None  # last control point, which S and T mirror
     total = 0
     for command, values in _commands(d):
         kind, relative = command.upper(), command.islower()
@@ -119,7 +119,7 @@ def flatten_path(d: str) -> list[np.ndarray]:
 
 
 def _commands(d: str) -> Iterator[tuple[str, list[float]]]:
-    """Splits path data into (command, values), repeating a command for each further group of values."""
+    """Yields (command, values), with the command repeated for each further group of values."""
     position = _SEPARATOR.match(d, 0).end()
     while position < len(d):
         command = d[position]
@@ -138,19 +138,19 @@ def _commands(d: str) -> Iterator[tuple[str, list[float]]]:
                 match = (_NUMBER if expected == "n" else _FLAG).match(d, position)
                 if not match:
                     raise ValueError(
-                        f"path data ends or breaks at character {position}: {command!r} needs "
+                        f"path data is invalid at character {position}: {command!r} needs "
                         f"{len(_ARGUMENTS[kind])} values, got {len(values)}."
                     )
                 values.append(float(match.group()))
                 position = _SEPARATOR.match(d, match.end()).end()
             yield command, values
-            command = {"M": "L", "m": "l"}.get(command, command)  # further pairs after a move are lines
+            command = {"M": "L", "m": "l"}.get(command, command)  # further pairs after a move are line segments
             if not _NUMBER.match(d, position):
                 break
 
 
 def _segment(kind: str, v: list[float], point: complex, base: complex, handle) -> tuple[list[complex], object]:
-    """One drawing command: its points after `point`, and the control point that a following S or T mirrors."""
+    """Returns the points of a drawing command after `point`, and the control point that a following S or T mirrors."""
     if kind == "H":
         return [complex(base.real + v[0], point.imag)], None
     if kind == "V":
@@ -174,18 +174,18 @@ def _segment(kind: str, v: list[float], point: complex, base: complex, handle) -
 
 
 def _arc(start: complex, end: complex, v: list[float]) -> list[complex]:
-    """An elliptical arc from its end points (SVG 1.1, F.6.5 and F.6.6)."""
+    """Returns the points of an elliptical arc from its end points (SVG 1.1, F.6.5 and F.6.6)."""
     rx, ry, large, sweep = abs(v[0]), abs(v[1]), v[3] > 0, v[4] > 0
     if rx == 0 or ry == 0 or start == end:
         return [end]
-    turn = complex(math.cos(math.radians(v[2])), math.sin(math.radians(v[2])))
-    half = (start - end) / 2 / turn
+    rotation = complex(math.cos(math.radians(v[2])), math.sin(math.radians(v[2])))
+    half = (start - end) / 2 / rotation
     grow = math.hypot(half.real / rx, half.imag / ry)
-    if grow > 1:  # radii too small to reach: the smallest ellipse that does
+    if grow > 1:  # radii too small for the end points are scaled up
         rx, ry = rx * grow, ry * grow
-    unit = complex(half.real / rx, half.imag / ry)  # the chord's half on the unit circle
-    reach = math.sqrt(max(0.0, 1 / abs(unit) ** 2 - 1)) if abs(unit) else 0.0
-    centre = unit * complex(0, reach if large == sweep else -reach)
+    unit = complex(half.real / rx, half.imag / ry)  # half of the chord on the unit circle
+    distance = math.sqrt(max(0.0, 1 / abs(unit) ** 2 - 1)) if abs(unit) else 0.0
+    centre = unit * complex(0, distance if large == sweep else -distance)
     a = math.atan2((unit - centre).imag, (unit - centre).real)
     b = math.atan2((-unit - centre).imag, (-unit - centre).real)
     delta = (b - a) % (2 * math.pi)
@@ -193,5 +193,5 @@ def _arc(start: complex, end: complex, v: list[float]) -> list[complex]:
         delta -= 2 * math.pi
     angles = a + delta * np.arange(1, CURVE_STEPS + 1) / CURVE_STEPS
     circle = centre + np.exp(1j * angles)
-    points = (start + end) / 2 + turn * (circle.real * rx + 1j * circle.imag * ry)
+    points = (start + end) / 2 + rotation * (circle.real * rx + 1j * circle.imag * ry)
     return [*points[:-1], end]

@@ -1,5 +1,3 @@
-"""The command: reproducible files, valid labels, clear errors, nothing outside of its output."""
-
 import json
 
 import numpy as np
@@ -14,26 +12,26 @@ from nike.synthesize import Settings, main
 SMALL = ["--size", "128x96"]
 
 
-def files(folder):
+def read_files(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def run(folder, *options):
     assert main(["--output", str(folder), *SMALL, *map(str, options)]) == 0
-    return files(folder)
+    return read_files(folder)
 
 
-def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_photos(tmp_path):
-    alone = run(tmp_path / "a", "--count", 5, "--seed", 3)
-    assert len({data for name, data in alone.items() if name.endswith(".jpg")}) == 5
-    assert run(tmp_path / "b", "--count", 5, "--seed", 3, "--workers", 2) == alone
+def test_output_is_independent_of_workers_and_count(tmp_path):
+    expected = run(tmp_path / "a", "--count", 5, "--seed", 3)
+    assert len({data for name, data in expected.items() if name.endswith(".jpg")}) == 5
+    assert run(tmp_path / "b", "--count", 5, "--seed", 3, "--workers", 2) == expected
     fewer = run(tmp_path / "c", "--count", 3, "--seed", 3)
-    assert fewer.items() <= alone.items() and len(fewer) == 6
+    assert fewer.items() <= expected.items() and len(fewer) == 6
     other = run(tmp_path / "d", "--count", 1, "--seed", 4)
-    assert not set(other.values()) & set(alone.values())
+    assert not set(other.values()) & set(expected.values())
 
 
-def test_files_open_as_labelme_datasets(tmp_path, capsys):
+def test_output_is_a_valid_labelme_dataset(tmp_path, capsys):
     run(tmp_path, "--count", 8, "--negatives", 0.25)
     collection = read_folder(tmp_path)
     assert len(collection.photos) == 8 and not collection.unlabelled
@@ -44,17 +42,17 @@ def test_files_open_as_labelme_datasets(tmp_path, capsys):
         assert photo.draw().shape == (96, 128, len(photo.instances))
         document = json.loads((tmp_path / photo.file).with_suffix(".json").read_text())
         assert document["imageData"] is None and document["imagePath"] == photo.file
-    assert capsys.readouterr().out.startswith("8 photos in ")
+    assert capsys.readouterr().out.startswith("8 images in ")
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0, 0), (0.3, 3), (0.5, 5), (1, 10)])
-def test_the_share_of_negatives_is_exact(tmp_path, share, expected):
-    run(tmp_path, "--count", 10, "--negatives", share, "--size", "64x64")
+@pytest.mark.parametrize(("fraction", "expected"), [(0, 0), (0.3, 3), (0.5, 5), (1, 10)])
+def test_fraction_of_negatives_is_exact(tmp_path, fraction, expected):
+    run(tmp_path, "--count", 10, "--negatives", fraction, "--size", "64x64")
     empty = [p for p in tmp_path.glob("*.json") if not json.loads(p.read_text())["shapes"]]
     assert len(empty) == expected
 
 
-def test_label_and_logo_of_the_user(tmp_path):
+def test_custom_label_and_logo(tmp_path):
     logo = tmp_path / "mine.svg"
     logo.write_text('<svg><path d="M0 0h10v10h-10z"/></svg>')
     run(tmp_path / "out", "--count", 6, "--label", "square", "--logo", logo, "--negatives", 0)
@@ -62,47 +60,47 @@ def test_label_and_logo_of_the_user(tmp_path):
     assert "square" in labels and labels <= {"square", "ignore"}
 
 
-def test_pieces_of_one_instance_share_a_group(tmp_path):
+def test_polygons_of_one_instance_have_a_common_group_id(tmp_path):
     triangle = np.array([(0, 0), (9, 0), (0, 9)], np.float32)
     one, two = synthesize.Instance("nike", [triangle]), synthesize.Instance("nike", [triangle, triangle + 20])
     groups = [shape["group_id"] for shape in synthesize.to_shapes([one, two])]
     assert groups == [None, 2, 2]
 
 
-def background(folder, name, shapes=None):
+def write_background(folder, name, shapes=None):
     folder.mkdir(exist_ok=True)
     Image.fromarray(np.full((50, 70, 3), (0, 250, 0), np.uint8)).save(folder / f"{name}.png")
     if shapes is not None:
         (folder / f"{name}.json").write_text(json.dumps({"shapes": shapes, "imagePath": f"{name}.png"}))
 
 
-def test_backgrounds_with_objects_are_left_out(tmp_path):
+def test_backgrounds_with_objects_are_skipped(tmp_path):
     square = {"label": "nike", "points": [[1, 1], [30, 1], [30, 30], [1, 30]], "shape_type": "polygon"}
-    background(tmp_path / "bg", "clean")
-    background(tmp_path / "bg", "negative", [])
-    background(tmp_path / "bg", "positive", [square])
+    write_background(tmp_path / "bg", "clean")
+    write_background(tmp_path / "bg", "negative", [])
+    write_background(tmp_path / "bg", "positive", [square])
     found = synthesize._find_backgrounds(tmp_path / "bg")
     assert [path.name for path in found] == ["clean.png", "negative.png"]
     (tmp_path / "bg" / "clean.png").unlink()
     (tmp_path / "bg" / "negative.png").unlink()
-    with pytest.raises(ValueError, match="no photo that could be a background"):
+    with pytest.raises(ValueError, match="no usable background photo"):
         synthesize._find_backgrounds(tmp_path / "bg")
 
 
-def test_backgrounds_and_cutouts_end_up_in_the_photos(tmp_path):
-    background(tmp_path / "bg", "green")
+def test_backgrounds_and_cutouts_are_used(tmp_path):
+    write_background(tmp_path / "bg", "green")
     square = {"label": "nike", "points": [[5, 5], [60, 5], [60, 45], [5, 45]], "shape_type": "polygon"}
-    background(tmp_path / "cut", "photo", [square])
+    write_background(tmp_path / "cut", "photo", [square])
     run(tmp_path / "out", "--count", 6, "--backgrounds", tmp_path / "bg", "--cutouts", tmp_path / "cut")
     colours = [np.median(np.asarray(Image.open(p)), axis=(0, 1)) for p in sorted((tmp_path / "out").glob("*.jpg"))]
     assert any(c[1] > c[0] + 60 and c[1] > c[2] + 60 for c in colours)
 
 
 def test_validation_photos_are_not_used(tmp_path):
-    """A photo made of what is validated on would make the figures better than the truth."""
+    """Validation photos in synthetic training images would bias the validation metrics."""
     square = {"label": "nike", "points": [[5, 5], [60, 5], [60, 45], [5, 45]], "shape_type": "polygon"}
     for name, shapes in (("train", [square]), ("held", [square]), ("plain", []), ("quiet", [])):
-        background(tmp_path, name, shapes)
+        write_background(tmp_path, name, shapes)
     (tmp_path / "split.json").write_text('{"val": ["held", "quiet"]}')
     assert [path.stem for path in synthesize._find_backgrounds(tmp_path)] == ["plain"]
     assert len(load_cutouts(tmp_path)) == 1
@@ -111,14 +109,14 @@ def test_validation_photos_are_not_used(tmp_path):
         load_cutouts(tmp_path)
 
 
-def test_nothing_is_written_outside_of_the_output(tmp_path, monkeypatch):
+def test_files_are_written_only_to_the_output_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    background(tmp_path / "bg", "green")
-    before = files(tmp_path / "bg")
+    write_background(tmp_path / "bg", "green")
+    before = read_files(tmp_path / "bg")
     run(tmp_path / "out", "--count", 2, "--backgrounds", "bg")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bg", "out"]
-    assert files(tmp_path / "bg") == before
-    names = sorted(files(tmp_path / "out"))
+    assert read_files(tmp_path / "bg") == before
+    names = sorted(read_files(tmp_path / "out"))
     assert names == [f"synthetic_0_0000{i}.{kind}" for i in (0, 1) for kind in ("jpg", "json")]
 
 
@@ -128,8 +126,8 @@ def test_nothing_is_written_outside_of_the_output(tmp_path, monkeypatch):
         (["--count", "0"], "--count must be 1 or more, got 0"),
         (["--workers", "0"], "--workers must be 1 or more"),
         (["--seed", "-1"], "--seed must be 0 or more"),
-        (["--negatives", "15"], "--negatives must be a share from 0 to 1"),
-        (["--negatives", "nan"], "--negatives must be a share from 0 to 1"),
+        (["--negatives", "15"], "--negatives must be a fraction from 0 to 1"),
+        (["--negatives", "nan"], "--negatives must be a fraction from 0 to 1"),
         (["--size", "8x8"], "--size must be 64 to 4096 pixels a side, got 8x8"),
         (["--size", "99999x99999"], "--size must be 64 to 4096"),
         (["--label", "ignore"], "--label must be a name other than"),
@@ -138,7 +136,7 @@ def test_nothing_is_written_outside_of_the_output(tmp_path, monkeypatch):
         (["--cutouts", "nowhere"], "nowhere: no such file or folder"),
     ],
 )
-def test_mistakes_give_one_clear_line_and_no_files(tmp_path, monkeypatch, capsys, options, message):
+def test_invalid_options_print_one_line_and_write_no_files(tmp_path, monkeypatch, capsys, options, message):
     monkeypatch.chdir(tmp_path)
     assert main(["--output", "out", "--count", "1", *options]) == 2
     error = capsys.readouterr().err
@@ -146,23 +144,23 @@ def test_mistakes_give_one_clear_line_and_no_files(tmp_path, monkeypatch, capsys
     assert not list(tmp_path.iterdir())
 
 
-def test_a_hostile_logo_gives_one_clear_line(tmp_path, capsys):
+def test_logo_with_document_type_is_rejected(tmp_path, capsys):
     bomb = tmp_path / "bomb.svg"
     bomb.write_text('<!DOCTYPE s [<!ENTITY a "x"><!ENTITY b "&a;&a;">]><svg><path d="&b;"/></svg>')
     assert main(["--output", str(tmp_path / "out"), "--logo", str(bomb)]) == 2
     error = capsys.readouterr().err
-    assert "document types and entities are refused" in error and error.count("\n") == 1
+    assert "document types and entities are not supported" in error and error.count("\n") == 1
 
 
-def test_a_size_in_words_is_explained(tmp_path, capsys):
+def test_invalid_size_format(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--output", str(tmp_path), "--size", "large"])
     assert caught.value.code == 2 and "WIDTHxHEIGHT" in capsys.readouterr().err
 
 
-def test_an_unreadable_background_is_named(tmp_path):
+def test_unreadable_background_raises(tmp_path):
     (tmp_path / "bg").mkdir()
-    (tmp_path / "bg" / "broken.jpg").write_bytes(b"no photo")
+    (tmp_path / "bg" / "broken.jpg").write_bytes(b"not an image")
     settings = Settings(tmp_path / "out", backgrounds=tmp_path / "bg", height=64, width=64)
     with pytest.raises(ValueError, match=r"broken\.jpg"):
         list(synthesize.synthesize(settings, 20))

@@ -5,11 +5,11 @@ from mrcnn.data.dataset import Dataset
 from nike.augmentation import MIN_LENGTH, STRENGTHS, LogoAugmentation, Strength, _homography
 
 SIDE = 128
-NOTHING = Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+IDENTITY = Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def photo_with_a_mark(height=150, width=200, seed=0):
-    """A grey photo with a red disc, its mask, and class 1."""
+def logo_image(height=150, width=200, seed=0):
+    """Returns a grey image with a red disc, its mask and class id 1."""
     rows, columns = np.mgrid[:height, :width]
     mask = (rows - 60) ** 2 + (columns - 120) ** 2 < 30**2
     image = np.random.default_rng(seed).integers(90, 110, (height, width, 3), dtype=np.uint8)
@@ -17,25 +17,25 @@ def photo_with_a_mark(height=150, width=200, seed=0):
     return image, mask[:, :, None], np.array([1], np.int32)
 
 
-class Photos(Dataset):
-    def __init__(self, photos):
+class Images(Dataset):
+    def __init__(self, samples):
         super().__init__()
-        self.photos = photos
+        self.samples = samples
         self.add_class("s", 1, "disc")
-        for i in range(len(photos)):
+        for i in range(len(samples)):
             self.add_image("s", i, None)
         self.prepare()
 
     def load_image(self, image_id):
-        return self.photos[image_id][0]
+        return self.samples[image_id][0]
 
     def load_mask(self, image_id):
-        return self.photos[image_id][1:]
+        return self.samples[image_id][1:]
 
 
-def augment(strength, seed, photo=None, donors=None):
-    augmentation = LogoAugmentation(SIDE, donors, strength)
-    return augmentation.augment_photo(*(photo or photo_with_a_mark()), np.random.default_rng(seed))
+def augment(strength, seed, sample=None, cutout_dataset=None):
+    augmentation = LogoAugmentation(SIDE, cutout_dataset, strength)
+    return augmentation.augment_photo(*(sample or logo_image()), np.random.default_rng(seed))
 
 
 def is_red(image):
@@ -43,22 +43,22 @@ def is_red(image):
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
-def test_shapes_types_and_equal_seeds(strength):
-    donors = Photos([photo_with_a_mark(seed=i) for i in range(3)])
-    photo = photo_with_a_mark()
-    before = [array.copy() for array in photo]
+def test_augmentation_shapes_dtypes_and_determinism(strength):
+    dataset = Images([logo_image(seed=i) for i in range(3)])
+    sample = logo_image()
+    before = [array.copy() for array in sample]
     for seed in range(30):
-        image, masks, class_ids = augment(strength, seed, photo, donors)
+        image, masks, class_ids = augment(strength, seed, sample, dataset)
         assert image.shape == (SIDE, SIDE, 3) and image.dtype == np.uint8
         assert masks.shape == (SIDE, SIDE, len(class_ids)) and masks.dtype == bool
         assert class_ids.dtype == np.int32 and set(class_ids.tolist()) <= {1, -1}
-        again = augment(strength, seed, photo, donors)
+        again = augment(strength, seed, sample, dataset)
         assert all((one == two).all() for one, two in zip((image, masks, class_ids), again, strict=True))
-    assert all((one == two).all() for one, two in zip(photo, before, strict=True))
+    assert all((one == two).all() for one, two in zip(sample, before, strict=True))
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_mask_follows_the_photo(seed):
+def test_masks_are_warped_with_the_image(seed):
     strength = Strength(0, 0.5, (0.7, 1.5), 30, 0.3, 0.2, 0, 0, 0, 0, 0, 0)
     image, masks, _ = augment(strength, seed)
     shown, mask = is_red(image), masks[:, :, 0]
@@ -66,11 +66,11 @@ def test_the_mask_follows_the_photo(seed):
         assert (shown & mask).sum() / (shown | mask).sum() > 0.9
 
 
-def test_plain_photos_look_as_in_detection():
+def test_plain_images_match_detection_preprocessing():
     mirrored = set()
     for seed in range(12):
         image, masks, class_ids = augment(Strength(1, 1, (0.2, 3), 90, 1, 1, 1, 1, 1, 1, 1, 1), seed)
-        # 150x200 becomes 96x128, in the middle of black.
+        # 150x200 becomes 96x128, centred in black padding.
         assert image[:16].max() == 0 and image[112:].max() == 0 and image[16:112].min(axis=2).mean() > 60
         shift = np.nonzero(masks[:, :, 0])[1].mean()
         mirrored.add(round(shift))
@@ -78,52 +78,52 @@ def test_plain_photos_look_as_in_detection():
     assert len(mirrored) == 2 and sum(mirrored) == pytest.approx(SIDE, abs=2)
 
 
-def test_a_plain_mark_is_where_detection_would_see_it():
+def test_plain_object_position_matches_detection():
     plain = Strength(1, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
     centres = [np.argwhere(augment(plain, seed)[1][:, :, 0]).mean(axis=0) for seed in range(8)]
-    # The centre of pixel (60, 120) at 0.64 of its size, below 16 rows of black; half of the photos are mirrored.
+    # Pixel (60, 120) is scaled by 0.64 and moved down by 16 rows of padding. Half of the images are mirrored.
     x = 120.5 * 0.64 - 0.5
     for centre in centres:
         assert centre[0] == pytest.approx(60.5 * 0.64 + 16 - 0.5, abs=0.1)
         assert min(abs(centre[1] - x), abs(SIDE - 1 - centre[1] - x)) < 0.1
 
 
-def test_without_any_change_a_mark_keeps_its_shape():
-    _, masks, _ = augment(NOTHING, 0)
+def test_identity_augmentation_scales_the_mask_area():
+    _, masks, _ = augment(IDENTITY, 0)
     assert masks.sum() == pytest.approx(np.pi * 30**2 * 0.64**2, rel=0.03)
 
 
-def test_a_mark_that_is_hardly_in_sight_is_ignored():
-    image, mask, class_ids = photo_with_a_mark()
+def test_barely_visible_object_is_ignored():
+    image, mask, class_ids = logo_image()
     mask[:] = False
-    mask[60:150, 190:, 0] = True  # a quarter of it will stay in sight
-    augmentation = LogoAugmentation(SIDE, None, NOTHING)
+    mask[60:150, 190:, 0] = True  # a quarter of it stays in view
+    augmentation = LogoAugmentation(SIDE, None, IDENTITY)
     matrix = np.diag([1.0, 1.0, 1.0])
-    matrix[0, 2] = -64.5  # columns 64.5 to 192.5 fill the square
-    _, masks, ids = augmentation._place(image, mask, class_ids, matrix, True, np.random.default_rng(0))
+    matrix[0, 2] = -64.5  # columns 64.5 to 192.5 are in view
+    _, masks, ids = augmentation._apply_homography(image, mask, class_ids, matrix, True, np.random.default_rng(0))
     assert 0 < masks.sum() < 0.3 * mask.sum() and ids.tolist() == [-1]
     matrix[0, 2] = -70
-    _, _, ids = augmentation._place(image, mask, class_ids, matrix, True, np.random.default_rng(0))
+    _, _, ids = augmentation._apply_homography(image, mask, class_ids, matrix, True, np.random.default_rng(0))
     assert ids.tolist() == [1]
     assert class_ids.tolist() == [1]
 
 
-def test_a_mark_that_became_tiny_is_ignored():
+def test_tiny_object_is_ignored():
     for scale, expected in (((0.95 * MIN_LENGTH - 1) / 60, -1), ((MIN_LENGTH + 2) / 60, 1)):
-        augmentation = LogoAugmentation(SIDE, None, NOTHING)
+        augmentation = LogoAugmentation(SIDE, None, IDENTITY)
         matrix = np.diag([scale, scale, 1])
-        _, _, ids = augmentation._place(*photo_with_a_mark(), matrix, True, np.random.default_rng(0))
+        _, _, ids = augmentation._apply_homography(*logo_image(), matrix, True, np.random.default_rng(0))
         assert ids.tolist() == [expected]
 
 
-def test_zooming_enlarges_the_mark():
+def test_zoom_enlarges_the_object():
     strength = Strength(0, 1, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
     areas = [augment(strength, seed)[1].sum() for seed in range(20)]
     assert min(areas) > 0.9 * np.pi * 30**2 * 0.64**2
     assert max(areas) > 2 * min(areas)
 
 
-def test_zooming_fills_the_square_at_most():
+def test_zoom_is_limited_by_max_length():
     image, masks = np.zeros((400, 400, 3), np.uint8), np.zeros((400, 400, 1), bool)
     masks[180:200, 100:250] = True
     strength = Strength(0, 1, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -134,43 +134,41 @@ def test_zooming_fills_the_square_at_most():
     assert 0.85 * SIDE < max(lengths) <= 0.96 * SIDE
 
 
-def test_zooming_shows_one_of_the_marks_whole():
+def test_zoom_shows_one_whole_object():
     image, masks = np.zeros((400, 400, 3), np.uint8), np.zeros((400, 400, 3), bool)
     for i, (y, x) in enumerate([(20, 30), (350, 340)]):
-        masks[y : y + 30, x : x + 20, i] = True  # and the third is empty
-    photo = image, masks, np.array([1, 1, 1], np.int32)
+        masks[y : y + 30, x : x + 20, i] = True  # the third mask is empty
+    sample = image, masks, np.array([1, 1, 1], np.int32)
     whole = set()
     for seed in range(20):
-        _, new_masks, class_ids = augment(Strength(0, 1, (2, 2), 0, 0, 0, 0, 0, 0, 0, 0, 0), seed, photo)
+        _, new_masks, class_ids = augment(Strength(0, 1, (2, 2), 0, 0, 0, 0, 0, 0, 0, 0, 0), seed, sample)
         scale = np.sqrt(new_masks.sum(axis=(0, 1)).max() / 600)
         assert scale > 0.6
         sides = zip(*(np.count_nonzero(new_masks.any(axis=axis), axis=0) for axis in (0, 1)), strict=True)
-        seen = [abs(w - 20 * scale) < 2 and abs(h - 30 * scale) < 2 for w, h in sides]
-        assert any(seen)
-        whole |= set(np.flatnonzero(seen).tolist())
+        complete = [abs(w - 20 * scale) < 2 and abs(h - 30 * scale) < 2 for w, h in sides]
+        assert any(complete)
+        whole |= set(np.flatnonzero(complete).tolist())
     assert whole == {0, 1}
 
 
-def test_pasted_marks_are_labelled_and_decoys_are_not():
-    donors = Photos([photo_with_a_mark()])
+def test_pasted_logos_are_labelled_and_distractors_are_not():
+    dataset = Images([logo_image()])
     empty = np.full((150, 200, 3), 100, np.uint8), np.zeros((150, 200, 0), bool), np.zeros(0, np.int32)
-    pasting, decoys = (Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, *which) for which in ((1, 0), (0, 1)))
+    pasting, distractors = (Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, *which) for which in ((1, 0), (0, 1)))
     labelled = changed = 0
     for seed in range(40):
-        image, masks, class_ids = augment(pasting, seed, empty, donors)
+        image, masks, class_ids = augment(pasting, seed, empty, dataset)
         labelled += len(class_ids)
-        for i in range(len(class_ids)):  # a mark can be told from its ground
+        for i in range(len(class_ids)):  # the logo differs from the background
             assert masks[:, :, i].any() and abs(image[masks[:, :, i]].astype(int) - 100).max(axis=1).mean() > 5
-        image, masks, class_ids = augment(decoys, seed, empty, donors)
+        image, masks, class_ids = augment(distractors, seed, empty, dataset)
         assert len(class_ids) == 0 and masks.shape[2] == 0
         changed += abs(image[20:100].astype(int) - 100).max() > 8
     assert 20 < labelled < 80 and changed > 30
 
 
-def test_nothing_is_pasted_where_something_is():
-    augmentation = LogoAugmentation(
-        SIDE, Photos([photo_with_a_mark()]), Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 1, 0)
-    )
+def test_occupied_pixels_are_not_covered():
+    augmentation = LogoAugmentation(SIDE, Images([logo_image()]), Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 1, 0))
     occupied = np.zeros((SIDE, SIDE), bool)
     occupied[:, :60] = True
     pasted = 0
@@ -183,21 +181,19 @@ def test_nothing_is_pasted_where_something_is():
     assert pasted > 20
 
 
-def test_marks_are_faded_and_their_masks_stay():
-    plain, faded = (
-        augment(Strength(0, 0, (1, 1), 0, 0, 0, share, 0, 0, 0, 0, 0), 1, photo_with_a_mark()) for share in (0, 1)
-    )
-    mark = plain[1][:, :, 0]
-    assert abs(plain[0][mark].mean(axis=0) - 100).max() > 80  # red on grey
-    assert 10 < abs(faded[0][mark].mean(axis=0) - 100).max() < 70
+def test_fading_changes_the_image_but_not_the_masks():
+    plain, faded = (augment(Strength(0, 0, (1, 1), 0, 0, 0, fade, 0, 0, 0, 0, 0), 1, logo_image()) for fade in (0, 1))
+    mask = plain[1][:, :, 0]
+    assert abs(plain[0][mask].mean(axis=0) - 100).max() > 80  # red on grey
+    assert 10 < abs(faded[0][mask].mean(axis=0) - 100).max() < 70
     for before, after in zip(plain[1:], faded[1:], strict=True):
         np.testing.assert_array_equal(before, after)
-    image, masks, class_ids = photo_with_a_mark()
+    image, masks, class_ids = logo_image()
     ignored = augment(Strength(0, 0, (1, 1), 0, 0, 0, 1, 0, 0, 0, 0, 0), 1, (image, masks, -class_ids))
-    assert abs(ignored[0][mark].mean(axis=0) - 100).max() > 80
+    assert abs(ignored[0][mask].mean(axis=0) - 100).max() > 80
 
 
-def test_rectangles_hide_marks_from_their_masks():
+def test_erased_rectangles_are_removed_from_the_masks():
     hidden = 0
     for seed in range(80):
         image, masks, class_ids = augment(Strength(0, 0, (1, 1), 0, 0, 0, 0, 0, 0, 1, 0, 0), seed)
@@ -208,7 +204,7 @@ def test_rectangles_hide_marks_from_their_masks():
     assert hidden > 3
 
 
-def test_a_homography_moves_the_centre_to_its_target():
+def test_homography_moves_the_centre_to_its_target():
     matrix = _homography((10, 20), 2 * np.eye(2), (50, 60), tilt=(0.001, -0.002))
     x, y, w = matrix @ [10, 20, 1]
     assert (x / w, y / w) == pytest.approx((50, 60))
@@ -216,14 +212,14 @@ def test_a_homography_moves_the_centre_to_its_target():
     assert (x / w, y / w) == pytest.approx((52, 60))
 
 
-def test_photos_of_one_pixel_row_and_of_the_whole_mark():
+def test_images_one_pixel_high_and_fully_covered_images():
     thin = np.zeros((1, 300, 3), np.uint8), np.ones((1, 300, 1), bool), np.array([1], np.int32)
     full = np.zeros((300, 300, 3), np.uint8), np.ones((300, 300, 1), bool), np.array([1], np.int32)
-    for photo in (thin, full):
+    for sample in (thin, full):
         for seed in range(10):
-            assert augment("strong", seed, photo, Photos([full]))[0].shape == (SIDE, SIDE, 3)
+            assert augment("strong", seed, sample, Images([full]))[0].shape == (SIDE, SIDE, 3)
 
 
-def test_an_unknown_strength():
+def test_unknown_strength_raises():
     with pytest.raises(ValueError, match="light, medium, strong.*'huge'"):
         LogoAugmentation(SIDE, strength="huge")

@@ -1,25 +1,23 @@
-"""Whole photos: the same seed, the same photo; labels inside; nothing on negatives."""
-
 import numpy as np
 import pytest
 
-from nike.synthesis import compose, lookalikes, scenes
+from nike.synthesis import compose, distractors, scenes
 from nike.synthesis.canvas import Canvas
-from nike.synthesis.compose import Ingredients, render_instances, render_photo
+from nike.synthesis.compose import Assets, render_image, render_instances
 from nike.synthesis.geometry import pose
 from nike.synthesis.pen import Pen
 
-INGREDIENTS = Ingredients()
+ASSETS = Assets()
 
 
-def photo(seed, height=96, width=128, ingredients=INGREDIENTS, **options):
-    return render_photo(np.random.default_rng(seed), height, width, ingredients, **options)
+def render(seed, height=96, width=128, assets=ASSETS, **options):
+    return render_image(np.random.default_rng(seed), height, width, assets, **options)
 
 
-def test_the_same_seed_gives_the_same_photo():
-    first, labels = photo(5)
-    again, again_labels = photo(5)
-    other, _ = photo(6)
+def test_rendering_is_deterministic():
+    first, labels = render(5)
+    again, again_labels = render(5)
+    other, _ = render(6)
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     for a, b in zip(labels, again_labels, strict=True):
@@ -27,10 +25,10 @@ def test_the_same_seed_gives_the_same_photo():
         np.testing.assert_array_equal(a.polygons[0], b.polygons[0])
 
 
-def test_photos_and_labels_are_sound():
+def test_images_and_instances_are_valid():
     labelled = 0
     for seed in range(20):
-        image, instances = photo(seed)
+        image, instances = render(seed)
         assert image.shape == (96, 128, 3) and image.dtype == np.uint8
         labelled += bool(instances)
         for instance in instances:
@@ -42,22 +40,22 @@ def test_photos_and_labels_are_sound():
 
 
 def test_negatives_have_no_instances():
-    assert not any(photo(seed, negative=True)[1] for seed in range(20))
+    assert not any(render(seed, negative=True)[1] for seed in range(20))
 
 
-def test_backgrounds_are_used_and_not_changed():
+def test_backgrounds_are_used_and_not_modified():
     background = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
-    kept, loads = background.copy(), []
-    ingredients = Ingredients(INGREDIENTS.logo, backgrounds=(lambda: loads.append(1) or background,))
+    before, loads = background.copy(), []
+    assets = Assets(ASSETS.logo, backgrounds=(lambda: loads.append(1) or background,))
     for seed in range(12):
-        image, _ = photo(seed, ingredients=ingredients)
+        image, _ = render(seed, assets=assets)
         assert image.shape == (96, 128, 3)
-    assert 3 <= len(loads) <= 11  # some photos are drawn all the same
-    np.testing.assert_array_equal(background, kept)
+    assert 3 <= len(loads) <= 11  # the other images use synthetic scenes
+    np.testing.assert_array_equal(background, before)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (200, 40), (31, 333)])
-def test_render_instances_on_photos_of_any_shape(shape):
+def test_render_instances_on_images_of_any_shape(shape):
     background = np.full((*shape, 3), 120, np.uint8)
     for seed in range(5):
         image, instances = render_instances(background, np.random.default_rng(seed), count=2)
@@ -65,7 +63,7 @@ def test_render_instances_on_photos_of_any_shape(shape):
     assert (background == 120).all()
 
 
-def test_render_instances_labels_what_it_draws():
+def test_render_instances_returns_the_drawn_logos():
     background = np.full((256, 256, 3), 120, np.uint8)
     found = [render_instances(background, np.random.default_rng(seed), count=3)[1] for seed in range(10)]
     assert all(found) and 15 <= sum(map(len, found)) <= 30
@@ -78,67 +76,67 @@ def test_render_instances_labels_what_it_draws():
         np.zeros((64, 64, 4), np.uint8),
         np.zeros((64, 64, 3)),
         np.zeros((8, 64, 3), np.uint8),
-        "photo.jpg",
+        "image.jpg",
     ],
 )
-def test_render_instances_names_a_wrong_background(background):
+def test_render_instances_rejects_invalid_backgrounds(background):
     with pytest.raises(ValueError, match=r"render_instances: background must be uint8 \[H, W, 3\]"):
         render_instances(background, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("name", compose.PRODUCTS)
 @pytest.mark.parametrize("size", [6, 60, 300])
-def test_every_product_draws_at_any_size_and_offers_room(name, size):
-    offers = []
+def test_products_draw_at_any_size_and_propose_logos(name, size):
+    proposals = []
     for seed in range(2):
         canvas = Canvas(np.ones((100, 140, 3), np.float32), np.random.default_rng(seed))
         product = compose.PRODUCTS[name]
-        frame = pose((70, 50), size, 0.2, seed % 2 == 0, tilt=(0.2, 0.1)) @ pose(-np.array(product.middle), 1.0)
-        product.draw(Pen(canvas, frame, lambda *offer: offers.append(offer)))
+        frame = pose((70, 50), size, 0.2, seed % 2 == 0, tilt=(0.2, 0.1)) @ pose(-np.array(product.centre), 1.0)
+        product.draw(Pen(canvas, frame, lambda *proposal: proposals.append(proposal)))
         assert np.isfinite(canvas.colour).all() and np.isfinite(canvas.height).all()
         assert np.abs(canvas.colour - 1).max() > 0.02
-    assert offers
-    assert all(matrix.shape == (3, 3) and 0 < chance <= 1 for matrix, _, _, chance in offers)
+    assert proposals
+    assert all(matrix.shape == (3, 3) and 0 < probability <= 1 for matrix, _, _, probability in proposals)
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_marks_read_the_right_way_round_except_on_the_other_side_of_a_shoe(mirrored):
-    def share_mirrored(sided):
-        offers = []
+def test_only_sided_logos_are_mirrored_with_the_product(mirrored):
+    def mirrored_fraction(sided):
+        proposals = []
         for seed in range(100):
             canvas = Canvas(np.ones((8, 8, 3), np.float32), np.random.default_rng(seed))
-            pen = Pen(canvas, pose((4, 4), 8, mirror=mirrored), lambda *offer: offers.append(offer))
-            pen.mark(0, 0, 1, sided=sided)
-        return np.mean([np.linalg.det(matrix[:2, :2]) < 0 for matrix, *_ in offers])
+            pen = Pen(canvas, pose((4, 4), 8, mirror=mirrored), lambda *proposal: proposals.append(proposal))
+            pen.logo(0, 0, 1, sided=sided)
+        return np.mean([np.linalg.det(matrix[:2, :2]) < 0 for matrix, *_ in proposals])
 
-    assert 0 < share_mirrored(sided=False) < 0.2
-    assert abs(share_mirrored(sided=True) - mirrored) < 0.2
+    assert 0 < mirrored_fraction(sided=False) < 0.2
+    assert abs(mirrored_fraction(sided=True) - mirrored) < 0.2
 
 
 @pytest.mark.parametrize("kind", list(scenes.SCENES))
 @pytest.mark.parametrize("shape", [(64, 64), (40, 170), (170, 40)])
-def test_every_scene_fills_any_shape(kind, shape, monkeypatch):
+def test_scenes_of_any_shape(kind, shape, monkeypatch):
     monkeypatch.setattr(scenes, "SCENES", {kind: scenes.SCENES[kind]})
     for seed in range(3):
-        canvas = scenes.backdrop(np.random.default_rng(seed), *shape)
+        canvas = scenes.draw_scene(np.random.default_rng(seed), *shape)
         assert canvas.colour.shape == (*shape, 3) and canvas.height.shape == shape
         assert np.isfinite(canvas.colour).all() and not canvas.placed
 
 
 @pytest.mark.parametrize("text", ["NIKE", "\U0001f600", " ", "x" * 500])
-def test_any_text_can_be_a_word(text):
-    assert lookalikes.word(np.random.default_rng(0), text).outlines
+def test_word_renders_any_text(text):
+    assert distractors.word(np.random.default_rng(0), text).outlines
 
 
-def test_lookalikes_are_many_and_none_is_the_logo():
-    """Laid over each other, no look-alike fits the logo: their masks share under 80 percent."""
+def test_distractors_vary_and_differ_from_the_logo():
+    """The mask IoU of each distractor with the logo is below 0.8, also when mirrored."""
     from nike.synthesis import geometry
 
-    def drawn(mark):
-        return geometry.raster([geometry.apply(pose((32, 32), 60), o) for o in mark.outlines], (64, 64)) > 0
+    def rasterize(shape):
+        return geometry.rasterize([geometry.transform(pose((32, 32), 60), o) for o in shape.outlines], (64, 64)) > 0
 
-    logo = drawn(INGREDIENTS.logo)
-    shapes = [drawn(lookalikes.lookalike(np.random.default_rng(seed))) for seed in range(200)]
+    logo = rasterize(ASSETS.logo)
+    shapes = [rasterize(distractors.distractor(np.random.default_rng(seed))) for seed in range(200)]
     assert len({shape.tobytes() for shape in shapes}) > 150
     for shape in shapes:
         for view in (shape, shape[:, ::-1], shape[::-1], shape[::-1, ::-1]):

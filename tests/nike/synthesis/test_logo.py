@@ -1,22 +1,20 @@
-"""Marks: the logo that ships, pictures with alpha, what cannot be used."""
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from nike.synthesis.logo import DEFAULT_LOGO, MAX_SIDE, bounds, load_mark
+from nike.synthesis.logo import DEFAULT_LOGO, MAX_SIDE, bounds, load_logo
 
 
-def test_the_logo_that_ships_is_centred_and_one_long():
-    mark = load_mark()
-    low, high = bounds(mark.outlines)
-    np.testing.assert_allclose(high - low, (1, 8.401 / 24), atol=0.001)  # its extent in the file: 24 x 8.401
+def test_bundled_logo_is_normalized():
+    logo = load_logo()
+    low, high = bounds(logo.outlines)
+    np.testing.assert_allclose(high - low, (1, 8.401 / 24), atol=0.001)  # 24 x 8.401 in the file
     np.testing.assert_allclose(high + low, 0, atol=1e-6)
-    assert mark.texture is None
+    assert logo.texture is None
     assert "trademark" in DEFAULT_LOGO.read_text()
 
 
-def picture(tmp_path, pixels):
+def write_image(tmp_path, pixels):
     path = tmp_path / "logo.png"
     Image.fromarray(np.asarray(pixels, np.uint8)).save(path)
     return path
@@ -28,50 +26,50 @@ def disc(colour, size=100, radius=30):
     return np.where(inside[..., None], [*colour, 255], [9, 9, 9, 0])
 
 
-def test_a_picture_becomes_its_outline(tmp_path):
-    mark = load_mark(picture(tmp_path, disc((0, 0, 0))))
-    (outline,) = mark.outlines
+def test_image_with_alpha_becomes_an_outline(tmp_path):
+    logo = load_logo(write_image(tmp_path, disc((0, 0, 0))))
+    (outline,) = logo.outlines
     np.testing.assert_allclose(np.hypot(*outline.T), 0.5, atol=0.02)
-    assert mark.texture is None  # one colour: any colour will do
+    assert logo.texture is None  # images of one colour have no texture
 
 
-def test_a_picture_of_several_colours_keeps_them(tmp_path):
+def test_image_with_several_colours_becomes_a_texture(tmp_path):
     pixels = disc((255, 0, 0))
     pixels[:, 50:, :2] = 0, 255
-    mark = load_mark(picture(tmp_path, pixels))
-    assert mark.texture.shape == (100, 100, 3)
-    x, y, w = mark.to_texture @ (0.25, 0, 1)  # right of the middle: green
-    assert tuple(mark.texture[int(y / w), int(x / w)]) == (0, 255, 0)
+    logo = load_logo(write_image(tmp_path, pixels))
+    assert logo.texture.shape == (100, 100, 3)
+    x, y, w = logo.to_texture @ (0.25, 0, 1)  # green half
+    assert tuple(logo.texture[int(y / w), int(x / w)]) == (0, 255, 0)
 
 
-def test_holes_stay_holes(tmp_path):
+def test_holes_are_kept(tmp_path):
     pixels = disc((0, 0, 0))
     pixels[45:55, 45:55, 3] = 0
-    assert len(load_mark(picture(tmp_path, pixels)).outlines) == 2
+    assert len(load_logo(write_image(tmp_path, pixels)).outlines) == 2
 
 
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
-        (np.full((10, 10, 4), 255), "everywhere opaque"),
-        (np.zeros((10, 10, 4)), "nowhere opaque"),
-        (np.zeros((10, 10, 3)), "everywhere opaque"),
-        (np.zeros((1, MAX_SIDE + 1, 4)), "at most 4096 px"),
+        (np.full((10, 10, 4), 255), "fully opaque"),
+        (np.zeros((10, 10, 4)), "fully transparent"),
+        (np.zeros((10, 10, 3)), "fully opaque"),
+        (np.zeros((1, MAX_SIDE + 1, 4)), "at most 4096 pixels"),
     ],
 )
-def test_pictures_that_show_no_shape_are_refused(tmp_path, pixels, message):
+def test_images_without_a_shape_raise(tmp_path, pixels, message):
     with pytest.raises(ValueError, match=message):
-        load_mark(picture(tmp_path, pixels))
+        load_logo(write_image(tmp_path, pixels))
 
 
-def test_files_that_are_no_picture_are_refused(tmp_path):
+def test_unreadable_files_raise(tmp_path):
     path = tmp_path / "logo.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    with pytest.raises(ValueError, match="not a picture"):
-        load_mark(path)
+    with pytest.raises(ValueError, match="cannot be read as an image"):
+        load_logo(path)
     with pytest.raises(FileNotFoundError, match="no such logo"):
-        load_mark(tmp_path / "nowhere.png")
+        load_logo(tmp_path / "nowhere.png")
     flat = tmp_path / "flat.svg"
     flat.write_text('<svg><path d="M0 0h5h5z"/></svg>')
     with pytest.raises(ValueError, match="no area"):
-        load_mark(flat)
+        load_logo(flat)

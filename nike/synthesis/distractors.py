@@ -1,4 +1,4 @@
-"""Shapes and words that must not be mistaken for the mark: ticks, crescents, stripes, curves, arrows, letters."""
+"""Shapes and words that resemble logos and are not labelled: ticks, crescents, stripes, arrows, letters."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from nike.synthesis import geometry
-from nike.synthesis.logo import Mark, centre
+from nike.synthesis.logo import Logo, normalize_outlines
 
 WORDS = (
     "SPORT AIR RUN FLY MAX TEAM PRO ZOOM CLUB FIT GOLF CITY TRAIL ACTIVE No.7 23 STUDIO JUST PLAY FORCE COURT ORIGINAL "
     "Coffee Summer Vintage open SALE 1987"
 )
-LONGEST_WORD = 12
+MAX_WORD_LENGTH = 12
 
 
-def lookalike(rng: np.random.Generator) -> Mark:
-    """A random shape that is not the mark, in a mark's own frame."""
+def distractor(rng: np.random.Generator) -> Logo:
+    """Draws a random shape other than the logo, in the unit frame of `Logo`."""
     shape = _SHAPES[rng.choice(len(_SHAPES), p=_WEIGHTS)]
     for _ in range(4):
         try:
-            return centre([np.asarray(o, np.float32) for o in shape(rng)])
-        except ValueError:  # a shape that happens to have no extent
+            return normalize_outlines([np.asarray(o, np.float32) for o in shape(rng)])
+        except ValueError:  # a random shape without area
             continue
     return word(rng)
 
 
-def word(rng: np.random.Generator, text: str | None = None) -> Mark:
-    """A word (at random unless given) or a letter in heavy or light type, slanted or straight."""
+def word(rng: np.random.Generator, text: str | None = None) -> Logo:
+    """Renders a word, by default a random one, with a random font weight, slant and height."""
     lean, weight, other = rng.choice([0.0, -0.25]), int(rng.integers(0, 7)), str(rng.choice(WORDS.split()))
-    outlines = _glyphs((text or other)[:LONGEST_WORD], weight) or _glyphs(other, weight)  # the font may lack letters
+    outlines = _glyphs((text or other)[:MAX_WORD_LENGTH], weight) or _glyphs(other, weight)  # the font may lack glyphs
     slant = np.array([[1, lean, 0], [0, rng.uniform(0.8, 1.6), 0], [0, 0, 1.0]])
-    return centre([geometry.apply(slant, o) for o in outlines])
+    return normalize_outlines([geometry.transform(slant, o) for o in outlines])
 
 
 @functools.lru_cache(maxsize=512)
 def _glyphs(text: str, weight: int) -> tuple[np.ndarray, ...]:
     font = ImageFont.load_default(64)
     left, top, right, bottom = font.getbbox(text)
-    picture = Image.new("L", (right - left + 24, bottom - top + 24))
-    ImageDraw.Draw(picture).text((12 - left, 12 - top), text, fill=255, font=font, stroke_width=weight)
-    solid = (np.asarray(picture) > 127).astype(np.uint8)
+    image = Image.new("L", (right - left + 24, bottom - top + 24))
+    ImageDraw.Draw(image).text((12 - left, 12 - top), text, fill=255, font=font, stroke_width=weight)
+    solid = (np.asarray(image) > 127).astype(np.uint8)
     chains, _ = cv2.findContours(solid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
     return tuple(c[:, 0].astype(np.float32) for c in chains if len(c) >= 3)
 
 
 def _tick(rng):
-    """A check mark: two strokes of even or swelling width, with a sharp corner where the mark has a round belly."""
+    """A tick of two strokes with a sharp corner."""
     corner, short = (0.0, 0.0), rng.uniform(0.25, 0.5)
     left = (-short * rng.uniform(0.6, 1), -short * rng.uniform(0.6, 1.1))
     right = (rng.uniform(0.6, 1.0), -rng.uniform(0.7, 1.2))
@@ -58,7 +58,7 @@ def _tick(rng):
 
 
 def _crescent(rng):
-    """A moon, a banana or a smile: both ends alike."""
+    """A symmetric crescent."""
     span, bulge = rng.uniform(0.6, 1.6), rng.uniform(0.15, 0.5)
     x = np.linspace(-1, 1, 24)
     outer, inner = span * bulge * (1 - x**2) * 2, span * bulge * (1 - x**2) * rng.uniform(0.3, 1.4)
@@ -84,7 +84,7 @@ def _stripes(rng):
 
 
 def _side_stripe(rng):
-    """The wavy band that other brands run along a shoe's side."""
+    """A wavy band as on the sides of other brands' shoes."""
     y = np.cumsum(rng.normal(0, 0.25, 4))
     line = geometry.spline(np.stack([np.linspace(-1, 1, 4), y], 1), closed=False)
     width = np.interp(np.linspace(0, 1, len(line)), [0, 0.5, 1], rng.uniform(0.08, 0.4, 3))
@@ -92,9 +92,9 @@ def _side_stripe(rng):
 
 
 def _curl(rng):
-    """A hook, a comma or a wave: thick at one end, without the straight tail."""
-    turn = rng.uniform(1.5, 4.5)
-    t = np.linspace(0, turn, 32)
+    """A curved hook that is thick at one end."""
+    sweep = rng.uniform(1.5, 4.5)
+    t = np.linspace(0, sweep, 32)
     line = np.stack([np.cos(t), np.sin(t)], 1) * np.linspace(1, rng.uniform(0.3, 1), 32)[:, None]
     return [geometry.ribbon(line, np.linspace(rng.uniform(0.15, 0.6), rng.uniform(0.0, 0.2), 32))]
 
@@ -131,7 +131,7 @@ def _star(rng):
 
 
 def _leaf(rng):
-    """A petal or a flame: one round and one pointed end, straight."""
+    """A straight leaf with one round and one pointed end."""
     x = np.linspace(0, 1, 24)
     half = rng.uniform(0.15, 0.4) * np.sqrt(x) * (1 - x) * 2.6
     lean = rng.normal(0, 0.3) * x**2
@@ -139,7 +139,7 @@ def _leaf(rng):
 
 
 def _blade(rng):
-    """A long thin triangle, straight or slightly curved: a tail without a hook."""
+    """A long thin triangle, straight or slightly curved."""
     x = np.linspace(0, 1, 16)
     sag = rng.uniform(-0.1, 0.1) * np.sin(np.pi * x)
     half = rng.uniform(0.04, 0.16) * (1 - x)
