@@ -1,7 +1,7 @@
 """The five losses of Mask R-CNN, weight decay and online hard example mining.
 
 All functions are pure and compute in float32. Each loss is the mean over its supervised elements, and 0 without any.
-Letters: B images, A anchors, T sampled anchors, R sampled RoIs, C classes with background 0, M mask side.
+Shape notation: B images, A anchors, T sampled anchors, R sampled RoIs, C classes with background 0, M mask side.
 """
 
 from collections.abc import Iterable

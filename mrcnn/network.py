@@ -1,7 +1,9 @@
 """Assembles the layers into the training graph and the inference graph, which use the same weights.
 
-This is the only module that passes settings of a `Config` to the network. Letters: B images, A anchors, K proposals, R
-sampled RoIs, D detections, G ground-truth slots, C classes with background 0, M mask side.
+This is the only module that passes settings of a `Config` to the network.
+
+Shape notation: B images, A anchors, K proposals, R sampled RoIs, D detections, G ground-truth slots, C classes with
+background 0, M mask side.
 """
 
 from collections.abc import Iterable, Iterator

@@ -5,7 +5,7 @@ from mrcnn.checkpoints.download import download_trained_weights
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.image import resize, resize_image
 from mrcnn.evaluation import compute_ap, compute_ap_range, compute_matches, compute_recall
-from mrcnn.matterport.arrays import mold_mask, unmold_mask
+from mrcnn.matterport.arrays import mold_mask, trim_zeros, unmold_mask
 from mrcnn.matterport.graphs import batch_slice, box_refinement_graph
 from mrcnn.ops.anchors import generate_anchors, generate_pyramid_anchors
 from mrcnn.ops.boxes import (
@@ -17,6 +17,5 @@ from mrcnn.ops.boxes import (
     denorm_boxes,
     non_max_suppression,
     norm_boxes,
-    trim_zeros,
 )
 from mrcnn.ops.masks import expand_mask, extract_bboxes, minimize_mask, resize_mask

@@ -51,7 +51,7 @@ def mobilenet_v2(input_image, stage5=True, train_bn=True):
     Returns:
         [C1, ..., C5], the last feature map at each of the strides 2, 4, 8, 16, 32, with 16, 24, 32, 96, 320 channels.
     """
-    x = keras.layers.ZeroPadding2D(1, name="mnv2_conv1_pad", dtype="float32")(input_image)  # see `resnet`
+    x = keras.layers.ZeroPadding2D(1, name="mnv2_conv1_pad", dtype="float32")(input_image)  # see `resnet.py`
     options = dict(strides=2, activation="relu6", use_bias=False, train_bn=train_bn, precision="float32")
     x = conv_norm(x, STEM_CHANNELS, 3, ("mnv2_conv1", "bn_mnv2_conv1"), **options)
     by_stride, stride, index = {}, 2, 0

@@ -1,6 +1,6 @@
 """DetectionLayer: converts classified RoIs to detections (He et al. 2017, section 3.1, inference).
 
-Letters: B images, K RoIs, C classes with background 0, D detections, M mask side. Boxes are normalised, see
+Shape notation: B images, K RoIs, C classes with background 0, D detections, M mask side. Boxes are normalised, see
 `mrcnn.ops.boxes`.
 """
 

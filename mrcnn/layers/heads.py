@@ -1,7 +1,8 @@
 """RPN head (Ren et al. 2015, section 3.1), box head and mask head (He et al. 2017, figure 4, right).
 
-A head object owns its layers, so the training and the inference graph use the same weights. Letters: B images, R RoIs,
-F pyramid channels, C classes with background 0, M mask side.
+A head object owns its layers, so the training and the inference graph use the same weights.
+
+Shape notation: B images, R RoIs, F pyramid channels, C classes with background 0, M mask side.
 """
 
 import keras

@@ -1,6 +1,7 @@
 """Mask targets: the ground-truth mask inside each positive RoI, resized to M x M cells.
 
-Letters: B images, P positive RoIs, G ground-truth slots, M mask side. Boxes are normalised, see `mrcnn.ops.boxes`.
+Shape notation: B images, P positive RoIs, G ground-truth slots, M mask side. Boxes are normalised, see
+`mrcnn.ops.boxes`.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """ProposalLayer: converts the scores and deltas of the RPN to proposals (Ren et al. 2015, section 3.3).
 
-Letters: B images, A anchors, K proposals. Boxes are normalised, see `mrcnn.ops.boxes`.
+Shape notation: B images, A anchors, K proposals. Boxes are normalised, see `mrcnn.ops.boxes`.
 """
 
 import keras

@@ -2,7 +2,7 @@
 
 RoIAlign (He et al. 2017, section 3) samples the feature map bilinearly without quantization. RoIPool (Girshick 2015,
 Fast R-CNN, section 2.1) quantizes the RoI to whole feature map cells and takes maxima. Equation 1 of Lin et al. 2017
-(FPN) assigns a level to each RoI. Letters: B images, R RoIs, F channels.
+(FPN) assigns a level to each RoI. Shape notation: B images, R RoIs, F channels.
 
 Differs from the paper: one sample per bin at corner-aligned positions, which `tf.image.crop_and_resize` computes and
 Matterport's checkpoints were trained with.

@@ -1,6 +1,6 @@
 """Assigns training targets to anchors and RoIs: matching with the ground truth, sampling, delta and mask targets.
 
-Letters: B images, A anchors, T sampled anchors, K proposals, R sampled RoIs, G ground-truth slots, M mask side.
+Shape notation: B images, A anchors, T sampled anchors, K proposals, R sampled RoIs, G ground-truth slots, M mask side.
 `mrcnn.matterport.targets_numpy` holds NumPy reference implementations.
 """
 

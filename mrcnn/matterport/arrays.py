@@ -16,6 +16,11 @@ def parse_image_meta(meta: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def trim_zeros(x: np.ndarray) -> np.ndarray:
+    """Removes the all-zero (padding) rows of `[N, columns]`."""
+    return x[np.any(x != 0, axis=1)]
+
+
 def mold_mask(mask: np.ndarray, config) -> None:
     """Does nothing and returns None, like the original's function of this name."""
 

@@ -36,7 +36,7 @@ def data_generator(
 ) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
     """Yields an infinite sequence of batches. Random numbers are from NumPy's global generator.
 
-    Letters: B `batch_size`, S image side, C classes, A anchors, T sampled anchors, G ground-truth slots,
+    Shape notation: B `batch_size`, S image side, C classes, A anchors, T sampled anchors, G ground-truth slots,
     K `random_rois`, R sampled RoIs, M mask side.
 
     Args:

@@ -1,6 +1,6 @@
 """The functions on tensors of Matterport's `model` and `utils` modules, with their signatures.
 
-Each one delegates to the module of `mrcnn` that implements it. Letters: B images, K proposals, R sampled RoIs, G
+Each one delegates to the module of `mrcnn` that implements it. Shape notation: B images, K proposals, R sampled RoIs, G
 ground-truth slots, C classes, M mask side, F pyramid channels.
 """
 

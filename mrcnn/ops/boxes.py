@@ -137,11 +137,6 @@ def clip_boxes(boxes: np.ndarray, window: np.ndarray) -> np.ndarray:
     return np.clip(boxes, low, high)
 
 
-def trim_zeros(x: np.ndarray) -> np.ndarray:
-    """Removes the all-zero (padding) rows of `[N, columns]`."""
-    return x[np.any(x != 0, axis=1)]
-
-
 def _scale_and_shift(shape) -> tuple[np.ndarray, np.ndarray]:
     height, width = shape[:2]
     return np.array([height - 1, width - 1, height - 1, width - 1]), np.array([0, 0, 1, 1])

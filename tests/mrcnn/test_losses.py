@@ -303,7 +303,7 @@ class TestWeightDecay:
     def test_mean_of_squares_without_batch_norm(self):
         dense, norm = self.layers()
         penalty = losses.weight_decay_loss([*dense.weights, *norm.weights], 0.1)
-        assert float(penalty) == pytest.approx(0.1 * (9 + 1))  # kernel of 3s and bias of 1s, whatever their sizes
+        assert float(penalty) == pytest.approx(0.1 * (9 + 1))  # a kernel of 3s and a bias of 1s
 
     def test_frozen_variables_do_not_decay(self):
         dense, norm = self.layers()

@@ -1,4 +1,4 @@
-"""The assembled graphs: shared weights, names, backbones, settings, policies, padding."""
+"""Training and inference graph: common weights, layer names, backbones, settings, dtype policies, padding."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from mrcnn.ops.anchors import compute_backbone_shapes
 
 
 def image_batch(config, count=2, seed=0):
-    """Molded noise images and their metas."""
+    """Returns preprocessed noise images and their metas."""
     side = config.IMAGE_MAX_DIM
     shape = (count, side, side, config.IMAGE_CHANNEL_COUNT)
     images = np.random.default_rng(seed).uniform(-100, 100, shape).astype(np.float32)
@@ -24,7 +24,7 @@ def image_batch(config, count=2, seed=0):
 
 
 def training_batch(config, count=2, seed=0):
-    """One square object of class 1 an image, and the inputs that go with it."""
+    """Returns training inputs with one object of class 1 per image."""
     images, metas = image_batch(config, count, seed)
     anchors = 3 * sum(h * w for h, w in compute_backbone_shapes(config, config.IMAGE_SHAPE))
     rng = np.random.default_rng(seed)
@@ -38,12 +38,12 @@ def training_batch(config, count=2, seed=0):
     return [images, metas, match, deltas, class_ids, boxes, masks]
 
 
-def test_both_graphs_share_every_weight(tiny_config):
+def test_both_graphs_use_the_same_weights(tiny_config):
     builder = NetworkBuilder(tiny_config())
     training, inference = named_layers(builder.training()), named_layers(builder.inference())
     assert set(inference) <= set(training)
     assert all(training[name] is inference[name] for name in inference)
-    assert set(training) - set(inference) <= {"proposal_targets"}  # only the random state of the sampling
+    assert set(training) - set(inference) <= {"proposal_targets"}  # state of the random sampling
 
 
 def test_training_outputs(tiny_config):
@@ -63,7 +63,7 @@ def test_training_outputs(tiny_config):
     assert losses["rpn_class_loss"] > 0
 
 
-def test_proposals_from_outside(tiny_config):
+def test_external_proposals(tiny_config):
     config = tiny_config().copy(USE_RPN_ROIS=False)
     model = NetworkBuilder(config).training()
     rois = np.zeros((2, config.POST_NMS_ROIS_TRAINING, 4), np.int32)
@@ -71,11 +71,11 @@ def test_proposals_from_outside(tiny_config):
     outputs = model([tf.constant(a) for a in [*training_batch(config), rois]])
     proposals = np.asarray(outputs[7])
     np.testing.assert_allclose(proposals[0, 0], np.array([8, 8, 39, 47]) / 63, atol=1e-6)
-    np.testing.assert_allclose(np.asarray(outputs[8])[0, 0], proposals[0, 0], atol=1e-6)  # it became the positive RoI
+    np.testing.assert_allclose(np.asarray(outputs[8])[0, 0], proposals[0, 0], atol=1e-6)  # the positive RoI
 
 
-def test_hard_example_mining_keeps_the_hardest():
-    """Four RoIs of class 1 with probability 0.5, 0.25, 0.125 and padding: the two hardest are kept."""
+def test_hard_example_mining_keeps_the_highest_losses():
+    """The RoIs have class 1 with probability 0.5, 0.25 and 0.125; the last one is padding."""
     probs = np.array([0.5, 0.25, 0.125, 1 - 1e-6])
     logits = np.log(np.stack([1 - probs, probs], axis=-1))[None].astype(np.float32)
     rois = np.ones((1, 4, 4), np.float32)
@@ -87,15 +87,15 @@ def test_hard_example_mining_keeps_the_hardest():
     assert float(bbox_loss) == 0
 
 
-def test_hard_example_mining_by_setting(tiny_config):
+def test_hard_example_mining_from_the_config(tiny_config):
     model = NetworkBuilder(tiny_config().copy(HARD_EXAMPLE_MINING=2)).training()
     outputs = model([tf.constant(a) for a in training_batch(tiny_config())])
     assert all(np.isfinite(np.asarray(loss)) for loss in outputs[-5:])
-    assert float(outputs[-3]) != float(outputs[-2])  # class and box loss are outputs of their own
+    assert float(outputs[-3]) != float(outputs[-2])  # class loss and box loss are distinct outputs
 
 
-def test_one_step_reaches_every_trainable_weight(tiny_config):
-    """Gradients arrive everywhere; gamma and beta of frozen statistics learn, the statistics do not."""
+def test_every_trainable_weight_has_a_gradient(tiny_config):
+    """With frozen statistics, gamma and beta are trainable and the moving statistics are not."""
     config = tiny_config().copy(USE_RPN_ROIS=False)
     model = NetworkBuilder(config).training()
     rois = np.zeros((2, config.POST_NMS_ROIS_TRAINING, 4), np.int32)
@@ -104,14 +104,16 @@ def test_one_step_reaches_every_trainable_weight(tiny_config):
         loss = tf.add_n(model([tf.constant(a) for a in [*training_batch(config), rois]], training=True)[-5:])
     variables = model.trainable_variables
     gradients = tape.gradient(loss, [variable.value for variable in variables])
-    dead = [v.path for v, g in zip(variables, gradients, strict=True) if g is None or not np.any(np.asarray(g))]
-    assert dead == []
+    without_gradient = [
+        v.path for v, g in zip(variables, gradients, strict=True) if g is None or not np.any(np.asarray(g))
+    ]
+    assert without_gradient == []
     kinds = {variable.path.split("/")[-1] for variable in variables}
     assert {"gamma", "beta"} <= kinds and not kinds & {"moving_mean", "moving_variance"}
 
 
 @pytest.mark.parametrize("name", [name for name in BACKBONES if not name.endswith("101")])
-def test_backbones_give_five_maps_at_their_strides(name):
+def test_strides_of_the_backbones(name):
     image = keras.Input((None, None, 3))
     model = keras.Model(image, build_backbone(name, image, False))
     maps = model(np.zeros((1, 64, 64, 3), np.float32))
@@ -119,23 +121,23 @@ def test_backbones_give_five_maps_at_their_strides(name):
     assert strides[1:] == [4, 8, 16, 32]
 
 
-def test_resnets_have_the_published_number_of_weights(tiny_config):
-    # Keras Applications lists 23,587,712 parameters for ResNet50 and 42,658,176 for ResNet101, both without top.
+def test_resnets_have_the_published_number_of_parameters(tiny_config):
+    # Parameters of ResNet50 and ResNet101 of Keras Applications without top.
     for name, count in (("resnet50", 23_587_712), ("resnet101", 42_658_176)):
         image = keras.Input((None, None, 3))
         assert keras.Model(image, build_backbone(name, image, False)).count_params() == count
 
 
-def test_mobilenet_has_the_published_number_of_weights():
-    # torchvision's MobileNetV2 has 3,504,872 parameters: minus classifier (1,281,000) and last convolution
-    # (409,600 + 2,560); Keras counts moving means and variances too.
+def test_mobilenet_has_the_published_number_of_parameters():
+    # MobileNetV2 of torchvision has 3,504,872 parameters, including the classifier (1,281,000) and the last convolution
+    # with its normalisation (409,600 + 2,560).
     image = keras.Input((None, None, 3))
     model = keras.Model(image, build_backbone("mobilenet_v2", image, False))
     trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     assert trainable == 3_504_872 - 1_281_000 - 409_600 - 2_560
 
 
-def test_a_function_as_backbone(tiny_config):
+def test_backbone_function(tiny_config):
     def pooling_pyramid(image, stage5, train_bn):
         maps = [keras.layers.AveragePooling2D(2)(image)]
         for _ in range(4):
@@ -154,14 +156,14 @@ def test_a_function_as_backbone(tiny_config):
     assert detections.shape == (2, 10, 6)
 
 
-def test_other_numbers_of_channels(tiny_config):
+def test_number_of_image_channels(tiny_config):
     config = tiny_config().copy(IMAGE_CHANNEL_COUNT=5, MEAN_PIXEL=np.zeros(5))
     predict = Predictor(NetworkBuilder(config).inference(), config)
     assert predict(*image_batch(config))[0].shape == (2, 10, 6)
 
 
 @pytest.mark.parametrize("settings", [dict(ROI_ALIGN_METHOD="gather"), dict(DETECTION_CLASS_AGNOSTIC_NMS=True)])
-def test_switches_reach_their_layers(tiny_config, settings):
+def test_settings_are_passed_to_the_layers(tiny_config, settings):
     model = NetworkBuilder(tiny_config().copy(**settings)).inference()
     configs = [layer.get_config() for layer in model.layers]
     value = next(iter(settings.values()))
@@ -171,7 +173,7 @@ def test_switches_reach_their_layers(tiny_config, settings):
     assert found and set(found) == {value}
 
 
-def test_a_batch_equals_its_images_one_by_one(tiny_config):
+def test_a_batch_equals_single_images(tiny_config):
     config = tiny_config()
     predict = Predictor(NetworkBuilder(config).inference(), config)
     images, metas = image_batch(config, 3)
@@ -183,8 +185,7 @@ def test_a_batch_equals_its_images_one_by_one(tiny_config):
         np.testing.assert_allclose(masks[index, :count], mask[0, :count], atol=1e-3)
 
 
-def test_more_proposal_slots_than_proposals_change_nothing(tiny_config):
-    """Padding never changes a result."""
+def test_padding_of_proposals_does_not_change_the_result(tiny_config):
     few, many = tiny_config().copy(POST_NMS_ROIS_INFERENCE=200), tiny_config().copy(POST_NMS_ROIS_INFERENCE=900)
     first, second = NetworkBuilder(few).inference(), NetworkBuilder(many).inference()
     second.set_weights(first.get_weights())
@@ -194,7 +195,7 @@ def test_more_proposal_slots_than_proposals_change_nothing(tiny_config):
     np.testing.assert_allclose(masks, more_masks, atol=1e-4)
 
 
-def test_no_detection_at_all(tiny_config):
+def test_no_detections(tiny_config):
     config = tiny_config().copy(DETECTION_MIN_CONFIDENCE=1.0)
     detections, masks = Predictor(NetworkBuilder(config).inference(), config)(*image_batch(config))
     assert not detections.any()
@@ -202,7 +203,7 @@ def test_no_detection_at_all(tiny_config):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_detects_the_same(tiny_config, policy):
+def test_mixed_precision_matches_float32(tiny_config, policy):
     config = tiny_config()
     full = NetworkBuilder(config).inference()
     before = keras.config.dtype_policy()

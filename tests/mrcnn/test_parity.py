@@ -1,7 +1,7 @@
-"""The whole inference side against arrays of the original: same weights, same image, stage by stage.
+"""Inference compared with reference arrays of the original for the same weights and images, stage by stage.
 
-ResNet-50, 2 classes, 256 pixels, four photos. Measured on TensorFlow 2.21, CPU: features 2e-6 of their range, RPN 1e-5,
-class probabilities 2e-5, box deltas 1e-4, masks 1e-4.
+ResNet-50, 2 classes, 256 pixels, four images. Measured differences on TensorFlow 2.21, CPU: feature maps 2e-6 of their
+range, RPN 1e-5, class probabilities 2e-5, box deltas 1e-4, masks 1e-4.
 """
 
 import runpy
@@ -20,7 +20,7 @@ PHOTOS = ("astronaut", "coffee", "chelsea", "rocket")
 
 
 class SmallConfig(Config):
-    """The configuration that the reference arrays were computed with."""
+    """The configuration of the reference arrays."""
 
     NAME = "small"
     BACKBONE = "resnet50"
@@ -39,7 +39,7 @@ class SmallConfig(Config):
 
 @pytest.fixture(scope="module")
 def weights(golden_path, tmp_path_factory):
-    """The reference weights, made anew by the script that lies beside the arrays."""
+    """The reference weights, which the script beside the arrays generates."""
     path = tmp_path_factory.mktemp("weights") / "small.h5"
     script = runpy.run_path(str(golden_path("make_reference_weights.py")))
     assert script["main"]("small_r50_c2", str(path)) == 0
@@ -56,7 +56,7 @@ def model(weights, tmp_path_factory):
 
 @pytest.fixture(scope="module", params=PHOTOS)
 def case(request, golden, model):
-    """The original's arrays of one photo, and our outputs for the same molded image."""
+    """The reference arrays of one image, and the outputs for the same preprocessed image."""
     arrays = golden(f"infer_r50small_256_{request.param}.npz")
     image = (arrays["resized_uint8"].astype(np.float32) - SmallConfig.MEAN_PIXEL)[None].astype(np.float32)
     names = ["rpn_class", "rpn_bbox", "ROI", "mrcnn_class", "mrcnn_bbox", "mrcnn_mask", "mrcnn_detection"]
@@ -66,7 +66,7 @@ def case(request, golden, model):
 
 
 def matched_rois(arrays, outputs):
-    """Rows of the proposals that are the same: a near-tie of scores may swap two neighbours in the order."""
+    """Returns a mask of the equal proposals. Nearly tied scores may swap two neighbours."""
     same = np.abs(outputs["ROI"] - arrays["rpn_rois"]).max(axis=1) < 1e-5
     assert same.mean() > 0.99
     return same
@@ -90,7 +90,7 @@ def test_region_proposal_network(case):
     np.testing.assert_allclose(outputs["rpn_bbox"], arrays["rpn_bbox"], atol=1e-4)
 
 
-def test_proposals_are_the_same_set_in_the_same_order(case):
+def test_proposals(case):
     arrays, outputs = case
     matched_rois(arrays, outputs)
     ours, theirs = (np.sort(boxes, axis=0) for boxes in (outputs["ROI"], arrays["rpn_rois"]))
@@ -100,7 +100,7 @@ def test_proposals_are_the_same_set_in_the_same_order(case):
 def test_heads(case):
     arrays, outputs = case
     same = matched_rois(arrays, outputs)
-    # A RoI that ends at the border samples at exactly the last feature; rounding decides whether that is inside.
+    # A RoI that ends at the image border samples at exactly the last cell. Rounding determines whether it is inside.
     same &= (arrays["rpn_rois"][:, 2:] < 1).all(axis=1)
     np.testing.assert_allclose(outputs["mrcnn_class"][same], arrays["mrcnn_class"][same], atol=1e-3)
     best = arrays["mrcnn_class"].argmax(axis=1)
@@ -116,7 +116,7 @@ def test_detections(case):
     np.testing.assert_allclose(masks, arrays["mrcnn_mask_of_class"], atol=1e-3)
 
 
-def test_result_in_the_photo(case):
+def test_result_in_image_coordinates(case):
     arrays, outputs = case
     class_ids = outputs["mrcnn_detection"][:, 4].astype(int)
     masks = outputs["mrcnn_mask"][np.arange(len(class_ids)), :, :, class_ids]
@@ -127,22 +127,22 @@ def test_result_in_the_photo(case):
     np.testing.assert_allclose(result["scores"], arrays["final_scores"], atol=1e-3)
     mask_shape = arrays["final_masks_shape"]
     expected = np.unpackbits(arrays["final_masks_packed"])[: np.prod(mask_shape)].reshape(mask_shape).astype(bool)
-    shared = (result["masks"] & expected).sum(axis=(0, 1))
+    intersection = (result["masks"] & expected).sum(axis=(0, 1))
     union = (result["masks"] | expected).sum(axis=(0, 1))
-    assert (shared / np.maximum(union, 1) >= 0.99)[union > 0].all()
+    assert (intersection / np.maximum(union, 1) >= 0.99)[union > 0].all()
 
 
-def test_detect_from_the_photo_finds_the_same_objects(model, golden):
-    """From the photo itself the resized image may differ by one grey level (see ARCHITECTURE.md), hence the slack."""
+def test_detect_including_preprocessing(model, golden):
+    """The resized image may differ by 1 in single pixels (see ARCHITECTURE.md), so the tolerance is 2 pixels."""
     photos = golden("photos.npz")
     for name, result in zip(PHOTOS, model.detect([photos[name] for name in PHOTOS]), strict=True):
         arrays = golden(f"infer_r50small_256_{name}.npz")
-        distance = np.abs(result["rois"][:, None] - arrays["final_rois"][None]).max(axis=-1)  # [ours, theirs]
+        distance = np.abs(result["rois"][:, None] - arrays["final_rois"][None]).max(axis=-1)  # [detections, reference]
         distance[result["class_ids"][:, None] != arrays["final_class_ids"]] = 1000
         assert (distance.min(axis=0) <= 2).mean() >= 0.9, name
 
 
-def test_one_trace_serves_all_calls(model, golden):
+def test_predictor_is_traced_once(model, golden):
     photos = golden("photos.npz")
     model.detect([photos["coffee"]])
     traces = model.predictor._run.experimental_get_tracing_count()
@@ -150,8 +150,8 @@ def test_one_trace_serves_all_calls(model, golden):
     assert model.predictor._run.experimental_get_tracing_count() == traces == 1
 
 
-def test_resnet101_takes_the_published_layout(golden, tmp_path):
-    """Every tensor of mask_rcnn_coco.h5 has its place; without the heads it also fits two classes."""
+def test_resnet101_loads_the_published_layout(golden, tmp_path):
+    """All tensors of mask_rcnn_coco.h5 are loaded. Without the heads it also fits two classes."""
     import h5py
 
     layout, rng = golden("matterport_layout.json"), np.random.default_rng(0)
@@ -187,19 +187,19 @@ def test_resnet101_takes_the_published_layout(golden, tmp_path):
     assert report.missing == () and set(report.excluded) == {"mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_mask"}
 
 
-def test_bfloat16_keeps_the_masks(golden, weights, model, tmp_path):
-    """The same object, found under both policies, has the same mask. With random weights, others come and go."""
+def test_bfloat16_preserves_the_masks(golden, weights, model, tmp_path):
+    """Compares the masks of objects that both models detect. With random weights, some detections differ."""
     photos = [golden("photos.npz")[name] for name in PHOTOS]
     try:
         keras.config.set_dtype_policy("mixed_bfloat16")
-        rounded = MaskRCNN("inference", SmallConfig(), tmp_path)
+        mixed = MaskRCNN("inference", SmallConfig(), tmp_path)
     finally:
         keras.config.set_dtype_policy("float32")
-    rounded.load_weights(weights, by_name=True)
+    mixed.load_weights(weights, by_name=True)
     overlaps = []
-    for exact, other in zip(model.detect(photos), rounded.detect(photos), strict=True):
-        boxes = compute_overlaps(exact["rois"], other["rois"])
-        masks = compute_overlaps_masks(exact["masks"], other["masks"])
+    for full, other in zip(model.detect(photos), mixed.detect(photos), strict=True):
+        boxes = compute_overlaps(full["rois"], other["rois"])
+        masks = compute_overlaps_masks(full["masks"], other["masks"])
         overlaps += [masks[i, boxes[i].argmax()] for i in np.flatnonzero(boxes.max(axis=1) > 0.9)]
     assert len(overlaps) > 100
     assert np.median(overlaps) >= 0.97

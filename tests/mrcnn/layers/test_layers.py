@@ -1,4 +1,4 @@
-"""The fused convolution, the per-RoI wrapper, and one harness for every layer of the graph."""
+"""ConvNorm, PerRoI and TrimPadding, and common tests of all layers: config round trip, shapes, dtypes."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from mrcnn.network import Anchors, HardExampleLosses, LeadingPositives, LossLaye
 
 
 def conv_norm(rng, conv, train_norm=False, activation="relu", channels=3):
-    """A ConvNorm with random statistics."""
+    """Returns a ConvNorm with random statistics."""
     layer = ConvNorm(conv, BatchNorm(name="bn"), train_norm, activation=activation)
     layer.build((None, 8, 8, channels))
     for variable in layer.norm.weights:
@@ -69,25 +69,25 @@ def test_folding_passes_gradients_to_gamma_and_beta(rng):
         (True, False, True),
     ],
 )
-def test_train_norm_chooses_the_statistics(rng, train_norm, training, uses_batch):
+def test_train_norm_selects_the_statistics(rng, train_norm, training, uses_batch):
     layer = conv_norm(rng, keras.layers.Conv2D(4, 1), train_norm, activation=None)
     layer.norm.beta.assign(np.zeros(4))
     x = rng.normal(5, 2, size=(4, 8, 8, 3)).astype(np.float32)
     before = layer.norm.moving_mean.numpy()
     outputs = np.asarray(layer(x, training=training))
-    centred = np.allclose(outputs.mean(axis=(0, 1, 2)), 0, atol=1e-3)  # batch statistics centre every channel
+    centred = np.allclose(outputs.mean(axis=(0, 1, 2)), 0, atol=1e-3)  # batch statistics centre each channel
     assert centred == uses_batch
     moved = not np.array_equal(before, layer.norm.moving_mean.numpy())
-    assert moved == (uses_batch and training), "detection changes no weight"
+    assert moved == (uses_batch and training), "inference must not update the moving statistics"
 
 
-def test_sublayers_freeze_by_themselves(rng):
+def test_sublayers_can_be_frozen_separately(rng):
     layer = conv_norm(rng, keras.layers.Conv2D(4, 1))
     layer.conv.trainable = False
     assert {variable.path.split("/")[-1] for variable in layer.trainable_variables} == {"gamma", "beta"}
 
 
-def test_per_roi_equals_one_call_a_roi_and_pads(rng):
+def test_per_roi_equals_one_call_per_roi_and_pads(rng):
     layer = PerRoI(keras.layers.Conv2D(4, 3, name="inner"))
     x = rng.normal(size=(2, 3, 5, 5, 6)).astype(np.float32)
     outputs = np.asarray(layer(x, rois=5))
@@ -103,14 +103,14 @@ def test_norm_boxes_keeps_padding_zero():
     np.testing.assert_allclose(boxes, [[[0, 8 / 64, 15 / 32, 16 / 64], [0, 0, 0, 0]]])
 
 
-def test_trim_padding_keeps_what_any_image_uses_and_at_least_one_row():
+def test_trim_padding_keeps_all_boxes_and_at_least_one_row():
     boxes = np.zeros((2, 5, 4), np.float32)
     boxes[0, :1], boxes[1, :3] = 0.5, 0.25
     assert np.asarray(TrimPadding()(boxes)).shape == (2, 3, 4)
     assert np.asarray(TrimPadding()(np.zeros((2, 5, 4), np.float32))).shape == (2, 1, 4)
 
 
-# --- One harness for all: config round trip, symbolic shapes = real shapes, three policies ---
+# --- Common tests of all layers ---
 
 B, A, K, C, F = 2, 20, 6, 3, 8
 META = np.zeros((B, 12 + C), np.float32)
@@ -181,18 +181,18 @@ def test_config_round_trip_and_shapes(name):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert copy.get_config() == layer.get_config()
     symbolic = keras.tree.map_structure(lambda a: keras.KerasTensor((None, *a.shape[1:]), str(a.dtype)), inputs)
-    declared, real = as_list(layer(symbolic)), as_list(layer(inputs))
+    specs, outputs = as_list(layer(symbolic)), as_list(layer(inputs))
     copied = as_list(copy(inputs))
-    for spec, output, other in zip(declared, real, copied, strict=True):
+    for spec, output, other in zip(specs, outputs, copied, strict=True):
         assert len(spec.shape) == len(output.shape)
-        assert all(want in (None, got) for want, got in zip(spec.shape, output.shape, strict=True))
+        assert all(declared in (None, actual) for declared, actual in zip(spec.shape, output.shape, strict=True))
         assert keras.backend.standardize_dtype(spec.dtype) == keras.backend.standardize_dtype(output.dtype)
         if not copy.weights:
             np.testing.assert_array_equal(np.asarray(output), np.asarray(other))
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_convolutions_follow_the_policy_and_boxes_do_not(policy, rng):
+def test_convolutions_use_the_policy_and_boxes_are_float32(policy, rng):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:

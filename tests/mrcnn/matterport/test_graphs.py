@@ -39,6 +39,7 @@ def test_trim_and_pack():
     kept, mask = graphs.trim_zeros_graph(rows)
     assert np.asarray(kept).tolist() == [[0, 0, 1, 1]]
     assert np.asarray(mask).tolist() == [False, True, False]
+    assert utils.trim_zeros(rows).tolist() == [[0, 0, 1, 1]]
     packed = graphs.batch_pack_graph(np.arange(6).reshape(2, 3), np.array([1, 2]), 2)
     assert np.asarray(packed).tolist() == [0, 3, 4]
 
