@@ -22,7 +22,7 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Mark, ...]:
     """Cuts every instance of a label out of a labelme dataset.
 
     Args:
-        folder: As `nike.datasets.labelme_reader.read_folder` takes it, without its validation photos.
+        folder: As `nike.datasets.labelme.read_folder` takes it, without its validation photos.
         label: Which instances.
 
     Returns:

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from nike import annotate
-from nike.datasets.labelme_reader import read_labelme
+from nike.datasets.labelme import read_labelme
 from nike.datasets.labels import Labels
 
 
