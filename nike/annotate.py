@@ -14,7 +14,7 @@ import numpy as np
 
 from nike import cli
 from nike.datasets import photos
-from nike.datasets.labelme_writer import write_detections
+from nike.datasets.labelme import write_detections
 from nike.datasets.labels import IGNORE, Labels
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
 from nike.detection.progress import report_failures

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from nike import cli
-from nike.datasets.any_format import read_dataset
 from nike.datasets.coco import write_coco
-from nike.datasets.labelme_writer import masks_to_shapes, write_labelme
+from nike.datasets.labelme import masks_to_shapes, write_labelme
 from nike.datasets.labels import IGNORE, Labels
+from nike.datasets.read_any_format import read_dataset
 from nike.datasets.records import Photo, Problem
 from nike.text import plural, short
 

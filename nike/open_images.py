@@ -23,7 +23,7 @@ import PIL.Image
 
 from nike import cli
 from nike.datasets import photos
-from nike.datasets.labelme_writer import masks_to_shapes, write_labelme
+from nike.datasets.labelme import masks_to_shapes, write_labelme
 from nike.text import plural, short
 
 SUBSETS = ("train", "validation", "test")

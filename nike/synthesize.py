@@ -20,8 +20,7 @@ from mrcnn.data.reading import read_image
 from nike import cli
 from nike.atomic import replacing
 from nike.datasets import photos
-from nike.datasets.labelme_reader import read_labelme
-from nike.datasets.labelme_writer import write_labelme
+from nike.datasets.labelme import read_labelme, write_labelme
 from nike.datasets.labels import IGNORE
 from nike.datasets.nike_dataset import not_for_validation
 from nike.datasets.records import AnnotationError

@@ -35,7 +35,7 @@ APPLICATION_ROOMS = (  # of nike, likewise; every other module is a command or `
     {"detection"},
 )
 LIGHT = [f"mrcnn.{name}" for name in ("config", "ops.boxes", "data.image", "evaluation", "visualize")]
-LIGHT += [f"nike.{name}" for name in ("datasets.labelme_reader", "check", "cli", "synthesize")]
+LIGHT += [f"nike.{name}" for name in ("datasets.labelme", "check", "cli", "synthesize")]
 
 
 def imports(path: Path) -> set[str]:

@@ -202,7 +202,7 @@ def _has(group: h5py.Group, name: str) -> bool:
 
 
 def _member(path: Path, group: h5py.Group, name: str, kind: type) -> Any:
-    """Returns a group or dataset inside `group`. Only hard links are followed, since others can refer to other files."""
+    """Returns a group or dataset inside `group`. Only hard links are followed; others can refer to other files."""
     node: Any = group
     for part in filter(None, name.split("/")):
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None

@@ -93,7 +93,7 @@ def _stored(variable: Any, dtype: str) -> np.ndarray:
 
 
 def _write_names(group: h5py.Group, attribute: str, names: list[str]) -> None:
-    """Writes a list of names to an attribute, split into `attribute0`, `attribute1`, ... above the size limit of HDF5."""
+    """Writes a list of names to an attribute, split into `attribute0`, `attribute1`, ... above the size limit."""
     data = np.array([name.encode("utf-8") for name in names])
     if data.nbytes <= MAX_ATTRIBUTE_BYTES:
         group.attrs[attribute] = data

@@ -1,1 +1,1 @@
-"""Annotation files and masks: reading and writing labelme, COCO and VIA, as untrusted input."""
+"""Datasets and annotation formats: labelme, COCO and VIA."""

@@ -1,7 +1,7 @@
-"""COCO instance JSON to and from photos with instances.
+"""Reads and writes COCO instance annotations. Files are untrusted input.
 
-Reading keeps COCO's own pixels: polygons are filled by pycocotools, run lengths decoded by `nike.datasets.rle`. Writing
-uses run lengths, because no polygon fills to the same pixels in labelme and in COCO tools.
+Polygons are rasterized by pycocotools, run-length encodings are decoded by `nike.datasets.rle`. Masks are written run-
+length encoded, because labelme and the COCO tools rasterize polygons differently.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from nike.datasets import photos, rle
-from nike.datasets.labelme_reader import note_lost
 from nike.datasets.labels import IGNORE, Labels
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.safe_json import read_json, write_json
@@ -27,31 +26,31 @@ MAX_COCO_BYTES = 1_000_000_000  # instances_train2017.json has 470 MB
 
 @dataclass(frozen=True, eq=False)
 class RunLengths:
-    """A piece given as run lengths; checked by `parse_segmentation`."""
+    """A run-length encoded piece of an instance, validated by `parse_segmentation`."""
 
     runs: np.ndarray
     extent: tuple[float, float, float, float]
 
     def draw(self, height: int, width: int) -> np.ndarray:
-        """Its pixels, bool `[H, W]`."""
+        """Returns the mask, bool `[H, W]`."""
         return rle.fill(self.runs, height, width)
 
 
 @dataclass(frozen=True, eq=False)
 class CocoPolygons:
-    """A piece given as COCO polygons, each float64 `[P, 2]` (x, y); checked by `parse_segmentation`."""
+    """A piece of an instance as COCO polygons, float64 `[P, 2]` (x, y) each, validated by `parse_segmentation`."""
 
     polygons: tuple[np.ndarray, ...]
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """(y1, x1, y2, x2) around the polygons, pixels."""
+        """(y1, x1, y2, x2), bounding box of the polygons in pixels."""
         points = np.concatenate(self.polygons)
         (x1, y1), (x2, y2) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         return y1, x1, y2, x2
 
     def draw(self, height: int, width: int) -> np.ndarray:
-        """Its pixels by COCO's rule (half a pixel narrower than labelme's), bool `[H, W]`."""
+        """Returns the mask, bool `[H, W]`, rasterized like in COCO (half a pixel narrower than in labelme)."""
         from pycocotools import mask as coco_mask
 
         parts = coco_mask.frPyObjects([polygon.ravel().tolist() for polygon in self.polygons], height, width)
@@ -59,14 +58,14 @@ class CocoPolygons:
 
 
 def parse_segmentation(raw: Any, height: int, width: int) -> RunLengths | CocoPolygons:
-    """Checks the `segmentation` of an annotation.
+    """Validates the `segmentation` of an annotation.
 
     Args:
-        raw: the JSON value, of any type and content.
-        height, width: of the photo, pixels.
+        raw: JSON value of any type.
+        height, width: int, size of the photo in pixels.
 
     Raises:
-        ValueError: it cannot be used; says why.
+        ValueError: if the segmentation is invalid.
     """
     if isinstance(raw, dict):
         runs = rle.parse(raw, height, width)
@@ -75,7 +74,7 @@ def parse_segmentation(raw: Any, height: int, width: int) -> RunLengths | CocoPo
             raise ValueError("the mask is empty. Delete the annotation.")
         return RunLengths(runs, extent)
     if not isinstance(raw, list) or not raw:
-        raise ValueError(f"segmentation must be polygons or run lengths, got {short(raw)}.")
+        raise ValueError(f"segmentation must be polygons or RLE, got {short(raw)}.")
     polygons = tuple(_parse_polygon(polygon, height, width) for polygon in raw[: MAX_POINTS // 3])
     outline = sum(float(np.abs(np.roll(polygon, -1, axis=0) - polygon).sum()) for polygon in polygons)
     if outline > MAX_OUTLINE:
@@ -98,23 +97,23 @@ def read_coco(
     """Reads a COCO instances file.
 
     Args:
-        path: the JSON.
-        images: the folder of the photos; default: beside the JSON, in `images/`, or where COCO's own layout puts them
-            (`annotations/instances_NAME.json` beside `NAME/`).
-        allow_outside: let `file_name` and links lead out of the dataset's folder.
+        path: path of the JSON file.
+        images: path of the image folder. By default images are searched for beside the JSON file, in `images/`, and in
+            `NAME/` for `annotations/instances_NAME.json`.
+        allow_outside: bool, whether `file_name` and symbolic links may refer to files outside the dataset folder.
 
     Returns:
-        All photos that can be used; annotations that cannot are listed in their photo's problems.
+        A `Collection` of the valid photos. Invalid annotations are listed in the problems of their photo.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: not COCO JSON.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file is not COCO JSON.
     """
     path = Path(path)
     data = read_json(path, MAX_COCO_BYTES)
     for key in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
-            raise ValueError(f"{path.name}: COCO JSON needs a list {key!r}; this is another format.")
+            raise ValueError(f"{path.name}: expected COCO JSON with a list {key!r}.")
     folders = [Path(images)] if images is not None else image_folders(path)
     collection = Collection(folders[0])
     by_id = _read_images(data["images"], path, folders, allow_outside, collection.problems)
@@ -126,13 +125,13 @@ def read_coco(
         try:
             if photo is not None:
                 photo.instances.append(_read_annotation(raw, photo, categories, f"annotations[{i}]"))
-            elif type(image_id) is not int or image_id not in known:  # else its photo is reported already
-                raise ValueError(f"image_id {short(image_id)} is none of the images.")
+            elif type(image_id) is not int or image_id not in known:  # a known photo has already been reported
+                raise ValueError(f"image_id {short(image_id)} is not an id of 'images'.")
         except ValueError as error:
             if photo is None:
                 collection.problems.append(Problem(path.name, "shape-invalid", str(error), f"annotations[{i}]"))
             else:
-                note_lost(photo, ShapeError(str(error)), path.name, f"annotations[{i}]")
+                photo.add_unusable_shape(ShapeError(str(error)), path.name, f"annotations[{i}]")
     collection.photos = list(by_id.values())
     return collection
 
@@ -140,7 +139,7 @@ def read_coco(
 def _read_images(
     raw_images: list, path: Path, folders: list[Path], allow_outside: bool, problems: list[Problem]
 ) -> dict[int, Photo]:
-    """Photos without instances by image id; those that cannot be used are added to `problems`."""
+    """Returns photos without instances by image id, and appends invalid ones to `problems`."""
     by_id: dict[int, Photo] = {}
     for i, raw in enumerate(raw_images):
         try:
@@ -154,7 +153,7 @@ def _read_images(
 
 
 def image_folders(path: Path) -> list[Path]:
-    """Where the photos of a COCO or VIA file may be, the dataset's folder first."""
+    """Returns the folders in which the photos of a COCO or VIA file are searched for, the dataset folder first."""
     root = path.parent.parent if path.parent.name == "annotations" else path.parent
     subset = path.stem.partition("_")[2]
     return [root, root / "images", *((root / subset, root / "images" / subset) if subset else ())]
@@ -162,25 +161,25 @@ def image_folders(path: Path) -> list[Path]:
 
 def _read_image(raw: Any, path: Path, folders: list[Path], allow_outside: bool) -> tuple[int, Photo]:
     if not isinstance(raw, dict) or type(raw.get("id")) is not int or not isinstance(raw.get("file_name"), str):
-        raise ValueError(f"an image needs an id (a whole number) and a file_name, got {short(raw)}.")
+        raise ValueError(f"an image needs an integer id and a file_name, got {short(raw)}.")
     photo = find_photo(raw["file_name"], path, folders, allow_outside)
-    noted = (raw.get("width"), raw.get("height"))
-    if noted != (None, None) and noted != (photo.width, photo.height):
+    size = (raw.get("width"), raw.get("height"))
+    if size != (None, None) and size != (photo.width, photo.height):
         raise ValueError(
-            f"{short(raw['file_name'])} has {photo.width}x{photo.height} pixels, the file says "
-            f"{short(noted[0])}x{short(noted[1])}; the masks would lie in wrong places."
+            f"{short(raw['file_name'])} has {photo.width}x{photo.height} pixels, but the annotation file has "
+            f"{short(size[0])}x{short(size[1])}. The masks would be misplaced."
         )
     return raw["id"], photo
 
 
 def find_photo(name: str, path: Path, folders: list[Path], allow_outside: bool) -> Photo:
-    """A photo without instances for a file name in an annotation file. Raises ValueError."""
+    """Returns a photo without instances for a file name in an annotation file. Raises ValueError if not found."""
     candidates = [folder / written for folder in folders for written in photos.as_written(name)]
     found, refused = photos.locate(candidates, folders[0], allow_outside)
     if found is None:
         if refused:
             raise ValueError(f"the photo {short(name)} is outside the dataset. Copy it, or use --allow-outside.")
-        raise ValueError(f"the photo {short(name)} is not in {folders[0].name}/. Put it there.")
+        raise ValueError(f"the photo {short(name)} was not found in {folders[0].name}/. Copy it there.")
     try:
         height, width = photos.upright_size(found)
     except ValueError as error:
@@ -196,9 +195,9 @@ def _read_categories(raw: list) -> dict[int, str]:
 def _read_annotation(raw: dict, photo: Photo, categories: dict[int, str], where: str) -> Instance:
     category = raw.get("category_id")
     if type(category) is not int or category not in categories:
-        raise ValueError(f"category_id {short(category)} is none of the categories.")
+        raise ValueError(f"category_id {short(category)} is not an id of 'categories'.")
     if raw.get("segmentation") in (None, [], {}):
-        raise ValueError("has no segmentation, only a box at best; masks need outlines.")
+        raise ValueError("has no segmentation. Masks cannot be created from boxes.")
     piece = parse_segmentation(raw["segmentation"], photo.height, photo.width)
     return Instance(categories[category], (piece,), where, crowd=raw.get("iscrowd") == 1)
 
@@ -206,16 +205,16 @@ def _read_annotation(raw: dict, photo: Photo, categories: dict[int, str], where:
 def write_coco(
     path: str | os.PathLike, collection: Iterable[Photo], labels: Labels | None = None, problems: list | None = None
 ) -> dict[str, int]:
-    """Writes photos and their instances as COCO JSON, masks as run lengths (exact).
+    """Writes photos and their instances as COCO JSON, with run-length encoded masks.
 
     Args:
-        path: the JSON. Photos are named by their path inside the dataset.
-        collection: the photos; one without instances becomes an image without annotations, a negative.
-        labels: which labels become which category; default: every label that occurs, in alphabetical order.
-        problems: a list to which instances without a category or without pixels are added; None: they are left out.
+        path: path of the JSON file. Photos are named by their path relative to the dataset folder.
+        collection: iterable of `Photo`. A photo without instances is written as an image without annotations.
+        labels: `Labels`, mapping of labels to categories. By default every label is a category, in alphabetical order.
+        problems: list to which skipped instances (without a category or pixels) are appended, or None.
 
     Returns:
-        How many of "images", "annotations", "crowds" (ignored ones, `iscrowd` 1) were written.
+        A dict with the number of "images", "annotations" and "crowds" (ignored instances, `iscrowd` 1).
     """
     collection = list(collection)
     if labels is None:
@@ -231,7 +230,7 @@ def write_coco(
             category = category_of.get(labels.class_of(instance.label) or "", 1 if crowd else None)
             mask = instance.draw(photo.height, photo.width) if category else None
             if mask is None or not mask.any():
-                message = f"label {short(instance.label)} has no category or no pixels; left out."
+                message = f"label {short(instance.label)} has no category or no pixels; skipped."
                 if problems is not None:
                     problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
                 continue

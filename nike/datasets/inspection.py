@@ -13,7 +13,7 @@ import numpy as np
 from mrcnn.config import Config
 from mrcnn.data.reading import read_image
 from nike.datasets.duplicates import Fingerprint, find_duplicates, fingerprint
-from nike.datasets.labelme_reader import embedded_photo
+from nike.datasets.labelme import embedded_photo
 from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import label_problems
 from nike.datasets.photos import name_in

@@ -20,10 +20,10 @@ import numpy as np
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.reading import read_image
 from nike.datasets import split
-from nike.datasets.any_format import annotation_files, read_dataset
-from nike.datasets.labelme_reader import embedded_photo
+from nike.datasets.labelme import embedded_photo
 from nike.datasets.labels import Labels
 from nike.datasets.photos import name_in, upright_size
+from nike.datasets.read_any_format import annotation_files, read_dataset
 from nike.datasets.records import ERROR, WARNING, Collection, Instance, Photo, Problem
 from nike.text import short
 

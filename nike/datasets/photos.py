@@ -1,4 +1,4 @@
-"""Photo files of a dataset: finding them, their upright size, and staying inside the dataset's folder."""
+"""Photo files of a dataset: search, size after EXIF rotation, and path checks."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nike.text import printable
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jfif"))
 EXIF_ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 0x0112, 0x0100, 0x0101  # tags
-MAX_CHUNKS = 100_000  # of a PNG that are looked through
+MAX_CHUNKS = 100_000  # maximum number of PNG chunks that are read
 
 
 def find_files(folder: str | os.PathLike, suffixes: frozenset[str] = SUFFIXES) -> Iterator[Path]:
-    """Regular files below `folder` with these suffixes (lower case), sorted; hidden files and folders are left out."""
-    for parent, folders, files in os.walk(folder):  # does not follow links to folders
+    """Yields the regular files below `folder` with the given lower-case suffixes, sorted, except hidden ones."""
+    for parent, folders, files in os.walk(folder):  # does not follow symbolic links
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(parent, name)
@@ -29,15 +29,15 @@ def find_files(folder: str | os.PathLike, suffixes: frozenset[str] = SUFFIXES) -
 
 
 def is_inside(path: Path, root: Path) -> bool:
-    """Whether `path` lies in the folder `root` once `..` and symbolic links are followed."""
+    """Returns whether `path` is inside the folder `root` after resolving `..` and symbolic links."""
     try:
         return path.resolve().is_relative_to(root.resolve())
-    except (OSError, ValueError, RuntimeError):  # no such name can exist; a loop of links
+    except (OSError, ValueError, RuntimeError):  # invalid name, or a loop of symbolic links
         return False
 
 
 def is_file(path: Path) -> bool:
-    """Whether `path` is a regular file; False also for names that no file system accepts."""
+    """Returns whether `path` is a regular file; False for invalid names."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -45,18 +45,18 @@ def is_file(path: Path) -> bool:
 
 
 def as_written(name: str) -> list[Path]:
-    """How a path noted in a file, perhaps under Windows, may be meant: as it stands, or its last part alone."""
+    """Returns candidates for a path in an annotation file: the path itself and its last component."""
     if not 0 < len(name) < 4096:
         return []
-    windows = PureWindowsPath(name)  # understands both slashes
+    windows = PureWindowsPath(name)  # accepts both kinds of slashes
     return [Path(windows.as_posix()), Path(windows.name)]
 
 
 def locate(candidates: Iterable[Path], root: Path, allow_outside: bool = False) -> tuple[Path | None, bool]:
-    """The first candidate that is a file and may be read.
+    """Returns the first candidate that exists and is inside `root`.
 
     Returns:
-        Its path or None, and whether an existing file was refused because it lies outside `root`.
+        The path or None, and whether an existing file was refused because it is outside `root`.
     """
     refused = False
     for candidate in candidates:
@@ -68,43 +68,43 @@ def locate(candidates: Iterable[Path], root: Path, allow_outside: bool = False) 
 
 
 def name_in(path: Path, root: Path) -> str:
-    """The path as the user knows it: relative to the dataset, with forward slashes; its last part if it is outside."""
+    """Returns the path relative to `root` with forward slashes, or its last component if it is outside."""
     path, root = Path(os.path.normpath(path)), Path(os.path.normpath(root))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
 def upright_size(photo: Path | BinaryIO) -> tuple[int, int]:
-    """(height, width) of a photo after its EXIF rotation, from the header alone.
+    """Returns (height, width) of a photo after EXIF rotation, read from the header.
 
     Raises:
-        ValueError: not a photo that can be read, or too large. The message names no file.
+        ValueError: if the photo cannot be read or is too large. The message does not contain the file name.
     """
     try:
         with open_image(photo) as image:
             width, height = image.size
-            if image.format == "TIFF":  # some versions of Pillow turn the size of TIFFs, others do not
+            if image.format == "TIFF":  # some versions of Pillow rotate the size of TIFFs
                 width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
-            turned = _exif(image).get(EXIF_ORIENTATION) in (5, 6, 7, 8)
-    except Exception as error:  # damaged headers raise many kinds; each means the same here
-        reason = re.split("[:<']", printable(error))[0].strip() or type(error).__name__  # without names of files
+            is_rotated = _exif(image).get(EXIF_ORIENTATION) in (5, 6, 7, 8)
+    except Exception as error:  # damaged headers raise many types of exceptions
+        reason = re.split("[:<']", printable(error))[0].strip() or type(error).__name__  # without file names
         raise ValueError(f"not a photo that can be read ({reason[:100]})") from None
     if width * height > MAX_PIXELS:
         raise ValueError(f"not a photo that can be read ({width}x{height} are more than {MAX_PIXELS:,} pixels)")
-    return (width, height) if turned else (height, width)
+    return (width, height) if is_rotated else (height, width)
 
 
 def _exif(image: PIL.Image.Image) -> PIL.Image.Exif:
-    """The EXIF data of a photo just opened, without decoding its pixels where that can be avoided."""
+    """Returns the EXIF data of an opened photo, without decoding its pixels if possible."""
     if image.format != "PNG" or "exif" in image.info or _has_text_after_pixels(image.fp):
-        return image.getexif()  # of a PNG without it, Pillow decodes all pixels to see what comes after them
+        return image.getexif()  # for a PNG without EXIF data before the pixels, this decodes all pixels
     return PIL.Image.Image.getexif(image)
 
 
 def _has_text_after_pixels(file: BinaryIO) -> bool:
-    """Whether a PNG has chunks after its pixels that may hold EXIF data. Leaves the file where it was."""
-    here, pixels_seen = file.tell(), False
+    """Returns whether a PNG has chunks after its pixels that may contain EXIF data. Restores the file position."""
+    position, pixels_seen = file.tell(), False
     try:
-        file.seek(8)  # the signature
+        file.seek(8)  # skip the signature
         for _ in range(MAX_CHUNKS):
             header = file.read(8)
             kind = header[4:]
@@ -113,7 +113,7 @@ def _has_text_after_pixels(file: BinaryIO) -> bool:
             if pixels_seen and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
                 return True
             pixels_seen |= kind == b"IDAT"
-            file.seek(int.from_bytes(header[:4], "big") + 4, 1)  # the content and its checksum
+            file.seek(int.from_bytes(header[:4], "big") + 4, 1)  # skip the content and its checksum
         return True
     finally:
-        file.seek(here)
+        file.seek(position)

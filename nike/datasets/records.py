@@ -1,4 +1,4 @@
-"""What every annotation reader returns: photos with instances, and the problems found on the way."""
+"""Data classes that the annotation readers return: photos, instances and problems."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from typing import Protocol
 
 import numpy as np
 
+from nike.datasets.shapes import ShapeError
 from nike.text import printable
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
 
-MAX_MASK_BYTES = 4 << 30  # of one photo's masks `[H, W, N]`: 350 instances on 12 megapixels
+MAX_MASK_BYTES = 4 << 30  # of the masks `[H, W, N]` of one photo: 350 instances at 12 megapixels
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong in a dataset.
+    """A problem in a dataset.
 
     Attributes:
-        file: the file as the user knows it: its path inside the dataset.
-        code: the kind of problem in a word or two with hyphens; equal problems have equal codes.
-        message: what was expected, what was found, how to fix it.
-        where: the place in the file, such as "shapes[3]"; empty for the whole file.
-        severity: "error" (something is lost or wrong), "warning" (look at it) or "note".
-        photo: the photo concerned, if it can be shown.
-        extent: (y1, x1, y2, x2) in pixels of the photo around the place, if known.
-        beside: a second photo to compare with (a duplicate).
+        file: path of the file relative to the dataset folder.
+        code: type of the problem, such as "points-count".
+        message: what was expected, what was found, and how to fix it.
+        where: location in the file, such as "shapes[3]"; empty for the whole file.
+        severity: "error", "warning" or "note".
+        photo: path of the photo, or None if it cannot be shown.
+        extent: (y1, x1, y2, x2), region of the photo in pixels, or None if unknown.
+        beside: path of a second photo for comparison (a duplicate), or None.
     """
 
     file: str
@@ -46,7 +47,7 @@ class Problem:
 
 
 class AnnotationError(ValueError):
-    """A whole annotation file or photo that cannot be used; `problem` says why."""
+    """An annotation file or photo is unusable. `problem` has the details."""
 
     def __init__(self, problem: Problem):
         super().__init__(str(problem))
@@ -54,7 +55,7 @@ class AnnotationError(ValueError):
 
 
 class Piece(Protocol):
-    """A part of an instance: a drawn shape or a run-length mask."""
+    """A part of an instance: a labelme shape, COCO polygons or a run-length encoded mask."""
 
     @property
     def extent(self) -> tuple[float, float, float, float]: ...
@@ -64,12 +65,13 @@ class Piece(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One object in a photo: one piece, or several that share labelme's `group_id` (cut apart by a strap, say).
+    """An object in a photo. It has several pieces if it is occluded (labelme's `group_id`).
 
     Attributes:
-        label: as written in the file; `nike.datasets.labels` maps it to a class.
-        where: the place of the first piece in the file.
-        crowd: COCO's `iscrowd`: to be ignored whatever the label.
+        label: label in the annotation file, mapped to a class by `nike.datasets.labels`.
+        pieces: tuple of `Piece`.
+        where: location of the first piece in the file.
+        crowd: COCO's `iscrowd`. The instance is ignored regardless of its label.
     """
 
     label: str
@@ -79,12 +81,12 @@ class Instance:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """(y1, x1, y2, x2) around all pieces, pixels, not clipped."""
+        """(y1, x1, y2, x2), bounding box of all pieces in pixels, not clipped to the photo."""
         corners = np.array([piece.extent for piece in self.pieces])
         return (*corners[:, :2].min(axis=0).tolist(), *corners[:, 2:].max(axis=0).tolist())
 
     def draw(self, height: int, width: int) -> np.ndarray:
-        """The instance's mask, `bool [H, W]`."""
+        """Returns the mask of the instance, bool `[H, W]`."""
         mask = self.pieces[0].draw(height, width)
         for piece in self.pieces[1:]:
             mask |= piece.draw(height, width)
@@ -93,16 +95,18 @@ class Instance:
 
 @dataclass(eq=False)
 class Photo:
-    """A photo and what is drawn on it.
+    """A photo and its instances.
 
     Attributes:
-        file: the photo as the user knows it: its path inside the dataset.
-        path: where to read it; None when its pixels are inside `annotation` (labelme's `imageData`).
-        annotation: the file that describes it; None for a photo without one.
-        noted_in: that file as the user knows it; the photo's own name if there is none.
-        height, width: of the upright photo (EXIF orientation applied), pixels.
-        lost: shapes that could not be used. Such a photo must not be trained on: its lost objects would count as
-            background.
+        file: path of the photo relative to the dataset folder.
+        path: path of the photo, or None if it is embedded in `annotation` (labelme's `imageData`).
+        annotation: path of the annotation file, or None without one.
+        noted_in: path of the annotation file relative to the dataset folder, or that of the photo without one.
+        height, width: size in pixels after EXIF rotation.
+        instances: list of `Instance`.
+        problems: list of `Problem`.
+        lost: number of unusable shapes. A photo with unusable shapes must not be used for training, because their
+            objects would be background.
     """
 
     file: str
@@ -117,20 +121,26 @@ class Photo:
 
     @property
     def is_negative(self) -> bool:
-        """Whether the photo is known to show no object."""
+        """Whether the photo is annotated as having no object."""
         return not self.instances and not self.lost
 
+    def add_unusable_shape(self, error: ShapeError, file: str, where: str) -> None:
+        """Counts an unusable shape and adds its problem."""
+        severity = WARNING if error.code == "shape-without-area" else ERROR
+        self.problems.append(Problem(file, error.code, str(error), where, severity, self.path))
+        self.lost += 1
+
     def draw(self, instances: list[Instance] | None = None) -> np.ndarray:
-        """Masks of all (or the given) instances, `bool [H, W, N]`; they may overlap.
+        """Returns the masks of all (or the given) instances, bool `[H, W, N]`. Masks may overlap.
 
         Raises:
-            ValueError: they would take more than MAX_MASK_BYTES.
+            ValueError: if the masks exceed MAX_MASK_BYTES.
         """
         instances = self.instances if instances is None else instances
         if self.height * self.width * len(instances) > MAX_MASK_BYTES:
             raise ValueError(
-                f"{printable(self.file)}: {len(instances)} masks of {self.width}x{self.height} would take more than "
-                f"{MAX_MASK_BYTES >> 30} GiB. Scale the photo down or split it."
+                f"{printable(self.file)}: {len(instances)} masks of {self.width}x{self.height} pixels need more than "
+                f"{MAX_MASK_BYTES >> 30} GiB. Resize or split the photo."
             )
         masks = np.zeros((self.height, self.width, len(instances)), dtype=bool)
         for i, instance in enumerate(instances):
@@ -140,12 +150,13 @@ class Photo:
 
 @dataclass(eq=False)
 class Collection:
-    """Everything that a reader found under `root`.
+    """The result of reading a dataset.
 
     Attributes:
-        photos: those that can be used.
-        problems: of files that cannot be used; each photo keeps its own.
-        unlabelled: photos that no annotation mentions.
+        root: path of the dataset folder.
+        photos: list of valid `Photo`.
+        problems: list of `Problem` of unusable files. Each photo has its own list.
+        unlabelled: list of paths of photos without annotations.
     """
 
     root: Path
@@ -154,7 +165,7 @@ class Collection:
     unlabelled: list[Path] = field(default_factory=list)
 
     def all_problems(self) -> Iterator[Problem]:
-        """Problems of files, then of photos in their order."""
+        """Yields the problems of files, then those of the photos."""
         yield from self.problems
         for photo in self.photos:
             yield from photo.problems

@@ -1,4 +1,4 @@
-"""Files with settings of a Config: JSON or YAML."""
+"""Settings files for `Config`, in JSON or YAML."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nike.datasets.safe_json import read_json
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
-    """Settings by name. Raises FileNotFoundError or ValueError with the file named."""
+    """Reads settings by name. Raises FileNotFoundError or ValueError. The message names the file."""
     if path.suffix.lower() not in (".yaml", ".yml"):
         return read_json(path)
     import yaml

@@ -1,7 +1,7 @@
-"""One drawn shape (labelme's vocabulary) and its pixels: exactly the pixels that labelme itself would colour.
+"""Validation and rasterization of labelme shapes, with the same pixels as in labelme.
 
-A shape is checked once, by `parse_shape`; after that `draw` cannot fail, hang or ask for unbounded memory.
-Points are (x, y) in pixels of the upright photo (EXIF orientation applied); masks are `bool [H, W]`.
+Shapes are untrusted input. `parse_shape` validates a shape, so that `draw` cannot fail or use excessive time or memory.
+Points are (x, y) in pixels of the upright photo (EXIF orientation applied). Masks are bool `[H, W]`.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import PIL.ImageDraw
 
 from nike.text import short
 
-# How many points each kind of shape has: (fewest, most).
+# Minimum and maximum number of points of each shape type.
 POINT_COUNTS = {
     "polygon": (3, None),
     "rectangle": (2, 2),
-    "circle": (2, 2),  # centre and a point of the rim
+    "circle": (2, 2),  # center and a point on the circle
     "oriented_rectangle": (4, 4),
-    "mask": (2, 2),  # first and last pixel of the box that the PNG fills
+    "mask": (2, 2),  # first and last pixel of the box of the PNG
 }
-WITHOUT_AREA = ("line", "linestrip", "point", "points")  # labelme draws them, but they outline nothing
+WITHOUT_AREA = ("line", "linestrip", "point", "points")  # shape types without an interior
 
-# Limits that no drawing reaches. Without them PIL spends minutes on a hostile shape.
+# Without these limits Pillow takes minutes to draw a malicious shape. Manual annotations do not reach them.
 MAX_COORDINATE = 1e6
 MAX_POINTS = 100_000
-MAX_OUTLINE = 1_000_000  # pixels around a shape: some 60 times around a photo of 12 megapixels
+MAX_OUTLINE = 1_000_000  # perimeter in pixels, about 60 times that of a 12-megapixel photo
 MAX_POINTS_FOR_CROSSINGS = 1_000  # the search for self-crossings compares every pair of edges
 
 
 class ShapeError(ValueError):
-    """A shape that cannot be used; the message says why and what to do. `code` groups equal troubles."""
+    """A shape is invalid. The message has the reason and a remedy, `code` the type of the problem."""
 
     def __init__(self, message: str, code: str = "shape-invalid"):
         super().__init__(message)
@@ -45,12 +45,12 @@ class ShapeError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """A checked shape.
+    """A validated shape.
 
     Attributes:
-        kind: a key of POINT_COUNTS.
-        points: float64 `[P, 2]`, (x, y) pixels.
-        png: for kind "mask" the PNG file that holds its pixels; None otherwise.
+        kind: str, shape type, a key of POINT_COUNTS.
+        points: float64 `[P, 2]`, (x, y) in pixels.
+        png: bytes, PNG file with the pixels of a "mask" shape; None for other types.
     """
 
     kind: str
@@ -59,7 +59,7 @@ class Shape:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """(y1, x1, y2, x2) around the shape, in pixels, not clipped to the photo."""
+        """(y1, x1, y2, x2), bounding box in pixels, not clipped to the photo."""
         if self.kind == "circle":
             (x, y), radius = self.points[0], _radius(self.points)
             return y - radius, x - radius, y + radius, x + radius
@@ -67,12 +67,12 @@ class Shape:
         return y1, x1, y2, x2
 
     def points_outside(self, height: int, width: int) -> int:
-        """How many points lie outside a photo; `draw` cuts the shape at its edge."""
+        """Returns the number of points outside the photo. `draw` clips the shape to the photo."""
         x, y = self.points.T
         return int(np.sum((x < 0) | (y < 0) | (x > width) | (y > height)))
 
     def draw(self, height: int, width: int) -> np.ndarray:
-        """The shape's pixels, `bool [H, W]`: inside and outline, as labelme's `shape_to_mask` gives them."""
+        """Returns the mask, bool `[H, W]`: interior and outline, like labelme's `shape_to_mask`."""
         if self.kind == "mask":
             return _paste_png(self, height, width)
         canvas = PIL.Image.new("L", (width, height))
@@ -88,17 +88,17 @@ class Shape:
 
 
 def parse_shape(raw: Any, height: int, width: int) -> Shape:
-    """Checks one entry of labelme's `shapes`.
+    """Validates an entry of labelme's `shapes`.
 
     Args:
-        raw: the JSON value: any type, any content.
-        height, width: size of the upright photo in pixels.
+        raw: JSON value of any type.
+        height, width: int, size of the upright photo in pixels.
 
     Returns:
-        A shape that can be drawn.
+        A valid `Shape`.
 
     Raises:
-        ShapeError: it cannot be used; says why in the user's words.
+        ShapeError: if the shape is invalid.
     """
     if not isinstance(raw, dict):
         raise ShapeError(f"a shape must be an object with label and points, got {short(raw)}.")
@@ -107,7 +107,7 @@ def parse_shape(raw: Any, height: int, width: int) -> Shape:
     if not isinstance(kind, str) or kind not in (*POINT_COUNTS, *WITHOUT_AREA):
         raise ShapeError(f"unknown shape_type {short(kind)}; known: {', '.join(POINT_COUNTS)}.")
     if kind in WITHOUT_AREA:
-        raise ShapeError(f"a {kind} has no area, so no mask. Draw a polygon around the object.", "shape-without-area")
+        raise ShapeError(f"a {kind} has no area. Draw a polygon around the object.", "shape-without-area")
     points = parse_points(raw.get("points"), kind)
     if kind == "mask":
         return _parse_mask(points, raw.get("mask"), height, width)
@@ -116,50 +116,50 @@ def parse_shape(raw: Any, height: int, width: int) -> Shape:
     if outline > MAX_OUTLINE:
         raise ShapeError(f"its outline is {outline:.0f} pixels long on a {width}x{height} photo; delete and redraw it.")
     if kind in ("polygon", "oriented_rectangle") and not has_area(points):
-        raise ShapeError(f"the {kind} has no area: all its points lie on one line. Redraw or delete it.")
+        raise ShapeError(f"the {kind} has no area because its points are collinear. Redraw or delete it.")
     return shape
 
 
 def parse_points(raw: Any, kind: str = "polygon") -> np.ndarray:
-    """Checks a list of [x, y] pairs; returns float64 `[P, 2]`. Raises ShapeError."""
+    """Validates a list of [x, y] pairs and returns float64 `[P, 2]`. Raises ShapeError."""
     if not isinstance(raw, list):
         raise ShapeError(f"points must be a list of [x, y] pairs, got {short(raw)}.")
-    fewest, most = POINT_COUNTS[kind]
-    if len(raw) < fewest or (most and len(raw) > most):
-        wanted = f"exactly {most}" if most else f"at least {fewest}"
+    minimum, maximum = POINT_COUNTS[kind]
+    if len(raw) < minimum or (maximum and len(raw) > maximum):
+        expected = f"exactly {maximum}" if maximum else f"at least {minimum}"
         raise ShapeError(
-            f"a {kind} needs {wanted} points, got {len(raw)}. Fix it in labelme or delete the shape.", "points-count"
+            f"a {kind} needs {expected} points, got {len(raw)}. Fix it in labelme or delete the shape.", "points-count"
         )
     if len(raw) > MAX_POINTS:
         raise ShapeError(f"has {len(raw):,} points, more than {MAX_POINTS:,}; simplify or redraw it.", "points-count")
     for i, point in enumerate(raw):
         if not isinstance(point, list) or len(point) != 2 or not all(type(v) in (int, float) for v in point):
-            raise ShapeError(f"points[{i}] must be [x, y], two numbers; got {short(point)}.")
-        if not all(abs(v) <= MAX_COORDINATE for v in point):  # also refuses NaN
-            raise ShapeError(f"points[{i}] is {short(point)}: no position on a photo. Redraw or delete the shape.")
+            raise ShapeError(f"points[{i}] must be two numbers [x, y], got {short(point)}.")
+        if not all(abs(v) <= MAX_COORDINATE for v in point):  # also rejects NaN
+            raise ShapeError(f"points[{i}] is out of range: {short(point)}. Redraw or delete the shape.")
     return np.array(raw, dtype=np.float64)
 
 
 def has_area(points: np.ndarray) -> bool:
-    """Whether points `[P, 2]` do not all lie on one line."""
+    """Returns whether points `[P, 2]` are not collinear."""
     arms = points - points[0]
     far = arms[np.argmax(np.abs(arms).sum(axis=1))]
     return bool(np.any(np.abs(_cross(arms, far)) > 1e-6))
 
 
 def crosses_itself(points: np.ndarray) -> bool:
-    """Whether two edges of the closed polygon `[P, 2]` cross in their interiors (touching is no crossing).
+    """Returns whether two edges of the closed polygon `[P, 2]` cross in their interiors.
 
-    Not searched for in polygons of more than MAX_POINTS_FOR_CROSSINGS points (returns False).
+    Returns False for polygons with more than MAX_POINTS_FOR_CROSSINGS points, which are not checked.
     """
     count = len(points)
     if count < 4 or count > MAX_POINTS_FOR_CROSSINGS:
         return False
     start, end = points, np.roll(points, -1, axis=0)
     edge = end - start
-    for first in range(0, count, 256):  # blocks bound the memory
+    for first in range(0, count, 256):  # blocks limit the memory
         block = slice(first, first + 256)
-        # [b, P]: on which side of edge b (of the block) each edge's ends lie, and the other way round
+        # [b, P], side of the edges of the block on which the ends of all edges lie, and vice versa
         side_start = _cross(edge[block, None], start[None] - start[block, None])
         side_end = _cross(edge[block, None], end[None] - start[block, None])
         other_start = _cross(edge[None], start[block, None] - start[None])
@@ -181,11 +181,11 @@ def _radius(points: np.ndarray) -> float:
 def _outline_length(shape: Shape) -> float:
     if shape.kind == "circle":
         return 2 * math.pi * _radius(shape.points)
-    return float(np.abs(np.roll(shape.points, -1, axis=0) - shape.points).sum())  # a rectangle: there and back
+    return float(np.abs(np.roll(shape.points, -1, axis=0) - shape.points).sum())
 
 
 def _mask_box(points: np.ndarray) -> tuple[int, int, int, int]:
-    """(y1, x1, y2, x2), half open, of a mask shape: its two points are its first and last pixel, truncated."""
+    """Returns the half-open box (y1, x1, y2, x2) of a mask shape, whose points are its first and last pixel."""
     (x1, y1), (x2, y2) = (int(x) for x in points[0]), (int(x) for x in points[1])
     return y1, x1, y2 + 1, x2 + 1
 
@@ -194,19 +194,19 @@ def _parse_mask(points: np.ndarray, encoded: Any, height: int, width: int) -> Sh
     if not isinstance(encoded, str):
         raise ShapeError(f"a mask shape needs its pixels as a base64 PNG in 'mask', got {short(encoded)}.", "mask-png")
     y1, x1, y2, x2 = _mask_box(points)
-    # labelme's box lies within the photo, so the PNG is never larger than the photo: a bomb stops here.
+    # The box of a labelme mask is inside the photo. The check bounds the size of the decompressed PNG.
     if not (0 < y2 - y1 <= height + 1 and 0 < x2 - x1 <= width + 1):
         raise ShapeError(f"the mask's box ({x2 - x1}x{y2 - y1}) does not fit a {width}x{height} photo.", "mask-png")
     try:
         png = base64.b64decode(encoded, validate=True)
     except ValueError:
-        raise ShapeError("'mask' is not base64 text. Delete the shape and draw it again.", "mask-png") from None
+        raise ShapeError("'mask' is not valid base64. Delete the shape and draw it again.", "mask-png") from None
     shape = Shape("mask", points, png)
     try:
         size = _open_png(shape).size
         if size == (x2 - x1, y2 - y1):
             _decode_png(shape)
-    except Exception as error:  # PIL raises many kinds on damaged files; each means the same here
+    except Exception as error:  # Pillow raises many types of exceptions on damaged files
         raise ShapeError(f"'mask' is not a readable PNG ({short(str(error))}).", "mask-png") from None
     if size != (x2 - x1, y2 - y1):
         raise ShapeError(

@@ -1,4 +1,4 @@
-"""VGG Image Annotator (VIA 1 and 2) JSON to photos with instances; the balloon sample is in this format."""
+"""Reads VGG Image Annotator (VIA 1 and 2) JSON, the format of Matterport's balloon dataset."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from nike.datasets.coco import find_photo, image_folders
-from nike.datasets.labelme_reader import note_lost
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.safe_json import read_json
 from nike.datasets.shapes import Shape, ShapeError, crosses_itself, parse_shape
 from nike.text import short
 
-# Region attributes that hold the class, by preference; else a lone attribute does.
+# Names of the region attribute with the class, in order of preference. A single attribute may have any name.
 LABEL_ATTRIBUTES = ("label", "class", "name", "category", "object", "type")
 ELLIPSE_POINTS = 72
 
@@ -25,27 +24,26 @@ def read_via(
     default_label: str = "object",
     allow_outside: bool = False,
 ) -> Collection:
-    """Reads a VIA file: a saved project or exported annotations.
+    """Reads a VIA project or exported VIA annotations.
 
     Args:
-        path: the JSON.
-        images: the folder of the photos; default: the JSON's.
-        default_label: for regions without attributes, as in the balloon sample.
-        allow_outside: let file names and links lead out of the dataset's folder.
+        path: path of the JSON file.
+        images: path of the image folder; by default that of the JSON file.
+        default_label: str, label of regions without attributes, like in the balloon dataset.
+        allow_outside: bool, whether file names and symbolic links may refer to files outside the dataset folder.
 
     Returns:
-        Photos with regions. VIA lists every photo of a project, drawn on or not, so photos without regions are
-        `unlabelled`, not negatives.
+        A `Collection`. VIA lists every photo of a project, so photos without regions are `unlabelled`, not negatives.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: not VIA JSON.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file is not VIA JSON.
     """
     path = Path(path)
     data = read_json(path)
     entries = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
     if not is_via(data):
-        raise ValueError(f"{path.name}: VIA JSON needs objects with 'filename' and 'regions'; this is another format.")
+        raise ValueError(f"{path.name}: expected VIA JSON, objects with 'filename' and 'regions'.")
     folders = [Path(images)] if images is not None else image_folders(path)
     collection = Collection(folders[0])
     for key, entry in entries.items():
@@ -58,7 +56,7 @@ def read_via(
             collection.problems.append(Problem(path.name, "photo-unreadable", str(error), where))
             continue
         regions = entry.get("regions")
-        regions = list(regions.values()) if isinstance(regions, dict) else regions  # VIA 1 numbers them in an object
+        regions = list(regions.values()) if isinstance(regions, dict) else regions  # VIA 1 has a dict by index
         if not regions:
             collection.unlabelled.append(photo.path)
             continue
@@ -68,7 +66,7 @@ def read_via(
 
 
 def is_via(data: Any) -> bool:
-    """Whether JSON looks like VIA's."""
+    """Returns whether a JSON value has the structure of a VIA file."""
     entries = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
     if not isinstance(entries, dict) or not entries:
         return False
@@ -83,7 +81,7 @@ def _read_regions(regions: Any, photo: Photo, file: str, where: str, default_lab
             shape = _region_shape(region, photo)
             label = _label(region.get("region_attributes"), default_label)
         except ShapeError as error:
-            note_lost(photo, error, file, place)
+            photo.add_unusable_shape(error, file, place)
             continue
         if shape.kind == "polygon" and crosses_itself(shape.points):
             message = "the outline crosses itself, so parts of it may be holes. Redraw it."
@@ -101,7 +99,7 @@ def _region_shape(region: Any, photo: Photo) -> Shape:
         if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
             raise ShapeError("all_points_x and all_points_y must be lists of equal length.")
         points = [list(point) for point in zip(xs, ys, strict=True)]
-        # The last point of old files repeats the first.
+        # In old files the last point repeats the first.
         raw = {"shape_type": "polygon" if kind == "polygon" else "linestrip", "points": points}
     elif kind == "rect":
         x, y, w, h = _numbers(drawn, "x", "y", "width", "height")
@@ -140,10 +138,13 @@ def _label(attributes: Any, default: str) -> str:
         return default
     name = next((name for name in LABEL_ATTRIBUTES if name in attributes), None)
     if name is None and len(attributes) > 1:
-        raise ShapeError(f"which of {short(sorted(attributes))} is the class? Name it 'label'.", "label-invalid")
+        raise ShapeError(
+            f"ambiguous region attributes {short(sorted(attributes))}. Name the class attribute 'label'.",
+            "label-invalid",
+        )
     value = attributes[name] if name else next(iter(attributes.values()))
-    if isinstance(value, dict):  # check boxes: {"nike": true}
-        value = next((key for key, ticked in value.items() if ticked), None)
+    if isinstance(value, dict):  # checkboxes: {"nike": true}
+        value = next((key for key, checked in value.items() if checked), None)
     if not isinstance(value, str) or not value.strip() or len(value) > 200:
-        raise ShapeError(f"the label must be a short text, got {short(value)}.", "label-invalid")
+        raise ShapeError(f"the label must be a string of at most 200 characters, got {short(value)}.", "label-invalid")
     return value.strip()

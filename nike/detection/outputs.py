@@ -24,7 +24,7 @@ from mrcnn.visualization.colors import distinct_colors
 from mrcnn.visualization.drawing import color_splash, crops, overlay
 from nike.atomic import replacing
 from nike.datasets import photos, rle
-from nike.datasets.labelme_writer import write_detections
+from nike.datasets.labelme import write_detections
 from nike.detection.background import Behind
 from nike.detection.sources import Picture
 from nike.detection.video import new_video

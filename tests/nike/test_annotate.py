@@ -11,7 +11,7 @@ import pytest
 
 from mrcnn.detections import Detections
 from nike import annotate
-from nike.datasets.labelme_reader import read_labelme
+from nike.datasets.labelme import read_labelme
 from nike.datasets.labels import Labels
 
 

@@ -3,7 +3,7 @@
 import base64
 
 from nike.convert import main
-from nike.datasets.labelme_reader import read_folder
+from nike.datasets.labelme import read_folder
 from nike.datasets.outline import iou
 
 

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from nike import open_images
-from nike.datasets.labelme_reader import read_folder
+from nike.datasets.labelme import read_folder
 from nike.open_images import MaskRow, by_photo, class_ids, main, mask_rows
 
 SHOE, HAT = "/m/09j5n", "/m/02dl1y"

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import nike
-from nike.datasets.labelme_reader import read_folder
+from nike.datasets.labelme import read_folder
 
 FOLDER = Path(nike.__file__).parent / "sample_data"
 

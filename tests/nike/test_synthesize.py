@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from nike import synthesize
-from nike.datasets.labelme_reader import read_folder
+from nike.datasets.labelme import read_folder
 from nike.synthesis.cutouts import load_cutouts
 from nike.synthesize import Settings, main
 

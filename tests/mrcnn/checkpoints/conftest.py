@@ -1,4 +1,4 @@
-"""Small stand-ins for Keras layers, and a writer of HDF5 files that is independent of the code under test."""
+"""Fake Keras layers, and an HDF5 writer independent of the code under test."""
 
 import http.server
 import threading
@@ -9,7 +9,7 @@ import pytest
 
 
 class FakeVariable:
-    """As much of a Keras variable as the checkpoint code uses."""
+    """The part of the Keras variable interface that the checkpoint code uses."""
 
     def __init__(self, path, value):
         self.path = path
@@ -31,7 +31,7 @@ class FakeLayer:
 
 @pytest.fixture
 def make_layers():
-    """`make_layers({"conv1": {"kernel": array or shape}})` -> layers by name, zeros where only a shape is given."""
+    """`make_layers({"conv1": {"kernel": array or shape}})` -> layers by name. A shape gives zeros."""
 
     def make(spec):
         def value(item):
@@ -47,7 +47,7 @@ def make_layers():
 
 @pytest.fixture
 def write_h5(tmp_path):
-    """`write_h5({"conv1": {"conv1/kernel:0": array}})` -> path of a file as Keras 2 wrote them."""
+    """`write_h5({"conv1": {"conv1/kernel:0": array}})` -> path of a file in the layout of Keras 2."""
 
     def write(groups, name="weights.h5", root="/", text=np.bytes_, **attributes):
         path = tmp_path / name
@@ -67,7 +67,7 @@ def write_h5(tmp_path):
 
 
 class Server:
-    """A web server on this machine that serves `content` and can misbehave.
+    """A local web server that serves `content`, optionally with errors.
 
     Attributes:
         url: address of the file.
@@ -128,7 +128,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def no_weights_elsewhere(tmp_path_factory, monkeypatch):
-    """Keeps the tests away from weights that lie on this machine, and downloads away from its folders."""
+    """Isolates the tests from local weights files and download folders."""
     empty = tmp_path_factory.mktemp("empty")
     monkeypatch.chdir(empty)
     monkeypatch.setenv("XDG_CACHE_HOME", str(empty / "cache"))

@@ -1,4 +1,4 @@
-"""ImageNet weights under this project's conventions compute what they did where they were trained."""
+"""Converted ImageNet weights compute the same features as the original models."""
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ def random_norm(random, channels):
         "gamma": random.uniform(0.5, 1.5, channels).astype(np.float32),
         "beta": random.uniform(0, 1, channels).astype(np.float32),
         "moving_mean": random.normal(0, 0.1, channels).astype(np.float32),
-        # Many of the real ones are as good as zero: below the difference of the two epsilons.
+        # Many published variances are close to zero, below the difference of the two epsilons.
         "moving_variance": (random.uniform(0, 1, channels) ** 8).astype(np.float32),
     }
 
@@ -116,7 +116,7 @@ def backbone():
     return keras.Model(image, mobilenet_v2(image, train_bn=False)[-1])
 
 
-def test_mobilenet_v2_gives_torchvisions_features(torch_arrays, backbone, tmp_path):
+def test_mobilenet_v2_features_equal_torchvision(torch_arrays, backbone, tmp_path):
     path = tmp_path / "mobilenet_v2_imagenet.npz"
     np.savez(path, **torch_arrays)
     report = load_weights(named_layers(backbone), path)
@@ -124,11 +124,11 @@ def test_mobilenet_v2_gives_torchvisions_features(torch_arrays, backbone, tmp_pa
     photo = np.random.default_rng(1).integers(0, 256, (64, 96, 3)).astype(np.float64)
     ours = backbone((photo - Config.MEAN_PIXEL)[None].astype(np.float32), training=False).numpy()
     expected = torch_forward(torch_arrays, photo)
-    assert expected.std() > 0.1  # not all clipped away
+    assert expected.std() > 0.1  # not all clipped
     np.testing.assert_allclose(ours, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_the_true_variance_stays(torch_arrays):
+def test_variance_is_not_changed(torch_arrays):
     layers = mobilenet_v2_from_torch(torch_arrays)
     np.testing.assert_array_equal(
         layers["bn_mnv2_9_depthwise"]["moving_variance"], torch_arrays["features.9.conv.1.1.running_var"]
@@ -143,15 +143,15 @@ def test_the_true_variance_stays(torch_arrays):
         ("features.3.conv.0.1.weight", np.zeros(3, np.float32)),
     ],
 )
-def test_arrays_that_are_not_mobilenets(torch_arrays, name, array):
+def test_arrays_of_other_models_are_rejected(torch_arrays, name, array):
     arrays = {**torch_arrays, name: array}
     if array is None:
         del arrays[name]
-    with pytest.raises(CheckpointError, match="not the arrays of torchvision's MobileNetV2"):
+    with pytest.raises(CheckpointError, match="expected the arrays of torchvision's MobileNetV2"):
         mobilenet_v2_from_torch(arrays)
 
 
-def test_npz_files_that_are_broken_or_hostile(tmp_path):
+def test_damaged_and_malicious_npz_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such weights file"):
         mobilenet_v2_from_torch(tmp_path / "none.npz")
     path = tmp_path / "x.npz"
@@ -162,14 +162,14 @@ def test_npz_files_that_are_broken_or_hostile(tmp_path):
     with pytest.raises(CheckpointError, match="allow_pickle"):
         mobilenet_v2_from_torch(path)
     np.savez_compressed(path, a=np.zeros(300 << 20, np.uint8))
-    with pytest.raises(CheckpointError, match="claims 314,"):
+    with pytest.raises(CheckpointError, match="uncompressed size of 314,"):
         mobilenet_v2_from_torch(path)
 
 
 # ---------------------------------------------------------------- Keras Applications
 
 
-def test_keras_mobilenet_v2_fits_the_backbone_and_keeps_its_first_layer(backbone, tmp_path):
+def test_keras_mobilenet_v2_matches_the_backbone_and_its_first_layer(backbone, tmp_path):
     theirs = keras.applications.MobileNetV2(input_shape=(64, 64, 3), include_top=False, weights=None)
     random = np.random.default_rng(0)
     first = theirs.get_layer("bn_Conv1")
@@ -198,14 +198,14 @@ def keras_resnet_names(blocks):
     return names
 
 
-def test_keras_resnet_101_gets_matterports_names():
+def test_keras_resnet_101_is_renamed_to_matterport():
     layers = {name: LayerWeights(name, {"kernel": np.ones((1, 1, 3, 2))}) for name in keras_resnet_names((3, 4, 23, 3))}
     converted, notes = to_own_backbone(layers)
     backbone = [name for name in matterport_order() if not name.startswith(("fpn", "rpn", "mrcnn"))]
     assert sorted(converted) == sorted(backbone) and len(notes) == 1
 
 
-def test_keras_resnet_152_does_not_fold_onto_shorter_names():
+def test_keras_resnet_152_names_do_not_collide():
     layers = {name: LayerWeights(name, {}) for name in keras_resnet_names((3, 8, 36, 3))}
     assert len(to_own_backbone(layers)[0]) == len(layers)
 
@@ -216,7 +216,7 @@ def test_keras_resnet_values():
     kernel = random.normal(size=(7, 7, 3, 5)).astype(np.float32)
     layers = {"conv1_conv": {"kernel": kernel}, "conv1_bn": theirs, "conv2_block1_0_conv": {"kernel": kernel}}
     ours, _ = to_own_backbone({name: LayerWeights(name, weights) for name, weights in layers.items()})
-    np.testing.assert_array_equal(ours["conv1"].weights["kernel"][:, :, 0], kernel[:, :, 2])  # R comes first now
+    np.testing.assert_array_equal(ours["conv1"].weights["kernel"][:, :, 0], kernel[:, :, 2])  # R is first
     np.testing.assert_array_equal(ours["conv1"].weights["kernel"][:, :, 1], kernel[:, :, 1])
     np.testing.assert_array_equal(ours["res2a_branch1"].weights["kernel"], kernel)
     x = random.normal(size=(4, 5))
@@ -227,14 +227,14 @@ def test_keras_resnet_values():
 
 
 def resnet50_layers(norms, extra=()):
-    """A first layer whose kernel has the given norm per input channel."""
+    """Returns a first layer whose kernel has the given norm per input channel."""
     kernel = np.random.default_rng(0).normal(size=(7, 7, 3, 64)).astype(np.float32)
     kernel *= (np.array(norms) / np.sqrt((kernel**2).sum(axis=(0, 1, 3))))[:, None].astype(np.float32)
     layers = {"conv1": LayerWeights("conv1", {"kernel": kernel, "bias": np.ones(64, np.float32)})}
     return layers | {name: LayerWeights(name, {}) for name in extra}, kernel
 
 
-def test_the_published_bgr_file_is_turned_to_rgb():
+def test_published_bgr_file_is_converted_to_rgb():
     layers, kernel = resnet50_layers(RESNET50_CONV1_NORMS[::-1])
     converted, notes = to_own_backbone(layers)
     np.testing.assert_array_equal(converted["conv1"].weights["kernel"], kernel[:, :, ::-1])
@@ -244,12 +244,12 @@ def test_the_published_bgr_file_is_turned_to_rgb():
 @pytest.mark.parametrize(
     ("norms", "extra", "notes"),
     [
-        (RESNET50_CONV1_NORMS, (), 0),  # is RGB already
-        ((5.0, 5.0, 5.0), (), 1),  # unknown: as it is, with a note
-        (RESNET50_CONV1_NORMS[::-1], ("mrcnn_mask",), 0),  # a whole Mask R-CNN, whoever trained it, takes RGB
+        (RESNET50_CONV1_NORMS, (), 0),  # already RGB
+        ((5.0, 5.0, 5.0), (), 1),  # unknown: unchanged, with a note
+        (RESNET50_CONV1_NORMS[::-1], ("mrcnn_mask",), 0),  # a complete Mask R-CNN expects RGB
     ],
 )
-def test_other_files_stay_as_they_are(norms, extra, notes):
+def test_other_files_are_not_changed(norms, extra, notes):
     layers, kernel = resnet50_layers(norms, extra)
     converted, found = to_own_backbone(layers)
     np.testing.assert_array_equal(converted["conv1"].weights["kernel"], kernel)

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine that behaves, breaks off, or sends something else."""
+"""Downloads from a local server, including interrupted transfers and wrong responses."""
 
 import inspect
 import socket
@@ -15,7 +15,7 @@ module = inspect.getmodule(function)
 
 
 def check_fails(server, path, message, **options):
-    """The one line says what happened, where to get the file and where to put it; nothing is left at `path`."""
+    """Checks that the error has the reason, the URL and the destination, and that no file is left at `path`."""
     with pytest.raises(WeightsNotFoundError, match=message) as error:
         download(server.url, path, verbose=False, **options)
     text = str(error.value)
@@ -25,7 +25,7 @@ def check_fails(server, path, message, **options):
 
 @pytest.fixture
 def dead_url():
-    """An address of this machine where nothing listens."""
+    """A local URL without a server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -46,39 +46,39 @@ def test_progress_bar(server, tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_an_answer_that_breaks_off_is_resumed_at_once(server, tmp_path):
+def test_interrupted_response_is_resumed(server, tmp_path):
     server.bytes_per_answer = 4000
     path = download(server.url, tmp_path / "file.h5", verbose=False)
     assert path.read_bytes() == server.content
     assert server.ranges == [None, "bytes=4000-", "bytes=8000-"]
 
 
-def test_a_later_run_goes_on_where_the_first_stopped(server, tmp_path):
+def test_next_call_resumes_the_download(server, tmp_path):
     path, part = tmp_path / "file.h5", tmp_path / "file.h5.part"
     part.write_bytes(server.content[:1000])
     server.bytes_per_answer = 0
-    check_fails(server, path, "broke off after 1,000 of 10,240 bytes")
+    check_fails(server, path, "connection lost after 1,000 of 10,240 bytes")
     assert part.stat().st_size == 1000
     server.bytes_per_answer = None
     assert download(server.url, path, verbose=False).read_bytes() == server.content
     assert server.ranges[-1] == "bytes=1000-"
 
 
-def test_a_server_without_ranges_starts_over(server, tmp_path):
+def test_server_without_range_support_restarts_the_download(server, tmp_path):
     (tmp_path / "file.h5.part").write_bytes(b"x" * 1000)
     server.supports_range = False
     assert download(server.url, tmp_path / "file.h5", verbose=False).read_bytes() == server.content
     assert server.ranges == ["bytes=1000-"]
 
 
-def test_a_complete_part_is_only_verified(server, tmp_path):
+def test_complete_partial_file_is_only_verified(server, tmp_path):
     (tmp_path / "file.h5.part").write_bytes(server.content)
     assert download(server.url, tmp_path / "file.h5", len(server.content), verbose=False).read_bytes() == server.content
     assert server.ranges == []
 
 
 @pytest.mark.parametrize("size", [99, 20_000, 10_240])
-def test_a_part_of_another_file_is_thrown_away(server, tmp_path, size):
+def test_partial_file_of_another_file_is_discarded(server, tmp_path, size):
     def verify(path):
         if path.read_bytes() != server.content:
             raise ValueError("not the file")
@@ -89,17 +89,17 @@ def test_a_part_of_another_file_is_thrown_away(server, tmp_path, size):
 
 
 def test_wrong_size(server, tmp_path):
-    check_fails(server, tmp_path / "file.h5", "expected 99 bytes, the server offers 10,240", expected_size=99)
+    check_fails(server, tmp_path / "file.h5", "expected 99 bytes, the server reports 10,240", expected_size=99)
     assert server.ranges == [None] and not (tmp_path / "file.h5.part").exists()
 
 
-def test_a_web_page_instead(server, tmp_path):
+def test_html_page(server, tmp_path):
     server.content_type = "text/html; charset=utf-8"
-    check_fails(server, tmp_path / "file.h5", "a web page came instead")
+    check_fails(server, tmp_path / "file.h5", "got an HTML page")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_content_that_does_not_verify(server, tmp_path):
+def test_failed_verification(server, tmp_path):
     def verify(path):
         raise ValueError("it is not HDF5.")
 
@@ -108,9 +108,9 @@ def test_content_that_does_not_verify(server, tmp_path):
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
-def test_the_server_refuses(server, tmp_path, status):
+def test_http_error_status(server, tmp_path, status):
     server.status = status
-    check_fails(server, tmp_path / "file.h5", f"the server answers {status}")
+    check_fails(server, tmp_path / "file.h5", f"HTTP status {status}")
     assert len(server.ranges) == 1
 
 
@@ -120,12 +120,12 @@ def test_no_server(tmp_path, dead_url):
 
 
 @pytest.mark.parametrize("location", ["file:///etc/hostname", "ftp://127.0.0.1/x"])
-def test_redirects_stay_on_the_web(server, tmp_path, location):
+def test_redirects_to_other_schemes_are_rejected(server, tmp_path, location):
     server.status, server.location = 302, location
     check_fails(server, tmp_path / "file.h5", "not allowed|unknown url type")
 
 
-def test_redirects_never_leave_https():
+def test_redirects_from_https_to_http_are_rejected():
     request = urllib.request.Request("https://host/file.h5")
     redirect = module._SecureRedirects().redirect_request
     with pytest.raises(ValueError, match="insecure address http://host/file.h5"):
@@ -134,12 +134,12 @@ def test_redirects_never_leave_https():
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://host/x", "weights.h5"])
-def test_only_web_addresses(tmp_path, url):
+def test_only_http_urls_are_accepted(tmp_path, url):
     with pytest.raises(ValueError, match="http or https"):
         download(url, tmp_path / "x", verbose=False)
 
 
-def test_an_earlier_file_stays_until_the_new_one_is_complete(server, tmp_path):
+def test_existing_file_is_kept_until_the_download_is_complete(server, tmp_path):
     path = tmp_path / "file.h5"
     path.write_bytes(b"old")
     server.status = 404
@@ -148,14 +148,14 @@ def test_an_earlier_file_stays_until_the_new_one_is_complete(server, tmp_path):
     assert path.read_bytes() == b"old"
 
 
-def test_a_folder_that_cannot_be_made(server, tmp_path):
+def test_folder_cannot_be_created(server, tmp_path):
     (tmp_path / "file").touch()
     check_fails(server, tmp_path / "file" / "file.h5", "could not be downloaded")
 
 
 @pytest.fixture
 def coco(server, write_h5, monkeypatch):
-    """A small file with the layers of the COCO weights, on the server in place of the real one."""
+    """Serves a small file with the layers of the COCO weights."""
     layers = {name: {f"{name}/bias:0": np.zeros(81)} for name in matterport_order()}
     server.content = write_h5(layers, "on_server.h5").read_bytes()
     monkeypatch.setattr(module, "COCO_URL", server.url)
@@ -169,24 +169,24 @@ def test_coco_weights_are_downloaded_once(coco, tmp_path):
     assert coco_weights(tmp_path / "here") == path and len(coco.ranges) == 1
 
 
-def test_coco_weights_that_are_not_coco(coco, write_h5, tmp_path):
+def test_coco_weights_with_missing_layers(coco, write_h5, tmp_path):
     write_h5({"conv1": {"conv1/bias:0": np.zeros(1)}}, "mask_rcnn_coco.h5")
-    with pytest.raises(CheckpointError, match="layers are missing: res4w_branch2a.*Delete the file"):
+    with pytest.raises(CheckpointError, match="missing layers: res4w_branch2a.*Delete the file"):
         coco_weights(tmp_path)
 
 
-def test_the_originals_function(coco, tmp_path, capsys):
+def test_download_trained_weights(coco, tmp_path, capsys):
     assert download_trained_weights(str(tmp_path / "mask_rcnn_coco.h5"), verbose=0) is None
     assert (tmp_path / "mask_rcnn_coco.h5").read_bytes() == coco.content
     assert capsys.readouterr().err == ""
 
 
-def test_no_network_says_where_to_put_the_file(tmp_path, monkeypatch, dead_url):
+def test_error_without_network_has_the_destination(tmp_path, monkeypatch, dead_url):
     monkeypatch.setattr(module, "COCO_URL", dead_url)
     with pytest.raises(WeightsNotFoundError, match=rf"put it at {tmp_path}.mask_rcnn_coco\.h5\.$"):
         coco_weights(tmp_path, verbose=False)
 
 
-def test_the_published_address():
+def test_coco_url():
     assert module.COCO_URL == "https://github.com/matterport/Mask_RCNN/releases/download/v2.0/mask_rcnn_coco.h5"
     assert module.COCO_BYTES == 257557808

@@ -1,4 +1,4 @@
-"""The reader: files of all Keras generations, and files that are broken, foreign or hostile."""
+"""Reading of HDF5 weights from all Keras versions, and of damaged, unsupported or malicious files."""
 
 import io
 
@@ -23,19 +23,19 @@ def contents(path):
 
 @pytest.mark.parametrize("text", [np.bytes_, str])
 @pytest.mark.parametrize("root", ["/", "model_weights"])
-def test_reads_bytes_and_str_names_at_the_root_and_in_a_whole_model(write_h5, text, root):
+def test_bytes_and_str_names_in_weights_files_and_saved_models(write_h5, text, root):
     path = write_h5({"input": {}, "dense": {"dense/kernel:0": KERNEL}}, text=text, root=root)
     found = contents(path)
     assert list(found) == [("dense", "kernel")]
     np.testing.assert_array_equal(found["dense", "kernel"], KERNEL)
 
 
-def test_reads_keras_1_names(write_h5):
+def test_keras_1_names(write_h5):
     path = write_h5({"conv1": {"conv1_W:0": KERNEL, "conv1_b:0": KERNEL[0]}, "bn": {"bn_running_std:0": KERNEL[1]}})
     assert set(contents(path)) == {("conv1", "kernel"), ("conv1", "bias"), ("bn", "moving_variance")}
 
 
-def test_reads_names_that_keras_split_over_several_attributes(write_h5):
+def test_names_split_over_several_attributes(write_h5):
     path = write_h5({"a": {"a/kernel:0": KERNEL}, "b": {"b/kernel:0": KERNEL, "b/bias:0": KERNEL[0]}})
     with h5py.File(path, "r+") as file:
         for owner, attribute in ((file, "layer_names"), (file["b"], "weight_names")):
@@ -45,7 +45,7 @@ def test_reads_names_that_keras_split_over_several_attributes(write_h5):
     assert set(contents(path)) == {("a", "kernel"), ("b", "kernel"), ("b", "bias")}
 
 
-def test_reads_what_keras_itself_writes(tmp_path):
+def test_files_written_by_keras(tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="d"), keras.layers.Dropout(0.5)])
     model.save(tmp_path / "whole.h5")
     found = contents(tmp_path / "whole.h5")
@@ -62,7 +62,7 @@ def test_config_and_metadata(write_h5):
         assert checkpoint.config is None and checkpoint.metadata == {}
 
 
-def test_weights_are_read_only_when_asked_for(write_h5):
+def test_weights_are_read_lazily(write_h5):
     with read_checkpoint(write_h5({"a": {"a/kernel:0": KERNEL}})) as checkpoint:
         assert isinstance(checkpoint.layers["a"].weights["kernel"], h5py.Dataset)
 
@@ -81,11 +81,11 @@ def npz_bytes():
         (b"\n <!DOCTYPE html><html>Not found", "web page"),
         (b"\x1f\x8b123", "gzip"),
         (npz_bytes(), "zip archive"),
-        (b"\x89PNG....", "another kind of file"),
+        (b"\x89PNG....", "another file format"),
         (b"\x89HDF\r\n\x1a\n" + bytes(50), "damaged"),
     ],
 )
-def test_files_of_other_kinds_are_named_for_what_they_are(tmp_path, content, message):
+def test_error_names_the_format_of_other_files(tmp_path, content, message):
     path = tmp_path / "weights.h5"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=message) as error:
@@ -100,15 +100,15 @@ def test_missing_file_and_folder(tmp_path):
         read_checkpoint(tmp_path)
 
 
-def test_a_cut_off_file_says_how_much_is_there(write_h5):
+def test_error_for_truncated_file_has_both_sizes(write_h5):
     path = write_h5({"a": {"a/kernel:0": np.zeros(1000, np.float32)}})
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=f"cut off: expected {size:,} bytes, got 1,000"):
+    with pytest.raises(CheckpointError, match=f"truncated: expected {size:,} bytes, got 1,000"):
         read_checkpoint(path)
 
 
-def test_keras_3_weights_files_are_explained(tmp_path):
+def test_error_for_keras_3_weights_files(tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     model.save_weights(tmp_path / "model.weights.h5")
     with pytest.raises(CheckpointError, match="Keras 3"):
@@ -175,12 +175,12 @@ def nothing(file):
         (python_objects, "numbers"),
         (references, "numbers"),
         (no_data, "numbers"),
-        (huge, "claim"),
+        (huge, "exceeds"),
         (a_group, "should be a Dataset"),
         (nothing, "listed but not stored"),
     ],
 )
-def test_hostile_datasets_are_refused(write_h5, attack, message):
+def test_malicious_datasets_are_rejected(write_h5, attack, message):
     path = write_h5({"a": {}})
     with h5py.File(path, "r+") as file:
         attack(file)
@@ -193,16 +193,16 @@ def test_hostile_datasets_are_refused(write_h5, attack, message):
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"layer_names": 7}, "must hold text"),
+        ({"layer_names": 7}, "must be a string"),
         ({"layer_names": [b"\xff"]}, "damaged"),
-        ({"layer_names": [b"a", b"a"]}, "twice"),
+        ({"layer_names": [b"a", b"a"]}, "duplicate"),
         ({"layer_names": [b"missing"]}, "not stored"),
         ({"mrcnn_config": "{"}, "not valid JSON"),
         ({"mrcnn_config": "[1]"}, "must be a JSON object"),
         ({"mrcnn_config": "[" * 50_000}, "not valid JSON"),
     ],
 )
-def test_hostile_attributes_are_refused(write_h5, attributes, message):
+def test_malicious_attributes_are_rejected(write_h5, attributes, message):
     path = write_h5({"a": {"a/kernel:0": KERNEL}})
     with h5py.File(path, "r+") as file:
         for name, value in attributes.items():
@@ -211,7 +211,7 @@ def test_hostile_attributes_are_refused(write_h5, attributes, message):
         read_checkpoint(path)
 
 
-def test_damage_in_the_middle_never_gives_anything_but_a_clear_error(write_h5):
+def test_damaged_bytes_raise_only_checkpoint_errors(write_h5):
     groups = {f"l{i}": {f"l{i}/kernel:0": KERNEL} for i in range(5)}
     good = write_h5(groups).read_bytes()
     random = np.random.default_rng(0)
@@ -227,9 +227,9 @@ def test_damage_in_the_middle_never_gives_anything_but_a_clear_error(write_h5):
             assert "\n" not in str(error)
 
 
-def test_the_file_is_closed_after_an_error(write_h5):
+def test_file_is_closed_after_an_error(write_h5):
     path = write_h5({"a": {}}, layer_names=[b"missing"])
     with pytest.raises(CheckpointError):
         read_checkpoint(path)
-    with h5py.File(path, "r+") as file:  # h5py refuses this while the file is open for reading
+    with h5py.File(path, "r+") as file:  # fails while the file is open for reading
         assert "a" in file

@@ -1,4 +1,4 @@
-"""Where ImageNet weights are found or fetched."""
+"""Search and download of ImageNet weights."""
 
 import hashlib
 import inspect
@@ -14,7 +14,7 @@ module = inspect.getmodule(imagenet_weights)
 
 @pytest.fixture
 def published(server, write_h5, monkeypatch):
-    """A small file on the server of this machine in place of the published ResNet-50."""
+    """Serves a small file as the published ResNet-50."""
     server.content = write_h5({"conv1": {"conv1_W:0": np.zeros((7, 7, 3, 64))}}).read_bytes()
     entry = module.PUBLISHED["resnet50"]._replace(
         url=f"{server.url.rsplit('/', 1)[0]}/{module.PUBLISHED['resnet50'].names[-1]}",
@@ -25,32 +25,32 @@ def published(server, write_h5, monkeypatch):
     return server
 
 
-def test_a_file_on_this_machine_is_used(published, tmp_path):
+def test_local_file_is_used(published, tmp_path):
     path = tmp_path / "resnet50_imagenet_notop_rgb.h5"
     path.touch()
     assert imagenet_weights("resnet50", tmp_path) == path
     assert published.ranges == []
 
 
-def test_downloaded_once_under_a_name_that_is_found_again(published, tmp_path):
+def test_file_is_downloaded_once(published, tmp_path):
     path = imagenet_weights("resnet50", tmp_path, verbose=False)
     assert path == tmp_path / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
     assert imagenet_weights("resnet50", tmp_path) == path and len(published.ranges) == 1
 
 
-def test_another_content_of_the_right_size_is_refused(published, tmp_path):
+def test_wrong_checksum_is_rejected(published, tmp_path):
     published.content = published.content[:-1] + b"\xff"
     with pytest.raises(WeightsNotFoundError, match="expected MD5"):
         imagenet_weights("resnet50", tmp_path, verbose=False)
     assert list(tmp_path.glob("resnet50*")) == []
 
 
-def test_a_backbone_without_published_weights():
-    with pytest.raises(ValueError, match="BACKBONE 'resnext50'.*resnet50, resnet101, mobilenet_v2 only"):
+def test_backbone_without_published_weights():
+    with pytest.raises(ValueError, match="BACKBONE 'resnext50'.*available for resnet50, resnet101, mobilenet_v2"):
         imagenet_weights("resnext50")
 
 
-def test_the_table():
+def test_published_table():
     assert set(module.PUBLISHED) <= set(KNOWN_BACKBONES)
     for entry in module.PUBLISHED.values():
         assert entry.url.startswith("https://") and entry.url.rsplit("/", 1)[1] in entry.names

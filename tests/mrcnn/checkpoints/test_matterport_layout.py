@@ -1,4 +1,4 @@
-"""Files of the exact layout of Matterport's published `mask_rcnn_coco.h5`: 406 groups, ResNet-101, 81 classes."""
+"""Files with the layout of Matterport's published `mask_rcnn_coco.h5`: 406 groups, ResNet-101, 81 classes."""
 
 import math
 
@@ -16,7 +16,7 @@ def layout(golden):
 
 @pytest.fixture(scope="module")
 def published(layout, tmp_path_factory):
-    """Such a file. The i-th of the 690 tensors holds the value i everywhere, as fill value, so the file is small."""
+    """A file with this layout. The i-th of the 690 tensors has the constant fill value i, so the file is small."""
     path = tmp_path_factory.mktemp("coco") / "mask_rcnn_coco.h5"
     with h5py.File(path, "w") as file:
         for name, value in layout["root_attrs"].items():
@@ -32,7 +32,7 @@ def published(layout, tmp_path_factory):
 
 
 def spec_of(layout, classes=81):
-    """Layers by name with the shapes of the file, for another number of classes if asked."""
+    """Returns the shapes of all weights by layer, for the given number of classes."""
     spec = {}
     for weight in layout["weights"]:
         layer, role = weight["weight_name"].removesuffix(":0").split("/")
@@ -43,7 +43,7 @@ def spec_of(layout, classes=81):
     return spec
 
 
-def test_every_weight_finds_its_place(layout, published, make_layers):
+def test_every_weight_is_loaded(layout, published, make_layers):
     layers = make_layers(spec_of(layout))
     report = load_weights(layers, published, by_name=False)
     assert report.tensors == 690 == len(layout["weights"])
@@ -54,7 +54,7 @@ def test_every_weight_finds_its_place(layout, published, make_layers):
         assert (variables[weight["weight_name"].removesuffix(":0")].value == i).all()
 
 
-def test_without_the_heads_it_starts_a_model_of_two_classes(layout, published, make_layers):
+def test_two_class_model_loads_all_but_the_heads(layout, published, make_layers):
     layers = make_layers(spec_of(layout, classes=2))
     with pytest.raises(ValueError, match="the file has 81 classes, the model 2"):
         load_weights(layers, published)
@@ -63,11 +63,11 @@ def test_without_the_heads_it_starts_a_model_of_two_classes(layout, published, m
     assert report.excluded == ("mrcnn_bbox_fc", "mrcnn_class_logits", "mrcnn_mask")
 
 
-def test_what_we_write_has_the_same_names_in_the_same_order(layout, make_layers, tmp_path):
+def test_written_file_has_the_same_names_and_order(layout, make_layers, tmp_path):
     def tiny(weights):
         return {role: (1,) * len(shape) for role, shape in weights.items()}
 
-    # Given in another order: the writer sorts.
+    # The writer sorts the layers.
     spec = dict(sorted((name, tiny(weights)) for name, weights in spec_of(layout).items()))
     path = save_weights(make_layers(spec), tmp_path / "w.h5")
     with h5py.File(path) as file:

@@ -1,4 +1,4 @@
-"""Writing: Matterport's layout to the letter, readable by Keras, atomic."""
+"""Writing of weights: Matterport's layout, readable by Keras, atomic."""
 
 import json
 import subprocess
@@ -54,7 +54,7 @@ def test_layout(make_layers, tmp_path):
         assert file.attrs["backend"] == b"tensorflow" and file.attrs["keras_version"].decode().startswith("2.")
 
 
-def test_what_is_written_is_read_back(make_layers, tmp_path):
+def test_round_trip(make_layers, tmp_path):
     layers, empty = random_layers(make_layers, SPEC), make_layers(SPEC)
     report = load_weights(empty, save_weights(layers, tmp_path / "weights.h5"), by_name=False)
     assert len(report.loaded) == 5 and report.tensors == 11
@@ -63,12 +63,12 @@ def test_what_is_written_is_read_back(make_layers, tmp_path):
             np.testing.assert_array_equal(written, read)
 
 
-def test_the_same_weights_give_the_same_bytes(make_layers, tmp_path):
+def test_files_are_deterministic(make_layers, tmp_path):
     files = [save_weights(random_layers(make_layers, SPEC), tmp_path / name) for name in ("a.h5", "b.h5")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_keras_own_reader_of_the_old_layout_reads_it(tmp_path):
+def test_keras_legacy_reader_reads_the_file(tmp_path):
     def model():
         image = keras.Input((8, 8, 3))
         x = keras.layers.Conv2D(4, 7, name="conv1")(image)
@@ -81,7 +81,7 @@ def test_keras_own_reader_of_the_old_layout_reads_it(tmp_path):
         np.testing.assert_array_equal(written, read)
 
 
-def test_config_and_metadata_travel_with_the_weights(make_layers, tmp_path):
+def test_config_and_metadata_are_stored(make_layers, tmp_path):
     class Shapes(Config):
         NAME = "shapes"
         NUM_CLASSES = 4
@@ -96,18 +96,18 @@ def test_config_and_metadata_travel_with_the_weights(make_layers, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metadata": {"model": object()}}, "mrcnn_metadata: expected values that JSON"),
-        ({"metadata": {"log": "x" * 70_000}}, "70,0.. bytes of JSON, at most 64,512"),
+        ({"metadata": {"model": object()}}, "mrcnn_metadata: expected JSON-serializable values"),
+        ({"metadata": {"log": "x" * 70_000}}, "at most 64,512 bytes of JSON, got 70,0"),
         ({"dtype": "int8"}, "'float32' or 'float16', got 'int8'"),
     ],
 )
-def test_bad_arguments_leave_no_file(make_layers, tmp_path, options, message):
+def test_invalid_arguments_leave_no_file(make_layers, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         save_weights(make_layers(SPEC), tmp_path / "w.h5", **options)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_long_lists_of_names_are_split_as_keras_does(make_layers, tmp_path):
+def test_long_lists_of_names_are_split_like_in_keras(make_layers, tmp_path):
     spec = {f"layer_{i:04}_{'x' * 80}": {"kernel": (1,)} for i in range(1500)}
     path = save_weights(random_layers(make_layers, spec), tmp_path / "w.h5")
     with h5py.File(path) as file:
@@ -116,7 +116,7 @@ def test_long_lists_of_names_are_split_as_keras_does(make_layers, tmp_path):
 
 
 def test_float16_rounds_kernels_only(make_layers, tmp_path):
-    huge = np.full((2, 2), 1e5, np.float32)  # beyond float16
+    huge = np.full((2, 2), 1e5, np.float32)  # exceeds the float16 range
     spec = {"a": {"kernel": (30, 30), "bias": (30,)}}
     layers = random_layers(make_layers, spec) | make_layers({"b": {"kernel": huge}})
     path = save_weights(layers, tmp_path / "half.h5", dtype="float16")
@@ -142,7 +142,7 @@ def test_overwrite(make_layers, tmp_path):
     assert link.is_symlink() and len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_failure_half_way_keeps_the_earlier_file(make_layers, tmp_path):
+def test_failed_write_keeps_the_existing_file(make_layers, tmp_path):
     path = save_weights(random_layers(make_layers, SPEC), tmp_path / "w.h5")
     before = path.read_bytes()
     layers = make_layers(SPEC)
@@ -172,7 +172,7 @@ class Variable:
 class Layer:
     weights = [Variable()]
 
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a file of over 100 KB fails like a full disk
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a file larger than 100 KB fails like on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     save_weights({"a": Layer()}, sys.argv[1])
@@ -182,11 +182,11 @@ except OSError as error:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the file size the POSIX way")
-def test_a_full_disk_keeps_the_earlier_file(make_layers, tmp_path):
+def test_full_disk_keeps_the_existing_file(make_layers, tmp_path):
     path = save_weights(make_layers(SPEC), tmp_path / "w.h5")
     before = path.read_bytes()
     command = [sys.executable, "-c", FULL_DISK, str(path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.startswith(f"{path}: the weights could not be written") and result.stdout.count("\n") == 1
-    assert not result.stderr  # HDF5 would have left pages there
+    assert not result.stderr  # HDF5 prints its error stack to stderr
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

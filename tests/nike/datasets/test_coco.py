@@ -7,8 +7,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from nike.datasets.coco import read_coco, write_coco
-from nike.datasets.labelme_reader import read_folder, read_labelme
-from nike.datasets.labelme_writer import masks_to_shapes, write_labelme
+from nike.datasets.labelme import masks_to_shapes, read_folder, read_labelme, write_labelme
 from nike.datasets.labels import Labels
 from nike.datasets.outline import iou
 

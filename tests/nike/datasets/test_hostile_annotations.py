@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nike.datasets.coco import parse_segmentation, read_coco
-from nike.datasets.labelme_reader import read_labelme
+from nike.datasets.labelme import read_labelme
 from nike.datasets.records import AnnotationError
 from nike.datasets.shapes import ShapeError, parse_shape
 from nike.datasets.via import read_via

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nike.datasets.coco import write_coco
-from nike.datasets.labelme_reader import read_folder
+from nike.datasets.labelme import read_folder
 from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import NikeDataset
 

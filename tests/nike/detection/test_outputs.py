@@ -9,7 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from nike.datasets.coco import read_coco
-from nike.datasets.labelme_reader import read_labelme
+from nike.datasets.labelme import read_labelme
 from nike.detection.outputs import WRITERS, Outputs, output_folders
 from nike.detection.sources import Picture, Source
 

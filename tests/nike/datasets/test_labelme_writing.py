@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from nike.datasets.labelme_reader import read_labelme
-from nike.datasets.labelme_writer import masks_to_shapes, write_detections, write_labelme
+from nike.datasets.labelme import masks_to_shapes, read_labelme, write_detections, write_labelme
 from nike.datasets.outline import iou
 
 

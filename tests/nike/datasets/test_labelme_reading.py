@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from nike.datasets.labelme_reader import embedded_photo, read_folder, read_labelme
+from nike.datasets.labelme import embedded_photo, read_folder, read_labelme
 from nike.datasets.records import AnnotationError
 from nike.datasets.shapes import MAX_POINTS
 

@@ -1,4 +1,4 @@
-"""Reads a dataset of any known format: a folder of labelme files, a COCO file, a VIA file; found out by looking."""
+"""Reads a dataset and detects its format: a folder of labelme files, a COCO file or a VIA file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from nike.datasets import photos
 from nike.datasets.coco import MAX_COCO_BYTES, read_coco
-from nike.datasets.labelme_reader import read_folder, read_labelme
+from nike.datasets.labelme import read_folder, read_labelme
 from nike.datasets.records import Collection
 from nike.datasets.safe_json import read_json
 from nike.datasets.via import is_via, read_via
@@ -22,24 +22,24 @@ def read_dataset(
     allow_outside: bool = False,
     root: str | os.PathLike | None = None,
 ) -> Collection:
-    """Reads a folder or an annotation file, whichever format it is in.
+    """Reads a dataset folder or an annotation file in any supported format.
 
     Args:
-        source: a folder with photos and labelme JSON (at any depth) or with one COCO or VIA file; or such a file.
-        default_label: for VIA regions without attributes.
-        allow_outside: let file names and links in annotations lead out of the dataset's folder.
-        root: the whole dataset's folder, if `source` is a part of it.
+        source: path of an annotation file, or of a folder with labelme files (at any depth) or one COCO or VIA file.
+        default_label: str, label of VIA regions without attributes.
+        allow_outside: bool, whether file names and symbolic links may refer to files outside the dataset folder.
+        root: path of the dataset folder if `source` is a subfolder of it.
 
     Returns:
-        Its photos and problems. A folder of photos without any annotation gives only `unlabelled` ones.
+        A `Collection` of photos and problems. All photos of a folder without annotations are `unlabelled`.
 
     Raises:
-        FileNotFoundError: there is no such file or folder.
-        ValueError: a file of no known format, or a folder with several COCO or VIA files.
+        FileNotFoundError: if the file or folder does not exist.
+        ValueError: if the format is unknown, or if a folder has several COCO or VIA files.
     """
     source = Path(source)
     if not source.exists():
-        raise FileNotFoundError(f"{source}: no such file or folder. Give a dataset's folder or annotation file.")
+        raise FileNotFoundError(f"{source}: no such file or folder. Give a dataset folder or an annotation file.")
     if source.is_file():
         return _read_file(source, default_label, allow_outside)
     collection = read_folder(source, allow_outside, root)
@@ -48,12 +48,12 @@ def read_dataset(
     files = annotation_files(source)
     if len(files) > 1:
         names = ", ".join(photos.name_in(file, source) for file in files[:5])
-        raise ValueError(f"{source}: holds {len(files)} annotation files ({names}). Give one of them, or a subset.")
+        raise ValueError(f"{source}: found {len(files)} annotation files ({names}). Give one of them, or a subset.")
     return _read_file(files[0], default_label, allow_outside) if files else collection
 
 
 def annotation_files(folder: Path) -> list[Path]:
-    """COCO and VIA files in a folder and the folders in it."""
+    """Returns the COCO and VIA files in a folder and its direct subfolders."""
     files = (path for path in photos.find_files(folder, frozenset((".json",))))
     return [path for path in files if len(path.relative_to(folder).parts) <= 2 and _format_of(path) in (COCO, VIA)]
 
@@ -66,7 +66,7 @@ def _read_file(path: Path, default_label: str, allow_outside: bool) -> Collectio
         return read_via(path, default_label=default_label, allow_outside=allow_outside)
     photo = read_labelme(path, allow_outside=allow_outside) if kind == LABELME else None
     if photo is None:
-        raise ValueError(f"{path.name}: is neither labelme, COCO nor VIA JSON.")
+        raise ValueError(f"{path.name}: expected labelme, COCO or VIA JSON.")
     return Collection(path.parent, [photo])
 
 

@@ -1,0 +1,364 @@
+"""Reads and writes labelme JSON (3.x to 6.x). Files are untrusted input.
+
+    collection = read_folder("photos/train")
+    for photo in collection.photos:
+        masks = photo.draw()  # bool [H, W, N], one mask per instance
+
+    write_detections("shoe.jpg", result, class_names=["BG", "nike"])  # writes shoe.json
+
+A JSON file with an empty list of shapes is a negative.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from nike.datasets import photos
+from nike.datasets.outline import mask_to_polygons
+from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Instance, Photo, Problem
+from nike.datasets.safe_json import MAX_JSON_BYTES, read_json, write_json
+from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, crosses_itself, parse_shape
+from nike.text import short
+
+MAX_SHAPES = 10_000
+MAX_MASK_AREA = 1_000_000_000  # pixels of all PNG masks in one file, which bounds the decoding time
+VERSION = "5.5.0"  # of the written files, readable by labelme 5 and 6
+
+
+def read_folder(
+    folder: str | os.PathLike, allow_outside: bool = False, root: str | os.PathLike | None = None
+) -> Collection:
+    """Reads all labelme files in a folder and its subfolders.
+
+    Args:
+        folder: path of a folder of photos, each with a JSON file beside it.
+        allow_outside: bool, whether `imagePath` and symbolic links may refer to files outside the dataset folder.
+        root: path of the dataset folder if `folder` is a subfolder of it. Files are named by their path relative to it.
+
+    Returns:
+        A `Collection` of the valid photos in the order of their JSON files, the problems, and the photos without a
+        JSON file. Other JSON files, such as `split.json`, are skipped.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist.
+    """
+    folder = Path(folder)
+    root = folder if root is None else Path(root)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder. Give a folder of photos with labelme JSON files.")
+    collection = Collection(root)
+    claimed: dict[Path, str] = {}
+    for path in photos.find_files(folder, frozenset((".json",))):
+        try:
+            photo = read_labelme(path, root, allow_outside)
+            if photo is None:
+                continue
+            if photo.path is not None:
+                _claim(photo, claimed)
+            collection.photos.append(photo)
+        except AnnotationError as error:
+            collection.problems.append(error.problem)
+    broken = {(root / problem.file).with_suffix("") for problem in collection.problems}
+    for path in photos.find_files(folder):
+        if path.resolve() not in claimed and path.with_suffix("") not in broken:
+            collection.unlabelled.append(path)
+    return collection
+
+
+def _claim(photo: Photo, claimed: dict[Path, str]) -> None:
+    """Registers the photo of a JSON file. Two JSON files for one photo are an error."""
+    real = photo.path.resolve()
+    if real in claimed:
+        raise _error(photo.noted_in, "photo-twice", f"annotates the same photo as {claimed[real]}. Delete one of them.")
+    claimed[real] = photo.noted_in
+
+
+def read_labelme(
+    path: str | os.PathLike, root: str | os.PathLike | None = None, allow_outside: bool = False
+) -> Photo | None:
+    """Reads a labelme file.
+
+    Args:
+        path: path of the JSON file.
+        root: path of the dataset folder; by default the folder of the JSON file.
+        allow_outside: bool, whether `imagePath` and symbolic links may refer to files outside `root`.
+
+    Returns:
+        The photo, or None for JSON without `shapes`. Invalid shapes are skipped and listed in its `problems`.
+
+    Raises:
+        AnnotationError: if the whole file is unusable.
+    """
+    path = Path(path)
+    root = path.parent if root is None else Path(root)
+    name = photos.name_in(path, root)
+    if not allow_outside and not photos.is_inside(path, root):
+        raise _error(name, "path-outside", "is a link to a file outside the dataset. Copy it, or use --allow-outside.")
+    try:
+        data = read_json(path)
+    except (OSError, ValueError) as error:
+        raise _error(name, "json-unreadable", str(error).removeprefix(f"{path.name}: ")) from None
+    if not isinstance(data, dict) or "shapes" not in data:
+        return None
+    if not isinstance(data["shapes"], list) or len(data["shapes"]) > MAX_SHAPES:
+        raise _error(name, "json-invalid", f"'shapes' must be a list of at most {MAX_SHAPES:,}.")
+    photo = _find_photo(data, path, root, name, allow_outside)
+    _check_size(data, photo, name)
+    photo.instances = _group_shapes(_read_shapes(data["shapes"], photo, name))
+    return photo
+
+
+def _error(name: str, code: str, message: str, photo: Path | None = None) -> AnnotationError:
+    return AnnotationError(Problem(name, code, message, photo=photo))
+
+
+# --- the photo of a JSON file ---
+
+
+def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bool) -> Photo:
+    """Returns the photo in `imagePath`, the photo with the name of the JSON file, or the embedded photo."""
+    found, refused = photos.locate(_candidates(data.get("imagePath"), path), root, allow_outside)
+    if found is not None:
+        try:
+            height, width = photos.upright_size(found)
+        except ValueError as error:
+            raise _error(photos.name_in(found, root), "photo-unreadable", f"{error}.", found) from None
+        return Photo(photos.name_in(found, root), found, path, name, height, width)
+    wanted = short(data.get("imagePath")) if data.get("imagePath") is not None else f"{path.stem}.jpg"
+    if refused:
+        raise _error(
+            name, "path-outside", f"the photo {wanted} is outside the dataset. Copy it or use --allow-outside."
+        )
+    if isinstance(data.get("imageData"), str):
+        try:
+            height, width = photos.upright_size(io.BytesIO(base64.b64decode(data["imageData"])))
+        except ValueError as error:
+            raise _error(name, "photo-unreadable", f"the embedded imageData is {error}.") from None
+        return Photo(name, None, path, name, height, width)
+    raise _error(name, "photo-missing", f"the photo {wanted} was not found. Copy it beside the JSON file or delete it.")
+
+
+def _candidates(image_path: Any, path: Path) -> Iterable[Path]:
+    """Yields candidate paths of the photo: as written, its file name beside the JSON file, the name of the JSON file."""
+    if isinstance(image_path, str):
+        yield from (path.parent / written for written in photos.as_written(image_path))
+    for suffix in sorted(photos.SUFFIXES):
+        yield path.with_suffix(suffix)
+        yield path.with_suffix(suffix.upper())
+
+
+def embedded_photo(path: str | os.PathLike) -> io.BytesIO:
+    """Returns the photo embedded in a labelme file (`imageData`), for a `Photo` whose path is None.
+
+    Raises:
+        ValueError: if the file has no embedded photo.
+    """
+    data = read_json(path, MAX_JSON_BYTES)
+    if not isinstance(data, dict) or not isinstance(data.get("imageData"), str):
+        raise ValueError(f"{Path(path).name}: has no imageData. Copy the photo beside the JSON file.")
+    return io.BytesIO(base64.b64decode(data["imageData"]))
+
+
+def _check_size(data: dict, photo: Photo, name: str) -> None:
+    """Compares the image size in the file with that of the photo. Shapes drawn at another size are misplaced."""
+    size = (data.get("imageWidth"), data.get("imageHeight"))
+    if size == (None, None) or size == (photo.width, photo.height):
+        return
+    if not all(type(side) is int and side > 0 for side in size):
+        message = f"imageWidth and imageHeight are {short(size)}; the photo is {photo.width}x{photo.height}."
+        photo.problems.append(Problem(name, "size-invalid", message, severity=WARNING, photo=photo.path))
+        return
+    hint = "Its EXIF rotation changed" if size == (photo.height, photo.width) else "It was scaled or replaced"
+    raise _error(
+        name,
+        "size-mismatch",
+        f"drawn on {short(size[0])}x{short(size[1])} pixels, but the photo has {photo.width}x{photo.height}. "
+        f"{hint}; restore the original or annotate it again.",
+        photo.path,
+    )
+
+
+# --- shapes ---
+
+
+def _read_shapes(raw_shapes: list, photo: Photo, name: str) -> list[tuple[str, int | None, Shape, str]]:
+    """Validates all shapes. Returns (label, group_id, shape, where) of the usable ones."""
+    points = sum(len(p) for raw in raw_shapes if isinstance(raw, dict) and isinstance(p := raw.get("points"), list))
+    if points > MAX_POINTS:
+        raise _error(name, "json-invalid", f"has {points:,} points, more than {MAX_POINTS:,}.", photo.path)
+    usable, area = [], 0.0
+    for i, raw in enumerate(raw_shapes):
+        where = f"shapes[{i}]"
+        try:
+            shape = parse_shape(raw, photo.height, photo.width)
+            label, group_id = _label_and_group(raw)
+        except ShapeError as error:
+            photo.add_unusable_shape(error, name, where)
+            continue
+        y1, x1, y2, x2 = shape.extent
+        area += (y2 - y1) * (x2 - x1) if shape.kind == "mask" else 0.0
+        if area > MAX_MASK_AREA:
+            raise _error(name, "json-invalid", f"has masks of more than {MAX_MASK_AREA:,} pixels in total.", photo.path)
+        if y1 >= photo.height or x1 >= photo.width or y2 < 0 or x2 < 0:
+            message = f"is outside the {photo.width}x{photo.height} photo. Delete it."
+            photo.problems.append(Problem(name, "outside", message, where, ERROR, photo.path))
+            continue
+        for code, message in _warnings(raw, shape, group_id, photo):
+            photo.problems.append(Problem(name, code, message, where, WARNING, photo.path, shape.extent))
+        usable.append((label, group_id, shape, where))
+    return usable
+
+
+def _warnings(raw: dict, shape: Shape, group_id: int | None, photo: Photo) -> Iterable[tuple[str, str]]:
+    """Yields (code, message) of the warnings about a valid shape."""
+    outside = shape.points_outside(photo.height, photo.width)
+    if outside and shape.kind != "circle":
+        message = f"{outside} of {len(shape.points)} points are outside the photo; the mask is clipped."
+        yield "points-outside", message
+    if shape.kind == "polygon" and crosses_itself(shape.points):
+        yield "self-crossing", "the outline crosses itself, so parts of it may be holes. Redraw it."
+    if raw.get("group_id") is not None and group_id is None:
+        yield "group-id", f"group_id {short(raw['group_id'])} is not an integer and is ignored."
+
+
+def _label_and_group(raw: dict) -> tuple[str, int | None]:
+    label, group_id = raw.get("label"), raw.get("group_id")
+    if not isinstance(label, str) or not label.strip() or len(label) > 200:
+        raise ShapeError(f"the label must be a string of at most 200 characters, got {short(label)}.", "label-invalid")
+    return label, group_id if type(group_id) is int else None
+
+
+def _group_shapes(shapes: Iterable[tuple[str, int | None, Shape, str]]) -> list[Instance]:
+    """Groups shapes with the same label and group_id into instances, in the order of their first shapes."""
+    pieces: dict[tuple, list[Shape]] = {}
+    places: dict[tuple, str] = {}
+    for label, group_id, shape, where in shapes:
+        key = (label, where if group_id is None else group_id)
+        pieces.setdefault(key, []).append(shape)
+        places.setdefault(key, where)
+    return [Instance(key[0], tuple(pieces[key]), places[key]) for key in pieces]
+
+
+# --- writing ---
+
+
+def mask_to_shapes(
+    label: str,
+    mask: np.ndarray,
+    group_id: int | None = None,
+    description: str = "",
+    tolerance: float = 1.0,
+    min_iou: float = 0.99,
+) -> list[dict[str, Any]]:
+    """Converts a mask to entries of labelme's `shapes`.
+
+    Args:
+        label: str, class name.
+        mask: bool `[H, W]`.
+        group_id: int, group id of all entries, required for masks with several connected components.
+        description: str shown by labelme, for example the score.
+        tolerance, min_iou: see `nike.datasets.outline.mask_to_polygons`.
+
+    Returns:
+        A list of polygons, or a single exact `mask` entry if polygons cannot represent the mask (it has holes). Empty
+        for an empty mask.
+    """
+    common = {"label": label, "group_id": group_id, "description": description, "flags": {}}
+    polygons = mask_to_polygons(mask, tolerance, min_iou)
+    if polygons is None:
+        return [common | {"shape_type": "mask"} | _png_shape(mask)]
+    return [
+        common | {"shape_type": "polygon", "points": polygon.round(2).tolist(), "mask": None} for polygon in polygons
+    ]
+
+
+def _png_shape(mask: np.ndarray) -> dict[str, Any]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    y1, x1, y2, x2 = int(rows[0]), int(columns[0]), int(rows[-1]), int(columns[-1])
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(mask[y1 : y2 + 1, x1 : x2 + 1]).save(buffer, format="PNG")
+    return {
+        "points": [[float(x1), float(y1)], [float(x2), float(y2)]],  # first and last pixel, inclusive
+        "mask": base64.b64encode(buffer.getvalue()).decode("ascii"),
+    }
+
+
+def write_labelme(
+    path: str | os.PathLike, image_path: str, height: int, width: int, shapes: Iterable[dict[str, Any]]
+) -> None:
+    """Writes a labelme file, atomically.
+
+    Args:
+        path: path of the JSON file.
+        image_path: path of the photo relative to the JSON file.
+        height, width: int, size of the upright photo in pixels.
+        shapes: entries returned by `mask_to_shapes`; empty for a negative.
+    """
+    document = {
+        "version": VERSION,
+        "flags": {},
+        "shapes": list(shapes),
+        "imagePath": Path(image_path).as_posix(),
+        "imageData": None,
+        "imageHeight": int(height),
+        "imageWidth": int(width),
+    }
+    write_json(path, document)
+
+
+def masks_to_shapes(
+    labels: Sequence[str], masks: np.ndarray, descriptions: Sequence[str] | None = None, **options: float
+) -> list[dict[str, Any]]:
+    """Converts the masks of several instances to shapes. The parts of an instance have the same `group_id`.
+
+    Args:
+        labels: list of N str.
+        masks: bool `[H, W, N]`.
+        descriptions: list of N str, or None.
+        **options: `tolerance` and `min_iou` of `mask_to_shapes`.
+    """
+    shapes = []
+    for i, label in enumerate(labels):
+        parts = mask_to_shapes(label, masks[:, :, i], i + 1, descriptions[i] if descriptions else "", **options)
+        if len(parts) == 1:
+            parts[0]["group_id"] = None
+        shapes += parts
+    return shapes
+
+
+def write_detections(
+    photo: str | os.PathLike,
+    result: dict[str, np.ndarray],
+    class_names: Sequence[str],
+    path: str | os.PathLike | None = None,
+    tolerance: float = 1.0,
+    min_iou: float = 0.99,
+) -> Path:
+    """Writes detections as a labelme file, for correction in labelme.
+
+    Args:
+        photo: path of the photo.
+        result: a result of `detect()`: `masks` bool `[H, W, N]`, `class_ids`, `scores`.
+        class_names: list of class names, background first.
+        path: path of the JSON file; by default beside the photo.
+        tolerance, min_iou: see `nike.datasets.outline.mask_to_polygons`.
+
+    Returns:
+        The path of the JSON file.
+    """
+    photo = Path(photo)
+    path = photo.with_suffix(".json") if path is None else Path(path)
+    masks = np.asarray(result["masks"], dtype=bool)
+    labels = [class_names[i] for i in result["class_ids"]]
+    scores = [f"score {score:.3f}" for score in result["scores"]]
+    shapes = masks_to_shapes(labels, masks, scores, tolerance=tolerance, min_iou=min_iou)
+    write_labelme(path, os.path.relpath(photo, path.parent), *masks.shape[:2], shapes)
+    return path
