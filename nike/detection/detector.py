@@ -15,7 +15,7 @@ from mrcnn.detections import Detections
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
 from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
-from nike.training.start_weights import SHIPPED
+from nike.training.start_weights import bundled_weights
 
 TTA_CONFIDENCE = 0.05  # of a single view; the mean of all views must reach what the user asks for
 COCO_CLASSES = 81
@@ -39,13 +39,7 @@ def find_weights(name: str, logs: Path = Path("logs")) -> Path:
     if name == "last":
         return log_dirs.find_last(logs, "nike")
     if name == "nike":
-        found = checkpoints.find_weights(SHIPPED)
-        if found is None:
-            raise FileNotFoundError(
-                f"--weights=nike: {SHIPPED} is not in the folder weights/. Train (nike train) and use --weights=last, "
-                "or give the path of a weights file."
-            )
-        return found
+        return bundled_weights()
     if not Path(name).is_file():
         raise FileNotFoundError(f"--weights: {name} is no file, and none of nike, coco, last.")
     return Path(name)

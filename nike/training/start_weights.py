@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from mrcnn import checkpoints
 from mrcnn.checkpoints import log_dirs
 
 SHIPPED = "mask_rcnn_nike.h5"
+PACKAGE_FOLDER = Path(str(resources.files("nike") / "weights"))  # filled in wheels, see setup.py
 CHOICES = ("coco", "imagenet", "nike", "last", "none")
 # Settings that belong to the weights: the shapes of layers, and what their outputs mean.
 BOUND = (
@@ -67,9 +69,7 @@ def find_start_weights(name: str, logs: Path, run_name: str) -> StartWeights:
     elif name == "last":
         path = log_dirs.find_last(logs, run_name)
     elif name == "nike":
-        path = checkpoints.find_weights(SHIPPED)
-        if path is None:
-            raise FileNotFoundError(f"--weights=nike: {SHIPPED} is not in the folder weights/. Use coco or imagenet.")
+        path = bundled_weights()
     else:
         path = Path(name)
         if not path.is_file():
@@ -78,6 +78,21 @@ def find_start_weights(name: str, logs: Path, run_name: str) -> StartWeights:
     if name == "coco":
         settings = {"BACKBONE": "resnet101"}
     return StartWeights(name, path, settings, classes)
+
+
+def bundled_weights() -> Path:
+    """The bundled weights: the first in the folders searched for weights, otherwise the copy in an installed package.
+
+    Raises:
+        FileNotFoundError: not found.
+    """
+    path = checkpoints.find_weights(SHIPPED) or PACKAGE_FOLDER / SHIPPED
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"--weights=nike: {SHIPPED} is neither in the folder weights/ nor in {PACKAGE_FOLDER}. Reinstall the "
+            "package, or pass the path of a weights file."
+        )
+    return path
 
 
 def _look_into(path: Path) -> tuple[dict[str, Any], int | None]:

@@ -4,7 +4,8 @@ import keras
 import pytest
 
 from mrcnn import checkpoints
-from nike.training.start_weights import SHIPPED, find_start_weights, load_start_weights
+from nike.training import start_weights
+from nike.training.start_weights import SHIPPED, bundled_weights, find_start_weights, load_start_weights
 
 
 def write(path, classes, config=None):
@@ -57,10 +58,19 @@ def test_last_is_the_newest_checkpoint_of_the_name(tmp_path):
 
 def test_weights_that_are_not_here(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "find_weights", lambda names: None)
-    with pytest.raises(FileNotFoundError, match=rf"--weights=nike: {SHIPPED} is not in the folder weights/"):
+    monkeypatch.setattr(start_weights, "PACKAGE_FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match=rf"--weights=nike: {SHIPPED} is neither in the folder weights/ nor in"):
         find_start_weights("nike", tmp_path, "nike")
     with pytest.raises(FileNotFoundError, match="typo is no file, and none of coco, imagenet, nike, last, none"):
         find_start_weights("typo", tmp_path, "nike")
+
+
+def test_bundled_weights_of_the_repository_come_before_those_of_the_package(tmp_path, monkeypatch):
+    packaged = write(tmp_path / SHIPPED, 2)
+    monkeypatch.setattr(start_weights, "PACKAGE_FOLDER", tmp_path)
+    assert bundled_weights() != packaged
+    monkeypatch.setattr(checkpoints, "find_weights", lambda names: None)
+    assert bundled_weights() == packaged
 
 
 def test_none_is_random():

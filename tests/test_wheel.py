@@ -1,0 +1,71 @@
+"""The wheel: built from the source distribution, it holds the bundled weights and works without the repository."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+WEIGHTS = ROOT / "weights" / "mask_rcnn_nike.h5"
+
+
+def build(kind: str, source: Path, output: Path) -> Path:
+    """Runs a hook of the build backend in this environment, without a network."""
+    code = f"import sys; from setuptools import build_meta; build_meta.build_{kind}(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, str(output)], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Deprecat" not in done.stderr, done.stderr
+    return next(output.iterdir())
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The content of the wheel, as `pip install` lays it out."""
+    pytest.importorskip("setuptools", minversion="77", reason="pip install -e '.[test]' brings setuptools>=77")
+    folder = tmp_path_factory.mktemp("build")
+    source = folder / "source"  # a copy, because builds leave folders behind
+    source.mkdir()
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "mrcnn", "nike", "weights"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, source)
+    with tarfile.open(build("sdist", source, folder / "sdist")) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    with zipfile.ZipFile(build("wheel", next((folder / "unpacked").iterdir()), folder / "wheel")) as wheel:
+        wheel.extractall(folder / "installed")
+    return folder / "installed"
+
+
+def test_it_holds_the_bundled_weights(installed):
+    copy = installed / "nike" / "weights" / WEIGHTS.name
+    assert hashlib.sha256(copy.read_bytes()).digest() == hashlib.sha256(WEIGHTS.read_bytes()).digest()
+
+
+def test_it_holds_all_data_of_the_package(installed):
+    data = {path.relative_to(ROOT) for path in (ROOT / "nike").rglob("*") if path.is_file()}
+    data = {path for path in data if path.suffix not in (".py", ".pyc")}
+    assert len(data) > 48  # 24 sample images and their labels, the logo, a recipe
+    assert [path for path in data if not (installed / path).is_file()] == []
+
+
+def test_its_licence_is_an_spdx_expression(installed):
+    metadata = next(installed.glob("*.dist-info")).joinpath("METADATA").read_text(encoding="utf-8")
+    assert "\nLicense-Expression: MIT\n" in metadata
+    assert "License ::" not in metadata
+
+
+def test_the_weights_are_found_without_the_repository(installed, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "MRCNN_WEIGHTS_DIR"}
+    environment |= {"PYTHONPATH": str(installed), "XDG_CACHE_HOME": str(tmp_path)}
+    code = "from nike.example import example_weights; print(example_weights())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == str(installed / "nike" / "weights" / WEIGHTS.name), done.stderr
