@@ -4,9 +4,21 @@ import pathlib
 import re
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = pathlib.Path(__file__).resolve().parent
 VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "mrcnn" / "__init__.py").read_text()).group(1)
+
+
+class BuildWithImportHook(build_py):
+    """Also puts `imgaug_shim.pth` beside the packages, where Python runs it at start-up."""
+
+    def run(self):
+        super().run()
+        # Of an editable installation, only what lies in the wheel's own folder is installed.
+        folder = self.get_finalized_command("install").install_lib if self.editable_mode else self.build_lib
+        self.copy_file(str(HERE / "mrcnn" / "data" / "imgaug_shim.pth"), str(pathlib.Path(folder, "mrcnn_imgaug.pth")))
+
 
 setup(
     name="nike-mrcnn",
@@ -17,7 +29,11 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["mrcnn", "mrcnn.*", "nike", "nike.*"]),
-    package_data={"nike": ["logo.svg", "sample_data/**/*", "sample_data/*", "recipes/*"]},
+    cmdclass={"build_py": BuildWithImportHook},
+    package_data={
+        "mrcnn": ["data/imgaug_shim.pth"],
+        "nike": ["logo.svg", "sample_data/**/*", "sample_data/*", "recipes/*"],
+    },
     # Lower bounds are the versions that the tests ran with; there is no upper bound because no break is known.
     install_requires=[
         "tensorflow>=2.21",
