@@ -11,12 +11,15 @@ VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "mrcnn" / "__init__.py").r
 BUNDLED_WEIGHTS = "weights/mask_rcnn_nike.h5"
 
 
-class BuildWithWeights(build_py):
-    """Adds the bundled weights, which the repository keeps outside the packages, to `nike` in wheels and sdists."""
+class Build(build_py):
+    """Adds what lies outside the packages: the bundled weights, and the `.pth` file that lets imgaug be imported."""
 
     def run(self):
         super().run()
-        if not self.editable_mode:  # an editable install finds them in the repository
+        # Of an editable installation, only what lies in the wheel's own folder is installed.
+        folder = self.get_finalized_command("install").install_lib if self.editable_mode else self.build_lib
+        self.copy_file(str(HERE / "mrcnn" / "data" / "imgaug_shim.pth"), str(pathlib.Path(folder, "mrcnn_imgaug.pth")))
+        if not self.editable_mode:  # an editable installation finds the weights in the repository
             folder = pathlib.Path(self.build_lib, "nike", "weights")
             self.mkpath(str(folder))
             self.copy_file(BUNDLED_WEIGHTS, str(folder))
@@ -34,8 +37,11 @@ setup(
     license_expression="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["mrcnn", "mrcnn.*", "nike", "nike.*"]),
-    cmdclass={"build_py": BuildWithWeights},
-    package_data={"nike": ["logo.svg", "sample_data/**/*", "sample_data/*", "recipes/*"]},
+    cmdclass={"build_py": Build},
+    package_data={
+        "mrcnn": ["data/imgaug_shim.pth"],
+        "nike": ["logo.svg", "sample_data/**/*", "sample_data/*", "recipes/*"],
+    },
     # Lower bounds are the versions that the tests ran with; there is no upper bound because no break is known.
     install_requires=[
         "tensorflow>=2.21",

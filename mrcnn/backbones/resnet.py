@@ -27,7 +27,6 @@ def conv_norm(x, filters, kernel_size, names, *, strides=1, padding="valid", act
         padding=padding,
         use_bias=options.get("use_bias", True),
         groups=options.get("groups", 1),
-        kernel_initializer="he_normal",
         name=conv_name,
     )
     norm = BatchNorm(name=norm_name)

@@ -28,7 +28,7 @@ def main() -> None:
         settings = dict(NAME="bench", BACKBONE=options.backbone, NUM_CLASSES=2, IMAGES_PER_GPU=options.batch)
         sizes = dict(IMAGE_MIN_DIM=options.size, IMAGE_MAX_DIM=options.size, STEPS_PER_EPOCH=STEPS, VALIDATION_STEPS=0)
         model = MaskRCNN("training", Config().copy(**settings, **sizes), folder)
-        measure.damp(model.keras_model)
+        measure.classify_all(model.keras_model)
         augmentation = iaa.Sequential([iaa.Fliplr(0.5), iaa.Affine(rotate=(-10, 10)), iaa.GaussianBlur((0, 1))])
         model.train(
             written_photos(Path(folder)),

@@ -50,7 +50,7 @@ def main() -> None:
         IMAGE_MAX_DIM=options.size,
     )
     model = MaskRCNN("training", config, "logs")
-    measure.damp(model.keras_model)
+    measure.classify_all(model.keras_model)
     set_trainable(model.keras_model, layer_regex(options.layers))
     stage = Stage(
         layers=layer_regex(options.layers),

@@ -18,8 +18,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mrcnn.data.imgaug_shim import load_imgaug
-
 MASKS_AT_ONCE = 16  # imgaug needs 4 bytes a pixel and mask
 _global_generators = threading.Lock()
 
@@ -89,7 +87,8 @@ def augment_resized(
 
 
 def _imgaug(augmenter: Any, image: np.ndarray, masks: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    imgaug = load_imgaug()
+    import imgaug  # slow to import, and few need it
+
     augmenter = augmenter.to_deterministic()  # a copy that does the same to photo and masks
     augmenter.seed_(seed, deterministic_too=True)
     new_image, new_masks = augmenter.augment_image(image), []

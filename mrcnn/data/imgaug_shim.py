@@ -1,42 +1,66 @@
-"""Lets imgaug 0.4 (2020, the last release) run on NumPy 2. Import this module before imgaug.
+"""Lets imgaug 0.4 (2020, the last release) run on NumPy 2: an import hook that acts when imgaug is imported.
 
-imgaug reads `np.sctypes` when it is imported and `np.complex` when it makes fog and clouds; NumPy has removed both.
-They are put back where they are missing, with the values they had. Two augmenters fail nevertheless, and `load_imgaug`
-repairs them:
+`import mrcnn` registers `ImgaugFinder`. `imgaug_shim.pth`, which the installation copies into site-packages, does the
+same whenever Python starts, so that scripts may import imgaug first. NumPy itself is left as it is:
 
+* `np.sctypes`, which imgaug reads while it is imported, exists for the time of that import.
+* `np.complex`, which fog and clouds need, exists in `imgaug.parameters` alone.
 * ElasticTransformation: its shifts, float32 times a float64 scalar, used to stay float32; NumPy 2 makes them float64,
-  which OpenCV does not take.
-* pillike.Autocontrast: it hands arrays of one number to Pillow, and NumPy no longer turns them into numbers.
+  which OpenCV does not accept.
+* pillike.Autocontrast passes arrays of one number to Pillow, and NumPy no longer converts them to numbers.
 """
 
 import functools
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-import numpy as np
 
-NUMPY_1_TYPES = {
-    "int": [np.int8, np.int16, np.int32, np.int64],
-    "uint": [np.uint8, np.uint16, np.uint32, np.uint64],
-    "float": [np.float16, np.float32, np.float64, np.longdouble],
-    "complex": [np.complex64, np.complex128, np.clongdouble],
-    "others": [bool, object, bytes, str, np.void],
-}
-vars(np).setdefault("sctypes", NUMPY_1_TYPES)
-vars(np).setdefault("complex", complex)
+class ImgaugFinder:
+    """Finder for `sys.meta_path`: imgaug as it is installed, repaired once it is imported; nothing else."""
+
+    @staticmethod
+    def find_spec(name: str, path=None, target=None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name) if name == "imgaug" else None
+        if spec is not None:
+            spec.loader.exec_module = functools.partial(_import_repaired, spec.loader.exec_module)
+        return spec
 
 
-@functools.cache
-def load_imgaug() -> ModuleType:
-    """imgaug, repaired.
+def register() -> None:
+    """Puts `ImgaugFinder` before the other finders."""
+    if ImgaugFinder not in sys.meta_path:
+        sys.meta_path.insert(0, ImgaugFinder)
 
-    Raises:
-        ImportError: it is not installed.
-    """
-    import imgaug  # slow to import, and few need it
-    from imgaug.augmenters import geometric, pillike
 
+def _import_repaired(execute, module: ModuleType) -> None:
+    import numpy as np
+
+    if hasattr(np, "sctypes"):
+        execute(module)
+    else:
+        np.sctypes = {  # noqa: NPY201
+            "int": [np.int8, np.int16, np.int32, np.int64],
+            "uint": [np.uint8, np.uint16, np.uint32, np.uint64],
+            "float": [np.float16, np.float32, np.float64, np.longdouble],
+        }
+        try:
+            execute(module)
+        finally:
+            del np.sctypes  # noqa: NPY201
+    _repair(module)
+
+
+def _repair(imgaug: ModuleType) -> None:
+    np, geometric, pillike = imgaug.parameters.np, imgaug.augmenters.geometric, imgaug.augmenters.pillike
     map_coordinates = geometric.ElasticTransformation._map_coordinates
     autocontrast = pillike._autocontrast_pil
+
+    class NumPyWithComplex(ModuleType):
+        complex = complex
+
+        def __getattr__(self, name):
+            return getattr(np, name)
 
     def map_float32(image, dx, dy, **kwargs):
         return map_coordinates(image, dx.astype(np.float32), dy.astype(np.float32), **kwargs)
@@ -44,6 +68,6 @@ def load_imgaug() -> ModuleType:
     def autocontrast_of_number(image, cutoff, ignore):
         return autocontrast(image, np.asarray(cutoff).item(), ignore)
 
+    imgaug.parameters.np = NumPyWithComplex("numpy")
     geometric.ElasticTransformation._map_coordinates = staticmethod(map_float32)
     pillike._autocontrast_pil = autocontrast_of_number
-    return imgaug

@@ -227,3 +227,13 @@ def test_nested_layers_are_found_by_name(tiny_config):
         model.get_layer("no_such_layer")
     names = [layer.name for layer in flatten_layers(model) if layer.weights]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", ["resnet101", "resnext50", "mobilenet_v2"])
+def test_random_weights_with_frozen_statistics_keep_the_scale_of_features(name):
+    """Batch norm with mean 0 and variance 1 is the identity: the initialisers alone set the scale."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 3))
+    network = keras.Model(image, build_backbone(name, image, train_bn=False))
+    c5 = network(np.random.default_rng(0).normal(0, 60, (1, 64, 64, 3)).astype(np.float32))[-1]
+    assert 0.01 < np.std(c5) < 100

@@ -3,10 +3,9 @@ import random
 import numpy as np
 import pytest
 
-from mrcnn.data.augmentation import MASKS_AT_ONCE, augment_resized
-from mrcnn.data.imgaug_shim import load_imgaug
+from mrcnn.data.augmentation import MASKS_AT_ONCE, augment_resized  # before imgaug, unless the project is installed
 
-iaa = load_imgaug().augmenters
+from imgaug import augmenters as iaa  # isort: skip
 
 GEOMETRIC = {
     "Fliplr": iaa.Fliplr(1.0),

@@ -1,9 +1,15 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from mrcnn.data.imgaug_shim import load_imgaug
+import mrcnn  # noqa: F401  before imgaug, unless the project is installed
 
-iaa = load_imgaug().augmenters
+from imgaug import augmenters as iaa  # isort: skip
+
+ROOT = Path(__file__).resolve().parents[3]
 AUGMENTERS = [
     iaa.Fog(),  # these two need np.complex
     iaa.Clouds(),
@@ -36,6 +42,32 @@ def test_augmenters_run_and_change_the_photo(augmenter):
     assert changed.dtype == np.uint8 and changed.shape == image.shape and (changed != image).any()
 
 
-def test_what_numpy_has_itself_is_left_alone():
-    assert np.bool is np.bool_  # NumPy 2's own, not the one that 1.24 removed
-    assert vars(np)["complex"] is complex and np.float64 in vars(np)["sctypes"]["float"]
+def run(code, *flags):
+    """What `code` prints in a Python of its own, in which nothing of this project is imported."""
+    command = [sys.executable, *flags, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_imgaug_first():
+    """With what the installation puts into site-packages; -S leaves out this environment's own copy of it."""
+    paths = [path for path in sys.path if path.endswith("site-packages")]
+    code = f"import site; sys.path += {paths}; site.addsitedir({str(ROOT / 'mrcnn' / 'data')!r})\n"
+    code += "print('numpy' in sys.modules, 'mrcnn' in sys.modules)\n"
+    code += "import imgaug, numpy; print(imgaug.__version__, hasattr(numpy, 'sctypes'))"
+    assert run(code, "-S") == ["False", "False", "0.4.0", "False"]
+
+
+def test_importing_the_package_leaves_numpy_and_imgaug_alone():
+    code = "import mrcnn; print('imgaug' in sys.modules, 'numpy' in sys.modules)"
+    assert run(code) == ["False", "False"]
+    assert not hasattr(np, "sctypes") and "complex" not in vars(np)  # imgaug is imported here
+    assert iaa.__name__ == "imgaug.augmenters"
+
+
+def test_the_build_puts_the_hook_beside_the_packages(tmp_path):
+    command = [sys.executable, "setup.py", "-q", "build", "--build-base", tmp_path, "build_py", "--build-lib", tmp_path]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    [hook] = tmp_path.glob("*.pth")
+    assert hook.read_text() == (ROOT / "mrcnn" / "data" / "imgaug_shim.pth").read_text()
