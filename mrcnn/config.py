@@ -207,8 +207,8 @@ class Config:
                 near = difflib.get_close_matches(str(name).upper(), cls.fields(), n=1)
                 hint = f"did you mean {near[0]}?" if near else "see mrcnn/config.py for the fields."
                 raise ValueError(f"{where}: unknown setting {name!r}; {hint}")
-            if value is None and name == "DETECTION_MIN_CONFIDENCE":
-                continue  # no limit
+            if value is None and _may_be_none(name):
+                continue
             fields[name] = _like(getattr(cls, name), value, f"{where}: {name}")
         return type(cls.__name__, (cls,), fields)()
 
@@ -329,7 +329,7 @@ class Config:
 def _expected(field: str, value: Any) -> str | None:
     """What the value of a field has to be, by its annotation and the type of its default; None if it is that."""
     default = getattr(Config, field)
-    if value is None and "None" in Config.__annotations__.get(field, ""):
+    if value is None and _may_be_none(field):
         return None
     if field == "TRAIN_BN":  # compared by identity: 1 would freeze
         return None if isinstance(value, bool) else "None, True or False"
@@ -353,6 +353,10 @@ def _expected(field: str, value: Any) -> str | None:
     if isinstance(default, str) or field == "NAME":
         return None if isinstance(value, str) or callable(value) else "a text"
     return None
+
+
+def _may_be_none(field: str) -> bool:
+    return "None" in Config.__annotations__.get(field, "")
 
 
 def _is_number(value: Any) -> bool:

@@ -86,9 +86,10 @@ def test_validation_names_the_setting_and_the_fix(field, value, message):
 
 
 def test_no_limit_of_confidence_survives_json():
-    config = ShapesConfig().copy(DETECTION_MIN_CONFIDENCE=None, USE_MINI_MASK=0)  # as scripts have it
+    config = ShapesConfig().copy(DETECTION_MIN_CONFIDENCE=None, GRADIENT_CLIP_NORM=None, USE_MINI_MASK=0)
     config.validate()
-    assert Config.from_json(config.to_json()).DETECTION_MIN_CONFIDENCE is None
+    copy = Config.from_json(config.to_json())
+    assert copy.DETECTION_MIN_CONFIDENCE is None and copy.GRADIENT_CLIP_NORM is None
 
 
 def test_numbers_as_scripts_write_them():
