@@ -49,14 +49,6 @@ COUNTS = (  # settings that must be whole numbers of at least 1
     "MASK_POOL_SIZE",
 )
 SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "HARD_EXAMPLE_MINING")  # whole numbers; 0: without
-FLAGS = (  # True or False, or 1 or 0; in JSON, "false" is a text
-    "USE_MINI_MASK",
-    "USE_RPN_ROIS",
-    "ADD_GT_BOXES",
-    "DETECTION_ANY_FOREGROUND",
-    "DETECTION_CLASS_AGNOSTIC_NMS",
-    "DETECTION_MASK_SCORES",
-)
 SHARES = (  # settings that must lie between 0 and 1
     "RPN_NMS_THRESHOLD",
     "RPN_POSITIVE_IOU",
@@ -104,7 +96,7 @@ class Config:
     IMAGE_RESIZE_MODE = "square"
     IMAGE_MIN_DIM = 800
     IMAGE_MAX_DIM = 1024
-    IMAGE_MIN_SCALE = 0
+    IMAGE_MIN_SCALE: float | None = 0
     IMAGE_CHANNEL_COUNT = 3
     MEAN_PIXEL = np.array([123.7, 116.8, 103.9])  # RGB
 
@@ -122,7 +114,7 @@ class Config:
 
     # --- Detection ---
     DETECTION_MAX_INSTANCES = 100
-    DETECTION_MIN_CONFIDENCE = 0.7
+    DETECTION_MIN_CONFIDENCE: float | None = 0.7
     DETECTION_NMS_THRESHOLD = 0.3
 
     # --- Training ---
@@ -137,7 +129,7 @@ class Config:
         "mrcnn_mask_loss": 1.0,
     }
     USE_RPN_ROIS = True
-    GRADIENT_CLIP_NORM = 5.0
+    GRADIENT_CLIP_NORM: float | None = 5.0
 
     # --- New here; the defaults behave as the original ---
     RPN_CHANNELS = 512  # width of the RPN's shared convolution
@@ -215,8 +207,8 @@ class Config:
                 near = difflib.get_close_matches(str(name).upper(), cls.fields(), n=1)
                 hint = f"did you mean {near[0]}?" if near else "see mrcnn/config.py for the fields."
                 raise ValueError(f"{where}: unknown setting {name!r}; {hint}")
-            if value is None and name == "DETECTION_MIN_CONFIDENCE":
-                continue  # no limit
+            if value is None and _may_be_none(name):
+                continue
             fields[name] = _like(getattr(cls, name), value, f"{where}: {name}")
         return type(cls.__name__, (cls,), fields)()
 
@@ -252,8 +244,8 @@ class Config:
         Raises:
             ValueError: names the setting, what was expected, what it is, and the fix.
         """
+        self._validate_values()
         self._validate_network()
-        self._validate_numbers()
         self._validate_image_size()
 
     def _validate_network(self) -> None:
@@ -305,27 +297,18 @@ class Config:
             if getattr(self, field) not in choices:
                 raise ValueError(f"{name}: {field} must be one of {', '.join(choices)}; got {getattr(self, field)!r}.")
 
-    def _validate_numbers(self) -> None:
+    def _validate_values(self) -> None:
         name = type(self).__name__
-        for field in (*COUNTS, *SWITCHES):
-            value, least = getattr(self, field), 0 if field in SWITCHES else 1
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-                raise ValueError(f"{name}: {field} must be a whole number of at least {least}, got {value!r}.")
-        for field in SHARES:
+        for field in Config.fields():  # those of a subclass are its own business
             value = getattr(self, field)
-            if value is None and field == "DETECTION_MIN_CONFIDENCE":
-                continue
-            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value <= 1:
-                raise ValueError(f"{name}: {field} must be a number between 0 and 1, got {value!r}.")
+            expected = _expected(field, value)
+            if expected is not None:
+                raise ValueError(f"{name}: {field} must be {expected}, got {value!r}.")
         if self.DETECTION_BOX_VOTING == 0:
             raise ValueError(
                 f"{name}: DETECTION_BOX_VOTING must be above 0, or every box of the photo would be averaged. "
                 "Set it to 1 for no voting."
             )
-        for field in FLAGS:
-            value = getattr(self, field)
-            if not isinstance(value, (int, np.integer, np.bool_)) or value not in (0, 1):
-                raise ValueError(f"{name}: {field} must be True or False, got {value!r}.")
 
     def _validate_image_size(self) -> None:
         name = type(self).__name__
@@ -341,6 +324,44 @@ class Config:
                 f"{name}: {field} must be a multiple of {NETWORK_STRIDE} in mode {self.IMAGE_RESIZE_MODE!r}, "
                 f"got {side}; use {low} or {low + NETWORK_STRIDE}."
             )
+
+
+def _expected(field: str, value: Any) -> str | None:
+    """What the value of a field has to be, by its annotation and the type of its default; None if it is that."""
+    default = getattr(Config, field)
+    if value is None and _may_be_none(field):
+        return None
+    if field == "TRAIN_BN":  # compared by identity: 1 would freeze
+        return None if isinstance(value, bool) else "None, True or False"
+    if isinstance(default, bool):
+        is_flag = isinstance(value, (int, np.integer, np.bool_)) and value in (0, 1)
+        return None if is_flag else "True or False"
+    if field in (*COUNTS, *SWITCHES):
+        least = 0 if field in SWITCHES else 1
+        is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        return None if is_whole and value >= least else f"a whole number of at least {least}"
+    if field in SHARES:
+        return None if _is_number(value) and value <= 1 else "a number between 0 and 1"
+    if isinstance(default, (int, float)):
+        return None if _is_number(value) else "a finite number of at least 0"
+    if isinstance(default, dict):
+        are_numbers = isinstance(value, dict) and all(_is_number(each) for each in value.values())
+        return None if are_numbers else "a dict of finite numbers of at least 0"
+    if isinstance(default, (list, tuple, np.ndarray)):
+        are_numbers = all(_is_number(each) for each in np.array(value, dtype=object).flat)
+        return None if are_numbers else "finite numbers of at least 0"
+    if isinstance(default, str) or field == "NAME":
+        return None if isinstance(value, str) or callable(value) else "a text"
+    return None
+
+
+def _may_be_none(field: str) -> bool:
+    return "None" in Config.__annotations__.get(field, "")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number of at least 0, also one of NumPy."""
+    return isinstance(value, (numbers.Real, np.number)) and not isinstance(value, bool) and 0 <= value < np.inf
 
 
 def _jsonable(value: Any) -> Any:

@@ -18,7 +18,7 @@ REBUILD = "Build the model with the settings that the file was made with"
 SHOWN = 4  # names in a one-line message
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadReport:
     """What became of each layer. Names are layers with weights; inner layers of `rpn_model` count by themselves.
 
@@ -48,6 +48,9 @@ class LoadReport:
             f"{self.file}: {len(self.loaded)} layers ({self.tensors} weights) loaded, {len(self.excluded)} excluded, "
             f"{len(self.missing)} missing, {len(self.unexpected)} unexpected"
         )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.summary()}>"
 
     def __str__(self) -> str:
         lines = [self.summary()]

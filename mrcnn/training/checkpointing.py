@@ -24,8 +24,9 @@ from mrcnn.training.progress import Progress
 class CheckpointWriter:
     """Writes the files of a run into `model.log_dir`.
 
-    `mask_rcnn_<name>_<epoch>.h5` after every epoch, and `.state` beside the latest, which is twice as large or more;
-    `mask_rcnn_<name>_best.h5`, the epoch with the best mask AP; `mask_rcnn_<name>_partial.state` within an epoch.
+    `mask_rcnn_<name>_<epoch>.h5` after every epoch, and `training_<name>_<epoch>.state` beside the latest, which is
+    twice as large or more; `mask_rcnn_<name>_best.h5`, the epoch with the best mask AP;
+    `training_<name>_partial.state` within an epoch.
 
     Args:
         model: the MaskRCNN.
@@ -47,8 +48,9 @@ class CheckpointWriter:
         self.folder = Path(model.log_dir)
         self.enabled = is_chief(fitted.strategy)
         if self.enabled:
-            for unfinished in self.folder.glob(".mask_rcnn_*.tmp"):  # of a run that was killed
-                unfinished.unlink(missing_ok=True)
+            for prefix in (states.WEIGHTS_PREFIX, states.PREFIX):
+                for unfinished in self.folder.glob(f".{prefix}*.tmp"):  # of a run that was killed
+                    unfinished.unlink(missing_ok=True)
 
     def path(self, label: str) -> Path:
         """`mask_rcnn_<name>_<label>.h5` in the folder of the run."""
@@ -64,7 +66,7 @@ class CheckpointWriter:
         if not self.enabled:
             return
         path = self.latest
-        state = path.with_suffix(states.SUFFIX)
+        state = states.state_path(path)
         identity = uuid.uuid4().hex
         state.unlink(missing_ok=True)  # it would belong to other weights
         average = self.fitted.average
@@ -77,14 +79,14 @@ class CheckpointWriter:
 
     def save_partial(self) -> Path:
         """Writes the state within an epoch, weights included; returns its path."""
-        path = self.path("partial").with_suffix(states.SUFFIX)
+        path = states.state_path(self.path("partial"))
         if self.enabled:
             self._write_state(path, uuid.uuid4().hex, holds_weights=True)
         return path
 
     def save_finished(self) -> None:
         """Notes in the state of the latest epoch that its stage is done: no optimiser to be continued."""
-        path = self.latest.with_suffix(states.SUFFIX)
+        path = states.state_path(self.latest)
         if self.enabled and path.exists():
             record = states.read_record(path)
             record |= {"progress": self.progress.to_dict(), "holds_weights": False}
@@ -114,8 +116,8 @@ class CheckpointWriter:
 
     def _clean_up(self) -> None:
         """Removes what the latest epoch has made superfluous: all other states, and all but a few weights."""
-        for state in self.folder.glob(f"mask_rcnn_*{states.SUFFIX}"):
-            if state.stem != self.latest.stem:
+        for state in states.state_files(self.folder):
+            if state != states.state_path(self.latest):
                 state.unlink(missing_ok=True)
         if self.options.keep:
             earlier = [file for file in log_dirs.checkpoints(self.folder) if file.name <= self.latest.name]

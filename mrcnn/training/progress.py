@@ -42,7 +42,7 @@ class Stage:
         ]
 
 
-@dataclass
+@dataclass(repr=False)
 class Progress:
     """State of a run that is neither weights nor optimiser. All of it can be written as JSON.
 
@@ -65,6 +65,10 @@ class Progress:
     best: dict[str, Any] | None = None
     without_gain: int = 0
     best_of_stage: float = -1.0
+
+    def __repr__(self) -> str:
+        best = f", best mask AP {self.best['mask_AP']:.3f} at epoch {self.best['epoch']}" if self.best else ""
+        return f"<{type(self).__name__} epoch {self.epoch}, step {self.step}{best}>"
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Progress:

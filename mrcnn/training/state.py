@@ -1,7 +1,8 @@
 """Exact resume: the state of a run in one file, written beside the weights so that a kill at any moment does no harm.
 
-`mask_rcnn_<name>_<epoch>.state` belongs to the checkpoint of the same name: both carry the same random id, and a pair
-whose ids differ is not used. `mask_rcnn_<name>_partial.state`, from within an epoch, holds its own weights.
+`training_<name>_<epoch>.state` belongs to the checkpoint `mask_rcnn_<name>_<epoch>.h5`: both carry the same random id,
+and a pair whose ids differ is not used. `training_<name>_partial.state`, from within an epoch, holds its own weights.
+The name does not begin with `mask_rcnn`, because scripts take the last such file of a folder as the newest weights.
 A state file is HDF5: arrays by group, and one JSON text. Nothing in it is executed when it is read.
 """
 
@@ -22,6 +23,8 @@ from mrcnn.checkpoints.new_file import new_file
 from mrcnn.training.progress import Progress
 
 SUFFIX = ".state"
+PREFIX = "training_"
+WEIGHTS_PREFIX = "mask_rcnn_"  # also of the state files of earlier versions, which can still be resumed
 RECORD = "record"
 ID = "state_id"  # in the metadata of the weights file
 # How the names of settings begin that do not touch the weights' values or the order of the data. Those of detection
@@ -47,6 +50,16 @@ class State:
     def progress(self) -> Progress:
         """Where the run was."""
         return Progress.from_dict(self.record["progress"])
+
+
+def state_path(weights: Path) -> Path:
+    """The state file that belongs to a checkpoint."""
+    return weights.with_name(PREFIX + weights.stem.removeprefix(WEIGHTS_PREFIX) + SUFFIX)
+
+
+def state_files(folder: Path) -> list[Path]:
+    """All state files in the folder of a run."""
+    return [path for prefix in (PREFIX, WEIGHTS_PREFIX) for path in folder.glob(f"{prefix}*{SUFFIX}")]
 
 
 def write_state(path: Path, record: Mapping[str, Any], groups: Mapping[str, Sequence[Any]]) -> None:
@@ -116,8 +129,11 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
         path = Path(source)
         if path.is_dir():
             folders = [path]
-        elif path.suffix in (SUFFIX, ".h5"):
-            return _pair(path.with_suffix(SUFFIX))
+        elif path.suffix == SUFFIX:
+            return _pair(path)
+        elif path.suffix == ".h5":
+            old = path.with_suffix(SUFFIX)
+            return _pair(old if old.exists() else state_path(path))
         else:
             raise FileNotFoundError(
                 f"{path}: expected 'last', the folder of a run, or one of its .h5 or {SUFFIX} files to resume from."
@@ -134,7 +150,7 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
 
 def _usable_states(folder: Path) -> list[State]:
     states = []
-    for path in folder.glob(f"mask_rcnn_*{SUFFIX}"):
+    for path in state_files(folder):
         try:
             states.append(_pair(path))
         except (CheckpointError, FileNotFoundError):
@@ -146,7 +162,7 @@ def _pair(path: Path) -> State:
     record = read_record(path)
     if record["holds_weights"]:
         return State(path, None, record)
-    weights = path.with_suffix(".h5")
+    weights = path.with_name(WEIGHTS_PREFIX + path.stem.removeprefix(PREFIX).removeprefix(WEIGHTS_PREFIX) + ".h5")
     with read_checkpoint(weights) as checkpoint:
         found = checkpoint.metadata.get(ID)
     if found != record["id"]:

@@ -59,6 +59,24 @@ def test_crop_mode_takes_the_smaller_side():
         ("IMAGE_MIN_DIM", 512, "must not be above IMAGE_MAX_DIM"),
         ("ROI_POOLING", "max", "must be one of align, pool"),
         ("IMAGE_RESIZE_MODE", "fit", "must be one of none"),
+        ("IMAGE_RESIZE_MODE", 1, "must be a text, got 1"),
+        ("NAME", 1, "NAME must be a text, got 1"),
+        ("TRAIN_BN", 1, "None, True or False, got 1"),
+        ("TRAIN_BN", "false", "None, True or False, got 'false'"),
+        ("LEARNING_RATE", float("nan"), "finite number of at least 0, got nan"),
+        ("LEARNING_RATE", "0.1", "finite number of at least 0, got '0.1'"),
+        ("LEARNING_MOMENTUM", float("inf"), "finite number of at least 0, got inf"),
+        ("LEARNING_MOMENTUM", True, "finite number of at least 0, got True"),
+        ("WEIGHT_DECAY", -1, "finite number of at least 0, got -1"),
+        ("WEIGHT_DECAY", np.float32("nan"), "finite number of at least 0"),
+        ("VALIDATION_STEPS", None, "finite number of at least 0, got None"),
+        ("DETECTION_MIN_CONFIDENCE", float("nan"), "between 0 and 1, got nan"),
+        ("MEAN_PIXEL", np.array([123.7, np.nan, 103.9]), "MEAN_PIXEL must be finite numbers of at least 0"),
+        ("RPN_BBOX_STD_DEV", [0.1, 0.1, 0.2, -0.2], "RPN_BBOX_STD_DEV must be finite numbers"),
+        ("RPN_ANCHOR_RATIOS", [0.5, "1", 2], "RPN_ANCHOR_RATIOS must be finite numbers"),
+        ("RPN_ANCHOR_SCALES", "32", "RPN_ANCHOR_SCALES must be finite numbers"),
+        ("LOSS_WEIGHTS", {"rpn_class_loss": -1.0}, "LOSS_WEIGHTS must be a dict of finite numbers"),
+        ("LOSS_WEIGHTS", [1.0], "LOSS_WEIGHTS must be a dict"),
     ],
 )
 def test_validation_names_the_setting_and_the_fix(field, value, message):
@@ -68,9 +86,28 @@ def test_validation_names_the_setting_and_the_fix(field, value, message):
 
 
 def test_no_limit_of_confidence_survives_json():
-    config = ShapesConfig().copy(DETECTION_MIN_CONFIDENCE=None, USE_MINI_MASK=0)  # as scripts have it
+    config = ShapesConfig().copy(DETECTION_MIN_CONFIDENCE=None, GRADIENT_CLIP_NORM=None, USE_MINI_MASK=0)
     config.validate()
-    assert Config.from_json(config.to_json()).DETECTION_MIN_CONFIDENCE is None
+    copy = Config.from_json(config.to_json())
+    assert copy.DETECTION_MIN_CONFIDENCE is None and copy.GRADIENT_CLIP_NORM is None
+
+
+def test_numbers_as_scripts_write_them():
+    config = ShapesConfig().copy(
+        MEAN_PIXEL=[0, 0.0, np.float32(103.9)],
+        RPN_BBOX_STD_DEV=np.float32([0.1, 0.1, 0.2, 0.2]),
+        MINI_MASK_SHAPE=np.array([28, 28]),
+        LEARNING_RATE=np.float32(0.1),
+        WEIGHT_DECAY=0,
+        VALIDATION_STEPS=2 / 2,
+        IMAGES_PER_GPU=np.int64(2),
+        IMAGE_MIN_SCALE=2.0,
+        GRADIENT_CLIP_NORM=None,
+        USE_MINI_MASK=np.bool_(True),
+        TRAIN_BN=None,
+    )
+    config.OF_A_SCRIPT = "nan"
+    config.validate()
 
 
 def test_functions_given_in_code_stay_functions():

@@ -229,3 +229,10 @@ def test_the_error_carries_the_report(make_layers, write_h5):
         load_weights(make_layers({"a": {"kernel": (2,)}}), write_h5(stored_like({"a": {"kernel": (3,)}})))
     assert error.value.report.mismatched == ("a/kernel: file (3,), model (2,)",)
     assert not issubclass(CheckpointError, WeightsMismatchError)
+
+
+def test_the_repr_of_a_report_is_one_line(make_layers, write_h5):
+    layers = make_layers({"dense": {"kernel": (2, 3), "bias": (3,)}})
+    path = write_h5({"dense": {"dense/bias:0": BIAS, "dense/kernel:0": KERNEL}})
+    report = load_weights(layers, path)
+    assert repr(report) == f"<LoadReport {path}: 1 layers (2 weights) loaded, 0 excluded, 0 missing, 0 unexpected>"

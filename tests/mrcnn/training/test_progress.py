@@ -73,3 +73,9 @@ def test_validation_without_any_object_says_nothing():
     progress = Progress()
     progress.end_epoch({"epoch": 1, "val_mask_AP": -1.0})
     assert progress.best is None and progress.without_gain == 0 and not progress.is_best
+
+
+def test_the_repr_is_one_line():
+    assert repr(Progress(epoch=2, step=3)) == "<Progress epoch 2, step 3>"
+    progress = Progress.from_rows(2, [{"epoch": 1, "val_mask_AP": 0.25}, {"epoch": 2, "val_mask_AP": 0.125}])
+    assert repr(progress) == "<Progress epoch 2, step 0, best mask AP 0.250 at epoch 1>"

@@ -77,7 +77,7 @@ def test_after_a_crash_between_weights_and_state(tiny, uninterrupted, tmp_path, 
     with pytest.raises(Crash):
         train(tiny, tmp_path, save_minutes=0)
     folder = next(tmp_path.iterdir())
-    assert (folder / "mask_rcnn_tiny_0003.h5").exists() and not (folder / "mask_rcnn_tiny_0003.state").exists()
+    assert (folder / "mask_rcnn_tiny_0003.h5").exists() and not (folder / "training_tiny_0003.state").exists()
     monkeypatch.undo()
     assert_same(train(tiny, tmp_path, resumed=True), uninterrupted)
 

@@ -25,7 +25,7 @@ def write_pair(folder, epoch, identity, weights_identity=None):
     layer.build((None, 1))
     path = folder / f"mask_rcnn_tiny_{epoch:04d}.h5"
     checkpoints.save_weights({"layer": layer}, path, metadata={state.ID: weights_identity or identity})
-    state.write_state(path.with_suffix(state.SUFFIX), record(identity, epoch), {})
+    state.write_state(state.state_path(path), record(identity, epoch), {})
     return path
 
 
@@ -57,7 +57,7 @@ def test_last_is_the_newest_pair_that_fits(folder, tmp_path):
     write_pair(folder, 1, "a")
     second = write_pair(folder, 2, "b")
     write_pair(folder, 3, "c", weights_identity="of another moment")
-    (folder / "mask_rcnn_tiny_0004.state").write_bytes(b"\x89HDF half a file")
+    (folder / "training_tiny_0004.state").write_bytes(b"\x89HDF half a file")
     assert find_state("last", tmp_path, "tiny").weights == second
     assert find_state(folder, tmp_path, "tiny").weights == second
     assert find_state(folder / "mask_rcnn_tiny_0001.h5", tmp_path, "tiny").progress.epoch == 1
@@ -65,10 +65,26 @@ def test_last_is_the_newest_pair_that_fits(folder, tmp_path):
 
 def test_a_state_within_an_epoch_is_newer_than_the_epoch(folder, tmp_path):
     write_pair(folder, 2, "b")
-    partial = folder / "mask_rcnn_tiny_partial.state"
+    partial = folder / "training_tiny_partial.state"
     state.write_state(partial, record("c", epoch=2, step=3, holds_weights=True), {})
     found = find_state("last", tmp_path, "tiny")
     assert (found.path, found.weights) == (partial, None)
+
+
+def test_scripts_that_take_the_last_file_by_name_find_the_weights(folder):
+    write_pair(folder, 1, "a")
+    second = write_pair(folder, 2, "b")
+    state.write_state(state.state_path(folder / "mask_rcnn_tiny_partial.h5"), record("c", step=1, holds_weights=True), {})
+    assert sorted(name for name in os.listdir(folder) if name.startswith("mask_rcnn"))[-1] == second.name
+
+
+def test_states_named_like_their_weights_can_still_be_resumed(folder, tmp_path):
+    first, second = write_pair(folder, 1, "a"), write_pair(folder, 2, "b")
+    for weights in (first, second):
+        state.state_path(weights).rename(weights.with_suffix(".state"))
+    for source in ("last", folder, second, second.with_suffix(".state")):
+        found = find_state(source, tmp_path, "tiny")
+        assert (found.path, found.weights) == (second.with_suffix(".state"), second)
 
 
 def test_an_older_run_is_used_where_the_newest_has_nothing(folder, tmp_path):
@@ -97,7 +113,7 @@ def test_a_pair_that_does_not_fit_is_refused_when_asked_for(folder, tmp_path):
 
 
 def test_foreign_files_are_refused(folder):
-    path = folder / "mask_rcnn_tiny_0001.state"
+    path = folder / "training_tiny_0001.state"
     path.write_text("no HDF5")
     with pytest.raises(CheckpointError, match="expected HDF5"):
         state.read_record(path)

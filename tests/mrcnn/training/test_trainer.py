@@ -57,7 +57,7 @@ def test_files_of_a_run(run):
     model, progress, _, _ = run
     names = sorted(os.listdir(model.log_dir))
     events = [name for name in names if name.startswith("events.out.tfevents")]
-    kept = ["mask_rcnn_tiny_0002.h5", "mask_rcnn_tiny_0003.h5", "mask_rcnn_tiny_0003.state"]
+    kept = ["mask_rcnn_tiny_0002.h5", "mask_rcnn_tiny_0003.h5", "training_tiny_0003.state"]
     assert len(events) == 2
     assert set(names) - set(events) == {*kept, "mask_rcnn_tiny_best.h5", "curves.png", "history.csv"}
     assert model.epoch == progress.epoch == 3
@@ -123,9 +123,9 @@ def test_interruption_finishes_the_step_saves_and_can_be_resumed(model, tiny, mo
             if batch == 0:
                 os.kill(os.getpid(), 2)
 
-    with pytest.raises(TrainingInterrupted, match=r"step is in .*mask_rcnn_tiny_partial\.state"):
+    with pytest.raises(TrainingInterrupted, match=r"step is in .*training_tiny_partial\.state"):
         model.train(tiny.Squares(4), None, 0.02, 1, "heads", custom_callbacks=[PressCtrlC()], **QUIET)
-    assert [name for name in os.listdir(model.log_dir) if "events" not in name] == ["mask_rcnn_tiny_partial.state"]
+    assert [name for name in os.listdir(model.log_dir) if "events" not in name] == ["training_tiny_partial.state"]
 
 
 def test_a_second_ctrl_c_stops_at_once():
@@ -191,7 +191,7 @@ def test_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(model, tiny, mo
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OSError, match=r"_0002.h5: the weights could not be written \(No space left on device\)"):
         model.train(tiny.Squares(4), None, 0.01, 2, "heads", **QUIET)
-    for name in ("mask_rcnn_tiny_0001.h5", "mask_rcnn_tiny_0001.state"):
+    for name in ("mask_rcnn_tiny_0001.h5", "training_tiny_0001.state"):
         assert os.stat(os.path.join(model.log_dir, name)).st_mtime_ns == before[name]
     assert not [name for name in os.listdir(model.log_dir) if name.endswith(".tmp")]
 
