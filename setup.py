@@ -37,6 +37,7 @@ setup(
         # labelme 7 has no public functions to compare our masks with; it opens our files, see `annotate`.
         "test": ["pytest>=8.2", "hypothesis>=6", "ruff>=0.14", "labelme>=6,<7"],
         "annotate": ["labelme>=6"],
+        "video": ["av>=14"],
         "notebooks": ["jupyterlab>=4", "ipywidgets>=8", "nbclient>=0.10", "nbformat>=5", "ipykernel>=6"],
         "export": ["tf2onnx>=1.16", "onnxruntime>=1.20"],
         "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1.0"],

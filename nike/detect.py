@@ -31,7 +31,7 @@ examples:
   nike detect photo.jpg
   nike detect photos/ "more/**/*.png" clip.mp4 --save overlay,splash,csv --output found
   nike detect shelf.jpg --tiles                   small logos on a large photo
-  nike detect photos --weights=last --save labelme --output to_correct
+  nike detect photos --weights=best --save labelme --output to_correct
 
 Exit code: 0 all looked at; 1 some files could not be used (they are listed); 2 a mistake in the command.
 """

@@ -59,6 +59,7 @@ def test_last_is_the_newest_pair_that_fits(folder, tmp_path):
     write_pair(folder, 3, "c", weights_identity="of another moment")
     (folder / "mask_rcnn_tiny_0004.state").write_bytes(b"\x89HDF half a file")
     assert find_state("last", tmp_path, "tiny").weights == second
+    assert find_state("last", tmp_path, None).weights == second  # of a run of any name
     assert find_state(folder, tmp_path, "tiny").weights == second
     assert find_state(folder / "mask_rcnn_tiny_0001.h5", tmp_path, "tiny").progress.epoch == 1
 
