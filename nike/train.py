@@ -64,8 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--config", type=Path, metavar="FILE", help="JSON or YAML with any settings of NikeConfig")
     network.add_argument(
         "--name",
-        help="name of the log folder and the checkpoints (default: nike); best, last and --resume choose the newest run "
-        "of this name (default: of any name)",
+        help="name of the log folder and the checkpoints (default: nike); best, last and --resume choose the newest "
+        "run of this name (default: of any name)",
     )
 
     learning = parser.add_argument_group("learning")

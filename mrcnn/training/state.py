@@ -104,8 +104,8 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
     """The newest usable state.
 
     Args:
-        source: "last": of the newest run in `model_dir` that is called `name` (None: of any name); or a run's folder; or a checkpoint or
-            state file.
+        source: "last": of the newest run in `model_dir` that is called `name` (None: of any name); or a run's folder;
+            or a checkpoint or state file.
         model_dir, name: see `log_dirs`.
 
     Raises:

@@ -272,9 +272,9 @@ def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) 
         f"epoch of your newest run) or a file (default: {weights or 'none, the network is not used'})",
     )
     file.add_argument(
-        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of the runs for best, last (default: logs)"
+        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of your runs (default: logs)"
     )
-    file.add_argument("--name", help="newest run of this name for best, last (default: newest run of any name)")
+    file.add_argument("--name", help="name of the run for best, last (default: newest run of any name)")
     file.add_argument(
         "--config", type=Path, metavar="FILE", help="JSON or YAML: settings in place of those in the weights file"
     )

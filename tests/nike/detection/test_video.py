@@ -7,8 +7,7 @@ import pytest
 
 from nike.detection import video
 
-# As OpenCV names them; https://developer.mozilla.org/en-US/docs/Web/Media/Guides/Formats/Containers lists MP4 with H.264
-# and VP9 for all current browsers.
+# As OpenCV names them. MDN's page "Media container formats" lists MP4 with H.264 and VP9 for all current browsers.
 CODECS = {"with OpenCV": "VP90", "with PyAV": "h264"}
 HEIGHT, WIDTH = 49, 65  # 4:2:0 subsampling needs even sides
 

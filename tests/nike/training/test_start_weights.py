@@ -67,7 +67,7 @@ def test_weights_that_are_not_here(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "find_weights", lambda names: None)
     with pytest.raises(FileNotFoundError, match=rf"--weights=nike: {SHIPPED} is not in the folder weights/"):
         find_start_weights("nike", tmp_path, "nike")
-    with pytest.raises(FileNotFoundError, match="typo is not a file, nor one of coco, imagenet, nike, last, best, none"):
+    with pytest.raises(FileNotFoundError, match="typo is not a file, nor one of coco, imagenet, nike, last, best"):
         find_start_weights("typo", tmp_path, "nike")
 
 
