@@ -62,6 +62,7 @@ setup(
         # setuptools builds the wheel that a test inspects.
         "test": ["pytest>=8.2", "hypothesis>=6", "ruff>=0.14", "labelme>=6,<7", "setuptools>=77"],
         "annotate": ["labelme>=6"],
+        "video": ["av>=14"],
         "notebooks": ["jupyterlab>=4", "ipywidgets>=8", "nbclient>=0.10", "nbformat>=5", "ipykernel>=6"],
         "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1.0"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],

@@ -184,7 +184,7 @@ class MaskRCNN:
 
         Also `find_last()[1]`, as scripts for release 2.1 of the original write it.
         """
-        return log_dirs.CheckpointPath(log_dirs.find_last(self.model_dir, self.config.NAME))
+        return log_dirs.CheckpointPath(log_dirs.find_last(self.model_dir, self.config.NAME or ""))
 
     def set_log_dir(self, model_path: str | Path | None = None) -> None:
         """Sets `log_dir`, `checkpoint_path` and `epoch`: those of `model_path` if a run wrote it, else of a new run."""

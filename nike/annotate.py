@@ -32,7 +32,7 @@ With --weights the network draws first, on photos that nobody has looked at yet.
 EPILOG = """\
 examples:
   nike annotate my_photos
-  nike annotate my_photos --weights=last     correct what the last training finds
+  nike annotate my_photos --weights=best     correct what the last training finds
   nike check my_photos                       afterwards: is all well?"""
 INSTALL = "Install it: pip install labelme (it brings a graphical toolkit)."
 
@@ -121,7 +121,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     version = None if arguments.no_open else labelme_version()
     if version and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"} & set(os.environ):
         raise ValueError(
-            "labelme needs a display and there is none. Use a desktop, ssh -X, or --no-open --weights=last."
+            "labelme needs a display and there is none. Use a desktop, ssh -X, or --no-open --weights=best."
         )
     todo = unlabelled(folder)
     print(f"{plural(len(todo), 'photo')} in {folder} without an annotation.")

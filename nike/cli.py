@@ -30,7 +30,7 @@ examples:
   nike check my_photos                         is my dataset all right?
   nike train --weights=coco --dataset my_photos
   nike train --resume                          go on where the last run stopped
-  nike detect --weights=last photo.jpg         what does it find?
+  nike detect --weights=best photo.jpg         what does it find?
   nike COMMAND --help                          all options of a command
 """
 EXIT_USER_ERROR = 2

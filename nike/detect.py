@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import math
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,9 +15,12 @@ from nike.detection.background import ahead
 from nike.detection.detector import add_detector_arguments, load_detector
 from nike.detection.outputs import WRITERS, Outputs, output_folders
 from nike.detection.progress import Progress, report_failures
-from nike.detection.sources import Picture, find_sources, read
+from nike.detection.sources import Picture, Source, find_sources, read
 from nike.detection.stream import detect_stream
 from nike.text import plural
+
+LOWEST = 0.01  # confidence of the second run, where the first finds nothing
+HINTS = 10  # photos of that run at most
 
 DESCRIPTION = "Finds logos in photos and videos, pixel by pixel, and writes what it finds into a folder."
 EPILOG = """\
@@ -27,11 +33,13 @@ what --save can write:
   coco      detections.json: images, categories, run-length masks with scores
   csv       detections.csv: one row a detection
 
+Where nothing is found on any photo, the best score of each is printed, and the --min-confidence that shows it.
+
 examples:
   nike detect photo.jpg
   nike detect photos/ "more/**/*.png" clip.mp4 --save overlay,splash,csv --output found
   nike detect shelf.jpg --tiles                   small logos on a large photo
-  nike detect photos --weights=last --save labelme --output to_correct
+  nike detect photos --weights=best --save labelme --output to_correct
 
 Exit code: 0 all looked at; 1 some files could not be used (they are listed); 2 a mistake in the command.
 """
@@ -45,6 +53,39 @@ def describe(picture: Picture, result: dict, class_names: list[str]) -> str:
     scores = ", ".join(f"{score:.2f}" for score in result["scores"][:5])
     more = ", ..." if len(result["scores"]) > 5 else ""
     return f"{picture.title}{frame}: {found}" + (f" ({scores}{more})" if scores else "")
+
+
+def hint(title: str, best: float, threshold: float) -> str:
+    """One line about a photo without detections: the best score below the threshold, and the option that shows it.
+
+    Args:
+        title: what messages call the photo.
+        best: highest score; 0 if there is none.
+        threshold: of the run that found nothing.
+    """
+    if not best:
+        return f"{title}: nothing found; no score reaches {LOWEST:g}"
+    # Rounded down, so that the option shows it. The small number undoes the error of float32: 0.3 is 0.30000001.
+    shown, option = (math.floor(best * scale + 1e-6) / scale for scale in (100, 10 if best >= 0.1 else 100))
+    return (
+        f"{title}: nothing found; the best score is {shown:.2f} (threshold {threshold:.2f}). "
+        f"Show it with --min-confidence {option:g}"
+    )
+
+
+def print_hints(sources: list[Source], arguments: argparse.Namespace, threshold: float) -> None:
+    """Runs on photos without detections again, down to LOWEST, and prints a hint for each.
+
+    A second run costs nothing where the first finds something. One run with a low threshold would be slower
+    everywhere: the mask head works on every box that passes it.
+    """
+    lower = argparse.Namespace(**{**vars(arguments), "min_confidence": LOWEST})
+    with contextlib.redirect_stderr(io.StringIO()):  # the first run has printed the same
+        detector = load_detector(lower)
+    for picture, result in detect_stream(detector, ahead(read(sources[:HINTS])), lambda failure: None):
+        print(hint(picture.title, max(result["scores"], default=0.0), threshold), flush=True)
+    if len(sources) > HINTS:
+        print(f"and nothing found on {plural(len(sources) - HINTS, 'more photo')}")
 
 
 def _kinds(text: str) -> list[str]:
@@ -82,6 +123,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     detector = load_detector(arguments)
     failures: list[str] = []
     found: Counter[str] = Counter()
+    empty: list[Source] = []  # photos without detections
     total = None if any(source.is_video for source in sources) else len(sources)
     try:
         with (
@@ -91,11 +133,21 @@ def run_command(arguments: argparse.Namespace) -> int:
             for picture, result in detect_stream(detector, ahead(read(sources)), failures.append):
                 outputs.write(picture, result)
                 found.update(["pictures"], hits=len(result["scores"]) > 0, detections=len(result["scores"]))
+                if not len(result["scores"]) and picture.frame is None:
+                    empty.append(picture.source)
                 progress.step(describe(picture, result, detector.class_names))
     except KeyboardInterrupt:  # what was found so far is written
         _report(found, failures, arguments)
         raise
-    return _report(found, failures, arguments)
+    code = _report(found, failures, arguments)
+    threshold = detector.min_confidence
+    if empty and threshold > LOWEST:
+        if found["hits"]:
+            count = plural(found["pictures"] - found["hits"], "picture")
+            print(f"Nothing on {count} at threshold {threshold:.2f}; --min-confidence lowers it.")
+        else:
+            print_hints(empty, arguments, threshold)
+    return code
 
 
 def _report(found: Counter, failures: list[str], arguments: argparse.Namespace) -> int:

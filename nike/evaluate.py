@@ -36,7 +36,7 @@ A detection is true from IoU 0.5 on; a second one of the same instance is false.
 not count.
 
 examples:
-  nike evaluate --dataset photos --weights=last --html report.html
+  nike evaluate --dataset photos --weights=best --html report.html
   nike evaluate --dataset photos --split all --json -
 
 Exit code: 0 all photos scored; 1 some could not be used (they are listed); 2 nothing could be scored.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nike import cli  # first: it quiets TensorFlow
 from nike.datasets.nike_dataset import SUBSETS, has_own_split
-from nike.detection.detector import Detector, add_weights_arguments, find_weights, load_model, read_settings
+from nike.detection.detector import Detector, add_weights_arguments, chosen_weights, load_model, read_settings
 from nike.detection.progress import report_failures
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 from nike.text import plural
@@ -40,7 +40,8 @@ not trained on: on training photos a network is too sure of itself. The photos a
 without DETECTION_MASK_SCORES and DETECTION_BOX_VOTING.
 
 examples:
-  nike pack --weights logs/nike20260101T0000/mask_rcnn_nike_best.h5 --output mine.h5
+  nike pack --weights best --output mine.h5
+  nike pack --weights best --name shoes --logs runs --output mine.h5
   nike pack --weights best.h5 --output mine.h5 --image-size 896 --calibrate my_photos/val
 """
 
@@ -220,7 +221,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     _check_options(arguments)
     from mrcnn import checkpoints
 
-    path = find_weights(arguments.weights, arguments.logs)
+    path = chosen_weights(arguments)
     config, class_names = read_settings(path, arguments.config)
     if (side := arguments.image_size) is not None:
         config = config.copy(IMAGE_MIN_DIM=side, IMAGE_MAX_DIM=side, IMAGE_RESIZE_MODE="square")

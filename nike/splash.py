@@ -24,7 +24,7 @@ from nike.detection.video import new_video
 EPILOG = """\
 examples:
   nike splash --image photo.jpg
-  nike splash --weights=last --image https://example.org/shoe.jpg
+  nike splash --weights=best --image https://example.org/shoe.jpg
   nike splash --video clip.mp4 --output grey.mp4
   nike detect --save splash photos/               for many photos
 

@@ -11,6 +11,7 @@ from nike.datasets.nike_dataset import SAMPLE_DATA
 
 AUGMENTATIONS = ("off", "light", "medium", "strong")
 WARMUP_STEPS = 100
+PATIENCE = 20  # validations: a run of 30 epochs loses 4 at most, so that the cosine reaches its low rates
 DESCRIPTION = """\
 Trains the network on labelled photos, says after each round how good it is, and keeps the
 best weights. It can be stopped at any moment (Ctrl-C); --resume goes on exactly there."""
@@ -54,14 +55,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         default="coco",
         metavar="NAME",
-        help="to start from: coco, imagenet, nike, last, none or a file (default: coco)",
+        help="initial weights: coco, imagenet, nike, best or last (of an earlier run), none or a file (default: coco)",
     )
     network.add_argument(
         "--backbone", metavar="NAME", help="resnet50, resnet101, mobilenet_v2, ... (default: as the weights have)"
     )
     network.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the network's square (default: 512)")
     network.add_argument("--config", type=Path, metavar="FILE", help="JSON or YAML with any settings of NikeConfig")
-    network.add_argument("--name", help="name of the log folder and the checkpoints (default: nike)")
+    network.add_argument(
+        "--name",
+        help="name of the log folder and the checkpoints (default: nike); best, last and --resume choose the newest "
+        "run of this name (default: of any name)",
+    )
 
     learning = parser.add_argument_group("learning")
     learning.add_argument("--epochs", type=int, default=30, metavar="N", help="rounds in total (default: 30)")
@@ -113,7 +118,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rounds from one validation to the next (default: 1)",
     )
     run.add_argument(
-        "--patience", type=int, default=0, metavar="N", help="stop after N validations without gain (default: 0, never)"
+        "--patience",
+        type=int,
+        default=PATIENCE,
+        metavar="N",
+        help="end a stage after N validations without a better mask AP (default: 20; 0: never)",
     )
     run.add_argument("--keep", type=int, default=3, metavar="N", help="latest checkpoints to keep (default: 3; 0: all)")
     run.add_argument("--devices", type=int, default=1, metavar="N", help="GPUs to share each step (default: 1)")

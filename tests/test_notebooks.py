@@ -85,3 +85,13 @@ def test_files_are_small_and_links_lead_somewhere(name):
     assert path.stat().st_size < 1_000_000
     for target in re.findall(r"\]\(([\w.]+\.ipynb)\)", path.read_text(encoding="utf-8")):
         assert (FOLDER / target).is_file(), target
+
+
+def test_the_model_that_loads_coco_weights_is_a_resnet101():
+    from nike.config import NikeConfig
+
+    text = json.loads((FOLDER / "09_your_own_logo.ipynb").read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in text["cells"]]
+    (snippet,) = [source for source in sources if "model.load_weights(" in source and "coco" in source]
+    (expression,) = re.findall(r"^config = (.*)$", snippet, re.MULTILINE)
+    assert eval(expression, {"NikeConfig": NikeConfig}).BACKBONE == "resnet101"

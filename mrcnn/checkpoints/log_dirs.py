@@ -40,13 +40,17 @@ def parse_checkpoint(path: str | Path) -> tuple[Path, int] | None:
     return path.parent, int(match.group(1))
 
 
-def run_folders(model_dir: str | Path, name: str | None) -> list[Path]:
-    """Returns the log folders of all runs called `name`, newest first."""
-    # The full name must match: "nikeshoes" is not a run of "nike".
-    pattern = re.compile(re.escape((name or "").lower()) + r"\d{8}T\d{4}")
+def run_folders(model_dir: str | Path, name: str | None = None) -> list[Path]:
+    """Returns the log folders of all runs called `name`, or of any name for None, newest first."""
+    # The whole name: runs of "nike" are not those of "nikeshoes".
+    own = LOG_DIR if name is None else re.compile(re.escape(name.lower()) + r"(\d{8}T\d{4})")
     root = Path(model_dir)
-    folders = [folder for folder in root.iterdir() if pattern.fullmatch(folder.name)] if root.is_dir() else []
-    return sorted((folder for folder in folders if folder.is_dir()), reverse=True)
+    folders = [folder for folder in root.iterdir() if own.fullmatch(folder.name)] if root.is_dir() else []
+
+    def start(folder: Path) -> tuple[str, float]:
+        return own.fullmatch(folder.name)[1], folder.stat().st_mtime  # two names may start within one minute
+
+    return sorted((folder for folder in folders if folder.is_dir()), key=start, reverse=True)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -54,15 +58,29 @@ def checkpoints(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.glob("mask_rcnn_*.h5")) if CHECKPOINT.match(file.name)]
 
 
-def find_last(model_dir: str | Path, name: str | None) -> Path:
-    """Returns the last checkpoint of the newest run called `name` that has one.
+def find_last(model_dir: str | Path, name: str | None = None) -> Path:
+    """Returns the last checkpoint of the newest run called `name`, or of any name for None, that has one.
 
     Raises:
         FileNotFoundError: if no run called `name` has a checkpoint.
     """
-    prefix, model_dir = (name or "").lower(), Path(model_dir)
     for run in run_folders(model_dir, name):
         if found := checkpoints(run):
             return found[-1]
-    expected = model_dir / f"{prefix}<time>" / f"mask_rcnn_{prefix}_<epoch>.h5"
-    raise FileNotFoundError(f"{model_dir}: no checkpoint of a run {prefix!r} (expected {expected}). Train first.")
+    prefix = "<name>" if name is None else name.lower()
+    run = "any run" if name is None else f"a run {prefix!r}"
+    expected = Path(model_dir) / f"{prefix}<time>" / f"mask_rcnn_{prefix}_<epoch>.h5"
+    raise FileNotFoundError(f"{model_dir}: no checkpoint of {run} (expected {expected}). Train first.")
+
+
+def find_best(model_dir: str | Path, name: str | None = None) -> Path:
+    """The checkpoint with the best validation AP of the run that `find_last` chooses.
+
+    Raises:
+        FileNotFoundError: there is no such run, or it has not been validated.
+    """
+    folder = find_last(model_dir, name).parent
+    found = sorted(folder.glob("mask_rcnn_*_best.h5"))
+    if not found:
+        raise FileNotFoundError(f"{folder}: no mask_rcnn_*_best.h5, as the run has not been validated. Use 'last'.")
+    return found[-1]

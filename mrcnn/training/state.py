@@ -117,8 +117,8 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
     """The newest usable state.
 
     Args:
-        source: "last": of the newest run in `model_dir` that is called `name`; or a run's folder; or a checkpoint or
-            state file.
+        source: "last": of the newest run in `model_dir` that is called `name` (None: of any name); or a run's folder;
+            or a checkpoint or state file.
         model_dir, name: see `log_dirs`.
 
     Raises:
@@ -144,7 +144,9 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
         usable = _usable_states(folder)
         if usable:
             return max(usable, key=lambda state: (state.progress.epoch, state.progress.step))
-    where = f"{model_dir}: no run called {name!r}" if str(source) == "last" else f"{source}: no run"
+    where = f"{source}: no run"
+    if str(source) == "last":
+        where = f"{model_dir}: no run" + (f" called {name!r}" if name is not None else "")
     raise FileNotFoundError(f"{where} can be resumed: no checkpoint with a {SUFFIX} file beside it. Start a new run.")
 
 
@@ -197,7 +199,7 @@ def resume(model, source: str | Path = "last") -> State:
     Raises:
         FileNotFoundError, ValueError: there is nothing to resume, it is damaged, or the Config differs.
     """
-    state = find_state(source, model.model_dir, model.config.NAME)
+    state = find_state(source, model.model_dir, model.config.NAME or "")
     check_config(state, model.config)
     if state.weights is not None:
         model.load_weights(state.weights)

@@ -21,12 +21,13 @@ TTA_CONFIDENCE = 0.05  # of a single view; the mean of all views must reach what
 COCO_CLASSES = 81
 
 
-def find_weights(name: str, logs: Path = Path("logs")) -> Path:
+def find_weights(name: str, logs: Path = Path("logs"), run_name: str | None = None) -> Path:
     """The file that `--weights` names.
 
     Args:
-        name: "nike" (they ship), "coco" (downloaded if need be), "last" (of the last training) or a path.
-        logs: folder of the log folders, for "last".
+        name: "nike" (bundled), "coco" (downloaded if need be), "last" or "best" (of the last training) or a path.
+        logs: folder of the log folders, for "last" and "best".
+        run_name: name of the runs that "last" and "best" choose from; None: any.
 
     Raises:
         FileNotFoundError: there is none; says what to do.
@@ -37,12 +38,26 @@ def find_weights(name: str, logs: Path = Path("logs")) -> Path:
     if name == "coco":
         return Path(checkpoints.coco_weights())
     if name == "last":
-        return log_dirs.find_last(logs, "nike")
+        return log_dirs.find_last(logs, run_name)
+    if name == "best":
+        return log_dirs.find_best(logs, run_name)
     if name == "nike":
         return bundled_weights()
     if not Path(name).is_file():
-        raise FileNotFoundError(f"--weights: {name} is no file, and none of nike, coco, last.")
+        raise FileNotFoundError(f"--weights: {name} is not a file, nor one of nike, coco, last, best.")
     return Path(name)
+
+
+def chosen_weights(arguments: argparse.Namespace) -> Path:
+    """The file that the options of `add_weights_arguments` choose; a choice among runs is printed to stderr.
+
+    Raises:
+        FileNotFoundError: see `find_weights`.
+    """
+    path = find_weights(arguments.weights, arguments.logs, arguments.name)
+    if arguments.weights in ("last", "best"):
+        print(f"--weights={arguments.weights}: {path}", file=sys.stderr)
+    return path
 
 
 class Detector:
@@ -135,7 +150,7 @@ def load_detector(arguments: argparse.Namespace) -> Detector:
         raise ValueError(f"--max-detections: expected a number from 1, got {arguments.max_detections}.")
     if arguments.batch < 1:
         raise ValueError(f"--batch: expected a number from 1, got {arguments.batch}.")
-    path = find_weights(arguments.weights, arguments.logs)
+    path = chosen_weights(arguments)
     config, class_names = read_settings(path, arguments.config)
     if min_confidence is None:
         min_confidence = float(config.DETECTION_MIN_CONFIDENCE or 0)
@@ -233,7 +248,7 @@ def _names(text: str) -> list[str]:
 
 
 def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) -> None:
-    """Adds the options that say which weights: `--weights`, `--logs` and `--config`.
+    """Adds the options that choose the weights: `--weights`, `--logs`, `--name` and `--config`.
 
     Args:
         parser: of the command.
@@ -244,12 +259,13 @@ def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) 
         "--weights",
         default=weights,
         metavar="NAME",
-        help="nike (they ship), coco (80 everyday things; downloaded), last (of your last training) or a file "
-        f"(default: {weights or 'none, the network is not used'})",
+        help="nike (bundled), coco (80 everyday things; downloaded), best or last (the best validation AP or the last "
+        f"epoch of your newest run) or a file (default: {weights or 'none, the network is not used'})",
     )
     file.add_argument(
-        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="where --weights=last looks (default: logs)"
+        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of your runs (default: logs)"
     )
+    file.add_argument("--name", help="name of the run for best, last (default: newest run of any name)")
     file.add_argument(
         "--config", type=Path, metavar="FILE", help="JSON or YAML: settings in place of those in the weights file"
     )

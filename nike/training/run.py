@@ -155,10 +155,13 @@ class Run:
             path = path.with_name(f"mask_rcnn_{self.config.NAME}_best.h5")
             best = progress.best
             lines.append(f"best mask AP {best['mask_AP']:.3f}, after epoch {best['epoch']}")
+        label = "last" if progress.best is None else "best"
+        logs = "" if self.arguments.logs == Path("logs") else f" --logs {shlex.quote(str(self.arguments.logs))}"
         photo = self.data.val.image_reference(photo_with_object(self.data.val))
         return [
             *lines,
             f"weights     {path}",
+            f"            (--weights={label}{logs} in nike detect, evaluate, pack and train)",
             f"curves      {Path(model.log_dir) / 'curves.png'}",
             f"see it      nike detect --weights {shlex.quote(str(path))} {shlex.quote(str(photo))}",
             *error_lines(self.data),
@@ -177,7 +180,7 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     name = arguments.name or NikeConfig.NAME
     if not re.fullmatch(r"[\w-]+", name):
         raise ValueError(f"--name: expected letters, digits, - and _, got {name!r}.")
-    weights = find_start_weights(arguments.weights, arguments.logs, name)
+    weights = find_start_weights(arguments.weights, arguments.logs, arguments.name)
     config = NikeConfig.from_dict(weights.settings, where=f"--weights={arguments.weights}")
     if arguments.weights == "none":  # frozen statistics of random weights are those of nothing
         config = config.copy(TRAIN_BN=None)
@@ -198,7 +201,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     from mrcnn.training import find_state
     from nike.train import parse
 
-    state = find_state(arguments.resume, arguments.logs, arguments.name or NikeConfig.NAME)
+    state = find_state(arguments.resume, arguments.logs, arguments.name)
     file = state.path.parent / RUN_FILE
     if not file.is_file():
         raise FileNotFoundError(f"{file}: missing, so the run cannot be resumed. Start a new one with --weights.")

@@ -12,7 +12,7 @@ from mrcnn.checkpoints import log_dirs
 
 SHIPPED = "mask_rcnn_nike.h5"
 PACKAGE_FOLDER = Path(str(resources.files("nike") / "weights"))  # filled in wheels, see setup.py
-CHOICES = ("coco", "imagenet", "nike", "last", "none")
+CHOICES = ("coco", "imagenet", "nike", "last", "best", "none")
 # Settings that belong to the weights: the shapes of layers, and what their outputs mean.
 BOUND = (
     "BACKBONE",
@@ -51,13 +51,13 @@ class StartWeights:
     classes: int | None
 
 
-def find_start_weights(name: str, logs: Path, run_name: str) -> StartWeights:
+def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> StartWeights:
     """Finds what `--weights` names; COCO weights are downloaded if need be.
 
     Args:
         name: one of CHOICES or a path.
-        logs: folder of the log folders, for "last".
-        run_name: `Config.NAME`, for "last".
+        logs: folder of the log folders, for "last" and "best".
+        run_name: name of the runs that "last" and "best" choose from; None: any.
 
     Raises:
         FileNotFoundError, ValueError: there are none, or the file is damaged.
@@ -68,12 +68,14 @@ def find_start_weights(name: str, logs: Path, run_name: str) -> StartWeights:
         path = checkpoints.coco_weights()
     elif name == "last":
         path = log_dirs.find_last(logs, run_name)
+    elif name == "best":
+        path = log_dirs.find_best(logs, run_name)
     elif name == "nike":
         path = bundled_weights()
     else:
         path = Path(name)
         if not path.is_file():
-            raise FileNotFoundError(f"--weights: {path} is no file, and none of {', '.join(CHOICES)}.")
+            raise FileNotFoundError(f"--weights: {path} is not a file, nor one of {', '.join(CHOICES)}.")
     settings, classes = _look_into(path)
     if name == "coco":
         settings = {"BACKBONE": "resnet101"}

@@ -199,6 +199,7 @@ def test_runs_of_a_longer_name_are_others(tmp_path):
         (tmp_path / run).mkdir()
         (tmp_path / run / f"mask_rcnn_{run[:-13]}_0001.h5").touch()
     assert log_dirs.find_last(tmp_path, "nike").parent.name == "nike20260101T1200"
+    assert log_dirs.find_last(tmp_path).parent.name == "nikeshoes20260102T1200"
     (tmp_path / "my logo.v220260103T1200").mkdir()
     (tmp_path / "my logo.v220260103T1200" / "mask_rcnn_my logo.v2_0007.h5").touch()
     assert log_dirs.parse_checkpoint(log_dirs.find_last(tmp_path, "My logo.v2"))[1] == 7

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 import weakref
 from pathlib import Path
 
@@ -74,6 +75,52 @@ def test_best_score_first_and_filters(command, folder, tmp_path):
     assert len(rows_of(tmp_path)) == 1
     with pytest.raises(ValueError, match="know nike; not adidas, puma"):
         command(detect, path, classes=["puma", "adidas"])
+
+
+@pytest.fixture
+def thresholds(monkeypatch, red_finder):
+    """Thresholds of the detectors that `nike detect` loads, in order; 0.9 unless the options say otherwise."""
+    used = []
+
+    def load(arguments):
+        used.append(0.9 if arguments.min_confidence is None else arguments.min_confidence)
+        print("--weights=best: some.h5", file=sys.stderr)
+        return Detector(red_finder(), ["BG", "nike"], min_confidence=used[-1])
+
+    monkeypatch.setattr(detect, "load_detector", load)
+    return used
+
+
+def test_the_best_score_below_the_threshold_where_nothing_is_found(thresholds, folder, tmp_path, capsys):
+    red_photo(folder, "a.png", (5, 10, 25, 30), (40, 50, 45, 55))  # 0.5 + 0.5 * 20 / 80 = 0.625
+    red_photo(folder, "b.png")
+    (folder.root / "broken.jpg").write_bytes(b"\xff\xd8 no")
+    assert detect.main([str(folder.root), "--output", str(tmp_path / "out")]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-2:] == [
+        f"{folder.root}/a.png: nothing found; the best score is 0.62 (threshold 0.90). Show it with --min-confidence 0.6",
+        f"{folder.root}/b.png: nothing found; no score reaches 0.01",
+    ]
+    assert thresholds == [0.9, 0.01] and err.count("some.h5") == 1 and err.count("broken.jpg") == 1
+    assert rows_of(tmp_path / "out") == []
+    assert detect.main([str(folder.root / "a.png"), "--output", str(tmp_path / "out"), "--min-confidence", "0.6"]) == 0
+    assert rows_of(tmp_path / "out") == [("a.png", "10", "5")]  # as it said
+
+
+def test_no_second_run_where_something_is_found(thresholds, folder, tmp_path, capsys):
+    red_photo(folder, "a.png", (5, 5, 25, 75))  # 0.5 + 0.5 * 70 / 80 = 0.94
+    red_photo(folder, "b.png", (5, 10, 25, 30))
+    assert detect.main([str(folder.root), "--output", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.endswith("Nothing on 1 picture at threshold 0.90; --min-confidence lowers it.\n")
+    assert thresholds == [0.9]
+
+
+@pytest.mark.parametrize(
+    "score, shown, option", [(0.31, "0.31", "0.3"), (0.3, "0.30", "0.3"), (0.0499, "0.04", "0.04")]
+)
+def test_the_option_in_the_hint_is_not_above_the_score(score, shown, option):
+    assert f"the best score is {shown} " in detect.hint("a.jpg", score, 0.5)
+    assert detect.hint("a.jpg", score, 0.5).endswith(f"--min-confidence {option}")
 
 
 def test_overlays_match_photos_with_exif_rotation(command, folder, tmp_path):

@@ -89,6 +89,8 @@ def test_it_says_what_it_will_do_and_what_came_out(run, photos):
         "2 steps of 2 photos an epoch; heads to epoch 1 at rate 0.00015",
         f"logs        {folder}",
         "best mask AP",
+        f"weights     {folder}/mask_rcnn_nike_best.h5",
+        f"(--weights=best --logs {logs} in nike detect, evaluate, pack and train)",
         f"nike detect --weights {folder}/mask_rcnn_nike_best.h5 {photos}",
     ):
         assert line in printed, printed
@@ -120,6 +122,8 @@ def test_a_new_run_starts_from_the_last_weights_with_their_settings(run, photos,
     planned = new_run(arguments, [])
     assert planned.config.BACKBONE == "mobilenet_v2" and tuple(planned.config.RPN_ANCHOR_SCALES) == (8, 16, 24, 32, 48)
     assert planned.weights.classes == 2 and planned.weights.path.name == "mask_rcnn_nike_0001.h5"
+    arguments = train.parse(["--weights=best", "--dataset", str(photos), "--logs", str(run[0])])
+    assert new_run(arguments, []).weights.path.name == "mask_rcnn_nike_best.h5"
 
 
 def test_a_resumed_run_keeps_its_options_and_those_that_were_added():
@@ -129,6 +133,22 @@ def test_a_resumed_run_keeps_its_options_and_those_that_were_added():
     assert _joined(["--lr=1"], ["--resume", "x", "--lr", "1"]) == ["--lr=1"]
     joined = train.parse(_joined(["--lr=1", "--seed=2"], ["--resume", "x", "--lr=3"]))
     assert (joined.lr, joined.seed) == (3, 2)
+
+
+@pytest.mark.parametrize("epochs, stop", [(28, 25), (30, 26), (100, 37)])
+def test_early_stopping_by_default_leaves_short_runs_their_schedule(epochs, stop):
+    """The worst case, no gain after the first validation of the last stage: 1 + 20 validations of it are run."""
+    from mrcnn.training.callbacks import is_exhausted
+    from mrcnn.training.progress import Progress
+    from nike.training.stages import plan_stages
+
+    arguments = train.parse(["--epochs", str(epochs)])
+    heads, _ = plan_stages(epochs, 1e-4, arguments.layers, arguments.schedule)
+    progress = Progress(epoch=heads.epochs)
+    while not is_exhausted(progress, arguments.patience):
+        progress.end_epoch({"epoch": progress.epoch + 1, "val_mask_AP": 0.3})
+    assert progress.epoch == stop
+    assert not is_exhausted(progress, train.parse(["--patience=0"]).patience)
 
 
 def test_resume_with_another_config(run, tmp_path, capsys):

@@ -59,6 +59,7 @@ def test_last_is_the_newest_pair_that_fits(folder, tmp_path):
     write_pair(folder, 3, "c", weights_identity="of another moment")
     (folder / "training_tiny_0004.state").write_bytes(b"\x89HDF half a file")
     assert find_state("last", tmp_path, "tiny").weights == second
+    assert find_state("last", tmp_path, None).weights == second  # of a run of any name
     assert find_state(folder, tmp_path, "tiny").weights == second
     assert find_state(folder / "mask_rcnn_tiny_0001.h5", tmp_path, "tiny").progress.epoch == 1
 
@@ -74,7 +75,9 @@ def test_a_state_within_an_epoch_is_newer_than_the_epoch(folder, tmp_path):
 def test_scripts_that_take_the_last_file_by_name_find_the_weights(folder):
     write_pair(folder, 1, "a")
     second = write_pair(folder, 2, "b")
-    state.write_state(state.state_path(folder / "mask_rcnn_tiny_partial.h5"), record("c", step=1, holds_weights=True), {})
+    state.write_state(
+        state.state_path(folder / "mask_rcnn_tiny_partial.h5"), record("c", step=1, holds_weights=True), {}
+    )
     assert sorted(name for name in os.listdir(folder) if name.startswith("mask_rcnn"))[-1] == second.name
 
 

@@ -9,7 +9,7 @@ import pytest
 from mrcnn.checkpoints import save_weights
 from mrcnn.config import Config
 from mrcnn.model import MaskRCNN
-from nike.detection.detector import add_detector_arguments, find_weights, load_detector, read_settings
+from nike.detection.detector import add_detector_arguments, chosen_weights, find_weights, load_detector, read_settings
 
 NAMES = ["BG", "nike", "adidas"]
 
@@ -81,8 +81,9 @@ def test_tta_with_tiles_and_limits(weights, rng):
         (["--min-confidence", "1.5"], "--min-confidence: expected a number from 0 to 1, got 1.5"),
         (["--max-detections", "0"], "--max-detections: expected a number from 1"),
         (["--batch", "0"], "--batch: expected a number from 1"),
-        (["--weights", "no.h5"], "no.h5 is no file, and none of nike, coco, last"),
-        (["--weights", "last", "--logs", "nowhere"], "no checkpoint of a run"),
+        (["--weights", "no.h5"], "no.h5 is not a file, nor one of nike, coco, last, best"),
+        (["--weights", "last", "--logs", "nowhere"], "no checkpoint of any run"),
+        (["--weights", "best", "--logs", "nowhere", "--name", "shoes"], "no checkpoint of a run 'shoes'"),
     ],
 )
 def test_mistakes(arguments, message):
@@ -97,12 +98,23 @@ def test_without_the_weights_that_ship_one_line_says_what_to_do(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_last_is_the_newest_checkpoint(tmp_path):
-    for run, epoch in (("nike20240101T1200", 7), ("nike20250101T1200", 3), ("nike20250101T1200", 2)):
-        file = tmp_path / run / f"mask_rcnn_nike_{epoch:04d}.h5"
-        file.parent.mkdir(exist_ok=True)
-        file.touch()
-    assert find_weights("last", tmp_path) == tmp_path / "nike20250101T1200" / "mask_rcnn_nike_0003.h5"
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["--weights", "last"], "puma20260101T1200/mask_rcnn_puma_0001.h5"),
+        (["--weights", "best"], "puma20260101T1200/mask_rcnn_puma_best.h5"),
+        (["--weights", "last", "--name", "Nike"], "nike20250101T1200/mask_rcnn_nike_0003.h5"),
+        (["--weights", "best", "--name", "nike"], "nike20250101T1200/mask_rcnn_nike_best.h5"),
+    ],
+)
+def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path, capsys, arguments, expected):
+    runs = {"nike20240101T1200": ["0007"], "nike20250101T1200": ["0003", "0002", "best"]}
+    for run, labels in {**runs, "puma20260101T1200": ["0001", "best"]}.items():
+        (tmp_path / run).mkdir()
+        for label in labels:
+            (tmp_path / run / f"mask_rcnn_{run[:4]}_{label}.h5").touch()
+    assert chosen_weights(options(*arguments, "--logs", tmp_path)) == tmp_path / expected
+    assert expected in capsys.readouterr().err  # the user did not name a file
 
 
 @pytest.mark.parametrize("classes, names", [(81, ("BG", "person", "toothbrush")), (2, ("BG", "nike", "nike"))])

@@ -48,12 +48,20 @@ def test_heads_are_left_out_where_the_classes_differ(tmp_path, classes, exclude)
     assert ("without its heads: they know 80 classes, not 1" in text) == (classes == 81)
 
 
-def test_last_is_the_newest_checkpoint_of_the_name(tmp_path):
+def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path):
     write(tmp_path / "nike20260101T0000" / "mask_rcnn_nike_0007.h5", 2)
     newest = write(tmp_path / "nike20260102T0000" / "mask_rcnn_nike_0001.h5", 2)
+    best = write(tmp_path / "nike20260102T0000" / "mask_rcnn_nike_best.h5", 2)
+    puma = write(tmp_path / "a-puma20260103T0000" / "mask_rcnn_a-puma_0003.h5", 2)
     assert find_start_weights("last", tmp_path, "nike").path == newest
-    with pytest.raises(FileNotFoundError, match="no checkpoint of a run.* 'shoes'"):
+    assert find_start_weights("best", tmp_path, "nike").path == best
+    assert find_start_weights("last", tmp_path).path == puma
+    with pytest.raises(FileNotFoundError, match="a-puma20260103T0000: no mask_rcnn_.*_best.h5.*Use 'last'"):
+        find_start_weights("best", tmp_path)
+    with pytest.raises(FileNotFoundError, match="no checkpoint of a run 'shoes'"):
         find_start_weights("last", tmp_path, "shoes")
+    with pytest.raises(FileNotFoundError, match="no checkpoint of any run"):
+        find_start_weights("best", tmp_path / "nowhere")
 
 
 def test_weights_that_are_not_here(tmp_path, monkeypatch):
@@ -61,7 +69,7 @@ def test_weights_that_are_not_here(tmp_path, monkeypatch):
     monkeypatch.setattr(start_weights, "PACKAGE_FOLDER", tmp_path)
     with pytest.raises(FileNotFoundError, match=rf"--weights=nike: {SHIPPED} is neither in the folder weights/ nor in"):
         find_start_weights("nike", tmp_path, "nike")
-    with pytest.raises(FileNotFoundError, match="typo is no file, and none of coco, imagenet, nike, last, none"):
+    with pytest.raises(FileNotFoundError, match="typo is not a file, nor one of coco, imagenet, nike, last, best"):
         find_start_weights("typo", tmp_path, "nike")
 
 
