@@ -108,7 +108,7 @@ def _similar(label: str, near: str) -> bool:
 
 
 def _by_frequency(counts: Mapping[str, int]) -> list[str]:
-    return sorted(counts, key=lambda label: (-counts[label], label))
+    return sorted(counts, key=lambda label: (-counts[label], label.swapcase()))  # of equal ones, small letters first
 
 
 def found_lines(labels: Labels, counts: Mapping[str, int], most: int = 10) -> list[str]:
