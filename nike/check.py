@@ -14,55 +14,35 @@ from typing import Any
 from mrcnn.config import Config
 from nike import cli
 from nike.datasets.inspection import Inspection, histogram_names, inspect_dataset, part_rows
-from nike.datasets.labels import Labels
-from nike.datasets.nike_dataset import SUBSETS, has_own_split, read_subset
+from nike.datasets.nike_dataset import SUBSETS, has_own_split
 from nike.datasets.photos import find_files
-from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Problem
+from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Problem
 from nike.datasets.safe_json import write_json
 from nike.datasets.settings import read_settings_file
 from nike.datasets.split import SPLIT_FILE
 from nike.text import aligned, plural, printable
+from nike.training.data import count_lines, prepare_training_data, read_training_parts
 
 SHOWN_PER_KIND = 5  # problems of one kind in the terminal; --json and --html have all of them
 BAR_WIDTH = 40
 DESCRIPTION = """\
 Looks for mistakes in a dataset before you train on it: photos that cannot be read,
 outlines that cannot be used, misspelt labels, objects too small or too large for the
-network, photos that occur twice or both in training and in validation."""
+network, photos that occur twice or both in training and in validation. Reads and splits
+the photos as `nike train` does; fails with its message where it would fail."""
 EPILOG = """\
 examples:
   nike check my_photos
   nike check my_photos --html check.html         a page that shows each problem
   nike check train_photos --val val_photos --labels nike,swoosh=nike
 
-Exit code: 0 no errors; 1 there are errors; 2 could not check."""
+Exit code: 0 no errors; 1 there are errors; 2 could not check, or nike train could not start with these photos."""
 COLOURS = {ERROR: "\033[31m", WARNING: "\033[33m", NOTE: "\033[36m"}
 
 
-def read_parts(folder: Path, val: Path | None, labels: Labels, allow_outside: bool = False) -> dict[str, Collection]:
-    """The parts of a dataset by name: "train" and "val" if they can be told apart, else "all".
-
-    Args:
-        folder: the dataset.
-        val: a separate validation dataset; then `folder` is for training as a whole.
-        labels, allow_outside: see `NikeDataset.load_nike`.
-
-    Raises:
-        FileNotFoundError, ValueError: a folder or file cannot be read at all.
-    """
-    if val is not None:
-        sources = {"train": folder, "val": val}
-        return {name: read_subset(source, None, labels, allow_outside) for name, source in sources.items()}
-    if has_own_split(folder):
-        parts = {name: read_subset(folder, name, labels, allow_outside) for name in SUBSETS}
-        parts["train"].problems += _unused(folder)
-        return parts
-    return {"all": read_subset(folder, None, labels, allow_outside)}
-
-
-def _unused(folder: Path) -> list[Problem]:
+def unused(folder: Path) -> list[Problem]:
     """Photos beside train/ and val/, which neither part takes, counted by folder."""
-    if (folder / SPLIT_FILE).is_file():
+    if (folder / SPLIT_FILE).is_file() or not has_own_split(folder):
         return []
     counts = Counter(path.relative_to(folder).parent.parts[:1] for path in find_files(folder))
     return [
@@ -111,9 +91,10 @@ def _kind(severity: str, code: str, problems: list[Problem], colour: bool) -> It
     yield ""
 
 
-def to_json(result: Inspection, config: Config) -> dict[str, Any]:
-    """The report as JSON values: `counts`, `parts`, `sizes` and every problem."""
+def to_json(result: Inspection, config: Config, train_error: str | None = None) -> dict[str, Any]:
+    """The report as JSON values: `counts`, `parts`, `sizes`, why training would fail, and every problem."""
     return {
+        "train_error": train_error,
         "counts": {severity: result.count(severity) for severity in SEVERITIES},
         "parts": {
             name: {
@@ -153,13 +134,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--val",
         type=Path,
         metavar="DIR",
-        help="folder of the photos to validate on (default: those that split.json in DIR names, or DIR/val)",
+        help="folder of the photos to validate on (default: as split.json in DIR says, or DIR/val, or a fifth of DIR)",
     )
     parser.add_argument(
+        "--val-split", type=float, metavar="FRACTION", help="fraction of the photos to validate on, such as 0.2"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the split (default: 0)")
+    parser.add_argument(
         "--labels",
-        default="nike",
         metavar="NAMES",
-        help="labels that are classes; 'nike,swoosh=nike' makes two labels one class (default: nike)",
+        help="classes; 'nike,swoosh=nike' makes two labels one class (default: the labels in the files)",
     )
     parser.add_argument(
         "--image-size", type=int, metavar="PIXELS", help="side of the network's input (default: as --config, or 512)"
@@ -195,26 +179,42 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Checks a dataset and reports; returns 1 if there are errors, else 0."""
+    """Checks a dataset and reports; returns 1 if there are errors, else 0. Raises what `nike train` would raise."""
     from tqdm import tqdm
 
-    config, labels = _config(arguments), Labels(arguments.labels)
-    parts = read_parts(arguments.dataset, arguments.val, labels, arguments.allow_outside)
-    total = sum(len(collection.photos) for collection in parts.values())
+    config = _config(arguments)
+    parts = read_training_parts(
+        arguments.dataset,
+        arguments.labels,
+        val=arguments.val,
+        val_split=arguments.val_split,
+        seed=arguments.seed,
+        allow_outside=arguments.allow_outside,
+    )
+    total = sum(len(collection.photos) for collection in parts.parts.values())
     with tqdm(total=total, unit="photo", leave=False, disable=not sys.stderr.isatty()) as bar:
-        result = inspect_dataset(parts, labels, config, max(arguments.workers, 1), bar.update)
-    report = to_json(result, config)
+        result = inspect_dataset(parts.parts, parts.labels, config, max(arguments.workers, 1), bar.update)
+    if arguments.val is None and arguments.val_split is None:
+        result.problems += unused(arguments.dataset)
+    train_lines, train_error = [], None
+    try:
+        train_lines = [*count_lines(prepare_training_data(parts)), ""]
+    except ValueError as error:
+        train_error = error
+    report = to_json(result, config, None if train_error is None else str(train_error))
     if arguments.json == "-":
         print(json.dumps(report, indent=2))
     else:
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        print("\n".join(summary_lines(result, config, colour)))
+        print("\n".join([*train_lines, *summary_lines(result, config, colour)]))
         if arguments.json:
             write_json(arguments.json, report)
     if arguments.html:
         from nike.reporting.check_page import write_check
 
         write_check(arguments.html, result, str(arguments.dataset))
+    if train_error is not None:
+        raise train_error
     return 1 if result.count(ERROR) else 0
 
 

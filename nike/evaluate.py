@@ -14,16 +14,18 @@ import numpy as np
 
 from mrcnn.evaluation import CocoEvaluator, encode_masks
 from nike import cli  # first: it quiets TensorFlow
-from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset, has_own_split
+from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset
 from nike.datasets.records import ERROR
 from nike.datasets.safe_json import write_json
 from nike.detection.background import ahead
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
 from nike.detection.progress import Progress, report_failures
 from nike.detection.stream import detect_stream
+from nike.reporting.photos import SHOWN_LABELS, choose_labels, load_photos, unknown_labels
 from nike.reporting.score_table import summary_lines
 from nike.reporting.scores import coco_results, score
 from nike.text import plural, printable
+from nike.training.run_photos import read_run_photos
 
 MIN_CONFIDENCE = 0.01  # AP wants the whole ranking, not only what is reported to users
 WORST_ON_PAGE = 40
@@ -54,28 +56,6 @@ class _Labelled:
     error: str = ""
 
 
-def load_photos(folder: Path, split: str | None, labels: str) -> tuple[NikeDataset, str]:
-    """The photos to score.
-
-    Args:
-        folder: see `NikeDataset.load_nike`.
-        split: "train", "val" or "all"; None: "val" if the dataset has a validation part of its own, else "all".
-        labels: see `nike.datasets.labels.Labels`.
-
-    Returns:
-        The prepared dataset, and which split it is.
-
-    Raises:
-        FileNotFoundError, ValueError: there is nothing to load.
-    """
-    if split is None:
-        split = "val" if has_own_split(folder) else "all"
-    dataset = NikeDataset()
-    dataset.load_nike(folder, subset=None if split == "all" else split, labels=labels)
-    dataset.prepare()
-    return dataset, split
-
-
 def evaluate(
     detector: Detector, dataset: NikeDataset, on_failure: Callable[[str], None], on_photo: Callable[[str], None]
 ) -> CocoEvaluator:
@@ -97,36 +77,43 @@ def evaluate(
 
 def evaluate_folder(
     detector: Detector, folder: Path, split: str | None, labels: str | None, failures: list[str], lines: bool = True
-) -> tuple[CocoEvaluator, NikeDataset, str]:
+) -> tuple[CocoEvaluator, NikeDataset, str, list[str]]:
     """Detects on all photos of a folder, with a progress bar.
 
     Args:
         detector: reports detections of any score.
         folder: labelled photos.
         split: "train", "val", "all" or None, see `load_photos`.
-        labels: see `nike.datasets.labels.Labels`; None: the detector's classes.
+        labels: see `nike.datasets.labels.Labels`; None: see `choose_labels`.
         failures: gets the message for each photo that cannot be used.
         lines: see `Progress`.
 
     Returns:
-        The evaluator with at least one photo, the dataset, and which split it is.
+        The evaluator with at least one photo, the dataset, which split it is, and messages on photos and labels.
 
     Raises:
         FileNotFoundError, ValueError: no photo can be used, or the labels are not the detector's classes.
     """
-    dataset, split = load_photos(folder, split, labels or ",".join(detector.class_names[1:]))
-    if dataset.class_names[1:] != detector.class_names[1:]:
-        known, wanted = (", ".join(map(printable, names[1:])) for names in (detector.class_names, dataset.class_names))
-        raise ValueError(
-            f"{folder}: the weights know {known}; the labels mean {wanted}. "
-            "Map them, as --labels of nike evaluate does: nike,swoosh=nike."
-        )
+    run = read_run_photos(detector.path) if detector.path is not None else None
+    try:
+        meaning = choose_labels(labels, detector.class_names, run)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from None
+    dataset, split, notes = load_photos(folder, split, meaning, run)
+    unknown, nothing_else = unknown_labels(dataset, meaning) if labels is None else ("", False)
+    if unknown:
+        classes = detector.class_names[1:]
+        known = ", ".join(map(printable, classes[:SHOWN_LABELS])) + (", ..." if len(classes) > SHOWN_LABELS else "")
+        message = f"{unknown}: no class of the weights, which know {known}"
+        if nothing_else:
+            raise ValueError(f"{folder}: labels {message}. Map them, such as --labels LABEL={printable(classes[0])}.")
+        notes.append(f"labels      {message}; counted as background. To map one: --labels LABEL=CLASS,...")
     failures.extend(str(problem) for problem in dataset.problems if problem.severity == ERROR)
     with Progress(len(dataset.image_ids), lines=lines) as progress:
         evaluator = evaluate(detector, dataset, failures.append, progress.step)
     if not evaluator.records:
         raise ValueError(f"{folder}: no photo could be used; {failures[0]}")
-    return evaluator, dataset, split
+    return evaluator, dataset, split, notes
 
 
 def _read(dataset: NikeDataset) -> Iterator[_Labelled]:
@@ -149,12 +136,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled photos (default: the sample photos)"
     )
     parser.add_argument(
-        "--split", choices=(*SUBSETS, "all"), help="which part of them (default: val if there is one, else all)"
+        "--split",
+        choices=(*SUBSETS, "all"),
+        help="which part of them (default: what the weights were validated on, else val if there is one, else all)",
     )
     parser.add_argument(
         "--labels",
         metavar="NAMES",
-        help="labels that are classes; nike,swoosh=nike makes two labels one class (default: the weights' classes)",
+        help="labels that are classes; nike,swoosh=nike makes two labels one class (default: as in training)",
     )
     parser.add_argument(
         "--threshold",
@@ -179,11 +168,13 @@ def run_command(arguments: argparse.Namespace) -> int:
         raise FileNotFoundError(f"--dataset: {arguments.dataset}: no such folder.")
     detector = load_detector(arguments)
     failures: list[str] = []
-    evaluator, dataset, split = evaluate_folder(
+    evaluator, dataset, split, notes = evaluate_folder(
         detector, arguments.dataset, arguments.split, arguments.labels, failures, lines=arguments.json != "-"
     )
     scores = {"weights": arguments.weights, "dataset": str(arguments.dataset), "split": split}
     scores |= score(evaluator, arguments.threshold) | {"failures": failures}
+    for note in notes:
+        print(note, file=sys.stderr if arguments.json == "-" else sys.stdout)
     _write(arguments, scores, evaluator, dataset)
     return report_failures(failures, f"Not everything could be scored ({plural(len(failures), 'problem')}):")
 

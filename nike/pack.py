@@ -89,7 +89,7 @@ def find_limit(
     """
     from mrcnn.evaluation import best_f1, rank_detections
 
-    evaluator, _, _ = evaluate_folder(detector, folder, split, None, failures, lines)
+    evaluator, *_ = evaluate_folder(detector, folder, split, None, failures, lines)
     ranking = rank_detections(evaluator.records)
     best = best_f1(ranking)
     if not best["f1"]:

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--also", type=Path, action="append", default=[], metavar="DIR", help="more labelled photos, to train on only"
     )
     data.add_argument(
-        "--labels", default="nike", metavar="NAMES", help="classes, such as nike,swoosh=nike (default: nike)"
+        "--labels", metavar="NAMES", help="classes, such as nike,swoosh=nike (default: the labels in the files)"
     )
     data.add_argument(
         "--augment", choices=AUGMENTATIONS, default="medium", help="how much photos are varied (default: medium)"

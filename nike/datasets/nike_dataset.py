@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -51,7 +51,7 @@ class NikeDataset(Dataset):
         self,
         folder: str | os.PathLike,
         subset: str | None = None,
-        labels: str | Iterable[str] | Mapping[str, str] = ("nike",),
+        labels: str | Iterable[str] | Mapping[str, str] | Labels = ("nike",),
         *,
         strict: bool = False,
         unlabelled_as_negatives: bool = False,
@@ -77,10 +77,36 @@ class NikeDataset(Dataset):
             FileNotFoundError: there is no such folder.
             ValueError: no photo can be used; `subset` cannot be told apart; with `strict`, any error.
         """
-        label_map = Labels(labels)
+        label_map = labels if isinstance(labels, Labels) else Labels(labels)
+        collection = read_subset(folder, subset, label_map, allow_outside, val_split, seed)
+        self.add_collection(
+            collection, label_map, folder, subset, strict=strict, unlabelled_as_negatives=unlabelled_as_negatives
+        )
+
+    def add_collection(
+        self,
+        collection: Collection,
+        label_map: Labels,
+        folder: str | os.PathLike,
+        subset: str | None = None,
+        *,
+        strict: bool = False,
+        unlabelled_as_negatives: bool = False,
+    ) -> None:
+        """Adds photos that were read already; see `load_nike`.
+
+        Args:
+            collection: the photos. With `unlabelled_as_negatives`, those without annotation are moved to the others.
+            label_map: which labels mean which class.
+            folder: the dataset as messages name it.
+            subset: "train" or "val" if the collection is that part of the dataset.
+            strict, unlabelled_as_negatives: see `load_nike`.
+
+        Raises:
+            ValueError: see `load_nike`.
+        """
         for class_id, name in enumerate(label_map.classes, 1):
             self.add_class(SOURCE, class_id, name)
-        collection = read_subset(folder, subset, label_map, allow_outside, val_split, seed)
         problems = [*collection.problems, *_take_unlabelled(collection, unlabelled_as_negatives)]
         for photo in collection.photos:
             problems += photo.problems + label_problems(photo, label_map)
@@ -119,6 +145,11 @@ class NikeDataset(Dataset):
             instances=instances,
             instance_classes=class_ids,
         )
+
+    def prepare(self, class_map=None) -> None:
+        """As the library's, but class names stay whole: a label may contain a comma."""
+        super().prepare(class_map)
+        self.class_names = [info["name"] for info in self.class_info]
 
     def load_image(self, image_id: int) -> np.ndarray:
         """The upright photo, uint8 `[H, W, 3]`."""
@@ -188,12 +219,12 @@ def read_subset(
         FileNotFoundError, ValueError: as `load_nike`.
     """
     folder, default = Path(folder), labels.classes[0]
-    if subset is None or not folder.is_dir():
-        if subset is not None:
-            raise ValueError(f"{folder}: a subset ({subset}) can be taken of a folder only. Give the folder.")
+    if subset is None:
         return read_dataset(folder, default, allow_outside)
     if subset not in SUBSETS:
         raise ValueError(f"subset: expected one of {', '.join(SUBSETS)} or None, got {subset!r}.")
+    if folder.is_file() and val_split is None:
+        raise ValueError(f"{folder}: a subset ({subset}) can be taken of a folder only. Give the folder.")
     listed = split.read_split(folder) if val_split is None else None
     if listed is None and val_split is None:
         if (folder / subset).is_dir():
@@ -207,18 +238,46 @@ def read_subset(
         )
     collection = read_dataset(folder, default, allow_outside)
     if listed is None:
-        listed = _choose(collection, val_split, seed)
-    wanted = subset == "val"
-    collection.photos = [p for p in collection.photos if (_key(p.file) in listed) == wanted]
-    collection.unlabelled = [p for p in collection.unlabelled if (_key(name_in(p, folder)) in listed) == wanted]
-    collection.problems = [p for p in collection.problems if (_key(p.file) in listed) == wanted]
-    return collection
+        return split_collection(collection, labels, val_split, seed)[subset]
+    return take(collection, lambda file: (_key(file) in listed) == (subset == "val"))
 
 
-def _choose(collection: Collection, fraction: float, seed: int) -> set[PurePosixPath]:
-    keys = [_key(photo.file) for photo in collection.photos]
-    has_objects = [bool(photo.instances) for photo in collection.photos]
-    return set(split.split_by_group(keys, split.groups_of([key.name for key in keys]), fraction, seed, has_objects)[1])
+def split_collection(collection: Collection, labels: Labels, fraction: float, seed: int) -> dict[str, Collection]:
+    """Splits a dataset at random, by product and class; see `nike.datasets.split`.
+
+    Args:
+        collection: the whole dataset.
+        labels: which labels mean which class.
+        fraction: of the photos that "val" gets.
+        seed: random seed.
+
+    Returns:
+        The parts "train" and "val".
+    """
+    photos = [photo for photo in collection.photos if not photo.lost]  # the others are not loaded
+    keys = [_key(photo.file) for photo in photos]
+    shown = [{name for i in photo.instances if not i.crowd and (name := labels.class_of(i.label))} for photo in photos]
+    validation = set(split.split_by_group(keys, split.groups_of([str(key) for key in keys]), fraction, seed, shown)[1])
+    return {
+        subset: take(collection, lambda file, subset=subset: (_key(file) in validation) == (subset == "val"))
+        for subset in SUBSETS
+    }
+
+
+def take(collection: Collection, wanted: Callable[[str], bool]) -> Collection:
+    """The photos of a collection whose file is wanted, with their problems."""
+    return Collection(
+        collection.root,
+        [photo for photo in collection.photos if wanted(photo.file)],
+        [problem for problem in collection.problems if wanted(problem.file)],
+        [path for path in collection.unlabelled if wanted(name_in(path, collection.root))],
+    )
+
+
+def count_labels(collections: Iterable[Collection]) -> Counter[str]:
+    """Instances by label, crowds left out."""
+    photos = (photo for collection in collections for photo in collection.photos)
+    return Counter(i.label.strip() for photo in photos for i in photo.instances if not i.crowd)
 
 
 def _key(file: str) -> PurePosixPath:

@@ -1,7 +1,7 @@
-"""Splits a dataset into training and validation photos, whole groups at a time, and reads a fixed `split.json`.
+"""Splits a dataset into training and validation images by product, and reads a fixed `split.json`.
 
-Photos of one product (`shoe-red_1.jpg`, `shoe-red_2.jpg`) form a group: with one view in each part, the validation
-would reward remembering the product.
+Images of one product (`shoe-red_1.jpg`, `shoe-red_2.jpg`) form a group and stay together: with one view in each part,
+validation would reward memorizing the product.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -21,53 +21,72 @@ Key = TypeVar("Key")
 
 SPLIT_FILE = "split.json"
 MAX_VIEWS = 12  # a longer series of equal names is a numbered collection, not views of one product
+MIN_GROUPS = 3  # fewer groups cannot be split in any useful proportion
 
 _VIEW = re.compile(r"(?:[-_. ]+(?:view|img|image|photo)?[-_. ]*\d{1,3}|[-_. ]*\(\d{1,3}\))$", re.IGNORECASE)
+_COUNTER = re.compile(  # names given by a camera, a phone or a download; they do not say which product is shown
+    r"(?:img|image|dsc[fn]?|pict?|picture|photo|foto|p|pxl|gopr|frame|scan|screenshot|file|view)?"
+    r"[-_. ]*\(?\d+\)?",
+    re.IGNORECASE,
+)
 
 
 def group_of(stem: str) -> str:
-    """A photo's name without its view number: `shoe-red_2` -> `shoe-red`; a number of four digits or more stays."""
+    """An image's name without its view number: `shoe-red_2` -> `shoe-red`; a number of four digits or more stays."""
     return _VIEW.sub("", stem) or stem
 
 
-def groups_of(stems: Sequence[str]) -> list[str]:
-    """The group of each photo name; names of a series longer than MAX_VIEWS stay on their own."""
-    candidates = [group_of(stem) for stem in stems]
+def groups_of(names: Sequence[str]) -> list[str]:
+    """The group of each image, given its path inside the dataset without suffix.
+
+    An image is a group of its own (named by its path) if its name is only a counter such as `IMG_001`, if its group
+    would have more than MAX_VIEWS images or more than half of all images, or if there would be fewer than MIN_GROUPS
+    groups.
+    """
+    stems = [PurePosixPath(name).name for name in names]
+    candidates = [name if _COUNTER.fullmatch(stem) else group_of(stem) for name, stem in zip(names, stems, strict=True)]
     sizes = Counter(candidates)
-    return [group if sizes[group] <= MAX_VIEWS else stem for group, stem in zip(candidates, stems, strict=True)]
+    most = min(MAX_VIEWS, len(names) / 2) if len(sizes) >= MIN_GROUPS else 1
+    return [group if sizes[group] <= most else name for group, name in zip(candidates, names, strict=True)]
 
 
 def split_by_group(
-    keys: Sequence[Key], groups: Sequence[str], fraction: float = 0.2, seed: int = 0, strata: Sequence | None = None
+    keys: Sequence[Key],
+    groups: Sequence[str],
+    fraction: float = 0.2,
+    seed: int = 0,
+    classes: Sequence[Iterable[str]] | None = None,
 ) -> tuple[list[Key], list[Key]]:
-    """Splits so that no group is torn apart.
+    """Splits so that groups stay whole.
 
-    Groups are taken in the order of a hash of their name and the seed, so a photo added later moves few others.
+    Groups are taken in the order of a hash of their name and the seed, so the order of the keys does not matter and a
+    key added later moves few others.
 
     Args:
-        keys: what to split, for example photo paths.
+        keys: what to split, for example paths inside a dataset.
         groups: the group of each key.
         fraction: of the keys that should be for validation, 0 to 1 (exclusive).
-        seed: another seed gives another split.
-        strata: the kind of each key (such as: has objects or not); each kind is split by itself. A group belongs to
-            the kind of its first key.
+        seed: random seed.
+        classes: the classes that each key shows, none for a negative. Groups are stratified by their rarest class. If
+            all keys with a class are in one group, that group is split.
 
     Returns:
-        (training keys, validation keys), each in the order given. Both have at least one group of each kind that has
-        two groups or more.
+        (training keys, validation keys), each in the order given. Both show each stratum of two groups or more, and
+        an object if two keys or more show one.
 
     Raises:
         ValueError: `fraction` is not between 0 and 1.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"validation fraction: expected a number between 0 and 1, got {fraction!r}.")
-    kind_of: dict[str, object] = {}
-    for i, group in enumerate(groups):
-        kind_of.setdefault(group, strata[i] if strata is not None else None)
+    shown = [set(names) for names in classes] if classes is not None else [set()] * len(keys)
+    with_objects = {group for group, names in zip(groups, shown, strict=True) if names}
+    if len(with_objects) == 1:
+        groups = [f"{group}/{key}" if group in with_objects else group for key, group in zip(keys, groups, strict=True)]
+    strata = _strata(groups, shown)
     sizes = Counter(groups)
     validation: set[str] = set()
-    for kind in dict.fromkeys(kind_of.values()):
-        members = [group for group in kind_of if kind_of[group] == kind]
+    for members in strata:
         members.sort(key=lambda group: hashlib.sha256(f"{seed}:{group}".encode("utf-8", "backslashreplace")).digest())
         wanted = fraction * sum(sizes[group] for group in members)
         taken = 0
@@ -78,6 +97,21 @@ def split_by_group(
             taken += sizes[group]
     train = [key for key, group in zip(keys, groups, strict=True) if group not in validation]
     return train, [key for key, group in zip(keys, groups, strict=True) if group in validation]
+
+
+def _strata(groups: Sequence[str], shown: Sequence[set[str]]) -> list[list[str]]:
+    """Groups by the rarest class that they show; where no class has two groups, by whether they show any."""
+    counts = Counter(name for names in shown for name in names)
+    classes: dict[str, set[str]] = defaultdict(set)
+    for group, names in zip(groups, shown, strict=True):
+        classes[group] |= names
+    strata: dict[str | None, list[str]] = defaultdict(list)
+    for group, names in classes.items():
+        strata[min(names, key=lambda name: (counts[name], name), default=None)].append(group)
+    negatives = strata.pop(None, [])
+    if all(len(members) == 1 for members in strata.values()):
+        return [sum(strata.values(), []), negatives]
+    return [*strata.values(), negatives]
 
 
 def read_split(folder: str | os.PathLike) -> set[PurePosixPath] | None:

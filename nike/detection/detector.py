@@ -72,6 +72,7 @@ class Detector:
         min_confidence: detections below are left out.
         classes: names of the classes to report; None: all.
         max_detections: at most so many a photo, the best ones; None: all.
+        path: the weights file; None if there is none.
 
     Raises:
         ValueError: an option is out of range, or a class is unknown.
@@ -88,12 +89,13 @@ class Detector:
         min_confidence: float = 0.0,
         classes: Sequence[str] | None = None,
         max_detections: int | None = None,
+        path: Path | None = None,
     ):
         from mrcnn.inference.tiles import check_tiling
 
         if tiles is not None:
             check_tiling(tiles, tile_overlap)
-        self.model, self.class_names = model, list(class_names)
+        self.model, self.class_names, self.path = model, list(class_names), path
         self.tiles, self.tile_overlap, self.augmented = tiles, tile_overlap, augmented
         self.min_confidence, self.max_detections = min_confidence, max_detections
         unknown = set(classes or ()) - set(self.class_names[1:])
@@ -176,6 +178,7 @@ def load_detector(arguments: argparse.Namespace) -> Detector:
         min_confidence=min_confidence,
         classes=arguments.classes,
         max_detections=arguments.max_detections,
+        path=path,
     )
 
 

@@ -136,6 +136,7 @@ class Run:
         def write(logs):
             if is_chief(model.keras_model.distribute_strategy):
                 write_json(Path(model.log_dir) / RUN_FILE, {"argv": self.argv})
+                self.data.write_photos(Path(model.log_dir))
 
         return keras.callbacks.LambdaCallback(on_train_begin=write)
 

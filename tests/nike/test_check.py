@@ -9,8 +9,12 @@ import pytest
 
 from mrcnn.config import Config
 from mrcnn.data.image import resize_image
+from nike import train
 from nike.check import main
+from nike.datasets.coco import write_coco
 from nike.datasets.inspection import network_scale
+from nike.datasets.labelme import read_folder
+from nike.training.data import count_lines, load_training_data
 
 
 def check(capsys, *arguments) -> tuple[int, str]:
@@ -47,13 +51,14 @@ def test_a_good_dataset(folder, shape, capsys):
 
 def test_troubles_of_files_and_labels(folder, shape, capsys):
     good(folder, shape)
+    good(folder, shape, seed=5)
     folder.labelled("label.jpg", [shape("Nike"), shape("adidas", [[50, 30], [70, 40]], "rectangle")], seed=1)
     folder.labelled("points.jpg", [shape(points=[[1, 2], [3, 4]])], seed=2)
     folder.labelled("cut.jpg", [], seed=3)
     (folder.root / "cut.jpg").write_bytes((folder.root / "cut.jpg").read_bytes()[:-200])
     (folder.root / "broken.json").write_text("{")
     folder.photo("without.jpg", seed=4)
-    assert found(report(capsys, folder.root)) == {
+    assert found(report(capsys, folder.root, "--labels", "nike")) == {
         ("error", "label-typo", "label.json", "shapes[0]"),
         ("warning", "label-unknown", "label.json", "shapes[1]"),
         ("error", "points-count", "points.json", "shapes[0]"),
@@ -61,7 +66,7 @@ def test_troubles_of_files_and_labels(folder, shape, capsys):
         ("error", "json-unreadable", "broken.json", ""),
         ("warning", "photo-unlabelled", "without.jpg", ""),
     }
-    code, text = check(capsys, folder.root)
+    code, text = check(capsys, folder.root, "--labels=nike")
     assert code == 1
     assert "label.json, shapes[0]: label 'Nike' is unknown; did you mean 'nike'?" in text
     assert text.endswith("4 errors, 2 warnings, no notes.\n")
@@ -90,6 +95,7 @@ def test_sizes_against_the_anchors(folder, shape, capsys):
 def test_shapes_drawn_twice(folder, shape, capsys):
     ring = [[5, 5], [60, 10], [40, 50]]
     folder.labelled("a.jpg", [shape(points=ring), shape(points=[[5, 5], [60, 10], [40, 49]]), shape("ignore", ring)])
+    good(folder, shape, seed=1)
     assert found(report(capsys, folder.root)) == {("warning", "drawn-twice", "a.json", "shapes[1]")}
 
 
@@ -147,8 +153,9 @@ def test_page_is_safe_and_stands_alone(folder, shape, capsys, tmp_path):
         [shape(evil), shape("nikee", [[0, 0], [3, 0], [3, 3]]), shape("nikes", [[70, 50], [99, 99], [70, 99]])],
         seed=1,
     )
+    good(folder, shape, seed=2)
     page = tmp_path / "out" / "page.html"
-    check(capsys, folder.root, "--html", page, "--json", tmp_path / "report.json")
+    check(capsys, folder.root, "--labels=nike", "--html", page, "--json", tmp_path / "report.json")
     text = page.read_text()
     assert "<script" not in text and "&lt;script&gt;" in text and "x&amp;y.json" in text
     assert not re.findall(r'(?:src|href)="(?!data:)', text) and "http" not in text
@@ -159,14 +166,14 @@ def test_page_is_safe_and_stands_alone(folder, shape, capsys, tmp_path):
 def test_pictures_are_limited(folder, shape, capsys, tmp_path, monkeypatch):
     folder.labelled("a.jpg", [shape("Nike", [[i, 5], [i + 9, 9]], "rectangle") for i in range(9)])
     monkeypatch.setattr("nike.reporting.check_page.MAX_PICTURES", 2)
-    check(capsys, folder.root, "--html", tmp_path / "page.html")
+    check(capsys, folder.root, "--labels=nike", "--html", tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
-    assert text.count("<img") == 2 and text.count('class="card framed"') == 10
+    assert text.count("<img") == 2 and text.count('class="card framed"') == 11  # 9 labels, 2 parts
 
 
 def test_long_lists_are_cut_in_the_terminal(folder, shape, capsys):
     folder.labelled("a.jpg", [shape("Nike", [[i, 5], [i + 9, 9]], "rectangle") for i in range(9)])
-    assert "... and 4 more; --html FILE shows all of them." in check(capsys, folder.root)[1]
+    assert "... and 4 more; --html FILE shows all of them." in check(capsys, folder.root, "--labels=nike")[1]
 
 
 @pytest.mark.parametrize("mode", ["none", "square", "pad64"])
@@ -191,8 +198,61 @@ def test_mistakes_of_the_user(folder, tmp_path, capsys):
         assert message in error and error.count("\n") == 1
 
 
-def test_an_empty_folder_is_an_error(folder, capsys):
-    assert found(report(capsys, folder.root)) == {("error", "empty", "all", "")}
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder, shape: None,
+        lambda folder, shape: folder.labelled("only.jpg", [shape()]),
+        lambda folder, shape: [folder.labelled(f"{name}.jpg", [], seed=i) for i, name in enumerate("abc")],
+        lambda folder, shape: [
+            folder.labelled(f"{name}.jpg", [shape("ignore")], seed=i) for i, name in enumerate("ab")
+        ],
+        lambda folder, shape: (folder.root / "a.json").write_text("{"),
+    ],
+    ids=["empty", "one", "negatives", "ignored", "broken"],
+)
+def test_it_fails_where_training_would_fail_with_the_same_line(folder, shape, capsys, tmp_path, make):
+    make(folder, shape)
+    code = main([str(folder.root)])
+    error = capsys.readouterr().err
+    assert train.main(["--dataset", str(folder.root), "--logs", str(tmp_path), "--weights=none"]) == code == 2
+    assert error == capsys.readouterr().err and error.startswith("error: ")
+    assert f"error: {report(capsys, folder.root)['train_error']}\n" == error
+
+
+@pytest.mark.parametrize("options", [[], ["--val-split=0.5", "--seed=3"], ["--labels=puma,adidas=puma"]])
+def test_it_splits_and_counts_as_training_does(folder, shape, capsys, options):
+    for number in range(10):
+        folder.labelled(f"IMG_{number:03}.jpg", [shape("puma" if number % 2 else "adidas")], seed=number)
+    arguments = train.parse(["--dataset", str(folder.root), *options])
+    data = load_training_data(folder.root, arguments.labels, val_split=arguments.val_split, seed=arguments.seed)
+    text = check(capsys, folder.root, *options)[1]
+    assert all(line in text.splitlines() for line in count_lines(data))
+    parts = report(capsys, folder.root, *options)["parts"]
+    for name, dataset in (("train", data.train), ("val", data.val)):
+        classes = {name: counts["instances"] for name, counts in parts[name]["classes"].items()}
+        assert parts[name]["photos"] == dataset.summary()["photos"] and classes.items() <= dataset.summary().items()
+
+
+def test_one_file_is_split_too(folder, shape, capsys):
+    for number in range(10):
+        folder.labelled(f"IMG_{number:03}.jpg", [shape()], seed=number)
+    write_coco(folder.root / "instances.json", read_folder(folder.root).photos)
+    code, text = check(capsys, folder.root / "instances.json")
+    assert code == 0 and "training    8 photos" in text and "validation  2 photos" in text
+
+
+def test_labels_that_look_alike(folder, shape, capsys):
+    for number, label in enumerate(["nike"] * 4 + ["Nike", "nike ", "nikee", "nikee"]):
+        folder.labelled(f"IMG_{number:03}.jpg", [shape(label)], seed=number)
+    code, text = check(capsys, folder.root)
+    assert code == 1 and text.splitlines()[:3] == [
+        "labels      as found in the files: nike (5), nikee (2)",
+        "            'nikee' (2) looks like 'nike'. To merge: --labels nike,nikee=nike",
+        "            'Nike' (1) looks like 'nike' and is ignored. To merge: --labels nike,nikee,Nike=nike",
+    ]
+    merged = check(capsys, folder.root, "--labels", "nike,nikee=nike,Nike=nike")
+    assert merged[0] == 0 and "training    6 photos (0 without any logo): 6 nike" in merged[1]
 
 
 def test_real_photos_have_nothing_wrong(real_photos, capsys):

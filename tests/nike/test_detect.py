@@ -98,7 +98,8 @@ def test_the_best_score_below_the_threshold_where_nothing_is_found(thresholds, f
     assert detect.main([str(folder.root), "--output", str(tmp_path / "out")]) == 1
     out, err = capsys.readouterr()
     assert out.splitlines()[-2:] == [
-        f"{folder.root}/a.png: nothing found; the best score is 0.62 (threshold 0.90). Show it with --min-confidence 0.6",
+        f"{folder.root}/a.png: nothing found; the best score is 0.62 (threshold 0.90). "
+        "Show it with --min-confidence 0.6",
         f"{folder.root}/b.png: nothing found; no score reaches 0.01",
     ]
     assert thresholds == [0.9, 0.01] and err.count("some.h5") == 1 and err.count("broken.jpg") == 1

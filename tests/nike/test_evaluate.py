@@ -11,7 +11,9 @@ import pytest
 from pycocotools import mask as rle_lib
 
 from nike import evaluate
+from nike.datasets.labelme import read_folder
 from nike.detection.detector import Detector
+from nike.training.run_photos import PHOTOS_FILE, write_run_photos
 
 RED, GREEN = (230, 20, 20), (30, 160, 60)
 
@@ -20,9 +22,9 @@ RED, GREEN = (230, 20, 20), (30, 160, 60)
 def command(monkeypatch, red_finder, capsys):
     """`command("--dataset", folder, ...) -> (exit code, stdout, stderr)`, with red spots as the only detections."""
 
-    def run(*arguments, names=("BG", "nike")):
+    def run(*arguments, names=("BG", "nike"), path=None):
         finder = red_finder()
-        monkeypatch.setattr(evaluate, "load_detector", lambda arguments: Detector(finder, names))
+        monkeypatch.setattr(evaluate, "load_detector", lambda arguments: Detector(finder, names, path=path))
         code = evaluate.main([str(argument) for argument in arguments])
         return code, *capsys.readouterr()
 
@@ -154,6 +156,84 @@ def test_classes_must_be_those_of_the_weights(command, dataset):
     assert code == 2 and "the weights know nike; the labels mean adidas" in err
     code, out, _ = command("--dataset", dataset, "--labels", "swoosh=nike,nike=nike")
     assert code == 0
+
+
+def test_labels_that_the_weights_do_not_know(command, dataset, folder, shape):
+    add(folder, shape, "puma.png", [("puma", (10, 10, 40, 90)), ("puma", (50, 10, 60, 90))])
+    code, out, _ = command("--dataset", dataset)
+    line = "labels      puma (2): no class of the weights, which know nike; counted as background. To map one: "
+    assert code == 0 and f"\n{line}" in out
+    code, _, err = command("--dataset", dataset, "--json", "-")
+    assert code == 0 and err.startswith(line) and len(err.splitlines()) == 1
+    assert line not in command("--dataset", dataset, "--labels", "nike")[1]
+    code, _, err = command("--dataset", dataset, names=("BG", "adidas"))
+    assert code == 2 and "labels nike (4), puma (2): no class of the weights, which know adidas. Map them" in err
+
+
+def test_the_order_of_labels_does_not_matter(command, folder, shape):
+    add(folder, shape, "a.png", [("puma", (10, 10, 40, 90))], [(10, 10, 40, 90)])
+    code, out, _ = command(
+        "--dataset", folder.root, "--labels", "puma,adidas", "--json", "-", names=("BG", "adidas", "puma")
+    )
+    assert code == 0 and json.loads(out)["at_threshold"]["confusion"] == [[0, 0, 0], [0, 0, 0], [0, 1, 0]]
+
+
+# --- photos of the run ---
+
+
+@pytest.fixture
+def weights(dataset, tmp_path):
+    """Weights of a run that validated on two of the photos and trained on three; their path."""
+    photos = {photo.file: photo for photo in read_folder(dataset).photos}
+    parts = ("exact.png", "rough.png", "missed.png"), ("alarm.png", "ignore.png")
+    (tmp_path / "run").mkdir()
+    write_run_photos(tmp_path / "run", {"nike": "nike"}, *([photos[name] for name in part] for part in parts))
+    return tmp_path / "run" / "mask_rcnn_nike_0001.h5"
+
+
+def test_the_validation_photos_are_those_of_the_run(command, dataset, weights):
+    for options in ((), ("--split", "val")):
+        code, out, err = command("--dataset", dataset, *options, path=weights)
+        assert code == 0 and f"split       the 2 photos of {dataset} that the run validated on" in out
+        assert "warning" not in out + err and ", val: 2 photos" in out
+
+
+@pytest.mark.parametrize(("split", "trained", "count"), [("train", 3, 3), ("all", 3, 6)])
+def test_scoring_photos_that_trained_gives_a_warning(command, dataset, weights, split, trained, count):
+    code, out, _ = command("--dataset", dataset, "--split", split, path=weights)
+    assert code == 0 and f"warning     {trained} of {count} photos were trained on" in out
+    assert f", {split}: {count} photos" in out
+
+
+def test_other_photos_of_the_same_names_are_not_those_of_the_run(command, dataset, weights, tmp_path, folder, shape):
+    other = type(folder)(tmp_path / "other")
+    for seed in range(3):
+        other.labelled(("alarm.png", "exact.png", "new.png")[seed], [shape()], 100, 101, seed=seed)
+    code, out, _ = command("--dataset", other.root, path=weights)
+    assert code == 0 and ", all: 3 photos" in out and "split  " not in out and "warning" not in out
+
+
+def test_a_moved_dataset_and_a_photo_that_is_gone(command, dataset, weights, tmp_path):
+    moved = dataset.rename(tmp_path / "moved")
+    (moved / "alarm.png").unlink()
+    out = command("--dataset", moved, path=weights)[1]
+    assert f"split       the 1 photo of {moved} that the run validated on; 1 more are missing or changed" in out
+
+
+def test_labels_are_merged_as_in_training(command, dataset, weights, folder, shape):
+    add(folder, shape, "alarm.png", [("swoosh", (10, 10, 20, 80))], [(10, 10, 20, 80)])
+    record = json.loads((weights.parent / PHOTOS_FILE).read_text())
+    record |= {"labels": {"nike": "nike", "swoosh": "nike"}}
+    record["val"] = [["alarm.png", (dataset / "alarm.png").stat().st_size]]
+    (weights.parent / PHOTOS_FILE).write_text(json.dumps(record))
+    code, out, _ = command("--dataset", dataset, "--json", "-", path=weights)
+    assert code == 0 and json.loads(out)["at_threshold"]["true"] == 1
+
+
+def test_a_damaged_record_is_explained(command, dataset, weights):
+    (weights.parent / PHOTOS_FILE).write_text('{"train": 3}')
+    code, _, err = command("--dataset", dataset, path=weights)
+    assert code == 2 and "photos.json: expected" in err and len(err.splitlines()) == 1
 
 
 # --- the page ---

@@ -13,9 +13,11 @@ from mrcnn import checkpoints
 from mrcnn.evaluation import detection_report
 from nike import pack
 from nike.config import NikeConfig
+from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.detection.detector import Detector, load_model, read_settings
-from nike.evaluate import evaluate, load_photos
+from nike.evaluate import evaluate
+from nike.reporting.photos import load_photos
 from nike.training.start_weights import SHIPPED
 
 
@@ -107,7 +109,7 @@ def test_a_packed_file_is_used_as_it_is(tmp_path, capsys, monkeypatch, mask_scor
     assert config.DETECTION_MIN_CONFIDENCE == 0.5
     settings = dict(DETECTION_MIN_CONFIDENCE=0.01, DETECTION_ANY_FOREGROUND=True)
     detector = Detector(load_model(output, config.copy(**settings)), names)
-    evaluator = evaluate(detector, load_photos(SAMPLE_DATA, None, "nike")[0], pytest.fail, lambda line: None)
+    evaluator = evaluate(detector, load_photos(SAMPLE_DATA, None, Labels())[0], pytest.fail, lambda line: None)
     report = detection_report(evaluator.records, names, min_score=0.5)
     best = report["classes"]["nike"]["best_f1"]
     (_, alarms), (missed, found) = report["confusion"]

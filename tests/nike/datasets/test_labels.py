@@ -2,7 +2,7 @@
 
 import pytest
 
-from nike.datasets.labels import Labels
+from nike.datasets.labels import Labels, found_lines
 
 
 def test_default_and_aliases():
@@ -39,3 +39,46 @@ def test_nearest(label, near):
 def test_wrong_labels_are_explained(wrong):
     with pytest.raises(ValueError, match="labels: expected"):
         Labels(wrong)
+
+
+def test_white_space_around_a_label_does_not_matter():
+    labels = Labels("nike,swoosh=nike")
+    assert labels.class_of("nike ") == labels.class_of(" swoosh") == "nike" and labels.is_ignored("ignore ")
+
+
+@pytest.mark.parametrize(
+    ("counts", "classes"),
+    [
+        ({}, ["nike"]),
+        ({"ignore": 3}, ["nike"]),
+        ({"puma": 2, "adidas": 1, "ignore": 9}, ["adidas", "puma"]),
+        ({"nike": 2, "Nike": 1, "Ignore": 1, "ingore": 1}, ["nike"]),  # capital letters
+        ({"nike": 10, "nkie": 1}, ["nike"]),  # similar and ten times as rare
+        ({"nike": 9, "nkie": 1}, ["nike", "nkie"]),
+        ({"air-max-90": 50, "air-max-97": 1}, ["air-max-90", "air-max-97"]),
+        ({"cap, red=x": 1, "": 1, "BG": 1}, ["cap, red=x"]),
+    ],
+)
+def test_labels_found_in_files(counts, classes):
+    assert Labels.found_in(counts).classes == classes
+
+
+def test_what_was_found_in_words():
+    counts = {"nike": 20, "nkie": 1, "nikee": 8, "puma": 4, "ignore": 3}
+    assert found_lines(Labels.found_in(counts), counts) == [
+        "labels      as found in the files: nike (20), nikee (8), puma (4), ignore (3)",
+        "            'nikee' (8) looks like 'nike'. To merge: --labels nike,puma,nikee=nike",
+        "            'nkie' (1) looks like 'nike' and is ignored. To merge: --labels nike,nikee,puma,nkie=nike",
+    ]
+    assert found_lines(Labels(), {}) == ["labels      as found in the files: none"]
+    many = {f"class {i}": 1 for i in range(99)}
+    assert found_lines(Labels.found_in(many), many) == [
+        f"labels      as found in the files: {', '.join(f'{name} (1)' for name in sorted(many)[:10])}, 89 more"
+    ]
+
+
+def test_classes_of_a_network():
+    labels = Labels("swoosh=nike").for_classes(["adidas", "nike"])
+    assert labels.classes == ["adidas", "nike"] and labels.class_of("swoosh") == "nike"
+    with pytest.raises(ValueError, match="the weights know nike; the labels mean adidas"):
+        Labels("adidas,nike").for_classes(["nike"])

@@ -26,9 +26,27 @@ def test_group_of(stem, group):
     assert group_of(stem) == group
 
 
-def test_a_long_series_is_no_group():
-    assert groups_of([f"street_{i}" for i in range(13)]) == [f"street_{i}" for i in range(13)]
-    assert set(groups_of([f"shoe_{i}" for i in range(12)])) == {"shoe"}
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"street_{i}" for i in range(13)],  # more than the views of one product
+        [f"IMG_{i:03}" for i in range(12)],
+        [f"logo_{i}" for i in range(1, 11)],  # one group
+        ["photo 1", "photo 2", "DSC0001", "7"],
+        ["sneaker_1", "sneaker_2", "sneaker_3", "boot", "hat"],  # most images in one group
+        ["red_1", "red_2", "blue_1", "blue_2"],  # two groups
+        ["red/IMG_001", "blue/IMG_001", "green/1", "black/1"],  # the counter starts again in each folder
+    ],
+)
+def test_images_on_their_own(names):
+    assert groups_of(names) == names
+
+
+def test_views_of_one_product_are_a_group():
+    products = [f"{product}_{view}" for product in ("air-max-90", "boot", "hat") for view in (1, 2)]
+    camera = ["IMG_001", "IMG_002"]
+    expected = ["air-max-90", "air-max-90", "boot", "boot", "hat", "hat", *camera]
+    assert groups_of([*products, *camera]) == expected
 
 
 def views(models: int, per_model: int) -> list[str]:
@@ -51,12 +69,46 @@ def test_seeds_and_stability():
     assert len(set(splits[0]) - set(split_by_group(more, groups_of(more), 0.2, 0)[1])) <= 3
 
 
-def test_each_kind_is_in_both_parts():
+def test_images_with_and_without_objects_are_in_both_parts():
     keys = list(range(12))
     groups = [f"g{key}" for key in keys]
-    strata = [key < 10 for key in keys]
-    train, val = split_by_group(keys, groups, 0.1, 0, strata)
-    assert {strata[key] for key in train} == {strata[key] for key in val} == {True, False}
+    classes = [{"nike"} if key < 10 else () for key in keys]
+    train, val = split_by_group(keys, groups, 0.1, 0, classes)
+    assert {key < 10 for key in train} == {key < 10 for key in val} == {True, False}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_class_is_in_both_parts(seed):
+    keys = [f"k{number}" for number in range(12)]
+    classes = [("adidas",), ("puma",)] * 5 + [("adidas", "nike"), ("puma", "nike")]
+    shown = dict(zip(keys, classes, strict=True))
+    parts = split_by_group(keys, keys, 0.2, seed, classes)
+    assert [len(part) for part in parts] == [9, 3]  # one of each class
+    assert all({name for key in part for name in shown[key]} == {"adidas", "puma", "nike"} for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("groups", "classes"),
+    [
+        ("aab", [{"x"}, {"x"}, ()]),  # both in one group
+        ("aabb", [(), {"x"}, {"x"}, ()]),
+        ("abc", [{"x"}, {"y"}, ()]),  # no class has two
+        ("aa", [{"x"}, {"y"}]),
+    ],
+)
+def test_two_images_with_an_object_are_apart(groups, classes):
+    keys = [f"k{number}" for number in range(len(groups))]
+    parts = split_by_group(keys, list(groups), 0.2, 0, classes)
+    assert [sum(bool(classes[keys.index(key)]) for key in part) for part in parts] == [1, 1]
+
+
+def test_the_order_of_files_does_not_matter():
+    keys = [*views(5, 2), *(f"lonely{letter}" for letter in "abcdefg")]
+    classes = dict(zip(keys, [{"x"}, {"y"}, ()] * 6, strict=False))
+    turned = keys[::-1]
+    one = split_by_group(keys, groups_of(keys), 0.3, 4, [classes[key] for key in keys])
+    other = split_by_group(turned, groups_of(turned), 0.3, 4, [classes[key] for key in turned])
+    assert [set(part) for part in one] == [set(part) for part in other]
 
 
 def test_one_group_is_for_training():

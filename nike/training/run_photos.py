@@ -1,0 +1,63 @@
+"""Records which photos a run trained and validated on, in its log folder, for a later evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nike.datasets.records import Photo
+from nike.datasets.safe_json import read_json, write_json
+
+PHOTOS_FILE = "photos.json"  # beside run.json and the checkpoints
+
+PhotoKey = tuple[str, int]  # path inside the dataset, size in bytes: other photos may have the same name
+
+
+@dataclass(frozen=True)
+class RunPhotos:
+    """The photos of a run.
+
+    Attributes:
+        labels: label -> class name.
+        train: photos trained on.
+        val: photos validated on.
+    """
+
+    labels: dict[str, str]
+    train: frozenset[PhotoKey]
+    val: frozenset[PhotoKey]
+
+
+def photo_key(photo: Photo) -> PhotoKey:
+    """What identifies a photo wherever its dataset is."""
+    path = photo.path or photo.annotation
+    return photo.file, path.stat().st_size if path is not None and path.is_file() else 0
+
+
+def write_run_photos(log_dir: Path, labels: dict[str, str], train: Iterable[Photo], val: Iterable[Photo]) -> None:
+    """Writes the photos of a run into its log folder."""
+    parts = {"val": sorted(map(photo_key, val)), "train": sorted(map(photo_key, train))}
+    write_json(log_dir / PHOTOS_FILE, {"labels": labels, **parts}, indent=None)
+
+
+def read_run_photos(weights: Path) -> RunPhotos | None:
+    """The photos of the run that wrote a checkpoint; None if its folder holds no record.
+
+    Raises:
+        ValueError: the record is damaged.
+    """
+    file = weights.parent / PHOTOS_FILE
+    if not file.is_file():
+        return None
+    record: Any = read_json(file)
+    try:
+        labels = {str(label): str(name) for label, name in record["labels"].items()}
+        train, val = (frozenset((str(name), int(size)) for name, size in record[part]) for part in ("train", "val"))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ValueError(
+            f'{file}: expected {{"labels": {{...}}, "train": [[NAME, BYTES], ...], "val": [...]}}. Delete the file to '
+            "evaluate without it."
+        ) from None
+    return RunPhotos(labels, train, val)
