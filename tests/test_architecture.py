@@ -30,9 +30,9 @@ ROOMS = (  # of mrcnn; a module imports from its own room and from those of earl
 APPLICATION_ROOMS = (  # of nike, likewise; every other module is a command or `cli`
     {"text", "atomic", "quiet", "config"},
     {"datasets"},
-    {"augmentation", "synthesis", "reporting"},
+    {"augmentation", "synthesis"},
     {"training"},
-    {"detection"},
+    {"reporting", "detection"},
 )
 LIGHT = [f"mrcnn.{name}" for name in ("config", "ops.boxes", "data.image", "evaluation", "visualize")]
 LIGHT += [f"nike.{name}" for name in ("datasets.labelme", "check", "cli", "synthesize")]

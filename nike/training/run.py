@@ -19,6 +19,7 @@ from nike.datasets.safe_json import read_json, write_json
 from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
 from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
+from nike.training.options import parse
 from nike.training.stages import Stage, plan_stages
 from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
 
@@ -200,7 +201,6 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     """
     import_tensorflow()
     from mrcnn.training import find_state
-    from nike.train import parse
 
     state = find_state(arguments.resume, arguments.logs, arguments.name)
     file = state.path.parent / RUN_FILE
@@ -221,8 +221,6 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
 
 def _joined(saved: list[str], more: list[str]) -> list[str]:
     """A command line and what a later one changes in it; `saved` itself if that is nothing."""
-    from nike.train import parse
-
     before, after = ({**vars(parse(argv)), "resume": None} for argv in (saved, [*saved, *more]))
     return saved if before == after else [*saved, *more]
 

@@ -1,0 +1,155 @@
+"""The options of `nike train`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nike import cli
+from nike.datasets.nike_dataset import SAMPLE_DATA
+
+AUGMENTATIONS = ("off", "light", "medium", "strong")
+WARMUP_STEPS = 100
+PATIENCE = 20  # validations: a run of 30 epochs loses 4 at most, so that the cosine reaches its low rates
+DESCRIPTION = """\
+Fine-tune Mask R-CNN on labelled images. Validation AP is reported after every epoch and the
+best checkpoint is kept. Interrupt with Ctrl-C; --resume continues from the exact step."""
+EXAMPLES = """\
+examples:
+  nike train                                          on the bundled sample images
+  nike train --weights=coco --dataset my_photos       fine-tune on your photos
+  nike train --dataset my_photos --val my_val_photos --epochs 60 --image-size 640
+  nike train --resume                                 continue the last run
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `nike train` to a parser."""
+    parser.description, parser.epilog = DESCRIPTION, EXAMPLES
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled images (default: the sample images)"
+    )
+    data.add_argument("--val", type=Path, metavar="DIR", help="validation images, if they are in another folder")
+    data.add_argument(
+        "--val-split", type=float, metavar="FRACTION", help="fraction of the images for validation, such as 0.2"
+    )
+    data.add_argument(
+        "--negatives", type=Path, action="append", default=[], metavar="DIR", help="additional images without any logo"
+    )
+    data.add_argument(
+        "--also", type=Path, action="append", default=[], metavar="DIR", help="additional labelled training images"
+    )
+    data.add_argument(
+        "--labels", metavar="NAMES", help="classes, such as nike,swoosh=nike (default: the labels in the files)"
+    )
+    data.add_argument(
+        "--augment", choices=AUGMENTATIONS, default="medium", help="strength of the augmentation (default: medium)"
+    )
+    data.add_argument("--strict", action="store_true", help="stop at the first image that cannot be used")
+    data.add_argument("--workers", type=int, metavar="N", help="data loading threads (default: one a core)")
+
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "--weights",
+        default="coco",
+        metavar="NAME",
+        help="initial weights: coco, imagenet, nike, best or last (of an earlier run), none or a file (default: coco)",
+    )
+    network.add_argument(
+        "--backbone", metavar="NAME", help="resnet50, resnet101, mobilenet_v2, ... (default: that of the weights)"
+    )
+    network.add_argument(
+        "--image-size", type=int, metavar="PIXELS", help="side of the square network input (default: 512)"
+    )
+    network.add_argument("--config", type=Path, metavar="FILE", help="JSON or YAML file with NikeConfig settings")
+    network.add_argument(
+        "--name",
+        help="name of the log folder and the checkpoints (default: nike); best, last and --resume choose the newest "
+        "run of this name (default: of any name)",
+    )
+
+    learning = parser.add_argument_group("optimization")
+    learning.add_argument("--epochs", type=int, default=30, metavar="N", help="total number of epochs (default: 30)")
+    learning.add_argument("--steps", type=int, metavar="N", help="steps an epoch (default: every image once)")
+    learning.add_argument("--batch", type=int, metavar="N", help="images a step and device (default: 2)")
+    learning.add_argument(
+        "--layers",
+        metavar="SET",
+        help="layers to train: heads, 3+, 4+, 5+, all, or a regular expression on layer names",
+    )
+    learning.add_argument(
+        "--schedule",
+        choices=("heads-then-all", "alternating"),
+        default="heads-then-all",
+        help="stages without --layers (default: heads-then-all)",
+    )
+    learning.add_argument(
+        "--lr", type=float, metavar="RATE", help="learning rate (default: depends on optimizer and batch size)"
+    )
+    learning.add_argument(
+        "--lr-schedule",
+        choices=("constant", "cosine", "step"),
+        default="cosine",
+        help="learning rate schedule (default: cosine)",
+    )
+    learning.add_argument(
+        "--warmup",
+        type=int,
+        default=WARMUP_STEPS,
+        metavar="STEPS",
+        help="warm-up steps of the learning rate (default: 100)",
+    )
+    learning.add_argument("--optimizer", choices=("adamw", "sgd"), default="adamw", help="(default: adamw)")
+    learning.add_argument(
+        "--ema",
+        type=float,
+        default=0.0,
+        metavar="MOMENTUM",
+        help="moving average of the weights, such as 0.998 (default: off)",
+    )
+    learning.add_argument(
+        "--accumulate", type=int, default=1, metavar="N", help="batches an update, on one device (default: 1)"
+    )
+    learning.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
+    learning.add_argument(
+        "--mixed-precision",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="computation in bfloat16 (default: auto, by measurement)",
+    )
+
+    run = parser.add_argument_group("run")
+    run.add_argument(
+        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of the runs (default: logs)"
+    )
+    run.add_argument(
+        "--resume",
+        nargs="?",
+        const="last",
+        metavar="RUN",
+        help="continue the last run, or that of a log folder or checkpoint",
+    )
+    run.add_argument(
+        "--validate-every",
+        type=int,
+        default=1,
+        metavar="EPOCHS",
+        help="epochs between validations (default: 1)",
+    )
+    run.add_argument(
+        "--patience",
+        type=int,
+        default=PATIENCE,
+        metavar="N",
+        help="end a stage after N validations without a better mask AP (default: 20; 0: never)",
+    )
+    run.add_argument(
+        "--keep", type=int, default=3, metavar="N", help="number of latest checkpoints to keep (default: 3; 0: all)"
+    )
+    run.add_argument("--devices", type=int, default=1, metavar="N", help="number of GPUs (default: 1)")
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Parses the command line of `nike train`."""
+    return cli.parser("train", add_arguments).parse_args(argv)
