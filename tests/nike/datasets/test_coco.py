@@ -1,4 +1,4 @@
-"""COCO JSON: pycocotools' pixels, problems by annotation, and the way from labelme to COCO and back."""
+"""COCO JSON: masks equal to pycocotools, problems per annotation, conversion between labelme and COCO."""
 
 import json
 
@@ -61,12 +61,12 @@ def test_problems_are_named(folder):
     assert len(photo.instances) == 1 and photo.lost == 4
     messages = [str(problem) for problem in collection.all_problems()]
     assert messages == [
-        "c.json, images[1]: the photo 'gone.jpg' is not in photos/. Put it there.",
+        "c.json, images[1]: the photo 'gone.jpg' was not found in photos/. Copy it there.",
         "c.json, images[2]: image id 7 is used twice.",
-        "c.json, annotations[3]: image_id 8 is none of the images.",
-        "c.json, annotations[6]: image_id None is none of the images.",
-        "c.json, annotations[1]: has no segmentation, only a box at best; masks need outlines.",
-        "c.json, annotations[2]: category_id 9 is none of the categories.",
+        "c.json, annotations[3]: image_id 8 is not an id of 'images'.",
+        "c.json, annotations[6]: image_id None is not an id of 'images'.",
+        "c.json, annotations[1]: has no segmentation. Masks cannot be created from boxes.",
+        "c.json, annotations[2]: category_id 9 is not an id of 'categories'.",
         "c.json, annotations[4]: a polygon needs x, y, x, y, ... of at least 3 points, got [1, 2, 3, 4].",
         "c.json, annotations[5]: the mask is empty. Delete the annotation.",
     ]
@@ -93,7 +93,7 @@ def test_coco_folders_and_sizes(folder):
     assert read_coco(path).photos[0].file == "val2017/a.jpg"
     folder.photo("a.jpg", 30, 40)
     (problem,) = read_coco(folder.json("c.json", coco([annotation()]))).problems
-    assert "has 40x30 pixels, the file says 80x60" in str(problem)
+    assert "has 40x30 pixels, but the annotation file has 80x60" in str(problem)
 
 
 def test_paths_stay_inside(folder, tmp_path):

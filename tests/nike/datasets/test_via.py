@@ -75,7 +75,7 @@ def test_check_boxes(folder):
         (region({"name": "polyline", "all_points_x": [1, 2, 3], "all_points_y": [1, 2, 1]}), "no area"),
         (region({"name": "point", "cx": 1, "cy": 1}), "a point has no area"),
         (region({"name": "spiral"}), "unknown shape_type"),
-        (region(a="x", b="y"), "which of ['a', 'b'] is the class?"),
+        (region(a="x", b="y"), "ambiguous region attributes ['a', 'b']"),
     ],
 )
 def test_problems_are_named(folder, wrong, message):
