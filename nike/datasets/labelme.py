@@ -147,7 +147,7 @@ def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bo
 
 
 def _candidates(image_path: Any, path: Path) -> Iterable[Path]:
-    """Yields candidate paths of the photo: as written, beside the JSON file, and by the name of the JSON file."""
+    """Yields candidate paths of the photo: `imagePath`, its file name beside the JSON, the name of the JSON."""
     if isinstance(image_path, str):
         yield from (path.parent / written for written in photos.as_written(image_path))
     for suffix in sorted(photos.SUFFIXES):

@@ -1,1 +1,1 @@
-"""What `nike evaluate` computes and draws."""
+"""Metrics and reports of `nike evaluate` and `nike check`."""

@@ -1,6 +1,6 @@
-"""Line and bar charts over [0, 1] as inline SVG: no script, no font, no file beside the page.
+"""Line and bar charts over [0, 1] as inline SVG, without scripts, fonts or external files.
 
-Colours are CSS classes `c0`, `c1`, ... so that the page can choose them for light and dark paper; see STYLE.
+Colors are CSS classes `c0`, `c1`, ..., defined in STYLE for light and dark mode.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from nike.reporting.page import text
 
-WIDTH, HEIGHT = 420, 270  # of the drawing in its own units; it scales with the page
-LEFT, RIGHT, TOP, BOTTOM = 42, 10, 10, 40  # margins for the axes' labels
+WIDTH, HEIGHT = 420, 270  # in SVG units
+LEFT, RIGHT, TOP, BOTTOM = 42, 10, 10, 40  # margins for the axis labels
 TICKS = (0, 0.2, 0.4, 0.6, 0.8, 1)
 
 STYLE = """
@@ -34,14 +34,14 @@ figure.chart text { fill: var(--soft) } .dot { stroke: var(--card); stroke-width
 
 @dataclass(frozen=True)
 class Series:
-    """What is drawn in one colour.
+    """A data series.
 
     Attributes:
-        label: in the legend.
-        values: heights.
-        color: CSS class.
-        at: places on the x axis, for lines.
-        dashed: for lines.
+        label: str, legend entry.
+        values: y values.
+        color: str, CSS class.
+        at: x values of a line.
+        dashed: bool, line style.
     """
 
     label: str
@@ -67,14 +67,14 @@ def line_chart(
     dots: Iterable[tuple[float, float, str]] = (),
     marks: Iterable[tuple[float, str]] = (),
 ) -> str:
-    """Lines over [0, 1] x [0, 1].
+    """Draws lines over [0, 1] x [0, 1].
 
     Args:
-        title: above the chart.
-        series: the lines; those without points are left out.
-        x_label, y_label: of the axes.
-        dots: (x, y, text) to point out; the text appears under the mouse.
-        marks: (x, text) of vertical lines.
+        title: str, title of the chart.
+        series: list of `Series`. Series without points are skipped.
+        x_label, y_label: str, axis labels.
+        dots: (x, y, tooltip) of highlighted points.
+        marks: (x, tooltip) of vertical lines.
     """
     parts = [_axes(x_label, y_label, [(tick, f"{tick:g}") for tick in TICKS])]
     for x, tip in marks:
@@ -92,17 +92,17 @@ def line_chart(
 
 
 def bar_chart(title: str, edges: Sequence[float], series: Sequence[Series], x_label: str, y_label: str) -> str:
-    """Stacked bars.
+    """Draws stacked bars.
 
     Args:
-        title: above the chart.
-        edges: of the bins, one more than there are bars; 0 to 1.
-        series: counts for each bin, stacked from below.
-        x_label, y_label: of the axes.
+        title: str, title of the chart.
+        edges: N + 1 bin edges from 0 to 1.
+        series: list of `Series` with N counts each, stacked from bottom to top.
+        x_label, y_label: str, axis labels.
     """
     sums = [sum(counts) for counts in zip(*(one.values for one in series), strict=True)]
     highest = _nice(max([*sums, 1]))
-    parts = [_axes(x_label, y_label, [(share, f"{share * highest:g}") for share in (0, 0.5, 1)])]
+    parts = [_axes(x_label, y_label, [(tick, f"{tick * highest:g}") for tick in (0, 0.5, 1)])]
     for i, (left, right) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         base = 0.0
         for one in series:
@@ -117,7 +117,7 @@ def bar_chart(title: str, edges: Sequence[float], series: Sequence[Series], x_la
 
 
 def _nice(value: float) -> int:
-    """The next 2, 4, 6, 10, 20, 40, ...: halves are whole numbers too."""
+    """Rounds up to 2, 4, 6, 10, 20, 40, ..., whose halves are integers."""
     scale = 1
     while True:
         for step in (2, 4, 6, 10):

@@ -1,4 +1,4 @@
-"""The HTML page of `nike check`: every problem with a picture of the place."""
+"""The HTML page of `nike check`, with a picture of every problem."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from nike.reporting.page import picture, table, text, write_page
 from nike.text import plural
 
 THUMBNAIL = 280  # pixels
-MAX_PICTURES = 300  # further problems are listed without; the page stays under some 10 MB
-MIN_BOX = 40  # a box smaller than this on the thumbnail is shown enlarged
+MAX_PICTURES = 300  # keeps the page below about 10 MB; further problems have no picture
+MIN_BOX = 40  # pixels; a smaller box on the thumbnail is enlarged
 
 STYLE = """
 :root { --error: #c62828; --warning: #b26a00; --note: #1565a8; --bar: #8a8a85 }
@@ -38,9 +38,9 @@ def write_check(path: str | os.PathLike, result: Inspection, title: str) -> None
     """Writes the page.
 
     Args:
-        path: the HTML file.
-        result: what `inspect_dataset` found.
-        title: the dataset as the user knows it.
+        path: path of the HTML file.
+        result: result of `inspect_dataset`.
+        title: str, name of the dataset.
     """
     pictures = _Pictures()
     groups = []
@@ -55,7 +55,7 @@ def write_check(path: str | os.PathLike, result: Inspection, title: str) -> None
     body = (
         f'<p class="soft wide">{text(title)}</p><p>{counts}</p>'
         f'<div class="tables">{table(part_rows(result))}{_size_table(result)}</div>'
-        + ("".join(groups) or "<h2>Nothing wrong was found.</h2>")
+        + ("".join(groups) or "<h2>No problems found.</h2>")
     )
     write_page(path, "Dataset check", STYLE, body)
 
@@ -78,21 +78,21 @@ def _card(problem: Problem, pictures: _Pictures) -> str:
 
 
 class _Pictures:
-    """Thumbnails, until there are MAX_PICTURES."""
+    """Creates up to MAX_PICTURES thumbnails."""
 
     def __init__(self):
         self.left = MAX_PICTURES
-        self._read = lru_cache(maxsize=4)(_read)  # problems of one photo come one after another
+        self._read = lru_cache(maxsize=4)(_read)  # problems of a photo are consecutive
 
     def show(self, path: Path | None, extent: tuple[float, float, float, float] | None) -> str:
-        """HTML of the photo with the place marked; empty if there is none, it cannot be read, or the page is full."""
+        """Returns a thumbnail as HTML, or an empty string without a readable photo or above MAX_PICTURES."""
         if path is None or self.left <= 0:
             return ""
         image = self._read(path)
         if image is None:
             return ""
         self.left -= 1
-        return picture(np.asarray(mark(image, extent)), "")
+        return picture(np.asarray(draw_thumbnail(image, extent)), "")
 
 
 def _read(path: Path) -> np.ndarray | None:
@@ -102,12 +102,12 @@ def _read(path: Path) -> np.ndarray | None:
         return None
 
 
-def mark(image: np.ndarray, extent: tuple[float, float, float, float] | None) -> PIL.Image.Image:
-    """A thumbnail with a frame around a place; a small place is cut out and enlarged.
+def draw_thumbnail(image: np.ndarray, extent: tuple[float, float, float, float] | None) -> PIL.Image.Image:
+    """Returns a thumbnail with a frame around a region. A small region is cropped and enlarged.
 
     Args:
         image: uint8 `[H, W, 3]`.
-        extent: (y1, x1, y2, x2) pixels, or None for no frame; may reach out of the photo.
+        extent: (y1, x1, y2, x2) in pixels, not clipped to the photo, or None for no frame.
     """
     photo = PIL.Image.fromarray(image)
     y1, x1, y2, x2 = extent or (0, 0, 0, 0)

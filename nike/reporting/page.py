@@ -1,4 +1,4 @@
-"""HTML pages: one file each, which works from disk without network or scripts, on light or dark."""
+"""Self-contained HTML pages without scripts or external files, with light and dark mode."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ th { color: var(--soft) } td:first-child, th:first-child { text-align: left }
 
 
 def write_page(path: str | os.PathLike, title: str, style: str, body: str) -> None:
-    """Writes a page: its title is also the heading, `style` is added to STYLE, `body` is HTML."""
+    """Writes a page with a title and heading, the CSS `style` in addition to STYLE, and the HTML `body`."""
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     head += f"<title>{text(title)}</title><style>{STYLE}{style}</style>"
     body = f"<h1>{text(title)}</h1>\n{body}"
@@ -41,12 +41,12 @@ def write_page(path: str | os.PathLike, title: str, style: str, body: str) -> No
 
 
 def text(value: object) -> str:
-    """A value as HTML text, whatever characters it has."""
+    """Escapes a value for HTML."""
     return html.escape(printable(value))
 
 
 def table(rows: Sequence[Sequence[object]]) -> str:
-    """A table whose first row is its heading."""
+    """Formats rows as an HTML table. The first row is the header."""
     heading, *others = rows
     cells = "".join(f"<th>{text(cell)}</th>" for cell in heading)
     lines = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in others)
@@ -54,7 +54,7 @@ def table(rows: Sequence[Sequence[object]]) -> str:
 
 
 def picture(image: np.ndarray, alt: str) -> str:
-    """An image, uint8 `[H, W, 3]`, inside the page."""
+    """Embeds an image, uint8 `[H, W, 3]`, as HTML."""
     buffer = io.BytesIO()
     PIL.Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")

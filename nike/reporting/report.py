@@ -1,4 +1,4 @@
-"""The HTML page of `nike evaluate`: figures, curves, and the worst photos first, truth and detections side by side."""
+"""The HTML page of `nike evaluate`: metrics, curves and the photos with the most errors."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from nike.reporting.score_table import coco_rows, confusion_rows, describe_photo
 from nike.reporting.scores import IOU
 
 PICTURE_SIDE = 560  # pixels of the longer side
-ZOOM_BELOW = 0.6  # of the photo's sides: if all that matters lies in so small a part, that part is shown
-ZOOM_MARGIN = 0.6  # around it, as a part of its longer side
-TINT = 0.3  # faint: what matters is how the outline runs
-RIGHT, WRONG, IGNORED = (0, 194, 255), (255, 145, 0), (150, 150, 150)  # told apart with any colour vision
+ZOOM_BELOW = 0.6  # crop to the boxes if they extend over less than this fraction of both sides
+ZOOM_MARGIN = 0.6  # margin of the crop as a fraction of its longer side
+TINT = 0.3  # low opacity, so that the outline stays visible
+RIGHT, WRONG, IGNORED = (0, 194, 255), (255, 145, 0), (150, 150, 150)  # distinguishable when color-blind
 
 STYLE = """
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.25rem 0 }
@@ -42,11 +42,11 @@ def write_report(
     """Writes the page.
 
     Args:
-        path: the HTML file.
-        scores: of `nike.reporting.scores.score`, with "weights", "dataset" and "split".
-        evaluator: the records that the scores are of.
-        dataset: the photos.
-        worst: how many photos to show at most.
+        path: path of the HTML file.
+        scores: dict returned by `nike.reporting.scores.score`, with "weights", "dataset" and "split" added.
+        evaluator: `CocoEvaluator` from which the scores were computed.
+        dataset: `NikeDataset` with the photos.
+        worst: int, maximum number of photos to show.
     """
     counts = scores["counts"]
     where = f"{scores['weights']} on {scores['dataset']} ({scores['split']})"
@@ -60,7 +60,7 @@ def write_report(
         '<div class="tables">'
         f"<div><h2>VOC, and the best threshold by F1</h2>{table(voc_rows(scores))}</div>"
         f"<div><h2>Confusion at score {scores['threshold']:g}</h2>{table(confusion_rows(scores))}"
-        '<p class="soft">Row: what it is. Column: what it was taken for.</p></div></div>',
+        '<p class="soft">Rows: true class. Columns: detected class.</p></div></div>',
         *_worst_photos(scores, evaluator, dataset, worst),
     ]
     write_page(path, "Evaluation", charts.STYLE + STYLE, "\n".join(body))
@@ -68,14 +68,14 @@ def write_report(
 
 def _key_figures(scores: dict[str, Any]) -> str:
     at = scores["at_threshold"]
-    alarms = at["false_alarms"]
+    negatives = at["false_alarms"]
     cards = [
         (figure(scores["mask"]["AP"]), "mask AP"),
         (figure(scores["mask"]["AP50"]), "mask AP at IoU 0.50"),
         (figure(scores["box"]["AP"]), "box AP"),
         (f"{at['true']} of {at['true'] + at['missed']}", f"found at score {scores['threshold']:g}"),
-        (f"{at['false']}", f"false detections, {at['duplicates']} of them duplicates"),
-        (f"{alarms['photos_with_alarm']} of {alarms['photos']}", "negative photos with a false alarm"),
+        (f"{at['false']}", f"false positives, {at['duplicates']} of them duplicates"),
+        (f"{negatives['photos_with_alarm']} of {negatives['photos']}", "negative photos with a false positive"),
     ]
     inside = "".join(
         f'<div class="card framed"><b>{number}</b><span class="soft">{name}</span></div>' for number, name in cards
@@ -101,14 +101,14 @@ def _charts(scores: dict[str, Any]) -> Iterator[str]:
 
     histograms = scores["histograms"]
     yield bar_chart(
-        "How well true detections are outlined",
+        "Mask IoU of true positives",
         histograms["edges"],
         [Series("true detections", histograms["iou"], "c0")],
-        "mask IoU with the truth",
+        "mask IoU",
         "detections",
     )
     yield bar_chart(
-        "What scores mean",
+        "Score distribution",
         histograms["edges"],
         [Series("true", histograms["score_true"], "c0"), Series("false", histograms["score_false"], "c1")],
         "score",
@@ -145,16 +145,16 @@ def _worst_photos(scores: dict[str, Any], evaluator: CocoEvaluator, dataset: Nik
 def draw_pair(
     image: np.ndarray, record: ImageRecord, outcome: ImageOutcome, class_names: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two pictures of one photo, or of the part of it that matters: the truth, and the detections.
+    """Draws the ground truth and the detections of a photo, or of its region of interest.
 
     Args:
         image: uint8 `[H, W, 3]`.
-        record: truth and detections.
-        outcome: the verdict on them; detections that it does not mention are not drawn.
-        class_names: by class id, background first.
+        record: `ImageRecord`, ground truth and detections.
+        outcome: `ImageOutcome`. Detections that are not in it are not drawn.
+        class_names: list of class names, background first.
 
     Returns:
-        uint8 `[h, w, 3]` each, the longer side PICTURE_SIDE pixels.
+        Two images, uint8 `[h, w, 3]`, whose longer side has PICTURE_SIDE pixels.
     """
     names = [class_names[class_id] for class_id in record.gt_class_ids]
     captions, colors = list(names), [RIGHT] * len(names)
@@ -178,7 +178,7 @@ def draw_pair(
 
 
 def region_of_interest(boxes: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """(y1, x1, y2, x2) pixels around all boxes `[N, 4]`, or the whole photo if that is not much smaller."""
+    """Returns the region (y1, x1, y2, x2) around all boxes `[N, 4]`, or the whole photo if the region is large."""
     height, width = shape[:2]
     if not len(boxes):
         return 0, 0, height, width
@@ -191,7 +191,7 @@ def region_of_interest(boxes: np.ndarray, shape: tuple[int, ...]) -> tuple[int, 
 
 
 class _View:
-    """A part of a photo at the size of the page."""
+    """A region of a photo, resized for the page."""
 
     def __init__(self, image: np.ndarray, region: tuple[int, int, int, int]):
         y1, x1, y2, x2 = region
@@ -205,7 +205,7 @@ class _View:
         return np.asarray(PIL.Image.fromarray(array[y1:y2, x1:x2]).resize(self.size, how))
 
     def draw(self, rles: list[dict], captions=(), colors=()) -> np.ndarray:
-        """The view with run-length encoded masks of the whole photo on it."""
+        """Draws run-length encoded masks of the whole photo on the view."""
         masks = [self._scale(rle_lib.decode(rle) * np.uint8(255), PIL.Image.Resampling.BILINEAR) > 127 for rle in rles]
         if not masks:
             return self.image

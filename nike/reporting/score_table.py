@@ -1,4 +1,4 @@
-"""The figures of `nike.reporting.scores` as text for a terminal."""
+"""The metrics of `nike.reporting.scores` as text for a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
 def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
-    """The report, line by line."""
+    """Yields the lines of the report."""
     counts = scores["counts"]
     yield f"weights   {printable(scores['weights'])}"
     yield (
@@ -27,7 +27,7 @@ def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield from _at_threshold(scores)
     yield ""
-    yield "Confusion (row: what it is; column: what it was taken for)"
+    yield "Confusion matrix (rows: true class, columns: detected class)"
     yield from aligned(confusion_rows(scores))
     worst = [photo for photo in scores["photos"][:SHOWN] if photo["badness"] > 0]
     if worst:
@@ -37,12 +37,12 @@ def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
 
 
 def coco_rows(scores: dict[str, Any]) -> list[list[str]]:
-    """COCO's figures of masks and boxes, with a heading."""
+    """Returns the COCO metrics of masks and boxes as rows, with a header."""
     return [["", *FIGURES], *([kind, *(figure(scores[kind][name]) for name in FIGURES)] for kind in ("mask", "box"))]
 
 
 def voc_rows(scores: dict[str, Any]) -> list[list[str]]:
-    """VOC's AP and the best threshold, by kind and class, with a heading."""
+    """Returns VOC AP and the best threshold by IoU type and class as rows, with a header."""
     rows = [[f"IoU {IOU:g}", "VOC 11-point", "all-point", "best F1", "at score", "precision", "recall"]]
     for kind, classes in scores["voc"].items():
         for name, figures in classes.items():
@@ -54,29 +54,29 @@ def voc_rows(scores: dict[str, Any]) -> list[list[str]]:
 
 
 def confusion_rows(scores: dict[str, Any]) -> list[list[str]]:
-    """True class by row, detected class by column, with headings."""
+    """Returns the confusion matrix with headers. Rows are true classes, columns are detected classes."""
     names = ["background", *map(printable, scores["classes"][1:])]
     counts = [list(map(str, row)) for row in scores["at_threshold"]["confusion"]]
-    counts[0][0] = "-"  # background taken for background is nothing to count
+    counts[0][0] = "-"  # background without a detection is not counted
     return [["", *names], *([name, *row] for name, row in zip(names, counts, strict=True))]
 
 
 def _at_threshold(scores: dict[str, Any]) -> Iterator[str]:
     at = scores["at_threshold"]
-    alarms = at["false_alarms"]
+    negatives = at["false_alarms"]
     yield (
         f"At score {scores['threshold']:g} and mask IoU {IOU:g}: {at['true']} true, {at['false']} false "
         f"({plural(at['duplicates'], 'duplicate')}), {at['missed']} missed; "
         f"precision {figure(at['precision'])}, recall {figure(at['recall'])}"
     )
     yield (
-        f"False alarms: on {alarms['photos_with_alarm']} of {plural(alarms['photos'], 'negative photo')}, "
-        f"{alarms['per_photo']:.2f} a photo"
+        f"False positives on {negatives['photos_with_alarm']} of {plural(negatives['photos'], 'negative photo')}, "
+        f"{negatives['per_photo']:.2f} per photo"
     )
 
 
 def describe_photo(photo: dict[str, Any]) -> str:
-    """What is wrong on a photo: `1 missed, 2 false (1 duplicate), IoU 0.61`."""
+    """Describes the errors in a photo: `1 missed, 2 false (1 duplicate), IoU 0.61`."""
     duplicates = f" ({plural(photo['duplicates'], 'duplicate')})" if photo["duplicates"] else ""
     parts = [f"{photo['missed']} missed"] if photo["missed"] else []
     parts += [f"{photo['false']} false{duplicates}"] if photo["false"] else []
@@ -85,5 +85,5 @@ def describe_photo(photo: dict[str, Any]) -> str:
 
 
 def figure(value: float) -> str:
-    """Three digits; a dash for what is undefined."""
+    """Formats a metric with three decimals, or a dash if it is undefined."""
     return "-" if value < 0 else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""How good a detector is, as one dict of plain values: what `nike evaluate` prints, writes as JSON and draws."""
+"""Metrics of `nike evaluate` as a JSON-serializable dict."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from mrcnn.evaluation import CocoEvaluator, ImageOutcome, ImageRecord, detection
 from mrcnn.evaluation.average_precision import Ranking, precision_envelope
 from mrcnn.evaluation.records import KINDS
 
-IOU = 0.5  # from which a detection is true
+IOU = 0.5  # minimum IoU of a true positive
 CURVE_IOUS = (0.5, 0.75)
-CURVE_POINTS = 400  # of a curve at most: a page shows no more
+CURVE_POINTS = 400  # maximum number of points of a curve
 BINS = 20
 
 
 def score(evaluator: CocoEvaluator, threshold: float) -> dict[str, Any]:
-    """All figures of the photos in an evaluator.
+    """Computes all metrics of the photos in an evaluator.
 
     Args:
-        evaluator: with at least one photo.
-        threshold: detections from this score on count for confusion, false alarms and the verdicts on photos. AP and
-            curves take all detections.
+        evaluator: `CocoEvaluator` with at least one photo.
+        threshold: float, score threshold for the confusion matrix, the false positives and the results per photo. AP
+            and curves use all detections.
 
     Returns:
-        Plain values, made for JSON:
+        A JSON-serializable dict:
         "counts": photos, negatives, instances, ignored, detections;
-        "mask", "box": COCO figures, -1 where undefined (see `CocoEvaluator.summarize`);
-        "voc": by kind and class: AP at IoU 0.5 in three averages, and the best threshold by F1;
+        "mask", "box": COCO metrics, -1 if undefined (see `CocoEvaluator.summarize`);
+        "voc": by IoU type and class, three variants of AP at IoU 0.5 and the best threshold by F1;
         "at_threshold": true, false, duplicates, missed, precision, recall, confusion, false_alarms;
-        "curves": by kind and IoU: recall, precision (of all classes together), envelope; "f1": by threshold;
-        "histograms": IoU of true detections, scores of true and false ones;
-        "photos": one for each, the worst first: file, true, false, duplicates, missed, ignored, ious, badness.
+        "curves": by IoU type and IoU, recall, precision (of all classes pooled), envelope; "f1": by threshold;
+        "histograms": IoU of true positives, scores of true and false positives;
+        "photos": list sorted by error: file, true, false, duplicates, missed, ignored, ious, badness.
     """
     records, names = evaluator.records, evaluator.class_names
     summary = evaluator.summarize()
@@ -56,7 +56,7 @@ def score(evaluator: CocoEvaluator, threshold: float) -> dict[str, Any]:
         },
         "f1": _f1_curve(ranking),
         "histograms": _histograms(ranking, outcomes),
-        "photos": sorted(map(_verdict, outcomes), key=lambda photo: -photo["badness"]),
+        "photos": sorted(map(_photo_scores, outcomes), key=lambda photo: -photo["badness"]),
     }
 
 
@@ -74,8 +74,8 @@ def _totals(outcomes: Sequence[ImageOutcome]) -> dict[str, float]:
     }
 
 
-def _verdict(outcome: ImageOutcome) -> dict[str, Any]:
-    """A photo's figures; its badness is one for each instance missed or seen where none is, plus what outlines lack."""
+def _photo_scores(outcome: ImageOutcome) -> dict[str, Any]:
+    """Returns the scores of a photo. Its error score adds 1 per false positive or negative and 1 - IoU per match."""
     ious = [round(iou, 4) for _, _, iou in outcome.true_positives]
     wrong = len(outcome.false_negatives) + len(outcome.false_positives)
     return {
@@ -100,7 +100,7 @@ def _curve(ranking: Ranking) -> dict[str, list[float]]:
 
 
 def _f1_curve(ranking: Ranking) -> dict[str, list[float]]:
-    """F1, precision and recall where everything from a score on is kept, scores descending."""
+    """Returns F1, precision and recall by score threshold, in descending order."""
     kept = _thin(len(ranking.scores)) if ranking.num_gt else np.zeros(0, dtype=int)
     true = np.cumsum(ranking.is_true)[kept]
     curves = {
@@ -113,7 +113,7 @@ def _f1_curve(ranking: Ranking) -> dict[str, list[float]]:
 
 
 def _thin(count: int) -> np.ndarray:
-    """Positions of at most CURVE_POINTS of `count` points, first and last among them."""
+    """Returns the indices of at most CURVE_POINTS of `count` points, including the first and the last."""
     return np.unique(np.linspace(0, count - 1, min(count, CURVE_POINTS)).round().astype(int))
 
 
@@ -129,15 +129,15 @@ def _histograms(ranking: Ranking, outcomes: Sequence[ImageOutcome]) -> dict[str,
 
 
 def coco_results(records: Sequence[ImageRecord], folder: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The detections as a list of COCO results that name their photo.
+    """Converts detections to a list of COCO results with file names.
 
     Args:
-        records: `image_id` is the photo's path inside the dataset.
-        folder: the dataset's own folder, for photos that lie directly in it.
-        names: class names, background first.
+        records: list of `ImageRecord` whose `image_id` is the path of the photo relative to the dataset folder.
+        folder: str, name of the dataset folder, for photos that are directly in it.
+        names: list of class names, background first.
 
     Returns:
-        {"file": "FOLDER/NAME", "score", "segmentation": RLE, "bbox": [x, y, width, height], "category"} each.
+        List of {"file": "FOLDER/NAME", "score", "segmentation": RLE, "bbox": [x, y, width, height], "category"}.
     """
     results = []
     for record in records:

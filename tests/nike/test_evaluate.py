@@ -47,7 +47,7 @@ def add(folder, shape, name, labelled=(), spots=(), height=100, width=100):
 
 @pytest.fixture
 def dataset(folder, shape):
-    """Four instances: one found exactly, one found roughly, two missed; one false alarm; one region to ignore."""
+    """Four instances: one found exactly, one found roughly, two missed; one false positive; one ignored region."""
     add(folder, shape, "exact.png", [("nike", (10, 10, 40, 90))], [(10, 10, 40, 90)])  # score .9
     add(folder, shape, "rough.png", [("nike", (10, 10, 40, 70))], [(16, 10, 46, 70)])  # score .8, IoU 24/36
     add(folder, shape, "missed.png", [("nike", (10, 10, 20, 30)), ("nike", (60, 10, 70, 30))])
@@ -104,7 +104,7 @@ def test_the_terminal(command, dataset):
     assert mask.split()[1:4] == ["0.323", "0.422", "0.257"]
     assert mask.split()[6] == "-"  # no large instance: undefined, not zero
     assert "At score 0.5 and mask IoU 0.5: 2 true, 1 false (no duplicates), 2 missed" in out
-    assert "on 1 of 2 negative photos, 0.50 a photo" in out
+    assert "on 1 of 2 negative photos, 0.50 per photo" in out
     assert lines[-3:] == ["  missed.png: 2 missed", "  alarm.png: 1 false", "  rough.png: IoU 0.67"]
 
 

@@ -176,7 +176,7 @@ def test_keras_mobilenet_v2_matches_the_backbone_and_its_first_layer(backbone, t
     first.set_weights([random_norm(random, 32)[role] for role in ROLES])
     theirs.save(tmp_path / "keras.h5")
     report = load_weights(named_layers(backbone), tmp_path / "keras.h5")
-    assert report.missing == () and len(report.loaded) == 102 and "train the backbone too" in report.notes[0]
+    assert report.missing == () and len(report.loaded) == 102 and "train the backbone as well" in report.notes[0]
 
     layers = named_layers(backbone)
     photo = random.integers(0, 256, (1, 3, 3, 3)).astype(np.float64)

@@ -1,4 +1,4 @@
-"""COCO JSON: pycocotools' pixels, problems by annotation, and the way from labelme to COCO and back."""
+"""COCO JSON: masks equal to pycocotools, problems per annotation, conversion between labelme and COCO."""
 
 import json
 
@@ -26,7 +26,7 @@ def annotation(**changes) -> dict:
     return {"id": 1, "image_id": 7, "category_id": 3, "segmentation": [SQUARE], "iscrowd": 0} | changes
 
 
-def test_reads_what_pycocotools_reads(folder, rng):
+def test_masks_equal_pycocotools(folder, rng):
     folder.photo("a.jpg")
     segmentations = [
         [SQUARE],
@@ -39,12 +39,12 @@ def test_reads_what_pycocotools_reads(folder, rng):
     (photo,) = read_coco(path).photos
     theirs = COCO(path)
     for instance, raw in zip(photo.instances, value["annotations"], strict=True):
-        if raw["id"] == 4:  # outside of the photo pycocotools bends edges; we cut points to the photo first
+        if raw["id"] == 4:  # pycocotools distorts edges outside the photo; here points are clipped first
             raw = raw | {"segmentation": [[0, 0, 75, 0, 75, 55]]}
         np.testing.assert_array_equal(instance.draw(60, 80), theirs.annToMask(raw).astype(bool))
 
 
-def test_problems_are_named(folder):
+def test_problems_are_reported(folder):
     folder.photo("a.jpg")
     wrong = [
         annotation(),
@@ -61,19 +61,19 @@ def test_problems_are_named(folder):
     assert len(photo.instances) == 1 and photo.lost == 4
     messages = [str(problem) for problem in collection.all_problems()]
     assert messages == [
-        "c.json, images[1]: the photo 'gone.jpg' is not in photos/. Put it there.",
+        "c.json, images[1]: the photo 'gone.jpg' was not found in photos/. Copy it there.",
         "c.json, images[2]: image id 7 is used twice.",
-        "c.json, annotations[3]: image_id 8 is none of the images.",
-        "c.json, annotations[6]: image_id None is none of the images.",
-        "c.json, annotations[1]: has no segmentation, only a box at best; masks need outlines.",
-        "c.json, annotations[2]: category_id 9 is none of the categories.",
+        "c.json, annotations[3]: image_id 8 is not an id of 'images'.",
+        "c.json, annotations[6]: image_id None is not an id of 'images'.",
+        "c.json, annotations[1]: has no segmentation. Masks cannot be created from boxes.",
+        "c.json, annotations[2]: category_id 9 is not an id of 'categories'.",
         "c.json, annotations[4]: a polygon needs x, y, x, y, ... of at least 3 points, got [1, 2, 3, 4].",
         "c.json, annotations[5]: the mask is empty. Delete the annotation.",
     ]
 
 
 def test_a_line_that_never_ends_is_refused(folder):
-    """Its pixels would take pycocotools minutes."""
+    """pycocotools takes minutes to rasterize the polygon."""
     folder.photo("a.jpg")
     zigzag = [value for i in range(20_000) for value in (79 * (i % 2), 59 * (i // 2 % 2))]
     (photo,) = read_coco(folder.json("c.json", coco([annotation(segmentation=[zigzag])]))).photos
@@ -93,7 +93,7 @@ def test_coco_folders_and_sizes(folder):
     assert read_coco(path).photos[0].file == "val2017/a.jpg"
     folder.photo("a.jpg", 30, 40)
     (problem,) = read_coco(folder.json("c.json", coco([annotation()]))).problems
-    assert "has 40x30 pixels, the file says 80x60" in str(problem)
+    assert "has 40x30 pixels, but the annotation file has 80x60" in str(problem)
 
 
 def test_paths_stay_inside(folder, tmp_path):
@@ -106,13 +106,13 @@ def test_paths_stay_inside(folder, tmp_path):
 
 
 @pytest.mark.parametrize("value", [[], {"images": []}, {"images": {}, "annotations": [], "categories": []}])
-def test_other_formats_are_refused(folder, value):
-    with pytest.raises(ValueError, match="COCO JSON needs a list"):
+def test_other_formats_are_rejected(folder, value):
+    with pytest.raises(ValueError, match="expected COCO JSON with a list"):
         read_coco(folder.json("c.json", value))
 
 
 def test_labelme_to_coco_and_back(folder, tmp_path, rng, shape):
-    """Every mask returns with IoU of 0.99 or more: thin, tiny, in pieces, with holes, ignored."""
+    """Masks that are thin, tiny, in several pieces, with holes or ignored have an IoU of at least 0.99."""
     thin = [[5, 50], [30, 44], [70, 30], [40, 45], [10, 52]]
     blobs = [(rng.normal(0, 9, (9, 2)) + (40, 30)).clip(0, 59).round(1).tolist() for _ in range(6)]
     folder.labelled(
@@ -144,7 +144,7 @@ def test_labelme_to_coco_and_back(folder, tmp_path, rng, shape):
             assert iou(new.draw()[:, :, i], masks[:, :, i]) >= 0.99
 
 
-def test_written_file_is_what_pycocotools_expects(folder, shape):
+def test_pycocotools_reads_the_written_file(folder, shape):
     folder.labelled("a.jpg", [shape(points=[[10, 10], [20, 15]], shape_type="rectangle"), shape("adidas")])
     problems = []
     write_coco(folder.root / "c.json", read_folder(folder.root).photos, Labels("nike"), problems)

@@ -73,7 +73,7 @@ def test_groups_agree_with_labelme(folder, shape):
     ["a.jpg", "./a.jpg", "..\\photos\\a.jpg", "C:\\Users\\me\\a.jpg", "/home/me/a.jpg", "b.jpg", None, 5, ""],
 )
 def test_finds_the_photo(folder, shape, image_path):
-    """As written, by its bare name beside the JSON, or by the JSON's name."""
+    """`imagePath` as written, its file name beside the JSON file, or the name of the JSON file."""
     path = folder.labelled("a.jpg", [shape()], imagePath=image_path)
     assert read_labelme(path).path.name == "a.jpg"
 
@@ -82,7 +82,7 @@ def test_finds_the_photo_in_another_folder_of_the_dataset(folder, shape):
     folder.photo("images/a.jpg")
     path = folder.json("json/a.json", {"shapes": [shape()], "imagePath": "..\\images\\a.jpg", "imageData": None})
     assert read_labelme(path, folder.root).file == "images/a.jpg"
-    assert refusal(path).problem.code == "path-outside"  # by default the JSON's own folder is the dataset
+    assert refusal(path).problem.code == "path-outside"  # the dataset folder defaults to that of the JSON file
 
 
 def test_uses_the_embedded_photo(folder, shape):
@@ -117,7 +117,7 @@ def test_another_size_is_refused(folder, shape):
     assert codes(photo.problems) == ["size-invalid"]
 
 
-def test_bad_shapes_are_named_and_left_out(folder, shape):
+def test_invalid_shapes_are_reported_and_skipped(folder, shape):
     path = folder.labelled(
         "shoe_017.jpg",
         [shape(), shape(), shape(points=[[1, 2], [3, 4]]), shape(shape_type="point", points=[[1, 2]]), shape(label="")],
@@ -126,13 +126,13 @@ def test_bad_shapes_are_named_and_left_out(folder, shape):
     assert len(photo.instances) == 2 and photo.lost == 3
     assert [str(problem) for problem in photo.problems] == [
         "shoe_017.json, shapes[2]: a polygon needs at least 3 points, got 2. Fix it in labelme or delete the shape.",
-        "shoe_017.json, shapes[3]: a point has no area, so no mask. Draw a polygon around the object.",
-        "shoe_017.json, shapes[4]: the label must be a short text, got ''.",
+        "shoe_017.json, shapes[3]: a point has no area. Draw a polygon around the object.",
+        "shoe_017.json, shapes[4]: the label must be a string of at most 200 characters, got ''.",
     ]
     assert [problem.severity for problem in photo.problems] == ["error", "warning", "error"]
 
 
-def test_doubtful_shapes_are_kept_and_reported(folder, shape):
+def test_shapes_with_warnings_are_kept_and_reported(folder, shape):
     path = folder.labelled(
         "a.jpg",
         [

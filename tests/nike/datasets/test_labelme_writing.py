@@ -1,4 +1,4 @@
-"""Written labelme files: read back by us and by labelme itself."""
+"""Written labelme files, read by this package and by labelme."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from nike.datasets.outline import iou
 
 
 def masks() -> np.ndarray:
-    """A blob, a blob in two parts, a ring, and nothing: bool [60, 80, 4]."""
+    """Returns a blob, a blob in two parts, a ring and an empty mask, bool `[60, 80, 4]`."""
     y, x = np.mgrid[:60, :80]
     stack = np.zeros((60, 80, 4), bool)
     stack[:, :, 0] = (x - 20) ** 2 + 3 * (y - 20) ** 2 < 150
@@ -17,7 +17,7 @@ def masks() -> np.ndarray:
     return stack
 
 
-def test_masks_return(folder):
+def test_round_trip(folder):
     folder.photo("a.jpg")
     stack = masks()
     shapes = masks_to_shapes(["nike", "nike", "ignore", "nike"], stack)
@@ -31,7 +31,7 @@ def test_masks_return(folder):
         assert iou(photo.draw()[:, :, i], stack[:, :, i]) >= 0.99
 
 
-def test_labelme_reads_it(folder, monkeypatch):
+def test_labelme_reads_the_file(folder, monkeypatch):
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     label_file = pytest.importorskip(
         "labelme._label_file", reason="needs labelme 6: pip install labelme", exc_type=ImportError
@@ -51,7 +51,7 @@ def test_labelme_reads_it(folder, monkeypatch):
         np.testing.assert_array_equal(instances == i + 1, painted)
 
 
-def test_detections_open_for_correction(folder):
+def test_write_detections(folder):
     photo = folder.photo("a.jpg")
     result = {"masks": masks()[:, :, :1], "class_ids": np.array([1]), "scores": np.array([0.876])}
     path = write_detections(photo, result, ["BG", "nike"])
@@ -64,7 +64,7 @@ def test_detections_open_for_correction(folder):
     assert read_labelme(elsewhere, folder.root).path.resolve() == photo
 
 
-def test_a_photo_without_detections_becomes_a_negative(folder):
+def test_photo_without_detections_is_a_negative(folder):
     photo = folder.photo("a.jpg")
     result = {"masks": np.zeros((60, 80, 0), bool), "class_ids": np.zeros(0, int), "scores": np.zeros(0)}
     assert read_labelme(write_detections(photo, result, ["BG", "nike"])).is_negative

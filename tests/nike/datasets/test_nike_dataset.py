@@ -145,7 +145,7 @@ def test_coco_subsets_by_file_name(folder, shape):
         (folder.root / f"{part}2017" / f"{part}.json").unlink()
         write_coco(folder.root / "annotations" / f"instances_{part}2017.json", photos)
     assert files(load(folder.root, "val")) == ["val2017/val.jpg"]
-    with pytest.raises(ValueError, match="holds 2 annotation files"):
+    with pytest.raises(ValueError, match="found 2 annotation files"):
         load(folder.root)
 
 

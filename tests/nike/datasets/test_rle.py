@@ -1,4 +1,4 @@
-"""Run lengths against pycocotools, and damaged ones."""
+"""Run-length encoding against pycocotools, and invalid encodings."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_extent(rng):
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         y1, x1, y2, x2 = extent
         assert (x1, x2) == (columns[0], columns[-1] + 1)
-        # A run that goes on in the next column counts as one over the full height.
+        # A run that continues in the next column counts with the full height.
         assert y1 in (rows[0], 0) and y2 in (rows[-1] + 1, mask.shape[0])
 
 
@@ -54,13 +54,13 @@ def test_extent(rng):
         ({"size": [2, 4], "counts": [8]}, "must have size"),
         ({"size": 5, "counts": [6]}, "must have size"),
         ({"size": [2, 3], "counts": [1, 2]}, "add up to 3 pixels"),
-        ({"size": [2, 3], "counts": [-1, 7]}, "whole numbers"),
-        ({"size": [2, 3], "counts": [1.0, 5]}, "whole numbers"),
-        ({"size": [2, 3], "counts": None}, "must be a text"),
+        ({"size": [2, 3], "counts": [-1, 7]}, "list of integers"),
+        ({"size": [2, 3], "counts": [1.0, 5]}, "list of integers"),
+        ({"size": [2, 3], "counts": None}, "must be a string"),
         ({"size": [2, 3], "counts": "a b"}, "damaged"),
         ({"size": [2, 3], "counts": "\ud800"}, "damaged"),
-        ({"size": [2, 3], "counts": "o" * 1000}, "damaged"),  # a number without end
-        ({"size": [2, 3], "counts": "P"}, "cut off"),
+        ({"size": [2, 3], "counts": "o" * 1000}, "damaged"),  # an unterminated number
+        ({"size": [2, 3], "counts": "P"}, "truncated"),
     ],
 )
 def test_damaged(value, message):

@@ -104,7 +104,7 @@ def test_mask_outside_the_photo_is_cut():
         ({"points": [[1, 2]], "shape_type": "star"}, "unknown shape_type 'star'"),
         ({"points": [[1, 2]], "shape_type": ["polygon"]}, "unknown shape_type"),
         ({"points": [[0, 0], [3, 3]], "shape_type": "mask"}, "needs its pixels"),
-        ({"points": [[0, 0], [3, 3]], "shape_type": "mask", "mask": "%%%"}, "not base64"),
+        ({"points": [[0, 0], [3, 3]], "shape_type": "mask", "mask": "%%%"}, "not valid base64"),
         ({"points": [[0, 0], [3, 3]], "shape_type": "mask", "mask": "YWJj"}, "not a readable PNG"),
         ({"points": [[0, 0], [4, 4]], "shape_type": "mask", "mask": png(np.ones((9, 8), bool))}, "PNG is 8x9"),
         ({"points": [[0, 0], [99, 99]], "shape_type": "mask", "mask": "YWJj"}, "does not fit"),

@@ -60,7 +60,7 @@ def test_labels(folder, attributes, label):
     assert read(folder, [region(**attributes)]).photos[0].instances[0].label == label
 
 
-def test_check_boxes(folder):
+def test_checkboxes(folder):
     (photo,) = read(folder, [region(class_={"x": 1}, label={"adidas": False, "nike": True})]).photos
     assert photo.instances[0].label == "nike"
 
@@ -75,7 +75,7 @@ def test_check_boxes(folder):
         (region({"name": "polyline", "all_points_x": [1, 2, 3], "all_points_y": [1, 2, 1]}), "no area"),
         (region({"name": "point", "cx": 1, "cy": 1}), "a point has no area"),
         (region({"name": "spiral"}), "unknown shape_type"),
-        (region(a="x", b="y"), "which of ['a', 'b'] is the class?"),
+        (region(a="x", b="y"), "ambiguous region attributes ['a', 'b']"),
     ],
 )
 def test_problems_are_named(folder, wrong, message):
@@ -94,5 +94,5 @@ def test_paths_stay_inside_and_other_formats_are_refused(folder, tmp_path):
     assert "outside the dataset" in str(read_via(path).problems[0])
     for value in ([], {}, {"x": 1}, {"shapes": []}, None):
         assert not is_via(value)
-        with pytest.raises(ValueError, match="VIA JSON needs"):
+        with pytest.raises(ValueError, match="expected VIA JSON"):
             read_via(folder.json("v.json", value))
