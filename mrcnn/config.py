@@ -82,7 +82,8 @@ class Config:
     TRAIN_BN: bool | None = False  # None: batch statistics while training; False: frozen; True: always batch statistics
 
     # --- Region proposals ---
-    # Side of the square anchor in pixels, one per level P2..P6; without the last, P6 proposes nothing.
+    # Side of the square anchor in pixels, one to five values for the levels from P2 on. A level without a scale has no
+    # anchors, and the RPN does not run on it.
     RPN_ANCHOR_SCALES = (32, 64, 128, 256, 512)
     RPN_ANCHOR_RATIOS = [0.5, 1, 2]  # width / height
     RPN_ANCHOR_STRIDE = 1
@@ -272,10 +273,10 @@ class Config:
             raise ValueError(
                 f"{name}: BACKBONE_STRIDES needs {LEVELS} strides, of P2 to P6, got {self.BACKBONE_STRIDES}."
             )
-        if len(self.RPN_ANCHOR_SCALES) not in (LEVELS, LEVELS - 1):  # many scripts give four
+        if not 1 <= len(self.RPN_ANCHOR_SCALES) <= LEVELS:
             raise ValueError(
-                f"{name}: RPN_ANCHOR_SCALES needs one scale per level of BACKBONE_STRIDES ({LEVELS}, or {LEVELS - 1} "
-                f"without P6), got {len(self.RPN_ANCHOR_SCALES)}: {self.RPN_ANCHOR_SCALES}."
+                f"{name}: RPN_ANCHOR_SCALES needs 1 to {LEVELS} scales, for the levels from P2 on, got "
+                f"{len(self.RPN_ANCHOR_SCALES)}: {self.RPN_ANCHOR_SCALES}."
             )
         if tuple(self.MASK_SHAPE) != (2 * self.MASK_POOL_SIZE, 2 * self.MASK_POOL_SIZE):
             raise ValueError(

@@ -151,7 +151,8 @@ class MaskRCNN:
 
         Args:
             filepath: HDF5 file.
-            by_name: False: layers of the file that the model does not have are an error.
+            by_name: False: layers of the file that the model does not have are an error. True: weights of a deeper
+                backbone (ResNet-101 into ResNet-50) are loaded as far as they fit, with a UserWarning.
             exclude: layer names (or regular expressions) to leave as they are, for example the heads when the
                 classes differ.
 
@@ -236,6 +237,18 @@ class MaskRCNN:
             no_augmentation_sources,
             **options,
         )
+
+    def compile(self, learning_rate: float, momentum: float) -> None:
+        """Compiles `keras_model` with SGD and the five losses, for scripts that call `keras_model.fit` themselves.
+
+        `train` needs no call of it. Call `set_trainable` first.
+        """
+        from mrcnn.training.optimizers import build_optimizer
+
+        if self.mode != "training":
+            raise ValueError("compile() needs a model built with mode='training'.")
+        optimizer = build_optimizer("sgd", learning_rate, self.config.copy(LEARNING_MOMENTUM=momentum))
+        self.keras_model.compile(optimizer=optimizer, jit_compile=False)  # crop_and_resize has no XLA kernel
 
     def set_trainable(self, layer_regex: str, keras_model=None, indent: int = 0, verbose: int = 1) -> None:
         """Makes the layers whose name matches (fully) trainable, freezes all others. Compile the model again after."""

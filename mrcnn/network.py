@@ -70,6 +70,12 @@ class Network(keras.Model):
         """Loads a checkpoint; see `checkpoints.load_weights`."""
         return checkpoints.load_weights(named_layers(self), filepath, exclude=exclude, by_name=by_name)
 
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Sum of the weighted `LOSSES`, the last outputs of the training graph, and the L2 penalty."""
+        weights = [self.config.LOSS_WEIGHTS.get(name, 1.0) for name in LOSSES]
+        weighted = [weight * loss for weight, loss in zip(weights, y_pred[-len(LOSSES) :], strict=True)]
+        return tf.add_n(weighted) + losses.weight_decay_loss(self.trainable_variables, self.config.WEIGHT_DECAY)
+
 
 def flatten_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """Yields the plain Keras layers (Conv2D, BatchNorm, Dense, ...) of a model in order, without their wrappers."""

@@ -4,6 +4,8 @@ Functions draw with Matplotlib's active backend. With an `ax` argument they draw
 They return the axes, because a notebook would display a returned figure a second time.
 """
 
+import os
+
 import matplotlib.pyplot as plt  # noqa: F401  existing scripts use `visualize.plt`
 
 from mrcnn.visualization.boxes import draw_box, draw_boxes, draw_rois
@@ -18,7 +20,10 @@ from mrcnn.visualization.instances import (
 from mrcnn.visualization.plots import plot_overlaps, plot_precision_recall, plot_training_curves
 from mrcnn.visualization.tables import display_table, display_weight_stats
 
+ROOT_DIR = os.path.abspath("../")  # as in the original, whose scripts are one folder below its root
+
 __all__ = [
+    "ROOT_DIR",
     "apply_mask",
     "display_differences",
     "display_images",

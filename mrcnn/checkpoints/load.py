@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 from mrcnn.checkpoints.convert import mobilenet_v2_from_torch, to_own_backbone
 from mrcnn.checkpoints.hdf5 import CheckpointError, hdf5_errors, read_checkpoint
 from mrcnn.checkpoints.layout import KNOWN_WEIGHTS, LayerWeights, flatten_model
-from mrcnn.checkpoints.report import HEADS, LoadReport, WeightsMismatchError, explain
+from mrcnn.checkpoints.report import HEADS, LoadReport, WeightsMismatchError, backbone_warning, explain
 
 
 def load_weights(
@@ -31,7 +33,8 @@ def load_weights(
         path: Matterport's or Keras's HDF5 file, or ImageNet weights of a backbone (see imagenet.py): of those only
             the backbone is loaded and the other layers are reported as missing.
         exclude: names or regular expressions (full match) of layers, or of their group, to leave as they are.
-        by_name: False: a layer of the file that the model has not is an error too.
+        by_name: False: a layer of the file that the model does not have is an error too. True: weights of a deeper
+            backbone that has all layers of the model are loaded, with a UserWarning.
         allow_nan: load weights that are NaN or infinite.
 
     Returns:
@@ -63,6 +66,7 @@ def load_weights(
         )
         if problem := explain(report, wanted, offered, strict=not by_name):
             raise WeightsMismatchError(f"{path}: {problem}", report)
+        warning = backbone_warning(report, wanted, offered)
         values = [
             (variable, _read(path, f"{name}/{role}", source, allow_nan))
             for name, pair in pairs.items()
@@ -70,6 +74,9 @@ def load_weights(
         ]
     for variable, value in values:
         variable.assign(value)
+    if warning:
+        warnings.warn(f"{path}: {warning}", stacklevel=2)
+        report = replace(report, notes=(*report.notes, warning))
     return report
 
 

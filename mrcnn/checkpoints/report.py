@@ -81,13 +81,8 @@ def explain(
     """
     only_backbone = is_backbone_only(file)
     missing = [name for name in report.missing if not (only_backbone and BEYOND_BACKBONE.fullmatch(name))]
-    in_file, in_model = _backbone(file), _backbone(model)
-    if in_file and in_model and in_file != in_model:
-        # A ResNet-101 file has all layers of a ResNet-50 with the right shapes: it would load, and detect nonsense.
-        return (
-            f"the file has backbone {in_file}, the model {in_model}. Set BACKBONE to what the file has, or start from "
-            "a file that fits the model."
-        )
+    if (strict or missing or report.mismatched) and (other := _other_backbone(model, file)):
+        return f"{other}. Set BACKBONE to what the file has, or start from a file that fits the model."
     if missing and not report.loaded and not report.mismatched:
         return (
             f"no layer of the model is in the file, which has {_some(file)}; the model expects {_some(missing)}. "
@@ -106,6 +101,25 @@ def explain(
             "by_name=True to leave them out."
         )
     return ""
+
+
+def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file: Mapping[str, LayerWeights]) -> str:
+    """Says that weights that fit by name and shape come from another backbone; empty if they do not.
+
+    A ResNet-101 file has all layers of a ResNet-50, but the blocks of its stage 4 have learnt other functions. The
+    arguments are those of `explain`.
+    """
+    other = _other_backbone(model, file)
+    return other and (
+        f"{other}: {len(report.loaded)} layers loaded by name, {len(report.unexpected)} left out. Train before you "
+        "detect, or set BACKBONE to what the file has."
+    )
+
+
+def _other_backbone(model: Iterable[str], file: Iterable[str]) -> str:
+    in_file, in_model = _backbone(file), _backbone(model)
+    differ = in_file and in_model and in_file != in_model
+    return f"the file has backbone {in_file}, the model {in_model}" if differ else ""
 
 
 def _explain_shapes(

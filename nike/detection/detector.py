@@ -230,7 +230,7 @@ def load_model(path: Path, config: Any) -> Any:
     prepare_devices()
     model = MaskRCNN("inference", config, "logs")
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
-        model.load_weights(path, by_name=True)
+        model.load_weights(path)  # by name, the weights of a deeper backbone would fit too
     return model
 
 

@@ -152,11 +152,12 @@ def test_outputs_of_run_graph_have_the_batch_axis_and_their_order(model, names):
     assert arrays["my rpn_class"].shape == (1, 1023, 2)
 
 
-def test_fewer_anchor_scales_than_levels(small_defaults, tmp_path):
-    """Four scales, which many scripts give, are those of P2 to P5; P6 proposes nothing."""
-    config = ToyConfig().copy(RPN_ANCHOR_SCALES=(8, 16, 32, 48))
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_fewer_anchor_scales_than_levels(small_defaults, tmp_path, count):
+    """Scales are those of the levels from P2 on; the other levels propose nothing."""
+    config = ToyConfig().copy(RPN_ANCHOR_SCALES=(8, 16, 32, 48)[:count])
     model = modellib.MaskRCNN("inference", config, tmp_path)
-    count = sum(3 * side**2 for side in (16, 8, 4, 2))
+    count = sum(3 * side**2 for side in (16, 8, 4, 2)[:count])
     shapes = modellib.compute_backbone_shapes(config, config.IMAGE_SHAPE)
     scales, ratios, strides = config.RPN_ANCHOR_SCALES, config.RPN_ANCHOR_RATIOS, config.BACKBONE_STRIDES
     assert len(utils.generate_pyramid_anchors(scales, ratios, shapes, strides, 1)) == count
@@ -194,8 +195,26 @@ def test_graph_mode_of_tensorflow_1_is_named(model):
     assert len(model.detect([photo])) == 1
 
 
-def test_pyplot_by_way_of_visualize():
-    assert visualize.plt is pyplot
+def test_names_by_way_of_visualize():
+    assert visualize.plt is pyplot and Path(visualize.ROOT_DIR).is_absolute()
+
+
+def test_compile_and_fit(small_defaults, tmp_path):
+    """The optimiser and the losses of `train`, for scripts that call `fit` themselves."""
+    model = modellib.MaskRCNN("training", ToyConfig(), tmp_path)
+    model.set_trainable(r"mrcnn_.*|rpn_.*", verbose=0)
+    model.compile(0.01, 0.8)
+    assert (float(model.keras_model.optimizer.learning_rate), model.keras_model.optimizer.momentum) == (
+        pytest.approx(0.01),
+        0.8,
+    )
+    before = arrays(model)
+    generator = modellib.data_generator(Photos((two_masks(), np.array([1, 2]))), model.config)
+    batches = ((tuple(inputs),) for inputs, _ in generator)  # Keras 3 accepts no lists
+    history = model.keras_model.fit(batches, steps_per_epoch=2, epochs=1, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    moved = {name for name, value in arrays(model).items() if not np.array_equal(value, before[name])}
+    assert "mrcnn_mask/kernel" in moved and not any(name.startswith(("toy", "fpn")) for name in moved)
 
 
 def test_a_config_with_a_constructor(small_defaults):
@@ -217,8 +236,25 @@ def test_parallel_model_explains_itself():
         ParallelModel(None, 2)
 
 
+def test_the_flat_layout_of_before_2018(tmp_path):
+    """`python -m mrcnn` gives old scripts their modules, those beside the script first."""
+    (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
+    (tmp_path / "utils.py").write_text("WORD = 'own'\n")
+    (tmp_path / "script.py").write_text(
+        "import sys, config, utils, beside\nfrom config import Config\nimport mrcnn.config\n"
+        "print(config is mrcnn.config, config.__spec__.name, utils.WORD, 'tensorflow' in sys.modules)\n"
+        "import visualize, parallel_model, model as modellib\nfrom mrcnn import model\n"
+        "print(modellib is model, issubclass(Config, mrcnn.config.Config), sys.path[0], __file__, __name__)\n"
+    )
+    command = [sys.executable, "-m", "mrcnn", str(tmp_path / "script.py")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    first, last = done.stdout.splitlines() or [done.stderr, ""]
+    assert first == "True mrcnn.config own False"
+    assert last == f"True True {tmp_path} {tmp_path / 'script.py'} __main__"
+
+
 def test_imgaug_imported_first(tmp_path):
-    """`python -m mrcnn` runs what plain Python cannot: under NumPy 2 imgaug needs the help of mrcnn."""
+    """`python -m mrcnn` works without an installation too: under NumPy 2 imgaug needs the help of mrcnn."""
     (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
     (tmp_path / "script.py").write_text(
         "import sys\nfrom imgaug import augmenters as iaa\nimport beside\n"
@@ -229,4 +265,4 @@ def test_imgaug_imported_first(tmp_path):
     assert done.stdout.strip() == "['train', '--x=1'] beside 0.5", done.stderr
     for arguments, message in (([], "usage"), (["absent.py"], "absent.py: no such file")):
         done = subprocess.run([sys.executable, "-m", "mrcnn", *arguments], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+        assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr

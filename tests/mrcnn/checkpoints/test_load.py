@@ -170,13 +170,23 @@ def resnet(blocks):
     ("in_file", "in_model", "message"),
     [
         (resnet(6), resnet(23), "backbone resnet50, the model resnet101"),
-        (resnet(23), resnet(6), "backbone resnet101, the model resnet50"),  # would load: all names and shapes are there
         (resnet(6), {"mnv2_conv1": {"kernel": (2, 3)}}, "backbone resnet50, the model mobilenet_v2"),
     ],
 )
 def test_another_backbone_is_explained(make_layers, write_h5, in_file, in_model, message):
     path = write_h5(stored_like({**in_file, "fpn_p2": {"kernel": (1,)}}))
     check_raises_and_changes_nothing(make_layers({**in_model, "fpn_p2": {"kernel": (1,)}}), path, message)
+
+
+def test_a_deeper_backbone_loads_by_name_with_a_warning(make_layers, write_h5):
+    """All names and shapes of a ResNet-50 are in a file of a ResNet-101; the original loaded them."""
+    path, layers = write_h5(stored_like(resnet(23))), make_layers(resnet(6))
+    check_raises_and_changes_nothing(layers, path, "backbone resnet101, the model resnet50", by_name=False)
+    with pytest.warns(UserWarning, match="resnet101, the model resnet50: 7 layers loaded by name, 17 left out") as seen:
+        report = load_weights(layers, path, by_name=True)
+    assert len(seen) == 1 and len(report.loaded) == 7 and len(report.unexpected) == 17
+    assert report.notes == (str(seen[0].message).removeprefix(f"{path}: "),)
+    assert all(value.all() for value in values(layers).values())
 
 
 def test_a_deeper_file_loads_when_the_user_says_so(make_layers, write_h5):
