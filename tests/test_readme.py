@@ -144,9 +144,9 @@ def reader(tmp_path, monkeypatch, weights):
     policy = keras.config.dtype_policy()
     for folder in ("photos", "my_photos", "nike/sample_data", "logs/nike20260101T1200"):
         Path(folder).mkdir(parents=True)
-    pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    random = np.random.default_rng(0)
     for path in ("photo.jpg", "photos/a.jpg", "nike/sample_data/b.jpg", *(f"my_photos/{i}.png" for i in range(5))):
-        Image.fromarray(pixels + len(path)).save(path)
+        Image.fromarray(random.integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(path)
     shape = {"label": "nike", "points": [[20, 20], [60, 15], [50, 45]], "shape_type": "polygon", "flags": {}}
     for i in range(5):
         labels = {"version": "5.0", "flags": {}, "shapes": [shape], "imagePath": f"{i}.png", "imageData": None}
