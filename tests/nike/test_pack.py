@@ -18,6 +18,7 @@ from nike.detection.detector import Detector, load_model, read_settings
 from nike.evaluate import evaluate, load_photos
 from nike.training.start_weights import SHIPPED
 
+pytestmark = pytest.mark.usefixtures("float32")  # scores are compared with those of float32
 
 class TestLimit:
     @pytest.mark.parametrize("limit", [0.2, 0.5, 0.9])

@@ -3,7 +3,6 @@
 import argparse
 
 import keras
-import keras
 import numpy as np
 import pytest
 
