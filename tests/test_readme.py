@@ -122,6 +122,26 @@ def test_wrong_commands_are_noticed(command):
         check(command)
 
 
+def makefile_commands(target: str) -> list[str]:
+    """Commands `nike ...` in the recipe of a target, without redirections."""
+    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    return [line.partition(" > ")[0] for line in re.findall(r"^\t\$\(BIN\)/(nike .*)", recipe, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("command", makefile_commands("demo"))
+def test_commands_of_the_demo_exist(command):
+    check(command)
+
+
+def test_the_demo_compares_before_and_after_on_held_out_images():
+    commands = [command.split() for command in makefile_commands("demo")]
+    assert [words[1] for words in commands] == ["evaluate", "detect", "train", "evaluate", "detect"]
+    before, after = commands[:2], commands[3:]
+    assert all("--weights nike" in " ".join(words) for words in before)
+    assert all("--weights last --logs logs/demo" in " ".join(words) for words in after)
+    assert all(words[2] == "nike/sample_data/val" for words in (before[1], after[1]))
+
+
 def test_commands_are_found():
     commands = block_commands("README.md")
     assert {command.split()[1] for command in commands if command.startswith("nike ")} >= {"train", *RUN_HERE}

@@ -222,14 +222,20 @@ def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -
 
 
 def load_model(path: Path, config: Any) -> Any:
-    """A `MaskRCNN` in inference mode with the weights of a file; what TensorFlow says goes to stderr, or nowhere."""
+    """A `MaskRCNN` in inference mode with the weights of a file, in the faster precision; messages go to stderr."""
     import_tensorflow()
-    from mrcnn.model import MaskRCNN
-    from mrcnn.training.devices import prepare_devices
+    import keras
 
-    prepare_devices()
-    model = MaskRCNN("inference", config, "logs")
+    from mrcnn.model import MaskRCNN
+    from mrcnn.training.devices import prepare_devices, set_precision
+
+    policy = keras.config.dtype_policy()
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+        print(f"device {prepare_devices()}, {set_precision()}")
+        try:
+            model = MaskRCNN("inference", config, "logs")
+        finally:  # layers keep the policy that they were made with; the caller keeps its own
+            keras.config.set_dtype_policy(policy)
         model.load_weights(path)  # by name, the weights of a deeper backbone would fit too
     return model
 

@@ -79,3 +79,9 @@ def real_photos():
         if (path := pathlib.Path(folder) / "nike").is_dir():
             return path
     pytest.skip("no folder of real photos on this machine; point MRCNN_DATA at the one that holds nike/")
+
+
+@pytest.fixture
+def float32(monkeypatch):
+    """The precision that detection and training choose, whatever this machine is faster in."""
+    monkeypatch.setattr("mrcnn.training.devices.choose_precision", lambda: (False, "test"))

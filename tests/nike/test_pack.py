@@ -20,6 +20,8 @@ from nike.evaluate import evaluate
 from nike.reporting.photos import load_photos
 from nike.training.start_weights import SHIPPED
 
+pytestmark = pytest.mark.usefixtures("float32")  # scores are compared with those of float32
+
 
 class TestLimit:
     @pytest.mark.parametrize("limit", [0.2, 0.5, 0.9])

@@ -1,4 +1,4 @@
-"""Which hardware gains from bfloat16."""
+"""Which hardware computes in bfloat16."""
 
 import keras
 import pytest
@@ -6,39 +6,47 @@ import pytest
 from mrcnn.training import devices
 
 
-@pytest.mark.parametrize(
-    "flags, gains", [("fpu sse avx2", False), ("fpu avx512f avx512_bf16", True), ("amx_bf16 amx_tile", True)]
-)
-def test_cpus(flags, gains, tmp_path, monkeypatch):
-    file = tmp_path / "cpuinfo"
-    file.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: {flags}\n")
-    found = devices.cpu_flags(str(file))
-    assert found == set(flags.split())
-    monkeypatch.setattr(devices, "cpu_flags", lambda: found)
-    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: [])
-    assert devices.gains_from_bfloat16() is gains
-
-
-@pytest.mark.parametrize("capability, gains", [((7, 5), False), ((8, 0), True), ((9, 0), True)])
-def test_gpus(capability, gains, monkeypatch):
-    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: ["gpu"])
-    details = {"compute_capability": capability}
-    monkeypatch.setattr(devices.tf.config.experimental, "get_device_details", lambda gpu: details)
-    assert devices.gains_from_bfloat16() is gains
-
-
-def test_no_cpuinfo():
-    assert devices.cpu_flags("/nowhere/cpuinfo") == set()
-
-
-def test_policy(monkeypatch):
+@pytest.fixture(autouse=True)
+def keep_policy():
     before = keras.config.dtype_policy()
-    try:
-        assert devices.set_precision("on") == "mixed_bfloat16"
-        assert devices.set_precision("off") == "float32"
-        monkeypatch.setattr(devices, "gains_from_bfloat16", lambda: True)
-        assert devices.set_precision() == "mixed_bfloat16"
-        with pytest.raises(ValueError, match="expected one of auto, on, off, got 'yes'"):
-            devices.set_precision("yes")
-    finally:
-        keras.config.set_dtype_policy(before)
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize(
+    "gain, line",
+    [
+        (0.77, "float32 (bfloat16 measured 0.77x)"),
+        (1.14, "float32 (bfloat16 measured 1.14x)"),
+        (1.15, "mixed_bfloat16 (bfloat16 measured 1.15x)"),
+        (2.0, "mixed_bfloat16 (bfloat16 measured 2.00x)"),
+    ],
+)
+def test_cpus(gain, line, monkeypatch):
+    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(devices, "bfloat16_gain", lambda: gain)
+    assert devices.set_precision() == line
+    assert keras.config.dtype_policy().name == line.split()[0]
+
+
+@pytest.mark.parametrize(
+    "details, line",
+    [
+        ({"compute_capability": (7, 5)}, "float32 (compute capability 7.5)"),
+        ({"compute_capability": (8, 0)}, "mixed_bfloat16 (compute capability 8.0)"),
+        ({"compute_capability": (9, 0)}, "mixed_bfloat16 (compute capability 9.0)"),
+        ({}, "float32 (compute capability 0.0)"),
+    ],
+)
+def test_gpus(details, line, monkeypatch):
+    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: ["gpu"])
+    monkeypatch.setattr(devices.tf.config.experimental, "get_device_details", lambda gpu: details)
+    assert devices.set_precision() == line
+
+
+def test_a_choice_of_the_user_is_not_measured(monkeypatch):
+    monkeypatch.setattr(devices, "bfloat16_gain", None)
+    assert devices.set_precision("on") == "mixed_bfloat16"
+    assert devices.set_precision("off") == "float32"
+    with pytest.raises(ValueError, match="expected one of auto, on, off, got 'yes'"):
+        devices.set_precision("yes")

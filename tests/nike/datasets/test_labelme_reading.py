@@ -229,9 +229,10 @@ def test_opens_nothing_outside(folder, tmp_path, monkeypatch, shape):
 
 def test_real_photos(real_photos):
     collection = read_folder(real_photos)
-    assert len(collection.photos) == 256 and not collection.unlabelled and not list(collection.all_problems())
+    assert len(collection.photos) == 455 and not collection.unlabelled
+    assert [problem.code for problem in collection.all_problems()] == ["self-crossing"]
     labels = [instance.label for photo in collection.photos for instance in photo.instances]
-    assert (labels.count("nike"), labels.count("ignore")) == (263, 56)
+    assert (labels.count("nike"), labels.count("ignore")) == (456, 129)
     noted = [json.loads(photo.annotation.read_text()) for photo in collection.photos]
     assert [(p.height, p.width) for p in collection.photos] == [(d["imageHeight"], d["imageWidth"]) for d in noted]
     assert all(photo.draw().any(axis=(0, 1)).all() for photo in collection.photos)

@@ -12,6 +12,7 @@ from mrcnn.model import MaskRCNN
 from nike.detection.detector import add_detector_arguments, chosen_weights, find_weights, load_detector, read_settings
 
 NAMES = ["BG", "nike", "adidas"]
+pytestmark = pytest.mark.usefixtures("float32")  # results are compared with those of float32
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,16 @@ def test_a_file_needs_no_other_options(weights, capsys, rng):
             np.testing.assert_allclose(result[name], expected[name], atol=1e-5)
         # A batch of 2 rounds otherwise than one of 1, which moves pixels at the threshold.
         assert np.mean(result["masks"] != expected["masks"]) < 1e-3
+
+
+def test_the_faster_precision_is_used_and_reported(weights, monkeypatch, capsys):
+    policy = keras.config.dtype_policy()
+    monkeypatch.setattr("mrcnn.training.devices.choose_precision", lambda: (True, "measured 2.00x"))
+    layers = load_detector(options("--weights", weights[0])).model.named_layers()
+    assert layers["fpn_p2"].compute_dtype == "bfloat16"
+    assert layers["fpn_p2"].variable_dtype == "float32"
+    assert keras.config.dtype_policy() == policy
+    assert "threads), mixed_bfloat16 (measured 2.00x)\n" in capsys.readouterr().err
 
 
 def test_tta_with_tiles_and_limits(weights, rng):
