@@ -43,7 +43,7 @@ def test_augmenters_run_and_change_the_photo(augmenter):
 
 
 def run(code, *flags):
-    """What `code` prints in a Python of its own, in which nothing of this project is imported."""
+    """What `code` prints in a new Python process, split at white space."""
     command = [sys.executable, *flags, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
