@@ -20,6 +20,7 @@ from nike.training.start_weights import SHIPPED
 
 pytestmark = pytest.mark.usefixtures("float32")  # scores are compared with those of float32
 
+
 class TestLimit:
     @pytest.mark.parametrize("limit", [0.2, 0.5, 0.9])
     @pytest.mark.parametrize("classes", [2, 4])
