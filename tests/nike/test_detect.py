@@ -97,7 +97,8 @@ def test_the_best_score_below_the_threshold_where_nothing_is_found(thresholds, f
     assert detect.main([str(folder.root), "--output", str(tmp_path / "out")]) == 1
     out, err = capsys.readouterr()
     assert out.splitlines()[-2:] == [
-        f"{folder.root}/a.png: nothing found; the best score is 0.62 (threshold 0.90). Show it with --min-confidence 0.6",
+        f"{folder.root}/a.png: nothing found; the best score is 0.62 (threshold 0.90). "
+        "Show it with --min-confidence 0.6",
         f"{folder.root}/b.png: nothing found; no score reaches 0.01",
     ]
     assert thresholds == [0.9, 0.01] and err.count("some.h5") == 1 and err.count("broken.jpg") == 1
@@ -172,9 +173,14 @@ def test_output_must_be_a_folder(command, folder):
 
 
 def test_no_picture_at_all(command, folder, tmp_path):
+    fix = "Convert it to JPEG or PNG."
     (folder.root / "a.jpg").write_bytes(b"no photo")
     code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
-    assert (code, out) == (1, "No picture was looked at.\n") and "1 of 1 picture could not be used:" in err
+    assert (code, out) == (2, "") and err == f"error: {folder.root}/a.jpg: is not an image of a known format. {fix}\n"
+    (folder.root / "b.jpg").write_bytes(b"no photo either")
+    code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
+    assert (code, out) == (2, "") and err.count("is not an image") == 2
+    assert err.startswith("No photo or video could be used (2 of 2):\n")
 
 
 def test_sources_are_never_overwritten(command, folder):
