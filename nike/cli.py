@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 # Before anything imports TensorFlow: without these it greets with a page of messages.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -83,9 +84,16 @@ def start(
     return run(lambda: run_command(parser(name, add_arguments).parse_args(argv)), argv)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports a mistake in one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USER_ERROR, f"error: {message}. See {self.prog} --help.\n")
+
+
 def parser(name: str, add_arguments: Callable[[argparse.ArgumentParser], None]) -> argparse.ArgumentParser:
     """The parser of a command; descriptions and examples are shown as they are written."""
-    new = argparse.ArgumentParser(prog=f"nike {name}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    new = _Parser(prog=f"nike {name}", formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(new)
     new.add_argument("--debug", action="store_true", help="after an error, show where in the code it happened")
     return new
@@ -109,7 +117,7 @@ def _commands() -> argparse.ArgumentParser:
     from mrcnn import __version__
 
     listed = "\n".join(f"  {name:12} {text}" for name, text in COMMANDS.items())
-    new = argparse.ArgumentParser(
+    new = _Parser(
         prog="nike",
         usage="nike COMMAND [options]",
         description=f"Finds a logo in photos, pixel by pixel.\n\ncommands:\n{listed}",

@@ -41,7 +41,8 @@ examples:
   nike detect shelf.jpg --tiles                   small logos on a large photo
   nike detect photos --weights=best --save labelme --output to_correct
 
-Exit code: 0 all looked at; 1 some files could not be used (they are listed); 2 a mistake in the command.
+Exit code: 0 all looked at; 1 some files could not be used (they are listed); 2 none could be used, or a
+mistake in the command.
 """
 
 
@@ -137,7 +138,8 @@ def run_command(arguments: argparse.Namespace) -> int:
                     empty.append(picture.source)
                 progress.step(describe(picture, result, detector.class_names))
     except KeyboardInterrupt:  # what was found so far is written
-        _report(found, failures, arguments)
+        if found["pictures"]:
+            _report(found, failures, arguments)
         raise
     code = _report(found, failures, arguments)
     threshold = detector.min_confidence
@@ -152,7 +154,12 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def _report(found: Counter, failures: list[str], arguments: argparse.Namespace) -> int:
     """Says what was found and what could not be used; returns the exit code."""
-    print(summary(found, arguments.save, arguments.output) if found["pictures"] else "No picture was looked at.")
+    if not found["pictures"]:
+        if len(failures) == 1:
+            raise ValueError(failures[0])
+        report_failures(failures, f"No photo or video could be used ({len(failures)} of {len(failures)}):")
+        return cli.EXIT_USER_ERROR
+    print(summary(found, arguments.save, arguments.output))
     total = plural(found["pictures"] + len(failures), "picture")
     return report_failures(failures, f"{len(failures)} of {total} could not be used:")
 

@@ -255,6 +255,11 @@ def _replicas(devices: int) -> int:
 
 
 def _load_data(arguments: argparse.Namespace) -> TrainingData:
+    given = {"dataset": [arguments.dataset], "val": [arguments.val], "also": arguments.also}
+    for option, folders in {**given, "negatives": arguments.negatives}.items():
+        for folder in filter(None, folders):
+            if not folder.exists():
+                raise FileNotFoundError(f"--{option}: {folder}: no such folder. Check the path.")
     return load_training_data(
         arguments.dataset,
         arguments.labels,

@@ -126,7 +126,7 @@ def test_mistakes_are_explained(folder, opened, detector, monkeypatch, capsys):
     assert "nothing to do" in capsys.readouterr().err
     monkeypatch.undo()
     assert annotate.main([str(folder.root), "--no-open", "--weights", "gone.h5"]) == 2
-    assert "gone.h5 is no file" in capsys.readouterr().err
+    assert "gone.h5 is not a file" in capsys.readouterr().err
 
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)

@@ -65,6 +65,24 @@ def test_unknown_command(capsys):
     assert "invalid choice: 'trian'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "detect",
+        "detect a.jpg --min-confidence high",
+        "detect a.jpg --save pictures",
+        "train --epochs few",
+        "train --epoch",
+    ],
+)
+def test_a_mistake_in_options_is_one_line(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments.split())
+    error = capsys.readouterr().err
+    command = arguments.split()[0]
+    assert error.startswith("error: ") and error.endswith(f" See nike {command} --help.\n") and error.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", ["train", "check", "synthesize"])
 def test_help_of_a_command_does_not_wait_for_tensorflow(command):
     watch = "import atexit, sys; atexit.register(lambda: print('TF' if 'tensorflow' in sys.modules else 'light'))"

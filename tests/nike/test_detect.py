@@ -174,9 +174,14 @@ def test_output_must_be_a_folder(command, folder):
 
 
 def test_no_picture_at_all(command, folder, tmp_path):
+    fix = "Convert it to JPEG or PNG."
     (folder.root / "a.jpg").write_bytes(b"no photo")
     code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
-    assert (code, out) == (1, "No picture was looked at.\n") and "1 of 1 picture could not be used:" in err
+    assert (code, out) == (2, "") and err == f"error: {folder.root}/a.jpg: is not an image of a known format. {fix}\n"
+    (folder.root / "b.jpg").write_bytes(b"no photo either")
+    code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
+    assert (code, out) == (2, "") and err.count("is not an image") == 2
+    assert err.startswith("No photo or video could be used (2 of 2):\n")
 
 
 def test_sources_are_never_overwritten(command, folder):

@@ -212,7 +212,10 @@ def test_mistakes_in_options(photos, settings, tmp_path, capsys):
 
 def test_mistakes_in_photos(photos, tmp_path, capsys):
     common = ["--weights=none", "--logs", tmp_path / "logs", "--dataset"]
-    assert "nowhere" in mistake(capsys, *common, tmp_path / "nowhere")
+    nowhere = tmp_path / "nowhere"
+    assert f"--dataset: {nowhere}: no such folder" in mistake(capsys, *common, nowhere)
+    for option in ("--val", "--also", "--negatives"):
+        assert f"{option}: {nowhere}: no such folder" in mistake(capsys, *common, photos, option, nowhere)
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "nothing to load" in mistake(capsys, *common, empty)
