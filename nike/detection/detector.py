@@ -104,10 +104,18 @@ class Detector:
         if self.tiles is None and self.augmented is None:
             results = self.model.detect(iter(photos), on_error="skip")
         else:
-            results = map(self._look, photos)
+            results = map(self._detect_one, photos)
         return map(self._choose, results)
 
-    def _look(self, photo: np.ndarray) -> dict:
+    def _detect_one(self, photo: np.ndarray) -> dict:
+        from mrcnn.inference import failed
+
+        try:
+            return self._detect_views(photo)
+        except (ValueError, TypeError, OSError) as error:  # as `MaskRCNN.detect` with on_error="skip"
+            return failed(error)
+
+    def _detect_views(self, photo: np.ndarray) -> dict:
         from mrcnn.tiles import detect_tiled
         from mrcnn.tta import detect_augmented
 
