@@ -113,6 +113,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rounds from one validation to the next (default: 1)",
     )
     run.add_argument(
+        "--validation-photos",
+        type=int,
+        metavar="N",
+        help="images for validation AP at most, a fixed random subset (default: 500; 0: all)",
+    )
+    run.add_argument(
         "--patience", type=int, default=0, metavar="N", help="stop after N validations without gain (default: 0, never)"
     )
     run.add_argument("--keep", type=int, default=3, metavar="N", help="latest checkpoints to keep (default: 3; 0: all)")
