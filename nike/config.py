@@ -12,7 +12,7 @@ class NikeConfig(Config):
     IMAGES_PER_GPU = 2
     IMAGE_MIN_DIM = 512
     IMAGE_MAX_DIM = 512
-    VALIDATION_STEPS = 0  # validation is by AP, on all validation photos
+    VALIDATION_STEPS = 0  # validation is by AP, see `--validation-photos`
 
     # Measured on photos of products at 512 px: the square root of a logo's area is 6 to 115 px for nine of ten, and it
     # is 0.7 to 3.5 times as wide as high.

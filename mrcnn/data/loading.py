@@ -16,6 +16,7 @@ from PIL import Image
 from mrcnn.config import Config
 from mrcnn.data.augmentation import augment_resized, changes_whole_photo, check_augmentation
 from mrcnn.data.dataset import Dataset
+from mrcnn.data.dataset_errors import located_errors
 from mrcnn.data.image import as_rgb, resize_image
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.masks import extract_bboxes, minimize_mask, resize_mask, scaled_side, without_placeholders
@@ -98,10 +99,14 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
 
     Raises:
         ValueError: masks or class ids that do not fit the photo or the dataset; and what reading raises.
+        DatasetError: `load_image()` or `load_mask()` failed; names the line and has the error as its cause.
     """
     where = f"image {image_id} ({dataset.image_info[image_id].get('id')})"
-    image = as_rgb(dataset.load_image(image_id), config.IMAGE_CHANNEL_COUNT, where)
-    masks, class_ids = dataset.load_mask(image_id)
+    with located_errors(f"{where}, load_image()"):
+        image = dataset.load_image(image_id)
+    image = as_rgb(image, config.IMAGE_CHANNEL_COUNT, where)
+    with located_errors(f"{where}, load_mask()"):
+        masks, class_ids = dataset.load_mask(image_id)
     masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
     masks, class_ids = without_placeholders(masks, class_ids)
     if not masks.size and not len(class_ids):  # scripts return empty masks of any shape for a photo without instances

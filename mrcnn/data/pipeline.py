@@ -247,8 +247,8 @@ class _Examples:
                 if self.on_error == "raise":
                     raise
                 self.problems.skip(self._name(image_id), error)
-        name, why = next(iter(self.problems.skipped.items()))
-        raise ValueError(f"{tries} photos in a row cannot be used. {name}: {why}")
+                name, cause = self._name(image_id), error
+        raise ValueError(f"{tries} photos in a row cannot be used. {name}: {cause}") from cause
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         image_ids = self.dataset.image_ids

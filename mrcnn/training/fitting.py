@@ -15,7 +15,7 @@ from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreM
 from mrcnn.training.interruption import Interruption, StopWhenAsked
 from mrcnn.training.objective import TrainingModel
 from mrcnn.training.tensorboard import TensorBoardEvents
-from mrcnn.training.validation import Validation, Validator
+from mrcnn.training.validation import VALIDATION_PHOTOS, Validation, Validator
 
 
 def fit(
@@ -48,7 +48,7 @@ def fit(
     if val_dataset is not None and val_steps:
         val_batches = training_batches(val_dataset, config, shuffle=False, steps=val_steps, **common)
     problems = [part.problems for part in (batches, val_batches) if part is not None]
-    validator = _validator(model, val_dataset, options)
+    validator = _validator(model, val_dataset, options, verbose)
     fitted.skip = progress.step
 
     with Interruption() as interruption, errors_in_words(*problems), fitted.strategy.scope():
@@ -111,16 +111,19 @@ def _as_inputs(batches: tf.data.Dataset) -> tf.data.Dataset:
     return batches.map(lambda *inputs: (inputs,)).repeat().with_options(sharding)
 
 
-def _validator(model, dataset, options) -> Validator | None:
+def _validator(model, dataset, options, verbose: int) -> Validator | None:
     """The validator of this model and dataset; that of an earlier stage if there is one, as compiling takes time."""
     if dataset is None or not options.validate_every:
         return None
     photos = options.validation_photos
     if photos is None:
-        photos = int(model.config.VALIDATION_STEPS) * model.config.BATCH_SIZE or None
+        photos = int(model.config.VALIDATION_STEPS) * model.config.BATCH_SIZE or VALIDATION_PHOTOS
     earlier = getattr(model, "validator", None)
     if earlier is None or earlier.dataset is not dataset or earlier.limit != photos:
         model.validator = Validator(model, dataset, photos, model.config.BATCH_SIZE)
+        count, total = len(model.validator.image_ids), len(dataset.image_ids)
+        if verbose and count < total:
+            print(f"Validation AP on a fixed random subset: {count} of {total} images (validation_photos=0: all)")
     model.validator.strict = options.strict
     return model.validator
 
@@ -151,7 +154,7 @@ def errors_in_words(*problems: DataProblems) -> Iterator[None]:
         cause = next((each.error for each in problems if each.error is not None), None)
         if cause is None:
             raise
-        raise cause from None
+        raise cause from cause.__cause__  # its own cause instead of TensorFlow's error
 
 
 def _report_problems(problems, validator: Validator | None, verbose: int) -> None:

@@ -29,8 +29,8 @@ class TrainOptions:
         workers: threads that prepare batches; None: as many as there are cores.
         strict: True: a photo that cannot be read stops the run; False: it is skipped and listed at the end.
         validate_every: epochs from one validation to the next; 0: never.
-        validation_photos: validate on so many photos at most, evenly chosen; None: `VALIDATION_STEPS` batches, or all
-            if VALIDATION_STEPS is 0.
+        validation_photos: images for validation AP at most, a fixed random subset; 0: all; None: `VALIDATION_STEPS`
+            batches, or VALIDATION_PHOTOS if VALIDATION_STEPS is 0.
         patience: validations without a better mask AP after which training stops; 0: never.
         keep: weights of the last epochs to keep, beside the best; 0: all.
         save_minutes: minutes between saves within an epoch, for a resume after a crash; 0: only at its end.
@@ -77,6 +77,8 @@ class TrainOptions:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}.")
         if not 0 <= self.average < 1:
             raise ValueError(f"average: expected 0 (off) or a momentum below 1, got {self.average!r}.")
+        if self.validation_photos is not None and self.validation_photos < 0:
+            raise ValueError(f"validation_photos: expected 0 (all) or more, got {self.validation_photos!r}.")
         if self.accumulate < 1:
             raise ValueError(f"accumulate: expected at least 1 batch, got {self.accumulate!r}.")
         for name in ("warmup_steps", "seed", "validate_every", "patience", "keep", "save_minutes"):

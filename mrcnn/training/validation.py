@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import keras
 import numpy as np
 
+from mrcnn.data.dataset_errors import located_errors
 from mrcnn.detections import Detections
 from mrcnn.evaluation import CocoEvaluator
 from mrcnn.evaluation.records import encode_masks
@@ -18,6 +19,8 @@ from mrcnn.visualization.drawing import overlay
 MIN_CONFIDENCE = 0.05  # AP wants the whole ranking of detections, not only the confident ones
 FIGURES = ("AP", "AP50", "AP75")
 PICTURES = 4
+VALIDATION_PHOTOS = 500  # where nothing else limits them: AP of 5,000 would take longer than an epoch
+SUBSET_SEED = 0  # the same for all runs, so that their AP can be compared
 
 
 class Validator:
@@ -26,7 +29,7 @@ class Validator:
     Args:
         model: MaskRCNN; its weights of the moment are what is judged.
         dataset: prepared Dataset.
-        photos: at most so many, evenly chosen; None: all.
+        photos: at most so many, a fixed random subset in the order of the dataset; 0: all.
         batch_size: photos in one step.
 
     Attributes:
@@ -35,13 +38,13 @@ class Validator:
         pictures: name and picture of the first photos that show objects, with the confident detections drawn in.
     """
 
-    def __init__(self, model, dataset, photos: int | None = None, batch_size: int = 1):
+    def __init__(self, model, dataset, photos: int = 0, batch_size: int = 1):
         config = model.config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE, DETECTION_ANY_FOREGROUND=True)
         self.predictor = Predictor(model.builder.inference(config), config)
         self.dataset, self.limit, self.batch_size = dataset, photos, batch_size
         count = len(dataset.image_ids)
-        chosen = np.linspace(0, count - 1, min(photos or count, count)).round().astype(int)
-        self.image_ids = [int(dataset.image_ids[index]) for index in chosen]
+        chosen = np.random.default_rng(SUBSET_SEED).choice(count, min(photos or count, count), replace=False)
+        self.image_ids = [int(dataset.image_ids[index]) for index in np.sort(chosen)]
         self.confidence = model.config.DETECTION_MIN_CONFIDENCE or 0.5
         self.strict = False
         self.unreadable: dict[int, str] = {}
@@ -73,9 +76,12 @@ class Validator:
             if image_id in self.unreadable:
                 continue
             try:
-                photo = self.dataset.load_image(image_id)
+                where = f"image {image_id} ({self.dataset.image_info[image_id].get('id')})"
+                with located_errors(f"{where}, load_image()"):
+                    photo = self.dataset.load_image(image_id)
                 if image_id not in self._truth:
-                    masks, class_ids = self.dataset.load_mask(image_id)
+                    with located_errors(f"{where}, load_mask()"):
+                        masks, class_ids = self.dataset.load_mask(image_id)
                     masks, class_ids = np.asarray(masks, dtype=bool), np.asarray(class_ids, dtype=np.int32)
                     masks, class_ids = without_placeholders(masks, class_ids)
                     self._truth[image_id] = class_ids, encode_masks(masks), photo.shape[:2]

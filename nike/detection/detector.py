@@ -117,10 +117,16 @@ class Detector:
         if self.tiles is None and self.augmented is None:
             results = self.model.detect_stream(photos, on_error="skip")
         else:
-            results = map(self._look, photos)
+            results = map(self._detect_one, photos)
         return map(self._choose, results)
 
-    def _look(self, photo: np.ndarray) -> Detections:
+    def _detect_one(self, photo: np.ndarray) -> Detections:
+        try:
+            return self._detect_views(photo)
+        except (ValueError, TypeError, OSError) as error:  # as `MaskRCNN.detect_stream` with on_error="skip"
+            return Detections.failed(error)
+
+    def _detect_views(self, photo: np.ndarray) -> Detections:
         from mrcnn.inference.test_time_augmentation import detect_augmented
         from mrcnn.inference.tiles import detect_tiled
 

@@ -138,6 +138,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="epochs between validations (default: 1)",
     )
     run.add_argument(
+        "--validation-photos",
+        type=int,
+        metavar="N",
+        help="maximum number of images for validation AP, a fixed random subset (default: 500; 0: all)",
+    )
+    run.add_argument(
         "--patience",
         type=int,
         default=PATIENCE,

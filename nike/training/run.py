@@ -123,6 +123,7 @@ class Run:
             workers=arguments.workers,
             strict=arguments.strict,
             validate_every=arguments.validate_every,
+            validation_photos=arguments.validation_photos,
             patience=arguments.patience,
             keep=arguments.keep,
             **stage.options,
@@ -282,7 +283,7 @@ def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[Stage]:
 def _check_options(arguments: argparse.Namespace) -> None:
     """Raises ValueError for what would else be found out after minutes."""
     positive = ("epochs", "steps", "batch", "accumulate", "image_size", "workers", "devices")
-    not_negative = ("warmup", "seed", "patience", "keep", "validate_every")
+    not_negative = ("warmup", "seed", "patience", "keep", "validate_every", "validation_photos")
     for least, names in ((1, positive), (0, not_negative)):
         for name in names:
             value = getattr(arguments, name)

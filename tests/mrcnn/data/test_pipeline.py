@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -167,6 +168,17 @@ def test_or_they_end_the_pipeline(squares, small_config):
     data = training_batches(squares(3, broken=[0, 1, 2]), small_config)
     with pytest.raises(Exception, match=r"3 photos in a row cannot be used"):
         arrays(data)
+
+
+def test_the_cause_of_bad_photos_is_kept(squares, small_config, caplog):
+    dataset = squares(3)
+    dataset.load_mask = lambda image_id: 1 / 0
+    data = training_batches(dataset, small_config)
+    with pytest.raises(Exception, match="3 photos in a row"):
+        arrays(data)
+    message = r"load_mask\(\): ZeroDivisionError: division by zero \(.*test_pipeline.py, line \d+, in <lambda>\)"
+    assert re.search(message, str(data.problems.error)) and re.search(message, caplog.text)
+    assert isinstance(data.problems.error.__cause__.__cause__, ZeroDivisionError)
 
 
 def test_faults_of_an_augmentation_are_not_taken_for_bad_photos(squares, small_config):

@@ -17,6 +17,7 @@ def test_defaults_are_the_originals():
         ({"losses": "mask"}, "losses: expected one of all, rpn, mrcnn, got 'mask'"),
         ({"average": 1.0}, "average: expected 0"),
         ({"accumulate": 0}, "accumulate: expected at least 1"),
+        ({"validation_photos": -1}, "validation_photos: expected 0 .all. or more, got -1"),
         ({"patience": -1}, "patience: expected 0 or more, got -1"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import traceback
 
 import keras
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 import tensorflow as tf
 
 from mrcnn import checkpoints
-from mrcnn.training import TrainingInterrupted
+from mrcnn.training import TrainingInterrupted, fitting
 from mrcnn.training.callbacks import NonFiniteLossError
 from mrcnn.training.fitting import errors_in_words
 from mrcnn.training.interruption import Interruption
+from mrcnn.training.options import TrainOptions
 from mrcnn.training.progress import Stage
 from mrcnn.training.trainer import compile_model
+from mrcnn.training.validation import Validator
 
 QUIET = dict(verbose=0, seed=1)
 
@@ -179,6 +182,40 @@ def test_a_photo_that_cannot_be_read(model, tiny, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "1 photos skipped" in printed and "1 validation photos could not be read" in printed
     assert "Validation of 1 photos" in printed
+
+
+@pytest.mark.parametrize("part", ["training", "validation"])
+def test_an_error_in_the_code_of_a_dataset_names_its_line(model, tiny, part):
+    class Faulty(tiny.Squares):
+        def load_mask(self, image_id):
+            return {}["polygon"]  # raises
+
+    number = Faulty.load_mask.__code__.co_firstlineno + 1
+    train, val = (Faulty(4), None) if part == "training" else (tiny.Squares(4), Faulty(2))
+    with pytest.raises(ValueError, match=r"image \d \(square_\d\), load_mask\(\): KeyError: 'polygon' ") as error:
+        model.train(train, val, 0.01, 1, "heads", strict=True, **QUIET)
+    assert str(error.value).endswith(f"({__file__}, line {number}, in load_mask)")
+    assert isinstance(error.value.__cause__, KeyError)
+    assert traceback.extract_tb(error.value.__cause__.__traceback__)[-1].lineno == number
+
+
+def test_validation_on_a_subset_is_announced(model, tiny, capsys):
+    data = tiny.Squares(5, seed=1)
+    model.train(tiny.Squares(2), data, 0.01, 1, "heads", seed=1, validation_photos=2)
+    first, printed = model.validator.image_ids, capsys.readouterr().out
+    assert printed.count("Validation AP on a fixed random subset: 2 of 5 images (validation_photos=0: all)") == 1
+    assert "Validation of 2 photos" in printed and first == Validator(model, data, 2).image_ids == sorted(set(first))
+    model.train(tiny.Squares(2), data, 0.01, 2, "heads", seed=1, validation_photos=0)
+    printed = capsys.readouterr().out
+    assert "subset" not in printed and "Validation of 5 photos" in printed
+
+
+def test_validation_is_bounded_by_default(model, tiny, monkeypatch):
+    monkeypatch.setattr(fitting, "VALIDATION_PHOTOS", 3)
+    data, count = tiny.Squares(9, seed=1), lambda: len(fitting._validator(model, data, TrainOptions(), 0).image_ids)
+    assert count() == 3
+    monkeypatch.setattr(model.config, "VALIDATION_STEPS", 2)  # of two images
+    assert count() == 4
 
 
 def test_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(model, tiny, monkeypatch):

@@ -86,6 +86,15 @@ def test_tta_with_tiles_and_limits(weights, rng):
     assert not np.array_equal(next(iter(larger(iter([photo]))))["scores"], expected["scores"])
 
 
+@pytest.mark.parametrize("ways", [["--tiles", "2"], ["--tta"], ["--tta", "--tiles", "2"]])
+def test_a_bad_image_is_skipped_in_every_way_of_detection(weights, rng, ways):
+    detector = load_detector(options("--weights", weights[0], *ways))
+    good = rng.integers(0, 255, (50, 60, 3), dtype=np.uint8)
+    first, bad, last = detector.detect([good, np.full((50, 60, 3), np.nan), good])
+    assert "NaN" in bad["error"] and len(bad["scores"]) == 0
+    assert len(first["scores"]) and np.array_equal(first["scores"], last["scores"])
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -1,0 +1,46 @@
+"""Errors raised inside a user's `load_image()` or `load_mask()`: which error, and the line of the user's file."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PACKAGE = str(Path(__file__).resolve().parents[1])
+LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+class DatasetError(ValueError):
+    """A method of a Dataset failed. The original error is the `__cause__`."""
+
+
+@contextmanager
+def located_errors(where: str) -> Iterator[None]:
+    """Turns errors of the code inside into a DatasetError with type, message, file and line.
+
+    A ValueError or OSError that this package raised passes unchanged: its message names the image already.
+
+    Args:
+        where: names the method and the image.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_library(frame.filename)]
+        if isinstance(error, (ValueError, OSError)) and _is_own(frames[-1].filename):
+            raise
+        own_code = [frame for frame in frames if not _is_own(frame.filename)]
+        place = f" ({own_code[-1].filename}, line {own_code[-1].lineno}, in {own_code[-1].name})" if own_code else ""
+        raise DatasetError(f"{where}: {type(error).__name__}: {error}{place}") from error
+
+
+def _is_own(filename: str) -> bool:
+    return filename.startswith(PACKAGE)
+
+
+def _is_library(filename: str) -> bool:
+    return not _is_own(filename) and filename.startswith((*LIBRARIES, "<frozen", "<__array_function__"))
