@@ -1,4 +1,4 @@
-"""The command `nike`: finds the subcommand, and turns a user's mistake into one line instead of a traceback."""
+"""The command `nike`: dispatches to the subcommands and reports users' mistakes as one line."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "2")
 
 COMMANDS = {
-    "train": "train on your photos, or go on with a run",
-    "detect": "find the logo in photos and videos",
-    "splash": "turn a photo or a video grey, all but the logo",
-    "evaluate": "measure how good weights are, on labelled photos",
-    "check": "find mistakes in a dataset before you train on it",
-    "synthesize": "make labelled photos with a drawn logo, to train on",
-    "annotate": "outline logos by hand in labelme, helped by the network",
-    "pack": "make one small file of trained weights, to share or to use elsewhere",
-    "convert": "turn labelme, COCO or VIA files into COCO or labelme files",
-    "open-images": "get photos and masks of a few classes out of Open Images",
+    "train": "fine-tune on labelled images, or continue a run",
+    "detect": "detect logos in images and videos",
+    "splash": "turn an image or a video grey except for the logo",
+    "evaluate": "evaluate weights on labelled images",
+    "check": "check a dataset before training",
+    "synthesize": "generate synthetic labelled images of a logo",
+    "annotate": "annotate images in labelme, with predictions as a start",
+    "pack": "pack trained weights into one small file",
+    "convert": "convert labelme, COCO or VIA annotations to COCO or labelme",
+    "open-images": "download images and masks of chosen Open Images classes",
 }
 EXAMPLES = """\
 examples:
-  nike train                                   train on the sample photos that ship, to see it work
-  nike check my_photos                         is my dataset all right?
+  nike train                                   train on the bundled sample images
+  nike check my_photos                         check the dataset
   nike train --weights=coco --dataset my_photos
-  nike train --resume                          go on where the last run stopped
-  nike detect --weights=best photo.jpg         what does it find?
-  nike COMMAND --help                          all options of a command
+  nike train --resume                          continue the last run
+  nike detect --weights=best photo.jpg         detect with the best weights
+  nike COMMAND --help                          list the options of a command
 """
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # as the shell reports Ctrl-C
@@ -120,7 +120,7 @@ def _commands() -> argparse.ArgumentParser:
     new = _Parser(
         prog="nike",
         usage="nike COMMAND [options]",
-        description=f"Finds a logo in photos, pixel by pixel.\n\ncommands:\n{listed}",
+        description=f"Segment logos in images.\n\ncommands:\n{listed}",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
