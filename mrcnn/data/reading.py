@@ -114,10 +114,13 @@ def _to_uint8(image: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"{name}: has pixels that are NaN or infinite. Repair them: np.nan_to_num(image).")
     is_float = image.dtype.kind == "f"
     scale = 255 if is_float and high < 255.5 / 255 else 1
-    ambiguous = is_float and scale == 1 and high < 2  # too much for [0, 1], and a black photo in [0, 255]
+    # Too much for [0, 1], and a black photo in [0, 255]; or z-scores.
+    ambiguous = is_float and scale == 1 and (high < 2 or (low < 0 and high < 16))
     if low * scale < -0.5 or high * scale >= 255.5 or ambiguous:
         expected = "floats in [0, 1] or [0, 255]" if is_float else "integers in 0..255"
-        raise ValueError(f"{name}: expected {expected}, got {low:g}..{high:g}. Clip or scale the values.")
+        is_normalized = is_float and low < 0
+        fix = "Pass the image as it was before normalization." if is_normalized else "Clip or scale the values."
+        raise ValueError(f"{name}: expected {expected}, got {image.dtype} in {low:g}..{high:g}. {fix}")
     return np.rint(image * scale).astype(np.uint8) if is_float else image.astype(np.uint8)
 
 

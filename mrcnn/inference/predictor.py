@@ -24,6 +24,7 @@ from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.masks import paste_mask
 
 MOLDED = "detect() molds photos itself: mold_image() is undone for one that is molded already. Pass the photo as it is."
+LEAST_MOLDED = 16  # a molded image has values further from 0; those of a z-scored one are below
 SIDE_MULTIPLE = 32  # of the molded image: the pyramid's levels must fit onto each other
 ANCHOR_SHAPES_KEPT = 16  # a stream of photos of ever new sizes must not fill the memory with anchors
 
@@ -76,11 +77,17 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
 
 
 def is_molded(photo: np.ndarray, config: Config) -> bool:
-    """Whether an array is a photo minus the mean colour, and so has values below 0."""
+    """Whether an array is a photo minus the mean colour, which has values below 0 and some far from it.
+
+    Other normalisations (-1..1, z-scores) stay near 0. They cannot be undone and are refused later, by `as_rgb`.
+    """
     if photo.dtype.kind != "f" or photo.ndim != 3 or photo.shape[2] != config.IMAGE_CHANNEL_COUNT or not photo.size:
         return False
     lowest = -np.asarray(config.MEAN_PIXEL) - 0.5
-    return bool(photo.min() < -0.5 and (photo >= lowest).all() and (photo < lowest + 256).all())
+    low, high = photo.min(), photo.max()
+    if low >= -0.5 or max(-low, high) < LEAST_MOLDED:
+        return False
+    return bool((photo >= lowest).all() and (photo < lowest + 256).all())
 
 
 def require_eager() -> None:

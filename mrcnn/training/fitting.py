@@ -39,7 +39,7 @@ def fit(
     """
     options, progress, config = writer.options, writer.progress, model.config
     epochs, steps = progress.stage["epochs"], progress.stage["steps_per_epoch"]
-    verbose = options.verbose if options.verbose is not None else (1 if sys.stdout.isatty() else 2)
+    verbose = options.verbose if options.verbose is not None else (1 if can_redraw_lines() else 2)
     done = progress.epoch * steps + progress.step
     on_error = "raise" if options.strict else "skip"
     common = dict(seed=options.seed, workers=options.workers, on_error=on_error)
@@ -78,6 +78,11 @@ def fit(
         )
     model.keras_model.history = fitted.history  # where scripts look for it
     _report_problems(batches.problems, validator, verbose)
+
+
+def can_redraw_lines() -> bool:
+    """Whether standard output is a terminal or a notebook cell, where a progress bar can return to its line."""
+    return sys.stdout.isatty() or type(sys.stdout).__module__.startswith("ipykernel.")
 
 
 class SeedSampling(keras.callbacks.Callback):

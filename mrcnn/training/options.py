@@ -34,7 +34,8 @@ class TrainOptions:
         patience: validations without a better mask AP after which training stops; 0: never.
         keep: weights of the last epochs to keep, beside the best; 0: all.
         save_minutes: minutes between saves within an epoch, for a resume after a crash; 0: only at its end.
-        verbose: 0: silent, 1: progress bar, 2: a line for each epoch; None: 1 on a terminal, else 2.
+        verbose: 0: silent, 1: progress bar, 2: a line for each epoch; None: 1 on a terminal
+            and in a notebook, else 2.
         deterministic: True: equal seeds give equal weights, bit for bit. It is a switch of TensorFlow for the whole
             process, and GPUs cannot do it; None: on machines without a GPU.
         eager: run step by step in Python, to debug.

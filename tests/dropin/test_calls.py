@@ -106,6 +106,15 @@ def test_a_photo_that_is_molded_already(model):
         model.detect([photo - 400.0])
 
 
+def test_an_image_normalized_in_another_way_is_refused(model):
+    image = Photos().load_image(0).astype(np.float32)
+    for normalized in ((image - image.mean()) / image.std(), image / 127.5 - 1):
+        with pytest.raises(ValueError, match=r"images\[0\]: expected floats .* float32 in -.*before normalization"):
+            model.detect([normalized])
+    for shown in (image, image / 255):
+        np.testing.assert_array_equal(model.mold_inputs([shown])[0], model.mold_inputs([Photos().load_image(0)])[0])
+
+
 def test_anchors_are_those_of_the_latest_detection(tmp_path):
     config = ToyConfig().copy(IMAGE_RESIZE_MODE="pad64")
     model = modellib.MaskRCNN("inference", config, tmp_path)

@@ -1,7 +1,9 @@
 """train() end to end on a tiny network: files, what moves and what does not, errors in words."""
 
 import csv
+import io
 import os
+import sys
 import traceback
 
 import keras
@@ -216,6 +218,16 @@ def test_validation_is_bounded_by_default(model, tiny, monkeypatch):
     assert count() == 3
     monkeypatch.setattr(model.config, "VALIDATION_STEPS", 2)  # of two images
     assert count() == 4
+
+
+def test_the_progress_bar_is_for_terminals_and_notebooks(monkeypatch):
+    class OutStream(io.StringIO):
+        pass
+
+    monkeypatch.setattr(sys, "stdout", OutStream())
+    assert not fitting.can_redraw_lines()
+    OutStream.__module__ = "ipykernel.iostream"  # as in a notebook
+    assert fitting.can_redraw_lines()
 
 
 def test_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(model, tiny, monkeypatch):
