@@ -21,7 +21,7 @@ from mrcnn.layers.detection import score_by_masks
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.boxes import denorm_boxes, norm_boxes
 from mrcnn.ops.image_meta import compose_image_meta
-from mrcnn.ops.masks import paste_mask
+from mrcnn.ops.masks import mask_in_box
 
 MOLDED = "detect() molds photos itself: mold_image() is undone for one that is molded already. Pass the photo as it is."
 LEAST_MOLDED = 16  # a molded image has values further from 0; those of a z-scored one are below
@@ -184,7 +184,7 @@ def unmold(detections, masks, original_shape, image_shape, window) -> Detections
     boxes = denorm_boxes(boxes, original_shape)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     boxes, class_ids, scores, masks = boxes[keep], class_ids[keep], scores[keep], masks[keep]
-    crops = [paste_mask(mask, box) for mask, box in zip(masks, boxes, strict=True)]
+    crops = [mask_in_box(mask, box) for mask, box in zip(masks, boxes, strict=True)]
     return Detections(boxes, class_ids, scores, crops, original_shape)
 
 
