@@ -13,7 +13,14 @@ LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib",
 
 
 class DatasetError(ValueError):
-    """A method of a Dataset failed. The original error is the `__cause__`."""
+    """A method of a Dataset failed. `original`, the error of that method, is the `__cause__` too.
+
+    Keras deletes the cause of errors that pass through `fit`, so it is kept a second time.
+    """
+
+    def __init__(self, message: str, original: Exception):
+        super().__init__(message)
+        self.original = original
 
 
 @contextmanager
@@ -35,7 +42,7 @@ def located_errors(where: str) -> Iterator[None]:
             raise
         own_code = [frame for frame in frames if not _is_own(frame.filename)]
         place = f" ({own_code[-1].filename}, line {own_code[-1].lineno}, in {own_code[-1].name})" if own_code else ""
-        raise DatasetError(f"{where}: {type(error).__name__}: {error}{place}") from error
+        raise DatasetError(f"{where}: {type(error).__name__}: {error}{place}", error) from error
 
 
 def _is_own(filename: str) -> bool:

@@ -8,6 +8,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import keras
@@ -17,6 +18,7 @@ import tensorflow as tf
 from mrcnn.config import Config
 from mrcnn.data.image import as_rgb, mold_image, read_image, resize_image
 from mrcnn.detections import Detections
+from mrcnn.inference.quiet import without_cost_warnings
 from mrcnn.layers.detection import score_by_masks
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.boxes import denorm_boxes, norm_boxes
@@ -125,6 +127,7 @@ class Predictor:
             tf.TensorSpec((1, None, 4), tf.float32),
         ]
         self._run = tf.function(lambda *inputs: self._detect(model, inputs), input_signature=signature)
+        self._is_traced = False
         self._anchors: OrderedDict[tuple[int, int], tf.Tensor] = OrderedDict()
         self.latest_shape = tuple(int(side) for side in config.IMAGE_SHAPE[:2])
 
@@ -145,8 +148,10 @@ class Predictor:
             images: `[B, S, S, channels]` molded.
             metas: `[B, 12+C]`.
         """
-        anchors = self.anchors(images.shape[1:3])
-        detections, masks = self._run(tf.cast(images, tf.float32), tf.cast(metas, tf.float32), anchors)
+        inputs = tf.cast(images, tf.float32), tf.cast(metas, tf.float32), self.anchors(images.shape[1:3])
+        with nullcontext() if self._is_traced else without_cost_warnings():
+            detections, masks = self._run(*inputs)
+        self._is_traced = True
         return detections.numpy(), masks.numpy()
 
     def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
+from mrcnn.data.dataset_errors import DatasetError
 from mrcnn.data.pipeline import DataProblems, training_batches
 from mrcnn.training.callbacks import Curves, EarlyStop, HistoryFile, Recorder, StopOnNaN, Stopwatch
 from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreMeans
@@ -150,6 +151,8 @@ def errors_in_words(*problems: DataProblems) -> Iterator[None]:
     """Turns TensorFlow's errors into what caused them; `problems` are those of the batches that are read inside."""
     try:
         yield
+    except DatasetError as error:
+        raise error from error.original
     except tf.errors.OpError as error:
         first = str(error).splitlines()[0][:200]
         if "No space left" in first:  # to TensorFlow, the disk is a resource like memory

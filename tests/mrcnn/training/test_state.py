@@ -75,9 +75,8 @@ def test_a_state_within_an_epoch_is_newer_than_the_epoch(folder, tmp_path):
 def test_scripts_that_take_the_last_file_by_name_find_the_weights(folder):
     write_pair(folder, 1, "a")
     second = write_pair(folder, 2, "b")
-    state.write_state(
-        state.state_path(folder / "mask_rcnn_tiny_partial.h5"), record("c", step=1, holds_weights=True), {}
-    )
+    partial = state.state_path(folder / "mask_rcnn_tiny_partial.h5")
+    state.write_state(partial, record("c", step=1, holds_weights=True), {})
     assert sorted(name for name in os.listdir(folder) if name.startswith("mask_rcnn"))[-1] == second.name
 
 

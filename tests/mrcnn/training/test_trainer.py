@@ -209,7 +209,7 @@ def test_validation_on_a_subset_is_announced(model, tiny, capsys):
     assert "Validation of 2 photos" in printed and first == Validator(model, data, 2).image_ids == sorted(set(first))
     model.train(tiny.Squares(2), data, 0.01, 2, "heads", seed=1, validation_photos=0)
     printed = capsys.readouterr().out
-    assert "subset" not in printed and "Validation of 5 photos" in printed
+    assert "random subset" not in printed and "Validation of 5 photos" in printed
 
 
 def test_validation_is_bounded_by_default(model, tiny, monkeypatch):

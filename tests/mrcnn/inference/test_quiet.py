@@ -1,0 +1,50 @@
+"""Only the messages of the cost estimator are dropped from stderr."""
+
+import os
+import subprocess
+import sys
+
+from mrcnn.inference.quiet import without_cost_warnings
+
+DETECT = """
+import numpy as np
+from mrcnn.config import Config
+from mrcnn.model import MaskRCNN
+
+class TinyConfig(Config):
+    NAME = "tiny"
+    BACKBONE = "mobilenet_v2"
+    NUM_CLASSES = 2
+    IMAGE_MIN_DIM = IMAGE_MAX_DIM = 64
+    TOP_DOWN_PYRAMID_SIZE = RPN_CHANNELS = MASK_HEAD_CHANNELS = 8
+    FPN_CLASSIF_FC_LAYERS_SIZE = 8
+
+MaskRCNN("inference", TinyConfig(), "logs").detect([np.zeros((64, 64, 3), np.uint8)])
+"""
+
+
+def test_other_lines_stay(capfd):
+    with without_cost_warnings():
+        os.write(2, b"first\nW0 Error in PredictCost() for the op\nlast\n")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "first\nlast\nafter\n"
+
+
+def test_lines_are_kept_after_an_error(capfd):
+    try:
+        with without_cost_warnings():
+            os.write(2, b"before\n")
+            raise ValueError
+    except ValueError:
+        pass
+    assert capfd.readouterr().err == "before\n"
+
+
+def test_first_detection_prints_nothing_of_the_cost_estimator(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment["PYTHONPATH"] = paths
+    command = [sys.executable, "-c", DETECT]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "PredictCost" not in done.stderr
