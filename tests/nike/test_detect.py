@@ -142,7 +142,7 @@ def test_overlays_match_photos_with_exif_rotation(command, folder, tmp_path):
 def test_tiles_and_mirrored_views(command, folder, tmp_path, red_finder):
     path = red_photo(folder, "wide.png", (5, 10, 12, 20), (30, 100, 50, 160), height=70, width=200)
     finder = red_finder()
-    options = dict(tiles="auto", augmented=[finder.detect])
+    options = dict(tiles="auto", augmented=[finder.detect_stream])
     assert command(detect, path, "--output", tmp_path, "--save", "csv", **options)[0] == 0
     assert rows_of(tmp_path) == [("wide.png", "100", "30"), ("wide.png", "10", "5")]
     views = 1 + 2 * 4  # 70 x 200 in tiles of 64 that share a fifth

@@ -162,7 +162,7 @@ class TestMistakes:
             (["--output", "a.h5", "--split", "val"], "there is no --calibrate"),
             (["--output", "a.h5", "--image-size", "100"], "--image-size: expected a multiple of 64"),
             (["--output", "a.h5", "--image-size", "65536"], "--image-size: expected a multiple of 64"),
-            (["--output", "a.h5", "--weights", "none.h5"], "none.h5 is no file"),
+            (["--output", "a.h5", "--weights", "none.h5"], "none.h5 is not a file"),
             (["--output", "a.h5", "--logs", "logs"], "logs"),
         ],
     )

@@ -21,7 +21,8 @@ def test_damaged_yaml(tmp_path, text):
 
 
 def test_check_takes_what_train_takes(folder, shape, tmp_path, capsys):
-    folder.labelled("a.jpg", [shape()])
+    for seed in range(2):  # one for training, one for validation
+        folder.labelled(f"{seed}.jpg", [shape()], seed=seed)
     (tmp_path / "recipe.yaml").write_text("IMAGE_MIN_DIM: 640\nIMAGE_MAX_DIM: 640\n")
     assert main([str(folder.root), "--config", str(tmp_path / "recipe.yaml")]) == 0
     assert "at the network's 640 pixels" in capsys.readouterr().out
