@@ -112,5 +112,6 @@ def test_light_modules_do_not_load_tensorflow():
 
 
 def test_files_stay_small():
+    """Cohesion decides where a file ends; this only finds files that have collected several ideas."""
     long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
-    assert {name: lines for name, lines in long.items() if lines > 400} == {}
+    assert {name: lines for name, lines in long.items() if lines > 450} == {}

@@ -171,7 +171,8 @@ def reader(tmp_path, monkeypatch, weights):
     for i in range(5):
         labels = {"version": "5.0", "flags": {}, "shapes": [shape], "imagePath": f"{i}.png", "imageData": None}
         Path(f"my_photos/{i}.json").write_text(json.dumps(labels | {"imageHeight": 60, "imageWidth": 80}))
-    Path("logs/nike20260101T1200/mask_rcnn_nike_0001.h5").write_bytes(weights.read_bytes())
+    for epoch in ("0001", "best"):
+        Path(f"logs/nike20260101T1200/mask_rcnn_nike_{epoch}.h5").write_bytes(weights.read_bytes())
     yield tmp_path
     keras.config.set_dtype_policy(policy)
 
