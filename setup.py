@@ -39,7 +39,7 @@ setup(
     packages=find_packages(include=["mrcnn", "mrcnn.*", "nike", "nike.*"]),
     cmdclass={"build_py": Build},
     package_data={
-        "mrcnn": ["data/imgaug_shim.pth"],
+        "mrcnn": ["py.typed", "data/imgaug_shim.pth"],
         "nike": ["logo.svg", "sample_data/**/*", "sample_data/*", "recipes/*"],
     },
     # Lower bounds are the versions that the tests ran with; there is no upper bound because no break is known.

@@ -1,7 +1,39 @@
-"""Mask R-CNN (He et al. 2017) on TensorFlow 2 and Keras 3, with Matterport's names, checkpoints and numbers."""
+"""Mask R-CNN (He et al. 2017) on TensorFlow 2 and Keras 3, with Matterport's names, checkpoints and numbers.
+
+    from mrcnn import Config, Dataset, Detections, MaskRCNN
+
+These names are imported at first use, so `import mrcnn` and `from mrcnn import Config` do not import TensorFlow.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from mrcnn.data import imgaug_shim
 
+if TYPE_CHECKING:
+    from mrcnn.config import Config
+    from mrcnn.data.dataset import Dataset
+    from mrcnn.detections import Detections
+    from mrcnn.model import MaskRCNN
+
+__all__ = ["Config", "Dataset", "Detections", "MaskRCNN", "__version__"]
+__version__ = "1.0.0"
+
+_MODULES = {
+    "Config": "mrcnn.config",
+    "Dataset": "mrcnn.data.dataset",
+    "Detections": "mrcnn.detections",
+    "MaskRCNN": "mrcnn.model",
+}
+
 imgaug_shim.register()
 
-__version__ = "1.0.0"
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'mrcnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})
