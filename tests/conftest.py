@@ -14,6 +14,7 @@ from skimage.measure import label, regionprops
 from mrcnn.detections import Detections
 
 HERE = pathlib.Path(__file__).resolve().parent
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as in `nike.cli`; the default depends on the CPU
 FOLDERS = [HERE / "golden", os.environ.get("MRCNN_GOLDEN"), HERE.parents[1] / "shared" / "golden"]
 
 

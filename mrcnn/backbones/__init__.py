@@ -7,15 +7,15 @@ A backbone is a function `f(image, stage5, train_bn) -> [C1, C2, C3, C4, C5]` on
 from collections.abc import Callable
 from functools import partial
 
-from mrcnn.backbones.mobilenet import mobilenet_v2
-from mrcnn.backbones.resnet import resnet, resnext
+from mrcnn.backbones.mobilenet import build_mobilenet_v2
+from mrcnn.backbones.resnet import build_resnet, build_resnext
 
 BACKBONES: dict[str, Callable] = {
-    "resnet50": partial(resnet, architecture="resnet50"),
-    "resnet101": partial(resnet, architecture="resnet101"),
-    "resnext50": partial(resnext, architecture="resnext50"),
-    "resnext101": partial(resnext, architecture="resnext101"),
-    "mobilenet_v2": mobilenet_v2,
+    "resnet50": partial(build_resnet, architecture="resnet50"),
+    "resnet101": partial(build_resnet, architecture="resnet101"),
+    "resnext50": partial(build_resnext, architecture="resnext50"),
+    "resnext101": partial(build_resnext, architecture="resnext101"),
+    "mobilenet_v2": build_mobilenet_v2,
 }
 
 

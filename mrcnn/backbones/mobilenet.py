@@ -42,7 +42,7 @@ def _inverted_residual(x, name, expansion, channels, strides, train_bn):
     return x
 
 
-def mobilenet_v2(input_image, stage5=True, train_bn=True):
+def build_mobilenet_v2(input_image, stage5=True, train_bn=True):
     """Builds MobileNetV2 without its classifier and its last 1x1 convolution.
 
     Args:

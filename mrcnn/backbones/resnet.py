@@ -83,7 +83,7 @@ def _residual_network(image, depth, stage5, train_bn, *, width_factor=1, groups=
     return features
 
 
-def resnet(input_image, architecture, stage5=False, train_bn=True):
+def build_resnet(input_image, architecture, stage5=False, train_bn=True):
     """Builds ResNet-50 or -101.
 
     Args:
@@ -101,7 +101,7 @@ def resnet(input_image, architecture, stage5=False, train_bn=True):
     return _residual_network(input_image, architecture.removeprefix("resnet"), stage5, train_bn)
 
 
-def resnext(input_image, architecture, stage5=False, train_bn=True):
+def build_resnext(input_image, architecture, stage5=False, train_bn=True):
     """Builds ResNeXt-50 or -101 with 32 groups of width 4 and without biases. See `resnet`."""
     if architecture not in ("resnext50", "resnext101"):
         raise ValueError(f"architecture must be 'resnext50' or 'resnext101', got {architecture!r}.")

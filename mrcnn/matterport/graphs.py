@@ -7,7 +7,7 @@ ground-truth slots, C classes, M mask side, F pyramid channels.
 import tensorflow as tf
 
 from mrcnn import losses
-from mrcnn.backbones.resnet import resnet
+from mrcnn.backbones.resnet import build_resnet
 from mrcnn.layers.detection import refine_detections
 from mrcnn.layers.heads import BoxHead, MaskHead, apply_rpn_head
 from mrcnn.layers.targets import select_roi_targets
@@ -100,7 +100,7 @@ def log2_graph(x):
 
 def resnet_graph(input_image, architecture, stage5=False, train_bn=True):
     """Builds ResNet-50 or -101 and returns [C1, C2, C3, C4, C5]; C5 is None without `stage5`."""
-    return resnet(input_image, architecture, stage5, train_bn)
+    return build_resnet(input_image, architecture, stage5, train_bn)
 
 
 def rpn_graph(feature_map, anchors_per_location: int, anchor_stride: int):

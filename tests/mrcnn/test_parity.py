@@ -202,5 +202,5 @@ def test_bfloat16_preserves_the_masks(golden, weights, model, tmp_path):
         masks = compute_overlaps_masks(full["masks"], other["masks"])
         overlaps += [masks[i, boxes[i].argmax()] for i in np.flatnonzero(boxes.max(axis=1) > 0.9)]
     assert len(overlaps) > 100
-    # Measured: 0.972 on a CPU with AVX512-BF16, 0.964 on one with AVX2, where rounding happens at other places.
+    # Measured: 0.972 on a CPU with AVX512-BF16, 0.965 on one with AVX2, which rounds elsewhere.
     assert np.median(overlaps) >= 0.96

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mrcnn.backbones.mobilenet import mobilenet_v2
+from mrcnn.backbones.mobilenet import build_mobilenet_v2
 from mrcnn.checkpoints import CheckpointError, load_weights, mobilenet_v2_from_torch
 from mrcnn.checkpoints.convert import RESNET50_CONV1_NORMS, to_own_backbone
 from mrcnn.checkpoints.layout import LayerWeights, matterport_order
@@ -113,7 +113,7 @@ def torch_forward(arrays, photo):
 @pytest.fixture(scope="module")
 def backbone():
     image = keras.Input((None, None, 3))
-    return keras.Model(image, mobilenet_v2(image, train_bn=False)[-1])
+    return keras.Model(image, build_mobilenet_v2(image, train_bn=False)[-1])
 
 
 def test_mobilenet_v2_features_equal_torchvision(torch_arrays, backbone, tmp_path):
