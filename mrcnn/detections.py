@@ -80,6 +80,10 @@ class Detections:
                 f"{len(self.boxes)} boxes, got {len(self.class_ids)} class ids, {len(self.scores)} scores and crops of "
                 f"shapes {[crop.shape for crop in self.crops]}."
             )
+        if (self.boxes < 0).any() or (self.boxes[:, 2:] > self.image_shape).any():
+            raise ValueError(
+                f"Detections: expected boxes inside the image {self.image_shape}, got {self.boxes.tolist()}."
+            )
 
     @classmethod
     def from_instances(cls, instances: Iterable[Detection], image_shape: Sequence[int]) -> Detections:
@@ -125,17 +129,23 @@ class Detections:
 
     def full_mask(self, index: int) -> np.ndarray:
         """One mask in an array of the image's size, bool `[H, W]`."""
+        if "masks" in self.__dict__:  # scripts edit the pasted masks
+            return self.masks[:, :, index]
         mask = np.zeros(self.image_shape, dtype=bool)
         y1, x1, y2, x2 = self.boxes[index]
         mask[y1:y2, x1:x2] = self.crops[index]
         return mask
 
+    def _crop(self, index: int) -> np.ndarray:
+        y1, x1, y2, x2 = self.boxes[index]
+        return self.masks[y1:y2, x1:x2, index] if "masks" in self.__dict__ else self.crops[index]
+
     def __len__(self) -> int:
         return len(self.boxes)
 
     def __iter__(self) -> Iterator[Detection]:
-        for box, crop, class_id, score in zip(self.boxes, self.crops, self.class_ids, self.scores, strict=True):
-            yield Detection(tuple(box.tolist()), crop, int(class_id), float(score))
+        for i, (box, class_id, score) in enumerate(zip(self.boxes, self.class_ids, self.scores, strict=True)):
+            yield Detection(tuple(box.tolist()), self._crop(i), int(class_id), float(score))
 
     def __getitem__(self, key: str | int | slice | np.ndarray) -> Any:
         """An array by the original's key, a `Detection` by number, or the chosen `Detections`.
@@ -147,16 +157,19 @@ class Detections:
             if key not in self.keys():
                 raise KeyError(key)
             return self.boxes if key == "rois" else getattr(self, key)
-        if isinstance(key, (int, np.integer)):
-            return next(iter(self[[int(key)]]))
         rows = np.arange(len(self))[key]
-        crops = [self.crops[row] for row in rows]
+        if rows.ndim == 0:
+            return next(iter(self[rows[None]]))
+        crops = [self._crop(row) for row in rows]
         return Detections(
             self.boxes[rows], self.class_ids[rows], self.scores[rows], crops, self.image_shape, self.error
         )
 
+    def __setitem__(self, key: object, value: object) -> None:
+        raise TypeError("Detections cannot be assigned to. Make a dict first: result = dict(result).")
+
     def __contains__(self, key: object) -> bool:
-        return key in self.keys()
+        return isinstance(key, str) and key in self.keys()
 
     def keys(self) -> tuple[str, ...]:
         """The keys of the original's result dict, and "error" for an image that could not be processed."""

@@ -2,7 +2,7 @@
 
     model = MaskRCNN(mode="inference", config=config, model_dir="logs")
     model.load_weights("mask_rcnn_coco.h5", by_name=True)
-    result = model.detect([photo])[0]  # {"rois", "class_ids", "scores", "masks"}
+    result = model.detect([photo])[0]  # Detections: result["rois"], result["masks"], ...
 
 The work is done elsewhere: `network` builds the graphs, `inference` detects, `training` trains, `checkpoints` reads and
 writes weights.

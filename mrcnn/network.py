@@ -1,6 +1,6 @@
 """Assembles the layers into the training graph and the inference graph, which use the same weights.
 
-This is the only module that passes settings of a `Config` to the network.
+Settings of a `Config` reach the layers from here.
 
 Shape notation: B images, A anchors, K proposals, R sampled RoIs, D detections, G ground-truth slots, C classes with
 background 0, M mask side.

@@ -3,7 +3,7 @@
 from mrcnn.checkpoints.download import COCO_URL as COCO_MODEL_URL
 from mrcnn.checkpoints.download import download_trained_weights
 from mrcnn.data.dataset import Dataset
-from mrcnn.data.image import resize, resize_image
+from mrcnn.data.image import resize_image
 from mrcnn.evaluation import compute_ap, compute_ap_range, compute_matches, compute_recall
 from mrcnn.matterport.arrays import mold_mask, trim_zeros, unmold_mask
 from mrcnn.matterport.graphs import batch_slice, box_refinement_graph
@@ -19,3 +19,4 @@ from mrcnn.ops.boxes import (
     norm_boxes,
 )
 from mrcnn.ops.masks import expand_mask, extract_bboxes, minimize_mask, resize_mask
+from mrcnn.ops.resizing import resize

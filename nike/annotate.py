@@ -14,8 +14,9 @@ import numpy as np
 
 from nike import cli
 from nike.datasets import photos
-from nike.datasets.labelme import write_detections
+from nike.datasets.labelme import read_folder, write_detections
 from nike.datasets.labels import IGNORE, Labels
+from nike.datasets.nike_dataset import count_labels
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
 from nike.detection.progress import report_failures
 from nike.text import plural
@@ -69,6 +70,14 @@ def unlabelled(folder: Path) -> list[Path]:
     return [path for path in photos.find_files(folder) if not path.with_suffix(".json").exists()]
 
 
+def choose_labels(folder: Path, detector: Detector | None) -> Labels:
+    """The labels in the folder; if it has none, the classes of the network, or "nike" without one."""
+    counts = count_labels([read_folder(folder)])
+    if not counts and detector is not None:
+        return Labels({name: name for name in detector.class_names[1:]})
+    return Labels.found_in(counts)
+
+
 def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: Callable[[str], None]) -> int:
     """Writes what the network finds on photos as labelme files beside them.
 
@@ -105,7 +114,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("folder", type=Path, metavar="DIR", help="photos; a labelme file goes beside each")
     parser.add_argument(
-        "--labels", default="nike", metavar="NAMES", help="labels to choose from, such as nike,adidas (default: nike)"
+        "--labels",
+        metavar="NAMES",
+        help="labels to choose from, such as nike,adidas (default: those in DIR, else of --weights, else nike)",
     )
     parser.add_argument("--no-open", action="store_true", help="do not open labelme, only write what --weights finds")
     add_detector_arguments(parser, weights=None)
@@ -113,7 +124,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Makes predictions if asked for, then opens labelme and waits until it is closed."""
-    folder, labels = arguments.folder, Labels(arguments.labels)
+    folder = arguments.folder
+    given = None if arguments.labels is None else Labels(arguments.labels)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder. Give the folder with your photos.")
     if arguments.no_open and not arguments.weights:
@@ -126,8 +138,10 @@ def run_command(arguments: argparse.Namespace) -> int:
     todo = unlabelled(folder)
     print(f"{plural(len(todo), 'photo')} in {folder} without an annotation.")
     failures: list[str] = []
-    if arguments.weights and todo:
-        written = predict(todo, load_detector(arguments), labels, failures.append)
+    detector = load_detector(arguments) if arguments.weights and todo else None
+    labels = given or choose_labels(folder, detector)
+    if detector is not None:
+        written = predict(todo, detector, labels, failures.append)
         print(f"{plural(written, 'photo')} with predicted outlines. Correct each one: nobody has looked at them yet.")
     failed = report_failures(failures, f"{len(failures)} of {plural(len(todo), 'photo')} could not be used:")
     if version is None:

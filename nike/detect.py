@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from mrcnn.detections import Detections
 from nike import cli  # first: it quiets TensorFlow
 from nike.detection.background import ahead
 from nike.detection.detector import add_detector_arguments, load_detector
@@ -46,7 +47,7 @@ mistake in the command.
 """
 
 
-def describe(picture: Picture, result: dict, class_names: list[str]) -> str:
+def describe(picture: Picture, result: Detections, class_names: list[str]) -> str:
     """One line about a picture: `photo.jpg: 2 nike (0.98, 0.71)`."""
     frame = "" if picture.frame is None else f" frame {picture.frame}"
     counts = Counter(class_names[class_id] for class_id in result["class_ids"])

@@ -17,6 +17,7 @@ from nike.detection.detector import Detector, add_weights_arguments, chosen_weig
 from nike.detection.progress import report_failures
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 from nike.text import plural
+from nike.training.run_photos import read_run_photos
 
 if TYPE_CHECKING:
     from mrcnn.model import MaskRCNN
@@ -89,7 +90,9 @@ def find_limit(
     """
     from mrcnn.evaluation import best_f1, rank_detections
 
-    evaluator, *_ = evaluate_folder(detector, folder, split, None, failures, lines)
+    evaluator, _, _, notes = evaluate_folder(detector, folder, split, None, failures, lines)
+    for note in notes if lines else ():
+        print(note)
     ranking = rank_detections(evaluator.records)
     best = best_f1(ranking)
     if not best["f1"]:
@@ -140,7 +143,12 @@ def move_limit(layers: Mapping[str, Any], limit: float) -> None:
 
 
 def calibrate(
-    model: MaskRCNN, class_names: list[str], folder: Path, split: str | None, failures: list[str]
+    model: MaskRCNN,
+    class_names: list[str],
+    folder: Path,
+    split: str | None,
+    failures: list[str],
+    path: Path | None = None,
 ) -> tuple[float, Calibration]:
     """Changes a model so that LIMIT is the best limit on labelled photos.
 
@@ -152,6 +160,7 @@ def calibrate(
         model: detects down to a score of MIN_CONFIDENCE; its class logits are changed.
         class_names: by class id, background first.
         folder, split, failures: see `find_limit`.
+        path: the weights file, whose run tells which photos it validated on.
 
     Returns:
         The best limit of the scores as they were, and what was found with those they are now, before weights are
@@ -160,7 +169,7 @@ def calibrate(
     Raises:
         FileNotFoundError, ValueError: see `find_limit`.
     """
-    detector = Detector(model, class_names)
+    detector = Detector(model, class_names, path=path)
     before = found = best = find_limit(detector, folder, split, failures)
     log_odds = best_log_odds = 0.0  # by which the scores have been moved
     for number in range(ROUNDS):
@@ -195,7 +204,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibrate", type=Path, metavar="DIR", help="labelled photos, not trained on: adjust the scores by them"
     )
     parser.add_argument(
-        "--split", choices=(*SUBSETS, "all"), help="which part of them (default: val if there is one, else all)"
+        "--split",
+        choices=(*SUBSETS, "all"),
+        help="which part of them (default: as the run of the weights, else val, else all)",
     )
     parser.add_argument("--float32", action="store_true", help="keep all 32 bits: a file twice as large")
 
@@ -230,9 +241,9 @@ def run_command(arguments: argparse.Namespace) -> int:
     model = load_model(path, config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, **seeing_all))
     failures: list[str] = []
     if arguments.calibrate is not None:
-        if arguments.split is None and not has_own_split(arguments.calibrate):
+        if arguments.split is None and not has_own_split(arguments.calibrate) and read_run_photos(path) is None:
             print(f"note: all photos of {arguments.calibrate} are used; none should have been trained on.")
-        limit, found = calibrate(model, class_names, arguments.calibrate, arguments.split, failures)
+        limit, found = calibrate(model, class_names, arguments.calibrate, arguments.split, failures, path)
         config = config.copy(DETECTION_MIN_CONFIDENCE=LIMIT)
         if not found.is_settled:
             print(f"note: the best limit did not come to {LIMIT}; {found.limit:.3f} would give F1 {found.best_f1:.3f}.")

@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _output(source: Source, given: Path | None) -> Path:
-    suffixes = (".mp4",) if source.is_video else tuple(PIL.Image.registered_extensions())
+    suffixes = (".mp4",) if source.is_video else (".png", ".jpg", ".jpeg")
     output = given or Path(f"splash_{datetime.datetime.now():%Y%m%dT%H%M%S}{'.mp4' if source.is_video else '.png'}")
     if output.suffix.lower() not in suffixes:
         expected = ".mp4" if source.is_video else ".png or .jpg"

@@ -102,7 +102,7 @@ def build_resnet(input_image, architecture, stage5=False, train_bn=True):
 
 
 def build_resnext(input_image, architecture, stage5=False, train_bn=True):
-    """Builds ResNeXt-50 or -101 with 32 groups of width 4 and without biases. See `resnet`."""
+    """Builds ResNeXt-50 or -101 with 32 groups of width 4 and without biases. See `build_resnet`."""
     if architecture not in ("resnext50", "resnext101"):
         raise ValueError(f"architecture must be 'resnext50' or 'resnext101', got {architecture!r}.")
     depth = architecture.removeprefix("resnext")

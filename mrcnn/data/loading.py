@@ -19,7 +19,8 @@ from mrcnn.data.dataset import Dataset
 from mrcnn.data.dataset_errors import located_errors
 from mrcnn.data.image import as_rgb, resize_image
 from mrcnn.ops.image_meta import compose_image_meta
-from mrcnn.ops.masks import extract_bboxes, minimize_mask, resize_mask, scaled_side, without_placeholders
+from mrcnn.ops.masks import extract_bboxes, minimize_mask, resize_mask, without_placeholders
+from mrcnn.ops.resizing import scaled_side
 
 MIN_SIDE = 2  # pixels; a box of 1 pixel has the normalised height 0, whose logarithm no delta can express
 

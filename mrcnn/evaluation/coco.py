@@ -12,6 +12,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mrcnn.detections import Detections
 from mrcnn.evaluation.records import KINDS, ImageRecord, make_record
 
 AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}  # pixels
@@ -48,7 +49,7 @@ class CocoEvaluator:
         image_id: Any,
         gt_class_ids: np.ndarray,
         gt_masks: np.ndarray | Sequence[dict],
-        result: Mapping[str, Any],
+        result: Detections | Mapping[str, Any],
         image_shape: tuple[int, ...] | None = None,
     ) -> ImageRecord:
         """Adds one image. Images without ground truth (negatives) must be added too.

@@ -115,10 +115,10 @@ def make_record(
     """
     if isinstance(result, Detections):  # one mask at a time in memory
         rles, gt_rles = [encode_mask(result.full_mask(i)) for i in range(len(result))], encode_masks(gt_masks)
-        height, width = _image_shape(image_id, [gt_masks], rles + gt_rles, result.image_shape)
+        height, width = _image_shape(image_id, [gt_masks], rles + gt_rles, [image_shape, result.image_shape])
     else:
         rles, gt_rles = encode_masks(result["masks"]), encode_masks(gt_masks)
-        height, width = _image_shape(image_id, [gt_masks, result["masks"]], rles + gt_rles, image_shape)
+        height, width = _image_shape(image_id, [gt_masks, result["masks"]], rles + gt_rles, [image_shape])
     gt_class_ids = np.asarray(gt_class_ids, dtype=np.int64).reshape(-1)
     class_ids = np.asarray(result["class_ids"], dtype=np.int64).reshape(-1)
     scores = np.asarray(result["scores"], dtype=np.float64).reshape(-1)
@@ -156,12 +156,11 @@ def make_record(
     )
 
 
-def _image_shape(image_id, masks, rles, image_shape) -> tuple[int, int]:
-    """Returns the (H, W) that masks, encoded masks and `image_shape` have in common."""
+def _image_shape(image_id, masks, rles, image_shapes) -> tuple[int, int]:
+    """Returns the (H, W) that masks, encoded masks and shapes that are not None have in common."""
     shapes = {tuple(m.shape[:2]) for m in masks if isinstance(m, np.ndarray)}
     shapes |= {tuple(rle["size"]) for rle in rles}
-    if image_shape is not None:
-        shapes.add(tuple(image_shape[:2]))
+    shapes |= {tuple(shape[:2]) for shape in image_shapes if shape is not None}
     if len(shapes) != 1:
         problem = f"masks have different sizes {sorted(shapes)}" if shapes else "without masks, give image_shape"
         raise ValueError(f"image {image_id!r}: {problem}.")

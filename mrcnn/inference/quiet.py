@@ -5,7 +5,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 _STDERR = threading.Lock()  # one thread at a time redirects the process's stderr
 
@@ -17,19 +17,25 @@ def without_cost_warnings() -> Iterator[None]:
     Grappler's cost estimator fails on an unknown number of boxes and prints eight lines at the first detection. The
     failure has no effect. The messages come from C++, so Python's `sys.stderr` and `warnings` do not see them.
     """
-    with _STDERR, tempfile.TemporaryFile() as held:
+    with _STDERR, ExitStack() as stack:
         try:
+            held = stack.enter_context(tempfile.TemporaryFile())
             terminal = os.dup(2)
-        except OSError:  # stderr is closed
+        except OSError:  # no folder for temporary files, or stderr is closed
             yield
             return
-        sys.stderr.flush()
+        stack.callback(os.close, terminal)
+        _flush()
         os.dup2(held.fileno(), 2)
         try:
             yield
         finally:
-            sys.stderr.flush()
+            _flush()
             os.dup2(terminal, 2)
             held.seek(0)
             os.write(terminal, b"".join(line for line in held if b"PredictCost()" not in line))
-            os.close(terminal)
+
+
+def _flush() -> None:
+    if sys.stderr is not None:  # as in a process without a console
+        sys.stderr.flush()

@@ -1,1 +1,1 @@
-"""Functions of Matterport's `mrcnn` that the library does not need itself. Only the drop-in modules import them."""
+"""Functions of Matterport's `mrcnn` that the library does not need itself. The drop-in modules re-export them."""

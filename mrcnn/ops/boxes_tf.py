@@ -1,4 +1,4 @@
-"""Box operations on TensorFlow tensors: the counterparts of `mrcnn.ops.boxes`, function by function, in float32.
+"""Box operations on TensorFlow tensors: counterparts of functions of `mrcnn.ops.boxes`, in float32 unless noted.
 
 Import the module (`from mrcnn.ops import boxes_tf`), because its functions have the names of the NumPy ones.
 """

@@ -46,7 +46,7 @@ class Part:
 
 @dataclass
 class Inspection:
-    """The result of `inspect`.
+    """The result of `inspect_dataset`.
 
     Attributes:
         parts: counts by name of part.

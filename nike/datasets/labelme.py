@@ -14,13 +14,14 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 
+from mrcnn.detections import Detections
 from nike.datasets import photos
 from nike.datasets.outline import mask_to_polygons
 from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Instance, Photo, Problem
@@ -336,7 +337,7 @@ def masks_to_shapes(
 
 def write_detections(
     photo: str | os.PathLike,
-    result: dict[str, np.ndarray],
+    result: Detections | Mapping[str, np.ndarray],
     class_names: Sequence[str],
     path: str | os.PathLike | None = None,
     tolerance: float = 1.0,

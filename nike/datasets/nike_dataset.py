@@ -234,7 +234,7 @@ def read_subset(
             return read_dataset(named[0], default, allow_outside)
         raise ValueError(
             f"{folder}: cannot tell training from validation photos. Make folders train/ and val/, or a split.json "
-            "that lists the validation photos, or split by a share (val_split)."
+            "that lists the validation photos, or use all (--split all)."
         )
     collection = read_dataset(folder, default, allow_outside)
     if listed is None:

@@ -64,7 +64,7 @@ class Detector:
     """A network and how to use it.
 
     Args:
-        model: a MaskRCNN in inference mode, or anything with its `detect` and `config`.
+        model: a MaskRCNN in inference mode, or anything with its `detect_stream` and `config`.
         class_names: by class id, background first.
         tiles: None, "auto" or a number: see `mrcnn.inference.tiles.tile_side`.
         tile_overlap: share of a tile that the next one shows again.

@@ -20,6 +20,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 import PIL.Image
 
+from mrcnn.detections import Detections
 from mrcnn.visualization.colors import distinct_colors
 from mrcnn.visualization.drawing import color_splash, crops, overlay
 from nike.atomic import replacing
@@ -34,7 +35,7 @@ JPEG_QUALITY = 92
 MAX_JPEG_SIDE = 65_500  # pixels; the format ends at 65,535
 CSV_COLUMNS = ("file", "frame", "number", "class", "score", "x1", "y1", "x2", "y2", "area", "width", "height")
 
-Result = Mapping[str, np.ndarray]
+Result = Detections | Mapping[str, np.ndarray]
 
 
 class Writer(Protocol):

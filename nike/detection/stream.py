@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from mrcnn.detections import Detections
 from nike.detection.detector import Detector
 
 
@@ -28,7 +29,7 @@ Item = TypeVar("Item", bound=Pictured)
 
 def detect_stream(
     detector: Detector, pictures: Iterable[Item], on_failure: Callable[[str], None]
-) -> Iterator[tuple[Item, dict]]:
+) -> Iterator[tuple[Item, Detections]]:
     """Pairs pictures with what was found on them.
 
     Args:

@@ -37,7 +37,7 @@ def load_photos(
     collection = _photos_of_run(folder, split, labels, run) if run is not None and split != "all" else None
     if run is not None and collection is not None:
         split = split or "val"
-        missing = len(run.val) - len(collection.photos) if split == "val" else 0
+        missing = max(len(run.val) - len(collection.photos), 0) if split == "val" else 0
         notes.append(
             f"split       the {plural(len(collection.photos), 'photo')} of {folder} that the run "
             f"{'validated' if split == 'val' else 'trained'} on"

@@ -33,7 +33,7 @@ class TrainingParts:
         folder: the dataset.
         val: a separate validation dataset.
         parts: photos by subset, "train" and "val".
-        also: more photos to train on, by folder.
+        also: folders of more photos to train on, each with what was read; one may be listed twice.
         labels: which labels mean which class.
         counts: instances by label, if the classes are those that the files hold.
         split: message on how validation photos were chosen.
@@ -42,7 +42,7 @@ class TrainingParts:
     folder: Path
     val: Path | None
     parts: dict[str, Collection]
-    also: dict[Path, Collection]
+    also: list[tuple[Path, Collection]]
     labels: Labels
     counts: Counter[str] | None
     split: str
@@ -128,8 +128,8 @@ def read_training_parts(
         parts = {"all": whole}
         val_split = VAL_SPLIT if val_split is None else val_split
         split = f"{val_split:.0%} of the photos for validation, views of one product together (seed {seed})"
-    more = {path: _read("--also", path, reading, allow_outside) for path in also}
-    counts = count_labels([*parts.values(), *more.values()]) if given is None else None
+    more = [(path, _read("--also", path, reading, allow_outside)) for path in also]
+    counts = count_labels([*parts.values(), *(collection for _, collection in more)]) if given is None else None
     known = given or Labels.found_in(counts or {})
     if whole is not None and val_split is not None:
         parts = split_collection(whole, known, val_split, seed)
@@ -175,7 +175,7 @@ def prepare_training_data(
         validation.add_collection(
             val_part, labels, parts.val or parts.folder, None if separate else "val", strict=strict
         )
-    for path, collection in parts.also.items():
+    for path, collection in parts.also:
         with _naming("--also"):
             train.add_collection(collection, labels, path, strict=strict)
     for path in negatives:

@@ -20,6 +20,7 @@ from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
 from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
 from nike.training.options import parse
+from nike.training.run_photos import read_run_photos
 from nike.training.stages import Stage, plan_stages
 from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
 
@@ -207,17 +208,37 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     file = state.path.parent / RUN_FILE
     if not file.is_file():
         raise FileNotFoundError(f"{file}: missing, so the run cannot be resumed. Start a new one with --weights.")
-    saved = read_json(file)["argv"]
+    saved = _read_command_line(file)
     changed = arguments
     arguments = parse([*saved, *argv])
     _check_options(arguments)
     _check_writable(state.path.parent)
     data = _load_data(arguments)
+    _check_same_classes(state.path, data.train.class_names[1:])
     config = NikeConfig.from_dict(state.record["config"], where=str(state.path))
     if changed.config is not None:
         config = type(config).from_dict(read_settings_file(changed.config), where=str(changed.config))
     config = apply_options(config, arguments, len(data.train.image_ids))
     return Run(arguments, _joined(saved, argv), config, data, _stages(arguments, config), state=state)
+
+
+def _read_command_line(file: Path) -> list[str]:
+    record = read_json(file)
+    argv = record.get("argv") if isinstance(record, dict) else None
+    if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
+        raise ValueError(f'{file}: expected {{"argv": [WORD, ...]}}. Start a new run with --weights.')
+    return argv
+
+
+def _check_same_classes(state: Path, classes: list[str]) -> None:
+    """Raises ValueError if the labels in the files have changed since the run began."""
+    record = read_run_photos(state)
+    before = sorted(set(record.labels.values())) if record is not None else None
+    if before is not None and before != sorted(classes):
+        raise ValueError(
+            f"--resume: the run began with the classes {', '.join(before)}, the files now hold {', '.join(classes)}. "
+            "Name those of the run with --labels."
+        )
 
 
 def _joined(saved: list[str], more: list[str]) -> list[str]:

@@ -53,6 +53,24 @@ def test_boxes_of_a_result_dict_are_clipped_to_the_image():
     assert Detections.from_result(result).boxes.tolist() == [[0, 0, 2, 1]]
 
 
+def test_edited_masks_count(detections):
+    """Scripts edit `result["masks"]` in place."""
+    detections["masks"][:, :, 0] = False
+    assert not detections.full_mask(0).any() and not detections[:1].masks.any() and not detections[0].mask.any()
+    with pytest.raises(TypeError, match=r"dict\(result\)"):
+        detections["masks"] = None
+
+
+def test_odd_keys(detections):
+    assert detections[np.array(1)].class_id == 2 and detections[-1].class_id == 2
+    assert np.ones(2) not in detections and 0 not in detections
+
+
+def test_boxes_outside_the_image():
+    with pytest.raises(ValueError, match="inside the image"):
+        Detections([[0, 0, 3, 1]], [1], [0.5], [np.ones((3, 1), bool)], (2, 2))
+
+
 def test_failed_image():
     failed = Detections.failed(ValueError("no photo"))
     assert failed["error"] == "no photo" and len(failed) == 0 and failed["masks"].shape == (0, 0, 0)

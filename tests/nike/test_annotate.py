@@ -100,6 +100,18 @@ def test_predictions_as_a_start(folder, opened, detector, shape, capsys):
     assert len(opened) == 1
 
 
+def test_classes_of_the_weights_are_offered_where_no_label_is_used(folder, opened, detector):
+    folder.photo("shoe.jpg")
+    assert annotate.main([str(folder.root), "--weights", "last"]) == 0
+    assert opened[0][opened[0].index("--labels") + 1] == "nike,person,ignore"
+
+
+def test_labels_of_the_folder_are_offered(folder, opened, shape):
+    folder.labelled("a.jpg", [shape("puma")])
+    assert annotate.main([str(folder.root)]) == 0
+    assert opened[0][opened[0].index("--labels") + 1] == "puma,ignore"
+
+
 def test_no_network_unless_asked_for(folder, opened, detector):
     folder.photo("shoe.jpg")
     assert annotate.main([str(folder.root)]) == 0

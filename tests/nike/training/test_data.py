@@ -34,6 +34,11 @@ def test_more_photos_are_trained_on_and_never_validated_on(photos, more, options
     assert names(data.val) == names(plain.val)
 
 
+def test_a_folder_given_twice_counts_twice(photos, more):
+    once, twice = (load_training_data(photos, also=[more] * times) for times in (1, 2))
+    assert len(twice.train.image_info) == len(once.train.image_info) + 3
+
+
 def test_validation_photos_of_their_own(photos, more):
     data = load_training_data(photos, val=more)
     assert len(names(data.train)) == 10 and names(data.val) == {"x.jpg", "y.jpg", "val/z.jpg"}

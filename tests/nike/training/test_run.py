@@ -1,0 +1,24 @@
+"""What a run checks before it continues."""
+
+import pytest
+
+from nike.training import run
+from nike.training.run_photos import write_run_photos
+
+
+def test_other_classes_than_those_of_the_run(tmp_path):
+    write_run_photos(tmp_path, {"swoosh": "logo", "Nike": "nike"}, [], [])
+    run._check_same_classes(tmp_path / "training_nike_0001.state", ["logo", "nike"])
+    with pytest.raises(ValueError, match="began with the classes logo, nike, the files now hold adidas, nike"):
+        run._check_same_classes(tmp_path / "training_nike_0001.state", ["adidas", "nike"])
+
+
+def test_a_run_without_a_record_continues(tmp_path):
+    run._check_same_classes(tmp_path / "training_nike_0001.state", ["nike"])
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"argv": [1]}'])
+def test_damaged_command_line(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ValueError, match="run.json: expected"):
+        run._read_command_line(tmp_path / "run.json")
