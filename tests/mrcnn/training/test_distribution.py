@@ -18,7 +18,9 @@ PROGRAM = pathlib.Path(__file__).with_name("several_devices.py")
 
 
 def start(folder, name, devices=1, **environment):
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""} | environment
+    # oneDNN chooses its kernels by the batch size. Their rounding differs, and the choice of RoIs amplifies it.
+    fixed = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    environment = os.environ | fixed | environment
     command = [sys.executable, str(PROGRAM), str(devices), str(folder / name), str(folder / f"{name}.npz")]
     return subprocess.Popen(command, env=environment)
 
