@@ -123,8 +123,11 @@ def test_wrong_commands_are_noticed(command):
 
 
 def makefile_commands(target: str) -> list[str]:
-    """Commands `nike ...` in the recipe of a target, without redirections."""
-    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    """Commands `nike ...` in the recipe of a target, without redirections, variables replaced by their values."""
+    text = (ROOT / "Makefile").read_text()
+    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", text, re.MULTILINE)[1]
+    for name, value in re.findall(r"^(DEMO|BOLTS) = (.*)$", text, re.MULTILINE):
+        recipe = recipe.replace(f"$({name})", value)
     return [line.partition(" > ")[0] for line in re.findall(r"^\t\$\(BIN\)/(nike .*)", recipe, re.MULTILINE)]
 
 
@@ -135,11 +138,12 @@ def test_commands_of_the_demo_exist(command):
 
 def test_the_demo_compares_before_and_after_on_held_out_images():
     commands = [command.split() for command in makefile_commands("demo")]
-    assert [words[1] for words in commands] == ["evaluate", "detect", "train", "evaluate", "detect"]
-    before, after = commands[:2], commands[3:]
+    names = ["synthesize", "synthesize", "evaluate", "detect", "train", "evaluate", "detect"]
+    assert [words[1] for words in commands] == names
+    before, after = commands[2:4], commands[5:]
     assert all("--weights nike" in " ".join(words) for words in before)
-    assert all("--weights last --logs logs/demo" in " ".join(words) for words in after)
-    assert all(words[2] == "nike/sample_data/val" for words in (before[1], after[1]))
+    assert all("--weights last --logs output/demo/logs" in " ".join(words) for words in after)
+    assert all(words[2] == "output/demo/data/val" for words in (before[1], after[1]))
 
 
 def test_commands_are_found():
