@@ -21,9 +21,9 @@ from nike.detection.background import ahead
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
 from nike.detection.progress import Progress, report_failures
 from nike.detection.stream import detect_stream
-from nike.reporting.photos import SHOWN_LABELS, choose_labels, load_photos, unknown_labels
 from nike.reporting.score_table import summary_lines
 from nike.reporting.scores import coco_results, score
+from nike.reporting.selection import SHOWN_LABELS, choose_labels, load_photos, unknown_labels
 from nike.text import plural, printable
 from nike.training.run_photos import read_run_photos
 

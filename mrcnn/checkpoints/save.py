@@ -11,9 +11,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from mrcnn.checkpoints.atomic import new_file
 from mrcnn.checkpoints.hdf5 import CONFIG_ATTRIBUTE, METADATA_ATTRIBUTE
 from mrcnn.checkpoints.layout import NESTED, LayerWeights, file_order, flatten_model
-from mrcnn.checkpoints.new_file import new_file
 
 MAX_ATTRIBUTE_BYTES = 64512  # HDF5 stores attributes in the object header, which is limited to 64 KB
 KERAS_VERSION = "2.2.4"  # version of the layout, which determines the conversions of a reader

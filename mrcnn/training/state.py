@@ -18,8 +18,8 @@ import h5py
 import numpy as np
 
 from mrcnn.checkpoints import log_dirs
+from mrcnn.checkpoints.atomic import new_file
 from mrcnn.checkpoints.hdf5 import CheckpointError, hdf5_errors, read_checkpoint
-from mrcnn.checkpoints.new_file import new_file
 from mrcnn.training.progress import Progress
 
 SUFFIX = ".state"

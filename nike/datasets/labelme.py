@@ -23,7 +23,7 @@ import PIL.Image
 
 from mrcnn.detections import Detections
 from nike.datasets import photos
-from nike.datasets.outline import mask_to_polygons
+from nike.datasets.mask_to_polygons import mask_to_polygons
 from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Instance, Photo, Problem
 from nike.datasets.safe_json import MAX_JSON_BYTES, read_json, write_json
 from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, crosses_itself, parse_shape
@@ -266,7 +266,7 @@ def mask_to_shapes(
         mask: bool `[H, W]`.
         group_id: int, group id of all entries, required for masks with several connected components.
         description: str shown by labelme, for example the score.
-        tolerance, min_iou: see `nike.datasets.outline.mask_to_polygons`.
+        tolerance, min_iou: see `nike.datasets.mask_to_polygons.mask_to_polygons`.
 
     Returns:
         A list of polygons, or a single exact `mask` entry if polygons cannot represent the mask (it has holes). Empty
@@ -350,7 +350,7 @@ def write_detections(
         result: a result of `detect()`: `masks` bool `[H, W, N]`, `class_ids`, `scores`.
         class_names: list of class names, background first.
         path: path of the JSON file; by default beside the photo.
-        tolerance, min_iou: see `nike.datasets.outline.mask_to_polygons`.
+        tolerance, min_iou: see `nike.datasets.mask_to_polygons.mask_to_polygons`.
 
     Returns:
         The path of the JSON file.

@@ -4,7 +4,7 @@ import base64
 
 from nike.convert import main
 from nike.datasets.labelme import read_folder
-from nike.datasets.outline import iou
+from nike.datasets.mask_to_polygons import iou
 
 
 def test_there_and_back(folder, shape, tmp_path, capsys):

@@ -17,7 +17,7 @@ from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.detection.detector import Detector, load_model, read_settings
 from nike.evaluate import evaluate
-from nike.reporting.photos import load_photos
+from nike.reporting.selection import load_photos
 from nike.training.start_weights import SHIPPED
 
 pytestmark = pytest.mark.usefixtures("float32")  # scores are compared with those of float32

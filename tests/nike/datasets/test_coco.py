@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from nike.datasets.coco import read_coco, write_coco
 from nike.datasets.labelme import masks_to_shapes, read_folder, read_labelme, write_labelme
 from nike.datasets.labels import Labels
-from nike.datasets.outline import iou
+from nike.datasets.mask_to_polygons import iou
 
 SQUARE = [10.0, 10.0, 20.0, 10.0, 20.0, 20.0, 10.0, 20.0]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nike.datasets.labelme import masks_to_shapes, read_labelme, write_detections, write_labelme
-from nike.datasets.outline import iou
+from nike.datasets.mask_to_polygons import iou
 
 
 def masks() -> np.ndarray:
