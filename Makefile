@@ -1,4 +1,4 @@
-# Everything that CI runs can be typed here. PYTHON picks the interpreter; each version gets its own environment.
+# CI runs these targets. PYTHON selects the interpreter, VENV its environment.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -7,31 +7,31 @@ BIN = $(VENV)/bin
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-# The stamp is newer than setup.py exactly when the environment matches it.
+# The stamp file is newer than setup.py if the environment is up to date.
 $(VENV)/.installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[test]'
 	touch $@
 
-install: $(VENV)/.installed  ## create .venv and install the project with its test extra
+install: $(VENV)/.installed  ## create .venv and install the project with the test extra
 
-lint: install  ## ruff
+lint: install  ## check the code with ruff
 	$(BIN)/ruff check .
 
-test: lint  ## lint and all tests (under 10 minutes on 2 cores, no network)
+test: lint  ## lint and run all tests (under 10 minutes on 2 cores, no network)
 	$(BIN)/python -m pytest
 
-test-all:  ## the tests on each supported Python that is installed
+test-all:  ## run the tests on each supported Python version that is installed
 	@for version in 3.11 3.12 3.13; do \
 	  if command -v python$$version >/dev/null 2>&1 && python$$version --version >/dev/null 2>&1; then \
 	    echo "== Python $$version"; $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "== Python $$version is not installed"; fi; done
 
-# The bolt is a logo that the bundled weights do not know. AP and overlays are those of held-out images.
+# The bundled weights were not trained on the bolt logo. AP and overlays are computed on held-out images.
 DEMO = output/demo
 BOLTS = --logo docs/images/bolt.svg --label bolt --size 512x512 --workers 2
-demo: install  ## train on synthetic images of a new logo; AP and overlays of held-out images before and after
+demo: install  ## train on synthetic images of a new logo; AP and overlays before and after
 	rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(BIN)/nike synthesize --output $(DEMO)/data/train --count 64 --seed 1 $(BOLTS)
 	$(BIN)/nike synthesize --output $(DEMO)/data/val --count 12 --seed 2 $(BOLTS)
@@ -48,13 +48,13 @@ docs: install  ## build the documentation site into site/, links checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "open site/index.html"
 
-# Their own extra, in the same environment; nothing is stored: `notebooks/run.py --save` does that.
+# Outputs are not stored: `notebooks/run.py --save` does that.
 notebooks: install  ## run all notebooks from top to bottom (under 20 minutes on 2 cores)
 	$(BIN)/python -m pip install --quiet -e '.[notebooks]'
 	$(BIN)/python notebooks/run.py
 
-bench: install  ## speed and memory of detection and training on this machine
+bench: install  ## measure speed and memory of detection and training on this machine
 	$(BIN)/python -m mrcnn.benchmark
 
-clean:  ## remove what the other targets made
+clean:  ## remove the files that the other targets create
 	rm -rf .venv .venv-* build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,7 +1,7 @@
 """Executes the notebooks from top to bottom; with `--save`, stores them with their outputs and small figures.
 
-python notebooks/run.py                    all of them, in order
-python notebooks/run.py --save 01 04       two of them, stored
+python notebooks/run.py                    all notebooks, in order
+python notebooks/run.py --save 01 04       two notebooks, stored with their outputs
 """
 
 import argparse
@@ -18,20 +18,20 @@ from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
-CELL_SECONDS = 600  # on a busy machine; an idle one needs a tenth of it
-FIGURE_WIDTH = 800  # pixels: what a page shows
-# Messages that TensorFlow's C++ writes to the terminal while it loads do not belong into a page.
+CELL_SECONDS = 600  # timeout of a cell, ten times what an idle machine needs
+FIGURE_WIDTH = 800  # pixels
+# Keeps the messages that TensorFlow's C++ code writes to stderr while it loads out of the outputs.
 KERNEL_ARGUMENTS = ["--IPKernelApp.capture_fd_output=False"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="how file names begin, such as 04 (default: all notebooks)")
+    parser.add_argument("names", nargs="*", help="prefix of a file name, such as 04 (default: all notebooks)")
     parser.add_argument("--save", action="store_true", help="store the outputs in the notebooks")
     arguments = parser.parse_args()
     paths = [p for p in sorted(FOLDER.glob("*.ipynb")) if p.name.startswith(tuple(arguments.names) or "")]
     if not paths:
-        parser.error(f"no notebook is called {' or '.join(arguments.names)}")
+        parser.error(f"no notebook in {FOLDER} has a name that starts with {' or '.join(arguments.names)}")
     started = time.perf_counter()
     failed = [path.name for path in paths if not run(path, arguments.save)]
     print(f"{len(paths) - len(failed)} of {len(paths)} notebooks ran, {time.perf_counter() - started:.0f} s")
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def run(path: Path, save: bool) -> bool:
-    """Executes one notebook in its folder, as Jupyter does; tells the time, and the error if there is one."""
+    """Executes a notebook in its folder, as Jupyter does, and prints the time and the error, if any."""
     notebook = nbformat.read(path, as_version=4)
     options = dict(kernel_name="python3", extra_arguments=KERNEL_ARGUMENTS, coalesce_streams=True)
     client = NotebookClient(notebook, timeout=CELL_SECONDS, **options)
@@ -56,7 +56,7 @@ def run(path: Path, save: bool) -> bool:
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Leaves out of a notebook what differs from run to run and from machine to machine, and shrinks its figures."""
+    """Removes metadata and paths that differ between runs or machines, and shrinks the figures."""
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
     for cell in notebook.cells:
@@ -70,7 +70,7 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def small_png(encoded: str) -> str:
-    """A figure at most FIGURE_WIDTH wide in 256 colours: a third of the bytes."""
+    """Reduces a base64-encoded PNG to FIGURE_WIDTH and 256 colours, about a third of the bytes."""
     figure = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
     if figure.width > FIGURE_WIDTH:
         height = round(figure.height * FIGURE_WIDTH / figure.width)
