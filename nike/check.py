@@ -14,7 +14,7 @@ from typing import Any
 from mrcnn.config import Config
 from nike import cli
 from nike.datasets.inspection import Inspection, histogram_names, inspect_dataset, part_rows
-from nike.datasets.nike_dataset import SUBSETS, has_own_split
+from nike.datasets.nike_dataset import SUBSETS, has_subset_folders
 from nike.datasets.photos import find_files
 from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Problem
 from nike.datasets.safe_json import write_json
@@ -42,7 +42,7 @@ COLOURS = {ERROR: "\033[31m", WARNING: "\033[33m", NOTE: "\033[36m"}
 
 def unused(folder: Path) -> list[Problem]:
     """Photos beside train/ and val/, which neither part takes, counted by folder."""
-    if (folder / SPLIT_FILE).is_file() or not has_own_split(folder):
+    if (folder / SPLIT_FILE).is_file() or not has_subset_folders(folder):
         return []
     counts = Counter(path.relative_to(folder).parent.parts[:1] for path in find_files(folder))
     return [

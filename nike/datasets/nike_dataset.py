@@ -11,6 +11,7 @@ What is wrong with the files is listed in `dataset.problems`.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -30,6 +31,8 @@ from nike.text import short
 SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample_data"
 SOURCE = "nike"
 SUBSETS = {"train": "training", "val": "validation"}
+# In the names of annotation files: whole words, because "trainers.json" and "oval.json" are no subsets.
+_SUBSET_WORDS = {"train": r"(?<![a-z])train(ing)?(?![a-z])", "val": r"(?<![a-z])val(id|idation)?(?![a-z])"}
 
 
 class NikeDataset(Dataset):
@@ -64,7 +67,7 @@ class NikeDataset(Dataset):
         Args:
             folder: photos with labelme JSON beside them at any depth; or a COCO or VIA file, or a folder with one.
             subset: None for all photos, else "train" or "val": by `val_split` if it is given; else as `split.json` in
-                the folder says; else the folder or annotation file of that name.
+                the folder says; else the folder or the annotation file (`instances_val.json`) of that name.
             labels: the classes, see `nike.datasets.labels.Labels`.
             strict: raise at the first error instead of leaving the photo out and listing it in `problems`.
             unlabelled_as_negatives: take photos without annotation as showing no object. Without it they are left
@@ -192,7 +195,20 @@ class NikeDataset(Dataset):
 
 def has_own_split(folder: Path) -> bool:
     """Whether a dataset says itself which of its photos are for validation."""
-    return (folder / split.SPLIT_FILE).is_file() or all((folder / name).is_dir() for name in SUBSETS)
+    if (folder / split.SPLIT_FILE).is_file() or has_subset_folders(folder):
+        return True
+    return all(subset_file(folder, name) is not None for name in SUBSETS)
+
+
+def has_subset_folders(folder: Path) -> bool:
+    """Whether a dataset has the folders train/ and val/."""
+    return all((folder / name).is_dir() for name in SUBSETS)
+
+
+def subset_file(folder: Path, subset: str) -> Path | None:
+    """The COCO or VIA file of a subset, such as `instances_train.json`; None if there is none or more than one."""
+    files = annotation_files(folder, lambda path: re.search(_SUBSET_WORDS[subset], path.stem, re.IGNORECASE))
+    return files[0] if len(files) == 1 else None
 
 
 def not_for_validation(paths: Iterable[Path], folder: Path) -> list[Path]:
@@ -200,8 +216,11 @@ def not_for_validation(paths: Iterable[Path], folder: Path) -> list[Path]:
     listed = split.read_split(folder)
     if listed is not None:
         return [path for path in paths if _key(name_in(path, folder)) not in listed]
-    if has_own_split(folder):
+    if has_subset_folders(folder):
         return [path for path in paths if _key(name_in(path, folder)).parts[0] != "val"]
+    if has_own_split(folder):
+        kept = {photo.path.resolve() for photo in read_subset(folder, "val", Labels()).photos if photo.path}
+        return [path for path in paths if path.resolve() not in kept]
     return list(paths)
 
 
@@ -227,11 +246,14 @@ def read_subset(
         raise ValueError(f"{folder}: a subset ({subset}) can be taken of a folder only. Give the folder.")
     listed = split.read_split(folder) if val_split is None else None
     if listed is None and val_split is None:
-        if (folder / subset).is_dir():
-            return read_dataset(folder / subset, default, allow_outside, folder)
-        named = [file for file in annotation_files(folder) if subset in file.stem.lower()]
-        if len(named) == 1:
-            return read_dataset(named[0], default, allow_outside)
+        part = read_dataset(folder / subset, default, allow_outside, folder) if (folder / subset).is_dir() else None
+        if part is not None and part.photos:
+            return part
+        named = subset_file(folder, subset)  # its photos may be in the folder of that name
+        if named is not None:
+            return read_dataset(named, default, allow_outside)
+        if part is not None:
+            return part
         raise ValueError(
             f"{folder}: cannot tell training from validation photos. Make folders train/ and val/, or a split.json "
             "that lists the validation photos, or use all (--split all)."

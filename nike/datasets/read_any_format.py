@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,17 @@ def read_dataset(
         return collection
     files = annotation_files(source)
     if len(files) > 1:
-        names = ", ".join(photos.name_in(file, source) for file in files[:5])
-        raise ValueError(f"{source}: found {len(files)} annotation files ({names}). Give one of them, or a subset.")
+        names = ", ".join(photos.name_in(file, source) for file in files[:5]) + (", ..." if len(files) > 5 else "")
+        raise ValueError(
+            f"{source}: found {len(files)} annotation files ({names}). Give one of them, or keep two and name them "
+            "train.json and val.json, or their folders train/ and val/."
+        )
     return _read_file(files[0], default_label, allow_outside) if files else collection
 
 
-def annotation_files(folder: Path) -> list[Path]:
-    """Returns the COCO and VIA files in a folder and its direct subfolders."""
-    files = (path for path in photos.find_files(folder, frozenset((".json",))))
+def annotation_files(folder: Path, wanted: Callable[[Path], object] = lambda path: True) -> list[Path]:
+    """Returns the COCO and VIA files in a folder and its direct subfolders; only those `wanted` are opened."""
+    files = (path for path in photos.find_files(folder, frozenset((".json",))) if wanted(path))
     return [path for path in files if len(path.relative_to(folder).parts) <= 2 and _format_of(path) in (COCO, VIA)]
 
 

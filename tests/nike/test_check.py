@@ -242,6 +242,19 @@ def test_one_file_is_split_too(folder, shape, capsys):
     assert code == 0 and "training    8 photos" in text and "validation  2 photos" in text
 
 
+def test_one_file_for_each_part(folder, shape, capsys):
+    """As many tools export COCO: a folder with two files and the photos of both."""
+    for number in range(6):
+        folder.labelled(f"IMG_{number:03}.jpg", [shape()], seed=number)
+    photos = read_folder(folder.root).photos
+    for photo in photos:
+        photo.annotation.unlink()
+    write_coco(folder.root / "instances_train.json", photos[:4])
+    write_coco(folder.root / "instances_val.json", photos[4:])
+    code, text = check(capsys, folder.root)
+    assert code == 0 and "training    4 photos" in text and "validation  2 photos" in text
+
+
 def test_labels_that_look_alike(folder, shape, capsys):
     for number, label in enumerate(["nike"] * 4 + ["Nike", "nike ", "nikee", "nikee"]):
         folder.labelled(f"IMG_{number:03}.jpg", [shape(label)], seed=number)

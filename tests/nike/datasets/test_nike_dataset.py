@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nike.datasets.coco import write_coco
-from nike.datasets.labelme import read_folder
+from nike.datasets.labelme import read_folder, read_labelme
 from nike.datasets.labels import Labels
-from nike.datasets.nike_dataset import NikeDataset
+from nike.datasets.nike_dataset import NikeDataset, has_own_split, not_for_validation
 
 
 def load(path, *arguments, **options) -> NikeDataset:
@@ -144,9 +144,43 @@ def test_coco_subsets_by_file_name(folder, shape):
         photos = read_folder(folder.root / f"{part}2017").photos
         (folder.root / f"{part}2017" / f"{part}.json").unlink()
         write_coco(folder.root / "annotations" / f"instances_{part}2017.json", photos)
+    assert has_own_split(folder.root)
     assert files(load(folder.root, "val")) == ["val2017/val.jpg"]
-    with pytest.raises(ValueError, match="found 2 annotation files"):
+    paths = [folder.root / f"{part}2017" / f"{part}.jpg" for part in ("train", "val")]
+    assert not_for_validation(paths, folder.root) == paths[:1]
+    with pytest.raises(ValueError, match=r"found 2 annotation files .*name them train\.json and val\.json"):
         load(folder.root)
+
+
+def coco_file(folder, shape, photo, file):
+    """A photo and a COCO file that names it; returns the file's path."""
+    folder.labelled(photo, [shape()])
+    annotation = (folder.root / photo).with_suffix(".json")
+    found = read_labelme(annotation, folder.root)
+    annotation.unlink()
+    write_coco(folder.root / file, [found])
+    return folder.root / file
+
+
+def test_coco_files_beside_folders_of_the_same_names(folder, shape):
+    for part in ("train", "val"):
+        coco_file(folder, shape, f"{part}/a.jpg", f"annotations/instances_{part}.json")
+    assert files(load(folder.root, "val")) == ["val/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "is_split"),
+    [
+        ("train.json", "val.json", True),
+        ("Train-2.json", "my_validation_set.json", True),
+        ("trainers.json", "oval.json", False),  # shoes and a shape
+        ("trainval.json", "val.json", False),
+    ],
+)
+def test_names_of_subset_files(folder, shape, train, val, is_split):
+    for photo, file in (("a.jpg", train), ("b.jpg", val)):
+        coco_file(folder, shape, photo, file)
+    assert has_own_split(folder.root) is is_split
 
 
 @pytest.mark.parametrize(
