@@ -3,61 +3,62 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 
 from nike import cli
-from nike.datasets.coco import write_coco
+from nike.datasets.coco import image_folders, write_coco
 from nike.datasets.labelme import masks_to_shapes, write_labelme
 from nike.datasets.labels import IGNORE, Labels
 from nike.datasets.read_any_format import read_dataset
 from nike.datasets.records import Photo, Problem
+from nike.datasets.relocation import copy_photos, copy_split, relocate
 from nike.text import plural, short
 
 DESCRIPTION = """\
 Writes the outlines of a dataset in another format: one COCO file, or a labelme file for
-each photo. The photos stay where they are."""
+each photo. Photos outside the folder of TARGET are copied into it, so that nike check and
+nike train can use the result; a split.json is written for the new folder too."""
 EPILOG = """\
 examples:
   nike convert my_photos my_photos/coco.json          labelme files to one COCO file
   nike convert coco/instances.json coco               a COCO file to labelme files
   nike convert balloon/via_region_data.json balloon   a VIA file to labelme files
+  nike convert my_photos exported/coco.json           a new dataset: a COCO file and copies of the photos
 
 Exit code: 0 all converted; 1 something was left out (it is listed); 2 nothing was written."""
 
 
-def write_labelme_folder(photos: list[Photo], folder: Path, problems: list[Problem]) -> int:
-    """Writes a labelme file for each photo, masks as polygons of IoU 0.99 or more; the photos stay where they are.
+def labelme_files(photos: list[Photo], problems: list[Problem]) -> list[Photo]:
+    """Returns the photos that can have a labelme file each.
 
     Args:
         photos: as a reader returns them, each with a path.
-        folder: gets the JSON files, at the photos' places inside their dataset.
         problems: photos are added whose JSON would be that of another photo (`a.jpg`, `a.png`).
-
-    Returns:
-        How many were written.
-
-    Raises:
-        ValueError: a file is there already; nothing is written.
     """
-    chosen: dict[Path, Photo] = {}
+    chosen: dict[PurePosixPath, Photo] = {}
     for photo in photos:
-        first = chosen.setdefault((folder / photo.file).with_suffix(".json"), photo)
+        first = chosen.setdefault(PurePosixPath(photo.file).with_suffix(".json"), photo)
         if first is not photo:
             message = f"has the same name as {short(first.file)}, so both would have one labelme file. Rename it."
             problems.append(Problem(photo.file, "name-twice", message))
-    there = [path for path in chosen if path.exists()]
+    return list(chosen.values())
+
+
+def write_labelme_file(photo: Photo) -> None:
+    """Writes a labelme file beside a photo, masks as polygons of IoU 0.99 or more."""
+    labels = [IGNORE[0] if instance.crowd else instance.label for instance in photo.instances]
+    shapes = masks_to_shapes(labels, photo.draw())
+    write_labelme(photo.path.with_suffix(".json"), photo.path.name, photo.height, photo.width, shapes)
+
+
+def refuse_to_overwrite(paths: Iterable[Path]) -> None:
+    """Raises ValueError if one of the paths exists."""
+    there = [path for path in paths if path.exists()]
     if there:
         more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise ValueError(
-            f"{there[0]} is there already{more}; nothing was written. Choose another folder, or move them."
-        )
-    for path, photo in chosen.items():
-        labels = [IGNORE[0] if instance.crowd else instance.label for instance in photo.instances]
-        relative = os.path.relpath(photo.path.resolve(), path.parent.resolve())
-        write_labelme(path, relative, photo.height, photo.width, masks_to_shapes(labels, photo.draw()))
-    return len(chosen)
+        raise ValueError(f"{there[0]} is there already{more}; nothing was written. Choose another name, or move it.")
 
 
 # --- command ---
@@ -95,14 +96,25 @@ def run_command(arguments: argparse.Namespace) -> int:
         raise ValueError(
             f"{arguments.source}: no photo to convert; {problems[0] if problems else 'none is annotated.'}"
         )
-    if arguments.target.suffix.lower() == ".json":
-        counts = write_coco(arguments.target, found, labels, problems)
+    target = arguments.target
+    is_coco = target.suffix.lower() == ".json"
+    root = image_folders(target)[0] if is_coco else target
+    found = found if is_coco else labelme_files(found, problems)
+    placed, copies = relocate(found, root)
+    refuse_to_overwrite([target] if is_coco else [photo.path.with_suffix(".json") for photo in placed])
+    copy_photos(copies)
+    if is_coco:
+        counts = write_coco(target, placed, labels, problems)
         done = f"{plural(counts['images'], 'photo')}, {plural(counts['annotations'], 'instance')}"
     else:
-        done = plural(write_labelme_folder(found, arguments.target, problems), "labelme file")
+        for photo in placed:
+            write_labelme_file(photo)
+        done = plural(len(placed), "labelme file")
+    copy_split(arguments.source, root, found, placed)
     for problem in problems:
         print(f"{problem.severity}: {problem}", file=sys.stderr)
-    print(f"{done} written to {arguments.target}.")
+    copied = f", {plural(len(copies), 'photo')} copied to {root}" if copies else ""
+    print(f"{done} written to {target}{copied}.")
     return 1 if problems else 0
 
 

@@ -252,8 +252,9 @@ def read_subset(
         named = subset_file(folder, subset)  # its photos may be in the folder of that name
         if named is not None:
             return read_dataset(named, default, allow_outside)
-        if part is not None:
-            return part
+        if part is not None:  # one file may describe the photos of both folders
+            whole = read_dataset(folder, default, allow_outside)
+            return take(whole, lambda file: PurePosixPath(file).parts[0] == subset)
         raise ValueError(
             f"{folder}: cannot tell training from validation photos. Make folders train/ and val/, or a split.json "
             "that lists the validation photos, or use all (--split all)."

@@ -1,10 +1,16 @@
 """nike convert: labelme to COCO and back by the command line."""
 
 import base64
+import json
 
+import pytest
+
+from nike import check
 from nike.convert import main
 from nike.datasets.labelme import read_folder
+from nike.datasets.labels import Labels
 from nike.datasets.mask_to_polygons import iou
+from nike.datasets.nike_dataset import read_subset
 
 
 def test_there_and_back(folder, shape, tmp_path, capsys):
@@ -37,6 +43,102 @@ def test_annotations_are_not_overwritten(folder, shape, capsys):
     assert main([str(folder.root), str(folder.root)]) == 2
     assert "b.json is there already (and 1 more)" in capsys.readouterr().err
     assert drawn.read_bytes() == before
+
+
+TARGETS = [  # and the dataset that it makes
+    ("coco.json", "coco.json"),
+    ("new/coco.json", "new"),
+    ("new/coco.json", "new/coco.json"),
+    ("new/annotations/all.json", "new"),
+    ("photos/deep/coco.json", "photos/deep/coco.json"),
+    ("new", "new"),
+    ("photos/new", "photos/new"),
+    (".", "."),
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "dataset"),
+    [
+        *(("labelme", *pair) for pair in TARGETS[:-1]),  # that would overwrite the source
+        *((source, *pair) for source in ("coco", "via") for pair in TARGETS),
+    ],
+)
+def test_the_result_is_a_dataset_wherever_it_is(folder, shape, tmp_path, capsys, source, target, dataset):
+    """The source is in photos/; the target is below it, above it or elsewhere."""
+    for number in range(6):
+        folder.labelled(f"{'deep/' * (number % 2)}IMG_{number:03}.jpg", [shape()], seed=number)
+    given = folder.root
+    if source == "coco":
+        given = folder.root / "given.json"
+        assert main([str(folder.root), str(given)]) == 0
+    if source == "via":
+        drawn = {"name": "polygon", "all_points_x": [10, 40, 30], "all_points_y": [10, 12, 40]}
+        regions = [{"shape_attributes": drawn, "region_attributes": {"name": "nike"}}]
+        entries = {photo.file: {"filename": photo.file, "regions": regions} for photo in read_folder(given).photos}
+        given = folder.json("given.json", entries)
+    if source != "labelme":
+        for photo in read_folder(folder.root).photos:
+            photo.annotation.unlink()
+    before = {path: path.read_bytes() for path in folder.root.rglob("*.*")}
+    assert main([str(given), str(tmp_path / target)]) == 0
+    if source != "labelme" and dataset == ".":
+        given.unlink()
+    assert all(path.read_bytes() == data for path, data in before.items() if path.exists())
+    capsys.readouterr()
+    assert check.main([str(tmp_path / dataset), "--json=-"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert sum(part["classes"]["nike"]["instances"] for part in report["parts"].values()) == 6
+
+
+def val_files(dataset) -> list[str]:
+    return sorted(photo.file for photo in read_subset(dataset, "val", Labels()).photos)
+
+
+@pytest.mark.parametrize(("target", "dataset"), [("new/coco.json", "new"), ("new", "new"), ("coco.json", ".")])
+def test_the_split_is_kept(folder, shape, tmp_path, target, dataset):
+    for number, part in enumerate(("train", "train", "val", "other")):
+        folder.labelled(f"{part}/IMG_{number:03}.jpg", [shape()], seed=number)
+    folder.json("split.json", {"val": {"train": ["IMG_001"], "other": ["IMG_003"]}})
+    assert main([str(folder.root), str(tmp_path / target)]) == 0
+    place = "" if dataset == "new" else "photos/"
+    assert val_files(tmp_path / dataset) == [f"{place}other/IMG_003.jpg", f"{place}train/IMG_001.jpg"]
+
+
+def test_folders_of_both_parts_with_one_file(folder, shape, tmp_path):
+    for number, part in enumerate(("train", "train", "val", "other")):
+        folder.labelled(f"{part}/IMG_{number:03}.jpg", [shape()], seed=number)
+    assert main([str(folder.root), str(tmp_path / "new" / "coco.json")]) == 0
+    assert check.main([str(tmp_path / "new")]) == 0
+    assert val_files(tmp_path / "new") == ["val/IMG_002.jpg"]
+
+
+def test_files_in_the_way(folder, shape, tmp_path, capsys):
+    """Nothing is overwritten, and nothing is written before that is known."""
+    for seed in range(2):
+        folder.labelled(f"{seed}.jpg", [shape()], seed=seed)
+    new = type(folder)(tmp_path / "new")
+    photo = new.photo("1.jpg", seed=7)
+    before = photo.read_bytes()
+    for target in ("new", "new/coco.json"):
+        assert main([str(folder.root), str(tmp_path / target)]) == 2
+        assert "another photo has this name; nothing was written" in capsys.readouterr().err
+    photo.unlink()
+    photo.symlink_to(folder.root / "1.jpg")  # readers do not follow links out of a dataset
+    assert main([str(folder.root), str(tmp_path / "new")]) == 2
+    assert [path.name for path in new.root.iterdir()] == ["1.jpg"] and before != photo.read_bytes()
+    drawn = folder.root / "0.json"
+    before = drawn.read_bytes()
+    assert main([str(folder.root), str(drawn)]) == 2
+    assert "0.json is there already; nothing was written" in capsys.readouterr().err and drawn.read_bytes() == before
+
+
+def test_a_copy_that_is_there_is_used(folder, shape, tmp_path, capsys):
+    folder.labelled("a.jpg", [shape()])
+    assert main([str(folder.root), str(tmp_path / "new" / "one.json")]) == 0
+    assert "1 photo copied to" in capsys.readouterr().out
+    assert main([str(folder.root), str(tmp_path / "new" / "two.json")]) == 0
+    assert "copied" not in capsys.readouterr().out
 
 
 def test_photos_that_cannot_have_a_labelme_file(folder, shape, tmp_path, capsys):

@@ -1,0 +1,73 @@
+"""Places the photos of a dataset in the folder of another one, as its readers require."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from nike.atomic import replacing
+from nike.datasets.records import Photo
+from nike.datasets.split import SPLIT_FILE, read_split, write_split
+from nike.text import printable
+
+
+def relocate(photos: list[Photo], root: Path) -> tuple[list[Photo], dict[Path, Path]]:
+    """Finds the path of each photo in another dataset folder. Writes nothing.
+
+    Args:
+        photos: list of `Photo`, each with a path.
+        root: path of the other dataset folder, which need not exist.
+
+    Returns:
+        The photos with their `file` and `path` in `root`, and the photos to copy there: path of the copy -> path of the
+        photo. A photo in `root` stays where it is; a copy has the same path in `root` as the photo in its dataset.
+
+    Raises:
+        ValueError: if another file has the path of a copy.
+    """
+    base = root.resolve()
+    placed: list[Photo] = []
+    copies: dict[Path, Path] = {}
+    for photo in photos:
+        source = photo.path.resolve()
+        path = source if source.is_relative_to(base) else (base / photo.file).resolve()
+        if path != source and (
+            not path.is_relative_to(base)
+            or copies.setdefault(path, source) != source
+            or path.exists()
+            and not filecmp.cmp(path, source, shallow=False)
+        ):
+            raise ValueError(
+                f"{printable(root / photo.file)}: expected a copy of {printable(photo.path)}, but another photo has "
+                "this name; nothing was written. Choose another folder, or rename one of them."
+            )
+        placed.append(replace(photo, file=path.relative_to(base).as_posix(), path=path))
+    return placed, {path: source for path, source in copies.items() if not path.exists()}
+
+
+def copy_photos(copies: dict[Path, Path]) -> None:
+    """Copies photos; see `relocate`."""
+    for path, source in copies.items():
+        with replacing(path) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def copy_split(source: Path, root: Path, before: list[Photo], after: list[Photo]) -> None:
+    """Writes the `split.json` of a dataset, if it has one, into the folder of its relocated photos.
+
+    Args:
+        source: path of the dataset.
+        root: path of the folder.
+        before: list of `Photo` of the dataset.
+        after: the same photos as they were relocated.
+
+    Raises:
+        ValueError: if the file is invalid.
+    """
+    listed = read_split(source) if source.is_dir() and source.resolve() != root.resolve() else None
+    if listed is None or (root / SPLIT_FILE).exists():
+        return
+    kept = {photo.file for photo in before if PurePosixPath(photo.file).with_suffix("") in listed}
+    write_split(root, [new.file for old, new in zip(before, after, strict=True) if old.file in kept])
