@@ -1,1 +1,1 @@
-"""The application: finds the Nike logo (or yours) in photos with the library `mrcnn`."""
+"""Logo segmentation with the library `mrcnn`: commands for datasets, training, detection and evaluation."""

@@ -1,4 +1,4 @@
-"""`python -m nike`: the same as the command `nike`."""
+"""Runs the command `nike` as `python -m nike`."""
 
 import sys
 

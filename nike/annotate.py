@@ -1,4 +1,4 @@
-"""`nike annotate`: opens labelme with the right labels and options; predictions can be the start."""
+"""`nike annotate`: opens a folder of images in labelme, optionally with predicted annotations."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ from nike.detection.progress import report_failures
 from nike.text import plural
 
 DESCRIPTION = """\
-Opens a folder of photos in labelme, with the right labels, to outline logos by hand:
+Open a folder of images in labelme and annotate logos with polygons:
 
 * one polygon around each logo, along its outer edge
-* pieces of one logo (cut by a lace, say): one polygon each, with the same group id
-* label 'ignore': there is a logo, but nobody could say where it ends
-* save photos without any logo too: the network learns from them what is no logo
+* one polygon for each visible part of a partly occluded logo, all with the same group id
+* label 'ignore' for logos without a clear outline; they are excluded from training
+* images without a logo should be saved too; they are negative examples
 
-With --weights the network draws first, on photos that nobody has looked at yet."""
+With --weights, images without annotations are annotated with predictions first."""
 EPILOG = """\
 examples:
   nike annotate my_photos
-  nike annotate my_photos --weights=best     correct what the last training finds
-  nike check my_photos                       afterwards: is all well?"""
-INSTALL = "Install it: pip install labelme (it brings a graphical toolkit)."
+  nike annotate my_photos --weights=best     correct the predictions of the best weights
+  nike check my_photos                       check the annotations afterwards"""
+INSTALL = "Install it with: pip install labelme (this installs Qt too)."
 
 
 def labelme_command(folder: Path, labels: Labels, version: str) -> list[str]:
-    """The command line that opens a folder in labelme.
+    """Returns the command line that opens a folder in labelme.
 
     Args:
-        folder: photos, with or without labelme files.
-        labels: offered for shapes; others are refused by labelme, so that nobody misspells one.
-        version: of labelme, such as "6.3.1"; options have changed over time.
+        folder: images, with or without labelme files.
+        labels: labels to choose from. labelme rejects any other label.
+        version: labelme version, such as "6.3.1". The options differ between versions.
     """
     command = [sys.executable, "-m", "labelme", str(folder), "--logger-level", "warning"]
     command += ["--labels", ",".join([*labels.names, IGNORE[0]])]
-    if int(version.partition(".")[0]) >= 6:  # saves by itself and leaves the photo out of the JSON, unless configured
+    if int(version.partition(".")[0]) >= 6:  # saves automatically and embeds no image data by default
         return [*command, "--validate-label", "exact"]
     return [*command, "--validatelabel", "exact", "--nodata", "--autosave"]
 
 
 def labelme_version() -> str:
-    """Version of the labelme that is installed.
+    """Returns the version of the installed labelme.
 
     Raises:
-        FileNotFoundError: none is; says how to get it.
+        FileNotFoundError: labelme is not installed.
     """
     try:
         return importlib.metadata.version("labelme")
@@ -66,12 +66,12 @@ def labelme_version() -> str:
 
 
 def unlabelled(folder: Path) -> list[Path]:
-    """Photos below a folder that have no JSON of their name beside them."""
+    """Returns the images below a folder that have no JSON file of the same name next to them."""
     return [path for path in photos.find_files(folder) if not path.with_suffix(".json").exists()]
 
 
 def choose_labels(folder: Path, detector: Detector | None) -> Labels:
-    """The labels in the folder; if it has none, the classes of the network, or "nike" without one."""
+    """Returns the labels used in the folder, else the detector's classes, else "nike"."""
     counts = count_labels([read_folder(folder)])
     if not counts and detector is not None:
         return Labels({name: name for name in detector.class_names[1:]})
@@ -79,18 +79,19 @@ def choose_labels(folder: Path, detector: Detector | None) -> Labels:
 
 
 def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: Callable[[str], None]) -> int:
-    """Writes what the network finds on photos as labelme files beside them.
+    """Runs detection on images and writes the results as labelme files next to them.
 
-    A photo on which it finds nothing gets no file: without shapes it would be a negative that nobody has looked at.
+    No file is written for an image without detections, because a labelme file without shapes declares the image a
+    negative example.
 
     Args:
-        paths: photos without labelme files.
+        paths: images without labelme files.
         detector: see `nike.detection.detector`.
-        labels: what is of no class of theirs is left out.
-        on_failure: gets the message for each photo that cannot be read.
+        labels: detections whose class has none of these labels are dropped.
+        on_failure: called with a message for each image that cannot be read.
 
     Returns:
-        How many files were written.
+        Number of files written.
     """
     from nike.detection.sources import Source, read
     from nike.detection.stream import detect_stream
@@ -112,38 +113,40 @@ def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: C
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike annotate`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument("folder", type=Path, metavar="DIR", help="photos; a labelme file goes beside each")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder of images; labelme files are written next to them"
+    )
     parser.add_argument(
         "--labels",
         metavar="NAMES",
-        help="labels to choose from, such as nike,adidas (default: those in DIR, else of --weights, else nike)",
+        help="labels to choose from, such as nike,adidas (default: those in DIR, else in --weights, else nike)",
     )
-    parser.add_argument("--no-open", action="store_true", help="do not open labelme, only write what --weights finds")
+    parser.add_argument("--no-open", action="store_true", help="only write the predictions, without opening labelme")
     add_detector_arguments(parser, weights=None)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Makes predictions if asked for, then opens labelme and waits until it is closed."""
+    """Writes predictions with `--weights`, then opens labelme and waits until it is closed."""
     folder = arguments.folder
     given = None if arguments.labels is None else Labels(arguments.labels)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder. Give the folder with your photos.")
+        raise FileNotFoundError(f"{folder}: no such folder. Expected a folder of images.")
     if arguments.no_open and not arguments.weights:
-        raise ValueError("--no-open leaves nothing to do without --weights.")
+        raise ValueError("--no-open requires --weights.")
     version = None if arguments.no_open else labelme_version()
     if version and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"} & set(os.environ):
         raise ValueError(
-            "labelme needs a display and there is none. Use a desktop, ssh -X, or --no-open --weights=best."
+            "labelme needs a display, but none was found. Use a desktop, ssh -X, or --no-open --weights=best."
         )
     todo = unlabelled(folder)
-    print(f"{plural(len(todo), 'photo')} in {folder} without an annotation.")
+    print(f"{plural(len(todo), 'image')} without annotations in {folder}.")
     failures: list[str] = []
     detector = load_detector(arguments) if arguments.weights and todo else None
     labels = given or choose_labels(folder, detector)
     if detector is not None:
         written = predict(todo, detector, labels, failures.append)
-        print(f"{plural(written, 'photo')} with predicted outlines. Correct each one: nobody has looked at them yet.")
-    failed = report_failures(failures, f"{len(failures)} of {plural(len(todo), 'photo')} could not be used:")
+        print(f"Wrote predictions for {plural(written, 'image')}. Review each of them before training.")
+    failed = report_failures(failures, f"{len(failures)} of {plural(len(todo), 'image')} could not be used:")
     if version is None:
         return failed
     return 1 if subprocess.call(labelme_command(folder, labels, version)) else failed

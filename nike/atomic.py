@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """A temporary path in the same folder, of the same suffix, to be written in the `with` block.
+    """Context manager that replaces a file atomically.
 
-    At its end the file takes the place of `path`; after an exception it is deleted, and an earlier file is intact.
-    The folder is made if need be.
+    Args:
+        path: file to write. Missing parent folders are created.
+
+    Yields:
+        A temporary path in the same folder, with the same suffix, to write to. It replaces `path` when the block ends.
+        After an exception it is deleted and an existing file at `path` remains unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

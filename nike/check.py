@@ -1,4 +1,4 @@
-"""`nike check`: looks a dataset over before anyone trains on it, and says what is wrong and where."""
+"""`nike check`: checks a labelled dataset before training."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from nike.datasets.split import SPLIT_FILE
 from nike.text import aligned, plural, printable
 from nike.training.data import count_lines, prepare_training_data, read_training_parts
 
-SHOWN_PER_KIND = 5  # problems of one kind in the terminal; --json and --html have all of them
-BAR_WIDTH = 40
+SHOWN_PER_KIND = 5  # problems of one kind printed in the terminal; --json and --html list all of them
+BAR_WIDTH = 40  # characters
 DESCRIPTION = """\
-Looks for mistakes in a dataset before you train on it: photos that cannot be read,
-outlines that cannot be used, misspelt labels, objects too small or too large for the
-network, photos that occur twice or both in training and in validation. Reads and splits
-the photos as `nike train` does; fails with its message where it would fail."""
+Check a dataset before training. Reports unreadable images, invalid outlines, misspelt
+labels, objects too small or too large for the network, duplicate images and images in
+both training and validation. Images are read and split as in `nike train`, with the
+same error messages."""
 EPILOG = """\
 examples:
   nike check my_photos
-  nike check my_photos --html check.html         a page that shows each problem
+  nike check my_photos --html check.html         write a page that shows each problem
   nike check train_photos --val val_photos --labels nike,swoosh=nike
 
-Exit code: 0 no errors; 1 there are errors; 2 could not check, or nike train could not start with these photos."""
+Exit code: 0 no errors; 1 errors found; 2 the check failed, or nike train cannot start on this dataset."""
 COLOURS = {ERROR: "\033[31m", WARNING: "\033[33m", NOTE: "\033[36m"}
 
 
 def unused(folder: Path) -> list[Problem]:
-    """Photos beside train/ and val/, which neither part takes, counted by folder."""
+    """Returns a warning for each folder next to train/ and val/ whose images belong to neither subset."""
     if (folder / SPLIT_FILE).is_file() or not has_subset_folders(folder):
         return []
     counts = Counter(path.relative_to(folder).parent.parts[:1] for path in find_files(folder))
@@ -49,7 +49,7 @@ def unused(folder: Path) -> list[Problem]:
         Problem(
             place[0] if place else ".",
             "unused",
-            f"{plural(count, 'photo')} in neither train/ nor val/.",
+            f"{plural(count, 'image')} in neither train/ nor val/.",
             severity=WARNING,
         )
         for place, count in counts.items()
@@ -61,11 +61,11 @@ def unused(folder: Path) -> list[Problem]:
 
 
 def summary_lines(result: Inspection, config: Config, colour: bool = False) -> Iterator[str]:
-    """The report for a terminal, line by line."""
+    """Yields the lines of the terminal report."""
     yield from aligned(part_rows(result))
     yield ""
     scales = f"{min(config.RPN_ANCHOR_SCALES)} to {max(config.RPN_ANCHOR_SCALES)}"
-    yield f"Instances by size at the network's {config.IMAGE_MAX_DIM} pixels (anchors {scales}):"
+    yield f"Instances by size in pixels, at network input size {config.IMAGE_MAX_DIM} (anchors {scales}):"
     yield from _histogram(result.sizes)
     yield ""
     for severity, code, problems in result.kinds():
@@ -87,12 +87,18 @@ def _kind(severity: str, code: str, problems: list[Problem], colour: bool) -> It
     for problem in problems[:SHOWN_PER_KIND]:
         yield f"  {problem}"
     if len(problems) > SHOWN_PER_KIND:
-        yield f"  ... and {len(problems) - SHOWN_PER_KIND} more; --html FILE shows all of them."
+        yield f"  ... and {len(problems) - SHOWN_PER_KIND} more; see --html FILE."
     yield ""
 
 
 def to_json(result: Inspection, config: Config, train_error: str | None = None) -> dict[str, Any]:
-    """The report as JSON values: `counts`, `parts`, `sizes`, why training would fail, and every problem."""
+    """Returns the report as JSON values.
+
+    Args:
+        result: result of the checks.
+        config: settings of the network, for its input size and anchors.
+        train_error: message with which `nike train` would fail, or None.
+    """
     return {
         "train_error": train_error,
         "counts": {severity: result.count(severity) for severity in SEVERITIES},
@@ -128,40 +134,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike check`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
-        "dataset", type=Path, metavar="DIR", help="folder of photos with labelme files; or a COCO or VIA file"
+        "dataset", type=Path, metavar="DIR", help="folder of images with labelme files, or a COCO or VIA file"
     )
     parser.add_argument(
         "--val",
         type=Path,
         metavar="DIR",
-        help="folder of the photos to validate on (default: as split.json in DIR says, or DIR/val, or a fifth of DIR)",
+        help="folder of validation images (default: split.json in DIR, else DIR/val, else 0.2 of DIR)",
     )
     parser.add_argument(
-        "--val-split", type=float, metavar="FRACTION", help="fraction of the photos to validate on, such as 0.2"
+        "--val-split", type=float, metavar="FRACTION", help="fraction of the images for validation, such as 0.2"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the split (default: 0)")
     parser.add_argument(
         "--labels",
         metavar="NAMES",
-        help="classes; 'nike,swoosh=nike' makes two labels one class (default: the labels in the files)",
+        help="classes; nike,swoosh=nike maps both labels to the class nike (default: the labels in the files)",
     )
     parser.add_argument(
-        "--image-size", type=int, metavar="PIXELS", help="side of the network's input (default: as --config, or 512)"
+        "--image-size",
+        type=int,
+        metavar="PIXELS",
+        help="side of the square network input (default: that of --config, else 512)",
     )
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="JSON or YAML: the settings that you are going to train with"
+        "--config", type=Path, metavar="FILE", help="JSON or YAML file with the settings used for training"
     )
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON; '-' prints it instead of the summary")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a web page with a picture of each problem")
-    parser.add_argument(
-        "--allow-outside", action="store_true", help="annotations may name photos that lie outside of DIR"
-    )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page with an image of each problem")
+    parser.add_argument("--allow-outside", action="store_true", help="allow annotations of images outside of DIR")
     parser.add_argument(
         "--workers",
         type=int,
         default=min(os.cpu_count() or 1, 8),
         metavar="N",
-        help="photos read at the same time (default: one a core, at most 8)",
+        help="image reading threads (default: number of cores, at most 8)",
     )
 
 
@@ -173,13 +180,20 @@ def _config(arguments: argparse.Namespace) -> Config:
         config = NikeConfig.from_dict(read_settings_file(arguments.config), str(arguments.config))
     if arguments.image_size is not None:
         if arguments.image_size < 1:
-            raise ValueError(f"--image-size: expected a number of pixels, got {arguments.image_size}.")
+            raise ValueError(f"--image-size: expected a positive number of pixels, got {arguments.image_size}.")
         config = config.copy(IMAGE_MAX_DIM=arguments.image_size, IMAGE_MIN_DIM=arguments.image_size)
     return config
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Checks a dataset and reports; returns 1 if there are errors, else 0. Raises what `nike train` would raise."""
+    """Checks a dataset and writes the reports.
+
+    Returns:
+        1 if there are errors, else 0.
+
+    Raises:
+        ValueError: `nike train` would fail on this dataset. The reports are written first.
+    """
     from tqdm import tqdm
 
     config = _config(arguments)

@@ -1,27 +1,30 @@
-"""NikeConfig: the settings for one logo, a few hundred photos and an ordinary computer."""
+"""NikeConfig: settings for one logo class, a few hundred training images and a CPU or a single GPU."""
 
 from mrcnn.config import Config
 
 
 class NikeConfig(Config):
-    """What differs from the library's settings, each with its reason. `--config FILE` replaces any of them."""
+    """Default settings of `nike train`, which `--config FILE` overrides.
+
+    Settings that are not listed here have the defaults of `mrcnn.config.Config`.
+    """
 
     NAME = "nike"
     NUM_CLASSES = 1 + 1
-    BACKBONE = "resnet50"  # a third faster than ResNet-101, and few photos do not fill the deeper one
+    BACKBONE = "resnet50"  # a third faster than ResNet-101, which needs more training images
     IMAGES_PER_GPU = 2
     IMAGE_MIN_DIM = 512
     IMAGE_MAX_DIM = 512
-    VALIDATION_STEPS = 0  # validation is by AP, see `--validation-photos`
+    VALIDATION_STEPS = 0  # validation computes AP instead of losses, see `--validation-photos`
 
-    # Measured on photos of products at 512 px: the square root of a logo's area is 6 to 115 px for nine of ten, and it
-    # is 0.7 to 3.5 times as wide as high.
+    # Measured on product photos at 512 px: for 90% of the logos the square root of the area is 6 to 115 px and the
+    # aspect ratio (width / height) is 0.7 to 3.5.
     RPN_ANCHOR_SCALES = (12, 24, 48, 96, 192)
     RPN_ANCHOR_RATIOS = [0.7, 1.5, 3]
 
-    # A photo shows a few logos, not a hundred objects: fewer proposals and slots do, and cost less time and memory.
-    # The heads learn from nearly all proposals that detection will ask about, in the proportion in which they come.
-    # Drawn from more, the background would be mostly empty ground, and what resembles the logo would be false alarms.
+    # An image shows a few logos, so fewer proposals and ground-truth slots than in COCO suffice. Training samples 256
+    # of 300 proposals. The background RoIs are then the high-scoring proposals that the heads also classify in
+    # detection. Sampling from more proposals would mostly add easy background and increase false positives.
     POST_NMS_ROIS_TRAINING = 300
     POST_NMS_ROIS_INFERENCE = 300
     TRAIN_ROIS_PER_IMAGE = 256
@@ -29,16 +32,16 @@ class NikeConfig(Config):
     DETECTION_MAX_INSTANCES = 50
     DETECTION_MIN_CONFIDENCE = 0.5
 
-    # Both cost next to nothing: boxes fit better, and of two detections as sure of the logo the one that is surer of
-    # its outline comes first. Weights files carry both; in those that are older than the settings they are off.
+    # Box voting improves the localisation, and mask scores improve the ranking, both at negligible cost. They are
+    # stored in the checkpoints, and off for checkpoints that were written before the settings existed.
     DETECTION_BOX_VOTING = 0.5
     DETECTION_MASK_SCORES = True
 
-    # Logos are thin and few: with the library's settings one anchor a logo is positive (IoU 0.7 is rare), and 3 to 18
-    # of the RoIs are used. These give the RPN and the heads enough to learn from.
+    # Anchors rarely reach IoU 0.7 with a thin logo. With the library's defaults about one anchor per logo is positive
+    # and only 3 to 18 RoIs per image are used. These settings give more positive anchors and fill the RoIs.
     RPN_POSITIVE_IOU = 0.5
     ROI_NEGATIVES = "fill"
     ADD_GT_BOXES = True
-    MASK_TARGETS = "coverage"  # a swoosh's tail is narrower than a cell of its mask
+    MASK_TARGETS = "coverage"  # the tail of a swoosh is narrower than a cell of the 28x28 mask
 
-    LEARNING_RATE = 0.0025  # of SGD, for each image of a batch: 0.005 at 2 images (Goyal et al. 2017: in proportion)
+    LEARNING_RATE = 0.0025  # SGD, per image of a batch (linear scaling rule, Goyal et al. 2017): 0.005 at 2 images

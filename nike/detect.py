@@ -1,4 +1,4 @@
-"""`nike detect`: finds logos in photos and videos, and writes pictures, tables and labelme files of them."""
+"""`nike detect`: segments logos in images and videos and writes images, tables and annotations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mrcnn.detections import Detections
 from nike import cli  # first: it quiets TensorFlow
-from nike.detection.background import ahead
+from nike.detection.background import prefetch
 from nike.detection.detector import add_detector_arguments, load_detector
 from nike.detection.outputs import WRITERS, Outputs, output_folders
 from nike.detection.progress import Progress, report_failures
@@ -20,35 +20,35 @@ from nike.detection.sources import Picture, Source, find_sources, read
 from nike.detection.stream import detect_stream
 from nike.text import plural
 
-LOWEST = 0.01  # confidence of the second run, where the first finds nothing
-HINTS = 10  # photos of that run at most
+LOWEST = 0.01  # score threshold of the second run, on images without detections
+HINTS = 10  # maximum number of images of the second run
 
-DESCRIPTION = "Finds logos in photos and videos, pixel by pixel, and writes what it finds into a folder."
+DESCRIPTION = "Segment logos in images and videos, and write the results into a folder."
 EPILOG = """\
-what --save can write:
-  overlay   the photo with tinted masks, outlines and scores (videos become videos)
-  splash    the logo in colour, the rest grey (videos too)
-  masks     one PNG a photo: 0 background, 1, 2, ... the detections
-  crops     one PNG a detection, its mask as alpha
-  labelme   a copy of the photo and its polygons: correct them (nike annotate), then train on them
-  coco      detections.json: images, categories, run-length masks with scores
-  csv       detections.csv: one row a detection
+output formats (--save):
+  overlay   image or video with masks, outlines and scores
+  splash    image or video in grey with the logos in colour
+  masks     one PNG per image with instance ids: 0 background, 1, 2, ... detections
+  crops     one PNG per detection with the mask as alpha channel
+  labelme   copy of the image and its polygons, to correct with nike annotate and to train on
+  coco      detections.json: images, categories and run-length encoded masks with scores
+  csv       detections.csv: one row per detection
 
-Where nothing is found on any photo, the best score of each is printed, and the --min-confidence that shows it.
+If no image has a detection, the best score of each image below the threshold is printed.
 
 examples:
   nike detect photo.jpg
   nike detect photos/ "more/**/*.png" clip.mp4 --save overlay,splash,csv --output found
-  nike detect shelf.jpg --tiles                   small logos on a large photo
+  nike detect shelf.jpg --tiles                   small logos in a large image
   nike detect photos --weights=best --save labelme --output to_correct
 
-Exit code: 0 all looked at; 1 some files could not be used (they are listed); 2 none could be used, or a
-mistake in the command.
+Exit code: 0 all files processed; 1 some files could not be used (listed on stderr); 2 no file could be used, or
+invalid options.
 """
 
 
 def describe(picture: Picture, result: Detections, class_names: list[str]) -> str:
-    """One line about a picture: `photo.jpg: 2 nike (0.98, 0.71)`."""
+    """Returns a one-line summary of the detections of an image, such as `photo.jpg: 2 nike (0.98, 0.71)`."""
     frame = "" if picture.frame is None else f" frame {picture.frame}"
     counts = Counter(class_names[class_id] for class_id in result["class_ids"])
     found = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"
@@ -58,43 +58,42 @@ def describe(picture: Picture, result: Detections, class_names: list[str]) -> st
 
 
 def hint(title: str, best: float, threshold: float) -> str:
-    """One line about a photo without detections: the best score below the threshold, and the option that shows it.
+    """Returns a message with the best score of an image without detections.
 
     Args:
-        title: what messages call the photo.
-        best: highest score; 0 if there is none.
-        threshold: of the run that found nothing.
+        title: name of the image.
+        best: highest score, 0 without any.
+        threshold: score threshold of the first run.
     """
     if not best:
-        return f"{title}: nothing found; no score reaches {LOWEST:g}"
-    # Rounded down, so that the option shows it. The small number undoes the error of float32: 0.3 is 0.30000001.
+        return f"{title}: no detections, and no score of {LOWEST:g} or more"
+    # Rounded down, so that the suggested threshold includes the score. 1e-6 compensates float32 rounding errors.
     shown, option = (math.floor(best * scale + 1e-6) / scale for scale in (100, 10 if best >= 0.1 else 100))
     return (
-        f"{title}: nothing found; the best score is {shown:.2f} (threshold {threshold:.2f}). "
-        f"Show it with --min-confidence {option:g}"
+        f"{title}: no detections; the best score is {shown:.2f} (threshold {threshold:.2f}). "
+        f"Use --min-confidence {option:g} to include it"
     )
 
 
 def print_hints(sources: list[Source], arguments: argparse.Namespace, threshold: float) -> None:
-    """Runs on photos without detections again, down to LOWEST, and prints a hint for each.
+    """Runs detection again with the threshold LOWEST on images without detections and prints the best scores.
 
-    A second run costs nothing where the first finds something. One run with a low threshold would be slower
-    everywhere: the mask head works on every box that passes it.
+    A single run with a low threshold would slow down every image, because the mask head runs on each detected box.
     """
     lower = argparse.Namespace(**{**vars(arguments), "min_confidence": LOWEST})
-    with contextlib.redirect_stderr(io.StringIO()):  # the first run has printed the same
+    with contextlib.redirect_stderr(io.StringIO()):  # the same messages as in the first run
         detector = load_detector(lower)
-    for picture, result in detect_stream(detector, ahead(read(sources[:HINTS])), lambda failure: None):
+    for picture, result in detect_stream(detector, prefetch(read(sources[:HINTS])), lambda failure: None):
         print(hint(picture.title, max(result["scores"], default=0.0), threshold), flush=True)
     if len(sources) > HINTS:
-        print(f"and nothing found on {plural(len(sources) - HINTS, 'more photo')}")
+        print(f"no detections in {plural(len(sources) - HINTS, 'more image')}")
 
 
 def _kinds(text: str) -> list[str]:
     kinds = list(dict.fromkeys(kind.strip() for kind in text.split(",") if kind.strip()))
     unknown = [kind for kind in kinds if kind not in WRITERS]
     if unknown or not kinds:
-        raise argparse.ArgumentTypeError(f"expected some of {','.join(WRITERS)}, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected one or more of {','.join(WRITERS)}, got {text!r}")
     return kinds
 
 
@@ -102,43 +101,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike detect`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="photo, video, folder, pattern such as '*.jpg', or web address"
+        "paths", nargs="+", metavar="PATH", help="image, video, folder, pattern such as '*.jpg', or URL"
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("output"), metavar="DIR", help="folder for the results (default: output)"
+        "--output", type=Path, default=Path("output"), metavar="DIR", help="output folder (default: output)"
     )
     parser.add_argument(
         "--save",
         type=_kinds,
         default=["overlay", "csv"],
         metavar="KINDS",
-        help="what to write, separated by commas, see below (default: overlay,csv)",
+        help="output formats, separated by commas, see below (default: overlay,csv)",
     )
     add_detector_arguments(parser)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Detects and writes; returns the exit code."""
+    """Runs detection and writes the results. Returns the exit code, see EPILOG."""
     if arguments.output.is_file():
         raise ValueError(f"--output: {arguments.output} is a file. Give a folder.")
     sources = find_sources(arguments.paths, without=output_folders(arguments.output))
     detector = load_detector(arguments)
     failures: list[str] = []
     found: Counter[str] = Counter()
-    empty: list[Source] = []  # photos without detections
+    empty: list[Source] = []  # images without detections
     total = None if any(source.is_video for source in sources) else len(sources)
     try:
         with (
             Outputs(arguments.output, arguments.save, detector.class_names) as outputs,
-            Progress(total, "picture") as progress,
+            Progress(total, "image") as progress,
         ):
-            for picture, result in detect_stream(detector, ahead(read(sources)), failures.append):
+            for picture, result in detect_stream(detector, prefetch(read(sources)), failures.append):
                 outputs.write(picture, result)
                 found.update(["pictures"], hits=len(result["scores"]) > 0, detections=len(result["scores"]))
                 if not len(result["scores"]) and picture.frame is None:
                     empty.append(picture.source)
                 progress.step(describe(picture, result, detector.class_names))
-    except KeyboardInterrupt:  # what was found so far is written
+    except KeyboardInterrupt:  # the results so far are written
         if found["pictures"]:
             _report(found, failures, arguments)
         raise
@@ -146,31 +145,31 @@ def run_command(arguments: argparse.Namespace) -> int:
     threshold = detector.min_confidence
     if empty and threshold > LOWEST:
         if found["hits"]:
-            count = plural(found["pictures"] - found["hits"], "picture")
-            print(f"Nothing on {count} at threshold {threshold:.2f}; --min-confidence lowers it.")
+            count = plural(found["pictures"] - found["hits"], "image")
+            print(f"No detections in {count} at threshold {threshold:.2f}. Lower it with --min-confidence.")
         else:
             print_hints(empty, arguments, threshold)
     return code
 
 
 def _report(found: Counter, failures: list[str], arguments: argparse.Namespace) -> int:
-    """Says what was found and what could not be used; returns the exit code."""
+    """Prints the number of detections and the files that could not be used. Returns the exit code."""
     if not found["pictures"]:
         if len(failures) == 1:
             raise ValueError(failures[0])
-        report_failures(failures, f"No photo or video could be used ({len(failures)} of {len(failures)}):")
+        report_failures(failures, f"No image or video could be used ({len(failures)} of {len(failures)}):")
         return cli.EXIT_USER_ERROR
     print(summary(found, arguments.save, arguments.output))
-    total = plural(found["pictures"] + len(failures), "picture")
+    total = plural(found["pictures"] + len(failures), "image")
     return report_failures(failures, f"{len(failures)} of {total} could not be used:")
 
 
 def summary(found: Counter, kinds: list[str], output: Path) -> str:
-    """The last line: what was found, and where it is."""
+    """Returns the final message: the number of detections and the output paths."""
     tables = {"coco": "detections.json", "csv": "detections.csv"}
     places = ", ".join(str(output / tables.get(kind, kind)) for kind in kinds)
-    pictures = plural(found["pictures"], "picture")
-    return f"{plural(found['detections'], 'detection')} on {found['hits']} of {pictures}. Written: {places}"
+    images = plural(found["pictures"], "image")
+    return f"{plural(found['detections'], 'detection')} in {found['hits']} of {images}. Written: {places}"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""`nike evaluate`: how good weights are on labelled photos, in figures and on a page with the worst photos first."""
+"""`nike evaluate`: evaluates weights on labelled images and writes the metrics and an HTML report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nike import cli  # first: it quiets TensorFlow
 from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset
 from nike.datasets.records import ERROR
 from nike.datasets.safe_json import write_json
-from nike.detection.background import ahead
+from nike.detection.background import prefetch
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
 from nike.detection.progress import Progress, report_failures
 from nike.detection.stream import detect_stream
@@ -27,27 +27,27 @@ from nike.reporting.selection import SHOWN_LABELS, choose_labels, load_photos, u
 from nike.text import plural, printable
 from nike.training.run_photos import read_run_photos
 
-MIN_CONFIDENCE = 0.01  # AP wants the whole ranking, not only what is reported to users
-WORST_ON_PAGE = 40
+MIN_CONFIDENCE = 0.01  # AP is computed from the ranking of nearly all detections
+WORST_ON_PAGE = 40  # images with errors in the HTML report
 DESCRIPTION = """\
-Measures how good weights are: looks for logos on labelled photos and compares what it
-finds with the outlines that people drew."""
+Evaluate weights on labelled images. Reports COCO AP of masks and boxes, precision,
+recall and the errors of each image."""
 EPILOG = """\
-AP: mean over IoU 0.50 to 0.95 (COCO); s, m, l: instances under 32 x 32, under 96 x 96, and larger pixels.
-A detection is true from IoU 0.5 on; a second one of the same instance is false. Instances labelled `ignore` do
-not count.
+AP is the mean over IoU thresholds 0.50 to 0.95 (COCO), also for small (area under 32 x 32 pixels), medium (under
+96 x 96) and large instances. At the score threshold, a detection is a true positive if its mask IoU with an unmatched
+instance is at least 0.5. Instances labelled `ignore` are excluded.
 
 examples:
   nike evaluate --dataset photos --weights=best --html report.html
   nike evaluate --dataset photos --split all --json -
 
-Exit code: 0 all photos scored; 1 some could not be used (they are listed); 2 nothing could be scored.
+Exit code: 0 all images evaluated; 1 some images could not be used (listed on stderr); 2 no image could be used.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class _Labelled:
-    """A photo with its ground truth, masks run-length encoded; or why there is none."""
+    """An image with its ground truth and run-length encoded masks, or an error message."""
 
     title: str
     image: np.ndarray | None = None
@@ -59,16 +59,18 @@ class _Labelled:
 def evaluate(
     detector: Detector, dataset: NikeDataset, on_failure: Callable[[str], None], on_photo: Callable[[str], None]
 ) -> CocoEvaluator:
-    """Detects on all photos of a dataset; a few are in memory at a time.
+    """Runs detection on all images of a dataset and compares the results with its annotations.
+
+    Only a few images are in memory at a time.
 
     Args:
-        detector: its classes are those of the dataset.
-        dataset: prepared.
-        on_failure: gets the message for each photo that cannot be used.
-        on_photo: gets a line for each photo that was looked at.
+        detector: detector with the classes of the dataset.
+        dataset: prepared dataset.
+        on_failure: called with a message for each image that cannot be used.
+        on_photo: called with a line of text for each evaluated image.
     """
     evaluator = CocoEvaluator(dataset.class_names)
-    for photo, result in detect_stream(detector, ahead(_read(dataset)), on_failure):
+    for photo, result in detect_stream(detector, prefetch(_read(dataset)), on_failure):
         record = evaluator.add(photo.title, photo.class_ids, photo.masks, result, photo.image.shape)
         found, truth = plural(len(record.scores), "detection"), plural(len(record.gt_rles), "instance")
         on_photo(f"{printable(photo.title)}: {found}, {truth}")
@@ -78,21 +80,22 @@ def evaluate(
 def evaluate_folder(
     detector: Detector, folder: Path, split: str | None, labels: str | None, failures: list[str], lines: bool = True
 ) -> tuple[CocoEvaluator, NikeDataset, str, list[str]]:
-    """Detects on all photos of a folder, with a progress bar.
+    """Evaluates a detector on the images of a folder, with a progress bar.
 
     Args:
-        detector: reports detections of any score.
-        folder: labelled photos.
+        detector: detector with a low score threshold, such as MIN_CONFIDENCE.
+        folder: labelled images.
         split: "train", "val", "all" or None, see `load_photos`.
-        labels: see `nike.datasets.labels.Labels`; None: see `choose_labels`.
-        failures: gets the message for each photo that cannot be used.
+        labels: see `nike.datasets.labels.Labels`, or None, see `choose_labels`.
+        failures: list to which a message is added for each image that cannot be used.
         lines: see `Progress`.
 
     Returns:
-        The evaluator with at least one photo, the dataset, which split it is, and messages on photos and labels.
+        The evaluator with at least one image, the dataset, the name of the split, and notes on images and labels.
 
     Raises:
-        FileNotFoundError, ValueError: no photo can be used, or the labels are not the detector's classes.
+        FileNotFoundError: the folder does not exist.
+        ValueError: no image can be used, or the labels do not map to the detector's classes.
     """
     run = read_run_photos(detector.path) if detector.path is not None else None
     try:
@@ -104,15 +107,15 @@ def evaluate_folder(
     if unknown:
         classes = detector.class_names[1:]
         known = ", ".join(map(printable, classes[:SHOWN_LABELS])) + (", ..." if len(classes) > SHOWN_LABELS else "")
-        message = f"{unknown}: no class of the weights, which know {known}"
+        message = f"{unknown} without a class in the weights (classes: {known})"
         if nothing_else:
-            raise ValueError(f"{folder}: labels {message}. Map them, such as --labels LABEL={printable(classes[0])}.")
-        notes.append(f"labels      {message}; counted as background. To map one: --labels LABEL=CLASS,...")
+            raise ValueError(f"{folder}: labels {message}. Map them with --labels LABEL={printable(classes[0])}.")
+        notes.append(f"labels      {message}, counted as background. Map a label with --labels LABEL=CLASS,...")
     failures.extend(str(problem) for problem in dataset.problems if problem.severity == ERROR)
     with Progress(len(dataset.image_ids), lines=lines) as progress:
         evaluator = evaluate(detector, dataset, failures.append, progress.step)
     if not evaluator.records:
-        raise ValueError(f"{folder}: no photo could be used; {failures[0]}")
+        raise ValueError(f"{folder}: no image could be used. {failures[0]}")
     return evaluator, dataset, split, notes
 
 
@@ -133,35 +136,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike evaluate`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
-        "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled photos (default: the sample photos)"
+        "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled images (default: the sample images)"
     )
     parser.add_argument(
         "--split",
         choices=(*SUBSETS, "all"),
-        help="which part of them (default: what the weights were validated on, else val if there is one, else all)",
+        help="subset to evaluate (default: validation images of the training run, else val, else all)",
     )
     parser.add_argument(
         "--labels",
         metavar="NAMES",
-        help="labels that are classes; nike,swoosh=nike makes two labels one class (default: as in training)",
+        help="classes; nike,swoosh=nike maps both labels to the class nike (default: as in training)",
     )
     parser.add_argument(
         "--threshold",
         type=float,
         default=0.5,
         metavar="SCORE",
-        help="what counts as found, for counts of right, wrong and missed; AP looks at all scores (default: 0.5)",
+        help="score threshold for precision, recall and error counts; AP uses all scores (default: 0.5)",
     )
-    parser.add_argument("--json", metavar="FILE", help="write all figures; '-' prints them instead of the tables")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a web page: curves, and the worst photos")
     parser.add_argument(
-        "--results", type=Path, metavar="FILE", help="write the detections as a JSON list of COCO results"
+        "--json", metavar="FILE", help="write all metrics as JSON; '-' prints them instead of the tables"
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write an HTML page with curves and the images with the most errors"
+    )
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="write the detections in COCO results format (JSON)"
     )
     add_detector_arguments(parser, min_confidence=MIN_CONFIDENCE)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Scores and reports; returns the exit code."""
+    """Evaluates the weights and writes the reports. Returns 1 if some images could not be used, else 0."""
     if not 0 <= arguments.threshold <= 1:
         raise ValueError(f"--threshold: expected a number from 0 to 1, got {arguments.threshold:g}.")
     if not arguments.dataset.exists():
@@ -176,7 +183,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     for note in notes:
         print(note, file=sys.stderr if arguments.json == "-" else sys.stdout)
     _write(arguments, scores, evaluator, dataset)
-    return report_failures(failures, f"Not everything could be scored ({plural(len(failures), 'problem')}):")
+    return report_failures(failures, f"Some images could not be used ({plural(len(failures), 'problem')}):")
 
 
 def _write(arguments: argparse.Namespace, scores: dict, evaluator: CocoEvaluator, dataset: NikeDataset) -> None:

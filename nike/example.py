@@ -1,4 +1,4 @@
-"""What every example starts from: the sample photos and the weights that ship."""
+"""The sample images and the bundled weights, for the notebooks and the documentation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
 
 
 def sample_data(subset: str | None = None) -> NikeDataset:
-    """The sample photos, prepared.
+    """Returns the prepared dataset of the sample images.
 
     Args:
-        subset: "train", "val" or None for all.
+        subset: "train", "val" or None for all images.
     """
     dataset = NikeDataset()
     dataset.load_nike(SAMPLE_DATA, subset)
@@ -21,10 +21,10 @@ def sample_data(subset: str | None = None) -> NikeDataset:
 
 
 def example_weights() -> Path:
-    """The weights that ship: a checkpoint that carries its Config, see `MaskRCNN.from_checkpoint`.
+    """Returns the path of the bundled weights, a checkpoint for `MaskRCNN.from_checkpoint`.
 
     Raises:
-        FileNotFoundError: they are not there.
+        FileNotFoundError: the file is missing.
     """
     from nike.detection.detector import find_weights
 
@@ -32,12 +32,12 @@ def example_weights() -> Path:
 
 
 def example_model(mode: str = "inference", logs: str | Path = "logs", **changes):
-    """A trained MaskRCNN with the weights that ship.
+    """Returns a MaskRCNN with the bundled weights.
 
     Args:
         mode: "inference" or "training".
-        logs: folder of the log folders.
-        changes: settings to replace.
+        logs: parent folder of the log folders.
+        **changes: Config settings to override.
     """
     from mrcnn.model import MaskRCNN
 

@@ -1,8 +1,8 @@
-"""`nike open-images`: takes the photos and masks of a few classes out of Open Images V5, as labelme folders.
+"""`nike open-images`: downloads images and masks of chosen Open Images V5 classes as a labelme dataset.
 
-The whole set has 9 million photos in half a terabyte. Only its lists (CSV) are read whole, row by row; of the masks
-those archives are fetched that hold wanted photos, and of the photos the wanted ones. Everything that was fetched is
-kept, and a call that was broken off goes on where it stopped.
+Open Images has 9 million images in half a terabyte. The CSV lists are downloaded whole and read row by row. Only the
+mask archives that contain selected images, and only the selected images, are downloaded. Downloads are cached, and an
+interrupted command continues where it stopped.
 """
 
 from __future__ import annotations
@@ -28,33 +28,34 @@ from nike.text import plural, short
 
 SUBSETS = ("train", "validation", "test")
 LISTS = "https://storage.googleapis.com/openimages/v5"
-CLASSES_CSV = "class-descriptions-boxable.csv"  # rows: /m/01xyz,Name
-MASKS_CSV = "{subset}-annotations-object-segmentation.csv"  # rows: MaskPath,ImageID,LabelName,...
-MASKS_ZIP = "{subset}-masks-{digit}.zip"  # by the first digit of the photo's id
+CLASSES_CSV = "class-descriptions-boxable.csv"  # columns: class id such as /m/01xyz, class name
+MASKS_CSV = "{subset}-annotations-object-segmentation.csv"  # columns: MaskPath,ImageID,LabelName,...
+MASKS_ZIP = "{subset}-masks-{digit}.zip"  # digit: first hexadecimal digit of the image id
 PHOTO_URL = "https://s3.amazonaws.com/open-images-dataset/{subset}/{image_id}.jpg"
 
 DESCRIPTION = """\
-Takes the photos and masks of a few classes out of Open Images V5 and writes them as
-photos with labelme files. If it is stopped, the same command goes on where it was."""
+Download the images and masks of chosen classes of Open Images V5 and write them as
+images with labelme files. An interrupted download continues with the same command."""
 EPILOG = """\
 example:
   nike open-images --classes Footwear,Hat --subset validation --limit 200 --output shoes
 
-The lists are large: 0.1 to 1 GB, downloaded once. Exit code: 0 all written; 1 some photos
-were left out (they are listed); 2 nothing could be done."""
+The lists of Open Images (0.1 to 1 GB) are downloaded once.
+
+Exit code: 0 all images written; 1 some images were skipped (listed on stderr); 2 the command failed."""
 
 MAX_PNG_BYTES = 20_000_000
-MAX_ASPECT_ERROR = 0.02  # a mask has its photo's shape, often at another size
+MAX_ASPECT_ERROR = 0.02  # a mask has the aspect ratio of its image, often at another size
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{16}")
 _MASK_NAME = re.compile(r"[\w-]{1,100}\.png")
 
-Fetch = Callable[[str, Path], Path]  # (address, file) -> file
+Fetch = Callable[[str, Path], Path]  # (URL, file) -> file
 
 
 @dataclass(frozen=True)
 class MaskRow:
-    """One instance: the photo it is on, its class name, the name of its mask's PNG."""
+    """One instance: image id, class name and name of the mask PNG."""
 
     image_id: str
     label: str
@@ -63,19 +64,26 @@ class MaskRow:
 
 @dataclass
 class Tally:
-    """What `convert` did."""
+    """Result of `convert`: numbers of images and instances, and messages for skipped images."""
 
     photos: int = 0
     instances: int = 0
-    kept: int = 0  # photos converted by an earlier call
+    kept: int = 0  # images converted by an earlier call
     problems: list[str] = field(default_factory=list)
 
 
 def class_ids(path: Path, names: Iterable[str]) -> dict[str, str]:
-    """The ids (`/m/...`) of classes, from `class-descriptions-boxable.csv`: id -> name as Open Images spells it.
+    """Looks up the class ids of class names.
+
+    Args:
+        path: `class-descriptions-boxable.csv`.
+        names: class names; case does not matter.
+
+    Returns:
+        Class name, as Open Images spells it, by class id (`/m/...`).
 
     Raises:
-        ValueError: a class does not exist; names those that are spelt like it.
+        ValueError: a class does not exist.
     """
     known: dict[str, tuple[str, str]] = {}
     for row in _rows(path):
@@ -86,16 +94,20 @@ def class_ids(path: Path, names: Iterable[str]) -> dict[str, str]:
         if name.casefold() not in known:
             near = difflib.get_close_matches(name.casefold(), known, n=3)
             hint = f"did you mean {', '.join(known[n][1] for n in near)}?" if near else f"{path.name} lists the names."
-            raise ValueError(f"Open Images has no class {short(name)} among {len(known)}; {hint}")
+            raise ValueError(f"--classes: {short(name)} is none of the {len(known)} Open Images classes; {hint}")
         found[known[name.casefold()][0]] = known[name.casefold()][1]
     return found
 
 
 def mask_rows(path: Path, classes: dict[str, str]) -> Iterator[MaskRow]:
-    """Rows of the wanted classes in a list of masks, read one by one.
+    """Yields the rows of the given classes in a list of masks.
+
+    Args:
+        path: `SUBSET-annotations-object-segmentation.csv`.
+        classes: class name by class id.
 
     Raises:
-        ValueError: the file is no such list.
+        ValueError: the file lacks a column.
     """
     rows = _rows(path)
     header = next(rows, [])
@@ -106,13 +118,13 @@ def mask_rows(path: Path, classes: dict[str, str]) -> Iterator[MaskRow]:
     for row in rows:
         if len(row) < len(header) or row[label] not in classes:
             continue
-        # The names become paths and addresses, so they must be names and nothing else.
+        # The names become parts of paths and URLs.
         if _IMAGE_ID.fullmatch(row[image_id]) and _MASK_NAME.fullmatch(row[mask]):
             yield MaskRow(row[image_id], classes[row[label]], row[mask])
 
 
 def by_photo(rows: Iterable[MaskRow], limit: int | None = None) -> dict[str, list[MaskRow]]:
-    """Rows by photo; with a limit, all rows of the first `limit` photos."""
+    """Groups rows by image id. With a limit, only the first `limit` images are kept."""
     grouped: dict[str, list[MaskRow]] = {}
     for row in rows:
         if row.image_id in grouped or limit is None or len(grouped) < limit:
@@ -125,7 +137,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
         try:
             yield from csv.reader(file)
         except csv.Error as error:
-            raise ValueError(f"{path.name}: is no CSV file ({error}). Download it again.") from None
+            raise ValueError(f"{path.name}: not a CSV file ({error}). Delete it and start again.") from None
 
 
 def convert(
@@ -136,18 +148,18 @@ def convert(
     fetch: Fetch,
     on_photo: Callable[[], object] = lambda: None,
 ) -> Tally:
-    """Writes each photo with a labelme file into `output`. Photos that are there already are passed over.
+    """Writes each image and its labelme file into `output`, except those that exist already.
 
     Args:
-        grouped: the wanted rows, see `by_photo`.
-        output: the dataset's folder.
-        subset: of Open Images: train, validation or test.
-        cache: where archives of masks are looked for and kept; also a folder of unpacked PNG files.
-        fetch: downloads a file; raises OSError or ValueError if it cannot be had.
-        on_photo: called after each photo, for a progress bar.
+        grouped: selected rows by image id, see `by_photo`.
+        output: folder of the dataset.
+        subset: subset of Open Images: train, validation or test.
+        cache: folder of the mask archives, which are downloaded into it when missing.
+        fetch: downloads a file, or raises OSError or ValueError.
+        on_photo: called after each image, for a progress bar.
 
     Returns:
-        Counts, and what went wrong with photos that were left out.
+        Counts, and a message for each skipped image.
     """
     tally = Tally()
     archive: tuple[str, zipfile.ZipFile] | None = None
@@ -180,7 +192,7 @@ def _open_masks(cache: Path, subset: str, digit: str, fetch: Fetch) -> zipfile.Z
     try:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile:
-        raise ValueError(f"{path}: is no zip archive. Delete it and start again.") from None
+        raise ValueError(f"{path}: not a zip archive. Delete it and start again.") from None
 
 
 def _photo(output: Path, subset: str, image_id: str, fetch: Fetch) -> Path:
@@ -189,7 +201,7 @@ def _photo(output: Path, subset: str, image_id: str, fetch: Fetch) -> Path:
 
 
 def _write(photo: Path, rows: list[MaskRow], archive: zipfile.ZipFile) -> int:
-    """Writes the labelme file of one photo; returns the number of its instances."""
+    """Writes the labelme file of one image and returns the number of its instances."""
     height, width = photos.upright_size(photo)
     masks = np.stack([read_mask(archive, row.mask, height, width) for row in rows], axis=2)
     shapes = masks_to_shapes([row.label for row in rows], masks)
@@ -198,27 +210,39 @@ def _write(photo: Path, rows: list[MaskRow], archive: zipfile.ZipFile) -> int:
 
 
 def read_mask(archive: zipfile.ZipFile, name: str, height: int, width: int) -> np.ndarray:
-    """A mask out of an archive, scaled to its photo, bool `[H, W]`.
+    """Reads a mask from an archive and resizes it to its image.
+
+    Args:
+        archive: open zip archive.
+        name: name of the PNG file in it.
+        height: image height in pixels.
+        width: image width in pixels.
+
+    Returns:
+        bool `[H, W]`.
 
     Raises:
-        ValueError: it is not there, is no PNG, or has another shape than the photo.
+        ValueError: the mask is missing, is not a PNG file, or its aspect ratio differs from that of the image.
     """
     try:
         info = archive.getinfo(name)
     except KeyError:
         raise ValueError(f"{name} is not in {Path(archive.filename or '').name}.") from None
     if info.file_size > MAX_PNG_BYTES:
-        raise ValueError(f"{name} unpacks to {info.file_size:,} bytes; no mask is so large.")
+        raise ValueError(f"{name} unpacks to {info.file_size:,} bytes; expected at most {MAX_PNG_BYTES:,}.")
     try:
         with PIL.Image.open(io.BytesIO(archive.read(info)), formats=["PNG"]) as image:
             size = image.size
             fits = abs(size[0] * height / (size[1] * width) - 1) <= MAX_ASPECT_ERROR
-            if fits and size[0] * size[1] <= 4 * height * width:  # larger ones would be bombs
+            if fits and size[0] * size[1] <= 4 * height * width:  # limits the memory for decompression bombs
                 nearest = PIL.Image.Resampling.NEAREST
                 return np.asarray(image.convert("L").resize((width, height), nearest)) > 0
-    except Exception as error:  # damaged archives and pictures raise many kinds
+    except Exception as error:  # damaged archives and images raise many types
         raise ValueError(f"{name} cannot be read ({short(str(error))}).") from None
-    raise ValueError(f"{name} is {size[0]}x{size[1]} on a {width}x{height} photo. Is the photo turned or replaced?")
+    raise ValueError(
+        f"mask {name} is {size[0]}x{size[1]} pixels, which does not fit the {width}x{height} image. The image was "
+        "rotated or replaced."
+    )
 
 
 # --- command ---
@@ -228,24 +252,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike open-images`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
-        "--classes", required=True, metavar="NAMES", help="names of classes in Open Images, separated by commas"
+        "--classes", required=True, metavar="NAMES", help="Open Images class names, separated by commas"
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for photos and labelme files")
-    parser.add_argument("--subset", choices=SUBSETS, default="train", help="part of Open Images (default: train)")
-    parser.add_argument("--limit", type=int, metavar="N", help="stop after N photos (default: all)")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="output folder for images and labelme files"
+    )
+    parser.add_argument("--subset", choices=SUBSETS, default="train", help="subset of Open Images (default: train)")
+    parser.add_argument("--limit", type=int, metavar="N", help="maximum number of images (default: all)")
     parser.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
         help="folder for downloaded lists and masks (default: OUTPUT/.open_images)",
     )
-    parser.add_argument("--offline", action="store_true", help="download nothing; use what is in the cache")
+    parser.add_argument("--offline", action="store_true", help="use only cached files, without downloads")
 
 
 def _fetcher(offline: bool) -> Fetch:
     def fetch(url: str, path: Path) -> Path:
         if offline:
-            raise FileNotFoundError(f"{path} is missing. Get it from {url}, or leave out --offline.")
+            raise FileNotFoundError(f"{path}: no such file. Download it from {url}, or omit --offline.")
         from mrcnn.checkpoints.download import download
 
         return download(url, path, verbose=path.suffix != ".jpg" and sys.stderr.isatty())
@@ -254,11 +280,11 @@ def _fetcher(offline: bool) -> Fetch:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Selects, fetches and converts; returns 1 if photos had to be left out."""
+    """Downloads and converts the selected images. Returns 1 if some were skipped, else 0."""
     from tqdm import tqdm
 
     if arguments.limit is not None and arguments.limit < 1:
-        raise ValueError(f"--limit: expected a number of photos from 1, got {arguments.limit}.")
+        raise ValueError(f"--limit: expected 1 or more images, got {arguments.limit}.")
     cache, fetch = arguments.cache or arguments.output / ".open_images", _fetcher(arguments.offline)
     lists = []
     for name in (CLASSES_CSV, MASKS_CSV.format(subset=arguments.subset)):
@@ -266,14 +292,16 @@ def run_command(arguments: argparse.Namespace) -> int:
     names = [name.strip() for name in arguments.classes.split(",") if name.strip()]
     grouped = by_photo(mask_rows(lists[1], class_ids(lists[0], names)), arguments.limit)
     if not grouped:
-        raise ValueError(f"no mask of {', '.join(names)} in {arguments.subset}. Only 350 of the classes have masks.")
+        raise ValueError(
+            f"no masks of {', '.join(names)} in subset {arguments.subset}. Only 350 classes of Open Images have masks."
+        )
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tqdm(total=len(grouped), unit="photo", disable=not sys.stderr.isatty()) as bar:
         tally = convert(grouped, arguments.output, arguments.subset, cache, fetch, bar.update)
     for problem in tally.problems:
-        print(f"left out: {problem}", file=sys.stderr)
-    there = f", {tally.kept} already there" if tally.kept else ""
-    done = f"{plural(tally.photos, 'photo')} with {plural(tally.instances, 'mask')}"
+        print(f"skipped: {problem}", file=sys.stderr)
+    there = f", {tally.kept} existed already" if tally.kept else ""
+    done = f"{plural(tally.photos, 'image')} with {plural(tally.instances, 'mask')}"
     print(f"{done} written to {arguments.output}{there}.")
     return 1 if tally.problems else 0
 

@@ -1,4 +1,4 @@
-"""`nike pack`: trained weights -> one small file to share, in which a score of 0.5 is the best limit."""
+"""`nike pack`: writes trained weights to one small file, optionally with calibrated scores."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ if TYPE_CHECKING:
 
 SUFFIX = ".h5"
 SCORE_LAYER = "mrcnn_class_logits"
-LIMIT = 0.5  # the score from which `nike detect` shows detections, after a calibration
-EXTREME = 0.001  # calibration goes no nearer to 0 and 1
-ROUNDS = 8  # of calibration at most: masks in the scores and box voting make a move fall short of its aim
-SETTLED = 0.005  # F1 that the limit of 0.5 may be below the best
-SIZES = range(64, 4097, 64)
+THRESHOLD = 0.5  # score threshold of `nike detect` after a calibration
+CLIP = 0.001  # scores are clipped to [CLIP, 1 - CLIP] before their logit is taken
+MAX_ITERATIONS = 8  # one shift is not exact with mask scores and box voting
+F1_TOLERANCE = 0.005  # accepted difference between the best F1 and that at THRESHOLD
+SIZES = range(64, 4097, 64)  # pixels
 DESCRIPTION = """\
-Writes trained weights into one small file to share: 16 bits a weight, all settings inside,
-for `nike detect --weights FILE`. The size to which photos are scaled can be changed, and
-the scores can be adjusted so that 0.5 is the best limit."""
+Write trained weights to one small file for `nike detect --weights FILE`: float16 weights
+and all settings. The input size can be changed, and the scores can be calibrated so that
+the best threshold is 0.5."""
 EPILOG = """\
---calibrate looks for the limit at which right and wrong detections on labelled photos are in the best balance
-(the highest F1 at mask IoU 0.5), and moves all scores so that this limit is 0.5. Use photos that the weights were
-not trained on: on training photos a network is too sure of itself. The photos are looked at one to nine times, until
-0.5 is as good as the best limit. AP hardly changes: with one class the order of detections hardly does, and not at all
-without DETECTION_MASK_SCORES and DETECTION_BOX_VOTING.
+--calibrate determines the score threshold with the highest F1 at mask IoU 0.5 on labelled images and shifts the class
+logits so that this threshold becomes 0.5. Use images that the weights were not trained on, because scores on training
+images are overconfident. Detection runs on the images one to nine times, until the F1 at 0.5 is within 0.005 of the
+best F1. AP does not change with one class, except for small effects of DETECTION_MASK_SCORES and DETECTION_BOX_VOTING.
 
 examples:
   nike pack --weights best --output mine.h5
@@ -49,17 +48,21 @@ examples:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The score above which detections should be kept, and how good they are from LIMIT on.
+    """The best score threshold on a dataset, and the metrics at THRESHOLD.
+
+    All metrics are at mask IoU 0.5, over all classes.
 
     Attributes:
-        limit: score with the highest F1, above 0 and below 1.
-        best_f1: there; as the next three at mask IoU 0.5, all classes together.
-        f1, precision, recall: of detections with a score of LIMIT or more.
-        photos: that were looked at.
-        instances: on them.
+        threshold: score threshold with the highest F1, 0 < threshold < 1.
+        best_f1: F1 at `threshold`.
+        f1: F1 at THRESHOLD.
+        precision: precision at THRESHOLD.
+        recall: recall at THRESHOLD.
+        photos: number of images.
+        instances: number of ground-truth instances.
     """
 
-    limit: float
+    threshold: float
     best_f1: float
     f1: float
     precision: float
@@ -68,25 +71,26 @@ class Calibration:
     instances: int
 
     @property
-    def is_settled(self) -> bool:
-        """Whether LIMIT is as good as the best limit."""
-        return self.best_f1 - self.f1 <= SETTLED
+    def converged(self) -> bool:
+        """Whether the F1 at THRESHOLD is within F1_TOLERANCE of the best F1."""
+        return self.best_f1 - self.f1 <= F1_TOLERANCE
 
 
-def find_limit(
+def find_threshold(
     detector: Detector, folder: Path, split: str | None, failures: list[str], lines: bool = True
 ) -> Calibration:
-    """Looks for the limit with the highest F1 on labelled photos.
+    """Finds the score threshold with the highest F1 on labelled images.
 
     Args:
-        detector: reports detections of any score.
-        folder: labelled photos.
+        detector: detector with a score threshold of MIN_CONFIDENCE.
+        folder: labelled images.
         split: "train", "val", "all" or None, see `load_photos`.
-        failures: gets the message for each photo that cannot be used.
+        failures: list to which a message is added for each image that cannot be used.
         lines: see `Progress`.
 
     Raises:
-        FileNotFoundError, ValueError: no photo can be used, or nothing on them is found.
+        FileNotFoundError: the folder does not exist.
+        ValueError: no image can be used, or there is no true positive.
     """
     from mrcnn.evaluation import best_f1, rank_detections
 
@@ -97,13 +101,13 @@ def find_limit(
     best = best_f1(ranking)
     if not best["f1"]:
         raise ValueError(
-            f"--calibrate: none of the {plural(ranking.num_gt, 'instance')} on {folder} was found, so there is no best "
-            "limit. Nothing was written. Are these the right photos, labels and weights?"
+            f"--calibrate: {folder}: no true positives ({plural(ranking.num_gt, 'instance')}), so no threshold can be "
+            "chosen. Nothing was written. Check the images, labels and weights."
         )
     below = max(ranking.scores[ranking.scores < best["threshold"]], default=0.0)
-    kept = ranking.is_true[ranking.scores >= LIMIT]
+    kept = ranking.is_true[ranking.scores >= THRESHOLD]
     return Calibration(
-        limit=_between(float(below), best["threshold"]),
+        threshold=_middle(float(below), best["threshold"]),
         best_f1=best["f1"],
         f1=2 * kept.sum() / (len(kept) + ranking.num_gt),
         precision=kept.mean() if len(kept) else 0.0,
@@ -113,32 +117,32 @@ def find_limit(
     )
 
 
-def _between(low: float, high: float) -> float:
-    """The middle of two scores in log odds: rounding takes no detection over a limit there."""
-    return _score(sum(_log_odds(min(max(score, EXTREME), 1 - EXTREME)) for score in (low, high)) / 2)
+def _middle(low: float, high: float) -> float:
+    """Returns the midpoint of two scores in log odds, robust to the rounding of weights to float16."""
+    return _sigmoid(sum(_logit(min(max(score, CLIP), 1 - CLIP)) for score in (low, high)) / 2)
 
 
-def _score(log_odds: float) -> float:
+def _sigmoid(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
 
 
-def _log_odds(score: float) -> float:
+def _logit(score: float) -> float:
     return math.log(score / (1 - score))
 
 
-def move_limit(layers: Mapping[str, Any], limit: float) -> None:
-    """Moves class scores so that what had this score has 0.5.
+def shift_threshold(layers: Mapping[str, Any], threshold: float) -> None:
+    """Shifts the class scores so that a score of `threshold` becomes 0.5.
 
-    A score is the softmax of the class logits. Raising the logit of the background by the log odds of the limit lowers
-    the log odds of every object against the background by as much; objects among each other stay as they are.
+    Scores are the softmax of the class logits. Adding the log odds of the threshold to the background logit lowers the
+    log odds of every class against the background by the same amount and keeps the ratios between the other classes.
 
     Args:
-        layers: Keras layers by name; the bias of the class logits is changed.
-        limit: above 0 and below 1.
+        layers: Keras layers by name. The bias of the class logits is changed in place.
+        threshold: score, 0 < threshold < 1.
     """
     bias = next(weight for weight in layers[SCORE_LAYER].weights if weight.name == "bias")
     values = bias.numpy()
-    values[0] += _log_odds(limit)
+    values[0] += _logit(threshold)
     bias.assign(values)
 
 
@@ -150,39 +154,42 @@ def calibrate(
     failures: list[str],
     path: Path | None = None,
 ) -> tuple[float, Calibration]:
-    """Changes a model so that LIMIT is the best limit on labelled photos.
+    """Calibrates the class scores of a model so that THRESHOLD is the best threshold on labelled images.
 
-    `move_limit` is exact for the scores of classes. If masks take part in the scores these move by less than the
-    class does, and with box voting the boxes change a little: then it is done again for what is left, and the best
-    round counts. A model whose best limit is LIMIT already stays as it is.
+    `shift_threshold` is exact for class scores. With mask scores the final scores move less, and with box voting the
+    boxes change slightly, so the shift is repeated until it converges. The iteration with the highest F1 is kept. A
+    model whose best threshold is THRESHOLD already is not changed.
 
     Args:
-        model: detects down to a score of MIN_CONFIDENCE; its class logits are changed.
-        class_names: by class id, background first.
-        folder, split, failures: see `find_limit`.
-        path: the weights file, whose run tells which photos it validated on.
+        model: model with a score threshold of MIN_CONFIDENCE. Its class logits are changed in place.
+        class_names: class names by class id, background first.
+        folder: labelled images.
+        split: "train", "val", "all" or None, see `load_photos`.
+        failures: list to which a message is added for each image that cannot be used.
+        path: weights file, whose log folder records the validation images of the run.
 
     Returns:
-        The best limit of the scores as they were, and what was found with those they are now, before weights are
-        rounded to 16 bits.
+        The best threshold before the calibration, and the calibration result. The result is measured before the
+        weights are rounded to float16.
 
     Raises:
-        FileNotFoundError, ValueError: see `find_limit`.
+        FileNotFoundError: the folder does not exist.
+        ValueError: no image can be used, or there is no true positive.
     """
     detector = Detector(model, class_names, path=path)
-    before = found = best = find_limit(detector, folder, split, failures)
-    log_odds = best_log_odds = 0.0  # by which the scores have been moved
-    for number in range(ROUNDS):
-        if found.is_settled:
+    before = found = best = find_threshold(detector, folder, split, failures)
+    log_odds = best_log_odds = 0.0  # total shift of the scores
+    for number in range(MAX_ITERATIONS):
+        if found.converged:
             break
-        move_limit(model.named_layers(), found.limit)
-        log_odds += _log_odds(found.limit)
-        print(f"scores moved; looking at the photos again ({number + 1})", flush=True)
-        found = find_limit(detector, folder, split, [], lines=False)
+        shift_threshold(model.named_layers(), found.threshold)
+        log_odds += _logit(found.threshold)
+        print(f"scores shifted; repeating detection ({number + 1})", flush=True)
+        found = find_threshold(detector, folder, split, [], lines=False)
         if found.f1 > best.f1:
             best, best_log_odds = found, log_odds
-    move_limit(model.named_layers(), _score(best_log_odds - log_odds))
-    return before.limit, best
+    shift_threshold(model.named_layers(), _sigmoid(best_log_odds - log_odds))
+    return before.threshold, best
 
 
 # --- command ---
@@ -191,24 +198,24 @@ def calibrate(
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike pack`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the new weights file, NAME.h5")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="weights file to write (.h5)")
     add_weights_arguments(parser, "last")
     parser.add_argument(
         "--image-size",
         type=int,
         metavar="PIXELS",
-        help="photos will be scaled to a square of this side, a multiple of 64: larger finds smaller logos and takes "
-        "longer (default: as in training)",
+        help="side of the square network input, a multiple of 64; larger sizes detect smaller logos and are slower "
+        "(default: as in training)",
     )
     parser.add_argument(
-        "--calibrate", type=Path, metavar="DIR", help="labelled photos, not trained on: adjust the scores by them"
+        "--calibrate", type=Path, metavar="DIR", help="labelled images for the calibration, not used in training"
     )
     parser.add_argument(
         "--split",
         choices=(*SUBSETS, "all"),
-        help="which part of them (default: as the run of the weights, else val, else all)",
+        help="subset of --calibrate (default: validation images of the training run, else val, else all)",
     )
-    parser.add_argument("--float32", action="store_true", help="keep all 32 bits: a file twice as large")
+    parser.add_argument("--float32", action="store_true", help="write float32 weights; the file is twice as large")
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
@@ -216,19 +223,19 @@ def _check_options(arguments: argparse.Namespace) -> None:
     if output.suffix != SUFFIX:
         raise ValueError(f"--output: expected a name that ends in {SUFFIX}, got {output}.")
     if output.exists():
-        raise FileExistsError(f"--output: {output} is there already. Choose another name, or move it.")
+        raise FileExistsError(f"--output: {output} exists already. Choose another name or move the file.")
     if not output.absolute().parent.is_dir():
-        raise FileNotFoundError(f"--output: there is no folder {output.parent}.")
+        raise FileNotFoundError(f"--output: {output.parent}: no such folder.")
     if side is not None and side not in SIZES:
         raise ValueError(f"--image-size: expected a multiple of 64 from 64 to {SIZES[-1]}, got {side}.")
     if arguments.calibrate is None and arguments.split is not None:
-        raise ValueError("--split: it says which photos of --calibrate DIR to use; there is no --calibrate.")
+        raise ValueError("--split requires --calibrate.")
     if arguments.calibrate is not None and not arguments.calibrate.exists():
-        raise FileNotFoundError(f"--calibrate: {arguments.calibrate}: there is no such file or folder.")
+        raise FileNotFoundError(f"--calibrate: {arguments.calibrate}: no such file or folder.")
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Packs; returns the exit code, 1 if some photos could not be used for the calibration."""
+    """Writes the packed weights. Returns 1 if some images could not be used for the calibration, else 0."""
     _check_options(arguments)
     from mrcnn import checkpoints
 
@@ -236,27 +243,28 @@ def run_command(arguments: argparse.Namespace) -> int:
     config, class_names = read_settings(path, arguments.config)
     if (side := arguments.image_size) is not None:
         config = config.copy(IMAGE_MIN_DIM=side, IMAGE_MAX_DIM=side, IMAGE_RESIZE_MODE="square")
-    # To calibrate, detections of any score are wanted; the file keeps its own settings.
-    seeing_all = dict(DETECTION_ANY_FOREGROUND=True, DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE)
-    model = load_model(path, config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, **seeing_all))
+    # The calibration needs detections of nearly all scores. The file keeps its own settings.
+    any_score = dict(DETECTION_ANY_FOREGROUND=True, DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE)
+    model = load_model(path, config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, **any_score))
     failures: list[str] = []
     if arguments.calibrate is not None:
         if arguments.split is None and not has_own_split(arguments.calibrate) and read_run_photos(path) is None:
-            print(f"note: all photos of {arguments.calibrate} are used; none should have been trained on.")
-        limit, found = calibrate(model, class_names, arguments.calibrate, arguments.split, failures, path)
-        config = config.copy(DETECTION_MIN_CONFIDENCE=LIMIT)
-        if not found.is_settled:
-            print(f"note: the best limit did not come to {LIMIT}; {found.limit:.3f} would give F1 {found.best_f1:.3f}.")
+            print(f"note: using all images of {arguments.calibrate}; none of them should be a training image.")
+        threshold, found = calibrate(model, class_names, arguments.calibrate, arguments.split, failures, path)
+        config = config.copy(DETECTION_MIN_CONFIDENCE=THRESHOLD)
+        if not found.converged:
+            print(f"note: no convergence; F1 is {found.best_f1:.3f} at threshold {found.threshold:.3f}.")
         print(
-            f"best limit before: {limit:.3f}; at {LIMIT} now: F1 {found.f1:.3f}, precision {found.precision:.3f}, "
-            f"recall {found.recall:.3f} ({plural(found.photos, 'photo')}, {plural(found.instances, 'instance')})"
+            f"best threshold before: {threshold:.3f}; now at {THRESHOLD}: F1 {found.f1:.3f}, precision "
+            f"{found.precision:.3f}, recall {found.recall:.3f} ({plural(found.photos, 'image')}, "
+            f"{plural(found.instances, 'instance')})"
         )
     dtype = "float32" if arguments.float32 else "float16"
     metadata = {"class_names": class_names}
     checkpoints.save_weights(model.named_layers(), arguments.output, config, metadata, dtype, overwrite=False)
     content = arguments.output.read_bytes()
     print(f"{arguments.output}: {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
-    return report_failures(failures, "Not all photos could be used:")
+    return report_failures(failures, "Some images could not be used:")
 
 
 def main(argv: list[str] | None = None) -> int:

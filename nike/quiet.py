@@ -1,4 +1,4 @@
-"""Imports TensorFlow without the page of messages that its libraries write past Python."""
+"""Imports TensorFlow without the start messages that its native libraries write to stderr."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import tempfile
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and looks for GPUs, holding back what is written to stderr meanwhile.
+    """Imports TensorFlow and lists the devices, with stderr redirected to a temporary file.
 
-    The environment variables that `nike.cli` sets quiet only what comes after these messages. If the import fails,
-    they are shown.
+    The environment variables that `nike.cli` sets do not suppress these messages. They are shown if the import fails.
     """
     if "tensorflow" in sys.modules:
         return
     try:
         terminal = os.dup(2)
-    except OSError:  # stderr is closed: nothing to hold back
+    except OSError:  # stderr is closed
         return
     with tempfile.TemporaryFile() as held:
         sys.stderr.flush()
@@ -25,8 +24,8 @@ def import_tensorflow() -> None:
         try:
             import tensorflow as tf
 
-            tf.config.list_physical_devices()  # CUDA's libraries speak up here
-        except Exception:  # Ctrl-C is no failure
+            tf.config.list_physical_devices()  # initialises CUDA, which prints messages too
+        except Exception:  # not KeyboardInterrupt
             held.seek(0)
             os.write(terminal, held.read())
             raise

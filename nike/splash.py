@@ -1,4 +1,4 @@
-"""`nike splash`: one photo or video in grey, the logo in colour; as the `splash` of Matterport's balloon sample."""
+"""`nike splash`: colour splash of one image or video, like the `splash` command of Matterport's balloon sample."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import PIL.Image
 from mrcnn.visualization.drawing import color_splash
 from nike import cli  # first: it quiets TensorFlow
 from nike.atomic import replacing
-from nike.detection.background import ahead
+from nike.detection.background import prefetch
 from nike.detection.detector import add_detector_arguments, load_detector
 from nike.detection.progress import Progress, report_failures
 from nike.detection.sources import Picture, Source, find_sources, read
@@ -26,14 +26,14 @@ examples:
   nike splash --image photo.jpg
   nike splash --weights=best --image https://example.org/shoe.jpg
   nike splash --video clip.mp4 --output grey.mp4
-  nike detect --save splash photos/               for many photos
+  nike detect --save splash photos/               for many images
 
-Exit code: 0 written; 1 the photo or video could not be used; 2 a mistake in the command.
+Exit code: 0 written; 1 the image or video could not be used; 2 invalid options.
 """
 
 
 def save_image(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
-    """Writes the splash of the first picture; returns how many there were."""
+    """Writes the splash of the first image. Returns the number of images written, 0 or 1."""
     for picture, result in pictures:
         with replacing(output) as temporary:
             PIL.Image.fromarray(color_splash(picture.image, result["masks"])).save(temporary)
@@ -42,7 +42,7 @@ def save_image(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
 
 
 def save_video(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
-    """Writes the splash of all frames as one video; returns how many there were."""
+    """Writes the splash of all frames as one video. Returns the number of frames."""
     count = 0
     with ExitStack() as stack, Progress(None, "frame", lines=False) as progress:
         try:
@@ -55,23 +55,23 @@ def save_video(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
         except KeyboardInterrupt:
             if not count:
                 raise
-            stack.close()  # completes the file
-            raise KeyboardInterrupt(f"Stopped. Saved to {output}, as far as it got: {count} frames.") from None
+            stack.close()  # finalises the video file
+            raise KeyboardInterrupt(f"Interrupted. The first {count} frames are saved to {output}.") from None
     return count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike splash`."""
-    parser.description = "Turns a photo or a video grey, all but the logo."
+    parser.description = "Turn an image or a video grey except for the detected logos."
     parser.epilog = EPILOG
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--image", metavar="PATH", help="photo, or its web address")
-    what.add_argument("--video", metavar="PATH", help="video, or its web address")
+    what.add_argument("--image", metavar="PATH", help="image file or URL")
+    what.add_argument("--video", metavar="PATH", help="video file or URL")
     parser.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
-        help="file to write: .png, .jpg or .mp4 (default: splash_TIME in this folder)",
+        help="file to write: .png or .jpg for images, .mp4 for videos (default: splash_TIME in the working folder)",
     )
     add_detector_arguments(parser)
 
@@ -81,26 +81,28 @@ def _output(source: Source, given: Path | None) -> Path:
     output = given or Path(f"splash_{datetime.datetime.now():%Y%m%dT%H%M%S}{'.mp4' if source.is_video else '.png'}")
     if output.suffix.lower() not in suffixes:
         expected = ".mp4" if source.is_video else ".png or .jpg"
-        raise ValueError(f"--output: expected a file that ends in {expected}, got {output}.")
+        raise ValueError(f"--output: expected a file name that ends in {expected}, got {output}.")
     if source.path is not None and output.exists() and output.samefile(source.path):
-        raise ValueError(f"--output: {output} is the source itself. Choose another name.")
+        raise ValueError(f"--output: {output} is the input file. Choose another name.")
     return output
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Detects and writes; returns the exit code."""
+    """Runs detection and writes the splash. Returns 1 if the image or video could not be used, else 0."""
     named = find_sources([arguments.image or arguments.video])
     if len(named) > 1:
-        raise ValueError(f"{arguments.image or arguments.video}: is {len(named)} files; use nike detect --save splash.")
+        raise ValueError(
+            f"{arguments.image or arguments.video}: expected one file, got {len(named)}. Use nike detect --save splash."
+        )
     source = Source(named[0].name, named[0].path, is_video=arguments.video is not None)
     output = _output(source, arguments.output)
     detector = load_detector(arguments)
     failures: list[str] = []
-    pictures = detect_stream(detector, ahead(read([source])), failures.append)
+    pictures = detect_stream(detector, prefetch(read([source])), failures.append)
     count = save_video(pictures, output) if source.is_video else save_image(pictures, output)
     if count:
         print(f"Saved to {output}")
-    return report_failures(failures, "It could not be used:")
+    return report_failures(failures, f"The {'video' if source.is_video else 'image'} could not be used:")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,33 +1,33 @@
-"""Text for people from values that nobody vouches for."""
+"""Formats untrusted values for messages."""
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator, Sequence
 
-MAX_SHORT = 120  # characters of a value in a message
+MAX_SHORT = 120  # maximum length of a value in a message, in characters
 _REPR = reprlib.Repr()
-_REPR.maxstring = 90  # names of files are shown whole
+_REPR.maxstring = 90  # long enough for most file names
 
 
 def printable(text: object) -> str:
-    """`text` with control characters and lone surrogates escaped: safe in a terminal, a log and a UTF-8 file."""
+    """Escapes control characters and lone surrogates, for terminals, logs and UTF-8 files."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
 def short(value: object) -> str:
-    """A `repr` for messages: printable and of bounded length whatever the value."""
+    """Returns a printable `repr` of at most MAX_SHORT characters."""
     text = printable(_REPR.repr(value))
     return text if len(text) <= MAX_SHORT else text[: MAX_SHORT - 3] + "..."
 
 
 def plural(count: int, word: str) -> str:
-    """For people: no errors, 1 error, 2 errors."""
+    """Formats a count with its noun: "no errors", "1 error", "2 errors"."""
     return f"{count or 'no'} {word}{'' if count == 1 else 's'}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines of a table for the terminal: the first column to the left, the others to the right."""
+    """Yields the lines of a text table with the first column left-aligned and the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         yield "  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))])

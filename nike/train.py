@@ -11,7 +11,7 @@ __all__ = ["add_arguments", "main", "parse"]
 
 
 def run_command(argv: list[str]) -> int:
-    """Trains as the options say; returns the exit code."""
+    """Starts or continues a run with the options of a command line. Returns the exit code."""
     from nike.training.run import continue_run, new_run
 
     arguments = parse(argv)

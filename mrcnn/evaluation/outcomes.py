@@ -151,15 +151,15 @@ def false_positives_on_negatives(records: Sequence[ImageRecord], min_score: floa
     """Counts detections on negative images, which have no ground truth and no ignored region.
 
     Returns:
-        A dict with `photos` (negative images), `photos_with_alarm` (those with a detection), `alarms` (detections)
-        and `per_photo` (mean detections per negative image, 0 without any).
+        A dict with `images` (number of negative images), `images_with_detections`, `detections` (their total number)
+        and `per_image` (mean detections per negative image, 0 without negative images).
     """
     counts = [np.count_nonzero(r.scores >= min_score) for r in records if len(r.gt_rles) == 0]
     return {
-        "photos": len(counts),
-        "photos_with_alarm": int(np.count_nonzero(counts)),
-        "alarms": int(sum(counts)),
-        "per_photo": float(np.mean(counts)) if counts else 0.0,
+        "images": len(counts),
+        "images_with_detections": int(np.count_nonzero(counts)),
+        "detections": int(sum(counts)),
+        "per_image": float(np.mean(counts)) if counts else 0.0,
     }
 
 
@@ -175,7 +175,7 @@ def detection_report(
     Returns:
         A dict with `classes` (for each class name `ap_11_point`, `ap_all_points`, `ap_101_point`, -1 without
         instances, `best_f1` and `instances`), `confusion` (nested lists in the order of `class_names`) and
-        `false_alarms` (see `false_positives_on_negatives`).
+        `negative_images` (see `false_positives_on_negatives`).
     """
     outcomes = [evaluate_image(record, kind, iou_threshold) for record in records]
     classes = {}
@@ -189,5 +189,5 @@ def detection_report(
     return {
         "classes": classes,
         "confusion": confusion_matrix(records, len(class_names), kind, iou_threshold, min_score).tolist(),
-        "false_alarms": false_positives_on_negatives(records, min_score),
+        "negative_images": false_positives_on_negatives(records, min_score),
     }

@@ -1,4 +1,4 @@
-"""Labels and classes: which label means which class, which are ignored, which look like a typing mistake."""
+"""Maps labels of annotation files to classes, and detects misspelt labels."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from nike.text import printable, short
 
-IGNORE = ("ignore", "__ignore__")  # there, but not to be learnt or counted: neither positive nor negative
-RARE = 10  # a label that resembles one so many times as frequent is a typing error
+IGNORE = ("ignore", "__ignore__")  # excluded from training and evaluation, neither positive nor negative
+RARE = 10  # a label is considered misspelt if a similar one is at least this many times as frequent
 
 
 class Labels:
-    """Maps labels to class names. White space around a label does not matter.
+    """Mapping of labels to class names. Whitespace around a label is ignored.
 
     Args:
-        labels: class names; or label -> class name where several labels mean one class; or the text of a command
-            line, `"nike,swoosh=nike"`. The order of classes is that of first mention.
+        labels: class names, a dict of class names by label, or a value of `--labels` such as `"nike,swoosh=nike"`.
+            Classes are numbered in the order of their first occurrence.
 
     Attributes:
-        class_of_label: label -> class name.
-        classes: class names in the order of their numbers.
+        class_of_label: class name by label.
+        classes: class names in the order of their class ids, without the background.
 
     Raises:
-        ValueError: no label, an empty one, or one of IGNORE.
+        ValueError: there is no label, or a label or class name is empty, "BG" or one of IGNORE.
     """
 
     def __init__(self, labels: str | Iterable[str] | Mapping[str, str] = ("nike",)):
@@ -39,19 +39,19 @@ class Labels:
         if wrong or not self.class_of_label:
             raise ValueError(
                 f"labels: expected class names such as 'nike' or 'nike,swoosh=nike', got {', '.join(map(repr, wrong))}"
-                f"{'' if wrong else 'none'} ({', '.join(IGNORE)} and BG have a fixed meaning)."
+                f"{'' if wrong else 'none'} ({', '.join(IGNORE)} and BG are reserved)."
             )
         self.classes: list[str] = list(dict.fromkeys(self.class_of_label.values()))
 
     @classmethod
     def found_in(cls, counts: Mapping[str, int]) -> Labels:
-        """The labels of a dataset as its classes, in alphabetical order, "nike" if it has none.
+        """Derives the classes from the labels of a dataset, in alphabetical order. Without labels the class is "nike".
 
-        Left out are IGNORE, what differs from a more frequent label by capital letters only, and what resembles a label
-        that is RARE times as frequent: most likely typing errors.
+        Labels in IGNORE and probable misspellings are no classes. A label is a probable misspelling if it differs from
+        a more frequent label only in case, or is similar to a label that is at least RARE times as frequent.
 
         Args:
-            counts: instances by label.
+            counts: number of instances by label.
         """
         classes: list[str] = []
         for label in _by_frequency(counts):
@@ -63,16 +63,19 @@ class Labels:
         return cls({label: label for label in sorted(classes)} or ("nike",))
 
     def for_classes(self, classes: Sequence[str]) -> Labels:
-        """The same meaning of labels, with the classes and their order of a network.
+        """Returns the same mapping with the given classes and their order.
+
+        Args:
+            classes: class names of the weights, without the background.
 
         Raises:
-            ValueError: a label means another class.
+            ValueError: a label maps to another class.
         """
         unknown = [name for name in self.classes if name not in classes]
         if unknown:
             raise ValueError(
-                f"the weights know {printable(', '.join(classes))}; the labels mean {printable(', '.join(unknown))}. "
-                "Map each label to a class of the weights: --labels LABEL=CLASS."
+                f"the weights have the classes {printable(', '.join(classes))}; the labels map to "
+                f"{printable(', '.join(unknown))}. Map each label to a class of the weights: --labels LABEL=CLASS."
             )
         labels = Labels(self.class_of_label)
         labels.classes = list(classes)
@@ -80,19 +83,19 @@ class Labels:
 
     @property
     def names(self) -> list[str]:
-        """Every label that means a class."""
+        """All labels that map to a class."""
         return list(self.class_of_label)
 
     def class_of(self, label: str) -> str | None:
-        """The class of a label; None if it has none (ignored or unknown)."""
+        """Returns the class name of a label, or None if the label is ignored or unknown."""
         return self.class_of_label.get(label.strip())
 
     def is_ignored(self, label: str) -> bool:
-        """Whether objects with this label are neither positive nor negative."""
+        """Whether objects with this label are excluded from training and evaluation."""
         return label.strip() in IGNORE
 
     def nearest(self, label: str) -> str | None:
-        """The known label that an unknown one was probably meant to be; None if it is like none of them."""
+        """Returns the known label that is most similar to an unknown one, or None if no label is similar."""
         return _nearest(label, [*self.names, *IGNORE])
 
 
@@ -103,26 +106,26 @@ def _nearest(label: str, known: Sequence[str], cutoff: float = 0.7) -> str | Non
 
 
 def _similar(label: str, near: str) -> bool:
-    """Whether two labels that are nearly equal may mean one thing; `air-max-90` and `air-max-97` do not."""
+    """Whether two similar labels may have the same meaning, unlike `air-max-90` and `air-max-97`."""
     return re.findall(r"\d+", label) == re.findall(r"\d+", near)
 
 
 def _by_frequency(counts: Mapping[str, int]) -> list[str]:
-    return sorted(counts, key=lambda label: (-counts[label], label.swapcase()))  # of equal ones, small letters first
+    return sorted(counts, key=lambda label: (-counts[label], label.swapcase()))  # equally frequent: lower case first
 
 
 def found_lines(labels: Labels, counts: Mapping[str, int], most: int = 10) -> list[str]:
-    """One line with the labels that `Labels.found_in` made classes of, and one for each that may be misspelt.
+    """Returns a line that lists the classes derived from a dataset, and one line per label that may be misspelt.
 
     Args:
-        labels: the result of `Labels.found_in`.
-        counts: instances by label.
-        most: labels that are named.
+        labels: result of `Labels.found_in`.
+        counts: number of instances by label.
+        most: maximum number of labels listed.
     """
     named = [f"{printable(name)} ({counts[name]})" for name in labels.classes if name in counts]
     more = [f"{len(named) - most} more"] if len(named) > most else []
     ignored = [f"{label} ({counts[label]})" for label in IGNORE if label in counts]
-    lines = [f"labels      as found in the files: {', '.join([*named[:most], *more, *ignored]) or 'none'}"]
+    lines = [f"labels      in the files: {', '.join([*named[:most], *more, *ignored]) or 'none'}"]
     ordered = _by_frequency(counts)
     for i, label in enumerate(ordered):
         near = _nearest(label, [name for name in ordered[:i] if name in labels.classes])
@@ -132,7 +135,7 @@ def found_lines(labels: Labels, counts: Mapping[str, int], most: int = 10) -> li
         merged = shlex.quote(",".join([*(name for name in labels.classes if name != label), f"{label}={near}"]))
         state = "" if is_class else " and is ignored"
         lines.append(
-            f"            {short(label)} ({counts[label]}) looks like {short(near)}{state}. "
-            f"To merge: --labels {printable(merged)}"
+            f"            {short(label)} ({counts[label]}) is similar to {short(near)}{state}. "
+            f"Merge them with --labels {printable(merged)}"
         )
     return lines[: most + 1]

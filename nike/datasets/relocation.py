@@ -1,4 +1,4 @@
-"""Places the photos of a dataset in the folder of another one, as its readers require."""
+"""Copies the photos of a dataset into another dataset folder, because readers require all images inside it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from nike.text import printable
 
 
 def relocate(photos: list[Photo], root: Path) -> tuple[list[Photo], dict[Path, Path]]:
-    """Finds the path of each photo in another dataset folder. Writes nothing.
+    """Determines the path of each photo in another dataset folder, without writing anything.
 
     Args:
         photos: list of `Photo`, each with a path.
         root: path of the other dataset folder, which need not exist.
 
     Returns:
-        The photos with their `file` and `path` in `root`, and the photos to copy there: path of the copy -> path of the
-        photo. A photo in `root` stays where it is; a copy has the same path in `root` as the photo in its dataset.
+        The photos with their `file` and `path` in `root`, and a dict of the files to copy: path of the original by path
+        of the copy. Photos in `root` are not copied. A copy has the same path in `root` as the original in its dataset.
 
     Raises:
         ValueError: if another file has the path of a copy.
@@ -40,15 +40,15 @@ def relocate(photos: list[Photo], root: Path) -> tuple[list[Photo], dict[Path, P
             and not filecmp.cmp(path, source, shallow=False)
         ):
             raise ValueError(
-                f"{printable(root / photo.file)}: expected a copy of {printable(photo.path)}, but another photo has "
-                "this name; nothing was written. Choose another folder, or rename one of them."
+                f"{printable(root / photo.file)}: expected a copy of {printable(photo.path)}, but another file has "
+                "this name. Nothing was written. Choose another folder or rename one of them."
             )
         placed.append(replace(photo, file=path.relative_to(base).as_posix(), path=path))
     return placed, {path: source for path, source in copies.items() if not path.exists()}
 
 
 def copy_photos(copies: dict[Path, Path]) -> None:
-    """Copies photos; see `relocate`."""
+    """Copies photos, given the paths by path of the copy, see `relocate`."""
     for path, source in copies.items():
         with replacing(path) as temporary:
             shutil.copyfile(source, temporary)

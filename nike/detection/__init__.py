@@ -1,1 +1,1 @@
-"""What `nike detect` is made of: sources, the detector, outputs."""
+"""Detection for the commands: image sources, the detector, streaming and output formats."""

@@ -1,4 +1,4 @@
-"""Work beside the main thread, with bounded queues: reading ahead and writing behind."""
+"""Prefetching and writing in background threads with bounded queues."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ Item = TypeVar("Item")
 _END: Any = object()
 
 
-def ahead(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
-    """The same items, computed in a thread while the caller works, at most `depth` in advance.
+def prefetch(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
+    """Computes the items of an iterator in a background thread.
 
-    An exception of `items` is raised where its item would have come.
+    Args:
+        items: the iterator. An exception that it raises is raised in place of the item.
+        depth: maximum number of items computed in advance.
+
+    Yields:
+        The items in their order.
     """
     pool = ThreadPoolExecutor(1)
     try:
@@ -22,16 +27,19 @@ def ahead(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
         while (item := futures.popleft().result()) is not _END:
             futures.append(pool.submit(next, items, _END))
             yield item
-            del item  # or this frame would keep one photo more in memory
+            del item  # otherwise this frame keeps one more image in memory
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-class Behind:
-    """Runs calls one after another in a thread; the caller waits only while more than `waiting` are unfinished.
+class BackgroundWriter:
+    """Runs calls in order in one background thread.
 
-    Use it in a `with` statement: leaving it waits for all calls. An exception of a call is raised by a later `call`,
-    or on leaving; calls after it are not run.
+    Use it in a `with` statement, which waits for all calls when it ends. An exception of a call is raised by a later
+    `call` or at the end of the `with` statement, and the remaining calls are dropped.
+
+    Args:
+        waiting: maximum number of unfinished calls. `call` blocks while there are more.
     """
 
     def __init__(self, waiting: int = 2):
@@ -40,7 +48,7 @@ class Behind:
         self._unfinished: deque[Future] = deque()
 
     def call(self, function: Callable, *arguments: Any) -> None:
-        """Runs `function(*arguments)` soon."""
+        """Queues `function(*arguments)`."""
         self._unfinished.append(self._pool.submit(function, *arguments))
         self._settle(self.waiting)
 
@@ -48,7 +56,7 @@ class Behind:
         while len(self._unfinished) > left:
             self._unfinished.popleft().result()
 
-    def __enter__(self) -> Behind:
+    def __enter__(self) -> BackgroundWriter:
         return self
 
     def __exit__(self, kind: type | None, *exception: object) -> None:

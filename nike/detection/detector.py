@@ -1,4 +1,4 @@
-"""Weights ready to look at photos: what `--weights` names, tiles, mirrored views, which classes to report."""
+"""The detector behind the commands: weights, tiles, test-time augmentation and filtering of the detections."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
 from nike.training.start_weights import bundled_weights
 
-TTA_CONFIDENCE = 0.05  # of a single view; the mean of all views must reach what the user asks for
+TTA_CONFIDENCE = 0.05  # score threshold of a single view; min_confidence applies to the mean of all views
 COCO_CLASSES = 81
 
 
 def find_weights(name: str, logs: Path = Path("logs"), run_name: str | None = None) -> Path:
-    """The file that `--weights` names.
+    """Returns the weights file for a value of `--weights`.
 
     Args:
-        name: "nike" (bundled), "coco" (downloaded if need be), "last" or "best" (of the last training) or a path.
-        logs: folder of the log folders, for "last" and "best".
-        run_name: name of the runs that "last" and "best" choose from; None: any.
+        name: "nike" (bundled), "coco" (downloaded if necessary), "last" or "best" (of the newest run) or a path.
+        logs: parent folder of the log folders, for "last" and "best".
+        run_name: name of the run, for "last" and "best". None chooses among all runs.
 
     Raises:
-        FileNotFoundError: there is none; says what to do.
+        FileNotFoundError: the file does not exist.
     """
     from mrcnn import checkpoints
     from mrcnn.checkpoints import log_dirs
@@ -44,15 +44,17 @@ def find_weights(name: str, logs: Path = Path("logs"), run_name: str | None = No
     if name == "nike":
         return bundled_weights()
     if not Path(name).is_file():
-        raise FileNotFoundError(f"--weights: {name} is not a file, nor one of nike, coco, last, best.")
+        raise FileNotFoundError(f"--weights: expected nike, coco, last, best or an existing file, got {name}.")
     return Path(name)
 
 
 def chosen_weights(arguments: argparse.Namespace) -> Path:
-    """The file that the options of `add_weights_arguments` choose; a choice among runs is printed to stderr.
+    """Returns the weights file for the options of `add_weights_arguments`.
+
+    The file chosen by "last" or "best" is printed to stderr.
 
     Raises:
-        FileNotFoundError: see `find_weights`.
+        FileNotFoundError: the file does not exist.
     """
     path = find_weights(arguments.weights, arguments.logs, arguments.name)
     if arguments.weights in ("last", "best"):
@@ -61,18 +63,20 @@ def chosen_weights(arguments: argparse.Namespace) -> Path:
 
 
 class Detector:
-    """A network and how to use it.
+    """Runs a model on images, optionally with tiles or test-time augmentation, and filters its detections.
 
     Args:
-        model: a MaskRCNN in inference mode, or anything with its `detect_stream` and `config`.
-        class_names: by class id, background first.
-        tiles: None, "auto" or a number: see `mrcnn.inference.tiles.tile_side`.
-        tile_overlap: share of a tile that the next one shows again.
-        augmented: detecting functions that vote (`mrcnn.inference.test_time_augmentation`); None: the model alone.
-        min_confidence: detections below are left out.
-        classes: names of the classes to report; None: all.
-        max_detections: at most so many a photo, the best ones; None: all.
-        path: the weights file; None if there is none.
+        model: a MaskRCNN in inference mode, or an object with the same `detect_stream` and `config`.
+        class_names: class names by class id, background first.
+        tiles: number of tiles along the longer side, "auto" or None for no tiling, see
+            `mrcnn.inference.tiles.tile_side`.
+        tile_overlap: fraction of a tile that overlaps the next one, 0 to 0.9.
+        augmented: detection functions for test-time augmentation, see `mrcnn.inference.test_time_augmentation`, or
+            None.
+        min_confidence: score threshold, 0 to 1.
+        classes: names of the classes to report, or None for all.
+        max_detections: maximum number of detections per image, highest scores first, or None.
+        path: weights file, or None.
 
     Raises:
         ValueError: an option is out of range, or a class is unknown.
@@ -101,18 +105,18 @@ class Detector:
         unknown = set(classes or ()) - set(self.class_names[1:])
         if unknown:
             known = ", ".join(self.class_names[1:10]) + (", ..." if len(self.class_names) > 10 else "")
-            raise ValueError(f"--classes: these weights know {known}; not {', '.join(sorted(unknown))}.")
+            raise ValueError(f"--classes: expected classes of the weights ({known}), got {', '.join(sorted(unknown))}.")
         self.class_ids = [i for i, name in enumerate(self.class_names) if classes is None or name in classes]
 
     def detect(self, photos: Iterable[np.ndarray]) -> Iterator[Detections]:
-        """Looks at photos one by one.
+        """Runs detection on images.
 
         Args:
-            photos: uint8 `[H, W, 3]` each; a generator is read only as far as needed.
+            photos: images, uint8 RGB `[H, W, 3]` of any size. A generator is read lazily.
 
         Yields:
-            For each photo a result as `MaskRCNN.detect` gives it, best score first; with "error", where it cannot be
-            used.
+            The `Detections` of each image, in order of decreasing score, or a failed result with the key "error" for
+            an image that cannot be used.
         """
         if self.tiles is None and self.augmented is None:
             results = self.model.detect_stream(photos, on_error="skip")
@@ -123,7 +127,7 @@ class Detector:
     def _detect_one(self, photo: np.ndarray) -> Detections:
         try:
             return self._detect_views(photo)
-        except (ValueError, TypeError, OSError) as error:  # as `MaskRCNN.detect_stream` with on_error="skip"
+        except (ValueError, TypeError, OSError) as error:  # like `MaskRCNN.detect_stream` with on_error="skip"
             return Detections.failed(error)
 
     def _detect_views(self, photo: np.ndarray) -> Detections:
@@ -146,18 +150,19 @@ class Detector:
 
 
 def load_detector(arguments: argparse.Namespace) -> Detector:
-    """The detector that the options of `add_detector_arguments` describe.
+    """Builds the detector for the options of `add_detector_arguments`.
 
     Raises:
-        FileNotFoundError, ValueError: no such weights, or the file cannot be used.
+        FileNotFoundError: the weights do not exist.
+        ValueError: an option is out of range, or the weights cannot be used.
     """
     min_confidence = arguments.min_confidence
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"--min-confidence: expected a number from 0 to 1, got {min_confidence:g}.")
     if arguments.max_detections is not None and arguments.max_detections < 1:
-        raise ValueError(f"--max-detections: expected a number from 1, got {arguments.max_detections}.")
+        raise ValueError(f"--max-detections: expected 1 or more, got {arguments.max_detections}.")
     if arguments.batch < 1:
-        raise ValueError(f"--batch: expected a number from 1, got {arguments.batch}.")
+        raise ValueError(f"--batch: expected 1 or more, got {arguments.batch}.")
     path = chosen_weights(arguments)
     config, class_names = read_settings(path, arguments.config)
     if min_confidence is None:
@@ -165,7 +170,7 @@ def load_detector(arguments: argparse.Namespace) -> Detector:
     config = config.copy(
         GPU_COUNT=1,
         IMAGES_PER_GPU=arguments.batch,
-        DETECTION_ANY_FOREGROUND=True,  # the confidence alone decides, also below that of the background
+        DETECTION_ANY_FOREGROUND=True,  # also keeps classes that score below the background
         DETECTION_MIN_CONFIDENCE=min(min_confidence, TTA_CONFIDENCE) if arguments.tta else min_confidence,
         DETECTION_MAX_INSTANCES=max(config.DETECTION_MAX_INSTANCES, arguments.max_detections or 0),
     )
@@ -189,14 +194,18 @@ def load_detector(arguments: argparse.Namespace) -> Detector:
 
 
 def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, list[str]]:
-    """The Config of a weights file, and its class names, background first.
+    """Reads the Config and the class names of a weights file.
 
     Args:
-        path: the weights.
-        config_file: JSON or YAML with settings that replace those of the weights; needed where they carry none.
+        path: weights file.
+        config_file: JSON or YAML file with settings that override those in the weights file. It is required for files
+            without settings, except for weights with the 81 COCO classes.
+
+    Returns:
+        The Config, and the class names by class id, background first.
 
     Raises:
-        ValueError: the file is damaged, or carries no settings and is not the original's for COCO.
+        ValueError: the file is damaged, or `config_file` is required.
     """
     from mrcnn.checkpoints import read_checkpoint
     from mrcnn.config import Config
@@ -209,8 +218,8 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
     changes = {} if config_file is None else read_settings_file(config_file)
     if settings is None and config_file is None and classes != COCO_CLASSES:
         raise ValueError(
-            f"{path}: the file carries no settings, as weights of other programs do not. Give those that it was "
-            'trained with: --config FILE, JSON such as {"BACKBONE": "resnet101", "IMAGE_MAX_DIM": 512}.'
+            f"{path}: no Config stored in this file (checkpoints from other tools have none). Pass the training "
+            'settings with --config FILE, such as {"BACKBONE": "resnet101", "IMAGE_MAX_DIM": 512} in JSON.'
         )
     config = Config.from_dict({"NAME": "weights", "NUM_CLASSES": classes or 2, **(settings or {})}, str(path))
     config = config.from_dict(changes, str(config_file))
@@ -218,7 +227,7 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
 
 
 def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -> list[str]:
-    """Those in the file; or COCO's if there are so many; or numbers."""
+    """Returns the class names in the metadata, else those of COCO for 81 classes, else generic names."""
     names = metadata.get("class_names")
     if isinstance(names, list) and len(names) == count and all(isinstance(name, str) for name in names):
         return names
@@ -228,7 +237,10 @@ def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -
 
 
 def load_model(path: Path, config: Any) -> Any:
-    """A `MaskRCNN` in inference mode with the weights of a file, in the faster precision; messages go to stderr."""
+    """Builds a `MaskRCNN` in inference mode and loads its weights. Messages are printed to stderr.
+
+    The computation uses bfloat16 where it is faster than float32.
+    """
     import_tensorflow()
     import keras
 
@@ -236,17 +248,17 @@ def load_model(path: Path, config: Any) -> Any:
     from mrcnn.training.devices import prepare_devices, set_precision
 
     policy = keras.config.dtype_policy()
-    with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is reserved for results
         print(f"device {prepare_devices()}, {set_precision()}")
         try:
             model = MaskRCNN("inference", config, "logs")
-        finally:  # layers keep the policy that they were made with; the caller keeps its own
+        finally:  # the layers keep their policy; the global one is restored for the caller
             keras.config.set_dtype_policy(policy)
-        model.load_weights(path)  # by name, the weights of a deeper backbone would fit too
+        model.load_weights(path)  # not by name, which would accept the weights of a deeper backbone
     return model
 
 
-# --- options that all commands share ---
+# --- options common to all commands ---
 
 
 def _tiles(text: str) -> int | str:
@@ -263,26 +275,29 @@ def _names(text: str) -> list[str]:
 
 
 def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) -> None:
-    """Adds the options that choose the weights: `--weights`, `--logs`, `--name` and `--config`.
+    """Adds the options that select the weights: `--weights`, `--logs`, `--name` and `--config`.
 
     Args:
-        parser: of the command.
-        weights: default of `--weights`; None for a command that needs none.
+        parser: argument parser of the command.
+        weights: default of `--weights`, or None for commands that can run without weights.
     """
     file = parser.add_argument_group("weights")
     file.add_argument(
         "--weights",
         default=weights,
         metavar="NAME",
-        help="nike (bundled), coco (80 everyday things; downloaded), best or last (the best validation AP or the last "
-        f"epoch of your newest run) or a file (default: {weights or 'none, the network is not used'})",
+        help="nike (bundled), coco (80 COCO classes, downloaded), best or last (best validation AP or last epoch of "
+        f"the newest run) or a weights file (default: {weights or 'none, no predictions'})",
     )
     file.add_argument(
-        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of your runs (default: logs)"
+        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of the runs (default: logs)"
     )
-    file.add_argument("--name", help="name of the run for best, last (default: newest run of any name)")
+    file.add_argument("--name", help="name of the run for best and last (default: newest run of any name)")
     file.add_argument(
-        "--config", type=Path, metavar="FILE", help="JSON or YAML: settings in place of those in the weights file"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="JSON or YAML file with settings that override those in the weights file",
     )
 
 
@@ -292,47 +307,48 @@ def add_detector_arguments(
     """Adds the options that `load_detector` reads.
 
     Args:
-        parser: of the command.
-        weights: default of `--weights`; None for a command that needs none.
-        min_confidence: default of `--min-confidence`; None: as the weights' Config says.
+        parser: argument parser of the command.
+        weights: default of `--weights`, or None for commands that can run without weights.
+        min_confidence: default of `--min-confidence`, or None for the value in the Config of the weights.
     """
     add_weights_arguments(parser, weights)
-    looking = parser.add_argument_group("how to look")
-    looking.add_argument(
+    detection = parser.add_argument_group("detection")
+    detection.add_argument(
         "--min-confidence",
         type=float,
         default=min_confidence,
         metavar="SCORE",
-        help="leave out what is less certain, 0 to 1 "
-        f"(default: {'as the weights say, mostly 0.5' if min_confidence is None else min_confidence})",
+        help="minimum score of a detection, 0 to 1 "
+        f"(default: {'that of the weights, usually 0.5' if min_confidence is None else min_confidence})",
     )
-    looking.add_argument(
-        "--classes", type=_names, metavar="NAMES", help="only these classes, such as nike,adidas (default: all)"
+    detection.add_argument(
+        "--classes", type=_names, metavar="NAMES", help="classes to report, such as nike,adidas (default: all)"
     )
-    looking.add_argument(
-        "--max-detections", type=int, metavar="N", help="only the N most certain on each photo (default: all)"
+    detection.add_argument(
+        "--max-detections", type=int, metavar="N", help="maximum number of detections per image (default: all)"
     )
-    looking.add_argument(
+    detection.add_argument(
         "--tiles",
         type=_tiles,
         nargs="?",
         const="auto",
         metavar="N",
-        help="for small logos on large photos: look also at overlapping tiles, N along the longer side, or as many "
-        "as the photo is large enough for (auto, or no N). Each tile takes as long as a photo",
+        help="run also on overlapping tiles, N along the longer side, to detect small logos in large images; without N "
+        "or with auto, the number depends on the image size. Each tile takes as long as an image",
     )
-    looking.add_argument(
+    detection.add_argument(
         "--tile-overlap",
         type=float,
         default=0.2,
-        metavar="SHARE",
-        help="how much of a tile its neighbour shows too, 0 to 0.9 (default: 0.2)",
+        metavar="FRACTION",
+        help="fraction of a tile that overlaps its neighbour, 0 to 0.9 (default: 0.2)",
     )
-    looking.add_argument(
+    detection.add_argument(
         "--tta",
         action="store_true",
-        help="look at each photo also mirrored and enlarged, and take the mean: fewer false alarms, 6 times slower",
+        help="test-time augmentation: average the detections of flipped and rescaled images, which reduces false "
+        "positives and is 6 times slower",
     )
-    looking.add_argument(
-        "--batch", type=int, default=1, metavar="N", help="photos at the same time; more suits a GPU (default: 1)"
+    detection.add_argument(
+        "--batch", type=int, default=1, metavar="N", help="batch size; larger batches are faster on a GPU (default: 1)"
     )

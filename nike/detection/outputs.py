@@ -1,10 +1,10 @@
-"""What `nike detect --save` writes: one small class for each kind of file.
+"""Output formats of `nike detect --save`, one class per format.
 
     with Outputs(Path("output"), ["overlay", "csv"], class_names) as outputs:
         outputs.write(picture, result)  # written in a background thread
 
-Files are named after their source; each appears complete or not at all. Nothing is written outside the output folder's
-own subfolders and tables, so no source is overwritten (`find_sources` refuses sources that lie in them).
+Files are named after their source and written atomically. Only the subfolders and tables of the output folder are
+written, and `find_sources` rejects sources inside them, so no source can be overwritten.
 """
 
 from __future__ import annotations
@@ -26,44 +26,47 @@ from mrcnn.visualization.drawing import color_splash, crops, overlay
 from nike.atomic import replacing
 from nike.datasets import photos, rle
 from nike.datasets.labelme import write_detections
-from nike.detection.background import Behind
+from nike.detection.background import BackgroundWriter
 from nike.detection.sources import Picture
 from nike.detection.video import new_video
 from nike.text import printable
 
 JPEG_QUALITY = 92
-MAX_JPEG_SIDE = 65_500  # pixels; the format ends at 65,535
+MAX_JPEG_SIDE = 65_500  # pixels; libjpeg's limit (JPEG_MAX_DIMENSION)
 CSV_COLUMNS = ("file", "frame", "number", "class", "score", "x1", "y1", "x2", "y2", "area", "width", "height")
 
 Result = Detections | Mapping[str, np.ndarray]
 
 
 class Writer(Protocol):
-    """One kind of output.
+    """Interface of an output format.
 
     Args:
-        folder: for its files; tables lie beside it.
-        class_names: by class id, background first.
-        stack: at its end, files that are still open are completed.
+        folder: folder for the files of this format. Tables are written next to it.
+        class_names: class names by class id, background first.
+        stack: exit stack that completes files which are written over several images.
     """
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack): ...
 
     def write(self, picture: Picture, result: Result) -> None:
-        """Writes what was found on one picture."""
+        """Writes the detections of one image."""
         ...
 
 
 def save_picture(path: Path, pixels: np.ndarray) -> Path:
-    """Writes a picture as JPEG, or as PNG where JPEG cannot hold it; returns its path.
+    """Writes an image as JPEG, or as PNG if it has an alpha channel or is too large for JPEG.
 
     Args:
-        path: without suffix.
-        pixels: uint8 `[H, W, 3]`, or `[H, W, 4]` with alpha.
+        path: path without suffix.
+        pixels: uint8 RGB `[H, W, 3]`, or RGBA `[H, W, 4]`.
+
+    Returns:
+        The path with suffix.
     """
     is_jpeg = pixels.shape[2] == 3 and max(pixels.shape) <= MAX_JPEG_SIDE
     path = path.with_name(path.name + (".jpg" if is_jpeg else ".png"))
-    # 4:4:4, because the thin coloured lines of overlays would bleed.
+    # Without chroma subsampling (4:4:4), which would blur the thin coloured lines of overlays.
     options: dict[str, Any] = {"quality": JPEG_QUALITY, "subsampling": 0} if is_jpeg else {}
     with replacing(path) as temporary:
         PIL.Image.fromarray(pixels).save(temporary, **options)
@@ -71,7 +74,7 @@ def save_picture(path: Path, pixels: np.ndarray) -> Path:
 
 
 class _Pictures:
-    """A picture for each photo, a video for each video."""
+    """Base class of formats that write an image per image and a video per video."""
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
         self.folder, self.class_names = folder, class_names
@@ -85,7 +88,7 @@ class _Pictures:
     def write(self, picture: Picture, result: Result) -> None:
         pixels = self.draw(picture, result)
         if picture.source != self._source:
-            self._video.close()  # the one before is complete
+            self._video.close()  # finalises the previous video
             self._source = picture.source
             if picture.frame is not None:
                 path = self.folder / f"{picture.name}.mp4"
@@ -97,33 +100,36 @@ class _Pictures:
 
 
 class Overlay(_Pictures):
-    """Tinted masks with outline and label."""
+    """Tinted masks with outlines and labels."""
 
     def draw(self, picture: Picture, result: Result) -> np.ndarray:
         return overlay(picture.image, result, self.class_names)
 
 
 class Splash(_Pictures):
-    """The objects in colour, the rest grey."""
+    """Objects in colour on a grey background."""
 
     def draw(self, picture: Picture, result: Result) -> np.ndarray:
         return color_splash(picture.image, result["masks"])
 
 
 class _Files:
-    """Files of their own for each photo, and for each frame in a folder for the video."""
+    """Base class of formats that write separate files for each image, and for each frame in a folder per video."""
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
         self.folder, self.class_names = folder, class_names
 
     def path(self, picture: Picture) -> Path:
-        """Without suffix."""
+        """Returns the output path of an image, without suffix."""
         folder = self.folder / picture.name
         return folder if picture.frame is None else folder / f"{picture.frame:06d}"
 
 
 class Masks(_Files):
-    """One PNG a photo: 0 is background, i the i-th detection (best score first, and it lies on top); coloured."""
+    """One PNG per image with a palette: 0 is background, i is the i-th detection in order of decreasing score.
+
+    Detections with higher scores cover those with lower scores.
+    """
 
     def write(self, picture: Picture, result: Result) -> None:
         masks = result["masks"]
@@ -139,7 +145,7 @@ class Masks(_Files):
 
 
 class Crops(_Files):
-    """A PNG for each detection: its surroundings, with the mask as alpha."""
+    """One PNG per detection: the region around it, with the mask as alpha channel."""
 
     def write(self, picture: Picture, result: Result) -> None:
         path = self.path(picture)
@@ -148,14 +154,14 @@ class Crops(_Files):
 
 
 class Labelme(_Files):
-    """A dataset of its own: a copy of each photo, and beside it the polygons, ready to be corrected in labelme."""
+    """A labelme dataset: a copy of each image with its polygons, for correction in labelme."""
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
         super().__init__(folder, class_names, stack)
         if next(photos.find_files(folder, frozenset((".json",))), None):
             raise ValueError(
-                f"{folder}: holds labelme files of an earlier run, perhaps corrected by hand. "
-                "Choose another --output, or move them away."
+                f"{folder}: contains labelme files of an earlier run, which may have been corrected. "
+                "Choose another --output or move them."
             )
 
     def write(self, picture: Picture, result: Result) -> None:
@@ -170,14 +176,14 @@ class Labelme(_Files):
 
 
 class Coco:
-    """`detections.json`: COCO with images, categories, and annotations with run-length masks and scores."""
+    """`detections.json` in COCO format: images, categories, and annotations with RLE masks and scores."""
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
         self._images: list[dict] = []
         self._count = 0
         self._file = _open_text(folder.with_name("detections.json"), stack)
         categories = [{"id": i, "name": name} for i, name in enumerate(class_names) if i]
-        # Annotations go to disk at once: a million of them would not fit into memory.
+        # Annotations are written immediately to bound the memory.
         self._file.write(f'{{"categories": {json.dumps(categories)},\n"annotations": [')
         stack.callback(self._finish)
 
@@ -207,7 +213,7 @@ class Coco:
 
 
 class Csv:
-    """`detections.csv`: one row a detection; boxes in pixels, area that of the mask."""
+    """`detections.csv`: one row per detection, with the box and the mask area in pixels."""
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
         self.class_names = class_names
@@ -241,17 +247,17 @@ WRITERS: dict[str, type[Writer]] = {
 
 
 def output_folders(folder: Path) -> list[Path]:
-    """All folders that any choice of `--save` writes to."""
+    """Returns the subfolders of the output folder that any output format writes to."""
     return [folder / kind for kind in WRITERS]
 
 
 class Outputs:
-    """All chosen kinds of output, written behind the caller's back.
+    """Writes all selected output formats in a background thread.
 
     Args:
-        folder: the output folder; each kind has a subfolder in it, but for the tables.
-        kinds: names from WRITERS.
-        class_names: by class id, background first.
+        folder: output folder. Tables are written into it, and other files into one subfolder per format.
+        kinds: names of output formats, keys of WRITERS.
+        class_names: class names by class id, background first.
     """
 
     def __init__(self, folder: Path, kinds: Sequence[str], class_names: Sequence[str]):
@@ -262,11 +268,16 @@ class Outputs:
         except BaseException as error:
             self._stack.__exit__(type(error), error, error.__traceback__)
             raise
-        self._behind = self._stack.enter_context(Behind())  # entered last: done before the files are completed
+        # Entered last, so that all writes are done before the files are completed.
+        self._background = self._stack.enter_context(BackgroundWriter())
 
     def write(self, picture: Picture, result: Result) -> None:
-        """Writes one picture's results soon. Raises OSError or ValueError if an earlier one could not be written."""
-        self._behind.call(self._write, picture, result)
+        """Queues the results of one image for writing.
+
+        Raises:
+            OSError, ValueError: the results of an earlier image could not be written.
+        """
+        self._background.call(self._write, picture, result)
 
     def _write(self, picture: Picture, result: Result) -> None:
         for writer in self._writers:
@@ -276,6 +287,6 @@ class Outputs:
         return self
 
     def __exit__(self, kind: type | None, *exception: Any) -> None:
-        if kind is KeyboardInterrupt:  # what is done so far is complete and worth keeping
+        if kind is KeyboardInterrupt:  # completes and keeps the files written so far
             kind, exception = None, (None, None)
         self._stack.__exit__(kind, *exception)

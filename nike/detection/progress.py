@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines in a pipe or a log."""
+"""Progress bars on a terminal, and plain lines in pipes and log files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from nike.text import printable
 
 
 class Progress:
-    """A bar on stderr if that is a terminal; a line for each step on stdout if that is none.
+    """Shows a progress bar on stderr if it is a terminal, and prints a line per step if stdout is not a terminal.
 
     Args:
-        total: steps, if known.
-        unit: of a step.
-        lines: False: no lines, because stdout has another use.
+        total: number of steps, or None if unknown.
+        unit: unit of a step, such as "image".
+        lines: whether lines may be printed to stdout.
     """
 
     def __init__(self, total: int | None, unit: str = "photo", lines: bool = True):
@@ -24,7 +24,7 @@ class Progress:
         self._lines = lines and not sys.stdout.isatty()
 
     def step(self, line: str) -> None:
-        """One step more, and what to say of it."""
+        """Advances by one step and prints its line."""
         self._bar.update()
         if self._lines:
             print(line, flush=True)
@@ -37,7 +37,7 @@ class Progress:
 
 
 def report_failures(failures: Sequence[str], heading: str) -> int:
-    """Lists on stderr what could not be used; returns the exit code: 1 if there was anything, else 0."""
+    """Prints failures to stderr under a heading. Returns the exit code: 1 with failures, else 0."""
     if not failures:
         return 0
     print(heading, file=sys.stderr)

@@ -1,9 +1,9 @@
-"""What to look at: photos, folders, globs, URLs and videos become one stream of pictures, read one at a time.
+"""Reads images from files, folders, globs, URLs and videos as one stream, one image at a time.
 
     for picture in read(find_sources(["shoe.jpg", "photos/", "https://example.org/a.jpg", "clip.mp4"])):
-        picture.image  # uint8 [H, W, 3], upright; None where picture.error says why
+        picture.image  # uint8 [H, W, 3], upright; None after an error, with the message in picture.error
 
-A source that cannot be read is a picture with an error, so that the stream goes on.
+A source that cannot be read yields a picture with an error message, and the stream continues.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from nike.datasets import photos
 from nike.detection import fetch, video
 from nike.text import printable
 
-SUFFIXES = photos.SUFFIXES | video.SUFFIXES  # of what is found in folders and by globs
-MAX_NAME = 180  # bytes of an output file's name; file systems take 255 with number and suffix
-_UNSAFE = re.compile(r"[^\w.,+@#&~()\- ]")  # in a file name on any system
+SUFFIXES = photos.SUFFIXES | video.SUFFIXES  # of files in folders and files that match globs
+MAX_NAME = 180  # maximum length of an output file name in bytes; file systems allow 255 including number and suffix
+_UNSAFE = re.compile(r"[^\w.,+@#&~()\- ]")  # characters that are not portable in file names
 
 
 @dataclass(frozen=True)
 class Source:
-    """A photo or a video, as the user named it.
+    """An image or video file, or its URL.
 
     Attributes:
-        name: path or URL.
-        path: the file; None for a URL.
-        is_video: judged by the suffix.
+        name: path or URL, as passed by the user.
+        path: path of the file, or None for a URL.
+        is_video: whether it is a video, according to the suffix.
     """
 
     name: str
@@ -48,15 +48,15 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A photo or a frame of a video; or why there is none.
+    """An image, a video frame, or an error message.
 
     Attributes:
-        source: where it comes from.
-        name: for output files, without suffix; no other source of the stream has the same one.
-        image: uint8 `[H, W, 3]`, upright; None after an error.
-        frame: number from 0 in a video; None for a photo.
-        rate: frames a second of a video.
-        error: what went wrong, with the source named.
+        source: source of the image.
+        name: name for output files, without suffix, unique among the sources of the stream.
+        image: uint8 RGB `[H, W, 3]`, upright, or None after an error.
+        frame: frame number in the video, from 0, or None for an image.
+        rate: frame rate of the video in frames per second.
+        error: error message, which includes the name of the source, or "".
     """
 
     source: Source
@@ -68,21 +68,21 @@ class Picture:
 
     @property
     def title(self) -> str:
-        """What messages call it: as the user named it."""
+        """Name of the source in messages."""
         return printable(self.source.name)
 
 
 def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list[Source]:
-    """Finds what arguments of a command line mean; each path once, in their order.
+    """Expands paths, folders, globs and URLs to sources, in order and without duplicates.
 
     Args:
-        arguments: photos, videos, folders (searched at any depth), globs (`**` too), http(s) addresses. A file that is
-            not there becomes a source that fails when it is read, so that the others are looked at.
-        without: folders that results are written to: what lies in them is no source.
+        arguments: images, videos, folders (searched recursively), globs (including `**`), and http or https URLs. A
+            missing file becomes a source that fails when it is read, so that the other sources are still processed.
+        without: output folders, whose files are excluded.
 
     Raises:
-        ValueError: an argument is another kind of address, or lies in one of `without`, or nothing is left.
-        FileNotFoundError: nothing is there.
+        ValueError: an argument is a URL of another scheme or lies in one of `without`, or there is no source.
+        FileNotFoundError: no source exists.
     """
     sources: dict[str, Source] = {}
     forbidden = list(map(_real, without))
@@ -92,22 +92,22 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
             path = Path(urllib.parse.urlsplit(argument).path)
             sources[argument] = Source(argument, None, _is_video(path))
             continue
-        if not argument.strip():  # else it would mean the working directory
-            raise ValueError("an empty path is no photo. Is a variable not set?")
+        if not argument.strip():  # Path("") is the working directory
+            raise ValueError("expected a path, got an empty string. Check that all shell variables are set.")
         if _is_in(_real(argument), forbidden):
-            raise ValueError(f"{printable(argument)}: lies in a folder that results are written to.")
+            raise ValueError(f"{printable(argument)}: lies in a subfolder of --output. Choose another --output.")
         for path in _expand(argument):
             if not _is_in(_real(path), forbidden):
                 sources.setdefault(os.path.abspath(path), Source(str(path), path, _is_video(path)))
     if not sources:
-        raise ValueError(f"{', '.join(map(printable, arguments))}: no photos or videos in it.")
+        raise ValueError(f"{', '.join(map(printable, arguments))}: no images or videos found.")
     if not any(source.path is None or photos.is_file(source.path) for source in sources.values()):
         raise FileNotFoundError(f"{', '.join(map(printable, arguments))}: no such file or folder. Check the path.")
     return list(sources.values())
 
 
 def _expand(argument: str) -> Iterator[Path]:
-    """The photos and videos that a path, folder or glob means."""
+    """Yields the images and videos of a path, folder or glob."""
     path = Path(argument)
     if path.is_dir():
         yield from photos.find_files(path, SUFFIXES)
@@ -119,7 +119,7 @@ def _expand(argument: str) -> Iterator[Path]:
 
 
 def _real(path: str | Path) -> Path:
-    return Path(os.path.realpath(path))  # unlike Path.resolve, at peace with links that run in a circle
+    return Path(os.path.realpath(path))  # unlike Path.resolve, accepts symlink loops
 
 
 def _is_in(real: Path, folders: Sequence[Path]) -> bool:
@@ -131,7 +131,7 @@ def _is_video(path: Path) -> bool:
 
 
 def read(sources: Iterable[Source]) -> Iterator[Picture]:
-    """Reads sources one after another; never raises for one that cannot be read."""
+    """Yields the images of all sources. A source that cannot be read yields a `Picture` with an error message."""
     names = Names()
     for source in sources:
         name = names.new(source)
@@ -170,14 +170,14 @@ def _read_video(source: Source, name: str) -> Iterator[Picture]:
 
 
 class Names:
-    """Names for output files: that of the source, with a number where another source has the same."""
+    """Derives unique output file names from source names, with a number appended to repeated names."""
 
     def __init__(self) -> None:
         self._used: set[str] = set()
         self._next: dict[str, int] = {}
 
     def new(self, source: Source) -> str:
-        """A name without suffix, safe on any file system, that was not given before (upper or lower case)."""
+        """Returns a new portable name without suffix, unique regardless of case."""
         path = source.path
         if path is None:
             path = Path(urllib.parse.unquote(urllib.parse.urlsplit(source.name).path.rpartition("/")[2]))

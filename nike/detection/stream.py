@@ -1,4 +1,4 @@
-"""Pictures in, each with what was found on it out: a few in memory at a time; bad ones are reported and passed over."""
+"""Streaming detection: pairs images with their detections and skips images that cannot be used."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nike.detection.detector import Detector
 
 
 class Pictured(Protocol):
-    """Anything with a picture, or with the reason why there is none."""
+    """An object with an image, or with an error message if the image could not be read."""
 
     image: np.ndarray | None
     error: str
 
     @property
     def title(self) -> str:
-        """What messages call it."""
+        """Name of the image in messages."""
         ...
 
 
@@ -30,12 +30,15 @@ Item = TypeVar("Item", bound=Pictured)
 def detect_stream(
     detector: Detector, pictures: Iterable[Item], on_failure: Callable[[str], None]
 ) -> Iterator[tuple[Item, Detections]]:
-    """Pairs pictures with what was found on them.
+    """Runs detection on a stream of images. Only a few images are in memory at a time.
 
     Args:
         detector: see `nike.detection.detector`.
-        pictures: may be endless; read only as far as needed.
-        on_failure: gets the message for each picture that could not be read or looked at.
+        pictures: images. The iterable is read lazily and may be infinite.
+        on_failure: called with a message for each image that cannot be read or used.
+
+    Yields:
+        Each usable item with its detections, in order.
     """
     shown: deque[Item] = deque()
 

@@ -1,7 +1,7 @@
-"""Videos as streams of frames: read with OpenCV, written with PyAV if it is installed, else with OpenCV.
+"""Reads videos with OpenCV and writes them with PyAV if it is installed, else with OpenCV.
 
-Both are imported only when a video comes. What is written plays in browsers: MP4 with H.264 (PyAV, smaller and ten
-times faster) or VP9 (OpenCV, whose wheels contain no H.264 encoder).
+Both packages are imported on first use. The written MP4 files play in browsers. PyAV encodes H.264, which is smaller
+and ten times faster. OpenCV encodes VP9, because its wheels contain no H.264 encoder.
 """
 
 from __future__ import annotations
@@ -18,34 +18,38 @@ from nike.atomic import replacing
 from nike.text import printable
 
 SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"))
-DEFAULT_RATE = 25.0  # frames a second, where a file does not say
+DEFAULT_RATE = 25.0  # frames per second, for files without a valid frame rate
 H264 = "libx264"
-# Near transparent, and quick next to the network; the matrix is that of libswscale, which players would else guess.
+# Visually nearly lossless and fast compared with the network. The colour matrix is that of libswscale; without the
+# tag, players guess it.
 H264_OPTIONS = {"crf": "20", "preset": "veryfast", "x264-params": "colormatrix=smpte170m"}
-CODECS = ("vp09", "mp4v")  # of OpenCV: browsers play the first, every build can write the second
+CODECS = ("vp09", "mp4v")  # OpenCV codecs: browsers play the first, and every OpenCV build can write the second
 
 AddFrame = Callable[[np.ndarray], None]
 
 
 def _opencv() -> ModuleType:
-    # What is wrong with a file, we say ourselves.
+    # OpenCV and FFmpeg messages are suppressed, because errors are raised as exceptions.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2
     except ImportError:
-        raise ValueError("videos need OpenCV. Install it: pip install opencv-python-headless") from None
+        raise ValueError("videos require OpenCV. Install it with: pip install opencv-python-headless") from None
     return cv2
 
 
 def frames(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, float]]:
-    """The frames of a video, upright, one at a time.
+    """Reads the frames of a video, upright, one at a time.
+
+    Args:
+        path: video file.
 
     Yields:
-        uint8 `[H, W, 3]` RGB, and the frame rate (frames a second).
+        The frame, uint8 RGB `[H, W, 3]`, and the frame rate in frames per second.
 
     Raises:
-        ValueError: no frame can be read, or OpenCV is missing.
+        ValueError: no frame can be read, or OpenCV is not installed.
     """
     cv2 = _opencv()
     name = printable(path)
@@ -55,7 +59,7 @@ def frames(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, float]]:
         rate = rate if 0 < rate < 1000 else DEFAULT_RATE
         good, frame = capture.read()
         if not good:
-            raise ValueError(f"{name}: no frame can be read. It is damaged, or no video that OpenCV knows.")
+            raise ValueError(f"{name}: no frame can be read. The file is damaged or its format is not supported.")
         while good:
             yield np.ascontiguousarray(frame[:, :, ::-1]), rate
             good, frame = capture.read()
@@ -65,17 +69,20 @@ def frames(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, float]]:
 
 @contextmanager
 def new_video(path: str | os.PathLike, rate: float, shape: tuple[int, ...]) -> Iterator[AddFrame]:
-    """A function that adds a frame (uint8 `[H, W, 3]` RGB) to a new video; the file appears at the end of the block.
+    """Context manager that writes a video. The file is moved into place when the block ends.
 
-    Sides are cut to an even number of pixels, as 4:2:0 subsampling requires.
+    With H.264, frames are cropped to even sides, as 4:2:0 subsampling requires.
 
     Args:
-        path: an .mp4.
-        rate: frames a second.
+        path: output file (.mp4).
+        rate: frame rate in frames per second.
         shape: (height, width, ...) of every frame.
 
+    Yields:
+        A function that appends a frame, uint8 RGB `[H, W, 3]`.
+
     Raises:
-        ValueError: it cannot be written, or OpenCV is missing.
+        ValueError: the video cannot be written, or neither PyAV nor OpenCV is installed.
     """
     try:
         from av import codecs_available
@@ -95,7 +102,7 @@ def _write_h264(file: str, rate: float, shape: tuple[int, ...]) -> Iterator[AddF
     import av
 
     height, width = shape[0] // 2 * 2, shape[1] // 2 * 2
-    with av.open(file, "w", options={"movflags": "+faststart"}) as container:  # plays before all is downloaded
+    with av.open(file, "w", options={"movflags": "+faststart"}) as container:  # can be played during the download
         stream = container.add_stream(H264, rate=Fraction(rate).limit_denominator(1001), options=H264_OPTIONS)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
 
@@ -104,7 +111,7 @@ def _write_h264(file: str, rate: float, shape: tuple[int, ...]) -> Iterator[AddF
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
 
         yield add
-        container.mux(stream.encode())  # the frames that the encoder has kept back
+        container.mux(stream.encode())  # flushes the encoder
 
 
 @contextmanager
@@ -116,7 +123,7 @@ def _write_with_opencv(file: str, rate: float, shape: tuple[int, ...], name: str
         if writer.isOpened():
             break
     else:
-        raise ValueError(f"{name}: OpenCV cannot write a video of {size[0]}x{size[1]} here.")
+        raise ValueError(f"{name}: OpenCV found no encoder for a video of {size[0]}x{size[1]} pixels.")
     try:
         yield lambda frame: writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
     finally:

@@ -68,14 +68,14 @@ def write_report(
 
 def _key_figures(scores: dict[str, Any]) -> str:
     at = scores["at_threshold"]
-    negatives = at["false_alarms"]
+    negatives = at["negative_images"]
     cards = [
         (figure(scores["mask"]["AP"]), "mask AP"),
         (figure(scores["mask"]["AP50"]), "mask AP at IoU 0.50"),
         (figure(scores["box"]["AP"]), "box AP"),
         (f"{at['true']} of {at['true'] + at['missed']}", f"found at score {scores['threshold']:g}"),
         (f"{at['false']}", f"false positives, {at['duplicates']} of them duplicates"),
-        (f"{negatives['photos_with_alarm']} of {negatives['photos']}", "negative photos with a false positive"),
+        (f"{negatives['images_with_detections']} of {negatives['images']}", "negative photos with a false positive"),
     ]
     inside = "".join(
         f'<div class="card framed"><b>{number}</b><span class="soft">{name}</span></div>' for number, name in cards
@@ -120,7 +120,7 @@ def _charts(scores: dict[str, Any]) -> Iterator[str]:
 
 
 def _worst_photos(scores: dict[str, Any], evaluator: CocoEvaluator, dataset: NikeDataset, count: int) -> Iterator[str]:
-    bad = [photo for photo in scores["photos"] if photo["badness"] > 0]
+    bad = [photo for photo in scores["photos"] if photo["error_score"] > 0]
     if not bad:
         yield "<h2>Nothing is wrong on any photo.</h2>"
         return

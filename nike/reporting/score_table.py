@@ -8,7 +8,7 @@ from typing import Any
 from nike.reporting.scores import IOU
 from nike.text import aligned, plural, printable
 
-SHOWN = 5  # worst photos
+SHOWN = 5  # images with the most errors
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
@@ -17,9 +17,9 @@ def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
     counts = scores["counts"]
     yield f"weights   {printable(scores['weights'])}"
     yield (
-        f"dataset   {printable(scores['dataset'])}, {scores['split']}: {plural(counts['photos'], 'photo')} "
+        f"dataset   {printable(scores['dataset'])}, {scores['split']}: {plural(counts['photos'], 'image')} "
         f"({plural(counts['negatives'], 'negative')}), {plural(counts['instances'], 'instance')}, "
-        f"{counts['ignored']} to ignore"
+        f"{counts['ignored']} ignored"
     )
     for rows in (coco_rows(scores), voc_rows(scores)):
         yield ""
@@ -29,10 +29,10 @@ def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "Confusion matrix (rows: true class, columns: detected class)"
     yield from aligned(confusion_rows(scores))
-    worst = [photo for photo in scores["photos"][:SHOWN] if photo["badness"] > 0]
+    worst = [photo for photo in scores["photos"][:SHOWN] if photo["error_score"] > 0]
     if worst:
         yield ""
-        yield "Worst photos"
+        yield "Images with the most errors"
         yield from (f"  {printable(photo['file'])}: {describe_photo(photo)}" for photo in worst)
 
 
@@ -63,20 +63,20 @@ def confusion_rows(scores: dict[str, Any]) -> list[list[str]]:
 
 def _at_threshold(scores: dict[str, Any]) -> Iterator[str]:
     at = scores["at_threshold"]
-    negatives = at["false_alarms"]
+    negatives = at["negative_images"]
     yield (
         f"At score {scores['threshold']:g} and mask IoU {IOU:g}: {at['true']} true, {at['false']} false "
         f"({plural(at['duplicates'], 'duplicate')}), {at['missed']} missed; "
         f"precision {figure(at['precision'])}, recall {figure(at['recall'])}"
     )
     yield (
-        f"False positives on {negatives['photos_with_alarm']} of {plural(negatives['photos'], 'negative photo')}, "
-        f"{negatives['per_photo']:.2f} per photo"
+        f"False positives on {negatives['images_with_detections']} of {plural(negatives['images'], 'negative image')}, "
+        f"{negatives['per_image']:.2f} per image"
     )
 
 
 def describe_photo(photo: dict[str, Any]) -> str:
-    """Describes the errors in a photo: `1 missed, 2 false (1 duplicate), IoU 0.61`."""
+    """Describes the errors in an image, such as `1 missed, 2 false (1 duplicate), IoU 0.61`."""
     duplicates = f" ({plural(photo['duplicates'], 'duplicate')})" if photo["duplicates"] else ""
     parts = [f"{photo['missed']} missed"] if photo["missed"] else []
     parts += [f"{photo['false']} false{duplicates}"] if photo["false"] else []

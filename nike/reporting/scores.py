@@ -30,10 +30,10 @@ def score(evaluator: CocoEvaluator, threshold: float) -> dict[str, Any]:
         "counts": photos, negatives, instances, ignored, detections;
         "mask", "box": COCO metrics, -1 if undefined (see `CocoEvaluator.summarize`);
         "voc": by IoU type and class, three variants of AP at IoU 0.5 and the best threshold by F1;
-        "at_threshold": true, false, duplicates, missed, precision, recall, confusion, false_alarms;
+        "at_threshold": true, false, duplicates, missed, precision, recall, confusion, negative_images;
         "curves": by IoU type and IoU, recall, precision (of all classes pooled), envelope; "f1": by threshold;
         "histograms": IoU of true positives, scores of true and false positives;
-        "photos": list sorted by error: file, true, false, duplicates, missed, ignored, ious, badness.
+        "photos": list sorted by error: file, true, false, duplicates, missed, ignored, ious, error_score.
     """
     records, names = evaluator.records, evaluator.class_names
     summary = evaluator.summarize()
@@ -45,18 +45,18 @@ def score(evaluator: CocoEvaluator, threshold: float) -> dict[str, Any]:
         "threshold": threshold,
         "counts": {
             "photos": len(records),
-            "negatives": reports["mask"]["false_alarms"]["photos"],
+            "negatives": reports["mask"]["negative_images"]["images"],
             **{name: summary[name] for name in ("instances", "ignored", "detections")},
         },
         **{kind: summary[kind] for kind in KINDS},
         "voc": {kind: reports[kind]["classes"] for kind in KINDS},
-        "at_threshold": _totals(outcomes) | {name: reports["mask"][name] for name in ("confusion", "false_alarms")},
+        "at_threshold": _totals(outcomes) | {name: reports["mask"][name] for name in ("confusion", "negative_images")},
         "curves": {
             kind: {f"{iou:.2f}": _curve(rank_detections(records, kind, iou)) for iou in CURVE_IOUS} for kind in KINDS
         },
         "f1": _f1_curve(ranking),
         "histograms": _histograms(ranking, outcomes),
-        "photos": sorted(map(_photo_scores, outcomes), key=lambda photo: -photo["badness"]),
+        "photos": sorted(map(_photo_scores, outcomes), key=lambda photo: -photo["error_score"]),
     }
 
 
@@ -86,7 +86,7 @@ def _photo_scores(outcome: ImageOutcome) -> dict[str, Any]:
         "missed": len(outcome.false_negatives),
         "ignored": len(outcome.ignored),
         "ious": ious,
-        "badness": round(wrong + sum(1 - iou for iou in ious), 4),
+        "error_score": round(wrong + sum(1 - iou for iou in ious), 4),
     }
 
 

@@ -1,4 +1,4 @@
-"""Selects the photos that `nike evaluate` scores, and what their labels mean to the network."""
+"""Selects the images for `nike evaluate` and maps their labels to the classes of the weights."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from nike.datasets.records import Collection
 from nike.text import plural, printable
 from nike.training.run_photos import RunPhotos, photo_key
 
-SHOWN_LABELS = 5
+SHOWN_LABELS = 5  # maximum number of labels in a message
+SPLIT_NAMES = {"train": "training", "val": "validation"}
 
 
 def load_photos(
     folder: Path, split: str | None, labels: Labels, run: RunPhotos | None = None
 ) -> tuple[NikeDataset, str, list[str]]:
-    """The photos to score.
+    """Loads the images to evaluate.
 
     Args:
         folder: see `NikeDataset.load_nike`.
-        split: "train", "val" or "all"; None: "val" if the run or the dataset has a validation part, else "all".
-        labels: which labels mean which class.
-        run: the photos of the run that made the weights. If it used photos of the folder, "train" and "val" are those
-            of the run.
+        split: "train", "val", "all", or None for "val" if the run or the dataset has a validation set, else "all".
+        labels: mapping of labels to classes.
+        run: record of the training run, or None. If the run used images of the folder, "train" and "val" are the
+            subsets of the run.
 
     Returns:
-        The prepared dataset, which split it is, and messages on what the run did with these photos.
+        The prepared dataset, the name of the split, and notes on the images of the run.
 
     Raises:
-        FileNotFoundError, ValueError: there is nothing to load.
+        FileNotFoundError: the folder does not exist.
+        ValueError: there is no image to load.
     """
     notes = []
     collection = _photos_of_run(folder, split, labels, run) if run is not None and split != "all" else None
@@ -39,8 +41,7 @@ def load_photos(
         split = split or "val"
         missing = max(len(run.val) - len(collection.photos), 0) if split == "val" else 0
         notes.append(
-            f"split       the {plural(len(collection.photos), 'photo')} of {folder} that the run "
-            f"{'validated' if split == 'val' else 'trained'} on"
+            f"split       {plural(len(collection.photos), f'{SPLIT_NAMES[split]} image')} of the run in {folder}"
             + (f"; {missing} more are missing or changed" if missing else "")
         )
     else:
@@ -49,8 +50,8 @@ def load_photos(
     trained = sum(photo_key(photo) in run.train for photo in collection.photos) if run is not None else 0
     if trained:
         notes.append(
-            f"warning     {trained} of {plural(len(collection.photos), 'photo')} were trained on: "
-            "AP on them says nothing about new photos"
+            f"warning     {trained} of {plural(len(collection.photos), 'image')} were used for training, so the "
+            "metrics are too optimistic"
         )
     dataset = NikeDataset()
     dataset.add_collection(collection, labels, folder, None if split == "all" else split)
@@ -59,14 +60,14 @@ def load_photos(
 
 
 def _photos_of_run(folder: Path, split: str | None, labels: Labels, run: RunPhotos) -> Collection | None:
-    """The photos of a folder that a run validated (or trained) on; None if there are none."""
+    """Returns the validation (or training) images of a run in a folder, or None if there are none."""
     whole = Collection(folder)
     try:
         for subset in SUBSETS if has_own_split(folder) else (None,):
             part = read_subset(folder, subset, labels)
             whole.photos += part.photos
             whole.problems += part.problems
-    except ValueError:  # no run can have used the folder as a whole
+    except ValueError:  # a run cannot have used an invalid dataset
         return None
     wanted = run.train if split == "train" else run.val
     names = {PurePosixPath(photo.file).with_suffix("") for photo in whole.photos if photo_key(photo) in wanted}
@@ -74,15 +75,15 @@ def _photos_of_run(folder: Path, split: str | None, labels: Labels, run: RunPhot
 
 
 def choose_labels(labels: str | None, class_names: Sequence[str], run: RunPhotos | None) -> Labels:
-    """Which labels mean which class of a network.
+    """Maps labels to the classes of the weights.
 
     Args:
-        labels: as the user gave them; None: as in the run that made the weights, or else the class names.
-        class_names: of the network, background first.
-        run: the photos of that run.
+        labels: value of `--labels`, or None for the labels of the training run, else the class names.
+        class_names: class names of the weights by class id, background first.
+        run: record of the training run, or None.
 
     Raises:
-        ValueError: a label means a class that the network does not have.
+        ValueError: a label maps to a class that the weights do not have.
     """
     classes = class_names[1:]
     if labels is not None:
@@ -92,7 +93,11 @@ def choose_labels(labels: str | None, class_names: Sequence[str], run: RunPhotos
 
 
 def unknown_labels(dataset: NikeDataset, labels: Labels) -> tuple[str, bool]:
-    """The labels of a dataset that mean no class, with counts; whether no other instance is left."""
+    """Finds labels of a dataset that map to no class.
+
+    Returns:
+        A list of the labels with their counts as text, "" without any, and whether the dataset has no other instance.
+    """
     instances = [i for info in dataset.image_info for i in info["photo"].instances if not i.crowd]
     unknown = Counter(
         label

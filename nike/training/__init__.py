@@ -1,1 +1,1 @@
-"""What `nike train` is made of: data, start weights, stages, the run."""
+"""Implementation of `nike train`: options, data, initial weights, stages and the run."""

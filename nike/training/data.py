@@ -1,4 +1,4 @@
-"""The photos to train and to validate on, as the command line names them; checked before anything slow begins."""
+"""Reads, splits and checks the training and validation data of `nike train` and `nike check`."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from nike.datasets.records import ERROR, WARNING, Collection
 from nike.text import plural
 from nike.training.run_photos import write_run_photos
 
-VAL_SPLIT = 0.2  # where nothing else says which photos are for validation
-SHOWN = 5  # problems
+VAL_SPLIT = 0.2  # fraction of validation images in datasets without a split
+SHOWN = 5  # maximum number of problems or files named in a message
 
 
 @dataclass(frozen=True)
 class TrainingParts:
-    """A dataset as it was read, before anything is left out.
+    """The records of a dataset, before invalid ones are removed.
 
     Attributes:
-        folder: the dataset.
-        val: a separate validation dataset.
-        parts: photos by subset, "train" and "val".
-        also: folders of more photos to train on, each with what was read; one may be listed twice.
-        labels: which labels mean which class.
-        counts: instances by label, if the classes are those that the files hold.
-        split: message on how validation photos were chosen.
+        folder: folder of the dataset.
+        val: folder of a separate validation dataset, or None.
+        parts: records by subset, "train" and "val".
+        also: folders of additional training images with their records. A folder may be listed several times.
+        labels: mapping of labels to classes.
+        counts: number of instances by label if the classes were derived from the labels in the files, else None.
+        split: message that describes the split.
     """
 
     folder: Path
@@ -50,7 +50,15 @@ class TrainingParts:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Prepared datasets, the meaning of labels, and messages on both."""
+    """Prepared training and validation datasets.
+
+    Attributes:
+        train: training dataset.
+        val: validation dataset.
+        split: message that describes the split.
+        labels: mapping of labels to classes.
+        found: messages on the classes, if they were derived from the labels in the files.
+    """
 
     train: NikeDataset
     val: NikeDataset
@@ -59,7 +67,7 @@ class TrainingData:
     found: tuple[str, ...] = ()
 
     def write_photos(self, log_dir: Path) -> None:
-        """Writes which photos are trained and validated on into a run's log folder."""
+        """Records the training and validation images in the log folder of a run."""
         photos = ([info["photo"] for info in dataset.image_info] for dataset in (self.train, self.val))
         write_run_photos(log_dir, self.labels.class_of_label, *photos)
 
@@ -75,14 +83,15 @@ def load_training_data(
     seed: int = 0,
     strict: bool = False,
 ) -> TrainingData:
-    """Loads both parts of a dataset.
+    """Reads, splits and prepares the training and validation data.
 
     Args:
-        folder, labels, val, val_split, also, seed: see `read_training_parts`.
-        negatives, strict: see `prepare_training_data`.
+        folder: see `read_training_parts`, also for `labels`, `val`, `val_split`, `also` and `seed`.
+        negatives: see `prepare_training_data`, also for `strict`.
 
     Raises:
-        FileNotFoundError, ValueError: see both.
+        FileNotFoundError: a folder does not exist.
+        ValueError: the data cannot be used.
     """
     parts = read_training_parts(folder, labels, val=val, val_split=val_split, also=also, seed=seed)
     return prepare_training_data(parts, negatives=negatives, strict=strict)
@@ -98,20 +107,21 @@ def read_training_parts(
     seed: int = 0,
     allow_outside: bool = False,
 ) -> TrainingParts:
-    """Reads a dataset, finds its classes, and splits it.
+    """Reads a dataset, determines its classes and splits it.
 
     Args:
-        folder: photos with labelme JSON beside them at any depth; or a COCO or VIA file, or a folder with one.
-        labels: the classes, see `nike.datasets.labels.Labels`; None: the labels that the files hold.
-        val: separate validation data; then `folder` is for training as a whole.
-        val_split: fraction of the photos to validate on, whole groups at a time. Default: as the folder's `split.json`
-            or its folders train/ and val/ say, else VAL_SPLIT.
-        also: folders of more labelled training photos, such as `nike synthesize` makes.
-        seed: of the split.
-        allow_outside: let paths and links in annotation files lead out of the folder.
+        folder: folder of images with labelme files, searched recursively, a COCO or VIA file, or a folder with one.
+        labels: classes, see `nike.datasets.labels.Labels`, or None to derive them from the labels in the files.
+        val: separate validation dataset. All images of `folder` are then used for training.
+        val_split: fraction of the images for validation, in whole groups. None uses `split.json` or the folders train/
+            and val/ of the dataset, else VAL_SPLIT.
+        also: folders of additional labelled training images, such as those of `nike synthesize`.
+        seed: random seed of the split.
+        allow_outside: whether annotations may refer to images outside of `folder`.
 
     Raises:
-        FileNotFoundError, ValueError: a folder or file cannot be read at all.
+        FileNotFoundError: a folder or file does not exist.
+        ValueError: a dataset cannot be read.
     """
     given = Labels(labels) if labels is not None else None
     reading = given or Labels()
@@ -122,12 +132,12 @@ def read_training_parts(
         split = f"validation on {val}"
     elif has_own_split(folder) and val_split is None:
         parts = {subset: read_subset(folder, subset, reading, allow_outside) for subset in SUBSETS}
-        split = f"validation photos as {folder} has them"
+        split = f"validation images of {folder}"
     else:
         whole = read_subset(folder, None, reading, allow_outside)
         parts = {"all": whole}
         val_split = VAL_SPLIT if val_split is None else val_split
-        split = f"{val_split:.0%} of the photos for validation, views of one product together (seed {seed})"
+        split = f"{val_split:.0%} of the images for validation, grouped by product (seed {seed})"
     more = [(path, _read("--also", path, reading, allow_outside)) for path in also]
     counts = count_labels([*parts.values(), *(collection for _, collection in more)]) if given is None else None
     known = given or Labels.found_in(counts or {})
@@ -143,7 +153,7 @@ def _read(option: str, folder: Path, labels: Labels, allow_outside: bool = False
 
 @contextmanager
 def _naming(option: str | None) -> Iterator[None]:
-    """Puts the option that named a folder before what is wrong with it."""
+    """Prefixes errors with the name of the option that caused them."""
     try:
         yield
     except (FileNotFoundError, ValueError) as error:
@@ -156,16 +166,16 @@ def _naming(option: str | None) -> Iterator[None]:
 def prepare_training_data(
     parts: TrainingParts, *, negatives: Sequence[Path] = (), strict: bool = False
 ) -> TrainingData:
-    """Makes datasets to train and to validate on.
+    """Prepares the training and validation datasets.
 
     Args:
-        parts: the photos.
-        negatives: folders of more training photos, which show no object; they need no annotation.
-        strict: any error in the annotations stops.
+        parts: records of the dataset.
+        negatives: folders of additional training images without objects. They need no annotations.
+        strict: whether an error in the annotations raises ValueError.
 
     Raises:
-        FileNotFoundError, ValueError: a folder is missing or empty, no photo shows an object, or a photo would be both
-            trained and validated on.
+        FileNotFoundError: a folder does not exist.
+        ValueError: a folder is empty, no image shows an object, or an image is in both datasets.
     """
     train, validation = NikeDataset(), NikeDataset()
     labels, separate = parts.labels, parts.val is not None
@@ -197,22 +207,21 @@ def _check_apart(train: NikeDataset, validation: NikeDataset) -> None:
     if shared:
         named = ", ".join(shared[:SHOWN]) + (", ..." if len(shared) > SHOWN else "")
         raise ValueError(
-            f"{plural(len(shared), 'photo')} ({named}) {'is' if len(shared) == 1 else 'are'} both for training and for "
-            "validation, which would reward learning by heart. Give --also, --negatives and --val folders that share "
-            "no photo."
+            f"{plural(len(shared), 'image')} ({named}) {'is' if len(shared) == 1 else 'are'} in both training and "
+            "validation. Choose --also, --negatives and --val folders without common images."
         )
 
 
 def _check_objects(dataset: NikeDataset, name: str, folder: Path, classes: Sequence[int] | None = None) -> None:
-    """Raises ValueError if no photo shows an object (of `classes`, numbers of the source)."""
+    """Raises ValueError if no image shows an object, or none of the given class ids."""
     wanted = range(1, dataset.num_classes) if classes is None else classes
     if not set(wanted) & set(_classes_shown(dataset)):
         names = " or ".join(dataset.class_names[number] for number in wanted)
         found = {instance.label for info in dataset.image_info for instance in info["photo"].instances}
-        seen = f"labels found: {', '.join(sorted(map(str, found)))}" if found else "none has an outline"
+        seen = f"labels found: {', '.join(sorted(map(str, found)))}" if found else "no annotated instances"
         raise ValueError(
-            f"{folder}: none of the {len(dataset.image_info)} {name} photos shows {names} ({seen}). "
-            f"Draw outlines (nike annotate {folder}), or name your labels with --labels."
+            f"{folder}: no instance of {names} in {plural(len(dataset.image_info), f'{name} image')} ({seen}). "
+            f"Annotate the images (nike annotate {folder}), or select your labels with --labels."
         )
 
 
@@ -221,38 +230,38 @@ def _classes_shown(dataset: NikeDataset) -> list[int]:
 
 
 def photo_with_object(dataset: NikeDataset) -> int | None:
-    """Number of the first photo that shows an object."""
+    """Returns the image id of the first image that shows an object, or None."""
     shown = (i for i, info in enumerate(dataset.image_info) if any(c > 0 for c in info["instance_classes"]))
     return next(shown, None)
 
 
 def summary_lines(data: TrainingData) -> list[str]:
-    """What was loaded and what is wrong with it, for people."""
+    """Returns the lines that summarise the data and its first problems."""
     lines = count_lines(data)
     errors, warnings = (_problems(data, severity) for severity in (ERROR, WARNING))
     if errors or warnings:
-        lines.append(f"problems    {len(errors)} errors, {len(warnings)} warnings; nike check lists them")
+        lines.append(
+            f"problems    {plural(len(errors), 'error')}, {plural(len(warnings), 'warning')}; run nike check for a list"
+        )
         lines += [f"            {text}" for text in (errors + warnings)[:SHOWN]]
     return lines
 
 
 def count_lines(data: TrainingData) -> list[str]:
-    """The classes, the photos of both parts, and how they were told apart."""
+    """Returns the lines with the classes, the numbers of images and instances, and the split."""
     lines = [*data.found]
     for name, dataset in (("training", data.train), ("validation", data.val)):
         counts = dataset.summary()
         instances = ", ".join(f"{counts[label]} {label}" for label in dataset.class_names[1:])
-        ignored = f", {counts['ignored']} to ignore" if counts["ignored"] else ""
-        lines.append(
-            f"{name:11} {counts['photos']} photos ({counts['negatives']} without any logo): {instances}{ignored}"
-        )
+        ignored = f", {counts['ignored']} ignored" if counts["ignored"] else ""
+        lines.append(f"{name:11} {counts['photos']} images ({counts['negatives']} without logos): {instances}{ignored}")
     return [*lines, f"split       {data.split}"]
 
 
 def error_lines(data: TrainingData) -> list[str]:
-    """Every error that was met while loading, for the end of a run; its beginning has scrolled away."""
+    """Returns all errors in the data, to be printed again at the end of a run."""
     errors = _problems(data, ERROR)
-    return [f"problems    {len(errors)} errors in the photos and their annotations:", *errors] if errors else []
+    return [f"problems    {plural(len(errors), 'error')} in the images and annotations:", *errors] if errors else []
 
 
 def _problems(data: TrainingData, severity: str) -> list[str]:

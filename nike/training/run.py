@@ -1,4 +1,4 @@
-"""One training run of the command line: says what it will do, does it stage by stage, says what came out."""
+"""A training run of `nike train`: checks the options, prints the plan, trains the stages and prints the results."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from nike.training.run_photos import read_run_photos
 from nike.training.stages import Stage, plan_stages
 from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
 
-RUN_FILE = "run.json"  # the command line of a run, in its log folder
-# A photo in a batch, so 1.5e-4 at 2 photos. On 207 product photos, ResNet-50 from ImageNet, three epochs of AdamW at
-# this rate reached a mask AP50 of 0.42, where five epochs of SGD at 0.005, with gradients clipped as in the original,
-# had not begun to find masks.
+RUN_FILE = "run.json"  # command line of a run, in its log folder
+# Learning rate of AdamW per image of a batch: 1.5e-4 at 2 images. On 207 product photos with ResNet-50 from ImageNet,
+# three epochs of AdamW at this rate reached a mask AP50 of 0.42, and five epochs of SGD at 0.005 with the gradient
+# clipping of the original was still near 0.
 ADAMW_RATE = 7.5e-5
-HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # above which a warning is due
-MIN_STEPS = 20  # of an epoch: with few photos, validation would take longer than training
+HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # higher learning rates print a warning
+MIN_STEPS = 20  # minimum steps per epoch, because on few images validation would take longer than training
 
 
 @dataclass
 class Run:
-    """All that is known before the network is built.
+    """A run that has been checked and can be started.
 
     Attributes:
-        arguments: the options.
-        argv: the command line that `--resume` goes on with; written when training begins.
+        arguments: parsed options.
+        argv: command line that `--resume` continues with. It is written when training begins.
         config: settings of the network.
-        data: the photos.
-        stages: what to do.
-        weights: to start from; None on a resume.
-        state: of the run to be continued; None for a new run.
+        data: training and validation data.
+        stages: stages of the run.
+        weights: initial weights, or None for a resumed run.
+        state: saved state of the resumed run, or None for a new run.
     """
 
     arguments: argparse.Namespace
@@ -56,7 +56,7 @@ class Run:
     state: Any = None
 
     def start(self) -> None:
-        """Builds the network, trains, and reports."""
+        """Builds the network, prints the plan, trains all stages and prints the results."""
         import_tensorflow()
         import keras
 
@@ -66,12 +66,12 @@ class Run:
         device = devices.prepare_devices()
         strategy = distribution.choose_strategy(self.arguments.devices)
         policy = devices.set_precision(self.arguments.mixed_precision)
-        keras.utils.set_random_seed(self.arguments.seed)  # of the first weights
+        keras.utils.set_random_seed(self.arguments.seed)  # for the initial weights
         with strategy.scope():
             model = MaskRCNN("training", self.config, self.arguments.logs)
         if self.state is not None:
             resume(model, self.state.path)
-            start = f"where {self.state.path} stopped: epoch {model.epoch}, step {self.state.progress.step}"
+            start = f"resumed from {self.state.path}: epoch {model.epoch}, step {self.state.progress.step}"
         else:
             start = load_start_weights(model, self.weights)
         for line in self.plan_lines(device, policy, start, model.log_dir):
@@ -82,23 +82,27 @@ class Run:
                 self._train(model, stage)
             except TrainingInterrupted as stop:
                 command = f"nike train --resume {shlex.quote(str(stop.path.parent))}"
-                raise KeyboardInterrupt(f"Stopped, everything is saved. Go on with: {command}") from None
+                raise KeyboardInterrupt(f"Interrupted. The state is saved. Continue with: {command}") from None
         for line in self.result_lines(model):
             print(line)
 
     def plan_lines(self, device: str, policy: str, start: str, log_dir: str) -> list[str]:
-        """What the run will do."""
+        """Returns the lines printed before training: device, data, network, initial weights and stages."""
         config, arguments = self.config, self.arguments
         square = f"{config.IMAGE_SHAPE[0]} x {config.IMAGE_SHAPE[1]}"
-        stages = "; ".join(f"{s.title} to epoch {s.epochs} at rate {s.learning_rate:g}" for s in self.stages)
+        stages = "; ".join(f"{s.title} to epoch {s.epochs}, learning rate {s.learning_rate:g}" for s in self.stages)
         return [
             f"device      {device}, {policy}",
             *summary_lines(self.data),
             f"network     {config.BACKBONE}, {square} pixels, classes: {', '.join(self.data.train.class_names[1:])}",
             f"start       {start}",
-            f"plan        {config.STEPS_PER_EPOCH} steps of {config.BATCH_SIZE} photos an epoch; {stages}",
+            f"plan        {config.STEPS_PER_EPOCH} steps per epoch, {config.BATCH_SIZE} images per step; {stages}",
             f"            {arguments.optimizer}, {arguments.lr_schedule} schedule, augmentation {arguments.augment}",
-            *(f"            rate {s.learning_rate:g} is high: it may explode" for s in self.stages if self._is_high(s)),
+            *(
+                f"warning     learning rate {s.learning_rate:g} is high; training may diverge"
+                for s in self.stages
+                if self._is_high(s)
+            ),
             f"logs        {log_dir}",
         ]
 
@@ -131,7 +135,10 @@ class Run:
         )
 
     def _keep_command_line(self, model):
-        """A callback for the moment when all options were found good: from here on they are those of the run."""
+        """Returns a callback that records the command line and the images when training begins.
+
+        All options have been validated by then.
+        """
         import keras
 
         from mrcnn.training.distribution import is_chief
@@ -151,14 +158,14 @@ class Run:
         return LogoAugmentation(int(self.config.IMAGE_SHAPE[0]), self.data.train, self.arguments.augment)
 
     def result_lines(self, model) -> list[str]:
-        """How good it became, where the best weights are, and how to see what they find."""
+        """Returns the lines printed after training: best AP, paths of the results and a `nike detect` command."""
         progress, _ = model.progress
         path = Path(model.checkpoint_path.format(epoch=model.epoch))
         lines = [""]
         if progress.best is not None:
             path = path.with_name(f"mask_rcnn_{self.config.NAME}_best.h5")
             best = progress.best
-            lines.append(f"best mask AP {best['mask_AP']:.3f}, after epoch {best['epoch']}")
+            lines.append(f"best        mask AP {best['mask_AP']:.3f} after epoch {best['epoch']}")
         label = "last" if progress.best is None else "best"
         logs = "" if self.arguments.logs == Path("logs") else f" --logs {shlex.quote(str(self.arguments.logs))}"
         photo = self.data.val.image_reference(photo_with_object(self.data.val))
@@ -167,16 +174,18 @@ class Run:
             f"weights     {path}",
             f"            (--weights={label}{logs} in nike detect, evaluate, pack and train)",
             f"curves      {Path(model.log_dir) / 'curves.png'}",
-            f"see it      nike detect --weights {shlex.quote(str(path))} {shlex.quote(str(photo))}",
+            f"try         nike detect --weights {shlex.quote(str(path))} {shlex.quote(str(photo))}",
             *error_lines(self.data),
         ]
 
 
 def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
-    """A run from its options; everything that can be wrong is checked before the network is built.
+    """Prepares a new run from its options and validates them before the network is built.
 
     Raises:
-        FileNotFoundError, ValueError, OSError: an option cannot be used.
+        FileNotFoundError: a file or folder does not exist.
+        ValueError: an option is out of range, or a dataset or weights file cannot be used.
+        OSError: the log folder cannot be written to.
     """
     _check_options(arguments)
     _check_writable(arguments.logs)
@@ -186,7 +195,7 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
         raise ValueError(f"--name: expected letters, digits, - and _, got {name!r}.")
     weights = find_start_weights(arguments.weights, arguments.logs, arguments.name)
     config = NikeConfig.from_dict(weights.settings, where=f"--weights={arguments.weights}")
-    if arguments.weights == "none":  # frozen statistics of random weights are those of nothing
+    if arguments.weights == "none":  # random weights have no batch statistics that could be frozen
         config = config.copy(TRAIN_BN=None)
     if arguments.config is not None:
         config = type(config).from_dict(read_settings_file(arguments.config), where=str(arguments.config))
@@ -196,10 +205,11 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
 
 
 def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
-    """The run that `--resume` names, with its own options and those of this command line on top.
+    """Prepares the run selected by `--resume`. Options of this command line override those of the run.
 
     Raises:
-        FileNotFoundError, ValueError: there is nothing to resume, or it cannot go on like this.
+        FileNotFoundError: there is no run to resume.
+        ValueError: the run cannot be resumed with these options or images.
     """
     import_tensorflow()
     from mrcnn.training import find_state
@@ -207,7 +217,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     state = find_state(arguments.resume, arguments.logs, arguments.name)
     file = state.path.parent / RUN_FILE
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: missing, so the run cannot be resumed. Start a new one with --weights.")
+        raise FileNotFoundError(f"{file}: no such file, so the run cannot be resumed. Start a new one with --weights.")
     saved = _read_command_line(file)
     changed = arguments
     arguments = parse([*saved, *argv])
@@ -231,27 +241,32 @@ def _read_command_line(file: Path) -> list[str]:
 
 
 def _check_same_classes(state: Path, classes: list[str]) -> None:
-    """Raises ValueError if the labels in the files have changed since the run began."""
+    """Raises ValueError if the classes differ from those of the run."""
     record = read_run_photos(state)
     before = sorted(set(record.labels.values())) if record is not None else None
     if before is not None and before != sorted(classes):
         raise ValueError(
-            f"--resume: the run began with the classes {', '.join(before)}, the files now hold {', '.join(classes)}. "
-            "Name those of the run with --labels."
+            f"--resume: expected the classes of the run ({', '.join(before)}), the dataset has {', '.join(classes)}. "
+            "Select the classes of the run with --labels."
         )
 
 
 def _joined(saved: list[str], more: list[str]) -> list[str]:
-    """A command line and what a later one changes in it; `saved` itself if that is nothing."""
+    """Appends a command line to a saved one if it changes any option."""
     before, after = ({**vars(parse(argv)), "resume": None} for argv in (saved, [*saved, *more]))
     return saved if before == after else [*saved, *more]
 
 
 def apply_options(config: NikeConfig, arguments: argparse.Namespace, photos: int) -> NikeConfig:
-    """The config with what the command line says; the length of an epoch follows from the number of photos.
+    """Returns a copy of the config with the options of the command line.
+
+    Args:
+        config: settings of the network.
+        arguments: parsed options.
+        photos: number of training images, which determines the steps per epoch.
 
     Raises:
-        ValueError: the settings do not fit each other.
+        ValueError: the settings are invalid or inconsistent.
     """
     changes: dict[str, Any] = {}
     if arguments.backbone is not None:
@@ -267,7 +282,7 @@ def apply_options(config: NikeConfig, arguments: argparse.Namespace, photos: int
 
 
 def _replicas(devices: int) -> int:
-    """In how many parts a batch is trained: devices of this machine, times workers if TF_CONFIG lists several."""
+    """Returns the number of replicas: devices per worker times workers in TF_CONFIG (1 without TF_CONFIG)."""
     try:
         cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
         workers = sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
@@ -302,7 +317,7 @@ def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[Stage]:
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
-    """Raises ValueError for what would else be found out after minutes."""
+    """Raises ValueError if an option is out of range, before anything slow begins."""
     positive = ("epochs", "steps", "batch", "accumulate", "image_size", "workers", "devices")
     not_negative = ("warmup", "seed", "patience", "keep", "validate_every", "validation_photos")
     for least, names in ((1, positive), (0, not_negative)):
@@ -315,7 +330,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.ema < 1:
         raise ValueError(f"--ema: expected 0 (off) or a momentum below 1, got {arguments.ema}.")
     if arguments.accumulate > 1 and _replicas(arguments.devices) > 1:
-        raise ValueError("--accumulate: with one device only; the batches of several are one update already.")
+        raise ValueError("--accumulate: supported on one device only. Use a larger --batch instead.")
     try:
         re.compile(arguments.layers or "")
     except re.error as error:
@@ -331,6 +346,5 @@ def _check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise OSError(
-            f"--logs: {existing} is not a folder that can be written to ({error.strerror}). Choose another with "
-            "--logs DIR."
+            f"--logs: {existing} is not a writable folder ({error.strerror}). Choose another folder with --logs DIR."
         ) from None

@@ -1,4 +1,4 @@
-"""Records which photos a run trained and validated on, in its log folder, for a later evaluation."""
+"""Records the training and validation images of a run in its log folder, for evaluation."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from nike.datasets.records import Photo
 from nike.datasets.safe_json import read_json, write_json
 
-PHOTOS_FILE = "photos.json"  # beside run.json and the checkpoints
+PHOTOS_FILE = "photos.json"  # in the log folder
 
-PhotoKey = tuple[str, int]  # path inside the dataset, size in bytes: other photos may have the same name
+PhotoKey = tuple[str, int]  # path relative to the dataset, and size in bytes to distinguish images of the same name
 
 
 @dataclass(frozen=True)
 class RunPhotos:
-    """The photos of a run.
+    """Images and labels of a run.
 
     Attributes:
-        labels: label -> class name.
-        train: photos trained on.
-        val: photos validated on.
+        labels: class name by label.
+        train: keys of the training images.
+        val: keys of the validation images.
     """
 
     labels: dict[str, str]
@@ -31,19 +31,25 @@ class RunPhotos:
 
 
 def photo_key(photo: Photo) -> PhotoKey:
-    """What identifies a photo wherever its dataset is."""
+    """Returns the key of a photo, which does not depend on the location of its dataset."""
     path = photo.path or photo.annotation
     return photo.file, path.stat().st_size if path is not None and path.is_file() else 0
 
 
 def write_run_photos(log_dir: Path, labels: dict[str, str], train: Iterable[Photo], val: Iterable[Photo]) -> None:
-    """Writes the photos of a run into its log folder."""
+    """Writes the record of a run into its log folder."""
     parts = {"val": sorted(map(photo_key, val)), "train": sorted(map(photo_key, train))}
     write_json(log_dir / PHOTOS_FILE, {"labels": labels, **parts}, indent=None)
 
 
 def read_run_photos(weights: Path) -> RunPhotos | None:
-    """The photos of the run that wrote a checkpoint; None if its folder holds no record.
+    """Reads the record of the run that wrote a checkpoint.
+
+    Args:
+        weights: checkpoint.
+
+    Returns:
+        The record, or None if the checkpoint's folder contains none.
 
     Raises:
         ValueError: the record is damaged.
@@ -58,6 +64,6 @@ def read_run_photos(weights: Path) -> RunPhotos | None:
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ValueError(
             f'{file}: expected {{"labels": {{...}}, "train": [[NAME, BYTES], ...], "val": [...]}}. Delete the file to '
-            "evaluate without it."
+            "continue without it."
         ) from None
     return RunPhotos(labels, train, val)

@@ -1,4 +1,4 @@
-"""The stages of a training: which layers learn in which epochs, at which rate."""
+"""Plans the stages of a training run: trained layers, epochs and learning rates."""
 
 from __future__ import annotations
 
@@ -6,31 +6,39 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SCHEDULES = ("heads-then-all", "alternating")
-HEADS_SHARE = 6  # one epoch in so many is for the heads alone
+HEADS_DIVISOR = 6  # the heads are trained alone for 1/6 of the epochs
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Arguments of one call of `MaskRCNN.train`."""
+    """Arguments of one call of `MaskRCNN.train`.
+
+    Attributes:
+        title: name of the stage in messages.
+        layers: layer set or regular expression on layer names.
+        epochs: number of the last epoch, counted from the start of the run.
+        learning_rate: initial learning rate.
+        options: further arguments.
+    """
 
     title: str
     layers: str
-    epochs: int  # a total: the epoch this stage ends with
+    epochs: int
     learning_rate: float
     options: dict[str, Any] = field(default_factory=dict)
 
 
 def plan_stages(epochs: int, learning_rate: float, layers: str | None, schedule: str) -> list[Stage]:
-    """The stages that fill `epochs`.
+    """Plans the stages of a run.
 
     Args:
-        epochs: in total.
-        learning_rate: of the run.
-        layers: a layer set or regular expression: one stage with these.
-        schedule: without `layers`. "heads-then-all": new heads first, which would else disturb the backbone with
-            their first, random gradients. "alternating": the four steps of Faster R-CNN (Ren et al. 2015,
-            section 3.2): proposals with the backbone, detector with the backbone, then each alone on a frozen one.
-            Differs from the paper: the detector's backbone goes on from that of the proposals.
+        epochs: total number of epochs.
+        learning_rate: learning rate of all stages.
+        layers: layer set or regular expression for a single stage, or None.
+        schedule: stages without `layers`. "heads-then-all" trains the heads first, whose random initialisation would
+            otherwise disturb the backbone. "alternating" follows the 4-step training of Faster R-CNN (Ren et al.
+            2015, section 3.2): RPN and backbone, detector and backbone, RPN alone, detector alone. Unlike in the
+            paper, the detector starts from the backbone of the RPN.
 
     Raises:
         ValueError: too few epochs for the schedule.
@@ -40,18 +48,18 @@ def plan_stages(epochs: int, learning_rate: float, layers: str | None, schedule:
     if schedule == "heads-then-all":
         if epochs < 2:
             return [Stage("all layers", "all", epochs, learning_rate)]
-        first = max(1, epochs // HEADS_SHARE)
+        first = max(1, epochs // HEADS_DIVISOR)
         return [
             Stage("heads", "heads", first, learning_rate),
             Stage("all layers", "all", epochs, learning_rate),
         ]
     if epochs < 4:
-        raise ValueError(f"--schedule=alternating has four steps, so --epochs must be at least 4, got {epochs}.")
+        raise ValueError(f"--epochs: --schedule=alternating requires at least 4, got {epochs}.")
     steps = (
-        ("proposals and backbone", r"(?!mrcnn\_).*", "rpn"),
+        ("RPN and backbone", r"(?!mrcnn\_).*", "rpn"),
         ("detector and backbone", r"(?!rpn\_).*", "mrcnn"),
-        ("proposals alone", r"rpn\_.*", "rpn"),
-        ("detector alone", r"mrcnn\_.*", "mrcnn"),
+        ("RPN", r"rpn\_.*", "rpn"),
+        ("detector", r"mrcnn\_.*", "mrcnn"),
     )
     ends = [epochs * number // 4 for number in (1, 2, 3, 4)]
     return [

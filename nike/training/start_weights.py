@@ -1,4 +1,4 @@
-"""Which weights a training starts from: the file, the settings that come with it, the layers that cannot be taken."""
+"""Finds and loads the initial weights of a training run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from mrcnn import checkpoints
 from mrcnn.checkpoints import log_dirs
 
-SHIPPED = "mask_rcnn_nike.h5"
-PACKAGE_FOLDER = Path(str(resources.files("nike") / "weights"))  # filled in wheels, see setup.py
+BUNDLED_WEIGHTS = "mask_rcnn_nike.h5"
+PACKAGE_FOLDER = Path(str(resources.files("nike") / "weights"))  # only in wheels, see setup.py
 CHOICES = ("coco", "imagenet", "nike", "last", "best", "none")
-# Settings that belong to the weights: the shapes of layers, and what their outputs mean.
+# Settings that determine the shapes of the weights and the interpretation of the outputs.
 BOUND = (
     "BACKBONE",
     "TOP_DOWN_PYRAMID_SIZE",
@@ -36,13 +36,13 @@ BOUND = (
 
 @dataclass(frozen=True)
 class StartWeights:
-    """Weights to start from.
+    """Initial weights of a run.
 
     Attributes:
-        name: as the user called them.
-        path: the file; None: random weights, or ImageNet's, whose file depends on the backbone.
-        settings: of the Config, that the weights were made with.
-        classes: number of classes in the file, background included; None if it has no heads.
+        name: value of `--weights`.
+        path: weights file. None for random weights and for "imagenet", whose file depends on the backbone.
+        settings: Config settings stored in the file, restricted to BOUND.
+        classes: number of classes in the file, background included, or None without heads.
     """
 
     name: str
@@ -52,15 +52,16 @@ class StartWeights:
 
 
 def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> StartWeights:
-    """Finds what `--weights` names; COCO weights are downloaded if need be.
+    """Finds the initial weights for a value of `--weights`. COCO weights are downloaded if necessary.
 
     Args:
         name: one of CHOICES or a path.
-        logs: folder of the log folders, for "last" and "best".
-        run_name: name of the runs that "last" and "best" choose from; None: any.
+        logs: parent folder of the log folders, for "last" and "best".
+        run_name: name of the run, for "last" and "best". None chooses among all runs.
 
     Raises:
-        FileNotFoundError, ValueError: there are none, or the file is damaged.
+        FileNotFoundError: the weights do not exist.
+        ValueError: the file is damaged.
     """
     if name in ("none", "imagenet"):
         return StartWeights(name, None, {}, None)
@@ -75,29 +76,29 @@ def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> St
     else:
         path = Path(name)
         if not path.is_file():
-            raise FileNotFoundError(f"--weights: {path} is not a file, nor one of {', '.join(CHOICES)}.")
-    settings, classes = _look_into(path)
+            raise FileNotFoundError(f"--weights: expected {', '.join(CHOICES)} or an existing file, got {path}.")
+    settings, classes = _read_settings(path)
     if name == "coco":
         settings = {"BACKBONE": "resnet101"}
     return StartWeights(name, path, settings, classes)
 
 
 def bundled_weights() -> Path:
-    """The bundled weights: the first in the folders searched for weights, otherwise the copy in an installed package.
+    """Returns the path of the bundled weights, in the weights folders or in the installed package.
 
     Raises:
-        FileNotFoundError: not found.
+        FileNotFoundError: the file is missing.
     """
-    path = checkpoints.find_weights(SHIPPED) or PACKAGE_FOLDER / SHIPPED
+    path = checkpoints.find_weights(BUNDLED_WEIGHTS) or PACKAGE_FOLDER / BUNDLED_WEIGHTS
     if not path.is_file():
         raise FileNotFoundError(
-            f"--weights=nike: {SHIPPED} is neither in the folder weights/ nor in {PACKAGE_FOLDER}. Reinstall the "
-            "package, or pass the path of a weights file."
+            f"--weights=nike: {BUNDLED_WEIGHTS} not found in weights/ or {PACKAGE_FOLDER}. Reinstall the package or "
+            "pass the path of a weights file."
         )
     return path
 
 
-def _look_into(path: Path) -> tuple[dict[str, Any], int | None]:
+def _read_settings(path: Path) -> tuple[dict[str, Any], int | None]:
     if path.suffix == ".npz":
         return {}, None
     with checkpoints.read_checkpoint(path) as checkpoint:
@@ -108,7 +109,10 @@ def _look_into(path: Path) -> tuple[dict[str, Any], int | None]:
 
 
 def load_start_weights(model, weights: StartWeights) -> str:
-    """Loads the weights into a MaskRCNN, without the heads where the classes differ; says in words what was loaded."""
+    """Loads initial weights into a MaskRCNN and returns a description of what was loaded.
+
+    The heads are not loaded if the number of classes differs.
+    """
     path = weights.path
     if weights.name == "imagenet":
         path = Path(model.get_imagenet_weights())
@@ -116,7 +120,7 @@ def load_start_weights(model, weights: StartWeights) -> str:
         return "random"
     other_classes = weights.classes is not None and weights.classes != model.config.NUM_CLASSES
     model.load_weights(path, by_name=True, exclude=checkpoints.HEADS if other_classes else None)
-    model.set_log_dir()  # a new run, also where the file is of an earlier one
+    model.set_log_dir()  # a new log folder, even if the file lies in that of an earlier run
     if other_classes:
-        return f"{path}, without its heads: they know {weights.classes - 1} classes, not {model.config.NUM_CLASSES - 1}"
+        return f"{path}, without the heads ({weights.classes - 1} instead of {model.config.NUM_CLASSES - 1} classes)"
     return str(path)

@@ -75,7 +75,7 @@ def test_opens_labelme(folder, opened, capsys):
     folder.photo("b.jpg")
     assert annotate.main([str(folder.root)]) == 0
     assert opened[0][3] == str(folder.root)
-    assert "1 photo in" in capsys.readouterr().out
+    assert "1 image without annotations in" in capsys.readouterr().out
 
 
 def test_predictions_as_a_start(folder, opened, detector, shape, capsys):
@@ -93,9 +93,9 @@ def test_predictions_as_a_start(folder, opened, detector, shape, capsys):
     assert not (folder.root / "empty.json").exists()  # it would be a negative that nobody has looked at
     assert (folder.root / "done.json").read_text() == done
     output = capsys.readouterr()
-    assert "4 photos in" in output.out and "2 photos with predicted outlines" in output.out
+    assert "4 images without annotations in" in output.out and "predictions for 2 images" in output.out
     heading, failure = output.err.splitlines()
-    assert heading == "1 of 4 photos could not be used:" and "damaged.jpg" in failure
+    assert heading == "1 of 4 images could not be used:" and "damaged.jpg" in failure
     assert (detector[0].weights, detector[0].min_confidence) == ("last", 0.3)
     assert len(opened) == 1
 
@@ -135,14 +135,14 @@ def test_mistakes_are_explained(folder, opened, detector, monkeypatch, capsys):
     assert annotate.main([str(folder.root / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert annotate.main([str(folder.root), "--no-open"]) == 2
-    assert "nothing to do" in capsys.readouterr().err
+    assert "--no-open requires --weights" in capsys.readouterr().err
     monkeypatch.undo()
     assert annotate.main([str(folder.root), "--no-open", "--weights", "gone.h5"]) == 2
-    assert "gone.h5 is not a file" in capsys.readouterr().err
+    assert "or an existing file, got gone.h5" in capsys.readouterr().err
 
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
     assert annotate.main([str(folder.root)]) == 2
-    assert "labelme is not installed. Install it: pip install labelme" in capsys.readouterr().err
+    assert "labelme is not installed. Install it with: pip install labelme" in capsys.readouterr().err

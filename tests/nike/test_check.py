@@ -122,8 +122,8 @@ def test_photos_that_no_part_takes(folder, shape, capsys):
     result = report(capsys, folder.root)
     assert found(result) == {("warning", "unused", "negatives", ""), ("warning", "unused", ".", "")}
     assert {p["message"] for p in result["problems"]} == {
-        "2 photos in neither train/ nor val/.",
-        "1 photo in neither train/ nor val/.",
+        "2 images in neither train/ nor val/.",
+        "1 image in neither train/ nor val/.",
     }
     folder.json("split.json", {"val": {"val": ["good1"]}})
     assert not found(report(capsys, folder.root))
@@ -173,7 +173,7 @@ def test_pictures_are_limited(folder, shape, capsys, tmp_path, monkeypatch):
 
 def test_long_lists_are_cut_in_the_terminal(folder, shape, capsys):
     folder.labelled("a.jpg", [shape("Nike", [[i, 5], [i + 9, 9]], "rectangle") for i in range(9)])
-    assert "... and 4 more; --html FILE shows all of them." in check(capsys, folder.root, "--labels=nike")[1]
+    assert "... and 4 more; see --html FILE." in check(capsys, folder.root, "--labels=nike")[1]
 
 
 @pytest.mark.parametrize("mode", ["none", "square", "pad64"])
@@ -239,7 +239,7 @@ def test_one_file_is_split_too(folder, shape, capsys):
         folder.labelled(f"IMG_{number:03}.jpg", [shape()], seed=number)
     write_coco(folder.root / "instances.json", read_folder(folder.root).photos)
     code, text = check(capsys, folder.root / "instances.json")
-    assert code == 0 and "training    8 photos" in text and "validation  2 photos" in text
+    assert code == 0 and "training    8 images" in text and "validation  2 images" in text
 
 
 def test_one_file_for_each_part(folder, shape, capsys):
@@ -252,7 +252,7 @@ def test_one_file_for_each_part(folder, shape, capsys):
     write_coco(folder.root / "instances_train.json", photos[:4])
     write_coco(folder.root / "instances_val.json", photos[4:])
     code, text = check(capsys, folder.root)
-    assert code == 0 and "training    4 photos" in text and "validation  2 photos" in text
+    assert code == 0 and "training    4 images" in text and "validation  2 images" in text
 
 
 def test_labels_that_look_alike(folder, shape, capsys):
@@ -260,12 +260,12 @@ def test_labels_that_look_alike(folder, shape, capsys):
         folder.labelled(f"IMG_{number:03}.jpg", [shape(label)], seed=number)
     code, text = check(capsys, folder.root)
     assert code == 1 and text.splitlines()[:3] == [
-        "labels      as found in the files: nike (5), nikee (2)",
-        "            'nikee' (2) looks like 'nike'. To merge: --labels nike,nikee=nike",
-        "            'Nike' (1) looks like 'nike' and is ignored. To merge: --labels nike,nikee,Nike=nike",
+        "labels      in the files: nike (5), nikee (2)",
+        "            'nikee' (2) is similar to 'nike'. Merge them with --labels nike,nikee=nike",
+        "            'Nike' (1) is similar to 'nike' and is ignored. Merge them with --labels nike,nikee,Nike=nike",
     ]
     merged = check(capsys, folder.root, "--labels", "nike,nikee=nike,Nike=nike")
-    assert merged[0] == 0 and "training    6 photos (0 without any logo): 6 nike" in merged[1]
+    assert merged[0] == 0 and "training    6 images (0 without logos): 6 nike" in merged[1]
 
 
 def test_real_photos_have_nothing_wrong(real_photos, capsys):

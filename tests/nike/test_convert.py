@@ -18,7 +18,7 @@ def test_there_and_back(folder, shape, tmp_path, capsys):
     folder.labelled("b.jpg", [])
     before = read_folder(folder.root).photos
     assert main([str(folder.root), str(folder.root / "coco.json"), "--labels", "nike"]) == 0
-    assert "2 photos, 2 instances written" in capsys.readouterr().out
+    assert "2 images, 2 instances written" in capsys.readouterr().out
     for photo in before:
         photo.annotation.unlink()
     assert main([str(folder.root / "coco.json"), str(folder.root)]) == 0
@@ -41,7 +41,7 @@ def test_annotations_are_not_overwritten(folder, shape, capsys):
     folder.labelled("b.jpg", [])
     before = drawn.read_bytes()
     assert main([str(folder.root), str(folder.root)]) == 2
-    assert "b.json is there already (and 1 more)" in capsys.readouterr().err
+    assert "b.json exists already (and 1 more)" in capsys.readouterr().err
     assert drawn.read_bytes() == before
 
 
@@ -122,7 +122,7 @@ def test_files_in_the_way(folder, shape, tmp_path, capsys):
     before = photo.read_bytes()
     for target in ("new", "new/coco.json"):
         assert main([str(folder.root), str(tmp_path / target)]) == 2
-        assert "another photo has this name; nothing was written" in capsys.readouterr().err
+        assert "another file has this name. Nothing was written" in capsys.readouterr().err
     photo.unlink()
     photo.symlink_to(folder.root / "1.jpg")  # readers do not follow links out of a dataset
     assert main([str(folder.root), str(tmp_path / "new")]) == 2
@@ -130,13 +130,13 @@ def test_files_in_the_way(folder, shape, tmp_path, capsys):
     drawn = folder.root / "0.json"
     before = drawn.read_bytes()
     assert main([str(folder.root), str(drawn)]) == 2
-    assert "0.json is there already; nothing was written" in capsys.readouterr().err and drawn.read_bytes() == before
+    assert "0.json exists already. Nothing was written" in capsys.readouterr().err and drawn.read_bytes() == before
 
 
 def test_a_copy_that_is_there_is_used(folder, shape, tmp_path, capsys):
     folder.labelled("a.jpg", [shape()])
     assert main([str(folder.root), str(tmp_path / "new" / "one.json")]) == 0
-    assert "1 photo copied to" in capsys.readouterr().out
+    assert "1 image copied to" in capsys.readouterr().out
     assert main([str(folder.root), str(tmp_path / "new" / "two.json")]) == 0
     assert "copied" not in capsys.readouterr().out
 
@@ -147,7 +147,7 @@ def test_photos_that_cannot_have_a_labelme_file(folder, shape, tmp_path, capsys)
     coco = folder.json("coco.json", {"images": images, "annotations": [], "categories": []})
     assert main([str(coco), str(tmp_path / "out")]) == 1
     output = capsys.readouterr()
-    assert output.out.startswith("1 labelme file written") and "a.png: has the same name as 'a.jpg'" in output.err
+    assert output.out.startswith("1 labelme file written") and "a.png: has the same file stem as 'a.jpg'" in output.err
     assert (tmp_path / "out" / "a.json").is_file()
 
     inside = base64.b64encode(folder.photo("c.png").read_bytes()).decode()
@@ -155,10 +155,10 @@ def test_photos_that_cannot_have_a_labelme_file(folder, shape, tmp_path, capsys)
     folder.labelled("only/d.jpg", [shape()])
     assert main([str(folder.root / "only"), str(tmp_path / "more")]) == 1
     output = capsys.readouterr()
-    assert output.out.startswith("1 labelme file written") and "c.json: the photo lies inside the file" in output.err
+    assert output.out.startswith("1 labelme file written") and "c.json: the image is embedded" in output.err
 
 
 def test_mistakes_are_explained(folder, tmp_path, capsys):
-    for source, message in ((folder.root, "no photo to convert"), (tmp_path / "nowhere", "no such file or folder")):
+    for source, message in ((folder.root, "no image to convert"), (tmp_path / "nowhere", "no such file or folder")):
         assert main([str(source), str(tmp_path / "coco.json")]) == 2
         assert message in capsys.readouterr().err

@@ -57,8 +57,8 @@ def test_a_folder_with_bad_files(command, folder, tmp_path):
     lines = out.splitlines()
     assert [line.partition(": ")[2][:8] for line in lines[:3]] == ["2 nike (", "nothing", "1 nike ("]
     written = f"{tmp_path}/out/overlay, {tmp_path}/out/detections.csv"
-    assert lines[3] == f"3 detections on 2 of 3 pictures. Written: {written}"
-    assert "1 of 4 pictures could not be used:" in err and "broken.jpg: is not an image" in err
+    assert lines[3] == f"3 detections in 2 of 3 images. Written: {written}"
+    assert "1 of 4 images could not be used:" in err and "broken.jpg: is not an image" in err
     assert "\x1b" not in out + err and "\r" not in out + err
     assert sorted(path.name for path in (tmp_path / "out" / "overlay").iterdir()) == ["a-2.jpg", "a.jpg", "b.jpg"]
     assert rows_of(tmp_path / "out") == [("a.png", "10", "5"), ("a.png", "50", "40"), ("a.png", "8", "7")]
@@ -73,7 +73,7 @@ def test_best_score_first_and_filters(command, folder, tmp_path):
     assert len(rows_of(tmp_path)) == 2
     command(detect, path, "--output", tmp_path, "--save", "csv", min_confidence=0.9)
     assert len(rows_of(tmp_path)) == 1
-    with pytest.raises(ValueError, match="know nike; not adidas, puma"):
+    with pytest.raises(ValueError, match="got adidas, puma"):
         command(detect, path, classes=["puma", "adidas"])
 
 
@@ -98,9 +98,9 @@ def test_the_best_score_below_the_threshold_where_nothing_is_found(thresholds, f
     assert detect.main([str(folder.root), "--output", str(tmp_path / "out")]) == 1
     out, err = capsys.readouterr()
     assert out.splitlines()[-2:] == [
-        f"{folder.root}/a.png: nothing found; the best score is 0.62 (threshold 0.90). "
-        "Show it with --min-confidence 0.6",
-        f"{folder.root}/b.png: nothing found; no score reaches 0.01",
+        f"{folder.root}/a.png: no detections; the best score is 0.62 (threshold 0.90). "
+        "Use --min-confidence 0.6 to include it",
+        f"{folder.root}/b.png: no detections, and no score of 0.01 or more",
     ]
     assert thresholds == [0.9, 0.01] and err.count("some.h5") == 1 and err.count("broken.jpg") == 1
     assert rows_of(tmp_path / "out") == []
@@ -112,7 +112,9 @@ def test_no_second_run_where_something_is_found(thresholds, folder, tmp_path, ca
     red_photo(folder, "a.png", (5, 5, 25, 75))  # 0.5 + 0.5 * 70 / 80 = 0.94
     red_photo(folder, "b.png", (5, 10, 25, 30))
     assert detect.main([str(folder.root), "--output", str(tmp_path / "out")]) == 0
-    assert capsys.readouterr().out.endswith("Nothing on 1 picture at threshold 0.90; --min-confidence lowers it.\n")
+    assert capsys.readouterr().out.endswith(
+        "No detections in 1 image at threshold 0.90. Lower it with --min-confidence.\n"
+    )
     assert thresholds == [0.9]
 
 
@@ -121,7 +123,7 @@ def test_no_second_run_where_something_is_found(thresholds, folder, tmp_path, ca
 )
 def test_the_option_in_the_hint_is_not_above_the_score(score, shown, option):
     assert f"the best score is {shown} " in detect.hint("a.jpg", score, 0.5)
-    assert detect.hint("a.jpg", score, 0.5).endswith(f"--min-confidence {option}")
+    assert detect.hint("a.jpg", score, 0.5).endswith(f"--min-confidence {option} to include it")
 
 
 def test_overlays_match_photos_with_exif_rotation(command, folder, tmp_path):
@@ -153,7 +155,7 @@ def test_tiles_and_mirrored_views(command, folder, tmp_path, red_finder):
     "arguments, message",
     [
         (["nothing.jpg"], "no such file"),
-        (["--save", "pictures", "x.jpg"], "expected some of overlay,splash"),
+        (["--save", "pictures", "x.jpg"], "expected one or more of overlay,splash"),
         (["--tiles", "x.jpg"], "expected a number or 'auto'"),
         ([], "PATH"),
     ],
@@ -181,14 +183,14 @@ def test_no_picture_at_all(command, folder, tmp_path):
     (folder.root / "b.jpg").write_bytes(b"no photo either")
     code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
     assert (code, out) == (2, "") and err.count("is not an image") == 2
-    assert err.startswith("No photo or video could be used (2 of 2):\n")
+    assert err.startswith("No image or video could be used (2 of 2):\n")
 
 
 def test_sources_are_never_overwritten(command, folder):
     photo = red_photo(folder, "overlay/a.jpg", (5, 5, 20, 20))
     before = photo.read_bytes()
     code, _, err = command(detect, photo, "--output", folder.root)
-    assert code == 2 and "that results are written to" in err
+    assert code == 2 and "lies in a subfolder of --output" in err
     assert photo.read_bytes() == before
     red_photo(folder, "b.jpg")
     command(detect, folder.root, "--output", folder.root)
@@ -245,7 +247,7 @@ def test_ctrl_c_loses_nothing_and_says_what_there_is(command, folder, tmp_path, 
     monkeypatch.setattr(detect, "detect_stream", interrupted(detect.detect_stream, 2))
     code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
     assert code == 130 and err.endswith("\nStopped.\n")
-    assert "2 detections on 2 of 2 pictures. Written:" in out and "a0.jpg: is not an image" in err
+    assert "2 detections in 2 of 2 images. Written:" in out and "a0.jpg: is not an image" in err
     assert len(rows_of(tmp_path / "out")) == len(list((tmp_path / "out" / "overlay").iterdir())) == 2
 
 
@@ -292,17 +294,17 @@ def test_ctrl_c_keeps_the_frames_so_far(command, tmp_path, monkeypatch):
     writer.release()
     monkeypatch.setattr(splash, "detect_stream", interrupted(splash.detect_stream, 4))
     code, _, err = command(splash, "--video", path, "--output", output)
-    assert code == 130 and f"Stopped. Saved to {output}, as far as it got: 4 frames" in err
+    assert code == 130 and f"The first 4 frames are saved to {output}" in err
     assert cv2.VideoCapture(str(output)).get(cv2.CAP_PROP_FRAME_COUNT) == 4
 
 
 def test_splash_refuses_what_it_cannot_do(command, folder):
     path = red_photo(folder, "a.png")
-    assert "the source itself" in command(splash, "--image", path, "--output", path)[2]
+    assert "is the input file" in command(splash, "--image", path, "--output", path)[2]
     assert "ends in .mp4" in command(splash, "--video", path, "--output", "a.avi")[2]
     assert "ends in .png or .jpg" in command(splash, "--image", path, "--output", "a.txt")[2]
     red_photo(folder, "b.png")
-    assert "use nike detect" in command(splash, "--image", folder.root)[2]
+    assert "Use nike detect" in command(splash, "--image", folder.root)[2]
     (folder.root / "clip.mp4").write_text("no video")
     code, out, err = command(splash, "--video", folder.root / "clip.mp4", "--output", folder.root / "a.mp4")
     assert code == 1 and out == "" and "no frame can be read" in err

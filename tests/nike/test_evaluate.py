@@ -51,7 +51,7 @@ def dataset(folder, shape):
     add(folder, shape, "exact.png", [("nike", (10, 10, 40, 90))], [(10, 10, 40, 90)])  # score .9
     add(folder, shape, "rough.png", [("nike", (10, 10, 40, 70))], [(16, 10, 46, 70)])  # score .8, IoU 24/36
     add(folder, shape, "missed.png", [("nike", (10, 10, 20, 30)), ("nike", (60, 10, 70, 30))])
-    add(folder, shape, "alarm.png", [], [(10, 10, 20, 80)])  # score .85
+    add(folder, shape, "background.png", [], [(10, 10, 20, 80)])  # score .85
     add(folder, shape, "quiet.png")
     add(folder, shape, "ignore.png", [("ignore", (10, 10, 50, 50))], [(10, 10, 50, 30)])
     return folder.root
@@ -76,11 +76,11 @@ def test_figures_worked_out_by_hand(command, dataset):
         **dict(true=2, false=1, duplicates=0, missed=2)
     }
     assert at["confusion"] == [[0, 1], [2, 2]]
-    assert at["false_alarms"] == {"photos": 2, "photos_with_alarm": 1, "alarms": 1, "per_photo": 0.5}
-    assert [(photo["file"], photo["badness"]) for photo in scores["photos"][:3]] == [
-        *(("missed.png", 2), ("alarm.png", 1), ("rough.png", pytest.approx(1 / 3, abs=1e-4)))
+    assert at["negative_images"] == {"images": 2, "images_with_detections": 1, "detections": 1, "per_image": 0.5}
+    assert [(photo["file"], photo["error_score"]) for photo in scores["photos"][:3]] == [
+        *(("missed.png", 2), ("background.png", 1), ("rough.png", pytest.approx(1 / 3, abs=1e-4)))
     ]
-    assert {photo["badness"] for photo in scores["photos"][3:]} == {0}
+    assert {photo["error_score"] for photo in scores["photos"][3:]} == {0}
 
 
 def test_the_threshold_is_for_verdicts_alone(command, dataset):
@@ -90,29 +90,31 @@ def test_the_threshold_is_for_verdicts_alone(command, dataset):
     )
     assert high["mask"] == low["mask"] and high["voc"] == low["voc"]
     assert (high["at_threshold"]["true"], high["at_threshold"]["missed"]) == (1, 3)
-    assert high["at_threshold"]["false_alarms"]["photos_with_alarm"] == 0
+    assert high["at_threshold"]["negative_images"]["images_with_detections"] == 0
 
 
 def test_the_terminal(command, dataset):
     code, out, _ = command("--dataset", dataset)
     lines = out.splitlines()
-    assert sorted(lines[:6])[0] == "alarm.png: 1 detection, no instances"  # one for each photo, where no bar is shown
+    assert (
+        sorted(lines[:6])[0] == "background.png: 1 detection, no instances"
+    )  # one for each photo, where no bar is shown
     lines = lines[6:]
     assert code == 0 and max(map(len, lines[2:])) < 110
-    assert lines[1].endswith("all: 6 photos (2 negatives), 4 instances, 1 to ignore")
+    assert lines[1].endswith("all: 6 images (2 negatives), 4 instances, 1 ignored")
     mask = next(line for line in lines if line.startswith("mask  "))
     assert mask.split()[1:4] == ["0.323", "0.422", "0.257"]
     assert mask.split()[6] == "-"  # no large instance: undefined, not zero
     assert "At score 0.5 and mask IoU 0.5: 2 true, 1 false (no duplicates), 2 missed" in out
-    assert "on 1 of 2 negative photos, 0.50 per photo" in out
-    assert lines[-3:] == ["  missed.png: 2 missed", "  alarm.png: 1 false", "  rough.png: IoU 0.67"]
+    assert "on 1 of 2 negative images, 0.50 per image" in out
+    assert lines[-3:] == ["  missed.png: 2 missed", "  background.png: 1 false", "  rough.png: IoU 0.67"]
 
 
 def test_detections_as_coco_results(command, dataset, tmp_path):
     command("--dataset", dataset, "--results", tmp_path / "results.json")
     results = json.loads((tmp_path / "results.json").read_text())
     by_file = {result["file"]: result for result in results}
-    assert sorted(by_file) == [f"photos/{name}.png" for name in ("alarm", "exact", "ignore", "rough")]
+    assert sorted(by_file) == [f"photos/{name}.png" for name in ("background", "exact", "ignore", "rough")]
     rough = by_file["photos/rough.png"]
     assert rough["bbox"] == [10, 16, 60, 30] and rough["score"] == pytest.approx(0.8)
     mask = rle_lib.decode(rough["segmentation"])
@@ -134,8 +136,8 @@ def test_photos_that_cannot_be_used(command, dataset, folder, shape):
     (dataset / "later.png").write_bytes(data[: len(data) // 2])  # its header is good
     folder.labelled("typo.png", [shape("Nkie")], height=100, width=100)
     code, out, err = command("--dataset", dataset)
-    assert code == 1 and "7 photos" in out
-    assert "Not everything could be scored (2 problems):" in err
+    assert code == 1 and "7 images" in out
+    assert "Some images could not be used (2 problems):" in err
     assert "later.png: cannot be decoded" in err and "did you mean 'nike'?" in err
 
 
@@ -153,7 +155,7 @@ def test_mistakes(command, arguments, message):
 
 def test_classes_must_be_those_of_the_weights(command, dataset):
     code, _, err = command("--dataset", dataset, "--labels", "adidas")
-    assert code == 2 and "the weights know nike; the labels mean adidas" in err
+    assert code == 2 and "the weights have the classes nike; the labels map to adidas" in err
     code, out, _ = command("--dataset", dataset, "--labels", "swoosh=nike,nike=nike")
     assert code == 0
 
@@ -161,13 +163,13 @@ def test_classes_must_be_those_of_the_weights(command, dataset):
 def test_labels_that_the_weights_do_not_know(command, dataset, folder, shape):
     add(folder, shape, "puma.png", [("puma", (10, 10, 40, 90)), ("puma", (50, 10, 60, 90))])
     code, out, _ = command("--dataset", dataset)
-    line = "labels      puma (2): no class of the weights, which know nike; counted as background. To map one: "
+    line = "labels      puma (2) without a class in the weights (classes: nike), counted as background. Map a label"
     assert code == 0 and f"\n{line}" in out
     code, _, err = command("--dataset", dataset, "--json", "-")
     assert code == 0 and err.startswith(line) and len(err.splitlines()) == 1
     assert line not in command("--dataset", dataset, "--labels", "nike")[1]
     code, _, err = command("--dataset", dataset, names=("BG", "adidas"))
-    assert code == 2 and "labels nike (4), puma (2): no class of the weights, which know adidas. Map them" in err
+    assert code == 2 and "labels nike (4), puma (2) without a class in the weights (classes: adidas). Map them" in err
 
 
 def test_the_order_of_labels_does_not_matter(command, folder, shape):
@@ -185,7 +187,7 @@ def test_the_order_of_labels_does_not_matter(command, folder, shape):
 def weights(dataset, tmp_path):
     """Weights of a run that validated on two of the photos and trained on three; their path."""
     photos = {photo.file: photo for photo in read_folder(dataset).photos}
-    parts = ("exact.png", "rough.png", "missed.png"), ("alarm.png", "ignore.png")
+    parts = ("exact.png", "rough.png", "missed.png"), ("background.png", "ignore.png")
     (tmp_path / "run").mkdir()
     write_run_photos(tmp_path / "run", {"nike": "nike"}, *([photos[name] for name in part] for part in parts))
     return tmp_path / "run" / "mask_rcnn_nike_0001.h5"
@@ -194,37 +196,37 @@ def weights(dataset, tmp_path):
 def test_the_validation_photos_are_those_of_the_run(command, dataset, weights):
     for options in ((), ("--split", "val")):
         code, out, err = command("--dataset", dataset, *options, path=weights)
-        assert code == 0 and f"split       the 2 photos of {dataset} that the run validated on" in out
-        assert "warning" not in out + err and ", val: 2 photos" in out
+        assert code == 0 and f"split       2 validation images of the run in {dataset}" in out
+        assert "warning" not in out + err and ", val: 2 images" in out
 
 
 @pytest.mark.parametrize(("split", "trained", "count"), [("train", 3, 3), ("all", 3, 6)])
 def test_scoring_photos_that_trained_gives_a_warning(command, dataset, weights, split, trained, count):
     code, out, _ = command("--dataset", dataset, "--split", split, path=weights)
-    assert code == 0 and f"warning     {trained} of {count} photos were trained on" in out
-    assert f", {split}: {count} photos" in out
+    assert code == 0 and f"warning     {trained} of {count} images were used for training" in out
+    assert f", {split}: {count} images" in out
 
 
 def test_other_photos_of_the_same_names_are_not_those_of_the_run(command, dataset, weights, tmp_path, folder, shape):
     other = type(folder)(tmp_path / "other")
     for seed in range(3):
-        other.labelled(("alarm.png", "exact.png", "new.png")[seed], [shape()], 100, 101, seed=seed)
+        other.labelled(("background.png", "exact.png", "new.png")[seed], [shape()], 100, 101, seed=seed)
     code, out, _ = command("--dataset", other.root, path=weights)
-    assert code == 0 and ", all: 3 photos" in out and "split  " not in out and "warning" not in out
+    assert code == 0 and ", all: 3 images" in out and "split  " not in out and "warning" not in out
 
 
 def test_a_moved_dataset_and_a_photo_that_is_gone(command, dataset, weights, tmp_path):
     moved = dataset.rename(tmp_path / "moved")
-    (moved / "alarm.png").unlink()
+    (moved / "background.png").unlink()
     out = command("--dataset", moved, path=weights)[1]
-    assert f"split       the 1 photo of {moved} that the run validated on; 1 more are missing or changed" in out
+    assert f"split       1 validation image of the run in {moved}; 1 more are missing or changed" in out
 
 
 def test_labels_are_merged_as_in_training(command, dataset, weights, folder, shape):
-    add(folder, shape, "alarm.png", [("swoosh", (10, 10, 20, 80))], [(10, 10, 20, 80)])
+    add(folder, shape, "background.png", [("swoosh", (10, 10, 20, 80))], [(10, 10, 20, 80)])
     record = json.loads((weights.parent / PHOTOS_FILE).read_text())
     record |= {"labels": {"nike": "nike", "swoosh": "nike"}}
-    record["val"] = [["alarm.png", (dataset / "alarm.png").stat().st_size]]
+    record["val"] = [["background.png", (dataset / "background.png").stat().st_size]]
     (weights.parent / PHOTOS_FILE).write_text(json.dumps(record))
     code, out, _ = command("--dataset", dataset, "--json", "-", path=weights)
     assert code == 0 and json.loads(out)["at_threshold"]["true"] == 1
@@ -267,7 +269,7 @@ def test_the_page_is_complete_in_itself(page):
     assert "http" not in text and "url(" not in text and "@import" not in text
     assert outline.tags.count("img") == 2 * 3  # truth and detections of the photos with something wrong
     assert outline.tags.count("figure") == 4
-    order = [text.index(f"<b>{name}.png</b>") for name in ("missed", "alarm", "rough")]
+    order = [text.index(f"<b>{name}.png</b>") for name in ("missed", "background", "rough")]
     assert order == sorted(order) and "<b>exact.png</b>" not in text
 
 

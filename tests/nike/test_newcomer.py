@@ -39,9 +39,9 @@ def test_check_train_evaluate_detect(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.json").write_text(json.dumps(TINY))
     said = [
-        "labels      as found in the files: adidas (6), puma (6)",
-        "training    10 photos (0 without any logo): 5 adidas, 5 puma",
-        "validation  2 photos (0 without any logo): 1 adidas, 1 puma",
+        "labels      in the files: adidas (6), puma (6)",
+        "training    10 images (0 without logos): 5 adidas, 5 puma",
+        "validation  2 images (0 without logos): 1 adidas, 1 puma",
     ]
     assert check.main([str(photos)]) == 0
     printed = capsys.readouterr().out
@@ -59,7 +59,7 @@ def test_check_train_evaluate_detect(photos, tmp_path, monkeypatch, capsys):
     (weights,) = run.glob("mask_rcnn_nike_0001.h5")
     assert evaluate.main(["--weights", str(weights), "--dataset", str(photos), "--json=scores.json"]) == 0
     printed = capsys.readouterr().out
-    assert f"split       the 2 photos of {photos} that the run validated on\n" in printed
+    assert f"split       2 validation images of the run in {photos}\n" in printed
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert (scores["split"], scores["counts"]["photos"], scores["counts"]["instances"]) == ("val", 2, 2)
     assert {photo["file"] for photo in scores["photos"]} == {name for name, _ in record["val"]}

@@ -67,7 +67,7 @@ def fetched(source, monkeypatch):
 
 def test_only_what_is_wanted_is_fetched(tmp_path, fetched, capsys):
     assert main(["--classes", "hat", "--output", str(tmp_path / "out")]) == 0
-    assert "2 photos with 2 masks" in capsys.readouterr().out
+    assert "2 images with 2 masks" in capsys.readouterr().out
     assert not any(word in url for url in fetched for word in ("masks-f.zip", IDS[2]))
     collection = read_folder(tmp_path / "out")
     assert [(p.file, [i.label for i in p.instances]) for p in collection.photos] == [
@@ -84,23 +84,23 @@ def test_goes_on_where_it_stopped(tmp_path, source, fetched, capsys):
     content = source.pop(photo)
     arguments = ["--classes", "Hat,Footwear", "--output", str(tmp_path)]
     assert main(arguments) == 1
-    assert f"left out: {IDS[1]}" in capsys.readouterr().err
+    assert f"skipped: {IDS[1]}" in capsys.readouterr().err
     source[photo] = content
     fetched.clear()
     assert main(arguments) == 0
     assert fetched == [photo]
-    assert "1 photo with 2 masks" in (out := capsys.readouterr().out) and "2 already there" in out
+    assert "1 image with 2 masks" in (out := capsys.readouterr().out) and "2 existed already" in out
 
 
 def test_offline_says_what_is_missing(tmp_path, fetched, capsys):
     assert main(["--classes", "Hat", "--output", str(tmp_path), "--offline"]) == 2
     error = capsys.readouterr().err
-    assert "class-descriptions-boxable.csv is missing. Get it from https://" in error and not fetched
+    assert "class-descriptions-boxable.csv: no such file. Download it from https://" in error and not fetched
 
 
 def test_unknown_class(tmp_path, fetched, capsys):
     assert main(["--classes", "Footware", "--output", str(tmp_path)]) == 2
-    assert "no class 'Footware' among 3; did you mean Footwear?" in capsys.readouterr().err
+    assert "'Footware' is none of the 3 Open Images classes; did you mean Footwear?" in capsys.readouterr().err
 
 
 def test_limit_takes_whole_photos():
@@ -120,19 +120,19 @@ def test_wrong_files_are_explained(tmp_path, source, fetched, capsys):
     (tmp_path / "list.csv").write_bytes(b"<html>\0</html>")
     with pytest.raises(ValueError, match=r"list\.csv: expected the columns MaskPath"):
         list(mask_rows(tmp_path / "list.csv", {}))
-    with pytest.raises(ValueError, match="no class 'Hat' among 0"):
+    with pytest.raises(ValueError, match="'Hat' is none of the 0 Open Images classes"):
         class_ids(tmp_path / "list.csv", ["Hat"])
     source[f"{open_images.LISTS}/train-masks/train-masks-0.zip"] = b"<html>"
     assert main(["--classes", "Hat", "--output", str(tmp_path)]) == 2
-    assert "is no zip archive" in capsys.readouterr().err
+    assert "not a zip archive" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"no picture", "cannot be read"),
-        (png(np.ones((80, 60), bool)), "60x80 on a 160x120 photo"),  # turned
-        (png(np.zeros((6000, 8000), bool)), "8000x6000 on a 160x120 photo"),  # a bomb
+        (png(np.ones((80, 60), bool)), "60x80 pixels, which does not fit the 160x120 image"),  # turned
+        (png(np.zeros((6000, 8000), bool)), "8000x6000 pixels, which does not fit the 160x120 image"),  # a bomb
         (None, "is not in"),
     ],
 )

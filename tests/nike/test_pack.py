@@ -18,61 +18,61 @@ from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.detection.detector import Detector, load_model, read_settings
 from nike.evaluate import evaluate
 from nike.reporting.selection import load_photos
-from nike.training.start_weights import SHIPPED
+from nike.training.start_weights import BUNDLED_WEIGHTS
 
 pytestmark = pytest.mark.usefixtures("float32")  # scores are compared with those of float32
 
 
-class TestLimit:
-    @pytest.mark.parametrize("limit", [0.2, 0.5, 0.9])
+class TestThreshold:
+    @pytest.mark.parametrize("threshold", [0.2, 0.5, 0.9])
     @pytest.mark.parametrize("classes", [2, 4])
-    def test_what_had_it_as_score_has_one_half(self, limit, classes):
-        """The odds of each class against the background are divided by those of the limit."""
+    def test_moves_the_threshold_to_one_half(self, threshold, classes):
+        """The odds of each class against the background are divided by those of the threshold."""
         layer = keras.layers.Dense(classes, name=pack.SCORE_LAYER)
         layer.build((None, 3))
         before = np.random.default_rng(0).normal(size=classes).astype(np.float32)
         layer.bias.assign(before)
-        pack.move_limit({layer.name: layer}, limit)
+        pack.shift_threshold({layer.name: layer}, threshold)
         odds = [np.exp(bias[1:] - bias[0]) for bias in (before, layer.bias.numpy())]
-        np.testing.assert_allclose(odds[1], odds[0] * (1 - limit) / limit, rtol=1e-5)
+        np.testing.assert_allclose(odds[1], odds[0] * (1 - threshold) / threshold, rtol=1e-5)
 
     def test_is_in_the_middle_of_two_scores(self):
         # Odds 1 and 1/9: their geometric mean is 1/3.
-        assert pack._between(0.1, 0.5) == pytest.approx(0.25)
-        assert 0 < pack._between(0.0, 0.3) < 0.3 < pack._between(0.3, 1.0) < 1
+        assert pack._middle(0.1, 0.5) == pytest.approx(0.25)
+        assert 0 < pack._middle(0.0, 0.3) < 0.3 < pack._middle(0.3, 1.0) < 1
 
 
-class TestRounds:
-    """What was measured in each round, and where the scores are in the end, in log odds."""
+class TestIterations:
+    """The metrics measured in each iteration and the final shift of the scores in log odds."""
 
     @staticmethod
-    def moved(monkeypatch, *rounds):
+    def moved(monkeypatch, *iterations):
         layer = keras.layers.Dense(2, name=pack.SCORE_LAYER)
         layer.build((None, 3))
         model = SimpleNamespace(named_layers=lambda: {layer.name: layer})
-        measured = [pack.Calibration(limit, best, f1, 1.0, 1.0, 3, 3) for limit, best, f1 in rounds]
+        measured = [pack.Calibration(threshold, best, f1, 1.0, 1.0, 3, 3) for threshold, best, f1 in iterations]
         waiting = iter(measured)
-        monkeypatch.setattr(pack, "find_limit", lambda *arguments, **options: next(waiting))
+        monkeypatch.setattr(pack, "find_threshold", lambda *arguments, **options: next(waiting))
         before, found = pack.calibrate(model, ["BG", "nike"], Path("photos"), None, [])
-        assert before == rounds[0][0]
+        assert before == iterations[0][0]
         return float(layer.bias.numpy()[0]), measured.index(found), len(list(waiting))
 
-    def test_stop_when_one_half_is_as_good_as_the_best(self, monkeypatch):
+    def test_stops_when_the_target_threshold_is_as_good_as_the_best(self, monkeypatch):
         assert self.moved(monkeypatch, (0.4, 0.801, 0.8), (0.5, 1, 1)) == (0, 0, 1)
         odds, number, left = self.moved(monkeypatch, (0.8, 0.9, 0.7), (0.6, 0.9, 0.896), (0.5, 1, 1))
         assert (odds, number, left) == (pytest.approx(np.log(4)), 1, 1)
 
-    def test_the_best_one_counts_if_none_is_good(self, monkeypatch):
-        worse = [(0.6, 0.9, 0.6)] * (pack.ROUNDS - 2)
+    def test_keeps_the_best_iteration_without_convergence(self, monkeypatch):
+        worse = [(0.6, 0.9, 0.6)] * (pack.MAX_ITERATIONS - 2)
         odds, number, left = self.moved(monkeypatch, (0.8, 0.9, 0.7), (0.75, 0.9, 0.65), (0.6, 0.9, 0.8), *worse)
         assert (odds, number, left) == (pytest.approx(np.log(4) + np.log(3), rel=1e-5), 2, 0)
 
 
-def test_without_calibration_scores_and_limit_stay(tmp_path):
+def test_without_calibration_scores_and_threshold_stay(tmp_path):
     output, settings = tmp_path / "mine.h5", tmp_path / "settings.json"
     settings.write_text('{"DETECTION_MIN_CONFIDENCE": 0.7}')
     assert pack.main(["--weights", "nike", "--output", str(output), "--config", str(settings)]) == 0
-    before, after = (checkpoints.read_checkpoint(path) for path in (checkpoints.find_weights(SHIPPED), output))
+    before, after = (checkpoints.read_checkpoint(path) for path in (checkpoints.find_weights(BUNDLED_WEIGHTS), output))
     assert after.config["DETECTION_MIN_CONFIDENCE"] == 0.7
     for name, layer in before.layers.items():
         for weight, value in layer.weights.items():
@@ -86,7 +86,9 @@ def test_a_packed_file_is_used_as_it_is(tmp_path, capsys, monkeypatch, mask_scor
 
     def load_too_sure(*arguments):
         model = load_model(*arguments)
-        pack.move_limit(model.named_layers(), 0.02)  # raises all scores: with masks in them, one move is not enough
+        pack.shift_threshold(
+            model.named_layers(), 0.02
+        )  # raises all scores: with masks in them, one move is not enough
         return model
 
     monkeypatch.setattr(pack, "load_model", load_too_sure)
@@ -94,19 +96,21 @@ def test_a_packed_file_is_used_as_it_is(tmp_path, capsys, monkeypatch, mask_scor
     arguments += ["--config", changes]
     assert pack.main([str(argument) for argument in arguments]) == 0
     out = capsys.readouterr().out
-    assert f"{output.stat().st_size:,} bytes" in out and "did not come" not in out
-    looks = 1 + out.count("looking at the photos again")
+    assert f"{output.stat().st_size:,} bytes" in out and "no convergence" not in out
+    looks = 1 + out.count("repeating detection")
     assert looks > 2 if mask_scores else looks == 2
-    before, f1 = map(float, re.search(r"best limit before: (0\.\d+); at 0\.5 now: F1 (0\.\d+)", out).groups())
+    before, f1 = map(float, re.search(r"best threshold before: (0\.\d+); now at 0\.5: F1 (0\.\d+)", out).groups())
     assert before > 0.6
 
-    shipped, packed = (checkpoints.read_checkpoint(path) for path in (checkpoints.find_weights(SHIPPED), output))
+    shipped, packed = (
+        checkpoints.read_checkpoint(path) for path in (checkpoints.find_weights(BUNDLED_WEIGHTS), output)
+    )
     assert packed.config["IMAGE_MAX_DIM"] == packed.config["IMAGE_MIN_DIM"] == 320
     same = ("BACKBONE", "DETECTION_ANY_FOREGROUND", "IMAGES_PER_GPU", "NAME")
     assert {name: packed.config[name] for name in same} == {name: shipped.config[name] for name in same}
-    assert output.stat().st_size < 1.01 * checkpoints.find_weights(SHIPPED).stat().st_size
+    assert output.stat().st_size < 1.01 * checkpoints.find_weights(BUNDLED_WEIGHTS).stat().st_size
 
-    # On these photos no other limit is better than 0.5 now, and `nike detect` uses it; rounding may cost one.
+    # On these photos no other threshold is better than 0.5 now, and `nike detect` uses it; rounding may cost one.
     config, names = read_settings(output)
     assert config.DETECTION_MIN_CONFIDENCE == 0.5
     settings = dict(DETECTION_MIN_CONFIDENCE=0.01, DETECTION_ANY_FOREGROUND=True)
@@ -114,8 +118,8 @@ def test_a_packed_file_is_used_as_it_is(tmp_path, capsys, monkeypatch, mask_scor
     evaluator = evaluate(detector, load_photos(SAMPLE_DATA, None, Labels())[0], pytest.fail, lambda line: None)
     report = detection_report(evaluator.records, names, min_score=0.5)
     best = report["classes"]["nike"]["best_f1"]
-    (_, alarms), (missed, found) = report["confusion"]
-    assert 2 * found / (2 * found + missed + alarms) == pytest.approx(f1, abs=0.02)
+    (_, false_positives), (missed, found) = report["confusion"]
+    assert 2 * found / (2 * found + missed + false_positives) == pytest.approx(f1, abs=0.02)
     assert f1 == pytest.approx(best["f1"], abs=0.02)
 
 
@@ -141,14 +145,14 @@ class TestCalibrationThatCannotBe:
     def test_nothing_found(self, command, folder, shape):
         folder.labelled("a.png", [shape()], seed=None)
         code, err = command(folder.root)
-        assert code == 2 and "none of the 1 instance" in err
+        assert code == 2 and "no true positives (1 instance)" in err
 
     def test_no_photo_can_be_used(self, command, folder, shape):
         folder.labelled("a.png", [shape()])
         photo = folder.root / "a.png"
         photo.write_bytes(photo.read_bytes()[:200])  # its size can be read, its pixels cannot
         code, err = command(folder.root)
-        assert code == 2 and "no photo could be used" in err and "a.png" in err
+        assert code == 2 and "no image could be used" in err and "a.png" in err
 
 
 class TestMistakes:
@@ -156,13 +160,13 @@ class TestMistakes:
         "arguments, message",
         [
             (["--output", "mine.keras"], "ends in .h5"),
-            (["--output", "there.h5"], "there.h5 is there already"),
-            (["--output", "no/a.h5"], "--output: there is no folder no"),
-            (["--output", "a.h5", "--calibrate", "nowhere"], "--calibrate: nowhere: there is no"),
-            (["--output", "a.h5", "--split", "val"], "there is no --calibrate"),
+            (["--output", "there.h5"], "there.h5 exists already"),
+            (["--output", "no/a.h5"], "--output: no: no such folder"),
+            (["--output", "a.h5", "--calibrate", "nowhere"], "--calibrate: nowhere: no such file or folder"),
+            (["--output", "a.h5", "--split", "val"], "--split requires --calibrate"),
             (["--output", "a.h5", "--image-size", "100"], "--image-size: expected a multiple of 64"),
             (["--output", "a.h5", "--image-size", "65536"], "--image-size: expected a multiple of 64"),
-            (["--output", "a.h5", "--weights", "none.h5"], "none.h5 is not a file"),
+            (["--output", "a.h5", "--weights", "none.h5"], "or an existing file, got none.h5"),
             (["--output", "a.h5", "--logs", "logs"], "logs"),
         ],
     )

@@ -82,11 +82,11 @@ def test_it_says_what_it_will_do_and_what_came_out(run, photos):
     logs, printed = run
     folder = next(logs.iterdir())
     for line in (
-        "training    5 photos (1 without any logo): 4 nike",
-        "validation  1 photos (0 without any logo): 1 nike",
+        "training    5 images (1 without logos): 4 nike",
+        "validation  1 images (0 without logos): 1 nike",
         "network     mobilenet_v2, 64 x 64 pixels, classes: nike",
         "start       random",
-        "2 steps of 2 photos an epoch; heads to epoch 1 at rate 0.00015",
+        "2 steps per epoch, 2 images per step; heads to epoch 1, learning rate 0.00015",
         f"logs        {folder}",
         "best mask AP",
         f"weights     {folder}/mask_rcnn_nike_best.h5",
@@ -94,7 +94,7 @@ def test_it_says_what_it_will_do_and_what_came_out(run, photos):
         f"nike detect --weights {folder}/mask_rcnn_nike_best.h5 {photos}",
     ):
         assert line in printed, printed
-    assert printed.index("training    5") < printed.index("== heads: to epoch 1") < printed.index("best mask AP")
+    assert printed.index("training    5") < printed.index("== heads: to epoch 1") < printed.index("best        mask AP")
 
 
 def test_the_checkpoint_is_complete_in_itself(run):
@@ -194,13 +194,15 @@ def test_mistakes_in_options(photos, settings, tmp_path, capsys):
     assert "--name: expected letters" in mistake(capsys, *common, "--name=../x")
     assert "--seed: expected at least 0, got -1" in mistake(capsys, *common, "--seed=-1")
     assert "--keep: expected at least 0, got -2" in mistake(capsys, *common, "--keep=-2")
-    assert "--accumulate: with one device only" in mistake(capsys, *common, "--accumulate=2", "--devices=2")
+    assert "--accumulate: supported on one device only" in mistake(capsys, *common, "--accumulate=2", "--devices=2")
     assert "--ema: expected 0 (off) or a momentum below 1, got 1.0" in mistake(capsys, *common, "--ema=1")
     assert "--layers: expected heads, 3+" in mistake(capsys, *common, "--layers=(")
     assert "BACKBONE must be one of" in mistake(capsys, *common, "--backbone=vgg")
     assert "multiple of 64" in mistake(capsys, *common, "--image-size=500")
     assert "--weights: " in mistake(capsys, *common, "--weights=nowhere.h5")
-    assert "--epochs must be at least 4" in mistake(capsys, *common, "--schedule=alternating", "--epochs=2")
+    assert "--epochs: --schedule=alternating requires at least 4" in mistake(
+        capsys, *common, "--schedule=alternating", "--epochs=2"
+    )
     assert "can be resumed" in mistake(capsys, *common, "--resume")
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("IMAGE_SIZE: 3")
@@ -221,11 +223,11 @@ def test_mistakes_in_photos(photos, tmp_path, capsys):
     assert "nothing to load" in mistake(capsys, *common, empty)
     draw_photo(empty, "a", polygon=False)
     draw_photo(empty, "b", polygon=False)
-    assert "none of the 1 training photos shows nike (none has an outline)" in mistake(capsys, *common, empty)
+    assert "no instance of nike in 1 training image (no annotated instances)" in mistake(capsys, *common, empty)
     other = tmp_path / "other"
     other.mkdir()
     draw_photo(other, "c", label="puma")
-    assert "photos shows nike (labels found: puma" in mistake(capsys, *common, photos, "--val", other)
+    assert "validation image (labels found: puma" in mistake(capsys, *common, photos, "--val", other)
     broken = shutil.copytree(photos, tmp_path / "broken")
     (broken / "red.png").write_bytes(b"no photo")
     assert "red.png" in mistake(capsys, *common, broken, "--strict")
@@ -242,7 +244,7 @@ def test_a_broken_photo_and_one_without_outline_are_listed(photos, tmp_path):
     text = "\n".join(summary_lines(data))
     heading, *errors = error_lines(data)  # again at the end of the run
     assert heading.startswith("problems    2 errors") and any("red.png" in error for error in errors)
-    assert "training    3 photos" in text and "problems    2 errors, 1 warnings" in text
+    assert "training    3 images" in text and "problems    2 errors, 1 warning;" in text
     assert all(name in text for name in ("red", "green", "blue"))
 
 
@@ -253,7 +255,7 @@ def test_split_is_by_share_and_seed(photos):
     again = load_training_data(photos, val_split=0.5, seed=1)
     names = [info["id"] for info in half.val.image_info]
     assert names == [info["id"] for info in again.val.image_info] and 2 <= len(names) <= 3
-    assert "50% of the photos for validation" in half.split
+    assert "50% of the images for validation" in half.split
 
 
 def test_more_negatives(photos, tmp_path):
@@ -268,10 +270,10 @@ def test_more_negatives(photos, tmp_path):
 def test_logs_that_cannot_be_written(photos, tmp_path, capsys):
     tmp_path.chmod(0o500)
     message = mistake(capsys, "--weights=none", "--dataset", photos, "--logs", tmp_path / "logs")
-    assert "is not a folder that can be written to" in message
+    assert "is not a writable folder" in message
 
 
 def test_logs_that_are_a_file(photos, tmp_path, capsys):
     (tmp_path / "logs").write_text("")
     message = mistake(capsys, "--weights=none", "--dataset", photos, "--logs", tmp_path / "logs")
-    assert "logs is not a folder that can be written to (Not a directory). Choose another with --logs DIR" in message
+    assert "logs is not a writable folder (Not a directory). Choose another with --logs DIR" in message

@@ -75,10 +75,10 @@ def test_confused_instance_is_matched_to_the_highest_score():
 
 def test_false_positives_on_negatives(evaluator):
     assert evaluation.false_positives_on_negatives(evaluator.records, 0.5) == {
-        "photos": 1, "photos_with_alarm": 1, "alarms": 1, "per_photo": 1.0,
+        "images": 1, "images_with_detections": 1, "detections": 1, "per_image": 1.0,
     }  # fmt: skip
-    assert evaluation.false_positives_on_negatives(evaluator.records, 0.9)["photos_with_alarm"] == 0
-    assert evaluation.false_positives_on_negatives(evaluator.records[:1])["per_photo"] == 0.0
+    assert evaluation.false_positives_on_negatives(evaluator.records, 0.9)["images_with_detections"] == 0
+    assert evaluation.false_positives_on_negatives(evaluator.records[:1])["per_image"] == 0.0
 
 
 def test_report_is_json_serializable_and_consistent(evaluator):

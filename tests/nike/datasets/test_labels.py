@@ -66,19 +66,19 @@ def test_labels_found_in_files(counts, classes):
 def test_what_was_found_in_words():
     counts = {"nike": 20, "nkie": 1, "nikee": 8, "puma": 4, "ignore": 3}
     assert found_lines(Labels.found_in(counts), counts) == [
-        "labels      as found in the files: nike (20), nikee (8), puma (4), ignore (3)",
-        "            'nikee' (8) looks like 'nike'. To merge: --labels nike,puma,nikee=nike",
-        "            'nkie' (1) looks like 'nike' and is ignored. To merge: --labels nike,nikee,puma,nkie=nike",
+        "labels      in the files: nike (20), nikee (8), puma (4), ignore (3)",
+        "            'nikee' (8) is similar to 'nike'. Merge them with --labels nike,puma,nikee=nike",
+        "            'nkie' (1) is similar to 'nike' and is ignored. Merge them with --labels nike,nikee,puma,nkie=nike",
     ]
-    assert found_lines(Labels(), {}) == ["labels      as found in the files: none"]
+    assert found_lines(Labels(), {}) == ["labels      in the files: none"]
     many = {f"class {i}": 1 for i in range(99)}
     assert found_lines(Labels.found_in(many), many) == [
-        f"labels      as found in the files: {', '.join(f'{name} (1)' for name in sorted(many)[:10])}, 89 more"
+        f"labels      in the files: {', '.join(f'{name} (1)' for name in sorted(many)[:10])}, 89 more"
     ]
 
 
 def test_classes_of_a_network():
     labels = Labels("swoosh=nike").for_classes(["adidas", "nike"])
     assert labels.classes == ["adidas", "nike"] and labels.class_of("swoosh") == "nike"
-    with pytest.raises(ValueError, match="the weights know nike; the labels mean adidas"):
+    with pytest.raises(ValueError, match="the weights have the classes nike; the labels map to adidas"):
         Labels("adidas,nike").for_classes(["nike"])

@@ -25,4 +25,4 @@ def test_check_takes_what_train_takes(folder, shape, tmp_path, capsys):
         folder.labelled(f"{seed}.jpg", [shape()], seed=seed)
     (tmp_path / "recipe.yaml").write_text("IMAGE_MIN_DIM: 640\nIMAGE_MAX_DIM: 640\n")
     assert main([str(folder.root), "--config", str(tmp_path / "recipe.yaml")]) == 0
-    assert "at the network's 640 pixels" in capsys.readouterr().out
+    assert "at network input size 640" in capsys.readouterr().out

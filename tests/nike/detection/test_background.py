@@ -1,11 +1,11 @@
-"""Reading ahead and writing behind: order, bounded queues, errors where they belong, no thread left."""
+"""Prefetching and background writing: order, bounded queues, errors where they belong, no thread left."""
 
 import threading
 import time
 
 import pytest
 
-from nike.detection.background import Behind, ahead
+from nike.detection.background import BackgroundWriter, prefetch
 
 
 def test_ahead_keeps_order_and_depth():
@@ -16,7 +16,7 @@ def test_ahead_keeps_order_and_depth():
             made.append(i)
             yield i
 
-    for i in ahead(items(), depth=3):
+    for i in prefetch(items(), depth=3):
         time.sleep(0.001)
         seen.append(i)
         assert len(made) <= i + 1 + 3
@@ -24,7 +24,7 @@ def test_ahead_keeps_order_and_depth():
 
 
 def test_ahead_runs_in_another_thread():
-    threads = set(ahead((threading.current_thread() for _ in range(3)), 2))
+    threads = set(prefetch((threading.current_thread() for _ in range(3)), 2))
     assert threading.current_thread() not in threads and len(threads) == 1
 
 
@@ -33,7 +33,7 @@ def test_ahead_raises_an_error_in_its_place():
         yield 1
         raise ValueError("broken")
 
-    stream = ahead(items())
+    stream = prefetch(items())
     assert next(stream) == 1
     with pytest.raises(ValueError, match="broken"):
         next(stream)
@@ -47,7 +47,7 @@ def test_ahead_that_is_left_early_stops():
             made.append(1)
             yield 1
 
-    stream = ahead(items(), 2)
+    stream = prefetch(items(), 2)
     next(stream)
     stream.close()
     count = len(made)
@@ -55,35 +55,35 @@ def test_ahead_that_is_left_early_stops():
     assert len(made) == count <= 4 and threading.active_count() == before
 
 
-def test_behind_runs_in_order_and_waits_at_the_end():
+def test_writer_runs_in_order_and_waits_at_the_end():
     done = []
-    with Behind(waiting=2) as behind:
+    with BackgroundWriter(waiting=2) as writer:
         for i in range(20):
-            behind.call(lambda i=i: (time.sleep(0.001), done.append(i)))
+            writer.call(lambda i=i: (time.sleep(0.001), done.append(i)))
             assert i - len(done) <= 3
     assert done == list(range(20))
 
 
-def test_behind_raises_what_a_call_raised():
+def test_writer_raises_what_a_call_raised():
     def fail():
         raise OSError("disk full")
 
     done = []
-    with pytest.raises(OSError, match="disk full"), Behind() as behind:
-        behind.call(fail)
-        behind.call(done.append, 1)
-    with pytest.raises(OSError, match="disk full"), Behind(waiting=1) as behind:
+    with pytest.raises(OSError, match="disk full"), BackgroundWriter() as writer:
+        writer.call(fail)
+        writer.call(done.append, 1)
+    with pytest.raises(OSError, match="disk full"), BackgroundWriter(waiting=1) as writer:
         for _ in range(5):
-            behind.call(fail)
+            writer.call(fail)
         pytest.fail("the error came too late")
 
 
-def test_behind_drops_what_waits_after_an_error_of_the_caller():
+def test_writer_drops_what_waits_after_an_error_of_the_caller():
     started, release = threading.Event(), threading.Event()
     done = []
-    with pytest.raises(KeyError), Behind(waiting=5) as behind:
-        behind.call(lambda: (started.set(), release.wait(5)))
-        behind.call(done.append, 1)
+    with pytest.raises(KeyError), BackgroundWriter(waiting=5) as writer:
+        writer.call(lambda: (started.set(), release.wait(5)))
+        writer.call(done.append, 1)
         started.wait(5)
         threading.Timer(0.05, release.set).start()
         raise KeyError

@@ -98,8 +98,8 @@ def test_totals_are_the_sums_over_photos(evaluator):
         assert at[name] == sum(photo[name] for photo in scores["photos"])
     assert at["true"] + at["missed"] == scores["counts"]["instances"] == at["confusion"][1][0] + at["confusion"][1][1]
     assert at["duplicates"] > 0 and at["false"] == at["confusion"][0][1]
-    badness = [photo["badness"] for photo in scores["photos"]]
-    assert badness == sorted(badness, reverse=True)
+    error_score = [photo["error_score"] for photo in scores["photos"]]
+    assert error_score == sorted(error_score, reverse=True)
 
 
 def test_curves_and_histograms_belong_to_the_figures(evaluator):

@@ -59,7 +59,7 @@ def test_no_photo_is_on_both_sides(photos, more):
     message = r"2 photos \(.*shoe-[a-j].jpg, .*\) are both for training and for validation.*--also"
     with pytest.raises(ValueError, match=message):
         load_training_data(photos, also=[photos])
-    with pytest.raises(ValueError, match=r"1 photo \(.*z.jpg\) is both for training and for validation.*--val"):
+    with pytest.raises(ValueError, match=r"1 image \(.*z.jpg\) is in both training and validation.*--val"):
         load_training_data(more, val=more / "val")
 
 
@@ -73,4 +73,4 @@ def test_a_share_that_is_asked_for_counts_more_than_the_split_of_the_folder(phot
     (photos / "split.json").write_text('{"val": ["shoe-a"]}')
     assert names(load_training_data(photos).val) == {"shoe-a.jpg"}
     data = load_training_data(photos, val_split=0.5)
-    assert len(names(data.val)) == 5 and "50% of the photos for validation" in data.split
+    assert len(names(data.val)) == 5 and "50% of the images for validation" in data.split

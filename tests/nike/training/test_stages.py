@@ -34,5 +34,5 @@ def test_alternating_trains_each_half_with_its_own_losses():
 
 
 def test_alternating_needs_four_epochs():
-    with pytest.raises(ValueError, match="--epochs must be at least 4, got 3"):
+    with pytest.raises(ValueError, match="--epochs: --schedule=alternating requires at least 4, got 3"):
         plan_stages(3, 0.1, None, "alternating")

@@ -5,7 +5,7 @@ import pytest
 
 from mrcnn import checkpoints
 from nike.training import start_weights
-from nike.training.start_weights import SHIPPED, bundled_weights, find_start_weights, load_start_weights
+from nike.training.start_weights import BUNDLED_WEIGHTS, bundled_weights, find_start_weights, load_start_weights
 
 
 def write(path, classes, config=None):
@@ -45,7 +45,7 @@ def test_heads_are_left_out_where_the_classes_differ(tmp_path, classes, exclude)
     model = FakeModel(2)
     text = load_start_weights(model, found)
     assert model.calls == [(found.path, exclude), "new run"]
-    assert ("without its heads: they know 80 classes, not 1" in text) == (classes == 81)
+    assert ("without the heads (80 instead of 1 classes)" in text) == (classes == 81)
 
 
 def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path):
@@ -67,14 +67,16 @@ def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path):
 def test_weights_that_are_not_here(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "find_weights", lambda names: None)
     monkeypatch.setattr(start_weights, "PACKAGE_FOLDER", tmp_path)
-    with pytest.raises(FileNotFoundError, match=rf"--weights=nike: {SHIPPED} is neither in the folder weights/ nor in"):
+    with pytest.raises(FileNotFoundError, match=rf"--weights=nike: {BUNDLED_WEIGHTS} not found in weights/ or"):
         find_start_weights("nike", tmp_path, "nike")
-    with pytest.raises(FileNotFoundError, match="typo is not a file, nor one of coco, imagenet, nike, last, best"):
+    with pytest.raises(
+        FileNotFoundError, match="expected coco, imagenet, nike, last, best, none or an existing file, got typo"
+    ):
         find_start_weights("typo", tmp_path, "nike")
 
 
 def test_bundled_weights_of_the_repository_come_before_those_of_the_package(tmp_path, monkeypatch):
-    packaged = write(tmp_path / SHIPPED, 2)
+    packaged = write(tmp_path / BUNDLED_WEIGHTS, 2)
     monkeypatch.setattr(start_weights, "PACKAGE_FOLDER", tmp_path)
     assert bundled_weights() != packaged
     monkeypatch.setattr(checkpoints, "find_weights", lambda names: None)
