@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from nike.datasets.labels import Labels
-from nike.datasets.nike_dataset import SUBSETS, NikeDataset, has_own_split, read_subset, take
+from nike.datasets.nike_dataset import SUBSETS, NikeDataset, has_own_split, read_subset
 from nike.datasets.records import Collection
 from nike.text import plural, printable
 from nike.training.run_photos import RunPhotos, photo_key
@@ -70,8 +70,10 @@ def _photos_of_run(folder: Path, split: str | None, labels: Labels, run: RunPhot
     except ValueError:  # a run cannot have used an invalid dataset
         return None
     wanted = run.train if split == "train" else run.val
-    names = {PurePosixPath(photo.file).with_suffix("") for photo in whole.photos if photo_key(photo) in wanted}
-    return take(whole, lambda file: PurePosixPath(file).with_suffix("") in names) if names else None
+    photos = [photo for photo in whole.photos if photo_key(photo) in wanted]
+    stems = {PurePosixPath(photo.file).with_suffix("") for photo in photos}  # problems name the annotation file
+    problems = [problem for problem in whole.problems if PurePosixPath(problem.file).with_suffix("") in stems]
+    return Collection(folder, photos, problems) if photos else None
 
 
 def choose_labels(labels: str | None, class_names: Sequence[str], run: RunPhotos | None) -> Labels:
