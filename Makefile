@@ -57,4 +57,4 @@ bench: install  ## measure speed and memory of detection and training on this ma
 	$(BIN)/python -m mrcnn.benchmark
 
 clean:  ## remove the files that the other targets create
-	rm -rf .venv .venv-* build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist site $(DEMO) *.egg-info .pytest_cache .ruff_cache .hypothesis
