@@ -70,7 +70,17 @@ def find_last(model_dir: str | Path, name: str | None = None) -> Path:
     prefix = "<name>" if name is None else name.lower()
     run = "any run" if name is None else f"a run {prefix!r}"
     expected = Path(model_dir) / f"{prefix}<time>" / f"mask_rcnn_{prefix}_<epoch>.h5"
-    raise FileNotFoundError(f"{model_dir}: no checkpoint of {run} (expected {expected}). Train first.")
+    advice = other_names(model_dir, name) or "Train first."
+    raise FileNotFoundError(f"{model_dir}: no checkpoint of {run} (expected {expected}). {advice}")
+
+
+def other_names(model_dir: str | Path, name: str | None) -> str:
+    """Returns a sentence for error messages that lists the names of other runs, or "" if there are none."""
+    names = sorted({folder.name[: -len("20260101T1200")] for folder in run_folders(model_dir)} - {""})
+    if name is None or not names:
+        return ""
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"Only runs with this name were searched; the folder has runs named {shown}."
 
 
 def find_best(model_dir: str | Path, name: str | None = None) -> Path:

@@ -147,7 +147,8 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
     where = f"{source}: no run"
     if str(source) == "last":
         where = f"{model_dir}: no run" + (f" called {name!r}" if name is not None else "")
-    raise FileNotFoundError(f"{where} can be resumed: no checkpoint with a {SUFFIX} file beside it. Start a new run.")
+    advice = (log_dirs.other_names(model_dir, name) if str(source) == "last" else "") or "Start a new run."
+    raise FileNotFoundError(f"{where} can be resumed: no checkpoint with a {SUFFIX} file beside it. {advice}")
 
 
 def _usable_states(folder: Path) -> list[State]:

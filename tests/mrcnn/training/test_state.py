@@ -108,6 +108,12 @@ def test_nothing_to_resume(tmp_path, source, error, message):
         find_state(source if source == "last" else tmp_path / source, tmp_path, "tiny")
 
 
+def test_nothing_to_resume_of_this_name(folder, tmp_path):
+    write_pair(folder, 1, "a")
+    with pytest.raises(FileNotFoundError, match="Only runs with this name were searched; .* runs named tiny"):
+        find_state("last", tmp_path, "other")
+
+
 def test_a_pair_that_does_not_fit_is_refused_when_asked_for(folder, tmp_path):
     path = write_pair(folder, 1, "a", weights_identity="b")
     with pytest.raises(CheckpointError, match=r"belongs to other weights than mask_rcnn_tiny_0001.h5"):

@@ -58,8 +58,10 @@ def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path):
     assert find_start_weights("last", tmp_path).path == puma
     with pytest.raises(FileNotFoundError, match="a-puma20260103T0000: no mask_rcnn_.*_best.h5.*Use 'last'"):
         find_start_weights("best", tmp_path)
-    with pytest.raises(FileNotFoundError, match="no checkpoint of a run 'shoes'"):
-        find_start_weights("last", tmp_path, "shoes")
+    message = r"no checkpoint of a run 'shoes' .*Only runs with this name were searched.* named a-puma, nike\."
+    for name in ("last", "best"):
+        with pytest.raises(FileNotFoundError, match=message):
+            find_start_weights(name, tmp_path, "shoes")
     with pytest.raises(FileNotFoundError, match="no checkpoint of any run"):
         find_start_weights("best", tmp_path / "nowhere")
 
