@@ -34,7 +34,7 @@ output formats (--save):
   coco      detections.json: images, categories and run-length encoded masks with scores
   csv       detections.csv: one row per detection
 
-If no image has a detection, the best score of each image below the threshold is printed.
+If no image has a detection, the best score below the threshold is printed for the first 10 images.
 
 examples:
   nike detect photo.jpg

@@ -205,7 +205,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="PIXELS",
         help="side of the square network input, a multiple of 64; larger sizes detect smaller logos and are slower "
-        "(default: as in training)",
+        "(default: as in training, or that of --config)",
     )
     parser.add_argument(
         "--calibrate", type=Path, metavar="DIR", help="labelled images for the calibration, not used in training"

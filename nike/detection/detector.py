@@ -319,7 +319,7 @@ def add_detector_arguments(
         default=min_confidence,
         metavar="SCORE",
         help="minimum score of a detection, 0 to 1 "
-        f"(default: {'that of the weights, usually 0.5' if min_confidence is None else min_confidence})",
+        f"(default: {'that of --config or the weights, usually 0.5' if min_confidence is None else min_confidence})",
     )
     detection.add_argument(
         "--classes", type=_names, metavar="NAMES", help="classes to report, such as nike,adidas (default: all)"

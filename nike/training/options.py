@@ -7,9 +7,11 @@ from pathlib import Path
 
 from nike import cli
 from nike.datasets.nike_dataset import SAMPLE_DATA
+from nike.training.stages import SCHEDULES
 
 AUGMENTATIONS = ("off", "light", "medium", "strong")
 WARMUP_STEPS = 100
+MIN_STEPS = 20  # minimum steps per epoch, because on few images validation would take longer than training
 PATIENCE = 20  # validations: a run of 30 epochs loses 4 at most, so that the cosine reaches its low rates
 DESCRIPTION = """\
 Fine-tune Mask R-CNN on labelled images. Validation AP is reported after every epoch and the
@@ -32,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument("--val", type=Path, metavar="DIR", help="validation images, if they are in another folder")
     data.add_argument(
-        "--val-split", type=float, metavar="FRACTION", help="fraction of the images for validation, such as 0.2"
+        "--val-split",
+        type=float,
+        metavar="FRACTION",
+        help="fraction of the images for validation (default: the split of DIR, else 0.2)",
     )
     data.add_argument(
         "--negatives", type=Path, action="append", default=[], metavar="DIR", help="additional images without any logo"
@@ -47,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--augment", choices=AUGMENTATIONS, default="medium", help="strength of the augmentation (default: medium)"
     )
     data.add_argument("--strict", action="store_true", help="stop at the first image that cannot be used")
-    data.add_argument("--workers", type=int, metavar="N", help="data loading threads (default: one a core)")
+    data.add_argument("--workers", type=int, metavar="N", help="data loading threads (default: one a core, 2 to 8)")
 
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -57,10 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="initial weights: coco, imagenet, nike, best or last (of an earlier run), none or a file (default: coco)",
     )
     network.add_argument(
-        "--backbone", metavar="NAME", help="resnet50, resnet101, mobilenet_v2, ... (default: that of the weights)"
+        "--backbone",
+        metavar="NAME",
+        help="resnet50, resnet101, mobilenet_v2, ... (default: that of --config, else of the weights)",
     )
     network.add_argument(
-        "--image-size", type=int, metavar="PIXELS", help="side of the square network input (default: 512)"
+        "--image-size",
+        type=int,
+        metavar="PIXELS",
+        help="side of the square network input (default: that of --config, else 512)",
     )
     network.add_argument("--config", type=Path, metavar="FILE", help="JSON or YAML file with NikeConfig settings")
     network.add_argument(
@@ -71,8 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     learning = parser.add_argument_group("optimization")
     learning.add_argument("--epochs", type=int, default=30, metavar="N", help="total number of epochs (default: 30)")
-    learning.add_argument("--steps", type=int, metavar="N", help="steps an epoch (default: every image once)")
-    learning.add_argument("--batch", type=int, metavar="N", help="images a step and device (default: 2)")
+    learning.add_argument(
+        "--steps", type=int, metavar="N", help=f"steps an epoch (default: every image once, at least {MIN_STEPS})"
+    )
+    learning.add_argument(
+        "--batch", type=int, metavar="N", help="images a step and device (default: that of --config, else 2)"
+    )
     learning.add_argument(
         "--layers",
         metavar="SET",
@@ -80,8 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     learning.add_argument(
         "--schedule",
-        choices=("heads-then-all", "alternating"),
-        default="heads-then-all",
+        choices=SCHEDULES,
+        default=SCHEDULES[0],
         help="stages without --layers (default: heads-then-all)",
     )
     learning.add_argument(
@@ -135,13 +149,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="EPOCHS",
-        help="epochs between validations (default: 1)",
+        help="epochs between validations (default: 1; 0: no validation and no best checkpoint)",
     )
     run.add_argument(
         "--validation-photos",
         type=int,
         metavar="N",
-        help="maximum number of images for validation AP, a fixed random subset (default: 500; 0: all)",
+        help="maximum number of images for validation AP, a fixed random subset (default: VALIDATION_STEPS batches "
+        "if --config sets it, else 500; 0: all)",
     )
     run.add_argument(
         "--patience",
