@@ -13,6 +13,7 @@ from typing import Any
 
 from mrcnn.config import Config
 from nike import cli
+from nike.atomic import check_output_file
 from nike.datasets.inspection import Inspection, histogram_names, inspect_dataset, part_rows
 from nike.datasets.nike_dataset import SUBSETS, has_subset_folders
 from nike.datasets.photos import find_files
@@ -143,7 +144,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of validation images (default: split.json in DIR, else DIR/val, else 0.2 of DIR)",
     )
     parser.add_argument(
-        "--val-split", type=float, metavar="FRACTION", help="fraction of the images for validation, such as 0.2"
+        "--val-split",
+        type=float,
+        metavar="FRACTION",
+        help="fraction of the images for validation (default: the split of DIR, else 0.2)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the split (default: 0)")
     parser.add_argument(
@@ -196,6 +200,11 @@ def run_command(arguments: argparse.Namespace) -> int:
     """
     from tqdm import tqdm
 
+    if arguments.workers < 1:
+        raise ValueError(f"--workers: expected at least 1, got {arguments.workers}.")
+    for option, path in (("--json", arguments.json), ("--html", arguments.html)):
+        if path and path != "-":
+            check_output_file(path, option)
     config = _config(arguments)
     parts = read_training_parts(
         arguments.dataset,
@@ -207,7 +216,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     )
     total = sum(len(collection.photos) for collection in parts.parts.values())
     with tqdm(total=total, unit="photo", leave=False, disable=not sys.stderr.isatty()) as bar:
-        result = inspect_dataset(parts.parts, parts.labels, config, max(arguments.workers, 1), bar.update)
+        result = inspect_dataset(parts.parts, parts.labels, config, arguments.workers, bar.update)
     if arguments.val is None and arguments.val_split is None:
         result.problems += unused(arguments.dataset)
     train_lines, train_error = [], None

@@ -14,6 +14,7 @@ import numpy as np
 
 from mrcnn.evaluation import CocoEvaluator, encode_masks
 from nike import cli  # first: it quiets TensorFlow
+from nike.atomic import check_output_file
 from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset
 from nike.datasets.records import ERROR
 from nike.datasets.safe_json import write_json
@@ -173,6 +174,10 @@ def run_command(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--threshold: expected a number from 0 to 1, got {arguments.threshold:g}.")
     if not arguments.dataset.exists():
         raise FileNotFoundError(f"--dataset: {arguments.dataset}: no such folder.")
+    for option in ("json", "html", "results"):
+        path = getattr(arguments, option)
+        if path and path != "-":
+            check_output_file(path, f"--{option}")
     detector = load_detector(arguments)
     failures: list[str] = []
     evaluator, dataset, split, notes = evaluate_folder(

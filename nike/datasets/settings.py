@@ -10,6 +10,8 @@ from nike.datasets.safe_json import read_json
 
 def read_settings_file(path: Path) -> dict[str, Any]:
     """Reads settings by name. Raises FileNotFoundError or ValueError. The message names the file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"--config: {path}: no such file. Check the path.")
     if path.suffix.lower() not in (".yaml", ".yml"):
         return read_json(path)
     import yaml

@@ -8,18 +8,18 @@ import math
 import os
 import re
 import shlex
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nike import cli  # noqa: F401  first: it quiets TensorFlow
+from nike.atomic import check_output_folder
 from nike.config import NikeConfig
 from nike.datasets.safe_json import read_json, write_json
 from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
 from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
-from nike.training.options import parse
+from nike.training.options import MIN_STEPS, parse
 from nike.training.run_photos import read_run_photos
 from nike.training.stages import Stage, plan_stages
 from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
@@ -30,7 +30,6 @@ RUN_FILE = "run.json"  # command line of a run, in its log folder
 # clipping of the original was still near 0.
 ADAMW_RATE = 7.5e-5
 HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # higher learning rates print a warning
-MIN_STEPS = 20  # minimum steps per epoch, because on few images validation would take longer than training
 
 
 @dataclass
@@ -188,7 +187,7 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
         OSError: the log folder cannot be written to.
     """
     _check_options(arguments)
-    _check_writable(arguments.logs)
+    check_output_folder(arguments.logs, "--logs")
     data = _load_data(arguments)
     name = arguments.name or NikeConfig.NAME
     if not re.fullmatch(r"[\w-]+", name):
@@ -222,7 +221,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     changed = arguments
     arguments = parse([*saved, *argv])
     _check_options(arguments)
-    _check_writable(state.path.parent)
+    check_output_folder(state.path.parent, "--resume")
     data = _load_data(arguments)
     _check_same_classes(state.path, data.train.class_names[1:])
     config = NikeConfig.from_dict(state.record["config"], where=str(state.path))
@@ -336,15 +335,4 @@ def _check_options(arguments: argparse.Namespace) -> None:
     except re.error as error:
         raise ValueError(
             f"--layers: expected heads, 3+, 4+, 5+, all or a regular expression, got {arguments.layers!r} ({error})."
-        ) from None
-
-
-def _check_writable(folder: Path) -> None:
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"--logs: {existing} is not a writable folder ({error.strerror}). Choose another folder with --logs DIR."
         ) from None

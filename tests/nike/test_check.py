@@ -187,11 +187,16 @@ def test_scale_is_that_of_the_network(mode, size):
 
 
 def test_mistakes_of_the_user(folder, tmp_path, capsys):
+    (tmp_path / "a.txt").touch()
     for arguments, message in (
         ([tmp_path / "nowhere"], "no such file or folder"),
         ([folder.root, "--image-size", "0"], "--image-size"),
         ([folder.root, "--config", tmp_path / "c.json"], "no such file"),
         ([folder.root, "--labels", "ignore"], "labels: expected"),
+        ([folder.root, "--workers", "0"], "--workers: expected at least 1, got 0"),
+        ([folder.root, "--html", tmp_path], f"--html: expected the name of a file, got the folder {tmp_path}"),
+        ([folder.root, "--json", tmp_path], "--json: expected the name of a file"),
+        ([folder.root, "--json", tmp_path / "a.txt" / "b.json"], "a.txt is not a writable folder (Not a directory)"),
     ):
         assert main([str(a) for a in arguments]) == 2
         error = capsys.readouterr().err

@@ -11,6 +11,7 @@ import pytest
 from pycocotools import mask as rle_lib
 
 from nike import evaluate
+from nike.datasets.coco import write_coco
 from nike.datasets.labelme import read_folder
 from nike.detection.detector import Detector
 from nike.training.run_photos import PHOTOS_FILE, write_run_photos
@@ -153,6 +154,19 @@ def test_mistakes(command, arguments, message):
     assert code == 2 and out == "" and message in err and len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("option", ["--json", "--html", "--results"])
+def test_outputs_are_checked_before_detection(monkeypatch, dataset, tmp_path, capsys, option):
+    monkeypatch.setattr(evaluate, "load_detector", lambda arguments: pytest.fail("detection has begun"))
+    (tmp_path / "file").touch()
+    for path, message in (
+        (tmp_path, "expected the name of a file"),
+        (tmp_path / "file" / "x", "not a writable folder"),
+    ):
+        assert evaluate.main(["--dataset", str(dataset), option, str(path)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {option}: ") and message in error and len(error.splitlines()) == 1
+
+
 def test_classes_must_be_those_of_the_weights(command, dataset):
     code, _, err = command("--dataset", dataset, "--labels", "adidas")
     assert code == 2 and "the weights have the classes nike; the labels map to adidas" in err
@@ -191,6 +205,22 @@ def weights(dataset, tmp_path):
     (tmp_path / "run").mkdir()
     write_run_photos(tmp_path / "run", {"nike": "nike"}, *([photos[name] for name in part] for part in parts))
     return tmp_path / "run" / "mask_rcnn_nike_0001.h5"
+
+
+def test_photos_of_one_name_and_two_suffixes(command, folder, shape, tmp_path):
+    """The run validated on shoe.png; shoe.jpg was for training."""
+    folder.labelled("one/shoe.png", [shape()])
+    folder.labelled("two/shoe.jpg", [shape()], seed=1)
+    found = read_folder(folder.root).photos
+    for photo in found:
+        photo.annotation.unlink()
+        photo.path = photo.path.rename(folder.root / photo.path.name)
+        photo.file = photo.path.name
+    write_coco(folder.root / "coco.json", found)
+    (tmp_path / "run").mkdir()
+    write_run_photos(tmp_path / "run", {"nike": "nike"}, found[1:], found[:1])
+    code, out, _ = command("--dataset", folder.root, path=tmp_path / "run" / "mask_rcnn_nike_0001.h5")
+    assert code == 0 and "shoe.png: " in out and "shoe.jpg" not in out and ", val: 1 image" in out
 
 
 def test_the_validation_photos_are_those_of_the_run(command, dataset, weights):

@@ -169,6 +169,27 @@ def test_a_config_file_counts_more_than_what_random_weights_suggest(photos, tmp_
     assert new_run(train.parse([*options, "--config", str(frozen)]), options).config.TRAIN_BN is False
 
 
+def test_defaults_are_those_that_the_help_names(photos, tmp_path, capsys):
+    from nike.training.run import new_run
+
+    with pytest.raises(SystemExit):
+        train.parse(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("BACKBONE: mobilenet_v2\nIMAGE_MIN_DIM: 640\nIMAGE_MAX_DIM: 640\nIMAGES_PER_GPU: 3\n")
+    common = ["--weights=none", "--dataset", str(photos), "--logs", str(tmp_path / "logs")]
+    plain, changed = (new_run(train.parse(o), o).config for o in (common, [*common, "--config", str(recipe)]))
+    assert (changed.BACKBONE, changed.IMAGE_MAX_DIM, changed.IMAGES_PER_GPU) == ("mobilenet_v2", 640, 3)
+    for default in (
+        "(default: that of --config, else of the weights)",
+        f"square network input (default: that of --config, else {plain.IMAGE_MAX_DIM})",
+        f"images a step and device (default: that of --config, else {plain.IMAGES_PER_GPU})",
+        f"at least {plain.STEPS_PER_EPOCH})",  # six images are three batches
+        "0: no validation and no best checkpoint",
+    ):
+        assert default in text
+
+
 def test_tensorflow_is_imported_quietly(photos, tmp_path):
     """That is: by `quiet.import_tensorflow` alone, and not before the photos and options were found good."""
     script = (
@@ -209,6 +230,9 @@ def test_mistakes_in_options(photos, settings, tmp_path, capsys):
     assert "unknown setting 'IMAGE_SIZE'" in mistake(capsys, *common, "--config", wrong)
     wrong.write_text("{: 3")
     assert "wrong.yaml: not valid YAML" in mistake(capsys, *common, "--config", wrong)
+    for missing in ("missing.yaml", "missing.json"):
+        error = mistake(capsys, *common, "--config", tmp_path / missing)
+        assert error == f"error: --config: {tmp_path / missing}: no such file. Check the path.\n"
     assert not (tmp_path / "logs").exists()
 
 
@@ -276,4 +300,4 @@ def test_logs_that_cannot_be_written(photos, tmp_path, capsys):
 def test_logs_that_are_a_file(photos, tmp_path, capsys):
     (tmp_path / "logs").write_text("")
     message = mistake(capsys, "--weights=none", "--dataset", photos, "--logs", tmp_path / "logs")
-    assert "logs is not a writable folder (Not a directory). Choose another with --logs DIR" in message
+    assert "logs is not a writable folder (Not a directory). Choose another folder." in message

@@ -68,7 +68,8 @@ def test_what_was_found_in_words():
     assert found_lines(Labels.found_in(counts), counts) == [
         "labels      in the files: nike (20), nikee (8), puma (4), ignore (3)",
         "            'nikee' (8) is similar to 'nike'. Merge them with --labels nike,puma,nikee=nike",
-        "            'nkie' (1) is similar to 'nike' and is ignored. Merge them with --labels nike,nikee,puma,nkie=nike",
+        "            'nkie' (1) is similar to 'nike' and is ignored. "
+        "Merge them with --labels nike,nikee,puma,nkie=nike",
     ]
     assert found_lines(Labels(), {}) == ["labels      in the files: none"]
     many = {f"class {i}": 1 for i in range(99)}
