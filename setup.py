@@ -40,7 +40,7 @@ setup(
     cmdclass={"build_py": Build},
     package_data={
         "mrcnn": ["py.typed", "data/imgaug_shim.pth"],
-        "nike": ["logo.svg", "sample_data/**/*", "sample_data/*", "recipes/*"],
+        "nike": ["logo.svg", "sample_data/**/*", "sample_data/*", "recipes/*", "serving/page/*"],
     },
     # Lower bounds are the versions that the tests ran with; there is no upper bound because no break is known.
     install_requires=[
@@ -63,6 +63,13 @@ setup(
         "test": ["pytest>=8.2", "hypothesis>=6", "ruff>=0.14", "labelme>=6,<7", "setuptools>=77"],
         "annotate": ["labelme>=6"],
         "video": ["av>=14"],
+        "serve": [
+            "fastapi>=0.115",
+            "fastapi-offline>=1.7",
+            "uvicorn>=0.34",
+            "python-multipart>=0.0.18",
+            "prometheus-client>=0.21",
+        ],
         "notebooks": ["jupyterlab>=4", "ipywidgets>=8", "nbclient>=0.10", "nbformat>=5", "ipykernel>=6"],
         "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1.0"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],

@@ -21,6 +21,7 @@ COMMANDS = {
     "detect": "detect logos in images and videos",
     "splash": "turn an image or a video grey except for the logo",
     "evaluate": "evaluate weights on labelled images",
+    "serve": "serve detection over HTTP, to a browser and to annotation tools",
     "check": "check a dataset before training",
     "synthesize": "generate synthetic labelled images of a logo",
     "annotate": "annotate images in labelme, with predictions as a start",

@@ -299,11 +299,20 @@ def write_labelme(
 
     Args:
         path: path of the JSON file.
+        image_path, height, width, shapes: see `labelme_document`.
+    """
+    write_json(path, labelme_document(image_path, height, width, shapes))
+
+
+def labelme_document(image_path: str, height: int, width: int, shapes: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the content of a labelme file.
+
+    Args:
         image_path: path of the photo relative to the JSON file.
         height, width: int, size of the upright photo in pixels.
         shapes: entries returned by `mask_to_shapes`; empty for a negative.
     """
-    document = {
+    return {
         "version": VERSION,
         "flags": {},
         "shapes": list(shapes),
@@ -312,7 +321,6 @@ def write_labelme(
         "imageHeight": int(height),
         "imageWidth": int(width),
     }
-    write_json(path, document)
 
 
 def masks_to_shapes(

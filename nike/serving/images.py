@@ -1,0 +1,83 @@
+"""Request bodies to images: limited in size, decoded from memory. No path and no address is ever opened."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+
+import numpy as np
+
+from mrcnn.data.reading import open_image, read_image
+
+NAME = "image"  # what error messages call an upload; the client's own name for it is not used
+
+
+class UnusableImageError(ValueError):
+    """An upload that is not an image that the server accepts.
+
+    Attributes:
+        status: HTTP status, 413 (too large) or 422.
+    """
+
+    def __init__(self, message: str, status: int = 422):
+        super().__init__(message)
+        self.status = status
+
+
+def decode_image(data: bytes, max_pixels: int) -> np.ndarray:
+    """Decodes an uploaded image file.
+
+    The size is read from the header and checked before any pixel is decoded.
+
+    Args:
+        data: content of the file.
+        max_pixels: of the image.
+
+    Returns:
+        uint8 `[H, W, 3]`, upright.
+
+    Raises:
+        UnusableImageError: no image, a damaged one, or one with too many pixels.
+    """
+    if not data:
+        raise UnusableImageError(f"{NAME}: the request holds no image (0 bytes). Send the file as the request body.")
+    width, height = _header_size(data)
+    if width * height > max_pixels:
+        raise UnusableImageError(
+            f"{NAME}: {width} x {height} pixels; at most {max_pixels / 1e6:g} megapixels are accepted. Scale it down.",
+            413,
+        )
+    file = io.BytesIO(data)
+    file.name = NAME
+    try:
+        return read_image(file)
+    except (ValueError, MemoryError) as error:
+        raise UnusableImageError(str(error) or f"{NAME}: is too large to decode.") from None
+
+
+def _header_size(data: bytes) -> tuple[int, int]:
+    """(width, height) from the header. `read_image` explains what is wrong with a file that has none."""
+    try:
+        with open_image(io.BytesIO(data)) as image:
+            return image.size
+    except Exception:  # a damaged header makes decoders raise nearly anything
+        return 0, 0
+
+
+def decode_base64(text: str) -> bytes:
+    """The content of an image file from base64 text, with or without `data:image/...;base64,` before it.
+
+    Raises:
+        UnusableImageError: not base64, or an address.
+    """
+    if text.startswith("data:"):
+        header, comma, text = text.partition(",")
+        if not comma or not header.endswith(";base64"):
+            raise UnusableImageError(f"{NAME}: expected a data URI such as data:image/png;base64,..., got another one.")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise UnusableImageError(
+            f"{NAME}: expected a base64 data URI. Addresses and paths are not opened by this server."
+        ) from None

@@ -1,0 +1,63 @@
+"""Label Studio's labelling configuration: which names a prediction has to use. The XML is untrusted."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+
+TAGS = {"polygonlabels": True, "rectanglelabels": False}  # tag in lower case -> polygons
+EXAMPLE = '<PolygonLabels name="label" toName="image"><Label value="nike"/></PolygonLabels>'
+
+
+@dataclass(frozen=True)
+class LabelConfig:
+    """The first polygon or rectangle labels of a project, and their image.
+
+    Attributes:
+        from_name: name of the tag with the labels.
+        to_name: name of the image tag.
+        image_key: of the image in a task's data.
+        is_polygon: whether the labels are for polygons, else for rectangles.
+        labels: label by lower-case name, its own and those of its `predicted_values`.
+    """
+
+    from_name: str
+    to_name: str
+    image_key: str
+    is_polygon: bool
+    labels: dict[str, str]
+
+    @property
+    def type(self) -> str:
+        """Label Studio's name of the shapes."""
+        return "polygonlabels" if self.is_polygon else "rectanglelabels"
+
+    def label_of(self, class_name: str) -> str | None:
+        """The label for a class of the model, or None."""
+        return self.labels.get(class_name.lower())
+
+
+def parse_label_config(text: str) -> LabelConfig:
+    """Reads the configuration of a project. PolygonLabels are preferred over RectangleLabels.
+
+    Raises:
+        ValueError: not XML, or it has no polygon or rectangle labels for an image.
+    """
+    if "<!" in text.replace("<!--", ""):  # a document type may define entities, which can expand without end
+        raise ValueError("label_config: document types and CDATA are not accepted.")
+    try:
+        root = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError, RecursionError) as error:
+        raise ValueError(f"label_config: not valid XML ({error}).") from None
+    images = {tag.get("name"): (tag.get("value") or "").lstrip("$") for tag in root.iter("Image")}
+    found = [tag for tag in root.iter() if str(tag.tag).lower() in TAGS and tag.get("toName") in images]
+    if not found:
+        raise ValueError(f"label_config: expected labels for polygons or rectangles on an Image, such as {EXAMPLE}.")
+    tag = max(found, key=lambda tag: TAGS[tag.tag.lower()])  # the first of the preferred kind
+    labels: dict[str, str] = {}
+    for label in tag.iter("Label"):
+        value = label.get("value") or ""
+        for name in (value, *(label.get("predicted_values") or "").split(",")):
+            labels.setdefault(name.strip().lower(), value)
+    to_name = tag.get("toName")
+    return LabelConfig(tag.get("name") or "", to_name, images[to_name], TAGS[tag.tag.lower()], labels)

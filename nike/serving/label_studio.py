@@ -1,0 +1,139 @@
+"""The protocol of Label Studio's machine learning backends: `/health`, `/setup`, `/predict`, `/webhook`.
+
+Source: label-studio-ml-backend, `label_studio_ml/api.py`; Label Studio, `ml/api_connector.py`.
+"""
+
+import asyncio
+import logging
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, Field
+
+from mrcnn import __version__
+from mrcnn.detections import Detection, Detections
+from nike.serving.images import UnusableImageError
+from nike.serving.label_config import LabelConfig, parse_label_config
+from nike.serving.results import outlines
+from nike.serving.service import Service
+from nike.serving.task_images import TaskImages
+
+MAX_TASKS = 1000  # in one request
+logger = logging.getLogger("uvicorn.error")
+
+
+class SetupRequest(BaseModel):
+    """What Label Studio sends when a backend is connected; `hostname` and `access_token` are not used."""
+
+    label_config: str = Field("", alias="schema", max_length=1 << 20)
+
+
+class Task(BaseModel):
+    """A task: `data` holds the image under the name that the labelling configuration gives it."""
+
+    id: int | str | None = None
+    data: dict[str, Any] = {}
+
+
+class PredictRequest(BaseModel):
+    """A request for predictions."""
+
+    tasks: list[Task] = Field(max_length=MAX_TASKS)
+    label_config: str = Field(max_length=1 << 20)
+
+
+def regions(result: Detections, class_names: list[str], config: LabelConfig) -> list[dict[str, Any]]:
+    """Label Studio's `result` list: polygons or rectangles in percent of the image.
+
+    Args:
+        result: of one image; classes that are not labels of the project are left out.
+        class_names: by class id, background first.
+        config: the project's labels.
+    """
+    height, width = result.image_shape
+    found = []
+    for detection in result:
+        label = config.label_of(class_names[detection.class_id])
+        if label is None:
+            continue
+        for value in _values(detection, config.is_polygon, height, width):
+            region = {"id": uuid4().hex[:10], "from_name": config.from_name, "to_name": config.to_name}
+            region |= {"type": config.type, "value": value | {config.type: [label]}, "score": detection.score}
+            region |= {"original_width": width, "original_height": height, "image_rotation": 0}
+            found.append(region)
+    return found
+
+
+def _values(detection: Detection, is_polygon: bool, height: int, width: int) -> list[dict[str, Any]]:
+    if not is_polygon:
+        y1, x1, y2, x2 = detection.box
+        size = {"width": 100 * (x2 - x1) / width, "height": 100 * (y2 - y1) / height}
+        return [{"x": 100 * x1 / width, "y": 100 * y1 / height, "rotation": 0} | size]
+    percent = np.array([100 / width, 100 / height])
+    return [{"points": (points * percent).round(4).tolist(), "closed": True} for points in outlines(detection)]
+
+
+def router(service: Service, images: TaskImages) -> APIRouter:
+    """The routes.
+
+    Args:
+        service: detects.
+        images: gives the image of a task.
+    """
+    routes = APIRouter(tags=["Label Studio"])
+    version = f"{service.name}-{__version__}"
+
+    @routes.get("/health")
+    async def health() -> dict[str, str]:
+        """Whether the backend is up."""
+        return {"status": "UP", "model_class": "nike serve"}
+
+    @routes.post("/setup")
+    async def setup(request: SetupRequest) -> dict[str, str]:
+        """Checks the labelling configuration of a project."""
+        if request.label_config:
+            _parse(request.label_config)
+        return {"model_version": version}
+
+    @routes.post("/predict")
+    async def predict(request: PredictRequest) -> dict[str, Any]:
+        """Predictions for tasks, in their order. A task without a usable image has none."""
+        config = _parse(request.label_config)
+
+        def encode(image: np.ndarray, result: Detections) -> dict[str, Any]:
+            found = regions(result, service.class_names, config)
+            score = float(np.mean([region["score"] for region in found])) if found else 0.0
+            return {"result": found, "score": score, "model_version": version}
+
+        async def predict_one(task: Task) -> dict[str, Any]:
+            return await service.detect(lambda: images.read(task.data.get(config.image_key)), encode)
+
+        results = await asyncio.gather(*map(predict_one, request.tasks), return_exceptions=True)
+        return {"results": _without_failures(results, version), "model_version": version}
+
+    @routes.post("/webhook", status_code=201)
+    async def webhook(event: dict[str, Any]) -> dict[str, str]:
+        """Accepts events and does nothing: the server does not train."""
+        return {}
+
+    return routes
+
+
+def _parse(text: str) -> LabelConfig:
+    try:
+        return parse_label_config(text)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+
+
+def _without_failures(results: list[Any], version: str) -> list[dict[str, Any]]:
+    """Replaces failed tasks by empty predictions; raises the failure if no task succeeded."""
+    failures = [result for result in results if isinstance(result, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, UnusableImageError) or len(failures) == len(results):
+            raise failure
+        logger.warning("Label Studio task without predictions: %s", failure)
+    empty = {"result": [], "score": 0.0, "model_version": version}
+    return [empty if isinstance(result, BaseException) else result for result in results]

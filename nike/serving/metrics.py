@@ -1,0 +1,34 @@
+"""Prometheus metrics of the server. Each application has a registry of its own."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+BATCHES = (1, 2, 4, 8, 16, 32)
+
+
+class Metrics:
+    """What `/metrics` reports."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("nike_requests", "Requests by path and status", ["path", "status"], **self._own)
+        self.seconds = Histogram("nike_request_seconds", "Time to answer", ["path"], buckets=SECONDS, **self._own)
+        self.in_progress = Gauge("nike_requests_in_progress", "Accepted requests without a response yet", **self._own)
+        self.batch_images = Histogram("nike_batch_images", "Images in a step", buckets=BATCHES, **self._own)
+        self.batch_seconds = Histogram("nike_batch_seconds", "Time of a step", buckets=SECONDS, **self._own)
+        self.detections = Counter("nike_detections", "Detections returned, by class", ["class"], **self._own)
+
+    @property
+    def _own(self) -> dict[str, CollectorRegistry]:
+        return {"registry": self.registry}
+
+    def observe_batch(self, images: int, seconds: float) -> None:
+        """Records a step of the model."""
+        self.batch_images.observe(images)
+        self.batch_seconds.observe(seconds)
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus's text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,180 @@
+"""What every request passes before a handler sees it: metrics, the token, the queue, and the limits of its body.
+
+Plain ASGI, so that a body is counted while it arrives, and an unwanted one is never stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from nike.serving.limits import Limits
+from nike.serving.metrics import Metrics
+
+Scope = Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+RETRY_SECONDS = "1"
+
+
+def _error(status: int, message: str, **headers: str) -> JSONResponse:
+    return JSONResponse({"detail": message}, status, {name.replace("_", "-"): text for name, text in headers.items()})
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    return dict(scope["headers"])
+
+
+class Measure:
+    """Counts requests by path and status and measures their time; `paths` bounds the number of labels."""
+
+    def __init__(self, app: App, metrics: Metrics, paths: Iterable[str]):
+        self.app, self.metrics, self.paths = app, metrics, frozenset(paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a request."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        path = scope["path"] if scope["path"] in self.paths else "other"
+        status, start = 500, time.perf_counter()
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        finally:
+            self.metrics.requests.labels(path, str(status)).inc()
+            self.metrics.seconds.labels(path).observe(time.perf_counter() - start)
+
+
+class RequireToken:
+    """Answers 401 unless the request carries the token, or its path is open to everybody.
+
+    Accepted are `Authorization: Bearer TOKEN`, `Authorization: Basic` with the token as password (Label Studio) and
+    `Token: TOKEN` (X-AnyLabeling).
+    """
+
+    def __init__(self, app: App, token: str, open_paths: Iterable[str]):
+        self.app, self.token, self.open_paths = app, token.encode(), frozenset(open_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a request."""
+        if scope["type"] != "http" or scope["path"] in self.open_paths or self._is_valid(_token_of(_headers(scope))):
+            return await self.app(scope, receive, send)
+        response = _error(401, "A token is needed: Authorization: Bearer TOKEN.", WWW_Authenticate="Bearer")
+        await response(scope, receive, send)
+
+    def _is_valid(self, token: bytes) -> bool:
+        # Constant time: how long a comparison takes must not tell how much of a guess is right.
+        return hmac.compare_digest(token, self.token)
+
+
+def _token_of(headers: dict[bytes, bytes]) -> bytes:
+    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer":
+        return value.strip()
+    if scheme.lower() == b"basic":
+        try:
+            return base64.b64decode(value, validate=True).partition(b":")[2]
+        except binascii.Error:
+            return b""
+    return headers.get(b"token", b"")
+
+
+class LimitRequests:
+    """Bounds requests with a body: how many at once (503), how large (413) and how long (408, 503).
+
+    The whole body is read here, before the application starts, which then cannot be held up by a slow client.
+    """
+
+    def __init__(self, app: App, limits: Limits, metrics: Metrics):
+        self.app, self.limits, self.metrics = app, limits, metrics
+        self._in_progress = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a request."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            return await self.app(scope, receive, send)
+        if self._in_progress >= self.limits.queue:
+            response = _error(503, "The queue is full. Try again later.", Retry_After=RETRY_SECONDS)
+            return await response(scope, receive, send)
+        self._in_progress += 1
+        self.metrics.in_progress.set(self._in_progress)
+        try:
+            await self._handle(scope, receive, send)
+        finally:
+            self._in_progress -= 1
+            self.metrics.in_progress.set(self._in_progress)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        deadline = asyncio.get_running_loop().time() + self.limits.seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                body = await self._read(scope, receive)
+        except _TooLargeError:
+            response = _error(413, f"The request is larger than {self.limits.bytes:,} bytes.", Connection="close")
+            return await response(scope, receive, send)
+        except TimeoutError:
+            response = _error(408, f"The body took over {self.limits.seconds:g} s to arrive.", Connection="close")
+            return await response(scope, receive, send)
+        except ConnectionAbortedError:  # nobody is left to answer
+            return
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self.app(scope, _replay(body, receive), send_and_note)
+        except TimeoutError:
+            if started:  # half a response cannot be taken back; an error closes the connection
+                raise
+            message = f"No result after {self.limits.seconds:g} s. Try again later."
+            await _error(503, message, Retry_After=RETRY_SECONDS)(scope, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes:
+        """The body of a request."""
+        announced = _headers(scope).get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced) > self.limits.bytes:
+            raise _TooLargeError
+        chunks, size, more = [], 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionAbortedError
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self.limits.bytes:
+                raise _TooLargeError
+            more = message.get("more_body", False)
+        return b"".join(chunks)
+
+
+class _TooLargeError(Exception):
+    """A body exceeds the limit."""
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body first."""
+    waiting = [body]
+
+    async def replay() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return replay

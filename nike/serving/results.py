@@ -1,0 +1,92 @@
+"""Detections as JSON: this server's own shape, COCO and labelme as `nike detect` writes them, and outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from mrcnn.detections import Detection, Detections
+from nike.datasets import rle
+from nike.datasets.labelme import labelme_document, masks_to_shapes
+from nike.datasets.outline import mask_to_polygons
+
+MaskFormat = Literal["polygons", "rle", "none"]
+
+
+def at_least(result: Detections, min_confidence: float) -> Detections:
+    """The detections with this score or a higher one."""
+    return result[np.flatnonzero(result.scores >= np.float32(min_confidence))]
+
+
+def outlines(detection: Detection) -> list[list[list[float]]]:
+    """Polygons `[[x, y], ...]` in pixels of the image, one for each part of the mask; holes are filled."""
+    polygons = mask_to_polygons(detection.mask)
+    if polygons is None:  # only holes prevent it: without a minimum IoU they are ignored
+        polygons = mask_to_polygons(detection.mask, min_iou=0.0)
+    y1, x1, _, _ = detection.box
+    return [(polygon + (x1, y1)).round(2).tolist() for polygon in polygons or []]
+
+
+def to_json(result: Detections, class_names: Sequence[str], masks: MaskFormat = "polygons") -> dict[str, Any]:
+    """The server's own shape: the columns of `detections.csv`, and each mask.
+
+    Args:
+        result: of one image.
+        class_names: by class id, background first.
+        masks: "polygons", "rle" (COCO's compressed run lengths) or "none".
+
+    Returns:
+        width, height and detections, highest score first. `box` is [x1, y1, x2, y2] pixels, half-open; `area` that of
+        the mask in pixels.
+    """
+    height, width = result.image_shape
+    detections = []
+    for i, detection in enumerate(result):
+        y1, x1, y2, x2 = detection.box
+        entry: dict[str, Any] = {
+            "class": class_names[detection.class_id],
+            "class_id": detection.class_id,
+            "score": round(detection.score, 6),
+            "box": [x1, y1, x2, y2],
+            "area": int(np.count_nonzero(detection.mask)),
+        }
+        if masks == "polygons":
+            entry["polygons"] = outlines(detection)
+        elif masks == "rle":
+            entry["rle"] = rle.encode(result.full_mask(i))
+        detections.append(entry)
+    return {"width": width, "height": height, "detections": detections}
+
+
+def to_coco(result: Detections, class_names: Sequence[str], file_name: str) -> dict[str, Any]:
+    """The `detections.json` that `nike detect --save coco` writes, for one image."""
+    height, width = result.image_shape
+    annotations = []
+    for i, entry in enumerate(to_json(result, class_names, "rle")["detections"]):
+        x1, y1, x2, y2 = entry["box"]
+        annotations.append(
+            {
+                "id": i + 1,
+                "image_id": 1,
+                "category_id": entry["class_id"],
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "area": entry["area"],
+                "iscrowd": 0,
+                "score": entry["score"],
+                "segmentation": entry["rle"],
+            }
+        )
+    return {
+        "categories": [{"id": i, "name": name} for i, name in enumerate(class_names) if i],
+        "annotations": annotations,
+        "images": [{"id": 1, "file_name": file_name, "width": width, "height": height}],
+    }
+
+
+def to_labelme(result: Detections, class_names: Sequence[str], file_name: str) -> dict[str, Any]:
+    """The labelme file that `nike detect --save labelme` writes beside an image of this name."""
+    labels = [class_names[class_id] for class_id in result.class_ids]
+    scores = [f"score {score:.3f}" for score in result.scores]
+    return labelme_document(file_name, *result.image_shape, masks_to_shapes(labels, result.masks, scores))

@@ -1,0 +1,85 @@
+"""Detection for the request handlers: decodes, queues, waits, encodes; the only place where threads meet asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+from mrcnn.detections import Detections
+from nike.serving.images import UnusableImageError, decode_image
+from nike.serving.limits import Limits
+from nike.serving.metrics import Metrics
+from nike.serving.results import at_least
+from nike.serving.worker import DetectionWorker, DetectsImages
+
+CODEC_THREADS = 2  # more would take the cores from the model
+Result = TypeVar("Result")
+
+
+class Service:
+    """A detector behind a queue.
+
+    Args:
+        detector: see `nike.detection.detector`. Its `min_confidence` is the lowest that a request can ask for.
+        limits: what is accepted.
+        default_confidence: of requests that name none.
+        metrics: counts batches and detections.
+        name: of the model, in messages and for annotation tools.
+    """
+
+    def __init__(
+        self, detector: DetectsImages, limits: Limits, default_confidence: float, metrics: Metrics, name: str = "nike"
+    ):
+        self.limits, self.metrics, self.name = limits, metrics, name
+        self.class_names = list(detector.class_names)
+        self.lowest_confidence = float(detector.min_confidence)
+        self.default_confidence = max(default_confidence, self.lowest_confidence)
+        self._worker = DetectionWorker(detector, limits.batch, limits.wait, metrics.observe_batch)
+        self._codec = ThreadPoolExecutor(CODEC_THREADS, "codec")
+        # Only so many images are decoded at once; whatever else is accepted waits as a compressed file.
+        self._decoded = asyncio.Semaphore(limits.decoded)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether images are accepted."""
+        return self._worker.is_ready
+
+    async def detect(
+        self,
+        read: Callable[[], bytes],
+        encode: Callable[[np.ndarray, Detections], Result],
+        min_confidence: float | None = None,
+    ) -> Result:
+        """Detects objects in one image.
+
+        Args:
+            read: returns the content of the image file; runs in a thread.
+            encode: makes the answer from the image, uint8 `[H, W, 3]`, and its detections; runs in a thread.
+            min_confidence: lower scores are left out; None for the server's default.
+
+        Raises:
+            UnusableImageError: the image cannot be used.
+        """
+        threshold = self.default_confidence if min_confidence is None else min_confidence
+        async with self._decoded:
+            image = await self._in_thread(lambda: decode_image(read(), self.limits.pixels))
+            result = await asyncio.wrap_future(self._worker.submit(image))
+            if result.error is not None:
+                raise UnusableImageError(result.error)
+            result = at_least(result, threshold)
+            for class_id, count in Counter(result.class_ids.tolist()).items():
+                self.metrics.detections.labels(self.class_names[class_id]).inc(count)
+            return await self._in_thread(lambda: encode(image, result))
+
+    def _in_thread(self, function: Callable[[], Result]) -> asyncio.Future[Result] | Any:
+        return asyncio.get_running_loop().run_in_executor(self._codec, function)
+
+    async def close(self) -> None:
+        """Finishes what was accepted and ends all threads."""
+        await asyncio.to_thread(self._worker.close)
+        self._codec.shutdown()
