@@ -11,7 +11,7 @@ help:  ## list the targets
 $(VENV)/.installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e '.[test]'
+	$(BIN)/python -m pip install --quiet -e '.[serve,test]'
 	touch $@
 
 install: $(VENV)/.installed  ## create .venv and install the project with the test extra

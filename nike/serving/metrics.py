@@ -1,4 +1,4 @@
-"""Prometheus metrics of the server. Each application has a registry of its own."""
+"""Prometheus metrics of the server. Each application has its own registry."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class LimitRequests:
         except TimeoutError:
             response = _error(408, f"The body took over {self.limits.seconds:g} s to arrive.", Connection="close")
             return await response(scope, receive, send)
-        except ConnectionAbortedError:  # nobody is left to answer
+        except ConnectionAbortedError:  # the client is gone
             return
         started = False
 

@@ -26,7 +26,7 @@ class DetectsImages(Protocol):
 
 
 class DetectionWorker:
-    """Runs a detector in a thread of its own.
+    """Runs a detector in its own thread.
 
     The thread takes whatever has been submitted, up to `batch` images, and waits at most `wait` seconds for more.
 
@@ -108,7 +108,7 @@ class DetectionWorker:
         return batch, True
 
     def _resolve(self, batch: list[tuple[np.ndarray, Future]]) -> None:
-        """Sets the results of a batch. If it fails as a whole, each image gets a try of its own."""
+        """Sets the results of a batch. If it fails as a whole, its images are tried one by one."""
         try:
             results = list(self._detector.detect([image for image, _ in batch]))
         except Exception as error:  # out of memory, say: the thread must survive whatever the model raises

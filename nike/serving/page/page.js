@@ -2,7 +2,7 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const COLORS = ["#e6194b", "#3cb44b", "#4363d8", "#f58231", "#b13ad6", "#12a5b5", "#d12ec2", "#8a8f00"];
+const COLORS = ["#0aa84f", "#e6194b", "#4363d8", "#f58231", "#b13ad6", "#12a5b5", "#d12ec2", "#8a8f00"];
 const SVG = "http://www.w3.org/2000/svg";
 let info = null; // what the server says about itself
 let current = null; // {name, width, height, detections}
@@ -51,8 +51,8 @@ async function detect(file) {
     const [answer] = await Promise.all([ask(path, { method: "POST", body: file, signal: own.signal }), show(file)]);
     if (own !== request) return;
     current = { name: file.name || "photo.png", ...answer };
-    draw();
     $("result").hidden = false;
+    draw();
   } catch (error) {
     if (error.name !== "AbortError") say(error.message, true);
   }
@@ -92,7 +92,7 @@ function draw() {
   $("masks").setAttribute("viewBox", `0 0 ${width} ${height}`);
   $("masks").replaceChildren();
   $("list").replaceChildren();
-  const size = Math.max(width, height) / 40;
+  const size = (15 * width) / $("photo").clientWidth; // 15 px on the screen
   for (const detection of [...found].reverse()) { // the highest score on top
     const group = element($("masks"), "g");
     element(group, "path", { d: outline(detection), fill: color(detection), stroke: color(detection) });

@@ -1,4 +1,4 @@
-"""Uploads that are broken on purpose: each is answered with 4xx, quickly, and the server goes on."""
+"""Uploads that are broken on purpose: each is answered with 4xx, quickly, and the server keeps running."""
 
 import io
 import struct
