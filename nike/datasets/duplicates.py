@@ -1,4 +1,4 @@
-"""Photos that occur twice in a dataset: equal files, and photos that look equal, across training and validation."""
+"""Finds duplicate photos: identical files, and near-duplicates across training and validation."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ import PIL.Image
 from nike.datasets.records import ERROR, WARNING, Photo, Problem
 from nike.text import short
 
-THUMBNAIL = 32
-# Correlation of grey thumbnails. Scaled and recompressed copies of 256 photos reached 0.993 or more, different shoes in
-# the same pose on the same ground 0.978 or less. (Hashes of 64 and 256 bits could not tell these two apart.)
+THUMBNAIL = 32  # pixels
+# Correlation of grey thumbnails. In a test with 256 photos it was at least 0.993 for scaled and recompressed copies and
+# at most 0.978 for different shoes in the same pose and scene. Perceptual hashes of 64 and 256 bits did not separate
+# the two.
 SAME_PHOTO_CORRELATION = 0.985
 
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What tells whether two photos are the same.
+    """Features of a photo for the search for duplicates.
 
     Attributes:
-        photo: the photo.
-        digest: SHA-256 of the file.
-        look: grey thumbnail with mean 0 and length 1, float32 `[THUMBNAIL**2]`: brightness and contrast are lost.
+        photo: `Photo`.
+        digest: SHA-256 of the file, hexadecimal.
+        look: grey thumbnail, float32 `[THUMBNAIL**2]`, normalised to mean 0 and norm 1, so that it does not depend on
+            brightness and contrast.
     """
 
     photo: Photo
@@ -33,19 +35,29 @@ class Fingerprint:
 
 
 def fingerprint(photo: Photo, data: bytes, image: np.ndarray) -> Fingerprint:
-    """The fingerprint of a photo, given its file's bytes and its pixels uint8 `[H, W, 3]`."""
+    """Computes the fingerprint of a photo.
+
+    Args:
+        photo: `Photo`.
+        data: content of the image file.
+        image: decoded image, uint8 RGB `[H, W, 3]`.
+    """
     small = PIL.Image.fromarray(image).convert("L").resize((THUMBNAIL, THUMBNAIL), PIL.Image.Resampling.BOX)
     grey = np.asarray(small, dtype=np.float32).ravel()
     grey = grey - grey.mean()
-    look = grey / max(float(np.linalg.norm(grey)), 4.0 * THUMBNAIL)  # a plain photo looks like no other
+    look = grey / max(float(np.linalg.norm(grey)), 4.0 * THUMBNAIL)  # keeps the norm of uniform images below 1
     return Fingerprint(photo, hashlib.sha256(data).hexdigest(), look)
 
 
 def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
-    """Equal files anywhere (an error across parts), and photos of the second part that look like one of the first.
+    """Finds identical files, and photos of the second subset that are similar to one of the first.
 
     Args:
-        parts: fingerprints by name of part, training first.
+        parts: fingerprints by name of the subset, training first.
+
+    Returns:
+        A warning for each duplicate in one subset and for each near-duplicate, and an error for each duplicate across
+        subsets.
     """
     problems = []
     first: dict[str, tuple[str, Photo]] = {}
@@ -56,7 +68,7 @@ def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
                 continue
             message, code, severity = f"is the same file as {short(other.file)}", "duplicate", WARNING
             if other_part != part:
-                message += f", which is in {other_part}: {part} would be judged on photos that were trained with"
+                message += f" in {other_part}, so {part} contains a {other_part} image"
                 code, severity = "duplicate-across", ERROR
             message += ". Remove one of them."
             problems.append(_problem(this.photo, other, code, message, severity))
@@ -66,7 +78,7 @@ def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
 
 
 def _look_alikes(train: tuple[str, list[Fingerprint]], val: tuple[str, list[Fingerprint]]) -> list[Problem]:
-    """Scaled, recompressed or brightened copies; not crops, which look as different as another product."""
+    """Finds scaled, recompressed or brightened copies. Crops are not found."""
     (name, known), (_, asked) = train, val
     if not known or not asked:
         return []
@@ -74,9 +86,11 @@ def _look_alikes(train: tuple[str, list[Fingerprint]], val: tuple[str, list[Fing
     problems = []
     for this, row in zip(asked, correlation, strict=True):
         other = known[int(row.argmax())]
-        if row.max() < SAME_PHOTO_CORRELATION or other.digest == this.digest:  # equal files are reported already
+        if (
+            row.max() < SAME_PHOTO_CORRELATION or other.digest == this.digest
+        ):  # identical files have been reported already
             continue
-        message = f"looks like {short(other.photo.file)} of {name}. If they show the same, keep one."
+        message = f"is similar to {short(other.photo.file)} in {name}. Remove one of them if it is a copy."
         problems.append(_problem(this.photo, other.photo, "near-duplicate-across", message, WARNING))
     return problems
 

@@ -1,4 +1,4 @@
-"""What `nike check` looks at beyond reading: pixels, sizes against the anchors, duplicates, balance. No output here."""
+"""The checks of `nike check`: pixels, object sizes compared with the anchors, duplicates and class balance."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from nike.datasets.photos import name_in
 from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Photo, Problem
 from nike.text import plural, printable
 
-SMALLEST_SIDE = 2  # pixels at the network's resolution; thinner boxes have no finite log-height and are dropped
-ANCHOR_REACH = 2.0  # an object this many times smaller or larger than every anchor overlaps none of them well
-SAME_SHAPE_IOU = 0.9  # two instances of one class that agree so well were drawn twice
+SMALLEST_SIDE = 2  # pixels at the network's resolution; thinner boxes are excluded from training
+ANCHOR_REACH = 2.0  # objects more than this factor smaller or larger than all anchors have a low IoU with them
+SAME_SHAPE_IOU = 0.9  # two instances of a class with a higher IoU are considered duplicates
 HISTOGRAM_EDGES = (8, 16, 32, 64, 128, 256, 512)  # pixels at the network's resolution
 
 
 @dataclass
 class Instances:
-    """Counts of one class in one part."""
+    """Number of instances of a class in a subset, and number of photos that show them."""
 
     instances: int = 0
     photos: int = 0
@@ -36,7 +36,7 @@ class Instances:
 
 @dataclass
 class Part:
-    """Counts of one part of a dataset (train, val, or all)."""
+    """Counts of a subset (train, val or all)."""
 
     photos: int = 0
     negatives: int = 0
@@ -49,9 +49,10 @@ class Inspection:
     """The result of `inspect_dataset`.
 
     Attributes:
-        parts: counts by name of part.
-        problems: everything found, in the order of the dataset.
-        sizes: instances by square root of the box's area at the network's resolution; bin i ends at HISTOGRAM_EDGES[i].
+        parts: counts by name of the subset.
+        problems: all problems, in the order of the dataset.
+        sizes: histogram of the square roots of the box areas in pixels at the network's resolution. Bin i ends at
+            HISTOGRAM_EDGES[i].
     """
 
     parts: dict[str, Part]
@@ -59,11 +60,11 @@ class Inspection:
     sizes: list[int]
 
     def count(self, severity: str) -> int:
-        """How many problems have this severity."""
+        """Returns the number of problems of a severity."""
         return sum(problem.severity == severity for problem in self.problems)
 
     def kinds(self) -> Iterator[tuple[str, str, list[Problem]]]:
-        """(severity, code, problems) for each kind of problem, errors first."""
+        """Yields (severity, code, problems) for each kind of problem, errors first."""
         kinds: dict[tuple[str, str], list[Problem]] = {}
         for problem in self.problems:
             kinds.setdefault((problem.severity, problem.code), []).append(problem)
@@ -72,26 +73,26 @@ class Inspection:
 
 
 @dataclass
-class _Look:
-    """What one photo's pixels tell."""
+class _PhotoResult:
+    """Result of the checks of one photo. `fingerprint` is None if the photo cannot be read."""
 
     problems: list[Problem]
     sizes: list[float]
-    fingerprint: Fingerprint | None = None  # None: cannot be read
+    fingerprint: Fingerprint | None = None
 
 
 def histogram_names() -> list[str]:
-    """The bins of `Inspection.sizes`, as people read them."""
+    """Returns the labels of the bins of `Inspection.sizes`."""
     inner = [f"{low}-{high}" for low, high in zip(HISTOGRAM_EDGES, HISTOGRAM_EDGES[1:], strict=False)]
     return [f"under {HISTOGRAM_EDGES[0]}", *inner, f"from {HISTOGRAM_EDGES[-1]}"]
 
 
 def part_rows(result: Inspection) -> list[list[str]]:
-    """The counts of each part as rows of a table, its heading first."""
+    """Returns the counts of each subset as rows of a table, with a header."""
     classes = list(next(iter(result.parts.values())).classes)
-    rows = [["", "photos", "negatives", "ignored", *map(printable, classes)]]
+    rows = [["", "images", "negatives", "ignored", *map(printable, classes)]]
     for name, part in result.parts.items():
-        cells = [f"{c.instances} in {plural(c.photos, 'photo')}" for c in part.classes.values()]
+        cells = [f"{c.instances} in {plural(c.photos, 'image')}" for c in part.classes.values()]
         rows.append([name, str(part.photos), str(part.negatives), str(part.ignored), *cells])
     return rows
 
@@ -103,13 +104,13 @@ def inspect_dataset(
     workers: int = 4,
     on_photo: Callable[[], object] = lambda: None,
 ) -> Inspection:
-    """Looks at every photo and instance of a dataset.
+    """Checks all photos and instances of a dataset.
 
     Args:
-        parts: collections by name, for example {"train": ..., "val": ...}.
-        labels: which labels mean which class.
-        config: its image size and anchors are those of the training to come.
-        workers: photos decoded at the same time.
+        parts: records by name of the subset, such as {"train": ..., "val": ...}.
+        labels: mapping of labels to classes.
+        config: settings of the network, for its input size and anchors.
+        workers: number of threads.
         on_photo: called after each photo, for a progress bar.
     """
     result = Inspection({}, [], [0] * (len(HISTOGRAM_EDGES) + 1))
@@ -119,13 +120,13 @@ def inspect_dataset(
             result.parts[name] = _count(collection, labels)
             result.problems += collection.problems + _unlabelled(collection)
             prints[name] = []
-            looks = pool.map(lambda photo: _look(photo, labels, config), collection.photos)
-            for photo, look in zip(collection.photos, looks, strict=True):
-                result.problems += photo.problems + label_problems(photo, labels) + look.problems
-                for size in look.sizes:
+            found = pool.map(lambda photo: _check_photo(photo, labels, config), collection.photos)
+            for photo, one in zip(collection.photos, found, strict=True):
+                result.problems += photo.problems + label_problems(photo, labels) + one.problems
+                for size in one.sizes:
                     result.sizes[int(np.searchsorted(HISTOGRAM_EDGES, size, side="right"))] += 1
-                if look.fingerprint is not None:
-                    prints[name].append(look.fingerprint)
+                if one.fingerprint is not None:
+                    prints[name].append(one.fingerprint)
                 on_photo()
     result.problems += find_duplicates(prints) + _balance(result.parts, labels)
     return result
@@ -134,8 +135,8 @@ def inspect_dataset(
 # --- one photo ---
 
 
-def _look(photo: Photo, labels: Labels, config: Config) -> _Look:
-    found = _Look([], [])
+def _check_photo(photo: Photo, labels: Labels, config: Config) -> _PhotoResult:
+    found = _PhotoResult([], [])
     try:
         data = photo.path.read_bytes() if photo.path else embedded_photo(photo.annotation).getvalue()
         file = io.BytesIO(data)
@@ -151,7 +152,7 @@ def _look(photo: Photo, labels: Labels, config: Config) -> _Look:
 
 
 def network_scale(height: int, width: int, config: Config) -> float:
-    """By how much the network's input is larger than a photo, as `mrcnn.data.image.resize_image` scales it."""
+    """Returns the factor by which `mrcnn.data.image.resize_image` scales a photo of the given size in pixels."""
     if config.IMAGE_RESIZE_MODE == "none":
         return 1.0
     scale = max(1.0, (config.IMAGE_MIN_DIM or 0) / min(height, width), config.IMAGE_MIN_SCALE or 0)
@@ -161,7 +162,7 @@ def network_scale(height: int, width: int, config: Config) -> float:
 
 
 def _check_instances(photo: Photo, labels: Labels, config: Config, sizes: list[float]) -> list[Problem]:
-    """What is odd about the masks of a photo. Adds each instance's size at the network's resolution to `sizes`."""
+    """Checks the masks of a photo and appends the size of each instance at the network's resolution to `sizes`."""
     problems = []
     scale = network_scale(photo.height, photo.width, config)
     seen: list[tuple[str, tuple[int, int, int, int], np.ndarray]] = []
@@ -179,11 +180,11 @@ def _check_instances(photo: Photo, labels: Labels, config: Config, sizes: list[f
             doubts += _size_doubts(height, width, config.RPN_ANCHOR_SCALES)
             crop = mask[y1:y2, x1:x2]
             if any(name == other and _crop_iou(box, crop, *rest) > SAME_SHAPE_IOU for other, *rest in seen):
-                message = "covers the same pixels as another shape of its class. Delete one."
+                message = "covers nearly the same pixels as another instance of its class. Delete one of them."
                 doubts.append(("drawn-twice", WARNING, message))
             seen.append((name, box, crop))
         else:
-            doubts.append(("outside", ERROR, "has no pixel inside the photo. Delete it."))
+            doubts.append(("outside", ERROR, "covers no pixel of the image. Delete it."))
         for code, severity, message in doubts:
             place = instance.where, severity, photo.path, instance.extent
             problems.append(Problem(photo.noted_in, code, message, *place))
@@ -191,21 +192,27 @@ def _check_instances(photo: Photo, labels: Labels, config: Config, sizes: list[f
 
 
 def _size_doubts(height: float, width: float, anchor_scales: Sequence[float]) -> list[tuple[str, str, str]]:
-    """(code, severity, message) if a box, in pixels at the network's resolution, is out of the anchors' reach."""
+    """Returns [(code, severity, message)] if a box is too small or too large for the anchors, else [].
+
+    All sizes are in pixels at the network's resolution.
+    """
     size = float(np.sqrt(height * width))
     smallest, largest = min(anchor_scales), max(anchor_scales)
     at = f"is {width:.1f}x{height:.1f} pixels at the network's resolution"
     if min(height, width) < SMALLEST_SIDE:
-        return [("tiny", WARNING, f"{at}: too thin to learn, so it is dropped. Label it ignore, or train larger.")]
+        message = f"{at}, less than {SMALLEST_SIDE}, and is not trained on. Increase --image-size or label it ignore."
+        return [("tiny", WARNING, message)]
     if size * ANCHOR_REACH < smallest:
-        return [("small", NOTE, f"{at}; the smallest anchor is {smallest}. Train larger or add smaller anchors.")]
+        message = f"{at}; the smallest anchor is {smallest}. Increase --image-size or add smaller anchors."
+        return [("small", NOTE, message)]
     if size > largest * ANCHOR_REACH:
-        return [("huge", WARNING, f"{at}; the largest anchor is {largest}. Train smaller or add larger anchors.")]
+        message = f"{at}; the largest anchor is {largest}. Decrease --image-size or add larger anchors."
+        return [("huge", WARNING, message)]
     return []
 
 
 def _crop_iou(box: tuple, mask: np.ndarray, other_box: tuple, other: np.ndarray) -> float:
-    """Intersection over union of two masks, each given inside its box."""
+    """Returns the IoU of two masks, each cropped to its half-open box (y1, x1, y2, x2)."""
     y1, x1 = max(box[0], other_box[0]), max(box[1], other_box[1])
     y2, x2 = min(box[2], other_box[2]), min(box[3], other_box[3])
     if y1 >= y2 or x1 >= x2:
@@ -220,7 +227,7 @@ def _crop_iou(box: tuple, mask: np.ndarray, other_box: tuple, other: np.ndarray)
 
 
 def _unlabelled(collection: Collection) -> list[Problem]:
-    message = "has no annotation: nobody said what it shows. Draw its objects, or save it without any."
+    message = "has no annotation and is skipped. Annotate its objects, or save an annotation without objects."
     return [
         Problem(name_in(path, collection.root), "photo-unlabelled", message, severity=WARNING, photo=path)
         for path in collection.unlabelled
@@ -241,20 +248,22 @@ def _count(collection: Collection, labels: Labels) -> Part:
 
 
 def _balance(parts: dict[str, Part], labels: Labels) -> list[Problem]:
-    """Classes that a part lacks, and classes that are rare against the commonest."""
+    """Reports classes that are missing in a subset, and classes that are much rarer than the most frequent one."""
     problems = []
     for name, part in parts.items():
         if not part.photos:
-            problems.append(Problem(name, "empty", "holds no photo that can be used. Draw outlines: nike annotate."))
+            problems.append(Problem(name, "empty", "has no usable image. Annotate images with nike annotate."))
             continue
         counts = {label: part.classes[label].instances for label in labels.classes}
         for label, count in counts.items():
             if not count:
-                problems.append(Problem(name, "class-missing", f"holds no {label!r}. Add photos that show it."))
+                problems.append(
+                    Problem(name, "class-missing", f"has no instance of {label!r}. Add images that show it.")
+                )
             elif count * 20 < max(counts.values()):
-                message = f"{label!r} occurs {count} times, the commonest class {max(counts.values())} times."
+                message = f"{label!r} has {plural(count, 'instance')}, the most frequent class {max(counts.values())}."
                 problems.append(Problem(name, "class-rare", message, severity=WARNING))
         if part.photos > 20 and not part.negatives:
-            message = "every photo shows an object; without photos that show none, false alarms stay unseen."
+            message = "has no negative images, which are needed to measure false positives. Add images without objects."
             problems.append(Problem(name, "no-negatives", message, severity=NOTE))
     return problems

@@ -1,11 +1,11 @@
-"""NikeDataset: photos with drawn masks, from labelme, COCO or VIA files, as the library's Dataset.
+"""NikeDataset: images with instance masks from labelme, COCO or VIA files, as a `mrcnn.data.dataset.Dataset`.
 
     dataset = NikeDataset()
     dataset.load_nike("photos", subset="train")
     dataset.prepare()
     image, (masks, class_ids) = dataset.load_image(0), dataset.load_mask(0)
 
-What is wrong with the files is listed in `dataset.problems`.
+Problems in the files are listed in `dataset.problems`.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ _SUBSET_WORDS = {"train": r"(?<![a-z])train(ing)?(?![a-z])", "val": r"(?<![a-z])
 
 
 class NikeDataset(Dataset):
-    """A dataset of photos with instance masks.
+    """A dataset of images with instance masks.
 
     Attributes:
-        problems: what was found wrong while loading.
-        skipped: how many photos were left out, because they or one of their shapes cannot be used.
-        ignored: how many instances are neither positive nor negative (labels `ignore`, COCO's crowds, typing errors).
+        problems: problems found while loading, a list of `Problem`.
+        skipped: number of images that were skipped because they or one of their shapes cannot be used.
+        ignored: number of instances that are excluded from training and evaluation: those labelled `ignore`, COCO
+            crowds, and those with a misspelt label.
     """
 
     def __init__(self, class_map=None):
@@ -62,23 +63,26 @@ class NikeDataset(Dataset):
         val_split: float | None = None,
         seed: int = 0,
     ) -> None:
-        """Adds the photos of a dataset. Call `prepare()` afterwards.
+        """Adds the images of a dataset. Call `prepare()` afterwards.
 
         Args:
-            folder: photos with labelme JSON beside them at any depth; or a COCO or VIA file, or a folder with one.
-            subset: None for all photos, else "train" or "val": by `val_split` if it is given; else as `split.json` in
-                the folder says; else the folder or the annotation file (`instances_val.json`) of that name.
-            labels: the classes, see `nike.datasets.labels.Labels`.
-            strict: raise at the first error instead of leaving the photo out and listing it in `problems`.
-            unlabelled_as_negatives: take photos without annotation as showing no object. Without it they are left
-                out, because most often they have not been looked at yet.
-            allow_outside: let paths and links in annotation files lead out of the folder.
-            val_split: the share of photos that `subset="val"` takes, whole groups at a time (`nike.datasets.split`).
-            seed: of that split.
+            folder: folder of images with labelme files, searched recursively, a COCO or VIA file, or a folder with
+                one.
+            subset: "train", "val" or None for all images. Subsets are determined by `val_split` if given, else by
+                the `split.json` of the dataset, else by the folder or the annotation file (`instances_val.json`) with
+                the name of the subset.
+            labels: classes, see `nike.datasets.labels.Labels`.
+            strict: whether an error raises ValueError. By default the image is skipped and the error is listed in
+                `problems`.
+            unlabelled_as_negatives: whether images without annotations are loaded as negatives. By default they are
+                skipped, because they may show objects.
+            allow_outside: whether annotations may refer to images outside of `folder`.
+            val_split: fraction of validation images, in whole groups (see `nike.datasets.split`), or None.
+            seed: random seed of the split.
 
         Raises:
-            FileNotFoundError: there is no such folder.
-            ValueError: no photo can be used; `subset` cannot be told apart; with `strict`, any error.
+            FileNotFoundError: the folder does not exist.
+            ValueError: no image can be used, the dataset has no subsets, or with `strict`, there is an error.
         """
         label_map = labels if isinstance(labels, Labels) else Labels(labels)
         collection = read_subset(folder, subset, label_map, allow_outside, val_split, seed)
@@ -96,17 +100,19 @@ class NikeDataset(Dataset):
         strict: bool = False,
         unlabelled_as_negatives: bool = False,
     ) -> None:
-        """Adds photos that were read already; see `load_nike`.
+        """Adds the images of a collection, see `load_nike`.
 
         Args:
-            collection: the photos. With `unlabelled_as_negatives`, those without annotation are moved to the others.
-            label_map: which labels mean which class.
-            folder: the dataset as messages name it.
-            subset: "train" or "val" if the collection is that part of the dataset.
-            strict, unlabelled_as_negatives: see `load_nike`.
+            collection: records of the dataset. With `unlabelled_as_negatives`, images without annotations are added
+                to its photos.
+            label_map: mapping of labels to classes.
+            folder: name of the dataset in messages.
+            subset: "train" or "val" if the collection is a subset, for messages.
+            strict: see `load_nike`.
+            unlabelled_as_negatives: see `load_nike`.
 
         Raises:
-            ValueError: see `load_nike`.
+            ValueError: no image can be used, or with `strict`, there is an error.
         """
         for class_id, name in enumerate(label_map.classes, 1):
             self.add_class(SOURCE, class_id, name)
@@ -118,10 +124,10 @@ class NikeDataset(Dataset):
             raise ValueError(f"{errors[0]}" + (f" (And {len(errors) - 1} more errors.)" if len(errors) > 1 else ""))
         usable = [photo for photo in collection.photos if not photo.lost]
         if not usable:
-            reason = errors[0] if errors else "it holds no photo with an annotation."
+            reason = errors[0] if errors else "no annotated images."
             if subset is not None and not errors:
-                reason = f"no photo with an annotation is for {SUBSETS[subset]} ({subset}). Add photos, or split anew."
-            raise ValueError(f"{folder}: nothing to load; {reason} Draw outlines with: nike annotate {folder}")
+                reason = f"no annotated {SUBSETS[subset]} images ({subset}). Add images or change the split."
+            raise ValueError(f"{folder}: nothing to load: {reason} Annotate images with: nike annotate {folder}")
         self.problems += problems
         self.skipped += len(collection.photos) - len(usable) + sum(p.severity == ERROR for p in collection.problems)
         for photo in usable:
@@ -150,37 +156,37 @@ class NikeDataset(Dataset):
         )
 
     def prepare(self, class_map=None) -> None:
-        """As the library's, but class names stay whole: a label may contain a comma."""
+        """Prepares the dataset like `Dataset.prepare`, but keeps commas in class names."""
         super().prepare(class_map)
         self.class_names = [info["name"] for info in self.class_info]
 
     def load_image(self, image_id: int) -> np.ndarray:
-        """The upright photo, uint8 `[H, W, 3]`."""
+        """Returns the image after EXIF rotation, uint8 RGB `[H, W, 3]`."""
         photo = self.image_info[image_id].get("photo")
         if photo is not None and photo.path is None:
             return read_image(embedded_photo(photo.annotation))
         return super().load_image(image_id)
 
     def load_mask(self, image_id: int) -> tuple[np.ndarray, np.ndarray]:
-        """Masks bool `[H, W, N]` and class ids int32 `[N]`; ids of instances to be ignored are negative."""
+        """Returns the masks, bool `[H, W, N]`, and class ids, int32 `[N]`, negative for ignored instances."""
         info = self.image_info[image_id]
         if info["source"] != SOURCE:
             return super().load_mask(image_id)
         masks = info["photo"].draw(info["instances"])
-        # Another source may have been added before this one: its classes come first in the numbers of the library.
+        # Class ids differ from the numbers of this source if another source was added before.
         class_ids = [
             self.map_source_class_id(f"{SOURCE}.{abs(number)}") * (1 if number > 0 else -1)
             for number in info["instance_classes"]
         ]
-        seen = masks.any(axis=(0, 1))  # an outline may leave no pixel inside the photo
+        seen = masks.any(axis=(0, 1))  # an outline may cover no pixel of the image
         return masks[:, :, seen], np.array(class_ids, dtype=np.int32)[seen]
 
     def image_reference(self, image_id: int) -> str:
-        """The photo's file."""
+        """Returns the path of the image file."""
         return self.image_info[image_id]["path"]
 
     def summary(self) -> dict[str, int]:
-        """Counts of "photos", "negatives" (nothing drawn), "skipped" photos, "ignored" instances, and each class."""
+        """Returns the number of "photos", "negatives", "ignored" and "skipped", and of the instances of each class."""
         names = {info["id"]: info["name"] for info in self.class_info if info["source"] == SOURCE}
         numbers = [number for info in self.image_info for number in info.get("instance_classes", ())]
         counts = Counter(names[number] for number in numbers if number > 0)
@@ -194,7 +200,7 @@ class NikeDataset(Dataset):
 
 
 def has_own_split(folder: Path) -> bool:
-    """Whether a dataset says itself which of its photos are for validation."""
+    """Whether a dataset defines its validation set by `split.json`, folders or annotation files."""
     if (folder / split.SPLIT_FILE).is_file() or has_subset_folders(folder):
         return True
     return all(subset_file(folder, name) is not None for name in SUBSETS)
@@ -206,13 +212,13 @@ def has_subset_folders(folder: Path) -> bool:
 
 
 def subset_file(folder: Path, subset: str) -> Path | None:
-    """The COCO or VIA file of a subset, such as `instances_train.json`; None if there is none or more than one."""
+    """Returns the COCO or VIA file of a subset, such as `instances_train.json`, or None unless there is exactly one."""
     files = annotation_files(folder, lambda path: re.search(_SUBSET_WORDS[subset], path.stem, re.IGNORECASE))
     return files[0] if len(files) == 1 else None
 
 
 def not_for_validation(paths: Iterable[Path], folder: Path) -> list[Path]:
-    """Of photos in a dataset's folder those that it does not keep for validation."""
+    """Returns the images of a dataset folder that are not validation images."""
     listed = split.read_split(folder)
     if listed is not None:
         return [path for path in paths if _key(name_in(path, folder)) not in listed]
@@ -232,10 +238,11 @@ def read_subset(
     val_split: float | None = None,
     seed: int = 0,
 ) -> Collection:
-    """Reads a dataset, or its training or validation part; see `NikeDataset.load_nike` for how they are told apart.
+    """Reads a dataset or a subset of it. See `NikeDataset.load_nike` for the arguments.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_nike`.
+        FileNotFoundError: the folder does not exist.
+        ValueError: the dataset cannot be read or has no subsets.
     """
     folder, default = Path(folder), labels.classes[0]
     if subset is None:
@@ -243,7 +250,7 @@ def read_subset(
     if subset not in SUBSETS:
         raise ValueError(f"subset: expected one of {', '.join(SUBSETS)} or None, got {subset!r}.")
     if folder.is_file() and val_split is None:
-        raise ValueError(f"{folder}: a subset ({subset}) can be taken of a folder only. Give the folder.")
+        raise ValueError(f"{folder}: a subset ({subset}) requires a dataset folder, got a file. Pass the folder.")
     listed = split.read_split(folder) if val_split is None else None
     if listed is None and val_split is None:
         part = read_dataset(folder / subset, default, allow_outside, folder) if (folder / subset).is_dir() else None
@@ -256,8 +263,8 @@ def read_subset(
             whole = read_dataset(folder, default, allow_outside)
             return take(whole, lambda file: PurePosixPath(file).parts[0] == subset)
         raise ValueError(
-            f"{folder}: cannot tell training from validation photos. Make folders train/ and val/, or a split.json "
-            "that lists the validation photos, or use all (--split all)."
+            f"{folder}: no training and validation subsets. Create folders train/ and val/ or a split.json that lists "
+            "the validation images, or use all images (--split all)."
         )
     collection = read_dataset(folder, default, allow_outside)
     if listed is None:
@@ -266,18 +273,18 @@ def read_subset(
 
 
 def split_collection(collection: Collection, labels: Labels, fraction: float, seed: int) -> dict[str, Collection]:
-    """Splits a dataset at random, by product and class; see `nike.datasets.split`.
+    """Splits a dataset at random, grouped by product and stratified by class, see `nike.datasets.split`.
 
     Args:
-        collection: the whole dataset.
-        labels: which labels mean which class.
-        fraction: of the photos that "val" gets.
+        collection: records of the whole dataset.
+        labels: mapping of labels to classes.
+        fraction: fraction of validation images.
         seed: random seed.
 
     Returns:
-        The parts "train" and "val".
+        The subsets "train" and "val".
     """
-    photos = [photo for photo in collection.photos if not photo.lost]  # the others are not loaded
+    photos = [photo for photo in collection.photos if not photo.lost]  # photos with unusable shapes are not loaded
     keys = [_key(photo.file) for photo in photos]
     shown = [{name for i in photo.instances if not i.crowd and (name := labels.class_of(i.label))} for photo in photos]
     validation = set(split.split_by_group(keys, split.groups_of([str(key) for key in keys]), fraction, seed, shown)[1])
@@ -288,7 +295,7 @@ def split_collection(collection: Collection, labels: Labels, fraction: float, se
 
 
 def take(collection: Collection, wanted: Callable[[str], bool]) -> Collection:
-    """The photos of a collection whose file is wanted, with their problems."""
+    """Selects photos and their problems by the path relative to the dataset folder."""
     return Collection(
         collection.root,
         [photo for photo in collection.photos if wanted(photo.file)],
@@ -298,7 +305,7 @@ def take(collection: Collection, wanted: Callable[[str], bool]) -> Collection:
 
 
 def count_labels(collections: Iterable[Collection]) -> Counter[str]:
-    """Instances by label, crowds left out."""
+    """Counts instances by label, without crowds."""
     photos = (photo for collection in collections for photo in collection.photos)
     return Counter(i.label.strip() for photo in photos for i in photo.instances if not i.crowd)
 
@@ -308,7 +315,7 @@ def _key(file: str) -> PurePosixPath:
 
 
 def _take_unlabelled(collection: Collection, as_negatives: bool) -> list[Problem]:
-    """Adds photos without annotation as negatives, or says that they are left out."""
+    """Adds photos without annotations as negatives, or returns a warning for each of them."""
     problems = []
     for path in collection.unlabelled:
         name = name_in(path, collection.root)
@@ -320,13 +327,13 @@ def _take_unlabelled(collection: Collection, as_negatives: bool) -> list[Problem
         if as_negatives:
             collection.photos.append(Photo(name, path, None, name, *size))
         else:
-            message = "has no annotation; left out. Draw its objects, or take such photos as negatives."
+            message = "has no annotation and is skipped. Annotate it, or load it as a negative (--negatives)."
             problems.append(Problem(name, "photo-unlabelled", message, severity=WARNING, photo=path))
     return problems
 
 
 def label_problems(photo: Photo, labels: Labels) -> list[Problem]:
-    """Labels of a photo that mean no class: an error if one looks like a typing mistake, else a warning."""
+    """Reports the labels of a photo that map to no class: an error for a probable misspelling, else a warning."""
     problems = []
     for instance in photo.instances:
         if labels.class_of(instance.label) or labels.is_ignored(instance.label) or instance.crowd:
@@ -334,9 +341,9 @@ def label_problems(photo: Photo, labels: Labels) -> list[Problem]:
         near = labels.nearest(instance.label)
         if near:
             code, severity = "label-typo", ERROR
-            message = f"label {short(instance.label)} is unknown; did you mean {near!r}? Until then it is ignored."
+            message = f"label {short(instance.label)} is unknown and ignored; did you mean {near!r}?"
         else:
             code, severity = "label-unknown", WARNING
-            message = f"label {short(instance.label)} is none of {', '.join(labels.classes)}; counts as background."
+            message = f"label {short(instance.label)} is none of {', '.join(labels.classes)} and counts as background."
         problems.append(Problem(photo.noted_in, code, message, instance.where, severity, photo.path, instance.extent))
     return problems

@@ -21,10 +21,10 @@ Key = TypeVar("Key")
 
 SPLIT_FILE = "split.json"
 MAX_VIEWS = 12  # a longer series of equal names is a numbered collection, not views of one product
-MIN_GROUPS = 3  # fewer groups cannot be split in any useful proportion
+MIN_GROUPS = 3  # with fewer groups, images are split individually
 
 _VIEW = re.compile(r"(?:[-_. ]+(?:view|img|image|photo)?[-_. ]*\d{1,3}|[-_. ]*\(\d{1,3}\))$", re.IGNORECASE)
-_COUNTER = re.compile(  # names given by a camera, a phone or a download; they do not say which product is shown
+_COUNTER = re.compile(  # file names of cameras, phones and downloads, which do not identify a product
     r"(?:img|image|dsc[fn]?|pict?|picture|photo|foto|p|pxl|gopr|frame|scan|screenshot|file|view)?"
     r"[-_. ]*\(?\d+\)?",
     re.IGNORECASE,
@@ -32,16 +32,19 @@ _COUNTER = re.compile(  # names given by a camera, a phone or a download; they d
 
 
 def group_of(stem: str) -> str:
-    """An image's name without its view number: `shoe-red_2` -> `shoe-red`; a number of four digits or more stays."""
+    """Removes the view number of at most three digits from a file stem: `shoe-red_2` -> `shoe-red`."""
     return _VIEW.sub("", stem) or stem
 
 
 def groups_of(names: Sequence[str]) -> list[str]:
-    """The group of each image, given its path inside the dataset without suffix.
+    """Returns the group of each image.
 
-    An image is a group of its own (named by its path) if its name is only a counter such as `IMG_001`, if its group
+    An image forms a separate group, named by its path, if its name is only a counter such as `IMG_001`, if its group
     would have more than MAX_VIEWS images or more than half of all images, or if there would be fewer than MIN_GROUPS
     groups.
+
+    Args:
+        names: paths of the images relative to the dataset, without suffix.
     """
     stems = [PurePosixPath(name).name for name in names]
     candidates = [name if _COUNTER.fullmatch(stem) else group_of(stem) for name, stem in zip(names, stems, strict=True)]
@@ -57,25 +60,25 @@ def split_by_group(
     seed: int = 0,
     classes: Sequence[Iterable[str]] | None = None,
 ) -> tuple[list[Key], list[Key]]:
-    """Splits so that groups stay whole.
+    """Splits keys into training and validation keys without dividing groups.
 
-    Groups are taken in the order of a hash of their name and the seed, so the order of the keys does not matter and a
-    key added later moves few others.
+    Groups are ordered by a hash of the seed and their name, so the split does not depend on the order of the keys and
+    changes little when keys are added.
 
     Args:
-        keys: what to split, for example paths inside a dataset.
-        groups: the group of each key.
-        fraction: of the keys that should be for validation, 0 to 1 (exclusive).
+        keys: keys of the images, such as paths relative to the dataset.
+        groups: group of each key.
+        fraction: target fraction of validation keys, 0 < fraction < 1.
         seed: random seed.
-        classes: the classes that each key shows, none for a negative. Groups are stratified by their rarest class. If
-            all keys with a class are in one group, that group is split.
+        classes: classes that each image shows, empty for negatives. Groups are stratified by their rarest class. If
+            all images with objects are in one group, that group is divided.
 
     Returns:
-        (training keys, validation keys), each in the order given. Both show each stratum of two groups or more, and
-        an object if two keys or more show one.
+        The training keys and the validation keys, each in the given order. Both contain every stratum of at least two
+        groups, and both contain objects if at least two images show one.
 
     Raises:
-        ValueError: `fraction` is not between 0 and 1.
+        ValueError: `fraction` is out of range.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"validation fraction: expected a number between 0 and 1, got {fraction!r}.")
@@ -100,7 +103,7 @@ def split_by_group(
 
 
 def _strata(groups: Sequence[str], shown: Sequence[set[str]]) -> list[list[str]]:
-    """Groups by the rarest class that they show; where no class has two groups, by whether they show any."""
+    """Stratifies groups by their rarest class, or only by whether they show objects if every class has one group."""
     counts = Counter(name for names in shown for name in names)
     classes: dict[str, set[str]] = defaultdict(set)
     for group, names in zip(groups, shown, strict=True):
@@ -115,16 +118,19 @@ def _strata(groups: Sequence[str], shown: Sequence[set[str]]) -> list[list[str]]
 
 
 def read_split(folder: str | os.PathLike) -> set[PurePosixPath] | None:
-    """The validation photos that `split.json` in a dataset's folder names.
+    """Reads the validation images listed in the `split.json` of a dataset.
 
-    The file looks like `{"val": {"train": ["shoe_1", ...], "negatives": [...]}}`: folder -> names without suffix, or
-    `{"val": ["shoe_1", ...]}` for photos beside the file. All other photos are for training.
+    The file has the format `{"val": {"train": ["shoe_1", ...], "negatives": [...]}}`, with file stems by folder, or
+    `{"val": ["shoe_1", ...]}` for images next to the file. All other images are training images.
+
+    Args:
+        folder: folder of the dataset.
 
     Returns:
-        Paths inside the dataset without suffix; None if there is no such file.
+        Paths relative to the dataset without suffix, or None without a `split.json`.
 
     Raises:
-        ValueError: the file is not as described.
+        ValueError: the file is invalid.
     """
     path = Path(folder) / SPLIT_FILE
     if not path.exists():
@@ -138,7 +144,13 @@ def read_split(folder: str | os.PathLike) -> set[PurePosixPath] | None:
 
 
 def write_split(folder: str | os.PathLike, validation: Sequence[str], note: str = "") -> Path:
-    """Writes `split.json`, as `read_split` reads it, for validation photos given by their path inside the dataset."""
+    """Writes a `split.json` for `read_split` and returns its path.
+
+    Args:
+        folder: folder of the dataset.
+        validation: paths of the validation images relative to the dataset.
+        note: comment stored in the file.
+    """
     named: dict[str, list[str]] = {}
     for file in sorted(validation):
         path = PurePosixPath(file)

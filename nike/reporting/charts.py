@@ -27,7 +27,7 @@ figure.chart figcaption b { display: block }
 .c2 { stroke: var(--c2); fill: var(--c2) } .c3 { stroke: var(--c3); fill: var(--c3) }
 path.line { fill: none; stroke-width: 2; stroke-linejoin: round } .dashed { stroke-dasharray: 5 4 }
 .column { stroke: none } .grid { stroke: var(--line); stroke-width: 1 }
-.mark { stroke: var(--soft); stroke-dasharray: 2 3 }
+.vertical { stroke: var(--soft); stroke-dasharray: 2 3 }
 figure.chart text { fill: var(--soft) } .dot { stroke: var(--card); stroke-width: 2 }
 """
 
@@ -65,7 +65,7 @@ def line_chart(
     x_label: str,
     y_label: str,
     dots: Iterable[tuple[float, float, str]] = (),
-    marks: Iterable[tuple[float, str]] = (),
+    verticals: Iterable[tuple[float, str]] = (),
 ) -> str:
     """Draws lines over [0, 1] x [0, 1].
 
@@ -74,11 +74,12 @@ def line_chart(
         series: list of `Series`. Series without points are skipped.
         x_label, y_label: str, axis labels.
         dots: (x, y, tooltip) of highlighted points.
-        marks: (x, tooltip) of vertical lines.
+        verticals: (x, tooltip) of vertical lines.
     """
     parts = [_axes(x_label, y_label, [(tick, f"{tick:g}") for tick in TICKS])]
-    for x, tip in marks:
-        parts.append(f'<path class="mark" d="M{_x(x):.1f} {_y(0):.1f}V{_y(1):.1f}"><title>{text(tip)}</title></path>')
+    for x, tip in verticals:
+        path = f"M{_x(x):.1f} {_y(0):.1f}V{_y(1):.1f}"
+        parts.append(f'<path class="vertical" d="{path}"><title>{text(tip)}</title></path>')
     for line in series:
         points = " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in zip(line.at, line.values, strict=True))
         if points:

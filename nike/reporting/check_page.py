@@ -17,7 +17,7 @@ from nike.reporting.page import picture, table, text, write_page
 from nike.text import plural
 
 THUMBNAIL = 280  # pixels
-MAX_PICTURES = 300  # keeps the page below about 10 MB; further problems have no picture
+MAX_PICTURES = 300  # limits the page to about 10 MB; further problems are listed without a picture
 MIN_BOX = 40  # pixels; a smaller box on the thumbnail is enlarged
 
 STYLE = """
@@ -67,7 +67,7 @@ def _size_table(result: Inspection) -> str:
         f'<span class="bar" style="width:{200 * count / largest:.0f}px"></span></td></tr>'
         for name, count in zip(histogram_names(), result.sizes, strict=True)
     )
-    return f"<table><tr><th>size, network pixels</th><th>instances</th><th></th></tr>{rows}</table>"
+    return f"<table><tr><th>size at network input (pixels)</th><th>instances</th><th></th></tr>{rows}</table>"
 
 
 def _card(problem: Problem, pictures: _Pictures) -> str:

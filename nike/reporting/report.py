@@ -1,4 +1,4 @@
-"""The HTML page of `nike evaluate`: metrics, curves and the photos with the most errors."""
+"""The HTML page of `nike evaluate`: metrics, curves and the images with the most errors."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from nike.reporting.charts import Series, bar_chart, line_chart
 from nike.reporting.page import picture, table, text, write_page
 from nike.reporting.score_table import coco_rows, confusion_rows, describe_photo, figure, voc_rows
 from nike.reporting.scores import IOU
+from nike.text import plural
 
 PICTURE_SIDE = 560  # pixels of the longer side
 ZOOM_BELOW = 0.6  # crop to the boxes if they extend over less than this fraction of both sides
@@ -50,16 +51,18 @@ def write_report(
     """
     counts = scores["counts"]
     where = f"{scores['weights']} on {scores['dataset']} ({scores['split']})"
-    photos = f"{counts['photos']} photos, {counts['negatives']} of them negatives; {counts['instances']} instances"
+    images = f"{plural(counts['photos'], 'image')} ({plural(counts['negatives'], 'negative')})"
+    instances = f"{plural(counts['instances'], 'instance')}, {counts['ignored']} ignored"
     body = [
-        f'<p class="soft wide">{text(where)}: {text(photos)}, {counts["ignored"]} to ignore.</p>',
+        f'<p class="soft wide">{text(where)}: {text(images)}, {text(instances)}.</p>',
         _key_figures(scores),
         f'<h2>Curves</h2><div class="charts">{"".join(_charts(scores))}</div>',
-        '<h2>COCO</h2><p class="soft">AP: mean over IoU 0.50 to 0.95. s, m, l: instances under 32², under 96², and '
-        f"larger pixels. AR: recall with 1, 10, 100 detections a photo.</p>{table(coco_rows(scores))}",
+        '<h2>COCO</h2><p class="soft">AP: mean over IoU 0.50 to 0.95. s, m, l: small (area under 32² pixels), medium '
+        "(under 96²) and large instances. AR: recall with 1, 10, 100 detections per image.</p>"
+        + table(coco_rows(scores)),
         '<div class="tables">'
-        f"<div><h2>VOC, and the best threshold by F1</h2>{table(voc_rows(scores))}</div>"
-        f"<div><h2>Confusion at score {scores['threshold']:g}</h2>{table(confusion_rows(scores))}"
+        f"<div><h2>VOC AP and best F1</h2>{table(voc_rows(scores))}</div>"
+        f"<div><h2>Confusion matrix at score {scores['threshold']:g}</h2>{table(confusion_rows(scores))}"
         '<p class="soft">Rows: true class. Columns: detected class.</p></div></div>',
         *_worst_photos(scores, evaluator, dataset, worst),
     ]
@@ -73,9 +76,9 @@ def _key_figures(scores: dict[str, Any]) -> str:
         (figure(scores["mask"]["AP"]), "mask AP"),
         (figure(scores["mask"]["AP50"]), "mask AP at IoU 0.50"),
         (figure(scores["box"]["AP"]), "box AP"),
-        (f"{at['true']} of {at['true'] + at['missed']}", f"found at score {scores['threshold']:g}"),
-        (f"{at['false']}", f"false positives, {at['duplicates']} of them duplicates"),
-        (f"{negatives['images_with_detections']} of {negatives['images']}", "negative photos with a false positive"),
+        (f"{at['true']} of {at['true'] + at['missed']}", f"instances detected at score {scores['threshold']:g}"),
+        (f"{at['false']}", f"false positives ({plural(at['duplicates'], 'duplicate')})"),
+        (f"{negatives['images_with_detections']} of {negatives['images']}", "negative images with a false positive"),
     ]
     inside = "".join(
         f'<div class="card framed"><b>{number}</b><span class="soft">{name}</span></div>' for number, name in cards
@@ -97,7 +100,7 @@ def _charts(scores: dict[str, Any]) -> Iterator[str]:
     best = int(np.argmax(f1["f1"])) if f1["f1"] else None
     dots = [] if best is None else [(f1["threshold"][best], f1["f1"][best], f"best F1 {f1['f1'][best]:.3f}")]
     title = "By score threshold, masks" + ("" if best is None else f": best F1 at {f1['threshold'][best]:.2f}")
-    yield line_chart(title, lines, "score threshold", "", dots, [(scores["threshold"], "the threshold of this page")])
+    yield line_chart(title, lines, "score threshold", "", dots, [(scores["threshold"], "threshold of this report")])
 
     histograms = scores["histograms"]
     yield bar_chart(
@@ -122,14 +125,15 @@ def _charts(scores: dict[str, Any]) -> Iterator[str]:
 def _worst_photos(scores: dict[str, Any], evaluator: CocoEvaluator, dataset: NikeDataset, count: int) -> Iterator[str]:
     bad = [photo for photo in scores["photos"] if photo["error_score"] > 0]
     if not bad:
-        yield "<h2>Nothing is wrong on any photo.</h2>"
+        yield "<h2>No errors in any image.</h2>"
         return
-    shown = f"the first {count} of {len(bad)}" if len(bad) > count else f"all {len(bad)}"
+    shown = f"{count} of {len(bad)}" if len(bad) > count else f"all {len(bad)}"
     chips = "".join(
         f'<span class="chip" style="background: rgb{color}"></span>{name}'
-        for color, name in ((RIGHT, "right"), (WRONG, "missed or false"), (IGNORED, "to ignore"))
+        for color, name in ((RIGHT, "true positive"), (WRONG, "false positive or missed"), (IGNORED, "ignored"))
     )
-    yield f'<h2>Worst photos first ({shown})</h2><p class="soft">Left the truth, right what was detected.{chips}</p>'
+    yield f"<h2>Images with the most errors ({shown})</h2>"
+    yield f'<p class="soft">Left: ground truth. Right: detections.{chips}</p>'
     records = {record.image_id: record for record in evaluator.records}
     numbers = {dataset.image_info[i]["id"]: i for i in dataset.image_ids}
     for photo in bad[:count]:
@@ -137,7 +141,7 @@ def _worst_photos(scores: dict[str, Any], evaluator: CocoEvaluator, dataset: Nik
         outcome = evaluate_image(record, "mask", IOU, scores["threshold"])
         image = dataset.load_image(numbers[photo["file"]])
         truth, found = draw_pair(image, record, outcome, evaluator.class_names)
-        pictures = picture(truth, f"truth on {photo['file']}") + picture(found, f"detections on {photo['file']}")
+        pictures = picture(truth, f"ground truth of {photo['file']}") + picture(found, f"detections in {photo['file']}")
         caption = f"<p><b>{text(photo['file'])}</b> {describe_photo(photo)}</p>"
         yield f'<div class="photo framed"><div class="pair">{pictures}</div>{caption}</div>'
 
@@ -145,7 +149,7 @@ def _worst_photos(scores: dict[str, Any], evaluator: CocoEvaluator, dataset: Nik
 def draw_pair(
     image: np.ndarray, record: ImageRecord, outcome: ImageOutcome, class_names: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws the ground truth and the detections of a photo, or of its region of interest.
+    """Draws the ground truth and the detections of an image, or of its region of interest.
 
     Args:
         image: uint8 `[H, W, 3]`.
@@ -161,7 +165,7 @@ def draw_pair(
     for i in outcome.false_negatives:
         captions[i], colors[i] = f"{names[i]} missed", WRONG
     for i in np.flatnonzero(record.gt_crowd):
-        captions[i], colors[i] = "to ignore", IGNORED
+        captions[i], colors[i] = "ignored", IGNORED
 
     verdicts = {row: (f"{record.scores[row]:.2f}, IoU {iou:.2f}", RIGHT) for row, _, iou in outcome.true_positives}
     for row in outcome.false_positives:

@@ -40,8 +40,8 @@ def test_a_good_dataset(folder, shape, capsys):
     folder.labelled("train/negative.jpg", [], seed=9)
     code, text = check(capsys, folder.root)
     assert code == 0 and text.endswith("no errors, no warnings, no notes.\n")
-    assert re.search(r"^train +3 +1 +0 +2 in 2 photos$", text, re.MULTILINE)
-    assert re.search(r"^val +1 +0 +0 +1 in 1 photo$", text, re.MULTILINE)
+    assert re.search(r"^train +3 +1 +0 +2 in 2 images$", text, re.MULTILINE)
+    assert re.search(r"^val +1 +0 +0 +1 in 1 image$", text, re.MULTILINE)
     assert "\033" not in text  # no colours in a pipe
     result = report(capsys, folder.root)
     assert result["counts"] == {"error": 0, "warning": 0, "note": 0}
@@ -68,7 +68,7 @@ def test_troubles_of_files_and_labels(folder, shape, capsys):
     }
     code, text = check(capsys, folder.root, "--labels=nike")
     assert code == 1
-    assert "label.json, shapes[0]: label 'Nike' is unknown; did you mean 'nike'?" in text
+    assert "label.json, shapes[0]: label 'Nike' is unknown and ignored; did you mean 'nike'?" in text
     assert text.endswith("4 errors, 2 warnings, no notes.\n")
 
 

@@ -186,7 +186,7 @@ def test_names_of_subset_files(folder, shape, train, val, is_split):
 @pytest.mark.parametrize(
     ("subset", "options", "message"),
     [
-        ("val", {}, "cannot tell training from validation"),
+        ("val", {}, "no training and validation subsets"),
         ("test", {}, "expected one of train, val"),
         ("val", {"val_split": 2.0}, "between 0 and 1"),
         (None, {"labels": ""}, "labels: expected"),
@@ -199,10 +199,10 @@ def test_wrong_arguments_are_explained(folder, shape, subset, options, message):
 
 
 def test_nothing_to_load(folder, tmp_path):
-    with pytest.raises(ValueError, match="nothing to load; it holds no photo with an annotation. Draw outlines"):
+    with pytest.raises(ValueError, match="nothing to load: no annotated images. Annotate images"):
         load(folder.root)
     (folder.root / "broken.json").write_text("{")
-    with pytest.raises(ValueError, match=r"nothing to load; broken\.json: not valid JSON"):
+    with pytest.raises(ValueError, match=r"nothing to load: broken\.json: not valid JSON"):
         load(folder.root)
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         load(tmp_path / "nowhere")

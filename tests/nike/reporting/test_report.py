@@ -45,7 +45,7 @@ def test_every_instance_has_its_verdict(monkeypatch):
     )
     draw_pair(np.zeros((200, 300, 3), np.uint8), record, evaluate_image(record), ["BG", "nike"])
     (truth, options), (detections, verdicts) = drawn
-    assert options["captions"] == ["nike", "nike missed", "to ignore"]
+    assert options["captions"] == ["nike", "nike missed", "ignored"]
     assert options["colors"] == [report.RIGHT, report.WRONG, report.IGNORED]
     assert list(verdicts["captions"]) == ["0.90, IoU 0.96", "0.80 duplicate", "0.70 false", "0.60 ignored"]
     assert list(verdicts["colors"]) == [report.RIGHT, report.WRONG, report.WRONG, report.IGNORED]

@@ -56,7 +56,7 @@ def test_a_folder_of_more_photos_that_is_not_there(photos, tmp_path):
 
 def test_no_photo_is_on_both_sides(photos, more):
     """Validation would reward what was learnt by heart."""
-    message = r"2 photos \(.*shoe-[a-j].jpg, .*\) are both for training and for validation.*--also"
+    message = r"2 images \(.*shoe-[a-j].jpg, .*\) are in both training and validation.*--also"
     with pytest.raises(ValueError, match=message):
         load_training_data(photos, also=[photos])
     with pytest.raises(ValueError, match=r"1 image \(.*z.jpg\) is in both training and validation.*--val"):
@@ -65,7 +65,7 @@ def test_no_photo_is_on_both_sides(photos, more):
 
 def test_too_few_photos_to_split(folder, shape):
     folder.labelled("only.jpg", [shape()])
-    with pytest.raises(ValueError, match=r"no photo with an annotation is for validation \(val\)"):
+    with pytest.raises(ValueError, match=r"no annotated validation images \(val\)"):
         load_training_data(folder.root)
 
 
