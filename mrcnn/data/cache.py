@@ -1,4 +1,4 @@
-"""Keeps prepared photos in memory, up to a budget: decoding and shrinking a photo anew for each step is waste."""
+"""In-memory cache of decoded and resized training images."""
 
 import dataclasses
 import threading
@@ -11,10 +11,12 @@ from mrcnn.ops.masks import extract_bboxes
 
 
 class ExampleCache:
-    """Examples by photo. What is in stays in: each epoch visits all photos, so that throwing out the oldest never hits.
+    """Cache of examples by image id, up to a memory budget.
+
+    Examples are never evicted, because a least-recently-used policy never hits if each epoch visits all images once.
 
     Args:
-        budget: bytes for photos and masks; 0 keeps nothing.
+        budget: maximum size of images and masks in bytes. 0 disables the cache.
     """
 
     def __init__(self, budget: int):
@@ -24,12 +26,12 @@ class ExampleCache:
         self._lock = threading.Lock()
 
     def get(self, image_id: int, prepare: Callable[[], Example]) -> Example:
-        """The example of a photo; `prepare` makes it where it is not kept yet. Safe to call from several threads."""
+        """Returns the example of an image, which `prepare` computes if it is not in the cache. Thread-safe."""
         kept = self._kept.get(image_id)
         if kept is not None:
             return kept.unpack()
         example = prepare()
-        if self.used + example.image.nbytes <= self.budget:  # packing takes time
+        if self.used + example.image.nbytes <= self.budget:  # checked before packing, which is slow
             packed = PackedExample(example)
             with self._lock:
                 if image_id not in self._kept and self.used + packed.nbytes <= self.budget:
@@ -39,7 +41,7 @@ class ExampleCache:
 
 
 class PackedExample:
-    """An example with its masks cut to their boxes and packed to a bit a pixel."""
+    """An example whose masks are cropped to their boxes and packed to one bit per pixel."""
 
     def __init__(self, example: Example):
         self._boxes = extract_bboxes(example.masks)
@@ -50,7 +52,7 @@ class PackedExample:
         self.nbytes = example.image.nbytes + sum(bits.nbytes for bits in self._bits)
 
     def unpack(self) -> Example:
-        """The example; its image is shared and must not be written to."""
+        """Returns the example. Its image is shared and must not be modified."""
         masks = np.zeros((len(self._bits), *self._example.image.shape[:2]), dtype=bool)
         for mask, bits, (y1, x1, y2, x2) in zip(masks, self._bits, self._boxes.tolist(), strict=True):
             shape = y2 - y1, x2 - x1

@@ -1,4 +1,4 @@
-"""The 80 things of COCO in the order of their class ids in Matterport's COCO weights, background first."""
+"""Names of the 80 COCO classes by class id in Matterport's COCO weights, background first."""
 
 # fmt: off
 COCO_CLASS_NAMES = [

@@ -1,13 +1,13 @@
-"""Lets imgaug 0.4 (2020, the last release) run on NumPy 2: an import hook that acts when imgaug is imported.
+"""Import hook that makes imgaug 0.4 (the last release, 2020) compatible with NumPy 2.
 
-`import mrcnn` registers `ImgaugFinder`. `imgaug_shim.pth`, which the installation copies into site-packages, does the
-same whenever Python starts, so that scripts may import imgaug first. NumPy itself is left as it is:
+`import mrcnn` registers `ImgaugFinder`. `imgaug_shim.pth` in site-packages also registers it when Python starts, so
+that scripts may import imgaug before mrcnn. NumPy is not modified, except for `np.sctypes` during the import of imgaug.
 
-* `np.sctypes`, which imgaug reads while it is imported, exists for the time of that import.
-* `np.complex`, which fog and clouds need, exists in `imgaug.parameters` alone.
-* ElasticTransformation: its shifts, float32 times a float64 scalar, used to stay float32; NumPy 2 makes them float64,
-  which OpenCV does not accept.
-* pillike.Autocontrast passes arrays of one number to Pillow, and NumPy no longer converts them to numbers.
+* imgaug reads `np.sctypes` during its import.
+* Fog and clouds use `np.complex`, which is provided in `imgaug.parameters` only.
+* ElasticTransformation multiplies float32 shifts by a float64 scalar. The result is float64 in NumPy 2, which OpenCV
+  does not accept.
+* pillike.Autocontrast passes arrays of size one to Pillow, which NumPy no longer converts to scalars.
 """
 
 import functools
@@ -17,7 +17,7 @@ from types import ModuleType
 
 
 class ImgaugFinder:
-    """Finder for `sys.meta_path`: imgaug as it is installed, repaired once it is imported; nothing else."""
+    """Finder for `sys.meta_path` that patches imgaug after its import and ignores all other modules."""
 
     @staticmethod
     def find_spec(name: str, path=None, target=None) -> ModuleSpec | None:
@@ -28,7 +28,7 @@ class ImgaugFinder:
 
 
 def register() -> None:
-    """Puts `ImgaugFinder` before the other finders."""
+    """Inserts `ImgaugFinder` before the other finders."""
     if ImgaugFinder not in sys.meta_path:
         sys.meta_path.insert(0, ImgaugFinder)
 

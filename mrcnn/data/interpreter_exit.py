@@ -1,8 +1,8 @@
-"""A clean end for Python functions that threads of tf.data call.
+"""Lets the interpreter exit while tf.data threads call Python functions.
 
-When Python shuts down, it ends any foreign thread that asks to run Python code, and TensorFlow does not survive that:
-the process hangs or aborts ("terminate called without an active exception"), for example after Ctrl-C. So at exit each
-call returns at once, which soon fills tf.data's buffers, and then its threads are silent.
+At shutdown Python terminates foreign threads that try to run Python code, and TensorFlow then hangs or aborts
+("terminate called without an active exception"), for example after Ctrl-C. At exit, guarded functions therefore return
+immediately, until the buffers of tf.data are full and its threads stop calling them.
 """
 
 import atexit
@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-SILENCE = 0.5  # seconds without a call after which none is expected any more
-PATIENCE = 20.0  # seconds after which Python shuts down whatever the threads do
+SILENCE = 0.5  # seconds without a call after which the threads are considered idle
+PATIENCE = 20.0  # maximum time in seconds that the exit is delayed
 
 _lock = threading.Lock()
 _active = 0
@@ -22,7 +22,7 @@ _closing = False
 
 
 def skipped_at_exit(function: Callable[..., Any], instead: Callable[[], Any]) -> Callable[..., Any]:
-    """`function`; once Python shuts down, a call returns `instead()`."""
+    """Wraps a function so that it returns `instead()` during the shutdown of Python."""
 
     @functools.wraps(function)
     def guarded(*args: Any) -> Any:

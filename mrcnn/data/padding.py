@@ -1,4 +1,4 @@
-"""Instances padded to the fixed number of ground-truth slots of a batch."""
+"""Pads instances to the fixed number of ground-truth slots."""
 
 from typing import Any
 
@@ -8,17 +8,19 @@ import numpy as np
 def fill_slots(
     class_ids: np.ndarray, boxes: np.ndarray, masks: np.ndarray, count: int, rng: Any = np.random
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pads instances to `count` slots with zeros; of more instances, a random choice.
+    """Pads instances with zeros to `count` slots. If there are more instances, a random subset is used.
 
     Args:
         class_ids: `[N]`.
         boxes: `[N, 4]`.
         masks: `[h, w, N]`.
-        count: G.
-        rng: has `choice`.
+        count: number of slots G.
+        rng: random generator with a method `choice`.
 
     Returns:
-        `[G]` int32, `[G, 4]` int32, `[h, w, G]` bool.
+        class_ids: `[G]` int32.
+        boxes: `[G, 4]` int32.
+        masks: `[h, w, G]` bool.
     """
     if len(class_ids) > count:
         chosen = rng.choice(len(class_ids), count, replace=False)

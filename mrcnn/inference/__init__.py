@@ -1,1 +1,1 @@
-"""Detection on images: the predictor and its streams, tiles, test-time augmentation, intermediate outputs."""
+"""Inference: the predictor, streams of images, tiles, test-time augmentation and intermediate outputs."""

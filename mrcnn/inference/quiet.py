@@ -1,4 +1,4 @@
-"""Drops messages of TensorFlow's graph optimizer that only confuse users."""
+"""Suppresses misleading messages of TensorFlow's graph optimizer."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ _STDERR = threading.Lock()  # one thread at a time redirects the process's stder
 
 @contextmanager
 def without_cost_warnings() -> Iterator[None]:
-    """Holds stderr back and writes it afterwards without the lines about `PredictCost()`.
+    """Redirects stderr to a file and writes it back at the end without the lines about `PredictCost()`.
 
     Grappler's cost estimator fails on an unknown number of boxes and prints eight lines at the first detection. The
     failure has no effect. The messages come from C++, so Python's `sys.stderr` and `warnings` do not see them.

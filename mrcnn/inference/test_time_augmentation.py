@@ -1,7 +1,9 @@
-"""Test-time augmentation: a photo is looked at several times, mirrored and at other scales, and the views vote.
+"""Test-time augmentation: fuses the detections on flipped and rescaled views of an image.
 
-Scores: an object's score is its mean over all views, 0 where a view does not show it; so what only one view sees loses.
-Source: Solovyev et al. 2021, "Weighted boxes fusion", section 3; masks by weighted majority are added here.
+The score of an object is its mean score over all views, with 0 for views in which it is not detected. This lowers the
+score of false positives that only one view has.
+
+Source: Solovyev et al. 2021, "Weighted boxes fusion", section 3. The weighted majority vote of masks is an addition.
 """
 
 from __future__ import annotations
@@ -15,19 +17,20 @@ import numpy as np
 from mrcnn.detections import Detection, Detections
 from mrcnn.inference.voting import Detect, part_in, shared_pixels, vote
 
-SAME_IOU = 0.5  # masks of two views that agree so well are one object
-SCALES = (1.0, 1.5)  # of the network's image: logos are mostly small
-SIDE_MULTIPLE = 64  # P6 is 64 times smaller than the image
+SAME_IOU = 0.5  # minimum mask IoU of two detections of one object
+SCALES = (1.0, 1.5)  # scales of the network input; enlarging helps with small objects
+SIDE_MULTIPLE = 64  # stride of P6
 
 
 def scaled_detectors(model: Any, scales: Sequence[float] = SCALES) -> list[Detect]:
-    """One detecting function for each scale, over the same weights.
+    """Returns a detection function for each scale. All of them use the weights of `model`.
 
     Args:
-        model: MaskRCNN. Its DETECTION_MIN_CONFIDENCE should be below the one wanted in the end: views vote.
-        scales: factors of the sides of the network's image.
+        model: MaskRCNN. Its DETECTION_MIN_CONFIDENCE should be lower than the threshold for the fused scores, which
+            are means over all views.
+        scales: scales of the network input, 1 for the size in the model's Config.
     """
-    from mrcnn.inference.predictor import Predictor, detect_stream  # TensorFlow: who has a model has it already
+    from mrcnn.inference.predictor import Predictor, detect_stream  # imports TensorFlow
 
     def detector(scale: float) -> Detect:
         config = model.config
@@ -35,47 +38,53 @@ def scaled_detectors(model: Any, scales: Sequence[float] = SCALES) -> list[Detec
             sides = {name: getattr(config, name) * scale / SIDE_MULTIPLE for name in ("IMAGE_MIN_DIM", "IMAGE_MAX_DIM")}
             config = config.copy(**{name: max(round(side), 1) * SIDE_MULTIPLE for name, side in sides.items()})
         predictor = Predictor(model.inference_model, config)
-        return lambda photos: detect_stream(photos, predictor, config.BATCH_SIZE, skip_errors=False)
+        return lambda images: detect_stream(images, predictor, config.BATCH_SIZE, skip_errors=False)
 
     return [detector(scale) for scale in scales]
 
 
-def detect_augmented(detectors: Sequence[Detect], photo: np.ndarray) -> Detections:
-    """Finds objects on one photo by the vote of all detectors, each on the photo as it is and mirrored.
+def detect_augmented(detectors: Sequence[Detect], image: np.ndarray) -> Detections:
+    """Runs all detectors on an image and its mirror image and fuses the detections.
 
     Args:
-        detectors: at least one, see `scaled_detectors`.
-        photo: `[H, W, channels]`.
+        detectors: detection functions, see `scaled_detectors`.
+        image: `[H, W, channels]`.
 
     Returns:
-        Each object once, highest score first.
+        The fused detections, in order of decreasing score.
     """
-    height, width = photo.shape[:2]
+    height, width = image.shape[:2]
     views = []
     for detect in detectors:
-        upright, mirrored = detect(iter([photo, photo[:, ::-1]]))
+        upright, mirrored = detect(iter([image, image[:, ::-1]]))
         views += [list(upright), [mirror(detection, width) for detection in mirrored]]
     return Detections.from_instances(fuse(views), (height, width))
 
 
 def mirror(detection: Detection, width: int) -> Detection:
-    """A detection on a mirrored photo of this width, on the photo as it is."""
+    """Mirrors a detection horizontally in an image of the given width in pixels."""
     y1, x1, y2, x2 = detection.box
     return replace(detection, box=(y1, width - x2, y2, width - x1), mask=detection.mask[:, ::-1])
 
 
 def fuse(views: Sequence[Sequence[Detection]]) -> list[Detection]:
-    """Each object once: boxes averaged by score, masks by majority, scores averaged over all views.
+    """Fuses the detections of several views.
+
+    Boxes are averaged with their scores as weights, masks are merged by a weighted majority vote, and scores are
+    averaged over all views.
 
     Args:
-        views: the detections of each view, all in pixels of the photo.
+        views: detections of each view, in pixels of the image.
+
+    Returns:
+        One detection per object.
     """
     waiting = [(detection, number) for number, view in enumerate(views) for detection in view]
     waiting.sort(key=lambda pair: -pair[0].score)
     fused = []
     while waiting:
         leader, view = waiting[0]
-        members = {view: leader}  # best score first, so each view gives its most certain match
+        members = {view: leader}  # in order of decreasing score, so each view contributes its best match
         rest = []
         for detection, number in waiting[1:]:
             if number not in members and _is_same(leader, detection):
@@ -99,5 +108,5 @@ def _average(members: Sequence[Detection], views: int) -> Detection:
     voted = vote(members, scores.tolist(), majority=0.5)
     corners = np.average([detection.box for detection in members], axis=0, weights=scores)
     y1, x1, y2, x2 = np.rint(corners).astype(int).tolist()
-    box = (y1, x1, max(y2, y1 + 1), max(x2, x1 + 1))  # inside the voted box, which holds all of them
+    box = (y1, x1, max(y2, y1 + 1), max(x2, x1 + 1))  # lies inside the voted box
     return replace(voted, box=box, mask=part_in(voted, box), score=float(scores.sum()) / views)

@@ -9,7 +9,7 @@ from nike.training.run_photos import write_run_photos
 def test_other_classes_than_those_of_the_run(tmp_path):
     write_run_photos(tmp_path, {"swoosh": "logo", "Nike": "nike"}, [], [])
     run._check_same_classes(tmp_path / "training_nike_0001.state", ["logo", "nike"])
-    with pytest.raises(ValueError, match="classes of the run \(logo, nike\), the dataset has adidas, nike"):
+    with pytest.raises(ValueError, match=r"classes of the run \(logo, nike\), the dataset has adidas, nike"):
         run._check_same_classes(tmp_path / "training_nike_0001.state", ["adidas", "nike"])
 
 
