@@ -10,7 +10,7 @@ import numpy as np
 from mrcnn.detections import Detection, Detections
 from nike.datasets import rle
 from nike.datasets.labelme import labelme_document, masks_to_shapes
-from nike.datasets.outline import mask_to_polygons
+from nike.datasets.mask_to_polygons import mask_to_polygons
 
 MaskFormat = Literal["polygons", "rle", "none"]
 
