@@ -157,12 +157,15 @@ class Collection:
         photos: list of valid `Photo`.
         problems: list of `Problem` of unusable files. Each photo has its own list.
         unlabelled: list of paths of photos without annotations.
+        subsets: "train", "val" or "test" of photos and annotation files, by path relative to `root`; empty if the
+            format does not say.
     """
 
     root: Path
     photos: list[Photo] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     unlabelled: list[Path] = field(default_factory=list)
+    subsets: dict[str, str] = field(default_factory=dict)
 
     def all_problems(self) -> Iterator[Problem]:
         """Yields the problems of files, then those of the photos."""

@@ -1,0 +1,66 @@
+"""Converts a mask with any number of parts and holes to one closed polygon, for formats without compound shapes.
+
+Parts and holes are joined by bridges of width zero, which enclose no area. Coordinates are continuous: pixel (0, 0) covers
+the square from (0, 0) to (1, 1), as in COCO.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from scipy.spatial import cKDTree
+from skimage.measure import approximate_polygon, find_contours
+
+TOLERANCES = (0.7, 0.5, 0.35)  # pixels, tried in this order before the exact outline
+
+
+def mask_to_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | None:
+    """Returns a mask as one polygon.
+
+    Args:
+        mask: bool `[H, W]`.
+        min_iou: minimum IoU of the mask and the polygon as `fill_polygon` draws it.
+
+    Returns:
+        float64 `[P, 2]`, (x, y) in pixels; None for an empty mask.
+    """
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(ys):
+        return None
+    crop = mask[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
+    rings = [ring[:, ::-1] - 0.5 for ring in find_contours(np.pad(crop, 1).astype(np.float32), 0.5)]
+    for tolerance in TOLERANCES:
+        simple = [approximate_polygon(ring, tolerance)[:-1] for ring in rings]
+        polygon = _join([ring for ring in simple if len(ring) >= 3] or [_exact(rings[0])])
+        drawn = fill_polygon(polygon, *crop.shape)
+        if np.count_nonzero(drawn & crop) >= min_iou * np.count_nonzero(drawn | crop):
+            break
+    else:
+        polygon = _join([_exact(ring) for ring in rings])
+    return polygon + (xs[0], ys[0])
+
+
+def fill_polygon(polygon: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Returns a polygon `[P, 2]` (x, y) as a mask, bool `[H, W]`, rasterized as in COCO."""
+    parts = coco_mask.frPyObjects([polygon.ravel().tolist()], height, width)
+    return coco_mask.decode(coco_mask.merge(parts)).astype(bool)
+
+
+def _exact(ring: np.ndarray) -> np.ndarray:
+    """The corners of the pixels along a ring through the midpoints of their edges (closed, (x, y))."""
+    start, end = ring[:-1], ring[1:]
+    on_vertical_edge = start[:, 0] == np.floor(start[:, 0])
+    corners = np.where(on_vertical_edge[:, None], np.stack([start[:, 0], end[:, 1]], 1), np.stack([end[:, 0], start[:, 1]], 1))
+    return corners[(start != end).all(axis=1)]
+
+
+def _join(rings: list[np.ndarray]) -> np.ndarray:
+    """Joins rings `[P, 2]` to one, the longest first, each by the shortest bridge to those before it."""
+    joined, *others = sorted(rings, key=len, reverse=True)
+    for ring in others:
+        distances, places = cKDTree(joined).query(ring)
+        at = int(distances.argmin())
+        place = int(places[at])
+        detour = np.concatenate([ring[at:], ring[: at + 1]])
+        joined = np.concatenate([joined[: place + 1], detour, joined[place:]])
+    return joined

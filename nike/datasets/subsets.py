@@ -1,0 +1,71 @@
+"""Training, validation and test parts that annotation files carry, and reading several files as one dataset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from nike.datasets.photos import name_in
+from nike.datasets.records import Collection, Photo
+
+SUBSET_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+PARTS = ("train", "val", "test")
+_WORD = re.compile(r"[a-z]+")
+
+
+def subset_named(text: str) -> str | None:
+    """Returns "train", "val" or "test" if a name such as `instances_val2017` has such a word, else None."""
+    return next((SUBSET_NAMES[word] for word in _WORD.findall(text.lower()) if word in SUBSET_NAMES), None)
+
+
+def subset_of(path: Path, root: Path) -> str | None:
+    """Returns the subset in the name of an annotation file, else that in the names of its folders below `root`."""
+    parts = PurePosixPath(name_in(path, root)).with_suffix("").parts
+    return next((subset for name in reversed(parts) if (subset := subset_named(name))), None)
+
+
+def merge(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]) -> Collection:
+    """Joins datasets below `root`. Their files are named by their path relative to it.
+
+    Args:
+        root: path of the dataset folder.
+        collections: (subset or None, path of the annotation file, its collection). The collections are changed.
+    """
+    merged = Collection(root)
+    for subset, path, part in collections:
+        prefix = PurePosixPath(name_in(part.root, root) if part.root != root else ".")
+        annotations = name_in(path, root)
+        for photo in part.photos:
+            photo.file = (prefix / photo.file).as_posix()
+            photo.noted_in = annotations
+            photo.problems = [_moved(problem, path.name, annotations, prefix) for problem in photo.problems]
+        merged.photos += part.photos
+        merged.problems += [_moved(problem, path.name, annotations, prefix) for problem in part.problems]
+        merged.unlabelled += part.unlabelled
+        if subset is not None:
+            files = [photo.file for photo in part.photos] + [name_in(file, root) for file in part.unlabelled]
+            merged.subsets |= dict.fromkeys([annotations, *files], subset)
+    return merged
+
+
+def _moved(problem, old: str, new: str, prefix: PurePosixPath):
+    from dataclasses import replace
+
+    return replace(problem, file=new if problem.file == old else (prefix / problem.file).as_posix())
+
+
+def plain_name(photo: Photo) -> PurePosixPath:
+    """Returns the path of a photo without leading folders that only name a subset or hold all images."""
+    parts = list(PurePosixPath(photo.file).parts)
+    while len(parts) > 1 and (parts[0].lower() in ("images", "jpegimages") or subset_named(parts[0])):
+        del parts[0]
+    return PurePosixPath(*parts)

@@ -1,0 +1,237 @@
+"""Reads and writes YOLO segmentation datasets: `data.yaml`, and a label file for each image. Files are untrusted input.
+
+A line of `labels/train/shoe.txt` is `CLASS X Y X Y ...`, with the polygon in fractions of the image's width and height.
+An image without a label file is a negative, as in Ultralytics. Polygons are rasterized as in COCO.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from nike.datasets import photos
+from nike.datasets.coco import CocoPolygons
+from nike.datasets.records import NOTE, WARNING, Collection, Instance, Photo, Problem
+from nike.datasets.safe_json import write_text
+from nike.datasets.shapes import MAX_POINTS, ShapeError
+from nike.datasets.single_polygon import mask_to_polygon
+from nike.datasets.subsets import PARTS, plain_name
+from nike.text import short
+
+MAX_YAML_BYTES = 1_000_000
+MAX_LABEL_BYTES = 20_000_000
+MARGIN = 1e-3  # by which a coordinate may be outside of [0, 1] because of rounding
+
+
+def detect(path: Path) -> bool:
+    """Returns whether a path is `data.yaml` of a YOLO dataset, or a folder that holds one."""
+    return _settings_file(path) is not None
+
+
+def _settings_file(path: Path) -> Path | None:
+    files = [path] if path.is_file() else sorted(path.glob("*.y*ml")) if path.is_dir() else []
+    for file in files:
+        try:
+            settings = _read_yaml(file) if file.suffix.lower() in (".yaml", ".yml") else None
+        except ValueError:
+            continue
+        if isinstance(settings, dict) and "names" in settings and any(part in settings for part in PARTS):
+            return file
+    return None
+
+
+def _read_yaml(path: Path) -> Any:
+    import yaml
+
+    try:
+        with open(path, "rb") as file:
+            return yaml.safe_load(file.read(MAX_YAML_BYTES).decode("utf-8-sig"))
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        raise ValueError(f"{path.name}: not valid YAML ({short(' '.join(str(error).split()))}).") from None
+
+
+# --- reading ---
+
+
+def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
+    """Reads a YOLO segmentation dataset.
+
+    Args:
+        path: path of `data.yaml`, or of its folder.
+        default_label: not used; the classes have names.
+        allow_outside: bool, whether paths and symbolic links may refer to files outside the dataset folder.
+
+    Raises:
+        ValueError: if the YAML file is invalid or an image folder is not found.
+    """
+    file = _settings_file(Path(path))
+    if file is None:
+        raise ValueError(f"{Path(path).name}: expected a data.yaml with 'names' and 'train'.")
+    settings, root = _read_yaml(file), file.parent
+    names = _class_names(settings["names"], file.name)
+    collection = Collection(root)
+    without_labels = 0
+    for part, place in _image_folders(settings, file, allow_outside):
+        for image in _images(place, root):
+            name = photos.name_in(image, root)
+            if name in collection.subsets:
+                continue
+            try:
+                photo, labels = _read_photo(image, root, allow_outside)
+            except ValueError as error:
+                collection.problems.append(Problem(name, "photo-unreadable", f"{error}.", photo=image))
+                continue
+            without_labels += labels is None
+            _read_labels(labels or "", photo, names)
+            collection.photos.append(photo)
+            collection.subsets |= {photo.file: part, photo.noted_in: part}
+    if len(set(collection.subsets.values())) == 1:  # `val: images` beside `train: images` is no split
+        collection.subsets.clear()
+    if without_labels:
+        message = f"{without_labels} images have no label file and are read as negatives, as YOLO does."
+        collection.problems.append(Problem(file.name, "without-labels", message, severity=NOTE))
+    return collection
+
+
+def _class_names(raw: Any, file: str) -> dict[int, str]:
+    pairs = dict(enumerate(raw)) if isinstance(raw, list) else raw
+    if not isinstance(pairs, dict) or not all(type(i) is int and isinstance(n, str | int) for i, n in pairs.items()):
+        raise ValueError(f"{file}: 'names' must be a list of class names or a mapping from number to name.")
+    return {number: str(name)[:200] for number, name in pairs.items()}
+
+
+def _image_folders(settings: dict, file: Path, allow_outside: bool) -> list[tuple[str, Path]]:
+    """Returns (subset, folder or list of images) of each entry. Raises ValueError if one is not found."""
+    base = settings.get("path")
+    bases = [file.parent / base] if isinstance(base, str) else []
+    found: list[tuple[str, Path]] = []
+    for part in PARTS:
+        entries = settings.get(part)
+        for entry in entries if isinstance(entries, list) else [entries]:
+            if entry is None or entry == "":
+                continue
+            if not isinstance(entry, str):
+                raise ValueError(f"{file.name}: {part!r} must be a folder of images, got {short(entry)}.")
+            stripped = entry.replace("\\", "/").removeprefix("../")  # as Roboflow writes it
+            places = [folder / name for folder in (*bases, file.parent) for name in (entry, stripped)]
+            place = next((p for p in places if _exists(p) and (allow_outside or photos.is_inside(p, file.parent))), None)
+            if place is not None:
+                found.append((part, place))
+            elif part != "test":  # often listed, seldom there
+                raise ValueError(f"{file.name}: {part}: {short(entry)} was not found inside the dataset folder.")
+    return found
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _images(place: Path, root: Path) -> list[Path]:
+    if place.is_dir():
+        return list(photos.find_files(place))
+    with open(place, "rb") as file:
+        lines = file.read(MAX_LABEL_BYTES).decode("utf-8", "replace").splitlines()
+    named = [root / line.strip() for line in lines if 0 < len(line.strip()) < 4096]
+    return [path for path in named if photos.is_file(path)]
+
+
+def _read_photo(image: Path, root: Path, allow_outside: bool) -> tuple[Photo, str | None]:
+    """Returns a photo without instances and the text of its label file, None without one. Raises ValueError."""
+    labels = _label_file(image)
+    for file in (image, labels):
+        if file.is_symlink() and not allow_outside and not photos.is_inside(file, root):
+            raise ValueError("links to a file outside the dataset; copy it, or use --allow-outside")
+    height, width = photos.upright_size(image)
+    if not photos.is_file(labels):
+        name = photos.name_in(image, root)
+        return Photo(name, image, None, name, height, width), None
+    with open(labels, "rb") as file:
+        data = file.read(MAX_LABEL_BYTES + 1)
+    if len(data) > MAX_LABEL_BYTES:
+        raise ValueError(f"its label file is larger than {MAX_LABEL_BYTES:,} bytes")
+    text = data.decode("utf-8", "replace")
+    return Photo(photos.name_in(image, root), image, labels, photos.name_in(labels, root), height, width), text
+
+
+def _label_file(image: Path) -> Path:
+    """Returns `labels/a.txt` for `images/a.jpg`, else `a.txt` beside the image."""
+    parts = list(image.parts)
+    places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
+    if places:
+        parts[places[-1]] = "labels"
+    return Path(*parts).with_suffix(".txt")
+
+
+def _read_labels(text: str, photo: Photo, names: Mapping[int, str]) -> None:
+    """Adds an instance for each line of a label file, and a problem for each invalid line."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"line {number}"
+        try:
+            label, polygon = _parse_line(line.split(), photo, names)
+        except ShapeError as error:
+            photo.add_unusable_shape(error, photo.noted_in, where)
+        else:
+            photo.instances.append(Instance(label, (CocoPolygons((polygon,)),), where))
+
+
+def _parse_line(values: Sequence[str], photo: Photo, names: Mapping[int, str]) -> tuple[str, np.ndarray]:
+    if not values[0].isascii() or not values[0].isdigit() or int(values[0][:9]) not in names:
+        raise ShapeError(f"class {short(values[0])} is not a number in 'names' of data.yaml.", "label-invalid")
+    if len(values) == 5:
+        raise ShapeError("is a box without a polygon. Export the dataset as YOLO segmentation.", "shape-without-area")
+    if not 7 <= len(values) <= 2 * MAX_POINTS or len(values) % 2 == 0:
+        raise ShapeError(f"expected a class and x y of at least 3 points, got {len(values)} values.", "points-count")
+    try:
+        points = np.array(values[1:], dtype=np.float64).reshape(-1, 2)
+    except ValueError:
+        raise ShapeError(f"coordinates must be numbers, got {short(' '.join(values[:9]))}.") from None
+    if not np.all((points >= -MARGIN) & (points <= 1 + MARGIN)):  # also rejects NaN
+        raise ShapeError("coordinates must be fractions of the image's width and height, between 0 and 1.")
+    return names[int(values[0])], np.clip(points, 0, 1) * (photo.width, photo.height)
+
+
+# --- writing ---
+
+
+def write_yolo(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+    """Writes `data.yaml` and the label files. The images are in `images/`, or in `images/train`, `images/val`, ...
+
+    Args:
+        folder: path of the dataset folder.
+        parts: photos by subset; by "" without a split.
+        problems: list to which skipped instances are appended.
+    """
+    import yaml
+
+    names = sorted({instance.label for photos_ in parts.values() for photo in photos_ for instance in photo.instances})
+    for part, members in parts.items():
+        for photo in members:
+            lines = []
+            for instance in photo.instances:
+                polygon = mask_to_polygon(instance.draw(photo.height, photo.width))
+                if polygon is None:
+                    message = "has no pixels inside the photo; skipped."
+                    problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
+                    continue
+                values = (polygon / (photo.width, photo.height)).ravel()
+                lines.append(" ".join([str(names.index(instance.label)), *(f"{value:.7g}" for value in values)]))
+            write_text(folder / "labels" / part / plain_name(photo).with_suffix(".txt"), "".join(f"{x}\n" for x in lines))
+    train = "train" if "train" in parts else next(iter(parts))
+    listed = {"train": train, "val": "val" if "val" in parts else train}
+    listed |= {"test": "test"} if "test" in parts else {}
+    settings = {part: f"images/{place}".rstrip("/") for part, place in listed.items()}
+    write_text(folder / "data.yaml", yaml.safe_dump(settings | {"names": dict(enumerate(names))}, sort_keys=False))
+
+
+def image_path(photo: Photo, part: str) -> PurePosixPath:
+    """Returns where an image is inside the dataset folder."""
+    return PurePosixPath("images", part) / plain_name(photo)
