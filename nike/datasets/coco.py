@@ -57,6 +57,26 @@ class CocoPolygons:
         return coco_mask.decode(coco_mask.merge(parts)).astype(bool)
 
 
+def mask_piece(mask: np.ndarray) -> RunLengths:
+    """Returns a mask, bool `[H, W]`, as a piece of an instance. Raises ShapeError if it is empty."""
+    runs = rle.parse(rle.encode(mask), *mask.shape)
+    extent = rle.extent(runs, mask.shape[0])
+    if extent is None:
+        raise ShapeError("the mask is empty. Delete it.")
+    return RunLengths(runs, extent)
+
+
+def polygon_piece(points: np.ndarray, height: int, width: int) -> CocoPolygons:
+    """Returns a polygon, float64 `[P, 2]` (x, y), clipped to the photo. Raises ShapeError if no area is left."""
+    points = np.clip(points, 0, (width, height))
+    if np.ptp(points, axis=0).min() <= 0:
+        raise ShapeError("has no area inside the photo. Redraw or delete it.")
+    outline = float(np.abs(np.roll(points, -1, axis=0) - points).sum())
+    if outline > MAX_OUTLINE:
+        raise ShapeError(f"its outline is {outline:.0f} pixels long on a {width}x{height} photo.")
+    return CocoPolygons((points,))
+
+
 def parse_segmentation(raw: Any, height: int, width: int) -> RunLengths | CocoPolygons:
     """Validates the `segmentation` of an annotation.
 

@@ -24,7 +24,7 @@ import PIL.Image
 from mrcnn.detections import Detections
 from nike.datasets import photos
 from nike.datasets.mask_to_polygons import mask_to_polygons
-from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Instance, Photo, Problem
+from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Photo, Problem, group_pieces
 from nike.datasets.safe_json import MAX_JSON_BYTES, read_json, write_json
 from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, crosses_itself, parse_shape
 from nike.text import short
@@ -113,7 +113,7 @@ def read_labelme(
         raise _error(name, "json-invalid", f"'shapes' must be a list of at most {MAX_SHAPES:,}.")
     photo = _find_photo(data, path, root, name, allow_outside)
     _check_size(data, photo, name)
-    photo.instances = _group_shapes(_read_shapes(data["shapes"], photo, name))
+    photo.instances = group_pieces(_read_shapes(data["shapes"], photo, name))
     return photo
 
 
@@ -235,17 +235,6 @@ def _label_and_group(raw: dict) -> tuple[str, int | None]:
     if not isinstance(label, str) or not label.strip() or len(label) > 200:
         raise ShapeError(f"the label must be a string of at most 200 characters, got {short(label)}.", "label-invalid")
     return label, group_id if type(group_id) is int else None
-
-
-def _group_shapes(shapes: Iterable[tuple[str, int | None, Shape, str]]) -> list[Instance]:
-    """Groups shapes with the same label and group_id into instances, in the order of their first shapes."""
-    pieces: dict[tuple, list[Shape]] = {}
-    places: dict[tuple, str] = {}
-    for label, group_id, shape, where in shapes:
-        key = (label, where if group_id is None else group_id)
-        pieces.setdefault(key, []).append(shape)
-        places.setdefault(key, where)
-    return [Instance(key[0], tuple(pieces[key]), places[key]) for key in pieces]
 
 
 # --- writing ---

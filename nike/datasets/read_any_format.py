@@ -1,20 +1,50 @@
-"""Reads a dataset and detects its format: a folder of labelme files, a COCO file or a VIA file."""
+"""The dataset formats by name, and reading a dataset whose format is found by its content."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from nike.datasets import photos
-from nike.datasets.coco import MAX_COCO_BYTES, read_coco
-from nike.datasets.labelme import read_folder, read_labelme
-from nike.datasets.records import Collection
-from nike.datasets.safe_json import read_json
-from nike.datasets.via import is_via, read_via
+from nike.datasets import coco, cvat, labelme, labelstudio, roboflow, via, voc, yolo
+from nike.datasets.records import Collection, Photo, Problem
 
-LABELME, COCO, VIA = "labelme", "COCO", "VIA"
+Writer = Callable[[Path, Mapping[str, Sequence[Photo]], list[Problem]], None]
+
+
+class Format(NamedTuple):
+    """A dataset format.
+
+    Attributes:
+        detect: function of a path that returns whether it is a dataset of this format.
+        read: function of a path, the label of shapes without one, and whether files may be outside the dataset
+            folder, that returns a `Collection`.
+        write: function of a new folder, the photos by subset ("" without a split) and a list to which problems are
+            appended; None if the format is only read. It returns where each photo belongs inside the folder.
+    """
+
+    detect: Callable[[Path], bool]
+    read: Callable[[Path, str, bool], Collection]
+    write: Writer | None
+
+
+# The first format that detects a folder reads it: beside labelme files, other files are exports of them.
+FORMATS: dict[str, Format] = {
+    "labelme": Format(labelme.detect, labelme.read_any, labelme.write_folder),
+    "yolo": Format(yolo.detect, yolo.read_yolo, yolo.write_yolo),
+    "roboflow": Format(roboflow.detect, roboflow.read_roboflow, roboflow.write_roboflow),
+    "coco": Format(coco.detect, coco.read_any, coco.write_folder),
+    "voc": Format(voc.detect, voc.read_voc, voc.write_voc),
+    "cvat": Format(cvat.detect, cvat.read_cvat, cvat.write_cvat),
+    "labelstudio": Format(labelstudio.detect, labelstudio.read_labelstudio, labelstudio.write_labelstudio),
+    "via": Format(via.detect, via.read_any, None),
+}
+
+
+def format_of(source: Path) -> str | None:
+    """Returns the name of the format of a file or folder; None if no file of a known format is found."""
+    return next((name for name, format_ in FORMATS.items() if format_.detect(source)), None)
 
 
 def read_dataset(
@@ -26,63 +56,24 @@ def read_dataset(
     """Reads a dataset folder or an annotation file in any supported format.
 
     Args:
-        source: path of an annotation file, or of a folder with labelme files (at any depth) or one COCO or VIA file.
-        default_label: str, label of VIA regions without attributes.
+        source: path of an annotation file, or of a dataset folder.
+        default_label: str, label of shapes without one, in VIA and Label Studio files.
         allow_outside: bool, whether file names and symbolic links may refer to files outside the dataset folder.
-        root: path of the dataset folder if `source` is a subfolder of it.
+        root: path of the dataset folder if `source` is a subfolder of it with labelme files.
 
     Returns:
         A `Collection` of photos and problems. All photos of a folder without annotations are `unlabelled`.
 
     Raises:
         FileNotFoundError: if the file or folder does not exist.
-        ValueError: if the format is unknown, or if a folder has several COCO or VIA files.
+        ValueError: if the format is unknown, or if a folder has several annotation files that are not its subsets.
     """
     source = Path(source)
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder. Give a dataset folder or an annotation file.")
-    if source.is_file():
-        return _read_file(source, default_label, allow_outside)
-    collection = read_folder(source, allow_outside, root)
-    if collection.photos:
-        return collection
-    files = annotation_files(source)
-    if len(files) > 1:
-        names = ", ".join(photos.name_in(file, source) for file in files[:5]) + (", ..." if len(files) > 5 else "")
-        raise ValueError(
-            f"{source}: found {len(files)} annotation files ({names}). Give one of them, or keep two and name them "
-            "train.json and val.json, or their folders train/ and val/."
-        )
-    return _read_file(files[0], default_label, allow_outside) if files else collection
-
-
-def annotation_files(folder: Path, wanted: Callable[[Path], object] = lambda path: True) -> list[Path]:
-    """Returns the COCO and VIA files in a folder and its direct subfolders; only those `wanted` are opened."""
-    files = (path for path in photos.find_files(folder, frozenset((".json",))) if wanted(path))
-    return [path for path in files if len(path.relative_to(folder).parts) <= 2 and _format_of(path) in (COCO, VIA)]
-
-
-def _read_file(path: Path, default_label: str, allow_outside: bool) -> Collection:
-    kind = _format_of(path)
-    if kind == COCO:
-        return read_coco(path, allow_outside=allow_outside)
-    if kind == VIA:
-        return read_via(path, default_label=default_label, allow_outside=allow_outside)
-    photo = read_labelme(path, allow_outside=allow_outside) if kind == LABELME else None
-    if photo is None:
-        raise ValueError(f"{path.name}: expected labelme, COCO or VIA JSON.")
-    return Collection(path.parent, [photo])
-
-
-def _format_of(path: Path) -> str | None:
-    try:
-        data: Any = read_json(path, MAX_COCO_BYTES)
-    except ValueError:
-        return None
-    if not isinstance(data, dict):
-        return None
-    if "shapes" in data:
-        return LABELME
-    if isinstance(data.get("images"), list) and isinstance(data.get("annotations"), list):
-        return COCO
-    return VIA if is_via(data) else None
+    name = format_of(source)
+    if name is None and source.is_file():
+        raise ValueError(f"{source.name}: expected an annotation file in one of the formats {', '.join(FORMATS)}.")
+    if name in (None, "labelme") and source.is_dir():
+        return labelme.read_folder(source, allow_outside, root)
+    return FORMATS[name].read(source, default_label, allow_outside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -91,6 +91,21 @@ class Instance:
         for piece in self.pieces[1:]:
             mask |= piece.draw(height, width)
         return mask
+
+
+def group_pieces(pieces: Iterable[tuple[str, object, Piece, str]]) -> list[Instance]:
+    """Groups pieces of the same label and group into instances, in the order of their first pieces.
+
+    Args:
+        pieces: (label, group or None, piece, where) each. A piece without a group is an instance of its own.
+    """
+    grouped: dict[tuple, list[Piece]] = {}
+    places: dict[tuple, str] = {}
+    for label, group, piece, where in pieces:
+        key = (label, where if group is None else group)
+        grouped.setdefault(key, []).append(piece)
+        places.setdefault(key, where)
+    return [Instance(key[0], tuple(grouped[key]), places[key]) for key in grouped]
 
 
 @dataclass(eq=False)

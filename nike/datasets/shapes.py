@@ -32,6 +32,7 @@ WITHOUT_AREA = ("line", "linestrip", "point", "points")  # shape types without a
 MAX_COORDINATE = 1e6
 MAX_POINTS = 100_000
 MAX_OUTLINE = 1_000_000  # perimeter in pixels, about 60 times that of a 12-megapixel photo
+ELLIPSE_POINTS = 72
 MAX_POINTS_FOR_CROSSINGS = 1_000  # the search for self-crossings compares every pair of edges
 
 
@@ -138,6 +139,18 @@ def parse_points(raw: Any, kind: str = "polygon") -> np.ndarray:
         if not all(abs(v) <= MAX_COORDINATE for v in point):  # also rejects NaN
             raise ShapeError(f"points[{i}] is out of range: {short(point)}. Redraw or delete the shape.")
     return np.array(raw, dtype=np.float64)
+
+
+def ellipse_points(x: float, y: float, rx: float, ry: float, degrees: float = 0.0) -> np.ndarray:
+    """Returns an ellipse about (x, y) with semi-axes rx and ry, turned clockwise, as a polygon, float64 `[P, 2]`."""
+    angles = 2 * math.pi * np.arange(ELLIPSE_POINTS) / ELLIPSE_POINTS
+    return rotate(np.stack([x + rx * np.cos(angles), y + ry * np.sin(angles)], axis=1), degrees, np.array([x, y]))
+
+
+def rotate(points: np.ndarray, degrees: float, center: np.ndarray) -> np.ndarray:
+    """Returns points `[P, 2]` (x, y) rotated clockwise, as seen on the image, about a center (x, y)."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return (points - center) @ np.array([[cos, sin], [-sin, cos]]) + center
 
 
 def has_area(points: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from pycocotools import mask as coco_mask
 from scipy.spatial import cKDTree
-from skimage.measure import approximate_polygon, find_contours
+from skimage.measure import approximate_polygon, euler_number, find_contours, label
 
 TOLERANCES = (0.7, 0.5, 0.35)  # pixels, tried in this order before the exact outline
 
@@ -38,6 +38,13 @@ def mask_to_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | No
     else:
         polygon = _join([_exact(ring) for ring in rings])
     return polygon + (xs[0], ys[0])
+
+
+def simple_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | None:
+    """As `mask_to_polygon`; None also for a mask with holes or several parts."""
+    if label(mask, connectivity=2, return_num=True)[1] != 1 or euler_number(mask, connectivity=2) != 1:
+        return None
+    return mask_to_polygon(mask, min_iou)
 
 
 def fill_polygon(polygon: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from nike.datasets.photos import name_in
-from nike.datasets.records import Collection, Photo
+from nike.datasets.records import Collection, Photo, Problem
 
 SUBSET_NAMES = {
     "train": "train",
@@ -57,15 +58,16 @@ def merge(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]
     return merged
 
 
-def _moved(problem, old: str, new: str, prefix: PurePosixPath):
-    from dataclasses import replace
-
+def _moved(problem: Problem, old: str, new: str, prefix: PurePosixPath) -> Problem:
     return replace(problem, file=new if problem.file == old else (prefix / problem.file).as_posix())
 
 
-def plain_name(photo: Photo) -> PurePosixPath:
-    """Returns the path of a photo without leading folders that only name a subset or hold all images."""
+def image_path(photo: Photo, part: str) -> PurePosixPath:
+    """Returns where the writers of most formats put an image: `images/train/shoe.jpg`.
+
+    Leading folders of the photo that only name a subset or hold all images are left out.
+    """
     parts = list(PurePosixPath(photo.file).parts)
     while len(parts) > 1 and (parts[0].lower() in ("images", "jpegimages") or subset_named(parts[0])):
         del parts[0]
-    return PurePosixPath(*parts)
+    return PurePosixPath("images", part, *parts)

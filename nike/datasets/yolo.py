@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from nike.datasets import photos
-from nike.datasets.coco import CocoPolygons
+from nike.datasets.coco import polygon_piece
 from nike.datasets.records import NOTE, WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.safe_json import write_text
 from nike.datasets.shapes import MAX_POINTS, ShapeError
 from nike.datasets.single_polygon import mask_to_polygon
-from nike.datasets.subsets import PARTS, plain_name
+from nike.datasets.subsets import PARTS, image_path
 from nike.text import short
 
 MAX_YAML_BYTES = 1_000_000
@@ -176,11 +176,12 @@ def _read_labels(text: str, photo: Photo, names: Mapping[int, str]) -> None:
             continue
         where = f"line {number}"
         try:
-            label, polygon = _parse_line(line.split(), photo, names)
+            label, points = _parse_line(line.split(), photo, names)
+            piece = polygon_piece(points, photo.height, photo.width)
         except ShapeError as error:
             photo.add_unusable_shape(error, photo.noted_in, where)
         else:
-            photo.instances.append(Instance(label, (CocoPolygons((polygon,)),), where))
+            photo.instances.append(Instance(label, (piece,), where))
 
 
 def _parse_line(values: Sequence[str], photo: Photo, names: Mapping[int, str]) -> tuple[str, np.ndarray]:
@@ -196,7 +197,7 @@ def _parse_line(values: Sequence[str], photo: Photo, names: Mapping[int, str]) -
         raise ShapeError(f"coordinates must be numbers, got {short(' '.join(values[:9]))}.") from None
     if not np.all((points >= -MARGIN) & (points <= 1 + MARGIN)):  # also rejects NaN
         raise ShapeError("coordinates must be fractions of the image's width and height, between 0 and 1.")
-    return names[int(values[0])], np.clip(points, 0, 1) * (photo.width, photo.height)
+    return names[int(values[0])], points * (photo.width, photo.height)
 
 
 # --- writing ---
@@ -224,14 +225,10 @@ def write_yolo(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
                     continue
                 values = (polygon / (photo.width, photo.height)).ravel()
                 lines.append(" ".join([str(names.index(instance.label)), *(f"{value:.7g}" for value in values)]))
-            write_text(folder / "labels" / part / plain_name(photo).with_suffix(".txt"), "".join(f"{x}\n" for x in lines))
+            path = PurePosixPath("labels", *image_path(photo, part).parts[1:]).with_suffix(".txt")
+            write_text(folder / path, "".join(f"{line}\n" for line in lines))
     train = "train" if "train" in parts else next(iter(parts))
     listed = {"train": train, "val": "val" if "val" in parts else train}
     listed |= {"test": "test"} if "test" in parts else {}
     settings = {part: f"images/{place}".rstrip("/") for part, place in listed.items()}
     write_text(folder / "data.yaml", yaml.safe_dump(settings | {"names": dict(enumerate(names))}, sort_keys=False))
-
-
-def image_path(photo: Photo, part: str) -> PurePosixPath:
-    """Returns where an image is inside the dataset folder."""
-    return PurePosixPath("images", part) / plain_name(photo)

@@ -1,0 +1,79 @@
+"""Label Studio's run-length encoding of brush masks. Encodings are untrusted input.
+
+A stream of bits, written as a list of bytes: 32 bits with the number of values, 5 bits with the width of a value minus 1,
+four times 4 bits with widths of run lengths minus 1. Then blocks follow: a bit that is 1 for a run of one value and 0 for
+literal values, 2 bits that choose one of the four widths, a length minus 1 of that width, and the value or values. The
+values are the pixels in RGBA; a pixel of the mask has alpha 255. Source: @thi.ng/rle-pack, which Label Studio uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+WIDTHS = (4, 8, 16, 16)  # bits of a run length that the encoder writes
+MAX_RUN = 1 << 16
+
+
+def encode(mask: np.ndarray) -> list[int]:
+    """Encodes a mask, bool `[H, W]`, as a list of bytes."""
+    flat = mask.ravel().astype(np.int8)
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    starts = [0, *changes.tolist(), len(flat)]
+    bits = [_bits(4 * len(flat), 32), _bits(7, 5), *(_bits(width - 1, 4) for width in WIDTHS)]
+    for start, end in zip(starts, starts[1:], strict=False):
+        value, left = 255 * int(flat[start]), 4 * (end - start)  # 4 channels of one value
+        while left:
+            run = min(left, MAX_RUN)
+            choice = next(i for i, width in enumerate(WIDTHS) if run <= 1 << width)
+            bits += ["1", _bits(choice, 2), _bits(run - 1, WIDTHS[choice]), _bits(value, 8)]
+            left -= run
+    text = "".join(bits)
+    text += "0" * (-len(text) % 8)
+    return [int(text[i : i + 8], 2) for i in range(0, len(text), 8)]
+
+
+def _bits(value: int, width: int) -> str:
+    return format(value, f"0{width}b")
+
+
+def decode(encoded: Sequence[int], height: int, width: int) -> np.ndarray:
+    """Decodes a list of bytes to a mask, bool `[H, W]`.
+
+    Raises:
+        ValueError: if the encoding is damaged or its size is not that of the image.
+    """
+    if not isinstance(encoded, list) or not all(type(byte) is int and 0 <= byte < 256 for byte in encoded):
+        raise ValueError("rle must be a list of bytes.")
+    stream = _Bits(bytes(encoded))
+    count, word = stream.take(32), stream.take(5) + 1
+    if count != 4 * height * width or word != 8:
+        raise ValueError(f"the rle has {count} values; an image of {width}x{height} pixels in RGBA has {4 * height * width}.")
+    widths = [stream.take(4) + 1 for _ in range(4)]
+    values = np.empty(count, dtype=np.uint8)
+    done = 0
+    while done < count:
+        is_run = stream.take(1)
+        length = stream.take(widths[stream.take(2)]) + 1
+        if length > count - done:
+            raise ValueError("the rle is damaged: a run is longer than the image.")
+        values[done : done + length] = stream.take(8) if is_run else [stream.take(8) for _ in range(length)]
+        done += length
+    return values.reshape(height, width, 4)[:, :, 3] > 127
+
+
+class _Bits:
+    """Takes numbers from a stream of bits."""
+
+    def __init__(self, data: bytes):
+        self._data, self._place = data, 0
+
+    def take(self, count: int) -> int:
+        """Returns the next `count` bits as a number, the first one the highest."""
+        first, last = self._place // 8, (self._place + count + 7) // 8
+        if last > len(self._data):
+            raise ValueError("the rle is truncated.")
+        window = int.from_bytes(self._data[first:last], "big") >> (8 * last - self._place - count)
+        self._place += count
+        return window & ((1 << count) - 1)

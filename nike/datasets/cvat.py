@@ -1,0 +1,238 @@
+"""Reads and writes CVAT for images 1.1, an XML file. Files are untrusted input.
+
+Shapes with the same label and group are one instance. Polygons are rasterized as in COCO, as CVAT's own exporters do. CVAT
+lists every image of a task, so an image without shapes is unlabelled; one with the tag `negative` shows no object.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from nike.datasets import photos
+from nike.datasets.coco import CocoPolygons, RunLengths, find_photo, mask_piece, polygon_piece
+from nike.datasets.records import WARNING, Collection, Photo, Problem, group_pieces
+from nike.datasets.safe_json import write_text
+from nike.datasets.safe_xml import read_xml
+from nike.datasets.shapes import MAX_COORDINATE, MAX_POINTS, ShapeError, ellipse_points, rotate
+from nike.datasets.single_polygon import simple_polygon
+from nike.datasets.subsets import image_path, subset_named
+from nike.text import short
+
+NEGATIVE = "negative"
+MAX_SNIFFED_BYTES = 2_000
+
+
+def detect(path: Path) -> bool:
+    """Returns whether a path is a CVAT XML file, or a folder that holds one."""
+    return _file(path) is not None
+
+
+def _file(path: Path) -> Path | None:
+    files = [path] if path.is_file() else sorted(path.glob("*.xml")) if path.is_dir() else []
+    for file in files:
+        if file.suffix.lower() == ".xml" and photos.is_file(file):
+            with open(file, "rb") as opened:
+                if b"<annotations>" in opened.read(MAX_SNIFFED_BYTES):
+                    return file
+    return None
+
+
+# --- reading ---
+
+
+def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
+    """Reads an XML file in the format "CVAT for images 1.1".
+
+    Args:
+        path: path of the XML file, or of the folder that holds it. Images are searched for beside it and in `images/`.
+        default_label: not used; every shape has a label.
+        allow_outside: bool, whether names and symbolic links may refer to files outside the dataset folder.
+
+    Raises:
+        ValueError: if the file is not XML of this format.
+    """
+    file = _file(Path(path))
+    root = read_xml(file) if file is not None else None
+    if root is None or root.tag != "annotations":
+        raise ValueError(f"{Path(path).name}: expected XML in the format 'CVAT for images 1.1'.")
+    if root.find("track") is not None:
+        raise ValueError(f"{file.name}: holds video tracks. Export it from CVAT as 'CVAT for images 1.1'.")
+    collection = Collection(file.parent)
+    for i, element in enumerate(root.iter("image")):
+        where, subset = f"image[{i}]", element.get("subset") or ""
+        folders = [file.parent, file.parent / "images", *((file.parent / "images" / subset,) if _plain(subset) else ())]
+        try:
+            photo = _find_photo(element, file, folders, allow_outside)
+        except ValueError as error:
+            collection.problems.append(Problem(file.name, "photo-unreadable", str(error), where))
+            continue
+        _read_shapes(element, photo, file.name, where)
+        is_negative = any(tag.get("label") == NEGATIVE for tag in element.iter("tag"))
+        if photo.instances or photo.lost or is_negative:
+            collection.photos.append(photo)
+        else:
+            collection.unlabelled.append(photo.path)
+        if (part := subset_named(subset)) is not None:
+            collection.subsets[photo.file] = part
+    return collection
+
+
+def _plain(name: str) -> bool:
+    return name not in ("", ".", "..") and not set(name) & set("/\\\0") and len(name) < 256
+
+
+def _find_photo(element: ET.Element, file: Path, folders: list[Path], allow_outside: bool) -> Photo:
+    name = element.get("name") or ""
+    photo = find_photo(name, file, folders, allow_outside)
+    size = element.get("width"), element.get("height")
+    if size != (None, None) and size != (str(photo.width), str(photo.height)):
+        raise ValueError(
+            f"{short(name)} has {photo.width}x{photo.height} pixels, but the annotation file has "
+            f"{short(size[0])}x{short(size[1])}. The masks would be misplaced."
+        )
+    return photo
+
+
+def _read_shapes(image: ET.Element, photo: Photo, file: str, where: str) -> None:
+    pieces = []
+    for j, element in enumerate(image):
+        if element.tag == "tag":
+            continue
+        place = f"{where} {element.tag[:40]}[{j}]"
+        try:
+            label = element.get("label") or ""
+            if not label.strip() or len(label) > 200:
+                raise ShapeError(f"the label must have 1 to 200 characters, got {short(label)}.", "label-invalid")
+            piece = _read_shape(element, photo)
+        except ShapeError as error:
+            photo.add_unusable_shape(error, file, place)
+            continue
+        pieces.append((label, element.get("group_id") or None, piece, place))
+    photo.instances = group_pieces(pieces)
+
+
+def _read_shape(element: ET.Element, photo: Photo) -> CocoPolygons | RunLengths:
+    if element.tag == "mask":
+        return _read_mask(element, photo)
+    if element.tag == "polygon":
+        points = _parse_points(element.get("points") or "")
+    elif element.tag == "box":
+        x1, y1, x2, y2 = _numbers(element, "xtl", "ytl", "xbr", "ybr")
+        center = np.array([x1 + x2, y1 + y2]) / 2
+        points = rotate(np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)]), _rotation(element), center)
+    elif element.tag == "ellipse":
+        points = ellipse_points(*_numbers(element, "cx", "cy", "rx", "ry"), _rotation(element))
+    else:
+        raise ShapeError(f"a {short(element.tag)} has no area. Draw a polygon or a mask.", "shape-without-area")
+    return polygon_piece(points, photo.height, photo.width)
+
+
+def _parse_points(text: str) -> np.ndarray:
+    pairs = text.split(";") if len(text) < 40 * MAX_POINTS else []
+    if not 3 <= len(pairs) <= MAX_POINTS:
+        raise ShapeError(f"a polygon needs at least 3 and at most {MAX_POINTS:,} points x,y;x,y;...", "points-count")
+    try:
+        points = np.array([pair.split(",") for pair in pairs], dtype=np.float64)
+    except ValueError:
+        points = np.empty((0, 0))
+    if points.shape != (len(pairs), 2) or not np.all(np.abs(points) <= MAX_COORDINATE):
+        raise ShapeError(f"points must be pairs of numbers x,y;x,y;..., got {short(text)}.")
+    return points
+
+
+def _numbers(element: ET.Element, *names: str) -> list[float]:
+    values = []
+    for name in names:
+        try:
+            values.append(float(element.get(name, "")))
+        except ValueError:
+            values.append(math.nan)
+        if not abs(values[-1]) <= MAX_COORDINATE:
+            raise ShapeError(f"{name} must be a number of pixels, got {short(element.get(name))}.")
+    return values
+
+
+def _rotation(element: ET.Element) -> float:
+    """Returns the rotation of a shape in degrees, clockwise."""
+    return _numbers(element, "rotation")[0] if element.get("rotation") else 0.0
+
+
+def _read_mask(element: ET.Element, photo: Photo) -> RunLengths:
+    """Reads a mask: runs in row-major order inside its box, starting with zeros."""
+    left, top, width, height = (int(value) for value in _numbers(element, "left", "top", "width", "height"))
+    if not (left >= 0 and top >= 0 and 0 < width <= photo.width - left and 0 < height <= photo.height - top):
+        raise ShapeError(f"the mask's box does not fit a {photo.width}x{photo.height} image.")
+    text = element.get("rle") or ""
+    try:
+        runs = np.array(text.split(",") if len(text) <= 12 * width * height else [], dtype=np.int64)
+    except (ValueError, OverflowError):
+        raise ShapeError(f"rle must be integers separated by commas, got {short(text)}.") from None
+    area = width * height
+    if not np.all((runs >= 0) & (runs <= area)) or runs.sum() != area:
+        raise ShapeError(f"the runs of the mask must add up to {width} x {height} pixels.")
+    mask = np.zeros((photo.height, photo.width), dtype=bool)
+    mask[top : top + height, left : left + width] = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
+    return mask_piece(mask)
+
+
+# --- writing ---
+
+
+def write_cvat(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+    """Writes `annotations.xml`. Instances are polygons, those with holes or several parts masks.
+
+    Args:
+        folder: path of the dataset folder.
+        parts: photos by subset; by "" without a split.
+        problems: list to which skipped instances are appended.
+    """
+    root = ET.Element("annotations")
+    ET.SubElement(root, "version").text = "1.1"
+    task = ET.SubElement(ET.SubElement(root, "meta"), "task")
+    labels = ET.SubElement(task, "labels")
+    members = [(part, photo) for part, photos_ in parts.items() for photo in photos_]
+    names = sorted({instance.label for _, photo in members for instance in photo.instances})
+    for name in [*names, NEGATIVE]:
+        label = ET.SubElement(labels, "label")
+        ET.SubElement(label, "name").text = name
+        ET.SubElement(label, "type").text = "tag" if name == NEGATIVE else "any"
+        ET.SubElement(label, "attributes")
+    for number, (part, photo) in enumerate(members):
+        size = {"width": str(photo.width), "height": str(photo.height)}
+        name = image_path(photo, part).relative_to("images").as_posix()
+        subset = {"subset": part} if part else {}
+        image = ET.SubElement(root, "image", {"id": str(number), "name": name} | subset | size)
+        if photo.is_negative:
+            ET.SubElement(image, "tag", {"label": NEGATIVE, "source": "manual"})
+        for instance in photo.instances:
+            mask = instance.draw(photo.height, photo.width)
+            if not mask.any():
+                message = "has no pixels inside the photo; skipped."
+                problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
+                continue
+            _add_shape(image, instance.label, mask)
+    ET.indent(root)
+    write_text(folder / "annotations.xml", '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, "unicode") + "\n")
+
+
+def _add_shape(image: ET.Element, label: str, mask: np.ndarray) -> None:
+    common = {"label": label, "source": "manual", "occluded": "0", "z_order": "0"}
+    polygon = simple_polygon(mask)
+    if polygon is not None:
+        points = ";".join(f"{x:.2f},{y:.2f}" for x, y in polygon)
+        ET.SubElement(image, "polygon", common | {"points": points})
+        return
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, left, height, width = int(ys[0]), int(xs[0]), int(np.ptp(ys)) + 1, int(np.ptp(xs)) + 1
+    values = mask[top : top + height, left : left + width].ravel()
+    runs = [len(list(group)) for _, group in groupby(values.tolist())]
+    box = {"left": str(left), "top": str(top), "width": str(width), "height": str(height)}
+    runs = [0, *runs] if values[0] else runs
+    ET.SubElement(image, "mask", common | {"rle": ", ".join(map(str, runs))} | box)

@@ -1,0 +1,57 @@
+"""Finds the JSON annotation files of a folder and tells their formats apart by their keys."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from nike.datasets import photos
+from nike.datasets.safe_json import read_json
+
+MAX_BYTES = 1_000_000_000  # instances_train2017.json has 470 MB
+
+
+def json_files(path: Path, wanted: Callable[[dict[str, frozenset[str]]], bool]) -> list[Path]:
+    """Returns `path`, or the files in the folder `path` and its direct subfolders, whose keys are wanted.
+
+    Args:
+        path: path of a file or folder.
+        wanted: function of the keys of a file, see `keys_of`.
+    """
+    if path.is_file():
+        files = [path] if path.suffix.lower() == ".json" else []
+    else:
+        found = photos.find_files(path, frozenset((".json",)))
+        files = [file for file in found if len(file.relative_to(path).parts) <= 2]
+    return [file for file in files if wanted(keys_of(file))]
+
+
+def keys_of(path: Path) -> dict[str, frozenset[str]]:
+    """Returns the keys of a JSON file: those of its object as "{}", with a list as value as "lists", and those of its
+    first entry as "first" (of an object) or "[]" (of a list). Empty for an unreadable file."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return {}
+    return _keys(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _keys(path: Path, size: int, changed: int) -> dict[str, frozenset[str]]:
+    try:
+        data = read_json(path, MAX_BYTES)
+    except (OSError, ValueError):
+        return {}
+    if isinstance(data, list):
+        return {"[]": frozenset(data[0]) if data and isinstance(data[0], dict) else frozenset()}
+    if not isinstance(data, dict) or not data:
+        return {}
+    entries = data.get("_via_img_metadata", data)
+    first = next(iter(entries.values()), None) if isinstance(entries, dict) else None
+    return {
+        "{}": frozenset(key[:100] for key in list(data)[:1000]),
+        "lists": frozenset(key[:100] for key, value in list(data.items())[:1000] if isinstance(value, list)),
+        "first": frozenset(first) if isinstance(first, dict) else frozenset(),
+    }

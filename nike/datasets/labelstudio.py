@@ -1,0 +1,240 @@
+"""Reads and writes Label Studio JSON. Files are untrusted input.
+
+Polygons, rectangles and ellipses are in percent of the image's size; they are rasterized as in COCO. Brush masks are run-length
+encoded. A task without annotations is unlabelled; a submitted annotation without regions is a negative.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+
+from nike.datasets import brush_rle
+from nike.datasets.coco import CocoPolygons, RunLengths, find_photo, mask_piece, polygon_piece
+from nike.datasets.json_files import json_files
+from nike.datasets.records import NOTE, WARNING, Collection, Photo, Problem, group_pieces
+from nike.datasets.safe_json import read_json, write_json
+from nike.datasets.shapes import MAX_POINTS, ShapeError, ellipse_points, rotate
+from nike.datasets.single_polygon import simple_polygon
+from nike.datasets.subsets import image_path, subset_named
+from nike.text import short
+
+KINDS = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels")
+MAX_BYTES = 1_000_000_000
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # put before the name of an uploaded file
+
+
+def detect(path: Path) -> bool:
+    """Returns whether a path is a Label Studio file, or a folder that holds one."""
+    return bool(_files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    return json_files(path, lambda keys: {"data", "annotations"} <= keys.get("[]", frozenset()))
+
+
+# --- reading ---
+
+
+def read_labelstudio(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
+    """Reads tasks that were exported as "JSON".
+
+    Args:
+        path: path of the JSON file, or of the folder that holds it. Images are searched for beside it and in `images/`.
+        default_label: label of regions without one.
+        allow_outside: bool, whether names and symbolic links may refer to files outside the dataset folder.
+
+    Raises:
+        ValueError: if the file is not JSON of this format.
+    """
+    files = _files(Path(path))
+    if len(files) != 1:
+        raise ValueError(f"{Path(path).name}: expected one JSON file of Label Studio, found {len(files)}.")
+    file = files[0]
+    tasks = read_json(file, MAX_BYTES)
+    collection = Collection(file.parent)
+    for i, task in enumerate(tasks):
+        where = f"[{i}]"
+        try:
+            photo = _find_photo(task, file, allow_outside)
+            regions = _regions(task, photo, file.name, where)
+        except ValueError as error:
+            collection.problems.append(Problem(file.name, "photo-unreadable", str(error), where))
+            continue
+        if regions is None:
+            collection.unlabelled.append(photo.path)
+        else:
+            _read_regions(regions, photo, file.name, where, default_label)
+            collection.photos.append(photo)
+        meta = task.get("meta")
+        if isinstance(meta, dict) and isinstance(subset := meta.get("subset"), str) and subset_named(subset):
+            collection.subsets[photo.file] = subset_named(subset)
+    return collection
+
+
+def _find_photo(task: Any, file: Path, allow_outside: bool) -> Photo:
+    data = task.get("data") if isinstance(task, dict) else None
+    values = [v for v in data.values() if isinstance(v, str)] if isinstance(data, dict) else []
+    named = data.get("image") if isinstance(data, dict) and isinstance(data.get("image"), str) else None
+    if named is None and not values:
+        raise ValueError(f"a task needs an image in its 'data', got {short(data)}.")
+    written = _path_in(named or values[0])
+    folders = [file.parent, file.parent / "images"]
+    try:
+        return find_photo(written, file, folders, allow_outside)
+    except ValueError:
+        name = _UPLOAD.sub("", PurePosixPath(written).name)
+        if name == PurePosixPath(written).name:
+            raise
+        return find_photo(name, file, folders, allow_outside)
+
+
+def _path_in(address: str) -> str:
+    """Returns the path of the file in an address such as `/data/local-files/?d=images/a.jpg` or `s3://bucket/a.jpg`."""
+    if len(address) > 4096:
+        return ""
+    try:
+        parts = urlsplit(address)
+        query = parse_qs(parts.query).get("d")
+    except ValueError:
+        return ""
+    return query[0] if query else unquote(parts.path).lstrip("/")
+
+
+def _regions(task: dict, photo: Photo, file: str, where: str) -> list | None:
+    """Returns the regions of the annotation in use, the ground truth or else the first; None without one."""
+    annotations = task.get("annotations")
+    if not isinstance(annotations, list):
+        raise ValueError(f"'annotations' must be a list, got {short(annotations)}.")
+    usable = [a for a in annotations if isinstance(a, dict) and isinstance(a.get("result"), list)]
+    usable = [annotation for annotation in usable if not annotation.get("was_cancelled")]
+    if len(usable) > 1:
+        message = f"has {len(usable)} annotations; one of them is used, the ground truth if one is marked."
+        photo.problems.append(Problem(file, "annotated-twice", message, where, NOTE, photo.path))
+    chosen = [a for a in usable if a.get("ground_truth") is True] or usable
+    return chosen[0]["result"] if chosen else None
+
+
+def _read_regions(regions: list, photo: Photo, file: str, where: str, default_label: str) -> None:
+    pieces = []
+    for j, region in enumerate(regions):
+        place = f"{where} result[{j}]"
+        try:
+            kind = region.get("type") if isinstance(region, dict) else None
+            if isinstance(kind, str) and kind not in KINDS and "value" in region and "points" not in region["value"]:
+                continue  # a choice, a text, a rating
+            piece = _read_region(region, kind, photo)
+            label = _label(region["value"], kind, default_label)
+        except (ShapeError, TypeError) as error:
+            photo.add_unusable_shape(ShapeError(str(error)), file, place)
+            continue
+        group = region.get("parentID")
+        pieces.append((label, group if isinstance(group, str) and group else None, piece, place))
+    photo.instances = group_pieces(pieces)
+
+
+def _label(value: dict, kind: str, default: str) -> str:
+    names = value.get(kind)
+    name = names[0] if isinstance(names, list) and names else default
+    if not isinstance(name, str) or not name.strip() or len(name) > 200:
+        raise ShapeError(f"the label must be a string of at most 200 characters, got {short(name)}.", "label-invalid")
+    return name
+
+
+def _read_region(region: Any, kind: Any, photo: Photo) -> CocoPolygons | RunLengths:
+    value = region.get("value") if isinstance(region, dict) else None
+    if not isinstance(value, dict) or kind not in KINDS:
+        raise ShapeError(f"a region needs a value and one of the types {', '.join(KINDS)}, got {short(kind)}.")
+    size = (region.get("original_width"), region.get("original_height"))
+    if size not in ((None, None), (photo.width, photo.height)):
+        raise ShapeError(f"was drawn on {short(size[0])}x{short(size[1])} pixels; the image has {photo.width}x{photo.height}.")
+    if kind == "brushlabels":
+        try:
+            return mask_piece(brush_rle.decode(value.get("rle"), photo.height, photo.width))
+        except ShapeError:
+            raise
+        except ValueError as error:
+            raise ShapeError(str(error)) from None
+    return polygon_piece(_points(value, kind, photo), photo.height, photo.width)
+
+
+def _points(value: dict, kind: str, photo: Photo) -> np.ndarray:
+    """Returns the corners of a region, float64 `[P, 2]` (x, y) in pixels."""
+    size = np.array([photo.width, photo.height]) / 100
+    if kind == "polygonlabels":
+        raw = value.get("points")
+        if not isinstance(raw, list) or not 3 <= len(raw) <= MAX_POINTS:
+            raise ShapeError(f"a polygon needs at least 3 points [x, y], got {short(raw)}.", "points-count")
+        for point in raw:
+            if not isinstance(point, list) or len(point) != 2:
+                raise ShapeError(f"a point must be two numbers [x, y], got {short(point)}.")
+            for number in point:
+                _check_percent(number)
+        return np.array(raw, dtype=np.float64) * size
+    names = ("x", "y", "width", "height") if kind == "rectanglelabels" else ("x", "y", "radiusX", "radiusY")
+    x, y, a, b = (_check_percent(value.get(name)) * size[i % 2] for i, name in enumerate(names))
+    degrees = _check_percent(value.get("rotation") or 0)
+    if kind == "ellipselabels":
+        return ellipse_points(x, y, a, b, degrees)
+    corners = np.array([(x, y), (x + a, y), (x + a, y + b), (x, y + b)])
+    return rotate(corners, degrees, corners[0])  # about the first corner
+
+
+def _check_percent(number: Any) -> float:
+    if type(number) not in (int, float) or not abs(number) <= 1000:
+        raise ShapeError(f"coordinates must be numbers in percent of the image's size, got {short(number)}.")
+    return float(number)
+
+
+# --- writing ---
+
+
+def write_labelstudio(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+    """Writes `annotations.json`. Instances are polygons, those with holes or several parts brush masks.
+
+    Args:
+        folder: path of the dataset folder. In Label Studio, it is the root of a local storage.
+        parts: photos by subset; by "" without a split.
+        problems: list to which skipped instances are appended.
+    """
+    tasks: list[dict[str, Any]] = []
+    for part, members in parts.items():
+        for photo in members:
+            regions = []
+            for instance in photo.instances:
+                mask = instance.draw(photo.height, photo.width)
+                if mask.any():
+                    regions.append(_region(f"r{len(regions)}", instance.label, mask))
+                else:
+                    message = "has no pixels inside the photo; skipped."
+                    problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
+            address = f"/data/local-files/?d={image_path(photo, part).as_posix()}"
+            annotation = {"result": regions, "was_cancelled": False, "ground_truth": False}
+            task = {"id": len(tasks) + 1, "data": {"image": address}, "annotations": [annotation], "predictions": []}
+            tasks.append(task | ({"meta": {"subset": part}} if part else {}))
+    write_json(folder / "annotations.json", tasks, indent=None)
+
+
+def _region(identity: str, label: str, mask: np.ndarray) -> dict[str, Any]:
+    height, width = mask.shape
+    polygon = simple_polygon(mask)
+    if polygon is None:
+        kind, value = "brushlabels", {"format": "rle", "rle": brush_rle.encode(mask)}
+    else:
+        kind, value = "polygonlabels", {"points": (polygon * 100 / (width, height)).round(4).tolist(), "closed": True}
+    return {
+        "id": identity,
+        "type": kind,
+        "value": value | {kind: [label]},
+        "from_name": kind.removesuffix("labels"),
+        "to_name": "image",
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+    }

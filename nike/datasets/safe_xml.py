@@ -1,0 +1,63 @@
+"""Reads untrusted XML files with limits on size and nesting depth. Document types, and with them entities, are refused."""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from xml.parsers import expat
+
+from nike.text import printable
+
+MAX_XML_BYTES = 500_000_000
+MAX_XML_DEPTH = 32  # CVAT has 5 levels
+
+
+def read_xml(
+    path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES, max_depth: int = MAX_XML_DEPTH
+) -> ET.Element:
+    """Reads an untrusted XML file.
+
+    Args:
+        path: path of the file.
+        max_bytes: int, maximum file size in bytes.
+        max_depth: int, maximum nesting depth.
+
+    Returns:
+        The root element.
+
+    Raises:
+        ValueError: if the file is too large, too deeply nested, not XML, or has a document type declaration. The
+            message starts with the file name.
+    """
+    name = printable(Path(path).name)
+    with open(path, "rb") as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ValueError(f"{name}: larger than {max_bytes:,} bytes; is this an annotation file?")
+    builder, parser = ET.TreeBuilder(), expat.ParserCreate()
+    depth = 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > max_depth:
+            raise ValueError(f"{name}: nested deeper than {max_depth} levels; is this an annotation file?")
+        builder.start(tag, attributes)
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(tag)
+
+    def refuse(*declaration: object) -> None:
+        raise ValueError(f"{name}: document types and entities are not supported. Delete <!DOCTYPE ...>.")
+
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = builder.data, refuse
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise ValueError(f"{name}: not well-formed XML ({printable(error)}).") from None
+    return builder.close()

@@ -1,0 +1,206 @@
+"""Reads and writes Pascal VOC instance masks. Files are untrusted input.
+
+    JPEGImages/shoe.jpg  SegmentationObject/shoe.png  SegmentationClass/shoe.png  ImageSets/Segmentation/train.txt
+
+A colour of the PNG in SegmentationObject is an instance; its class is the commonest colour there in SegmentationClass. The
+names of the colours are those in `labelmap.txt`, as CVAT and Datumaro write it, else those of Pascal VOC. White-ish "void"
+pixels are background.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from mrcnn.data.reading import MAX_PIXELS
+from nike.atomic import replacing
+from nike.datasets import photos
+from nike.datasets.coco import mask_piece
+from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
+from nike.datasets.safe_json import write_text
+from nike.datasets.shapes import ShapeError
+from nike.datasets.subsets import PARTS, image_path
+from nike.text import printable, short
+
+OBJECTS, CLASSES, SETS = "SegmentationObject", "SegmentationClass", "ImageSets/Segmentation"
+VOC_CLASSES = (
+    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep sofa "
+    "train tvmonitor"
+).split()
+VOID = 224 << 16 | 224 << 8 | 192
+MAX_TEXT_BYTES = 10_000_000
+MAX_INSTANCES = 254  # of an image; the values of a byte without background and void
+
+
+def colour(number: int) -> tuple[int, int, int]:
+    """Returns colour `number` of Pascal VOC: bits 0, 3, 6 of the number are the highest bits of red, and so on."""
+    channels = [0, 0, 0]
+    for place in range(8):
+        for channel in range(3):
+            channels[channel] |= (number >> (3 * place + channel) & 1) << (7 - place)
+    return channels[0], channels[1], channels[2]
+
+
+def detect(path: Path) -> bool:
+    """Returns whether a path is a folder of Pascal VOC masks."""
+    return (path / OBJECTS).is_dir()
+
+
+# --- reading ---
+
+
+def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
+    """Reads a folder of Pascal VOC masks. Images without a mask in SegmentationObject are unlabelled.
+
+    Args:
+        path: path of the folder that has SegmentationObject in it.
+        default_label: label of instances without a mask in SegmentationClass.
+        allow_outside: bool, whether symbolic links may refer to files outside the dataset folder.
+
+    Raises:
+        ValueError: if a text file is invalid.
+    """
+    root = Path(path)
+    names = _class_names(root)
+    collection = Collection(root, subsets={})
+    sets = {stem: part for part in PARTS for stem in _lines(root / SETS / f"{part}.txt")}
+    for image in photos.find_files(root / "JPEGImages"):
+        stem = image.relative_to(root / "JPEGImages").with_suffix("")
+        name = photos.name_in(image, root)
+        masks = [root / folder / stem.with_suffix(".png") for folder in (OBJECTS, CLASSES)]
+        try:
+            for file in (image, *masks):
+                if file.is_symlink() and not allow_outside and not photos.is_inside(file, root):
+                    raise ValueError("links to a file outside the dataset; copy it, or use --allow-outside")
+            photo = Photo(name, image, masks[0], photos.name_in(masks[0], root), *photos.upright_size(image))
+            if masks[0].is_file():
+                photo.instances = _read_instances(photo, *masks, names, default_label)
+                collection.photos.append(photo)
+            else:
+                collection.unlabelled.append(image)
+        except ValueError as error:
+            collection.problems.append(Problem(name, "photo-unreadable", f"{error}.", photo=image))
+            continue
+        if stem.as_posix() in sets:
+            collection.subsets[name] = sets[stem.as_posix()]
+    return collection
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    with open(path, "rb") as file:
+        text = file.read(MAX_TEXT_BYTES).decode("utf-8-sig", "replace")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _class_names(root: Path) -> dict[int, str]:
+    """Returns class names by colour."""
+    names = {}
+    for line in _lines(root / "labelmap.txt"):
+        name, _, rest = line.partition(":")
+        values = rest.split(":")[0].split(",")
+        if line.startswith("#") or not name or len(name) > 200:
+            continue
+        if len(values) != 3 or not all(value.strip().isdecimal() and len(value) < 5 for value in values):
+            raise ValueError(f"labelmap.txt: expected NAME:RED,GREEN,BLUE::, got {short(line)}.")
+        names[int(values[0]) << 16 | int(values[1]) << 8 | int(values[2])] = name
+    return names or {_packed(colour(i)): name for i, name in enumerate(VOC_CLASSES, 1)}
+
+
+def _packed(rgb: tuple[int, int, int]) -> int:
+    return rgb[0] << 16 | rgb[1] << 8 | rgb[2]
+
+
+def _read_instances(photo: Photo, objects: Path, classes: Path, names: Mapping[int, str], default: str) -> list[Instance]:
+    instance_map = _read_colours(objects, photo)
+    class_map = _read_colours(classes, photo) if classes.is_file() else None
+    found = [int(value) for value in np.unique(instance_map) if value not in (0, VOID)]
+    if len(found) > 10_000:
+        raise ValueError(f"{objects.name} has {len(found)} colours; is it a mask of instances?")
+    instances = []
+    for number, value in enumerate(found, start=1):
+        mask, label, where = instance_map == value, default, f"object {number}"
+        if class_map is not None:
+            values, counts = np.unique(class_map[mask], return_counts=True)
+            common = int(values[counts.argmax()])
+            if common not in names:
+                error = ShapeError(f"colour #{common:06x} in {CLASSES} is not in labelmap.txt.", "label-invalid")
+                photo.add_unusable_shape(error, photo.noted_in, where)
+                continue
+            label = names[common]
+        instances.append(Instance(label, (mask_piece(mask),), where))
+    return instances
+
+
+def _read_colours(path: Path, photo: Photo) -> np.ndarray:
+    """Returns the colours of a PNG, int32 `[H, W]` (red << 16 | green << 8 | blue). Raises ValueError."""
+    try:
+        with PIL.Image.open(path, formats=["PNG"]) as image:
+            if image.size != (photo.width, photo.height) or image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{path.name} has {image.width}x{image.height} pixels")
+            rgb = np.asarray(image.convert("RGB"), dtype=np.int32)
+    except Exception as error:  # Pillow raises many types of exceptions on damaged files
+        raise ValueError(f"{path.parent.name}/{path.name} does not fit the photo ({printable(error)[:100]})") from None
+    return rgb[:, :, 0] << 16 | rgb[:, :, 1] << 8 | rgb[:, :, 2]
+
+
+# --- writing ---
+
+
+def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+    """Writes the masks, `labelmap.txt` and the lists of each subset. A pixel belongs to one instance, the smallest.
+
+    Args:
+        folder: path of the dataset folder.
+        parts: photos by subset; by "" without a split.
+        problems: list to which skipped and overlapping instances are appended.
+    """
+    members = [photo for photos_ in parts.values() for photo in photos_]
+    names = sorted({instance.label for photo in members for instance in photo.instances})
+    if len(names) > MAX_INSTANCES:
+        raise ValueError(f"Pascal VOC masks hold at most {MAX_INSTANCES} classes, got {len(names)}.")
+    for part, photos_ in parts.items():
+        for photo in photos_:
+            instance_map, class_map = _paint(photo, names, problems)
+            path = voc_image_path(photo, part).relative_to("JPEGImages").with_suffix(".png")
+            _write_png(folder / OBJECTS / path, instance_map)
+            _write_png(folder / CLASSES / path, class_map)
+        stems = [voc_image_path(photo, part).relative_to("JPEGImages").with_suffix("") for photo in photos_]
+        write_text(folder / SETS / f"{part or 'trainval'}.txt", "".join(f"{stem.as_posix()}\n" for stem in stems))
+    rows = [f"{name}:{','.join(map(str, colour(number)))}::" for number, name in enumerate(["background", *names])]
+    write_text(folder / "labelmap.txt", "".join(f"{row}\n" for row in ["# label:color_rgb:parts:actions", *rows]))
+
+
+def _paint(photo: Photo, names: list[str], problems: list[Problem]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the numbers of instances and of classes, uint8 `[H, W]` each."""
+    instance_map = np.zeros((photo.height, photo.width), dtype=np.uint8)
+    class_map = np.zeros_like(instance_map)
+    masks = photo.draw()
+    areas = masks.sum(axis=(0, 1))
+    for i in np.argsort(-areas, kind="stable").tolist():
+        if areas[i] and i < MAX_INSTANCES:
+            instance_map[masks[:, :, i]] = i + 1
+            class_map[masks[:, :, i]] = names.index(photo.instances[i].label) + 1
+    for i, instance in enumerate(photo.instances):
+        left = np.count_nonzero(instance_map == i + 1)
+        if left < 0.99 * areas[i] or not areas[i]:
+            message = f"{left} of {areas[i]} pixels are left: others overlap it, or there are too many instances."
+            problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
+    return instance_map, class_map
+
+
+def _write_png(path: Path, numbers: np.ndarray) -> None:
+    image = PIL.Image.fromarray(numbers, "P")
+    image.putpalette([channel for number in range(256) for channel in colour(number)])
+    with replacing(path) as temporary:
+        image.save(temporary)
+
+
+def voc_image_path(photo: Photo, part: str) -> Path:
+    """Returns where an image is inside the dataset folder."""
+    return Path("JPEGImages", *image_path(photo, "").parts[1:])
