@@ -26,7 +26,7 @@ COMMANDS = {
     "synthesize": "generate synthetic labelled images of a logo",
     "annotate": "annotate images in labelme, with predictions as a start",
     "pack": "pack trained weights into one small file",
-    "convert": "convert labelme, COCO or VIA annotations to COCO or labelme",
+    "convert": "convert a dataset to labelme, COCO, YOLO, Roboflow, VOC, CVAT or Label Studio",
     "open-images": "download images and masks of chosen Open Images classes",
 }
 EXAMPLES = """\

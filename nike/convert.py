@@ -1,30 +1,36 @@
-"""`nike convert`: converts a labelled dataset to a COCO file or to labelme files."""
+"""`nike convert`: converts a labelled dataset to another format."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from nike import cli
 from nike.datasets.coco import image_folders, write_coco
-from nike.datasets.labelme import masks_to_shapes, write_labelme
+from nike.datasets.labelme import write_photo
 from nike.datasets.labels import IGNORE, Labels
-from nike.datasets.read_any_format import read_dataset
-from nike.datasets.records import Photo, Problem
+from nike.datasets.nike_dataset import read_own_split
+from nike.datasets.read_any_format import FORMATS, read_dataset
+from nike.datasets.records import NOTE, WARNING, Collection, Photo, Problem
 from nike.datasets.relocation import copy_photos, copy_split, relocate
 from nike.text import plural, short
 
 DESCRIPTION = """\
-Convert the annotations of a dataset to one COCO file or to one labelme file per image.
-Images outside the folder of TARGET are copied into it, with a split.json if the dataset
-has one, so that nike check and nike train can use the result."""
+Convert a dataset to another format. The format of SOURCE is found by its content: labelme,
+COCO, YOLO segmentation, Roboflow, Pascal VOC masks, CVAT, Label Studio or VIA. With --to,
+a new dataset folder is made, with copies of the images and with the split of SOURCE.
+Without it, one COCO file or one labelme file per image is written, and images outside the
+folder of TARGET are copied into it. nike check and nike train can use the result."""
 EPILOG = """\
 examples:
   nike convert my_photos my_photos/coco.json          labelme files to one COCO file
   nike convert coco/instances.json coco               a COCO file to labelme files
   nike convert balloon/via_region_data.json balloon   a VIA file to labelme files
+  nike convert my_photos yolo_photos --to yolo        a new YOLO segmentation dataset
   nike convert my_photos exported/coco.json           a new dataset: a COCO file and copies of the images
 
 Exit code: 0 all converted; 1 some images or annotations were skipped (listed on stderr); 2 nothing was written."""
@@ -47,11 +53,58 @@ def labelme_files(photos: list[Photo], problems: list[Problem]) -> list[Photo]:
     return list(chosen.values())
 
 
-def write_labelme_file(photo: Photo) -> None:
-    """Writes the labelme file of a photo next to it, with masks as polygons of IoU 0.99 or more."""
-    labels = [IGNORE[0] if instance.crowd else instance.label for instance in photo.instances]
-    shapes = masks_to_shapes(labels, photo.draw())
-    write_labelme(photo.path.with_suffix(".json"), photo.path.name, photo.height, photo.width, shapes)
+def relabelled(photos: Iterable[Photo], labels: Labels | None, problems: list[Problem]) -> list[Photo]:
+    """Returns photos whose instances have the names of their classes as labels, and regions to ignore `ignore`.
+
+    Args:
+        photos: records from a dataset reader.
+        labels: classes; None to keep all labels.
+        problems: list to which instances of no class are appended. They are skipped.
+    """
+    result = []
+    for photo in photos:
+        instances = []
+        for instance in photo.instances:
+            is_ignored = instance.crowd or instance.label.strip() in IGNORE
+            name = instance.label.strip() if labels is None else labels.class_of(instance.label)
+            if is_ignored or name:
+                instances.append(replace(instance, label=IGNORE[0] if is_ignored else name))
+            else:
+                message = f"label {short(instance.label)} has no class; skipped."
+                problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
+        result.append(replace(photo, instances=instances))
+    return result
+
+
+def parts_of(source: Path, collection: Collection) -> dict[str, list[Photo]]:
+    """Returns the photos of a dataset by subset, as the dataset determines them; by "" if it does not."""
+    subset_of = dict(collection.subsets)
+    if not subset_of and source.is_dir() and (own := read_own_split(source)) is not None:
+        subset_of = {photo.file: name for name, part in own.items() for photo in part.photos}
+    parts: dict[str, list[Photo]] = {}
+    for photo in collection.photos:
+        parts.setdefault(subset_of.get(photo.file, "train" if subset_of else ""), []).append(photo)
+    return parts
+
+
+def write_dataset(name: str, target: Path, parts: dict[str, list[Photo]], problems: list[Problem]) -> None:
+    """Writes a dataset with its images into a new folder, completely or not at all.
+
+    Args:
+        name: name of a format in FORMATS.
+        target: path of a folder that does not exist or is empty.
+        parts: photos by subset.
+        problems: list to which skipped photos and instances are appended.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ValueError(f"{target} exists already. Nothing was written. Choose another name or move it.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as temporary:
+        folder = Path(temporary, "dataset")
+        FORMATS[name].write(folder, parts, problems)
+        if target.exists():
+            target.rmdir()
+        folder.rename(target)
 
 
 def refuse_to_overwrite(paths: Iterable[Path]) -> None:
@@ -68,14 +121,14 @@ def refuse_to_overwrite(paths: Iterable[Path]) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike convert`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="dataset folder or annotation file")
     parser.add_argument(
-        "source", type=Path, metavar="SOURCE", help="folder of images with labelme files, or a COCO or VIA file"
+        "target", type=Path, metavar="TARGET", help="new folder; without --to a COCO file (.json) or a labelme folder"
     )
+    writable = [name for name, format_ in FORMATS.items() if format_.write is not None]
+    parser.add_argument("--to", choices=writable, metavar="FORMAT", help=f"one of {', '.join(writable)}")
     parser.add_argument(
-        "target", type=Path, metavar="TARGET", help="COCO file to write (.json), or output folder for labelme files"
-    )
-    parser.add_argument(
-        "--labels", metavar="NAMES", help="classes of the COCO file, such as nike,swoosh=nike (default: all labels)"
+        "--labels", metavar="NAMES", help="classes to keep, such as nike,swoosh=nike (default: all labels)"
     )
     parser.add_argument("--allow-outside", action="store_true", help="allow annotations of images outside of SOURCE")
 
@@ -96,6 +149,10 @@ def run_command(arguments: argparse.Namespace) -> int:
             f"{arguments.source}: no image to convert. {problems[0] if problems else 'No image is annotated.'}"
         )
     target = arguments.target
+    if arguments.to is not None:
+        parts = parts_of(arguments.source, replace(collection, photos=relabelled(found, labels, problems)))
+        write_dataset(arguments.to, target, parts, problems)
+        return report(f"{plural(sum(map(len, parts.values())), 'image')} written to {target}.", problems)
     is_coco = target.suffix.lower() == ".json"
     root = image_folders(target)[0] if is_coco else target
     found = found if is_coco else labelme_files(found, problems)
@@ -107,14 +164,19 @@ def run_command(arguments: argparse.Namespace) -> int:
         done = f"{plural(counts['images'], 'image')}, {plural(counts['annotations'], 'instance')}"
     else:
         for photo in placed:
-            write_labelme_file(photo)
+            write_photo(photo)
         done = plural(len(placed), "labelme file")
     copy_split(arguments.source, root, found, placed)
+    copied = f", {plural(len(copies), 'image')} copied to {root}" if copies else ""
+    return report(f"{done} written to {target}{copied}.", problems)
+
+
+def report(done: str, problems: list[Problem]) -> int:
+    """Prints the problems and what was done. Returns the exit code."""
     for problem in problems:
         print(f"{problem.severity}: {problem}", file=sys.stderr)
-    copied = f", {plural(len(copies), 'image')} copied to {root}" if copies else ""
-    print(f"{done} written to {target}{copied}.")
-    return 1 if problems else 0
+    print(done)
+    return int(any(problem.severity != NOTE for problem in problems))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,9 +1,10 @@
 """Label Studio's run-length encoding of brush masks. Encodings are untrusted input.
 
-A stream of bits, written as a list of bytes: 32 bits with the number of values, 5 bits with the width of a value minus 1,
-four times 4 bits with widths of run lengths minus 1. Then blocks follow: a bit that is 1 for a run of one value and 0 for
-literal values, 2 bits that choose one of the four widths, a length minus 1 of that width, and the value or values. The
-values are the pixels in RGBA; a pixel of the mask has alpha 255. Source: @thi.ng/rle-pack, which Label Studio uses.
+A stream of bits, written as a list of bytes: 32 bits with the number of values, 5 bits with the width of a value
+minus 1, four times 4 bits with widths of run lengths minus 1. Then blocks follow: a bit that is 1 for a run of one
+value and 0 for literal values, 2 bits that choose one of the four widths, a length minus 1 of that width, and the
+value or values. The values are the pixels in RGBA; a pixel of the mask has alpha 255. Source: @thi.ng/rle-pack, which
+Label Studio uses.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def decode(encoded: Sequence[int], height: int, width: int) -> np.ndarray:
     stream = _Bits(bytes(encoded))
     count, word = stream.take(32), stream.take(5) + 1
     if count != 4 * height * width or word != 8:
-        raise ValueError(f"the rle has {count} values; an image of {width}x{height} pixels in RGBA has {4 * height * width}.")
+        expected = 4 * height * width
+        raise ValueError(f"the rle has {count} values; an image of {width}x{height} pixels in RGBA has {expected}.")
     widths = [stream.take(4) + 1 for _ in range(4)]
     values = np.empty(count, dtype=np.uint8)
     done = 0

@@ -7,21 +7,22 @@ length encoded, because labelme and the COCO tools rasterize polygons differentl
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nike.datasets import photos, rle
+from nike.datasets.json_files import MAX_BYTES, json_files
 from nike.datasets.labels import IGNORE, Labels
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
+from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import read_json, write_json
 from nike.datasets.shapes import MAX_OUTLINE, MAX_POINTS, ShapeError
+from nike.datasets.subsets import read_parts
 from nike.text import short
-
-MAX_COCO_BYTES = 1_000_000_000  # instances_train2017.json has 470 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,7 @@ def read_coco(
         ValueError: if the file is not COCO JSON.
     """
     path = Path(path)
-    data = read_json(path, MAX_COCO_BYTES)
+    data = read_json(path, MAX_BYTES)
     for key in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
             raise ValueError(f"{path.name}: expected COCO JSON with a list {key!r}.")
@@ -154,6 +155,22 @@ def read_coco(
                 photo.add_unusable_shape(ShapeError(str(error)), path.name, f"annotations[{i}]")
     collection.photos = list(by_id.values())
     return collection
+
+
+def detect(path: Path) -> bool:
+    """Returns whether a path is a COCO file, or a folder that holds some in it or in its direct subfolders."""
+    return bool(_files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    files = json_files(path, lambda keys: {"images", "annotations"} <= keys.get("lists", frozenset()))
+    instances = [file for file in files if file.stem.startswith("instances")]  # beside captions_*, person_keypoints_*
+    return instances or files
+
+
+def read_any(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
+    """Reads a COCO file, or a folder that holds one or one of each subset; see `read_coco`."""
+    return read_parts(Path(path), _files(Path(path)), lambda file: read_coco(file, allow_outside=allow_outside))
 
 
 def _read_images(
@@ -238,8 +255,7 @@ def write_coco(
     """
     collection = list(collection)
     if labels is None:
-        found = sorted({i.label for photo in collection for i in photo.instances} - set(IGNORE))
-        labels = Labels({label: label for label in found} or ("nike",))
+        labels = all_labels({"": collection})
     category_of = {name: i + 1 for i, name in enumerate(labels.classes)}
     images: list[dict] = []
     annotations: list[dict] = []
@@ -259,6 +275,28 @@ def write_coco(
     write_json(path, {"images": images, "annotations": annotations, "categories": categories}, indent=None)
     crowds = sum(annotation["iscrowd"] for annotation in annotations)
     return {"images": len(images), "annotations": len(annotations), "crowds": crowds}
+
+
+def all_labels(parts: Mapping[str, Sequence[Photo]]) -> Labels:
+    """Returns every label of some photos as a category, in alphabetical order."""
+    found = {i.label for photos_ in parts.values() for photo in photos_ for i in photo.instances} - set(IGNORE)
+    return Labels({label: label for label in sorted(found)} or ("nike",))
+
+
+def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+    """Writes `annotations/instances_SUBSET.json` and the images in `images/SUBSET/`.
+
+    Args:
+        folder: path of the dataset folder.
+        parts: photos by subset; by "" without a split.
+        problems: list to which skipped photos and instances are appended.
+    """
+    labels = all_labels(parts)
+    for part, photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).items():
+        name = f"instances_{part}.json" if part else "instances.json"
+        here = folder / "images" / part
+        beside = [replace(photo, file=photo.path.relative_to(here).as_posix()) for photo in photos_]
+        write_coco(folder / "annotations" / name, beside, labels, problems)
 
 
 def _annotation(identity: int, image: int, category: int, mask: np.ndarray, crowd: bool) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Reads and writes CVAT for images 1.1, an XML file. Files are untrusted input.
 
-Shapes with the same label and group are one instance. Polygons are rasterized as in COCO, as CVAT's own exporters do. CVAT
-lists every image of a task, so an image without shapes is unlabelled; one with the tag `negative` shows no object.
+Shapes with the same label and group are one instance. Polygons are rasterized as in COCO, as CVAT's own exporters do.
+CVAT lists every image of a task, so an image without shapes is unlabelled; one with the tag `negative` shows no
+object.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import numpy as np
 from nike.datasets import photos
 from nike.datasets.coco import CocoPolygons, RunLengths, find_photo, mask_piece, polygon_piece
 from nike.datasets.records import WARNING, Collection, Photo, Problem, group_pieces
+from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
 from nike.datasets.safe_xml import read_xml
 from nike.datasets.shapes import MAX_COORDINATE, MAX_POINTS, ShapeError, ellipse_points, rotate
 from nike.datasets.single_polygon import simple_polygon
-from nike.datasets.subsets import image_path, subset_named
+from nike.datasets.subsets import subset_named
 from nike.text import short
 
 NEGATIVE = "negative"
@@ -67,7 +69,8 @@ def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outs
     collection = Collection(file.parent)
     for i, element in enumerate(root.iter("image")):
         where, subset = f"image[{i}]", element.get("subset") or ""
-        folders = [file.parent, file.parent / "images", *((file.parent / "images" / subset,) if _plain(subset) else ())]
+        images = file.parent / "images"
+        folders = [file.parent, images, *((images / subset,) if _is_plain(subset) else ())]
         try:
             photo = _find_photo(element, file, folders, allow_outside)
         except ValueError as error:
@@ -84,7 +87,7 @@ def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outs
     return collection
 
 
-def _plain(name: str) -> bool:
+def _is_plain(name: str) -> bool:
     return name not in ("", ".", "..") and not set(name) & set("/\\\0") and len(name) < 256
 
 
@@ -178,7 +181,8 @@ def _read_mask(element: ET.Element, photo: Photo) -> RunLengths:
     if not np.all((runs >= 0) & (runs <= area)) or runs.sum() != area:
         raise ShapeError(f"the runs of the mask must add up to {width} x {height} pixels.")
     mask = np.zeros((photo.height, photo.width), dtype=bool)
-    mask[top : top + height, left : left + width] = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
+    inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    mask[top : top + height, left : left + width] = inside.reshape(height, width)
     return mask_piece(mask)
 
 
@@ -196,8 +200,11 @@ def write_cvat(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
     task = ET.SubElement(ET.SubElement(root, "meta"), "task")
+    for part in parts:
+        ET.SubElement(task, "subset").text = part or "default"
     labels = ET.SubElement(task, "labels")
-    members = [(part, photo) for part, photos_ in parts.items() for photo in photos_]
+    placed = copy_images(folder, parts, lambda part: f"images/{part}", problems)
+    members = [(part, photo) for part, photos_ in placed.items() for photo in photos_]
     names = sorted({instance.label for _, photo in members for instance in photo.instances})
     for name in [*names, NEGATIVE]:
         label = ET.SubElement(labels, "label")
@@ -206,7 +213,7 @@ def write_cvat(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
         ET.SubElement(label, "attributes")
     for number, (part, photo) in enumerate(members):
         size = {"width": str(photo.width), "height": str(photo.height)}
-        name = image_path(photo, part).relative_to("images").as_posix()
+        name = photo.path.relative_to(folder / "images" / part).as_posix()
         subset = {"subset": part} if part else {}
         image = ET.SubElement(root, "image", {"id": str(number), "name": name} | subset | size)
         if photo.is_negative:
@@ -219,7 +226,8 @@ def write_cvat(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
                 continue
             _add_shape(image, instance.label, mask)
     ET.indent(root)
-    write_text(folder / "annotations.xml", '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, "unicode") + "\n")
+    text = f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, "unicode")}\n'
+    write_text(folder / "annotations.xml", text)
 
 
 def _add_shape(image: ET.Element, label: str, mask: np.ndarray) -> None:

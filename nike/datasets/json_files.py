@@ -29,8 +29,11 @@ def json_files(path: Path, wanted: Callable[[dict[str, frozenset[str]]], bool]) 
 
 
 def keys_of(path: Path) -> dict[str, frozenset[str]]:
-    """Returns the keys of a JSON file: those of its object as "{}", with a list as value as "lists", and those of its
-    first entry as "first" (of an object) or "[]" (of a list). Empty for an unreadable file."""
+    """Returns the keys of a JSON file; empty for an unreadable file.
+
+    Those of its object are "{}", those of them with a list as value are "lists". Those of its first entry are "first"
+    (of an object) or "[]" (of a list).
+    """
     try:
         state = os.stat(path)
     except OSError:

@@ -23,8 +23,11 @@ import PIL.Image
 
 from mrcnn.detections import Detections
 from nike.datasets import photos
+from nike.datasets.json_files import keys_of
+from nike.datasets.labels import IGNORE
 from nike.datasets.mask_to_polygons import mask_to_polygons
 from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Photo, Problem, group_pieces
+from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import MAX_JSON_BYTES, read_json, write_json
 from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, crosses_itself, parse_shape
 from nike.text import short
@@ -32,6 +35,20 @@ from nike.text import short
 MAX_SHAPES = 10_000
 MAX_MASK_AREA = 1_000_000_000  # pixels of all PNG masks in one file, which bounds the decoding time
 VERSION = "5.5.0"  # of the written files, readable by labelme 5 and 6
+
+
+def detect(path: Path) -> bool:
+    """Returns whether a path is a labelme file, or a folder that holds some at any depth."""
+    files = [path] if path.is_file() else photos.find_files(path, frozenset((".json",)))
+    return any("shapes" in keys_of(file).get("{}", ()) for file in files)
+
+
+def read_any(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
+    """Reads a folder of labelme files, see `read_folder`, or one labelme file."""
+    path = Path(path)
+    if path.is_dir():
+        return read_folder(path, allow_outside)
+    return Collection(path.parent, [read_labelme(path, allow_outside=allow_outside)])
 
 
 def read_folder(
@@ -310,6 +327,26 @@ def labelme_document(image_path: str, height: int, width: int, shapes: Iterable[
         "imageHeight": int(height),
         "imageWidth": int(width),
     }
+
+
+def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+    """Copies images into a new folder, those of a subset into a subfolder, and writes a labelme file beside each.
+
+    Args:
+        folder: path of the dataset folder.
+        parts: photos by subset; by "" without a split.
+        problems: list to which skipped photos are appended.
+    """
+    for photos_ in copy_images(folder, parts, lambda part: part, problems).values():
+        for photo in photos_:
+            write_photo(photo)
+
+
+def write_photo(photo: Photo) -> None:
+    """Writes the labelme file of a photo next to it, with masks as polygons of IoU 0.99 or more."""
+    labels = [IGNORE[0] if instance.crowd else instance.label for instance in photo.instances]
+    shapes = masks_to_shapes(labels, photo.draw())
+    write_labelme(photo.path.with_suffix(".json"), photo.path.name, photo.height, photo.width, shapes)
 
 
 def masks_to_shapes(

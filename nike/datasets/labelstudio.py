@@ -1,7 +1,7 @@
 """Reads and writes Label Studio JSON. Files are untrusted input.
 
-Polygons, rectangles and ellipses are in percent of the image's size; they are rasterized as in COCO. Brush masks are run-length
-encoded. A task without annotations is unlabelled; a submitted annotation without regions is a negative.
+Polygons, rectangles and ellipses are in percent of the image's size; they are rasterized as in COCO. Brush masks are
+run-length encoded. A task without annotations is unlabelled; a submitted annotation without regions is a negative.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from nike.datasets import brush_rle
 from nike.datasets.coco import CocoPolygons, RunLengths, find_photo, mask_piece, polygon_piece
 from nike.datasets.json_files import json_files
 from nike.datasets.records import NOTE, WARNING, Collection, Photo, Problem, group_pieces
+from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import read_json, write_json
 from nike.datasets.shapes import MAX_POINTS, ShapeError, ellipse_points, rotate
 from nike.datasets.single_polygon import simple_polygon
-from nike.datasets.subsets import image_path, subset_named
+from nike.datasets.subsets import subset_named
 from nike.text import short
 
 KINDS = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels")
@@ -153,7 +154,8 @@ def _read_region(region: Any, kind: Any, photo: Photo) -> CocoPolygons | RunLeng
         raise ShapeError(f"a region needs a value and one of the types {', '.join(KINDS)}, got {short(kind)}.")
     size = (region.get("original_width"), region.get("original_height"))
     if size not in ((None, None), (photo.width, photo.height)):
-        raise ShapeError(f"was drawn on {short(size[0])}x{short(size[1])} pixels; the image has {photo.width}x{photo.height}.")
+        drawn = f"{short(size[0])}x{short(size[1])}"
+        raise ShapeError(f"was drawn on {drawn} pixels; the image has {photo.width}x{photo.height}.")
     if kind == "brushlabels":
         try:
             return mask_piece(brush_rle.decode(value.get("rle"), photo.height, photo.width))
@@ -204,8 +206,8 @@ def write_labelstudio(folder: Path, parts: Mapping[str, Sequence[Photo]], proble
         problems: list to which skipped instances are appended.
     """
     tasks: list[dict[str, Any]] = []
-    for part, members in parts.items():
-        for photo in members:
+    for part, photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).items():
+        for photo in photos_:
             regions = []
             for instance in photo.instances:
                 mask = instance.draw(photo.height, photo.width)
@@ -214,7 +216,7 @@ def write_labelstudio(folder: Path, parts: Mapping[str, Sequence[Photo]], proble
                 else:
                     message = "has no pixels inside the photo; skipped."
                     problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
-            address = f"/data/local-files/?d={image_path(photo, part).as_posix()}"
+            address = f"/data/local-files/?d={photo.file}"
             annotation = {"result": regions, "was_cancelled": False, "ground_truth": False}
             task = {"id": len(tasks) + 1, "data": {"image": address}, "annotations": [annotation], "predictions": []}
             tasks.append(task | ({"meta": {"subset": part}} if part else {}))

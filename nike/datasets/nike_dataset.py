@@ -11,7 +11,6 @@ Problems in the files are listed in `dataset.problems`.
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -24,15 +23,13 @@ from nike.datasets import split
 from nike.datasets.labelme import embedded_photo
 from nike.datasets.labels import Labels
 from nike.datasets.photos import name_in, upright_size
-from nike.datasets.read_any_format import annotation_files, read_dataset
+from nike.datasets.read_any_format import format_of, read_dataset
 from nike.datasets.records import ERROR, WARNING, Collection, Instance, Photo, Problem
 from nike.text import short
 
 SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample_data"
 SOURCE = "nike"
 SUBSETS = {"train": "training", "val": "validation"}
-# In the names of annotation files: whole words, because "trainers.json" and "oval.json" are no subsets.
-_SUBSET_WORDS = {"train": r"(?<![a-z])train(ing)?(?![a-z])", "val": r"(?<![a-z])val(id|idation)?(?![a-z])"}
 
 
 class NikeDataset(Dataset):
@@ -203,18 +200,46 @@ def has_own_split(folder: Path) -> bool:
     """Whether a dataset defines its validation set by `split.json`, folders or annotation files."""
     if (folder / split.SPLIT_FILE).is_file() or has_subset_folders(folder):
         return True
-    return all(subset_file(folder, name) is not None for name in SUBSETS)
+    try:
+        return folder.exists() and read_own_split(folder) is not None
+    except ValueError:  # of a dataset that cannot be read at all
+        return False
 
 
 def has_subset_folders(folder: Path) -> bool:
-    """Whether a dataset has the folders train/ and val/."""
+    """Returns whether a dataset has the folders train/ and val/."""
     return all((folder / name).is_dir() for name in SUBSETS)
 
 
-def subset_file(folder: Path, subset: str) -> Path | None:
-    """Returns the COCO or VIA file of a subset, such as `instances_train.json`, or None unless there is exactly one."""
-    files = annotation_files(folder, lambda path: re.search(_SUBSET_WORDS[subset], path.stem, re.IGNORECASE))
-    return files[0] if len(files) == 1 else None
+def read_own_split(
+    folder: Path, default_label: str = "object", allow_outside: bool = False
+) -> dict[str, Collection] | None:
+    """Reads the training and the validation part of a dataset that determines them.
+
+    They are given by `split.json`, else by the annotation files (`data.yaml`, `instances_val.json`, ...), else by the
+    folders train/ and val/.
+
+    Returns:
+        The parts "train" and "val"; None if the dataset does not determine both.
+
+    Raises:
+        FileNotFoundError, ValueError: see `nike.datasets.read_any_format.read_dataset`.
+    """
+    listed = split.read_split(folder) if folder.is_dir() else None
+    if listed is None and folder.is_dir() and format_of(folder) in (None, "labelme"):
+        if not has_subset_folders(folder):
+            return None
+        return {name: read_dataset(folder / name, default_label, allow_outside, folder) for name in SUBSETS}
+    whole = read_dataset(folder, default_label, allow_outside)
+    if listed is not None:
+        return {name: take(whole, lambda file, n=name: (_key(file) in listed) == (n == "val")) for name in SUBSETS}
+    if set(SUBSETS) <= set(whole.subsets.values()):
+        parts = {name: take(whole, lambda file, name=name: whole.subsets.get(file) == name) for name in SUBSETS}
+        parts["train"].problems += [problem for problem in whole.problems if problem.file not in whole.subsets]
+        return parts
+    if has_subset_folders(folder):  # one file may describe the photos of both
+        return {name: take(whole, lambda file, name=name: PurePosixPath(file).parts[0] == name) for name in SUBSETS}
+    return None
 
 
 def not_for_validation(paths: Iterable[Path], folder: Path) -> list[Path]:
@@ -249,27 +274,17 @@ def read_subset(
         return read_dataset(folder, default, allow_outside)
     if subset not in SUBSETS:
         raise ValueError(f"subset: expected one of {', '.join(SUBSETS)} or None, got {subset!r}.")
-    if folder.is_file() and val_split is None:
-        raise ValueError(f"{folder}: a subset ({subset}) requires a dataset folder, got a file. Pass the folder.")
-    listed = split.read_split(folder) if val_split is None else None
-    if listed is None and val_split is None:
-        part = read_dataset(folder / subset, default, allow_outside, folder) if (folder / subset).is_dir() else None
-        if part is not None and part.photos:
-            return part
-        named = subset_file(folder, subset)  # its photos may be in the folder of that name
-        if named is not None:
-            return read_dataset(named, default, allow_outside)
-        if part is not None:  # one file may describe the photos of both folders
-            whole = read_dataset(folder, default, allow_outside)
-            return take(whole, lambda file: PurePosixPath(file).parts[0] == subset)
-        raise ValueError(
-            f"{folder}: no training and validation subsets. Create folders train/ and val/ or a split.json that lists "
-            "the validation images, or use all images (--split all)."
-        )
-    collection = read_dataset(folder, default, allow_outside)
-    if listed is None:
-        return split_collection(collection, labels, val_split, seed)[subset]
-    return take(collection, lambda file: (_key(file) in listed) == (subset == "val"))
+    if val_split is not None:
+        return split_collection(read_dataset(folder, default, allow_outside), labels, val_split, seed)[subset]
+    parts = read_own_split(folder, default, allow_outside)
+    if parts is not None:
+        return parts[subset]
+    if (folder / subset).is_dir():
+        return read_dataset(folder / subset, default, allow_outside, folder)
+    raise ValueError(
+        f"{folder}: no training and validation subsets. Create folders train/ and val/ or a split.json that lists "
+        "the validation images, or use all images (--split all)."
+    )
 
 
 def split_collection(collection: Collection, labels: Labels, fraction: float, seed: int) -> dict[str, Collection]:

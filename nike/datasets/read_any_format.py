@@ -21,7 +21,7 @@ class Format(NamedTuple):
         read: function of a path, the label of shapes without one, and whether files may be outside the dataset
             folder, that returns a `Collection`.
         write: function of a new folder, the photos by subset ("" without a split) and a list to which problems are
-            appended; None if the format is only read. It returns where each photo belongs inside the folder.
+            appended, that also copies the images; None if the format is only read.
     """
 
     detect: Callable[[Path], bool]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import filecmp
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from nike.atomic import replacing
-from nike.datasets.records import Photo
+from nike.datasets.records import Photo, Problem
 from nike.datasets.split import SPLIT_FILE, read_split, write_split
+from nike.datasets.subsets import plain_name
 from nike.text import printable
 
 
@@ -52,6 +54,37 @@ def copy_photos(copies: dict[Path, Path]) -> None:
     for path, source in copies.items():
         with replacing(path) as temporary:
             shutil.copyfile(source, temporary)
+
+
+def copy_images(
+    folder: Path, parts: Mapping[str, Sequence[Photo]], layout: Callable[[str], str], problems: list[Problem]
+) -> dict[str, list[Photo]]:
+    """Copies images into a new dataset folder, in the folders of a format.
+
+    Args:
+        folder: path of the dataset folder.
+        parts: photos by subset; by "" without a split.
+        layout: function of a subset that returns the folder of its images, relative to `folder`.
+        problems: list to which photos are added that another one of the same name, up to the suffix, excludes.
+
+    Returns:
+        The photos that were copied, by subset, with their `file` and `path` in `folder`. Leading folders that only name
+        a subset or hold all images are left out.
+    """
+    placed: dict[str, list[Photo]] = {}
+    taken: dict[Path, Photo] = {}
+    for part, photos in parts.items():
+        placed[part] = []
+        for photo in photos:
+            path = folder / layout(part) / plain_name(photo)
+            first = taken.setdefault(path.with_suffix(""), photo)
+            if first is not photo:
+                message = f"would have the same name as {printable(first.file)}. Rename one of them."
+                problems.append(Problem(photo.file, "name-twice", message))
+                continue
+            copy_photos({path: photo.path})
+            placed[part].append(replace(photo, file=path.relative_to(folder).as_posix(), path=path))
+    return placed
 
 
 def copy_split(source: Path, root: Path, before: list[Photo], after: list[Photo]) -> None:

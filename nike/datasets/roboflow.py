@@ -1,15 +1,16 @@
-"""Reads and writes datasets as Roboflow exports them: a COCO file beside the images of each of train, valid and test."""
+"""Reads and writes datasets as Roboflow exports them: a COCO file beside the images in train, valid and test."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nike.datasets import coco, photos
-from nike.datasets.labels import Labels
 from nike.datasets.records import Collection, Photo, Problem
-from nike.datasets.subsets import Placed, place, read_parts
+from nike.datasets.relocation import copy_images
+from nike.datasets.subsets import read_parts
 
 FILE = "_annotations.coco.json"
 FOLDERS = {"": "train", "train": "train", "val": "valid", "test": "test"}
@@ -31,12 +32,16 @@ def read_roboflow(path: str | os.PathLike, default_label: str = "object", allow_
     return read_parts(path, files, lambda file: coco.read_coco(file, file.parent, allow_outside))
 
 
-def write_roboflow(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> Placed:
-    """Writes a COCO file in train/, valid/ and test/; in train/ without a split. See `nike.datasets.read_any_format`."""
-    placed = place(parts, lambda part: FOLDERS[part], problems)
-    labels = Labels.of(photo for photo, _ in placed.values())
-    for part in parts:
+def write_roboflow(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+    """Writes a COCO file beside the images in train/, valid/ and test/; in train/ without a split.
+
+    Args:
+        folder: path of the dataset folder.
+        parts: photos by subset; by "" without a split.
+        problems: list to which skipped photos and instances are appended.
+    """
+    labels = coco.all_labels(parts)
+    for part, photos_ in copy_images(folder, parts, FOLDERS.__getitem__, problems).items():
         here = folder / FOLDERS[part]
-        members = {path: photo for path, (photo, subset) in placed.items() if subset == part}
-        coco.write_coco(here / FILE, members.values(), labels, problems, [p.relative_to(FOLDERS[part]) for p in members])
-    return placed
+        beside = [replace(photo, file=photo.path.relative_to(here).as_posix()) for photo in photos_]
+        coco.write_coco(here / FILE, beside, labels, problems)

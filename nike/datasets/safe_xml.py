@@ -1,4 +1,4 @@
-"""Reads untrusted XML files with limits on size and nesting depth. Document types, and with them entities, are refused."""
+"""Reads untrusted XML files with limits on size and depth. Document types, and with them entities, are refused."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ MAX_XML_BYTES = 500_000_000
 MAX_XML_DEPTH = 32  # CVAT has 5 levels
 
 
-def read_xml(
-    path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES, max_depth: int = MAX_XML_DEPTH
-) -> ET.Element:
+def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES, max_depth: int = MAX_XML_DEPTH) -> ET.Element:
     """Reads an untrusted XML file.
 
     Args:

@@ -1,7 +1,7 @@
 """Converts a mask with any number of parts and holes to one closed polygon, for formats without compound shapes.
 
-Parts and holes are joined by bridges of width zero, which enclose no area. Coordinates are continuous: pixel (0, 0) covers
-the square from (0, 0) to (1, 1), as in COCO.
+Parts and holes are joined by bridges of width zero, which enclose no area. Coordinates are continuous: pixel (0, 0)
+covers the square from (0, 0) to (1, 1), as in COCO.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def _exact(ring: np.ndarray) -> np.ndarray:
     """The corners of the pixels along a ring through the midpoints of their edges (closed, (x, y))."""
     start, end = ring[:-1], ring[1:]
     on_vertical_edge = start[:, 0] == np.floor(start[:, 0])
-    corners = np.where(on_vertical_edge[:, None], np.stack([start[:, 0], end[:, 1]], 1), np.stack([end[:, 0], start[:, 1]], 1))
+    corners = np.where(
+        on_vertical_edge[:, None], np.stack([start[:, 0], end[:, 1]], 1), np.stack([end[:, 0], start[:, 1]], 1)
+    )
     return corners[(start != end).all(axis=1)]
 
 

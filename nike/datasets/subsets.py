@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -34,6 +34,29 @@ def subset_of(path: Path, root: Path) -> str | None:
     return next((subset for name in reversed(parts) if (subset := subset_named(name))), None)
 
 
+def read_parts(path: Path, files: Sequence[Path], read: Callable[[Path], Collection]) -> Collection:
+    """Reads the annotation files of a dataset, one of each subset.
+
+    Args:
+        path: path that the user gave, a file or folder.
+        files: list of paths of annotation files.
+        read: function that reads one of them.
+
+    Raises:
+        ValueError: if there are several files that are not one of each subset.
+    """
+    if len(files) == 1:
+        return read(files[0])
+    subsets = [subset_of(file, path) for file in files]
+    if not files or None in subsets or len(set(subsets)) < len(files):
+        names = ", ".join(name_in(file, path) for file in files[:5]) + (", ..." if len(files) > 5 else "")
+        raise ValueError(
+            f"{path}: found {len(files)} annotation files ({names}). Give one of them, or keep two and name them "
+            "train.json and val.json, or their folders train/ and val/."
+        )
+    return merge(path, [(subset, file, read(file)) for subset, file in zip(subsets, files, strict=True)])
+
+
 def merge(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]) -> Collection:
     """Joins datasets below `root`. Their files are named by their path relative to it.
 
@@ -62,12 +85,9 @@ def _moved(problem: Problem, old: str, new: str, prefix: PurePosixPath) -> Probl
     return replace(problem, file=new if problem.file == old else (prefix / problem.file).as_posix())
 
 
-def image_path(photo: Photo, part: str) -> PurePosixPath:
-    """Returns where the writers of most formats put an image: `images/train/shoe.jpg`.
-
-    Leading folders of the photo that only name a subset or hold all images are left out.
-    """
+def plain_name(photo: Photo) -> PurePosixPath:
+    """Returns the path of a photo without leading folders that only name a subset or hold all images."""
     parts = list(PurePosixPath(photo.file).parts)
     while len(parts) > 1 and (parts[0].lower() in ("images", "jpegimages") or subset_named(parts[0])):
         del parts[0]
-    return PurePosixPath("images", part, *parts)
+    return PurePosixPath(*parts)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nike.datasets.coco import find_photo, image_folders
+from nike.datasets.json_files import json_files
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.safe_json import read_json
 from nike.datasets.shapes import Shape, ShapeError, crosses_itself, parse_shape
+from nike.datasets.subsets import read_parts
 from nike.text import short
 
 # Names of the region attribute with the class, in order of preference. A single attribute may have any name.
@@ -63,6 +65,21 @@ def read_via(
         _read_regions(regions, photo, path.name, where, default_label)
         collection.photos.append(photo)
     return collection
+
+
+def detect(path: Path) -> bool:
+    """Returns whether a path is a VIA file, or a folder that holds some in it or in its direct subfolders."""
+    return bool(_files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    return json_files(path, lambda keys: {"filename", "regions"} <= keys.get("first", frozenset()))
+
+
+def read_any(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
+    """Reads a VIA file, or a folder that holds one or one of each subset; see `read_via`."""
+    files = _files(Path(path))
+    return read_parts(Path(path), files, lambda file: read_via(file, None, default_label, allow_outside))
 
 
 def is_via(data: Any) -> bool:

@@ -2,16 +2,16 @@
 
     JPEGImages/shoe.jpg  SegmentationObject/shoe.png  SegmentationClass/shoe.png  ImageSets/Segmentation/train.txt
 
-A colour of the PNG in SegmentationObject is an instance; its class is the commonest colour there in SegmentationClass. The
-names of the colours are those in `labelmap.txt`, as CVAT and Datumaro write it, else those of Pascal VOC. White-ish "void"
-pixels are background.
+A colour of the PNG in SegmentationObject is an instance; its class is the commonest colour there in
+SegmentationClass. The names of the colours are those in `labelmap.txt`, as CVAT and Datumaro write it, else those of
+Pascal VOC. White-ish "void" pixels are background.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import PIL.Image
@@ -21,16 +21,36 @@ from nike.atomic import replacing
 from nike.datasets import photos
 from nike.datasets.coco import mask_piece
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
+from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
 from nike.datasets.shapes import ShapeError
-from nike.datasets.subsets import PARTS, image_path
+from nike.datasets.subsets import PARTS
 from nike.text import printable, short
 
-OBJECTS, CLASSES, SETS = "SegmentationObject", "SegmentationClass", "ImageSets/Segmentation"
-VOC_CLASSES = (
-    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep sofa "
-    "train tvmonitor"
-).split()
+IMAGES, OBJECTS, CLASSES = "JPEGImages", "SegmentationObject", "SegmentationClass"
+SETS = "ImageSets/Segmentation"
+VOC_CLASSES = [
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+]
 VOID = 224 << 16 | 224 << 8 | 192
 MAX_TEXT_BYTES = 10_000_000
 MAX_INSTANCES = 254  # of an image; the values of a byte without background and void
@@ -66,10 +86,10 @@ def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outsi
     """
     root = Path(path)
     names = _class_names(root)
-    collection = Collection(root, subsets={})
+    collection = Collection(root)
     sets = {stem: part for part in PARTS for stem in _lines(root / SETS / f"{part}.txt")}
-    for image in photos.find_files(root / "JPEGImages"):
-        stem = image.relative_to(root / "JPEGImages").with_suffix("")
+    for image in photos.find_files(root / IMAGES):
+        stem = image.relative_to(root / IMAGES).with_suffix("")
         name = photos.name_in(image, root)
         masks = [root / folder / stem.with_suffix(".png") for folder in (OBJECTS, CLASSES)]
         try:
@@ -116,7 +136,9 @@ def _packed(rgb: tuple[int, int, int]) -> int:
     return rgb[0] << 16 | rgb[1] << 8 | rgb[2]
 
 
-def _read_instances(photo: Photo, objects: Path, classes: Path, names: Mapping[int, str], default: str) -> list[Instance]:
+def _read_instances(
+    photo: Photo, objects: Path, classes: Path, names: Mapping[int, str], default: str
+) -> list[Instance]:
     instance_map = _read_colours(objects, photo)
     class_map = _read_colours(classes, photo) if classes.is_file() else None
     found = [int(value) for value in np.unique(instance_map) if value not in (0, VOID)]
@@ -164,14 +186,13 @@ def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list
     names = sorted({instance.label for photo in members for instance in photo.instances})
     if len(names) > MAX_INSTANCES:
         raise ValueError(f"Pascal VOC masks hold at most {MAX_INSTANCES} classes, got {len(names)}.")
-    for part, photos_ in parts.items():
-        for photo in photos_:
+    for part, photos_ in copy_images(folder, parts, lambda part: IMAGES, problems).items():
+        stems = [PurePosixPath(photo.file).relative_to(IMAGES).with_suffix("") for photo in photos_]
+        for stem, photo in zip(stems, photos_, strict=True):
             instance_map, class_map = _paint(photo, names, problems)
-            path = voc_image_path(photo, part).relative_to("JPEGImages").with_suffix(".png")
-            _write_png(folder / OBJECTS / path, instance_map)
-            _write_png(folder / CLASSES / path, class_map)
-        stems = [voc_image_path(photo, part).relative_to("JPEGImages").with_suffix("") for photo in photos_]
-        write_text(folder / SETS / f"{part or 'trainval'}.txt", "".join(f"{stem.as_posix()}\n" for stem in stems))
+            _write_png(folder / OBJECTS / f"{stem}.png", instance_map)
+            _write_png(folder / CLASSES / f"{stem}.png", class_map)
+        write_text(folder / SETS / f"{part or 'trainval'}.txt", "".join(f"{stem}\n" for stem in stems))
     rows = [f"{name}:{','.join(map(str, colour(number)))}::" for number, name in enumerate(["background", *names])]
     write_text(folder / "labelmap.txt", "".join(f"{row}\n" for row in ["# label:color_rgb:parts:actions", *rows]))
 
@@ -195,12 +216,7 @@ def _paint(photo: Photo, names: list[str], problems: list[Problem]) -> tuple[np.
 
 
 def _write_png(path: Path, numbers: np.ndarray) -> None:
-    image = PIL.Image.fromarray(numbers, "P")
+    image = PIL.Image.frombytes("P", numbers.shape[::-1], numbers.tobytes())
     image.putpalette([channel for number in range(256) for channel in colour(number)])
     with replacing(path) as temporary:
         image.save(temporary)
-
-
-def voc_image_path(photo: Photo, part: str) -> Path:
-    """Returns where an image is inside the dataset folder."""
-    return Path("JPEGImages", *image_path(photo, "").parts[1:])

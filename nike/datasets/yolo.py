@@ -7,7 +7,7 @@ An image without a label file is a negative, as in Ultralytics. Polygons are ras
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,10 +16,11 @@ import numpy as np
 from nike.datasets import photos
 from nike.datasets.coco import polygon_piece
 from nike.datasets.records import NOTE, WARNING, Collection, Instance, Photo, Problem
+from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
 from nike.datasets.shapes import MAX_POINTS, ShapeError
 from nike.datasets.single_polygon import mask_to_polygon
-from nike.datasets.subsets import PARTS, image_path
+from nike.datasets.subsets import PARTS
 from nike.text import short
 
 MAX_YAML_BYTES = 1_000_000
@@ -118,7 +119,8 @@ def _image_folders(settings: dict, file: Path, allow_outside: bool) -> list[tupl
                 raise ValueError(f"{file.name}: {part!r} must be a folder of images, got {short(entry)}.")
             stripped = entry.replace("\\", "/").removeprefix("../")  # as Roboflow writes it
             places = [folder / name for folder in (*bases, file.parent) for name in (entry, stripped)]
-            place = next((p for p in places if _exists(p) and (allow_outside or photos.is_inside(p, file.parent))), None)
+            usable = (p for p in places if _exists(p) and (allow_outside or photos.is_inside(p, file.parent)))
+            place = next(usable, None)
             if place is not None:
                 found.append((part, place))
             elif part != "test":  # often listed, seldom there
@@ -214,21 +216,24 @@ def write_yolo(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
     import yaml
 
     names = sorted({instance.label for photos_ in parts.values() for photo in photos_ for instance in photo.instances})
-    for part, members in parts.items():
-        for photo in members:
-            lines = []
-            for instance in photo.instances:
-                polygon = mask_to_polygon(instance.draw(photo.height, photo.width))
-                if polygon is None:
-                    message = "has no pixels inside the photo; skipped."
-                    problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
-                    continue
-                values = (polygon / (photo.width, photo.height)).ravel()
-                lines.append(" ".join([str(names.index(instance.label)), *(f"{value:.7g}" for value in values)]))
-            path = PurePosixPath("labels", *image_path(photo, part).parts[1:]).with_suffix(".txt")
-            write_text(folder / path, "".join(f"{line}\n" for line in lines))
+    for photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).values():
+        for photo in photos_:
+            path = Path("labels", *PurePosixPath(photo.file).parts[1:]).with_suffix(".txt")
+            write_text(folder / path, "".join(f"{line}\n" for line in _lines(photo, names, problems)))
     train = "train" if "train" in parts else next(iter(parts))
     listed = {"train": train, "val": "val" if "val" in parts else train}
     listed |= {"test": "test"} if "test" in parts else {}
     settings = {part: f"images/{place}".rstrip("/") for part, place in listed.items()}
     write_text(folder / "data.yaml", yaml.safe_dump(settings | {"names": dict(enumerate(names))}, sort_keys=False))
+
+
+def _lines(photo: Photo, names: Sequence[str], problems: list[Problem]) -> Iterator[str]:
+    """Yields the lines of a label file."""
+    for instance in photo.instances:
+        polygon = mask_to_polygon(instance.draw(photo.height, photo.width))
+        if polygon is None:
+            message = "has no pixels inside the photo; skipped."
+            problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
+            continue
+        values = (polygon / (photo.width, photo.height)).ravel()
+        yield " ".join([str(names.index(instance.label)), *(f"{value:.7g}" for value in values)])

@@ -13,7 +13,7 @@ from nike.datasets.nike_dataset import (
     SUBSETS,
     NikeDataset,
     count_labels,
-    has_own_split,
+    read_own_split,
     read_subset,
     split_collection,
 )
@@ -110,7 +110,7 @@ def read_training_parts(
     """Reads a dataset, determines its classes and splits it.
 
     Args:
-        folder: folder of images with labelme files, searched recursively, a COCO or VIA file, or a folder with one.
+        folder: dataset folder or annotation file in a format of `nike.datasets.read_any_format`.
         labels: classes, see `nike.datasets.labels.Labels`, or None to derive them from the labels in the files.
         val: separate validation dataset. All images of `folder` are then used for training.
         val_split: fraction of the images for validation, in whole groups. None uses `split.json` or the folders train/
@@ -130,8 +130,8 @@ def read_training_parts(
         train = read_subset(folder, None, reading, allow_outside)
         parts = {"train": train, "val": _read("--val", val, reading, allow_outside)}
         split = f"validation on {val}"
-    elif has_own_split(folder) and val_split is None:
-        parts = {subset: read_subset(folder, subset, reading, allow_outside) for subset in SUBSETS}
+    elif val_split is None and (own := read_own_split(folder, reading.classes[0], allow_outside)) is not None:
+        parts = own
         split = f"validation images of {folder}"
     else:
         whole = read_subset(folder, None, reading, allow_outside)

@@ -148,6 +148,8 @@ def test_coco_subsets_by_file_name(folder, shape):
     assert files(load(folder.root, "val")) == ["val2017/val.jpg"]
     paths = [folder.root / f"{part}2017" / f"{part}.jpg" for part in ("train", "val")]
     assert not_for_validation(paths, folder.root) == paths[:1]
+    assert files(load(folder.root)) == ["train2017/train.jpg", "val2017/val.jpg"]
+    (folder.root / "annotations" / "instances_train2017.json").rename(folder.root / "annotations" / "instances.json")
     with pytest.raises(ValueError, match=r"found 2 annotation files .*name them train\.json and val\.json"):
         load(folder.root)
 

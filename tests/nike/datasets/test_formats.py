@@ -1,0 +1,172 @@
+"""Every format that is written: round trips, splits, what `nike check` and other readers make of the result."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from nike.check import main as check
+from nike.convert import main as convert
+from nike.datasets.coco import mask_piece
+from nike.datasets.mask_to_polygons import iou
+from nike.datasets.nike_dataset import has_own_split, read_own_split
+from nike.datasets.read_any_format import FORMATS, format_of, read_dataset
+from nike.datasets.records import Instance, Photo
+
+WRITABLE = [name for name, format_ in FORMATS.items() if format_.write]
+HEIGHT, WIDTH = 60, 80
+
+
+def masks() -> dict[str, np.ndarray]:
+    """Shapes that formats lose: a ring, an object in two parts, a thin line, a single pixel, the whole width."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    distance = np.hypot(y - 20, x - 20)
+    blank = np.zeros((HEIGHT, WIDTH), bool)
+    line, pixel, edge, parts = blank.copy(), blank.copy(), blank.copy(), blank.copy()
+    line[35, 5:60] = True
+    pixel[40, 70] = True
+    edge[50:, :] = True
+    parts[5:12, 50:55] = parts[15:30, 60:75] = True
+    return {"ring": (distance < 12) & (distance > 6), "parts": parts, "line": line, "pixel": pixel, "edge": edge}
+
+
+def write(name: str, folder: Path, target: Path, parts=("train", "val", "")) -> list[Photo]:
+    """Writes photos with the shapes above and a negative; returns them."""
+    given: dict[str, list[Photo]] = {}
+    for i, part in enumerate(parts):
+        for stem, labels in (("full", masks()), ("empty", {})):
+            path = folder / f"{stem}{i}.png"
+            pixels = np.random.default_rng(i).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+            path.parent.mkdir(exist_ok=True, parents=True)
+            PIL.Image.fromarray(pixels).save(path)
+            instances = [Instance(label, (mask_piece(mask),)) for label, mask in labels.items()]
+            given.setdefault(part, []).append(Photo(path.name, path, None, path.name, HEIGHT, WIDTH, instances))
+    problems = []
+    FORMATS[name].write(target, given, problems)
+    assert not problems
+    return [photo for photos in given.values() for photo in photos]
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_round_trip(name, tmp_path):
+    written = write(name, tmp_path / "from", tmp_path / "to", ("train", "val"))
+    shutil.rmtree(tmp_path / "from")
+    assert format_of(tmp_path / "to") == name
+    collection = read_dataset(tmp_path / "to")
+    assert not list(collection.all_problems()) and not collection.unlabelled
+    read = {Path(photo.file).name: photo for photo in collection.photos}
+    assert sorted(read) == ["empty0.png", "empty1.png", "full0.png", "full1.png"]
+    for photo in written:
+        again = read[photo.file]
+        assert again.path.is_relative_to(tmp_path / "to") and (again.height, again.width) == (HEIGHT, WIDTH)
+        drawn = {i.label: i.draw(HEIGHT, WIDTH) for i in again.instances}
+        assert sorted(drawn) == sorted(i.label for i in photo.instances)
+        for instance in photo.instances:
+            assert iou(drawn[instance.label], instance.draw(HEIGHT, WIDTH)) >= 0.99, instance.label
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_splits_are_kept(name, tmp_path):
+    write(name, tmp_path / "from", tmp_path / "to", ("train", "val", "test"))
+    assert has_own_split(tmp_path / "to")
+    parts = read_own_split(tmp_path / "to")
+    files = {part: sorted(Path(photo.file).stem for photo in parts[part].photos) for part in parts}
+    assert files == {"train": ["empty0", "full0"], "val": ["empty1", "full1"]}
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_without_a_split(name, tmp_path):
+    write(name, tmp_path / "from", tmp_path / "to", ("",))
+    assert not has_own_split(tmp_path / "to")
+    assert len(read_dataset(tmp_path / "to").photos) == 2
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_convert_makes_what_check_accepts(name, folder, shape, tmp_path, capsys):
+    """Labels, regions to ignore, a split, subfolders and negatives survive."""
+    for seed, photo in enumerate(("train/a", "train/deep/b", "val/c")):
+        folder.labelled(f"{photo}.jpg", [shape(), shape("ignore", [[50, 5], [60, 15]], "rectangle")], seed=seed)
+    folder.labelled("val/d.jpg", [], seed=7)
+    target = tmp_path / "out"
+    assert convert([str(folder.root), str(target), "--to", name]) == 0
+    assert "4 images written" in capsys.readouterr().out
+    assert check([str(target), "--labels", "nike", "--json", str(tmp_path / "check.json")]) == 0
+    capsys.readouterr()
+    report = json.loads((tmp_path / "check.json").read_text())
+    assert report["counts"]["error"] == 0
+    found = {name: (part["photos"], part["negatives"], part["ignored"]) for name, part in report["parts"].items()}
+    assert found == {"train": (2, 0, 2), "val": (2, 1, 1)}
+
+
+def test_convert_writes_all_or_nothing(folder, shape, tmp_path, capsys, monkeypatch):
+    folder.labelled("a.jpg", [shape()])
+    folder.labelled("sub/a.jpg", [shape("adidas")])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("x")
+    assert convert([str(folder.root), str(tmp_path / "out"), "--to", "yolo"]) == 2
+    assert "out exists already" in capsys.readouterr().err
+
+    def fail(folder, parts, problems):
+        folder.mkdir()
+        raise ValueError("disk full")
+
+    monkeypatch.setitem(FORMATS, "yolo", FORMATS["yolo"]._replace(write=fail))
+    assert convert([str(folder.root), str(tmp_path / "new"), "--to", "yolo"]) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "photos"]
+
+
+def test_convert_maps_labels_and_lists_what_it_skips(folder, shape, tmp_path, capsys):
+    folder.labelled("a.jpg", [shape("swoosh"), shape("adidas")])
+    assert convert([str(folder.root), str(tmp_path / "out"), "--to", "yolo", "--labels", "swoosh=nike"]) == 1
+    assert "label 'adidas' has no class; skipped" in capsys.readouterr().err
+    assert [i.label for i in read_dataset(tmp_path / "out").photos[0].instances] == ["nike"]
+
+
+# --- other readers ---
+
+SHAPES = ("ring", "edge")  # supervision draws YOLO polygons with OpenCV, half a pixel wider: thin shapes do not survive
+
+
+def by_name(dataset) -> dict[str, np.ndarray]:
+    """Masks of the classes in the image `full0.png` of a dataset of supervision."""
+    (found,) = [detections for path, _, detections in dataset if "full0" in path]
+    return {dataset.classes[c]: mask.astype(bool) for c, mask in zip(found.class_id, found.mask, strict=True)}
+
+
+@pytest.mark.parametrize("name", ["yolo", "coco", "roboflow"])
+def test_supervision_reads_what_is_written(name, tmp_path):
+    sv = pytest.importorskip("supervision", reason="supervision is not installed: pip install -e '.[test]'")
+    write(name, tmp_path / "from", tmp_path / "to", ("train", "val"))
+    root = tmp_path / "to"
+    if name == "yolo":
+        dataset = sv.DetectionDataset.from_yolo(
+            str(root / "images/train"), str(root / "labels/train"), str(root / "data.yaml"), force_masks=True
+        )
+    else:
+        coco = ("images/train", "annotations/instances_train.json")
+        images, file = coco if name == "coco" else ("train", "train/_annotations.coco.json")
+        dataset = sv.DetectionDataset.from_coco(str(root / images), str(root / file), force_masks=True)
+    assert len(dataset) == 2
+    found, expected = by_name(dataset), masks()
+    assert sorted(found) == sorted(expected)
+    for label in SHAPES if name == "yolo" else expected:
+        assert iou(found[label], expected[label]) >= (0.8 if name == "yolo" else 1), label
+
+
+def test_yolo_of_supervision_is_read(tmp_path):
+    sv = pytest.importorskip("supervision", reason="supervision is not installed: pip install -e '.[test]'")
+    write("coco", tmp_path / "from", tmp_path / "coco", ("",))
+    file = tmp_path / "coco/annotations/instances.json"
+    dataset = sv.DetectionDataset.from_coco(str(tmp_path / "coco/images"), str(file), force_masks=True)
+    out = tmp_path / "yolo"
+    dataset.as_yolo(str(out / "images"), str(out / "labels"), str(out / "data.yaml"))
+    text = (out / "data.yaml").read_text()
+    (out / "data.yaml").write_text(text + "train: images\nval: images\n")
+    photos = {photo.file: photo for photo in read_dataset(out).photos}
+    assert len(photos) == 2
+    full = next(photo for name, photo in photos.items() if "full" in name)
+    edge = next(i for i in full.instances if i.label == "edge")
+    assert iou(edge.draw(HEIGHT, WIDTH), masks()["edge"]) > 0.85  # its polygons run through the centers of pixels
