@@ -60,7 +60,15 @@ setup(
     extras_require={
         # labelme 7 has no public functions to compare our masks with; it opens our files, see `annotate`.
         # setuptools builds the wheel that a test inspects.
-        "test": ["pytest>=8.2", "hypothesis>=6", "ruff>=0.14", "labelme>=6,<7", "setuptools>=77", "httpx>=0.27"],
+        "test": [
+            "pytest>=8.2",
+            "hypothesis>=6",
+            "ruff>=0.14",
+            "labelme>=6,<7",
+            "setuptools>=77",
+            "httpx>=0.27",
+            "supervision>=0.26",
+        ],
         "annotate": ["labelme>=6"],
         "video": ["av>=14"],
         "serve": [

@@ -135,7 +135,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike check`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
-        "dataset", type=Path, metavar="DIR", help="dataset folder or annotation file in any format that nike convert reads"
+        "dataset",
+        type=Path,
+        metavar="DIR",
+        help="dataset folder or annotation file in any format that nike convert reads",
     )
     parser.add_argument(
         "--val",
