@@ -1,1 +1,1 @@
-"""`make bench`: speed and memory of detection and of a training step on this machine, against its bare convolution."""
+"""Benchmarks of detection and training (`make bench`): time, memory and efficiency relative to a plain convolution."""

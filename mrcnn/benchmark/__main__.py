@@ -1,4 +1,4 @@
-"""Runs every case in a process of its own (peak memory is then the case's own) and prints one table each.
+"""Runs each benchmark in a separate process, which makes its peak memory meaningful, and prints the results.
 
 python -m mrcnn.benchmark                 # all: about 15 minutes on 2 cores
 python -m mrcnn.benchmark --quick         # one size, one backbone
@@ -15,7 +15,7 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 def cases(quick: bool) -> list[tuple[str, dict]]:
-    """(module, options) of every case."""
+    """Returns (module, options) of each benchmark."""
     backbones, sizes = (("resnet50",), (512,)) if quick else (("resnet50", "resnet101"), (512, 1024))
     detection = [
         ("detection", dict(backbone=backbone, size=size, precision=precision))
@@ -31,7 +31,7 @@ def cases(quick: bool) -> list[tuple[str, dict]]:
 
 
 def run(module: str, options: dict) -> dict:
-    """The figures that a case prints as JSON on its last line; {"error": ...} if it failed."""
+    """Runs a benchmark and returns its results, or {"error": ...} if it failed."""
     flags = [f"--{name}={value}" for name, value in options.items()]
     command = [sys.executable, "-m", f"mrcnn.benchmark.{module}", *flags]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -43,7 +43,7 @@ def run(module: str, options: dict) -> dict:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m mrcnn.benchmark", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one size, one backbone")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there too")
+    parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
     arguments = parser.parse_args()
     results = []
     for module, options in cases(arguments.quick):

@@ -1,4 +1,4 @@
-"""One photo through detection: whole and stage by stage, with 1, 10 and 100 detections out of 1000 proposals."""
+"""Detection on one image, in total and by stage, with 1, 10 and 100 detections from 1000 proposals."""
 
 import json
 
@@ -16,7 +16,7 @@ PHOTO_SHAPE = (1600, 1280, 3)
 
 
 def head_operations(config: Config, proposals: int, detections: int) -> float:
-    """Arithmetic of the box head for `proposals` RoIs and of the mask head for `detections`."""
+    """Returns the operations (multiplications and additions) of the box head and of the mask head."""
     channels, classes, fc = config.TOP_DOWN_PYRAMID_SIZE, config.NUM_CLASSES, config.FPN_CLASSIF_FC_LAYERS_SIZE
     box = config.POOL_SIZE**2 * channels * fc + fc * fc + fc * classes * 5
     cells, width = config.MASK_POOL_SIZE**2, config.MASK_HEAD_CHANNELS
@@ -36,7 +36,7 @@ def main() -> None:
         IMAGE_MIN_DIM=options.size,
         IMAGE_MAX_DIM=options.size,
         DETECTION_MIN_CONFIDENCE=0.0,
-        DETECTION_NMS_THRESHOLD=1.0,  # nothing is suppressed, so that there are enough detections
+        DETECTION_NMS_THRESHOLD=1.0,  # no suppression, for a fixed number of detections
     )
     builder = NetworkBuilder(config)
     network = builder.inference()
@@ -58,9 +58,9 @@ def main() -> None:
     found = np.asarray(proposals(*inputs))[0].any(axis=1).sum()
     layer, predictors = network.get_layer("mrcnn_detection"), {}
     for count in COUNTS:
-        layer.max_instances = count  # the mask head's output has room for 100 all the same
+        layer.max_instances = count  # the output of the mask head remains padded to 100
         predictor = predictors[count] = Predictor(network, config)
-        detections, masks = predictor(molded.image[None], molded.meta[None])  # traced here, with this count
+        detections, masks = predictor(molded.image[None], molded.meta[None])  # traces with this number of detections
     functions = {f"detect_{n}": lambda p=p: p(molded.image[None], molded.meta[None]) for n, p in predictors.items()}
     stages = dict(features=run_features, rpn=run_rpn, proposals=run_proposals, boxes=run_boxes)
     window, shape = molded.window, molded.image.shape

@@ -1,4 +1,4 @@
-"""Timing, memory and arithmetic shared by the benchmark's cases."""
+"""Timing, memory and operation counts for the benchmarks."""
 
 import argparse
 import resource
@@ -13,12 +13,12 @@ import tensorflow as tf
 from mrcnn.network import named_layers
 
 REPEATS = 5
-BARE_SHAPE, BARE_CHANNELS = (1, 128, 128, 256), 256  # the convolution that the machine is judged by: 3x3, 256 -> 256
+BARE_SHAPE, BARE_CHANNELS = (1, 128, 128, 256), 256  # reference convolution: 3x3, 256 to 256 channels
 BARE_OPERATIONS = 2 * 128 * 128 * 9 * BARE_CHANNELS * BARE_CHANNELS
 
 
 def arguments(**options) -> argparse.Namespace:
-    """The case's options from the command line; `options` are names with defaults."""
+    """Parses the command line of a benchmark, given its options with their defaults."""
     parser = argparse.ArgumentParser()
     for name, default in options.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
@@ -26,12 +26,15 @@ def arguments(**options) -> argparse.Namespace:
 
 
 def set_precision(precision: str) -> None:
-    """float32, or bfloat16 under Keras's mixed policy."""
+    """Sets the global dtype policy: "float32", or "bfloat16" for `mixed_bfloat16`."""
     keras.config.set_dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision])
 
 
 def medians(functions: dict[str, Callable], repeats: int = REPEATS) -> dict[str, float]:
-    """Median seconds of each function; they take turns, so that a busy moment of the machine meets all of them."""
+    """Measures the median time of each function in seconds.
+
+    Calls of the functions are interleaved, so that fluctuations of the machine affect all of them.
+    """
     for function in functions.values():
         function()
         function()
@@ -45,7 +48,7 @@ def medians(functions: dict[str, Callable], repeats: int = REPEATS) -> dict[str,
 
 
 def bare_convolution(precision: str) -> Callable:
-    """A function that runs the bare convolution in this precision once."""
+    """Returns a function that runs the reference convolution once in the given precision."""
     rng = np.random.default_rng(0)
     image = tf.constant(rng.normal(size=BARE_SHAPE), precision)
     kernel = tf.Variable(tf.constant(rng.normal(size=(3, 3, BARE_CHANNELS, BARE_CHANNELS)), precision))
@@ -54,20 +57,26 @@ def bare_convolution(precision: str) -> Callable:
 
 
 def peak_memory() -> int:
-    """Peak resident memory of this process in MiB."""
+    """Returns the peak resident memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def classify_all(network: keras.Model) -> None:
-    """Makes random weights assign every RoI to some object class, without certainty, so that all stages have work."""
+    """Changes random weights so that every RoI is classified as an object with a low score, for a full workload."""
     layer = named_layers(network)["mrcnn_class_logits"]
     layer.kernel.assign(0.01 * layer.kernel)
     layer.bias.assign(-10.0 * (np.arange(layer.bias.shape[0]) == 0))
 
 
 def operations(function) -> float:
-    """Floating-point operations (multiplications and additions) of the convolutions and matrix products in a traced
-    function whose shapes are static."""
+    """Counts the floating-point operations of the convolutions and matrix products in a traced function.
+
+    Args:
+        function: concrete function with static shapes.
+
+    Returns:
+        Number of multiplications and additions.
+    """
     total = 0.0
     for op in function.graph.get_operations():
         if op.type in ("Conv2D", "_FusedConv2D", "DepthwiseConv2dNative"):

@@ -1,4 +1,4 @@
-"""From nothing to the first detection: import, build ResNet-50, detect on one photo of 512 pixels."""
+"""Time to the first detection: import, construction with ResNet-50, and detection on one 512-pixel image."""
 
 import json
 import time

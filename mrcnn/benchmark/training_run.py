@@ -1,11 +1,11 @@
-"""A short training on photos in files: the share of time that steps wait for data, and the time to the first step."""
+"""Short training on image files: fraction of the step time spent waiting for data, and time to the first step."""
 
 import json
 import tempfile
 import time
 
 START = time.perf_counter()
-PHOTOS, SHAPE, STEPS = 16, (1600, 1280), 12  # of each photo: height, width
+PHOTOS, SHAPE, STEPS = 16, (1600, 1280), 12  # SHAPE: height and width of the images in pixels
 
 
 def main() -> None:
@@ -47,14 +47,14 @@ def main() -> None:
 
 
 def written_photos(folder):
-    """A dataset of JPEG files of SHAPE with one rectangle each."""
+    """Writes JPEG images of SHAPE with one rectangle each and returns their dataset."""
     import numpy as np
     from PIL import Image
 
     from mrcnn.data.dataset import Dataset
 
     class Rectangles(Dataset):
-        """The object is the bright rectangle of each photo."""
+        """Images with one white rectangle as the object."""
 
         def load_mask(self, image_id):
             masks = np.zeros((*SHAPE, 1), bool)

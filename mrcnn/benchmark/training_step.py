@@ -1,4 +1,4 @@
-"""One training step on made-up photos: seconds a step, efficiency, peak memory."""
+"""One training step on random images: time per step and peak memory."""
 
 import json
 
@@ -19,8 +19,8 @@ from mrcnn.training.trainer import compile_model, make_deterministic
 OBJECTS = np.array([[100, 100, 300, 300], [20, 40, 90, 200], [300, 300, 500, 480]])
 
 
-def made_up_batch(config: Config) -> tuple:
-    """A batch of noise photos with three objects each; inputs as the training graph takes them."""
+def random_batch(config: Config) -> tuple:
+    """Returns the inputs of the training graph for a batch of random images with three objects each."""
     rng, size = np.random.default_rng(0), config.IMAGE_MAX_DIM
     anchors = pixel_anchors(config, config.IMAGE_SHAPE)
     class_ids = np.zeros(config.MAX_GT_INSTANCES, np.int32)
@@ -69,7 +69,7 @@ def main() -> None:
     )
     fitted = compile_model(model, stage)
     fitted.make_train_function()
-    batch = tuple(tf.constant(part) for part in made_up_batch(config))
+    batch = tuple(tf.constant(part) for part in random_batch(config))
     batches = iter(tf.data.Dataset.from_tensors((batch,)).repeat())
     seconds = measure.medians(
         dict(step=lambda: fitted.train_function(batches), bare=measure.bare_convolution(options.precision))
@@ -77,7 +77,7 @@ def main() -> None:
     rate = measure.BARE_OPERATIONS / seconds["bare"]
     figures = dict(
         step=round(seconds["step"], 3),
-        a_photo=round(seconds["step"] / options.batch, 3),
+        per_image=round(seconds["step"] / options.batch, 3),
         bare_gflops=round(rate / 1e9),
         peak_mib=measure.peak_memory(),
     )

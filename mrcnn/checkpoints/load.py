@@ -1,4 +1,4 @@
-"""Loads a weights file into Keras layers by name: every shape is checked first, all or nothing, with a report."""
+"""Loads weights files into Keras layers by name, after all shapes have been checked, and reports the result."""
 
 from __future__ import annotations
 
@@ -29,22 +29,23 @@ def load_weights(
     """Sets the weights of Keras layers from a file, matched by layer name and by role (kernel, bias, gamma, ...).
 
     Args:
-        layers: Keras layers by name; nested models count as one layer; layers without weights are skipped.
-        path: Matterport's or Keras's HDF5 file, or ImageNet weights of a backbone (see imagenet.py): of those only
+        layers: dict of Keras layers by name. A nested model is one layer, and layers without weights are skipped.
+        path: HDF5 file of Matterport or Keras, or ImageNet weights of a backbone (see `imagenet`). For the latter, only
             the backbone is loaded and the other layers are reported as missing.
-        exclude: names or regular expressions (full match) of layers, or of their group, to leave as they are.
-        by_name: False: a layer of the file that the model does not have is an error too. True: weights of a deeper
-            backbone that has all layers of the model are loaded, with a UserWarning.
-        allow_nan: load weights that are NaN or infinite.
+        exclude: names or regular expressions (full match) of layers, or of their groups, that are not loaded.
+        by_name: bool, whether layers of the file that the model does not have are skipped instead of raising an error.
+            A backbone that is deeper than that of the model is then loaded with a UserWarning.
+        allow_nan: bool, whether NaN and infinite weights are accepted.
 
     Returns:
-        The report. Nothing is printed.
+        The report.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CheckpointError: the file is damaged or of another kind.
-        WeightsMismatchError: a layer that is not excluded is missing or has another shape.
-            All of them (ValueErrors) are raised before the first weight is changed.
+        FileNotFoundError: if the file does not exist.
+        CheckpointError: (a ValueError) if the file is damaged or has another format.
+        WeightsMismatchError: (a ValueError) if a layer that is not excluded is missing or has another shape.
+
+    All errors are raised before any weight is changed.
     """
     path = Path(path)
     model = flatten_model(layers)
@@ -82,7 +83,7 @@ def load_weights(
 
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[dict[str, LayerWeights], tuple[str, ...]]]:
-    """The layers of a file under this project's names, and notes on what was converted."""
+    """Yields the layers of a file by the names of this package, and notes on the conversion."""
     if path.suffix == ".npz":
         arrays = mobilenet_v2_from_torch(path)
         yield {name: LayerWeights(name, weights) for name, weights in arrays.items()}, ()
@@ -107,16 +108,16 @@ def _excluder(exclude: Iterable[str] | None) -> Callable[..., bool]:
 
 
 def _pair(model: LayerWeights, stored: LayerWeights) -> dict[str, tuple[Any, Any]]:
-    """`{role: (variable, stored weight)}`; None stands for what one side lacks."""
+    """Returns `{role: (variable, stored weight)}`, with None for a weight that the model or the file lacks."""
     sources = stored.weights
-    # A file without usable names: go by position.
+    # If no weight in the file has a known name, weights are matched by position.
     if len(sources) == len(model.weights) and not set(sources) & set(KNOWN_WEIGHTS):
         sources = dict(zip(model.weights, sources.values(), strict=True))
     return {role: (model.weights.get(role), sources.get(role)) for role in dict.fromkeys((*model.weights, *sources))}
 
 
 def _mismatch(name: str, pair: dict[str, tuple[Any, Any]]) -> str:
-    """Empty if the weights of a layer fit, else what does not."""
+    """Describes the weights of a layer whose shapes differ. Returns "" if all shapes are equal."""
     texts = []
     for role, weights in pair.items():
         model, file = ("none" if weight is None else str(tuple(weight.shape)) for weight in weights)
@@ -126,13 +127,13 @@ def _mismatch(name: str, pair: dict[str, tuple[Any, Any]]) -> str:
 
 
 def _read(path: Path, name: str, source: Any, allow_nan: bool) -> np.ndarray:
-    """The stored weight as float32, checked."""
-    with hdf5_errors(path), np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite: caught below
+    """Reads a weight as float32 and checks that it is finite."""
+    with hdf5_errors(path), np.errstate(over="ignore"):  # an overflow to infinity is reported below
         array = np.asarray(source).astype(np.float32)
     bad = array.size - np.count_nonzero(np.isfinite(array))
     if bad and not allow_nan:
         raise CheckpointError(
-            f"{path}: {name} has {bad} values of {array.size} that are NaN or infinite. The training that wrote it "
-            "went astray: use an earlier checkpoint."
+            f"{path}: {name}: {bad} of {array.size} values are NaN or infinite, so the training diverged. Use an "
+            "earlier checkpoint."
         )
     return array

@@ -1,4 +1,4 @@
-"""Where weights files lie: the places that are searched, and the place that downloads go to."""
+"""Search folders of weights files, and the destination of downloads."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ REPOSITORY_FOLDER = Path(__file__).resolve().parents[2] / "weights"
 
 
 class WeightsNotFoundError(FileNotFoundError):
-    """Weights are not here and cannot be downloaded; the message says where to get them and where to put them."""
+    """Weights were not found and cannot be downloaded. The message has their URL and the expected path."""
 
 
 def search_folders(folder: str | os.PathLike | None = None) -> list[Path]:
-    """The folders that are searched for weights, in order.
+    """Returns the folders that are searched for weights, in order.
 
     Args:
-        folder: searched first if given.
+        folder: folder that is searched first, or None.
 
     Returns:
-        The given folder, `weights` of the working folder and of the repository, the folder named by the environment
-        variable MRCNN_WEIGHTS_DIR, and the user's cache.
+        The given folder, `weights` in the working folder and in the repository, the folder in the environment variable
+        MRCNN_WEIGHTS_DIR, and the user's cache.
     """
     folders = [Path(folder)] if folder is not None else []
     folders += [Path("weights"), REPOSITORY_FOLDER]
@@ -32,11 +32,11 @@ def search_folders(folder: str | os.PathLike | None = None) -> list[Path]:
 
 
 def find_weights(names: str | Iterable[str], folder: str | os.PathLike | None = None) -> Path | None:
-    """The first file of one of these names in the folders that are searched, or None.
+    """Returns the first file with one of the given names in the search folders, or None.
 
     Args:
-        names: file names without folder, the preferred one first.
-        folder: searched before the usual places.
+        names: file name, or file names in order of preference.
+        folder: folder that is searched first, or None.
     """
     names = [names] if isinstance(names, str) else list(names)
     candidates = (place / name for place in search_folders(folder) for name in names)
@@ -44,7 +44,10 @@ def find_weights(names: str | Iterable[str], folder: str | os.PathLike | None = 
 
 
 def download_folder(folder: str | os.PathLike | None = None) -> Path:
-    """Where a download goes: the given folder, MRCNN_WEIGHTS_DIR, an existing `weights` folder, or the user's cache."""
+    """Returns the destination of downloads.
+
+    This is the given folder, else MRCNN_WEIGHTS_DIR, else an existing `weights` folder, else the user's cache.
+    """
     if folder is not None:
         return Path(folder)
     if os.environ.get(FOLDER_VARIABLE):
@@ -56,5 +59,5 @@ def download_folder(folder: str | os.PathLike | None = None) -> Path:
 
 
 def cache_folder() -> Path:
-    """`~/.cache/mrcnn`, or `mrcnn` under XDG_CACHE_HOME."""
+    """Returns `$XDG_CACHE_HOME/mrcnn`, by default `~/.cache/mrcnn`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrcnn"

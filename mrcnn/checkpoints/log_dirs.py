@@ -42,7 +42,7 @@ def parse_checkpoint(path: str | Path) -> tuple[Path, int] | None:
 
 def run_folders(model_dir: str | Path, name: str | None = None) -> list[Path]:
     """Returns the log folders of all runs called `name`, or of any name for None, newest first."""
-    # The whole name: runs of "nike" are not those of "nikeshoes".
+    # Matches the whole name, so that "nike" does not select runs called "nikeshoes".
     own = LOG_DIR if name is None else re.compile(re.escape(name.lower()) + r"(\d{8}T\d{4})")
     root = Path(model_dir)
     folders = [folder for folder in root.iterdir() if own.fullmatch(folder.name)] if root.is_dir() else []
@@ -84,10 +84,10 @@ def other_names(model_dir: str | Path, name: str | None) -> str:
 
 
 def find_best(model_dir: str | Path, name: str | None = None) -> Path:
-    """The checkpoint with the best validation AP of the run that `find_last` chooses.
+    """Returns the checkpoint with the best validation AP of the run that `find_last` chooses.
 
     Raises:
-        FileNotFoundError: there is no such run, or it has not been validated.
+        FileNotFoundError: if there is no such run, or if it has not been validated.
     """
     folder = find_last(model_dir, name).parent
     found = sorted(folder.glob("mask_rcnn_*_best.h5"))

@@ -1,4 +1,4 @@
-"""What loading a weights file did, layer by layer, and the one-line explanation where file and model do not fit."""
+"""Report of loading a weights file, and explanations of mismatches between file and model."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from mrcnn.checkpoints.convert import BEYOND_BACKBONE, is_backbone_only
 from mrcnn.checkpoints.layout import LayerWeights
 
-# The layers whose last axis grows with NUM_CLASSES, and how many outputs a class has there.
+# Number of outputs per class of the layers whose last axis depends on NUM_CLASSES.
 HEAD_OUTPUTS = {"mrcnn_class_logits": 1, "mrcnn_bbox_fc": 4, "mrcnn_mask": 1}
-# What to leave out for another number of classes ("mrcnn_bbox" only reshapes; the original's scripts list it too).
+# Layers to exclude for another number of classes. "mrcnn_bbox" has no weights, but Matterport's scripts list it too.
 HEADS = ["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"]
-REBUILD = "Build the model with the settings that the file was made with"
-SHOWN = 4  # names in a one-line message
+REBUILD = "Build the model with the settings of the file"
+SHOWN = 4  # maximum number of names in a message
 
 
 @dataclass(frozen=True, repr=False)
 class LoadReport:
-    """What became of each layer. Names are layers with weights; inner layers of `rpn_model` count by themselves.
+    """Result of loading a weights file, for each layer with weights. The layers inside `rpn_model` count separately.
 
     Attributes:
-        file: the weights file.
-        loaded: layers whose weights were set.
-        excluded: layers of the model that `exclude` named.
-        missing: layers of the model that the file has not.
-        unexpected: layers of the file that the model has not.
-        mismatched: layers of both that do not fit, as "layer/weight: file shape, model shape".
-        tensors: how many weights were set.
-        notes: conversions that were made, and what the caller should know.
+        file: path of the weights file.
+        loaded: names of the layers that were loaded.
+        excluded: names of the layers of the model that `exclude` matched.
+        missing: names of the layers that only the model has.
+        unexpected: names of the layers that only the file has.
+        mismatched: differences in shape, such as "layer/kernel: file (3, 3, 64), model (3, 3, 32)".
+        tensors: number of weights that were loaded.
+        notes: notes on conversions, and warnings.
     """
 
     file: str
@@ -43,7 +43,7 @@ class LoadReport:
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """One line with the counts."""
+        """Returns the counts as one line of text."""
         return (
             f"{self.file}: {len(self.loaded)} layers ({self.tensors} weights) loaded, {len(self.excluded)} excluded, "
             f"{len(self.missing)} missing, {len(self.unexpected)} unexpected"
@@ -61,7 +61,7 @@ class LoadReport:
 
 
 class WeightsMismatchError(ValueError):
-    """The file does not fit the model. `report` says layer by layer; no weight was changed."""
+    """The weights file does not fit the model. No weight was changed. `report` has the details."""
 
     def __init__(self, message: str, report: LoadReport) -> None:
         super().__init__(message)
@@ -71,48 +71,48 @@ class WeightsMismatchError(ValueError):
 def explain(
     report: LoadReport, model: Mapping[str, LayerWeights], file: Mapping[str, LayerWeights], strict: bool
 ) -> str:
-    """Says what is wrong and what to do, or returns an empty text if the file fits the model.
+    """Returns an error message for a file that does not fit the model, or "".
 
     Args:
-        report: the outcome, before anything is loaded.
+        report: result of the comparison.
         model: layers of the model that are not excluded.
         file: layers of the file that are not excluded.
-        strict: whether layers that only the file has are wrong too.
+        strict: bool, whether layers that only the file has are an error.
     """
     only_backbone = is_backbone_only(file)
     missing = [name for name in report.missing if not (only_backbone and BEYOND_BACKBONE.fullmatch(name))]
     if (strict or missing or report.mismatched) and (other := _other_backbone(model, file)):
-        return f"{other}. Set BACKBONE to what the file has, or start from a file that fits the model."
+        return f"{other}. Set BACKBONE to that of the file, or use a file that fits the model."
     if missing and not report.loaded and not report.mismatched:
         return (
-            f"no layer of the model is in the file, which has {_some(file)}; the model expects {_some(missing)}. "
-            "Is this a Mask R-CNN checkpoint?"
+            f"no layer of the model is in the file. Expected {_some(missing)}, got {_some(file)}. Use a Mask R-CNN "
+            "checkpoint."
         )
     if report.mismatched:
         return _explain_shapes(report.mismatched, model, file)
     if missing:
         return (
-            f"{len(missing)} layers of the model are not in the file: {_some(missing)}. {REBUILD}, or name these "
-            "layers in `exclude` to keep their present weights."
+            f"{len(missing)} layers of the model are not in the file: {_some(missing)}. {REBUILD}, or list these "
+            "layers in `exclude` to keep their current weights."
         )
     if report.unexpected and strict:
         return (
             f"{len(report.unexpected)} layers of the file are not in the model: {_some(report.unexpected)}. Pass "
-            "by_name=True to leave them out."
+            "by_name=True to skip them."
         )
     return ""
 
 
 def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file: Mapping[str, LayerWeights]) -> str:
-    """Says that weights that fit by name and shape come from another backbone; empty if they do not.
+    """Returns a warning if the file fits by name and shape but has another backbone, or "".
 
-    A ResNet-101 file has all layers of a ResNet-50, but the blocks of its stage 4 have learnt other functions. The
-    arguments are those of `explain`.
+    A ResNet-101 file has all layers of a ResNet-50, but the blocks of its stage 4 do not have the same functions. See
+    `explain` for the arguments.
     """
     other = _other_backbone(model, file)
     return other and (
-        f"{other}: {len(report.loaded)} layers loaded by name, {len(report.unexpected)} left out. Train before you "
-        "detect, or set BACKBONE to what the file has."
+        f"{other}: {len(report.loaded)} layers loaded by name, {len(report.unexpected)} skipped. Train the model, "
+        "or set BACKBONE to that of the file."
     )
 
 
@@ -130,18 +130,18 @@ def _explain_shapes(
         in_file, in_model = _class_count(file, names), _class_count(model, names)
         if in_file != in_model:
             return (
-                f"the file has {in_file} classes, the model {in_model}. To start from everything but the heads, pass "
-                f"exclude={json.dumps(HEADS)} (on the command line: --weights=coco); to use the heads, set "
+                f"the file has {in_file} classes, the model {in_model}. To load all layers except the heads, pass "
+                f"exclude={json.dumps(HEADS)} (on the command line: --weights=coco). To load the heads, set "
                 f"NUM_CLASSES = {in_file}."
             )
     return (
-        f"{len(names)} layers have other shapes than in the model: {_some(mismatched)}. {REBUILD}, or name these "
+        f"{len(names)} layers have different shapes in file and model: {_some(mismatched)}. {REBUILD}, or list these "
         "layers in `exclude`."
     )
 
 
 def _backbone(layers: Iterable[str]) -> str:
-    """The backbone that has these layers, in words; empty if there is none that is known."""
+    """Returns the name of the backbone that has the given layers, or "" if it is unknown."""
     layers = list(layers)
     if "mnv2_conv1" in layers:
         return "mobilenet_v2"
@@ -150,7 +150,7 @@ def _backbone(layers: Iterable[str]) -> str:
 
 
 def _class_count(layers: Mapping[str, LayerWeights], heads: Iterable[str]) -> int:
-    """Number of classes by the last axis of one of the heads; 0 if it has none."""
+    """Returns the number of classes according to the last axis of a head, or 0 for a scalar."""
     head = min(heads)
     shape = next(iter(layers[head].weights.values())).shape
     return shape[-1] // HEAD_OUTPUTS[head] if shape else 0

@@ -129,7 +129,7 @@ def test_other_shapes_or_weights(make_layers, write_h5, stored):
 def test_shapes_are_named(make_layers, write_h5):
     layers = make_layers({"a": {"kernel": (2, 3)}})
     path = write_h5({"a": {"a/kernel:0": KERNEL.T, "a/bias:0": BIAS}})
-    text = check_raises_and_changes_nothing(layers, path, "other shapes")
+    text = check_raises_and_changes_nothing(layers, path, "different shapes")
     assert "a/kernel: file (3, 2), model (2, 3); a/bias: file (3,), model none" in text
 
 
@@ -182,7 +182,7 @@ def test_a_deeper_backbone_loads_by_name_with_a_warning(make_layers, write_h5):
     """All names and shapes of a ResNet-50 are in a file of a ResNet-101; the original loaded them."""
     path, layers = write_h5(stored_like(resnet(23))), make_layers(resnet(6))
     check_raises_and_changes_nothing(layers, path, "backbone resnet101, the model resnet50", by_name=False)
-    with pytest.warns(UserWarning, match="resnet101, the model resnet50: 7 layers loaded by name, 17 left out") as seen:
+    with pytest.warns(UserWarning, match="resnet101, the model resnet50: 7 layers loaded by name, 17 skipped") as seen:
         report = load_weights(layers, path, by_name=True)
     assert len(seen) == 1 and len(report.loaded) == 7 and len(report.unexpected) == 17
     assert report.notes == (str(seen[0].message).removeprefix(f"{path}: "),)
@@ -198,7 +198,7 @@ def test_a_deeper_file_loads_when_the_user_says_so(make_layers, write_h5):
 def test_values_that_are_not_finite(make_layers, write_h5, bad):
     layers = make_layers({"a": {"kernel": (2, 3)}, "b": {"bias": (3,)}})
     path = write_h5({"a": {"a/kernel:0": KERNEL}, "b": {"b/bias:0": np.array([1.0, bad, 2.0])}})
-    check_raises_and_changes_nothing(layers, path, "b/bias has 1 values of 3 that are NaN or infinite")
+    check_raises_and_changes_nothing(layers, path, "b/bias: 1 of 3 values are NaN or infinite")
     assert load_weights(layers, path, allow_nan=True).loaded == ("a", "b")
 
 
