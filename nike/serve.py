@@ -1,4 +1,4 @@
-"""`nike serve`: detection over HTTP, with a page to try it and the protocols of annotation tools."""
+"""`nike serve`: HTTP server for detection, with a demo page and the protocols of annotation tools."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from nike import cli  # first: it quiets TensorFlow
 from nike.detection.detector import Detector, add_detector_arguments, chosen_weights, load_detector, read_settings
 from nike.serving.limits import Limits
 
-LOWEST = 0.1  # score down to which detections are computed; a request chooses its threshold above it
-INSTALL = "nike serve needs its extra: pip install 'nike-mrcnn[serve]', or pip install -e '.[serve]' in the repository."
+LOWEST = 0.1  # minimum score threshold that a request can choose
+INSTALL = (
+    "nike serve requires an extra: pip install 'nike-mrcnn[serve]', or pip install -e '.[serve]' in the repository."
+)
 MIN_TOKEN = 16  # characters
 
 DESCRIPTION = """\
-Detects objects in images that are sent over HTTP. POST an image to /v1/detect, or open the page at / in a browser.
+Run a detection server. POST an image to /v1/detect, or open the page at / in a browser.
 X-AnyLabeling, Label Studio and CVAT can use the server for pre-annotation."""
 EPILOG = """\
 environment:
-  NIKE_TOKEN               token that requests must carry (Authorization: Bearer TOKEN); not set: none
-  LABEL_STUDIO_API_KEY     access token of the Label Studio at --label-studio
+  NIKE_TOKEN               token required in requests (Authorization: Bearer TOKEN; default: no token)
+  LABEL_STUDIO_API_KEY     access token for --label-studio
 
 examples:
   nike serve
@@ -38,35 +40,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     network, limits = parser.add_argument_group("network"), parser.add_argument_group("limits")
     network.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: all (default: 127.0.0.1, this machine only)"
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 for all (default: 127.0.0.1, this machine only)",
     )
-    network.add_argument("--port", type=int, default=8000, metavar="N", help="port; 0: any free one (default: 8000)")
-    network.add_argument("--label-studio", metavar="URL", help="Label Studio to get the images of its tasks from")
+    network.add_argument(
+        "--port", type=int, default=8000, metavar="N", help="port; 0 for any free port (default: 8000)"
+    )
+    network.add_argument("--label-studio", metavar="URL", help="Label Studio server that provides the images of tasks")
     default = Limits()
     limits.add_argument(
-        "--queue", type=int, default=default.queue, metavar="N", help="requests in progress; more get 503 (default: 64)"
+        "--queue",
+        type=int,
+        default=default.queue,
+        metavar="N",
+        help="maximum number of pending requests; further ones get 503 (default: 64)",
     )
     limits.add_argument(
         "--max-wait",
         type=float,
         default=1000 * default.wait,
         metavar="MS",
-        help="milliseconds to wait for a batch to fill (default: 5)",
+        help="maximum time in milliseconds to wait for a full batch (default: 5)",
     )
     limits.add_argument(
-        "--max-megabytes", type=float, default=default.bytes >> 20, metavar="N", help="size of a request (default: 32)"
+        "--max-megabytes",
+        type=float,
+        default=default.bytes >> 20,
+        metavar="N",
+        help="maximum size of a request (default: 32)",
     )
     limits.add_argument(
-        "--max-megapixels", type=float, default=default.pixels / 1e6, metavar="N", help="of an image (default: 64)"
+        "--max-megapixels",
+        type=float,
+        default=default.pixels / 1e6,
+        metavar="N",
+        help="maximum size of an image (default: 64)",
     )
     limits.add_argument(
-        "--timeout", type=float, default=default.seconds, metavar="S", help="seconds for a request (default: 60)"
+        "--timeout",
+        type=float,
+        default=default.seconds,
+        metavar="S",
+        help="timeout of a request in seconds (default: 60)",
     )
     add_detector_arguments(parser)
 
 
 def limits_of(arguments: argparse.Namespace) -> Limits:
-    """The limits that the options describe. Raises ValueError if one is not positive."""
+    """Returns the limits given by the options. Raises ValueError if one is not positive."""
     return Limits(
         queue=arguments.queue,
         batch=arguments.batch,
@@ -78,10 +100,10 @@ def limits_of(arguments: argparse.Namespace) -> Limits:
 
 
 def token_in(environment: dict[str, str]) -> str | None:
-    """The token that requests must carry.
+    """Returns the token that requests must contain, or None.
 
     Raises:
-        ValueError: it is too short, or not printable ASCII without spaces.
+        ValueError: the token is too short, or not printable ASCII without spaces.
     """
     token = environment.get("NIKE_TOKEN")
     if token is None:
@@ -89,15 +111,16 @@ def token_in(environment: dict[str, str]) -> str | None:
     if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise ValueError(
             f"NIKE_TOKEN: expected at least {MIN_TOKEN} printable ASCII characters without spaces, got {len(token)}. "
-            "Make one: openssl rand -hex 32."
+            "Create a token with: openssl rand -hex 32."
         )
     return token
 
 
 def load(arguments: argparse.Namespace) -> tuple[Detector, float]:
-    """The detector, ready for scores down to LOWEST, and the default threshold of requests.
+    """Loads the detector with the score threshold LOWEST, and returns it with the default threshold of requests.
 
-    Box voting and mask scores do not depend on the threshold, so a lower one adds detections and changes none.
+    A lower threshold adds detections and does not change the others, because box voting and mask scores do not depend
+    on it.
     """
     threshold = arguments.min_confidence
     if threshold is None:
@@ -106,12 +129,12 @@ def load(arguments: argparse.Namespace) -> tuple[Detector, float]:
     lowered = argparse.Namespace(**{**vars(arguments), "min_confidence": min(threshold, LOWEST)})
     detector = load_detector(lowered)
     blank = np.zeros((64, 64, 3), np.uint8)
-    list(detector.detect([blank] * arguments.batch))  # compiles the network before the first request
+    list(detector.detect([blank] * arguments.batch))  # traces the network before the first request
     return detector, threshold
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Serves until SIGTERM or Ctrl-C."""
+    """Runs the server until SIGTERM or Ctrl-C."""
     try:
         import uvicorn
 
@@ -123,7 +146,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.port <= 65535:
         raise ValueError(f"--port: expected a number from 0 to 65535, got {arguments.port}.")
     tasks = TaskImages(arguments.label_studio, os.environ.get("LABEL_STUDIO_API_KEY", ""), limits.bytes)
-    # uvicorn repeats the signal that ended it when all requests are answered: exit code 0, not that of a kill.
+    # After the last response uvicorn raises the signal again. The handler makes the exit code 0.
     signal.signal(signal.SIGTERM, _exit)
     detector, threshold = load(arguments)
     app = create_app(detector, limits, default_confidence=threshold, token=token, tasks=tasks)
@@ -133,11 +156,11 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 
 def server_config(app: Any, arguments: argparse.Namespace) -> Any:
-    """Settings of uvicorn.
+    """Returns the settings of uvicorn.
 
     Args:
-        app: the application.
-        arguments: of the command.
+        app: ASGI application.
+        arguments: parsed options.
     """
     import uvicorn
 
@@ -145,7 +168,7 @@ def server_config(app: Any, arguments: argparse.Namespace) -> Any:
         app,
         host=arguments.host,
         port=arguments.port,
-        access_log=False,  # /metrics counts; a line for each request would say who sent what
+        access_log=False,  # for privacy; /metrics has the counts
         server_header=False,
         h11_max_incomplete_event_size=1 << 16,  # request line and headers
         timeout_keep_alive=15,

@@ -179,7 +179,7 @@ def _find_duplicates(items: Sequence[Seen]) -> list[set[int]]:
 
 
 def is_same_object(a: Seen, b: Seen) -> bool:
-    """Whether two masks match inside the region that both views show, by SAME_IOU or SAME_IOS."""
+    """Returns whether two masks match inside the region that both views show, by SAME_IOU or SAME_IOS."""
     region = intersect(a.window, b.window)
     common = intersect(a.detection.box, b.detection.box)
     if region is None or common is None:

@@ -91,7 +91,7 @@ class Labels:
         return self.class_of_label.get(label.strip())
 
     def is_ignored(self, label: str) -> bool:
-        """Whether objects with this label are excluded from training and evaluation."""
+        """Returns whether objects with this label are excluded from training and evaluation."""
         return label.strip() in IGNORE
 
     def nearest(self, label: str) -> str | None:
@@ -106,7 +106,7 @@ def _nearest(label: str, known: Sequence[str], cutoff: float = 0.7) -> str | Non
 
 
 def _similar(label: str, near: str) -> bool:
-    """Whether two similar labels may have the same meaning, unlike `air-max-90` and `air-max-97`."""
+    """Returns whether two similar labels may have the same meaning, unlike `air-max-90` and `air-max-97`."""
     return re.findall(r"\d+", label) == re.findall(r"\d+", near)
 
 

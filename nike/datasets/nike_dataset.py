@@ -197,7 +197,7 @@ class NikeDataset(Dataset):
 
 
 def has_own_split(folder: Path) -> bool:
-    """Whether a dataset defines its validation set by `split.json`, folders or annotation files."""
+    """Returns whether a dataset defines its validation set by `split.json`, folders or annotation files."""
     if (folder / split.SPLIT_FILE).is_file() or has_subset_folders(folder):
         return True
     try:

@@ -97,7 +97,7 @@ def group_pieces(pieces: Iterable[tuple[str, object, Piece, str]]) -> list[Insta
     """Groups pieces of the same label and group into instances, in the order of their first pieces.
 
     Args:
-        pieces: (label, group or None, piece, where) each. A piece without a group is an instance of its own.
+        pieces: iterable of (label, group or None, piece, where). A piece without a group is a separate instance.
     """
     grouped: dict[tuple, list[Piece]] = {}
     places: dict[tuple, str] = {}

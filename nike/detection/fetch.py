@@ -23,7 +23,7 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is a URL and not a path such as `C:\\photos`."""
+    """Returns whether a text is a URL and not a path such as `C:\\photos`."""
     return SCHEME.match(text) is not None
 
 
