@@ -1,10 +1,11 @@
 """Label Studio's run-length encoding of brush masks. Encodings are untrusted input.
 
-A stream of bits, written as a list of bytes: 32 bits with the number of values, 5 bits with the width of a value
-minus 1, four times 4 bits with widths of run lengths minus 1. Then blocks follow: a bit that is 1 for a run of one
-value and 0 for literal values, 2 bits that choose one of the four widths, a length minus 1 of that width, and the
-value or values. The values are the pixels in RGBA; a pixel of the mask has alpha 255. Source: @thi.ng/rle-pack, which
-Label Studio uses.
+An encoding is a bit stream, stored as a list of bytes. The header consists of 32 bits with the number of values, 5 bits
+with the width of a value minus 1, and four 4-bit fields with the widths of run lengths minus 1. Each block consists of
+one bit (1 for a run of one value, 0 for literal values), 2 bits that select one of the four widths, the length minus 1
+with that width, and the value or values. The values are RGBA pixels, and pixels of the mask have alpha 255.
+
+Source: @thi.ng/rle-pack, which Label Studio uses.
 """
 
 from __future__ import annotations
@@ -66,13 +67,13 @@ def decode(encoded: Sequence[int], height: int, width: int) -> np.ndarray:
 
 
 class _Bits:
-    """Takes numbers from a stream of bits."""
+    """Reads numbers from a bit stream."""
 
     def __init__(self, data: bytes):
         self._data, self._place = data, 0
 
     def take(self, count: int) -> int:
-        """Returns the next `count` bits as a number, the first one the highest."""
+        """Returns the next `count` bits as a number, most significant bit first."""
         first, last = self._place // 8, (self._place + count + 7) // 8
         if last > len(self._data):
             raise ValueError("the rle is truncated.")

@@ -1,8 +1,8 @@
-"""Reads and writes CVAT for images 1.1, an XML file. Files are untrusted input.
+"""Reads and writes the XML format "CVAT for images 1.1". Files are untrusted input.
 
-Shapes with the same label and group are one instance. Polygons are rasterized as in COCO, as CVAT's own exporters do.
-CVAT lists every image of a task, so an image without shapes is unlabelled; one with the tag `negative` shows no
-object.
+Shapes with the same label and group form one instance. Polygons are rasterized like in COCO and in CVAT's exporters.
+CVAT lists every image of a task, so an image without shapes is unlabelled. An image with the tag `negative` is a
+negative.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_SNIFFED_BYTES = 2_000
 
 
 def detect(path: Path) -> bool:
-    """Returns whether a path is a CVAT XML file, or a folder that holds one."""
+    """Returns whether a path is a CVAT XML file or a folder that contains one."""
     return _file(path) is not None
 
 
@@ -168,7 +168,7 @@ def _rotation(element: ET.Element) -> float:
 
 
 def _read_mask(element: ET.Element, photo: Photo) -> RunLengths:
-    """Reads a mask: runs in row-major order inside its box, starting with zeros."""
+    """Reads a mask, given as runs in row-major order inside its box, starting with zeros."""
     left, top, width, height = (int(value) for value in _numbers(element, "left", "top", "width", "height"))
     if not (left >= 0 and top >= 0 and 0 < width <= photo.width - left and 0 < height <= photo.height - top):
         raise ShapeError(f"the mask's box does not fit a {photo.width}x{photo.height} image.")
@@ -190,11 +190,11 @@ def _read_mask(element: ET.Element, photo: Photo) -> RunLengths:
 
 
 def write_cvat(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
-    """Writes `annotations.xml`. Instances are polygons, those with holes or several parts masks.
+    """Writes `annotations.xml`. Instances are written as polygons, or as masks if they have holes or several parts.
 
     Args:
         folder: path of the dataset folder.
-        parts: photos by subset; by "" without a split.
+        parts: photos by subset, or by "" for a dataset without a split.
         problems: list to which skipped instances are appended.
     """
     root = ET.Element("annotations")

@@ -1,4 +1,4 @@
-"""Finds the JSON annotation files of a folder and tells their formats apart by their keys."""
+"""Finds the JSON annotation files of a folder and distinguishes their formats by their keys."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def json_files(path: Path, wanted: Callable[[dict[str, frozenset[str]]], bool]) 
 
 
 def keys_of(path: Path) -> dict[str, frozenset[str]]:
-    """Returns the keys of a JSON file; empty for an unreadable file.
+    """Returns the keys of a JSON file, or an empty dict for an unreadable file.
 
-    Those of its object are "{}", those of them with a list as value are "lists". Those of its first entry are "first"
-    (of an object) or "[]" (of a list).
+    The entry "{}" has the keys of the top-level object and "lists" those whose value is a list. The entry "first" has
+    the keys of the first value of the top-level object, and "[]" those of the first element of a top-level list.
     """
     try:
         state = os.stat(path)

@@ -1,7 +1,7 @@
 """Reads and writes Label Studio JSON. Files are untrusted input.
 
-Polygons, rectangles and ellipses are in percent of the image's size; they are rasterized as in COCO. Brush masks are
-run-length encoded. A task without annotations is unlabelled; a submitted annotation without regions is a negative.
+Polygons, rectangles and ellipses are in percent of the image size and rasterized like in COCO. Brush masks are
+run-length encoded. A task without annotations is unlabelled. A submitted annotation without regions is a negative.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # put before the name of an uploaded fil
 
 
 def detect(path: Path) -> bool:
-    """Returns whether a path is a Label Studio file, or a folder that holds one."""
+    """Returns whether a path is a Label Studio file or a folder that contains one."""
     return bool(_files(path))
 
 
@@ -109,7 +109,7 @@ def _path_in(address: str) -> str:
 
 
 def _regions(task: dict, photo: Photo, file: str, where: str) -> list | None:
-    """Returns the regions of the annotation in use, the ground truth or else the first; None without one."""
+    """Returns the regions of the ground-truth annotation, else of the first annotation, or None without annotations."""
     annotations = task.get("annotations")
     if not isinstance(annotations, list):
         raise ValueError(f"'annotations' must be a list, got {short(annotations)}.")
@@ -198,11 +198,11 @@ def _check_percent(number: Any) -> float:
 
 
 def write_labelstudio(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
-    """Writes `annotations.json`. Instances are polygons, those with holes or several parts brush masks.
+    """Writes `annotations.json`. Instances are written as polygons, or as brush masks if they have holes or parts.
 
     Args:
         folder: path of the dataset folder. In Label Studio, it is the root of a local storage.
-        parts: photos by subset; by "" without a split.
+        parts: photos by subset, or by "" for a dataset without a split.
         problems: list to which skipped instances are appended.
     """
     tasks: list[dict[str, Any]] = []

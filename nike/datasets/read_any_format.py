@@ -1,4 +1,4 @@
-"""The dataset formats by name, and reading a dataset whose format is found by its content."""
+"""The registry of dataset formats, and reading of datasets with format detection."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Format(NamedTuple):
     """A dataset format.
 
     Attributes:
-        detect: function of a path that returns whether it is a dataset of this format.
-        read: function of a path, the label of shapes without one, and whether files may be outside the dataset
-            folder, that returns a `Collection`.
-        write: function of a new folder, the photos by subset ("" without a split) and a list to which problems are
-            appended, that also copies the images; None if the format is only read.
+        detect: function that returns whether a path is a dataset of this format.
+        read: function that returns a `Collection`. Its arguments are a path, the default label, and whether files may
+            be outside the dataset folder.
+        write: function that writes a dataset with its images, or None for a read-only format. Its arguments are a new
+            folder, the photos by subset ("" without a split) and a list to which problems are appended.
     """
 
     detect: Callable[[Path], bool]
@@ -43,7 +43,7 @@ FORMATS: dict[str, Format] = {
 
 
 def format_of(source: Path) -> str | None:
-    """Returns the name of the format of a file or folder; None if no file of a known format is found."""
+    """Returns the name of the format of a file or folder, or None if it is unknown."""
     return next((name for name, format_ in FORMATS.items() if format_.detect(source)), None)
 
 

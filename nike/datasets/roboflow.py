@@ -1,4 +1,4 @@
-"""Reads and writes datasets as Roboflow exports them: a COCO file beside the images in train, valid and test."""
+"""Reads and writes Roboflow's dataset format: folders train, valid and test, each with images and a COCO file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLDERS = {"": "train", "train": "train", "val": "valid", "test": "test"}
 
 
 def detect(path: Path) -> bool:
-    """Returns whether a path is such a COCO file, or a folder that holds some."""
+    """Returns whether a path is a COCO file of this format or a folder that contains one."""
     return path.name == FILE if path.is_file() else bool(_files(path))
 
 
@@ -33,11 +33,11 @@ def read_roboflow(path: str | os.PathLike, default_label: str = "object", allow_
 
 
 def write_roboflow(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
-    """Writes a COCO file beside the images in train/, valid/ and test/; in train/ without a split.
+    """Writes a COCO file and the images into train/, valid/ and test/, or into train/ for a dataset without a split.
 
     Args:
         folder: path of the dataset folder.
-        parts: photos by subset; by "" without a split.
+        parts: photos by subset, or by "" for a dataset without a split.
         problems: list to which skipped photos and instances are appended.
     """
     labels = coco.all_labels(parts)

@@ -1,4 +1,4 @@
-"""Reads untrusted XML files with limits on size and depth. Document types, and with them entities, are refused."""
+"""Reads untrusted XML files with limits on size and nesting depth. Document types and entities are rejected."""
 
 from __future__ import annotations
 

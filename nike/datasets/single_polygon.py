@@ -41,7 +41,7 @@ def mask_to_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | No
 
 
 def simple_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | None:
-    """As `mask_to_polygon`; None also for a mask with holes or several parts."""
+    """Like `mask_to_polygon`, but returns None also for a mask with holes or several parts."""
     if label(mask, connectivity=2, return_num=True)[1] != 1 or euler_number(mask, connectivity=2) != 1:
         return None
     return mask_to_polygon(mask, min_iou)
@@ -64,7 +64,7 @@ def _exact(ring: np.ndarray) -> np.ndarray:
 
 
 def _join(rings: list[np.ndarray]) -> np.ndarray:
-    """Joins rings `[P, 2]` to one, the longest first, each by the shortest bridge to those before it."""
+    """Joins rings `[P, 2]` to one ring, from the longest to the shortest, each by the shortest bridge to the others."""
     joined, *others = sorted(rings, key=len, reverse=True)
     for ring in others:
         distances, places = cKDTree(joined).query(ring)

@@ -1,4 +1,4 @@
-"""Training, validation and test parts that annotation files carry, and reading several files as one dataset."""
+"""Reads several annotation files as one dataset, with the subset (train, val or test) of each file."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _WORD = re.compile(r"[a-z]+")
 
 
 def subset_named(text: str) -> str | None:
-    """Returns "train", "val" or "test" if a name such as `instances_val2017` has such a word, else None."""
+    """Returns the subset ("train", "val" or "test") in a name such as `instances_val2017`, or None."""
     return next((SUBSET_NAMES[word] for word in _WORD.findall(text.lower()) if word in SUBSET_NAMES), None)
 
 
 def subset_of(path: Path, root: Path) -> str | None:
-    """Returns the subset in the name of an annotation file, else that in the names of its folders below `root`."""
+    """Returns the subset in the name of an annotation file, else in the names of its folders below `root`, or None."""
     parts = PurePosixPath(name_in(path, root)).with_suffix("").parts
     return next((subset for name in reversed(parts) if (subset := subset_named(name))), None)
 
 
 def read_parts(path: Path, files: Sequence[Path], read: Callable[[Path], Collection]) -> Collection:
-    """Reads the annotation files of a dataset, one of each subset.
+    """Reads the annotation files of a dataset, one per subset.
 
     Args:
         path: path that the user gave, a file or folder.
@@ -43,7 +43,7 @@ def read_parts(path: Path, files: Sequence[Path], read: Callable[[Path], Collect
         read: function that reads one of them.
 
     Raises:
-        ValueError: if there are several files that are not one of each subset.
+        ValueError: if there are several files that do not belong to different subsets.
     """
     if len(files) == 1:
         return read(files[0])
@@ -58,7 +58,7 @@ def read_parts(path: Path, files: Sequence[Path], read: Callable[[Path], Collect
 
 
 def merge(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]) -> Collection:
-    """Joins datasets below `root`. Their files are named by their path relative to it.
+    """Merges datasets below `root`. Files are named by their path relative to it.
 
     Args:
         root: path of the dataset folder.
@@ -86,7 +86,7 @@ def _moved(problem: Problem, old: str, new: str, prefix: PurePosixPath) -> Probl
 
 
 def plain_name(photo: Photo) -> PurePosixPath:
-    """Returns the path of a photo without leading folders that only name a subset or hold all images."""
+    """Returns the path of a photo without leading folders that name a subset or contain all images."""
     parts = list(PurePosixPath(photo.file).parts)
     while len(parts) > 1 and (parts[0].lower() in ("images", "jpegimages") or subset_named(parts[0])):
         del parts[0]

@@ -2,9 +2,9 @@
 
     JPEGImages/shoe.jpg  SegmentationObject/shoe.png  SegmentationClass/shoe.png  ImageSets/Segmentation/train.txt
 
-A colour of the PNG in SegmentationObject is an instance; its class is the commonest colour there in
-SegmentationClass. The names of the colours are those in `labelmap.txt`, as CVAT and Datumaro write it, else those of
-Pascal VOC. White-ish "void" pixels are background.
+Each colour of the PNG in SegmentationObject is an instance. Its class is the most frequent colour of the same pixels in
+SegmentationClass. The class names are those in `labelmap.txt`, which CVAT and Datumaro write, else those of Pascal VOC.
+"Void" pixels are background.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ MAX_INSTANCES = 254  # of an image; the values of a byte without background and 
 
 
 def colour(number: int) -> tuple[int, int, int]:
-    """Returns colour `number` of Pascal VOC: bits 0, 3, 6 of the number are the highest bits of red, and so on."""
+    """Returns a colour of the Pascal VOC color map. Bits 0, 3, 6, ... of the number are the highest bits of red."""
     channels = [0, 0, 0]
     for place in range(8):
         for channel in range(3):
@@ -77,7 +77,7 @@ def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outsi
     """Reads a folder of Pascal VOC masks. Images without a mask in SegmentationObject are unlabelled.
 
     Args:
-        path: path of the folder that has SegmentationObject in it.
+        path: path of the folder that contains SegmentationObject.
         default_label: label of instances without a mask in SegmentationClass.
         allow_outside: bool, whether symbolic links may refer to files outside the dataset folder.
 
@@ -175,11 +175,11 @@ def _read_colours(path: Path, photo: Photo) -> np.ndarray:
 
 
 def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
-    """Writes the masks, `labelmap.txt` and the lists of each subset. A pixel belongs to one instance, the smallest.
+    """Writes the masks, `labelmap.txt` and the list of each subset. Pixels of several instances get the smallest one.
 
     Args:
         folder: path of the dataset folder.
-        parts: photos by subset; by "" without a split.
+        parts: photos by subset, or by "" for a dataset without a split.
         problems: list to which skipped and overlapping instances are appended.
     """
     members = [photo for photos_ in parts.values() for photo in photos_]
@@ -198,7 +198,7 @@ def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list
 
 
 def _paint(photo: Photo, names: list[str], problems: list[Problem]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the numbers of instances and of classes, uint8 `[H, W]` each."""
+    """Returns the instance numbers and the class numbers of the pixels, uint8 `[H, W]` each."""
     instance_map = np.zeros((photo.height, photo.width), dtype=np.uint8)
     class_map = np.zeros_like(instance_map)
     masks = photo.draw()

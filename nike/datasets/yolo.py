@@ -1,4 +1,4 @@
-"""Reads and writes YOLO segmentation datasets: `data.yaml`, and a label file for each image. Files are untrusted input.
+"""Reads and writes YOLO segmentation datasets: `data.yaml` and one label file per image. Files are untrusted input.
 
 A line of `labels/train/shoe.txt` is `CLASS X Y X Y ...`, with the polygon in fractions of the image's width and height.
 An image without a label file is a negative, as in Ultralytics. Polygons are rasterized as in COCO.
@@ -29,7 +29,7 @@ MARGIN = 1e-3  # by which a coordinate may be outside of [0, 1] because of round
 
 
 def detect(path: Path) -> bool:
-    """Returns whether a path is `data.yaml` of a YOLO dataset, or a folder that holds one."""
+    """Returns whether a path is the `data.yaml` of a YOLO dataset or a folder that contains one."""
     return _settings_file(path) is not None
 
 
@@ -145,7 +145,7 @@ def _images(place: Path, root: Path) -> list[Path]:
 
 
 def _read_photo(image: Path, root: Path, allow_outside: bool) -> tuple[Photo, str | None]:
-    """Returns a photo without instances and the text of its label file, None without one. Raises ValueError."""
+    """Returns a photo without instances, and the text of its label file or None. Raises ValueError."""
     labels = _label_file(image)
     for file in (image, labels):
         if file.is_symlink() and not allow_outside and not photos.is_inside(file, root):
@@ -210,7 +210,7 @@ def write_yolo(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
 
     Args:
         folder: path of the dataset folder.
-        parts: photos by subset; by "" without a split.
+        parts: photos by subset, or by "" for a dataset without a split.
         problems: list to which skipped instances are appended.
     """
     import yaml
