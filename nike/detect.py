@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from mrcnn.detections import Detections
-from nike import cli  # first: it quiets TensorFlow
+from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.detection.background import prefetch
 from nike.detection.detector import add_detector_arguments, load_detector
 from nike.detection.outputs import WRITERS, Outputs, output_folders

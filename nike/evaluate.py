@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mrcnn.evaluation import CocoEvaluator, encode_masks
-from nike import cli  # first: it quiets TensorFlow
+from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.atomic import check_output_file
 from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset
 from nike.datasets.records import ERROR

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nike import cli  # noqa: F401  first: it quiets TensorFlow
+from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
 
 

@@ -1,8 +1,8 @@
 """`nike open-images`: downloads images and masks of chosen Open Images V5 classes as a labelme dataset.
 
-Open Images has 9 million images in half a terabyte. The CSV lists are downloaded whole and read row by row. Only the
-mask archives that contain selected images, and only the selected images, are downloaded. Downloads are cached, and an
-interrupted command continues where it stopped.
+Open Images has 9 million images (half a terabyte). The CSV lists are downloaded completely and read row by row. Only
+the selected images and the archives that contain their masks are downloaded. Downloads are cached, and an interrupted
+command continues where it stopped.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def read_mask(archive: zipfile.ZipFile, name: str, height: int, width: int) -> n
             if fits and size[0] * size[1] <= 4 * height * width:  # limits the memory for decompression bombs
                 nearest = PIL.Image.Resampling.NEAREST
                 return np.asarray(image.convert("L").resize((width, height), nearest)) > 0
-    except Exception as error:  # damaged archives and images raise many types
+    except Exception as error:  # damaged archives and images raise many types of exceptions
         raise ValueError(f"{name} cannot be read ({short(str(error))}).") from None
     raise ValueError(
         f"mask {name} is {size[0]}x{size[1]} pixels, which does not fit the {width}x{height} image. The image was "

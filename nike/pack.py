@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nike import cli  # first: it quiets TensorFlow
+from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.nike_dataset import SUBSETS, has_own_split
 from nike.detection.detector import Detector, add_weights_arguments, chosen_weights, load_model, read_settings
 from nike.detection.progress import report_failures

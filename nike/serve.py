@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nike import cli  # first: it quiets TensorFlow
+from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.detection.detector import Detector, add_detector_arguments, chosen_weights, load_detector, read_settings
 from nike.serving.limits import Limits
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import PIL.Image
 
 from mrcnn.visualization.drawing import color_splash
-from nike import cli  # first: it quiets TensorFlow
+from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.atomic import replacing
 from nike.detection.background import prefetch
 from nike.detection.detector import add_detector_arguments, load_detector

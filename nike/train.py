@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from nike import cli  # first: it quiets TensorFlow
+from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.training.options import add_arguments, parse
 
 __all__ = ["add_arguments", "main", "parse"]

@@ -26,9 +26,9 @@ METADATA_ATTRIBUTE = "mrcnn_metadata"
 MAX_FILE_BYTES = 4 << 30  # uncompressed; Matterport's largest file has 0.26 GB
 # Magic bytes of files that are often mistaken for HDF5.
 OTHER_FORMATS = (
-    (rb"version https://git-lfs", "a git-LFS pointer, not the file itself. Run `git lfs pull` or download the file"),
-    (rb"\s*<(!doctype|html|\?xml)", "a web page (HTML), not weights. Download the file itself"),
-    (rb"PK\x03\x04", "a zip archive (.keras, .npz or .pth?). Convert it to HDF5 weights"),
+    (rb"version https://git-lfs", "a git-LFS pointer. Run `git lfs pull` or download the file"),
+    (rb"\s*<(!doctype|html|\?xml)", "an HTML page. Download the weights file itself"),
+    (rb"PK\x03\x04", "a zip archive (such as .keras, .npz or .pth). Convert it to HDF5 weights"),
     (rb"\x1f\x8b", "gzip-compressed. Unpack it"),
 )
 
@@ -139,7 +139,7 @@ def _weights_root(path: Path, file: h5py.File) -> h5py.Group:
     if any(_has(file, name) for name in ("layers", "_layer_checkpoint_dependencies")):
         raise CheckpointError(
             f"{path}: expected weights by layer name, got a Keras 3 `.weights.h5` file, which numbers its layers. Load "
-            "it with Keras into the model that wrote it and save that with mrcnn.checkpoints.save_weights."
+            "it with Keras into its model and save the weights with mrcnn.checkpoints.save_weights."
         )
     found = ", ".join(sorted(file)[:5]) or "nothing"
     raise CheckpointError(f"{path}: expected Keras weights (attribute `layer_names`), found only: {found}.")

@@ -39,7 +39,7 @@ def compute_matches(
         pred_match: `[N]` float, index of the matched ground truth, or -1; predictions in descending score order.
         overlaps: `[N, G]` mask IoU; predictions in descending score order.
 
-    Source: Matterport. Differs: the sort by score is stable; padding rows may be anywhere.
+    Source: Matterport. Unlike there, the sort by score is stable and padding rows may be anywhere.
     """
     overlaps, gt_class_ids, pred_class_ids = _ranked_overlaps(
         gt_boxes, gt_class_ids, gt_masks, pred_boxes, pred_class_ids, pred_scores, pred_masks
@@ -96,7 +96,7 @@ def match_detections(
 
     Args:
         overlaps: `[N, G]` IoU, detections in descending score order.
-        gt_ignore: `[G]` bool, instances that are left out of the metric, crowd regions included.
+        gt_ignore: `[G]` bool, instances that are excluded from the metric, crowd regions included.
         gt_crowd: `[G]` bool, crowd regions.
         thresholds: `[T]` IoU thresholds.
 
@@ -181,7 +181,7 @@ def compute_ap_range(
     Returns:
         float, mean AP; NaN for an image without ground truth.
 
-    Source: Matterport. Differs: `iou_thresholds` may be an array; mask IoUs are computed once.
+    Source: Matterport. Unlike there, `iou_thresholds` may be an array and mask IoUs are computed only once.
     """
     if iou_thresholds is None or len(iou_thresholds) == 0:
         iou_thresholds = np.arange(0.5, 1.0, 0.05)

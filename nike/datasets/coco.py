@@ -158,18 +158,20 @@ def read_coco(
 
 
 def detect(path: Path) -> bool:
-    """Returns whether a path is a COCO file, or a folder that holds some in it or in its direct subfolders."""
+    """Returns whether a path is a COCO file, or a folder that contains one, directly or in a direct subfolder."""
     return bool(_files(path))
 
 
 def _files(path: Path) -> list[Path]:
     files = json_files(path, lambda keys: {"images", "annotations"} <= keys.get("lists", frozenset()))
-    instances = [file for file in files if file.stem.startswith("instances")]  # beside captions_*, person_keypoints_*
+    instances = [
+        file for file in files if file.stem.startswith("instances")
+    ]  # excludes captions_* and person_keypoints_*
     return instances or files
 
 
 def read_any(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads a COCO file, or a folder that holds one or one of each subset; see `read_coco`."""
+    """Reads a COCO file, or a folder with one COCO file or one per subset. See `read_coco` for the arguments."""
     return read_parts(Path(path), _files(Path(path)), lambda file: read_coco(file, allow_outside=allow_outside))
 
 
@@ -278,7 +280,7 @@ def write_coco(
 
 
 def all_labels(parts: Mapping[str, Sequence[Photo]]) -> Labels:
-    """Returns every label of some photos as a category, in alphabetical order."""
+    """Returns a mapping of all labels in the photos to categories of the same names, in alphabetical order."""
     found = {i.label for photos_ in parts.values() for photo in photos_ for i in photo.instances} - set(IGNORE)
     return Labels({label: label for label in sorted(found)} or ("nike",))
 
@@ -288,7 +290,7 @@ def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: l
 
     Args:
         folder: path of the dataset folder.
-        parts: photos by subset; by "" without a split.
+        parts: photos by subset, or by "" for a dataset without a split.
         problems: list to which skipped photos and instances are appended.
     """
     labels = all_labels(parts)

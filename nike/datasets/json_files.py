@@ -14,11 +14,11 @@ MAX_BYTES = 1_000_000_000  # instances_train2017.json has 470 MB
 
 
 def json_files(path: Path, wanted: Callable[[dict[str, frozenset[str]]], bool]) -> list[Path]:
-    """Returns `path`, or the files in the folder `path` and its direct subfolders, whose keys are wanted.
+    """Returns the JSON files in a folder and its direct subfolders that satisfy a condition on their keys.
 
     Args:
-        path: path of a file or folder.
-        wanted: function of the keys of a file, see `keys_of`.
+        path: path of a folder, or of a single file.
+        wanted: function that returns whether the keys of a file, see `keys_of`, satisfy the condition.
     """
     if path.is_file():
         files = [path] if path.suffix.lower() == ".json" else []

@@ -29,7 +29,7 @@ class Format(NamedTuple):
     write: Writer | None
 
 
-# The first format that detects a folder reads it: beside labelme files, other files are exports of them.
+# In the order of detection. labelme comes first, because other annotation files next to labelme files are exports.
 FORMATS: dict[str, Format] = {
     "labelme": Format(labelme.detect, labelme.read_any, labelme.write_folder),
     "yolo": Format(yolo.detect, yolo.read_yolo, yolo.write_yolo),

@@ -38,7 +38,7 @@ def read_parts(path: Path, files: Sequence[Path], read: Callable[[Path], Collect
     """Reads the annotation files of a dataset, one per subset.
 
     Args:
-        path: path that the user gave, a file or folder.
+        path: path of the dataset, a file or folder.
         files: list of paths of annotation files.
         read: function that reads one of them.
 
@@ -51,8 +51,8 @@ def read_parts(path: Path, files: Sequence[Path], read: Callable[[Path], Collect
     if not files or None in subsets or len(set(subsets)) < len(files):
         names = ", ".join(name_in(file, path) for file in files[:5]) + (", ..." if len(files) > 5 else "")
         raise ValueError(
-            f"{path}: found {len(files)} annotation files ({names}). Give one of them, or keep two and name them "
-            "train.json and val.json, or their folders train/ and val/."
+            f"{path}: found {len(files)} annotation files ({names}). Pass one of them, or keep two and name them "
+            "train.json and val.json (or their folders train/ and val/)."
         )
     return merge(path, [(subset, file, read(file)) for subset, file in zip(subsets, files, strict=True)])
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mrcnn.detections import Detections
-from nike import cli  # noqa: F401  first: it quiets TensorFlow
+from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
 from nike.training.start_weights import bundled_weights
@@ -334,7 +334,7 @@ def add_detector_arguments(
         const="auto",
         metavar="N",
         help="run also on overlapping tiles, N along the longer side, to detect small logos in large images; without N "
-        "or with auto, the number depends on the image size. Each tile takes as long as an image",
+        "or with auto, the number depends on the image size. Each tile takes as long as an untiled image",
     )
     detection.add_argument(
         "--tile-overlap",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nike import cli  # noqa: F401  first: it quiets TensorFlow
+from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.atomic import check_output_folder
 from nike.config import NikeConfig
 from nike.datasets.safe_json import read_json, write_json

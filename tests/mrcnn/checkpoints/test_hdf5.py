@@ -78,7 +78,7 @@ def npz_bytes():
     [
         (b"", "empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git-LFS pointer"),
-        (b"\n <!DOCTYPE html><html>Not found", "web page"),
+        (b"\n <!DOCTYPE html><html>not found", "HTML page"),
         (b"\x1f\x8b123", "gzip"),
         (npz_bytes(), "zip archive"),
         (b"\x89PNG....", "another file format"),
