@@ -1,13 +1,23 @@
-"""`Detections`: the objects found in one image, with masks kept as crops. NumPy only."""
+"""`Detections`: the objects found in one image, with masks kept as crops."""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mrcnn import detection_formats
+
+if TYPE_CHECKING:
+    import pandas
+    import supervision
+    from matplotlib.figure import Figure
 
 Box = tuple[int, int, int, int]
 KEYS = ("rois", "class_ids", "scores", "masks")  # of the original's result dict
@@ -52,6 +62,8 @@ class Detections:
         crops: list of N bool arrays.
         image_shape: (H, W).
         error: str or None.
+        class_names: class names by class id, background first, or None. Set by `MaskRCNN.detect`.
+        source: the image as it was given to `MaskRCNN.detect`, an array, a PIL image or a path, or None.
 
     Raises:
         ValueError: the arguments differ in length, or a crop does not have the size of its box.
@@ -72,6 +84,8 @@ class Detections:
         self.crops = list(crops)
         self.image_shape = (int(image_shape[0]), int(image_shape[1]))
         self.error = error
+        self.class_names: list[str] | None = None
+        self.source: Any = None
         lengths = {len(self.boxes), len(self.class_ids), len(self.scores), len(self.crops)}
         sizes = self.boxes[:, 2:] - self.boxes[:, :2]
         if len(lengths) > 1 or any(crop.shape != tuple(size) for crop, size in zip(self.crops, sizes, strict=True)):
@@ -151,19 +165,24 @@ class Detections:
         """An array by the original's key, a `Detection` by number, or the chosen `Detections`.
 
         Args:
-            key: one of `keys()`; a number; a slice; or bool `[N]` or int `[n]`, as NumPy indexes rows.
+            key: one of `keys()`; the name of a class; a number; a slice; or bool `[N]` or int `[n]`, as NumPy indexes
+                rows.
         """
         if isinstance(key, str):
-            if key not in self.keys():
-                raise KeyError(key)
-            return self.boxes if key == "rois" else getattr(self, key)
+            if key in self.keys():
+                return self.boxes if key == "rois" else getattr(self, key)
+            if key in (self.class_names or ())[1:]:
+                return self.filter(classes=[key])
+            raise KeyError(key)
         rows = np.arange(len(self))[key]
         if rows.ndim == 0:
             return next(iter(self[rows[None]]))
         crops = [self._crop(row) for row in rows]
-        return Detections(
+        chosen = Detections(
             self.boxes[rows], self.class_ids[rows], self.scores[rows], crops, self.image_shape, self.error
         )
+        chosen.class_names, chosen.source = self.class_names, self.source
+        return chosen
 
     def __setitem__(self, key: object, value: object) -> None:
         raise TypeError("Detections cannot be assigned to. Make a dict first: result = dict(result).")
@@ -191,3 +210,168 @@ class Detections:
         height, width = self.image_shape
         problem = "" if self.error is None else f", error={self.error!r}"
         return f"Detections({len(self)} objects, image {height} x {width}{problem})"
+
+    # --- choosing and measuring ---
+
+    @property
+    def names(self) -> list[str]:
+        """The class name of each object, "class 7" if the names are not known."""
+        known = self.class_names or []
+        return [str(known[i]) if i < len(known) else f"class {i}" for i in self.class_ids.tolist()]
+
+    def filter(self, min_confidence: float = 0.0, classes: Iterable[str | int] | None = None) -> Detections:
+        """Returns the objects of some classes that have a minimum score.
+
+        Args:
+            min_confidence: minimum score, 0..1.
+            classes: class names or ids; None for all.
+
+        Raises:
+            ValueError: a name is not among `class_names`.
+        """
+        keep = self.scores >= min_confidence
+        if classes is not None:
+            wanted = [classes] if isinstance(classes, (str, int)) else list(classes)
+            known = list(self.class_names or ())
+            unknown = [name for name in wanted if isinstance(name, str) and name not in known]
+            if unknown:
+                raise ValueError(f"classes: expected names among {known or 'class ids'}, got {unknown}.")
+            keep &= np.isin(self.class_ids, [known.index(c) if isinstance(c, str) else int(c) for c in wanted])
+        return self[keep]
+
+    def polygons(self, index: int, tolerance: float = 0.5) -> list[np.ndarray]:
+        """Returns the contours of an object, the holes too; see `mrcnn.ops.contours.mask_to_rings`.
+
+        Args:
+            index: number of the object.
+            tolerance: maximum distance in pixels from the exact contour.
+
+        Returns:
+            List of float64 `[P, 2]`, (x, y) in pixels of the image, the first point not repeated.
+        """
+        from mrcnn.ops.contours import mask_to_rings, simplify
+
+        y1, x1 = self.boxes[index][:2]
+        rings = [simplify(ring, tolerance) for ring in mask_to_rings(self._crop(index))]
+        return [ring + (x1, y1) for ring in rings if len(ring) >= 3]
+
+    # --- drawing ---
+
+    def image(self) -> np.ndarray:
+        """Returns the image, uint8 RGB `[H, W, 3]`, which a path in `source` is read from.
+
+        Raises:
+            ValueError: `source` is None. `MaskRCNN.detect` sets it for a list of images, `detect_stream` does not.
+        """
+        from mrcnn.data.reading import read_image
+        from mrcnn.visualization.drawing import as_uint8_rgb
+
+        if self.source is None:
+            raise ValueError("Detections: the image is not known. Pass it, as in detections.draw(image).")
+        return as_uint8_rgb(self.source) if isinstance(self.source, np.ndarray) else read_image(self.source)
+
+    def draw(self, image: np.ndarray | None = None, **options: Any) -> np.ndarray:
+        """Returns a copy of the image with masks, outlines and captions, uint8 RGB `[H, W, 3]`.
+
+        Args:
+            image: `[H, W, 3]` RGB, or a grayscale or RGBA image; by default `image()`.
+            **options: of `mrcnn.visualization.drawing.overlay`, such as `boxes=True` or `alpha=0.3`.
+        """
+        from mrcnn.visualization.drawing import caption, overlay
+
+        captions = [caption(self.class_names or (), c, s) for c, s in zip(self.class_ids, self.scores, strict=True)]
+        return overlay(self.image() if image is None else image, self, (), **{"captions": captions} | options)
+
+    def image_crops(
+        self, image: np.ndarray | None = None, margin: float = 0.1, cutout: bool = False
+    ) -> list[np.ndarray]:
+        """Returns the part of the image that shows each object, see `mrcnn.visualization.drawing.crops`."""
+        from mrcnn.visualization.drawing import crops
+
+        return crops(self.image() if image is None else image, self, margin, cutout)
+
+    def plot(self, image: np.ndarray | None = None, width: float = 10.0, **options: Any) -> Figure:
+        """Returns a Matplotlib figure of `draw`, which notebooks show.
+
+        Args:
+            image: see `draw`.
+            width: width of the figure in inches.
+            **options: see `draw`.
+        """
+        from matplotlib.figure import Figure
+
+        pixels = self.draw(image, **options)
+        figure = Figure(figsize=(width, width * pixels.shape[0] / pixels.shape[1]))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.imshow(pixels)
+        axes.set_axis_off()
+        return figure
+
+    def _repr_png_(self) -> bytes | None:
+        """The drawn image for notebooks; None if the image is not known."""
+        import io
+
+        import PIL.Image
+
+        if self.source is None:
+            return None
+        buffer = io.BytesIO()
+        PIL.Image.fromarray(self.draw()).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    # --- other tools ---
+
+    def to_labelme(self, image_path: str | None = None) -> dict[str, Any]:
+        """Returns a labelme document (JSON values) with exact masks.
+
+        Args:
+            image_path: path of the image relative to the JSON file; by default the file name of `source`.
+        """
+        if image_path is None:
+            image_path = Path(self.source).name if isinstance(self.source, (str, Path)) else ""
+        return detection_formats.to_labelme(self, image_path)
+
+    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
+        """Returns entries of a COCO results file: boxes (x, y, width, height), scores and run-length encoded masks."""
+        return detection_formats.to_coco(self, image_id)
+
+    def to_supervision(self) -> supervision.Detections:
+        """Returns `supervision.Detections` with masks, scores, class ids and `data["class_name"]`."""
+        return detection_formats.to_supervision(self)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Returns a table with the columns class, class_id, score, x1, y1, x2, y2 (half-open pixels) and area."""
+        return detection_formats.to_pandas(self)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Returns JSON: the image's size, and class, score, box (x1, y1, x2, y2), area and polygons of each object."""
+        height, width = self.image_shape
+        objects = detection_formats.to_records(self)
+        return json.dumps({"width": width, "height": height, "error": self.error, "objects": objects}, indent=indent)
+
+    def save(self, path: str | Path, image: np.ndarray | None = None) -> Path:
+        """Writes the drawn image (.jpg, .png, .webp) or `to_json` (.json), atomically.
+
+        Args:
+            path: path of the file.
+            image: see `draw`.
+
+        Raises:
+            ValueError: another suffix.
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if suffix not in (".json", ".jpg", ".jpeg", ".png", ".webp"):
+            raise ValueError(f"{path}: expected a name that ends in .jpg, .png, .webp or .json.")
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{suffix}")
+        try:
+            if suffix == ".json":
+                temporary.write_text(self.to_json(indent=2) + "\n", encoding="utf-8")
+            else:
+                import PIL.Image
+
+                PIL.Image.fromarray(self.draw(image)).save(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path

@@ -94,6 +94,7 @@ class MaskRCNN:
         require_eager()
         config.validate()
         self.mode, self.config, self.model_dir = mode, config, str(model_dir)
+        self.class_names: list[str] | None = None  # by class id, background first; as the loaded weights have them
         self.set_log_dir()
         self.keras_model = self.build(mode, config)
 
@@ -165,6 +166,10 @@ class MaskRCNN:
         """
         report = checkpoints.load_weights(self.named_layers(), filepath, exclude=exclude, by_name=by_name)
         print(report.summary())
+        with checkpoints.read_checkpoint(filepath) as checkpoint:
+            names = checkpoint.metadata.get("class_names")
+        if isinstance(names, list) and len(names) == self.config.NUM_CLASSES:
+            self.class_names = [str(name) for name in names]
         self.set_log_dir(filepath)
         return report
 
@@ -268,8 +273,8 @@ class MaskRCNN:
         """Detects objects in images.
 
         Args:
-            images: any number of images of any sizes. An image is a path, or a `[H, W, channels]` or `[H, W]` array
-                in 0..255 (floats also in 0..1).
+            images: any number of images of any sizes. An image is a path, a PIL image, or a `[H, W, channels]` or
+                `[H, W]` array in 0..255 (floats also in 0..1).
             verbose: 1 prints shapes and ranges of the images.
             on_error: "raise", or "skip": an image that cannot be used gives empty detections with `error` set.
 
@@ -288,7 +293,12 @@ class MaskRCNN:
             for image in images:
                 if isinstance(image, np.ndarray):
                     log("image", image)
-        return list(self.detect_stream(images, on_error))
+        results = list(self.detect_stream(images, on_error))
+        for result, image in zip(
+            results, images if isinstance(images, (list, tuple, np.ndarray)) else (), strict=False
+        ):
+            result.source = image
+        return results
 
     def detect_stream(self, images: Iterable, on_error: str = "raise") -> Iterator[Detections]:
         """`detect` for a stream of images, of which only a batch is in memory.
@@ -303,7 +313,12 @@ class MaskRCNN:
         require_eager()
         if on_error not in ("raise", "skip"):
             raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
-        return detect_stream(images, self.predictor, self.config.BATCH_SIZE, on_error == "skip")
+        results = detect_stream(images, self.predictor, self.config.BATCH_SIZE, on_error == "skip")
+        return map(self._with_names, results)
+
+    def _with_names(self, result: Detections) -> Detections:
+        result.class_names = self.class_names
+        return result
 
     def detect_molded(self, molded_images: np.ndarray, image_metas: np.ndarray, verbose: int = 0) -> list[Detections]:
         """`detect` for images that `mold_inputs` prepared; boxes and masks are of the molded image's size.

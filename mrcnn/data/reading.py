@@ -26,7 +26,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "JPEG2000
 _pillow_limit = threading.Lock()
 
 
-def read_image(path_or_file: str | os.PathLike | BinaryIO, channels: int = 3) -> np.ndarray:
+def read_image(path_or_file: str | os.PathLike | BinaryIO | Image.Image, channels: int = 3) -> np.ndarray:
     """Reads a photo and turns it upright as its EXIF orientation says.
 
     Takes the FORMATS, and of a file with several pictures the first. Greyscale is repeated into three
@@ -35,7 +35,7 @@ def read_image(path_or_file: str | os.PathLike | BinaryIO, channels: int = 3) ->
     and Matterport did so too. Colour profiles are not applied.
 
     Args:
-        path_or_file: path, or binary file open for reading.
+        path_or_file: path, or binary file open for reading, or PIL image.
         channels: 3 for RGB, 1 for greyscale, 4 for RGBA.
 
     Returns:
@@ -52,13 +52,15 @@ def read_image(path_or_file: str | os.PathLike | BinaryIO, channels: int = 3) ->
         if isinstance(path_or_file, (str, bytes, os.PathLike)):
             name = os.fsdecode(path_or_file)
             file = stack.enter_context(_open_file(name))
+        elif isinstance(path_or_file, Image.Image):
+            name, file = getattr(path_or_file, "filename", "") or "PIL image", path_or_file
         elif hasattr(path_or_file, "read"):
             name = str(getattr(path_or_file, "name", "image file without a name"))
             file = path_or_file
         else:
             raise TypeError(f"read_image: expected a path or a binary file, got {type(path_or_file).__name__}.")
         try:
-            image = stack.enter_context(open_image(file))
+            image = file if isinstance(file, Image.Image) else stack.enter_context(open_image(file))
             pixels = _decode(image, MODES[channels])
         except MemoryError:
             raise

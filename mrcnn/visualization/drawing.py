@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from mrcnn.detections import Detections
 from mrcnn.ops.masks import extract_bboxes
 from mrcnn.visualization.captions import draw_labels, fit_text, load_font
 from mrcnn.visualization.colors import class_color
@@ -67,7 +66,7 @@ def font_size(image_shape: tuple[int, ...], count: int = 1) -> int:
 
 def overlay(
     image: np.ndarray,
-    result: Detections | Mapping[str, Any],
+    result: Mapping[str, Any],
     class_names: Sequence[str],
     *,
     alpha: float = 0.45,
@@ -136,7 +135,7 @@ def caption(class_names: Sequence[str], class_id: int, score: float | None = Non
     return name if score is None or np.isnan(score) else f"{name} {score:.2f}"
 
 
-def _instances(result: Detections | Mapping[str, Any], image_shape: tuple[int, ...]):
+def _instances(result: Mapping[str, Any], image_shape: tuple[int, ...]):
     """Returns class ids `[N]`, masks `[H, W, N]` or None, boxes `[N, 4]` and scores `[N]` (NaN without), validated."""
     class_ids = np.asarray(result["class_ids"], dtype=np.int64).reshape(-1)
     masks, rois, scores = result.get("masks"), result.get("rois"), result.get("scores")
@@ -225,9 +224,7 @@ def color_splash(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return np.where(inside, image, gray)
 
 
-def crops(
-    image: np.ndarray, result: Detections | Mapping[str, Any], margin: float = 0.1, cutout: bool = False
-) -> list[np.ndarray]:
+def crops(image: np.ndarray, result: Mapping[str, Any], margin: float = 0.1, cutout: bool = False) -> list[np.ndarray]:
     """Crops every instance.
 
     Args:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 
+from mrcnn.detection_formats import LABELME_VERSION, png_shape
 from mrcnn.detections import Detections
 from nike.datasets import photos
 from nike.datasets.json_files import keys_of
@@ -34,7 +34,6 @@ from nike.text import short
 
 MAX_SHAPES = 10_000
 MAX_MASK_AREA = 1_000_000_000  # pixels of all PNG masks in one file, which bounds the decoding time
-VERSION = "5.5.0"  # of the written files, readable by labelme 5 and 6
 
 
 def detect(path: Path) -> bool:
@@ -281,21 +280,10 @@ def mask_to_shapes(
     common = {"label": label, "group_id": group_id, "description": description, "flags": {}}
     polygons = mask_to_polygons(mask, tolerance, min_iou)
     if polygons is None:
-        return [common | {"shape_type": "mask"} | _png_shape(mask)]
+        return [common | {"shape_type": "mask"} | png_shape(mask)]
     return [
         common | {"shape_type": "polygon", "points": polygon.round(2).tolist(), "mask": None} for polygon in polygons
     ]
-
-
-def _png_shape(mask: np.ndarray) -> dict[str, Any]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    y1, x1, y2, x2 = int(rows[0]), int(columns[0]), int(rows[-1]), int(columns[-1])
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(mask[y1 : y2 + 1, x1 : x2 + 1]).save(buffer, format="PNG")
-    return {
-        "points": [[float(x1), float(y1)], [float(x2), float(y2)]],  # first and last pixel, inclusive
-        "mask": base64.b64encode(buffer.getvalue()).decode("ascii"),
-    }
 
 
 def write_labelme(
@@ -319,7 +307,7 @@ def labelme_document(image_path: str, height: int, width: int, shapes: Iterable[
         shapes: entries returned by `mask_to_shapes`; empty for a negative.
     """
     return {
-        "version": VERSION,
+        "version": LABELME_VERSION,
         "flags": {},
         "shapes": list(shapes),
         "imagePath": Path(image_path).as_posix(),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 from pycocotools import mask as coco_mask
 from scipy.spatial import cKDTree
-from skimage.measure import approximate_polygon, euler_number, find_contours, label
+from skimage.measure import euler_number, label
+
+from mrcnn.ops.contours import mask_to_rings, simplify
 
 TOLERANCES = (0.7, 0.5, 0.35)  # pixels, tried in this order before the exact outline
 
@@ -28,9 +30,9 @@ def mask_to_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | No
     if not len(ys):
         return None
     crop = mask[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
-    rings = [ring[:, ::-1] - 0.5 for ring in find_contours(np.pad(crop, 1).astype(np.float32), 0.5)]
+    rings = mask_to_rings(crop)
     for tolerance in TOLERANCES:
-        simple = [approximate_polygon(ring, tolerance)[:-1] for ring in rings]
+        simple = [simplify(ring, tolerance) for ring in rings]
         polygon = _join([ring for ring in simple if len(ring) >= 3] or [_exact(rings[0])])
         drawn = fill_polygon(polygon, *crop.shape)
         if np.count_nonzero(drawn & crop) >= min_iou * np.count_nonzero(drawn | crop):

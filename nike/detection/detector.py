@@ -146,7 +146,9 @@ class Detector:
 
     def _choose(self, result: Detections) -> Detections:
         rows = np.flatnonzero(np.isin(result.class_ids, self.class_ids) & (result.scores >= self.min_confidence))
-        return result[rows[np.argsort(-result.scores[rows], kind="stable")][: self.max_detections]]
+        chosen = result[rows[np.argsort(-result.scores[rows], kind="stable")][: self.max_detections]]
+        chosen.class_names = self.class_names
+        return chosen
 
 
 def load_detector(arguments: argparse.Namespace) -> Detector:

@@ -178,6 +178,24 @@ def test_a_training_model_detects_with_the_same_weights(model, tiny_config, tmp_
     assert same(trainer.detect([photo()])[0], model.detect([photo()])[0])
 
 
+def test_paths_and_pil_images_are_images(model, tmp_path):
+    Image.fromarray(photo()).save(tmp_path / "photo.png")
+    given = [photo(), str(tmp_path / "photo.png"), tmp_path / "photo.png", Image.fromarray(photo())]
+    results = model.detect(given)
+    assert len(results[0]) and all(same(result, results[0]) for result in results)
+    for result in results:
+        np.testing.assert_array_equal(result.image(), photo())
+    assert next(iter(model.detect_stream(given))).source is None  # a stream holds no image
+
+
+def test_class_names_travel_with_the_weights(model, tiny_config, tmp_path):
+    model.save_weights(tmp_path / "weights.h5", metadata={"class_names": ["BG", "nike", "puma"]})
+    loaded = MaskRCNN("inference", tiny_config(), tmp_path)
+    loaded.load_weights(tmp_path / "weights.h5")
+    result = loaded.detect([photo()])[0]
+    assert set(result.names) <= {"nike", "puma"} and len(result[result.names[0]])
+
+
 def test_log_dirs_as_the_original(model, tiny_config, tmp_path):
     trainer = MaskRCNN("training", tiny_config(), tmp_path)
     assert trainer.epoch == 0 and trainer.checkpoint_path.endswith("mask_rcnn_tiny_{epoch:04d}.h5")
