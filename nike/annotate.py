@@ -26,8 +26,8 @@ Open a folder of images in labelme and annotate logos with polygons:
 
 * one polygon around each logo, along its outer edge
 * one polygon for each visible part of a partly occluded logo, all with the same group id
-* label 'ignore' for logos without a clear outline; they are excluded from training
-* images without a logo should be saved too; they are negative examples
+* label 'ignore' for logos without a clear outline, which excludes them from training
+* an empty annotation for images without a logo, which are negative examples
 
 With --weights, images without annotations are annotated with predictions first."""
 EPILOG = """\

@@ -162,7 +162,7 @@ def _image_shape(image_id, masks, rles, image_shapes) -> tuple[int, int]:
     shapes |= {tuple(rle["size"]) for rle in rles}
     shapes |= {tuple(shape[:2]) for shape in image_shapes if shape is not None}
     if len(shapes) != 1:
-        problem = f"masks have different sizes {sorted(shapes)}" if shapes else "without masks, give image_shape"
+        problem = f"masks have different sizes {sorted(shapes)}" if shapes else "image_shape is required without masks"
         raise ValueError(f"image {image_id!r}: {problem}.")
     height, width = shapes.pop()
     return int(height), int(width)

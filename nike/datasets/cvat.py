@@ -53,7 +53,7 @@ def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outs
     """Reads an XML file in the format "CVAT for images 1.1".
 
     Args:
-        path: path of the XML file, or of the folder that holds it. Images are searched for beside it and in `images/`.
+        path: path of the XML file or its folder. Images are searched for next to it and in `images/`.
         default_label: not used; every shape has a label.
         allow_outside: bool, whether names and symbolic links may refer to files outside the dataset folder.
 

@@ -56,7 +56,7 @@ def read_folder(
     """Reads all labelme files in a folder and its subfolders.
 
     Args:
-        folder: path of a folder of photos, each with a JSON file beside it.
+        folder: path of a folder of photos, each with a JSON file next to it.
         allow_outside: bool, whether `imagePath` and symbolic links may refer to files outside the dataset folder.
         root: path of the dataset folder if `folder` is a subfolder of it. Files are named by their path relative to it.
 
@@ -160,11 +160,13 @@ def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bo
         except ValueError as error:
             raise _error(name, "photo-unreadable", f"the embedded imageData is {error}.") from None
         return Photo(name, None, path, name, height, width)
-    raise _error(name, "photo-missing", f"the photo {wanted} was not found. Copy it beside the JSON file or delete it.")
+    raise _error(
+        name, "photo-missing", f"the photo {wanted} was not found. Copy it next to the JSON file, or delete that."
+    )
 
 
 def _candidates(image_path: Any, path: Path) -> Iterable[Path]:
-    """Yields candidate paths of the photo: `imagePath`, its file name beside the JSON, the name of the JSON."""
+    """Yields candidate paths of the photo: `imagePath`, its name next to the JSON file, the stem of the JSON file."""
     if isinstance(image_path, str):
         yield from (path.parent / written for written in photos.as_written(image_path))
     for suffix in sorted(photos.SUFFIXES):
@@ -180,7 +182,7 @@ def embedded_photo(path: str | os.PathLike) -> io.BytesIO:
     """
     data = read_json(path, MAX_JSON_BYTES)
     if not isinstance(data, dict) or not isinstance(data.get("imageData"), str):
-        raise ValueError(f"{Path(path).name}: has no imageData. Copy the photo beside the JSON file.")
+        raise ValueError(f"{Path(path).name}: has no imageData. Copy the photo next to the JSON file.")
     return io.BytesIO(base64.b64decode(data["imageData"]))
 
 
@@ -318,7 +320,7 @@ def labelme_document(image_path: str, height: int, width: int, shapes: Iterable[
 
 
 def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
-    """Copies images into a new folder, those of a subset into a subfolder, and writes a labelme file beside each.
+    """Copies images into a new folder, with a subfolder per subset, and writes a labelme file next to each image.
 
     Args:
         folder: path of the dataset folder.
@@ -371,7 +373,7 @@ def write_detections(
         photo: path of the photo.
         result: a result of `detect()`: `masks` bool `[H, W, N]`, `class_ids`, `scores`.
         class_names: list of class names, background first.
-        path: path of the JSON file; by default beside the photo.
+        path: path of the JSON file, by default next to the photo.
         tolerance, min_iou: see `nike.datasets.mask_to_polygons.mask_to_polygons`.
 
     Returns:

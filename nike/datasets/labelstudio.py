@@ -28,7 +28,7 @@ from nike.text import short
 
 KINDS = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels")
 MAX_BYTES = 1_000_000_000
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # put before the name of an uploaded file
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # prefix of the names of uploaded files
 
 
 def detect(path: Path) -> bool:
@@ -47,7 +47,7 @@ def read_labelstudio(path: str | os.PathLike, default_label: str = "object", all
     """Reads tasks that were exported as "JSON".
 
     Args:
-        path: path of the JSON file, or of the folder that holds it. Images are searched for beside it and in `images/`.
+        path: path of the JSON file or its folder. Images are searched for next to it and in `images/`.
         default_label: label of regions without one.
         allow_outside: bool, whether names and symbolic links may refer to files outside the dataset folder.
 
@@ -116,7 +116,7 @@ def _regions(task: dict, photo: Photo, file: str, where: str) -> list | None:
     usable = [a for a in annotations if isinstance(a, dict) and isinstance(a.get("result"), list)]
     usable = [annotation for annotation in usable if not annotation.get("was_cancelled")]
     if len(usable) > 1:
-        message = f"has {len(usable)} annotations; one of them is used, the ground truth if one is marked."
+        message = f"has {len(usable)} annotations. Only the ground truth, or else the first one, is used."
         photo.problems.append(Problem(file, "annotated-twice", message, where, NOTE, photo.path))
     chosen = [a for a in usable if a.get("ground_truth") is True] or usable
     return chosen[0]["result"] if chosen else None
@@ -185,7 +185,7 @@ def _points(value: dict, kind: str, photo: Photo) -> np.ndarray:
     if kind == "ellipselabels":
         return ellipse_points(x, y, a, b, degrees)
     corners = np.array([(x, y), (x + a, y), (x + a, y + b), (x, y + b)])
-    return rotate(corners, degrees, corners[0])  # about the first corner
+    return rotate(corners, degrees, corners[0])  # rotation about the first corner
 
 
 def _check_percent(number: Any) -> float:
@@ -198,7 +198,7 @@ def _check_percent(number: Any) -> float:
 
 
 def write_labelstudio(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
-    """Writes `annotations.json`. Instances are written as polygons, or as brush masks if they have holes or parts.
+    """Writes `annotations.json` with polygons, or brush masks for instances with holes or several parts.
 
     Args:
         folder: path of the dataset folder. In Label Studio, it is the root of a local storage.

@@ -90,7 +90,7 @@ def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outs
             _read_labels(labels or "", photo, names)
             collection.photos.append(photo)
             collection.subsets |= {photo.file: part, photo.noted_in: part}
-    if len(set(collection.subsets.values())) == 1:  # `val: images` beside `train: images` is no split
+    if len(set(collection.subsets.values())) == 1:  # `train` and `val` are the same folder
         collection.subsets.clear()
     if without_labels:
         message = f"{without_labels} images have no label file and are read as negatives, as YOLO does."
@@ -163,7 +163,7 @@ def _read_photo(image: Path, root: Path, allow_outside: bool) -> tuple[Photo, st
 
 
 def _label_file(image: Path) -> Path:
-    """Returns `labels/a.txt` for `images/a.jpg`, else `a.txt` beside the image."""
+    """Returns `labels/a.txt` for `images/a.jpg`, else `a.txt` next to the image."""
     parts = list(image.parts)
     places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
     if places:

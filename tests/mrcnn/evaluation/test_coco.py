@@ -94,7 +94,7 @@ GOOD = {"class_ids": [1], "scores": [0.5], "masks": MASKS}
         ([1], MASKS, GOOD | {"scores": [0.5, 0.5]}, "different lengths"),
         ([1], MASKS, GOOD | {"scores": [float("nan")]}, "finite"),
         ([1], np.ones((5, 4, 1), dtype=bool), GOOD, "different sizes"),
-        ([], [], GOOD | {"class_ids": [], "scores": [], "masks": []}, "give image_shape"),
+        ([], [], GOOD | {"class_ids": [], "scores": [], "masks": []}, "image_shape is required"),
     ],
 )
 def test_inconsistent_arrays_raise_an_error_that_names_the_image(gt_ids, gt_masks, result, message):
