@@ -16,7 +16,7 @@ from nike.detection.background import prefetch
 from nike.detection.detector import add_detector_arguments, load_detector
 from nike.detection.outputs import WRITERS, Outputs, output_folders
 from nike.detection.progress import Progress, report_failures
-from nike.detection.sources import Picture, Source, find_sources, read
+from nike.detection.sources import Picture, Source, count_pictures, find_sources, read
 from nike.detection.stream import detect_stream
 from nike.text import plural
 
@@ -39,6 +39,8 @@ If no image has a detection, the best score below the threshold is printed for t
 examples:
   nike detect photo.jpg
   nike detect photos/ "more/**/*.png" clip.mp4 --save overlay,splash,csv --output found
+  nike detect clip.mp4 --every 5                  every fifth frame; the sound is kept
+  nike detect 0                                   first camera, until Ctrl-C
   nike detect shelf.jpg --tiles                   small logos in a large image
   nike detect photos --weights=best --save labelme --output to_correct
 
@@ -101,7 +103,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike detect`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="image, video, folder, pattern such as '*.jpg', or URL"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="image, video, folder, pattern such as '*.jpg', URL, number of a camera (0), or rtsp:// address",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("output"), metavar="DIR", help="output folder (default: output)"
@@ -113,7 +118,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KINDS",
         help="output formats, separated by commas, see below (default: overlay,csv)",
     )
+    parser.add_argument(
+        "--every", type=_positive, default=1, metavar="N", help="run on every N-th frame of videos (default: 1)"
+    )
     add_detector_arguments(parser)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1_000_000:
+        raise argparse.ArgumentTypeError(f"expected a number of frames, 1 or more, got {text!r}")
+    return int(text)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -125,13 +139,13 @@ def run_command(arguments: argparse.Namespace) -> int:
     failures: list[str] = []
     found: Counter[str] = Counter()
     empty: list[Source] = []  # images without detections
-    total = None if any(source.is_video for source in sources) else len(sources)
+    total = count_pictures(sources, arguments.every)
     try:
         with (
             Outputs(arguments.output, arguments.save, detector.class_names) as outputs,
             Progress(total, "image") as progress,
         ):
-            for picture, result in detect_stream(detector, prefetch(read(sources)), failures.append):
+            for picture, result in detect_stream(detector, prefetch(read(sources, arguments.every)), failures.append):
                 outputs.write(picture, result)
                 found.update(["pictures"], hits=len(result["scores"]) > 0, detections=len(result["scores"]))
                 if not len(result["scores"]) and picture.frame is None:

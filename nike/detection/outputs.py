@@ -92,7 +92,7 @@ class _Pictures:
             self._source = picture.source
             if picture.frame is not None:
                 path = self.folder / f"{picture.name}.mp4"
-                self._add = self._video.enter_context(new_video(path, picture.rate, pixels.shape))
+                self._add = self._video.enter_context(new_video(path, picture.rate, pixels.shape, picture.source.path))
         if picture.frame is None:
             save_picture(self.folder / picture.name, pixels)
         else:

@@ -39,11 +39,13 @@ class Source:
         name: path or URL, as passed by the user.
         path: path of the file, or None for a URL.
         is_video: whether it is a video, according to the suffix.
+        live: number of a camera or address of a stream (rtsp://), which may be endless; None for files and URLs.
     """
 
     name: str
     path: Path | None
     is_video: bool
+    live: int | str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +78,9 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
     """Expands paths, folders, globs and URLs to sources, in order and without duplicates.
 
     Args:
-        arguments: images, videos, folders (searched recursively), globs (including `**`), and http or https URLs. A
-            missing file becomes a source that fails when it is read, so that the other sources are still processed.
+        arguments: images, videos, folders (searched recursively), globs (including `**`), http or https URLs, the
+            number of a camera, and rtsp:// addresses. A missing file becomes a source that fails when it is read, so
+            that the other sources are still processed.
         without: output folders, whose files are excluded.
 
     Raises:
@@ -87,6 +90,10 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
     sources: dict[str, Source] = {}
     forbidden = list(map(_real, without))
     for argument in arguments:
+        if (live := _live(argument)) is not None:
+            name = f"camera {live}" if isinstance(live, int) else argument
+            sources[argument] = Source(name, None, True, live)
+            continue
         if fetch.is_url(argument):
             fetch.check_url(argument)
             path = Path(urllib.parse.urlsplit(argument).path)
@@ -104,6 +111,27 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
     if not any(source.path is None or photos.is_file(source.path) for source in sources.values()):
         raise FileNotFoundError(f"{', '.join(map(printable, arguments))}: no such file or folder. Check the path.")
     return list(sources.values())
+
+
+def _live(argument: str) -> int | str | None:
+    """Returns the number of a camera, unless a file has this name, or the address of a stream; else None."""
+    if re.fullmatch(r"\d{1,2}", argument, re.ASCII) and not os.path.exists(argument):
+        return int(argument)
+    return argument if argument.lower().startswith(("rtsp://", "rtsps://", "rtmp://")) else None
+
+
+def count_pictures(sources: Iterable[Source], every: int = 1) -> int | None:
+    """Returns the number of images and video frames of some sources; None if one of them does not state it."""
+    total = 0
+    for source in sources:
+        if not source.is_video:
+            total += 1
+            continue
+        count = None if source.path is None else video.count_frames(source.path)
+        if count is None:
+            return None
+        total += -(-count // every)
+    return total
 
 
 def _expand(argument: str) -> Iterator[Path]:
@@ -130,13 +158,18 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in video.SUFFIXES
 
 
-def read(sources: Iterable[Source]) -> Iterator[Picture]:
-    """Yields the images of all sources. A source that cannot be read yields a `Picture` with an error message."""
+def read(sources: Iterable[Source], every: int = 1) -> Iterator[Picture]:
+    """Yields the images of all sources. A source that cannot be read yields a `Picture` with an error message.
+
+    Args:
+        sources: see `find_sources`.
+        every: N to yield every N-th frame of videos.
+    """
     names = Names()
     for source in sources:
         name = names.new(source)
         try:
-            yield from _read_video(source, name) if source.is_video else _read_photo(source, name)
+            yield from _read_video(source, name, every) if source.is_video else _read_photo(source, name)
         except (ValueError, OSError) as error:
             message = str(error)
             if source.name not in message:
@@ -155,18 +188,18 @@ def _read_photo(source: Source, name: str) -> Iterator[Picture]:
     yield Picture(source, name, image)
 
 
-def _read_video(source: Source, name: str) -> Iterator[Picture]:
+def _read_video(source: Source, name: str, every: int) -> Iterator[Picture]:
     with contextlib.ExitStack() as stack:
-        path: str | Path | None = source.path
+        path: str | Path | int | None = source.path if source.live is None else source.live
         if path is None:
             file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".video"))
             fetch.fetch(source.name, file, fetch.MAX_VIDEO_BYTES, fetch.VIDEO_SECONDS)
             file.flush()
             path = file.name
-        elif not photos.is_file(source.path):
+        elif source.live is None and not photos.is_file(source.path):
             raise FileNotFoundError(f"{printable(source.name)}: no such file. Check the path.")
-        for number, (image, rate) in enumerate(video.frames(path)):
-            yield Picture(source, name, image, number, rate)
+        for number, (image, rate) in enumerate(video.frames(path, every)):
+            yield Picture(source, name, image, number * every, rate)
 
 
 class Names:
@@ -179,7 +212,9 @@ class Names:
     def new(self, source: Source) -> str:
         """Returns a new portable name without suffix, unique regardless of case."""
         path = source.path
-        if path is None:
+        if isinstance(source.live, int):
+            path = Path(source.name)
+        elif path is None:
             path = Path(urllib.parse.unquote(urllib.parse.urlsplit(source.name).path.rpartition("/")[2]))
         wanted = _UNSAFE.sub("_", path.stem).encode()[:MAX_NAME].decode(errors="ignore").strip(" .") or "photo"
         name, number = wanted, self._next.get(wanted.casefold(), 2)

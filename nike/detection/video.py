@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nike.atomic import replacing
 from nike.text import printable
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
 
 SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"))
 DEFAULT_RATE = 25.0  # frames per second, for files without a valid frame rate
@@ -23,6 +27,7 @@ H264 = "libx264"
 # Visually nearly lossless and fast compared with the network. The colour matrix is that of libswscale; without the
 # tag, players guess it.
 H264_OPTIONS = {"crf": "20", "preset": "veryfast", "x264-params": "colormatrix=smpte170m"}
+MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # codecs that are copied
 CODECS = ("vp09", "mp4v")  # OpenCV codecs: browsers play the first, and every OpenCV build can write the second
 
 AddFrame = Callable[[np.ndarray], None]
@@ -39,36 +44,52 @@ def _opencv() -> ModuleType:
     return cv2
 
 
-def frames(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, float]]:
+def count_frames(path: str | os.PathLike) -> int | None:
+    """Returns the number of frames that the header of a video states; None without one."""
+    cv2 = _opencv()
+    capture = cv2.VideoCapture(os.fspath(path))
+    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    capture.release()
+    return count if 0 < count < 1 << 31 else None
+
+
+def frames(path: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np.ndarray, float]]:
     """Reads the frames of a video, upright, one at a time.
 
     Args:
-        path: video file.
+        path: video file, address of a stream (rtsp://), or number of a camera.
+        every: N to yield every N-th frame. The others are not decoded to pixels.
 
     Yields:
-        The frame, uint8 RGB `[H, W, 3]`, and the frame rate in frames per second.
+        The frame, uint8 RGB `[H, W, 3]`, and the rate of these frames in frames per second.
 
     Raises:
         ValueError: no frame can be read, or OpenCV is not installed.
     """
     cv2 = _opencv()
     name = printable(path)
-    capture = cv2.VideoCapture(os.fspath(path))
+    capture = cv2.VideoCapture(path if isinstance(path, int) else os.fspath(path))
     try:
         rate = capture.get(cv2.CAP_PROP_FPS)
         rate = rate if 0 < rate < 1000 else DEFAULT_RATE
         good, frame = capture.read()
+        if not good and isinstance(path, int):
+            raise ValueError(f"camera {path}: no frame can be read. Is it connected, and used by no other program?")
         if not good:
             raise ValueError(f"{name}: no frame can be read. The file is damaged or its format is not supported.")
         while good:
-            yield np.ascontiguousarray(frame[:, :, ::-1]), rate
+            yield np.ascontiguousarray(frame[:, :, ::-1]), rate / every
+            if not all(capture.grab() for _ in range(every - 1)):
+                return
             good, frame = capture.read()
     finally:
         capture.release()
 
 
 @contextmanager
-def new_video(path: str | os.PathLike, rate: float, shape: tuple[int, ...]) -> Iterator[AddFrame]:
+def new_video(
+    path: str | os.PathLike, rate: float, shape: tuple[int, ...], sound: str | os.PathLike | None = None
+) -> Iterator[AddFrame]:
     """Context manager that writes a video. The file is moved into place when the block ends.
 
     With H.264, frames are cropped to even sides, as 4:2:0 subsampling requires.
@@ -77,6 +98,7 @@ def new_video(path: str | os.PathLike, rate: float, shape: tuple[int, ...]) -> I
         path: output file (.mp4).
         rate: frame rate in frames per second.
         shape: (height, width, ...) of every frame.
+        sound: video file whose sound is copied, if it has any in a codec that MP4 holds. Requires PyAV.
 
     Yields:
         A function that appends a frame, uint8 RGB `[H, W, 3]`.
@@ -90,7 +112,7 @@ def new_video(path: str | os.PathLike, rate: float, shape: tuple[int, ...]) -> I
         codecs_available = ()
     with replacing(path) as temporary:
         if H264 in codecs_available:
-            writing = _write_h264(str(temporary), rate, shape)
+            writing = _write_h264(str(temporary), rate, shape, sound)
         else:
             writing = _write_with_opencv(str(temporary), rate, shape, printable(path))
         with writing as add:
@@ -98,20 +120,57 @@ def new_video(path: str | os.PathLike, rate: float, shape: tuple[int, ...]) -> I
 
 
 @contextmanager
-def _write_h264(file: str, rate: float, shape: tuple[int, ...]) -> Iterator[AddFrame]:
+def _write_h264(file: str, rate: float, shape: tuple[int, ...], sound: str | os.PathLike | None) -> Iterator[AddFrame]:
     import av
 
     height, width = shape[0] // 2 * 2, shape[1] // 2 * 2
-    with av.open(file, "w", options={"movflags": "+faststart"}) as container:  # can be played during the download
+    with ExitStack() as stack:
+        # With faststart, the video can be played during the download.
+        container = stack.enter_context(av.open(file, "w", options={"movflags": "+faststart"}))
         stream = container.add_stream(H264, rate=Fraction(rate).limit_denominator(1001), options=H264_OPTIONS)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        copy_sound = _sound_copier(sound, container, stack)
+        count = 0
 
         def add(frame: np.ndarray) -> None:
+            nonlocal count
             pixels = np.ascontiguousarray(frame[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            count += 1
+            copy_sound(count / rate)
 
         yield add
         container.mux(stream.encode())  # flushes the encoder
+
+
+def _sound_copier(
+    source: str | os.PathLike | None, container: OutputContainer, stack: ExitStack
+) -> Callable[[float], None]:
+    """Returns a function that copies the sound of a video up to a time in seconds; one that does nothing without sound.
+
+    The packets are copied as they are, without a loss of quality.
+    """
+    import av
+
+    try:
+        video = stack.enter_context(av.open(os.fspath(source))) if source is not None else None
+    except (OSError, ValueError):  # OpenCV could read it, FFmpeg cannot
+        video = None
+    known = [audio for audio in video.streams.audio if audio.codec_context.name in MP4_SOUND] if video else []
+    if not known:
+        return lambda until: None
+    copy = container.add_stream_from_template(known[0])
+    packets = (packet for packet in video.demux(known[0]) if packet.dts is not None)
+    waiting = next(packets, None)
+
+    def copy_sound(until: float) -> None:
+        nonlocal waiting
+        while waiting is not None and waiting.dts * waiting.time_base < until:
+            waiting.stream = copy
+            container.mux(waiting)
+            waiting = next(packets, None)
+
+    return copy_sound
 
 
 @contextmanager

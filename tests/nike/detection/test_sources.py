@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from nike.detection.sources import Names, Source, find_sources, read
+from nike.detection.sources import Names, Source, count_pictures, find_sources, read
 
 
 def names(sources) -> list[str]:
@@ -148,3 +148,26 @@ def test_links_are_sources_of_their_own(folder):
     (folder.root / "b.jpg").symlink_to(path)
     (folder.root / "circle.jpg").symlink_to(folder.root / "circle.jpg")
     assert len(find_sources([str(folder.root), str(path)])) == 2
+
+
+def test_cameras_and_streams_are_live(folder, monkeypatch):
+    monkeypatch.chdir(folder.root)
+    camera, stream = find_sources(["0", "rtsp://host/door"])
+    assert (camera.name, camera.live, camera.is_video) == ("camera 0", 0, True)
+    assert (stream.live, Names().new(stream)) == ("rtsp://host/door", "door")
+    assert Names().new(camera) == "camera 0" and count_pictures([camera]) is None
+    (folder.root / "7").write_bytes(b"a file")
+    assert find_sources(["7"])[0].live is None
+
+
+def test_a_missing_camera_is_one_line():
+    (picture,) = read(find_sources(["98"]))
+    assert picture.error.startswith("camera 98: no frame can be read")
+
+
+def test_images_and_frames_are_counted(folder, monkeypatch):
+    folder.photo("a.jpg")
+    (folder.root / "clip.mp4").write_bytes(b"")
+    monkeypatch.setattr("nike.detection.video.count_frames", lambda path: 21)
+    sources = find_sources([str(folder.root)])
+    assert count_pictures(sources) == 22 and count_pictures(sources, every=10) == 4

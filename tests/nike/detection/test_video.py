@@ -57,3 +57,60 @@ def test_a_video_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
         with video.new_video(tmp_path / "clip.mp4", 25, (HEIGHT, WIDTH, 3)):
             pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """A video of 20 frames in 2 seconds, with 2 seconds of a tone."""
+    av = pytest.importorskip("av")
+    path = tmp_path / "tone.mp4"
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("libx264", rate=10)
+        pictures.height, pictures.width, pictures.pix_fmt = 48, 64, "yuv420p"
+        sound = container.add_stream("aac", rate=16000, layout="mono")
+        for number in range(20):
+            pixels = np.ascontiguousarray(frame(number % 5)[:48, :64])
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(pictures.encode())
+        tone = np.sin(np.arange(32000) * 2 * np.pi * 440 / 16000).astype(np.float32)
+        for start in range(0, 32000, 1024):
+            samples = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="fltp", layout="mono")
+            samples.sample_rate, samples.pts = 16000, start
+            container.mux(sound.encode(samples))
+        container.mux(sound.encode())
+    return path
+
+
+def seconds_of_sound(path):
+    import av
+
+    with av.open(str(path)) as container:
+        assert [stream.codec_context.name for stream in container.streams] == ["h264", "aac"]
+        return sum(samples.samples for samples in container.decode(audio=0)) / 16000
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_the_sound_is_kept_and_frames_are_skipped(clip, tmp_path, every):
+    read = list(video.frames(clip, every))
+    assert len(read) == 20 / every and read[0][1] == pytest.approx(10 / every)
+    with video.new_video(tmp_path / "out.mp4", read[0][1], read[0][0].shape, clip) as add:
+        for pixels, _ in read:
+            add(pixels)
+    assert seconds_of_sound(tmp_path / "out.mp4") == pytest.approx(2, abs=0.15)
+    written = list(video.frames(tmp_path / "out.mp4"))
+    assert len(written) == len(read)
+    assert all(np.abs(new[0].astype(int) - old[0]).mean() < 6 for new, old in zip(written, read, strict=True))
+
+
+def test_sound_ends_with_the_frames(clip, tmp_path):
+    """After Ctrl-C the video is as long as what was written."""
+    with video.new_video(tmp_path / "out.mp4", 10, (48, 64, 3), clip) as add:
+        for number in range(5):
+            add(frame(number))
+    assert seconds_of_sound(tmp_path / "out.mp4") == pytest.approx(0.5, abs=0.15)
+
+
+def test_frames_are_counted(clip, tmp_path):
+    assert video.count_frames(clip) == 20
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    assert video.count_frames(tmp_path / "broken.mp4") is None
