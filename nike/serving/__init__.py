@@ -1,1 +1,1 @@
-"""The HTTP server of `nike serve`: one model, a queue in front of it, and the protocols of annotation tools."""
+"""The HTTP server of `nike serve`, with the protocols of annotation tools."""

@@ -57,7 +57,7 @@ def create_app(
     """Builds the application.
 
     Args:
-        detector: used by one thread only.
+        detector: detector, which is used in one thread only.
         limits: what is accepted.
         default_confidence: threshold of requests that name none.
         token: that requests must carry; None: the server is open.

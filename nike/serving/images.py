@@ -1,4 +1,4 @@
-"""Request bodies to images: limited in size, decoded from memory. No path and no address is ever opened."""
+"""Decodes images in request bodies, with limits on their size. Paths and URLs are never opened."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from mrcnn.data.reading import open_image, read_image
 
-NAME = "image"  # what error messages call an upload; the client's own name for it is not used
+NAME = "image"  # name in error messages instead of the client's file name
 
 
 class UnusableImageError(ValueError):
-    """An upload that is not an image that the server accepts.
+    """An upload is not an acceptable image.
 
     Attributes:
         status: HTTP status, 413 (too large) or 422.
@@ -32,13 +32,13 @@ def decode_image(data: bytes, max_pixels: int) -> np.ndarray:
 
     Args:
         data: content of the file.
-        max_pixels: of the image.
+        max_pixels: maximum number of pixels.
 
     Returns:
         uint8 `[H, W, 3]`, upright.
 
     Raises:
-        UnusableImageError: no image, a damaged one, or one with too many pixels.
+        UnusableImageError: if the data is no image, damaged, or has too many pixels.
     """
     if not data:
         raise UnusableImageError(f"{NAME}: the request holds no image (0 bytes). Send the file as the request body.")
@@ -57,19 +57,19 @@ def decode_image(data: bytes, max_pixels: int) -> np.ndarray:
 
 
 def _header_size(data: bytes) -> tuple[int, int]:
-    """(width, height) from the header. `read_image` explains what is wrong with a file that has none."""
+    """Returns (width, height) from the header, or (0, 0) for an unreadable file, which `read_image` reports."""
     try:
         with open_image(io.BytesIO(data)) as image:
             return image.size
-    except Exception:  # a damaged header makes decoders raise nearly anything
+    except Exception:  # decoders can raise almost any exception on a damaged header
         return 0, 0
 
 
 def decode_base64(text: str) -> bytes:
-    """The content of an image file from base64 text, with or without `data:image/...;base64,` before it.
+    """Decodes an image file in base64, optionally as a data URI (`data:image/...;base64,`).
 
     Raises:
-        UnusableImageError: not base64, or an address.
+        UnusableImageError: if the text is a URL or not base64.
     """
     if text.startswith("data:"):
         header, comma, text = text.partition(",")

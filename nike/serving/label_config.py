@@ -1,4 +1,4 @@
-"""Label Studio's labelling configuration: which names a prediction has to use. The XML is untrusted."""
+"""Reads the labelling configuration of a Label Studio project. The XML is untrusted input."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ EXAMPLE = '<PolygonLabels name="label" toName="image"><Label value="nike"/></Pol
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """The first polygon or rectangle labels of a project, and their image.
+    """The first polygon or rectangle labels of a project and their image.
 
     Attributes:
         from_name: name of the tag with the labels.
         to_name: name of the image tag.
-        image_key: of the image in a task's data.
-        is_polygon: whether the labels are for polygons, else for rectangles.
-        labels: label by lower-case name, its own and those of its `predicted_values`.
+        image_key: key of the image in the data of a task.
+        is_polygon: whether the labels are for polygons, not rectangles.
+        labels: label by lower-case name, including the names in `predicted_values`.
     """
 
     from_name: str
@@ -29,11 +29,11 @@ class LabelConfig:
 
     @property
     def type(self) -> str:
-        """Label Studio's name of the shapes."""
+        """Type of the shapes in Label Studio."""
         return "polygonlabels" if self.is_polygon else "rectanglelabels"
 
     def label_of(self, class_name: str) -> str | None:
-        """The label for a class of the model, or None."""
+        """Returns the label for a class of the model, or None."""
         return self.labels.get(class_name.lower())
 
 
@@ -41,9 +41,9 @@ def parse_label_config(text: str) -> LabelConfig:
     """Reads the configuration of a project. PolygonLabels are preferred over RectangleLabels.
 
     Raises:
-        ValueError: not XML, or it has no polygon or rectangle labels for an image.
+        ValueError: if the XML is invalid or has no polygon or rectangle labels for an image.
     """
-    if "<!" in text.replace("<!--", ""):  # a document type may define entities, which can expand without end
+    if "<!" in text.replace("<!--", ""):  # entities of a document type could expand without bound
         raise ValueError("label_config: document types and CDATA are not accepted.")
     try:
         root = ElementTree.fromstring(text)

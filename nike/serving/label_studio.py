@@ -1,4 +1,4 @@
-"""The protocol of Label Studio's machine learning backends: `/health`, `/setup`, `/predict`, `/webhook`.
+"""The protocol of machine learning backends of Label Studio: `/health`, `/setup`, `/predict` and `/webhook`.
 
 Source: label-studio-ml-backend, `label_studio_ml/api.py`; Label Studio, `ml/api_connector.py`.
 """
@@ -25,13 +25,13 @@ logger = logging.getLogger("uvicorn.error")
 
 
 class SetupRequest(BaseModel):
-    """What Label Studio sends when a backend is connected; `hostname` and `access_token` are not used."""
+    """The request that Label Studio sends to connect a backend. `hostname` and `access_token` are not used."""
 
     label_config: str = Field("", alias="schema", max_length=1 << 20)
 
 
 class Task(BaseModel):
-    """A task: `data` holds the image under the name that the labelling configuration gives it."""
+    """A task. `data` contains the image, with the key from the labelling configuration."""
 
     id: int | str | None = None
     data: dict[str, Any] = {}
@@ -45,12 +45,12 @@ class PredictRequest(BaseModel):
 
 
 def regions(result: Detections, class_names: list[str], config: LabelConfig) -> list[dict[str, Any]]:
-    """Label Studio's `result` list: polygons or rectangles in percent of the image.
+    """Returns Label Studio's `result` list with polygons or rectangles in percent of the image size.
 
     Args:
-        result: of one image; classes that are not labels of the project are left out.
-        class_names: by class id, background first.
-        config: the project's labels.
+        result: detections of one image. Classes that are not labels of the project are skipped.
+        class_names: class names by class id, background first.
+        config: labelling configuration of the project.
     """
     height, width = result.image_shape
     found = []
@@ -76,11 +76,11 @@ def _values(detection: Detection, is_polygon: bool, height: int, width: int) -> 
 
 
 def router(service: Service, images: TaskImages) -> APIRouter:
-    """The routes.
+    """Returns the routes.
 
     Args:
-        service: detects.
-        images: gives the image of a task.
+        service: detection service.
+        images: reader of the images of tasks.
     """
     routes = APIRouter(tags=["Label Studio"])
     version = f"{service.name}-{__version__}"
@@ -129,7 +129,7 @@ def _parse(text: str) -> LabelConfig:
 
 
 def _without_failures(results: list[Any], version: str) -> list[dict[str, Any]]:
-    """Replaces failed tasks by empty predictions; raises the failure if no task succeeded."""
+    """Replaces failed tasks by empty predictions. Raises the exception if all tasks failed."""
     failures = [result for result in results if isinstance(result, BaseException)]
     for failure in failures:
         if not isinstance(failure, UnusableImageError) or len(failures) == len(results):

@@ -1,4 +1,4 @@
-"""What the server accepts: sizes, times and how many requests at once."""
+"""Limits on the size, duration and number of requests."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ class Limits:
     """Limits of the server.
 
     Attributes:
-        queue: requests that may be in progress at once, from the first byte of the body to the response. One more is
-            answered with 503.
-        batch: images in one step of the model at most.
-        wait: seconds that the model waits for a batch to fill.
-        bytes: of a request body.
-        pixels: of an image.
-        seconds: for a whole request; one that takes longer is answered with 408 while its body is read, else with 503.
+        queue: maximum number of requests in progress, from the first byte of the body to the response. Further requests
+            get 503.
+        batch: maximum batch size.
+        wait: maximum time to wait for a full batch, in seconds.
+        bytes: maximum size of a request body.
+        pixels: maximum number of pixels of an image.
+        seconds: timeout of a request. It gets 408 while its body is received, else 503.
 
     Raises:
-        ValueError: a limit is not positive.
+        ValueError: if a limit is not positive.
     """
 
     queue: int = 64
@@ -36,7 +36,7 @@ class Limits:
 
     @property
     def decoded(self) -> int:
-        """Images that may be decoded at once: two batches, so that the next one is ready when the model is."""
+        """Maximum number of decoded images: two batches, so that the next one is ready in time."""
         return 2 * self.batch + 1
 
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the server. Each application has its own registry."""
+"""Prometheus metrics of the server, with a separate registry for each application."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BATCHES = (1, 2, 4, 8, 16, 32)
 
 
 class Metrics:
-    """What `/metrics` reports."""
+    """The metrics at `/metrics`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -25,10 +25,10 @@ class Metrics:
         return {"registry": self.registry}
 
     def observe_batch(self, images: int, seconds: float) -> None:
-        """Records a step of the model."""
+        """Records a batch."""
         self.batch_images.observe(images)
         self.batch_seconds.observe(seconds)
 
     def text(self) -> bytes:
-        """All metrics in Prometheus's text format."""
+        """Returns all metrics in the Prometheus text format."""
         return generate_latest(self.registry)

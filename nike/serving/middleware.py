@@ -1,6 +1,6 @@
-"""What every request passes before a handler sees it: metrics, the token, the queue, and the limits of its body.
+"""ASGI middleware for metrics, authorization, the request queue and the limits of request bodies.
 
-Plain ASGI, so that a body is counted while it arrives, and an unwanted one is never stored.
+The size of a body is checked while it is received, so a request that is too large is never stored.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
 
 
 class Measure:
-    """Counts requests by path and status and measures their time; `paths` bounds the number of labels."""
+    """Counts requests by path and status and measures their duration. `paths` bounds the number of labels."""
 
     def __init__(self, app: App, metrics: Metrics, paths: Iterable[str]):
         self.app, self.metrics, self.paths = app, metrics, frozenset(paths)
@@ -59,10 +59,10 @@ class Measure:
 
 
 class RequireToken:
-    """Answers 401 unless the request carries the token, or its path is open to everybody.
+    """Responds with 401 to requests without the token, except for public paths.
 
-    Accepted are `Authorization: Bearer TOKEN`, `Authorization: Basic` with the token as password (Label Studio) and
-    `Token: TOKEN` (X-AnyLabeling).
+    The token is accepted as `Authorization: Bearer TOKEN`, as the password of `Authorization: Basic` (Label Studio) and
+    as `Token: TOKEN` (X-AnyLabeling).
     """
 
     def __init__(self, app: App, token: str, open_paths: Iterable[str]):
@@ -76,7 +76,7 @@ class RequireToken:
         await response(scope, receive, send)
 
     def _is_valid(self, token: bytes) -> bool:
-        # Constant time: how long a comparison takes must not tell how much of a guess is right.
+        # Comparison in constant time, against timing attacks.
         return hmac.compare_digest(token, self.token)
 
 
@@ -93,9 +93,9 @@ def _token_of(headers: dict[bytes, bytes]) -> bytes:
 
 
 class LimitRequests:
-    """Bounds requests with a body: how many at once (503), how large (413) and how long (408, 503).
+    """Limits the number (503), size (413) and duration (408, 503) of requests with a body.
 
-    The whole body is read here, before the application starts, which then cannot be held up by a slow client.
+    The whole body is received before the application is called, so slow clients do not block it.
     """
 
     def __init__(self, app: App, limits: Limits, metrics: Metrics):
@@ -128,7 +128,7 @@ class LimitRequests:
         except TimeoutError:
             response = _error(408, f"The body took over {self.limits.seconds:g} s to arrive.", Connection="close")
             return await response(scope, receive, send)
-        except ConnectionAbortedError:  # the client is gone
+        except ConnectionAbortedError:  # the client has disconnected
             return
         started = False
 
@@ -141,7 +141,7 @@ class LimitRequests:
             async with asyncio.timeout_at(deadline):
                 await self.app(scope, _replay(body, receive), send_and_note)
         except TimeoutError:
-            if started:  # half a response cannot be taken back; an error closes the connection
+            if started:  # a started response cannot be replaced; the error closes the connection
                 raise
             message = f"No result after {self.limits.seconds:g} s. Try again later."
             await _error(503, message, Retry_After=RETRY_SECONDS)(scope, receive, send)
@@ -165,11 +165,11 @@ class LimitRequests:
 
 
 class _TooLargeError(Exception):
-    """A body exceeds the limit."""
+    """The body of a request exceeds the limit."""
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body first."""
+    """Returns a `receive` function that starts with the given body."""
     waiting = [body]
 
     async def replay() -> Message:

@@ -1,4 +1,4 @@
-"""Detections as JSON: this server's own shape, COCO and labelme as `nike detect` writes them, and outlines."""
+"""Converts detections to the JSON responses of the server, to COCO and to labelme."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MaskFormat = Literal["polygons", "rle", "none"]
 
 
 def at_least(result: Detections, min_confidence: float) -> Detections:
-    """The detections with this score or a higher one."""
+    """Returns the detections with at least the given score."""
     return result[np.flatnonzero(result.scores >= np.float32(min_confidence))]
 
 
 def outlines(detection: Detection) -> list[list[list[float]]]:
     """Polygons `[[x, y], ...]` in pixels of the image, one for each part of the mask; holes are filled."""
     polygons = mask_to_polygons(detection.mask)
-    if polygons is None:  # only holes prevent it: without a minimum IoU they are ignored
+    if polygons is None:  # without a minimum IoU, holes are ignored
         polygons = mask_to_polygons(detection.mask, min_iou=0.0)
     y1, x1, _, _ = detection.box
     return [(polygon + (x1, y1)).round(2).tolist() for polygon in polygons or []]
@@ -61,7 +61,7 @@ def to_json(result: Detections, class_names: Sequence[str], masks: MaskFormat = 
 
 
 def to_coco(result: Detections, class_names: Sequence[str], file_name: str) -> dict[str, Any]:
-    """The `detections.json` that `nike detect --save coco` writes, for one image."""
+    """Returns the `detections.json` that `nike detect --save coco` writes for one image."""
     height, width = result.image_shape
     annotations = []
     for i, entry in enumerate(to_json(result, class_names, "rle")["detections"]):
@@ -86,7 +86,7 @@ def to_coco(result: Detections, class_names: Sequence[str], file_name: str) -> d
 
 
 def to_labelme(result: Detections, class_names: Sequence[str], file_name: str) -> dict[str, Any]:
-    """The labelme file that `nike detect --save labelme` writes beside an image of this name."""
+    """Returns the labelme file that `nike detect --save labelme` writes next to an image of this name."""
     labels = [class_names[class_id] for class_id in result.class_ids]
     scores = [f"score {score:.3f}" for score in result.scores]
     return labelme_document(file_name, *result.image_shape, masks_to_shapes(labels, result.masks, scores))

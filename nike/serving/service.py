@@ -1,4 +1,4 @@
-"""Detection for the request handlers: decodes, queues, waits, encodes; the only place where threads meet asyncio."""
+"""The asyncio interface of the detector: decoding, queueing, detection and encoding of the result."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from nike.serving.metrics import Metrics
 from nike.serving.results import at_least
 from nike.serving.worker import DetectionWorker, DetectsImages
 
-CODEC_THREADS = 2  # more would take the cores from the model
+CODEC_THREADS = 2  # more threads would slow down the model
 Result = TypeVar("Result")
 
 
 class Service:
-    """A detector behind a queue.
+    """A detector with a request queue.
 
     Args:
-        detector: see `nike.detection.detector`. Its `min_confidence` is the lowest that a request can ask for.
-        limits: what is accepted.
-        default_confidence: of requests that name none.
-        metrics: counts batches and detections.
-        name: of the model, in messages and for annotation tools.
+        detector: see `nike.detection.detector`. Its `min_confidence` is the lowest threshold of a request.
+        limits: limits of the server.
+        default_confidence: score threshold of requests without one.
+        metrics: metrics to update.
+        name: name of the model in messages and for annotation tools.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Service:
         self.default_confidence = max(default_confidence, self.lowest_confidence)
         self._worker = DetectionWorker(detector, limits.batch, limits.wait, metrics.observe_batch)
         self._codec = ThreadPoolExecutor(CODEC_THREADS, "codec")
-        # Only so many images are decoded at once; whatever else is accepted waits as a compressed file.
+        # Limits the number of decoded images. Other accepted requests wait as compressed files.
         self._decoded = asyncio.Semaphore(limits.decoded)
 
     @property
@@ -58,12 +58,13 @@ class Service:
         """Detects objects in one image.
 
         Args:
-            read: returns the content of the image file; runs in a thread.
-            encode: makes the answer from the image, uint8 `[H, W, 3]`, and its detections; runs in a thread.
-            min_confidence: lower scores are left out; None for the server's default.
+            read: function that returns the content of the image file. It runs in a thread.
+            encode: function of the image, uint8 RGB `[H, W, 3]`, and its detections that returns the response. It runs
+                in a thread.
+            min_confidence: score threshold, or None for the default.
 
         Raises:
-            UnusableImageError: the image cannot be used.
+            UnusableImageError: if the image cannot be used.
         """
         threshold = self.default_confidence if min_confidence is None else min_confidence
         async with self._decoded:
@@ -80,6 +81,6 @@ class Service:
         return asyncio.get_running_loop().run_in_executor(self._codec, function)
 
     async def close(self) -> None:
-        """Finishes what was accepted and ends all threads."""
+        """Processes the accepted images and ends all threads."""
         await asyncio.to_thread(self._worker.close)
         self._codec.shutdown()

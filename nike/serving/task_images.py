@@ -1,7 +1,7 @@
-"""Images of Label Studio's tasks: inside the task, or from the one Label Studio that the operator has named.
+"""Reads the images of Label Studio tasks, embedded in the task or downloaded from the configured Label Studio server.
 
-A task names its image by a path or an address that the server must not open as it is. Only paths below `/data/` of the
-operator's own Label Studio are fetched, without following redirects.
+The image path or URL in a task is untrusted. Only paths below `/data/` of the configured server are downloaded, and
+redirects are not followed.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ MAX_TOKEN_BYTES = 1 << 16
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Reports a redirect as an error: it could lead anywhere, and would carry the token there."""
+    """Treats redirects as errors, because they could send the token to another server."""
 
     def redirect_request(self, *arguments: Any) -> None:
         return None
 
 
 class TaskImages:
-    """Gives the image file of a task.
+    """Reads the image files of tasks.
 
     Args:
-        url: of Label Studio, such as `http://localhost:8080`; None: only data URIs are accepted.
-        api_key: an access token of Label Studio, legacy or personal.
-        max_bytes: of an image file.
+        url: URL of Label Studio, such as `http://localhost:8080`, or None to accept only data URIs.
+        api_key: access token of Label Studio, legacy or personal.
+        max_bytes: maximum size of an image file.
 
     Raises:
-        ValueError: `url` is not an http or https address.
+        ValueError: if `url` is not an http or https URL.
     """
 
     def __init__(self, url: str | None = None, api_key: str = "", max_bytes: int = 32 << 20):
@@ -50,13 +50,13 @@ class TaskImages:
         self._opener = web_opener(_NoRedirects())
 
     def read(self, value: Any) -> bytes:
-        """The image file.
+        """Returns the content of an image file.
 
         Args:
-            value: of the task: a data URI, or a path or address below `/data/` of Label Studio.
+            value: image of a task, a data URI or a path or URL below `/data/` of Label Studio.
 
         Raises:
-            UnusableImageError: it is something else, or Label Studio does not give it.
+            UnusableImageError: if `value` is invalid, or if the download fails.
         """
         if not isinstance(value, str):
             raise UnusableImageError(f"task: expected an image, got {short(value)}.")
@@ -65,7 +65,7 @@ class TaskImages:
         return self._fetch(self._path(value))
 
     def _path(self, value: str) -> str:
-        """The path and query on Label Studio."""
+        """Returns the path and query on the Label Studio server."""
         if self._origin is None:
             raise UnusableImageError(
                 f"task: the image {short(value)} is not part of the request. Start the server with --label-studio URL "
@@ -90,7 +90,7 @@ class TaskImages:
         return self._read(request, self._max_bytes)
 
     def _authorization(self) -> dict[str, str]:
-        """The header for the API key. A personal access token (a JWT) is exchanged for one that lives for minutes."""
+        """Returns the authorization header. A personal access token (a JWT) is exchanged for a short-lived one."""
         if self._api_key.count(".") != 2:
             return {"Authorization": f"Token {self._api_key}"} if self._api_key else {}
         body = json.dumps({"refresh": self._api_key}).encode()

@@ -1,4 +1,4 @@
-"""The one thread that owns the model: collects images into batches and resolves a future for each."""
+"""The thread that runs the model on batches of images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mrcnn.detections import Detections
 
 
 class DetectsImages(Protocol):
-    """What the worker needs of `nike.detection.detector.Detector`."""
+    """Interface of the detector, a part of `nike.detection.detector.Detector`."""
 
     class_names: list[str]
     min_confidence: float
@@ -26,15 +26,15 @@ class DetectsImages(Protocol):
 
 
 class DetectionWorker:
-    """Runs a detector in its own thread.
+    """Runs a detector in a separate thread.
 
-    The thread takes whatever has been submitted, up to `batch` images, and waits at most `wait` seconds for more.
+    The thread forms batches of up to `batch` submitted images and waits at most `wait` seconds for a full batch.
 
     Args:
-        detector: used by this thread only.
-        batch: images in one call of the detector at most.
-        wait: seconds to wait for a batch to fill.
-        on_batch: called after each batch with the number of images and the seconds that it took.
+        detector: detector, which is used in this thread only.
+        batch: maximum batch size.
+        wait: maximum time to wait for a full batch, in seconds.
+        on_batch: called after each batch with the number of images and the duration in seconds.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class DetectionWorker:
 
     @property
     def is_ready(self) -> bool:
-        """Whether images are still accepted."""
+        """Whether images are accepted."""
         return self._thread.is_alive() and not self._closed
 
     def submit(self, image: np.ndarray) -> Future[Detections]:
@@ -65,7 +65,7 @@ class DetectionWorker:
             A future of its detections. It can be cancelled until its batch starts.
 
         Raises:
-            RuntimeError: the worker is closed.
+            RuntimeError: if the worker is closed.
         """
         if not self.is_ready:
             raise RuntimeError("the detection worker is closed")
@@ -74,7 +74,7 @@ class DetectionWorker:
         return future
 
     def close(self) -> None:
-        """Finishes what was submitted, then ends the thread."""
+        """Processes the submitted images, then ends the thread."""
         self._closed = True
         self._waiting.put(None)
         self._thread.join()
@@ -88,10 +88,10 @@ class DetectionWorker:
                 start = time.perf_counter()
                 self._resolve(batch)
                 self._on_batch(len(batch), time.perf_counter() - start)
-            del batch  # or the images would stay in memory until the next ones arrive
+            del batch  # otherwise the images stay in memory until the next batch
 
     def _collect(self) -> tuple[list[tuple[np.ndarray, Future]], bool]:
-        """The next batch, and whether more can follow."""
+        """Returns the next batch, and whether more can follow."""
         batch: list[tuple[np.ndarray, Future]] = []
         deadline = float("inf")
         while len(batch) < self._batch:
@@ -108,10 +108,10 @@ class DetectionWorker:
         return batch, True
 
     def _resolve(self, batch: list[tuple[np.ndarray, Future]]) -> None:
-        """Sets the results of a batch. If it fails as a whole, its images are tried one by one."""
+        """Sets the results of a batch. If the batch fails, its images are processed one by one."""
         try:
             results = list(self._detector.detect([image for image, _ in batch]))
-        except Exception as error:  # out of memory, say: the thread must survive whatever the model raises
+        except Exception as error:  # such as out of memory; the thread must survive any exception
             if len(batch) == 1:
                 batch[0][1].set_exception(error)
                 return

@@ -16,7 +16,7 @@ from nike.serving.service import Service
 
 
 class Params(BaseModel):
-    """Settings of a request; those of other kinds of models are ignored."""
+    """Settings of a request. Settings for other kinds of models are ignored."""
 
     conf_threshold: float = Field(0.0, ge=0, le=1, description="0: the server's default")
     filter_classes: list[str] | None = None
@@ -31,7 +31,7 @@ class PredictRequest(BaseModel):
 
 
 def shapes(result: Detections, class_names: list[str], only: list[str] | None = None) -> list[dict[str, Any]]:
-    """Closed polygons as X-AnyLabeling draws them; the parts of one mask have the same `group_id`.
+    """Converts detections to closed polygons. The parts of one mask have the same `group_id`.
 
     Args:
         result: of one image.
@@ -45,7 +45,11 @@ def shapes(result: Detections, class_names: list[str], only: list[str] | None = 
             continue
         parts = outlines(detection)
         for points in parts:
-            shape = {"label": label, "shape_type": "polygon", "points": [*points, points[0]]}  # the repeat closes it
+            shape = {
+                "label": label,
+                "shape_type": "polygon",
+                "points": [*points, points[0]],
+            }  # the repeated point closes the polygon
             shape |= {"score": round(detection.score, 4), "group_id": number if len(parts) > 1 else None}
             shape |= {"attributes": {}, "description": None, "difficult": False, "direction": 0, "flags": {}}
             found.append(shape | {"kie_linking": []})
@@ -53,7 +57,7 @@ def shapes(result: Detections, class_names: list[str], only: list[str] | None = 
 
 
 def router(service: Service) -> APIRouter:
-    """The routes."""
+    """Returns the routes."""
     routes = APIRouter(prefix="/v1", tags=["X-AnyLabeling"])
     widgets = [
         {"name": "button_run", "value": None},
