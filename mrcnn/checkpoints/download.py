@@ -178,13 +178,23 @@ def _copy(response: http.client.HTTPResponse, part: Path, start: int, total: int
         raise ConnectionError(f"connection lost after {_size(part):,} of {total:,} bytes; run again to resume")
 
 
-def web_opener(redirects: urllib.request.HTTPRedirectHandler) -> urllib.request.OpenerDirector:
-    """Returns an opener that supports only http and https, also for redirects."""
+def web_opener(
+    redirects: urllib.request.HTTPRedirectHandler,
+    plain: urllib.request.HTTPHandler | None = None,
+    secure: urllib.request.HTTPSHandler | None = None,
+) -> urllib.request.OpenerDirector:
+    """Returns an opener that supports only http and https, also for redirects.
+
+    Args:
+        redirects: handler of redirects.
+        plain: handler of http requests, or None for the default.
+        secure: handler of https requests, or None for the default.
+    """
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        plain or urllib.request.HTTPHandler(),
+        secure or urllib.request.HTTPSHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         redirects,
         urllib.request.HTTPErrorProcessor(),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import re
+import socket
 import time
 import urllib.error
 import urllib.parse
@@ -20,6 +22,83 @@ VIDEO_SECONDS = 900
 ANSWER_SECONDS = 10  # socket timeout
 CHUNK = 1 << 16  # bytes
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+TRANSIENT_STATUS = frozenset((408, 425, 429, 500, 502, 503, 504))
+GONE_STATUS = frozenset((404, 410))
+
+
+class FetchError(ValueError):
+    """A download failed.
+
+    Attributes:
+        reason: one of "refused" (scheme or private address), "missing" (404, 410), "http_error", "timeout",
+            "network", "too_large", "not_an_image" (a web page).
+        is_transient: whether another attempt may succeed.
+        retry_after: seconds that the server asks to wait before it, or None.
+    """
+
+    def __init__(self, message: str, reason: str, is_transient: bool = False, retry_after: float | None = None):
+        super().__init__(message)
+        self.reason, self.is_transient, self.retry_after = reason, is_transient, retry_after
+
+
+class _PrivateAddressError(OSError):
+    """The name of a server stands for an address that is not public."""
+
+
+class _PublicConnection(http.client.HTTPConnection):
+    """Connects to public addresses only.
+
+    The address that was checked is the one connected to, so a name that resolves to another address a moment later
+    gains nothing.
+    """
+
+    def connect(self) -> None:
+        addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        if private := [address[0] for *_, address in addresses if not is_public(address[0])]:
+            raise _PrivateAddressError(f"{self.host} has the private address {private[0]}")
+        error: OSError | None = None
+        for family, kind, protocol, _, address in addresses:
+            connection = socket.socket(family, kind, protocol)
+            try:
+                connection.settimeout(self.timeout)
+                connection.connect(address)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as caught:
+                connection.close()
+                error = caught
+            else:
+                self.sock = connection
+                return
+        raise error or OSError(f"{self.host} has no address")
+
+
+class _PublicSecureConnection(http.client.HTTPSConnection, _PublicConnection):
+    """The same with TLS, which `HTTPSConnection.connect` adds to what the next class connects."""
+
+
+class _PublicHandler(urllib.request.HTTPHandler):
+    def http_open(self, request):
+        return self.do_open(http.client.HTTPConnection if _goes_to_proxy(request) else _PublicConnection, request)
+
+
+class _PublicSecureHandler(urllib.request.HTTPSHandler):
+    def https_open(self, request):
+        connection = http.client.HTTPSConnection if _goes_to_proxy(request) else _PublicSecureConnection
+        return self.do_open(connection, request)
+
+
+def _goes_to_proxy(request: urllib.request.Request) -> bool:
+    """Whether a request is sent to a proxy, whose own address is usually private and which resolves names itself."""
+    proxies = urllib.request.getproxies().values()
+    return request.host in {proxy.rpartition("://")[2].partition("/")[0].rpartition("@")[2] for proxy in proxies}
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is reachable from the internet: not of a private network, this machine, or a group."""
+    ip = ipaddress.ip_address(address.partition("%")[0])  # without the interface of a link-local address
+    embedded = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
+    ip = embedded or ip
+    return ip.is_global and not ip.is_multicast
 
 
 def is_url(text: str) -> bool:
@@ -28,12 +107,22 @@ def is_url(text: str) -> bool:
 
 
 def check_url(url: str) -> None:
-    """Raises ValueError if a URL is neither http nor https."""
-    if urllib.parse.urlsplit(url).scheme.lower() not in ("http", "https"):
-        raise ValueError(f"{printable(url)}: expected an http or https URL.")
+    """Raises FetchError, a ValueError, if a URL is neither http nor https."""
+    try:
+        scheme = urllib.parse.urlsplit(url).scheme.lower()
+    except ValueError as error:
+        raise FetchError(f"{printable(url)}: {error}.", "refused") from None
+    if scheme not in ("http", "https"):
+        raise FetchError(f"{printable(url)}: expected an http or https URL.", "refused")
 
 
-def fetch(url: str, file: BinaryIO, max_bytes: int = MAX_PHOTO_BYTES, seconds: float = PHOTO_SECONDS) -> None:
+def fetch(
+    url: str,
+    file: BinaryIO,
+    max_bytes: int = MAX_PHOTO_BYTES,
+    seconds: float = PHOTO_SECONDS,
+    allow_private: bool = True,
+) -> None:
     """Downloads a URL into an open file.
 
     Args:
@@ -41,33 +130,57 @@ def fetch(url: str, file: BinaryIO, max_bytes: int = MAX_PHOTO_BYTES, seconds: f
         file: binary file, open for writing.
         max_bytes: maximum size of the download.
         seconds: maximum duration of the download.
+        allow_private: False refuses servers in private networks and on this machine, also after a redirect. Use it
+            where URLs come from a file rather than from the user. Behind a proxy, the proxy's rules decide.
 
     Raises:
-        ValueError: the URL is not http or https, the server returns an error or an HTML page, or a limit is exceeded.
+        FetchError: (a ValueError) the URL is not http or https or is refused, the server returns an error or an HTML
+            page, or a limit is exceeded.
     """
     check_url(url)
-    name, deadline = printable(url), time.monotonic() + seconds
+    name = printable(url)
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": "nike-mrcnn", "Accept-Encoding": "identity"})
-        opener = web_opener(urllib.request.HTTPRedirectHandler())
-        with opener.open(request, timeout=min(ANSWER_SECONDS, seconds)) as response:
-            if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
-                raise ValueError(
-                    f"{name}: expected an image or video, got an HTML page. Pass the URL of the file itself."
-                )
-            size = 0
-            while chunk := response.read1(CHUNK):
-                size += len(chunk)
-                if size > max_bytes:
-                    raise ValueError(f"{name}: larger than {max_bytes >> 20} MiB. Download it and pass the file.")
-                if time.monotonic() > deadline:
-                    raise ValueError(f"{name}: download exceeded {seconds:g} seconds. Download it and pass the file.")
-                file.write(chunk)
-            if response.length:  # announced bytes that were not received
-                raise ValueError(f"{name}: connection closed after {size:,} bytes. Try again.")
+        _fetch(url, file, name, max_bytes, time.monotonic() + seconds, seconds, allow_private)
     except urllib.error.HTTPError as error:
-        raise ValueError(f"{name}: HTTP error {error.code} {printable(error.reason)}.") from None
+        with error:
+            retry_after = error.headers.get("Retry-After", "")
+        raise FetchError(
+            f"{name}: HTTP error {error.code} {printable(error.reason)}.",
+            "missing" if error.code in GONE_STATUS else "http_error",
+            error.code in TRANSIENT_STATUS,
+            float(retry_after) if retry_after.isdecimal() else None,
+        ) from None
     except (OSError, http.client.HTTPException, UnicodeError) as error:
-        reason = getattr(error, "reason", error)
-        reason = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        raise ValueError(f"{name}: download failed ({printable(reason)[:100]}).") from None
+        cause = getattr(error, "reason", error)
+        text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+        if isinstance(cause, _PrivateAddressError):
+            raise FetchError(f"{name}: {printable(text)}, which is refused.", "refused") from None
+        is_refused = isinstance(cause, (UnicodeError, http.client.InvalidURL)) or "unknown url type" in str(cause)
+        reason = "refused" if is_refused else "timeout" if isinstance(cause, TimeoutError) else "network"
+        message = f"{name}: download failed ({printable(text)[:100]})."
+        raise FetchError(message, reason, not is_refused) from None
+
+
+def _fetch(
+    url: str, file: BinaryIO, name: str, max_bytes: int, deadline: float, seconds: float, allow_private: bool
+) -> None:
+    request = urllib.request.Request(url, headers={"User-Agent": "nike-mrcnn", "Accept-Encoding": "identity"})
+    public = () if allow_private else (_PublicHandler(), _PublicSecureHandler())
+    opener = web_opener(urllib.request.HTTPRedirectHandler(), *public)
+    with opener.open(request, timeout=min(ANSWER_SECONDS, seconds)) as response:
+        if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
+            message = f"{name}: expected an image or video, got an HTML page. Pass the URL of the file itself."
+            raise FetchError(message, "not_an_image")
+        size = 0
+        while chunk := response.read1(CHUNK):
+            size += len(chunk)
+            if size > max_bytes:
+                message = f"{name}: larger than {max_bytes >> 20} MiB. Download it and pass the file."
+                raise FetchError(message, "too_large")
+            if time.monotonic() > deadline:
+                message = f"{name}: download exceeded {seconds:g} seconds. Download it and pass the file."
+                raise FetchError(message, "timeout", is_transient=True)
+            file.write(chunk)
+        if response.length:  # announced bytes that were not received
+            message = f"{name}: connection closed after {size:,} bytes. Try again."
+            raise FetchError(message, "network", is_transient=True)

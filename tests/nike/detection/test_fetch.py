@@ -9,7 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from nike.detection.fetch import check_url, fetch, is_url
+from nike.detection import fetch as fetching
+from nike.detection.fetch import FetchError, check_url, fetch, is_public, is_url
 from nike.detection.sources import find_sources, read
 
 TARGETS = {"/to/photo": "/photo.png", "/to/file": "file:///etc/passwd", "/to/ftp": "ftp://127.0.0.1/photo.png"}
@@ -120,3 +121,55 @@ def test_other_schemes_are_refused_before_anything_happens(url):
 @pytest.mark.parametrize("path", ["photo.jpg", "C:\\photos\\a.jpg", "C:/photos/a.jpg", "./a", "http:photo", "a b://"])
 def test_paths_are_no_urls(path):
     assert not is_url(path)
+
+
+@pytest.mark.parametrize(
+    "address, public",
+    [("8.8.8.8", True), ("2606:4700:4700::1111", True), ("127.0.0.1", False), ("10.1.2.3", False)]
+    + [("192.168.0.1", False), ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False)]
+    + [("224.0.0.1", False), ("::1", False), ("fe80::1%eth0", False), ("::ffff:10.0.0.1", False)]
+    + [("::ffff:8.8.8.8", True), ("2002:0a00:0001::", False), ("fd00::1", False)],
+)
+def test_public_addresses(address, public):
+    assert is_public(address) is public
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "127.0.0.%31", "127.1", "2130706433"])
+def test_private_servers_are_refused(server, name):
+    port = server.rpartition(":")[2]
+    with pytest.raises(FetchError) as caught:
+        fetch(f"http://{name}:{port}/photo.png", io.BytesIO(), seconds=2, allow_private=False)
+    assert caught.value.reason == "refused" and not caught.value.is_transient
+
+
+def test_a_redirect_to_a_private_server_is_refused(server, monkeypatch):
+    """The first server is taken for a public one, and redirects to `localhost`."""
+    real = fetching.is_public
+    checked = []
+
+    def is_public(address):
+        checked.append(address)
+        return len(checked) == 1 or real(address)
+
+    monkeypatch.setattr(fetching, "is_public", is_public)
+    with pytest.raises(FetchError, match="private address"):
+        fetch(f"{server}/to/photo", io.BytesIO(), allow_private=False)
+    assert len(checked) == 2
+
+
+def test_public_servers_are_allowed(server, monkeypatch):
+    monkeypatch.setattr(fetching, "is_public", lambda address: True)
+    buffer = io.BytesIO()
+    fetch(f"{server}/photo.png", buffer, allow_private=False)
+    assert buffer.getvalue() == png()
+
+
+@pytest.mark.parametrize(
+    "path, reason, transient",
+    [("/missing", "missing", False), ("/page", "not_an_image", False), ("/to/ftp", "refused", False)]
+    + [("/cut", "network", True)],
+)
+def test_reasons(server, path, reason, transient):
+    with pytest.raises(FetchError) as caught:
+        fetch(server + path, io.BytesIO())
+    assert (caught.value.reason, caught.value.is_transient) == (reason, transient)
