@@ -11,11 +11,13 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replacing(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
     """Context manager that replaces a file atomically.
 
     Args:
         path: file to write. Missing parent folders are created.
+        durable: whether the file is synchronised with the disk before the block ends, so that it survives a power
+            failure.
 
     Yields:
         A temporary path in the same folder, with the same suffix, to write to. It replaces `path` when the block ends.
@@ -26,9 +28,24 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.tmp{path.suffix}")
     try:
         yield temporary
+        if durable:
+            _synchronize(temporary)
         os.replace(temporary, path)
+        if durable:
+            _synchronize(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _synchronize(path: Path) -> None:
+    """Waits until a file, or the list of files of a folder, is on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_output_file(path: str | os.PathLike, option: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 _END: Any = object()
 
 
@@ -28,6 +29,27 @@ def prefetch(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
             futures.append(pool.submit(next, items, _END))
             yield item
             del item  # otherwise this frame keeps one more image in memory
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def prefetch_map(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """`map(function, items)` in several threads, in order.
+
+    Args:
+        function: called in the threads.
+        items: read in the caller's thread.
+        threads: number of threads. At most one more result than threads is computed ahead of the consumer.
+    """
+    pool, items = ThreadPoolExecutor(threads), iter(items)
+    futures: deque[Future] = deque()
+    try:
+        while True:
+            while len(futures) <= threads and (item := next(items, _END)) is not _END:
+                futures.append(pool.submit(function, item))
+            if not futures:
+                return
+            yield futures.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
