@@ -60,6 +60,7 @@ setup(
     extras_require={
         # labelme 7 has no public functions to compare our masks with; it opens our files, see `annotate`.
         # setuptools builds the wheel that a test inspects.
+        # Ray is not in it: it installs 330 MB, and the tests that need it are skipped without it.
         "test": [
             "pytest>=8.2",
             "hypothesis>=6",
@@ -69,6 +70,7 @@ setup(
             "httpx>=0.27",
             "supervision>=0.31",
             "trackers>=2",
+            "pyarrow>=20",
         ],
         "annotate": ["labelme>=6"],
         "video": ["av>=14"],
@@ -79,6 +81,7 @@ setup(
             "python-multipart>=0.0.18",
             "prometheus-client>=0.21",
         ],
+        "catalogue": ["ray[data]>=2.60", "pyarrow>=20"],
         "notebooks": ["jupyterlab>=4", "ipywidgets>=8", "nbclient>=0.10", "nbformat>=5", "ipykernel>=6"],
         "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1.0"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],

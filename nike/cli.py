@@ -19,6 +19,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 COMMANDS = {
     "train": "fine-tune on labelled images, or continue a run",
     "detect": "detect logos in images and videos",
+    "catalogue": "detect logos on millions of images, with Ray Data",
     "splash": "turn an image or a video grey except for the logo",
     "evaluate": "evaluate weights on labelled images",
     "serve": "serve detection over HTTP, to a browser and to annotation tools",

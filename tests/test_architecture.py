@@ -32,7 +32,7 @@ APPLICATION_ROOMS = (  # of nike, likewise; every other module is a command or `
     {"augmentation", "synthesis"},
     {"training"},
     {"reporting", "detection"},
-    {"serving"},
+    {"serving", "cataloguing"},
 )
 LIGHT = [f"mrcnn.{name}" for name in ("config", "ops.boxes", "data.image", "evaluation", "visualize")]
 LIGHT += [f"nike.{name}" for name in ("datasets.labelme", "check", "cli", "synthesize")]

@@ -1,0 +1,93 @@
+"""`nike catalogue --dry-run`: tries a random sample of the rows and predicts time and cost of the run."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from nike.cataloguing.images import Limits
+from nike.cataloguing.pipeline import Pool
+from nike.cataloguing.report import duration
+from nike.cataloguing.rows import SCHEMA
+from nike.cataloguing.shard import Stages
+from nike.cataloguing.simulation import Costs, Layout, simulate
+from nike.text import short
+
+SAMPLE = 100  # rows
+WARM_UP = 3  # images whose time is not measured, because the network is compiled at the first
+SHOWN = 5  # failures
+SHARDS_SIMULATED = 4  # for each actor
+
+
+def sample_rows(tables: Iterable[pa.Table], count: int = SAMPLE, seed: int = 0) -> tuple[pa.Table, int]:
+    """Rows chosen uniformly, in the order of the input, and the number of all rows; a single pass."""
+    random, rows = np.random.default_rng(seed), 0
+    chosen, keys = SCHEMA.empty_table(), np.empty(0)
+    for table in tables:
+        rows += len(table)
+        chosen = pa.concat_tables([chosen, table])
+        keys = np.concatenate([keys, random.random(len(table))])
+        kept = np.sort(np.argsort(keys)[:count])
+        chosen, keys = chosen.take(pa.array(kept)), keys[kept]
+    return chosen, rows
+
+
+def dry_run(
+    load: Callable[[int], Any],
+    tables: Iterable[pa.Table],
+    limits: Limits,
+    pool: Pool,
+    shard_size: int,
+    price: float | None = None,
+) -> list[str]:
+    """Runs on a sample in this process; returns lines about it and about the whole run.
+
+    Args:
+        load: of a number of cores, the detector.
+        tables: the input.
+        limits: of downloads.
+        pool: the actors; more than this machine has room for stand for a cluster of such machines.
+        shard_size: images of a shard.
+        price: of an hour of all workers, or None.
+
+    Raises:
+        ValueError: there are no rows.
+    """
+    sample, rows = sample_rows(tables)
+    if not rows:
+        raise ValueError("the input has no rows.")
+    cores = max(os.cpu_count() or 1, (pool.actors or 0) * (pool.cpus or 0))
+    pool = pool.fitted(cores, (pool.actors or 1) * pool.gpus)
+    stages = Stages(load(pool.cpus), limits, pool.cpus)
+    layout = Layout(pool.actors, cores, limits.threads, pool.cpus, shard_size)
+    values = sample.to_pylist()
+    stages.run(values[:WARM_UP])
+    done, statistics = stages.run(values)
+    costs = Costs.measured([statistics], 0 if pool.gpus else pool.cpus)
+    images = min(rows, layout.actors * layout.shard_size * SHARDS_SIMULATED)
+    prediction = simulate(costs, layout, images)
+    seconds = rows / prediction.images_per_second
+    busiest = max(prediction.utilisation, key=lambda name: prediction.utilisation[name])
+    return [
+        *_about_sample(done),
+        f"an image: {costs.bytes / 1e6:.2f} MB, read {costs.read:.3f} s, decode {costs.decode:.3f} s, "
+        f"detect {costs.detect:.3f} s",
+        f"{rows:,} images with {pool.actors} actors: {duration(seconds)}, {prediction.images_per_second:.1f} images/s, "
+        f"{prediction.bytes_per_second / 1e6:.1f} MB/s; {busiest} saturate first "
+        f"({prediction.utilisation[busiest]:.0%} busy)",
+        *([] if price is None else [f"cost at {price:g} an hour: {seconds / 3600 * price:,.2f}"]),
+    ]
+
+
+def _about_sample(done: list[dict[str, Any]]) -> list[str]:
+    failures = [row for row in done if row["status"] != "ok"]
+    counts = Counter(row["status"] for row in failures)
+    reasons = "".join(f", {count} {reason}" for reason, count in counts.most_common())
+    found = sum(len(row["detections"]) for row in done)
+    first = f"sample of {len(done)} images: {len(done) - len(failures)} ok{reasons}; {found} detections"
+    return [first, *(f"  {short(row['id'])}: {row['error']}" for row in failures[:SHOWN])]

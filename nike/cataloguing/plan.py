@@ -1,0 +1,148 @@
+"""The plan of a run: all rows of the input, copied into the output folder and cut into shards.
+
+A shard is the unit of work, of commit and of resuming. The copy makes a resumed run independent of an input that has
+changed meanwhile, and lets a worker read any shard at once, whatever the format of the input. Files:
+
+    OUTPUT/plan/part-00000.parquet    one row group for each shard, SHARDS_PER_PART in a file
+    OUTPUT/plan/plan.json             number of rows and shards, settings of the run; written last
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nike.atomic import replacing
+from nike.cataloguing.rows import SCHEMA
+from nike.cataloguing.unique import UniqueIds
+from nike.text import printable, short
+
+SHARDS_PER_PART = 100
+FOLDER, FILE = "plan", "plan.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The shards of a run.
+
+    Attributes:
+        folder: the plan's.
+        rows: of all shards.
+        shard_size: rows of every shard but the last.
+        settings: of the run; results of other settings do not belong into the same output.
+    """
+
+    folder: Path
+    rows: int
+    shard_size: int
+    settings: Mapping[str, Any]
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.rows // self.shard_size)
+
+    def rows_of(self, shard: int) -> int:
+        """Number of rows of a shard."""
+        return min(self.shard_size, self.rows - shard * self.shard_size)
+
+    def read(self, shard: int) -> list[dict[str, Any]]:
+        """The rows of a shard, dicts with the columns of `rows.SCHEMA`."""
+        with pq.ParquetFile(_part(self.folder, shard)) as file:
+            return file.read_row_group(shard % SHARDS_PER_PART).to_pylist()
+
+
+def _part(folder: Path, shard: int) -> Path:
+    return folder / f"part-{shard // SHARDS_PER_PART:05d}.parquet"
+
+
+def open_plan(output: Path) -> Plan | None:
+    """The plan of an output folder, or None if there is none yet.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    path = output / FOLDER / FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Plan(path.parent, int(content["rows"]), int(content["shard_size"]), dict(content["settings"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{printable(path)}: is damaged ({short(error)}). Choose another output folder.") from None
+
+
+def write_plan(output: Path, tables: Iterable[pa.Table], shard_size: int, settings: Mapping[str, Any]) -> Plan:
+    """Writes the plan of a new run; one that was interrupted is started again.
+
+    Args:
+        output: the output folder.
+        tables: of `rows.SCHEMA`; read once, a few in memory at a time.
+        shard_size: rows of a shard.
+        settings: JSON values.
+
+    Raises:
+        ValueError: two rows have the same id, or there are no rows.
+    """
+    folder = output / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with UniqueIds(folder) as ids:
+        rows = _write_parts(folder, _watched(tables, ids), shard_size)
+        plan = Plan(folder, rows, shard_size, settings)
+        if not rows:
+            raise ValueError("the input has no rows.")
+        if (pair := ids.duplicate()) is not None:
+            first, second = pair
+            name = plan.read(first // shard_size)[first % shard_size]["id"]
+            raise ValueError(f"id {short(name)}: rows {first + 1:,} and {second + 1:,} have the same. Ids must differ.")
+    with replacing(folder / FILE, durable=True) as temporary:
+        temporary.write_text(json.dumps({"rows": rows, "shard_size": shard_size, "settings": settings}, indent=1))
+    return plan
+
+
+def _watched(tables: Iterable[pa.Table], ids: UniqueIds) -> Iterator[pa.Table]:
+    for table in tables:
+        ids.add(table["id"].to_pylist())
+        yield table
+
+
+def _write_parts(folder: Path, tables: Iterable[pa.Table], shard_size: int) -> int:
+    """Writes one row group for each shard; returns the number of rows."""
+    shards = rows = 0
+    with ExitStack() as stack:
+        for table in _in_shards(tables, shard_size):
+            if shards % SHARDS_PER_PART == 0:
+                stack.close()  # the part before is complete
+                path = stack.enter_context(replacing(_part(folder, shards), durable=True))
+                writer = stack.enter_context(pq.ParquetWriter(path, SCHEMA))
+            writer.write_table(table, row_group_size=shard_size)
+            shards, rows = shards + 1, rows + len(table)
+    return rows
+
+
+def _in_shards(tables: Iterable[pa.Table], shard_size: int) -> Iterator[pa.Table]:
+    waiting = SCHEMA.empty_table()
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table])
+        while len(waiting) >= shard_size:
+            yield waiting.slice(0, shard_size)
+            waiting = waiting.slice(shard_size)
+    if len(waiting):
+        yield waiting
+
+
+def limited(tables: Iterable[pa.Table], rows: int | None) -> Iterator[pa.Table]:
+    """The first rows; None: all."""
+    for table in tables:
+        yield table if rows is None else table.slice(0, rows)
+        if rows is not None and (rows := rows - min(rows, len(table))) == 0:
+            return

@@ -1,0 +1,94 @@
+"""The output: one Parquet file for each shard, which appears complete or not at all.
+
+A shard is done when its file has its final name: written to a temporary file, synchronised with the disk, renamed. The
+list of files is thus the manifest. Statistics of a shard are metadata of its file, so they cannot disagree with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mrcnn.detections import Detections
+from nike.atomic import replacing
+from nike.datasets import rle
+
+DETECTION = pa.struct(
+    [
+        ("class", pa.string()),
+        ("score", pa.float32()),
+        ("x1", pa.int32()),  # pixels of the upright image, half-open
+        ("y1", pa.int32()),
+        ("x2", pa.int32()),
+        ("y2", pa.int32()),
+        ("rle", pa.string()),  # compressed counts of COCO, for the size (height, width) of the image
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("location", pa.string()),
+        ("width", pa.int32()),  # None where there is no image
+        ("height", pa.int32()),
+        ("detections", pa.list_(DETECTION)),
+        ("status", pa.string()),  # "ok", or what is wrong, see `images.read` and `shard`
+        ("error", pa.string()),  # message; None if ok
+        ("model", pa.string()),  # SHA-256 of the weights file
+        ("seconds", pa.float32()),  # download, decoding and detection of this image
+    ]
+)
+FOLDER = "data"
+NAME = re.compile(r"shard-(\d{7,})\.parquet")
+METADATA_KEY = b"nike"
+
+
+def shard_path(output: Path, shard: int) -> Path:
+    """The file of a shard."""
+    return output / FOLDER / f"shard-{shard:07d}.parquet"
+
+
+def detection_rows(result: Detections, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Values of the column "detections", best score first."""
+    rows = []
+    for i, (class_id, score) in enumerate(zip(result.class_ids, result.scores, strict=True)):
+        y1, x1, y2, x2 = result.boxes[i].tolist()
+        counts = rle.encode(result.full_mask(i))["counts"]
+        box = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
+        rows.append({"class": class_names[class_id], "score": float(score), **box, "rle": counts})
+    return rows
+
+
+def commit(output: Path, shard: int, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> None:
+    """Writes the file of a shard; afterwards the shard is done."""
+    metadata = {METADATA_KEY: json.dumps(statistics).encode()}
+    table = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata(metadata)
+    with replacing(shard_path(output, shard), durable=True) as temporary:
+        pq.write_table(table, temporary)
+
+
+def statistics_of(output: Path, shard: int) -> dict[str, Any]:
+    """The statistics that `commit` stored with a shard."""
+    return json.loads(pq.read_schema(shard_path(output, shard)).metadata[METADATA_KEY])
+
+
+def committed(output: Path, shards: int) -> np.ndarray:
+    """bool `[shards]`, which shards are done: a byte of memory each. Deletes what a killed run left half-written."""
+    done = np.zeros(shards, dtype=bool)
+    folder = output / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if match := NAME.fullmatch(entry.name):
+                if int(match[1]) < shards:
+                    done[int(match[1])] = True
+            elif entry.name.startswith(".") and ".tmp" in entry.name:
+                os.unlink(entry.path)
+    return done

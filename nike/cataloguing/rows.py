@@ -1,0 +1,239 @@
+"""Reads ids and locations of images from tables, folders and tar files, as a stream of Arrow tables.
+
+A location is a URL, the path of a file, or the path of a tar file with the position of a member in it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from nike.datasets import photos
+from nike.detection.fetch import is_url
+from nike.text import printable
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("location", pa.string()),  # None where the table has no value
+        ("offset", pa.int64()),  # of a member of a tar file, in bytes; else None
+        ("size", pa.int64()),
+    ]
+)
+ID_COLUMNS = ("id", "image_id")
+LOCATION_COLUMNS = ("url", "image_url", "path", "file", "file_name")
+TABLES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
+BATCH = 1 << 15  # rows
+MAX_LINE = 1 << 20  # bytes of a line of JSON
+
+
+def find_inputs(arguments: Sequence[str]) -> list[Path]:
+    """The files and folders that the arguments of the command name.
+
+    A folder without images stands for the tables and tar files in it.
+
+    Raises:
+        FileNotFoundError, ValueError: one is missing, or neither a folder, a table nor a tar file.
+    """
+    found: list[Path] = []
+    for argument in arguments:
+        path = Path(argument).absolute()
+        if path.is_dir():
+            images = next(photos.find_files(path), None)
+            files = [] if images else list(photos.find_files(path, frozenset((".parquet", ".csv", ".jsonl", ".tar"))))
+            if not images and not files:
+                raise ValueError(f"{printable(argument)}: no images, tables or tar files in it.")
+            found += files or [path]
+        elif not photos.is_file(path):
+            raise FileNotFoundError(f"{printable(argument)}: no such file or folder. Check the path.")
+        elif not path.name.lower().endswith((*TABLES, ".tar")):
+            raise ValueError(f"{printable(argument)}: expected a folder, .tar or a table ({', '.join(TABLES)}).")
+        else:
+            found.append(path)
+    return found
+
+
+def read_rows(
+    inputs: Sequence[Path], id_column: str | None = None, location_column: str | None = None
+) -> Iterator[pa.Table]:
+    """Streams the rows of all inputs.
+
+    Args:
+        inputs: see `find_inputs`.
+        id_column: of tables; None for the first of ID_COLUMNS that is there.
+        location_column: of tables, URLs or paths relative to the table's folder; None: of LOCATION_COLUMNS.
+
+    Yields:
+        Tables of SCHEMA with at most BATCH rows. Ids of images in folders are their relative paths, those of members
+        of tar files are "file.tar/member".
+
+    Raises:
+        ValueError: a file is damaged, a column is missing, or a row has no id. The message names file and row.
+    """
+    for path in inputs:
+        if path.is_dir():
+            yield from _batches(_folder(path))
+        elif path.name.lower().endswith(".tar"):
+            yield from _batches(_tar(path))
+        else:
+            columns = ((id_column, ID_COLUMNS, "--id-column"), (location_column, LOCATION_COLUMNS, "--url-column"))
+            number = 0
+            for ids, locations in _read_table(path, columns):
+                yield _checked(path, ids, locations, number)
+                number += len(ids)
+
+
+Columns = Sequence[tuple[str | None, Sequence[str], str]]
+
+
+def _read_table(path: Path, columns: Columns) -> Iterator[tuple[pa.Array, pa.Array]]:
+    name = path.name.lower().removesuffix(".gz")
+    kind, read = next(
+        (kind, read)
+        for suffix, kind, read in (
+            (".parquet", "Parquet", _parquet),
+            (".csv", "CSV", _csv),
+            (".jsonl", "JSON lines", _json_lines),
+        )
+        if name.endswith(suffix)
+    )
+    try:
+        yield from read(path, lambda names: [_choose(path, names, *column) for column in columns])
+    except (pa.ArrowException, EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+        reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)[:200]
+        raise ValueError(f"{printable(path)}: cannot be read as {kind}: {reason}") from None
+
+
+def _choose(path: Path, names: Sequence[str], wanted: str | None, usual: Sequence[str], option: str) -> str:
+    found = [name for name in ([wanted] if wanted else usual) if name in names]
+    if found:
+        return found[0]
+    expected = f"a column {wanted!r}" if wanted else f"a column named {' or '.join(usual)}"
+    columns = printable(", ".join(names)[:200])
+    raise ValueError(f"{printable(path)}: expected {expected}, got columns {columns}. Name it: {option} NAME.")
+
+
+Choice = Callable[[Sequence[str]], list[str]]
+
+
+def _parquet(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
+    with pq.ParquetFile(path) as file:
+        columns = choose(file.schema_arrow.names)
+        for batch in file.iter_batches(BATCH, columns=list(dict.fromkeys(columns))):
+            yield tuple(batch.column(name).cast(pa.string()) for name in columns)
+
+
+def _csv(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
+    with _binary(path) as file:
+        names = pyarrow.csv.open_csv(pa.BufferReader(_first_lines(file))).schema.names
+        columns = choose(names)
+    options = pyarrow.csv.ConvertOptions(
+        include_columns=list(dict.fromkeys(columns)),
+        column_types={name: pa.string() for name in columns},  # 00123 is an id, not a number
+        strings_can_be_null=True,
+        null_values=[""],
+        quoted_strings_can_be_null=True,
+    )
+    with _binary(path) as file, pyarrow.csv.open_csv(file, convert_options=options) as reader:
+        for batch in reader:
+            for start in range(0, len(batch), BATCH):
+                part = batch.slice(start, BATCH)
+                yield tuple(part.column(name) for name in columns)
+
+
+def _first_lines(file: BinaryIO) -> bytes:
+    """The header of a CSV and a row, so that the reader sees a table."""
+    header = file.readline(MAX_LINE)
+    return header.rstrip(b"\r\n") + b"\n"
+
+
+def _json_lines(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
+    columns: list[str] = []
+    rows: list[tuple[str | None, str | None]] = []
+    with _binary(path) as file:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError
+            except (ValueError, RecursionError):
+                raise ValueError(f"{printable(path)}, line {number}: expected a JSON object.") from None
+            columns = columns or choose(list(row))
+            rows.append(tuple(None if row.get(name) is None else str(row[name]) for name in columns))
+            if len(rows) == BATCH:
+                yield tuple(pa.array(column, pa.string()) for column in zip(*rows, strict=True))
+                rows.clear()
+    if rows:
+        yield tuple(pa.array(column, pa.string()) for column in zip(*rows, strict=True))
+
+
+def _binary(path: Path) -> BinaryIO:
+    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else open(path, "rb")
+
+
+def _checked(path: Path, ids: pa.Array, locations: pa.Array, first: int) -> pa.Table:
+    """A table of SCHEMA; paths become absolute."""
+    if ids.null_count:
+        number = first + ids.is_null().index(True).as_py() + 1
+        raise ValueError(f"{printable(path)}, row {number}: has no id. Every image needs one.")
+    folder = path.parent
+    places = [
+        value if value is None or is_url(value) else None if not value.strip() else str(folder / value)
+        for value in locations.to_pylist()
+    ]
+    empty = pa.nulls(len(ids), pa.int64())
+    return pa.table([ids, pa.array(places, pa.string()), empty, empty], schema=SCHEMA)
+
+
+Row = tuple[str, str, int | None, int | None]
+
+
+def _folder(path: Path) -> Iterator[Row]:
+    for photo in photos.find_files(path):
+        yield printable(photo.relative_to(path).as_posix()), str(photo), None, None
+
+
+def _tar(path: Path) -> Iterator[Row]:
+    """Members that are images. Their positions are kept, so that a shard is read without what lies before it."""
+    try:
+        with tarfile.open(path, "r:") as archive:
+            while (member := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
+                if member.isfile() and Path(member.name).suffix.lower() in photos.SUFFIXES:
+                    yield printable(f"{path.name}/{member.name}"), str(path), member.offset_data, member.size
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(f"{printable(path)}: cannot be read as a tar file: {printable(error)}") from None
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[pa.Table]:
+    waiting: list[Row] = []
+    for row in rows:
+        waiting.append(row)
+        if len(waiting) == BATCH:
+            yield _table(waiting)
+            waiting = []
+    if waiting:
+        yield _table(waiting)
+
+
+def _table(rows: list[Row]) -> pa.Table:
+    columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def open_member(path: str, offset: int, size: int) -> io.BytesIO:
+    """The bytes of a member of a tar file."""
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return io.BytesIO(file.read(size))

@@ -1,0 +1,157 @@
+"""A run from start to end: plan, shards that are not done yet, summary."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from nike.atomic import replacing
+from nike.cataloguing import pipeline, results
+from nike.cataloguing.images import Limits
+from nike.cataloguing.plan import FOLDER, Plan, open_plan, write_plan
+from nike.cataloguing.report import Report
+from nike.cataloguing.shard import ShardProcessor, Stages
+from nike.text import printable, short
+
+Show = Callable[[str], None]
+
+
+@contextmanager
+def only_run(output: Path) -> Iterator[None]:
+    """Refuses a second run into the same folder; the lock ends with the process, however that ends.
+
+    Raises:
+        ValueError: another run works on this folder.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with open(output / ".lock", "w") as file:
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            pass
+        else:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"{printable(output)}: another run of nike catalogue writes to it.") from None
+        yield
+
+
+def new_or_same_plan(
+    output: Path, tables: Callable[[], Iterable[pa.Table]], shard_size: int, settings: Mapping[str, Any]
+) -> Plan:
+    """The plan of the folder, if it was made for the same settings, or a new one.
+
+    Raises:
+        ValueError: the folder holds something else, or results of other settings.
+    """
+    plan = open_plan(output)
+    if plan is None:
+        if strange := [path.name for path in output.iterdir() if path.name not in (FOLDER, ".lock")]:
+            raise ValueError(f"{printable(output)}: holds other files ({short(strange[0])}). Choose an empty folder.")
+        return write_plan(output, tables(), shard_size, settings)
+    for name in {**plan.settings, **settings}:
+        before, now = plan.settings.get(name), settings.get(name)
+        if before != now:
+            raise ValueError(
+                f"{printable(output)}: was started with {name} {short(before)}, now {short(now)}. "
+                "Use the same input and options to continue, or another output folder."
+            )
+    return plan
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def make_processor(
+    output: Path, load: Callable[[int], Any], limits: Limits, decoders: int | None, cpus: int
+) -> pipeline.Process:
+    """Called in an actor: loads the detector once and returns the function that processes a shard.
+
+    Args:
+        output: the output folder, with a plan.
+        load: of a number of cores, the detector.
+        limits: of downloads.
+        decoders: decoding threads; None: one for each core.
+        cpus: cores of the actor.
+
+    Raises:
+        ValueError: the folder is not there, as on a node that does not share the file system.
+    """
+    plan = open_plan(output)
+    if plan is None:
+        raise ValueError(f"{printable(output)}: has no plan on this node. All nodes must share the file system.")
+    stages = Stages(load(cpus), limits, decoders or cpus, plan.settings.get("model"))
+    return ShardProcessor(output, plan, stages).process
+
+
+def load_with_threads(arguments: argparse.Namespace, cpus: int) -> Any:
+    """The detector of the options, with TensorFlow limited to a number of cores."""
+    from nike.detection.detector import load_detector
+    from nike.quiet import import_tensorflow
+
+    import_tensorflow()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(cpus)
+    tf.config.threading.set_inter_op_parallelism_threads(min(2, cpus))
+    return load_detector(arguments)
+
+
+def process_all(
+    output: Path,
+    plan: Plan,
+    load: Callable[[int], Any],
+    limits: Limits,
+    pool: pipeline.Pool,
+    show: Show,
+    *,
+    decoders: int | None = None,
+    address: str | None = None,
+    verbose: bool = False,
+) -> Report:
+    """Processes the shards that are not done and writes `summary.json`; returns the totals of all shards.
+
+    Args:
+        output, plan: of the run.
+        load: see `make_processor`; it is sent to the actors.
+        limits: of downloads.
+        pool: the actors.
+        show: prints a line.
+        decoders: decoding threads of an actor; None: one for each core.
+        address: of a Ray cluster; None: this machine.
+        verbose: shows messages of the workers.
+    """
+    done = results.committed(output, plan.shards)
+    report = Report(plan.rows, show)
+    for shard in np.flatnonzero(done):
+        report.add(results.statistics_of(output, int(shard)), is_new=False)
+    todo = np.flatnonzero(~done)
+    if len(todo):
+        if len(todo) < plan.shards:
+            show(f"{plan.shards - len(todo):,} of {plan.shards:,} shards are done already")
+        pool = pool.fitted(*pipeline.start_ray(address, verbose))
+        show(f"{len(todo):,} shards, {pool.actors} actors with {pool.cpus} cores and {pool.gpus:g} GPUs each")
+        make = functools.partial(make_processor, output, load, limits, decoders)
+        try:
+            for statistics in pipeline.process_shards(todo, make, pool):
+                report.add(statistics)
+        finally:
+            pipeline.stop_ray()
+    if not results.committed(output, plan.shards).all():
+        raise ValueError(f"{printable(output)}: shards are missing after the run. Run the command again.")
+    with replacing(output / "summary.json", durable=True) as temporary:
+        temporary.write_text(json.dumps({"shards": plan.shards, **report.summary()}, indent=1))
+    return report

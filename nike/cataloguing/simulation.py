@@ -1,0 +1,219 @@
+"""Predicts the throughput of a run from the cost of its stages, by simulating its threads.
+
+The simulation follows `shard.Stages`: an actor downloads in several threads, decodes in others and detects in one, with
+the same bounds on how far a stage may be ahead; cores are shared by all actors of a machine, first come first served.
+It does not know of the network's bandwidth, which `bytes_per_second` states for comparison.
+
+    from nike.cataloguing.simulation import Costs, Layout, simulate
+    simulate(Costs(read=0.2, decode=0.02, detect=0.15), Layout(actors=8, cores=32), images=20_000)
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of one image, in seconds, and of a shard.
+
+    Attributes:
+        read: a download, which waits and uses no core.
+        decode: decoding, on one core.
+        detect: the network, in the actor's thread.
+        detect_cores: cores that the network uses meanwhile; 0 for one on a GPU.
+        bytes: size of the file.
+        shard: what a shard costs besides its images: reading its plan, commit.
+    """
+
+    read: float
+    decode: float
+    detect: float
+    detect_cores: int = 1
+    bytes: float = 0.0
+    shard: float = 0.0
+
+    @classmethod
+    def measured(cls, statistics: Iterable[Mapping[str, Any]], detect_cores: int = 1) -> Costs:
+        """Means of the statistics of shards, see `shard.Stages.run`."""
+        statistics = list(statistics)
+        total = {
+            key: sum(each[key] for each in statistics)
+            for key in ("rows", "bytes", "read_seconds", "decode_seconds", "detect_seconds")
+        }
+        rows = max(1, total["rows"])
+        return cls(
+            total["read_seconds"] / rows,
+            total["decode_seconds"] / rows,
+            total["detect_seconds"] / rows,
+            detect_cores,
+            total["bytes"] / rows,
+        )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Of a machine and its actors.
+
+    Attributes:
+        actors: number of actors.
+        cores: of the machine.
+        threads: downloads at the same time, of each actor.
+        decoders: decoding threads of each actor.
+        shard_size: images of a shard.
+    """
+
+    actors: int
+    cores: int
+    threads: int = 16
+    decoders: int = 1
+    shard_size: int = 500
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Of a run.
+
+    Attributes:
+        images_per_second: in the mean.
+        bytes_per_second: that the network must carry for it.
+        utilisation: fraction of the time that "downloads" (threads), "decoders" (threads), "detectors" (actors) and
+            "cores" are busy. The stage that is closest to 1 saturates first.
+    """
+
+    images_per_second: float
+    bytes_per_second: float
+    utilisation: dict[str, float]
+
+
+def simulate(costs: Costs, layout: Layout, images: int) -> Prediction:
+    """Simulates a run.
+
+    Args:
+        costs: of the stages.
+        layout: of the machine.
+        images: number of images; a few shards for each actor are enough.
+    """
+    world = _World(layout.cores)
+    sizes = [min(layout.shard_size, images - start) for start in range(0, images, layout.shard_size)]
+    shards = iter(sizes)  # an actor that is free takes the next
+    pools = []
+    for _ in range(layout.actors):
+        reads, decodes = _Servers(layout.threads), _Servers(layout.decoders)
+        pools.append((reads, decodes))
+        world.run(_actor(world, costs, layout, shards, reads, decodes))
+    world.finish()
+    seconds = world.now or 1.0
+    rate = images / seconds
+    utilisation = {
+        "downloads": sum(reads.busy for reads, _ in pools) / (seconds * layout.actors * layout.threads),
+        "decoders": sum(decodes.busy for _, decodes in pools) / (seconds * layout.actors * layout.decoders),
+        "detectors": images * costs.detect / (seconds * layout.actors),
+        "cores": world.cores.busy / (seconds * layout.cores),
+    }
+    return Prediction(rate, rate * costs.bytes, utilisation)
+
+
+def _actor(
+    world: _World, costs: Costs, layout: Layout, shards: Iterable[int], reads: _Servers, decodes: _Servers
+) -> Generator[_Job, None, None]:
+    """The thread of an actor: yields what it waits for."""
+    detect_cores = min(costs.detect_cores, layout.cores)
+    for size in shards:
+        yield world.job(costs.shard, cores=1)
+        reading: deque[_Job] = deque()
+        decoding: deque[_Job] = deque()
+        left = size
+        while True:  # as two `prefetch_map`, one inside the other
+            while len(decoding) <= layout.decoders and (left or reading):
+                while len(reading) <= layout.threads and left:
+                    reading.append(world.job(costs.read, reads))
+                    left -= 1
+                yield reading.popleft()
+                decoding.append(world.job(costs.decode, decodes, cores=1))
+            if not decoding:
+                break
+            yield decoding.popleft()
+            yield world.job(costs.detect, cores=detect_cores)
+
+
+class _Job:
+    """Work that ends at some time; at most one thread waits for it."""
+
+    def __init__(self) -> None:
+        self.is_done = False
+        self.then: Callable[[], None] | None = None
+
+    def end(self) -> None:
+        self.is_done = True
+        if self.then is not None:
+            self.then()
+
+
+class _Servers:
+    """So many things can be used at the same time; those who wait are served in order."""
+
+    def __init__(self, count: int):
+        self.free, self.busy = count, 0.0
+        self._queue: deque[tuple[int, Callable[[], None]]] = deque()
+
+    def take(self, count: int, use: Callable[[], None]) -> None:
+        self._queue.append((count, use))
+        self._serve()
+
+    def give(self, count: int, seconds: float) -> None:
+        self.free += count
+        self.busy += count * seconds
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._queue and self._queue[0][0] <= self.free:
+            count, use = self._queue.popleft()
+            self.free -= count
+            use()
+
+
+class _World:
+    """The clock, and the cores of the machine."""
+
+    def __init__(self, cores: int):
+        self.now = 0.0
+        self.cores = _Servers(cores)
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+
+    def job(self, seconds: float, servers: _Servers | None = None, cores: int = 0) -> _Job:
+        """Starts work that takes one of the servers, then cores, for some seconds."""
+        job = _Job()
+        servers = servers or _Servers(1)
+
+        def start() -> None:
+            begun = self.now
+
+            def end() -> None:
+                self.cores.give(cores, self.now - begun)
+                servers.give(1, self.now - begun)
+                job.end()
+
+            heapq.heappush(self._events, (self.now + seconds, next(self._numbers), end))
+
+        servers.take(1, lambda: self.cores.take(cores, start))
+        return job
+
+    def run(self, thread: Generator[_Job, None, None]) -> None:
+        """Lets a thread run until it waits for a job that is not done, and again when it is."""
+        for job in thread:
+            if not job.is_done:
+                job.then = lambda: self.run(thread)
+                return
+
+    def finish(self) -> None:
+        """Runs until nothing is left to happen."""
+        while self._events:
+            self.now, _, end = heapq.heappop(self._events)
+            end()

@@ -1,0 +1,31 @@
+"""The journal: an image is blamed after two attempts that ended on it, and only then."""
+
+from nike.cataloguing.journal import Journal
+
+
+def attempt(output, *rows, ended=False):
+    journal = Journal(output, 3)
+    for row in rows:
+        journal.note(row)
+    if ended:
+        journal.finish_rows()
+    return journal
+
+
+def test_two_strikes(tmp_path):
+    first = attempt(tmp_path)
+    assert not first.is_careful and first.crashed == set()
+    assert attempt(tmp_path, 0, 1).is_careful
+    assert attempt(tmp_path, 0, 1).crashed == set()  # the first strike was perhaps an accident
+    assert attempt(tmp_path, 0, 2).crashed == {1}
+    assert attempt(tmp_path, 0, 2).crashed == {1}
+    last = attempt(tmp_path)
+    assert last.crashed == {1, 2}
+    last.delete()
+    assert not attempt(tmp_path).is_careful
+
+
+def test_an_end_after_all_rows_blames_none(tmp_path):
+    attempt(tmp_path)
+    for _ in range(3):
+        assert attempt(tmp_path, 0, 1, ended=True).crashed == set()
