@@ -133,40 +133,58 @@ def _plan(output: Path, kinds: list[str], url: str, shard_size: int) -> Plan:
     return write_plan(output, [pa.table(columns, schema=SCHEMA)], shard_size, {"model": "waits"})
 
 
-def measure_rates(images: int, folder: Path) -> None:
-    """Runs with several layouts; prints measured and predicted images per second.
+LAYOUTS = (  # actors, downloads, latency of the server and time of the detector in seconds
+    (1, 1, 0.02, 0.05),
+    (1, 8, 0.02, 0.05),
+    (2, 8, 0.02, 0.05),
+    (2, 4, 0.2, 0.02),
+    (1, 2, 0.2, 0.02),
+)
 
-    The costs of the prediction are those of the first run, which has one actor and one download at a time; only the
-    latency of the server is known beforehand.
+
+def measure_rates(images: int, folder: Path) -> None:
+    """Runs with several layouts; prints images per second as measured and as predicted.
+
+    A prediction is made from the costs of the same run, and another from those of the first run. Of the other runs only
+    the latency of the server and the time of the detector are known beforehand.
     """
-    cores = os.cpu_count() or 1
-    layouts = [(1, 1, 0.02, 0.05), (1, 8, 0.02, 0.05), (2, 8, 0.02, 0.05), (2, 4, 0.2, 0.05), (1, 2, 0.2, 0.02)]
-    base: Costs | None = None
-    for number, (actors, threads, latency, detect) in enumerate(layouts):
-        server, url = _start_server(latency)
-        output = folder / f"rates{number}"
-        plan = _plan(output, ["ok"] * images, url, max(1, images // 8))
-        limits = Limits(threads, threads, allow_private=True)
-        make = functools.partial(run.make_processor, output, functools.partial(_load, detect), limits, 1)
-        pipeline.start_ray(None)
-        done, times = [], []
-        for statistics in pipeline.process_shards(range(plan.shards), make, pipeline.Pool(actors, 1)):
-            done.append(statistics)
-            times.append(time.monotonic())
-        pipeline.stop_ray()
-        server.terminate()
-        measured = images / (times[-1] - times[0] + done[0]["seconds"])
-        costs = Costs.measured(done, 0)
-        base = base or Costs(costs.read - latency, costs.decode, costs.detect - detect, 0)
-        layout = Layout(actors, cores, threads, 1, plan.shard_size)
-        costs = Costs(base.read + latency, base.decode, base.detect + detect, 0)
-        predicted = simulate(costs, layout, images).images_per_second
+    overheads: Costs | None = None
+    for actors, threads, latency, detect in LAYOUTS:
+        layout = Layout(actors, os.cpu_count() or 1, threads, 1, max(1, images // 8))
+        measured, costs, own = _measure_layout(images, folder, layout, latency, detect)
+        overheads = overheads or Costs(costs.read - latency, costs.decode, costs.detect - detect, 0)
+        known = Costs(overheads.read + latency, overheads.decode, overheads.detect + detect, 0)
+        predicted = [simulate(each, layout, images).images_per_second for each in (costs, known)]
         print(
-            f"actors {actors}, downloads {threads}, latency {latency:.2f} s, detection {detect:.2f} s: "
-            f"{measured:.1f} images/s, predicted {predicted:.1f} ({predicted / measured - 1:+.0%}), "
-            f"{sum(s['detect_seconds'] for s in done) * measured / images / actors:.2f} of the detectors' own rate",
+            f"actors {actors}, downloads {threads}, latency {latency:.2f} s, detector {detect:.2f} s: {measured:.2f} "
+            f"images/s; simulated {predicted[0]:.2f} ({predicted[0] / measured - 1:+.0%}), from the first run's costs "
+            f"{predicted[1]:.2f} ({predicted[1] / measured - 1:+.0%}); detectors busy {own:.0%}; read "
+            f"{costs.read:.3f}, decode {costs.decode:.3f}, detect {costs.detect:.3f} s, {costs.bytes / 1000:.0f} kB",
             flush=True,
         )
+
+
+def _measure_layout(
+    images: int, folder: Path, layout: Layout, latency: float, detect: float
+) -> tuple[float, Costs, float]:
+    """Images per second, costs, and the fraction of the time that the detectors work."""
+    server, url = _start_server(latency)
+    output = Path(tempfile.mkdtemp(dir=folder))
+    plan = _plan(output, ["ok"] * images, url, layout.shard_size)
+    limits = Limits(layout.threads, layout.threads, allow_private=True)
+    make = functools.partial(run.make_processor, output, functools.partial(_load, detect), limits, 1)
+    pipeline.start_ray(None)
+    try:
+        done, ends = [], []
+        for statistics in pipeline.process_shards(range(plan.shards), make, pipeline.Pool(layout.actors, 1)):
+            done.append(statistics)
+            ends.append(time.monotonic())
+    finally:
+        pipeline.stop_ray()
+        server.terminate()
+    seconds = ends[-1] - ends[0] + done[0]["seconds"]  # without the start of the actors
+    busy = sum(each["detect_seconds"] for each in done) / (seconds * layout.actors)
+    return images / seconds, Costs.measured(done, 0), busy
 
 
 def _drive(output: Path, detect: float, peak: Any) -> None:

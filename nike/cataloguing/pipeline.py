@@ -7,6 +7,7 @@ and statistics pass through it; images stay in the actor that works on their sha
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -79,10 +80,14 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
     Raises:
         ValueError: Ray is not installed, or the cluster is not reachable.
     """
+    if not verbose:
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
+        import ray.data
     except ImportError:
         raise ValueError("nike catalogue needs Ray. Install it: pip install 'nike-mrcnn[catalogue]'") from None
+    logging.getLogger("ray.data").setLevel(logging.INFO if verbose else logging.ERROR)
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
         ray.init(
