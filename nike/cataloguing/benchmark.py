@@ -188,7 +188,7 @@ def _measure_layout(
 
 
 def _drive(output: Path, detect: float, peak: Any) -> None:
-    """A driver, in a process of its own so that it can be killed."""
+    """A driver, in its own process so that it can be killed."""
     from nike.cataloguing.plan import open_plan
 
     limits = Limits(threads=8, attempts=2, seconds=2, allow_private=True)
