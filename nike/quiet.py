@@ -1,30 +1,40 @@
-"""Imports TensorFlow without the start messages that its native libraries write to stderr."""
+"""Suppresses the start messages that native libraries write to stderr past Python."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and lists the devices, with stderr redirected to a temporary file.
+    """Imports TensorFlow and lists the devices without start messages, see `quiet_stderr`.
 
-    The environment variables that `nike.cli` sets do not suppress these messages. They are shown if the import fails.
+    The environment variables that `nike.cli` sets do not suppress these messages.
     """
     if "tensorflow" in sys.modules:
         return
+    with quiet_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # initialises CUDA, which prints messages too
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Redirects stderr to a temporary file in the `with` block. The messages are shown if the block fails."""
     try:
         terminal = os.dup(2)
     except OSError:  # stderr is closed
+        yield
         return
     with tempfile.TemporaryFile() as held:
         sys.stderr.flush()
         os.dup2(held.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()  # initialises CUDA, which prints messages too
+            yield
         except Exception:  # not KeyboardInterrupt
             held.seek(0)
             os.write(terminal, held.read())

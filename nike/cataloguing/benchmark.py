@@ -3,6 +3,7 @@
     python -m nike.cataloguing.benchmark rates                   throughput, beside what the simulation predicts
     python -m nike.cataloguing.benchmark kills --images 20000    kills driver and actor, resumes, checks the output
     python -m nike.cataloguing.benchmark plan --images 10000000  time, memory and disk of planning
+    python -m nike.cataloguing.benchmark stages                  CPU seconds of an image in each stage
 
 The images are the sample data at half size. 2% of the addresses are faulty in `kills`: missing, cut off, hanging, not
 an image, a decompression bomb; one image kills its worker. The waiting detector stands for a network on a GPU: it takes
@@ -38,7 +39,7 @@ import pyarrow.parquet as pq
 from mrcnn.data.reading import read_image
 from mrcnn.detections import Detections
 from nike.cataloguing import pipeline, results, run
-from nike.cataloguing.images import Limits
+from nike.cataloguing.images import Limits, Reader, decode
 from nike.cataloguing.plan import Plan, write_plan
 from nike.cataloguing.rows import SCHEMA
 from nike.cataloguing.simulation import Costs, Layout, simulate
@@ -316,15 +317,48 @@ def measure_plan(images: int, folder: Path) -> None:
     )
 
 
+def measure_stages(images: int, folder: Path) -> None:
+    """Prints CPU seconds of an image, which a busy machine changes less than the time on the clock."""
+    paths = list(photos.find_files(SAMPLES))
+    server, url = _start_server(0.0)
+    reader = Reader(Limits(allow_private=True))
+    rows = [{"id": str(i), "location": f"{url}/ok/{i}", "offset": None, "size": None} for i in range(images)]
+    start = time.process_time()
+    read = [reader.read(numbered) for numbered in enumerate(rows)]
+    print(f"read over HTTP {_per_image(start, images)}, {read[0].bytes / 1000:.0f} kB")
+    server.terminate()
+    read = [reader.read((i, {**rows[i], "location": str(paths[i % len(paths)])})) for i in range(images)]
+    start = time.process_time()
+    pixels = [decode(image).pixels.shape for image in read]
+    print(f"decode {_per_image(start, images)}, {np.mean([h * w for h, w, _ in pixels]) / 1e6:.2f} megapixels")
+    mask = np.zeros((100, 150), bool)
+    mask[20:80, 10:140] = True
+    result = Detections([[300, 200, 400, 350]], [1], [0.9], [mask], pixels[0])
+    start = time.process_time()
+    for row in rows:
+        row.update(detections=results.detection_rows(result, Waits.class_names), status="ok", width=1, height=1)
+    print(f"encode a mask {_per_image(start, images)}")
+    start = time.process_time()
+    results.commit(folder, 0, rows, {})
+    size = results.shard_path(folder, 0).stat().st_size
+    print(f"commit {_per_image(start, images)}, {size / images:.0f} bytes of Parquet")
+
+
+def _per_image(start: float, images: int) -> str:
+    return f"{(time.process_time() - start) / images * 1000:.2f} ms of CPU"
+
+
+MEASURES = {"rates": measure_rates, "kills": measure_kills, "plan": measure_plan, "stages": measure_stages}
+
+
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("rates", "kills", "plan"))
+    parser.add_argument("what", choices=MEASURES)
     parser.add_argument("--images", type=int, default=400)
     arguments = parser.parse_args()
-    measure = {"rates": measure_rates, "kills": measure_kills, "plan": measure_plan}[arguments.what]
     with tempfile.TemporaryDirectory(prefix="catalogue") as folder:
-        measure(arguments.images, Path(folder))
+        MEASURES[arguments.what](arguments.images, Path(folder))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ and statistics pass through it; images stay in the actor that works on their sha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from nike.quiet import quiet_stderr
 
 # Without it Ray reports usage statistics to its authors.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -90,12 +93,13 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
     logging.getLogger("ray.data").setLevel(logging.INFO if verbose else logging.ERROR)
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
-        ray.init(
-            address or "local",
-            logging_level="WARNING" if verbose else "FATAL",
-            log_to_driver=verbose,
-            **({} if address else local),
-        )
+        with contextlib.nullcontext() if verbose else quiet_stderr():
+            ray.init(
+                address or "local",
+                logging_level="WARNING" if verbose else "FATAL",
+                log_to_driver=verbose,
+                **({} if address else local),
+            )
     except (ConnectionError, RuntimeError) as error:
         raise ValueError(f"--address {address}: no Ray cluster is reachable there ({error}).") from None
     found = ray.cluster_resources()
