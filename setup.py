@@ -73,7 +73,7 @@ setup(
             "pyarrow>=20",
         ],
         "annotate": ["labelme>=6"],
-        "video": ["av>=14"],
+        "video": ["av>=14", "trackers>=2"],
         "serve": [
             "fastapi>=0.115",
             "fastapi-offline>=1.7",

@@ -25,6 +25,7 @@ class Found(Protocol):
     scores: np.ndarray
     masks: np.ndarray
     names: list[str]
+    track_ids: np.ndarray | None
     image_shape: tuple[int, int]
 
     def __iter__(self) -> Iterator[Any]: ...
@@ -114,11 +115,13 @@ def to_supervision(detections: Found) -> supervision.Detections:
     import supervision
 
     y1, x1, y2, x2 = detections.boxes.astype(np.float32).T
+    tracks = detections.track_ids
     return supervision.Detections(
         xyxy=np.stack([x1, y1, x2, y2], axis=1),
         mask=np.ascontiguousarray(detections.masks.transpose(2, 0, 1)),
         confidence=detections.scores.copy(),
         class_id=detections.class_ids.astype(int),
+        tracker_id=None if tracks is None else tracks.astype(int),
         data={"class_name": np.array(detections.names, dtype=str)},
     )
 

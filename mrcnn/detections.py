@@ -63,6 +63,7 @@ class Detections:
         image_shape: (H, W).
         error: str or None.
         class_names: class names by class id, background first, or None. Set by `MaskRCNN.detect`.
+        track_ids: int32 `[N]`, number of the object over the frames of a video, -1 without; or None. Set by trackers.
         source: the image as it was given to `MaskRCNN.detect`, an array, a PIL image or a path, or None.
 
     Raises:
@@ -85,6 +86,7 @@ class Detections:
         self.image_shape = (int(image_shape[0]), int(image_shape[1]))
         self.error = error
         self.class_names: list[str] | None = None
+        self.track_ids: np.ndarray | None = None
         self.source: Any = None
         lengths = {len(self.boxes), len(self.class_ids), len(self.scores), len(self.crops)}
         sizes = self.boxes[:, 2:] - self.boxes[:, :2]
@@ -182,6 +184,7 @@ class Detections:
             self.boxes[rows], self.class_ids[rows], self.scores[rows], crops, self.image_shape, self.error
         )
         chosen.class_names, chosen.source = self.class_names, self.source
+        chosen.track_ids = None if self.track_ids is None else self.track_ids[rows]
         return chosen
 
     def __setitem__(self, key: object, value: object) -> None:
@@ -280,6 +283,8 @@ class Detections:
         from mrcnn.visualization.drawing import caption, overlay
 
         captions = [caption(self.class_names or (), c, s) for c, s in zip(self.class_ids, self.scores, strict=True)]
+        if self.track_ids is not None:
+            captions = [f"#{i} {text}" if i >= 0 else text for i, text in zip(self.track_ids, captions, strict=True)]
         return overlay(self.image() if image is None else image, self, (), **{"captions": captions} | options)
 
     def image_crops(

@@ -18,6 +18,7 @@ from nike.detection.outputs import WRITERS, Outputs, output_folders
 from nike.detection.progress import Progress, report_failures
 from nike.detection.sources import Picture, Source, count_pictures, find_sources, read
 from nike.detection.stream import detect_stream
+from nike.detection.tracking import track
 from nike.text import plural
 
 LOWEST = 0.01  # score threshold of the second run, on images without detections
@@ -121,6 +122,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every", type=_positive, default=1, metavar="N", help="run on every N-th frame of videos (default: 1)"
     )
+    parser.add_argument(
+        "--track", action="store_true", help="number the objects over the frames of a video (pip install trackers)"
+    )
     add_detector_arguments(parser)
 
 
@@ -145,7 +149,8 @@ def run_command(arguments: argparse.Namespace) -> int:
             Outputs(arguments.output, arguments.save, detector.class_names) as outputs,
             Progress(total, "image") as progress,
         ):
-            for picture, result in detect_stream(detector, prefetch(read(sources, arguments.every)), failures.append):
+            results = detect_stream(detector, prefetch(read(sources, arguments.every)), failures.append)
+            for picture, result in track(results, detector.min_confidence) if arguments.track else results:
                 outputs.write(picture, result)
                 found.update(["pictures"], hits=len(result["scores"]) > 0, detections=len(result["scores"]))
                 if not len(result["scores"]) and picture.frame is None:

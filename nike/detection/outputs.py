@@ -33,7 +33,7 @@ from nike.text import printable
 
 JPEG_QUALITY = 92
 MAX_JPEG_SIDE = 65_500  # pixels; libjpeg's limit (JPEG_MAX_DIMENSION)
-CSV_COLUMNS = ("file", "frame", "number", "class", "score", "x1", "y1", "x2", "y2", "area", "width", "height")
+CSV_COLUMNS = ("file", "frame", "number", "class", "score", "x1", "y1", "x2", "y2", "area", "width", "height", "track")
 
 Result = Detections | Mapping[str, np.ndarray]
 
@@ -103,6 +103,8 @@ class Overlay(_Pictures):
     """Tinted masks with outlines and labels."""
 
     def draw(self, picture: Picture, result: Result) -> np.ndarray:
+        if isinstance(result, Detections) and result.track_ids is not None:
+            return result.draw(picture.image)  # with the numbers of the tracks
         return overlay(picture.image, result, self.class_names)
 
 
@@ -223,10 +225,12 @@ class Csv:
     def write(self, picture: Picture, result: Result) -> None:
         height, width = picture.image.shape[:2]
         file, frame = printable(picture.source.name), "" if picture.frame is None else picture.frame
+        tracks = result.track_ids if isinstance(result, Detections) else None
         for i, class_id in enumerate(result["class_ids"].tolist()):
             y1, x1, y2, x2 = result["rois"][i].tolist()
+            number = "" if tracks is None or tracks[i] < 0 else int(tracks[i])
             area, score = np.count_nonzero(result["masks"][:, :, i]), f"{result['scores'][i]:.4f}"
-            row = [file, frame, i + 1, self.class_names[class_id], score, x1, y1, x2, y2, area, width, height]
+            row = [file, frame, i + 1, self.class_names[class_id], score, x1, y1, x2, y2, area, width, height, number]
             self._table.writerow(row)
 
 

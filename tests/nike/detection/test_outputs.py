@@ -176,7 +176,7 @@ def test_csv(output, picture):
     assert rows[1] == {
         **dict(file=picture.source.name, frame="", number="2"),
         **{"class": "adidas", "score": "0.4567", "x1": "40", "y1": "25", "x2": "70", "y2": "50"},
-        **dict(area="750", width="80", height="60"),
+        **dict(area="750", width="80", height="60", track=""),
     }
 
 

@@ -1,0 +1,56 @@
+"""Tracks objects over the frames of a video with ByteTrack (Zhang et al. 2022), from Roboflow's package trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import numpy as np
+
+from mrcnn.detections import Detections
+from nike.detection.sources import Picture
+
+Item = TypeVar("Item", bound=Picture)
+
+
+def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> Iterator[tuple[Item, Detections]]:
+    """Sets `track_ids` of the detections in video frames. Each video has its own ids, from 0; images have none.
+
+    Args:
+        results: pairs of a picture and its detections, the frames of a video in order.
+        min_confidence: score above which an object that continues no track begins a new one.
+
+    Yields:
+        The pairs.
+
+    Raises:
+        ValueError: the package trackers is not installed.
+    """
+    try:
+        from trackers import ByteTrackTracker
+    except ImportError:
+        raise ValueError("--track: requires the package trackers. Install it with: pip install trackers") from None
+    source = tracker = None
+    for picture, result in results:
+        if picture.frame is not None:
+            if picture.source != source:
+                source = picture.source
+                tracker = ByteTrackTracker(
+                    frame_rate=picture.rate or 30.0,
+                    track_activation_threshold=min_confidence,
+                    high_conf_det_threshold=min_confidence,
+                )
+            result.track_ids = _ids(tracker, result)
+        yield picture, result
+
+
+def _ids(tracker, result: Detections) -> np.ndarray:
+    """Returns the track of each object, int32 `[N]`, -1 for those without. One that is seen first has none yet."""
+    found = result.to_supervision()
+    found.mask = None  # ByteTrack compares boxes
+    found.data = {"row": np.arange(len(result))}
+    updated = tracker.update(found)
+    ids = np.full(len(result), -1, dtype=np.int32)
+    if len(updated):
+        ids[updated.data["row"]] = updated.tracker_id
+    return ids

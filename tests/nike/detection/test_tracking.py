@@ -1,0 +1,57 @@
+"""Tracks over frames with known truth: two objects that pass each other, one of them missed for a frame."""
+
+import numpy as np
+import pytest
+
+from mrcnn.detections import Detections
+from nike.detection.sources import Picture, Source
+from nike.detection.tracking import track
+
+pytest.importorskip("trackers", reason="trackers is not installed: pip install -e '.[test]'")
+IMAGE = np.zeros((100, 200, 3), np.uint8)
+
+
+def frame(video: Source, number: int, missed: bool = False) -> tuple[Picture, Detections]:
+    """One object moves right at y = 10, one left at y = 50; they take turns at the better score."""
+    boxes = [(10, 10 + 4 * number, 30, 30 + 4 * number), (50, 150 - 4 * number, 70, 170 - 4 * number)]
+    order = [0, 1] if number % 2 else [1, 0]
+    order = order[:1] if missed else order
+    crops = [np.ones((20, 20), bool) for _ in order]
+    result = Detections([boxes[i] for i in order], [1] * len(order), [0.9, 0.6][: len(order)], crops, IMAGE.shape)
+    result.class_names = ["BG", "nike"]
+    return Picture(video, "clip", IMAGE, number, 10.0), result
+
+
+def test_ids_are_stable_and_begin_anew_with_each_video():
+    clips = [Source(name, None, True) for name in ("a.mp4", "b.mp4")]
+    given = [frame(clip, number, missed=number == 6) for clip in clips for number in range(12)]
+    tracked = list(track(iter(given), 0.5))
+    for clip in clips:
+        ids = {10: set(), 50: set()}
+        for picture, result in tracked:
+            assert len(result.track_ids) == len(result)
+            if picture.source == clip and picture.frame >= 1:
+                for box, number in zip(result.boxes, result.track_ids, strict=True):
+                    ids[int(box[0])].add(int(number))
+        assert all(len(numbers) == 1 and min(numbers) >= 0 for numbers in ids.values()) and ids[10] != ids[50]
+    result = tracked[-1][1]
+    assert (
+        result[:1].track_ids.tolist()
+        == result.track_ids[:1].tolist()
+        == result.to_supervision().tracker_id[:1].tolist()
+    )
+    assert (result.draw(IMAGE) != Detections.draw(given[0][1], IMAGE)).any()
+
+
+def test_images_and_empty_frames(monkeypatch):
+    photo = Picture(Source("a.jpg", None, False), "a", IMAGE)
+    clip = Source("a.mp4", None, True)
+    nothing = frame(clip, 0)[1][:0]
+    (_, alone), (_, empty) = track([(photo, frame(clip, 0)[1]), (Picture(clip, "a", IMAGE, 0, 5.0), nothing)], 0.5)
+    assert alone.track_ids is None and empty.track_ids.tolist() == []
+
+
+def test_a_missing_package_is_one_line(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "trackers", None)
+    with pytest.raises(ValueError, match="pip install trackers"):
+        next(track([], 0.5))
