@@ -52,7 +52,7 @@ def evaluate_image(
         record: `ImageRecord`, ground truth and detections.
         kind: "mask" or "box", the type of IoU.
         iou_threshold: float, minimum IoU of a true positive.
-        min_score: float, detections with a lower score are left out.
+        min_score: float, detections with a lower score are excluded.
     """
     outcome = ImageOutcome(record.image_id, [], [], [], [], [])
     order = np.argsort(-record.scores, kind="stable")

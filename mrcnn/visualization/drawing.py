@@ -126,7 +126,7 @@ def overlay(
 def caption(class_names: Sequence[str], class_id: int, score: float | None = None) -> str:
     """Returns the caption "name score", "name (ignore)" for a negative id, or "class 7" without a name.
 
-    The score is left out if it is None or NaN.
+    The score is omitted if it is None or NaN.
     """
     number = abs(class_id)
     name = str(class_names[number]) if number < len(class_names) else f"class {number}"

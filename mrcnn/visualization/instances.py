@@ -19,7 +19,7 @@ GT_COLOR, DETECTION_COLOR = (tuple(color / 255) for color in PALETTE[:2])  # blu
 def random_colors(N: int, bright: bool = True) -> list[tuple[float, float, float]]:
     """Returns N distinguishable colors, RGB in 0..1.
 
-    Source: Matterport. Differs: the colors and their order are fixed, so that figures are comparable.
+    Source: Matterport. Unlike there, the colors and their order are fixed, so that figures are comparable.
     """
     colors = distinct_colors(N) / 255 * (1.0 if bright else 0.7)
     return [tuple(float(v) for v in color) for color in colors]
@@ -155,7 +155,7 @@ def display_differences(
     The arguments are those of `compute_matches` and `display_instances`. The IoU is that of the matched instance, or
     the maximum without a match.
 
-    Source: Matterport. Differs: blue and orange instead of green and red; detections may be in any order.
+    Source: Matterport. Unlike there, the colors are blue and orange, and detections may be in any order.
     """
     _, pred_match, overlaps = compute_matches(
         gt_box, gt_class_id, gt_mask, pred_box, pred_class_id, pred_score, pred_mask, iou_threshold, score_threshold

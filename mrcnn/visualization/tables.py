@@ -14,7 +14,7 @@ def display_table(table: Sequence[Sequence[Any]]) -> None:
     Args:
         table: list of rows. Each cell is converted with `str()`; markup is escaped.
 
-    Source: Matterport. Differs: prints text outside notebooks; cells are text, not HTML.
+    Source: Matterport. Unlike there, text is printed outside notebooks, and cells are text instead of HTML.
     """
     if _in_notebook():
         from IPython.display import HTML, display
