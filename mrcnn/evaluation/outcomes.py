@@ -2,7 +2,7 @@
 
 Detections are matched by the COCO rules at one IoU threshold. In descending score order, each detection is matched to
 the unmatched instance of its class with the highest IoU. A second detection of an instance is a false positive. A
-detection that matches an ignored region is left out.
+detection that matches an ignored region is excluded.
 """
 
 from collections.abc import Sequence

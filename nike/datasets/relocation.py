@@ -59,17 +59,17 @@ def copy_photos(copies: dict[Path, Path]) -> None:
 def copy_images(
     folder: Path, parts: Mapping[str, Sequence[Photo]], layout: Callable[[str], str], problems: list[Problem]
 ) -> dict[str, list[Photo]]:
-    """Copies images into a new dataset folder, in the folders of a format.
+    """Copies images into a new dataset folder, with the subfolders of a format.
 
     Args:
         folder: path of the dataset folder.
-        parts: photos by subset; by "" without a split.
+        parts: photos by subset, or by "" for a dataset without a split.
         layout: function of a subset that returns the folder of its images, relative to `folder`.
-        problems: list to which photos are added that another one of the same name, up to the suffix, excludes.
+        problems: list to which photos are added whose name, without suffix, is taken by another photo.
 
     Returns:
-        The photos that were copied, by subset, with their `file` and `path` in `folder`. Leading folders that only name
-        a subset or hold all images are left out.
+        The copied photos by subset, with their `file` and `path` in `folder`. Leading folders that name a subset or
+        contain all images are removed from their paths.
     """
     placed: dict[str, list[Photo]] = {}
     taken: dict[Path, Photo] = {}
@@ -94,7 +94,7 @@ def copy_split(source: Path, root: Path, before: list[Photo], after: list[Photo]
         source: path of the dataset.
         root: path of the folder.
         before: list of `Photo` of the dataset.
-        after: the same photos as they were relocated.
+        after: the same photos after the relocation.
 
     Raises:
         ValueError: if the file is invalid.
