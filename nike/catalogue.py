@@ -1,4 +1,4 @@
-"""`nike catalogue`: detects logos on millions of images and writes one row for each into Parquet files."""
+"""`nike catalogue`: runs detection on millions of images and writes the results to Parquet files."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nike import cli  # first: it quiets TensorFlow
+from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.detection.detector import add_detector_arguments, chosen_weights
 
 DESCRIPTION = """\
-Detects logos on the images of a table of URLs or paths, a folder, or tar files, on one machine or a Ray cluster, and
-writes OUTPUT/data/*.parquet with one row for each image. Needs: pip install 'nike-mrcnn[catalogue]'
+Run detection on the images of a table of URLs or paths, a folder, or tar files, on one machine or a Ray cluster. The
+results are written to OUTPUT/data/*.parquet, one row per image. Requires: pip install 'nike-mrcnn[catalogue]'
 """
 EPILOG = """\
 columns of the output:
-  id, location     of the image
-  width, height    pixels of the upright image
-  detections       list of {class, score, x1, y1, x2, y2, rle}; rle: counts of a COCO run-length mask
-  status, error    ok; or missing, refused, timeout, undecodable, crashed, ... and a message
+  id, location     id and URL or path of the image
+  width, height    size of the upright image in pixels
+  detections       list of {class, score, x1, y1, x2, y2, rle}; rle has the counts of a COCO run-length encoded mask
+  status, error    ok, or missing, refused, timeout, undecodable, crashed, ... with an error message
   model            SHA-256 of the weights
-  seconds          spent on this image
+  seconds          processing time of the image
 
-A run that was stopped or killed continues when the command is repeated. No image is lost or done twice.
+Repeat the command to continue an interrupted run. No image is lost or processed twice.
 
 examples:
   nike catalogue products.parquet found                     columns id and url
   nike catalogue products.csv found --id-column sku --url-column image --limit 1000
-  nike catalogue photos found --actors 2 --cpus 4           a folder
+  nike catalogue photos found --actors 2 --cpus 4           images of a folder
   nike catalogue products.parquet found --dry-run --price 2.5
   nike catalogue products.parquet /shared/found --address auto --actors 8 --gpus 1 --batch 16
 
-Exit code: 0 complete, images that could not be used have a status; 2 a mistake in the command or the input.
+Exit code: 0 the run is complete (see the column status for images that could not be used); 2 invalid options or input.
 """
 RESULT_OPTIONS = ("min_confidence", "classes", "max_detections", "tiles", "tile_overlap", "tta")
 
@@ -42,39 +42,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike catalogue`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="Parquet, CSV or JSON lines (.jsonl), a folder, or tar files"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="tables (Parquet, CSV or JSON lines), folders of images, or tar files",
     )
-    parser.add_argument("output", type=Path, metavar="OUTPUT", help="folder for the results, on a shared file system")
+    parser.add_argument(
+        "output", type=Path, metavar="OUTPUT", help="output folder, on a shared file system if run on a cluster"
+    )
     rows = parser.add_argument_group("rows")
-    rows.add_argument("--id-column", metavar="NAME", help="unique id of an image (default: id or image_id)")
+    rows.add_argument("--id-column", metavar="NAME", help="column with unique image ids (default: id or image_id)")
     rows.add_argument(
-        "--url-column", metavar="NAME", help="URL, or path relative to the table (default: url, image_url, path, ...)"
+        "--url-column",
+        metavar="NAME",
+        help="column with URLs, or with paths relative to the table (default: url, image_url, path, ...)",
     )
-    rows.add_argument("--limit", type=int, metavar="N", help="only the first N rows (default: all)")
+    rows.add_argument("--limit", type=int, metavar="N", help="maximum number of rows (default: all)")
     rows.add_argument(
         "--shard-size",
         type=int,
         default=500,
         metavar="N",
-        help="images of a Parquet file, the unit of resuming (default: 500)",
+        help="images per Parquet file; an interrupted run continues at the next file (default: 500)",
     )
     workers = parser.add_argument_group("workers")
-    workers.add_argument("--actors", type=int, metavar="N", help="processes with a network each (default: as fit)")
-    workers.add_argument("--cpus", type=int, metavar="N", help="cores of an actor (default: 4, or all)")
-    workers.add_argument("--gpus", type=float, default=0.0, metavar="X", help="GPUs of an actor (default: 0)")
-    workers.add_argument("--address", help="of a Ray cluster, such as auto (default: this machine)")
-    workers.add_argument("--dry-run", action="store_true", help="try 100 random rows, estimate the time, write nothing")
-    workers.add_argument("--price", type=float, metavar="X", help="of an hour of all workers, for --dry-run")
+    workers.add_argument("--actors", type=int, metavar="N", help="worker processes (default: as many as fit)")
+    workers.add_argument("--cpus", type=int, metavar="N", help="cores per worker (default: 4, or all if fewer)")
+    workers.add_argument("--gpus", type=float, default=0.0, metavar="FLOAT", help="GPUs per worker (default: 0)")
+    workers.add_argument("--address", help="address of a Ray cluster, such as auto (default: this machine)")
+    workers.add_argument(
+        "--dry-run", action="store_true", help="process 100 random rows and estimate the total time, without output"
+    )
+    workers.add_argument("--price", type=float, metavar="FLOAT", help="price of all workers per hour, for --dry-run")
     downloads = parser.add_argument_group("downloads")
     downloads.add_argument(
-        "--downloads", type=int, default=16, metavar="N", help="at the same time, of an actor (default: 16)"
+        "--downloads", type=int, default=16, metavar="N", help="simultaneous downloads per worker (default: 16)"
     )
-    downloads.add_argument("--per-host", type=int, default=8, metavar="N", help="of them from one host (default: 8)")
-    downloads.add_argument("--attempts", type=int, default=3, metavar="N", help="at a download (default: 3)")
-    downloads.add_argument("--timeout", type=float, default=30, metavar="S", help="seconds of an attempt (default: 30)")
-    downloads.add_argument("--max-megabytes", type=int, default=64, metavar="N", help="of a file (default: 64)")
     downloads.add_argument(
-        "--allow-private", action="store_true", help="also download from private networks and this machine"
+        "--per-host", type=int, default=8, metavar="N", help="simultaneous downloads per worker and host (default: 8)"
+    )
+    downloads.add_argument(
+        "--attempts", type=int, default=3, metavar="N", help="maximum number of attempts per download (default: 3)"
+    )
+    downloads.add_argument(
+        "--timeout", type=float, default=30, metavar="S", help="timeout of an attempt in seconds (default: 30)"
+    )
+    downloads.add_argument(
+        "--max-megabytes", type=int, default=64, metavar="N", help="maximum size of a file (default: 64)"
+    )
+    downloads.add_argument(
+        "--allow-private", action="store_true", help="allow downloads from private networks and this machine"
     )
     add_detector_arguments(parser)
 
@@ -86,13 +103,13 @@ def _check(arguments: argparse.Namespace) -> None:
         if value is not None and not value > 0:
             raise ValueError(f"--{name.replace('_', '-')}: expected a number above 0, got {value:g}.")
     if not 0 <= arguments.gpus < 1e3:
-        raise ValueError(f"--gpus: expected a number from 0, got {arguments.gpus:g}.")
+        raise ValueError(f"--gpus: expected 0 or more, got {arguments.gpus:g}.")
     if arguments.output.is_file():
-        raise ValueError(f"OUTPUT: {arguments.output} is a file. Give a folder.")
+        raise ValueError(f"OUTPUT: expected a folder, got the file {arguments.output}.")
 
 
 def settings_of(arguments: argparse.Namespace, inputs: list[Path], weights: Path) -> dict[str, Any]:
-    """What results depend on; a run is continued only with the same."""
+    """Returns the settings that determine the results. A run can only be continued with the same settings."""
     from nike.cataloguing.run import file_sha256
 
     stats = [(path, path.stat()) for path in inputs]
@@ -111,7 +128,7 @@ def settings_of(arguments: argparse.Namespace, inputs: list[Path], weights: Path
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Runs or continues; returns the exit code."""
+    """Starts or continues a run. Returns the exit code."""
     _check(arguments)
     try:
         from nike.cataloguing import estimate, pipeline, run
@@ -119,10 +136,10 @@ def run_command(arguments: argparse.Namespace) -> int:
         from nike.cataloguing.plan import limited
         from nike.cataloguing.rows import find_inputs, read_rows
     except ImportError as error:
-        message = f"nike catalogue needs {error.name}. Install it: pip install 'nike-mrcnn[catalogue]'"
+        message = f"nike catalogue requires {error.name}. Install it with: pip install 'nike-mrcnn[catalogue]'"
         raise ValueError(message) from None
     inputs = find_inputs(arguments.inputs)
-    # Workers on other machines have another working directory.
+    # Workers on other machines have a different working directory.
     arguments.weights = str(chosen_weights(arguments).absolute())
     arguments.config = arguments.config and arguments.config.absolute()
     output = arguments.output.absolute()

@@ -89,7 +89,7 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
         import ray
         import ray.data
     except ImportError:
-        raise ValueError("nike catalogue needs Ray. Install it: pip install 'nike-mrcnn[catalogue]'") from None
+        raise ValueError("nike catalogue requires Ray. Install it with: pip install 'nike-mrcnn[catalogue]'") from None
     logging.getLogger("ray.data").setLevel(logging.INFO if verbose else logging.ERROR)
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:

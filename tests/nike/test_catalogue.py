@@ -30,7 +30,7 @@ def weights(tmp_path):
         (["--shard-size", "0"], "--shard-size: expected a number above 0, got 0"),
         (["--actors", "-1"], "--actors: expected a number above 0, got -1"),
         (["--timeout", "nan"], "--timeout: expected a number above 0, got nan"),
-        (["--gpus", "-1"], "--gpus: expected a number from 0"),
+        (["--gpus", "-1"], "--gpus: expected 0 or more"),
         (["--id-column", "sku"], "expected a column 'sku', got columns id, url"),
         (["--weights", "none.h5"], "--weights"),
     ],
