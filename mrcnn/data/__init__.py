@@ -1,1 +1,1 @@
-"""Photos, masks and datasets: everything between files on disk and the arrays that the network takes."""
+"""Datasets, image reading, augmentation and the input pipeline."""

@@ -1,14 +1,15 @@
-"""Random changes of training photos: what `augmentation=` may be, and how photo and masks are changed alike.
+"""Random augmentation of training images and their masks.
 
-Three kinds are told apart by their methods, so that none of their packages has to be installed:
+The argument `augmentation` accepts three kinds of objects. They are distinguished by their methods, so imgaug and
+albumentations need not be installed.
 
-* an imgaug augmenter, as in the original: gets the photo as the network sees it, resized and padded. imgaug knows
-  itself which augmenters move pixels and takes the masks along, among them the original's list: Sequential, SomeOf,
-  OneOf, Sometimes, Fliplr, Flipud, CropAndPad, Affine, PiecewiseAffine. Masks end at the photo's old border.
-* an albumentations transform: the same, called as `transform(image=, masks=)["image"], ["masks"]`.
-* a `PhotoAugmenter`: gets the photo before it is resized and can so zoom in without loss.
+* An imgaug augmenter, as in Matterport's code. It is applied to the resized and padded image. Geometric augmenters are
+  also applied to the masks.
+* An albumentations transform, called as `transform(image=..., masks=...)`. It is applied to the resized and padded
+  image too.
+* A `PhotoAugmenter`. It is applied to the image before resizing and can therefore zoom without loss of resolution.
 
-All draw from the generator that is passed in: equal seeds give equal photos whatever the thread.
+All randomness comes from the generator that is passed in, so the result does not depend on the order of the threads.
 """
 
 import copy
@@ -23,37 +24,41 @@ _global_generators = threading.Lock()
 
 
 class PhotoAugmenter(Protocol):
-    """The third kind of augmentation."""
+    """Interface of an augmentation that is applied before resizing.
 
-    max_side: int  # photos are made smaller so that no side is longer than this, in pixels
+    Attributes:
+        max_side: maximum side of the images passed to `augment_photo`, in pixels. Larger images are downscaled.
+    """
+
+    max_side: int
 
     def augment_photo(
         self, image: np.ndarray, masks: np.ndarray, class_ids: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Changes one photo; may add, remove and reclassify instances. Called from several threads at once.
+        """Augments one image. May add, remove and reclassify instances. Must be thread-safe.
 
         Args:
-            image: `[H, W, 3]` uint8; not to be written to.
-            masks: `[H, W, N]` bool; not to be written to.
-            class_ids: `[N]` int32; negative for regions to ignore.
-            rng: the only source of randomness.
+            image: `[H, W, 3]` uint8. Must not be modified in place.
+            masks: `[H, W, N]` bool. Must not be modified in place.
+            class_ids: `[N]` int32, negative for regions to ignore.
+            rng: random generator, the only permitted source of randomness.
 
         Returns:
-            The same three, of any size.
+            The augmented image, masks and class ids, of any size.
         """
 
 
 def changes_whole_photo(augmentation: Any) -> bool:
-    """Whether `augmentation` is a `PhotoAugmenter`."""
+    """Returns whether `augmentation` is a `PhotoAugmenter`."""
     return hasattr(augmentation, "augment_photo")
 
 
 def check_augmentation(augmentation: Any) -> None:
-    """Raises TypeError unless `augmentation` is None or of one of the three kinds."""
+    """Raises TypeError if `augmentation` is neither None nor of one of the three kinds."""
     if augmentation is not None and not changes_whole_photo(augmentation) and not callable(augmentation):
         raise TypeError(
             "augmentation must be an imgaug augmenter, an albumentations transform, or an object with augment_photo(); "
-            f"got {type(augmentation).__name__}. Of a list, make imgaug.augmenters.Sequential(list)."
+            f"got {type(augmentation).__name__}. Wrap a list of augmenters in imgaug.augmenters.Sequential."
         )
 
 
@@ -63,17 +68,17 @@ def augment_resized(
     """Applies an imgaug augmenter or an albumentations transform.
 
     Args:
-        augmentation: it is not changed.
+        augmentation: augmenter or transform. It is not modified.
         image: `[H, W, 3]` uint8.
         masks: `[H, W, N]` bool.
-        rng: source of the seed.
+        rng: random generator for the seed.
 
     Returns:
         image: `[H, W, 3]` uint8.
-        masks: `[H, W, N]` bool; a mask may have become empty.
+        masks: `[H, W, N]` bool. Masks may be empty.
 
     Raises:
-        ValueError: the augmentation changed the size of the photo or the number of masks.
+        ValueError: if the augmentation changed the size of the image or the number of masks.
     """
     seed = int(rng.integers(2**31 - 1))
     apply = _imgaug if hasattr(augmentation, "to_deterministic") else _albumentations
@@ -87,9 +92,9 @@ def augment_resized(
 
 
 def _imgaug(augmenter: Any, image: np.ndarray, masks: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    import imgaug  # slow to import, and few need it
+    import imgaug  # slow to import
 
-    augmenter = augmenter.to_deterministic()  # a copy that does the same to photo and masks
+    augmenter = augmenter.to_deterministic()  # a copy that applies the same random transformation to image and masks
     augmenter.seed_(seed, deterministic_too=True)
     new_image, new_masks = augmenter.augment_image(image), []
     for start in range(0, masks.shape[2], MASKS_AT_ONCE):
@@ -101,10 +106,10 @@ def _imgaug(augmenter: Any, image: np.ndarray, masks: np.ndarray, seed: int) -> 
 def _albumentations(transform: Any, image: np.ndarray, masks: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     planes = {"masks": [masks[:, :, i].astype(np.uint8) for i in range(masks.shape[2])]} if masks.shape[2] else {}
     if hasattr(transform, "set_random_seed"):
-        transform = copy.deepcopy(transform)  # its generators are its own, and other threads use it too
+        transform = copy.deepcopy(transform)  # other threads use the same object
         transform.set_random_seed(seed)
         result = transform(image=image, **planes)
-    else:  # before 1.4.19, and plain functions: they draw from the global generators
+    else:  # albumentations before 1.4.19 and plain functions use the global generators
         with _global_generators:
             states = random.getstate(), np.random.get_state()
             try:

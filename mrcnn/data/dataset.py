@@ -1,4 +1,4 @@
-"""Dataset: the list of photos and classes that training, evaluation and notebooks work on. Subclass it for your data.
+"""The base class of datasets. Subclass it for your own data.
 
     class ShapesDataset(Dataset):
         def load_shapes(self, folder):
@@ -14,8 +14,8 @@
     dataset.load_shapes(folder)
     dataset.prepare()
 
-A *source* is a name for where photos and classes come from, such as "coco". Classes and photos have an id that their
-source gave them (any value) and an internal number, their position here. Class 0 is the background.
+A *source* is the name of the origin of images and classes, such as "coco". Images and classes have the id of their
+source, which can be any value, and an internal id, which is their index in the dataset. Class 0 is the background.
 """
 
 import logging
@@ -29,21 +29,28 @@ logger = logging.getLogger(__name__)
 
 
 class Dataset:
-    """Photos with instances, from one or more sources. Nothing is read before it is asked for.
+    """Images with instance masks from one or more sources. Images and masks are read lazily.
 
-    Attributes, set by `prepare()`:
-        num_classes, num_images: counts; the background counts as a class.
-        class_ids, image_ids: `[num_classes]` and `[num_images]` internal numbers.
-        class_names: short names, by internal number.
-        sources: names of the sources; "" is that of the background.
-        source_class_ids: source -> internal numbers of its classes, background included.
-        class_from_source_map, image_from_source_map: "source.id" -> internal number.
+    The attributes except `image_info` and `class_info` are set by `prepare()`.
+
+    Attributes:
+        image_info: list of dicts with the keys "id", "source" and "path", and the arguments of `add_image`.
+        class_info: list of dicts with the keys "id", "source" and "name", background first.
+        num_classes: number of classes, background included.
+        num_images: number of images.
+        class_ids: `[num_classes]` internal class ids.
+        image_ids: `[num_images]` internal image ids.
+        class_names: list of class names by internal id, shortened by `clean_name`.
+        sources: list of the source names. The source of the background is "".
+        source_class_ids: dict of the internal class ids of each source, background included.
+        class_from_source_map: dict of internal class ids by "source.id".
+        image_from_source_map: dict of internal image ids by "source.id".
 
     Source: Matterport.
     """
 
     def __init__(self, class_map: Any = None):
-        """`class_map` is not used; it is Matterport's argument."""
+        """Creates an empty dataset. `class_map` is unused, as in Matterport's code."""
         self._image_ids = np.arange(0)
         self.image_info: list[dict[str, Any]] = []
         self.class_info: list[dict[str, Any]] = [{"source": "", "id": 0, "name": "BG"}]
@@ -55,15 +62,15 @@ class Dataset:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.{hint}")
 
     def add_class(self, source: str, class_id: Any, class_name: str) -> None:
-        """Adds a class, unless its source has one with this id already.
+        """Adds a class. Does nothing if the source has a class with this id already.
 
         Args:
-            source: name of the source; without a dot.
-            class_id: the source's id of the class.
-            class_name: name of the class; of "hound, dog" only "hound" is shown.
+            source: name of the source, without a dot.
+            class_id: id of the class in the source.
+            class_name: name of the class.
 
         Raises:
-            ValueError: a dot in the name of the source.
+            ValueError: if the name of the source contains a dot.
         """
         if "." in source:
             raise ValueError(f"add_class: a source's name cannot contain a dot, got {source!r}. Rename it.")
@@ -72,29 +79,29 @@ class Dataset:
         self.class_info.append({"source": source, "id": class_id, "name": class_name})
 
     def add_image(self, source: str, image_id: Any, path: Any, **kwargs: Any) -> None:
-        """Adds a photo.
+        """Adds an image.
 
         Args:
             source: name of the source.
-            image_id: the source's id of the photo, such as its file name.
-            path: the photo's file, or None if `load_image` is overridden and needs none.
-            **kwargs: anything that `load_mask` and the like want to find in `image_info`.
+            image_id: id of the image in the source, such as its file name.
+            path: path of the image file, or None if `load_image` is overridden.
+            **kwargs: further entries of `image_info`, for example for `load_mask`.
         """
         self.image_info.append({"id": image_id, "source": source, "path": path, **kwargs})
 
     def append_data(self, class_info: list[dict[str, Any]], image_info: list[dict[str, Any]]) -> None:
-        """Adds all classes and photos of another dataset, given its `class_info` and `image_info`."""
+        """Adds all classes and images of another dataset, given its `class_info` and `image_info`."""
         for info in class_info:
-            if info["source"]:  # the background has none
+            if info["source"]:  # skips the background
                 self.add_class(info["source"], info["id"], info["name"])
         for info in image_info:
             self.add_image(**{"image_id" if key == "id" else key: value for key, value in info.items()})
 
     def prepare(self, class_map: Any = None) -> None:
-        """Fixes the internal numbers. Call it after the last `add_class` and `add_image`.
+        """Assigns the internal ids. Call it after the last `add_class` and `add_image`.
 
         Args:
-            class_map: not used; it is Matterport's argument.
+            class_map: unused, as in Matterport's code.
         """
         self.num_classes = len(self.class_info)
         self.class_ids = np.arange(self.num_classes)
@@ -111,14 +118,14 @@ class Dataset:
 
     @property
     def image_ids(self) -> np.ndarray:
-        """`[num_images]` internal numbers of the photos; empty before `prepare()`."""
+        """`[num_images]` internal image ids, empty before `prepare()`."""
         return self._image_ids
 
     def map_source_class_id(self, source_class_id: str) -> int:
-        """Internal number of a class, given as "source.id", for example "coco.12".
+        """Returns the internal id of a class, given as "source.id", for example "coco.12".
 
         Raises:
-            ValueError: there is no such class.
+            ValueError: if the class does not exist.
         """
         if source_class_id not in self.class_from_source_map:
             known = ", ".join(list(self.class_from_source_map)[1:11])
@@ -126,10 +133,10 @@ class Dataset:
         return self.class_from_source_map[source_class_id]
 
     def get_source_class_id(self, class_id: int, source: str) -> Any:
-        """The source's id of a class, given its internal number.
+        """Returns the id of a class in its source, given its internal id.
 
         Raises:
-            ValueError: the class is of another source.
+            ValueError: if the class has another source.
         """
         info = self.class_info[class_id]
         if info["source"] != source:
@@ -137,21 +144,22 @@ class Dataset:
         return info["id"]
 
     def image_reference(self, image_id: int) -> Any:
-        """A link, path or id by which a person finds the photo again. Override it; here it is ""."""
+        """Returns a link, path or id of the image for display. Override it; the default is ""."""
         return ""
 
     def source_image_link(self, image_id: int) -> Any:
-        """Path or URL of the photo."""
+        """Returns the path or URL of the image."""
         return self.image_info[image_id]["path"]
 
     def load_image(self, image_id: int) -> np.ndarray:
-        """Reads a photo. Override it for photos that are no files of 3 channels.
+        """Reads an image. Override it for images that are not RGB files.
 
         Returns:
             `[H, W, 3]` uint8 RGB.
 
         Raises:
-            FileNotFoundError, ValueError: the photo cannot be read; see `read_image`.
+            FileNotFoundError: if the file does not exist.
+            ValueError: if the image has no path or cannot be read, see `read_image`.
         """
         info = self.image_info[image_id]
         where = f"{type(self).__name__}, image {image_id} ({info['source']}.{info['id']})"
@@ -163,13 +171,13 @@ class Dataset:
             raise type(error)(f"{where}: {error}") from error
 
     def load_mask(self, image_id: int) -> tuple[np.ndarray, np.ndarray]:
-        """The instances of a photo. Override it: here every photo is without any.
+        """Returns the instances of an image. Override it; the default returns no instances.
 
         Returns:
             masks: `[H, W, N]` bool.
-            class_ids: `[N]` int32 internal numbers; negative for regions to ignore (crowds).
+            class_ids: `[N]` int32 internal class ids, negative for regions to ignore (crowds).
         """
-        logger.warning("%s has no load_mask() of its own: photos are taken to show no instance.", type(self).__name__)
+        logger.warning("%s does not override load_mask(), so its images have no instances.", type(self).__name__)
         info = self.image_info[image_id]
         if "height" in info and "width" in info:
             height, width = info["height"], info["width"]
@@ -190,5 +198,5 @@ _SET_BY_PREPARE = (
 
 
 def clean_name(name: str) -> str:
-    """The part of a class name before its first comma: "hound" of "hound, dog"."""
+    """Returns the part of a class name before its first comma: "hound" for "hound, dog"."""
     return name.split(",")[0]

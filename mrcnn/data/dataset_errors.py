@@ -1,4 +1,4 @@
-"""Errors raised inside a user's `load_image()` or `load_mask()`: which error, and the line of the user's file."""
+"""Reports errors in a user's `load_image()` or `load_mask()` with the file and line of the user's code."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class DatasetError(ValueError):
 
 @contextmanager
 def located_errors(where: str) -> Iterator[None]:
-    """Turns errors of the code inside into a DatasetError with type, message, file and line.
+    """Context manager that converts exceptions to a DatasetError with their type, message, file and line.
 
-    A ValueError or OSError that this package raised passes unchanged: its message names the image already.
+    A ValueError or OSError raised by this package is not converted, because its message names the image already.
 
     Args:
-        where: names the method and the image.
+        where: name of the method and the image, for the message.
     """
     try:
         yield

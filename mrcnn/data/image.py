@@ -1,4 +1,4 @@
-"""Image to network input and back: resize, pad, subtract the mean colour."""
+"""Preprocessing of images: resizing, padding and subtraction of the mean color."""
 
 import random
 from typing import Any
@@ -17,7 +17,7 @@ __all__ = [
     "unmold_image",
 ]
 
-PAD_MULTIPLE = 64  # sides of mode "pad64": P6 is 64 times smaller than the image
+PAD_MULTIPLE = 64  # for mode "pad64": stride of P6
 
 Window = tuple[int, int, int, int]
 Padding = list[tuple[int, int]]
@@ -31,33 +31,32 @@ def resize_image(
     mode: str = "square",
     rng: Any = random,
 ) -> tuple[np.ndarray, Window, float, Padding, Window | None]:
-    """Scales a photo, keeping its aspect ratio, and pads or crops it to a shape that the network takes.
+    """Resizes an image with its aspect ratio preserved, and pads or crops it to a shape that the network accepts.
 
-    The photo is enlarged until its shorter side is `min_dim`, and at least by `min_scale`; it is made smaller only in
-    mode "square", until its longer side fits into `max_dim`.
+    The image is enlarged until its shorter side is at least `min_dim` and its scale at least `min_scale`. It is
+    downscaled only in mode "square", if its longer side would exceed `max_dim`.
 
     Args:
         image: `[H, W, C]`, any real dtype.
-        min_dim: wanted length of the shorter side in pixels, or None.
-        max_dim: side of the square in pixels.
-        min_scale: smallest scale, whatever `min_dim` asks for, or None.
-        mode: "none": as it is. "square": padded to `[max_dim, max_dim]`, the photo in the centre. "pad64": padded to
-            multiples of 64, the photo in the centre. "crop": a part of `[min_dim, min_dim]` at a random place; for
-            training only.
-        rng: places the crop: Python's `random`, or a `random.Random` of one's own.
+        min_dim: minimum length of the shorter side in pixels, or None.
+        max_dim: side of the square in pixels, for mode "square".
+        min_scale: minimum scale, or None.
+        mode: "none" returns the image unchanged. "square" centers and pads it to `[max_dim, max_dim]`. "pad64" centers
+            and pads it to multiples of 64. "crop" crops a random region of `[min_dim, min_dim]`, for training only.
+        rng: random generator for the crop, the module `random` or a `random.Random`.
 
     Returns:
         image: `[H', W', C]`, same dtype, padded with 0. Integers are truncated, not rounded.
-        window: (y1, x1, y2, x2) pixels of the part of the returned image that is photo, half-open.
-        scale: factor from the photo to the returned image.
-        padding: [(top, bottom), (left, right), (0, 0)] pixels.
-        crop: (y, x, height, width) of the crop in the scaled photo, or None.
+        window: (y1, x1, y2, x2) half-open region of the returned image without the padding, in pixels.
+        scale: ratio of the size after resizing to the original size.
+        padding: [(top, bottom), (left, right), (0, 0)] in pixels.
+        crop: (y, x, height, width) of the crop in the resized image, or None.
 
     Raises:
-        ValueError: an image that is empty or not `[H, W, C]`, an unknown mode, or no side where the mode needs one.
+        ValueError: if the image is empty or not `[H, W, C]`, if the mode is unknown, or if `max_dim` or `min_dim` is
+            missing or invalid for the mode.
 
-    Source: Matterport.
-    Differs from Matterport: a side never becomes 0 (a 20000x3 photo).
+    Source: Matterport. Unlike there, a side never becomes 0 (for example of a 20000x3 image).
     """
     _check(image, min_dim, max_dim, mode)
     height, width = image.shape[:2]
@@ -109,7 +108,7 @@ def _scale(height: int, width: int, min_dim: int | None, max_dim: int | None, mi
 
 
 def _scale_into(out: np.ndarray, image: np.ndarray, shape: tuple[int, int], y: int = 0, x: int = 0) -> None:
-    """Fills `out` `[h, w, C]` with the part at (y, x) of `image` scaled to `shape`."""
+    """Resizes `image` to `shape` and writes its region at (y, x) to `out` `[h, w, C]`."""
     height, width = out.shape[:2]
     if shape == image.shape[:2]:
         out[:] = image[y : y + height, x : x + width]

@@ -1,9 +1,10 @@
-"""One training example: photo and ground truth of an image, augmented and resized as the network takes them.
+"""Loading of training examples: an image and its ground truth, augmented and resized for the network.
 
-An example passes through three stages, which `load_image_gt` joins. `prepare` reads and shrinks; it draws nothing at
-random, so that its result can be kept. `vary` augments. `ground_truth` drops what cannot be learnt and adds the boxes.
+`load_image_gt` combines three steps. `prepare` reads and resizes an image. It is deterministic, so its result can be
+cached. `vary` augments the example. `ground_truth` removes unusable instances and computes the boxes.
 
-Letters: H, W sides of the photo, S side of the network's square, N instances, C classes. Pixel boxes are half-open.
+Shape notation: H, W size of the image file, S side of the network input, N instances, C classes. Boxes in pixels are
+half-open.
 """
 
 import dataclasses
@@ -22,20 +23,21 @@ from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.masks import extract_bboxes, minimize_mask, resize_mask, without_placeholders
 from mrcnn.ops.resizing import scaled_side
 
-MIN_SIDE = 2  # pixels; a box of 1 pixel has the normalised height 0, whose logarithm no delta can express
+MIN_SIDE = 2  # pixels; the normalized height of a 1-pixel box is 0, so its delta log(h) is not finite
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A photo and its instances at some stage.
+    """An image and its instances, before or after resizing for the network.
 
     Attributes:
         image: `[h, w, channels]` uint8.
         masks: `[h, w, N]` bool.
-        class_ids: `[N]` int32; negative for regions to ignore.
-        original_shape: (H, W, channels) of the photo as it was read.
-        window: (y1, x1, y2, x2) of the photo inside the network's square; None as long as it is not resized for it.
-        scale: factor from the photo to the resized image.
+        class_ids: `[N]` int32, negative for regions to ignore.
+        original_shape: (H, W, channels) of the image file.
+        window: (y1, x1, y2, x2) half-open region of the network input without the padding, in pixels, or None before
+            resizing.
+        scale: ratio of the resized to the original size.
     """
 
     image: np.ndarray
@@ -47,7 +49,7 @@ class Example:
 
 
 class GroundTruth(NamedTuple):
-    """What `load_image_gt` returns."""
+    """An image with its ground truth. See `load_image_gt` for the fields."""
 
     image: np.ndarray
     image_meta: np.ndarray
@@ -65,28 +67,32 @@ def load_image_gt(
     use_mini_mask: bool | None = False,
     rng: np.random.Generator | None = None,
 ) -> GroundTruth:
-    """Loads a photo and its ground truth, augments both, and resizes them as `config` says.
+    """Loads, augments and resizes an image and its ground truth.
 
     Args:
         dataset: prepared dataset.
         config: image and mask settings.
-        image_id: internal number of the photo.
-        augment: mirror every second photo. The original's older way; prefer `augmentation`.
-        augmentation: see `mrcnn.data.augmentation`.
-        use_mini_mask: masks cut to their boxes and shrunk to MINI_MASK_SHAPE; None: as `config.USE_MINI_MASK`.
-        rng: source of all randomness; without it NumPy's and Python's global generators.
+        image_id: internal image id.
+        augment: bool, whether to mirror the image with probability 0.5. Deprecated in Matterport's code in favor of
+            `augmentation`.
+        augmentation: see `mrcnn.data.augmentation`, or None.
+        use_mini_mask: bool, whether masks are cropped to their boxes and resized to MINI_MASK_SHAPE. None uses
+            `config.USE_MINI_MASK`.
+        rng: random generator, or None for the global generators of NumPy and Python.
 
     Returns:
         image: `[S, S, 3]` uint8.
         image_meta: `[12+C]` float64, see `compose_image_meta`.
-        class_ids: `[N]` int32; negative for regions to ignore.
-        bbox: `[N, 4]` int32 pixels of the resized image.
+        class_ids: `[N]` int32, negative for regions to ignore.
+        bbox: `[N, 4]` int32, half-open boxes in pixels of the resized image.
         mask: `[S, S, N]` bool, or `[h, w, N]` bool with mini masks.
-        Instances that augmentation moved out of sight, or with a side under 2 pixels, are left out.
+
+        Instances with a side below 2 pixels after the augmentation are removed.
 
     Raises:
-        ValueError, FileNotFoundError: the photo or its masks cannot be used.
-        TypeError: no such kind of augmentation.
+        FileNotFoundError: if the image file does not exist.
+        ValueError: if the image or its masks are invalid.
+        TypeError: if `augmentation` is invalid.
 
     Source: Matterport.
     """
@@ -96,11 +102,18 @@ def load_image_gt(
 
 
 def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any = None) -> Example:
-    """Reads a photo with its masks and does all resizing that does not depend on chance.
+    """Reads an image with its masks and does all resizing that is deterministic.
+
+    Args:
+        dataset: prepared dataset.
+        config: image settings.
+        image_id: internal image id.
+        augmentation: see `mrcnn.data.augmentation`, or None.
 
     Raises:
-        ValueError: masks or class ids that do not fit the photo or the dataset; and what reading raises.
-        DatasetError: `load_image()` or `load_mask()` failed; names the line and has the error as its cause.
+        FileNotFoundError: if the image file does not exist.
+        ValueError: if the image cannot be read, or if the masks or class ids do not fit the image or the dataset.
+        DatasetError: (a ValueError) if `load_image()` or `load_mask()` raised another exception, which is its cause.
     """
     where = f"image {image_id} ({dataset.image_info[image_id].get('id')})"
     with located_errors(f"{where}, load_image()"):
@@ -110,7 +123,7 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
         masks, class_ids = dataset.load_mask(image_id)
     masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
     masks, class_ids = without_placeholders(masks, class_ids)
-    if not masks.size and not len(class_ids):  # scripts return empty masks of any shape for a photo without instances
+    if not masks.size and not len(class_ids):  # some scripts return masks of another shape for images without instances
         masks = np.zeros((*image.shape[:2], 0), dtype=bool)
     if masks.shape != (*image.shape[:2], len(class_ids)):
         raise ValueError(
@@ -121,7 +134,7 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
     if len(unknown):
         raise ValueError(
             f"{where}: class id {unknown[0]} is not one of 1..{dataset.num_classes - 1} (negative: ignored). "
-            "Return internal class numbers from load_mask()."
+            "Return internal class ids from load_mask()."
         )
     example = Example(image, masks, class_ids, image.shape)
     if changes_whole_photo(augmentation):
@@ -136,14 +149,14 @@ def vary(
     rng: np.random.Generator | None = None,
     mirror: bool = False,
 ) -> Example:
-    """Augments an example of `prepare`, and resizes it for the network where that is still to be done.
+    """Augments an example and resizes it for the network if `prepare` did not.
 
     Args:
         example: result of `prepare` for the same augmentation.
         config: image settings.
-        augmentation: see `mrcnn.data.augmentation`.
-        rng: source of all randomness; without it the global generators.
-        mirror: mirror every second example.
+        augmentation: see `mrcnn.data.augmentation`, or None.
+        rng: random generator, or None for the global generators of NumPy and Python.
+        mirror: bool, whether to mirror the example with probability 0.5.
     """
     if changes_whole_photo(augmentation):
         photo = augmentation.augment_photo(example.image, example.masks, example.class_ids, _generator(rng))
@@ -161,9 +174,17 @@ def vary(
 def ground_truth(
     example: Example, dataset: Dataset, config: Config, image_id: int, use_mini_mask: bool | None = None
 ) -> tuple[GroundTruth, int]:
-    """The ground truth of a finished example, as `load_image_gt` returns it, and how many objects were too small.
+    """Computes the ground truth of an augmented example and removes instances with a side below MIN_SIDE pixels.
 
-    Objects that are in sight but have a side under MIN_SIDE pixels are counted; those out of sight are not.
+    Args:
+        example: result of `vary`.
+        dataset: prepared dataset.
+        config: mask settings.
+        image_id: internal image id.
+        use_mini_mask: see `load_image_gt`.
+
+    Returns:
+        The ground truth, and the number of removed objects that are at least partly visible.
     """
     boxes = extract_bboxes(example.masks)
     sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.iinfo(np.int32).max)
@@ -174,7 +195,7 @@ def ground_truth(
     if config.USE_MINI_MASK if use_mini_mask is None else use_mini_mask:
         masks = minimize_mask(boxes, masks, config.MINI_MASK_SHAPE)
 
-    # Classes that the photo's source does not label are unknown in it, not absent: the class loss leaves them out.
+    # The class loss excludes classes that the source of the image does not label, because they may still occur in it.
     active = np.zeros(dataset.num_classes, dtype=np.int32)
     active[dataset.source_class_ids[dataset.image_info[image_id]["source"]]] = 1
     shape, image_shape = example.original_shape, example.image.shape
@@ -187,7 +208,7 @@ def _generator(rng: np.random.Generator | None) -> np.random.Generator:
 
 
 def _shrink(example: Example, max_side: int) -> Example:
-    """The example with its longer side at most `max_side` pixels; averages pixels, so that nothing aliases."""
+    """Downscales an example to a longer side of at most `max_side` pixels, with a box filter against aliasing."""
     height, width = example.image.shape[:2]
     scale = max_side / max(height, width)
     if scale >= 1:
@@ -197,14 +218,14 @@ def _shrink(example: Example, max_side: int) -> Example:
     def resize(plane: np.ndarray) -> np.ndarray:
         return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX))
 
-    masks = np.zeros((example.masks.shape[2], *size[::-1]), dtype=bool)  # [N, h, w]: each mask contiguous
+    masks = np.zeros((example.masks.shape[2], *size[::-1]), dtype=bool)  # [N, h, w], so that each mask is contiguous
     for i, mask in enumerate(masks):
         np.greater_equal(resize(example.masks[:, :, i] * np.uint8(255)), 128, out=mask)
     return dataclasses.replace(example, image=resize(example.image), masks=masks.transpose(1, 2, 0))
 
 
 def _fit(example: Example, config: Config, rng: Any = random) -> Example:
-    """The example resized, padded or cropped for the network; `rng` places the crop of mode "crop"."""
+    """Resizes, pads or crops an example for the network. `rng` is used in the mode "crop" only."""
     image, window, scale, padding, crop = resize_image(
         example.image,
         min_dim=config.IMAGE_MIN_DIM,

@@ -1,10 +1,11 @@
-"""The input pipeline: reads, decodes, augments and resizes ahead of the training step, in threads of tf.data.
+"""The input pipeline of training: reads, augments and resizes images in tf.data threads, ahead of the training step.
 
-What a batch holds depends on the seed and the number of the step alone, not on which thread was faster: the order of
-epoch e is drawn from (seed, e, 0), and everything random about its k-th photo, from 1, from (seed, e, k). So a run can
-be resumed at any step, and the number of threads changes nothing. No process is forked: that hangs under TensorFlow.
+The content of a batch depends only on the seed and the step, not on the timing or number of threads, so a run can be
+resumed at any step. The order of the images in epoch e is drawn from (seed, e, 0), and the augmentation of the k-th
+image of the epoch, from 1, from (seed, e, k). Threads are used instead of processes, because TensorFlow hangs after a
+fork.
 
-Letters: B images, S side, C classes, A anchors, T sampled anchors, G ground-truth slots, K proposals.
+Shape notation: B images, S side, C classes, A anchors, T sampled anchors, G ground-truth slots, K proposals.
 """
 
 import functools
@@ -31,17 +32,17 @@ from mrcnn.ops.random_rois import generate_random_rois
 logger = logging.getLogger(__name__)
 
 CACHE_BYTES = 512 << 20
-BATCHES_AHEAD = 2
-BAD_PHOTOS_IN_A_ROW = 20  # so many are no accident: the folder has moved, the disk is gone
+BATCHES_AHEAD = 2  # prefetched batches
+BAD_PHOTOS_IN_A_ROW = 20  # more consecutive unreadable images end the training; the folder is probably missing
 
 
 class DataProblems:
-    """What the pipeline met so far. Safe to read while it runs.
+    """Problems that the pipeline has encountered. Thread-safe.
 
     Attributes:
-        skipped: why, by name of the photo that was skipped.
-        too_small: objects that were left out because they had a side under 2 pixels, each time counted.
-        error: what ended the pipeline; TensorFlow reports it as an error of its own with a long traceback.
+        skipped: dict of error messages by name of the skipped image.
+        too_small: number of objects removed because of a side below 2 pixels, counted in every epoch.
+        error: the exception that ended the pipeline, or None. TensorFlow replaces it by an error with a long traceback.
     """
 
     def __init__(self) -> None:
@@ -51,22 +52,22 @@ class DataProblems:
         self._lock = threading.Lock()
 
     def skip(self, name: str, error: Exception) -> None:
-        """Notes a photo that cannot be used; the first time, logs it."""
+        """Adds an image that cannot be used, and logs it the first time."""
         with self._lock:
             is_new = name not in self.skipped
             self.skipped[name] = str(error)
         if is_new:
-            logger.warning("Photo %s is skipped: %s", name, error)
+            logger.warning("Image %s is skipped: %s", name, error)
 
     def count_too_small(self, count: int) -> None:
-        """Notes objects that were left out."""
+        """Adds a number of removed objects."""
         with self._lock:
             self.too_small += count
 
     def __str__(self) -> str:
-        lines = [f"{len(self.skipped)} photos skipped"] if self.skipped else []
+        lines = [f"skipped images: {len(self.skipped)}"] if self.skipped else []
         lines += [f"  {name}: {why}" for name, why in sorted(self.skipped.items())]
-        lines += [f"{self.too_small} times an object was too small to learn from"] if self.too_small else []
+        lines += [f"removed objects with a side below 2 pixels: {self.too_small}"] if self.too_small else []
         return "\n".join(lines) or "no problems"
 
 
@@ -111,7 +112,8 @@ def training_batches(
         `DataProblems`.
 
     Raises:
-        ValueError, TypeError: at once, if the arguments cannot work.
+        ValueError: if an argument is invalid.
+        TypeError: if `augmentation` is invalid.
     """
     examples = _Examples(
         dataset, config, seed, shuffle, augmentation, set(no_augmentation_sources or ()), on_error, cache_bytes
@@ -126,7 +128,7 @@ def training_batches(
     dtypes = [dtype for dtype, _ in examples.signature]
 
     def load(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        # Of a "stateful" function, TensorFlow in its deterministic mode would use a single thread.
+        # In deterministic mode, TensorFlow runs stateful functions in a single thread.
         arrays = tf.numpy_function(load_arrays, [position], dtypes, stateful=False)
         arrays = [tf.ensure_shape(a, shape) for a, (_, shape) in zip(arrays, examples.signature, strict=True)]
         draw, image, meta, class_ids, boxes, masks, *rois = arrays
@@ -152,7 +154,7 @@ def training_batches(
         .prefetch(BATCHES_AHEAD)
     )
     options = tf.data.Options()
-    # Threads of its own: in TensorFlow's common pool, decoding photos would hold up the training step.
+    # A private thread pool, because decoding in the common pool of TensorFlow would delay the training step.
     options.threading.private_threadpool_size = workers + 1
     options.threading.max_intra_op_parallelism = 1
     batches = batches.with_options(options)
@@ -161,7 +163,7 @@ def training_batches(
 
 
 class _Examples:
-    """Training examples by position in the endless sequence of epochs."""
+    """Training examples by position in the infinite sequence of epochs."""
 
     def __init__(self, dataset, config, seed, shuffle, augmentation, not_augmented, on_error, cache_bytes):
         check_augmentation(augmentation)
@@ -199,7 +201,7 @@ class _Examples:
             self.signature.append((tf.int32, (config.POST_NMS_ROIS_TRAINING, 4)))
 
     def load(self, position: int) -> list[np.ndarray]:
-        """The arrays of `signature`. Called from several threads at once."""
+        """Loads the example at a position as arrays of `signature`. Thread-safe."""
         try:
             return self._load(int(position))
         except Exception as error:
@@ -207,7 +209,7 @@ class _Examples:
             raise
 
     def zeros(self) -> list[np.ndarray]:
-        """Arrays of `signature` without content."""
+        """Returns arrays of `signature` filled with zeros."""
         return [np.zeros(shape, dtype.as_numpy_dtype) for dtype, shape in self.signature]
 
     def _load(self, position: int) -> list[np.ndarray]:
@@ -229,7 +231,7 @@ class _Examples:
         return [draw, gt.image, gt.image_meta.astype(np.float32), class_ids, boxes.astype(np.float32), masks, *rois]
 
     def _read(self, epoch: int, index: int):
-        """(image_id, prepared example, augmentation) of a photo, or of the next one that can be read."""
+        """Returns (image_id, prepared example, augmentation) of an image, or of the next one that can be read."""
         order = self._order(epoch)
         tries = min(BAD_PHOTOS_IN_A_ROW, len(order))
         for k in range(index, index + tries):
@@ -258,7 +260,7 @@ class _Examples:
         return str(self.dataset.image_info[image_id].get("id", image_id))
 
     def _rois(self, image_id, example, gt, rng) -> np.ndarray:
-        """Proposals from outside `[K, 4]` int32 pixels of the resized image, zero padded."""
+        """Returns external or random proposals, `[K, 4]` int32, in pixels of the resized image, zero padded."""
         count = self.config.POST_NMS_ROIS_TRAINING
         if not hasattr(self.dataset, "load_rois"):
             generator = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))

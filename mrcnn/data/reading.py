@@ -1,4 +1,4 @@
-"""Photo files and arrays of any kind -> uint8 `[H, W, channels]`, or an error that names the photo and the fix."""
+"""Reads image files and converts arrays to uint8 `[H, W, channels]`."""
 
 import contextlib
 import functools
@@ -20,31 +20,31 @@ TURNS = {  # EXIF orientation -> what makes the photo upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # channels -> Pillow's mode
-# What photos come in. Of Pillow's other formats some are programs (it hands EPS to Ghostscript), most are never met.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "JPEG2000", "PPM")  # MPO opens as JPEG
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow mode by number of channels
+# Accepted formats. Some of Pillow's other formats are unsafe (EPS is executed by Ghostscript), and most are rare.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "JPEG2000", "PPM")  # JPEG includes MPO
 _pillow_limit = threading.Lock()
 
 
 def read_image(path_or_file: str | os.PathLike | BinaryIO | Image.Image, channels: int = 3) -> np.ndarray:
-    """Reads a photo and turns it upright as its EXIF orientation says.
+    """Reads an image and applies its EXIF orientation.
 
-    Takes the FORMATS, and of a file with several pictures the first. Greyscale is repeated into three
-    channels, CMYK and palettes become RGB, of 16 bits per channel the upper 8 are kept, float TIFFs follow `as_rgb`.
-    Transparency is dropped, not blended over a colour: what the network sees must not depend on a colour chosen here,
-    and Matterport did so too. Colour profiles are not applied.
+    Accepts FORMATS and reads the first image of a file. Greyscale images are repeated to three channels, CMYK and
+    palette images are converted to RGB, 16-bit channels are reduced to their upper 8 bits, and float TIFFs are
+    converted like in `as_rgb`. The alpha channel is dropped without blending, like in Matterport's code. Color profiles
+    are not applied.
 
     Args:
-        path_or_file: path, or binary file open for reading, or PIL image.
-        channels: 3 for RGB, 1 for greyscale, 4 for RGBA.
+        path_or_file: path, binary file open for reading, or PIL image.
+        channels: int, 3 for RGB, 1 for greyscale, 4 for RGBA.
 
     Returns:
         `[H, W, channels]` uint8.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: empty, damaged, not an image, or more than MAX_PIXELS pixels.
-        TypeError: neither a path nor a file.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file is empty, damaged, not an image, or has more than MAX_PIXELS pixels.
+        TypeError: if `path_or_file` is neither a path, a file nor a PIL image.
     """
     if channels not in MODES:
         raise ValueError(f"read_image: channels must be 1, 3 or 4, got {channels}. Override load_image() for others.")
@@ -80,11 +80,11 @@ def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image") -> np.ndar
         name: what error messages call the image.
 
     Returns:
-        `[H, W, channels]` uint8; the array itself where nothing had to be done.
+        `[H, W, channels]` uint8. It may be a view of `image`.
 
     Raises:
-        ValueError: a wrong shape, an empty image, values that are not finite or out of range.
-        TypeError: not an array of numbers.
+        ValueError: if the shape is invalid, or if values are not finite or out of range.
+        TypeError: if `image` is not numeric.
     """
     image = np.asarray(image)
     if image.dtype.kind not in "buif":
@@ -116,7 +116,7 @@ def _to_uint8(image: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"{name}: has pixels that are NaN or infinite. Repair them: np.nan_to_num(image).")
     is_float = image.dtype.kind == "f"
     scale = 255 if is_float and high < 255.5 / 255 else 1
-    # Too much for [0, 1], and a black photo in [0, 255]; or z-scores.
+    # Out of range for [0, 1] but nearly black in [0, 255], or z-scored.
     ambiguous = is_float and scale == 1 and (high < 2 or (low < 0 and high < 16))
     if low * scale < -0.5 or high * scale >= 255.5 or ambiguous:
         expected = "floats in [0, 1] or [0, 255]" if is_float else "integers in 0..255"
@@ -136,13 +136,13 @@ def _open_file(name: str) -> BinaryIO:
 
 
 def open_image(file: str | os.PathLike | BinaryIO) -> Image.Image:
-    """Opens a photo with Pillow, which reads its header only. Sizes up to MAX_PIXELS are for the caller to check.
+    """Opens an image with Pillow, which reads only its header. The caller must check the size against MAX_PIXELS.
 
     Raises:
-        UnidentifiedImageError: the file is of none of the FORMATS.
-        Exception: nearly any other; the header is damaged.
+        UnidentifiedImageError: if the file has none of the FORMATS.
+        Exception: of almost any type, if the header is damaged.
     """
-    # Pillow refuses 179 megapixels, warns from 89 on, and has no other way to say so than a global.
+    # By default Pillow warns above 89 megapixels and fails above 179. The limit is a global variable.
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -153,34 +153,37 @@ def open_image(file: str | os.PathLike | BinaryIO) -> Image.Image:
 
 @functools.cache
 def _known_formats() -> tuple[str, ...]:
-    """Those of FORMATS that this Pillow has heard of; it fails over the name of another (AVIF before 11.3)."""
+    """Returns the FORMATS that the installed Pillow supports. It raises an exception for unknown names."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _decode(image: Image.Image, mode: str) -> np.ndarray:
-    """Pixels `[H, W]` or `[H, W, C]` of an opened image, upright; uint8 in the mode, or deep greyscale as it is."""
+    """Decodes an opened image to upright pixels `[H, W]` or `[H, W, C]`.
+
+    The result is uint8 in the given mode, or has the original dtype for greyscale images with more than 8 bits.
+    """
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
-    image.load()  # here, so that the `suppress` below hides no damage of the pixels
+    image.load()  # not inside the `suppress` below, which would hide errors
     turn = None
-    with contextlib.suppress(Exception):  # damaged EXIF data is no reason to refuse a good photo
+    with contextlib.suppress(Exception):  # ignores damaged EXIF data
         turn = TURNS.get(image.getexif().get(ORIENTATION_TAG))
     if turn is not None:
         image = image.transpose(turn)
-    if image.mode[0] in "IF":  # integers of 16 or 32 bits, floats: convert() would clip them at 255
+    if image.mode[0] in "IF":  # 16-bit or 32-bit integers and floats, which convert() would clip at 255
         pixels = np.array(image)
         is_16_bit = image.mode == "I" and pixels.min() >= 0 and pixels.max() < 1 << 16
         return pixels.astype(np.uint16) if is_16_bit else pixels
     if mode != "RGBA":
-        image.info.pop("transparency", None)  # or Pillow warns that convert() drops it
+        image.info.pop("transparency", None)  # avoids a warning of convert()
     return np.array(image if image.mode == mode else image.convert(mode))
 
 
 def _explain(error: Exception, file: BinaryIO) -> str:
-    """What to tell the user about an error of the decoder."""
+    """Returns an error message for an exception of the decoder."""
     if isinstance(error, Image.DecompressionBombError):
-        return f"has more than {MAX_PIXELS} pixels. Scale it down, or raise mrcnn.data.reading.MAX_PIXELS."
+        return f"has more than {MAX_PIXELS} pixels. Downscale it or increase mrcnn.data.reading.MAX_PIXELS."
     if isinstance(error, UnidentifiedImageError):
         if getattr(file, "seekable", bool)() and file.seek(0, os.SEEK_END) == 0:
             return "is empty (0 bytes). Copy or download it again."

@@ -93,25 +93,26 @@ def is_molded(photo: np.ndarray, config: Config) -> bool:
 
 
 def require_eager() -> None:
-    """Raises RuntimeError in the graph mode of TensorFlow 1, which Keras 3 does not know."""
+    """Raises RuntimeError in the graph mode of TensorFlow 1, which Keras 3 does not support."""
     if not tf.executing_eagerly():
         raise RuntimeError(
-            "TensorFlow's eager execution is off, and Keras 3 needs it. Delete tf.compat.v1.disable_eager_execution(), "
-            "disable_v2_behavior() or `with graph.as_default():` from the script."
+            "Keras 3 requires eager execution. Remove tf.compat.v1.disable_eager_execution(), disable_v2_behavior() "
+            "and `with graph.as_default():` from the script."
         )
 
 
 class Predictor:
-    """The inference graph as one compiled function that also picks each detection's own mask.
+    """Runs the inference graph as a compiled function and selects the mask of the class of each detection.
+
+    The function is traced once for all batch and image sizes. Calls are thread-safe.
 
     Args:
-        network: the inference graph, see `NetworkBuilder.inference`.
-        config: that of the network: anchors, and whether masks take part in the scores.
-
-    One trace serves all batch sizes and image sizes; calls from several threads are safe.
+        network: inference graph, see `NetworkBuilder.inference`.
+        config: settings of the network, for the anchors and DETECTION_MASK_SCORES.
 
     Attributes:
-        latest_shape: (height, width) of the molded image that anchors were made for last; at first the config's.
+        latest_shape: (height, width) of the preprocessed image for which anchors were last computed, initially that of
+            the config.
     """
 
     def __init__(self, network: keras.Model, config: Config):
@@ -142,11 +143,15 @@ class Predictor:
         return detections, masks
 
     def __call__(self, images: np.ndarray, metas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Detections `[B, D, 6]` (normalised boxes, class, score) and their masks `[B, n, M, M]`, n <= D.
+        """Runs the network on a batch.
 
         Args:
-            images: `[B, S, S, channels]` molded.
+            images: `[B, S, S, channels]`, preprocessed.
             metas: `[B, 12+C]`.
+
+        Returns:
+            detections: `[B, D, 6]` float32, (y1, x1, y2, x2, class id, score) with normalized boxes.
+            masks: `[B, n, M, M]` float32 probabilities, n <= D.
         """
         inputs = tf.cast(images, tf.float32), tf.cast(metas, tf.float32), self.anchors(images.shape[1:3])
         with nullcontext() if self._is_traced else without_cost_warnings():
@@ -155,7 +160,7 @@ class Predictor:
         return detections.numpy(), masks.numpy()
 
     def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:
-        """Normalised anchors `[1, A, 4]` float32 of a molded image of this shape; the shapes made last are kept."""
+        """Returns the normalized anchors `[1, A, 4]` float32 for a preprocessed image of the given shape, cached."""
         key = self.latest_shape = tuple(int(side) for side in image_shape[:2])
         anchors = self._anchors.get(key)
         if anchors is None:

@@ -182,7 +182,7 @@ def test_a_photo_that_cannot_be_read(model, tiny, capsys, monkeypatch):
     model.set_log_dir()
     model.train(Broken(4), Broken(2), 0.01, 1, "heads", seed=1, verbose=2)
     printed = capsys.readouterr().out
-    assert "1 photos skipped" in printed and "1 validation photos could not be read" in printed
+    assert "skipped images: 1" in printed and "1 validation photos could not be read" in printed
     assert "Validation of 1 photos" in printed
 
 
