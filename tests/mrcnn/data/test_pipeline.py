@@ -158,7 +158,7 @@ def test_photos_that_cannot_be_read_are_replaced_and_listed(squares, small_confi
     for name, why in data.problems.skipped.items():
         assert f"load_image(): ValueError: {name}: cannot be decoded. (" in why and why.endswith(", in load_image)")
     assert caplog.text.count("photo1.png is skipped") == 1
-    assert "2 photos skipped\n  photo1.png: image 1 (photo1.png), load_image(): ValueError" in str(data.problems)
+    assert "skipped images: 2\n  photo1.png: image 1 (photo1.png), load_image(): ValueError" in str(data.problems)
     assert_equal(arrays(batches()), arrays(batches()))
 
 
