@@ -84,11 +84,12 @@ def upright_size(photo: Path | BinaryIO) -> tuple[int, int]:
             width, height = image.size
             if image.format == "TIFF":  # some versions of Pillow rotate the size of TIFFs
                 width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
-            is_rotated = _exif(image).get(EXIF_ORIENTATION) in (5, 6, 7, 8)
+            fits = width * height <= MAX_PIXELS  # before the EXIF data, which may lie behind the pixels
+            is_rotated = fits and _exif(image).get(EXIF_ORIENTATION) in (5, 6, 7, 8)
     except Exception as error:  # damaged headers raise many types of exceptions
         reason = re.split("[:<']", printable(error))[0].strip() or type(error).__name__  # without file names
         raise ValueError(f"not a photo that can be read ({reason[:100]})") from None
-    if width * height > MAX_PIXELS:
+    if not fits:
         raise ValueError(f"not a photo that can be read ({width}x{height} are more than {MAX_PIXELS:,} pixels)")
     return (width, height) if is_rotated else (height, width)
 

@@ -1,6 +1,7 @@
 """Photo files: found, measured as they will be read, and never outside the dataset."""
 
 import io
+import struct
 import zlib
 from pathlib import Path
 
@@ -123,3 +124,14 @@ def test_inside(tmp_path):
     assert not is_inside(tmp_path / "in\0", tmp_path)
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert locate([tmp_path / "loop", tmp_path / "no\0", tmp_path / ("x" * 300)], tmp_path) == (None, False)
+
+
+def test_a_huge_png_with_text_after_its_pixels_is_refused_without_decoding_them(monkeypatch):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 65535, 65535, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"tEXt", b"a\0b")
+    monkeypatch.setattr(PIL.PngImagePlugin.PngImageFile, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match="65535x65535 are more than"):
+        upright_size(io.BytesIO(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")))
