@@ -1,7 +1,7 @@
 """Load test of a running server: `python -m nike.serving.load photos/*.jpg --clients 50 --seconds 120`.
 
-Every client sends one image after another. The report has answers by status, images per second, latency, and the memory
-of the server if its process id is given. Needs the standard library only, so that it can run on another machine.
+Every client sends one image after another. The report has answers by status, images per second, latency, and, for a
+process id, the memory and processor time of the server. The clients need only the standard library.
 """
 
 from __future__ import annotations
@@ -83,6 +83,12 @@ def resident_megabytes(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has used on all cores (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # the name may hold anything
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit code is 1 if there was an answer other than 200 and 503."""
     parser = argparse.ArgumentParser(
@@ -92,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="of the server (default: %(default)s)")
     parser.add_argument("--clients", type=int, default=50, metavar="N", help="at once (default: 50)")
     parser.add_argument("--seconds", type=float, default=120, metavar="S", help="time of the test (default: 120)")
-    parser.add_argument("--pid", type=int, metavar="N", help="process id of the server, to report its memory")
+    parser.add_argument("--pid", type=int, metavar="N", help="process id of the server, to report what it uses")
     arguments = parser.parse_args(argv)
     images = [path.read_bytes() for path in arguments.images]
     load = Load(arguments.url, images, arguments.seconds, os.environ.get("NIKE_TOKEN", ""))
@@ -100,13 +106,15 @@ def main(argv: list[str] | None = None) -> int:
         load.run(arguments.clients)
         print(load.report())
     else:
-        memory = [resident_megabytes(arguments.pid)]
+        memory, before = [resident_megabytes(arguments.pid)], processor_seconds(arguments.pid)
         thread = threading.Thread(target=load.run, args=(arguments.clients,))
         thread.start()
         while thread.is_alive():
             thread.join(max(0.1, arguments.seconds / 10))
             memory.append(resident_megabytes(arguments.pid))
         print(load.report())
+        used = (processor_seconds(arguments.pid) - before) / max(1, len(load.latencies))
+        print(f"processor {1000 * used:.0f} ms an image")
         print("memory    " + " ".join(f"{value:.0f}" for value in memory) + " MB")
     return 0 if set(load.statuses) <= {"200", "503"} and load.latencies else 1
 

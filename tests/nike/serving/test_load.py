@@ -1,7 +1,9 @@
 """The load test, and a server under load: only 200 and 503, and accepted requests are answered on shutdown."""
 
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -60,3 +62,16 @@ def test_the_command(server, photo, tmp_path, capsys):
     assert "images/s" in capsys.readouterr().out
     assert main([str(tmp_path / "b.png"), *arguments]) == 1
     assert "422" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/proc is Linux's")
+def test_memory_and_processor_time_of_a_process(server, photo, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(photo(BOX))
+    arguments = [str(tmp_path / "a.png"), "--url", server.url, "--clients", "2", "--seconds", "0.5"]
+    before = time.process_time()
+    assert main([*arguments, "--pid", str(os.getpid())]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    images = int(lines["answers"].split()[1].rstrip(","))
+    used = float(lines["processor"].split()[0]) * images / 1000
+    assert 0 < used <= time.process_time() - before + 0.01 * images
+    assert 20 < float(lines["memory"].split()[0]) < 20_000
