@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mrcnn.detections import Detections
 from nike import cli  # imported first to suppress TensorFlow's messages
+from nike.atomic import check_output_folder
 from nike.detection.background import prefetch
 from nike.detection.detector import add_detector_arguments, load_detector
 from nike.detection.outputs import WRITERS, Outputs, output_folders
@@ -138,6 +139,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     """Runs detection and writes the results. Returns the exit code, see EPILOG."""
     if arguments.output.is_file():
         raise ValueError(f"--output: {arguments.output} is a file. Give a folder.")
+    check_output_folder(arguments.output, "--output")
     sources = find_sources(arguments.paths, without=output_folders(arguments.output))
     detector = load_detector(arguments)
     failures: list[str] = []

@@ -13,7 +13,7 @@ import PIL.Image
 
 from mrcnn.visualization.drawing import color_splash
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.atomic import replacing
+from nike.atomic import check_output_file, replacing
 from nike.detection.background import prefetch
 from nike.detection.detector import add_detector_arguments, load_detector
 from nike.detection.progress import Progress, report_failures
@@ -84,6 +84,7 @@ def _output(source: Source, given: Path | None) -> Path:
         raise ValueError(f"--output: expected a file name that ends in {expected}, got {output}.")
     if source.path is not None and output.exists() and output.samefile(source.path):
         raise ValueError(f"--output: {output} is the input file. Choose another name.")
+    check_output_file(output, "--output")
     return output
 
 

@@ -169,6 +169,19 @@ def test_mistakes_are_one_line_and_exit_code_2(command, arguments, message):
     assert code == 2 and message in err and len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [(detect, ["a.jpg", "--output", "file/x"]), (splash, ["--image=a.jpg", "--output=file/x.png"])],
+)
+def test_output_is_checked_before_detection(folder, monkeypatch, capsys, module, arguments):
+    monkeypatch.chdir(folder.root)
+    monkeypatch.setattr(module, "load_detector", lambda arguments: pytest.fail("detection has begun"))
+    folder.photo("a.jpg")
+    (folder.root / "file").touch()
+    assert module.main(arguments) == 2
+    assert "error: --output: " in (error := capsys.readouterr().err) and "file is not a writable folder" in error
+
+
 def test_output_must_be_a_folder(command, folder):
     photo = red_photo(folder, "a.png")
     code, _, err = command(detect, photo, "--output", photo)
