@@ -1,13 +1,17 @@
 """The first hour of a newcomer: own photos as the camera named them, own labels, no option but the folder."""
 
 import json
+import os
 import re
+import shlex
+import signal
 
 import keras
 import pytest
 from PIL import Image, ImageDraw
 
-from nike import check, detect, evaluate, train
+from mrcnn import checkpoints
+from nike import check, cli, detect, evaluate, pack, train
 
 from .test_train import TINY
 
@@ -35,7 +39,16 @@ def policy():
     keras.config.set_dtype_policy(before)
 
 
-def test_check_train_evaluate_detect(photos, tmp_path, monkeypatch, capsys):
+class PressCtrlC(keras.callbacks.Callback):
+    """Presses Ctrl-C after the first step."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_check_train_interrupt_resume_detect_evaluate_pack(photos, tmp_path, monkeypatch, capsys):
+    """As the README's section on own logos goes; only what makes it quick and small is an option."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.json").write_text(json.dumps(TINY))
     said = [
@@ -47,24 +60,39 @@ def test_check_train_evaluate_detect(photos, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert printed.splitlines()[:3] == said and "no errors, no warnings" in printed
 
-    tiny = ["--config=tiny.json", "--weights=none", "--epochs=1", "--steps=2", "--mixed-precision=off"]
-    assert train.main(["--dataset", str(photos), *tiny]) == 0
-    printed = capsys.readouterr().out
-    assert all(line in printed.splitlines() for line in said)
+    tiny = ["--config=tiny.json", "--weights=none", "--epochs=1", "--steps=3", "--mixed-precision=off"]
+    fit = keras.Model.fit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "fit", lambda *a, callbacks, **o: fit(*a, callbacks=[PressCtrlC(), *callbacks], **o))
+        assert train.main(["--dataset", str(photos), *tiny]) == 130
+    output = capsys.readouterr()
+    assert all(line in output.out.splitlines() for line in said)
     (run,) = (tmp_path / "logs").iterdir()
+    assert not list(run.glob("*.h5"))  # the epoch is not complete
+    command = re.search("Continue with: nike (.*)", output.err)[1]
+    assert command == f"train --resume {run.relative_to(tmp_path)}"
+
+    assert cli.main(shlex.split(command)) == 0
+    printed = capsys.readouterr().out
+    assert "epoch 0, step 1" in printed
     record = json.loads((run / "photos.json").read_text())
     assert (len(record["train"]), len(record["val"])) == (10, 2)
     assert record["labels"] == {"adidas": "adidas", "puma": "puma"}
 
-    (weights,) = run.glob("mask_rcnn_nike_0001.h5")
-    assert evaluate.main(["--weights", str(weights), "--dataset", str(photos), "--json=scores.json"]) == 0
-    printed = capsys.readouterr().out
-    assert f"split       2 validation images of the run in {photos}\n" in printed
-    scores = json.loads((tmp_path / "scores.json").read_text())
-    assert (scores["split"], scores["counts"]["photos"], scores["counts"]["instances"]) == ("val", 2, 2)
-    assert {photo["file"] for photo in scores["photos"]} == {name for name, _ in record["val"]}
-
     photo = photos / record["val"][0][0]
-    assert detect.main(["--weights", str(weights), str(photo), "--min-confidence=0"]) == 0
+    assert f"nike detect --weights {run.relative_to(tmp_path)}/mask_rcnn_nike_best.h5 {photos}" in printed
+    assert detect.main(["--weights=best", str(photo), "--min-confidence=0"]) == 0
     found = re.search(rf"{photo.name}: (.*) \(", capsys.readouterr().out)[1]
     assert set(re.findall("[a-z]+", found)) <= {"adidas", "puma"}
+    assert (tmp_path / "output" / "overlay" / f"{photo.stem}.jpg").is_file()
+
+    assert evaluate.main(["--weights=best", "--dataset", str(photos), "--json=scores.json", "--html=page.html"]) == 0
+    assert f"split       2 validation images of the run in {photos}\n" in capsys.readouterr().out
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert (scores["split"], scores["counts"]["photos"], scores["counts"]["instances"]) == ("val", 2, 2)
+    assert {image["file"] for image in scores["photos"]} == {name for name, _ in record["val"]}
+    assert (tmp_path / "page.html").is_file()
+
+    assert pack.main(["--weights=best", "--output=my_logo.h5"]) == 0
+    with checkpoints.read_checkpoint(tmp_path / "my_logo.h5") as packed:
+        assert packed.metadata["class_names"] == ["BG", "adidas", "puma"]
