@@ -88,7 +88,7 @@ def test_it_says_what_it_will_do_and_what_came_out(run, photos):
         "start       random",
         "2 steps per epoch, 2 images per step; heads to epoch 1, learning rate 0.00015",
         f"logs        {folder}",
-        "best mask AP",
+        "best        mask AP",
         f"weights     {folder}/mask_rcnn_nike_best.h5",
         f"(--weights=best --logs {logs} in nike detect, evaluate, pack and train)",
         f"nike detect --weights {folder}/mask_rcnn_nike_best.h5 {photos}",
