@@ -1,1 +1,1 @@
-"""What `nike catalogue` is made of: the plan of shards, downloads, detection of a shard, the Ray Data pipeline."""
+"""Implementation of `nike catalogue`: shards, downloads, detection and the Ray Data pipeline."""

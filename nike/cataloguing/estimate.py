@@ -1,4 +1,4 @@
-"""`nike catalogue --dry-run`: tries a random sample of the rows and predicts time and cost of the run."""
+"""`nike catalogue --dry-run`: processes a random sample of the rows and estimates the time and cost of the run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from nike.cataloguing.simulation import Costs, Layout, simulate
 from nike.text import short
 
 SAMPLE = 100  # rows
-WARM_UP = 3  # images whose time is not measured, because the network is compiled at the first
+WARM_UP = 3  # images excluded from the time measurement, because the first ones compile the network
 SHOWN = 5  # failures
 SHARDS_SIMULATED = 4  # for each actor
 
 
 def sample_rows(tables: Iterable[pa.Table], count: int = SAMPLE, seed: int = 0) -> tuple[pa.Table, int]:
-    """Rows chosen uniformly, in the order of the input, and the number of all rows; a single pass."""
+    """Returns a uniform random sample of the rows in input order, and the total number of rows, in a single pass."""
     random, rows = np.random.default_rng(seed), 0
     chosen, keys = SCHEMA.empty_table(), np.empty(0)
     for table in tables:
@@ -45,18 +45,21 @@ def dry_run(
     shard_size: int,
     price: float | None = None,
 ) -> list[str]:
-    """Runs on a sample in this process; returns lines about it and about the whole run.
+    """Processes a sample in this process and estimates the time of the whole run.
 
     Args:
-        load: of a number of cores, the detector.
-        tables: the input.
-        limits: of downloads.
-        pool: the actors; more than this machine has room for stand for a cluster of such machines.
-        shard_size: images of a shard.
-        price: of an hour of all workers, or None.
+        load: function of a number of cores that returns the detector.
+        tables: tables of the input.
+        limits: limits of the downloads.
+        pool: actors of the run. If this machine is too small for them, a cluster of such machines is assumed.
+        shard_size: number of images per shard.
+        price: price of all workers per hour, or None.
+
+    Returns:
+        The lines of the report.
 
     Raises:
-        ValueError: there are no rows.
+        ValueError: the input has no rows.
     """
     sample, rows = sample_rows(tables)
     if not rows:

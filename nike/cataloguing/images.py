@@ -1,4 +1,4 @@
-"""Gets the images of rows: downloads with retries, reads files and members of tar files, decodes."""
+"""Reads the images of rows: downloads with retries, files, members of tar files, and decoding."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from nike.datasets import photos
 from nike.detection.fetch import FetchError, check_url, fetch, is_url
 from nike.text import printable
 
-MAX_WAIT = 30.0  # seconds before another attempt, whatever the server asks for
+MAX_WAIT = 30.0  # maximum time between attempts in seconds, regardless of the server's Retry-After
 FIRST_WAIT = 0.5
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of downloads.
+    """Limits of the downloads.
 
     Attributes:
-        threads: downloads at the same time.
-        per_host: of them from one host.
-        attempts: of a download; waits between them grow.
-        seconds: of an attempt.
-        max_bytes: of a file.
+        threads: maximum number of simultaneous downloads.
+        per_host: maximum number of simultaneous downloads from one host.
+        attempts: maximum number of attempts per download, with increasing waits between them.
+        seconds: timeout of an attempt in seconds.
+        max_bytes: maximum size of a file in bytes.
         allow_private: whether servers in private networks are allowed.
     """
 
@@ -49,16 +49,19 @@ class Limits:
 
 @dataclass
 class Image:
-    """A row and what has become of it.
+    """A row of a shard and its processing state.
 
     Attributes:
-        row: number in the shard.
-        id, location: of the row.
-        data: the file; None before it is read, after it is decoded and after a failure.
-        pixels: uint8 `[H, W, 3]`, upright; None before it is decoded and after a failure.
-        status, error: "ok" and None, or what went wrong.
-        bytes: of the file.
-        read_seconds, decode_seconds: of the stages.
+        row: number of the row in the shard.
+        id: id of the image.
+        location: URL or path of the image.
+        data: content of the file, or None before reading, after decoding and after a failure.
+        pixels: uint8 RGB `[H, W, 3]`, upright, or None before decoding and after a failure.
+        status: "ok" or the type of the failure.
+        error: error message, or None.
+        bytes: size of the file.
+        read_seconds: duration of the download or reading.
+        decode_seconds: duration of the decoding.
     """
 
     row: int
@@ -78,16 +81,16 @@ class Image:
 
 
 class Reader:
-    """Reads files of rows; its methods may be called in many threads.
+    """Reads the files of rows. Thread-safe.
 
     Args:
-        limits: of downloads.
-        wait: sleeps for a number of seconds.
+        limits: limits of the downloads.
+        wait: function that sleeps for a number of seconds.
     """
 
     def __init__(self, limits: Limits, wait: Any = time.sleep):
         self.limits, self._wait = limits, wait
-        self._hosts: Counter[str] = Counter()  # downloads that run
+        self._hosts: Counter[str] = Counter()  # running downloads by host
         self._changed = threading.Condition()
 
     def read(self, numbered: tuple[int, Mapping[str, Any]]) -> Image:
@@ -116,7 +119,7 @@ class Reader:
         if is_url(location):
             return self._download(location)
         path = Path(location)
-        if offset is None and not photos.is_file(path):  # also a pipe or a device, which would never end
+        if offset is None and not photos.is_file(path):  # excludes pipes and devices, which could block
             raise FileNotFoundError(f"{location}: no such file.")
         size = path.stat().st_size if size is None else size
         if size > self.limits.max_bytes:
@@ -135,14 +138,14 @@ class Reader:
             except FetchError as error:
                 if not error.is_transient or attempt == limits.attempts:
                     raise
-                # Random waits keep many workers from coming back at the same moment.
+                # Random waits prevent workers from retrying at the same time.
                 pause = random.uniform(0.5, 1.5) * FIRST_WAIT * 2 ** (attempt - 1)
                 self._wait(min(MAX_WAIT, max(pause, error.retry_after or 0)))
         raise AssertionError("attempts is at least 1")
 
     @contextmanager
     def _slot(self, host: str) -> Iterator[None]:
-        """Waits until fewer than `per_host` downloads from a host run."""
+        """Waits until fewer than `per_host` downloads from a host are running."""
         with self._changed:
             self._changed.wait_for(lambda: self._hosts[host] < self.limits.per_host)
             self._hosts[host] += 1
@@ -157,7 +160,7 @@ class Reader:
 
 
 def decode(image: Image) -> Image:
-    """Decodes the file of an image that was read; a failure is the status "undecodable"."""
+    """Decodes the file of an image. Sets the status "undecodable" on failure."""
     if image.data is None:
         return image
     start = time.monotonic()

@@ -1,10 +1,10 @@
-"""Finds images that kill the process that works on them, such as by a crash of a decoder or by exhausting the memory.
+"""Detects images that crash their process, for example by a decoder error or by exhausting the memory.
 
-The first attempt at a shard works on several images at once. If it does not end, the next one works on one image at a
-time and notes each before it starts. An image that is noted last by STRIKES attempts is skipped from then on. One
-strike is not enough: the process may have been killed from outside.
+The first attempt at a shard processes several images at once. If it does not finish, the next one processes one image
+at a time and records each image before it starts. An image that was the last record of STRIKES attempts is skipped from
+then on. A single record is not sufficient, because the process may have been killed for another reason.
 
-    OUTPUT/journal/shard-0000012.txt    a line "start" for each attempt, the number of a row, "end"
+    OUTPUT/journal/shard-0000012.txt    lines "start" (of an attempt), row numbers, and "end"
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ FOLDER = "journal"
 
 
 class Journal:
-    """The attempts at a shard; making one begins an attempt.
+    """The journal of a shard. The constructor records a new attempt.
 
     Args:
-        output: the output folder.
-        shard: its number.
+        output: output folder.
+        shard: number of the shard.
 
     Attributes:
-        is_careful: whether this attempt must work on one image at a time and note each.
-        crashed: rows to skip.
+        is_careful: whether this attempt must process one image at a time and record each.
+        crashed: row numbers to skip.
     """
 
     def __init__(self, output: Path, shard: int):
@@ -39,19 +39,19 @@ class Journal:
         self._append("start")
 
     def note(self, row: int) -> None:
-        """Work on a row of the shard begins; that on the one before has ended."""
+        """Records the start of a row, which implies the end of the previous one."""
         self._append(str(row))
 
     def finish_rows(self) -> None:
-        """All rows are done; what follows is no fault of the last one."""
+        """Records that all rows are processed, so that a later crash is not attributed to the last one."""
         self._append("end")
 
     def _append(self, line: str) -> None:
-        # The operating system keeps what was written when the process is killed. Only a failure of the machine loses
-        # it, and then the next attempt repeats what this one has learned.
+        # Written data survives the end of the process. It is lost only if the machine fails, and then the next attempt
+        # records it again.
         with open(self._path, "a") as file:
             file.write(f"{line}\n")
 
     def delete(self) -> None:
-        """The shard is done."""
+        """Deletes the journal of a completed shard."""
         self._path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Runs a function on shards with Ray Data: a pool of actors on this machine or on a cluster.
+"""Processes shards with Ray Data, in a pool of actors on this machine or on a cluster.
 
-Ray Data hands out the shards, restarts actors that die and gives their shard to another attempt. Only numbers of shards
-and statistics pass through it; images stay in the actor that works on their shard.
+Ray Data distributes the shards, restarts failed actors and retries their shards. Only shard numbers and statistics are
+transferred. Images stay in the actor that processes their shard.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from nike.quiet import quiet_stderr
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 MAX_BLOCKS = 10_000  # of Ray Data; a block is a few shards where there are more
-OBJECT_STORE_BYTES = 100 << 20  # of local runs; it holds numbers only
-CORES_PER_ACTOR = 4  # where the user does not say; more threads gain little on an image at a time
+OBJECT_STORE_BYTES = 100 << 20  # object store of local runs, which contains only numbers
+CORES_PER_ACTOR = 4  # default; more threads hardly speed up the processing of single images
 
 Process = Callable[[int], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The actors.
+    """Number and size of the actors.
 
     Attributes:
-        actors: number of actors; None: as many as fit.
-        cpus: cores of each; None: CORES_PER_ACTOR, or all cores divided by `actors`.
-        gpus: GPUs of each, also fractions.
+        actors: number of actors, or None for as many as fit.
+        cpus: cores per actor, or None for CORES_PER_ACTOR, or for all cores divided by `actors`.
+        gpus: GPUs per actor, possibly fractional.
     """
 
     actors: int | None = None
@@ -41,14 +41,14 @@ class Pool:
     gpus: float = 0.0
 
     def fitted(self, cpus: float, gpus: float) -> Pool:
-        """The same with numbers in place of None.
+        """Returns a copy with numbers instead of None.
 
         Args:
-            cpus: cores of the machine or the cluster.
-            gpus: its GPUs.
+            cpus: number of cores of the machine or cluster.
+            gpus: number of GPUs of the machine or cluster.
 
         Raises:
-            ValueError: not even one actor fits.
+            ValueError: no actor fits.
         """
         actors, own = self.actors, self.cpus
         if actors is None:
@@ -64,7 +64,7 @@ class Pool:
 
 
 class _Actor:
-    """Lives in a worker process of Ray. `make` is called there, so the network is loaded once for all shards."""
+    """A Ray actor. It calls `make` once, so the network is loaded once for all shards."""
 
     def __init__(self, make: Callable[[int], Process], cpus: int):
         self._process = make(cpus)
@@ -74,11 +74,14 @@ class _Actor:
 
 
 def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]:
-    """Connects to a cluster, or starts Ray on this machine; returns the number of its CPUs and GPUs.
+    """Connects to a cluster, or starts Ray on this machine.
 
     Args:
-        address: "auto", "host:port" or "ray://..."; None for this machine.
-        verbose: shows messages of the workers.
+        address: address of a cluster ("auto", "host:port" or "ray://..."), or None for this machine.
+        verbose: whether to show messages of the workers.
+
+    Returns:
+        The number of CPUs and the number of GPUs.
 
     Raises:
         ValueError: Ray is not installed, or the cluster is not reachable.
@@ -107,7 +110,7 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
 
 
 def stop_ray() -> None:
-    """Ends the workers, and Ray where `start_ray` started it."""
+    """Ends the workers, and Ray if `start_ray` started it."""
     import ray
 
     ray.shutdown()
@@ -117,15 +120,16 @@ def process_shards(shards: Sequence[int], make: Callable[[int], Process], pool: 
     """Processes shards in any order.
 
     Args:
-        shards: their numbers.
-        make: of a number of cores, the function that processes a shard; it is sent to the actors, and called there.
-        pool: with numbers, see `Pool.fitted`.
+        shards: numbers of the shards.
+        make: function of a number of cores that returns the function that processes a shard. It is called in the
+            actors.
+        pool: actors, with numbers instead of None (see `Pool.fitted`).
 
     Yields:
-        What the function returns for each shard.
+        The result of the function for each shard.
 
     Raises:
-        OSError, ValueError, MemoryError: as the function did.
+        OSError, ValueError, MemoryError: raised by the function.
     """
     import ray
     import ray.data
@@ -149,7 +153,7 @@ def process_shards(shards: Sequence[int], make: Callable[[int], Process], pool: 
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The exception that a worker raised, without Ray's wrappers."""
+    """Returns the exception of a worker without Ray's wrappers."""
     while isinstance(inner := getattr(error, "cause", None), BaseException):
         error = inner
     return error

@@ -1,9 +1,9 @@
-"""The plan of a run: all rows of the input, copied into the output folder and cut into shards.
+"""The plan of a run: a copy of the input rows in the output folder, divided into shards.
 
-A shard is the unit of work, of commit and of resuming. The copy makes a resumed run independent of an input that has
-changed meanwhile, and lets a worker read any shard at once, whatever the format of the input. Files:
+A shard is the unit of processing, of writing results and of resuming. Because of the copy, a resumed run does not
+depend on changes of the input, and workers can read a shard directly regardless of the input format.
 
-    OUTPUT/plan/part-00000.parquet    one row group for each shard, SHARDS_PER_PART in a file
+    OUTPUT/plan/part-00000.parquet    one row group per shard, SHARDS_PER_PART per file
     OUTPUT/plan/plan.json             number of rows and shards, settings of the run; written last
 """
 
@@ -34,10 +34,10 @@ class Plan:
     """The shards of a run.
 
     Attributes:
-        folder: the plan's.
-        rows: of all shards.
-        shard_size: rows of every shard but the last.
-        settings: of the run; results of other settings do not belong into the same output.
+        folder: folder of the plan.
+        rows: number of rows of all shards.
+        shard_size: number of rows per shard, except for the last one.
+        settings: settings of the run, which a resumed run must not change.
     """
 
     folder: Path
@@ -51,11 +51,11 @@ class Plan:
         return -(-self.rows // self.shard_size)
 
     def rows_of(self, shard: int) -> int:
-        """Number of rows of a shard."""
+        """Returns the number of rows of a shard."""
         return min(self.shard_size, self.rows - shard * self.shard_size)
 
     def read(self, shard: int) -> list[dict[str, Any]]:
-        """The rows of a shard, dicts with the columns of `rows.SCHEMA`."""
+        """Reads the rows of a shard as dicts with the columns of `rows.SCHEMA`."""
         with pq.ParquetFile(_part(self.folder, shard)) as file:
             return file.read_row_group(shard % SHARDS_PER_PART).to_pylist()
 
@@ -65,10 +65,10 @@ def _part(folder: Path, shard: int) -> Path:
 
 
 def open_plan(output: Path) -> Plan | None:
-    """The plan of an output folder, or None if there is none yet.
+    """Opens the plan of an output folder. Returns None if there is none.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the plan is damaged.
     """
     path = output / FOLDER / FILE
     try:
@@ -81,13 +81,13 @@ def open_plan(output: Path) -> Plan | None:
 
 
 def write_plan(output: Path, tables: Iterable[pa.Table], shard_size: int, settings: Mapping[str, Any]) -> Plan:
-    """Writes the plan of a new run; one that was interrupted is started again.
+    """Writes the plan of a new run. An incomplete plan is replaced.
 
     Args:
-        output: the output folder.
-        tables: of `rows.SCHEMA`; read once, a few in memory at a time.
-        shard_size: rows of a shard.
-        settings: JSON values.
+        output: output folder.
+        tables: iterator of tables with `rows.SCHEMA`. Only a few are in memory at a time.
+        shard_size: number of rows per shard.
+        settings: settings of the run, JSON-serializable.
 
     Raises:
         ValueError: two rows have the same id, or there are no rows.
@@ -116,12 +116,12 @@ def _watched(tables: Iterable[pa.Table], ids: UniqueIds) -> Iterator[pa.Table]:
 
 
 def _write_parts(folder: Path, tables: Iterable[pa.Table], shard_size: int) -> int:
-    """Writes one row group for each shard; returns the number of rows."""
+    """Writes one row group per shard and returns the number of rows."""
     shards = rows = 0
     with ExitStack() as stack:
         for table in _in_shards(tables, shard_size):
             if shards % SHARDS_PER_PART == 0:
-                stack.close()  # the part before is complete
+                stack.close()  # completes the previous part
                 path = stack.enter_context(replacing(_part(folder, shards), durable=True))
                 writer = stack.enter_context(pq.ParquetWriter(path, SCHEMA))
             writer.write_table(table, row_group_size=shard_size)
@@ -141,7 +141,7 @@ def _in_shards(tables: Iterable[pa.Table], shard_size: int) -> Iterator[pa.Table
 
 
 def limited(tables: Iterable[pa.Table], rows: int | None) -> Iterator[pa.Table]:
-    """The first rows; None: all."""
+    """Yields the first `limit` rows, or all rows for None."""
     for table in tables:
         yield table if rows is None else table.slice(0, rows)
         if rows is not None and (rows := rows - min(rows, len(table))) == 0:

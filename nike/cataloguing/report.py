@@ -1,4 +1,4 @@
-"""Progress and totals of a run: images per second, time left, failures by reason."""
+"""Progress and totals of a run: throughput, remaining time and failures by reason."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ INTERVAL = 10.0  # seconds between two lines
 
 
 class Report:
-    """Adds up the statistics of shards and prints a line now and then.
+    """Sums the statistics of shards and prints the progress periodically.
 
     Args:
-        rows: of the whole run.
-        show: prints a line.
-        clock: seconds.
+        rows: number of rows of the run.
+        show: function that prints a line.
+        clock: function that returns the time in seconds.
     """
 
     def __init__(self, rows: int, show: Callable[[str], None], clock: Callable[[], float] = time.monotonic):
@@ -29,7 +29,7 @@ class Report:
         self._start = self._shown = clock()
 
     def add(self, statistics: Mapping[str, Any], is_new: bool = True) -> None:
-        """Counts a shard; `is_new` False for one that an earlier session has done."""
+        """Adds a shard. `is_new` is False for a shard of an earlier session."""
         self.status.update(statistics["status"])
         self.totals.update({key: value for key, value in statistics.items() if key not in ("status", "shard")})
         if is_new:
@@ -39,29 +39,29 @@ class Report:
                 self._show(self.line())
 
     def line(self) -> str:
-        """`12,000 of 20,000 images (60%), 31.2 images/s, 4 min left; failed: 12 missing, 3 timeout`."""
+        """Returns the progress: `12,000 of 20,000 images (60%), 31.2 images/s, 4 min left; failed: 3 timeout`."""
         done, rate = self.status.total(), self._new / max(1e-9, self._clock() - self._start)
         left = f", {duration((self.rows - done) / rate)} left" if rate and done < self.rows else ""
         failures = f"; failed: {self.failures()}" if self.failures() else ""
         return f"{done:,} of {self.rows:,} images ({done / self.rows:.0%}), {rate:.1f} images/s{left}{failures}"
 
     def failures(self) -> str:
-        """`12 missing, 3 timeout`, most frequent first; empty if there are none."""
+        """Returns the failures, most frequent first: `12 missing, 3 timeout`. Empty without failures."""
         return ", ".join(f"{count:,} {reason}" for reason, count in self.status.most_common() if reason != "ok")
 
     def summary(self) -> dict[str, Any]:
-        """Totals as JSON values."""
+        """Returns the totals as JSON values."""
         return {"images": self.status.total(), "status": dict(self.status.most_common()), **self.totals}
 
     def last_line(self) -> str:
-        """What was found, and what could not be used."""
+        """Returns the numbers of detections and of failures as one line."""
         failed = self.status.total() - self.status["ok"]
         found = f"{plural(self.totals['detections'], 'detection')} on {self.status['ok']:,} images"
         return found + (f"; {failed:,} failed: {self.failures()}" if failed else "")
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.5 h`, `12 days`."""
+    """Formats a duration: `45 s`, `12 min`, `3.5 h`, `12 days`."""
     for size, unit, digits in ((86400 * 2, "days", 1), (5400, "h", 1), (100, "min", 0)):
         if seconds >= size:
             return f"{seconds / {'days': 86400, 'h': 3600, 'min': 60}[unit]:.{digits}f} {unit}"

@@ -1,7 +1,7 @@
-"""The output: one Parquet file for each shard, which appears complete or not at all.
+"""The output of a run: one Parquet file per shard, written atomically.
 
-A shard is done when its file has its final name: written to a temporary file, synchronised with the disk, renamed. The
-list of files is thus the manifest. Statistics of a shard are metadata of its file, so they cannot disagree with it.
+A shard is done when its file exists. Files are written under a temporary name, synchronised with the disk and renamed,
+so the list of files is the manifest. The statistics of a shard are metadata of its file.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ DETECTION = pa.struct(
         ("y1", pa.int32()),
         ("x2", pa.int32()),
         ("y2", pa.int32()),
-        ("rle", pa.string()),  # compressed counts of COCO, for the size (height, width) of the image
+        ("rle", pa.string()),  # compressed COCO RLE counts for the size (height, width) of the image
     ]
 )
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("location", pa.string()),
-        ("width", pa.int32()),  # None where there is no image
+        ("width", pa.int32()),  # None without an image
         ("height", pa.int32()),
         ("detections", pa.list_(DETECTION)),
         ("status", pa.string()),  # "ok", or what is wrong, see `images.read` and `shard`
@@ -51,12 +51,12 @@ METADATA_KEY = b"nike"
 
 
 def shard_path(output: Path, shard: int) -> Path:
-    """The file of a shard."""
+    """Returns the path of the file of a shard."""
     return output / FOLDER / f"shard-{shard:07d}.parquet"
 
 
 def detection_rows(result: Detections, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """Values of the column "detections", best score first."""
+    """Returns the values of the column "detections", in order of decreasing score."""
     rows = []
     for i, (class_id, score) in enumerate(zip(result.class_ids, result.scores, strict=True)):
         y1, x1, y2, x2 = result.boxes[i].tolist()
@@ -67,7 +67,7 @@ def detection_rows(result: Detections, class_names: Sequence[str]) -> list[dict[
 
 
 def commit(output: Path, shard: int, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> None:
-    """Writes the file of a shard; afterwards the shard is done."""
+    """Writes the file of a shard, which completes the shard."""
     metadata = {METADATA_KEY: json.dumps(statistics).encode()}
     table = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata(metadata)
     with replacing(shard_path(output, shard), durable=True) as temporary:
@@ -75,12 +75,12 @@ def commit(output: Path, shard: int, rows: list[dict[str, Any]], statistics: dic
 
 
 def statistics_of(output: Path, shard: int) -> dict[str, Any]:
-    """The statistics that `commit` stored with a shard."""
+    """Reads the statistics that `commit` stored with a shard."""
     return json.loads(pq.read_schema(shard_path(output, shard)).metadata[METADATA_KEY])
 
 
 def committed(output: Path, shards: int) -> np.ndarray:
-    """bool `[shards]`, which shards are done: a byte of memory each. Deletes what a killed run left half-written."""
+    """Returns which shards are done, bool `[shards]`, and deletes temporary files of interrupted runs."""
     done = np.zeros(shards, dtype=bool)
     folder = output / FOLDER
     folder.mkdir(parents=True, exist_ok=True)

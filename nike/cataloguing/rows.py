@@ -1,6 +1,6 @@
-"""Reads ids and locations of images from tables, folders and tar files, as a stream of Arrow tables.
+"""Reads image ids and locations from tables, folders and tar files as a stream of Arrow tables.
 
-A location is a URL, the path of a file, or the path of a tar file with the position of a member in it.
+A location is a URL, a path, or the path of a tar file with the position of a member.
 """
 
 from __future__ import annotations
@@ -37,12 +37,11 @@ MAX_LINE = 1 << 20  # bytes of a line of JSON
 
 
 def find_inputs(arguments: Sequence[str]) -> list[Path]:
-    """The files and folders that the arguments of the command name.
-
-    A folder without images stands for the tables and tar files in it.
+    """Returns the input files and folders. A folder without images is replaced by the tables and tar files in it.
 
     Raises:
-        FileNotFoundError, ValueError: one is missing, or neither a folder, a table nor a tar file.
+        FileNotFoundError: an input does not exist.
+        ValueError: an input is neither a folder, a table nor a tar file.
     """
     found: list[Path] = []
     for argument in arguments:
@@ -69,8 +68,9 @@ def read_rows(
 
     Args:
         inputs: see `find_inputs`.
-        id_column: of tables; None for the first of ID_COLUMNS that is there.
-        location_column: of tables, URLs or paths relative to the table's folder; None: of LOCATION_COLUMNS.
+        id_column: column of tables with the ids, or None for the first existing one of ID_COLUMNS.
+        location_column: column of tables with URLs or paths relative to the table, or None for the first existing one
+            of LOCATION_COLUMNS.
 
     Yields:
         Tables of SCHEMA with at most BATCH rows. Ids of images in folders are their relative paths, those of members
@@ -138,7 +138,7 @@ def _csv(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
         columns = choose(names)
     options = pyarrow.csv.ConvertOptions(
         include_columns=list(dict.fromkeys(columns)),
-        column_types={name: pa.string() for name in columns},  # 00123 is an id, not a number
+        column_types={name: pa.string() for name in columns},  # keeps ids such as 00123 as text
         strings_can_be_null=True,
         null_values=[""],
         quoted_strings_can_be_null=True,
@@ -151,7 +151,7 @@ def _csv(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
 
 
 def _first_lines(file: BinaryIO) -> bytes:
-    """The header of a CSV and a row, so that the reader sees a table."""
+    """Returns the header and the first row of a CSV file."""
     header = file.readline(MAX_LINE)
     return header.rstrip(b"\r\n") + b"\n"
 
@@ -183,7 +183,7 @@ def _binary(path: Path) -> BinaryIO:
 
 
 def _checked(path: Path, ids: pa.Array, locations: pa.Array, first: int) -> pa.Table:
-    """A table of SCHEMA; paths become absolute."""
+    """Validates a table and converts it to SCHEMA with absolute paths."""
     if ids.null_count:
         number = first + ids.is_null().index(True).as_py() + 1
         raise ValueError(f"{printable(path)}, row {number}: has no id. Every image needs one.")
@@ -205,7 +205,7 @@ def _folder(path: Path) -> Iterator[Row]:
 
 
 def _tar(path: Path) -> Iterator[Row]:
-    """Members that are images. Their positions are kept, so that a shard is read without what lies before it."""
+    """Yields the members that are images, with their positions, which allow random access."""
     try:
         with tarfile.open(path, "r:") as archive:
             while (member := archive.next()) is not None:
@@ -233,7 +233,7 @@ def _table(rows: list[Row]) -> pa.Table:
 
 
 def open_member(path: str, offset: int, size: int) -> io.BytesIO:
-    """The bytes of a member of a tar file."""
+    """Reads the content of a member of a tar file."""
     with open(path, "rb") as file:
         file.seek(offset)
         return io.BytesIO(file.read(size))

@@ -1,4 +1,4 @@
-"""A run from start to end: plan, shards that are not done yet, summary."""
+"""Runs `nike catalogue`: creates or opens the plan, processes the remaining shards and writes the summary."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ Show = Callable[[str], None]
 
 @contextmanager
 def only_run(output: Path) -> Iterator[None]:
-    """Refuses a second run into the same folder; the lock ends with the process, however that ends.
+    """Locks the output folder against a second run. The lock is released when the process ends.
 
     Raises:
-        ValueError: another run works on this folder.
+        ValueError: another run uses this folder.
     """
     output.mkdir(parents=True, exist_ok=True)
     with open(output / ".lock", "w") as file:
@@ -49,10 +49,10 @@ def only_run(output: Path) -> Iterator[None]:
 def new_or_same_plan(
     output: Path, tables: Callable[[], Iterable[pa.Table]], shard_size: int, settings: Mapping[str, Any]
 ) -> Plan:
-    """The plan of the folder, if it was made for the same settings, or a new one.
+    """Opens the plan of the folder, or writes a new one.
 
     Raises:
-        ValueError: the folder holds something else, or results of other settings.
+        ValueError: the folder contains other files, or results with other settings.
     """
     plan = open_plan(output)
     if plan is None:
@@ -70,7 +70,7 @@ def new_or_same_plan(
 
 
 def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
+    """Returns the hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -78,17 +78,17 @@ def file_sha256(path: Path) -> str:
 def make_processor(
     output: Path, load: Callable[[int], Any], limits: Limits, decoders: int | None, cpus: int
 ) -> pipeline.Process:
-    """Called in an actor: loads the detector once and returns the function that processes a shard.
+    """Loads the detector and returns the function that processes a shard. Called in the actors.
 
     Args:
-        output: the output folder, with a plan.
-        load: of a number of cores, the detector.
-        limits: of downloads.
-        decoders: decoding threads; None: one for each core.
-        cpus: cores of the actor.
+        output: output folder with a plan.
+        load: function of a number of cores that returns the detector.
+        limits: limits of the downloads.
+        decoders: number of decoding threads, or None for one per core.
+        cpus: number of cores of the actor.
 
     Raises:
-        ValueError: the folder is not there, as on a node that does not share the file system.
+        ValueError: the folder does not exist, for example on a node without the shared file system.
     """
     plan = open_plan(output)
     if plan is None:
@@ -98,7 +98,7 @@ def make_processor(
 
 
 def load_with_threads(arguments: argparse.Namespace, cpus: int) -> Any:
-    """The detector of the options, with TensorFlow limited to a number of cores."""
+    """Builds the detector for the options and limits TensorFlow to a number of cores."""
     from nike.detection.detector import load_detector
     from nike.quiet import import_tensorflow
 
@@ -122,17 +122,21 @@ def process_all(
     address: str | None = None,
     verbose: bool = False,
 ) -> Report:
-    """Processes the shards that are not done and writes `summary.json`; returns the totals of all shards.
+    """Processes the remaining shards and writes `summary.json`.
 
     Args:
-        output, plan: of the run.
-        load: see `make_processor`; it is sent to the actors.
-        limits: of downloads.
-        pool: the actors.
-        show: prints a line.
-        decoders: decoding threads of an actor; None: one for each core.
-        address: of a Ray cluster; None: this machine.
-        verbose: shows messages of the workers.
+        output: output folder.
+        plan: plan of the run.
+        load: see `make_processor`. It is sent to the actors.
+        limits: limits of the downloads.
+        pool: number and size of the actors.
+        show: function that prints a line.
+        decoders: number of decoding threads per actor, or None for one per core.
+        address: address of a Ray cluster, or None for this machine.
+        verbose: whether to show messages of the workers.
+
+    Returns:
+        The totals of all shards.
     """
     done = results.committed(output, plan.shards)
     report = Report(plan.rows, show)

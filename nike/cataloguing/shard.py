@@ -1,8 +1,8 @@
-"""Processes one shard: reads, decodes and detects in parallel, then commits.
+"""Processes one shard: reads, decodes and runs detection in parallel, then writes the results.
 
     rows ── read, several threads ── decode, several threads ── detect, this thread ── one Parquet file
 
-Each stage runs at most a few images ahead of the next, so memory depends neither on the shard nor on the input.
+Each stage is at most a few images ahead of the next, so the memory does not depend on the size of the shard.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from nike.detection.background import prefetch_map
 
 
 class Detects(Protocol):
-    """What is used of `nike.detection.detector.Detector`."""
+    """Interface of the detector, a part of `nike.detection.detector.Detector`."""
 
     class_names: Sequence[str]
 
     def detect(self, photos: Iterable[np.ndarray]) -> Iterator[Detections]:
-        """The detections of each photo, in order."""
+        """Yields the detections of each image, in order."""
         ...
 
 
@@ -37,13 +37,13 @@ Done = tuple[Image, dict[str, Any]]  # an image and its row of the output
 
 
 class Stages:
-    """Reads, decodes and detects.
+    """The stages of the processing: reading, decoding and detection.
 
     Args:
-        detector: finds logos.
-        limits: of downloads.
-        decoders: images that are decoded at the same time.
-        model: SHA-256 of the weights, for the rows; None if there are none.
+        detector: detector.
+        limits: limits of the downloads.
+        decoders: number of decoding threads.
+        model: SHA-256 of the weights for the output, or None.
     """
 
     def __init__(self, detector: Detects, limits: Limits, decoders: int = 1, model: str | None = None):
@@ -51,14 +51,16 @@ class Stages:
         self._reader = Reader(limits)
 
     def run(self, values: Iterable[dict], journal: Journal | None = None) -> tuple[list[dict], dict[str, Any]]:
-        """Rows of `results.SCHEMA` for rows of `rows.SCHEMA`, in order, and statistics.
-
-        The statistics: "rows", "detections", "status" (a dict of counts), "bytes", "read_seconds" and "decode_seconds"
-        (sums over images), "detect_seconds" and "wait_seconds" (in the network, and for images), "seconds".
+        """Processes rows.
 
         Args:
-            values: the rows.
-            journal: of attempts at these rows; None for rows without earlier attempts.
+            values: rows with the columns of `rows.SCHEMA`.
+            journal: journal of the shard, or None.
+
+        Returns:
+            The rows with the columns of `results.SCHEMA`, in order, and a dict of statistics: "rows", "detections",
+            "status" (counts by status), "bytes", "read_seconds" and "decode_seconds" (sums over images),
+            "detect_seconds" and "wait_seconds" (time in the network and time waiting for images), and "seconds".
         """
         clock, start = Clock(), time.monotonic()
         if journal is not None and journal.is_careful:
@@ -80,8 +82,8 @@ class Stages:
             yield from self._detect([image], clock)
 
     def _detect(self, images: Iterable[Image], clock: Clock) -> Iterator[Done]:
-        """Rows of the output, in order; those of failed images are taken past the detector."""
-        waiting: deque[Image] = deque()  # given to the detector, or failed behind one that was
+        """Yields the rows of the output in order. Failed images bypass the detector."""
+        waiting: deque[Image] = deque()  # images in the detector, and failed images after them
 
         def pixels() -> Iterator[np.ndarray]:
             for image in clock.waiting(iter(images)):
@@ -122,20 +124,20 @@ class Stages:
 
 
 class ShardProcessor:
-    """Turns shards of a plan into committed files.
+    """Processes shards of a plan and writes their files.
 
     Args:
-        output: the output folder, which holds the plan.
-        plan: the plan.
-        stages: what to do with the images.
+        output: output folder.
+        plan: plan of the run.
+        stages: stages of the processing.
     """
 
     def __init__(self, output: Path, plan: Plan, stages: Stages):
         self.output, self.plan, self.stages = output, plan, stages
 
     def process(self, shard: int) -> dict[str, Any]:
-        """Commits a shard unless that is done already; returns its number and its statistics, see `Stages.run`."""
-        if results.shard_path(self.output, shard).is_file():  # by an attempt that was killed after its commit
+        """Processes a shard unless it is done. Returns its number and its statistics, see `Stages.run`."""
+        if results.shard_path(self.output, shard).is_file():  # by an attempt that was killed after writing the file
             return results.statistics_of(self.output, shard)
         journal = Journal(self.output, shard)
         rows, statistics = self.stages.run(self.plan.read(shard), journal)
@@ -146,10 +148,10 @@ class ShardProcessor:
 
 
 class Clock:
-    """Tells the time spent in the detector from that spent waiting for its images.
+    """Measures the time in the detector and the time waiting for images separately.
 
     Attributes:
-        last: seconds of the detector for the last result.
+        last: time in the detector for the last result, in seconds.
     """
 
     def __init__(self) -> None:
@@ -157,11 +159,11 @@ class Clock:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Sums so far."""
+        """Returns the sums so far, in seconds."""
         return {"detect_seconds": self._detect, "wait_seconds": self._wait}
 
     def waiting(self, images: Iterator[Image]) -> Iterator[Image]:
-        """The same images."""
+        """Yields the given images and measures the time until they are available."""
         while True:
             start = time.monotonic()
             image = next(images, None)
@@ -171,7 +173,7 @@ class Clock:
             yield image
 
     def working(self, results: Iterator[Detections]) -> Iterator[Detections]:
-        """The same results, computed by a detector that reads from `waiting`."""
+        """Yields the given results of a detector that reads from `waiting`, and measures its time."""
         while True:
             start, waited = time.monotonic(), self._wait
             result = next(results, None)

@@ -1,8 +1,8 @@
-"""Predicts the throughput of a run from the cost of its stages, by simulating its threads.
+"""Predicts the throughput of a run from the costs of its stages, by simulating its threads.
 
-The simulation follows `shard.Stages`: an actor downloads in several threads, decodes in others and detects in one, with
-the same bounds on how far a stage may be ahead; cores are shared by all actors of a machine, first come first served.
-It does not know of the network's bandwidth, which `bytes_per_second` states for comparison.
+The simulation follows `shard.Stages`. An actor has several download threads, several decoding threads and one detection
+thread, with the same limits on the number of images between the stages. All actors of a machine share its cores in the
+order of their requests. The network bandwidth is not limited; `bytes_per_second` states the required one.
 
     from nike.cataloguing.simulation import Costs, Layout, simulate
     simulate(Costs(read=0.2, decode=0.02, detect=0.15), Layout(actors=8, cores=32), images=20_000)
@@ -20,15 +20,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one image, in seconds, and of a shard.
+    """Costs of an image and of a shard, in seconds.
 
     Attributes:
-        read: a download, which waits and uses no core.
-        decode: decoding, on one core.
-        detect: the network, in the actor's thread.
-        detect_cores: cores that the network uses meanwhile; 0 for one on a GPU.
-        bytes: size of the file.
-        shard: what a shard costs besides its images: reading its plan, commit.
+        read: duration of a download, which uses no core.
+        decode: duration of the decoding on one core.
+        detect: duration of the detection.
+        detect_cores: number of cores used by the detection, 0 on a GPU.
+        bytes: size of the file in bytes.
+        shard: overhead of a shard for reading its plan and writing its file.
     """
 
     read: float
@@ -40,7 +40,7 @@ class Costs:
 
     @classmethod
     def measured(cls, statistics: Iterable[Mapping[str, Any]], detect_cores: int = 1) -> Costs:
-        """Means of the statistics of shards, see `shard.Stages.run`."""
+        """Returns the mean costs from the statistics of shards, see `shard.Stages.run`."""
         statistics = list(statistics)
         total = {
             key: sum(each[key] for each in statistics)
@@ -58,14 +58,14 @@ class Costs:
 
 @dataclass(frozen=True)
 class Layout:
-    """Of a machine and its actors.
+    """A machine and its actors.
 
     Attributes:
         actors: number of actors.
-        cores: of the machine.
-        threads: downloads at the same time, of each actor.
-        decoders: decoding threads of each actor.
-        shard_size: images of a shard.
+        cores: number of cores of the machine.
+        threads: number of download threads per actor.
+        decoders: number of decoding threads per actor.
+        shard_size: number of images per shard.
     """
 
     actors: int
@@ -77,11 +77,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of a run.
+    """Predicted throughput of a run.
 
     Attributes:
-        images_per_second: in the mean.
-        bytes_per_second: that the network must carry for it.
+        images_per_second: mean throughput.
+        bytes_per_second: required network bandwidth.
         utilisation: fraction of the time that "downloads" (threads), "decoders" (threads), "detectors" (actors) and
             "cores" are busy. The stage that is closest to 1 saturates first.
     """
@@ -95,13 +95,13 @@ def simulate(costs: Costs, layout: Layout, images: int) -> Prediction:
     """Simulates a run.
 
     Args:
-        costs: of the stages.
-        layout: of the machine.
-        images: number of images; a few shards for each actor are enough.
+        costs: costs of the stages.
+        layout: machine and actors.
+        images: number of images. A few shards per actor are sufficient.
     """
     world = _World(layout.cores)
     sizes = [min(layout.shard_size, images - start) for start in range(0, images, layout.shard_size)]
-    shards = iter(sizes)  # an actor that is free takes the next
+    shards = iter(sizes)  # the next free actor takes it
     pools = []
     for _ in range(layout.actors):
         reads, decodes = _Servers(layout.threads), _Servers(layout.decoders)
@@ -122,14 +122,14 @@ def simulate(costs: Costs, layout: Layout, images: int) -> Prediction:
 def _actor(
     world: _World, costs: Costs, layout: Layout, shards: Iterable[int], reads: _Servers, decodes: _Servers
 ) -> Generator[_Job, None, None]:
-    """The thread of an actor: yields what it waits for."""
+    """Simulates the main thread of an actor. Yields the jobs that it waits for."""
     detect_cores = min(costs.detect_cores, layout.cores)
     for size in shards:
         yield world.job(costs.shard, cores=1)
         reading: deque[_Job] = deque()
         decoding: deque[_Job] = deque()
         left = size
-        while True:  # as two `prefetch_map`, one inside the other
+        while True:  # like two nested `prefetch_map`
             while len(decoding) <= layout.decoders and (left or reading):
                 while len(reading) <= layout.threads and left:
                     reading.append(world.job(costs.read, reads))
@@ -143,7 +143,7 @@ def _actor(
 
 
 class _Job:
-    """Work that ends at some time; at most one thread waits for it."""
+    """A job with an end time. At most one thread waits for it."""
 
     def __init__(self) -> None:
         self.is_done = False
@@ -156,7 +156,7 @@ class _Job:
 
 
 class _Servers:
-    """So many things can be used at the same time; those who wait are served in order."""
+    """A resource with a limited capacity and a first-in, first-out queue."""
 
     def __init__(self, count: int):
         self.free, self.busy = count, 0.0
@@ -188,7 +188,7 @@ class _World:
         self._numbers = itertools.count()
 
     def job(self, seconds: float, servers: _Servers | None = None, cores: int = 0) -> _Job:
-        """Starts work that takes one of the servers, then cores, for some seconds."""
+        """Starts a job that occupies one of the servers, then cores, for some seconds."""
         job = _Job()
         servers = servers or _Servers(1)
 
@@ -206,14 +206,14 @@ class _World:
         return job
 
     def run(self, thread: Generator[_Job, None, None]) -> None:
-        """Lets a thread run until it waits for a job that is not done, and again when it is."""
+        """Runs a thread until it waits for an unfinished job, and resumes it when the job ends."""
         for job in thread:
             if not job.is_done:
                 job.then = lambda: self.run(thread)
                 return
 
     def finish(self) -> None:
-        """Runs until nothing is left to happen."""
+        """Runs until all jobs are done."""
         while self._events:
             self.now, _, end = heapq.heappop(self._events)
             end()

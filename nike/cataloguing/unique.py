@@ -1,8 +1,8 @@
-"""Finds ids that occur twice among any number of ids, in bounded memory.
+"""Finds duplicates among any number of ids in bounded memory.
 
-A 128-bit hash of each id and its row number, 24 bytes, go to one of BUCKETS files by the hash. Afterwards one file at a
-time is sorted. 10^8 ids take 2.4 GB of disk; a bucket of 64 takes 38 MB of memory, and about three times that to sort.
-Two different ids have the same hash with a probability of 1.5e-23 at 10^8 ids.
+A 128-bit hash and the row number of each id (24 bytes) are written to one of BUCKETS files, chosen by the hash. The
+files are then sorted one at a time. 10^8 ids require 2.4 GB of disk. With 64 buckets, a bucket requires 38 MB of
+memory, and about three times that for sorting. The probability of a hash collision is 1.5e-23 for 10^8 ids.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 
 BUCKETS = 64
-WORDS = 3  # uint64 of a record: two of the hash, the row number
+WORDS = 3  # uint64 values per record: two for the hash, one for the row number
 
 
 class UniqueIds:
-    """Collects ids in a `with` block; `duplicate` then names a repeated one.
+    """Collects ids in a `with` block, before `duplicate` searches for a repeated one.
 
     Args:
-        folder: for the temporary files, which are deleted at the end of the block.
+        folder: folder for the temporary files, which are deleted at the end of the block.
     """
 
     def __init__(self, folder: Path):
@@ -54,7 +54,7 @@ class UniqueIds:
         self.count += len(keys)
 
     def duplicate(self) -> tuple[int, int] | None:
-        """Row numbers, from 0, of two rows with the same id; None if all differ."""
+        """Returns the row numbers, from 0, of two rows with the same id, or None."""
         for file, path in zip(self._files, self._paths, strict=True):
             file.flush()
             records = np.fromfile(path, dtype=np.uint64).reshape(-1, WORDS)

@@ -42,14 +42,13 @@ class FetchError(ValueError):
 
 
 class _PrivateAddressError(OSError):
-    """The name of a server stands for an address that is not public."""
+    """A host name resolves to an address that is not public."""
 
 
 class _PublicConnection(http.client.HTTPConnection):
-    """Connects to public addresses only.
+    """A connection to public addresses only.
 
-    The address that was checked is the one connected to, so a name that resolves to another address a moment later
-    gains nothing.
+    It connects to the address that was checked, so DNS rebinding has no effect.
     """
 
     def connect(self) -> None:
@@ -130,8 +129,8 @@ def fetch(
         file: binary file, open for writing.
         max_bytes: maximum size of the download.
         seconds: maximum duration of the download.
-        allow_private: False refuses servers in private networks and on this machine, also after a redirect. Use it
-            where URLs come from a file rather than from the user. Behind a proxy, the proxy's rules decide.
+        allow_private: whether servers in private networks and on this machine are allowed, also after a redirect. Use
+            False for URLs that the user has not entered. Behind a proxy, the rules of the proxy apply.
 
     Raises:
         FetchError: (a ValueError) the URL is not http or https or is refused, the server returns an error or an HTML
