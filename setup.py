@@ -70,6 +70,7 @@ setup(
             "httpx>=0.27",
             "supervision>=0.31",
             "trackers>=2",
+            "mlflow-skinny>=3",
             "pyarrow>=20",
         ],
         "annotate": ["labelme>=6"],
@@ -85,6 +86,7 @@ setup(
         "notebooks": ["jupyterlab>=4", "ipywidgets>=8", "nbclient>=0.10", "nbformat>=5", "ipykernel>=6"],
         "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1.0"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
+        "track": ["mlflow-skinny>=3", "wandb>=0.20"],
     },
     entry_points={"console_scripts": ["nike = nike.cli:main"]},
     classifiers=[

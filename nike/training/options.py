@@ -8,6 +8,7 @@ from pathlib import Path
 from nike import cli
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.training.stages import SCHEDULES
+from nike.training.trackers import TRACKERS
 
 AUGMENTATIONS = ("off", "light", "medium", "strong")
 WARMUP_STEPS = 100
@@ -168,7 +169,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--keep", type=int, default=3, metavar="N", help="number of latest checkpoints to keep (default: 3; 0: all)"
     )
+    run.add_argument(
+        "--log",
+        type=_trackers,
+        default=[],
+        metavar="NAMES",
+        help="also report to mlflow, wandb or both, separated by commas (default: TensorBoard and CSV files only)",
+    )
     run.add_argument("--devices", type=int, default=1, metavar="N", help="number of GPUs (default: 1)")
+
+
+def _trackers(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    known = ("tensorboard", *TRACKERS)
+    if not names or not set(names) <= set(known):
+        raise argparse.ArgumentTypeError(f"expected one or more of {','.join(known)}, got {text!r}")
+    return [name for name in dict.fromkeys(names) if name in TRACKERS]  # TensorBoard is always written
 
 
 def parse(argv: list[str]) -> argparse.Namespace:

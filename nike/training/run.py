@@ -8,7 +8,7 @@ import math
 import os
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from nike.training.options import MIN_STEPS, parse
 from nike.training.run_photos import read_run_photos
 from nike.training.stages import Stage, plan_stages
 from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
+from nike.training.trackers import TRACKERS, Tracker, keras_callback
 
 RUN_FILE = "run.json"  # command line of a run, in its log folder
 # Learning rate of AdamW per image of a batch: 1.5e-4 at 2 images. On 207 product photos with ResNet-50 from ImageNet,
@@ -44,6 +45,7 @@ class Run:
         stages: stages of the run.
         weights: initial weights, or None for a resumed run.
         state: saved state of the resumed run, or None for a new run.
+        trackers: experiment trackers of `--log`.
     """
 
     arguments: argparse.Namespace
@@ -53,6 +55,7 @@ class Run:
     stages: list[Stage]
     weights: StartWeights | None = None
     state: Any = None
+    trackers: list[Tracker] = field(default_factory=list)
 
     def start(self) -> None:
         """Builds the network, prints the plan, trains all stages and prints the results."""
@@ -75,15 +78,31 @@ class Run:
             start = load_start_weights(model, self.weights)
         for line in self.plan_lines(device, policy, start, model.log_dir):
             print(line)
+        self.trackers = [TRACKERS[name](Path(model.log_dir), self._tracked_settings()) for name in self.arguments.log]
         for stage in self.stages:
             print(f"\n== {stage.title}: to epoch {stage.epochs}", flush=True)
             try:
                 self._train(model, stage)
             except TrainingInterrupted as stop:
+                self._finish_trackers(model)
                 command = f"nike train --resume {shlex.quote(str(stop.path.parent))}"
                 raise KeyboardInterrupt(f"Interrupted. The state is saved. Continue with: {command}") from None
+        self._finish_trackers(model)
         for line in self.result_lines(model):
             print(line)
+
+    def _tracked_settings(self) -> dict[str, Any]:
+        """Returns the options and the settings of the network."""
+        options = {f"option_{key}": value for key, value in vars(self.arguments).items()}
+        return options | {key: value for key, value in self.config.to_dict().items() if not callable(value)}
+
+    def _finish_trackers(self, model) -> None:
+        """Gives the best weights, or the last ones, and the curves to the trackers."""
+        folder = Path(model.log_dir)
+        weights = folder / f"mask_rcnn_{self.config.NAME}_best.h5"
+        weights = weights if weights.is_file() else Path(model.checkpoint_path.format(epoch=model.epoch))
+        for tracker in self.trackers:
+            tracker.finish([file for file in (weights, folder / "curves.png", folder / RUN_FILE) if file.is_file()])
 
     def plan_lines(self, device: str, policy: str, start: str, log_dir: str) -> list[str]:
         """Returns the lines printed before training: device, data, network, initial weights and stages."""
@@ -117,7 +136,7 @@ class Run:
             stage.epochs,
             stage.layers,
             augmentation=self._augmentation(),
-            custom_callbacks=[self._keep_command_line(model)],
+            custom_callbacks=[self._keep_command_line(model), keras_callback(self.trackers)],
             optimizer=arguments.optimizer,
             schedule=arguments.lr_schedule,
             warmup_steps=arguments.warmup,

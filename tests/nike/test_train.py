@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from mrcnn import checkpoints
 from nike import train
+from nike.training.trackers import TRACKERS
 
 TINY = {
     "BACKBONE": "mobilenet_v2",
@@ -301,3 +302,25 @@ def test_logs_that_are_a_file(photos, tmp_path, capsys):
     (tmp_path / "logs").write_text("")
     message = mistake(capsys, "--weights=none", "--dataset", photos, "--logs", tmp_path / "logs")
     assert "logs is not a writable folder (Not a directory). Choose another folder." in message
+
+
+def test_a_run_is_reported_to_trackers(photos, settings, tmp_path, monkeypatch):
+    reported = {}
+
+    class Recorder:
+        def __init__(self, folder, options):
+            reported.update(folder=folder, options=options, metrics={})
+
+        def log(self, metrics, epoch):
+            reported["metrics"][epoch] = metrics
+
+        def finish(self, files):
+            reported["files"] = [file.name for file in files]
+
+    monkeypatch.setitem(TRACKERS, "mlflow", Recorder)
+    options = ["--config", str(settings), "--layers=heads", "--epochs=1", "--steps=1", "--mixed-precision=off"]
+    options += ["--weights=none", "--dataset", str(photos), "--logs", str(tmp_path), "--log", "tensorboard,mlflow"]
+    assert train.main(options) == 0
+    assert reported["folder"].parent == tmp_path and reported["options"]["option_epochs"] == 1
+    assert list(reported["metrics"]) == [1] and {"loss", "val_mask_AP"} <= set(reported["metrics"][1])
+    assert {"curves.png", "run.json"} <= set(reported["files"]) and any(f.endswith(".h5") for f in reported["files"])

@@ -1,0 +1,114 @@
+"""Experiment trackers for `nike train --log`: MLflow and Weights & Biases, each imported at use.
+
+Without a server of their own (MLFLOW_TRACKING_URI, WANDB_API_KEY) they write into the folder of the runs.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+PROJECT = "nike-mrcnn"
+
+
+class Tracker(Protocol):
+    """Receives what a run reports."""
+
+    def log(self, metrics: Mapping[str, float], epoch: int) -> None:
+        """Records the metrics of an epoch, counted from 1."""
+        ...
+
+    def finish(self, files: Sequence[Path]) -> None:
+        """Uploads files (weights, curves, overlays) and closes the run."""
+        ...
+
+
+class MLflow:
+    """A run of MLflow. See `Tracker`.
+
+    Args:
+        folder: log folder of the run, which names it.
+        settings: options and settings of the run.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]):
+        try:
+            import mlflow
+        except ImportError:
+            raise ValueError("--log mlflow: MLflow is not installed. Install it with: pip install mlflow") from None
+        self._mlflow = mlflow
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # the store that needs no database
+            mlflow.set_tracking_uri((folder.parent / "mlruns").resolve().as_uri())
+        mlflow.set_experiment(PROJECT)
+        mlflow.start_run(run_name=folder.name)
+        mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
+
+    def log(self, metrics: Mapping[str, float], epoch: int) -> None:
+        self._mlflow.log_metrics(dict(metrics), step=epoch)
+
+    def finish(self, files: Sequence[Path]) -> None:
+        for file in files:
+            self._mlflow.log_artifact(str(file))
+        self._mlflow.end_run()
+
+
+class WeightsAndBiases:
+    """A run of Weights & Biases, offline without an API key. See `Tracker`.
+
+    Args:
+        folder: log folder of the run, which names it.
+        settings: options and settings of the run.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]):
+        try:
+            import wandb
+        except ImportError:
+            raise ValueError("--log wandb: wandb is not installed. Install it with: pip install wandb") from None
+        self._wandb = wandb
+        mode = None if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") else "offline"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        config = {key: str(value) for key, value in settings.items()}
+        self._run = wandb.init(project=PROJECT, name=folder.name, dir=str(folder.parent), config=config, mode=mode)
+
+    def log(self, metrics: Mapping[str, float], epoch: int) -> None:
+        self._run.log(dict(metrics), step=epoch)
+
+    def finish(self, files: Sequence[Path]) -> None:
+        artifact = self._wandb.Artifact("".join(c if c.isalnum() else "-" for c in self._run.name), type="model")
+        for file in files:
+            artifact.add_file(str(file))
+        self._run.log_artifact(artifact)
+        self._run.finish()
+
+
+TRACKERS: dict[str, type] = {"mlflow": MLflow, "wandb": WeightsAndBiases}
+
+
+def keras_callback(trackers: Sequence[Tracker]):
+    """Returns a Keras callback that passes the metrics of each epoch to trackers. NaN and non-numbers are left out."""
+    import keras
+
+    def report(epoch: int, logs: Mapping[str, Any] | None) -> None:
+        metrics = finite(logs or {})
+        for tracker in trackers:
+            tracker.log(metrics, epoch + 1)
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=report)
+
+
+def finite(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the entries that are finite numbers, as float."""
+    numbers = {}
+    for name, value in logs.items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(number):
+            numbers[name] = number
+    return numbers
