@@ -24,8 +24,8 @@ from nike.text import printable
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
-        ("location", pa.string()),  # None where the table has no value
-        ("offset", pa.int64()),  # of a member of a tar file, in bytes; else None
+        ("location", pa.string()),  # None if the table has no value
+        ("offset", pa.int64()),  # position of a member of a tar file in bytes, or None
         ("size", pa.int64()),
     ]
 )
@@ -33,7 +33,7 @@ ID_COLUMNS = ("id", "image_id")
 LOCATION_COLUMNS = ("url", "image_url", "path", "file", "file_name")
 TABLES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 BATCH = 1 << 15  # rows
-MAX_LINE = 1 << 20  # bytes of a line of JSON
+MAX_LINE = 1 << 20  # maximum length of a JSON line in bytes
 
 
 def find_inputs(arguments: Sequence[str]) -> list[Path]:
@@ -73,8 +73,8 @@ def read_rows(
             of LOCATION_COLUMNS.
 
     Yields:
-        Tables of SCHEMA with at most BATCH rows. Ids of images in folders are their relative paths, those of members
-        of tar files are "file.tar/member".
+        Tables of SCHEMA with at most BATCH rows. The id of an image in a folder is its relative path, and that of a
+        member of a tar file is "file.tar/member".
 
     Raises:
         ValueError: a file is damaged, a column is missing, or a row has no id. The message names file and row.
@@ -209,7 +209,7 @@ def _tar(path: Path) -> Iterator[Row]:
     try:
         with tarfile.open(path, "r:") as archive:
             while (member := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
+                archive.members.clear()  # type: ignore[attr-defined]  # otherwise all headers stay in memory
                 if member.isfile() and Path(member.name).suffix.lower() in photos.SUFFIXES:
                     yield printable(f"{path.name}/{member.name}"), str(path), member.offset_data, member.size
     except (tarfile.TarError, EOFError) as error:

@@ -53,7 +53,7 @@ VOC_CLASSES = [
 ]
 VOID = 224 << 16 | 224 << 8 | 192
 MAX_TEXT_BYTES = 10_000_000
-MAX_INSTANCES = 254  # of an image; the values of a byte without background and void
+MAX_INSTANCES = 254  # maximum number of instances per image: values of a byte except background and void
 
 
 def colour(number: int) -> tuple[int, int, int]:
@@ -175,7 +175,7 @@ def _read_colours(path: Path, photo: Photo) -> np.ndarray:
 
 
 def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
-    """Writes the masks, `labelmap.txt` and the list of each subset. Pixels of several instances get the smallest one.
+    """Writes the masks, `labelmap.txt` and the list of each subset. Overlaps are assigned to the smallest instance.
 
     Args:
         folder: path of the dataset folder.

@@ -25,7 +25,7 @@ from nike.text import short
 
 MAX_YAML_BYTES = 1_000_000
 MAX_LABEL_BYTES = 20_000_000
-MARGIN = 1e-3  # by which a coordinate may be outside of [0, 1] because of rounding
+MARGIN = 1e-3  # tolerance for coordinates outside of [0, 1], for rounding errors
 
 
 def detect(path: Path) -> bool:

@@ -104,7 +104,7 @@ class Overlay(_Pictures):
 
     def draw(self, picture: Picture, result: Result) -> np.ndarray:
         if isinstance(result, Detections) and result.track_ids is not None:
-            return result.draw(picture.image)  # with the numbers of the tracks
+            return result.draw(picture.image)  # with track numbers
         return overlay(picture.image, result, self.class_names)
 
 
