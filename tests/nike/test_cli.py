@@ -119,5 +119,5 @@ def test_every_option_is_explained(command):
 def test_defaults_are_those_of_the_command(capsys):
     """Some commands share options, but not their defaults."""
     evaluate, annotate = (re.sub(r"\s+", " ", _help(command, capsys)) for command in ("evaluate", "annotate"))
-    assert "0 to 1 (default: 0.01)" in evaluate and "or a file (default: nike)" in evaluate
-    assert "(default: none, the network is not used)" in annotate
+    assert "0 to 1 (default: 0.01)" in evaluate and "or a weights file (default: nike)" in evaluate
+    assert "(default: none, no predictions)" in annotate

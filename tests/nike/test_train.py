@@ -110,7 +110,7 @@ def test_a_finished_run_goes_on_with_more_epochs(run, tmp_path, capsys):
     shutil.copytree(run[0], logs)
     assert train.main(["--resume", "--logs", str(logs), "--epochs=2"]) == 0
     printed = capsys.readouterr().out
-    assert "0001.state stopped: epoch 1, step 0" in printed
+    assert "0001.state: epoch 1, step 0" in printed
     assert len(next(logs.glob("*/history.csv")).read_text().splitlines()) == 3
     # Had it been stopped in epoch 2, a plain --resume would have to go on to epoch 2 as well.
     assert train.parse(json.loads(next(logs.glob("*/run.json")).read_text())["argv"]).epochs == 2
