@@ -21,6 +21,7 @@ from nike.serving.service import Service
 from nike.serving.task_images import TaskImages
 
 MAX_TASKS = 1000  # in one request
+FETCHED = 4  # images of tasks in memory at once
 logger = logging.getLogger("uvicorn.error")
 
 
@@ -84,6 +85,7 @@ def router(service: Service, images: TaskImages) -> APIRouter:
     """
     routes = APIRouter(tags=["Label Studio"])
     version = f"{service.name}-{__version__}"
+    fetched = asyncio.Semaphore(FETCHED)
 
     @routes.get("/health")
     async def health() -> dict[str, str]:
@@ -108,7 +110,9 @@ def router(service: Service, images: TaskImages) -> APIRouter:
             return {"result": found, "score": score, "model_version": version}
 
         async def predict_one(task: Task) -> dict[str, Any]:
-            return await service.detect(lambda: images.read(task.data.get(config.image_key)), encode)
+            async with fetched:  # a slow Label Studio holds up its own tasks only
+                data = await asyncio.to_thread(images.read, task.data.get(config.image_key))
+                return await service.detect(lambda: data, encode)
 
         results = await asyncio.gather(*map(predict_one, request.tasks), return_exceptions=True)
         return {"results": _without_failures(results, version), "model_version": version}

@@ -169,6 +169,7 @@ async function openCamera() {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     $("video").srcObject = stream;
     $("viewfinder").hidden = false;
+    $("result").hidden = true;
   } catch (error) {
     say(`The camera cannot be used (${error.name}).`, true);
   }
