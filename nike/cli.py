@@ -65,7 +65,7 @@ def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -
         print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt as interruption:
-        print(f"\n{interruption}" if str(interruption) else "\nStopped.", file=sys.stderr)
+        print(f"\n{interruption}" if str(interruption) else "\nInterrupted.", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

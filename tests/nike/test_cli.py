@@ -44,7 +44,7 @@ def test_exit_codes(capsys):
 def test_ctrl_c_while_a_command_is_imported(monkeypatch, capsys):
     monkeypatch.setattr(importlib, "import_module", lambda name: fail(KeyboardInterrupt()))
     assert cli.main(["detect", "photo.jpg"]) == 130
-    assert capsys.readouterr().err == "\nStopped.\n"
+    assert capsys.readouterr().err == "\nInterrupted.\n"
 
 
 def test_help_teaches_every_command(capsys):

@@ -259,7 +259,7 @@ def test_ctrl_c_loses_nothing_and_says_what_there_is(command, folder, tmp_path, 
     (folder.root / "a0.jpg").write_bytes(b"no photo")
     monkeypatch.setattr(detect, "detect_stream", interrupted(detect.detect_stream, 2))
     code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
-    assert code == 130 and err.endswith("\nStopped.\n")
+    assert code == 130 and err.endswith("\nInterrupted.\n")
     assert "2 detections in 2 of 2 images. Written:" in out and "a0.jpg: is not an image" in err
     assert len(rows_of(tmp_path / "out")) == len(list((tmp_path / "out" / "overlay").iterdir())) == 2
 
