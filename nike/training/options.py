@@ -13,7 +13,7 @@ from nike.training.trackers import TRACKERS
 AUGMENTATIONS = ("off", "light", "medium", "strong")
 WARMUP_STEPS = 100
 MIN_STEPS = 20  # minimum steps per epoch, because on few images validation would take longer than training
-PATIENCE = 20  # validations: a run of 30 epochs loses 4 at most, so that the cosine reaches its low rates
+PATIENCE = 20  # validations; high enough that a 30-epoch run reaches the low learning rates of the cosine schedule
 DESCRIPTION = """\
 Fine-tune Mask R-CNN on labelled images. Validation AP is reported after every epoch and the
 best checkpoint is kept. Interrupt with Ctrl-C; --resume continues from the exact step."""
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--augment", choices=AUGMENTATIONS, default="medium", help="strength of the augmentation (default: medium)"
     )
     data.add_argument("--strict", action="store_true", help="stop at the first image that cannot be used")
-    data.add_argument("--workers", type=int, metavar="N", help="data loading threads (default: one a core, 2 to 8)")
+    data.add_argument("--workers", type=int, metavar="N", help="data loading threads (default: one per core, 2 to 8)")
 
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -83,10 +83,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learning = parser.add_argument_group("optimization")
     learning.add_argument("--epochs", type=int, default=30, metavar="N", help="total number of epochs (default: 30)")
     learning.add_argument(
-        "--steps", type=int, metavar="N", help=f"steps an epoch (default: every image once, at least {MIN_STEPS})"
+        "--steps", type=int, metavar="N", help=f"steps per epoch (default: every image once, at least {MIN_STEPS})"
     )
     learning.add_argument(
-        "--batch", type=int, metavar="N", help="images a step and device (default: that of --config, else 2)"
+        "--batch", type=int, metavar="N", help="images per step and device (default: that of --config, else 2)"
     )
     learning.add_argument(
         "--layers",
@@ -121,17 +121,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="MOMENTUM",
-        help="moving average of the weights, such as 0.998 (default: off)",
+        help="momentum of the moving average of the weights, such as 0.998 (default: no average)",
     )
     learning.add_argument(
-        "--accumulate", type=int, default=1, metavar="N", help="batches an update, on one device (default: 1)"
+        "--accumulate",
+        type=int,
+        default=1,
+        metavar="N",
+        help="batches per weight update, on one device only (default: 1)",
     )
     learning.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     learning.add_argument(
         "--mixed-precision",
         choices=("auto", "on", "off"),
         default="auto",
-        help="computation in bfloat16; auto: where a short measurement finds it clearly faster (default: auto)",
+        help="bfloat16 computation; auto uses it if a short benchmark finds it clearly faster (default: auto)",
     )
 
     run = parser.add_argument_group("run")

@@ -1,6 +1,6 @@
 """Experiment trackers for `nike train --log`: MLflow and Weights & Biases, each imported at use.
 
-Without a server of their own (MLFLOW_TRACKING_URI, WANDB_API_KEY) they write into the folder of the runs.
+Without a server (MLFLOW_TRACKING_URI, WANDB_API_KEY) they write into the folder of the runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PROJECT = "nike-mrcnn"
 
 
 class Tracker(Protocol):
-    """Receives what a run reports."""
+    """Interface of an experiment tracker."""
 
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
         """Records the metrics of an epoch, counted from 1."""
@@ -30,7 +30,7 @@ class MLflow:
     """A run of MLflow. See `Tracker`.
 
     Args:
-        folder: log folder of the run, which names it.
+        folder: log folder of the run, whose name is that of the run.
         settings: options and settings of the run.
     """
 
@@ -60,7 +60,7 @@ class WeightsAndBiases:
     """A run of Weights & Biases, offline without an API key. See `Tracker`.
 
     Args:
-        folder: log folder of the run, which names it.
+        folder: log folder of the run, whose name is that of the run.
         settings: options and settings of the run.
     """
 
@@ -90,7 +90,7 @@ TRACKERS: dict[str, type] = {"mlflow": MLflow, "wandb": WeightsAndBiases}
 
 
 def keras_callback(trackers: Sequence[Tracker]):
-    """Returns a Keras callback that passes the metrics of each epoch to trackers. NaN and non-numbers are left out."""
+    """Returns a Keras callback that passes the metrics of each epoch to trackers. NaN and non-numeric values are omitted."""
     import keras
 
     def report(epoch: int, logs: Mapping[str, Any] | None) -> None:
