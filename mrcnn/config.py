@@ -47,8 +47,10 @@ COUNTS = (  # settings that must be whole numbers of at least 1
     "MASK_HEAD_CHANNELS",
     "POOL_SIZE",
     "MASK_POOL_SIZE",
+    "MASK_REFINEMENT_CHANNELS",
+    "MASK_REFINEMENT_ROIS",
 )
-SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "HARD_EXAMPLE_MINING")  # whole numbers; 0: without
+SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE", "HARD_EXAMPLE_MINING")  # whole numbers; 0: without
 SHARES = (  # settings that must lie between 0 and 1
     "RPN_NMS_THRESHOLD",
     "RPN_POSITIVE_IOU",
@@ -56,6 +58,7 @@ SHARES = (  # settings that must lie between 0 and 1
     "DETECTION_MIN_CONFIDENCE",
     "DETECTION_BOX_VOTING",
     "ROI_POSITIVE_RATIO",
+    "MASK_REFINEMENT_PADDING",
 )
 
 
@@ -151,6 +154,11 @@ class Config:
     ROI_NEGATIVES = "balanced"
     ADD_GT_BOXES = False  # True: the objects' own boxes join the proposals while training, as in the paper's own code
     MASK_TARGETS = "rounded"  # or "coverage": shares of cells in place of 0 or 1, as pasting needs; see `mask_targets`
+    # Side of the refined masks in cells, a multiple of 8, such as 112; 0: no refinement. See `layers.mask_refinement`.
+    MASK_REFINEMENT_SIZE = 0
+    MASK_REFINEMENT_PADDING = 0.15  # fraction of the box's sides that is added on each side
+    MASK_REFINEMENT_CHANNELS = 16
+    MASK_REFINEMENT_ROIS = 8  # positive RoIs per image that train the refinement
     RPN_POSITIVE_IOU = 0.7  # anchors that overlap an object this much are positive; less suits thin objects
     HARD_EXAMPLE_MINING = 0  # RoIs per image that the class and box losses keep, hardest first (OHEM); 0: all of them
 
@@ -283,6 +291,8 @@ class Config:
                 f"{name}: MASK_SHAPE must be twice MASK_POOL_SIZE ({2 * self.MASK_POOL_SIZE}, "
                 f"{2 * self.MASK_POOL_SIZE}), got {tuple(self.MASK_SHAPE)}."
             )
+        if self.MASK_REFINEMENT_SIZE % 8:
+            raise ValueError(f"{name}: MASK_REFINEMENT_SIZE must be a multiple of 8, got {self.MASK_REFINEMENT_SIZE}.")
         if len(np.atleast_1d(self.MEAN_PIXEL)) != self.IMAGE_CHANNEL_COUNT:
             raise ValueError(
                 f"{name}: MEAN_PIXEL needs one value per channel (IMAGE_CHANNEL_COUNT = {self.IMAGE_CHANNEL_COUNT}), "

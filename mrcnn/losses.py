@@ -1,4 +1,4 @@
-"""The five losses of Mask R-CNN, weight decay and online hard example mining.
+"""The five losses of Mask R-CNN, the loss of mask refinement, weight decay and online hard example mining.
 
 All functions are pure and compute in float32. Each loss is the mean over its supervised elements, and 0 without any.
 Shape notation: B images, A anchors, T sampled anchors, R sampled RoIs, C classes with background 0, M mask side.
@@ -129,6 +129,31 @@ def mrcnn_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_m
     predicted = tf.gather_nd(tf.transpose(pred_masks, [0, 1, 4, 2, 3]), target_class)  # [n, M, M]
     logits = _logit(tf.cast(predicted, tf.float32))
     return _mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits))
+
+
+def mrcnn_refined_mask_loss(
+    target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_masks: tf.Tensor
+) -> tf.Tensor:
+    """Computes binary cross entropy plus Dice loss of the refined masks of the positive RoIs.
+
+    Args:
+        target_masks: `[B, P, Q, Q]` in 0..1.
+        target_class_ids: `[B, R]` integer, R >= P; above 0 is positive.
+        pred_masks: `[B, P, Q, Q]` probabilities.
+
+    Returns:
+        Scalar mean over the positive RoIs.
+
+    Source: Milletari et al. 2016, V-Net, section 3, for the Dice loss.
+    """
+    positive = tf.where(target_class_ids[:, : tf.shape(pred_masks)[1]] > 0)
+    target = tf.cast(tf.gather_nd(target_masks, positive), tf.float32)  # [n, Q, Q]
+    predicted = tf.cast(tf.gather_nd(pred_masks, positive), tf.float32)
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=_logit(predicted))
+    intersection = tf.reduce_sum(target * predicted, axis=[1, 2])
+    total = tf.reduce_sum(target**2 + predicted**2, axis=[1, 2])
+    dice = 1.0 - 2.0 * intersection / tf.maximum(total, 1.0)
+    return _mean(tf.reduce_mean(entropy, axis=[1, 2]) + dice)
 
 
 def roi_losses(

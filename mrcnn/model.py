@@ -334,7 +334,8 @@ class MaskRCNN:
         shape = molded_images.shape[1:]
         window = (0, 0, shape[0], shape[1])
         predicted = self.predictor(molded_images, image_metas)
-        return [unmold(*image, shape, shape, window) for image in zip(*predicted, strict=True)]
+        padding = self.predictor.mask_padding
+        return [unmold(*image, shape, shape, window, padding) for image in zip(*predicted, strict=True)]
 
     def mold_inputs(self, images: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Molded images `[B, S, S, channels]`, metas `[B, 12+C]` and windows `[B, 4]` pixels of a list of photos.

@@ -20,6 +20,7 @@ from mrcnn.config import Config
 from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, TrimPadding, register
 from mrcnn.layers.detection import DetectionLayer
 from mrcnn.layers.heads import BoxHead, MaskHead, build_rpn_model
+from mrcnn.layers.mask_refinement import MaskRefinement, RefinedRoIs, RefinementTargets
 from mrcnn.layers.proposals import ProposalLayer
 from mrcnn.layers.targets import DetectionTargetLayer
 from mrcnn.ops import boxes, boxes_tf
@@ -27,6 +28,12 @@ from mrcnn.ops.anchors import compute_backbone_shapes, generate_pyramid_anchors
 from mrcnn.ops.image_meta import split_image_meta
 
 LOSSES = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
+REFINEMENT_LOSS = "mrcnn_refined_mask_loss"
+
+
+def loss_names(config: Config) -> tuple[str, ...]:
+    """Returns the names of the losses of a training graph, in the order of its last outputs."""
+    return (*LOSSES, REFINEMENT_LOSS) if config.MASK_REFINEMENT_SIZE else LOSSES
 
 
 class InputImage(keras.KerasTensor):
@@ -71,9 +78,9 @@ class Network(keras.Model):
         return checkpoints.load_weights(named_layers(self), filepath, exclude=exclude, by_name=by_name)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Sum of the weighted `LOSSES`, the last outputs of the training graph, and the L2 penalty."""
-        weights = [self.config.LOSS_WEIGHTS.get(name, 1.0) for name in LOSSES]
-        weighted = [weight * loss for weight, loss in zip(weights, y_pred[-len(LOSSES) :], strict=True)]
+        """Sum of the weighted losses, the last outputs of the training graph, and the L2 penalty."""
+        weights = [self.config.LOSS_WEIGHTS.get(name, 1.0) for name in loss_names(self.config)]
+        weighted = [weight * loss for weight, loss in zip(weights, y_pred[-len(weights) :], strict=True)]
         return tf.add_n(weighted) + losses.weight_decay_loss(self.trainable_variables, self.config.WEIGHT_DECAY)
 
 
@@ -97,7 +104,7 @@ def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
 
 @register
 class LossLayer(Float32Layer):
-    """One of the `LOSSES` as a layer of the graph: the float32 scalar of the loss function with the layer's name."""
+    """One of `loss_names` as a layer of the graph: the float32 scalar of the loss function with the layer's name."""
 
     def call(self, inputs):
         return getattr(losses, self.name)(*inputs)
@@ -228,6 +235,12 @@ class NetworkBuilder:
             config.MASK_HEAD_CONVOLUTIONS,
             **roi_align,
         )
+        self.mask_refinement = config.MASK_REFINEMENT_SIZE and MaskRefinement(
+            config.MASK_REFINEMENT_SIZE,
+            config.MASK_REFINEMENT_PADDING,
+            config.MASK_REFINEMENT_CHANNELS,
+            config.ROI_ALIGN_METHOD,
+        )
 
     def _network(self, inputs: list, outputs: list) -> Network:
         network = Network(inputs, outputs, name="mask_rcnn")
@@ -248,7 +261,9 @@ class NetworkBuilder:
             Model from [`input_image [B, H, W, channels]`, `input_image_meta [B, 12+C]`, `input_anchors [B or 1, A, 4]`
             normalised] to [`mrcnn_detection [B, D, 6]`, `mrcnn_class [B, K, C]`, `mrcnn_bbox [B, K, C, 4]`,
             `mrcnn_mask [B, D, M, M, C]`, `ROI [B, K, 4]`, `rpn_class [B, A, 2]`, `rpn_bbox [B, A, 4]`], all float32.
-            Class, deltas and mask of padding rows are undefined.
+            With MASK_REFINEMENT_SIZE also `mrcnn_refined_mask [B, D', Q, Q]` of the class of each detection, in its
+            padded box; D' <= D is the largest number of detections of an image, at least 1. Class, deltas and mask of
+            padding rows are undefined.
         """
         config = config or self.config
         anchors = keras.Input((None, 4), name="input_anchors")
@@ -260,6 +275,12 @@ class NetworkBuilder:
         detected_boxes = TrimPadding(name="trim_detections")(detections[..., :4])
         masks = self.mask_head(detected_boxes, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
         outputs = [detections, probs, deltas, masks, rois, self.rpn[1], self.rpn[2]]
+        if self.mask_refinement:
+            class_ids = detections[..., 4]
+            _, refined = self.mask_refinement(
+                detected_boxes, detected_boxes, class_ids, masks, self.image, self.pyramid[0]
+            )
+            outputs.append(refined)
         return self._network([self.image, self.meta, anchors], outputs)
 
     def training(self) -> Network:
@@ -270,7 +291,7 @@ class NetworkBuilder:
             `input_gt_class_ids [B, G]`, `input_gt_boxes [B, G, 4]` pixels, `input_gt_masks [B, h, w, G]`, and without
             `USE_RPN_ROIS` `input_roi [B, K, 4]` pixels] to [`rpn_class_logits`, `rpn_class`, `rpn_bbox`,
             `mrcnn_class_logits`, `mrcnn_class`, `mrcnn_bbox`, `mrcnn_mask`, `ROI`, `output_rois [B, R, 4]`, and the
-            five `LOSSES`, scalars].
+            losses of `loss_names`, scalars].
         """
         config, meta = self.config, self.meta
         rpn_match = keras.Input((None, 1), dtype="int32", name="input_rpn_match")
@@ -305,6 +326,17 @@ class NetworkBuilder:
             [masks, class_ids, predicted_masks],
         )
         nodes = [LossLayer(name=name)(tensors) for name, tensors in zip(LOSSES, loss_inputs, strict=True)]
+        if self.mask_refinement:
+            rois_to_refine = RefinedRoIs(config.MASK_REFINEMENT_ROIS, config.BBOX_STD_DEV, name="refined_rois")
+            coarse_rois = positives[:, : config.MASK_REFINEMENT_ROIS]
+            boxes = rois_to_refine([positives, class_ids, deltas])
+            frames, refined = self.mask_refinement(
+                boxes, coarse_rois, class_ids, predicted_masks, self.image, pyramid[0]
+            )
+            refined_targets = RefinementTargets(
+                config.MASK_REFINEMENT_SIZE, config.USE_MINI_MASK, name="refinement_targets"
+            )([boxes, frames, gt_class_ids, gt_boxes, gt_masks, self.image])
+            nodes.append(LossLayer(name=REFINEMENT_LOSS)([refined_targets, class_ids, refined]))
         if config.HARD_EXAMPLE_MINING:
             mining = HardExampleLosses(config.HARD_EXAMPLE_MINING, name="hard_example_losses")
             nodes[2], nodes[3] = mining([class_ids, bbox, logits, deltas, active, rois])

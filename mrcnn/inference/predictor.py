@@ -21,9 +21,9 @@ from mrcnn.detections import Detections
 from mrcnn.inference.quiet import without_cost_warnings
 from mrcnn.layers.detection import score_by_masks
 from mrcnn.ops.anchors import pixel_anchors
-from mrcnn.ops.boxes import denorm_boxes, norm_boxes
+from mrcnn.ops.boxes import denorm_boxes, norm_boxes, pad_boxes
 from mrcnn.ops.image_meta import compose_image_meta
-from mrcnn.ops.masks import mask_in_box
+from mrcnn.ops.masks import mask_in_box, sample_mask
 
 MOLDED = "detect() molds photos itself: mold_image() is undone for one that is molded already. Pass the photo as it is."
 LEAST_MOLDED = 16  # a molded image has values further from 0; those of a z-scored one are below
@@ -111,6 +111,8 @@ class Predictor:
         config: settings of the network, for the anchors and DETECTION_MASK_SCORES.
 
     Attributes:
+        mask_padding: fraction of the sides of a box that is added on each side to get the frame of its mask; None
+            without mask refinement.
         latest_shape: (height, width) of the preprocessed image for which anchors were last computed, initially that of
             the config.
     """
@@ -119,8 +121,9 @@ class Predictor:
         self.config = config
         self._mask_scores = bool(config.DETECTION_MASK_SCORES)
         self._min_confidence = network.get_layer("mrcnn_detection").min_confidence
-        detections, _, _, masks, *_ = network.outputs
-        model = keras.Model(network.inputs, [detections, masks])
+        refines = bool(config.MASK_REFINEMENT_SIZE)
+        self.mask_padding = float(config.MASK_REFINEMENT_PADDING) if refines else None
+        model = keras.Model(network.inputs, [network.outputs[0], network.outputs[-1 if refines else 3]])
         channels, meta = config.IMAGE_CHANNEL_COUNT, config.IMAGE_META_SIZE
         signature = [
             tf.TensorSpec((None, None, None, channels), tf.float32),
@@ -136,8 +139,10 @@ class Predictor:
         detections, masks = model(inputs, training=False)
         class_ids = tf.cast(detections[..., 4], tf.int32)  # [B, D]
         count = tf.reduce_max(tf.math.count_nonzero(class_ids, axis=1))
-        masks = tf.transpose(masks[:, :count], [0, 1, 4, 2, 3])  # [B, n, C, M, M]
-        masks = tf.gather(masks, class_ids[:, :count], batch_dims=2)
+        masks = masks[:, :count]
+        if self.mask_padding is None:
+            masks = tf.transpose(masks, [0, 1, 4, 2, 3])  # [B, n, C, M, M]
+            masks = tf.gather(masks, class_ids[:, :count], batch_dims=2)
         if self._mask_scores:
             return score_by_masks(detections, masks, self._min_confidence)
         return detections, masks
@@ -171,7 +176,7 @@ class Predictor:
         return anchors
 
 
-def unmold(detections, masks, original_shape, image_shape, window) -> Detections:
+def unmold(detections, masks, original_shape, image_shape, window, mask_padding=None) -> Detections:
     """Detections of one image in the original image's pixels.
 
     Args:
@@ -180,9 +185,10 @@ def unmold(detections, masks, original_shape, image_shape, window) -> Detections
         original_shape: (height, width, ...) of the photo.
         image_shape: (height, width, ...) of the molded image.
         window: `[4]` pixels: the photo inside the molded image.
+        mask_padding: see `Predictor`. With refinement, the box of a detection is that of its mask.
 
     Returns:
-        The detections; boxes of area zero are dropped.
+        The detections; boxes of area zero and empty refined masks are dropped.
     """
     padding = np.flatnonzero(detections[:, 4] == 0)
     count = padding[0] if len(padding) else len(detections)
@@ -191,11 +197,24 @@ def unmold(detections, masks, original_shape, image_shape, window) -> Detections
     y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
     size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
     boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0: the photo became one pixel high
+    if mask_padding is not None:
+        return _paste_refined(boxes, class_ids, scores, masks, original_shape, mask_padding)
     boxes = denorm_boxes(boxes, original_shape)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     boxes, class_ids, scores, masks = boxes[keep], class_ids[keep], scores[keep], masks[keep]
     crops = [mask_in_box(mask, box) for mask, box in zip(masks, boxes, strict=True)]
     return Detections(boxes, class_ids, scores, crops, original_shape)
+
+
+def _paste_refined(boxes, class_ids, scores, masks, original_shape, padding) -> Detections:
+    """Detections of refined masks `[n, Q, Q]` in boxes `[n, 4]` normalised to the original image."""
+    height, width = original_shape[:2]
+    sides = np.array([height, width, height, width]) - 1
+    frames = pad_boxes(boxes * sides + [0, 0, 1, 1], padding)  # float pixels of the original image
+    pasted = [sample_mask(mask, frame, original_shape) for mask, frame in zip(masks, frames, strict=True)]
+    keep = [i for i, (_, crop) in enumerate(pasted) if crop.size]
+    boxes, crops = [pasted[i][0] for i in keep], [pasted[i][1] for i in keep]
+    return Detections(boxes, class_ids[keep], scores[keep], crops, original_shape)
 
 
 def detect_stream(photos: Iterable, predictor: Predictor, batch_size: int, skip_errors: bool) -> Iterator[Detections]:
@@ -256,6 +275,7 @@ def _detect_batch(batch: list, predictor: Predictor) -> Iterator[Detections]:
     for item in batch:
         if isinstance(item, MoldedImage):
             detections, masks = next(results)
-            yield unmold(detections, masks, item.original_shape, item.image.shape, item.window)
+            shapes = item.original_shape, item.image.shape, item.window
+            yield unmold(detections, masks, *shapes, predictor.mask_padding)
         else:
             yield Detections.failed(item)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from mrcnn.ops.boxes_tf import edge_coordinates, relative_boxes
+
 MASK_TARGETS = ("rounded", "coverage")
 SAMPLES = 2  # samples per cell and axis: M = 28 cells of a box then sample each pixel of its 56x56 mini mask
 
@@ -28,8 +30,8 @@ def crop_mask_targets(
     * "rounded": one bilinear sample per cell, rounded to 0 or 1. The outer cells sample the edges of the RoI, whereas
       pasting places the samples at the cell centres.
     * "coverage": the fraction of each cell that the object covers, estimated as the mean of 2x2 bilinear samples. It is
-      consistent with pasting and preserves parts of objects that are narrower than a cell. The estimate is rough if a
-      cell covers many mask pixels, for example with whole-image masks of large objects.
+      consistent with pasting and preserves parts of objects that are narrower than a cell. Mini masks with more than
+      two pixels per cell are averaged first. The estimate is rough for whole-image masks of large objects.
 
     Args:
         rois: `[B, P, 4]` normalised.
@@ -50,21 +52,49 @@ def crop_mask_targets(
     Source: He et al. 2017, Mask R-CNN, section 3.1; Matterport for "rounded".
     """
     check_mask_targets(kind, image_shape)
+    if kind == "coverage":
+        frames = edge_coordinates(objects, image_shape) if use_mini_mask else tf.constant([0.0, 0.0, 1.0, 1.0])
+        boxes = relative_boxes(edge_coordinates(rois, image_shape), frames)
+        return crop_coverage(boxes, slots, gt_masks, mask_shape, average=use_mini_mask)
+    masks, index = _used_masks(gt_masks, slots)
+    boxes = relative_boxes(rois, objects) if use_mini_mask else rois
+    cells = tf.round(tf.image.crop_and_resize(masks, tf.reshape(boxes, [-1, 4]), index, mask_shape))
+    return tf.reshape(cells, [tf.shape(rois)[0], tf.shape(rois)[1], *mask_shape])
+
+
+def crop_coverage(
+    boxes: tf.Tensor, slots: tf.Tensor, gt_masks: tf.Tensor, mask_shape: Sequence[int], *, average: bool
+) -> tf.Tensor:
+    """Computes the fraction of each cell of the boxes that the object covers.
+
+    Args:
+        boxes: `[B, P, 4]` relative to the mask of their object; 0 and 1 are its outer edges.
+        slots: `[B, P]` int32 indices of the objects in G.
+        gt_masks: `[B, h, w, G]` bool or 0/1.
+        mask_shape: (M, M).
+        average: whether masks with more than `SAMPLES` pixels per cell are averaged first. The boxes should cover
+            about the whole mask, as they do with mini masks.
+
+    Returns:
+        `[B, P, M, M]` float32 in 0..1.
+    """
+    masks, index = _used_masks(gt_masks, slots)
+    if average:
+        factors = [max(1, side // (SAMPLES * cells)) for side, cells in zip(gt_masks.shape[1:3], mask_shape, strict=True)]
+        masks = tf.nn.avg_pool2d(masks, factors, factors, "VALID") if max(factors) > 1 else masks
+    cells = _coverage(masks, tf.reshape(boxes, [-1, 4]), index, mask_shape)
+    return tf.reshape(cells, [tf.shape(boxes)[0], tf.shape(boxes)[1], *mask_shape])
+
+
+def _used_masks(gt_masks: tf.Tensor, slots: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the masks as images, float32 `[B*G', h, w, 1]`, and the index `[B*P]` of the mask of each RoI."""
     gt_masks = gt_masks[..., : 1 + tf.maximum(tf.reduce_max(slots), 0)]  # drop slots that no RoI uses
     batch, height, width, count = tf.unstack(tf.shape(gt_masks))
     # float32 because the kernels for half precision (CPU) and uint8 (GPU) are slow. `tf.where` replaces a cast, which
     # TensorFlow would move behind the transposition and then warn about transposing bool.
     masks = tf.where(tf.cast(gt_masks, tf.bool), 1.0, 0.0)
     masks = tf.reshape(tf.transpose(masks, [0, 3, 1, 2]), [batch * count, height, width, 1])
-    index = tf.reshape(slots + count * tf.range(batch)[:, None], [-1])  # [B*P]
-    if kind == "rounded":
-        boxes = _relative_boxes(rois, objects) if use_mini_mask else rois
-        cells = tf.round(tf.image.crop_and_resize(masks, tf.reshape(boxes, [-1, 4]), index, mask_shape))
-    else:
-        frames = _edge_coordinates(objects, image_shape) if use_mini_mask else tf.constant([0.0, 0.0, 1.0, 1.0])
-        boxes = tf.reshape(_relative_boxes(_edge_coordinates(rois, image_shape), frames), [-1, 4])
-        cells = _coverage(masks, boxes, index, mask_shape)
-    return tf.reshape(cells, [batch, tf.shape(rois)[1], *mask_shape])
+    return masks, tf.reshape(slots + count * tf.range(batch)[:, None], [-1])
 
 
 def check_mask_targets(kind: str, image_shape: Sequence[int] | None) -> None:
@@ -73,19 +103,6 @@ def check_mask_targets(kind: str, image_shape: Sequence[int] | None) -> None:
         raise ValueError(f"mask_targets must be one of {', '.join(MASK_TARGETS)}; got {kind!r}.")
     if kind == "coverage" and image_shape is None:
         raise ValueError("mask_targets='coverage' needs image_shape=(height, width) of the preprocessed image.")
-
-
-def _relative_boxes(boxes: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
-    """Converts boxes `[..., 4]` to coordinates relative to `frames [..., 4]`, whose corners are (0, 0) and (1, 1)."""
-    origin, size = frames[..., :2], frames[..., 2:] - frames[..., :2]
-    return tf.concat([tf.math.divide_no_nan(boxes[..., i : i + 2] - origin, size) for i in (0, 2)], axis=-1)
-
-
-def _edge_coordinates(boxes: tf.Tensor, image_shape: Sequence[int]) -> tf.Tensor:
-    """Converts normalised boxes `[..., 4]`: 0 and 1 become the outer edges of the first and last pixel."""
-    height, width = (float(side) for side in image_shape[:2])
-    scale = tf.constant([height - 1, width - 1, height - 1, width - 1])
-    return (boxes * scale + [0.0, 0.0, 1.0, 1.0]) / [height, width, height, width]
 
 
 def _coverage(masks: tf.Tensor, boxes: tf.Tensor, index: tf.Tensor, mask_shape: Sequence[int]) -> tf.Tensor:

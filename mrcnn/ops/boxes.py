@@ -168,3 +168,10 @@ def denorm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
     """
     scale, shift = _scale_and_shift(shape)
     return np.around(np.multiply(boxes, scale) + shift).astype(np.int32)
+
+
+def pad_boxes(boxes: np.ndarray, padding: float) -> np.ndarray:
+    """Adds a fraction of the height and the width to each side of boxes `[..., 4]`, float."""
+    boxes = np.asarray(boxes, dtype=np.float64)
+    margin = padding * (boxes[..., 2:] - boxes[..., :2])
+    return boxes + np.concatenate([-margin, margin], axis=-1)

@@ -55,6 +55,24 @@ def denorm_boxes(boxes: tf.Tensor, shape) -> tf.Tensor:
     return tf.cast(tf.round(boxes * scale + shift), tf.int32)
 
 
+def edge_coordinates(boxes: tf.Tensor, shape) -> tf.Tensor:
+    """Converts normalised boxes `[..., 4]` to fractions of the image: 0 and 1 are its outer edges.
+
+    Args:
+        boxes: `[..., 4]` normalised.
+        shape: (height, width) of the image in pixels.
+    """
+    height, width = (tf.cast(side, tf.float32) for side in (shape[0], shape[1]))
+    scale = tf.stack([height - 1, width - 1, height - 1, width - 1])
+    return (boxes * scale + [0.0, 0.0, 1.0, 1.0]) / tf.stack([height, width, height, width])
+
+
+def relative_boxes(boxes: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
+    """Converts boxes `[..., 4]` to coordinates relative to `frames [..., 4]`, whose corners are (0, 0) and (1, 1)."""
+    origin, size = frames[..., :2], frames[..., 2:] - frames[..., :2]
+    return tf.concat([tf.math.divide_no_nan(boxes[..., i : i + 2] - origin, size) for i in (0, 2)], axis=-1)
+
+
 def compute_overlaps(boxes1: tf.Tensor, boxes2: tf.Tensor) -> tf.Tensor:
     """Computes the IoU `[..., N, M]` of boxes `[..., N, 4]` with boxes `[..., M, 4]`.
 

@@ -221,3 +221,40 @@ def mask_in_box(mask: np.ndarray, box: Sequence[int]) -> np.ndarray:
     """
     height, width = int(box[2] - box[0]), int(box[3] - box[1])
     return paste_mask(mask, (0, 0, height, width), (height, width))
+
+
+def sample_mask(
+    mask: np.ndarray, frame: Sequence[float], image_shape: Sequence[int]
+) -> tuple[tuple[int, int, int, int], np.ndarray]:
+    """Samples a predicted mask at the pixel centres of the image and thresholds it at 0.5.
+
+    Args:
+        mask: `[h, w]` float, probabilities inside the frame.
+        frame: (y1, x1, y2, x2) float pixels of the image; may exceed the image.
+        image_shape: (H, W, ...) of the image.
+
+    Returns:
+        box: the smallest int pixel box of the mask; (0, 0, 0, 0) without pixels inside.
+        crop: bool `[y2 - y1, x2 - x1]`.
+    """
+    frame = np.asarray(frame, dtype=np.float64)
+    starts = np.maximum(np.floor(frame[:2]), 0).astype(int)
+    stops = np.minimum(np.ceil(frame[2:]), image_shape[:2]).astype(int)
+    if (stops <= starts).any():
+        return (0, 0, 0, 0), np.zeros((0, 0), dtype=bool)
+    rows = _interpolation(starts[0], stops[0], frame[0], frame[2], mask.shape[0])
+    cols = _interpolation(starts[1], stops[1], frame[1], frame[3], mask.shape[1])
+    values = np.float32(mask)
+    values = values[rows[0]] * (1 - rows[2][:, None]) + values[rows[1]] * rows[2][:, None]  # [y, w]
+    inside = values[:, cols[0]] * (1 - cols[2]) + values[:, cols[1]] * cols[2] >= THRESHOLD
+    y1, x1, y2, x2 = (int(side) for side in extract_bboxes(inside[..., None])[0])
+    box = (y1 + starts[0], x1 + starts[1], y2 + starts[0], x2 + starts[1]) if y2 > y1 else (0, 0, 0, 0)
+    return tuple(int(side) for side in box), inside[y1:y2, x1:x2].copy()
+
+
+def _interpolation(start: int, stop: int, first: float, last: float, cells: int) -> tuple[np.ndarray, ...]:
+    """Returns both neighbouring cells and the weight of the second one for the centres of pixels start..stop - 1."""
+    position = (np.arange(start, stop) + 0.5 - first) * (cells / (last - first)) - 0.5
+    position = np.clip(position, 0, cells - 1).astype(np.float32)
+    low = np.minimum(position.astype(np.intp), cells - 1)
+    return low, np.minimum(low + 1, cells - 1), position - low

@@ -1,4 +1,4 @@
-"""The model that Keras trains: the five losses of the training graph, their weighted sum, and one compiled step."""
+"""The model that Keras trains: the losses of the training graph, their weighted sum, and one compiled step."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.losses import weight_decay_loss
-from mrcnn.network import LOSSES, Network
+from mrcnn.network import Network, loss_names
 from mrcnn.training.averaging import WeightAverage
 
 
 class TrainingModel(Network):
-    """From the inputs of the training graph to the five `LOSSES`; shares all layers with the graph.
+    """From the inputs of the training graph to its losses; shares all layers with the graph.
 
     Args:
         network: the training graph, see `NetworkBuilder.training`.
@@ -37,16 +37,17 @@ class TrainingModel(Network):
         weight_decay: float,
         average: WeightAverage | None = None,
     ):
-        super().__init__(tuple(network.inputs), network.outputs[-len(LOSSES) :], name=network.name)
+        names = loss_names(network.config)
+        super().__init__(tuple(network.inputs), network.outputs[-len(names) :], name=network.name)
         # The model itself is not made in the scope of the strategy: if it were, Keras's `fit` would average a batch of
         # all devices, which bool masks cannot be. Only what holds variables is.
         self.strategy = network.distribute_strategy
         self.config = network.config
-        self.loss_weights = [float(loss_weights[name]) for name in LOSSES]
+        self.loss_weights = [float(loss_weights[name]) for name in names]
         self.weight_decay = weight_decay
         self.average = average
         with self.strategy.scope():
-            self.loss_means = [keras.metrics.Mean(name=name) for name in LOSSES]
+            self.loss_means = [keras.metrics.Mean(name=name) for name in names]
         self.image_ids: list[int] = []
         self.waited = 0.0
         self.skip = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mrcnn.network import LOSSES
+from mrcnn.network import loss_names
 from mrcnn.training.averaging import WeightAverage
 from mrcnn.training.callbacks import is_exhausted
 from mrcnn.training.checkpointing import CheckpointWriter
@@ -140,8 +140,9 @@ def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
         with strategy.scope():
             average = WeightAverage(model.keras_model.trainable_variables, stage.average)
     weight_decay = loss_weight_decay(stage.optimizer, config)
-    counts = {name: stage.losses == "all" or name.startswith(stage.losses) for name in LOSSES}
-    loss_weights = {name: config.LOSS_WEIGHTS.get(name, 1.0) * counts[name] for name in LOSSES}
+    names = loss_names(config)
+    counts = {name: stage.losses == "all" or name.startswith(stage.losses) for name in names}
+    loss_weights = {name: config.LOSS_WEIGHTS.get(name, 1.0) * counts[name] for name in names}
     fitted = TrainingModel(model.keras_model, loss_weights, weight_decay, average)
     rate: float | Schedule = stage.learning_rate
     if stage.schedule != "constant" or stage.warmup_steps:

@@ -24,6 +24,7 @@ BOUND = (
     "RPN_ANCHOR_STRIDE",
     "MASK_HEAD_CHANNELS",
     "MASK_HEAD_CONVOLUTIONS",
+    "MASK_REFINEMENT_CHANNELS",
     "POOL_SIZE",
     "MASK_POOL_SIZE",
     "MASK_SHAPE",
@@ -32,6 +33,8 @@ BOUND = (
     "BBOX_STD_DEV",
     "ROI_POOLING",
 )
+
+REFINEMENT = r"mrcnn_refine_.*"  # layers that older files and those of the original do not have
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,14 @@ class StartWeights:
         path: weights file. None for random weights and for "imagenet", whose file depends on the backbone.
         settings: Config settings stored in the file, restricted to BOUND.
         classes: number of classes in the file, background included, or None without heads.
+        refines_masks: whether the file has layers of mask refinement.
     """
 
     name: str
     path: Path | None
     settings: dict[str, Any]
     classes: int | None
+    refines_masks: bool = False
 
 
 def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> StartWeights:
@@ -77,10 +82,10 @@ def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> St
         path = Path(name)
         if not path.is_file():
             raise FileNotFoundError(f"--weights: expected {', '.join(CHOICES)} or an existing file, got {path}.")
-    settings, classes = _read_settings(path)
+    settings, classes, refines_masks = _read_settings(path)
     if name == "coco":
         settings = {"BACKBONE": "resnet101"}
-    return StartWeights(name, path, settings, classes)
+    return StartWeights(name, path, settings, classes, refines_masks)
 
 
 def bundled_weights() -> Path:
@@ -98,14 +103,15 @@ def bundled_weights() -> Path:
     return path
 
 
-def _read_settings(path: Path) -> tuple[dict[str, Any], int | None]:
+def _read_settings(path: Path) -> tuple[dict[str, Any], int | None, bool]:
     if path.suffix == ".npz":
-        return {}, None
+        return {}, None, False
     with checkpoints.read_checkpoint(path) as checkpoint:
         head = checkpoint.layers.get("mrcnn_class_logits")
         classes = head.weights["bias"].shape[0] if head is not None and "bias" in head.weights else None
+        refines_masks = any(name.startswith("mrcnn_refine_") for name in checkpoint.layers)
         config = checkpoint.config or {}
-    return {field: config[field] for field in BOUND if field in config}, classes
+    return {field: config[field] for field in BOUND if field in config}, classes, refines_masks
 
 
 def load_start_weights(model, weights: StartWeights) -> str:

@@ -1,0 +1,278 @@
+"""Mask refinement: predicts the mask of each box again at a higher resolution.
+
+The 28 x 28 mask of the mask head is too coarse for thin objects. The refinement resamples it to a padded box, together
+with the image and P2, and corrects it with a small encoder-decoder. The padding recovers parts of the object outside
+the box. The result depends on the class only through the coarse mask.
+
+Image crops follow the boundary patch refinement of Tang et al. 2021 (Look Closer to Segment Better, section 3), and
+stride-4 features and the supervision at several times 28 x 28 follow RefineMask (Zhang et al. 2021, section 3).
+Differs from both: one pass over the whole box, and frames around the refined boxes instead of the proposals.
+
+Shape notation: B images, P RoIs, G ground-truth slots, C classes, F pyramid channels, M coarse and Q refined mask side.
+Frames are boxes in edge coordinates, see `mrcnn.ops.boxes_tf.edge_coordinates`.
+"""
+
+import keras
+import tensorflow as tf
+
+from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, register
+from mrcnn.layers.mask_targets import crop_coverage
+from mrcnn.layers.roi_align import LEVELS, gather_levels
+from mrcnn.ops.boxes_tf import apply_box_deltas, clip_boxes, compute_overlaps, edge_coordinates, relative_boxes
+
+IMAGE_SCALE = 1 / 64  # brings the image minus its mean to about -2..2
+COARSE_RANGE = 0.05, 0.95  # coarse probabilities are clipped to this, so that they can be corrected
+
+
+@register
+class RefinedRoIs(Float32Layer):
+    """Applies the deltas of their target class to the leading RoIs, which gives the boxes of a detection.
+
+    Args:
+        count: maximum number of RoIs per image.
+        bbox_std_dev: `[4]` divisors of the deltas.
+
+    Call arguments: [`rois [B, P', 4]` normalised, `target_class_ids [B, R]`, `mrcnn_bbox [B, R, C, 4]`].
+
+    Returns:
+        `[B, P, 4]` normalised, P = min(P', count), without gradient.
+    """
+
+    def __init__(self, count, bbox_std_dev, **kwargs):
+        super().__init__(**kwargs)
+        self.count, self.bbox_std_dev = int(count), [float(value) for value in bbox_std_dev]
+
+    def call(self, inputs):
+        rois, class_ids, deltas = inputs
+        rois = rois[:, : self.count]
+        count = tf.shape(rois)[1]
+        deltas = tf.gather(deltas[:, :count], class_ids[:, :count], batch_dims=2)  # [B, P, 4]
+        refined = apply_box_deltas(rois, tf.cast(deltas, tf.float32) * self.bbox_std_dev)
+        return tf.stop_gradient(clip_boxes(refined, tf.constant([0.0, 0.0, 1.0, 1.0])))
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor((inputs[0].shape[0], None, 4), dtype="float32")
+
+    def get_config(self):
+        return {**super().get_config(), "count": self.count, "bbox_std_dev": self.bbox_std_dev}
+
+
+@register
+class PaddedFrames(Float32Layer):
+    """Pads boxes by a fraction of their sides.
+
+    Args:
+        padding: fraction of the height and the width that is added on each side.
+
+    Call arguments: [`boxes [B, P, 4]` normalised, `images [B, H, W, channels]`].
+
+    Returns:
+        Frames `[B, P, 4]` in edge coordinates; they may exceed the image.
+    """
+
+    def __init__(self, padding, **kwargs):
+        super().__init__(**kwargs)
+        self.padding = float(padding)
+
+    def call(self, inputs):
+        boxes, images = inputs
+        boxes = edge_coordinates(tf.stop_gradient(boxes), tf.shape(images)[1:3])
+        margin = self.padding * (boxes[..., 2:] - boxes[..., :2])
+        return boxes + tf.concat([-margin, margin], axis=-1)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs[0].shape, dtype="float32")
+
+    def get_config(self):
+        return {**super().get_config(), "padding": self.padding}
+
+
+@register
+class RefinementCrops(Float32Layer):
+    """Crops the inputs of the refinement: image and coarse mask at Q x Q cells, features at Q/2 x Q/2.
+
+    Args:
+        size: Q.
+        method: "crop_and_resize" or "gather", see `PyramidROIAlign`.
+
+    Call arguments: [`frames [B, P, 4]`, `rois [B, P, 4]` normalised boxes of the coarse masks, `class_ids [B, R]`,
+        `masks [B, R, M, M, C]` probabilities, `images [B, H, W, channels]`, `features [B, h, w, F]`]. R >= P.
+
+    Returns:
+        `[B, P, Q, Q, channels]` scaled image, `[B, P, Q, Q, 1]` logits of the coarse mask without gradient,
+        `[B, P, Q/2, Q/2, F]` features, all float32. Cells outside the image are zeros.
+    """
+
+    def __init__(self, size, method="crop_and_resize", **kwargs):
+        super().__init__(**kwargs)
+        self.size, self.method = int(size), method
+        self.supports_jit = method == "gather"
+
+    def call(self, inputs):
+        frames, rois, class_ids, masks, images, features = inputs
+        count = tf.shape(frames)[1]
+        class_ids = tf.cast(class_ids[:, :count], tf.int32)
+        masks = tf.transpose(tf.stop_gradient(masks[:, :count]), [0, 1, 4, 2, 3])
+        masks = tf.gather(tf.cast(masks, tf.float32), class_ids, batch_dims=2)  # [B, P, M, M]
+        frames_in_masks = relative_boxes(frames, edge_coordinates(rois, tf.shape(images)[1:3]))
+        coarse = self._crop_masks(masks, frames_in_masks)
+        coarse = tf.clip_by_value(coarse, *COARSE_RANGE)
+        image = self._crop(tf.cast(images, tf.float32), frames, self.size) * IMAGE_SCALE
+        return [image, tf.math.log(coarse / (1 - coarse)), self._crop(features, frames, self.size // 2)]
+
+    def _crop_masks(self, masks, frames):
+        """Resamples masks `[B, P, M, M]` to frames relative to them: `[B, P, Q, Q, 1]`."""
+        shape = tf.shape(masks)
+        # A margin of zeros lets the mask fade out over half a cell, as pasting does.
+        masks = tf.pad(tf.reshape(masks, [-1, 1, *masks.shape[2:]]), [[0, 0], [0, 0], [1, 1], [1, 1]])
+        side = float(masks.shape[-1])
+        frames = tf.reshape(frames, [-1, 1, 4]) * ((side - 2) / side) + 1 / side
+        crops = self._crop(tf.transpose(masks, [0, 2, 3, 1]), frames, self.size)
+        return tf.reshape(crops, [shape[0], shape[1], self.size, self.size, 1])
+
+    def _crop(self, maps, frames, size):
+        """Samples `maps [B, h, w, c]` bilinearly at the centres of size x size cells: `[B, P, size, size, c]`."""
+        maps = tf.cast(maps, tf.float32)
+        sides = tf.cast(tf.shape(maps)[1:3], tf.float32)
+        half = (frames[..., 2:] - frames[..., :2]) / (2.0 * size)
+        corners = [(corner * sides - 0.5) / (sides - 1) for corner in (frames[..., :2] + half, frames[..., 2:] - half)]
+        boxes = tf.concat(corners, axis=-1)  # [B, P, 4]
+        batch, count = tf.shape(boxes)[0], tf.shape(boxes)[1]
+        if self.method == "gather":
+            levels = tf.fill([batch, count], LEVELS[0])
+            crops = gather_levels(boxes, levels, [maps], (size, size))
+        else:
+            index = tf.repeat(tf.range(batch), count)
+            crops = tf.image.crop_and_resize(maps, tf.reshape(boxes, [-1, 4]), index, (size, size))
+        return tf.reshape(crops, [batch, count, size, size, maps.shape[-1]])
+
+    def compute_output_spec(self, inputs):
+        frames, _, _, _, images, features = inputs
+        batch, count = frames.shape[:2]
+        return [
+            keras.KerasTensor((batch, count, side, side, channels), dtype="float32")
+            for side, channels in (
+                (self.size, images.shape[-1]),
+                (self.size, 1),
+                (self.size // 2, features.shape[-1]),
+            )
+        ]
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size, "method": self.method}
+
+
+class MaskRefinement:
+    """Refines coarse masks. Owns its layers, so the training and the inference graph use the same weights.
+
+    The encoder has 1, 2, 4 and 6 times `channels` at Q, Q/2, Q/4 and Q/8. The decoder adds features of equal
+    resolution. The last convolution predicts a correction of the logits of the coarse mask.
+
+    Args:
+        size: Q, a multiple of 8.
+        padding: see `PaddedFrames`.
+        channels: width of the network.
+        method: see `RefinementCrops`.
+    """
+
+    def __init__(self, size: int, padding: float, channels: int = 16, method: str = "crop_and_resize"):
+        self.frames = PaddedFrames(padding, name="mrcnn_refine_frames")
+        self.crops = RefinementCrops(size, method, name="mrcnn_refine_crops")
+        self.reduce = _conv_norm("features", 2 * channels, kernel=1)
+        self.merge_inputs = keras.layers.Concatenate(name="mrcnn_refine_inputs")
+        widths = [channels, 2 * channels, 4 * channels, 6 * channels]
+        self.encoder = [
+            [
+                PerRoI(_conv_norm(f"down{level}a", width, strides=1 if level == 0 else 2)),
+                *([PerRoI(_conv_norm(f"down{level}b", width))] if level else []),
+            ]
+            for level, width in enumerate(widths)
+        ]
+        self.decoder = [
+            (
+                PerRoI(_conv_norm(f"lateral{level}", widths[level], kernel=1)),
+                PerRoI(keras.layers.UpSampling2D(2, name=f"mrcnn_refine_upsample{level}")),
+                keras.layers.Add(name=f"mrcnn_refine_add{level}"),
+                PerRoI(_conv_norm(f"up{level}", widths[level])),
+            )
+            for level in (2, 1, 0)
+        ]
+        self.add_features = keras.layers.Add(name="mrcnn_refine_add_features")
+        residual = keras.layers.Conv2D(
+            1, 3, padding="same", kernel_initializer="zeros", dtype="float32", name="mrcnn_refine_residual"
+        )
+        self.residual = PerRoI(residual)
+        self.add_coarse = keras.layers.Add(name="mrcnn_refine_logits", dtype="float32")
+        self.sigmoid = keras.layers.Activation("sigmoid", name="mrcnn_refined_mask", dtype="float32")
+
+    def __call__(self, boxes, rois, class_ids, masks, images, features):
+        """Predicts refined masks.
+
+        Args:
+            boxes: `[B, P, 4]` normalised boxes to refine the masks of.
+            rois: `[B, P, 4]` normalised boxes of the coarse masks.
+            class_ids: `[B, R]`, R >= P.
+            masks: `[B, R, M, M, C]` probabilities of the mask head.
+            images: `[B, H, W, channels]`, RGB minus mean.
+            features: P2, `[B, h, w, F]`.
+
+        Returns:
+            frames `[B, P, 4]` in edge coordinates, and probabilities `[B, P, Q, Q]` inside them, float32.
+        """
+        frames = self.frames([boxes, images])
+        image, coarse, features = self.crops([frames, rois, class_ids, masks, images, self.reduce(features)])
+        x, levels = self.merge_inputs([image, coarse]), []
+        for level, layers in enumerate(self.encoder):
+            x = layers[0](x)
+            if level == 1:
+                x = self.add_features([x, features])
+            for layer in layers[1:]:
+                x = layer(x)
+            levels.append(x)
+        for (lateral, upsample, add, conv), skip in zip(self.decoder, levels[-2::-1], strict=True):
+            x = conv(add([upsample(lateral(x)), skip]))
+        logits = self.add_coarse([self.residual(x), coarse])
+        return frames, self.sigmoid(logits)[..., 0]
+
+
+def _conv_norm(name: str, channels: int, kernel: int = 3, strides: int = 1) -> ConvNorm:
+    name = f"mrcnn_refine_{name}"
+    options = dict(padding="same", strides=strides, kernel_initializer="he_normal", name=name)
+    return ConvNorm(keras.layers.Conv2D(channels, kernel, **options), activation="relu", name=name)
+
+
+@register
+class RefinementTargets(Float32Layer):
+    """Crops the mask of the object with the highest IoU to each frame.
+
+    Args:
+        size: Q.
+        use_mini_mask: whether `gt_masks` are mini masks.
+
+    Call arguments: [`boxes [B, P, 4]` normalised, `frames [B, P, 4]`, `gt_class_ids [B, G]`, `gt_boxes [B, G, 4]`
+        normalised, `gt_masks [B, h, w, G]`, `images [B, H, W, channels]`].
+
+    Returns:
+        `[B, P, Q, Q]` float32 coverage in 0..1, without gradient.
+    """
+
+    def __init__(self, size, use_mini_mask=True, **kwargs):
+        super().__init__(**kwargs)
+        self.size, self.use_mini_mask = int(size), bool(use_mini_mask)
+        self.supports_jit = False  # crop_and_resize has no XLA kernel
+
+    def call(self, inputs):
+        boxes, frames, gt_class_ids, gt_boxes, gt_masks, images = inputs
+        overlaps = tf.where((gt_class_ids > 0)[:, None], compute_overlaps(boxes, gt_boxes), 0.0)  # [B, P, G]
+        slots = tf.argmax(tf.where(tf.math.is_nan(overlaps), 0.0, overlaps), axis=-1, output_type=tf.int32)
+        if self.use_mini_mask:
+            objects = edge_coordinates(gt_boxes, tf.shape(images)[1:3])
+            frames = relative_boxes(frames, tf.gather(objects, slots, batch_dims=1))
+        shape = (self.size, self.size)
+        return tf.stop_gradient(crop_coverage(frames, slots, gt_masks, shape, average=self.use_mini_mask))
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor((*inputs[0].shape[:2], self.size, self.size), dtype="float32")
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size, "use_mini_mask": self.use_mini_mask}
