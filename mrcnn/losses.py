@@ -131,9 +131,7 @@ def mrcnn_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_m
     return _mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits))
 
 
-def mrcnn_refined_mask_loss(
-    target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_masks: tf.Tensor
-) -> tf.Tensor:
+def mrcnn_refined_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_masks: tf.Tensor) -> tf.Tensor:
     """Computes binary cross entropy plus Dice loss of the refined masks of the positive RoIs.
 
     Args:

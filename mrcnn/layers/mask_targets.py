@@ -80,7 +80,9 @@ def crop_coverage(
     """
     masks, index = _used_masks(gt_masks, slots)
     if average:
-        factors = [max(1, side // (SAMPLES * cells)) for side, cells in zip(gt_masks.shape[1:3], mask_shape, strict=True)]
+        factors = [
+            max(1, side // (SAMPLES * cells)) for side, cells in zip(gt_masks.shape[1:3], mask_shape, strict=True)
+        ]
         masks = tf.nn.avg_pool2d(masks, factors, factors, "VALID") if max(factors) > 1 else masks
     cells = _coverage(masks, tf.reshape(boxes, [-1, 4]), index, mask_shape)
     return tf.reshape(cells, [tf.shape(boxes)[0], tf.shape(boxes)[1], *mask_shape])

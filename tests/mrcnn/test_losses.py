@@ -318,3 +318,18 @@ class TestWeightDecay:
             penalty = losses.weight_decay_loss(dense.weights, 0.1)
         gradient = tape.gradient(penalty, dense.kernel.value)
         np.testing.assert_allclose(gradient, np.full((4, 2), 0.1 * 2 * 3 / 8), rtol=1e-6)
+
+
+def test_refined_mask_loss_by_hand():
+    # Of two RoIs, the first one is positive. Cross entropy -log(0.8) in all four cells, and two cells inside.
+    target = np.zeros((1, 2, 2, 2), np.float32)
+    target[0, 0, 0] = 1
+    predicted = np.where(target > 0, 0.8, 0.2).astype(np.float32)
+    loss = losses.mrcnn_refined_mask_loss(target, np.array([[1, 0, 0]]), predicted)
+    dice = 1 - 2 * 1.6 / (2 + 2 * 0.64 + 2 * 0.04)
+    assert float(loss) == pytest.approx(-np.log(0.8) + dice, rel=1e-5)
+
+
+def test_refined_mask_loss_without_positives_is_zero():
+    masks = np.full((1, 2, 4, 4), 0.5, np.float32)
+    assert float(losses.mrcnn_refined_mask_loss(masks, np.zeros((1, 5), np.int32), masks)) == 0

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mrcnn.layers.common import BatchNorm, ConvNorm, PerRoI, TrimPadding
 from mrcnn.layers.detection import DetectionLayer
+from mrcnn.layers.mask_refinement import PaddedFrames, RefinedRoIs, RefinementCrops, RefinementTargets
 from mrcnn.layers.proposals import ProposalLayer
 from mrcnn.layers.roi_align import PyramidROIAlign
 from mrcnn.network import Anchors, HardExampleLosses, LeadingPositives, LossLayer, NormBoxes
@@ -157,6 +158,33 @@ LAYERS = {
     "norm boxes": (NormBoxes(), [unit_boxes(B, K) * 60, random(B, 64, 64, 3)]),
     "anchors": (Anchors((8, 16), (1, 2), [(4, 4), (2, 2)], (16, 32), 2, (64, 64)), random(B, 64, 64, 3)),
     "loss": (LossLayer(name="rpn_class_loss"), [np.ones((B, A, 1), np.int32), random(B, A, 2)]),
+    "refined rois": (
+        RefinedRoIs(4, [0.3, 0.1, 0.2, 0.4]),
+        [unit_boxes(B, K), np.ones((B, K), np.int32), random(B, K, C, 4)],
+    ),
+    "frames": (PaddedFrames(0.3), [unit_boxes(B, K), random(B, 64, 64, 3)]),
+    "refinement crops": (
+        RefinementCrops(8, "gather"),
+        [
+            unit_boxes(B, K),
+            unit_boxes(B, K),
+            np.ones((B, K), np.int32),
+            random(B, K, 4, 4, C),
+            random(B, 64, 64, 3),
+            PYRAMID[0],
+        ],
+    ),
+    "refinement targets": (
+        RefinementTargets(8, False),
+        [
+            unit_boxes(B, K),
+            unit_boxes(B, K),
+            np.ones((B, 5), np.int32),
+            unit_boxes(B, 5),
+            random(B, 64, 64, 5) > 0.5,
+            random(B, 64, 64, 3),
+        ],
+    ),
     "mining": (
         HardExampleLosses(4),
         [

@@ -106,3 +106,8 @@ def test_tensorflow_functions_equal_the_original(golden):
 def test_extreme_deltas_stay_finite():
     deltas = np.array([[1e3, -1e3, 500, 1e30]], np.float32)
     assert np.isfinite(boxes_tf.apply_box_deltas(np.array([[0.1, 0.1, 0.2, 0.2]], np.float32), deltas)).all()
+
+
+def test_pad_boxes_by_hand():
+    padded = boxes.pad_boxes(np.array([[10, 20, 30, 60]]), 0.1)
+    np.testing.assert_allclose(padded, [[8, 16, 32, 64]])

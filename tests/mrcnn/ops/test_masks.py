@@ -7,7 +7,15 @@ import skimage.transform
 
 from mrcnn.detections import Detections
 from mrcnn.ops import masks as masks_module
-from mrcnn.ops.masks import expand_mask, extract_bboxes, mask_in_box, minimize_mask, paste_mask, resize_mask
+from mrcnn.ops.masks import (
+    expand_mask,
+    extract_bboxes,
+    mask_in_box,
+    minimize_mask,
+    paste_mask,
+    resize_mask,
+    sample_mask,
+)
 
 
 def blobs(count: int, size: int = 28) -> np.ndarray:
@@ -185,3 +193,45 @@ class TestPaste:
         monkeypatch.setattr(masks_module, "linear_bands", counting)
         mask = mask_in_box(blobs(1)[0], (0, 0, 3000, 2000))
         assert mask.any() and 0 < sum(areas) < 0.25 * mask.size
+
+
+class TestSampleMask:
+    def test_a_step_between_cells(self):
+        # Cells of 2 pixels from 10.0 on. The step from 1 to 0 is between cells 2 and 3, so at pixel edge 16.
+        mask = np.zeros((6, 6), np.float32)
+        mask[1:3, 2:4] = 1
+        box, crop = sample_mask(mask, (10, 10, 22, 22), (40, 40))
+        assert box == (12, 14, 16, 18)
+        assert crop.all()
+        assert crop.shape == (4, 4)
+
+    def test_fractions_of_pixels(self):
+        # As above, but the frame begins at 10.4: the object ends at 16.4, and the centre of pixel 16 is beyond it.
+        mask = np.zeros((6, 6), np.float32)
+        mask[1:3, 2:4] = 1
+        assert sample_mask(mask, (10.4, 10.6, 22.4, 22.6), (40, 40))[0] == (12, 15, 16, 19)
+
+    def test_frame_beyond_the_image(self):
+        box, crop = sample_mask(np.ones((4, 4), np.float32), (-5, 30, 8, 50), (20, 40))
+        assert box == (0, 30, 8, 40)
+        assert crop.all()
+
+    @pytest.mark.parametrize("frame", [(30, 0, 40, 10), (3, 3, 3, 9)])
+    def test_frame_without_pixels(self, frame):
+        assert sample_mask(np.ones((4, 4), np.float32), frame, (20, 20)) == (
+            (0, 0, 0, 0),
+            pytest.approx(np.zeros((0, 0))),
+        )
+
+    def test_mask_without_pixels(self):
+        box, crop = sample_mask(np.full((4, 4), 0.49, np.float32), (2, 2, 10, 10), (20, 20))
+        assert box == (0, 0, 0, 0)
+        assert crop.size == 0
+
+    def test_equals_bilinear_resizing_of_scikit_image(self):
+        mask = blobs(1)[0]
+        box, crop = sample_mask(mask, (0, 0, 100, 70), (100, 70))
+        expected = skimage.transform.resize(mask, (100, 70), order=1, mode="edge", anti_aliasing=False) >= 0.5
+        actual = np.zeros((100, 70), bool)
+        actual[box[0] : box[2], box[1] : box[3]] = crop
+        assert np.count_nonzero(actual != expected) <= 2  # rounding
