@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mrcnn.benchmark.training_step import made_up_batch
+from mrcnn.benchmark.training_step import random_batch
 from mrcnn.layers.mask_refinement import (
     COARSE_RANGE,
     IMAGE_SCALE,
@@ -160,7 +160,7 @@ def test_detections_have_the_boxes_of_their_masks(config, rng):
 
 def small_batch(config):
     """A batch whose objects fit into 64 pixels."""
-    batch = [tf.constant(part) for part in made_up_batch(config)]
+    batch = [tf.constant(part) for part in random_batch(config)]
     batch[5] = batch[5] * (64 / 512)
     return batch
 
