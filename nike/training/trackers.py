@@ -90,7 +90,7 @@ TRACKERS: dict[str, type] = {"mlflow": MLflow, "wandb": WeightsAndBiases}
 
 
 def keras_callback(trackers: Sequence[Tracker]):
-    """Returns a Keras callback that passes the metrics of each epoch to trackers. NaN and non-numeric values are omitted."""
+    """Returns a Keras callback that passes the finite metrics of each epoch to trackers."""
     import keras
 
     def report(epoch: int, logs: Mapping[str, Any] | None) -> None:
