@@ -81,7 +81,7 @@ def create_app(
     app.include_router(label_studio.router(service, tasks or TaskImages()))
     app.add_exception_handler(UnusableImageError, _unusable)
     app.add_exception_handler(RequestValidationError, _invalid)
-    paths = [route.path for route in app.routes if hasattr(route, "path")]
+    paths = [*app.openapi()["paths"], *PAGE_FILES]
     app.add_middleware(LimitRequests, limits=limits, metrics=metrics)
     if token is not None:
         app.add_middleware(RequireToken, token=token, open_paths=OPEN_PATHS)

@@ -118,10 +118,12 @@ def test_metrics(serve, photo):
     client = serve()
     client.post("/v1/detect", content=photo(BOX, (40, 5, 50, 75)))
     client.post("/v1/detect", content=b"no image")
+    client.post("/v1/predict", content=b"no JSON")
     client.get("/some/where")
     lines = client.get("/metrics").text.splitlines()
     assert 'nike_requests_total{path="/v1/detect",status="200"} 1.0' in lines
     assert 'nike_requests_total{path="/v1/detect",status="422"} 1.0' in lines
+    assert 'nike_requests_total{path="/v1/predict",status="422"} 1.0' in lines
     assert 'nike_requests_total{path="other",status="404"} 1.0' in lines
     assert 'nike_detections_total{class="nike"} 2.0' in lines
     assert "nike_batch_images_count 1.0" in lines and "nike_requests_in_progress 0.0" in lines
