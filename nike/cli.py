@@ -22,6 +22,7 @@ COMMANDS = {
     "catalogue": "detect logos on millions of images, with Ray Data",
     "splash": "turn an image or a video grey except for the logo",
     "evaluate": "evaluate weights on labelled images",
+    "runs": "list training runs with their best AP",
     "serve": "serve detection over HTTP, to a browser and to annotation tools",
     "check": "check a dataset before training",
     "synthesize": "generate synthetic labelled images of a logo",
