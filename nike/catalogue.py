@@ -169,7 +169,10 @@ def run_command(arguments: argparse.Namespace) -> int:
         plan = run.new_or_same_plan(output, tables, arguments.shard_size, settings)
         show(f"{plan.rows:,} images in {plan.shards:,} shards")
         options = {"address": arguments.address, "verbose": arguments.debug}
-        report = run.process_all(output, plan, load, limits, pool, show, **options)
+        try:
+            report = run.process_all(output, plan, load, limits, pool, show, **options)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("Stopped. Repeat the command to continue.") from None
     show(f"{report.last_line()}. Written: {arguments.output / 'data'}")
     return 0
 

@@ -67,3 +67,12 @@ def test_a_run_is_continued_with_the_same_options_only(table, weights, tmp_path,
         file.write("20,http://a.example/20.jpg\n")
     assert catalogue.main(command) == 2
     assert "was started with input" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_continue(table, weights, tmp_path, capsys, monkeypatch):
+    def process_all(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "process_all", process_all)
+    assert catalogue.main([table, str(tmp_path / "out"), "--weights", weights]) == 130
+    assert capsys.readouterr().err.strip() == "Stopped. Repeat the command to continue."
