@@ -172,7 +172,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         try:
             report = run.process_all(output, plan, load, limits, pool, show, **options)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt("Stopped. Repeat the command to continue.") from None
+            raise KeyboardInterrupt("Interrupted. Repeat the command to continue.") from None
     show(f"{report.last_line()}. Written: {arguments.output / 'data'}")
     return 0
 

@@ -75,4 +75,4 @@ def test_ctrl_c_says_how_to_continue(table, weights, tmp_path, capsys, monkeypat
 
     monkeypatch.setattr(run, "process_all", process_all)
     assert catalogue.main([table, str(tmp_path / "out"), "--weights", weights]) == 130
-    assert capsys.readouterr().err.strip() == "Stopped. Repeat the command to continue."
+    assert capsys.readouterr().err.strip() == "Interrupted. Repeat the command to continue."
