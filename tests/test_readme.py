@@ -21,8 +21,15 @@ from nike import cli
 from nike.config import NikeConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/index.md", "docs/moving-from-matterport.md", "docs/scaling.md")
-PAGES += ("notebooks/README.md", "weights/README.md", "nike/sample_data/README.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/index.md",
+    "docs/moving-from-matterport.md",
+    "docs/serve.md",
+    "docs/scaling.md",
+)
+PAGES += ("docs/annotate-with-your-tool.md", "notebooks/README.md", "weights/README.md", "nike/sample_data/README.md")
 COMMAND = re.compile(r"^(nike|make|pip|python3?) ")
 OPTION = re.compile(r"^--[a-z][a-z-]*( \w+)?$")
 RUN_HERE = ("check", "detect", "evaluate")  # seconds each; the rest of nike's commands takes minutes, or a window
