@@ -199,10 +199,11 @@ def write_cvat(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
     """
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
-    task = ET.SubElement(ET.SubElement(root, "meta"), "task")
-    for part in parts:
-        ET.SubElement(task, "subset").text = part or "default"
+    meta = ET.SubElement(root, "meta")
+    task = ET.SubElement(meta, "task" if set(parts) == {""} else "project")  # CVAT exports subsets as a project
     labels = ET.SubElement(task, "labels")
+    for part in filter(None, parts):
+        ET.SubElement(ET.SubElement(ET.SubElement(task, "tasks"), "task"), "subset").text = part
     placed = copy_images(folder, parts, lambda part: f"images/{part}", problems)
     members = [(part, photo) for part, photos_ in placed.items() for photo in photos_]
     names = sorted({instance.label for _, photo in members for instance in photo.instances})
