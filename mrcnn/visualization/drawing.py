@@ -1,4 +1,4 @@
-"""Raster drawing of results with NumPy and Pillow: overlay, color splash, crops, side-by-side.
+"""Raster drawing of results with NumPy and Pillow: overlay, color splash, crops.
 
 Images are `[H, W, 3]` RGB, boxes (y1, x1, y2, x2) in half-open pixels. Functions that return an image do not modify
 their input. Functions that return None draw in place.
@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
 from mrcnn.ops.masks import extract_bboxes
-from mrcnn.visualization.captions import draw_labels, fit_text, load_font
+from mrcnn.visualization.captions import draw_labels
 from mrcnn.visualization.colors import class_color
 
 MIN_SIZE_TO_OUTLINE = 10  # minimum ratio of the shorter side of a mask to the width of its outline
@@ -257,35 +257,3 @@ def crops(image: np.ndarray, result: Mapping[str, Any], margin: float = 0.1, cut
 def _clipped_slice(start: float, stop: float, size: int) -> slice:
     first = min(max(int(np.floor(start)), 0), size - 1)
     return slice(first, min(max(int(np.ceil(stop)), first + 1), size))
-
-
-def side_by_side(
-    images: Sequence[np.ndarray], titles: Sequence[str] | None = None, height: int | None = None
-) -> np.ndarray:
-    """Concatenates images horizontally, scaled to the same height, with optional titles.
-
-    Args:
-        images: non-empty list of images `[H, W, 3]` RGB, grayscale or RGBA.
-        titles: list of str, one per image, or None.
-        height: int, height of every image in pixels; by default the maximum of the heights.
-
-    Returns:
-        uint8 `[height + title, sum of widths + gaps, 3]` on white.
-    """
-    if not images or (titles is not None and len(titles) != len(images)):
-        raise ValueError(f"side_by_side: {len(images)} images and {titles and len(titles)} titles.")
-    pictures = [Image.fromarray(as_uint8_rgb(image)) for image in images]
-    height = height or max(picture.height for picture in pictures)
-    widths = [max(1, round(picture.width * height / picture.height)) for picture in pictures]
-    scaled = [p.resize((width, height), Image.Resampling.LANCZOS) for p, width in zip(pictures, widths, strict=True)]
-    gap, size = max(2, height // 60), max(11, height // 28)
-    top = 2 * size if titles else 0
-    page = Image.new("RGB", (sum(widths) + gap * (len(widths) - 1), height + top), "white")
-    draw, left = ImageDraw.Draw(page), 0
-    for i, picture in enumerate(scaled):
-        page.paste(picture, (left, top))
-        if titles:
-            text, fitting = fit_text(titles[i], size, picture.width - size // 3)
-            draw.text((left + size // 3, top // 2), text, fill=(40, 40, 40), font=load_font(fitting), anchor="lm")
-        left += picture.width + gap
-    return np.asarray(page).copy()

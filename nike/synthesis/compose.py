@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -74,12 +73,6 @@ class Assets:
         return self.logo
 
 
-@functools.cache
-def default_assets() -> Assets:
-    """Returns assets with the bundled logo, which is read once."""
-    return Assets()
-
-
 def render_image(
     rng: np.random.Generator, height: int, width: int, assets: Assets, negative: bool = False
 ) -> tuple[np.ndarray, list[Instance]]:
@@ -106,40 +99,6 @@ def render_image(
     else:
         _place_at_random(canvas, assets, 0 if negative else int(rng.integers(1, 6)))
     return _finish(canvas, assets, negative)
-
-
-def render_instances(
-    background: np.ndarray,
-    rng: np.random.Generator,
-    *,
-    assets: Assets | None = None,
-    count: int | None = None,
-) -> tuple[np.ndarray, list[Instance]]:
-    """Draws logos and distractors onto a copy of an image.
-
-    Args:
-        background: `[H, W, 3]` uint8 RGB image without the logo.
-        rng: Random generator. The same state gives the same image.
-        assets: Logo and cutouts, by default the bundled logo. The backgrounds are not used.
-        count: Number of logos, at least 1. Random from 1 to 4 by default.
-
-    Returns:
-        The `[H, W, 3]` uint8 image and its instances.
-
-    Raises:
-        ValueError: If the background is not a uint8 RGB image of at least 16 x 16 pixels.
-    """
-    background = np.asarray(background)
-    shape = background.shape
-    if len(shape) != 3 or shape[2] != 3 or background.dtype != np.uint8 or min(shape[:2]) < 16:
-        raise ValueError(
-            f"render_instances: background must be uint8 [H, W, 3], at least 16 x 16, got {background.dtype} "
-            f"{list(shape)}. Read images with mrcnn.data.reading.read_image."
-        )
-    assets = assets or default_assets()
-    canvas = Canvas(background.astype(np.float32) / np.float32(255), rng)
-    _place_at_random(canvas, assets, int(rng.integers(1, 5)) if count is None else count)
-    return _finish(canvas, assets, negative=False)
 
 
 def _finish(canvas: Canvas, assets: Assets, negative: bool) -> tuple[np.ndarray, list[Instance]]:

@@ -242,31 +242,6 @@ def test_crop_of_a_box_outside_the_image():
     assert [crop.shape for crop in drawing.crops(image, found)] == [(1, 1, 3), (1, 1, 3)]
 
 
-# side_by_side
-
-
-def test_side_by_side_scales_to_one_height():
-    low, high = photo(50, 100), photo(100, 80)
-    page = drawing.side_by_side([low, high])
-    assert page.shape == (100, 200 + 2 + 80, 3)
-    np.testing.assert_array_equal(page[:, 202:], high)
-    assert (page[:, 200:202] == 255).all()
-
-
-def test_side_by_side_draws_titles_and_truncates_long_ones():
-    picture = photo(100, 80)
-    page = drawing.side_by_side([picture, picture], titles=["truth", "a title much too long for so small a picture"])
-    assert page.shape == (122, 162, 3)
-    np.testing.assert_array_equal(page[22:, :80], picture)
-    assert (page[:22, :80] < 128).any() and (page[:22, 80:82] == 255).all()
-
-
-@pytest.mark.parametrize("images, titles", [([], None), ([photo()], ["a", "b"])])
-def test_side_by_side_rejects_inconsistent_arguments(images, titles):
-    with pytest.raises(ValueError, match=f"{len(images)} images"):
-        drawing.side_by_side(images, titles)
-
-
 # modules
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from nike.synthesis import compose, distractors, scenes
 from nike.synthesis.canvas import Canvas
-from nike.synthesis.compose import Assets, render_image, render_instances
+from nike.synthesis.compose import Assets, render_image
 from nike.synthesis.geometry import pose
 from nike.synthesis.pen import Pen
 
@@ -52,36 +52,6 @@ def test_backgrounds_are_used_and_not_modified():
         assert image.shape == (96, 128, 3)
     assert 3 <= len(loads) <= 11  # the other images use synthetic scenes
     np.testing.assert_array_equal(background, before)
-
-
-@pytest.mark.parametrize("shape", [(16, 16), (200, 40), (31, 333)])
-def test_render_instances_on_images_of_any_shape(shape):
-    background = np.full((*shape, 3), 120, np.uint8)
-    for seed in range(5):
-        image, instances = render_instances(background, np.random.default_rng(seed), count=2)
-        assert image.shape == background.shape and image.dtype == np.uint8 and len(instances) <= 14
-    assert (background == 120).all()
-
-
-def test_render_instances_returns_the_drawn_logos():
-    background = np.full((256, 256, 3), 120, np.uint8)
-    found = [render_instances(background, np.random.default_rng(seed), count=3)[1] for seed in range(10)]
-    assert all(found) and 15 <= sum(map(len, found)) <= 30
-
-
-@pytest.mark.parametrize(
-    "background",
-    [
-        np.zeros((64, 64), np.uint8),
-        np.zeros((64, 64, 4), np.uint8),
-        np.zeros((64, 64, 3)),
-        np.zeros((8, 64, 3), np.uint8),
-        "image.jpg",
-    ],
-)
-def test_render_instances_rejects_invalid_backgrounds(background):
-    with pytest.raises(ValueError, match=r"render_instances: background must be uint8 \[H, W, 3\]"):
-        render_instances(background, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("name", compose.PRODUCTS)
