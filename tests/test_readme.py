@@ -18,7 +18,7 @@ from PIL import Image
 
 from mrcnn.model import MaskRCNN
 from nike import cli
-from nike.config import NikeConfig
+from tiny_config import TinyConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
@@ -34,18 +34,6 @@ COMMAND = re.compile(r"^(nike|make|pip|python3?) ")
 OPTION = re.compile(r"^--[a-z][a-z-]*( \w+)?$")
 RUN_HERE = ("check", "detect", "evaluate")  # seconds each; the rest of nike's commands takes minutes, or a window
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-
-class TinyConfig(NikeConfig):
-    """Weights of it stand in for those that a reader has trained."""
-
-    BACKBONE = "mobilenet_v2"
-    IMAGE_MIN_DIM = IMAGE_MAX_DIM = 64
-    RPN_ANCHOR_SCALES = (8, 16, 24, 32, 48)
-    TOP_DOWN_PYRAMID_SIZE = RPN_CHANNELS = MASK_HEAD_CHANNELS = 16
-    FPN_CLASSIF_FC_LAYERS_SIZE = 32
-    MASK_HEAD_CONVOLUTIONS = 1
-    POST_NMS_ROIS_INFERENCE = 20
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -163,7 +151,8 @@ def test_commands_are_found():
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "tiny.h5"
-    MaskRCNN("inference", TinyConfig(), path.parent).save_weights(path)
+    config = TinyConfig().copy(NAME="nike", NUM_CLASSES=2, DETECTION_MIN_CONFIDENCE=0.5)
+    MaskRCNN("inference", config, path.parent).save_weights(path)
     return path
 
 

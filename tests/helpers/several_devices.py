@@ -8,8 +8,8 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-import tiny_training as tiny
 
+import tiny_training as tiny
 from mrcnn.network import LOSSES
 from mrcnn.training import distribution
 
@@ -31,7 +31,7 @@ def clipped_update(strategy):
 
     with strategy.scope():
         weights = keras.Variable([0.0, 0.0])
-        optimizer = build_optimizer("sgd", 1.0, tiny.TinyConfig())
+        optimizer = build_optimizer("sgd", 1.0, tiny.TrainingConfig())
         optimizer.build([weights])
 
     def step():

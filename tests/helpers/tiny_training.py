@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from mrcnn.backbones.resnet import conv_norm
-from mrcnn.config import Config
 from mrcnn.data.dataset import Dataset
+from tiny_config import TinyConfig
 
 SIDE = 64
 
@@ -31,28 +31,20 @@ def backbone_shape(image_shape):
     return np.array([[image_shape[0] // stride, image_shape[1] // stride] for stride in (4, 8, 16, 32, 64)])
 
 
-class TinyConfig(Config):
-    NAME = "tiny"
+class TrainingConfig(TinyConfig):
+    """A backbone of five convolutions, and settings that give every head targets in every step."""
+
     BACKBONE = staticmethod(backbone)
     COMPUTE_BACKBONE_SHAPE = staticmethod(backbone_shape)
     NUM_CLASSES = 2
-    IMAGES_PER_GPU = 2
-    IMAGE_MIN_DIM = IMAGE_MAX_DIM = SIDE
     RPN_ANCHOR_SCALES = (8, 16, 24, 32, 48)
-    TOP_DOWN_PYRAMID_SIZE = 16
-    FPN_CLASSIF_FC_LAYERS_SIZE = 32
-    RPN_CHANNELS = 16
-    MASK_HEAD_CHANNELS = 16
-    MASK_HEAD_CONVOLUTIONS = 2
-    PRE_NMS_LIMIT = 200
-    POST_NMS_ROIS_TRAINING = 50
     POST_NMS_ROIS_INFERENCE = 20
-    TRAIN_ROIS_PER_IMAGE = 16
     RPN_TRAIN_ANCHORS_PER_IMAGE = 64
     MAX_GT_INSTANCES = 4
     DETECTION_MAX_INSTANCES = 5
+    DETECTION_MIN_CONFIDENCE = 0.7
     STEPS_PER_EPOCH = 4
-    RPN_POSITIVE_IOU = 0.5  # so that every head has something to learn from in every step
+    RPN_POSITIVE_IOU = 0.5
     ADD_GT_BOXES = True
     ROI_NEGATIVES = "fill"
     VALIDATION_STEPS = 0
@@ -93,7 +85,7 @@ def build(logs, **changes):
     from mrcnn.model import MaskRCNN
 
     keras.utils.set_random_seed(7)
-    return MaskRCNN("training", TinyConfig().copy(**changes), logs)
+    return MaskRCNN("training", TrainingConfig().copy(**changes), logs)
 
 
 class Mark(keras.callbacks.Callback):

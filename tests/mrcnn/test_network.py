@@ -203,7 +203,7 @@ def test_no_detections(tiny_config):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_matches_float32(tiny_config, policy):
+def test_mixed_precision_keeps_the_rpn_outputs(tiny_config, policy):
     config = tiny_config()
     full = NetworkBuilder(config).inference()
     before = keras.config.dtype_policy()
@@ -215,8 +215,12 @@ def test_mixed_precision_matches_float32(tiny_config, policy):
         keras.config.set_dtype_policy(before)
     mixed.set_weights(full.get_weights())
     batch = [*image_batch(config), np.asarray(Predictor(full, config).anchors((64, 64)))]
-    ours, theirs = ([np.asarray(o) for o in model([tf.constant(a) for a in batch])] for model in (mixed, full))
-    np.testing.assert_allclose(ours[5], theirs[5], atol=0.05)  # rpn_class
+    rounded, exact = (
+        [np.asarray(output) for output in model([tf.constant(a) for a in batch])] for model in (mixed, full)
+    )
+    for index in (5, 6):  # rpn_class, rpn_bbox; later outputs depend on the order of nearly equal scores
+        error = np.linalg.norm(rounded[index] - exact[index]) / np.linalg.norm(exact[index] - exact[index].mean(axis=1))
+        assert 0 < error < 0.05
 
 
 def test_nested_layers_are_found_by_name(tiny_config):

@@ -15,26 +15,9 @@ from mrcnn.inference.predictor import unmold
 from mrcnn.model import MaskRCNN
 from mrcnn.network import NetworkBuilder, named_layers
 from mrcnn.ops.boxes import compute_overlaps, compute_overlaps_masks
+from reference_config import ReferenceConfig
 
 PHOTOS = ("astronaut", "coffee", "chelsea", "rocket")
-
-
-class SmallConfig(Config):
-    """The configuration of the reference arrays."""
-
-    NAME = "small"
-    BACKBONE = "resnet50"
-    NUM_CLASSES = 2
-    IMAGES_PER_GPU = 1
-    IMAGE_MIN_DIM = IMAGE_MAX_DIM = 256
-    RPN_ANCHOR_SCALES = (8, 16, 32, 64, 128)
-    TRAIN_ROIS_PER_IMAGE = 64
-    POST_NMS_ROIS_INFERENCE = 300
-    POST_NMS_ROIS_TRAINING = 600
-    DETECTION_MAX_INSTANCES = 50
-    MAX_GT_INSTANCES = 20
-    PRE_NMS_LIMIT = 2000
-    DETECTION_MIN_CONFIDENCE = 0
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +31,7 @@ def weights(golden_path, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(weights, tmp_path_factory):
-    model = MaskRCNN("inference", SmallConfig(), tmp_path_factory.mktemp("logs"))
+    model = MaskRCNN("inference", ReferenceConfig(), tmp_path_factory.mktemp("logs"))
     report = model.load_weights(weights, by_name=True)
     assert (report.missing, report.unexpected, report.tensors) == ((), (), 384)
     return model
@@ -58,7 +41,7 @@ def model(weights, tmp_path_factory):
 def case(request, golden, model):
     """The reference arrays of one image, and the outputs for the same preprocessed image."""
     arrays = golden(f"infer_r50small_256_{request.param}.npz")
-    image = (arrays["resized_uint8"].astype(np.float32) - SmallConfig.MEAN_PIXEL)[None].astype(np.float32)
+    image = (arrays["resized_uint8"].astype(np.float32) - ReferenceConfig.MEAN_PIXEL)[None].astype(np.float32)
     names = ["rpn_class", "rpn_bbox", "ROI", "mrcnn_class", "mrcnn_bbox", "mrcnn_mask", "mrcnn_detection"]
     names += [f"fpn_p{level}" for level in range(2, 7)]
     outputs = model.run_graph(image, [(name, name) for name in names], image_metas=arrays["image_metas"])
@@ -192,7 +175,7 @@ def test_bfloat16_preserves_the_masks(golden, weights, model, tmp_path):
     photos = [golden("photos.npz")[name] for name in PHOTOS]
     try:
         keras.config.set_dtype_policy("mixed_bfloat16")
-        mixed = MaskRCNN("inference", SmallConfig(), tmp_path)
+        mixed = MaskRCNN("inference", ReferenceConfig(), tmp_path)
     finally:
         keras.config.set_dtype_policy("float32")
     mixed.load_weights(weights, by_name=True)

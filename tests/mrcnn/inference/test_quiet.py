@@ -8,16 +8,8 @@ from mrcnn.inference.quiet import without_cost_warnings
 
 DETECT = """
 import numpy as np
-from mrcnn.config import Config
 from mrcnn.model import MaskRCNN
-
-class TinyConfig(Config):
-    NAME = "tiny"
-    BACKBONE = "mobilenet_v2"
-    NUM_CLASSES = 2
-    IMAGE_MIN_DIM = IMAGE_MAX_DIM = 64
-    TOP_DOWN_PYRAMID_SIZE = RPN_CHANNELS = MASK_HEAD_CHANNELS = 8
-    FPN_CLASSIF_FC_LAYERS_SIZE = 8
+from tiny_config import TinyConfig
 
 MaskRCNN("inference", TinyConfig(), "logs").detect([np.zeros((64, 64, 3), np.uint8)])
 """

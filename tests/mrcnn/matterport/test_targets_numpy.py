@@ -7,6 +7,7 @@ from mrcnn.config import Config
 from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets
 from mrcnn.ops.anchors import compute_backbone_shapes, generate_pyramid_anchors
 from mrcnn.ops.random_rois import generate_random_rois
+from tiny_config import TinyConfig
 
 
 class SmallConfig(Config):
@@ -120,15 +121,8 @@ class TestDetectionTargets:
         return rois, np.array([2]), np.array([[8, 8, 24, 24]]), mask
 
     def config(self, rois, **changes):
-        class TinyConfig(Config):
-            IMAGE_MIN_DIM = IMAGE_MAX_DIM = 64
-            NUM_CLASSES = 3
-            TRAIN_ROIS_PER_IMAGE = rois
-            ROI_POSITIVE_RATIO = 0.5
-            MASK_SHAPE = (4, 4)
-            USE_MINI_MASK = False
-
-        return TinyConfig().copy(**changes)
+        sampling = dict(TRAIN_ROIS_PER_IMAGE=rois, ROI_POSITIVE_RATIO=0.5, MASK_SHAPE=(4, 4), USE_MINI_MASK=False)
+        return TinyConfig().copy(**sampling | changes)
 
     def test_by_hand(self):
         rois, class_ids, boxes, mask = self.inputs()

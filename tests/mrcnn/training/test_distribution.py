@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from mrcnn.training import distribution
 
-PROGRAM = pathlib.Path(__file__).with_name("several_devices.py")
+PROGRAM = pathlib.Path(__file__).parents[2] / "helpers" / "several_devices.py"
 
 
 def start(folder, name, devices=1, **environment):

@@ -49,7 +49,7 @@ def test_what_is_no_layer_set_is_refused(layers):
 
 
 def test_set_trainable_reaches_wrapped_and_nested_layers(tiny):
-    network = NetworkBuilder(tiny.TinyConfig()).training()
+    network = NetworkBuilder(tiny.TrainingConfig()).training()
     total = len(network.trainable_variables)
     names = set_trainable(network, layer_regex("heads"))
     heads = {variable.path.split("/")[-2] for variable in network.trainable_variables}
@@ -60,6 +60,6 @@ def test_set_trainable_reaches_wrapped_and_nested_layers(tiny):
 
 
 def test_nothing_to_train_is_an_error(tiny):
-    network = NetworkBuilder(tiny.TinyConfig()).training()
+    network = NetworkBuilder(tiny.TrainingConfig()).training()
     with pytest.raises(ValueError, match="no layer is called like 'backbone'"):
         set_trainable(network, "backbone")

@@ -14,7 +14,7 @@ import pytest
 
 from mrcnn.training import resume, state
 
-PROGRAM = pathlib.Path(__file__).with_name("tiny_training.py")
+PROGRAM = pathlib.Path(__file__).parents[2] / "helpers" / "tiny_training.py"
 EPOCHS = 4
 
 

@@ -14,28 +14,14 @@ import tensorflow as tf
 
 import mrcnn.layers.proposals
 import mrcnn.layers.targets
-from mrcnn.config import Config
 from mrcnn.model import MaskRCNN
 from mrcnn.network import LOSSES
 from mrcnn.training.freezing import layer_regex, set_trainable
 from mrcnn.training.progress import Stage
 from mrcnn.training.trainer import compile_model
+from reference_config import ReferenceConfig
 
 RTOL = 0.01
-
-
-class SmallConfig(Config):
-    NAME = "small"
-    BACKBONE = "resnet50"
-    NUM_CLASSES = 2
-    IMAGES_PER_GPU = 2
-    IMAGE_MIN_DIM = IMAGE_MAX_DIM = 256
-    RPN_ANCHOR_SCALES = (8, 16, 32, 64, 128)
-    TRAIN_ROIS_PER_IMAGE = 64
-    POST_NMS_ROIS_TRAINING = 600
-    MAX_GT_INSTANCES = 20
-    PRE_NMS_LIMIT = 2000
-    ROI_NEGATIVES = "matterport"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +34,7 @@ def weights(golden_path, tmp_path_factory):
 def load_case(name, golden, tmp_path_factory):
     """Model, inputs, the original's outputs and the names of its weights."""
     batch, expected, names = golden(f"{name}_batch.npz"), golden(f"{name}.npz"), golden(f"{name}_step.json")
-    config = SmallConfig().copy(USE_RPN_ROIS="input_roi" not in batch)
+    config = ReferenceConfig().copy(IMAGES_PER_GPU=2, ROI_NEGATIVES="matterport", USE_RPN_ROIS="input_roi" not in batch)
     model = MaskRCNN("training", config, tmp_path_factory.mktemp("logs"))
     model.keras_model.get_layer("proposal_targets").shuffle = False  # as the original was run for the arrays
     dtypes = [tensor.dtype for tensor in model.keras_model.inputs]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mrcnn.checkpoints import save_weights
-from mrcnn.config import Config
 from mrcnn.model import MaskRCNN
 from nike.detection.detector import add_detector_arguments, chosen_weights, find_weights, load_detector, read_settings
+from tiny_config import TinyConfig
 
 NAMES = ["BG", "nike", "adidas"]
 pytestmark = pytest.mark.usefixtures("float32")  # results are compared with those of float32
@@ -18,20 +18,6 @@ pytestmark = pytest.mark.usefixtures("float32")  # results are compared with tho
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A tiny network with random weights, in a file that carries settings and class names; and the network."""
-
-    class TinyConfig(Config):
-        NAME = "tiny"
-        BACKBONE = "mobilenet_v2"
-        NUM_CLASSES = 3
-        IMAGE_MIN_DIM = IMAGE_MAX_DIM = 64
-        RPN_ANCHOR_SCALES = (8, 16, 32, 48, 64)
-        TOP_DOWN_PYRAMID_SIZE = RPN_CHANNELS = MASK_HEAD_CHANNELS = 8
-        FPN_CLASSIF_FC_LAYERS_SIZE = 16
-        MASK_HEAD_CONVOLUTIONS = 1
-        PRE_NMS_LIMIT = 100
-        POST_NMS_ROIS_INFERENCE = 20
-        DETECTION_MAX_INSTANCES = 10
-        DETECTION_MIN_CONFIDENCE = 0.0
 
     folder = tmp_path_factory.mktemp("weights")
     model = MaskRCNN("inference", TinyConfig(), folder)
