@@ -1,4 +1,4 @@
-"""Reference arrays for tests: small ones lie in `tests/golden`, big ones in a folder that not every machine has."""
+"""Reference arrays: small ones are in `tests/golden`, large ones in an optional folder."""
 
 import functools
 import itertools
@@ -14,17 +14,17 @@ from skimage.measure import label, regionprops
 from mrcnn.detections import Detections
 
 HERE = pathlib.Path(__file__).resolve().parent
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as in `nike.cli`; the default depends on the CPU
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as in `nike.cli`, because the default depends on the CPU
 FOLDERS = [HERE / "golden", os.environ.get("MRCNN_GOLDEN"), HERE.parents[1] / "shared" / "golden"]
 
 
 def find_golden(name: str) -> pathlib.Path:
-    """Path of a reference file; the test is skipped where it is missing."""
+    """Returns the path of a reference file, or skips the test if it is missing."""
     for folder in filter(None, FOLDERS):
         path = pathlib.Path(folder) / name
         if path.is_file():
             return path
-    pytest.skip(f"reference file {name} is not on this machine; point MRCNN_GOLDEN at the folder that has it")
+    pytest.skip(f"reference file {name} not found; set MRCNN_GOLDEN to its folder")
 
 
 @pytest.fixture(scope="session")
@@ -52,46 +52,46 @@ def rng():
 
 
 class RedFinder:
-    """Stands in for a trained network: each red spot of a picture is an object of class 1.
+    """A stand-in for a trained network that detects each red spot of an image as an object of class 1.
 
     Args:
-        smallest: spots whose longer side is a smaller share of the picture's are not seen, as by a network that scales
-            pictures down.
+        smallest: minimum length of a spot as a fraction of the longer side of the image. Smaller spots are missed, as
+            by a network that downscales images.
     """
 
     def __init__(self, smallest: float = 0.0):
         self.smallest = smallest
         self.config = types.SimpleNamespace(IMAGE_MAX_DIM=64)
-        self.shapes: list[tuple] = []  # of the pictures it was shown
+        self.shapes: list[tuple] = []  # of its input images
 
     def detect_stream(self, images, on_error="raise"):
-        """As the network does: reads a batch of two before the first result."""
+        """Yields results. Like the network, it reads a batch of two before the first result."""
         images = iter(images)
         while batch := list(itertools.islice(images, 2)):
-            yield from map(self.look, batch)
+            yield from map(self.detect_one, batch)
 
-    def look(self, image: np.ndarray) -> Detections:
-        """The result for one picture; the score is higher the larger a spot is in it."""
+    def detect_one(self, image: np.ndarray) -> Detections:
+        """Returns the result of one image. The score increases with the size of the spot."""
         self.shapes.append(image.shape)
         red = (image[..., 0] > 180) & (image[..., 1] < 90) & (image[..., 2] < 90)
-        spots = [spot for spot in regionprops(label(red)) if self._share(spot, image) >= self.smallest]
+        spots = [spot for spot in regionprops(label(red)) if self._relative_size(spot, image) >= self.smallest]
         masks = np.zeros((len(spots), *red.shape), dtype=bool)
         for mask, spot in zip(masks, spots, strict=True):
             mask[tuple(spot.coords.T)] = True
         result = {
             "rois": np.array([spot.bbox for spot in spots], dtype=np.int32).reshape(-1, 4),
             "class_ids": np.ones(len(spots), dtype=np.int32),
-            "scores": np.array([0.5 + 0.5 * self._share(spot, image) for spot in spots], dtype=np.float32),
+            "scores": np.array([0.5 + 0.5 * self._relative_size(spot, image) for spot in spots], dtype=np.float32),
             "masks": masks.transpose(1, 2, 0),
         }
         return Detections.from_result(result)
 
     @staticmethod
-    def _share(spot, image: np.ndarray) -> float:
+    def _relative_size(spot, image: np.ndarray) -> float:
         return max(spot.bbox[2] - spot.bbox[0], spot.bbox[3] - spot.bbox[1]) / max(image.shape[:2])
 
 
 @pytest.fixture
 def red_finder():
-    """The class of a stand-in for a trained network."""
+    """The class `RedFinder`."""
     return RedFinder

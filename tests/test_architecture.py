@@ -1,4 +1,4 @@
-"""Rules of the code as a whole: imports go one way, light modules stay light, only public APIs."""
+"""Rules for the whole code: import order, light modules, and public APIs only."""
 
 import ast
 import subprocess
@@ -111,7 +111,7 @@ def test_light_modules_do_not_load_tensorflow():
     assert done.stdout.strip() == "False", done.stderr
 
 
-def test_files_stay_small():
-    """Cohesion decides where a file ends; this only finds files that have collected several ideas."""
+def test_files_are_small():
+    """Cohesion decides, not the size. This only finds files that have probably collected several ideas."""
     long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
     assert {name: lines for name, lines in long.items() if lines > 450} == {}

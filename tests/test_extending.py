@@ -43,4 +43,4 @@ def test_dataset_format(tmp_path):
     (photo,) = run(FORMAT)["read_boxes_csv"](file).photos
     masks = photo.draw()
     assert masks.shape == (40, 60, 2) and photo.instances[1].where == "line 2"
-    assert masks[5:15, 10:20, 0].all() and masks[:, :, 0].sum() == pytest.approx(100, abs=25)  # outlines are drawn too
+    assert masks[5:15, 10:20, 0].all() and masks[:, :, 0].sum() == pytest.approx(100, abs=25)  # outlines are included

@@ -1,6 +1,6 @@
-"""The notebooks as they are stored: short cells, each explained; figures inside; nothing of the machine that ran them.
+"""Stored notebooks: short cells with explanations, stored figures, and no traces of the machine that ran them.
 
-They are executed by `make notebooks`; this looks only at the files.
+`make notebooks` executes them. These tests only read the files.
 """
 
 import json
@@ -35,7 +35,7 @@ def code_cells(notebook):
 
 
 def texts(notebook):
-    """Everything that a reader sees in outputs, figures excepted."""
+    """Yields the text of all outputs, without figures."""
     for cell in code_cells(notebook):
         for output in cell["outputs"]:
             yield "".join(output.get("text", []))
@@ -44,11 +44,11 @@ def texts(notebook):
                     yield "".join(data)
 
 
-def test_there_are_the_notebooks_of_the_story_and_no_others():
+def test_no_notebook_is_missing_or_unlisted():
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
 
 
-def test_cells_are_short_and_a_sentence_stands_before_each(notebook):
+def test_cells_are_short_and_follow_a_text_cell(notebook):
     before = None
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
@@ -58,7 +58,7 @@ def test_cells_are_short_and_a_sentence_stands_before_each(notebook):
         before = cell["cell_type"]
 
 
-def test_every_cell_has_run_in_order_without_error(notebook):
+def test_every_cell_was_run_in_order_without_error(notebook):
     counts = [cell["execution_count"] for cell in code_cells(notebook)]
     assert counts == list(range(1, len(counts) + 1))
     kinds = {output["output_type"] for cell in code_cells(notebook) for output in cell["outputs"]}
@@ -70,7 +70,7 @@ def test_figures_are_stored(notebook):
     assert len(figures) >= 3
 
 
-def test_nothing_of_the_machine_and_no_noise_is_stored(notebook):
+def test_no_machine_paths_or_warnings_are_stored(notebook):
     for text in texts(notebook):
         assert not MACHINE_PATH.search(text), text[:300]
         assert not any(word in text for word in NOISE), text[:300]
@@ -80,7 +80,7 @@ def test_nothing_of_the_machine_and_no_noise_is_stored(notebook):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_files_are_small_and_links_lead_somewhere(name):
+def test_files_are_small_and_links_are_valid(name):
     path = FOLDER / f"{name}.ipynb"
     assert path.stat().st_size < 1_000_000
     for target in re.findall(r"\]\(([\w.]+\.ipynb)\)", path.read_text(encoding="utf-8")):

@@ -1,6 +1,6 @@
-"""What the pages tell users to type: commands and options exist; README's quick commands and its Python run.
+"""Commands and options in the documentation exist. Quick commands and Python blocks of README run.
 
-Training and drawing by hand are only read by their own parsers here; `tests/nike` runs them.
+Commands for training and annotation are only parsed here; `tests/nike` runs them.
 """
 
 import importlib
@@ -32,7 +32,7 @@ PAGES = (
 PAGES += ("docs/annotate-with-your-tool.md", "notebooks/README.md", "weights/README.md", "nike/sample_data/README.md")
 COMMAND = re.compile(r"^(nike|make|pip|python3?) ")
 OPTION = re.compile(r"^--[a-z][a-z-]*( \w+)?$")
-RUN_HERE = ("check", "detect", "evaluate")  # seconds each; the rest of nike's commands takes minutes, or a window
+RUN_HERE = ("check", "detect", "evaluate")  # seconds each; the other commands take minutes or open a window
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -41,7 +41,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def block_commands(page: str) -> list[str]:
-    """Commands in the blocks without a language that hold any; diagrams hold none."""
+    """Returns the commands in blocks without a language. Diagrams have none."""
     lines = [re.sub(r"(^|\s)#.*", "", line).strip() for text in blocks(page, "") for line in text.splitlines()]
     return [part.strip() for line in lines for part in line.split("&&") if COMMAND.match(f"{part.strip()} ")]
 
@@ -55,18 +55,18 @@ ALL = [(page, command) for page in PAGES for command in (*block_commands(page), 
 
 
 def check_nike(arguments: list[str]) -> None:
-    """Has the parser of the command read the arguments; a wrong one exits."""
+    """Parses the arguments with the parser of the command, which exits if they are invalid."""
     if arguments in (["--help"], ["COMMAND", "--help"]):
         return
     assert arguments[0] in cli.COMMANDS
-    if arguments[1:] in ([], ["--help"]):  # a command that is spoken of
+    if arguments[1:] in ([], ["--help"]):  # a command without arguments in the text
         return
     module = importlib.import_module(f"nike.{arguments[0].replace('-', '_')}")
     cli.parser(arguments[0], module.add_arguments).parse_args(arguments[1:])
 
 
 def check_option(words: list[str]) -> None:
-    """An option that is spoken of alone must be one of some command."""
+    """Checks that an option in the text is an option of a command."""
     for name in cli.COMMANDS:
         parser = cli.parser(name, importlib.import_module(f"nike.{name.replace('-', '_')}").add_arguments)
         if words[0] in parser._option_string_actions:
@@ -105,20 +105,20 @@ def check(command: str) -> None:
 
 
 @pytest.mark.parametrize("page, command", ALL)
-def test_commands_of_the_pages_exist(page, command):
+def test_commands_in_the_documentation_exist(page, command):
     check(command)
 
 
 @pytest.mark.parametrize(
     "command", ["nike train --wieghts=coco", "nike draw x", "make tea", "pip install -e '.[gpus]'", "--negative-photos"]
 )
-def test_wrong_commands_are_noticed(command):
+def test_invalid_commands_are_detected(command):
     with pytest.raises((AssertionError, SystemExit)):
         check(command)
 
 
 def makefile_commands(target: str) -> list[str]:
-    """Commands `nike ...` in the recipe of a target, without redirections, variables replaced by their values."""
+    """Returns the commands `nike ...` in the recipe of a target, without redirections and with variables expanded."""
     text = (ROOT / "Makefile").read_text()
     recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", text, re.MULTILINE)[1]
     for name, value in re.findall(r"^(DEMO|BOLTS) = (.*)$", text, re.MULTILINE):
@@ -158,7 +158,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def reader(tmp_path, monkeypatch, weights):
-    """A folder like that of a reader who has got as far as the commands: photos, labelled photos, a trained run."""
+    """A folder with images, labelled images and a trained run, which the commands of README expect."""
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
     policy = keras.config.dtype_policy()
@@ -178,7 +178,7 @@ def reader(tmp_path, monkeypatch, weights):
 
 
 def is_quick(command: str) -> bool:
-    """Capitals stand for photos and weights of measurements, which nobody else has."""
+    """Returns whether a command is quick and has no placeholder in capitals, such as DATA."""
     return command.split()[1] in RUN_HERE and not re.search(r"\b[A-Z]{4,}\b", command)
 
 

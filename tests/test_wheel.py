@@ -1,4 +1,4 @@
-"""The wheel: built from the source distribution, it holds the bundled weights and works without the repository."""
+"""The wheel, built from the source distribution: bundled weights, package data, and use without the repository."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ WEIGHTS = ROOT / "weights" / "mask_rcnn_nike.h5"
 
 
 def build(kind: str, source: Path, output: Path) -> Path:
-    """Runs a hook of the build backend in this environment, without a network."""
+    """Runs a hook of the build backend in this environment, without network access."""
     code = f"import sys; from setuptools import build_meta; build_meta.build_{kind}(sys.argv[1])"
     done = subprocess.run([sys.executable, "-c", code, str(output)], cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -26,10 +26,10 @@ def build(kind: str, source: Path, output: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The content of the wheel, as `pip install` lays it out."""
+    """A folder with the content of the wheel, as installed by `pip`."""
     pytest.importorskip("setuptools", minversion="77", reason="pip install -e '.[test]' brings setuptools>=77")
     folder = tmp_path_factory.mktemp("build")
-    source = folder / "source"  # a copy, because builds leave folders behind
+    source = folder / "source"  # a copy, because builds create folders
     source.mkdir()
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "mrcnn", "nike", "weights"):
         if (ROOT / name).is_dir():
@@ -43,12 +43,12 @@ def installed(tmp_path_factory):
     return folder / "installed"
 
 
-def test_it_holds_the_bundled_weights(installed):
+def test_it_has_the_bundled_weights(installed):
     copy = installed / "nike" / "weights" / WEIGHTS.name
     assert hashlib.sha256(copy.read_bytes()).digest() == hashlib.sha256(WEIGHTS.read_bytes()).digest()
 
 
-def test_it_holds_all_data_of_the_package(installed):
+def test_it_has_all_package_data(installed):
     data = {path.relative_to(ROOT) for path in (ROOT / "nike").rglob("*") if path.is_file()}
     data = {path for path in data if path.suffix not in (".py", ".pyc")}
     assert len(data) > 48  # 24 sample images and their labels, the logo, a recipe

@@ -1,4 +1,4 @@
-"""A small copy of what scripts for the original expect around them: folders, data sets, weights; and how to run one."""
+"""The environment that scripts for the original expect: folders, datasets, weights; and a function that runs one."""
 
 import json
 import os
@@ -33,13 +33,13 @@ def toy_shapes(image_shape):
     return [[-(-side // stride) for side in image_shape[:2]] for stride in (4, 8, 16, 32, 64)]
 
 
-# A network that trains within seconds. Scripts set what they care for themselves, as they did with the original.
+# A network that trains within seconds. Scripts override these settings like those of the original.
 SMALL = dict(
     BACKBONE=staticmethod(toy_backbone),
     COMPUTE_BACKBONE_SHAPE=staticmethod(toy_shapes),
     IMAGES_PER_GPU=1,
     STEPS_PER_EPOCH=2,
-    VALIDATION_STEPS=0,  # AP alone; the loss takes another compilation, and some scripts ask for it
+    VALIDATION_STEPS=0,  # AP only, because validation losses need another compilation; some scripts set this
     IMAGE_MIN_DIM=SIDE,
     IMAGE_MAX_DIM=SIDE,
     RPN_ANCHOR_SCALES=(8, 16, 32, 48, 64),
@@ -59,7 +59,7 @@ SMALL = dict(
 
 @pytest.fixture(scope="module", autouse=True)
 def small_defaults():
-    """Makes the defaults of Config small, so that the scripts need not."""
+    """Replaces the defaults of Config by small ones, so that the scripts run unchanged."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SMALL.items():
             patch.setattr(Config, name, value)
@@ -68,7 +68,7 @@ def small_defaults():
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, small_defaults):
-    """A folder like a clone of the original: samples, images, data sets, `mask_rcnn_coco.h5`."""
+    """A folder like a clone of the original: samples, images, datasets, `mask_rcnn_coco.h5`."""
     root = tmp_path_factory.mktemp("project")
     for folder in ("coco", "balloon"):
         shutil.copytree(SCRIPTS, root / "samples" / folder)
@@ -115,8 +115,8 @@ def write_weights(root: pathlib.Path) -> None:
     checkpoints.save_weights(named_layers(mobilenet), weights)
 
 
-def draw_photo(seed: int, count: int = 2) -> tuple[np.ndarray, list[tuple[list[int], list[int]]]]:
-    """A photo of triangles `[60, 80, 3]` uint8 and their outlines (all x, all y)."""
+def draw_triangles(seed: int, count: int = 2) -> tuple[np.ndarray, list[tuple[list[int], list[int]]]]:
+    """Returns an image of triangles `[60, 80, 3]` uint8 and their outlines (all x, all y)."""
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 80, (60, 80, 3), dtype=np.uint8)
     outlines = []
@@ -137,7 +137,7 @@ def via_dataset(project):
         folder.mkdir(parents=True)
         records = {}
         for i in range(count):
-            image, outlines = draw_photo(10 * count + i)
+            image, outlines = draw_triangles(10 * count + i)
             name = f"{i}.jpg"
             if i == 1:
                 name, image = "1.png", np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
@@ -162,7 +162,7 @@ def nucleus_dataset(project):
         folder = project / "nuclei" / f"cell{i}"
         (folder / "images").mkdir(parents=True)
         (folder / "masks").mkdir()
-        image, outlines = draw_photo(100 + i)
+        image, outlines = draw_triangles(100 + i)
         skimage.io.imsave(folder / "images" / f"cell{i}.png", image, check_contrast=False)
         for k, (xs, ys) in enumerate(outlines):
             mask = skimage.draw.polygon2mask(image.shape[:2], np.transpose([ys, xs]))
@@ -180,7 +180,7 @@ def coco_dataset(project):
         (root / f"{subset}2017").mkdir()
         images, annotations = [], []
         for i in range(count):
-            image, outlines = draw_photo(200 + 10 * count + i)
+            image, outlines = draw_triangles(200 + 10 * count + i)
             name = f"{i:012}.jpg"
             skimage.io.imsave(root / f"{subset}2017" / name, image, check_contrast=False)
             images.append({"id": 500 + i, "file_name": name, "height": image.shape[0], "width": image.shape[1]})
@@ -206,7 +206,7 @@ def kangaroo_dataset(project):
     for folder in ("images", "annots"):
         (project / "kangaroo" / folder).mkdir(parents=True)
     for i in range(1, 6):
-        image, outlines = draw_photo(300 + i)
+        image, outlines = draw_triangles(300 + i)
         skimage.io.imsave(project / "kangaroo" / "images" / f"{i:05}.jpg", image, check_contrast=False)
         boxes = "".join(
             f"<object><name>kangaroo</name><bndbox><xmin>{min(xs)}</xmin><ymin>{min(ys)}</ymin><xmax>{max(xs)}</xmax>"

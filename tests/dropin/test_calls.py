@@ -1,4 +1,4 @@
-"""Single calls of scripts for the original, where today's Keras, NumPy or this package might stand in the way."""
+"""Single calls of scripts for the original that Keras 3, NumPy 2 or this package could break."""
 
 import subprocess
 import sys
@@ -23,12 +23,12 @@ class ToyConfig(Config):
     NAME = "toy"
     NUM_CLASSES = 1 + 2
     DETECTION_MIN_CONFIDENCE = 0.0
-    DATASET = Path("dataset")  # a field of its own, which JSON cannot hold
+    DATASET = Path("dataset")  # a field of the script that JSON cannot represent
     THRESHOLD = 0.3
 
 
 class Photos(utils.Dataset):
-    """One photo with two instances; `answer` is what load_mask returns."""
+    """One image with two instances. `answer` is the return value of load_mask."""
 
     def __init__(self, answer=None):
         super().__init__()
@@ -82,7 +82,7 @@ def test_keras_model_loads_what_it_saved(model, tmp_path):
         )
 
 
-def test_weights_carry_their_settings_but_no_fields_of_the_script(model, tmp_path):
+def test_saved_weights_have_the_settings_but_no_fields_of_the_script(model, tmp_path):
     model.keras_model.save_weights(tmp_path / "model.h5")
     config = modellib.MaskRCNN.from_checkpoint(tmp_path / "model.h5").config
     assert (config.NAME, config.NUM_CLASSES, hasattr(config, "THRESHOLD")) == ("toy", 3, False)
@@ -97,7 +97,7 @@ def test_a_whole_model_in_keras_own_format(model, tmp_path):
     )
 
 
-def test_a_photo_that_is_molded_already(model):
+def test_a_molded_image_is_recognised(model):
     photo = Photos().load_image(0)
     with pytest.warns(UserWarning, match="Pass the photo as it is"):
         images, *_ = model.mold_inputs(modellib.mold_image(photo, model.config)[np.newaxis])
@@ -106,7 +106,7 @@ def test_a_photo_that_is_molded_already(model):
         model.detect([photo - 400.0])
 
 
-def test_an_image_normalized_in_another_way_is_refused(model):
+def test_an_image_normalized_in_another_way_is_rejected(model):
     image = Photos().load_image(0).astype(np.float32)
     for normalized in ((image - image.mean()) / image.std(), image / 127.5 - 1):
         with pytest.raises(ValueError, match=r"images\[0\]: expected floats .* float32 in -.*before normalization"):
@@ -135,21 +135,21 @@ def test_masks_and_class_ids_of_any_type(small_defaults, dtype, class_ids):
 
 
 @pytest.mark.parametrize("shape", [(0, 0, 0), (60, 80, 0)])
-def test_a_photo_without_instances(small_defaults, shape):
+def test_an_image_without_instances(small_defaults, shape):
     dataset = Photos((np.empty(shape), np.empty([0], np.int32)))
     image, _, class_ids, bbox, mask = modellib.load_image_gt(dataset, ToyConfig(), 0)
     assert image.shape == (64, 64, 3) and class_ids.shape == (0,) and bbox.shape == (0, 4) and mask.shape[2] == 0
 
 
-def test_an_empty_mask_of_class_0_stands_for_no_instance(small_defaults):
-    """How many scripts describe a photo that shows nothing."""
+def test_an_empty_mask_of_class_0_means_no_instance(small_defaults):
+    """Many scripts return this for an image without objects."""
     empty = np.zeros((60, 80, 1), bool)
     gt = modellib.load_image_gt(Photos((empty, np.zeros((1,), np.int32))), ToyConfig(), 0)
     assert gt.class_ids.shape == (0,) and gt.bbox.shape == (0, 4) and gt.mask.shape == (64, 64, 0)
     masks = np.concatenate([two_masks(), empty], axis=-1)
     gt = modellib.load_image_gt(Photos((masks, np.array([1, 2, 0]))), ToyConfig(), 0)
     assert gt.class_ids.tolist() == [1, 2] and gt.mask.shape == (64, 64, 2)
-    with pytest.raises(ValueError, match="class id 0 is not one of 1..2"):  # but not a mask that shows something
+    with pytest.raises(ValueError, match="class id 0 is not one of 1..2"):  # but not a mask with pixels
         modellib.load_image_gt(Photos((two_masks(), np.array([1, 0]))), ToyConfig(), 0)
 
 
@@ -163,7 +163,7 @@ def test_outputs_of_run_graph_have_the_batch_axis_and_their_order(model, names):
 
 @pytest.mark.parametrize("count", [1, 3, 4])
 def test_fewer_anchor_scales_than_levels(small_defaults, tmp_path, count):
-    """Scales are those of the levels from P2 on; the other levels propose nothing."""
+    """The scales apply to the levels from P2 on. The other levels have no proposals."""
     config = ToyConfig().copy(RPN_ANCHOR_SCALES=(8, 16, 32, 48)[:count])
     model = modellib.MaskRCNN("inference", config, tmp_path)
     count = sum(3 * side**2 for side in (16, 8, 4, 2)[:count])
@@ -194,7 +194,7 @@ def test_classes_changed_after_the_config_was_made(small_defaults, tmp_path):
         modellib.MaskRCNN("inference", config, tmp_path)
 
 
-def test_graph_mode_of_tensorflow_1_is_named(model):
+def test_error_in_graph_mode_names_the_cause(model):
     photo = Photos().load_image(0)
     with tf.Graph().as_default():
         with pytest.raises(RuntimeError, match="eager execution"):
@@ -204,12 +204,12 @@ def test_graph_mode_of_tensorflow_1_is_named(model):
     assert len(model.detect([photo])) == 1
 
 
-def test_names_by_way_of_visualize():
+def test_names_that_visualize_re_exports():
     assert visualize.plt is pyplot and Path(visualize.ROOT_DIR).is_absolute()
 
 
 def test_compile_and_fit(small_defaults, tmp_path):
-    """The optimiser and the losses of `train`, for scripts that call `fit` themselves."""
+    """`compile` sets the optimiser and the losses of `train` for scripts that call `fit`."""
     model = modellib.MaskRCNN("training", ToyConfig(), tmp_path)
     model.set_trainable(r"mrcnn_.*|rpn_.*", verbose=0)
     model.compile(0.01, 0.8)
@@ -234,19 +234,19 @@ def test_a_config_with_a_constructor(small_defaults):
 
     config = Counted(num_classes=4)
     config.IMAGES_PER_GPU = 3
-    config.__init__(5)  # how scripts have the batch size computed again
+    config.__init__(5)  # scripts recompute the batch size like this
     copy = config.copy(DETECTION_MIN_CONFIDENCE=0.1)
     assert config.BATCH_SIZE == copy.BATCH_SIZE == 3
     assert copy.NUM_CLASSES == 5 and copy.IMAGE_META_SIZE == 17 and isinstance(copy, Counted)
 
 
-def test_parallel_model_explains_itself():
+def test_parallel_model_raises_an_error_with_a_remedy():
     with pytest.raises(NotImplementedError, match=r"choose_strategy\(2\)\.scope"):
         ParallelModel(None, 2)
 
 
 def test_the_flat_layout_of_before_2018(tmp_path):
-    """`python -m mrcnn` gives old scripts their modules, those beside the script first."""
+    """`python -m mrcnn` provides the module names of old scripts. Modules beside the script take precedence."""
     (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
     (tmp_path / "utils.py").write_text("WORD = 'own'\n")
     (tmp_path / "script.py").write_text(
@@ -263,7 +263,7 @@ def test_the_flat_layout_of_before_2018(tmp_path):
 
 
 def test_imgaug_imported_first(tmp_path):
-    """`python -m mrcnn` works without an installation too: under NumPy 2 imgaug needs the help of mrcnn."""
+    """`python -m mrcnn` also works without an installation. On NumPy 2, imgaug needs the import hook of mrcnn."""
     (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
     (tmp_path / "script.py").write_text(
         "import sys\nfrom imgaug import augmenters as iaa\nimport beside\n"

@@ -1,4 +1,4 @@
-"""Scripts in the manner of the original's samples, and of tutorials for it, run as they are."""
+"""Scripts that follow the original's samples and its tutorials run unchanged."""
 
 import re
 
@@ -25,7 +25,7 @@ def test_train_shapes(run_script, project):
     with h5py.File(run / "mask_rcnn_shapes_0001.h5") as heads, h5py.File(left["last_path"]) as everything:
         moved = [not np.array_equal(heads[name], everything[name]) for name in names]
         with h5py.File(project / "mask_rcnn_coco.h5") as start:
-            assert np.array_equal(start[names[0]], heads[names[0]])  # layers="heads" leaves the backbone alone
+            assert np.array_equal(start[names[0]], heads[names[0]])  # layers="heads" does not train the backbone
     assert moved == [True, True]  # layers="all"
     assert 0 <= np.nanmean(left["APs"]) <= 1
 
@@ -51,7 +51,7 @@ def test_nucleus(run_script, project, nucleus_dataset):
 def test_coco(run_script, coco_dataset):
     left = run_script("coco.py", "train", f"--dataset={coco_dataset}", "--model=coco")
     dataset, config = left["dataset_train"], left["config"]
-    assert sorted(load_image_gt(dataset, config, 1).class_ids) == [-2, 2, 2]  # the crowd is negative
+    assert sorted(load_image_gt(dataset, config, 1).class_ids) == [-2, 2, 2]  # crowds have negative class ids
     assert dataset.image_reference(1) == "coco photo 501" and dataset.get_source_class_id(80, "coco") == 80
     left = run_script("coco.py", "evaluate", f"--dataset={coco_dataset}", "--model=last", "--limit=2")
     assert left["stats"]["bbox"].shape == left["stats"]["segm"].shape == (12,)
@@ -96,10 +96,10 @@ def test_inspect_data(run_script, project, via_dataset):
     assert left["normalized_images"].shape == (1, 64, 64, 3) and left["rois"].shape == (4, 16, 4)
     assert left["mrcnn_mask"].shape == (4, 16, 28, 28, 2) and left["mrcnn_bbox"].shape == (4, 16, 2, 4)
     assert left["anchors"].shape[0] == sum(left["anchors_per_level"])
-    assert np.mean(left["mini"] == left["mask"]) > 0.9  # shrunk, expanded, shrunk again
+    assert np.mean(left["mini"] == left["mask"]) > 0.9  # minimized, expanded, minimized again
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # deltas of a network that has learnt nothing
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # deltas of an untrained network
 def test_inspect_model(run_script, project, via_dataset):
     left = run_script("inspect_model.py")
     rpn, activations = left["rpn"], left["activations"]

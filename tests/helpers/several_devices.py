@@ -1,4 +1,4 @@
-"""Trains the tiny network on several devices; a program, because devices are fixed when TensorFlow starts.
+"""Trains the tiny network on several devices. A program, because devices are fixed when TensorFlow starts.
 
 python several_devices.py DEVICES LOGS RESULT.npz     (with TF_CONFIG set: as one of several workers)
 """
@@ -26,7 +26,7 @@ class Losses(keras.callbacks.Callback):
 
 
 def clipped_update(strategy):
-    """Two replicas with gradients (60, 0) and (0, 80), their shares of a batch: (30, 40), clipped to norm 5."""
+    """Applies the gradients (60, 0) and (0, 80) of two replicas, whose mean (30, 40) is clipped to norm 5."""
     from mrcnn.training.optimizers import build_optimizer
 
     with strategy.scope():

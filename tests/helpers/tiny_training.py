@@ -1,4 +1,4 @@
-"""A network, photos and a run that train within seconds; also a program, for tests that kill it.
+"""A network, images and a run that train within seconds. Also a program, for tests that kill it.
 
 python tiny_training.py LOGS RESULT.npz [resume] [option=value ...]
 """
@@ -18,7 +18,7 @@ SIDE = 64
 
 
 def backbone(image, stage5, train_bn):
-    """Five convolutions of stride 2, called like the stages of a ResNet so that layer sets find them."""
+    """Five convolutions of stride 2, named like the stages of a ResNet so that layer sets match them."""
     features, x = [], image
     for stage, channels in zip(range(1, 6), (8, 12, 16, 16, 16), strict=True):
         names = (f"res{stage}a", f"bn{stage}a") if stage > 1 else ("conv1", "bn_conv1")
@@ -51,7 +51,7 @@ class TrainingConfig(TinyConfig):
 
 
 class Squares(Dataset):
-    """Bright rectangles on dark noise, one or two in each photo."""
+    """Bright rectangles on dark noise, one or two per image."""
 
     def __init__(self, count=8, seed=0, side=SIDE):
         super().__init__()
@@ -81,15 +81,15 @@ class Squares(Dataset):
 
 
 def build(logs, **changes):
-    """A MaskRCNN whose first weights are always the same."""
+    """A MaskRCNN whose initial weights are always the same."""
     from mrcnn.model import MaskRCNN
 
     keras.utils.set_random_seed(7)
     return MaskRCNN("training", TrainingConfig().copy(**changes), logs)
 
 
-class Mark(keras.callbacks.Callback):
-    """Writes how many steps are done into a file, so that another process knows when to kill."""
+class StepCounter(keras.callbacks.Callback):
+    """Writes the number of completed steps to a file, which tells another process when to kill."""
 
     def __init__(self, path):
         super().__init__()
@@ -101,15 +101,15 @@ class Mark(keras.callbacks.Callback):
 
 
 def main(logs, result, *arguments):
-    """Two stages; writes all weights and the history to `result`."""
+    """Trains in two stages and writes all weights and the history to `result`."""
     from mrcnn import training
 
     options = dict(json.loads(f'["{name}", {value}]') for name, value in (a.split("=") for a in arguments if "=" in a))
     model = build(logs)
     if "resume" in arguments:
         training.resume(model)
-    common = dict(custom_callbacks=[Mark(Path(logs) / "steps")], verbose=0, seed=3, **options)
-    data, val = Squares(7), Squares(2, seed=1)  # 7 photos in batches of 2: epochs of data and of training differ
+    common = dict(custom_callbacks=[StepCounter(Path(logs) / "steps")], verbose=0, seed=3, **options)
+    data, val = Squares(7), Squares(2, seed=1)  # 7 images in batches of 2: data epochs and training epochs differ
     Path(logs).mkdir(exist_ok=True)
     model.train(data, None, 0.02, 2, "heads", **common)
     progress = model.train(data, val, 0.02, 4, "all", schedule="cosine", average=0.9, **common)

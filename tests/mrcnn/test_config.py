@@ -14,14 +14,14 @@ class ShapesConfig(Config):
     IMAGE_MIN_DIM = 128
 
 
-def test_derived_values_follow_the_fields():
+def test_derived_values():
     config = ShapesConfig()
     assert config.BATCH_SIZE == 8
     assert config.IMAGE_SHAPE.tolist() == [128, 128, 3]
     assert config.IMAGE_META_SIZE == 16
 
 
-def test_crop_mode_takes_the_smaller_side():
+def test_crop_mode_uses_the_smaller_side():
     class CropConfig(ShapesConfig):
         IMAGE_RESIZE_MODE = "crop"
         IMAGE_MIN_DIM = 64
@@ -79,20 +79,20 @@ def test_crop_mode_takes_the_smaller_side():
         ("LOSS_WEIGHTS", [1.0], "LOSS_WEIGHTS must be a dict"),
     ],
 )
-def test_validation_names_the_setting_and_the_fix(field, value, message):
+def test_validation_errors_name_the_setting_and_a_remedy(field, value, message):
     config = ShapesConfig().copy(**{field: value})
     with pytest.raises(ValueError, match=message):
         config.validate()
 
 
-def test_no_limit_of_confidence_survives_json():
+def test_no_confidence_threshold_survives_json():
     config = ShapesConfig().copy(DETECTION_MIN_CONFIDENCE=None, GRADIENT_CLIP_NORM=None, USE_MINI_MASK=0)
     config.validate()
     copy = Config.from_json(config.to_json())
     assert copy.DETECTION_MIN_CONFIDENCE is None and copy.GRADIENT_CLIP_NORM is None
 
 
-def test_numbers_as_scripts_write_them():
+def test_numpy_numbers_and_lists_are_accepted():
     config = ShapesConfig().copy(
         MEAN_PIXEL=[0, 0.0, np.float32(103.9)],
         RPN_BBOX_STD_DEV=np.float32([0.1, 0.1, 0.2, 0.2]),
@@ -110,7 +110,7 @@ def test_numbers_as_scripts_write_them():
     config.validate()
 
 
-def test_functions_given_in_code_stay_functions():
+def test_functions_are_kept():
     def backbone(image, stage5, train_bn): ...
 
     config = ShapesConfig.from_dict({"BACKBONE": backbone, "COMPUTE_BACKBONE_SHAPE": len})
@@ -129,7 +129,7 @@ def test_json_round_trip_keeps_values_and_types():
     assert copy.IMAGE_META_SIZE == 16
 
 
-def test_instance_attributes_are_settings_too():
+def test_instance_attributes_are_settings():
     config = ShapesConfig()
     config.DETECTION_MIN_CONFIDENCE = 0.25
     assert Config.from_json(config.to_json()).DETECTION_MIN_CONFIDENCE == 0.25
@@ -148,7 +148,7 @@ def test_instance_attributes_are_settings_too():
         ("[" * 100000, "a.json: not valid JSON"),
     ],
 )
-def test_broken_files_are_explained(text, message):
+def test_errors_of_damaged_files(text, message):
     with pytest.raises(ValueError, match=message):
         Config.from_json(text, where="a.json")
 

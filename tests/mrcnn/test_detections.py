@@ -1,4 +1,4 @@
-"""`Detections` against arrays written by hand."""
+"""`Detections` compared with arrays derived by hand."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_keys_of_the_original(detections):
         detections["boxes"]
 
 
-def test_rows_are_chosen_as_numpy_chooses_them(detections):
+def test_indexing_equals_numpy(detections):
     assert [item.score for item in detections] == pytest.approx([0.9, 0.5])
     assert isinstance(detections[1], Detection) and detections[1].box == (0, 2, 2, 3) and detections[-1].class_id == 2
     assert len(detections[detections.scores > 0.6]) == 1 and len(detections[:0]) == 0
@@ -53,15 +53,15 @@ def test_boxes_of_a_result_dict_are_clipped_to_the_image():
     assert Detections.from_result(result).boxes.tolist() == [[0, 0, 2, 1]]
 
 
-def test_edited_masks_count(detections):
-    """Scripts edit `result["masks"]` in place."""
+def test_edited_masks_are_kept(detections):
+    """Some scripts edit `result["masks"]` in place."""
     detections["masks"][:, :, 0] = False
     assert not detections.full_mask(0).any() and not detections[:1].masks.any() and not detections[0].mask.any()
     with pytest.raises(TypeError, match=r"dict\(result\)"):
         detections["masks"] = None
 
 
-def test_odd_keys(detections):
+def test_indices_and_keys_of_other_types(detections):
     assert detections[np.array(1)].class_id == 2 and detections[-1].class_id == 2
     assert np.ones(2) not in detections and 0 not in detections
 
@@ -83,6 +83,6 @@ def test_order_by_score():
 
 
 @pytest.mark.parametrize("crops", [[], [np.ones((1, 2), bool)]])
-def test_crops_that_do_not_fit_their_boxes(crops):
+def test_crops_of_the_wrong_size(crops):
     with pytest.raises(ValueError, match="one crop of the box's size"):
         Detections([[0, 0, 1, 1]], [1], [0.5], crops, (2, 2))

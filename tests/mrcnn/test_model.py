@@ -1,4 +1,4 @@
-"""MaskRCNN: what people call, with good and bad input."""
+"""MaskRCNN: public methods with valid and invalid input."""
 
 import threading
 
@@ -17,7 +17,7 @@ from mrcnn.model import MaskRCNN
 def model(tiny_config, tmp_path_factory):
     keras.utils.set_random_seed(0)
     model = MaskRCNN(mode="inference", config=tiny_config(), model_dir=tmp_path_factory.mktemp("logs"))
-    # Random weights that hold everything for an object rather than for background.
+    # Random weights that classify every RoI as an object.
     model.named_layers()["mrcnn_class_logits"].bias.assign([-9.0, 0.0, 0.0])
     return model
 
@@ -32,7 +32,7 @@ def same(first, second):
     )
 
 
-def test_result_has_the_promised_form(model):
+def test_result_has_the_documented_arrays(model):
     result = model.detect([photo()], verbose=1)[0]
     count = len(result["rois"])
     assert count > 0
@@ -42,7 +42,7 @@ def test_result_has_the_promised_form(model):
     assert (result["rois"][:, 2:] <= [40, 60]).all() and (result["rois"] >= 0).all()
 
 
-def test_any_number_of_photos_of_any_size(model):
+def test_any_number_of_images_of_any_size(model):
     photos = [photo(40, 60), photo(200, 30, 1), photo(7, 9, 2)]
     together = model.detect(photos)
     assert [result["masks"].shape[:2] for result in together] == [(40, 60), (200, 30), (7, 9)]
@@ -50,7 +50,7 @@ def test_any_number_of_photos_of_any_size(model):
     assert model.detect([]) == []
 
 
-def test_a_generator_streams(model):
+def test_a_generator_is_streamed(model):
     taken = []
 
     def endless():
@@ -61,7 +61,7 @@ def test_a_generator_streams(model):
     results = model.detect_stream(endless())
     for _ in range(3):
         next(results)
-    assert len(taken) < 12  # it reads a batch ahead, not to the end
+    assert len(taken) < 12  # one batch is prefetched, not the whole generator
     results.close()
 
 
@@ -77,13 +77,13 @@ def test_paths_and_modes(model, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3000, 5, 3), (20, 20)])
-def test_odd_shapes(model, shape):
+def test_unusual_shapes(model, shape):
     result = model.detect([np.full(shape, 100, np.uint8)])[0]
     assert result["masks"].shape[:2] == shape[:2]
 
 
 def bad_photos(folder):
-    """Photos that cannot be used, and what their error must name."""
+    """Unusable images, and the text that their errors must contain."""
     (folder / "text.jpg").write_text("not an image")
     Image.fromarray(photo(300, 300)).save(folder / "cut.jpg")
     data = (folder / "cut.jpg").read_bytes()
@@ -98,7 +98,7 @@ def bad_photos(folder):
 
 
 @pytest.mark.parametrize("index", range(5))
-def test_a_bad_photo_is_named_and_the_others_are_not_lost(model, tmp_path, index):
+def test_an_unusable_image_is_named_and_the_others_are_kept(model, tmp_path, index):
     bad, name = bad_photos(tmp_path)[index]
     good = photo()
     with pytest.raises((ValueError, TypeError, OSError), match=name.replace("\\\\", "\\")):
@@ -108,7 +108,7 @@ def test_a_bad_photo_is_named_and_the_others_are_not_lost(model, tmp_path, index
     assert same(results[0], results[2]) and same(results[0], model.detect([good])[0])
 
 
-def test_misuse_is_explained(model, tiny_config, tmp_path):
+def test_misuse_raises_an_error_with_a_remedy(model, tiny_config, tmp_path):
     with pytest.raises(TypeError, match=r"detect\(\[photo\]\)"):
         model.detect(photo())
     with pytest.raises(ValueError, match="mode must be"):
@@ -119,7 +119,7 @@ def test_misuse_is_explained(model, tiny_config, tmp_path):
         MaskRCNN("inference", tiny_config().copy(NUM_CLASSES=1), tmp_path)
 
 
-def test_threads_get_their_own_results(model):
+def test_detection_is_thread_safe(model):
     photos = [photo(seed=seed) for seed in range(6)]
     expected = [model.detect([image])[0] for image in photos]
     results = [None] * len(photos)
@@ -135,14 +135,14 @@ def test_threads_get_their_own_results(model):
     assert all(same(result, want) for result, want in zip(results, expected, strict=True))
 
 
-def test_two_models_do_not_mix(model, tiny_config, tmp_path):
+def test_two_models_are_independent(model, tiny_config, tmp_path):
     before = model.detect([photo()])[0]
     other = MaskRCNN("inference", tiny_config(), tmp_path)
     assert not same(other.detect([photo()])[0], before)
     assert same(model.detect([photo()])[0], before)
 
 
-def test_weights_travel_with_their_settings(model, tmp_path):
+def test_saved_weights_include_the_settings(model, tmp_path):
     path = tmp_path / "weights.h5"
     model.save_weights(path, metadata={"class_names": ["BG", "a", "b"]})
     copy = MaskRCNN.from_checkpoint(path, model_dir=tmp_path)
@@ -152,11 +152,11 @@ def test_weights_travel_with_their_settings(model, tmp_path):
     assert len(weak.detect([photo()])[0]["rois"]) == 1
 
 
-def test_masks_in_the_scores(model, tmp_path):
-    """The same detections, ranked by class and mask together; what falls below the limit is no detection any more."""
+def test_mask_scores_rank_and_filter_detections(model, tmp_path):
+    """The same detections, ranked by the product of class and mask score. Products below the threshold are dropped."""
     path = tmp_path / "weights.h5"
     model.save_weights(path)
-    limit = 0.5 * float(model.detect([photo()])[0]["scores"].max())  # untrained masks are between 0.5 and 0.6
+    limit = 0.5 * float(model.detect([photo()])[0]["scores"].max())  # masks of an untrained network are between 0.5 and 0.6
     plain, scored = (
         MaskRCNN.from_checkpoint(path, model_dir=tmp_path, DETECTION_MIN_CONFIDENCE=limit, DETECTION_MASK_SCORES=choice)
         for choice in (False, True)
@@ -170,7 +170,7 @@ def test_masks_in_the_scores(model, tmp_path):
     np.testing.assert_array_equal(after["masks"], before["masks"][:, :, rows])
 
 
-def test_a_training_model_detects_with_the_same_weights(model, tiny_config, tmp_path):
+def test_a_model_in_training_mode_detects_with_the_same_weights(model, tiny_config, tmp_path):
     path = tmp_path / "weights.h5"
     model.save_weights(path)
     trainer = MaskRCNN("training", tiny_config(), tmp_path)
@@ -196,7 +196,7 @@ def test_class_names_travel_with_the_weights(model, tiny_config, tmp_path):
     assert set(result.names) <= {"nike", "puma"} and len(result[result.names[0]])
 
 
-def test_log_dirs_as_the_original(model, tiny_config, tmp_path):
+def test_log_dirs_equal_the_original(model, tiny_config, tmp_path):
     trainer = MaskRCNN("training", tiny_config(), tmp_path)
     assert trainer.epoch == 0 and trainer.checkpoint_path.endswith("mask_rcnn_tiny_{epoch:04d}.h5")
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
@@ -212,7 +212,7 @@ def test_log_dirs_as_the_original(model, tiny_config, tmp_path):
     assert (trainer.epoch, trainer.log_dir) == (10, str(runs[1]))
 
 
-def test_runs_of_a_longer_name_are_others(tmp_path):
+def test_runs_with_a_longer_name_are_not_found(tmp_path):
     for run in ("nike20260101T1200", "nikeshoes20260102T1200"):
         (tmp_path / run).mkdir()
         (tmp_path / run / f"mask_rcnn_{run[:-13]}_0001.h5").touch()
@@ -223,16 +223,16 @@ def test_runs_of_a_longer_name_are_others(tmp_path):
     assert log_dirs.parse_checkpoint(log_dirs.find_last(tmp_path, "My logo.v2"))[1] == 7
 
 
-def test_crops_are_for_training_only(tiny_config):
+def test_crop_mode_applies_to_training_only(tiny_config):
     config = tiny_config().copy(IMAGE_RESIZE_MODE="crop")
     image = photo(40, 60)
     first, second = mold(image, config), mold(image, config)
     np.testing.assert_array_equal(first.image, second.image)
     y1, x1, y2, x2 = first.window
-    assert (y2 - y1) / (x2 - x1) == pytest.approx(40 / 60, rel=0.05)  # the whole photo
+    assert (y2 - y1) / (x2 - x1) == pytest.approx(40 / 60, rel=0.05)  # the whole image
 
 
-def test_molding_and_unmolding_as_the_original(model):
+def test_molding_and_unmolding_equal_the_original(model):
     images, metas, windows = model.mold_inputs([photo(), photo(seed=1)])
     assert images.shape == (2, 64, 64, 3) and metas.shape == (2, 15) and windows.shape == (2, 4)
     assert model.get_anchors((64, 64, 3)).shape == model.anchors.shape == (1023, 4)
@@ -248,7 +248,7 @@ def test_molding_and_unmolding_as_the_original(model):
     assert molded["masks"].shape[:2] == (64, 64)
 
 
-def test_looking_inside(model, capsys):
+def test_intermediate_outputs(model, capsys):
     pillar = model.keras_model.get_layer("ROI").output
     names = ("pre_nms_anchors", "refined_anchors", "refined_anchors_clipped")
     outputs = [(name, model.ancestor(pillar, f"ROI/{name}:0")) for name in names]
@@ -268,7 +268,7 @@ def test_looking_inside(model, capsys):
         model.run_graph([photo()], [("gone", None)])
 
 
-def test_looking_inside_a_model_in_training(tiny_config, tmp_path):
+def test_intermediate_outputs_of_a_model_in_training_mode(tiny_config, tmp_path):
     training = MaskRCNN("training", tiny_config(), tmp_path)
     inference = MaskRCNN("inference", tiny_config(), tmp_path)
     for ours, theirs in zip(inference.keras_model.weights, training.inference_model.weights, strict=True):
@@ -283,7 +283,7 @@ def test_looking_inside_a_model_in_training(tiny_config, tmp_path):
     assert (after[..., 1] > found["rpn_class"][..., 1]).all(), "the weights of now"
 
 
-def test_sides_that_do_not_fit_the_pyramid(tiny_config, tmp_path):
+def test_image_sides_that_do_not_divide_by_the_strides(tiny_config, tmp_path):
     model = MaskRCNN("inference", tiny_config().copy(IMAGE_RESIZE_MODE="none"), tmp_path)
     good, bad = photo(64, 96), photo(40, 60)
     with pytest.raises(ValueError, match=r"images\[1\]: .*multiples of 32, got 40 x 60"):
@@ -314,7 +314,7 @@ UTILS_NAMES = """
     compute_ap compute_ap_range compute_recall batch_slice download_trained_weights norm_boxes denorm_boxes resize"""
 
 
-def test_every_public_name_of_the_original_is_here():
+def test_every_public_name_of_the_original_exists():
     import mrcnn.model as modellib
 
     assert [name for name in MODEL_NAMES.split() if not hasattr(modellib, name)] == []

@@ -19,7 +19,7 @@ class Folder:
         self.root = root
 
     def photo(self, name: str, height: int = 60, width: int = 80, seed: int | None = 0, **options) -> pathlib.Path:
-        """A photo of soft colour spots, another one for each seed; a plain one without."""
+        """Writes an image of soft colour spots that depend on the seed, or a grey one without a seed."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if seed is None:
@@ -31,14 +31,14 @@ class Folder:
         return path
 
     def json(self, name: str, value) -> pathlib.Path:
-        """Any JSON file."""
+        """Writes a JSON file."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(value), encoding="utf-8")
         return path
 
     def labelled(self, name: str, shapes: list, height: int = 60, width: int = 80, seed: int = 0, **changes):
-        """A photo with a labelme file beside it; returns the JSON's path."""
+        """Writes an image and its labelme file. Returns the path of the JSON file."""
         photo = self.photo(name, height, width, seed)
         document = {
             "version": "5.5.0",
@@ -53,7 +53,7 @@ class Folder:
 
 
 def shape(label="nike", points=((10, 10), (40, 12), (30, 40)), shape_type="polygon", **more) -> dict:
-    """An entry of labelme's `shapes`."""
+    """Returns an entry of labelme's `shapes`."""
     points = [list(point) for point in points]
     return {"label": label, "points": points, "group_id": None, "shape_type": shape_type, "flags": {}} | more
 
@@ -68,20 +68,20 @@ def folder(tmp_path):
 
 @pytest.fixture(name="shape")
 def shape_fixture():
-    """The function that makes entries of labelme's `shapes`."""
+    """The function `shape`."""
     return shape
 
 
 @pytest.fixture(scope="session")
 def real_photos():
-    """A folder of labelled photos that are not part of the project; the test is skipped without it."""
+    """A folder of labelled photos outside the project. The test is skipped without it."""
     for folder in filter(None, REAL_PHOTOS):
         if (path := pathlib.Path(folder) / "nike").is_dir():
             return path
-    pytest.skip("no folder of real photos on this machine; point MRCNN_DATA at the one that holds nike/")
+    pytest.skip("no folder of real photos; set MRCNN_DATA to the parent of a folder nike/")
 
 
 @pytest.fixture
 def float32(monkeypatch):
-    """The precision that detection and training choose, whatever this machine is faster in."""
+    """Makes detection and training choose float32 on every machine."""
     monkeypatch.setattr("mrcnn.training.devices.choose_precision", lambda: (False, "test"))

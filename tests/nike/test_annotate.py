@@ -1,4 +1,4 @@
-"""nike annotate: the right command line for labelme, and predictions that become nobody's ground truth by accident."""
+"""nike annotate: command line of labelme, and predictions as a starting point."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ from nike.datasets.labels import Labels
 
 @pytest.fixture
 def opened(monkeypatch):
-    """labelme is not started; the command lines that would have been."""
+    """The command lines of labelme, which is not started."""
     calls = []
     monkeypatch.setattr(subprocess, "call", lambda command: calls.append(command) or 0)
     monkeypatch.setattr(annotate, "labelme_version", lambda: "6.3.1")
@@ -26,7 +26,7 @@ def opened(monkeypatch):
 
 
 class FakeDetector:
-    """Finds a square on photos that are not black."""
+    """Detects a square in images that are not black."""
 
     class_names = ["BG", "nike", "person"]
 
@@ -42,7 +42,7 @@ class FakeDetector:
 
 @pytest.fixture
 def detector(monkeypatch):
-    """Stands for the network; the options it was loaded with."""
+    """A stand-in for the network. Returns the options that it was loaded with."""
     loaded = []
     monkeypatch.setattr(annotate, "load_detector", lambda arguments: loaded.append(arguments) or FakeDetector())
     return loaded
@@ -64,7 +64,7 @@ def test_the_installed_labelme_knows_the_options(tmp_path):
         version = importlib.metadata.version("labelme")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("needs labelme: pip install labelme")
-    command = [*annotate.labelme_command(tmp_path, Labels(), version), "--version"]  # parses all, prints, ends
+    command = [*annotate.labelme_command(tmp_path, Labels(), version), "--version"]  # parses all options and exits
     env = os.environ | {"QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 0 and version in done.stdout, done.stderr
@@ -78,7 +78,7 @@ def test_opens_labelme(folder, opened, capsys):
     assert "1 image without annotations in" in capsys.readouterr().out
 
 
-def test_predictions_as_a_start(folder, opened, detector, shape, capsys):
+def test_predictions_are_written_for_unlabelled_images(folder, opened, detector, shape, capsys):
     done = folder.labelled("done.jpg", [shape()]).read_text()
     folder.photo("deep/shoe.jpg")
     folder.photo("shoe.jpg")
@@ -88,9 +88,9 @@ def test_predictions_as_a_start(folder, opened, detector, shape, capsys):
     for name in ("shoe", "deep/shoe"):
         described = read_labelme(folder.root / f"{name}.json")
         assert described.path == (folder.root / name).with_suffix(".jpg")
-        assert [instance.label for instance in described.instances] == ["nike"]  # nobody asked for persons
+        assert [instance.label for instance in described.instances] == ["nike"]  # persons were not requested
         assert described.draw().sum() == 100
-    assert not (folder.root / "empty.json").exists()  # it would be a negative that nobody has looked at
+    assert not (folder.root / "empty.json").exists()  # it would become an unchecked negative
     assert (folder.root / "done.json").read_text() == done
     output = capsys.readouterr()
     assert "4 images without annotations in" in output.out and "predictions for 2 images" in output.out
@@ -100,7 +100,7 @@ def test_predictions_as_a_start(folder, opened, detector, shape, capsys):
     assert len(opened) == 1
 
 
-def test_classes_of_the_weights_are_offered_where_no_label_is_used(folder, opened, detector):
+def test_classes_of_the_weights_are_offered_without_labels_in_use(folder, opened, detector):
     folder.photo("shoe.jpg")
     assert annotate.main([str(folder.root), "--weights", "last"]) == 0
     assert opened[0][opened[0].index("--labels") + 1] == "nike,person,ignore"
@@ -112,13 +112,13 @@ def test_labels_of_the_folder_are_offered(folder, opened, shape):
     assert opened[0][opened[0].index("--labels") + 1] == "puma,ignore"
 
 
-def test_no_network_unless_asked_for(folder, opened, detector):
+def test_no_network_without_weights(folder, opened, detector):
     folder.photo("shoe.jpg")
     assert annotate.main([str(folder.root)]) == 0
     assert not detector and not (folder.root / "shoe.json").exists() and len(opened) == 1
 
 
-def test_without_display(folder, detector, monkeypatch, capsys):
+def test_no_display(folder, detector, monkeypatch, capsys):
     folder.photo("shoe.jpg")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
@@ -130,7 +130,7 @@ def test_without_display(folder, detector, monkeypatch, capsys):
         assert "needs a display" in capsys.readouterr().err
 
 
-def test_mistakes_are_explained(folder, opened, detector, monkeypatch, capsys):
+def test_user_errors(folder, opened, detector, monkeypatch, capsys):
     folder.photo("a.jpg")
     assert annotate.main([str(folder.root / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err

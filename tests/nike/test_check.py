@@ -1,4 +1,4 @@
-"""nike check: finds each kind of trouble, nothing where there is none, in text, JSON and HTML."""
+"""nike check: reports of all problem types, as text, JSON and HTML."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def good(folder, shape, part: str = "", seed: int = 0) -> None:
     folder.labelled(f"{part}good{seed}.jpg", [shape(points=[[5, 5], [60, 10], [40, 50]])], seed=seed)
 
 
-def test_a_good_dataset(folder, shape, capsys):
+def test_a_dataset_without_problems(folder, shape, capsys):
     for seed, part in enumerate(("train/", "train/", "val/")):
         good(folder, shape, part, seed)
     folder.labelled("train/negative.jpg", [], seed=9)
@@ -42,14 +42,14 @@ def test_a_good_dataset(folder, shape, capsys):
     assert code == 0 and text.endswith("no errors, no warnings, no notes.\n")
     assert re.search(r"^train +3 +1 +0 +2 in 2 images$", text, re.MULTILINE)
     assert re.search(r"^val +1 +0 +0 +1 in 1 image$", text, re.MULTILINE)
-    assert "\033" not in text  # no colours in a pipe
+    assert "\033" not in text  # no colour codes in a pipe
     result = report(capsys, folder.root)
     assert result["counts"] == {"error": 0, "warning": 0, "note": 0}
     assert result["parts"]["train"]["classes"] == {"nike": {"instances": 2, "photos": 2}}
     assert sum(result["sizes"].values()) == 3
 
 
-def test_troubles_of_files_and_labels(folder, shape, capsys):
+def test_problems_of_files_and_labels(folder, shape, capsys):
     good(folder, shape)
     good(folder, shape, seed=5)
     folder.labelled("label.jpg", [shape("Nike"), shape("adidas", [[50, 30], [70, 40]], "rectangle")], seed=1)
@@ -73,7 +73,7 @@ def test_troubles_of_files_and_labels(folder, shape, capsys):
 
 
 def test_sizes_against_the_anchors(folder, shape, capsys):
-    """640 x 640 photos stay as they are; the anchors of the default are 12 to 192 at 512 pixels."""
+    """Images of 640 x 640 pixels are not resized. The default anchor scales are 12 to 192 at 512 pixels."""
     squares = {
         "tiny": (100, 100, 140, 100),
         "small": (100, 100, 103, 105),
@@ -116,7 +116,7 @@ def test_duplicates(folder, shape, capsys):
     assert ("error", "duplicate-across", "leak.jpg", "") in found(separate)
 
 
-def test_photos_that_no_part_takes(folder, shape, capsys):
+def test_images_in_no_subset(folder, shape, capsys):
     for seed, part in enumerate(("train/", "val/", "negatives/", "negatives/more/", "")):
         good(folder, shape, part, seed)
     result = report(capsys, folder.root)
@@ -129,7 +129,7 @@ def test_photos_that_no_part_takes(folder, shape, capsys):
     assert not found(report(capsys, folder.root))
 
 
-def test_plain_photos_are_no_duplicates(folder, shape, capsys):
+def test_images_of_one_colour_are_not_duplicates(folder, shape, capsys):
     for part, height in (("train", 60), ("val", 61)):
         folder.photo(f"{part}/a.png", height, 80, seed=None)
         folder.json(f"{part}/a.json", {"shapes": [shape()], "imagePath": "a.png"})
@@ -145,7 +145,7 @@ def test_class_balance(folder, shape, capsys):
     assert {("error", "class-missing"), ("warning", "class-rare")} <= codes
 
 
-def test_page_is_safe_and_stands_alone(folder, shape, capsys, tmp_path):
+def test_page_is_safe_and_self_contained(folder, shape, capsys, tmp_path):
     good(folder, shape)
     evil = "<script>alert(1)</script>"
     folder.labelled(
@@ -163,7 +163,7 @@ def test_page_is_safe_and_stands_alone(folder, shape, capsys, tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["counts"]["error"] == 2
 
 
-def test_pictures_are_limited(folder, shape, capsys, tmp_path, monkeypatch):
+def test_number_of_pictures_is_limited(folder, shape, capsys, tmp_path, monkeypatch):
     folder.labelled("a.jpg", [shape("Nike", [[i, 5], [i + 9, 9]], "rectangle") for i in range(9)])
     monkeypatch.setattr("nike.reporting.check_page.MAX_PICTURES", 2)
     check(capsys, folder.root, "--labels=nike", "--html", tmp_path / "page.html")
@@ -171,14 +171,14 @@ def test_pictures_are_limited(folder, shape, capsys, tmp_path, monkeypatch):
     assert text.count("<img") == 2 and text.count('class="card framed"') == 11  # 9 labels, 2 parts
 
 
-def test_long_lists_are_cut_in_the_terminal(folder, shape, capsys):
+def test_long_lists_are_truncated_in_the_terminal(folder, shape, capsys):
     folder.labelled("a.jpg", [shape("Nike", [[i, 5], [i + 9, 9]], "rectangle") for i in range(9)])
     assert "... and 4 more; see --html FILE." in check(capsys, folder.root, "--labels=nike")[1]
 
 
 @pytest.mark.parametrize("mode", ["none", "square", "pad64"])
 @pytest.mark.parametrize("size", [(300, 200), (900, 1400), (64, 2000)])
-def test_scale_is_that_of_the_network(mode, size):
+def test_sizes_are_scaled_to_the_network_input(mode, size):
     config = Config().copy(IMAGE_RESIZE_MODE=mode, IMAGE_MIN_DIM=512, IMAGE_MAX_DIM=1024)
     _, _, scale, _, _ = resize_image(
         np.zeros((*size, 3), np.uint8), config.IMAGE_MIN_DIM, config.IMAGE_MAX_DIM, config.IMAGE_MIN_SCALE, mode
@@ -186,7 +186,7 @@ def test_scale_is_that_of_the_network(mode, size):
     assert network_scale(*size, config) == pytest.approx(scale, rel=0.01)
 
 
-def test_mistakes_of_the_user(folder, tmp_path, capsys):
+def test_user_errors(folder, tmp_path, capsys):
     (tmp_path / "a.txt").touch()
     for arguments, message in (
         ([tmp_path / "nowhere"], "no such file or folder"),
@@ -216,7 +216,7 @@ def test_mistakes_of_the_user(folder, tmp_path, capsys):
     ],
     ids=["empty", "one", "negatives", "ignored", "broken"],
 )
-def test_it_fails_where_training_would_fail_with_the_same_line(folder, shape, capsys, tmp_path, make):
+def test_it_fails_with_the_same_message_as_training(folder, shape, capsys, tmp_path, make):
     make(folder, shape)
     code = main([str(folder.root)])
     error = capsys.readouterr().err
@@ -226,7 +226,7 @@ def test_it_fails_where_training_would_fail_with_the_same_line(folder, shape, ca
 
 
 @pytest.mark.parametrize("options", [[], ["--val-split=0.5", "--seed=3"], ["--labels=puma,adidas=puma"]])
-def test_it_splits_and_counts_as_training_does(folder, shape, capsys, options):
+def test_split_and_counts_equal_those_of_training(folder, shape, capsys, options):
     for number in range(10):
         folder.labelled(f"IMG_{number:03}.jpg", [shape("puma" if number % 2 else "adidas")], seed=number)
     arguments = train.parse(["--dataset", str(folder.root), *options])
@@ -239,7 +239,7 @@ def test_it_splits_and_counts_as_training_does(folder, shape, capsys, options):
         assert parts[name]["photos"] == dataset.summary()["photos"] and classes.items() <= dataset.summary().items()
 
 
-def test_one_file_is_split_too(folder, shape, capsys):
+def test_a_single_file_is_split(folder, shape, capsys):
     for number in range(10):
         folder.labelled(f"IMG_{number:03}.jpg", [shape()], seed=number)
     write_coco(folder.root / "instances.json", read_folder(folder.root).photos)
@@ -247,8 +247,8 @@ def test_one_file_is_split_too(folder, shape, capsys):
     assert code == 0 and "training    8 images" in text and "validation  2 images" in text
 
 
-def test_one_file_for_each_part(folder, shape, capsys):
-    """As many tools export COCO: a folder with two files and the photos of both."""
+def test_one_file_per_subset(folder, shape, capsys):
+    """A common export of COCO tools: a folder with two files and the images of both."""
     for number in range(6):
         folder.labelled(f"IMG_{number:03}.jpg", [shape()], seed=number)
     photos = read_folder(folder.root).photos
@@ -260,7 +260,7 @@ def test_one_file_for_each_part(folder, shape, capsys):
     assert code == 0 and "training    4 images" in text and "validation  2 images" in text
 
 
-def test_labels_that_look_alike(folder, shape, capsys):
+def test_similar_labels(folder, shape, capsys):
     for number, label in enumerate(["nike"] * 4 + ["Nike", "nike ", "nikee", "nikee"]):
         folder.labelled(f"IMG_{number:03}.jpg", [shape(label)], seed=number)
     code, text = check(capsys, folder.root)
@@ -273,7 +273,7 @@ def test_labels_that_look_alike(folder, shape, capsys):
     assert merged[0] == 0 and "training    6 images (0 without logos): 6 nike" in merged[1]
 
 
-def test_real_photos_have_nothing_wrong(real_photos, capsys):
+def test_real_photos_have_no_problems(real_photos, capsys):
     result = report(capsys, real_photos)
     assert result["counts"]["error"] == 0
     assert {p["code"] for p in result["problems"]} <= {"small", "self-crossing"}

@@ -1,4 +1,4 @@
-"""The command itself: help, versions, exit codes, one line for a mistake."""
+"""The command `nike`: help, version, exit codes, and one-line errors."""
 
 import importlib
 import re
@@ -19,7 +19,7 @@ def fail(error):
 @pytest.mark.parametrize(
     "error", [ValueError("no\n  such thing"), FileNotFoundError("no such thing"), TypeError("no such thing")]
 )
-def test_a_mistake_is_one_line(error, capsys):
+def test_a_user_error_is_one_line(error, capsys):
     assert cli.run(lambda: fail(error), []) == 2
     assert capsys.readouterr().err == "error: no such thing\n"
 
@@ -29,7 +29,7 @@ def test_debug_shows_the_traceback():
         cli.run(lambda: fail(ValueError("no such thing")), ["--debug"])
 
 
-def test_bugs_are_not_hidden():
+def test_internal_errors_are_not_hidden():
     with pytest.raises(ZeroDivisionError):
         cli.run(lambda: 1 / 0, [])
 
@@ -41,13 +41,13 @@ def test_exit_codes(capsys):
     assert "resume from it" in capsys.readouterr().err
 
 
-def test_ctrl_c_while_a_command_is_imported(monkeypatch, capsys):
+def test_ctrl_c_during_the_import_of_a_command(monkeypatch, capsys):
     monkeypatch.setattr(importlib, "import_module", lambda name: fail(KeyboardInterrupt()))
     assert cli.main(["detect", "photo.jpg"]) == 130
     assert capsys.readouterr().err == "\nInterrupted.\n"
 
 
-def test_help_teaches_every_command(capsys):
+def test_help_lists_every_command(capsys):
     assert cli.main([]) == 0
     text = capsys.readouterr().out
     assert all(f"  {name} " in text for name in cli.COMMANDS) and "nike train --weights=coco" in text
@@ -75,7 +75,7 @@ def test_unknown_command(capsys):
         "train --epoch",
     ],
 )
-def test_a_mistake_in_options_is_one_line(arguments, capsys):
+def test_an_error_in_the_options_is_one_line(arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main(arguments.split())
     error = capsys.readouterr().err
@@ -84,7 +84,7 @@ def test_a_mistake_in_options_is_one_line(arguments, capsys):
 
 
 @pytest.mark.parametrize("command", ["train", "check", "synthesize"])
-def test_help_of_a_command_does_not_wait_for_tensorflow(command):
+def test_help_of_a_command_does_not_import_tensorflow(command):
     watch = "import atexit, sys; atexit.register(lambda: print('TF' if 'tensorflow' in sys.modules else 'light'))"
     code = f"{watch}; from nike import cli; cli.main(['{command}', '--help'])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -98,8 +98,8 @@ def _help(command: str, capsys) -> str:
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
-def test_examples_of_the_help_are_right(command, capsys):
-    """Each stands on a line of its own and is understood by the command that it shows."""
+def test_examples_in_the_help_are_valid(command, capsys):
+    """Each example is on its own line and is parsed by its command."""
     text = _help(command, capsys)
     assert "example" in text and max(map(len, text.splitlines())) <= 120
     examples = re.findall(r"^  nike (\S+) ?(.*?)(?:   .*)?$", text, re.MULTILINE)
@@ -110,14 +110,14 @@ def test_examples_of_the_help_are_right(command, capsys):
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
-def test_every_option_is_explained(command):
+def test_every_option_has_a_help_text(command):
     module = importlib.import_module(f"nike.{command.replace('-', '_')}")
     for action in cli.parser(command, module.add_arguments)._actions:
         assert action.help, action.option_strings
 
 
-def test_defaults_are_those_of_the_command(capsys):
-    """Some commands share options, but not their defaults."""
+def test_defaults_in_the_help_equal_those_of_the_command(capsys):
+    """Some commands share options but have different defaults."""
     evaluate, annotate = (re.sub(r"\s+", " ", _help(command, capsys)) for command in ("evaluate", "annotate"))
     assert "0 to 1 (default: 0.01)" in evaluate and "or a weights file (default: nike)" in evaluate
     assert "(default: none, no predictions)" in annotate

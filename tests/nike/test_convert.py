@@ -1,4 +1,4 @@
-"""nike convert: labelme to COCO and back by the command line."""
+"""nike convert: labelme to COCO and back on the command line."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from nike.datasets.mask_to_polygons import iou
 from nike.datasets.nike_dataset import read_subset
 
 
-def test_there_and_back(folder, shape, tmp_path, capsys):
+def test_round_trip(folder, shape, tmp_path, capsys):
     folder.labelled("deep/a.jpg", [shape(), shape("ignore", [[50, 5], [60, 15]], "rectangle")])
     folder.labelled("b.jpg", [])
     before = read_folder(folder.root).photos
@@ -141,8 +141,8 @@ def test_a_copy_that_is_there_is_used(folder, shape, tmp_path, capsys):
     assert "copied" not in capsys.readouterr().out
 
 
-def test_photos_that_cannot_have_a_labelme_file(folder, shape, tmp_path, capsys):
-    """Two photos whose files would have the same name, and one that lies inside its annotation file."""
+def test_images_that_cannot_have_a_labelme_file(folder, shape, tmp_path, capsys):
+    """Two images whose labelme files would have the same name, and one embedded in its annotation file."""
     images = [{"id": i, "file_name": folder.photo(name).name} for i, name in enumerate(("a.jpg", "a.png"))]
     coco = folder.json("coco.json", {"images": images, "annotations": [], "categories": []})
     assert main([str(coco), str(tmp_path / "out")]) == 1
@@ -158,7 +158,7 @@ def test_photos_that_cannot_have_a_labelme_file(folder, shape, tmp_path, capsys)
     assert output.out.startswith("1 labelme file written") and "c.json: the image is embedded" in output.err
 
 
-def test_mistakes_are_explained(folder, tmp_path, capsys):
+def test_user_errors(folder, tmp_path, capsys):
     for source, message in ((folder.root, "no image to convert"), (tmp_path / "nowhere", "no such file or folder")):
         assert main([str(source), str(tmp_path / "coco.json")]) == 2
         assert message in capsys.readouterr().err

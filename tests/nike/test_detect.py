@@ -1,4 +1,4 @@
-"""nike detect and nike splash from the command line, with a stand-in for the network that finds red spots."""
+"""nike detect and nike splash on the command line, with a stand-in for the network that detects red spots."""
 
 import csv
 import json
@@ -49,7 +49,7 @@ def rows_of(output):
         return [(row["file"].rpartition("/")[2], row["x1"], row["y1"]) for row in csv.DictReader(file)]
 
 
-def test_a_folder_with_bad_files(command, folder, tmp_path):
+def test_a_folder_with_unusable_files(command, folder, tmp_path):
     red_photo(folder, "a.png", (5, 10, 25, 30), (40, 50, 50, 70))
     red_photo(folder, "b.png")
     (folder.root / "broken.jpg").write_bytes(b"\xff\xd8 no")
@@ -68,7 +68,7 @@ def test_a_folder_with_bad_files(command, folder, tmp_path):
     assert {path: path.read_bytes() for path in folder.root.rglob("*.*")} == before
 
 
-def test_best_score_first_and_filters(command, folder, tmp_path):
+def test_detections_are_sorted_by_score_and_filtered(command, folder, tmp_path):
     path = red_photo(folder, "a.png", (5, 10, 25, 30), (40, 5, 50, 75), (0, 70, 3, 73))
     command(detect, path, "--output", tmp_path, "--save", "csv")
     assert rows_of(tmp_path) == [("a.png", "5", "40"), ("a.png", "10", "5"), ("a.png", "70", "0")]
@@ -82,7 +82,7 @@ def test_best_score_first_and_filters(command, folder, tmp_path):
 
 @pytest.fixture
 def thresholds(monkeypatch, red_finder):
-    """Thresholds of the detectors that `nike detect` loads, in order; 0.9 unless the options say otherwise."""
+    """Thresholds of the detectors that `nike detect` loads, in order. The default is 0.9."""
     used = []
 
     def load(arguments):
@@ -94,7 +94,7 @@ def thresholds(monkeypatch, red_finder):
     return used
 
 
-def test_the_best_score_below_the_threshold_where_nothing_is_found(thresholds, folder, tmp_path, capsys):
+def test_best_scores_are_reported_if_nothing_is_found(thresholds, folder, tmp_path, capsys):
     red_photo(folder, "a.png", (5, 10, 25, 30), (40, 50, 45, 55))  # 0.5 + 0.5 * 20 / 80 = 0.625
     red_photo(folder, "b.png")
     (folder.root / "broken.jpg").write_bytes(b"\xff\xd8 no")
@@ -108,10 +108,10 @@ def test_the_best_score_below_the_threshold_where_nothing_is_found(thresholds, f
     assert thresholds == [0.9, 0.01] and err.count("some.h5") == 1 and err.count("broken.jpg") == 1
     assert rows_of(tmp_path / "out") == []
     assert detect.main([str(folder.root / "a.png"), "--output", str(tmp_path / "out"), "--min-confidence", "0.6"]) == 0
-    assert rows_of(tmp_path / "out") == [("a.png", "10", "5")]  # as it said
+    assert rows_of(tmp_path / "out") == [("a.png", "10", "5")]  # the option in the message
 
 
-def test_no_second_run_where_something_is_found(thresholds, folder, tmp_path, capsys):
+def test_no_second_run_if_something_is_found(thresholds, folder, tmp_path, capsys):
     red_photo(folder, "a.png", (5, 5, 25, 75))  # 0.5 + 0.5 * 70 / 80 = 0.94
     red_photo(folder, "b.png", (5, 10, 25, 30))
     assert detect.main([str(folder.root), "--output", str(tmp_path / "out")]) == 0
@@ -130,9 +130,9 @@ def test_the_option_in_the_hint_is_not_above_the_score(score, shown, option):
 
 
 def test_overlays_match_photos_with_exif_rotation(command, folder, tmp_path):
-    """A phone in portrait: the pixels lie on their side, the mask must not."""
+    """A portrait photo of a phone: the stored pixels are rotated, the mask is upright."""
     exif = PIL.Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees
+    exif[0x0112] = 6  # rotate by 90 degrees
     path = red_photo(folder, "phone.jpg", (5, 50, 25, 75), exif=exif, quality=95)
     assert command(detect, path, "--output", tmp_path, "--save", "masks,labelme,overlay")[0] == 0
     mask = np.asarray(PIL.Image.open(tmp_path / "masks" / "phone.png"))
@@ -144,13 +144,13 @@ def test_overlays_match_photos_with_exif_rotation(command, folder, tmp_path):
     assert (tmp_path / "labelme" / "phone.jpg").read_bytes() == path.read_bytes()
 
 
-def test_tiles_and_mirrored_views(command, folder, tmp_path, red_finder):
+def test_tiles_and_test_time_augmentation(command, folder, tmp_path, red_finder):
     path = red_photo(folder, "wide.png", (5, 10, 12, 20), (30, 100, 50, 160), height=70, width=200)
     finder = red_finder()
     options = dict(tiles="auto", augmented=[finder.detect_stream])
     assert command(detect, path, "--output", tmp_path, "--save", "csv", **options)[0] == 0
     assert rows_of(tmp_path) == [("wide.png", "100", "30"), ("wide.png", "10", "5")]
-    views = 1 + 2 * 4  # 70 x 200 in tiles of 64 that share a fifth
+    views = 1 + 2 * 4  # 70 x 200 in tiles of 64 that overlap by a fifth
     assert len(finder.shapes) == 2 * views
 
 
@@ -163,7 +163,7 @@ def test_tiles_and_mirrored_views(command, folder, tmp_path, red_finder):
         ([], "PATH"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_code_2(command, arguments, message):
+def test_user_errors_are_one_line_and_exit_code_2(command, arguments, message):
     code, out, err = command(detect, *arguments)
     assert (code, out) == (2, "") and message in err and len(err.splitlines()) == 1
 
@@ -187,7 +187,7 @@ def test_output_must_be_a_folder(command, folder):
     assert code == 2 and err == f"error: --output: {photo} is a file. Give a folder.\n"
 
 
-def test_no_picture_at_all(command, folder, tmp_path):
+def test_no_usable_image(command, folder, tmp_path):
     fix = "Convert it to JPEG or PNG."
     (folder.root / "a.jpg").write_bytes(b"no photo")
     code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
@@ -214,13 +214,13 @@ def test_sources_are_never_overwritten(command, folder):
 
 
 def test_memory_is_flat_over_2000_photos(command, folder, tmp_path, monkeypatch, red_finder):
-    """Pictures and masks of 2000 photos would take 240 MB; only a handful may be alive at any time."""
+    """Images and masks of 2000 photos would take 240 MB. At most 12 of each may be alive at any time."""
     path = red_photo(folder, "a.png", (10, 10, 30, 40), height=150, width=200)
     for i in range(2000):
         (folder.root / f"link{i}.png").hardlink_to(path)
     alive, most, resident = [], 0, []
 
-    def look(self, image):
+    def detect_one(self, image):
         nonlocal alive, most
         masks = np.zeros((150, 200, 1), bool)
         masks[10:30, 10:40] = True
@@ -232,7 +232,7 @@ def test_memory_is_flat_over_2000_photos(command, folder, tmp_path, monkeypatch,
         result = {"rois": boxes, "class_ids": np.ones(1, int), "scores": np.ones(1), "masks": masks}
         return Detections.from_result(result)
 
-    monkeypatch.setattr(red_finder, "look", look)
+    monkeypatch.setattr(red_finder, "detect_one", detect_one)
     code, out, _ = command(detect, folder.root / "link*.png", "--output", tmp_path, "--save", "splash,coco,csv")
     assert code == 0 and out.count(": 1 nike") == 2000
     assert most <= 2 * 12
@@ -252,7 +252,7 @@ def interrupted(stream, after):
     return run
 
 
-def test_ctrl_c_loses_nothing_and_says_what_there_is(command, folder, tmp_path, monkeypatch):
+def test_ctrl_c_keeps_and_reports_the_results_so_far(command, folder, tmp_path, monkeypatch):
     for name in "abcd":
         red_photo(folder, f"{name}.png", (5, 10, 25, 30))
     (folder.root / "a0.jpg").write_bytes(b"no photo")
@@ -294,7 +294,7 @@ def test_splash_of_a_video(command, tmp_path):
     assert len(frames) == 7
     for number, frame in enumerate(frames):
         assert np.ptp(frame[15:25, 10 + number : 20 + number], axis=2).min() > 120  # still red
-        assert np.ptp(frame[35:, :], axis=2).max() < 30  # green no more
+        assert np.ptp(frame[35:, :], axis=2).max() < 30  # no longer green
 
 
 def test_ctrl_c_keeps_the_frames_so_far(command, tmp_path, monkeypatch):
@@ -310,7 +310,7 @@ def test_ctrl_c_keeps_the_frames_so_far(command, tmp_path, monkeypatch):
     assert cv2.VideoCapture(str(output)).get(cv2.CAP_PROP_FRAME_COUNT) == 4
 
 
-def test_splash_refuses_what_it_cannot_do(command, folder):
+def test_errors_of_splash(command, folder):
     path = red_photo(folder, "a.png")
     assert "is the input file" in command(splash, "--image", path, "--output", path)[2]
     assert "ends in .mp4" in command(splash, "--video", path, "--output", "a.avi")[2]

@@ -1,4 +1,4 @@
-"""nike evaluate: figures that can be worked out by hand, files in their formats, a page that Chromium shows."""
+"""nike evaluate: metrics derived by hand, output files, and the page in Chromium."""
 
 import html.parser
 import json
@@ -33,9 +33,9 @@ def command(monkeypatch, red_finder, capsys):
 
 
 def add(folder, shape, name, labelled=(), spots=(), height=100, width=100):
-    """A photo with red `spots` and a labelme file; boxes are (y1, x1, y2, x2), labels by box."""
+    """Writes an image with red `spots` and a labelme file. Boxes are (y1, x1, y2, x2), labels by box."""
     shapes = [
-        # labelme paints the outline too: the last row and column belong to the polygon
+        # labelme includes the outline, so the last row and column belong to the polygon
         shape(label, [[x1, y1], [x2 - 1, y1], [x2 - 1, y2 - 1], [x1, y2 - 1]])
         for label, (y1, x1, y2, x2) in labelled
     ]
@@ -48,7 +48,7 @@ def add(folder, shape, name, labelled=(), spots=(), height=100, width=100):
 
 @pytest.fixture
 def dataset(folder, shape):
-    """Four instances: one found exactly, one found roughly, two missed; one false positive; one ignored region."""
+    """Four instances (one detected exactly, one roughly, two missed), one false positive and one ignore region."""
     add(folder, shape, "exact.png", [("nike", (10, 10, 40, 90))], [(10, 10, 40, 90)])  # score .9
     add(folder, shape, "rough.png", [("nike", (10, 10, 40, 70))], [(16, 10, 46, 70)])  # score .8, IoU 24/36
     add(folder, shape, "missed.png", [("nike", (10, 10, 20, 30)), ("nike", (60, 10, 70, 30))])
@@ -58,7 +58,7 @@ def dataset(folder, shape):
     return folder.root
 
 
-def test_figures_worked_out_by_hand(command, dataset):
+def test_metrics_derived_by_hand(command, dataset):
     code, out, err = command("--dataset", dataset, "--json", "-")
     assert (code, err) == (0, "")
     scores = json.loads(out)
@@ -68,7 +68,7 @@ def test_figures_worked_out_by_hand(command, dataset):
     assert voc["ap_11_point"] == pytest.approx((3 * 1 + 3 * 2 / 3) / 11)  # recalls 0 .1 .2 and .3 .4 .5
     assert voc["ap_all_points"] == pytest.approx(0.25 * 1 + 0.25 * 2 / 3)
     assert scores["mask"]["AP50"] == pytest.approx((26 * 1 + 25 * 2 / 3) / 101)
-    assert scores["mask"]["AP75"] == pytest.approx(26 / 101)  # IoU 2/3 is too little
+    assert scores["mask"]["AP75"] == pytest.approx(26 / 101)  # IoU 2/3 is below the threshold
     assert scores["mask"]["AP"] == pytest.approx((4 * (26 + 50 / 3) + 6 * 26) / 1010)  # 2/3 passes .5 .55 .6 .65
     assert scores["box"]["AP"] == pytest.approx(scores["mask"]["AP"])  # all are rectangles
     assert voc["best_f1"] == pytest.approx({"threshold": 0.8, "f1": 4 / 7, "precision": 2 / 3, "recall": 0.5})
@@ -84,7 +84,7 @@ def test_figures_worked_out_by_hand(command, dataset):
     assert {photo["error_score"] for photo in scores["photos"][3:]} == {0}
 
 
-def test_the_threshold_is_for_verdicts_alone(command, dataset):
+def test_the_threshold_does_not_affect_ap(command, dataset):
     low, high = (
         json.loads(command("--dataset", dataset, "--json", "-", "--threshold", threshold)[1])
         for threshold in (0.5, 0.87)
@@ -94,18 +94,16 @@ def test_the_threshold_is_for_verdicts_alone(command, dataset):
     assert high["at_threshold"]["negative_images"]["images_with_detections"] == 0
 
 
-def test_the_terminal(command, dataset):
+def test_terminal_output(command, dataset):
     code, out, _ = command("--dataset", dataset)
     lines = out.splitlines()
-    assert (
-        sorted(lines[:6])[0] == "background.png: 1 detection, no instances"
-    )  # one for each photo, where no bar is shown
+    assert sorted(lines[:6])[0] == "background.png: 1 detection, no instances"  # one per image without a progress bar
     lines = lines[6:]
     assert code == 0 and max(map(len, lines[2:])) < 110
     assert lines[1].endswith("all: 6 images (2 negatives), 4 instances, 1 ignored")
     mask = next(line for line in lines if line.startswith("mask  "))
     assert mask.split()[1:4] == ["0.323", "0.422", "0.257"]
-    assert mask.split()[6] == "-"  # no large instance: undefined, not zero
+    assert mask.split()[6] == "-"  # undefined without a large instance
     assert "At score 0.5 and mask IoU 0.5: 2 true, 1 false (no duplicates), 2 missed" in out
     assert "on 1 of 2 negative images, 0.50 per image" in out
     assert lines[-3:] == ["  missed.png: 2 missed", "  background.png: 1 false", "  rough.png: IoU 0.67"]
@@ -131,10 +129,10 @@ def test_splits(command, dataset, folder, shape):
     assert counts == [2, 2, 4, 6]
 
 
-def test_photos_that_cannot_be_used(command, dataset, folder, shape):
+def test_unusable_images(command, dataset, folder, shape):
     add(folder, shape, "later.png", [("nike", (10, 10, 40, 90))])
     data = (dataset / "later.png").read_bytes()
-    (dataset / "later.png").write_bytes(data[: len(data) // 2])  # its header is good
+    (dataset / "later.png").write_bytes(data[: len(data) // 2])  # the header is valid
     folder.labelled("typo.png", [shape("Nkie")], height=100, width=100)
     code, out, err = command("--dataset", dataset)
     assert code == 1 and "7 images" in out
@@ -167,14 +165,14 @@ def test_outputs_are_checked_before_detection(monkeypatch, dataset, tmp_path, ca
         assert error.startswith(f"error: {option}: ") and message in error and len(error.splitlines()) == 1
 
 
-def test_classes_must_be_those_of_the_weights(command, dataset):
+def test_classes_must_match_the_weights(command, dataset):
     code, _, err = command("--dataset", dataset, "--labels", "adidas")
     assert code == 2 and "the weights have the classes nike; the labels map to adidas" in err
     code, out, _ = command("--dataset", dataset, "--labels", "swoosh=nike,nike=nike")
     assert code == 0
 
 
-def test_labels_that_the_weights_do_not_know(command, dataset, folder, shape):
+def test_labels_unknown_to_the_weights(command, dataset, folder, shape):
     add(folder, shape, "puma.png", [("puma", (10, 10, 40, 90)), ("puma", (50, 10, 60, 90))])
     code, out, _ = command("--dataset", dataset)
     line = "labels      puma (2) without a class in the weights (classes: nike), counted as background. Map a label"
@@ -199,7 +197,7 @@ def test_the_order_of_labels_does_not_matter(command, folder, shape):
 
 @pytest.fixture
 def weights(dataset, tmp_path):
-    """Weights of a run that validated on two of the photos and trained on three; their path."""
+    """Path of weights of a run with two validation images and three training images."""
     photos = {photo.file: photo for photo in read_folder(dataset).photos}
     parts = ("exact.png", "rough.png", "missed.png"), ("background.png", "ignore.png")
     (tmp_path / "run").mkdir()
@@ -223,7 +221,7 @@ def test_photos_of_one_name_and_two_suffixes(command, folder, shape, tmp_path):
     assert code == 0 and "shoe.png: " in out and "shoe.jpg" not in out and ", val: 1 image" in out
 
 
-def test_the_validation_photos_are_those_of_the_run(command, dataset, weights):
+def test_validation_images_of_the_run_are_scored(command, dataset, weights):
     for options in ((), ("--split", "val")):
         code, out, err = command("--dataset", dataset, *options, path=weights)
         assert code == 0 and f"split       2 validation images of the run in {dataset}" in out
@@ -231,13 +229,13 @@ def test_the_validation_photos_are_those_of_the_run(command, dataset, weights):
 
 
 @pytest.mark.parametrize(("split", "trained", "count"), [("train", 3, 3), ("all", 3, 6)])
-def test_scoring_photos_that_trained_gives_a_warning(command, dataset, weights, split, trained, count):
+def test_scoring_training_images_gives_a_warning(command, dataset, weights, split, trained, count):
     code, out, _ = command("--dataset", dataset, "--split", split, path=weights)
     assert code == 0 and f"warning     {trained} of {count} images were used for training" in out
     assert f", {split}: {count} images" in out
 
 
-def test_other_photos_of_the_same_names_are_not_those_of_the_run(command, dataset, weights, tmp_path, folder, shape):
+def test_other_images_with_equal_names_are_not_those_of_the_run(command, dataset, weights, tmp_path, folder, shape):
     other = type(folder)(tmp_path / "other")
     for seed in range(3):
         other.labelled(("background.png", "exact.png", "new.png")[seed], [shape()], 100, 101, seed=seed)
@@ -245,7 +243,7 @@ def test_other_photos_of_the_same_names_are_not_those_of_the_run(command, datase
     assert code == 0 and ", all: 3 images" in out and "split  " not in out and "warning" not in out
 
 
-def test_a_moved_dataset_and_a_photo_that_is_gone(command, dataset, weights, tmp_path):
+def test_a_moved_dataset_and_a_missing_image(command, dataset, weights, tmp_path):
     moved = dataset.rename(tmp_path / "moved")
     (moved / "background.png").unlink()
     out = command("--dataset", moved, path=weights)[1]
@@ -262,7 +260,7 @@ def test_labels_are_merged_as_in_training(command, dataset, weights, folder, sha
     assert code == 0 and json.loads(out)["at_threshold"]["true"] == 1
 
 
-def test_a_damaged_record_is_explained(command, dataset, weights):
+def test_error_of_a_damaged_record(command, dataset, weights):
     (weights.parent / PHOTOS_FILE).write_text('{"train": 3}')
     code, _, err = command("--dataset", dataset, path=weights)
     assert code == 2 and "photos.json: expected" in err and len(err.splitlines()) == 1
@@ -272,7 +270,7 @@ def test_a_damaged_record_is_explained(command, dataset, weights):
 
 
 class Outline(html.parser.HTMLParser):
-    """Tags of a page, and what it would load."""
+    """Tags of a page, and the resources that it would load."""
 
     def __init__(self, text):
         super().__init__()
@@ -291,19 +289,19 @@ def page(command, dataset, tmp_path):
     return path
 
 
-def test_the_page_is_complete_in_itself(page):
+def test_the_page_is_self_contained(page):
     text = page.read_text(encoding="utf-8")
     outline = Outline(text)
     assert not {"script", "link", "iframe", "object"} & set(outline.tags)
     assert all(load.startswith("data:image/jpeg;base64,") for load in outline.loads)
     assert "http" not in text and "url(" not in text and "@import" not in text
-    assert outline.tags.count("img") == 2 * 3  # truth and detections of the photos with something wrong
+    assert outline.tags.count("img") == 2 * 3  # ground truth and detections of images with errors
     assert outline.tags.count("figure") == 4
     order = [text.index(f"<b>{name}.png</b>") for name in ("missed", "background", "rough")]
     assert order == sorted(order) and "<b>exact.png</b>" not in text
 
 
-def test_hostile_names_are_text(command, folder, shape, tmp_path):
+def test_malicious_names_are_escaped(command, folder, shape, tmp_path):
     name = "<script>alert(1)<script>.png"
     add(folder, shape, name, [("nike", (10, 10, 40, 90))])
     command("--dataset", folder.root, "--html", tmp_path / "report.html")
@@ -315,7 +313,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_chromium_shows_the_page(page, tmp_path):
+def test_chromium_renders_the_page(page, tmp_path):
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1200,2600"]
     shot = tmp_path / "page.png"
     command = [CHROMIUM, *options, f"--user-data-dir={tmp_path}/profile", f"--screenshot={shot}", page.as_uri()]
@@ -329,4 +327,4 @@ def test_chromium_shows_the_page(page, tmp_path):
     assert count((0, 114, 178), 2) > 2000  # bars and lines of the charts
     assert count((213, 94, 0), 2) > 300
     assert count(GREEN, 12) > 50_000  # the photos
-    assert count((255, 145, 0), 4) > 300  # chips of what is wrong
+    assert count((255, 145, 0), 4) > 300  # labels of the errors

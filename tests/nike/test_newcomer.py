@@ -1,4 +1,4 @@
-"""The first hour of a newcomer: own photos as the camera named them, own labels, no option but the folder."""
+"""A typical first use: images with camera file names, custom labels, and no option but the folder."""
 
 import json
 import os
@@ -20,7 +20,7 @@ COLOURS = {"adidas": (250, 250, 250), "puma": (250, 60, 60)}
 
 @pytest.fixture
 def photos(folder, shape):
-    """IMG_000 to IMG_011 with a light (adidas) or a red (puma) quadrilateral; their folder."""
+    """A folder with IMG_000 to IMG_011, each with a light (adidas) or a red (puma) quadrilateral."""
     points = [[20, 20], [60, 15], [50, 45], [25, 40]]
     for number in range(12):
         label = ("adidas", "puma")[number % 2]

@@ -1,4 +1,4 @@
-"""Open Images: only wanted rows, names that are only names, resumed conversions; no network."""
+"""Open Images without network access: selected rows, safe names and resumed conversions."""
 
 import importlib
 import io
@@ -24,7 +24,7 @@ def png(mask: np.ndarray) -> bytes:
 
 @pytest.fixture
 def source(tmp_path):
-    """Lists, archives and photos as Open Images has them: a dictionary from address to content."""
+    """Lists, archives and images of Open Images: a dictionary from URL to content."""
     y, x = np.mgrid[:60, :80]
     blob = (x - 40) ** 2 + (y - 30) ** 2 < 400
     photo = io.BytesIO()
@@ -50,7 +50,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def fetched(source, monkeypatch):
-    """Downloads come from `source`; the list of addresses asked for."""
+    """Serves downloads from `source`. Returns the list of requested URLs."""
     asked = []
 
     def fetch(url, path, **options):
@@ -65,7 +65,7 @@ def fetched(source, monkeypatch):
     return asked
 
 
-def test_only_what_is_wanted_is_fetched(tmp_path, fetched, capsys):
+def test_only_selected_files_are_downloaded(tmp_path, fetched, capsys):
     assert main(["--classes", "hat", "--output", str(tmp_path / "out")]) == 0
     assert "2 images with 2 masks" in capsys.readouterr().out
     assert not any(word in url for url in fetched for word in ("masks-f.zip", IDS[2]))
@@ -75,11 +75,11 @@ def test_only_what_is_wanted_is_fetched(tmp_path, fetched, capsys):
         (f"{IDS[1]}.jpg", ["Hat"]),
     ]
     assert not list(collection.all_problems()) and not collection.unlabelled
-    # The mask was drawn at half the photo's size: a circle of radius 20 becomes one of 40.
+    # The mask has half the size of the image, so its circle of radius 20 becomes one of radius 40.
     assert collection.photos[0].draw().sum() == pytest.approx(np.pi * 40**2, rel=0.02)
 
 
-def test_goes_on_where_it_stopped(tmp_path, source, fetched, capsys):
+def test_an_interrupted_conversion_is_resumed(tmp_path, source, fetched, capsys):
     photo = open_images.PHOTO_URL.format(subset="train", image_id=IDS[1])
     content = source.pop(photo)
     arguments = ["--classes", "Hat,Footwear", "--output", str(tmp_path)]
@@ -92,7 +92,7 @@ def test_goes_on_where_it_stopped(tmp_path, source, fetched, capsys):
     assert "1 image with 2 masks" in (out := capsys.readouterr().out) and "2 existed already" in out
 
 
-def test_offline_says_what_is_missing(tmp_path, fetched, capsys):
+def test_error_without_network_names_the_missing_file(tmp_path, fetched, capsys):
     assert main(["--classes", "Hat", "--output", str(tmp_path), "--offline"]) == 2
     error = capsys.readouterr().err
     assert "class-descriptions-boxable.csv: no such file. Download it from https://" in error and not fetched
@@ -103,20 +103,20 @@ def test_unknown_class(tmp_path, fetched, capsys):
     assert "'Footware' is none of the 3 Open Images classes; did you mean Footwear?" in capsys.readouterr().err
 
 
-def test_limit_takes_whole_photos():
+def test_limit_counts_whole_images():
     rows = [MaskRow("a", "x", "1.png"), MaskRow("b", "x", "2.png"), MaskRow("a", "x", "3.png")]
     assert by_photo(iter(rows), 1) == {"a": [rows[0], rows[2]]}
     assert len(by_photo(iter(rows))) == 2
 
 
-def test_names_that_are_paths_are_passed_over(tmp_path):
+def test_names_that_are_paths_are_skipped(tmp_path):
     path = tmp_path / "masks.csv"
     lines = ["MaskPath,ImageID,LabelName", f"../x.png,{IDS[0]},m", "x.png,../../secret,m", f"x.png,{IDS[0]},m", "short"]
     path.write_text("\n".join(lines))
     assert list(mask_rows(path, {"m": "Hat"})) == [MaskRow(IDS[0], "Hat", "x.png")]
 
 
-def test_wrong_files_are_explained(tmp_path, source, fetched, capsys):
+def test_errors_of_invalid_files(tmp_path, source, fetched, capsys):
     (tmp_path / "list.csv").write_bytes(b"<html>\0</html>")
     with pytest.raises(ValueError, match=r"list\.csv: expected the columns MaskPath"):
         list(mask_rows(tmp_path / "list.csv", {}))
@@ -131,12 +131,15 @@ def test_wrong_files_are_explained(tmp_path, source, fetched, capsys):
     ("content", "message"),
     [
         (b"no picture", "cannot be read"),
-        (png(np.ones((80, 60), bool)), "60x80 pixels, which does not fit the 160x120 image"),  # turned
-        (png(np.zeros((6000, 8000), bool)), "8000x6000 pixels, which does not fit the 160x120 image"),  # a bomb
+        (png(np.ones((80, 60), bool)), "60x80 pixels, which does not fit the 160x120 image"),  # rotated
+        (
+            png(np.zeros((6000, 8000), bool)),
+            "8000x6000 pixels, which does not fit the 160x120 image",
+        ),  # a decompression bomb
         (None, "is not in"),
     ],
 )
-def test_bad_masks_cost_one_photo(content, message, tmp_path):
+def test_an_invalid_mask_skips_one_image(content, message, tmp_path):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         if content is not None:

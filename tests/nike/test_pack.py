@@ -1,4 +1,4 @@
-"""nike pack: scores moved as on paper, a file that carries everything, mistakes before anything is written."""
+"""nike pack: calibration of scores, content of the file, and errors before anything is written."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from nike.evaluate import evaluate
 from nike.reporting.selection import load_photos
 from nike.training.start_weights import BUNDLED_WEIGHTS
 
-pytestmark = pytest.mark.usefixtures("float32")  # scores are compared with those of float32
+pytestmark = pytest.mark.usefixtures("float32")  # scores are compared with float32
 
 
 class TestThreshold:
@@ -37,7 +37,7 @@ class TestThreshold:
         np.testing.assert_allclose(odds[1], odds[0] * (1 - threshold) / threshold, rtol=1e-5)
 
     def test_is_in_the_middle_of_two_scores(self):
-        # Odds 1 and 1/9: their geometric mean is 1/3.
+        # The odds are 1 and 1/9, and their geometric mean is 1/3.
         assert pack._middle(0.1, 0.5) == pytest.approx(0.25)
         assert 0 < pack._middle(0.0, 0.3) < 0.3 < pack._middle(0.3, 1.0) < 1
 
@@ -80,7 +80,7 @@ def test_without_calibration_scores_and_threshold_stay(tmp_path):
 
 
 @pytest.mark.parametrize("mask_scores, voting", [(False, 1.0), (True, 0.5)])
-def test_a_packed_file_is_used_as_it_is(tmp_path, capsys, monkeypatch, mask_scores, voting):
+def test_a_packed_file_needs_no_settings(tmp_path, capsys, monkeypatch, mask_scores, voting):
     output, changes = tmp_path / "mine.h5", tmp_path / "changes.json"
     changes.write_text(json.dumps({"DETECTION_MASK_SCORES": mask_scores, "DETECTION_BOX_VOTING": voting}))
 
@@ -88,7 +88,7 @@ def test_a_packed_file_is_used_as_it_is(tmp_path, capsys, monkeypatch, mask_scor
         model = load_model(*arguments)
         pack.shift_threshold(
             model.named_layers(), 0.02
-        )  # raises all scores: with masks in them, one move is not enough
+        )  # raises all scores; with mask scores, one shift is not sufficient
         return model
 
     monkeypatch.setattr(pack, "load_model", load_too_sure)
@@ -123,8 +123,8 @@ def test_a_packed_file_is_used_as_it_is(tmp_path, capsys, monkeypatch, mask_scor
     assert f1 == pytest.approx(best["f1"], abs=0.02)
 
 
-class TestCalibrationThatCannotBe:
-    """Nothing is written, and it is said why."""
+class TestImpossibleCalibration:
+    """Nothing is written, and the error has the reason."""
 
     @pytest.fixture
     def command(self, monkeypatch, tmp_path, capsys, red_finder):
@@ -142,20 +142,20 @@ class TestCalibrationThatCannotBe:
 
         return run
 
-    def test_nothing_found(self, command, folder, shape):
+    def test_no_detections(self, command, folder, shape):
         folder.labelled("a.png", [shape()], seed=None)
         code, err = command(folder.root)
         assert code == 2 and "no true positives (1 instance)" in err
 
-    def test_no_photo_can_be_used(self, command, folder, shape):
+    def test_no_usable_image(self, command, folder, shape):
         folder.labelled("a.png", [shape()])
         photo = folder.root / "a.png"
-        photo.write_bytes(photo.read_bytes()[:200])  # its size can be read, its pixels cannot
+        photo.write_bytes(photo.read_bytes()[:200])  # the size can be read, the pixels cannot
         code, err = command(folder.root)
         assert code == 2 and "no image could be used" in err and "a.png" in err
 
 
-class TestMistakes:
+class TestUserErrors:
     @pytest.mark.parametrize(
         "arguments, message",
         [

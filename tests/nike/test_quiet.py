@@ -1,4 +1,4 @@
-"""The import of TensorFlow: its messages are held back, unless it fails. With a stand-in for TensorFlow: it is slow."""
+"""Messages of TensorFlow's import are hidden unless it fails. Uses a stand-in, because TensorFlow is slow."""
 
 import os
 import pathlib
@@ -18,18 +18,18 @@ def run(folder, tensorflow: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=60)
 
 
-def test_messages_are_held_back(tmp_path):
+def test_messages_are_hidden(tmp_path):
     config = "class config:\n    @staticmethod\n    def list_physical_devices():\n        os.write(2, b'no GPU\\n')\n"
     done = run(tmp_path, NOISE + config)
     assert (done.returncode, done.stderr, done.stdout) == (0, "shown\n", "")
 
 
-def test_after_ctrl_c_they_are_not_shown(tmp_path):
+def test_messages_are_hidden_after_ctrl_c(tmp_path):
     done = run(tmp_path, NOISE + "raise KeyboardInterrupt")
     assert done.returncode != 0 and "cuInit" not in done.stderr
 
 
 @pytest.mark.parametrize("failure", ["raise ImportError('broken wheel')", "config = None"])
-def test_after_a_failure_they_are_shown(tmp_path, failure):
+def test_messages_are_shown_after_an_error(tmp_path, failure):
     done = run(tmp_path, NOISE + failure)
     assert done.returncode == 1 and done.stderr.startswith("cuInit failed\nTraceback")

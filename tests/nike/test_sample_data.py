@@ -1,4 +1,4 @@
-"""The dataset that ships: complete, small, sound, and free to give away."""
+"""The sample data: complete, valid, small, and free to distribute."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,7 @@ from nike.datasets.labelme import read_folder
 FOLDER = Path(nike.__file__).parent / "sample_data"
 
 
-def test_it_is_complete_and_sound():
+def test_it_is_complete_and_valid():
     for part, photos, negatives in (("train", 18, 3), ("val", 6, 1)):
         collection = read_folder(FOLDER / part)
         assert len(collection.photos) == photos
@@ -21,7 +21,7 @@ def test_it_is_complete_and_sound():
             assert (photo.draw().sum(axis=(0, 1)) > 0).all()
 
 
-def test_there_is_enough_to_learn_from():
+def test_number_and_sizes_of_logos():
     for part, least in (("train", 12), ("val", 3)):
         large = 0
         for photo in read_folder(FOLDER / part).photos:
@@ -30,12 +30,12 @@ def test_there_is_enough_to_learn_from():
         assert large >= least
 
 
-def test_no_photo_is_there_twice():
+def test_no_image_occurs_twice():
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in FOLDER.rglob("*.jpg")]
     assert len(hashes) == len(set(hashes)) == 24
 
 
-def test_it_is_small_and_says_where_it_comes_from():
+def test_it_is_small_and_documents_its_origin():
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 3_000_000
     assert {path.suffix for path in files} == {".jpg", ".json", ".md"}

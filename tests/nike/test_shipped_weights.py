@@ -1,4 +1,4 @@
-"""The weights that ship: small, as the model card says, and good enough to find the logos of the sample photos."""
+"""The bundled weights: file size, model card, and detection of the logos in the sample images."""
 
 import hashlib
 import re
@@ -21,20 +21,20 @@ def model(tmp_path_factory):
     return MaskRCNN.from_checkpoint(WEIGHTS, model_dir=tmp_path_factory.mktemp("logs"), DETECTION_ANY_FOREGROUND=True)
 
 
-def test_the_file_is_small_and_the_one_of_the_model_card():
+def test_the_file_is_small_and_described_in_the_model_card():
     assert WEIGHTS.stat().st_size <= 25e6
     card = (WEIGHTS.parent / "README.md").read_text(encoding="utf-8")
     assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() in card
 
 
-def test_the_file_carries_its_settings_and_nothing_of_a_machine():
+def test_the_file_has_its_settings_and_no_machine_paths():
     config = checkpoints.read_checkpoint(WEIGHTS).config
     assert (config["NAME"], config["NUM_CLASSES"], config["BACKBONE"]) == ("nike", 2, "mobilenet_v2")
     assert not re.search(rb"/(home|root|work|tmp|Users)/", WEIGHTS.read_bytes())
 
 
-def test_they_find_the_logos_of_the_sample_photos(model):
-    """Drawn photos that were not trained on; AP on real ones is in the model card."""
+def test_ap_on_the_sample_images(model):
+    """Synthetic images that were not used for training. The model card has the AP on photos."""
     from mrcnn.evaluation.coco import CocoEvaluator
 
     dataset = sample_data("val")
@@ -62,7 +62,7 @@ def test_bfloat16_finds_the_same_masks(model, tmp_path):
     overlaps = []
     for exact, other in zip(model.detect(photos), rounded.detect(photos), strict=True):
         y1, x1, y2, x2 = exact["rois"].T
-        # Others may fall below the threshold; and a tiny mask is another one if its box is rounded to the next pixel.
+        # Lower scores may fall below the threshold, and tiny masks change if their box is rounded to the next pixel.
         sure = (exact["scores"] > 0.7) & ((y2 - y1) * (x2 - x1) >= 32**2)
         if sure.any():
             overlaps += (

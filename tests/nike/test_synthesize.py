@@ -96,7 +96,7 @@ def test_backgrounds_and_cutouts_are_used(tmp_path):
     assert any(c[1] > c[0] + 60 and c[1] > c[2] + 60 for c in colours)
 
 
-def test_validation_photos_are_not_used(tmp_path):
+def test_validation_images_are_not_used(tmp_path):
     """Validation photos in synthetic training images would bias the validation metrics."""
     square = {"label": "nike", "points": [[5, 5], [60, 5], [60, 45], [5, 45]], "shape_type": "polygon"}
     for name, shapes in (("train", [square]), ("held", [square]), ("plain", []), ("quiet", [])):

@@ -1,4 +1,4 @@
-"""Values as text for people: safe in a terminal, bounded, with the names of files whole."""
+"""Values as text: safe in a terminal, bounded, with complete file names."""
 
 from nike.text import MAX_SHORT, aligned, plural, printable, short
 
@@ -7,12 +7,12 @@ def test_control_characters_are_escaped():
     assert printable("a\x1b[31m\n\udc80b") == "a\\x1b[31m\\n\\udc80b"
 
 
-def test_short_is_bounded_whatever_the_value():
+def test_short_is_bounded_for_any_value():
     for value in ("x" * 10**6, ["y" * 10**6] * 100, {i: [i] * 100 for i in range(1000)}, 10**4000):
         assert len(short(value)) <= MAX_SHORT and short(value).isprintable()
 
 
-def test_names_of_files_are_shown_whole():
+def test_file_names_are_not_truncated():
     name = "train/" + "air-zoom-pegasus-41-road-running-shoes-" + "KcmWJb.jpg"
     assert short(name) == repr(name)
 

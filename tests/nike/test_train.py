@@ -1,4 +1,4 @@
-"""nike train on drawn photos: what it says, what it leaves behind, going on, and mistakes before the first step."""
+"""nike train on synthetic images: messages, files, resume, and errors before the first step."""
 
 import json
 import os
@@ -31,7 +31,7 @@ TINY = {
 }
 
 
-def draw_photo(folder, name, polygon=True, label="nike"):
+def write_image(folder, name, polygon=True, label="nike"):
     image = Image.new("RGB", (80, 60), (40, 60, 80))
     points = [[20, 20], [60, 15], [50, 45], [25, 40]]
     if polygon:
@@ -47,8 +47,8 @@ def draw_photo(folder, name, polygon=True, label="nike"):
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     for name in ("red", "green", "blue", "white", "black"):
-        draw_photo(folder, name)
-    draw_photo(folder, "empty", polygon=False)
+        write_image(folder, name)
+    write_image(folder, "empty", polygon=False)
     return folder
 
 
@@ -68,7 +68,7 @@ def policy():
 
 @pytest.fixture(scope="module")
 def run(photos, settings, tmp_path_factory):
-    """A first run, and what it printed."""
+    """A first run and its output."""
     logs = tmp_path_factory.mktemp("logs")
     options = ["--config", str(settings), "--layers=heads", "--epochs=1", "--steps=2", "--mixed-precision=off"]
     with pytest.MonkeyPatch.context() as patch:
@@ -79,7 +79,7 @@ def run(photos, settings, tmp_path_factory):
     return logs, "\n".join(printed)
 
 
-def test_it_says_what_it_will_do_and_what_came_out(run, photos):
+def test_messages_before_and_after_training(run, photos):
     logs, printed = run
     folder = next(logs.iterdir())
     for line in (
@@ -98,21 +98,21 @@ def test_it_says_what_it_will_do_and_what_came_out(run, photos):
     assert printed.index("training    5") < printed.index("== heads: to epoch 1") < printed.index("best        mask AP")
 
 
-def test_the_checkpoint_is_complete_in_itself(run):
+def test_the_checkpoint_is_self_contained(run):
     logs, _ = run
     path = next(logs.glob("*/mask_rcnn_nike_best.h5"))
     with checkpoints.read_checkpoint(path) as checkpoint:
         assert checkpoint.config["BACKBONE"] == "mobilenet_v2" and checkpoint.config["NUM_CLASSES"] == 2
 
 
-def test_a_finished_run_goes_on_with_more_epochs(run, tmp_path, capsys):
+def test_a_finished_run_continues_with_more_epochs(run, tmp_path, capsys):
     logs = tmp_path / "logs"
     shutil.copytree(run[0], logs)
     assert train.main(["--resume", "--logs", str(logs), "--epochs=2"]) == 0
     printed = capsys.readouterr().out
     assert "0001.state: epoch 1, step 0" in printed
     assert len(next(logs.glob("*/history.csv")).read_text().splitlines()) == 3
-    # Had it been stopped in epoch 2, a plain --resume would have to go on to epoch 2 as well.
+    # After an interruption in epoch 2, --resume without other options also continues to epoch 2.
     assert train.parse(json.loads(next(logs.glob("*/run.json")).read_text())["argv"]).epochs == 2
 
 
@@ -127,7 +127,7 @@ def test_a_new_run_starts_from_the_last_weights_with_their_settings(run, photos,
     assert new_run(arguments, []).weights.path.name == "mask_rcnn_nike_best.h5"
 
 
-def test_a_resumed_run_keeps_its_options_and_those_that_were_added():
+def test_a_resumed_run_keeps_its_options_and_added_ones():
     from nike.training.run import _joined
 
     assert _joined(["--lr=1", "--seed=2"], ["--resume"]) == ["--lr=1", "--seed=2"]
@@ -137,8 +137,8 @@ def test_a_resumed_run_keeps_its_options_and_those_that_were_added():
 
 
 @pytest.mark.parametrize("epochs, stop", [(28, 25), (30, 26), (100, 37)])
-def test_early_stopping_by_default_leaves_short_runs_their_schedule(epochs, stop):
-    """The worst case, no gain after the first validation of the last stage: 1 + 20 validations of it are run."""
+def test_default_early_stopping_does_not_shorten_short_runs(epochs, stop):
+    """Without a gain after the first validation of the last stage, 1 + 20 of its validations are run."""
     from mrcnn.training.callbacks import is_exhausted
     from mrcnn.training.progress import Progress
     from nike.training.stages import plan_stages
@@ -160,7 +160,7 @@ def test_resume_with_another_config(run, tmp_path, capsys):
     assert "--epochs=2" not in next(run[0].glob("*/run.json")).read_text()
 
 
-def test_a_config_file_counts_more_than_what_random_weights_suggest(photos, tmp_path):
+def test_a_config_file_overrides_the_settings_for_random_weights(photos, tmp_path):
     from nike.training.run import new_run
 
     frozen = tmp_path / "frozen.json"
@@ -192,7 +192,7 @@ def test_defaults_are_those_that_the_help_names(photos, tmp_path, capsys):
 
 
 def test_tensorflow_is_imported_quietly(photos, tmp_path):
-    """That is: by `quiet.import_tensorflow` alone, and not before the photos and options were found good."""
+    """It is imported by `quiet.import_tensorflow` only, after the dataset and the options have been checked."""
     script = (
         "import sys; from nike import train; from nike.training.run import new_run\n"
         "new_run(train.parse(sys.argv[1:]), sys.argv[1:])\n"
@@ -209,7 +209,7 @@ def mistake(capsys, *options):
     return error
 
 
-def test_mistakes_in_options(photos, settings, tmp_path, capsys):
+def test_errors_in_options(photos, settings, tmp_path, capsys):
     common = ["--weights=none", "--dataset", photos, "--logs", tmp_path / "logs"]
     assert "--epochs: expected at least 1, got 0" in mistake(capsys, *common, "--epochs=0")
     assert "--lr: expected a number above 0" in mistake(capsys, *common, "--lr=-1")
@@ -237,7 +237,7 @@ def test_mistakes_in_options(photos, settings, tmp_path, capsys):
     assert not (tmp_path / "logs").exists()
 
 
-def test_mistakes_in_photos(photos, tmp_path, capsys):
+def test_errors_in_the_dataset(photos, tmp_path, capsys):
     common = ["--weights=none", "--logs", tmp_path / "logs", "--dataset"]
     nowhere = tmp_path / "nowhere"
     assert f"--dataset: {nowhere}: no such folder" in mistake(capsys, *common, nowhere)
@@ -246,19 +246,19 @@ def test_mistakes_in_photos(photos, tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "nothing to load" in mistake(capsys, *common, empty)
-    draw_photo(empty, "a", polygon=False)
-    draw_photo(empty, "b", polygon=False)
+    write_image(empty, "a", polygon=False)
+    write_image(empty, "b", polygon=False)
     assert "no instance of nike in 1 training image (no annotated instances)" in mistake(capsys, *common, empty)
     other = tmp_path / "other"
     other.mkdir()
-    draw_photo(other, "c", label="puma")
+    write_image(other, "c", label="puma")
     assert "validation image (labels found: puma" in mistake(capsys, *common, photos, "--val", other)
     broken = shutil.copytree(photos, tmp_path / "broken")
     (broken / "red.png").write_bytes(b"no photo")
     assert "red.png" in mistake(capsys, *common, broken, "--strict")
 
 
-def test_a_broken_photo_and_one_without_outline_are_listed(photos, tmp_path):
+def test_an_unreadable_and_an_unlabelled_image_are_listed(photos, tmp_path):
     from nike.training.data import error_lines, load_training_data, summary_lines
 
     folder = shutil.copytree(photos, tmp_path / "photos")
@@ -267,13 +267,13 @@ def test_a_broken_photo_and_one_without_outline_are_listed(photos, tmp_path):
     (folder / "blue.png").unlink()
     data = load_training_data(folder, val=photos)
     text = "\n".join(summary_lines(data))
-    heading, *errors = error_lines(data)  # again at the end of the run
+    heading, *errors = error_lines(data)  # also at the end of the run
     assert heading.startswith("problems    2 errors") and any("red.png" in error for error in errors)
     assert "training    3 images" in text and "problems    2 errors, 1 warning;" in text
     assert all(name in text for name in ("red", "green", "blue"))
 
 
-def test_split_is_by_share_and_seed(photos):
+def test_split_by_fraction_and_seed(photos):
     from nike.training.data import load_training_data
 
     half = load_training_data(photos, val_split=0.5, seed=1)
@@ -283,7 +283,7 @@ def test_split_is_by_share_and_seed(photos):
     assert "50% of the images for validation" in half.split
 
 
-def test_more_negatives(photos, tmp_path):
+def test_additional_negatives(photos, tmp_path):
     from nike.training.data import load_training_data
 
     Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(tmp_path / "street.png")
@@ -292,13 +292,13 @@ def test_more_negatives(photos, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_logs_that_cannot_be_written(photos, tmp_path, capsys):
+def test_unwritable_log_folder(photos, tmp_path, capsys):
     tmp_path.chmod(0o500)
     message = mistake(capsys, "--weights=none", "--dataset", photos, "--logs", tmp_path / "logs")
     assert "is not a writable folder" in message
 
 
-def test_logs_that_are_a_file(photos, tmp_path, capsys):
+def test_log_folder_is_a_file(photos, tmp_path, capsys):
     (tmp_path / "logs").write_text("")
     message = mistake(capsys, "--weights=none", "--dataset", photos, "--logs", tmp_path / "logs")
     assert "logs is not a writable folder (Not a directory). Choose another folder." in message

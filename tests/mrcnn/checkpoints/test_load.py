@@ -1,4 +1,4 @@
-"""Loading: by name, all or nothing, every misfit explained."""
+"""Loading by name: all or nothing, with an explanation of every mismatch."""
 
 import h5py
 import keras
@@ -25,7 +25,7 @@ def check_raises_and_changes_nothing(layers, path, message, **options):
     return str(error.value)
 
 
-def test_loads_by_role_whatever_the_order(make_layers, write_h5):
+def test_loads_by_role_in_any_order(make_layers, write_h5):
     layers = make_layers({"dense": {"kernel": (2, 3), "bias": (3,)}, "relu": {}})
     report = load_weights(layers, write_h5({"dense": {"dense/bias:0": BIAS, "dense/kernel:0": KERNEL}}))
     np.testing.assert_array_equal(values(layers)["dense/kernel"], KERNEL)
@@ -34,7 +34,7 @@ def test_loads_by_role_whatever_the_order(make_layers, write_h5):
     assert (report.excluded, report.missing, report.unexpected, report.mismatched) == ((), (), (), ())
 
 
-def test_square_weights_of_a_batch_norm_are_told_apart_by_name(make_layers, write_h5):
+def test_batch_norm_weights_of_equal_shape_are_matched_by_name(make_layers, write_h5):
     roles = ("moving_variance", "beta", "moving_mean", "gamma")
     path = write_h5({"bn": {f"bn/{role}:0": BIAS + i for i, role in enumerate(roles)}})
     layers = make_layers({"bn": dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), (3,))})
@@ -43,7 +43,7 @@ def test_square_weights_of_a_batch_norm_are_told_apart_by_name(make_layers, writ
         np.testing.assert_array_equal(values(layers)[f"bn/{role}"], BIAS + i)
 
 
-def test_weights_without_names_go_by_position(make_layers, write_h5):
+def test_weights_without_names_are_matched_by_position(make_layers, write_h5):
     layers = make_layers({"dense": {"kernel": (2, 3), "bias": (3,)}})
     load_weights(layers, write_h5({"dense": {"param_0": KERNEL, "param_1": BIAS}}))
     np.testing.assert_array_equal(values(layers)["dense/bias"], BIAS)
@@ -106,27 +106,27 @@ def test_exclude_matches_whole_names(make_layers, write_h5):
         load_weights(layers, path, exclude=["("])
 
 
-def test_unexpected_layers_are_reported_and_with_by_name_false_an_error(make_layers, write_h5):
+def test_unexpected_layers_are_reported_or_an_error_without_by_name(make_layers, write_h5):
     path = write_h5({name: {f"{name}/kernel:0": KERNEL} for name in ("a", "b")})
     layers = make_layers({"a": {"kernel": (2, 3)}})
     check_raises_and_changes_nothing(layers, path, "1 layers of the file are not in the model: b", by_name=False)
     assert load_weights(layers, path).unexpected == ("b",)
 
 
-def test_no_layer_in_common(make_layers, write_h5):
+def test_no_common_layer(make_layers, write_h5):
     path = write_h5({"conv2d_1": {"conv2d_1/kernel:0": KERNEL}})
     layers = make_layers({"conv1": {"kernel": (2, 3)}})
     check_raises_and_changes_nothing(layers, path, "which has conv2d_1; the model expects conv1")
 
 
 @pytest.mark.parametrize("stored", [{"a/kernel:0": KERNEL.T}, {"a/kernel:0": KERNEL, "a/bias:0": BIAS}, {}])
-def test_other_shapes_or_weights(make_layers, write_h5, stored):
+def test_mismatched_shapes_or_weights(make_layers, write_h5, stored):
     path = write_h5({"first": {"first/kernel:0": KERNEL}, "a": stored})
     layers = make_layers({"first": {"kernel": (2, 3)}, "a": {"kernel": (2, 3)}})
     check_raises_and_changes_nothing(layers, path, "1 layers .*a")
 
 
-def test_shapes_are_named(make_layers, write_h5):
+def test_error_names_the_shapes(make_layers, write_h5):
     layers = make_layers({"a": {"kernel": (2, 3)}})
     path = write_h5({"a": {"a/kernel:0": KERNEL.T, "a/bias:0": BIAS}})
     text = check_raises_and_changes_nothing(layers, path, "different shapes")
@@ -156,7 +156,7 @@ def test_another_number_of_classes_is_explained(make_layers, write_h5):
     assert "--weights=coco" in text
     report = load_weights(layers, path, exclude=HEADS)
     assert report.loaded == ("conv1",) and len(report.excluded) == 3 and report.unexpected == ()
-    # With one head excluded the others still tell.
+    # With one head excluded, the others still show the number of classes.
     check_raises_and_changes_nothing(layers, path, "81 classes, the model 2", exclude=HEADS[:1])
     check_raises_and_changes_nothing(layers, path, "81 classes, the model 2", exclude=HEADS[:3])
 
@@ -179,7 +179,7 @@ def test_another_backbone_is_explained(make_layers, write_h5, in_file, in_model,
 
 
 def test_a_deeper_backbone_loads_by_name_with_a_warning(make_layers, write_h5):
-    """All names and shapes of a ResNet-50 are in a file of a ResNet-101; the original loaded them."""
+    """A file of a ResNet-101 has all names and shapes of a ResNet-50. The original loads them."""
     path, layers = write_h5(stored_like(resnet(23))), make_layers(resnet(6))
     check_raises_and_changes_nothing(layers, path, "backbone resnet101, the model resnet50", by_name=False)
     with pytest.warns(UserWarning, match="resnet101, the model resnet50: 7 layers loaded by name, 17 skipped") as seen:
@@ -189,20 +189,20 @@ def test_a_deeper_backbone_loads_by_name_with_a_warning(make_layers, write_h5):
     assert all(value.all() for value in values(layers).values())
 
 
-def test_a_deeper_file_loads_when_the_user_says_so(make_layers, write_h5):
+def test_a_deeper_file_loads_with_explicit_excludes(make_layers, write_h5):
     path = write_h5(stored_like(resnet(23)))
     assert len(load_weights(make_layers(resnet(6)), path, exclude=["res4[g-w]_.*"]).loaded) == 7
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
-def test_values_that_are_not_finite(make_layers, write_h5, bad):
+def test_non_finite_values(make_layers, write_h5, bad):
     layers = make_layers({"a": {"kernel": (2, 3)}, "b": {"bias": (3,)}})
     path = write_h5({"a": {"a/kernel:0": KERNEL}, "b": {"b/bias:0": np.array([1.0, bad, 2.0])}})
     check_raises_and_changes_nothing(layers, path, "b/bias: 1 of 3 values are NaN or infinite")
     assert load_weights(layers, path, allow_nan=True).loaded == ("a", "b")
 
 
-def test_damage_inside_the_data_is_found_before_anything_changes(make_layers, write_h5, tmp_path):
+def test_damaged_data_is_detected_before_any_weight_changes(make_layers, write_h5, tmp_path):
     path = tmp_path / "packed.h5"
     noise = np.random.default_rng(0).normal(size=(100, 100)).astype(np.float32)
     with h5py.File(path, "w") as file:
@@ -218,7 +218,7 @@ def test_damage_inside_the_data_is_found_before_anything_changes(make_layers, wr
     check_raises_and_changes_nothing(layers, path, "damaged")
 
 
-def test_weights_of_a_backbone_alone_leave_the_rest(make_layers, write_h5):
+def test_weights_of_a_backbone_do_not_change_other_layers(make_layers, write_h5):
     path = write_h5(stored_like({"conv1": {"kernel": (2, 3)}}))
     layers = make_layers({name: {"kernel": (2, 3)} for name in ("conv1", "fpn_p2", "rpn_conv_shared", "mrcnn_mask")})
     report = load_weights(layers, path)
@@ -227,14 +227,14 @@ def test_weights_of_a_backbone_alone_leave_the_rest(make_layers, write_h5):
     check_raises_and_changes_nothing(layers, path, "1 layers of the model are not in the file: bn_conv1")
 
 
-def test_report_in_words(make_layers, write_h5):
+def test_message_of_the_report(make_layers, write_h5):
     path = write_h5(stored_like({"a": {"kernel": (2, 3), "bias": (3,)}, "old": {"kernel": (1,)}}))
     report = load_weights(make_layers({"a": {"kernel": (2, 3), "bias": (3,)}, "head": {"bias": (1,)}}), path, ["head"])
     assert report.summary() == f"{path}: 1 layers (2 weights) loaded, 1 excluded, 0 missing, 1 unexpected"
     assert str(report).splitlines()[1:] == ["  excluded: head", "  unexpected: old"]
 
 
-def test_the_error_carries_the_report(make_layers, write_h5):
+def test_the_error_has_the_report(make_layers, write_h5):
     with pytest.raises(WeightsMismatchError) as error:
         load_weights(make_layers({"a": {"kernel": (2,)}}), write_h5(stored_like({"a": {"kernel": (3,)}})))
     assert error.value.report.mismatched == ("a/kernel: file (3,), model (2,)",)

@@ -1,4 +1,4 @@
-"""Where weights are looked for, and where downloads go."""
+"""Search order of weights files and destination of downloads."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from mrcnn.checkpoints import locate
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """The places in the order in which they are searched; none of them exists yet."""
+    """The folders in search order. None exists yet."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr(locate, "REPOSITORY_FOLDER", tmp_path / "repository" / "weights")
@@ -36,7 +36,7 @@ def test_names_are_tried_in_order_inside_a_folder(folders):
     assert locate.find_weights(["folder.h5"]) is None
 
 
-def test_downloads_go_to_the_place_that_the_user_named(folders, monkeypatch):
+def test_downloads_go_to_the_folder_of_the_user(folders, monkeypatch):
     given, work, repository, variable, cache = folders
     assert locate.download_folder(given) == given
     assert locate.download_folder() == variable
@@ -48,6 +48,6 @@ def test_downloads_go_to_the_place_that_the_user_named(folders, monkeypatch):
     assert locate.download_folder().resolve() == work
 
 
-def test_the_cache_is_in_the_users_home(monkeypatch):
+def test_the_cache_is_in_the_home_folder(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert locate.cache_folder() == Path.home() / ".cache" / "mrcnn"

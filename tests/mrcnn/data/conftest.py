@@ -21,7 +21,7 @@ class SmallConfig(Config):
 
 
 class MemoryDataset(Dataset):
-    """Photos `[H, W, 3]` and masks `[H, W, N]` given as arrays; `broken` photos cannot be read."""
+    """Images `[H, W, 3]` and masks `[H, W, N]` given as arrays. Reading `broken` images raises an error."""
 
     def __init__(self, photos, broken=()):
         super().__init__()
@@ -43,7 +43,7 @@ class MemoryDataset(Dataset):
 
 
 def squares_photo(seed, boxes, class_ids=None, shape=(60, 80)):
-    """A noisy photo with white boxes (y1, x1, y2, x2) as its objects."""
+    """A noise image with white boxes (y1, x1, y2, x2) as objects."""
     image = np.random.default_rng(seed).integers(0, 60, (*shape, 3), dtype=np.uint8)
     masks = np.zeros((*shape, len(boxes)), dtype=bool)
     for i, (y1, x1, y2, x2) in enumerate(boxes):
@@ -59,7 +59,7 @@ def small_config():
 
 @pytest.fixture
 def squares():
-    """`squares(n, **kwargs)`: dataset of n photos; every third shows nothing, the others one or two boxes."""
+    """`squares(n, **kwargs)`: dataset of n images. Every third has no object, the others one or two boxes."""
 
     def make(n=5, **kwargs):
         boxes = [[], [(10, 10, 30, 40)], [(5, 50, 25, 70), (35, 20, 55, 44)]]
@@ -70,13 +70,13 @@ def squares():
 
 @pytest.fixture
 def dataset_of():
-    """`dataset_of((boxes, class_ids), ...)`: dataset with one photo for each."""
+    """`dataset_of((boxes, class_ids), ...)`: dataset with one image per argument."""
     return lambda *photos: MemoryDataset([squares_photo(i, *photo) for i, photo in enumerate(photos)])
 
 
 @pytest.fixture(scope="session")
 def golden_dataset(golden):
-    """The photos and masks that the original's training batches were made from; all of class 1."""
+    """The images and masks of the original's training batches, all of class 1."""
     arrays = golden("dataset.npz")
     photos = []
     for i in range(5):

@@ -24,7 +24,7 @@ GEOMETRIC = {
 
 @pytest.fixture
 def shapes():
-    """A photo whose red and green channels show two objects, and their masks."""
+    """An image whose red and green channels show two objects, and their masks."""
     masks = np.zeros((96, 96, 2), dtype=bool)
     masks[20:70, 25:55, 0] = True
     rows, columns = np.mgrid[:96, :96]
@@ -39,7 +39,7 @@ def shapes():
     [*GEOMETRIC.values(), iaa.PiecewiseAffine(scale=0.03, nb_rows=2, nb_cols=2)],
     ids=[*GEOMETRIC, "PiecewiseAffine"],
 )
-def test_masks_go_where_the_photo_goes(shapes, augmenter):
+def test_masks_are_transformed_with_the_image(shapes, augmenter):
     image, masks = augment_resized(augmenter, *shapes, np.random.default_rng(0))
     assert image.dtype == np.uint8 and masks.dtype == bool and masks.shape == (96, 96, 2)
     shown = image[:, :, :2] > 110  # Multiply and blur make it darker
@@ -48,7 +48,7 @@ def test_masks_go_where_the_photo_goes(shapes, augmenter):
 
 
 @pytest.mark.parametrize("name", GEOMETRIC)
-def test_equal_seeds_give_equal_results_and_others_do_not_interfere(shapes, name):
+def test_equal_seeds_give_equal_results_independent_of_global_state(shapes, name):
     first = augment_resized(GEOMETRIC[name], *shapes, np.random.default_rng(5))
     augment_resized(GEOMETRIC[name], *shapes, np.random.default_rng(6))
     again = augment_resized(GEOMETRIC[name], *shapes, np.random.default_rng(5))
@@ -56,25 +56,25 @@ def test_equal_seeds_give_equal_results_and_others_do_not_interfere(shapes, name
         np.testing.assert_array_equal(one, other)
 
 
-def test_seeds_differ(shapes):
+def test_different_seeds_give_different_results(shapes):
     results = [augment_resized(GEOMETRIC["Affine"], *shapes, np.random.default_rng(seed))[0] for seed in range(3)]
     assert (results[0] != results[1]).any() and (results[1] != results[2]).any()
 
 
 @pytest.mark.parametrize("augmenter", [iaa.Multiply(0.5), iaa.CoarseDropout(0.5, size_px=4), iaa.GaussianBlur(2.0)])
-def test_colour_and_blur_leave_the_masks_alone(shapes, augmenter):
+def test_colour_and_blur_do_not_change_the_masks(shapes, augmenter):
     image, masks = augment_resized(augmenter, *shapes, np.random.default_rng(0))
     np.testing.assert_array_equal(masks, shapes[1])
     assert (image != shapes[0]).any()
 
 
 @pytest.mark.parametrize("fill", [{"cval": 255}, {"mode": "edge"}, {"mode": "wrap"}])
-def test_what_fills_the_border_is_no_object(shapes, fill):
+def test_masks_are_empty_in_the_filled_border(shapes, fill):
     image, masks = augment_resized(iaa.Affine(translate_px={"x": 30}, **fill), *shapes, np.random.default_rng(0))
     assert not masks[:, :30].any()
 
 
-def test_many_and_no_masks(shapes):
+def test_many_masks_and_none(shapes):
     image, masks = shapes
     many = np.repeat(masks, MASKS_AT_ONCE, axis=2)
     _, flipped = augment_resized(iaa.Fliplr(1.0), image, many, np.random.default_rng(0))
@@ -82,13 +82,13 @@ def test_many_and_no_masks(shapes):
     assert augment_resized(iaa.Fliplr(1.0), image, masks[:, :, :0], np.random.default_rng(0))[1].shape == (96, 96, 0)
 
 
-def test_an_augmenter_that_changes_the_size_is_refused(shapes):
+def test_augmentation_that_changes_the_size_is_rejected(shapes):
     with pytest.raises(ValueError, match=r"Pad must keep the size.*\(96, 96, 3\).*\(116, 116, 3\)"):
         augment_resized(iaa.Pad(px=10, keep_size=False), *shapes, np.random.default_rng(0))
 
 
 class Transform:
-    """What an albumentations transform looks like from outside."""
+    """The interface of an albumentations transform."""
 
     def __init__(self):
         self.generator = np.random.default_rng()
@@ -108,7 +108,7 @@ def old_transform(*, image, masks=()):
 
 
 @pytest.mark.parametrize("transform", [Transform(), old_transform])
-def test_albumentations_by_its_looks(shapes, transform):
+def test_albumentations_is_recognised_by_its_interface(shapes, transform):
     random.seed(3)
     np.random.seed(3)
     states = random.getstate(), np.random.get_state()[1].copy()

@@ -4,7 +4,7 @@ from mrcnn.data.cache import ExampleCache
 from mrcnn.data.loading import prepare
 
 
-def test_kept_examples_equal_what_was_read(squares, small_config):
+def test_cached_examples_equal_read_examples(squares, small_config):
     dataset, cache = squares(3), ExampleCache(1 << 20)
     for _ in range(2):
         for image_id in dataset.image_ids:
@@ -17,7 +17,7 @@ def test_kept_examples_equal_what_was_read(squares, small_config):
     assert dataset.reads == 3 + 6  # through the cache once each
 
 
-def test_the_budget_holds_and_the_first_stay(squares, small_config):
+def test_the_budget_limits_the_cache_and_the_first_examples_stay(squares, small_config):
     dataset = squares(5)
     one = prepare(dataset, small_config, 0).image.nbytes
     cache = ExampleCache(int(2.5 * one))
@@ -29,7 +29,7 @@ def test_the_budget_holds_and_the_first_stay(squares, small_config):
     assert dataset.reads == 3
 
 
-def test_a_mask_without_pixels(dataset_of, small_config):
+def test_empty_mask(dataset_of, small_config):
     dataset, cache = dataset_of(([(5, 5, 5, 5), (5, 5, 20, 30)],)), ExampleCache(1 << 20)
     for _ in range(2):
         example = cache.get(0, lambda: prepare(dataset, small_config, 0))

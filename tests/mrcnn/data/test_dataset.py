@@ -1,4 +1,4 @@
-"""Dataset: the original's interface, as scripts written for it use it."""
+"""Dataset: the interface of the original, as used by scripts."""
 
 import copy
 
@@ -10,7 +10,7 @@ from mrcnn.data.dataset import Dataset
 
 
 class Balloons(Dataset):
-    """In the form of the original's sample of the same name, `super(self.__class__, self)` included."""
+    """Follows the original's sample of the same name, including `super(self.__class__, self)`."""
 
     def load_mask(self, image_id):
         if self.image_info[image_id]["source"] != "balloon":
@@ -49,7 +49,7 @@ def test_prepare(dataset):
     assert dataset.image_from_source_map == {"balloon.a.png": 0, "coco.139": 1, "coco.285": 2}
 
 
-def test_image_info_keeps_what_it_was_given(dataset, tmp_path):
+def test_image_info_has_the_given_fields(dataset, tmp_path):
     path = str(tmp_path / "a.png")
     assert dataset.source_image_link(0) == path
     info = {"id": "a.png", "source": "balloon", "path": path, "width": 6, "height": 4, "polygons": [1, 2]}
@@ -65,7 +65,7 @@ def test_maps_between_class_ids(dataset):
         dataset.get_source_class_id(1, "coco")
 
 
-def test_a_source_has_no_dot(dataset):
+def test_source_names_have_no_dot(dataset):
     with pytest.raises(ValueError, match=r"got 'co\.co'"):
         dataset.add_class("co.co", 1, "x")
 
@@ -93,7 +93,7 @@ def test_load_mask_of_another_source_has_no_instances(dataset, caplog):
     assert dataset.load_mask(0)[1].tolist() == [1, -1]
 
 
-def test_load_mask_reads_the_photo_for_its_size(tmp_path):
+def test_load_mask_reads_the_image_for_its_size(tmp_path):
     Image.new("RGB", (7, 3)).save(tmp_path / "a.png")
     dataset = Dataset()
     dataset.add_image("x", 1, tmp_path / "a.png")
@@ -114,7 +114,7 @@ def test_append_data(dataset):
     assert other.image_info == dataset.image_info and other.image_info[0] is not dataset.image_info[0]
 
 
-def test_before_prepare():
+def test_errors_before_prepare():
     dataset = Dataset()
     assert len(dataset.image_ids) == 0 and dataset.source_class_ids == {}
     with pytest.raises(AttributeError, match=r"Dataset has no attribute 'num_classes'\. Call prepare\(\)"):
@@ -123,12 +123,12 @@ def test_before_prepare():
         _ = dataset.colour
 
 
-def test_empty_dataset_prepares():
+def test_empty_dataset():
     dataset = Dataset()
     dataset.prepare()
     assert (dataset.num_classes, dataset.num_images, dataset.class_names) == (1, 0, ["BG"])
 
 
-def test_copies(dataset):
+def test_copies_are_independent(dataset):
     for twin in (copy.copy(dataset), copy.deepcopy(dataset)):
         assert twin.image_info == dataset.image_info and twin.class_names == dataset.class_names

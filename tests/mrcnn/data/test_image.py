@@ -1,4 +1,4 @@
-"""resize_image, molding and image_meta: against the original's numbers, scikit-image, and by hand."""
+"""resize_image, molding and image_meta: reference arrays of the original, scikit-image, and values derived by hand."""
 
 import random
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ MODES = {
     "crop_min_dim64": dict(mode="crop", min_dim=64),
     "crop_min_dim128": dict(mode="crop", min_dim=128),
 }
-# Scales at which interpolated values are whole numbers, but for rounding errors, and truncation decides by chance.
+# At these scales interpolated values are integers up to rounding errors, so truncation is unpredictable.
 WHOLE = ("min_scale2.0", "min_scale1.5")
 
 
@@ -32,7 +32,7 @@ def noise(*shape: int) -> np.ndarray:
 
 
 def assert_same_grey(got, expected, share):
-    """At most one grey level of difference, and that in no more than `share` of the values."""
+    """Asserts a difference of at most one grey level, in at most the fraction `share` of the values."""
     difference = np.abs(got.astype(int) - expected)
     assert difference.max() <= 1 and (difference > 0).mean() <= share
 
@@ -57,7 +57,7 @@ class TestResizeImage:
         assert_same_grey(image, expected, 0.05 if mode.endswith(WHOLE) else 0.002)
 
     @pytest.mark.parametrize("photo", ["astronaut", "coffee", "chelsea", "rocket"])
-    def test_photos_equal_the_originals(self, golden, photo):
+    def test_photos_equal_the_original(self, golden, photo):
         arrays = golden(f"infer_r50small_256_{photo}.npz")
         image, window, scale, _, _ = resize_image(golden("photos.npz")[photo], min_dim=256, max_dim=256)
         assert window == tuple(arrays["window"]) and scale == arrays["resize_scale_f64"]
@@ -80,23 +80,27 @@ class TestResizeImage:
 
         assert scale(50, 80, min_dim=100, max_dim=400) == 2  # up to min_dim
         assert scale(200, 300, min_dim=100, max_dim=400) == 1  # never down for min_dim
-        assert scale(50, 80, min_dim=100, max_dim=120) == 1.5  # max_dim goes before min_dim
+        assert scale(50, 80, min_dim=100, max_dim=120) == 1.5  # max_dim takes precedence over min_dim
         assert scale(50, 80, min_dim=50, max_dim=400, min_scale=3) == 3
         assert scale(50, 80, max_dim=40) == 0.5
-        assert scale(50, 80, min_dim=64, max_dim=40, mode="pad64") == 1.28  # max_dim is for squares only
+        assert scale(50, 80, min_dim=64, max_dim=40, mode="pad64") == 1.28  # max_dim applies to squares only
         assert scale(50, 80, mode="pad64") == 1
 
     def test_padding_by_hand(self):
         image, window, scale, padding, crop = resize_image(noise(3, 5, 2), max_dim=8)
         assert image.shape == (8, 8, 2) and scale == 1 and crop is None
-        assert window == (2, 1, 5, 6) and padding == [(2, 3), (1, 2), (0, 0)]  # the odd pixel goes below and right
+        assert window == (2, 1, 5, 6) and padding == [
+            (2, 3),
+            (1, 2),
+            (0, 0),
+        ]  # the odd pixel is added below and on the right
         np.testing.assert_array_equal(image[2:5, 1:6], noise(3, 5, 2))
 
-    def test_pad64_takes_the_next_multiple(self):
+    def test_pad64_pads_to_the_next_multiple(self):
         assert resize_image(noise(64, 65, 3), mode="pad64")[0].shape == (64, 128, 3)
         assert resize_image(noise(1, 128, 3), mode="pad64")[0].shape == (64, 128, 3)
 
-    def test_crop_is_a_part_of_the_scaled_photo(self):
+    def test_crop_is_part_of_the_scaled_image(self):
         random.seed(1)
         whole, window, _, _, _ = resize_image(noise(40, 90, 3), min_dim=64, mode="pad64")
         part, _, scale, _, (y, x, height, width) = resize_image(noise(40, 90, 3), min_dim=64, mode="crop")
@@ -105,7 +109,7 @@ class TestResizeImage:
 
     @pytest.mark.parametrize("source", [(1, 1), (20000, 30), (20000, 3), (2, 5000)])
     @pytest.mark.parametrize("mode", ["square", "crop"])
-    def test_extreme_photos(self, source, mode):
+    def test_extreme_aspect_ratios(self, source, mode):
         if mode == "crop" and max(source) > 5000:
             source = (2000, 3)
         image = np.full((*source, 3), 77, np.uint8)
@@ -113,7 +117,7 @@ class TestResizeImage:
         assert resized.shape == ((128, 128, 3) if mode == "square" else (100, 100, 3))
         assert y2 > y1 and x2 > x1 and (resized[y1:y2, x1:x2] == 77).all()
         masks = resize_mask(np.ones((*source, 1), bool), scale, padding, crop)
-        np.testing.assert_array_equal(masks[:, :, 0], resized[:, :, 0] == 77)  # mask and photo cover the same window
+        np.testing.assert_array_equal(masks[:, :, 0], resized[:, :, 0] == 77)  # mask and image cover the same window
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint16, np.int32])
     def test_keeps_the_dtype(self, dtype):
@@ -121,7 +125,7 @@ class TestResizeImage:
         for kwargs in (dict(max_dim=64, min_dim=40), dict(min_dim=25, mode="crop"), dict(mode="none")):
             assert resize_image(image, **kwargs)[0].dtype == dtype
 
-    def test_never_hands_back_the_callers_memory(self):
+    def test_result_does_not_share_memory_with_the_input(self):
         image = noise(64, 64, 3)
         for kwargs in (dict(max_dim=64), dict(mode="pad64"), dict(mode="crop", min_dim=64)):
             resized = resize_image(image, **kwargs)[0]
@@ -183,7 +187,7 @@ class TestMeta:
         assert parsed["active_class_ids"].shape == (2, 5)
 
     @pytest.mark.parametrize("index, name", [(1, "original_image_shape"), (2, "image_shape"), (3, "window")])
-    def test_a_part_of_the_wrong_length_is_named(self, index, name):
+    def test_error_names_the_part_of_wrong_length(self, index, name):
         parts = list(self.parts)
         parts[index] = parts[index][:-1]
         with pytest.raises(ValueError, match=f"{name} must have"):

@@ -35,7 +35,7 @@ AUGMENTERS = [
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("augmenter", AUGMENTERS, ids=lambda augmenter: type(augmenter).__name__)
-def test_augmenters_run_and_change_the_photo(augmenter):
+def test_augmenters_change_the_image(augmenter):
     image = np.random.default_rng(0).integers(60, 200, (32, 32, 3), dtype=np.uint8)
     augmenter.seed_(1)
     changed = augmenter(image=image)
@@ -43,15 +43,15 @@ def test_augmenters_run_and_change_the_photo(augmenter):
 
 
 def run(code, *flags):
-    """What `code` prints in a new Python process, split at white space."""
+    """Runs `code` in a new Python process. Returns its output, split at white space."""
     command = [sys.executable, *flags, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
 
-def test_imgaug_first():
-    """With what the installation puts into site-packages; -S leaves out this environment's own copy of it."""
+def test_imgaug_can_be_imported_first():
+    """With the files that the installation adds to site-packages. -S excludes the copy of this environment."""
     paths = [path for path in sys.path if path.endswith("site-packages")]
     code = f"import site; sys.path += {paths}; site.addsitedir({str(ROOT / 'mrcnn' / 'data')!r})\n"
     code += "print('numpy' in sys.modules, 'mrcnn' in sys.modules)\n"
@@ -59,14 +59,14 @@ def test_imgaug_first():
     assert run(code, "-S") == ["False", "False", "0.4.0", "False"]
 
 
-def test_importing_the_package_leaves_numpy_and_imgaug_alone():
+def test_importing_the_package_does_not_change_numpy_or_import_imgaug():
     code = "import mrcnn; print('imgaug' in sys.modules, 'numpy' in sys.modules)"
     assert run(code) == ["False", "False"]
     assert not hasattr(np, "sctypes") and "complex" not in vars(np)  # imgaug is imported here
     assert iaa.__name__ == "imgaug.augmenters"
 
 
-def test_the_build_puts_the_hook_beside_the_packages(tmp_path):
+def test_the_build_installs_the_hook_beside_the_packages(tmp_path):
     command = [sys.executable, "setup.py", "-q", "build", "--build-base", tmp_path, "build_py", "--build-lib", tmp_path]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
     [hook] = tmp_path.glob("*.pth")

@@ -5,7 +5,7 @@ from mrcnn.data.loading import load_image_gt, prepare
 from mrcnn.matterport.arrays import parse_image_meta
 
 
-def test_the_photo_is_centred_and_its_objects_follow(dataset_of, small_config):
+def test_image_is_centred_and_its_objects_are_moved(dataset_of, small_config):
     dataset = dataset_of(([(10, 10, 30, 40)],))
     image, meta, class_ids, boxes, masks = load_image_gt(dataset, small_config, 0)
     # 60x80 becomes 48x64, with 8 rows of padding above and below.
@@ -23,7 +23,7 @@ def test_the_photo_is_centred_and_its_objects_follow(dataset_of, small_config):
     assert boxes[0].tolist() == [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
 
 
-def test_mini_masks_by_argument_or_by_config(dataset_of, small_config):
+def test_mini_masks_by_argument_or_config(dataset_of, small_config):
     dataset = dataset_of(([(10, 10, 30, 40)],))
     assert load_image_gt(dataset, small_config, 0, use_mini_mask=True).mask.shape == (14, 14, 1)
     assert load_image_gt(dataset, small_config, 0, use_mini_mask=None).mask.shape == (14, 14, 1)
@@ -37,24 +37,24 @@ def test_objects_below_two_pixels_and_empty_masks_are_dropped(dataset_of, small_
     assert (gt.bbox[:, 2:] - gt.bbox[:, :2]).min() >= 2
 
 
-def test_ignored_regions_keep_their_negative_class(dataset_of, small_config):
+def test_ignore_regions_keep_their_negative_class(dataset_of, small_config):
     dataset = dataset_of(([(10, 10, 30, 40), (40, 10, 50, 60)], [1, -1]))
     assert load_image_gt(dataset, small_config, 0).class_ids.tolist() == [1, -1]
 
 
-def test_a_photo_without_objects(dataset_of, small_config):
+def test_image_without_objects(dataset_of, small_config):
     gt = load_image_gt(dataset_of(([],)), small_config, 0, use_mini_mask=True)
     assert gt.class_ids.shape == (0,) and gt.bbox.shape == (0, 4) and gt.mask.shape == (14, 14, 0)
 
 
-def test_only_the_classes_of_the_photos_source_are_active(dataset_of, small_config):
+def test_only_classes_of_the_source_are_active(dataset_of, small_config):
     dataset = dataset_of(([(10, 10, 30, 40)],))
     dataset.add_class("elsewhere", 7, "circle")
     dataset.prepare()
     assert load_image_gt(dataset, small_config, 0).image_meta[12:].tolist() == [1, 1, 0]
 
 
-def test_augment_mirrors_half_of_the_photos_with_their_masks(dataset_of, small_config):
+def test_augment_mirrors_half_of_the_images_with_their_masks(dataset_of, small_config):
     dataset = dataset_of(([(10, 10, 30, 40)],))
     plain = load_image_gt(dataset, small_config, 0)
     mirrored = 0
@@ -67,7 +67,7 @@ def test_augment_mirrors_half_of_the_photos_with_their_masks(dataset_of, small_c
     assert 4 < mirrored < 16
 
 
-def test_crop_mode_draws_from_the_given_generator(dataset_of, small_config):
+def test_crop_mode_uses_the_given_generator(dataset_of, small_config):
     config = small_config.copy(IMAGE_RESIZE_MODE="crop")
     dataset = dataset_of(([(10, 10, 30, 40)],))
     crops = [load_image_gt(dataset, config, 0, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)]
@@ -77,7 +77,7 @@ def test_crop_mode_draws_from_the_given_generator(dataset_of, small_config):
     assert (crops[0].image != crops[2].image).any()
 
 
-def test_an_own_augmenter_sees_the_photo_before_it_is_resized(dataset_of, small_config):
+def test_custom_augmentation_is_applied_before_resizing(dataset_of, small_config):
     class HalfAndIgnore:
         max_side = 40
 
@@ -87,7 +87,7 @@ def test_an_own_augmenter_sees_the_photo_before_it_is_resized(dataset_of, small_
 
     augmentation = HalfAndIgnore()
     gt = load_image_gt(dataset_of(([(10, 10, 30, 40)],)), small_config, 0, augmentation=augmentation)
-    assert augmentation.seen == ((30, 40, 3), (30, 40, 1), 10 * 15)  # made half as large by averaging
+    assert augmentation.seen == ((30, 40, 3), (30, 40, 1), 10 * 15)  # halved by averaging
     assert gt.image.shape == (64, 64, 3) and gt.class_ids.tolist() == [-1]
     assert gt.image_meta[1:4].tolist() == [60, 80, 3]
 
@@ -101,13 +101,13 @@ def test_an_own_augmenter_sees_the_photo_before_it_is_resized(dataset_of, small_
         (np.ones((60, 80, 1)), [0], "photo0.png.*class id 0"),
     ],
 )
-def test_masks_that_do_not_fit_are_named(dataset_of, small_config, masks, class_ids, message):
+def test_error_names_masks_of_another_size(dataset_of, small_config, masks, class_ids, message):
     dataset = dataset_of(([],))
     dataset.photos[0] = (dataset.photos[0][0], masks, class_ids)
     with pytest.raises(ValueError, match=message):
         prepare(dataset, small_config, 0)
 
 
-def test_a_list_is_no_augmentation(dataset_of, small_config):
+def test_a_list_is_rejected_as_augmentation(dataset_of, small_config):
     with pytest.raises(TypeError, match="Sequential"):
         load_image_gt(dataset_of(([],)), small_config, 0, augmentation=[])

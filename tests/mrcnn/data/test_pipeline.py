@@ -31,7 +31,7 @@ def assert_equal(batches, others):
 
 
 class Noise:
-    """An augmentation that takes longer for some photos than for others, so that threads overtake each other."""
+    """An augmentation of varying duration, so that threads finish out of order."""
 
     max_side = 1000
 
@@ -40,14 +40,14 @@ class Noise:
         return image ^ rng.integers(0, 8, image.shape, dtype=np.uint8), masks, class_ids
 
 
-def test_equals_the_originals_batch(golden, golden_dataset, golden_config):
+def test_equals_a_batch_of_the_original(golden, golden_dataset, golden_config):
     batch = next(iter(training_batches(golden_dataset, golden_config, shuffle=False, steps=1)))
     expected = golden("train_r50small_batch.npz")
     images, meta, rpn_match, rpn_bbox, class_ids, boxes, masks = [tensor.numpy() for tensor in batch]
-    off = abs(images - expected["images"])  # the two resize alike but for the rounding of single pixels
+    off = abs(images - expected["images"])  # resizing differs by the rounding of single pixels
     assert off.max() < 1.001 and (off > 1e-4).mean() < 0.003
     np.testing.assert_allclose(meta, expected["image_meta"], rtol=1e-6)
-    np.testing.assert_array_equal(rpn_match == 1, expected["rpn_match"] == 1)  # negatives are drawn otherwise
+    np.testing.assert_array_equal(rpn_match == 1, expected["rpn_match"] == 1)  # negatives are sampled differently
     assert (rpn_match == -1).sum() == (expected["rpn_match"] == -1).sum()
     np.testing.assert_allclose(rpn_bbox, expected["rpn_bbox"], atol=1e-6)
     np.testing.assert_array_equal(class_ids, expected["gt_class_ids"])
@@ -55,7 +55,7 @@ def test_equals_the_originals_batch(golden, golden_dataset, golden_config):
     assert (masks != expected["gt_masks"]).sum() <= 8
 
 
-def test_types_and_shapes_are_those_of_the_training_inputs(squares, small_config):
+def test_types_and_shapes_equal_the_training_inputs(squares, small_config):
     spec = training_batches(squares(), small_config).element_spec
     anchors = len(pixel_anchors(small_config, small_config.IMAGE_SHAPE))
     assert [(tuple(tensor.shape), tensor.dtype.name) for tensor in spec] == [
@@ -71,7 +71,7 @@ def test_types_and_shapes_are_those_of_the_training_inputs(squares, small_config
     assert full[6].shape == (3, 64, 64, 4)
 
 
-def test_each_photo_has_its_own_ground_truth(squares, small_config):
+def test_each_image_has_its_own_ground_truth(squares, small_config):
     dataset = squares(3)
     for batch in arrays(training_batches(dataset, small_config, steps=1, batch_size=3, shuffle=False)):
         for k, (image, meta, rpn_match, rpn_bbox, class_ids, boxes, masks) in enumerate(zip(*batch, strict=True)):
@@ -89,13 +89,13 @@ def test_each_photo_has_its_own_ground_truth(squares, small_config):
             np.testing.assert_allclose(rpn_bbox, deltas, atol=1e-5)
 
 
-def test_photos_without_objects_are_trained_on(dataset_of, small_config):
+def test_images_without_objects_are_used(dataset_of, small_config):
     (batch,) = arrays(training_batches(dataset_of(([],)), small_config, steps=1))
     assert set(np.unique(batch[2])) == {-1, 0} and (batch[2] == -1).sum() == 2 * 32
     assert not batch[4].any()
 
 
-def test_each_epoch_shows_every_photo_once_in_a_new_order(squares, small_config):
+def test_each_epoch_has_every_image_once_in_a_new_order(squares, small_config):
     order = image_ids(training_batches(squares(6), small_config, steps=9, seed=1))
     epochs = [order[:6], order[6:12], order[12:]]
     assert all(sorted(epoch) == list(range(6)) for epoch in epochs)
@@ -103,7 +103,7 @@ def test_each_epoch_shows_every_photo_once_in_a_new_order(squares, small_config)
     assert image_ids(training_batches(squares(5), small_config, steps=5, shuffle=False)) == [0, 1, 2, 3, 4] * 2
 
 
-def test_batches_depend_on_seed_and_step_alone(squares, small_config):
+def test_batches_depend_on_seed_and_step_only(squares, small_config):
     def batches(**kwargs):
         return arrays(training_batches(squares(5), small_config, augmentation=Noise(), **kwargs))
 
@@ -114,7 +114,7 @@ def test_batches_depend_on_seed_and_step_alone(squares, small_config):
     assert_equal(reference[4:6], batches(seed=3, steps=2, start_step=4))
     other = batches(seed=4, steps=7)
     assert any((one[0] != two[0]).any() for one, two in zip(reference, other, strict=True))
-    # The same photo looks different in each epoch.
+    # The same image is augmented differently in each epoch.
     first, second = (batch[0][i] for batch, i in find(reference, image_id=1)[:2])
     assert (first != second).any()
 
@@ -130,7 +130,7 @@ def test_more_objects_than_slots(dataset_of, small_config):
     assert len({batch[5].tobytes() for batch in batches}) > 1
 
 
-def test_a_source_is_left_without_augmentation(squares, small_config):
+def test_no_augmentation_sources_are_not_augmented(squares, small_config):
     dataset = squares(4)
     dataset.image_info[2]["source"] = "real"
     dataset.source_class_ids["real"] = [0, 1]
@@ -148,7 +148,7 @@ def test_a_source_is_left_without_augmentation(squares, small_config):
     assert brightest == {0: 0, 1: 0, 2: 255, 3: 0}
 
 
-def test_photos_that_cannot_be_read_are_replaced_and_listed(squares, small_config, caplog):
+def test_unreadable_images_are_replaced_and_listed(squares, small_config, caplog):
     def batches():
         return training_batches(squares(5, broken=[1, 2]), small_config, shuffle=False, steps=5, workers=4)
 
@@ -162,7 +162,7 @@ def test_photos_that_cannot_be_read_are_replaced_and_listed(squares, small_confi
     assert_equal(arrays(batches()), arrays(batches()))
 
 
-def test_or_they_end_the_pipeline(squares, small_config):
+def test_strict_mode_raises_on_unreadable_images(squares, small_config):
     data = training_batches(squares(3, broken=[1]), small_config, on_error="raise")
     with pytest.raises(Exception, match="photo1.png: cannot be decoded"):
         arrays(data)
@@ -172,7 +172,7 @@ def test_or_they_end_the_pipeline(squares, small_config):
         arrays(data)
 
 
-def test_the_cause_of_bad_photos_is_kept(squares, small_config, caplog):
+def test_the_cause_of_unreadable_images_is_kept(squares, small_config, caplog):
     dataset = squares(3)
     dataset.load_mask = lambda image_id: 1 / 0
     data = training_batches(dataset, small_config)
@@ -183,7 +183,7 @@ def test_the_cause_of_bad_photos_is_kept(squares, small_config, caplog):
     assert isinstance(data.problems.error.__cause__.__cause__, ZeroDivisionError)
 
 
-def test_faults_of_an_augmentation_are_not_taken_for_bad_photos(squares, small_config):
+def test_errors_of_an_augmentation_are_raised(squares, small_config):
     class Faulty:
         max_side = 1000
 
@@ -196,7 +196,7 @@ def test_faults_of_an_augmentation_are_not_taken_for_bad_photos(squares, small_c
     assert isinstance(data.problems.error, KeyError) and not data.problems.skipped
 
 
-def test_objects_that_are_too_small_are_counted(dataset_of, small_config):
+def test_dropped_small_objects_are_counted(dataset_of, small_config):
     data = training_batches(dataset_of(([(10, 10, 30, 40), (50, 10, 51, 60)],)), small_config, steps=2, batch_size=1)
     assert [batch[4].tolist() for batch in arrays(data)] == [[[1, 0, 0, 0]]] * 2
     assert data.problems.too_small == 2
@@ -227,12 +227,12 @@ def test_proposals_of_the_dataset(dataset_of, small_config):
     "arguments, message",
     [({"on_error": "stop"}, "on_error"), ({"augmentation": 3}, "augmentation must be")],
 )
-def test_wrong_arguments(squares, small_config, arguments, message):
+def test_invalid_arguments(squares, small_config, arguments, message):
     with pytest.raises((ValueError, TypeError), match=message):
         training_batches(squares(), small_config, **arguments)
 
 
-def test_datasets_that_do_not_fit(squares, dataset_of, small_config):
+def test_datasets_that_do_not_match_the_config(squares, dataset_of, small_config):
     with pytest.raises(ValueError, match="no photos"):
         training_batches(dataset_of(), small_config)
     with pytest.raises(ValueError, match="NUM_CLASSES = 2"):
@@ -241,12 +241,14 @@ def test_datasets_that_do_not_fit(squares, dataset_of, small_config):
         arrays(training_batches(squares(), small_config.copy(IMAGE_RESIZE_MODE="none"), shuffle=False, steps=1))
 
 
-def test_no_thread_is_left(squares, small_config):
+def test_threads_end_with_the_pipeline(squares, small_config):
     before = threading.active_count()
     iterator = iter(training_batches(squares(), small_config))
     next(iterator)
     del iterator
-    assert threading.active_count() <= before + 1  # TensorFlow's threads that have run Python count until they end
+    assert (
+        threading.active_count() <= before + 1
+    )  # threads of TensorFlow that have run Python are counted until they end
 
 
 SCRIPT = """
@@ -280,7 +282,7 @@ SCRIPT = """
 """
 
 
-def test_python_ends_cleanly_while_photos_are_read():
+def test_python_exits_cleanly_while_images_are_read():
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT)]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)

@@ -1,4 +1,4 @@
-"""read_image and as_rgb: every kind of photo, and errors that name the file and the fix."""
+"""read_image and as_rgb: all image formats, and errors that name the file and a remedy."""
 
 import io
 import struct
@@ -29,7 +29,7 @@ class TestFormats:
         np.testing.assert_array_equal(pixels, COLOURS)
 
     @pytest.mark.parametrize("kind", ["JPEG", "MPO", "JPEG2000", "GIF", "AVIF"])
-    def test_other_kinds_of_photos(self, tmp_path, kind):
+    def test_other_formats(self, tmp_path, kind):
         if kind == "AVIF" and not features.check("avif"):
             pytest.skip("this Pillow is built without AVIF")
         more = {"save_all": True, "append_images": [Image.new("RGB", (8, 6))]} if kind == "MPO" else {}
@@ -44,7 +44,7 @@ class TestFormats:
             np.testing.assert_array_equal(read_image(file), COLOURS)
         np.testing.assert_array_equal(read_image(io.BytesIO(path.read_bytes())), COLOURS)
 
-    def test_greyscale_is_repeated(self, tmp_path):
+    def test_greyscale_is_repeated_in_three_channels(self, tmp_path):
         path = save(tmp_path / "a.png", GREY)
         np.testing.assert_array_equal(read_image(path), np.stack([GREY] * 3, axis=-1))
 
@@ -63,16 +63,16 @@ class TestFormats:
         np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", image, **kwargs)), COLOURS)
         assert not [warning for warning in recwarn if "ransparen" in str(warning.message)]
 
-    def test_one_bit(self, tmp_path):
+    def test_one_bit_images(self, tmp_path):
         path = save(tmp_path / "a.png", Image.fromarray(GREY > 100))
         np.testing.assert_array_equal(read_image(path)[:, :, 0], np.where(GREY > 100, 255, 0))
 
     @pytest.mark.parametrize("suffix", ["png", "tif"])
-    def test_sixteen_bits_keep_the_upper_eight(self, tmp_path, suffix):
+    def test_sixteen_bits_are_reduced_to_the_upper_eight(self, tmp_path, suffix):
         path = save(tmp_path / f"a.{suffix}", GREY.astype(np.uint16) * 256 + 255)
         np.testing.assert_array_equal(read_image(path)[:, :, 2], GREY)
 
-    def test_sixteen_bits_in_thirty_two(self, tmp_path):
+    def test_sixteen_bits_stored_in_thirty_two(self, tmp_path):
         path = save(tmp_path / "a.tif", GREY.astype(np.int32) * 256)
         np.testing.assert_array_equal(read_image(path)[:, :, 0], GREY)
         save(path, GREY.astype(np.int32) << 16)
@@ -88,7 +88,7 @@ class TestFormats:
         path = save(tmp_path / "a.tif", Image.fromarray(COLOURS).convert("CMYK"))
         np.testing.assert_array_equal(read_image(path), COLOURS)
 
-    def test_first_of_several_pictures(self, tmp_path):
+    def test_the_first_of_several_frames_is_read(self, tmp_path):
         first, second = Image.fromarray(COLOURS), Image.fromarray(255 - COLOURS)
         np.testing.assert_array_equal(
             read_image(save(tmp_path / "a.tif", first, save_all=True, append_images=[second])), COLOURS
@@ -107,7 +107,7 @@ class TestFormats:
 
 
 class TestOrientation:
-    # What a viewer does with a stored picture, by the EXIF standard's table.
+    # The transformation that displays a stored image upright, by the table of the EXIF standard.
     UPRIGHT = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -121,7 +121,7 @@ class TestOrientation:
 
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("pixels", [COLOURS, GREY.astype(np.uint16) * 256], ids=["rgb", "16bit"])
-    def test_photos_are_turned_upright(self, tmp_path, orientation, pixels):
+    def test_exif_orientation_is_applied(self, tmp_path, orientation, pixels):
         exif = Image.Exif()
         exif[0x0112] = orientation
         path = save(tmp_path / "a.png", pixels, exif=exif)
@@ -129,11 +129,11 @@ class TestOrientation:
 
     @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
     @pytest.mark.parametrize("exif", [b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0nonsense", b"\0" * 40])
-    def test_damaged_exif_is_no_reason_to_refuse(self, tmp_path, exif):
+    def test_damaged_exif_is_ignored(self, tmp_path, exif):
         path = save(tmp_path / "a.jpg", np.full((8, 8, 3), 128, np.uint8), exif=exif)
         assert (read_image(path) == 128).all()
 
-    def test_exif_that_pillow_cannot_parse(self, tmp_path, monkeypatch):
+    def test_exif_that_pillow_cannot_parse_is_ignored(self, tmp_path, monkeypatch):
         def getexif(self):
             raise SyntaxError("not a TIFF file")
 
@@ -141,14 +141,14 @@ class TestOrientation:
         monkeypatch.setattr(Image.Image, "getexif", getexif)
         np.testing.assert_array_equal(read_image(path), COLOURS)
 
-    def test_unknown_orientation(self, tmp_path):
+    def test_unknown_orientation_is_ignored(self, tmp_path):
         exif = Image.Exif()
         exif[0x0112] = 77
         np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", COLOURS, exif=exif)), COLOURS)
 
 
 def png_of(width, height):
-    """A tiny PNG file that claims to be huge."""
+    """A tiny PNG file whose header has the given large size."""
     stream = io.BytesIO()
     Image.new("L", (1, 1)).save(stream, "PNG")
     content = bytearray(stream.getvalue())
@@ -158,7 +158,7 @@ def png_of(width, height):
 
 
 class TestErrors:
-    def test_no_file(self, tmp_path):
+    def test_missing_file(self, tmp_path):
         with pytest.raises(FileNotFoundError, match=r"gone\.jpg: no such file"):
             read_image(tmp_path / "gone.jpg")
 
@@ -166,12 +166,12 @@ class TestErrors:
         with pytest.raises(ValueError, match="expected an image file"):
             read_image(tmp_path)
 
-    def test_impossible_name(self):
+    def test_invalid_file_name(self):
         with pytest.raises(ValueError, match="expected an image file"):
             read_image("a\0b.jpg")
 
     @pytest.mark.parametrize("thing", [None, 5, COLOURS])
-    def test_neither_path_nor_file(self, thing):
+    def test_invalid_argument_type(self, thing):
         with pytest.raises(TypeError, match="expected a path or a binary file"):
             read_image(thing)
 
@@ -189,7 +189,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "bmp", "gif"])
     @pytest.mark.parametrize("share", [0.95, 0.5, 0.2])
-    def test_cut_short(self, tmp_path, suffix, share):
+    def test_truncated_file(self, tmp_path, suffix, share):
         path = save(tmp_path / f"cut.{suffix}", np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
         content = path.read_bytes()
         path.write_bytes(content[: int(len(content) * share)])
@@ -197,7 +197,7 @@ class TestErrors:
             read_image(path)
 
     @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-    def test_damaged_files_never_raise_anything_else(self):
+    def test_damaged_files_raise_only_value_errors(self):
         rng = np.random.default_rng(0)
         image = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
         refused = 0
@@ -215,8 +215,8 @@ class TestErrors:
         assert refused > 50
 
     @pytest.mark.parametrize("kind", ["EPS", "PDF"])
-    def test_programs_are_not_run(self, tmp_path, kind):
-        """Pillow would hand PostScript, a programming language, to Ghostscript."""
+    def test_postscript_is_not_executed(self, tmp_path, kind):
+        """Pillow would pass PostScript, a programming language, to Ghostscript."""
         path = save(tmp_path / "photo.jpg", COLOURS, format=kind)
         with pytest.raises(ValueError, match=r"photo\.jpg: is not an image of a known format. Convert it to JPEG"):
             read_image(path)
@@ -227,7 +227,7 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"bomb\.png: has more than 268435456 pixels"):
             read_image(path)
 
-    def test_pillows_own_limit_is_not_in_the_way_and_stays(self, monkeypatch, tmp_path, recwarn):
+    def test_the_pixel_limit_of_pillow_is_bypassed_and_unchanged(self, monkeypatch, tmp_path, recwarn):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
         np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", COLOURS)), COLOURS)
         assert Image.MAX_IMAGE_PIXELS == 2 and not recwarn.list
@@ -237,7 +237,7 @@ class TestErrors:
 
 
 class TestAsRgb:
-    def test_uint8_is_handed_through(self):
+    def test_uint8_is_unchanged(self):
         assert as_rgb(COLOURS) is COLOURS
 
     @pytest.mark.parametrize("shape", [(3, 2), (3, 2, 1)])
@@ -297,6 +297,6 @@ class TestAsRgb:
             as_rgb(array, name="shoe")
 
     @pytest.mark.parametrize("thing", ["photo.jpg", None, np.array([["a"]]), np.zeros((2, 2), complex)])
-    def test_no_numbers(self, thing):
+    def test_arrays_without_numbers(self, thing):
         with pytest.raises(TypeError, match="expected an array of numbers"):
             as_rgb(thing)

@@ -15,7 +15,7 @@ MaskRCNN("inference", TinyConfig(), "logs").detect([np.zeros((64, 64, 3), np.uin
 """
 
 
-def test_other_lines_stay(capfd):
+def test_other_lines_are_kept(capfd):
     with without_cost_warnings():
         os.write(2, b"first\nW0 Error in PredictCost() for the op\nlast\n")
     os.write(2, b"after\n")
@@ -32,7 +32,7 @@ def test_lines_are_kept_after_an_error(capfd):
     assert capfd.readouterr().err == "before\n"
 
 
-def test_first_detection_prints_nothing_of_the_cost_estimator(tmp_path):
+def test_first_detection_prints_no_message_of_the_cost_estimator(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     paths = os.pathsep.join(path for path in sys.path if path)
     environment["PYTHONPATH"] = paths

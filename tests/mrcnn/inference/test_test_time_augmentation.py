@@ -1,4 +1,4 @@
-"""Test-time augmentation: mirrored views come back right, views vote on masks, boxes and scores."""
+"""Test-time augmentation: mirrored views, and votes on masks, boxes and scores."""
 
 import numpy as np
 import pytest
@@ -12,18 +12,18 @@ def found(box, score=0.8, class_id=1, mask=None):
     return Detection(box, mask, class_id, score)
 
 
-def test_mirrored_views_fall_on_the_photo(red_finder):
+def test_detections_of_mirrored_views_are_mirrored_back(red_finder):
     image = np.zeros((40, 50, 3), np.uint8)
-    image[5:25, 8:12] = image[20:25, 8:30] = (230, 20, 20)  # an L, unlike its mirror image
+    image[5:25, 8:12] = image[20:25, 8:30] = (230, 20, 20)  # an L differs from its mirror image
     finder = red_finder()
     result = detect_augmented([finder.detect_stream], image)
     assert result["rois"].tolist() == [[5, 8, 25, 30]]
     assert (result["masks"][:, :, 0] == (image[..., 0] > 0)).all()
-    assert result["scores"][0] == pytest.approx(finder.look(image)["scores"][0])
+    assert result["scores"][0] == pytest.approx(finder.detect_one(image)["scores"][0])
     assert finder.shapes[:2] == [(40, 50, 3)] * 2
 
 
-def test_mirror_twice_is_nothing(rng):
+def test_mirroring_twice_is_the_identity(rng):
     detection = found((2, 3, 9, 17), mask=rng.random((7, 14)) > 0.5)
     again = mirror(mirror(detection, 40), 40)
     assert again.box == detection.box and (again.mask == detection.mask).all()
@@ -41,12 +41,12 @@ def test_boxes_are_averaged_by_score_and_masks_by_majority():
     views = [[found((0, 0, 10, 20), 0.9)], [found((0, 2, 10, 20), 0.6)], [found((0, 2, 10, 23), 0.5)]]
     (fused,) = fuse(views)
     assert fused.box == (0, 1, 10, 21)  # (0*.9 + 2*.6 + 2*.5) / 2 = 1.1; (20*.9 + 20*.6 + 23*.5) / 2 = 20.75
-    # Columns 1..2: .9 of 2.0 votes; 2..20: all; 20..21: .5.
+    # Votes of 2.0 in total: 0.9 in columns 1..2, all in 2..20, 0.5 in 20..21.
     assert fused.mask.shape == (10, 20)
     assert fused.mask.any(axis=0).tolist() == [False] + [True] * 18 + [False]
 
 
-def test_other_objects_and_classes_stay_apart():
+def test_different_objects_and_classes_are_not_merged():
     here, there = found((0, 0, 10, 10)), found((30, 30, 40, 40))
     other_class = found((0, 0, 10, 10), class_id=2)
     fused = fuse([[here, there], [other_class]])
@@ -57,7 +57,7 @@ def test_other_objects_and_classes_stay_apart():
     ]
 
 
-def test_a_view_votes_once_for_an_object():
+def test_a_view_votes_once_per_object():
     twice = [found((0, 0, 10, 10), 0.8), found((0, 1, 10, 11), 0.6)]
     fused = fuse([twice, [found((0, 0, 10, 10), 0.8)]])
     assert sorted(d.score for d in fused) == pytest.approx([0.3, 0.8])

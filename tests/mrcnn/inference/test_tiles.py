@@ -1,4 +1,4 @@
-"""Sliced inference: the grid covers the photo, and each object comes out once, whole, wherever borders cut it."""
+"""Sliced inference: the grid covers the image, and objects across tile borders are detected once and completely."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ RED = (230, 20, 20)
 
 
 def photo(height, width, *boxes):
-    """A grey photo with red boxes (y1, x1, y2, x2)."""
+    """A grey image with red boxes (y1, x1, y2, x2)."""
     image = np.full((height, width, 3), 128, np.uint8)
     for y1, x1, y2, x2 in boxes:
         image[y1:y2, x1:x2] = RED
@@ -26,12 +26,12 @@ def boxes_of(result):
 
 @pytest.mark.parametrize("height, width", [(64, 64), (65, 64), (100, 300), (777, 513), (64, 1000), (3, 200)])
 @pytest.mark.parametrize("overlap", [0.0, 0.2, 0.5])
-def test_tiles_cover_the_photo_and_overlap(height, width, overlap):
+def test_tiles_cover_the_image_and_overlap(height, width, overlap):
     windows = np.array(tile_windows(height, width, 64, overlap))
     covered = np.zeros((height, width), int)
     for y1, x1, y2, x2 in windows:
         assert 0 <= y1 < y2 <= height and 0 <= x1 < x2 <= width
-        assert y2 - y1 == min(64, height) and x2 - x1 == min(64, width)  # all of one size: none is a sliver
+        assert y2 - y1 == min(64, height) and x2 - x1 == min(64, width)  # all tiles have the same size
         covered[y1:y2, x1:x2] += 1
     assert covered.min() == 1
     for axis in (0, 1):
@@ -48,27 +48,27 @@ def test_no_more_tiles_than_needed():
 @pytest.mark.parametrize(
     "size, tiles, side",
     [
-        ((64, 60), "auto", None),  # as small as the network's image
-        ((79, 79), "auto", None),  # tiles would enlarge it by a quarter at most
+        ((64, 60), "auto", None),  # as small as the network input
+        ((79, 79), "auto", None),  # tiles would enlarge it by at most a quarter
         ((81, 64), "auto", 64),
-        ((6400, 100), "auto", 781),  # more than ten a side would take too long: 781 (1 + 9 * 0.8) >= 6400
+        ((6400, 100), "auto", 781),  # at most ten per side: 781 (1 + 9 * 0.8) >= 6400
         ((100, 50), 1, None),
         ((100, 50), 2, 56),  # 2 * 56 - 0.2 * 56 >= 100
         ((10, 10), 3, 4),
     ],
 )
-def test_side(size, tiles, side):
+def test_tile_size(size, tiles, side):
     assert tile_side(*size, tiles, network_side=64, overlap=0.2) == side
 
 
 @pytest.mark.parametrize("number", [2, 3, 7])
-def test_a_number_of_tiles_is_met(number):
+def test_given_number_of_tiles(number):
     side = tile_side(400, 300, number, 64, 0.2)
     assert len({y for y, *_ in tile_windows(400, 300, side, 0.2)}) == number
 
 
 @pytest.mark.parametrize("tiles, overlap", [(0, 0.2), (101, 0.2), ("many", 0.2), (2.5, 0.2), (2, 1.0), (2, -0.1)])
-def test_impossible_tiles(tiles, overlap, red_finder):
+def test_invalid_tile_sizes(tiles, overlap, red_finder):
     with pytest.raises(ValueError, match="expected"):
         detect_tiled(red_finder().detect_stream, photo(64, 64), tiles, 64, overlap)
 
@@ -76,11 +76,11 @@ def test_impossible_tiles(tiles, overlap, red_finder):
 # --- detection ---
 
 
-def test_small_objects_are_found_in_tiles_alone(red_finder):
+def test_small_objects_are_detected_in_tiles_only(red_finder):
     small = (10, 20, 18, 30)
     image = photo(200, 300, small, (100, 100, 190, 260))
     finder = red_finder(smallest=0.1)
-    assert boxes_of(finder.look(image)) == [(100, 100, 190, 260)]  # 10 of 300 pixels are too few
+    assert boxes_of(finder.detect_one(image)) == [(100, 100, 190, 260)]  # 10 of 300 pixels are below the minimum
     result = detect_tiled(finder.detect_stream, image, "auto", 64, 0.2)
     assert boxes_of(result) == [small, (100, 100, 190, 260)]
     assert result["masks"].shape == (200, 300, 2) and result["masks"].dtype == bool
@@ -88,8 +88,8 @@ def test_small_objects_are_found_in_tiles_alone(red_finder):
     assert (np.diff(result["scores"]) <= 0).all()
 
 
-def test_each_object_once_and_exact(red_finder, rng):
-    """A grid of boxes, so dense that every border of every tile cuts some."""
+def test_each_object_is_detected_once_and_exactly(red_finder, rng):
+    """The grid of boxes is so dense that every tile border cuts some."""
     boxes = [(y, x, y + 9, x + 14) for y in range(3, 180, 16) for x in range(5, 270, 23)]
     image = photo(200, 300, *boxes)
     result = detect_tiled(red_finder().detect_stream, image, 4, 64, 0.25)
@@ -98,28 +98,28 @@ def test_each_object_once_and_exact(red_finder, rng):
         assert mask.sum() == 9 * 14 and mask[box[0] : box[2], box[1] : box[3]].all()
 
 
-def test_an_object_longer_than_a_tile_is_joined_from_its_pieces(red_finder):
+def test_an_object_longer_than_a_tile_is_merged_from_its_parts(red_finder):
     bar = (90, 10, 100, 390)
 
     def only_tiles(images):
-        """A network that overlooks the bar on the whole photo."""
+        """A network that misses the bar in the whole image."""
         finder = red_finder()
         for number, image in enumerate(images):
-            yield finder.look(image if number else np.zeros_like(image))
+            yield finder.detect_one(image if number else np.zeros_like(image))
 
     result = detect_tiled(only_tiles, photo(200, 400, bar), 5, 64, 0.2)
     assert boxes_of(result) == [bar]
     assert result["masks"].sum() == 10 * 380
 
 
-def test_no_tiles_is_the_whole_photo(red_finder):
+def test_without_tiles_the_whole_image_is_used(red_finder):
     finder = red_finder()
     image = photo(64, 70, (5, 5, 20, 20))
     result = detect_tiled(finder.detect_stream, image, "auto", 64, 0.2)
     assert finder.shapes == [(64, 70, 3)] and boxes_of(result) == [(5, 5, 20, 20)]
 
 
-def test_nothing_found(red_finder):
+def test_no_detections(red_finder):
     result = detect_tiled(red_finder().detect_stream, photo(100, 120), 2, 64, 0.2)
     assert result["masks"].shape == (100, 120, 0) and result["rois"].shape == (0, 4)
 
@@ -135,30 +135,30 @@ def seen(box, view, window, is_cut=False, score=0.9, class_id=1):
 LEFT, RIGHT, WHOLE = (0, 0, 100, 60), (0, 40, 100, 100), (0, 0, 100, 100)
 
 
-def test_halves_are_compared_in_the_strip_that_both_views_show():
+def test_halves_are_compared_in_the_common_strip_of_both_views():
     left, right = seen((10, 30, 20, 60), 1, LEFT, True), seen((10, 40, 20, 75), 2, RIGHT, True)
-    assert is_same_object(left, right)  # IoU is only 20 / 45, but in columns 40..60 they agree fully
+    assert is_same_object(left, right)  # IoU is only 20 / 45, but in columns 40..60 both are equal
     other = seen((18, 40, 40, 75), 2, RIGHT, True)
-    assert not is_same_object(left, other)  # two rows in common
+    assert not is_same_object(left, other)  # two common rows
     merged = merge([left, right])
     assert [detection.box for detection in merged] == [(10, 30, 20, 75)]
     assert merged[0].mask.all()
 
 
-def test_an_object_seen_whole_beats_a_better_score_of_its_part():
+def test_a_whole_object_is_preferred_to_a_part_with_a_higher_score():
     part = seen((10, 40, 20, 60), 1, LEFT, True, score=0.99)
     whole = seen((10, 40, 20, 90), 2, RIGHT, score=0.6)
     assert [(d.box, d.score) for d in merge([part, whole])] == [((10, 40, 20, 90), 0.6)]
 
 
-def test_one_view_of_several_is_kept_and_classes_stay_apart():
+def test_one_of_several_views_is_kept_and_classes_are_separate():
     views = [seen((10, 40, 20, 55), 0, WHOLE, score=0.7), seen((10, 41, 20, 56), 1, LEFT, score=0.8)]
     assert [d.box for d in merge(views)] == [(10, 41, 20, 56)]
     other = seen((10, 40, 20, 55), 1, LEFT, score=0.8, class_id=2)
     assert len(merge([*views, other])) == 2
 
 
-def test_one_view_is_left_as_it_is():
-    """Whether two detections of one view are two objects was decided there."""
+def test_a_single_view_is_unchanged():
+    """Non-maximum suppression has already separated the objects of a view."""
     views = [seen((10, 10, 20, 30), 0, WHOLE), seen((10, 12, 20, 32), 0, WHOLE)]
     assert len(merge(views)) == 2

@@ -1,4 +1,4 @@
-"""Overlap and votes of masks that are counted by hand."""
+"""Overlap and votes of masks, derived by hand."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def test_parts_and_shared_pixels():
     assert shared_pixels(a, b) == 25
     assert part_in(a, (5, 8, 100, 100)).shape == (5, 2)
     assert part_in(a, (50, 50, 60, 60)).size == 0
-    assert shared_pixels(a, found((10, 0, 12, 10))) == 0  # half-open: they only touch
+    assert shared_pixels(a, found((10, 0, 12, 10))) == 0  # half-open boxes that only touch
 
 
 def test_vote_without_majority_is_the_union():

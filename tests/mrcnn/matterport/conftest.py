@@ -1,4 +1,4 @@
-"""The data sets in memory of the tests of `mrcnn.data`."""
+"""The in-memory datasets of the tests of `mrcnn.data`."""
 
 import importlib.util
 from pathlib import Path

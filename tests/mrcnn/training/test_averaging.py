@@ -1,4 +1,4 @@
-"""The moving average by hand."""
+"""Moving average of weights, derived by hand."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 from mrcnn.training.averaging import WeightAverage
 
 
-def test_average_follows_with_a_momentum_that_grows():
+def test_momentum_of_the_average_increases():
     weight = keras.Variable(np.float32([0.0]))
     average = WeightAverage([weight], momentum=0.2)
     weight.assign([1.0])
@@ -16,7 +16,7 @@ def test_average_follows_with_a_momentum_that_grows():
     np.testing.assert_allclose(average.averages[0].numpy(), [9 / 11 + 0.8 * 2 / 11], rtol=1e-6)
 
 
-def test_swapping_leaves_the_latest_weights_untouched_even_after_an_error():
+def test_the_latest_weights_are_restored_even_after_an_error():
     weight = keras.Variable(np.float32([1.0]))
     average = WeightAverage([weight], momentum=0.9)
     weight.assign([5.0])

@@ -1,4 +1,4 @@
-"""The measured speed of bfloat16: used, cached per machine, measured again where the cache cannot be used."""
+"""Measured speed of bfloat16: use, cache per machine, and repeated measurement without a valid cache."""
 
 import json
 
@@ -16,7 +16,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def measurements(monkeypatch):
-    """The list of measurements; each gives 0.7 more than the one before."""
+    """The list of measurements. Each is 0.7 higher than the previous one."""
     done = []
 
     def measure():
@@ -27,21 +27,21 @@ def measurements(monkeypatch):
     return done
 
 
-def test_a_second_call_reads_the_cache(cache, measurements):
+def test_the_second_call_reads_the_cache(cache, measurements):
     assert bfloat16.bfloat16_gain() == bfloat16.bfloat16_gain() == 0.7
     assert len(measurements) == 1
     assert json.loads(cache.read_text()) == {bfloat16.machine_key(): 0.7}
     assert list(cache.parent.iterdir()) == [cache]
 
 
-def test_another_machine_measures_again_and_keeps_the_first(cache, measurements, monkeypatch):
+def test_another_machine_adds_its_own_measurement(cache, measurements, monkeypatch):
     for key in ("first", "second", "first"):
         monkeypatch.setattr(bfloat16, "machine_key", lambda key=key: key)
         bfloat16.bfloat16_gain()
     assert json.loads(cache.read_text()) == {"first": 0.7, "second": 1.4}
 
 
-def test_the_key_holds_cpu_version_and_threads(monkeypatch):
+def test_the_key_has_cpu_version_and_threads(monkeypatch):
     monkeypatch.setattr(bfloat16, "cpu_model", lambda: "CPU 1")
     keys = {bfloat16.machine_key()}
     monkeypatch.setattr(bfloat16.tf, "__version__", "0.1")
@@ -53,7 +53,7 @@ def test_the_key_holds_cpu_version_and_threads(monkeypatch):
     assert len(keys) == 3
 
 
-def test_cpus_of_one_name_differ_by_revision_and_instruction_sets(tmp_path):
+def test_cpus_of_equal_name_differ_by_revision_and_instruction_sets(tmp_path):
     def model(stepping, flags):
         block = f"processor\t: 0\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Xeon\nstepping\t: {stepping}\n"
         (tmp_path / "cpuinfo").write_text(f"{block}flags\t\t: {flags}\n\nprocessor\t: 1\nmodel name\t: other\n")
@@ -65,7 +65,7 @@ def test_cpus_of_one_name_differ_by_revision_and_instruction_sets(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "KEY NaN", "KEY 0.0", "KEY -1.0", 'KEY "fast"', "\udcff"])
-def test_a_corrupt_cache_measures_again(cache, measurements, text):
+def test_a_corrupt_cache_is_replaced(cache, measurements, text):
     if text.startswith("KEY "):
         text = f"{{{json.dumps(bfloat16.machine_key())}: {text[4:]}}}"
     cache.parent.mkdir(parents=True)
@@ -74,13 +74,13 @@ def test_a_corrupt_cache_measures_again(cache, measurements, text):
     assert json.loads(cache.read_text()) == {bfloat16.machine_key(): 0.7}
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(cache, measurements):
+def test_an_unwritable_cache_is_not_an_error(cache, measurements):
     cache.parent.parent.write_text("a file where the folder should be")
     assert (bfloat16.bfloat16_gain(), bfloat16.bfloat16_gain()) == (0.7, 1.4)
 
 
 def test_the_best_times_are_compared(monkeypatch):
-    """float32 takes 2 s and bfloat16 3 s, once 9 s: the gain is 2 / 3. The first calls, of 50 s, do not count."""
+    """float32 takes 2 s and bfloat16 3 s, once 9 s, so the gain is 2 / 3. The first calls of 50 s are ignored."""
     now = [0.0]
     seconds = {"float32": iter([50, 2, 2, 2]), "bfloat16": iter([50, 9, 3, 3])}  # REPEATS = 3
 

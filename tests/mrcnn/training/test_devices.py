@@ -1,4 +1,4 @@
-"""Which hardware computes in bfloat16."""
+"""Hardware with fast bfloat16."""
 
 import keras
 import pytest
@@ -44,7 +44,7 @@ def test_gpus(details, line, monkeypatch):
     assert devices.set_precision() == line
 
 
-def test_a_choice_of_the_user_is_not_measured(monkeypatch):
+def test_an_explicit_precision_is_not_measured(monkeypatch):
     monkeypatch.setattr(devices, "bfloat16_gain", None)
     assert devices.set_precision("on") == "mixed_bfloat16"
     assert devices.set_precision("off") == "float32"

@@ -1,4 +1,4 @@
-"""Several devices: two parts of the CPU under MirroredStrategy, and two workers on loopback."""
+"""Distributed training: MirroredStrategy on two virtual CPUs, and two workers on the loopback interface."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def free_ports(count):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """The same two steps with the same joint batch: one process, two devices, two workers."""
+    """Two steps with the same joint batch: one process, two devices, two workers."""
     folder = tmp_path_factory.mktemp("devices")
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
     processes = [start(folder, "one"), start(folder, "mirrored", devices=2)]
@@ -65,15 +65,15 @@ def test_workers_end_with_equal_weights(results):
 
 
 @pytest.mark.parametrize("name", ["mirrored", "worker0"])
-def test_the_losses_are_those_of_the_joint_batch(results, name):
-    # All five, though the photos show different numbers of objects. Keras reports means over the steps so far: the
-    # second step has them of weights that the first one has changed.
+def test_losses_equal_those_of_the_joint_batch(results, name):
+    # All five losses, although the images have different numbers of objects. Keras reports the mean over all steps,
+    # so the second value includes a step with changed weights.
     _, found = results
     np.testing.assert_allclose(found[name]["steps"], found["one"]["steps"], rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["mirrored", "worker0"])
-def test_clipping_sees_the_gradient_of_the_joint_batch(results, name):
+def test_clipping_uses_the_gradient_of_the_joint_batch(results, name):
     _, found = results
     np.testing.assert_allclose(found[name]["clipped"], [-3, -4], rtol=1e-5)
 
@@ -84,7 +84,7 @@ def test_only_the_chief_writes(results):
     assert not list(folder.glob("worker1/*/*.h5"))
 
 
-def test_more_gpus_than_there_are(monkeypatch):
+def test_more_gpus_than_available(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu"])
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["gpu"])
@@ -102,7 +102,7 @@ def test_more_gpus_than_there_are(monkeypatch):
     ],
 )
 def test_one_task_is_the_chief(cluster, task, chief):
-    """Files are written by one only; where a cluster has a task called chief, the first worker is not it."""
+    """Only the chief writes files. The first worker is the chief unless the cluster has a task named chief."""
     spec = tf.train.ClusterSpec(cluster)
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(spec, task_type=task[0], task_id=task[1])
     assert distribution.is_chief(SimpleNamespace(cluster_resolver=resolver)) is chief

@@ -1,4 +1,4 @@
-"""Layer sets by name, and that freezing reaches the layers inside their wrappers."""
+"""Layer sets by name, and freezing of wrapped layers."""
 
 import re
 
@@ -18,13 +18,13 @@ HEADS = ["fpn_c5p5", "fpn_p2", "rpn_conv_shared", "rpn_class_raw", "mrcnn_class_
 
 
 @pytest.mark.parametrize("layers, count", [("heads", 0), ("5+", 1), ("4+", 2), ("3+", 3), ("all", 7)])
-def test_sets_are_the_originals(layers, count):
+def test_sets_equal_the_original(layers, count):
     assert trained(layers, RESNET) == RESNET[len(RESNET) - count :]
     assert trained(layers, HEADS) == HEADS
 
 
 @pytest.mark.parametrize("layers, stride", [("3+", 8), ("4+", 16), ("5+", 32)])
-def test_sets_of_mobilenet_begin_where_the_stride_changes(layers, stride):
+def test_sets_of_mobilenet_start_where_the_stride_changes(layers, stride):
     import keras
 
     image = keras.Input((64, 64, 3))
@@ -32,18 +32,18 @@ def test_sets_of_mobilenet_begin_where_the_stride_changes(layers, stride):
     model = keras.Model(image, features)
     names = [layer.name for layer in flatten_layers(model) if layer.weights]
     first = trained(layers, names)[0]
-    # The first trained layer sees the map before its stride: the block ends at the new one.
+    # The input of the first trained layer has the previous stride, the output of its block the new one.
     block = first.split("_")[1]
     assert model.get_layer(f"mnv2_{block}_project_bn_mnv2_{block}_project").output.shape[1] == 64 // stride
     assert trained(layers, names) == names[names.index(first) :]
 
 
-def test_a_regular_expression_is_taken_as_it_is():
+def test_a_regular_expression_is_used_unchanged():
     assert layer_regex("(fpn.*)|(rpn.*)") == "(fpn.*)|(rpn.*)"
 
 
 @pytest.mark.parametrize("layers", ["heads(", None, 3])
-def test_what_is_no_layer_set_is_refused(layers):
+def test_invalid_layer_sets(layers):
     with pytest.raises(ValueError, match=r"layers: expected heads, 3\+"):
         layer_regex(layers)
 

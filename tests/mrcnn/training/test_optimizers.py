@@ -1,4 +1,4 @@
-"""One update of each optimiser against arithmetic."""
+"""One update of each optimiser, derived by hand."""
 
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ def variables(**values):
 
 
 def test_sgd_clips_the_norm_of_all_gradients_together():
-    # Norm of (30, 40) is 50: both shrink to a tenth, to norm 5. Momentum 0.9 as in the config.
+    # The norm of (30, 40) is 50, so both are divided by 10, to norm 5. Momentum is 0.9 as in the config.
     kernel, bias = variables(kernel=1.0, bias=1.0)
     optimizer = build_optimizer("sgd", 0.1, Config())
     optimizer.build([kernel, bias])
@@ -26,7 +26,7 @@ def test_sgd_clips_the_norm_of_all_gradients_together():
     np.testing.assert_allclose(kernel.numpy(), 0.7 - 0.27, rtol=1e-5)
 
 
-def test_no_clipping_at_norm_zero():
+def test_norm_zero_disables_clipping():
     config = Config()
     config.GRADIENT_CLIP_NORM = 0
     (kernel,) = variables(kernel=0.0)
@@ -46,7 +46,7 @@ def test_accumulation_averages_batches():
     assert kernel.numpy() == -2
 
 
-def test_accumulation_is_refused_on_several_devices(monkeypatch):
+def test_accumulation_is_rejected_on_several_devices(monkeypatch):
     monkeypatch.setattr(tf.distribute, "get_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2))
     with pytest.raises(ValueError, match="on one device only; there are 2"):
         build_optimizer("adamw", 0.1, Config(), accumulate=4)

@@ -5,7 +5,7 @@ import pytest
 from mrcnn.training import TrainOptions
 
 
-def test_defaults_are_the_originals():
+def test_defaults_equal_the_original():
     options = TrainOptions.from_dict({})
     assert (options.optimizer, options.schedule, options.average, options.accumulate) == ("sgd", "constant", 0, 1)
 
@@ -21,7 +21,7 @@ def test_defaults_are_the_originals():
         ({"patience": -1}, "patience: expected 0 or more, got -1"),
     ],
 )
-def test_impossible_values(option, message):
+def test_invalid_values(option, message):
     with pytest.raises(ValueError, match=message):
         TrainOptions.from_dict(option)
 

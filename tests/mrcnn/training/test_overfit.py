@@ -1,11 +1,11 @@
-"""The whole chain at once, from random weights, within seconds."""
+"""End-to-end training from random weights."""
 
 import numpy as np
 
 from mrcnn.backbones import resnet
 
 
-def test_eight_photos_by_heart(tiny, tmp_path):
+def test_eight_images_can_be_overfitted(tiny, tmp_path):
     wider = dict(TOP_DOWN_PYRAMID_SIZE=32, RPN_CHANNELS=32, MASK_HEAD_CHANNELS=32, FPN_CLASSIF_FC_LAYERS_SIZE=64)
     model = tiny.build(tmp_path, TRAIN_BN=None, STEPS_PER_EPOCH=100, TRAIN_ROIS_PER_IMAGE=32, **wider)
     photos = tiny.Squares(8)
@@ -17,7 +17,7 @@ def test_eight_photos_by_heart(tiny, tmp_path):
 
 
 def test_a_resnet_with_frozen_statistics(tiny, tmp_path, monkeypatch):
-    """The original's defaults without any weights: the loss starts small and falls."""
+    """With the original's defaults and random weights, the loss starts small and decreases."""
     monkeypatch.setitem(resnet.BLOCKS, "50", (1, 1, 2, 1))
     model = tiny.build(tmp_path, BACKBONE="resnet50", COMPUTE_BACKBONE_SHAPE=None)
     losses = [row["loss"] for row in model.train(tiny.Squares(), None, 0.001, 2, "all", seed=0, verbose=0).rows]

@@ -1,4 +1,4 @@
-"""Best epoch and patience, by hand."""
+"""Best epoch and patience."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_patience_counts_validations_not_epochs():
     assert run([0.3, None, 0.2, None, None, 0.25, 0.9]).epoch == 6
 
 
-def test_a_new_stage_is_given_new_patience_but_the_best_stays():
+def test_a_new_stage_resets_patience_but_not_the_best_epoch():
     progress = run([0.5, 0.4, 0.4])
     assert is_exhausted(progress, 2)
     progress.finish()
@@ -57,19 +57,19 @@ def test_survives_json():
     assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
 
 
-def test_foreign_json_is_refused():
+def test_other_json_is_rejected():
     with pytest.raises(ValueError, match="not the state of a training run"):
         Progress.from_dict({"epochs": 3})
 
 
-def test_stage_names_its_differences():
+def test_differences_between_stages_are_named():
     stage = Stage(**STAGE)
     assert stage.same_as(STAGE | {"first_epoch": 5})
     assert stage.differences(STAGE | {"layers": "heads", "seed": 3}) == ["layers: heads -> .*", "seed: 3 -> 0"]
 
 
-def test_validation_without_any_object_says_nothing():
-    """COCO's figure for "nothing to find" is -1: it is neither a best epoch nor a reason to stop early."""
+def test_validation_without_objects_is_ignored():
+    """COCO reports -1 without objects, which is neither a best epoch nor a reason to stop early."""
     progress = Progress()
     progress.end_epoch({"epoch": 1, "val_mask_AP": -1.0})
     assert progress.best is None and progress.without_gain == 0 and not progress.is_best

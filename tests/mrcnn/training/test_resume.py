@@ -1,4 +1,4 @@
-"""Exact resume: a run that was stopped anywhere, in any way, ends with the weights of one that was not, bit by bit."""
+"""Exact resume: a run interrupted at any point ends with the same weights as an uninterrupted run, bit for bit."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ EPOCHS = 4
 
 
 class Crash(Exception):
-    """Stands for a kill: nothing is tidied up after it."""
+    """Simulates a kill: nothing is cleaned up."""
 
 
 class CrashAfter(keras.callbacks.Callback):
@@ -34,7 +34,7 @@ class CrashAfter(keras.callbacks.Callback):
 
 
 def train(tiny, logs, crash_after=None, resumed=False, **options):
-    """The two stages of `tiny_training.main`; weights and losses at the end."""
+    """Runs the two stages of `tiny_training.main`. Returns the final weights and the losses."""
     model = tiny.build(logs)
     if resumed:
         resume(model)
@@ -82,13 +82,15 @@ def test_after_a_crash_between_weights_and_state(tiny, uninterrupted, tmp_path, 
     assert_same(train(tiny, tmp_path, resumed=True), uninterrupted)
 
 
-def test_a_run_is_not_resumed_with_other_settings(tiny, tmp_path):
+def test_a_run_cannot_be_resumed_with_other_settings(tiny, tmp_path):
     with pytest.raises(Crash):
         train(tiny, tmp_path, crash_after=2, save_minutes=1e-9)
     model = tiny.build(tmp_path, WEIGHT_DECAY=0.5)
     with pytest.raises(ValueError, match=r"made with other settings \(WEIGHT_DECAY: 0.0001 -> 0.5\)"):
         resume(model)
-    resume(tiny.build(tmp_path, DETECTION_BOX_VOTING=0.5, DETECTION_MASK_SCORES=True))  # detection trains nothing
+    resume(
+        tiny.build(tmp_path, DETECTION_BOX_VOTING=0.5, DETECTION_MASK_SCORES=True)
+    )  # detection settings do not affect training
     model = tiny.build(tmp_path)
     resume(model)
     with pytest.raises(ValueError, match=r"other settings \(learning_rate: 0.02 -> 0.1\). Resume it as it was"):
@@ -98,7 +100,7 @@ def test_a_run_is_not_resumed_with_other_settings(tiny, tmp_path):
 
 
 def test_sigkill(uninterrupted, tmp_path):
-    """Killed twice by the kernel, at random moments, most likely while writing: it saves after every step."""
+    """Killed twice at random times, probably while writing, because the run saves after every step."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     logs, result = tmp_path / "logs", tmp_path / "result.npz"
     command = [sys.executable, str(PROGRAM), str(logs), str(result), "save_minutes=1e-9"]

@@ -1,4 +1,4 @@
-"""State files: complete or absent, paired with their weights, hostile ones refused."""
+"""State files: atomic writing, pairing with weights, and rejection of malicious files."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def folder(tmp_path):
     return folder
 
 
-def test_variables_come_back_bit_by_bit(folder):
+def test_variables_are_restored_exactly(folder):
     source = [keras.Variable(np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)), keras.Variable(7)]
     state.write_state(folder / "x.state", record("a"), {"optimizer": source})
     target = [keras.Variable(np.zeros((3, 2), np.float32)), keras.Variable(0)]
@@ -45,7 +45,7 @@ def test_variables_come_back_bit_by_bit(folder):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
-def test_other_shapes_change_nothing(folder):
+def test_mismatched_shapes_change_nothing(folder):
     state.write_state(folder / "x.state", record("a"), {"optimizer": [keras.Variable([1.0, 2.0])]})
     target = [keras.Variable([0.0])]
     with pytest.raises(CheckpointError, match="optimizer: 1 arrays do not fit the 1 variables"):
@@ -53,7 +53,7 @@ def test_other_shapes_change_nothing(folder):
     assert target[0].numpy() == [0]
 
 
-def test_last_is_the_newest_pair_that_fits(folder, tmp_path):
+def test_last_is_the_newest_matching_pair(folder, tmp_path):
     write_pair(folder, 1, "a")
     second = write_pair(folder, 2, "b")
     write_pair(folder, 3, "c", weights_identity="of another moment")
@@ -64,7 +64,7 @@ def test_last_is_the_newest_pair_that_fits(folder, tmp_path):
     assert find_state(folder / "mask_rcnn_tiny_0001.h5", tmp_path, "tiny").progress.epoch == 1
 
 
-def test_a_state_within_an_epoch_is_newer_than_the_epoch(folder, tmp_path):
+def test_a_state_within_an_epoch_is_newer_than_that_of_the_previous_epoch(folder, tmp_path):
     write_pair(folder, 2, "b")
     partial = folder / "training_tiny_partial.state"
     state.write_state(partial, record("c", epoch=2, step=3, holds_weights=True), {})
@@ -72,7 +72,7 @@ def test_a_state_within_an_epoch_is_newer_than_the_epoch(folder, tmp_path):
     assert (found.path, found.weights) == (partial, None)
 
 
-def test_scripts_that_take_the_last_file_by_name_find_the_weights(folder):
+def test_the_last_file_by_name_is_a_weights_file(folder):
     write_pair(folder, 1, "a")
     second = write_pair(folder, 2, "b")
     partial = state.state_path(folder / "mask_rcnn_tiny_partial.h5")
@@ -80,7 +80,7 @@ def test_scripts_that_take_the_last_file_by_name_find_the_weights(folder):
     assert sorted(name for name in os.listdir(folder) if name.startswith("mask_rcnn"))[-1] == second.name
 
 
-def test_states_named_like_their_weights_can_still_be_resumed(folder, tmp_path):
+def test_states_with_the_former_file_name_can_be_resumed(folder, tmp_path):
     first, second = write_pair(folder, 1, "a"), write_pair(folder, 2, "b")
     for weights in (first, second):
         state.state_path(weights).rename(weights.with_suffix(".state"))
@@ -89,7 +89,7 @@ def test_states_named_like_their_weights_can_still_be_resumed(folder, tmp_path):
         assert (found.path, found.weights) == (second.with_suffix(".state"), second)
 
 
-def test_an_older_run_is_used_where_the_newest_has_nothing(folder, tmp_path):
+def test_an_older_run_is_used_if_the_newest_has_no_state(folder, tmp_path):
     path = write_pair(folder, 1, "a")
     (tmp_path / "tiny20260102T0000").mkdir()
     assert find_state("last", tmp_path, "tiny").weights == path
@@ -114,13 +114,13 @@ def test_nothing_to_resume_of_this_name(folder, tmp_path):
         find_state("last", tmp_path, "other")
 
 
-def test_a_pair_that_does_not_fit_is_refused_when_asked_for(folder, tmp_path):
+def test_a_mismatched_pair_is_rejected(folder, tmp_path):
     path = write_pair(folder, 1, "a", weights_identity="b")
     with pytest.raises(CheckpointError, match=r"belongs to other weights than mask_rcnn_tiny_0001.h5"):
         find_state(path, tmp_path, "tiny")
 
 
-def test_foreign_files_are_refused(folder):
+def test_other_files_are_rejected(folder):
     path = folder / "training_tiny_0001.state"
     path.write_text("no HDF5")
     with pytest.raises(CheckpointError, match="expected HDF5"):
@@ -131,7 +131,7 @@ def test_foreign_files_are_refused(folder):
         state.read_record(path)
 
 
-def test_a_full_disk_leaves_the_earlier_file(folder, monkeypatch):
+def test_a_full_disk_keeps_the_earlier_file(folder, monkeypatch):
     path = folder / "x.state"
     state.write_state(path, record("first"), {})
 
@@ -165,8 +165,8 @@ except OSError as error:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the file size the POSIX way")
-def test_a_disk_that_becomes_full_does_not_bring_the_process_down(folder):
-    """HDF5 ends the process with a segmentation fault when it cannot write what it has begun."""
+def test_a_disk_that_becomes_full_does_not_end_the_process(folder):
+    """HDF5 ends the process with a segmentation fault if it cannot complete a file."""
     path = folder / "x.state"
     command = [sys.executable, "-c", FULL_DISK, str(path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -1,9 +1,9 @@
-"""A compiled training step against the original's: losses of two steps, and how far each weight moves in one.
+"""A compiled training step compared with the original: losses of two steps, and the update of each weight.
 
 ResNet-50, 256 pixels, batch of 2, SGD 0.01 with momentum 0.9, gradient norm clipped at 5, the original's weight decay.
-Once with proposals from outside (`_rois`), once with those of the network. In the original the box loss reached the RPN
-through its own targets, which were computed from the proposals; here proposals are constants, as in the paper. To
-compare all else, the tests let that gradient through.
+Once with external proposals (`_rois`), once with those of the network. In the original the box loss reaches the RPN
+through its targets, which are computed from the proposals. Here proposals are constants, as in the paper. To
+compare everything else, the tests enable this gradient.
 """
 
 import runpy
@@ -32,18 +32,18 @@ def weights(golden_path, tmp_path_factory):
 
 
 def load_case(name, golden, tmp_path_factory):
-    """Model, inputs, the original's outputs and the names of its weights."""
+    """Returns the model, the inputs, the outputs of the original and the names of its weights."""
     batch, expected, names = golden(f"{name}_batch.npz"), golden(f"{name}.npz"), golden(f"{name}_step.json")
     config = ReferenceConfig().copy(IMAGES_PER_GPU=2, ROI_NEGATIVES="matterport", USE_RPN_ROIS="input_roi" not in batch)
     model = MaskRCNN("training", config, tmp_path_factory.mktemp("logs"))
-    model.keras_model.get_layer("proposal_targets").shuffle = False  # as the original was run for the arrays
+    model.keras_model.get_layer("proposal_targets").shuffle = False  # the setting of the original for these arrays
     dtypes = [tensor.dtype for tensor in model.keras_model.inputs]
     inputs = tuple(batch[name].astype(dtype) for name, dtype in zip(batch.files, dtypes, strict=True))
     return model, inputs, expected, names
 
 
-class LettingThrough:
-    """TensorFlow, but nothing stops gradients."""
+class WithoutStopGradient:
+    """TensorFlow with `stop_gradient` disabled."""
 
     stop_gradient = staticmethod(tf.identity)
 
@@ -60,7 +60,7 @@ def compiled(model, layers):
 @pytest.mark.parametrize("name, layers", [("train_r50small", "heads"), ("train_r50small_rois", "all")])
 def test_two_steps(name, layers, weights, golden, tmp_path_factory, monkeypatch):
     for module in (mrcnn.layers.proposals, mrcnn.layers.targets):
-        monkeypatch.setattr(module, "tf", LettingThrough())
+        monkeypatch.setattr(module, "tf", WithoutStopGradient())
     model, inputs, expected, names = load_case(name, golden, tmp_path_factory)
     model.load_weights(weights, by_name=True)
     fitted = compiled(model, layers)
@@ -78,11 +78,11 @@ def test_two_steps(name, layers, weights, golden, tmp_path_factory, monkeypatch)
     norms = np.array([np.linalg.norm(delta.astype(np.float64)) for delta in deltas])
     wanted = expected[f"step_{layers}_delta_norm_f64"]
     np.testing.assert_allclose(norms, wanted, rtol=RTOL, atol=1e-6)
-    assert np.sqrt((norms**2).sum()) == pytest.approx(0.01 * 5, rel=1e-4)  # rate times the norm clipped at
+    assert np.sqrt((norms**2).sum()) == pytest.approx(0.01 * 5, rel=1e-4)  # learning rate times the clipping norm
     first8 = np.stack([np.resize(delta.ravel(), 8) for delta in deltas])
     wanted = expected[f"step_{layers}_delta_first8"]
     scale = np.abs(wanted).max(axis=1, keepdims=True)
-    assert np.all(np.abs(first8 - wanted) < RTOL * scale + 3e-7)  # a weight near 1 moves in steps of 1e-7
+    assert np.all(np.abs(first8 - wanted) < RTOL * scale + 3e-7)  # float32 resolution near 1 is 1e-7
 
     fitted.reset_metrics()
     logs = fitted.train_on_batch(inputs, return_dict=True)

@@ -1,4 +1,4 @@
-"""train() end to end on a tiny network: files, what moves and what does not, errors in words."""
+"""train() end to end on a tiny network: files, trained and frozen weights, error messages."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def snapshot(model):
 
 @pytest.fixture(scope="module")
 def run(tiny, tmp_path_factory):
-    """Two stages: heads to epoch 1, all to epoch 3; weights before, between and after."""
+    """Trains the heads to epoch 1 and all layers to epoch 3. Returns the weights before, between and after."""
     model = tiny.build(tmp_path_factory.mktemp("logs"))
     train, val = tiny.Squares(6), tiny.Squares(2, seed=1)
     weights = [snapshot(model)]
@@ -46,14 +46,14 @@ def moved(before, after):
     return {path for path in before if not np.array_equal(before[path], after[path])}
 
 
-def test_heads_stage_moves_every_head_and_nothing_else(run):
+def test_heads_stage_trains_the_heads_only(run):
     model, _, (first, second, _), heads = run
     trainable = {variable.path for layer in heads for variable in layer.trainable_weights}
     assert moved(first, second) == trainable
     assert not any("res" in path or "conv1/conv1" in path for path in trainable)
 
 
-def test_all_stage_moves_every_weight_but_the_frozen_statistics(run):
+def test_all_stage_trains_all_weights_except_frozen_statistics(run):
     _, _, (_, second, third), _ = run
     assert set(second) - moved(second, third) == {path for path in second if "/moving_" in path}
 
@@ -68,7 +68,7 @@ def test_files_of_a_run(run):
     assert model.epoch == progress.epoch == 3
 
 
-def test_checkpoint_holds_weights_config_and_figures(run, tiny):
+def test_checkpoint_has_weights_config_and_metrics(run, tiny):
     model, _, (*_, last), _ = run
     with checkpoints.read_checkpoint(model.checkpoint_path.format(epoch=3)) as checkpoint:
         assert checkpoint.config["NAME"] == "tiny" and checkpoint.metadata["class_names"] == ["BG", "square"]
@@ -77,7 +77,7 @@ def test_checkpoint_holds_weights_config_and_figures(run, tiny):
     np.testing.assert_array_equal(stored, last["fpn_p2/fpn_p2/kernel"])
 
 
-def test_history_has_a_row_an_epoch_and_aps_where_validated(run):
+def test_history_has_a_row_per_epoch_and_ap_where_validated(run):
     model, progress, _, _ = run
     with open(os.path.join(model.log_dir, "history.csv"), encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -85,7 +85,7 @@ def test_history_has_a_row_an_epoch_and_aps_where_validated(run):
     assert all(row["val_mask_AP"] for row in rows)  # every 2 epochs, and after the last
     assert float(rows[0]["loss"]) == pytest.approx(progress.rows[0]["loss"], rel=1e-5)
     names = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
-    # What is left of the loss is weight decay.
+    # The remaining loss is weight decay.
     assert 0 < float(rows[0]["loss"]) - sum(float(rows[0][name]) for name in names) < 0.01
 
 
@@ -98,7 +98,7 @@ def test_events_can_be_read_back(run):
     assert {"step/loss", "epoch/loss", "epoch/learning_rate", "epoch/val_mask_AP", "validation/1"} <= tags
 
 
-def test_a_stage_that_is_done_returns_at_once(run, tiny, capsys):
+def test_a_finished_stage_returns_immediately(run, tiny, capsys):
     model, progress, (*_, last), _ = run
     assert model.train(tiny.Squares(6), None, 0.02, 2, "all", seed=1).epoch == 3
     assert "Nothing to train up to epoch 2: the run has come to epoch 3" in capsys.readouterr().out
@@ -113,7 +113,7 @@ def built(tiny, tmp_path_factory):
 
 @pytest.fixture
 def model(built, tmp_path):
-    """A model at the beginning of a run."""
+    """A model before its first step."""
     model, weights = built
     for variable in model.keras_model.weights:
         variable.assign(weights[variable.path])
@@ -122,7 +122,7 @@ def model(built, tmp_path):
     return model
 
 
-def test_interruption_finishes_the_step_saves_and_can_be_resumed(model, tiny, monkeypatch):
+def test_interruption_completes_the_step_and_saves_a_resumable_state(model, tiny, monkeypatch):
     class PressCtrlC(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if batch == 0:
@@ -133,14 +133,14 @@ def test_interruption_finishes_the_step_saves_and_can_be_resumed(model, tiny, mo
     assert [name for name in os.listdir(model.log_dir) if "events" not in name] == ["training_tiny_partial.state"]
 
 
-def test_a_second_ctrl_c_stops_at_once():
+def test_a_second_ctrl_c_stops_immediately():
     with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
         os.kill(os.getpid(), 2)
         assert interruption.requested
         os.kill(os.getpid(), 2)
 
 
-def test_nan_stops_at_once_and_names_the_photos(model, tiny):
+def test_nan_loss_stops_and_names_the_images(model, tiny):
     steps = []
     count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
     with pytest.raises(NonFiniteLossError) as error:
@@ -150,8 +150,8 @@ def test_nan_stops_at_once_and_names_the_photos(model, tiny):
     assert "epoch 1, step" in message and "learning rate 1e+30" in message and message.count("square_") == 2
 
 
-def test_weights_that_are_not_finite_are_not_saved(model, tiny):
-    """The gradient may explode in the last step of an epoch, whose loss was still a number."""
+def test_non_finite_weights_are_not_saved(model, tiny):
+    """The gradient can explode in the last step of an epoch, whose loss is still finite."""
 
     class Explode(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -164,7 +164,7 @@ def test_weights_that_are_not_finite_are_not_saved(model, tiny):
     assert not [name for name in os.listdir(model.log_dir) if name.endswith((".h5", ".state"))]
 
 
-def test_a_photo_that_cannot_be_read(model, tiny, capsys, monkeypatch):
+def test_an_unreadable_image(model, tiny, capsys, monkeypatch):
     class Broken(tiny.Squares):
         def load_image(self, image_id):
             if image_id == 1:
@@ -187,7 +187,7 @@ def test_a_photo_that_cannot_be_read(model, tiny, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("part", ["training", "validation"])
-def test_an_error_in_the_code_of_a_dataset_names_its_line(model, tiny, part):
+def test_an_error_in_dataset_code_names_its_line(model, tiny, part):
     class Faulty(tiny.Squares):
         def load_mask(self, image_id):
             return {}["polygon"]  # raises
@@ -220,7 +220,7 @@ def test_validation_is_bounded_by_default(model, tiny, monkeypatch):
     assert count() == 4
 
 
-def test_the_progress_bar_is_for_terminals_and_notebooks(monkeypatch):
+def test_progress_bar_is_shown_in_terminals_and_notebooks(monkeypatch):
     class OutStream(io.StringIO):
         pass
 
@@ -230,7 +230,7 @@ def test_the_progress_bar_is_for_terminals_and_notebooks(monkeypatch):
     assert fitting.can_redraw_lines()
 
 
-def test_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(model, tiny, monkeypatch):
+def test_full_disk_is_a_one_line_error_and_keeps_the_earlier_checkpoint(model, tiny, monkeypatch):
     model.train(tiny.Squares(4), None, 0.01, 1, "heads", **QUIET)
     before = {name: os.stat(os.path.join(model.log_dir, name)).st_mtime_ns for name in os.listdir(model.log_dir)}
 
@@ -252,20 +252,20 @@ def test_full_disk_while_tensorboard_writes():
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 
-def test_a_folder_that_cannot_be_written_to_is_found_out_first(model, tiny, tmp_path, monkeypatch):
+def test_an_unwritable_folder_is_an_error_before_training(model, tiny, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(model, "log_dir", str(tmp_path / "file" / "tiny20260101T0000"))
     with pytest.raises(OSError, match=r"tiny20260101T0000: the files of the run cannot be written there .*model_dir"):
         model.train(tiny.Squares(4), None, 0.01, 1, "heads", **QUIET)
 
 
-def test_layers_that_match_nothing(model, tiny):
+def test_layers_without_a_match(model, tiny):
     with pytest.raises(ValueError, match="no layer is called like 'typo'"):
         model.train(tiny.Squares(4), None, 0.01, 1, "typo", **QUIET)
     assert not os.path.exists(model.log_dir)
 
 
-def test_average_is_what_remains(model, tiny):
+def test_the_averaged_weights_are_kept(model, tiny):
     model.train(tiny.Squares(4), None, 0.05, 1, "heads", average=0.5, accumulate=2, optimizer="adamw", **QUIET)
     with checkpoints.read_checkpoint(model.checkpoint_path.format(epoch=1)) as checkpoint:
         stored = checkpoint.layers["mrcnn_mask"].weights["kernel"][()]
@@ -279,13 +279,13 @@ def test_patience(model, tiny):
 
 
 @pytest.mark.parametrize("layers, loss", [("rpn", "mrcnn_class_loss"), ("mrcnn", "rpn_class_loss")])
-def test_losses_of_one_half_only(model, layers, loss):
+def test_losses_of_the_rpn_or_of_the_heads_only(model, layers, loss):
     stage = Stage(".*", 1, 0.01, "sgd", "constant", 0, layers, 0.0, 1, 3, 2, 0)
     weights = compile_model(model, stage).loss_weights
     assert sum(weights) == (2 if layers == "rpn" else 3) and not weights[0 if layers == "mrcnn" else 2]
 
 
-def test_datasets_are_checked_first(model, tiny):
+def test_datasets_are_checked_before_training(model, tiny):
     two = tiny.Squares(2)
     two.add_class("squares", 2, "circle")
     two.prepare()
@@ -304,7 +304,7 @@ def test_datasets_are_checked_first(model, tiny):
     assert not os.path.exists(model.log_dir)
 
 
-def test_going_on_from_a_checkpoint_as_scripts_for_the_original_do(model, tiny):
+def test_continuing_from_a_checkpoint_as_in_scripts_for_the_original(model, tiny):
     model.train(tiny.Squares(4), None, 0.01, 1, "heads", **QUIET)
     folder = model.log_dir
     model.set_log_dir()
@@ -319,7 +319,7 @@ def test_losses_of_validation_batches(model, tiny, monkeypatch):
     data = tiny.Squares(2, seed=1)
     progress = model.train(tiny.Squares(4), data, 1e-9, 1, "heads", validate_every=0, **QUIET)
     row = progress.rows[0]
-    # At such a rate nothing is learnt: the losses of both are alike but for the photos.
+    # At this rate the weights hardly change, so both losses differ only by their images.
     assert row["val_loss"] == pytest.approx(row["loss"], rel=0.5) and "val_rpn_class_loss" in row
     assert "val_mask_AP" not in row
 

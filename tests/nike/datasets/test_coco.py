@@ -1,4 +1,4 @@
-"""COCO JSON: masks equal to pycocotools, problems per annotation, conversion between labelme and COCO."""
+"""COCO JSON: masks compared with pycocotools, problems per annotation, conversion between labelme and COCO."""
 
 import json
 
@@ -39,7 +39,7 @@ def test_masks_equal_pycocotools(folder, rng):
     (photo,) = read_coco(path).photos
     theirs = COCO(path)
     for instance, raw in zip(photo.instances, value["annotations"], strict=True):
-        if raw["id"] == 4:  # pycocotools distorts edges outside the photo; here points are clipped first
+        if raw["id"] == 4:  # pycocotools distorts edges outside the image; here points are clipped first
             raw = raw | {"segmentation": [[0, 0, 75, 0, 75, 55]]}
         np.testing.assert_array_equal(instance.draw(60, 80), theirs.annToMask(raw).astype(bool))
 
@@ -72,7 +72,7 @@ def test_problems_are_reported(folder):
     ]
 
 
-def test_a_line_that_never_ends_is_refused(folder):
+def test_an_extremely_long_outline_is_rejected(folder):
     """pycocotools takes minutes to rasterize the polygon."""
     folder.photo("a.jpg")
     zigzag = [value for i in range(20_000) for value in (79 * (i % 2), 59 * (i // 2 % 2))]
@@ -80,7 +80,7 @@ def test_a_line_that_never_ends_is_refused(folder):
     assert not photo.instances and "pixels long" in str(photo.problems[0])
 
 
-def test_crowds_are_marked(folder):
+def test_crowds_are_ignored(folder):
     folder.photo("a.jpg")
     rle = {"size": [60, 80], "counts": [100, 50, 4650]}
     (photo,) = read_coco(folder.json("c.json", coco([annotation(segmentation=rle, iscrowd=1)]))).photos
@@ -96,7 +96,7 @@ def test_coco_folders_and_sizes(folder):
     assert "has 40x30 pixels, but the annotation file has 80x60" in str(problem)
 
 
-def test_paths_stay_inside(folder, tmp_path):
+def test_paths_outside_the_dataset_are_rejected(folder, tmp_path):
     folder.photo("a.jpg").rename(tmp_path / "a.jpg")
     images = [{"id": 7, "file_name": "../a.jpg"}, {"id": 8, "file_name": str(tmp_path / "a.jpg")}]
     path = folder.json("c.json", coco([], images))
@@ -112,7 +112,7 @@ def test_other_formats_are_rejected(folder, value):
 
 
 def test_labelme_to_coco_and_back(folder, tmp_path, rng, shape):
-    """Masks that are thin, tiny, in several pieces, with holes or ignored have an IoU of at least 0.99."""
+    """Thin, tiny, disconnected and ignored masks and masks with holes have an IoU of at least 0.99."""
     thin = [[5, 50], [30, 44], [70, 30], [40, 45], [10, 52]]
     blobs = [(rng.normal(0, 9, (9, 2)) + (40, 30)).clip(0, 59).round(1).tolist() for _ in range(6)]
     folder.labelled(
@@ -155,7 +155,7 @@ def test_pycocotools_reads_the_written_file(folder, shape):
     assert [problem.code for problem in problems] == ["left-out"]
 
 
-def test_real_photos_survive_the_way_to_coco_and_back(real_photos, tmp_path):
+def test_round_trip_of_real_photos(real_photos, tmp_path):
     photos = read_folder(real_photos / "train").photos[::8]
     write_coco(tmp_path / "c.json", photos, Labels("nike"))
     for old, new in zip(photos, read_coco(tmp_path / "c.json", real_photos / "train").photos, strict=True):

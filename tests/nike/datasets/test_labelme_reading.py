@@ -1,4 +1,4 @@
-"""labelme files: every version, photos found wherever they lie, and nothing read that should not be."""
+"""Reading of labelme files: all versions, search for the image, and no access outside the dataset."""
 
 import base64
 import json
@@ -31,11 +31,11 @@ def test_reads_instances(folder, shape):
     assert [i.where for i in photo.instances] == ["shapes[0]", "shapes[1]"]
     masks = photo.draw()
     assert masks.shape == (60, 80, 2) and masks.dtype == bool
-    assert masks[:, :, 1].sum() == 11 * 11  # the outline belongs to the mask
+    assert masks[:, :, 1].sum() == 11 * 11  # the mask includes the outline
     assert photo.instances[1].extent == (5, 50, 15, 60)
 
 
-def test_group_id_joins_pieces_of_one_label(folder, shape):
+def test_group_id_joins_shapes_of_one_label(folder, shape):
     squares = [[[x, 5], [x + 4, 5], [x + 4, 9], [x, 9]] for x in (0, 10, 20, 30)]
     path = folder.labelled(
         "a.jpg",
@@ -43,7 +43,9 @@ def test_group_id_joins_pieces_of_one_label(folder, shape):
             shape("nike", squares[0], group_id=1),
             shape("nike", squares[1]),
             shape("nike", squares[2], group_id=1),
-            shape("ignore", squares[3], group_id=1),  # another label is another object, as in labelme
+            shape(
+                "ignore", squares[3], group_id=1
+            ),  # shapes with different labels are different objects, as in labelme
         ],
     )
     masks = read_labelme(path).draw()
@@ -52,7 +54,7 @@ def test_group_id_joins_pieces_of_one_label(folder, shape):
 
 
 def test_groups_agree_with_labelme(folder, shape):
-    """Labels painted in order, as labelme paints them, equal labelme's own instance map."""
+    """Masks painted in the order of labelme equal its instance map."""
     utils = pytest.importorskip("labelme.utils", reason="needs labelme: pip install labelme", exc_type=ImportError)
     rng = np.random.default_rng(3)
     for case in range(20):
@@ -72,20 +74,20 @@ def test_groups_agree_with_labelme(folder, shape):
     "image_path",
     ["a.jpg", "./a.jpg", "..\\photos\\a.jpg", "C:\\Users\\me\\a.jpg", "/home/me/a.jpg", "b.jpg", None, 5, ""],
 )
-def test_finds_the_photo(folder, shape, image_path):
-    """`imagePath` as written, its file name beside the JSON file, or the name of the JSON file."""
+def test_finds_the_image(folder, shape, image_path):
+    """Tries `imagePath`, its file name beside the JSON file, and the name of the JSON file."""
     path = folder.labelled("a.jpg", [shape()], imagePath=image_path)
     assert read_labelme(path).path.name == "a.jpg"
 
 
-def test_finds_the_photo_in_another_folder_of_the_dataset(folder, shape):
+def test_finds_the_image_in_another_folder_of_the_dataset(folder, shape):
     folder.photo("images/a.jpg")
     path = folder.json("json/a.json", {"shapes": [shape()], "imagePath": "..\\images\\a.jpg", "imageData": None})
     assert read_labelme(path, folder.root).file == "images/a.jpg"
-    assert refusal(path).problem.code == "path-outside"  # the dataset folder defaults to that of the JSON file
+    assert refusal(path).problem.code == "path-outside"  # the default dataset folder is that of the JSON file
 
 
-def test_uses_the_embedded_photo(folder, shape):
+def test_uses_the_embedded_image(folder, shape):
     data = base64.b64encode(folder.photo("a.png").read_bytes()).decode()
     path = folder.labelled("a.png", [shape()], imageData=data)
     assert read_labelme(path).path.name == "a.png"
@@ -95,8 +97,8 @@ def test_uses_the_embedded_photo(folder, shape):
     assert PIL.Image.open(embedded_photo(path)).size == (80, 60)
 
 
-def test_coordinates_belong_to_the_upright_photo(folder, shape):
-    """A photo stored lying (orientation 6) is 60x80 on labelme's canvas, not 80x60."""
+def test_coordinates_refer_to_the_upright_image(folder, shape):
+    """An image stored as 80x60 with EXIF orientation 6 is 60x80 on labelme's canvas."""
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     folder.photo("a.jpg", 60, 80, exif=exif)
@@ -105,11 +107,11 @@ def test_coordinates_belong_to_the_upright_photo(folder, shape):
     photo = read_labelme(path)
     assert (photo.height, photo.width) == (80, 60)
     assert photo.draw()[79, 59, 0]
-    path = folder.json("a.json", value | {"imageHeight": 60, "imageWidth": 80})  # drawn on the lying photo
+    path = folder.json("a.json", value | {"imageHeight": 60, "imageWidth": 80})  # annotated on the rotated image
     assert "EXIF rotation" in str(refusal(path))
 
 
-def test_another_size_is_refused(folder, shape):
+def test_another_image_size_is_rejected(folder, shape):
     error = refusal(folder.labelled("a.jpg", [shape()], imageWidth=160, imageHeight=120))
     assert error.problem.code == "size-mismatch"
     assert "160x120" in str(error) and "80x60" in str(error)
@@ -147,15 +149,15 @@ def test_shapes_with_warnings_are_kept_and_reported(folder, shape):
     assert len(photo.instances) == 3 and not photo.lost
     assert "3 of 4 points" in str(photo.problems[0])
     masks = photo.draw()
-    assert masks[:, :, 0].sum() == 10 * 10  # cut at the photo's edge, not squeezed into it
+    assert masks[:, :, 0].sum() == 10 * 10  # clipped at the border of the image, not moved into it
 
 
-def test_too_many_points_are_refused(folder, shape):
+def test_too_many_points_are_rejected(folder, shape):
     ring = [[i % 80, 0] for i in range(MAX_POINTS // 2 + 1)]
     assert "100,002 points" in str(refusal(folder.labelled("a.jpg", [shape(points=ring), shape(points=ring)])))
 
 
-def test_other_json_is_passed_over(folder):
+def test_other_json_is_skipped(folder):
     folder.labelled("a.jpg", [])
     for name, value in (("split.json", {"val": []}), ("list.json", [1]), ("none.json", None)):
         folder.json(name, value)
@@ -197,7 +199,7 @@ def test_paths_stay_inside_the_dataset(folder, tmp_path, shape, image_path):
     path = folder.json("a.json", {"shapes": [shape()], "imagePath": image_path, "imageData": None})
     assert refusal(path).problem.code == "path-outside"
     assert read_labelme(path, allow_outside=True).path.resolve() == secret
-    folder.photo("secret.jpg")  # a copy beside the JSON is used instead
+    folder.photo("secret.jpg")  # a copy beside the JSON file is used instead
     assert read_labelme(path).file == "secret.jpg"
 
 
@@ -208,7 +210,7 @@ def test_links_stay_inside_the_dataset(folder, tmp_path, shape):
     os.symlink(tmp_path / "secret.jpg", folder.root / "a.jpg")
     folder.json("a.json", {"shapes": [], "imagePath": "a.jpg"})
     os.symlink(tmp_path / "secret.json", folder.root / "b.json")
-    os.symlink(tmp_path, folder.root / "linked")  # links to folders are not followed at all
+    os.symlink(tmp_path, folder.root / "linked")  # links to folders are not followed
     collection = read_folder(folder.root)
     assert not collection.photos
     assert codes(collection.problems) == ["path-outside", "path-outside"]
@@ -216,7 +218,7 @@ def test_links_stay_inside_the_dataset(folder, tmp_path, shape):
 
 
 def test_opens_nothing_outside(folder, tmp_path, monkeypatch, shape):
-    """Not even to look: neither the photo nor the JSON of another folder is opened."""
+    """Neither the image nor the JSON file of another folder is opened."""
     secret = folder.photo("secret.jpg").rename(tmp_path / "secret.jpg")
     path = folder.json("a.json", {"shapes": [shape()], "imagePath": "../secret.jpg"})
     real_open, opened = PIL.Image.open, []

@@ -64,7 +64,7 @@ def test_write_detections(folder):
     assert read_labelme(elsewhere, folder.root).path.resolve() == photo
 
 
-def test_photo_without_detections_is_a_negative(folder):
+def test_image_without_detections_is_a_negative(folder):
     photo = folder.photo("a.jpg")
     result = {"masks": np.zeros((60, 80, 0), bool), "class_ids": np.zeros(0, int), "scores": np.zeros(0)}
     assert read_labelme(write_detections(photo, result, ["BG", "nike"])).is_negative

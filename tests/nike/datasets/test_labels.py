@@ -1,4 +1,4 @@
-"""Labels to classes."""
+"""Mapping of labels to classes."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_default_and_aliases():
     assert Labels(["nike", "tick=nike"]).class_of("tick") == "nike"
 
 
-def test_ignored():
+def test_ignored_labels():
     assert Labels().is_ignored("ignore") and Labels().is_ignored("__ignore__") and not Labels().is_ignored("nike")
 
 
@@ -31,17 +31,17 @@ def test_ignored():
         ("x" * 10**6, None),
     ],
 )
-def test_nearest(label, near):
+def test_similar_labels(label, near):
     assert Labels().nearest(label) == near
 
 
 @pytest.mark.parametrize("wrong", ["", ",", "nike,ignore", "=nike", "BG", [], {}])
-def test_wrong_labels_are_explained(wrong):
+def test_errors_of_invalid_labels(wrong):
     with pytest.raises(ValueError, match="labels: expected"):
         Labels(wrong)
 
 
-def test_white_space_around_a_label_does_not_matter():
+def test_white_space_around_labels_is_removed():
     labels = Labels("nike,swoosh=nike")
     assert labels.class_of("nike ") == labels.class_of(" swoosh") == "nike" and labels.is_ignored("ignore ")
 
@@ -53,7 +53,7 @@ def test_white_space_around_a_label_does_not_matter():
         ({"ignore": 3}, ["nike"]),
         ({"puma": 2, "adidas": 1, "ignore": 9}, ["adidas", "puma"]),
         ({"nike": 2, "Nike": 1, "Ignore": 1, "ingore": 1}, ["nike"]),  # capital letters
-        ({"nike": 10, "nkie": 1}, ["nike"]),  # similar and ten times as rare
+        ({"nike": 10, "nkie": 1}, ["nike"]),  # similar and at most a tenth as frequent
         ({"nike": 9, "nkie": 1}, ["nike", "nkie"]),
         ({"air-max-90": 50, "air-max-97": 1}, ["air-max-90", "air-max-97"]),
         ({"cap, red=x": 1, "": 1, "BG": 1}, ["cap, red=x"]),
@@ -63,7 +63,7 @@ def test_labels_found_in_files(counts, classes):
     assert Labels.found_in(counts).classes == classes
 
 
-def test_what_was_found_in_words():
+def test_messages_about_found_labels():
     counts = {"nike": 20, "nkie": 1, "nikee": 8, "puma": 4, "ignore": 3}
     assert found_lines(Labels.found_in(counts), counts) == [
         "labels      in the files: nike (20), nikee (8), puma (4), ignore (3)",

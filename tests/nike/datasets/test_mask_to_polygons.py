@@ -1,4 +1,4 @@
-"""Masks to polygons and back."""
+"""Conversion of masks to polygons and back."""
 
 import numpy as np
 import pytest
@@ -9,20 +9,20 @@ from nike.datasets.mask_to_polygons import fill, iou, mask_to_polygons
 
 
 def blobs(rng, count):
-    """Random masks without holes, from ragged to smooth, often in several parts."""
+    """Random masks without holes, ragged to smooth, often with several components."""
     for _ in range(count):
         field = gaussian_filter(rng.random((48, 64)), rng.uniform(0.3, 5))
         yield binary_fill_holes(field > np.quantile(field, rng.uniform(0.3, 0.99)))
 
 
-def test_without_tolerance_every_pixel_returns(rng):
+def test_tolerance_zero_is_exact(rng):
     for mask in blobs(rng, 60):
         polygons = mask_to_polygons(mask, tolerance=0, min_iou=1)
         np.testing.assert_array_equal(fill(polygons, *mask.shape), mask)
 
 
 @pytest.mark.parametrize("min_iou", [0.9, 0.99])
-def test_keeps_its_promise(rng, min_iou):
+def test_minimum_iou_is_reached(rng, min_iou):
     for mask in blobs(rng, 30):
         assert iou(fill(mask_to_polygons(mask, 2.0, min_iou), *mask.shape), mask) >= min_iou
 
@@ -35,13 +35,13 @@ def test_fewer_points_with_tolerance():
 
 
 @pytest.mark.parametrize("pixels", [[(3, 4)], [(3, 4), (3, 5)], [(3, 4), (4, 5)], [(3, 4), (4, 3), (5, 2)], [(0, 0)]])
-def test_parts_of_one_pixels_width(pixels):
+def test_components_one_pixel_wide(pixels):
     mask = np.zeros((8, 9), bool)
     mask[tuple(zip(*pixels, strict=True))] = True
     np.testing.assert_array_equal(fill(mask_to_polygons(mask), 8, 9), mask)
 
 
-def test_largest_part_first_and_holes_refused():
+def test_largest_component_is_first_and_holes_give_none():
     mask = np.zeros((40, 40), bool)
     mask[2:5, 2:5] = mask[10:35, 10:35] = True
     first, second = mask_to_polygons(mask)
@@ -50,6 +50,6 @@ def test_largest_part_first_and_holes_refused():
     assert mask_to_polygons(mask) is None
 
 
-def test_nothing_gives_nothing():
+def test_empty_mask():
     assert mask_to_polygons(np.zeros((5, 5), bool)) == []
     assert iou(np.zeros((5, 5), bool), np.zeros((5, 5), bool)) == 1

@@ -1,4 +1,4 @@
-"""NikeDataset: every format, subsets, ignored and misspelt labels, photos that must not be trained on."""
+"""NikeDataset: all formats, subsets, ignored and misspelt labels, and excluded images."""
 
 import base64
 
@@ -22,7 +22,7 @@ def files(dataset) -> list:
     return [info["id"] for info in dataset.image_info]
 
 
-def test_photos_masks_and_negatives(folder, shape):
+def test_images_masks_and_negatives(folder, shape):
     folder.labelled("a.jpg", [shape(), shape("ignore", [[50, 5], [60, 15]], "rectangle")])
     folder.labelled("b.jpg", [])
     dataset = load(folder.root)
@@ -38,7 +38,7 @@ def test_photos_masks_and_negatives(folder, shape):
 
 
 def test_an_instance_without_pixels_is_dropped(folder, shape):
-    """The corner of its box touches the photo, its outline does not."""
+    """The box overlaps the image, but the outline does not."""
     folder.labelled("a.jpg", [shape(points=[[-10, 5], [5, -10], [-10, -10]]), shape()])
     masks, class_ids = load(folder.root).load_mask(0)
     assert masks.shape == (60, 80, 1) and class_ids.tolist() == [1]
@@ -56,7 +56,7 @@ def test_several_classes_and_another_source(folder, shape):
 
 
 def test_a_misspelt_label_is_ignored_and_reported(folder, shape):
-    """Neither a logo nor background, until somebody corrects it."""
+    """It counts neither as a logo nor as background."""
     folder.labelled("a.jpg", [shape("Nike"), shape()])
     dataset = load(folder.root)
     assert dataset.load_mask(0)[1].tolist() == [-1, 1]
@@ -65,8 +65,8 @@ def test_a_misspelt_label_is_ignored_and_reported(folder, shape):
         load(folder.root, strict=True)
 
 
-def test_a_photo_that_lost_a_shape_is_left_out(folder, shape):
-    """Its object would count as background."""
+def test_an_image_with_an_invalid_shape_is_excluded(folder, shape):
+    """Otherwise its object would count as background."""
     folder.labelled("good.jpg", [shape()])
     folder.labelled("lost.jpg", [shape(), shape(points=[[1, 1], [2, 2]])])
     folder.labelled("line.jpg", [shape(shape_type="line", points=[[1, 1], [2, 2]])])
@@ -78,7 +78,7 @@ def test_a_photo_that_lost_a_shape_is_left_out(folder, shape):
         load(folder.root, strict=True)
 
 
-def test_photos_without_annotation(folder, shape):
+def test_images_without_annotation(folder, shape):
     folder.labelled("a.jpg", [shape()])
     folder.photo("b.jpg")
     dataset = load(folder.root)
@@ -88,7 +88,7 @@ def test_photos_without_annotation(folder, shape):
     assert dataset.load_mask(1)[0].shape == (60, 80, 0)
 
 
-def test_an_embedded_photo(folder, shape):
+def test_an_embedded_image(folder, shape):
     data = base64.b64encode((photo := folder.photo("a.png")).read_bytes()).decode()
     folder.labelled("a.png", [shape()], imageData=data)
     before = load(folder.root).load_image(0)
@@ -114,7 +114,7 @@ def test_subsets_by_folder(folder, shape):
     assert files(load(folder.root, "val")) == ["val/b.jpg"]
 
 
-def test_subsets_by_share(folder, shape):
+def test_subsets_by_fraction(folder, shape):
     for model in "abcde":
         for view in (1, 2):
             folder.labelled(f"{model}_{view}.jpg", [shape()])
@@ -155,7 +155,7 @@ def test_coco_subsets_by_file_name(folder, shape):
 
 
 def coco_file(folder, shape, photo, file):
-    """A photo and a COCO file that names it; returns the file's path."""
+    """Writes an image and a COCO file that refers to it. Returns the path of the COCO file."""
     folder.labelled(photo, [shape()])
     annotation = (folder.root / photo).with_suffix(".json")
     found = read_labelme(annotation, folder.root)
@@ -194,7 +194,7 @@ def test_names_of_subset_files(folder, shape, train, val, is_split):
         (None, {"labels": ""}, "labels: expected"),
     ],
 )
-def test_wrong_arguments_are_explained(folder, shape, subset, options, message):
+def test_errors_of_invalid_arguments(folder, shape, subset, options, message):
     folder.labelled("a.jpg", [shape()])
     with pytest.raises(ValueError, match=message):
         load(folder.root, subset, **options)
@@ -210,7 +210,7 @@ def test_nothing_to_load(folder, tmp_path):
         load(tmp_path / "nowhere")
 
 
-def test_masks_that_would_not_fit_into_memory(folder, shape, monkeypatch):
+def test_masks_larger_than_memory(folder, shape, monkeypatch):
     folder.labelled("a.jpg", [shape()] * 3)
     monkeypatch.setattr("nike.datasets.records.MAX_MASK_BYTES", 2 * 60 * 80)
     with pytest.raises(ValueError, match="3 masks of 80x60"):

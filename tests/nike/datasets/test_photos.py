@@ -1,4 +1,4 @@
-"""Photo files: found, measured as they will be read, and never outside the dataset."""
+"""Image files: search, size after EXIF rotation, and path checks."""
 
 import io
 import struct
@@ -16,7 +16,7 @@ ORIENTATION = 0x0112
 
 
 def turned(orientation: int, suffix: str) -> io.BytesIO:
-    """A photo of 80 x 60 pixels as stored, with an EXIF orientation; every quarter has its own grey."""
+    """Writes an image stored as 80 x 60 pixels with an EXIF orientation. Its quarters have different grey levels."""
     pixels = np.kron(np.array([[0, 80], [160, 240]], np.uint8), np.ones((30, 40), np.uint8))
     exif, buffer = PIL.Image.Exif(), io.BytesIO()
     exif[ORIENTATION] = orientation
@@ -30,7 +30,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 @pytest.mark.parametrize("suffix", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_size_is_that_of_the_photo_as_it_is_read(orientation, suffix):
+def test_size_is_that_of_the_upright_image(orientation, suffix):
     buffer = turned(orientation, suffix)
     size = upright_size(io.BytesIO(buffer.getvalue()))
     assert size == read_image(buffer).shape[:2]
@@ -38,8 +38,8 @@ def test_size_is_that_of_the_photo_as_it_is_read(orientation, suffix):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_turned_as_labelme_turns_it(orientation):
-    """Otherwise coordinates would belong to another photo."""
+def test_rotation_equals_labelme(orientation):
+    """Otherwise annotations would have the wrong coordinates."""
     image = pytest.importorskip(
         "labelme.utils.image", reason="needs labelme: pip install labelme", exc_type=ImportError
     )
@@ -67,27 +67,27 @@ def test_pixels_of_a_png_are_not_decoded(monkeypatch):
 
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + b"\xff" * 40, b"text"])
-def test_no_photo(data):
+def test_missing_image(data):
     with pytest.raises(ValueError, match="not a photo that can be read"):
         upright_size(io.BytesIO(data))
 
 
-def test_what_cannot_be_read_has_no_size():
+def test_unreadable_files_have_no_size():
     file = io.BytesIO()
     PIL.Image.new("RGB", (8, 6)).save(file, "EPS")
     with pytest.raises(ValueError, match="not a photo that can be read"):
         upright_size(file)
 
 
-def test_photos_larger_than_pillow_likes_have_a_size(monkeypatch, recwarn):
-    """200 megapixels, as `read_image` takes them: from a phone, not from someone who means harm."""
+def test_images_above_the_pixel_limit_of_pillow_have_a_size(monkeypatch, recwarn):
+    """`read_image` accepts 200 megapixels, the size of some phone photos."""
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 89_478_485)
     header = (14_000).to_bytes(4, "big") * 2 + b"\x01\x00\x00\x00\x00"
     photo = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     assert upright_size(io.BytesIO(photo)) == (14_000, 14_000) and not recwarn.list
 
 
-def test_a_bomb_is_refused_by_its_header():
+def test_a_decompression_bomb_is_rejected_by_its_header():
     header = (60_000).to_bytes(4, "big") * 2 + b"\x01\x00\x00\x00\x00"
     with pytest.raises(ValueError, match="not a photo that can be read"):
         upright_size(io.BytesIO(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")))
@@ -113,7 +113,7 @@ def test_find_files(folder):
         ("a" * 5000, []),
     ],
 )
-def test_names_as_written(name, candidates):
+def test_names_with_backslashes_and_urls(name, candidates):
     assert as_written(name) == [Path(candidate) for candidate in candidates]
 
 

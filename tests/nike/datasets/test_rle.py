@@ -29,7 +29,7 @@ def test_large_runs():
 
 
 def test_plain_counts():
-    # Down the columns of a 2 x 3 photo: one zero, two ones, three zeros.
+    # Column by column in a 2 x 3 image: one zero, two ones, three zeros.
     mask = rle.decode({"size": [2, 3], "counts": [1, 2, 3]}, 2, 3)
     np.testing.assert_array_equal(mask, [[0, 1, 0], [1, 0, 0]])
 
@@ -63,6 +63,6 @@ def test_extent(rng):
         ({"size": [2, 3], "counts": "P"}, "truncated"),
     ],
 )
-def test_damaged(value, message):
+def test_invalid_encodings(value, message):
     with pytest.raises(ValueError, match=message):
         rle.decode(value, 2, 3)

@@ -1,4 +1,4 @@
-"""JSON from anywhere: limits that hold, and writing that leaves no half file."""
+"""Untrusted JSON files: limits on size and depth, and atomic writing."""
 
 import os
 
@@ -27,10 +27,10 @@ def test_reads_a_byte_order_mark(tmp_path):
         (b'{"a": ', "not valid JSON"),
         (b"[" * 1_000_000, "nested deeper than 64"),
         (b'{"a":' * 70 + b"1" + b"}" * 70, "nested deeper than 64"),
-        (b"[" + b"1" * 5000 + b"]", "not valid JSON"),  # more digits than Python turns into a number
+        (b"[" + b"1" * 5000 + b"]", "not valid JSON"),  # more digits than Python converts to a number
     ],
 )
-def test_refuses(tmp_path, data, message):
+def test_invalid_files_are_rejected(tmp_path, data, message):
     (tmp_path / "bad.json").write_bytes(data)
     with pytest.raises(ValueError, match=message) as error:
         read_json(tmp_path / "bad.json")
@@ -51,15 +51,15 @@ def test_a_pipe_does_not_block(tmp_path):
         read_json(tmp_path / "a.json")
 
 
-def test_missing(tmp_path):
+def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_json(tmp_path / "a.json")
 
 
-def test_depth_looks_past_strings():
+def test_depth_ignores_strings():
     assert json_depth(b'{"a": [[1], "[[[[", "\\"[[[", "\\\\"]}') == 3
-    assert json_depth(b'"]]]]" [[') == 2  # brackets in strings must not hide real ones
-    assert json_depth(b'["' + b'\\"[' * 50_000) == 1  # an unterminated string, in linear time
+    assert json_depth(b'"]]]]" [[') == 2  # brackets in strings do not hide real ones
+    assert json_depth(b'["' + b'\\"[' * 50_000) == 1  # an unterminated string takes linear time
 
 
 def test_messages_are_printable_and_short():
@@ -67,7 +67,7 @@ def test_messages_are_printable_and_short():
     assert len(short([[[[[["x" * 10_000]]]]] * 1000])) <= 120
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path):
+def test_a_failed_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, 1)
     with pytest.raises(ValueError):

@@ -1,4 +1,4 @@
-"""Settings from JSON and YAML files."""
+"""Settings files in JSON and YAML."""
 
 import pytest
 
@@ -14,13 +14,13 @@ def test_json_and_yaml(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["a: [1", "\t-", "!!python/object/apply:os.getcwd []"])
-def test_damaged_yaml(tmp_path, text):
+def test_invalid_yaml(tmp_path, text):
     (tmp_path / "a.yml").write_text(text)
     with pytest.raises(ValueError, match=r"a\.yml: not valid YAML"):
         read_settings_file(tmp_path / "a.yml")
 
 
-def test_check_takes_what_train_takes(folder, shape, tmp_path, capsys):
+def test_check_accepts_the_settings_of_train(folder, shape, tmp_path, capsys):
     for seed in range(2):  # one for training, one for validation
         folder.labelled(f"{seed}.jpg", [shape()], seed=seed)
     (tmp_path / "recipe.yaml").write_text("IMAGE_MIN_DIM: 640\nIMAGE_MAX_DIM: 640\n")

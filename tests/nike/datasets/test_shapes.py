@@ -1,4 +1,4 @@
-"""Shapes: checked, and drawn pixel for pixel as labelme draws them."""
+"""Shapes: validation, and rasterization compared with labelme."""
 
 import base64
 import io
@@ -27,7 +27,7 @@ def pixels(mask: np.ndarray) -> set:
 
 
 def random_shape(kind: str, rng: np.random.Generator) -> dict:
-    """A shape that may reach out of the photo; floats as labelme's canvas gives them."""
+    """A shape with float coordinates, as from labelme's canvas, that may extend beyond the image."""
     low, high = ((-20, -20), (WIDTH + 20, HEIGHT + 20))
     if kind == "mask":
         x, y = rng.integers(0, WIDTH - 20), rng.integers(0, HEIGHT - 15)
@@ -46,7 +46,7 @@ def random_shape(kind: str, rng: np.random.Generator) -> dict:
 
 
 @pytest.mark.parametrize("kind", ["polygon", "rectangle", "circle", "oriented_rectangle", "mask"])
-def test_draws_the_pixels_that_labelme_draws(kind):
+def test_draw_equals_labelme(kind):
     labelme_utils = pytest.importorskip(
         "labelme.utils", reason="needs labelme: pip install labelme", exc_type=ImportError
     )
@@ -61,7 +61,7 @@ def test_draws_the_pixels_that_labelme_draws(kind):
 
 
 def test_polygon_includes_its_outline():
-    # Filled with outline: corners (2,1), (5,1), (5,3), (2,3) cover 4 x 3 pixels, not 3 x 2.
+    # With the outline, the corners (2,1), (5,1), (5,3), (2,3) cover 4 x 3 pixels, not 3 x 2.
     expected = {(x, y) for x in range(2, 6) for y in range(1, 4)}
     for kind, points in (("polygon", [[2, 1], [5, 1], [5, 3], [2, 3]]), ("rectangle", [[5, 3], [2, 1]])):
         assert pixels(draw({"points": points, "shape_type": kind})) == expected
@@ -73,11 +73,11 @@ def test_circle_of_radius_two():
     assert not pixels(mask) & {(8, 8), (12, 12), (7, 10), (13, 10)}
 
 
-def test_labelme_3_wrote_no_shape_type():
+def test_missing_shape_type_of_labelme_3():
     assert parse_shape({"points": [[0, 0], [5, 0], [5, 5]]}, 9, 9).kind == "polygon"
 
 
-def test_mask_outside_the_photo_is_cut():
+def test_mask_is_clipped_to_the_image():
     raw = {"points": [[-2, -1], [1, 1]], "shape_type": "mask", "mask": png(np.ones((3, 4), bool))}
     assert pixels(draw(raw)) == {(0, 0), (1, 0), (0, 1), (1, 1)}
 
@@ -111,7 +111,7 @@ def test_mask_outside_the_photo_is_cut():
         ({"points": [[5, 5], [2, 2]], "shape_type": "mask", "mask": "YWJj"}, "does not fit"),
     ],
 )
-def test_refuses(raw, message):
+def test_invalid_shapes_are_rejected(raw, message):
     with pytest.raises(ShapeError) as error:
         parse_shape(raw, HEIGHT, WIDTH)
     assert message in str(error.value)
@@ -119,7 +119,7 @@ def test_refuses(raw, message):
 
 
 def test_a_png_bomb_is_not_decoded(monkeypatch):
-    """100 megapixels in 100 kB: refused by its header, whatever size its two points claim."""
+    """100 megapixels in 100 kB are rejected by the header, regardless of the size given by the two points."""
     bomb = png(np.zeros((10_000, 10_000), bool))
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: pytest.fail("decoded"))
     for last in ([9_999, 9_999], [20, 20]):
@@ -130,13 +130,13 @@ def test_a_png_bomb_is_not_decoded(monkeypatch):
 def test_crossings():
     bow_tie = np.array([[0, 0], [10, 10], [10, 0], [0, 10]], float)
     square = bow_tie[[0, 2, 1, 3]]
-    touching = np.array([[0, 0], [5, 5], [10, 0], [10, 10], [5, 5], [0, 10]], float)  # meets itself in a point
+    touching = np.array([[0, 0], [5, 5], [10, 0], [10, 10], [5, 5], [0, 10]], float)  # touches itself in a point
     assert crosses_itself(bow_tie)
     assert not crosses_itself(square)
     assert not crosses_itself(touching)
     circle = np.stack([np.cos(t := np.linspace(0, 6.2, 700)), np.sin(t)], axis=1)
     assert not crosses_itself(circle)
-    circle[600] = [-1.5, 0.3]  # across the ring, in another block of edges
+    circle[600] = [-1.5, 0.3]  # across the ring, in a different block of edges
     assert crosses_itself(circle)
 
 

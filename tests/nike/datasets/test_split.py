@@ -1,4 +1,4 @@
-"""Splitting by group: nothing leaks, seeds matter, files survive."""
+"""Splits by product group: separation of groups, seeds, strata, and split files."""
 
 from pathlib import PurePosixPath
 
@@ -16,7 +16,7 @@ from nike.datasets.split import group_of, groups_of, read_split, split_by_group,
         ("shoe_view_4", "shoe"),
         ("shoe_img2", "shoe"),
         ("air-max-90", "air-max"),
-        ("IMG_2034", "IMG_2034"),  # four digits are a name, not a view
+        ("IMG_2034", "IMG_2034"),  # four digits are part of a name, not a view
         ("shoe", "shoe"),
         ("7", "7"),
         ("_1", "_1"),
@@ -29,16 +29,16 @@ def test_group_of(stem, group):
 @pytest.mark.parametrize(
     "names",
     [
-        [f"street_{i}" for i in range(13)],  # more than the views of one product
+        [f"street_{i}" for i in range(13)],  # too many for the views of one product
         [f"IMG_{i:03}" for i in range(12)],
         [f"logo_{i}" for i in range(1, 11)],  # one group
         ["photo 1", "photo 2", "DSC0001", "7"],
         ["sneaker_1", "sneaker_2", "sneaker_3", "boot", "hat"],  # most images in one group
         ["red_1", "red_2", "blue_1", "blue_2"],  # two groups
-        ["red/IMG_001", "blue/IMG_001", "green/1", "black/1"],  # the counter starts again in each folder
+        ["red/IMG_001", "blue/IMG_001", "green/1", "black/1"],  # the counter restarts in each folder
     ],
 )
-def test_images_on_their_own(names):
+def test_names_without_product_groups(names):
     assert groups_of(names) == names
 
 
@@ -53,7 +53,7 @@ def views(models: int, per_model: int) -> list[str]:
     return [f"model{chr(97 + m)}_{view}" for m in range(models) for view in range(per_model)]
 
 
-def test_no_group_is_torn_apart():
+def test_groups_are_not_divided():
     stems = views(20, 4)
     train, val = split_by_group(stems, groups_of(stems), 0.25, seed=3)
     assert sorted(train + val) == sorted(stems)
@@ -61,7 +61,7 @@ def test_no_group_is_torn_apart():
     assert len(val) == 20
 
 
-def test_seeds_and_stability():
+def test_splits_depend_on_the_seed_and_hardly_on_new_images():
     stems = views(20, 3)
     splits = [split_by_group(stems, groups_of(stems), 0.2, seed)[1] for seed in (0, 0, 1)]
     assert splits[0] == splits[1] != splits[2]
@@ -69,7 +69,7 @@ def test_seeds_and_stability():
     assert len(set(splits[0]) - set(split_by_group(more, groups_of(more), 0.2, 0)[1])) <= 3
 
 
-def test_images_with_and_without_objects_are_in_both_parts():
+def test_both_subsets_have_images_with_and_without_objects():
     keys = list(range(12))
     groups = [f"g{key}" for key in keys]
     classes = [{"nike"} if key < 10 else () for key in keys]
@@ -78,7 +78,7 @@ def test_images_with_and_without_objects_are_in_both_parts():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_each_class_is_in_both_parts(seed):
+def test_each_class_is_in_both_subsets(seed):
     keys = [f"k{number}" for number in range(12)]
     classes = [("adidas",), ("puma",)] * 5 + [("adidas", "nike"), ("puma", "nike")]
     shown = dict(zip(keys, classes, strict=True))
@@ -96,7 +96,7 @@ def test_each_class_is_in_both_parts(seed):
         ("aa", [{"x"}, {"y"}]),
     ],
 )
-def test_two_images_with_an_object_are_apart(groups, classes):
+def test_two_images_with_an_object_are_in_different_subsets(groups, classes):
     keys = [f"k{number}" for number in range(len(groups))]
     parts = split_by_group(keys, list(groups), 0.2, 0, classes)
     assert [sum(bool(classes[keys.index(key)]) for key in part) for part in parts] == [1, 1]
@@ -111,12 +111,12 @@ def test_the_order_of_files_does_not_matter():
     assert [set(part) for part in one] == [set(part) for part in other]
 
 
-def test_one_group_is_for_training():
+def test_a_single_group_is_used_for_training():
     assert split_by_group(["a_1", "a_2"], ["a", "a"], 0.5) == (["a_1", "a_2"], [])
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, float("nan")])
-def test_fraction_is_checked(fraction):
+def test_invalid_fractions(fraction):
     with pytest.raises(ValueError, match="between 0 and 1"):
         split_by_group(["a"], ["a"], fraction)
 
@@ -128,7 +128,7 @@ def test_split_file(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[]", '{"val": 5}', '{"val": {"train": "a"}}', '{"train": ["a"]}'])
-def test_a_wrong_split_file_is_explained(tmp_path, text):
+def test_errors_of_split_files(tmp_path, text):
     (tmp_path / "split.json").write_text(text)
     with pytest.raises(ValueError, match=r"split\.json: expected"):
         read_split(tmp_path)

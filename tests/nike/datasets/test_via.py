@@ -1,4 +1,4 @@
-"""VIA files: versions 1 and 2, all shapes, labels wherever they stand."""
+"""VIA files: versions 1 and 2, all shapes, and all places of labels."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_shapes(folder):
     assert masks[6:11, 5:16, 0].all() and masks[:, :, 0].sum() == 5 * 11
     assert abs(masks[:, :, 1].sum() - np.pi * 25) < 20
     assert abs(masks[:, :, 2].sum() - np.pi * 80) < 40
-    assert masks[12:48, 40, 2].all() and not masks[30, 50, 2]  # turned upright
+    assert masks[12:48, 40, 2].all() and not masks[30, 50, 2]  # rotated upright
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_checkboxes(folder):
         (region(a="x", b="y"), "ambiguous region attributes ['a', 'b']"),
     ],
 )
-def test_problems_are_named(folder, wrong, message):
+def test_problems_are_reported(folder, wrong, message):
     (photo,) = read(folder, [region(), wrong]).photos
     assert photo.lost == 1 and message in str(photo.problems[0]) and "regions[1]" in str(photo.problems[0])
 
 
-def test_photos_without_regions_are_not_negatives(folder):
+def test_images_without_regions_are_not_negatives(folder):
     collection = read(folder, [])
     assert not collection.photos and [path.name for path in collection.unlabelled] == ["a.jpg"]
 
 
-def test_paths_stay_inside_and_other_formats_are_refused(folder, tmp_path):
+def test_paths_outside_the_dataset_and_other_formats_are_rejected(folder, tmp_path):
     folder.photo("a.jpg").rename(tmp_path / "a.jpg")
     path = folder.json("v.json", {"x": {"filename": "../a.jpg", "regions": [region()]}})
     assert "outside the dataset" in str(read_via(path).problems[0])

@@ -1,4 +1,4 @@
-"""Prefetching and background writing: order, bounded queues, errors where they belong, no thread left."""
+"""Prefetching and background writing: order, bounded queues, errors, and ends of threads."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ import pytest
 from nike.detection.background import BackgroundWriter, prefetch
 
 
-def test_ahead_keeps_order_and_depth():
+def test_prefetch_keeps_order_and_depth():
     made, seen = [], []
 
     def items():
@@ -23,12 +23,12 @@ def test_ahead_keeps_order_and_depth():
     assert seen == list(range(50))
 
 
-def test_ahead_runs_in_another_thread():
+def test_prefetch_runs_in_another_thread():
     threads = set(prefetch((threading.current_thread() for _ in range(3)), 2))
     assert threading.current_thread() not in threads and len(threads) == 1
 
 
-def test_ahead_raises_an_error_in_its_place():
+def test_prefetch_raises_errors_at_their_position():
     def items():
         yield 1
         raise ValueError("broken")
@@ -39,7 +39,7 @@ def test_ahead_raises_an_error_in_its_place():
         next(stream)
 
 
-def test_ahead_that_is_left_early_stops():
+def test_prefetch_stops_if_abandoned():
     before, made = threading.active_count(), []
 
     def items():
@@ -55,7 +55,7 @@ def test_ahead_that_is_left_early_stops():
     assert len(made) == count <= 4 and threading.active_count() == before
 
 
-def test_writer_runs_in_order_and_waits_at_the_end():
+def test_writer_runs_calls_in_order_and_completes_them():
     done = []
     with BackgroundWriter(waiting=2) as writer:
         for i in range(20):

@@ -1,4 +1,4 @@
-"""Weights ready to look at photos: found by name, with their settings and class names, with every way to look."""
+"""Detector: weights by name, their settings and class names, tiles and test-time augmentation."""
 
 import argparse
 
@@ -12,17 +12,19 @@ from nike.detection.detector import add_detector_arguments, chosen_weights, find
 from tiny_config import TinyConfig
 
 NAMES = ["BG", "nike", "adidas"]
-pytestmark = pytest.mark.usefixtures("float32")  # results are compared with those of float32
+pytestmark = pytest.mark.usefixtures("float32")  # results are compared with float32
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A tiny network with random weights, in a file that carries settings and class names; and the network."""
+    """A weights file of a tiny random network with settings and class names, and the network."""
 
     folder = tmp_path_factory.mktemp("weights")
     model = MaskRCNN("inference", TinyConfig(), folder)
     kernel, _ = model.named_layers()["mrcnn_class_logits"].get_weights()
-    model.named_layers()["mrcnn_class_logits"].set_weights([kernel, np.array([-9, -9, 0])])  # sees adidas everywhere
+    model.named_layers()["mrcnn_class_logits"].set_weights(
+        [kernel, np.array([-9, -9, 0])]
+    )  # predicts adidas everywhere
     model.save_weights(folder / "tiny.h5", metadata={"class_names": NAMES})
     return folder / "tiny.h5", model
 
@@ -33,7 +35,7 @@ def options(*arguments) -> argparse.Namespace:
     return parser.parse_args([str(argument) for argument in arguments])
 
 
-def test_a_file_needs_no_other_options(weights, capsys, rng):
+def test_a_weights_file_needs_no_other_options(weights, capsys, rng):
     path, model = weights
     detector = load_detector(options("--weights", path))
     assert detector.class_names == NAMES and detector.model.config.BATCH_SIZE == 1
@@ -43,7 +45,7 @@ def test_a_file_needs_no_other_options(weights, capsys, rng):
         assert len(expected["scores"]) > 0
         for name in ("rois", "class_ids", "scores"):
             np.testing.assert_allclose(result[name], expected[name], atol=1e-5)
-        # A batch of 2 rounds otherwise than one of 1, which moves pixels at the threshold.
+        # Rounding differs between batches of 1 and 2, which affects pixels near the threshold.
         assert np.mean(result["masks"] != expected["masks"]) < 1e-3
 
 
@@ -57,14 +59,14 @@ def test_the_faster_precision_is_used_and_reported(weights, monkeypatch, capsys)
     assert "threads), mixed_bfloat16 (measured 2.00x)\n" in capsys.readouterr().err
 
 
-def test_tta_with_tiles_and_limits(weights, rng):
+def test_tta_with_tiles_and_thresholds(weights, rng):
     detector = load_detector(
         options("--weights", weights[0], "--tta", "--tiles", 2, "--max-detections", 3, "--classes", "adidas")
     )
     (result,) = detector.detect([rng.integers(0, 255, (100, 120, 3), dtype=np.uint8)])
     assert result["masks"].shape[:2] == (100, 120) and 1 <= len(result["scores"]) <= 3
     assert set(result["class_ids"]) == {2}
-    # Of the scales, the first is the network's own and the second sees more.
+    # The first scale is that of the network, the second is larger.
     plain, larger = detector.augmented
     photo = rng.integers(0, 255, (50, 60, 3), dtype=np.uint8)
     expected = detector.model.detect([photo])[0]
@@ -73,7 +75,7 @@ def test_tta_with_tiles_and_limits(weights, rng):
 
 
 @pytest.mark.parametrize("ways", [["--tiles", "2"], ["--tta"], ["--tta", "--tiles", "2"]])
-def test_a_bad_image_is_skipped_in_every_way_of_detection(weights, rng, ways):
+def test_an_unusable_image_is_skipped_in_every_mode(weights, rng, ways):
     detector = load_detector(options("--weights", weights[0], *ways))
     good = rng.integers(0, 255, (50, 60, 3), dtype=np.uint8)
     first, bad, last = detector.detect([good, np.full((50, 60, 3), np.nan), good])
@@ -92,12 +94,12 @@ def test_a_bad_image_is_skipped_in_every_way_of_detection(weights, rng, ways):
         (["--weights", "best", "--logs", "nowhere", "--name", "shoes"], "no checkpoint of a run 'shoes'"),
     ],
 )
-def test_mistakes(arguments, message):
+def test_user_errors(arguments, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         load_detector(options(*arguments))
 
 
-def test_without_the_weights_that_ship_one_line_says_what_to_do(monkeypatch):
+def test_error_without_the_bundled_weights_has_a_remedy(monkeypatch):
     monkeypatch.setattr("mrcnn.checkpoints.find_weights", lambda name: None)
     with pytest.raises(FileNotFoundError, match="Reinstall the package or pass the path") as caught:
         find_weights("nike")
@@ -120,12 +122,12 @@ def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path, cap
         for label in labels:
             (tmp_path / run / f"mask_rcnn_{run[:4]}_{label}.h5").touch()
     assert chosen_weights(options(*arguments, "--logs", tmp_path)) == tmp_path / expected
-    assert expected in capsys.readouterr().err  # the user did not name a file
+    assert expected in capsys.readouterr().err  # the user did not specify a file
 
 
 @pytest.mark.parametrize("classes, names", [(81, ("BG", "person", "toothbrush")), (2, ("BG", "nike", "nike"))])
 def test_files_without_settings(tmp_path, classes, names):
-    """As the original wrote them: COCO's are known by their 81 classes, others need a file of settings."""
+    """Files of the original: COCO weights are recognised by 81 classes, others need a settings file."""
     head = keras.layers.Dense(classes, name="mrcnn_class_logits")
     head.build((None, 4))
     save_weights({head.name: head}, tmp_path / "a.h5")

@@ -1,4 +1,4 @@
-"""Downloads: http(s) only, also after a redirect; limited in size and time; each failure is a line with the address."""
+"""Downloads: http(s) only, also after redirects, limits on size and time, and errors that name the URL."""
 
 import http.server
 import io
@@ -58,7 +58,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *arguments: None  # a client that hangs up is what is tested
+    server.handle_error = lambda *arguments: None  # the tests disconnect early
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -67,12 +67,12 @@ def server():
     server.server_close()
 
 
-def test_a_photo_and_its_name(server):
+def test_content_and_file_name(server):
     (picture,) = read(find_sources([f"{server}/photo.png?size=2"]))
     assert picture.error == "" and picture.image.shape == (20, 30, 3) and picture.name == "photo"
 
 
-def test_redirects_within_http(server):
+def test_redirects_between_http_urls(server):
     buffer = io.BytesIO()
     fetch(f"{server}/to/photo", buffer)
     assert buffer.getvalue() == png()
@@ -88,13 +88,13 @@ def test_redirects_within_http(server):
         ("/cut", "connection closed after"),
     ],
 )
-def test_failures_name_the_address(server, path, message):
+def test_errors_name_the_url(server, path, message):
     with pytest.raises(ValueError, match=message) as caught:
         fetch(server + path, io.BytesIO())
     assert "\n" not in str(caught.value)
 
 
-def test_limits_of_size_and_time(server):
+def test_limits_on_size_and_time(server):
     with pytest.raises(ValueError, match="larger than 1 MiB"):
         fetch(f"{server}/endless", io.BytesIO(), max_bytes=1 << 20)
     start = time.monotonic()
@@ -110,7 +110,7 @@ def test_no_server():
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/a.jpg", "data://x", "gopher://x/1"])
-def test_other_schemes_are_refused_before_anything_happens(url):
+def test_other_schemes_are_rejected_before_any_access(url):
     assert is_url(url)
     with pytest.raises(ValueError, match="expected an http or https URL"):
         check_url(url)
@@ -119,7 +119,7 @@ def test_other_schemes_are_refused_before_anything_happens(url):
 
 
 @pytest.mark.parametrize("path", ["photo.jpg", "C:\\photos\\a.jpg", "C:/photos/a.jpg", "./a", "http:photo", "a b://"])
-def test_paths_are_no_urls(path):
+def test_paths_are_not_urls(path):
     assert not is_url(path)
 
 

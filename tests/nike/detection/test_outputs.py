@@ -1,4 +1,4 @@
-"""Every kind of output: right content, read back by who will read it; complete or not there at all."""
+"""All output formats: content, reading with other software, and atomic writing."""
 
 import csv
 import json
@@ -53,7 +53,7 @@ def write(output, kinds, *pairs):
     assert leftovers == []
 
 
-def test_pictures(output, picture):
+def test_overlay_and_splash(output, picture):
     write(output, ["overlay", "splash"], (picture, result_of()))
     overlay = np.asarray(PIL.Image.open(output / "overlay" / "shoe.jpg")).astype(int)
     assert overlay.shape == (60, 80, 3) and np.abs(overlay - picture.image).max() > 60
@@ -62,7 +62,7 @@ def test_pictures(output, picture):
     assert np.ptp(splash[outside], axis=1).max() < 40 < np.ptp(splash[40:48, 45:65], axis=2).max()
 
 
-def test_masks_are_numbered_and_the_best_lies_on_top(output, picture):
+def test_masks_are_numbered_and_the_highest_score_is_on_top(output, picture):
     write(output, ["masks"], (picture, result_of()))
     image = PIL.Image.open(output / "masks" / "shoe.png")
     numbers, masks = np.asarray(image), result_of()["masks"]
@@ -70,7 +70,7 @@ def test_masks_are_numbered_and_the_best_lies_on_top(output, picture):
     assert (numbers[masks[..., 1] & ~masks[..., 0]] == 2).all() and (numbers[~masks.any(axis=2)] == 0).all()
 
 
-def test_more_masks_than_a_byte_counts(output, picture):
+def test_more_than_255_masks(output, picture):
     many = {
         "rois": np.tile([[0, 0, 1, 1]], (300, 1)),
         "class_ids": np.ones(300, int),
@@ -82,7 +82,7 @@ def test_more_masks_than_a_byte_counts(output, picture):
     assert numbers.ravel()[:301].tolist() == [*range(1, 301), 0]
 
 
-def test_a_name_with_dots_stays_whole(output, picture):
+def test_names_with_dots_are_kept(output, picture):
     dotted = Picture(picture.source, "a.b", picture.image)
     write(output, list(WRITERS), (dotted, result_of()))
     files = sorted(str(path.relative_to(output)) for path in output.rglob("*.*") if path.is_file())
@@ -95,12 +95,12 @@ def test_a_name_with_dots_stays_whole(output, picture):
 def test_crops(output, picture):
     write(output, ["crops"], (picture, result_of()))
     crop = np.asarray(PIL.Image.open(output / "crops" / "shoe_2.png"))
-    assert crop.shape == (31, 36, 4)  # a tenth of 30 px more on each side
+    assert crop.shape == (31, 36, 4)  # a margin of a tenth of 30 px on each side
     assert (crop[..., 3] > 0).sum() == 25 * 30
     assert (crop[..., :3] == picture.image[22:53, 37:73]).all()
 
 
-def test_labelme_files_are_a_dataset(output, picture):
+def test_labelme_output_is_a_dataset(output, picture):
     write(output, ["labelme"], (picture, result_of()))
     copy = output / "labelme" / "shoe.png"
     assert copy.read_bytes() == picture.source.path.read_bytes()
@@ -127,7 +127,7 @@ def test_labelme_without_detections_is_a_negative(output, picture):
     assert read_labelme(output / "labelme" / "shoe.json").is_negative
 
 
-def test_labelme_of_downloads_and_odd_suffixes_gets_a_photo_too(output, tmp_path, picture):
+def test_labelme_output_of_downloads_and_unusual_suffixes_has_the_image(output, tmp_path, picture):
     odd = tmp_path / "photo.json"
     odd.write_bytes(picture.source.path.read_bytes())
     download = Picture(Source("https://x.org/a", None, False), "a", picture.image)
@@ -156,7 +156,7 @@ def test_coco(output, picture):
     assert len(found.anns) == 2
 
 
-def test_coco_of_nothing_and_our_own_reader(output, picture):
+def test_coco_without_detections_is_read_back(output, picture):
     write(output, ["coco"])
     assert json.loads((output / "detections.json").read_text())["images"] == []
     write(output, ["coco"], (picture, result_of()))
@@ -197,7 +197,7 @@ def test_frames_become_a_video(output):
     assert [row["frame"] for row in rows_of(output / "detections.csv")] == ["0", "0"]
 
 
-def test_an_error_leaves_nothing_half_written(output, picture):
+def test_an_error_leaves_no_partial_files(output, picture):
     broken = result_of() | {"masks": np.zeros((5, 5, 2), bool)}
     output.mkdir()
     (output / "detections.csv").write_text("earlier")
@@ -208,7 +208,7 @@ def test_an_error_leaves_nothing_half_written(output, picture):
     assert (output / "detections.csv").read_text() == "earlier"
 
 
-def test_after_ctrl_c_what_was_done_is_complete(output, picture):
+def test_files_are_complete_after_ctrl_c(output, picture):
     with pytest.raises(KeyboardInterrupt), Outputs(output, ["csv", "coco"], NAMES) as outputs:
         outputs.write(picture, result_of())
         raise KeyboardInterrupt
@@ -216,7 +216,7 @@ def test_after_ctrl_c_what_was_done_is_complete(output, picture):
     assert len((output / "detections.csv").read_text().splitlines()) == 3
 
 
-def test_every_kind_writes_into_its_own_folder(output, picture):
+def test_every_format_has_its_own_folder(output, picture):
     write(output, list(WRITERS), (picture, result_of()))
     tables = {output / "detections.csv", output / "detections.json"}
     for path in output.rglob("*"):

@@ -1,4 +1,4 @@
-"""What arguments of the command line mean, and the stream of pictures that they become."""
+"""Sources named on the command line, and the stream of images read from them."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ def names(sources) -> list[str]:
     return [source.name for source in sources]
 
 
-def test_folders_globs_and_files_each_once(folder):
+def test_folders_patterns_and_files_without_repetition(folder):
     for name in ("b.jpg", "a.png", "deep/er/c.JPG", "notes.txt", ".hidden.jpg", "clip.mp4"):
         folder.root.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
         folder.root.joinpath(name).write_bytes(b"x")
@@ -29,7 +29,7 @@ def test_folders_globs_and_files_each_once(folder):
         *everything[2:],
     ]
     assert names(find_sources([f"{root}/*"])) == [f"{root}/{name}" for name in ("a.png", "b.jpg", "clip.mp4")]
-    assert names(find_sources([f"{root}/notes.txt"])) == [f"{root}/notes.txt"]  # named: then it is tried
+    assert names(find_sources([f"{root}/notes.txt"])) == [f"{root}/notes.txt"]  # files named explicitly are tried
     assert [source.is_video for source in find_sources([root])] == [False, False, True, False]
 
 
@@ -38,7 +38,7 @@ def test_a_name_with_brackets_is_a_file(folder):
     assert names(find_sources([str(path)])) == [str(path)]
 
 
-def test_nothing_there(folder):
+def test_missing_sources(folder):
     with pytest.raises(FileNotFoundError, match=r"nothing\.jpg: no such file"):
         find_sources([str(folder.root / "nothing.jpg")])
     with pytest.raises(ValueError, match="no images or videos"):
@@ -48,15 +48,15 @@ def test_nothing_there(folder):
 
 
 @pytest.mark.parametrize("argument", ["", " "])
-def test_an_empty_argument_is_not_this_folder(folder, monkeypatch, argument):
-    """It comes from a variable of a shell script that was not set."""
+def test_an_empty_argument_is_an_error(folder, monkeypatch, argument):
+    """It usually comes from an unset shell variable and must not mean the current folder."""
     folder.photo("a.jpg")
     monkeypatch.chdir(folder.root)
     with pytest.raises(ValueError, match="an empty string"):
         find_sources([argument])
 
 
-def test_results_are_no_sources(folder):
+def test_output_folders_are_not_sources(folder):
     photo, old = folder.photo("a.jpg"), folder.photo("out/overlay/a.jpg")
     folder.photo("out/mine.jpg")
     without = [folder.root / "out" / "overlay"]
@@ -69,7 +69,7 @@ def test_results_are_no_sources(folder):
     assert str(link) not in names(find_sources([str(folder.root)], without))
 
 
-def test_the_stream_goes_on_over_bad_files(folder):
+def test_the_stream_skips_unreadable_files(folder):
     folder.photo("1.jpg")
     (folder.root / "2.jpg").write_bytes(b"no photo")
     folder.photo("3.jpg", height=20, width=40)
@@ -83,7 +83,7 @@ def test_the_stream_goes_on_over_bad_files(folder):
         assert picture.image is not None or picture.source.name in picture.error
 
 
-def test_photos_are_upright(folder):
+def test_images_are_upright(folder):
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     folder.photo("turned.jpg", height=30, width=50, exif=exif)
@@ -143,7 +143,7 @@ def test_images_are_uint8_rgb(folder):
     assert picture.image.shape == (5, 6, 3) and picture.image.dtype == np.uint8
 
 
-def test_links_are_sources_of_their_own(folder):
+def test_links_are_separate_sources(folder):
     path = folder.photo("a.jpg")
     (folder.root / "b.jpg").symlink_to(path)
     (folder.root / "circle.jpg").symlink_to(folder.root / "circle.jpg")

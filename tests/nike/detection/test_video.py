@@ -1,4 +1,4 @@
-"""Videos that browsers play: the codec as OpenCV reads it back, and every frame where it belongs."""
+"""Videos for browsers: codec and frames read back with OpenCV."""
 
 import sys
 
@@ -40,7 +40,7 @@ def test_a_new_video_plays_in_browsers(tmp_path, monkeypatch, way):
         assert np.abs(pixels[35:].astype(int) - (40, 140, 60)).mean() < 12
 
 
-def test_an_opencv_that_cannot_write_vp9_writes_what_it_can(tmp_path, monkeypatch):
+def test_without_vp9_another_codec_is_used(tmp_path, monkeypatch):
     cv2 = pytest.importorskip("cv2")
     monkeypatch.setitem(sys.modules, "av", None)
     monkeypatch.setattr(video, "CODECS", ("none", video.CODECS[-1]))
@@ -49,7 +49,7 @@ def test_an_opencv_that_cannot_write_vp9_writes_what_it_can(tmp_path, monkeypatc
     assert cv2.VideoCapture(str(tmp_path / "clip.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 1
 
 
-def test_a_video_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+def test_error_of_an_unwritable_video_is_one_line(tmp_path, monkeypatch):
     pytest.importorskip("cv2")
     monkeypatch.setitem(sys.modules, "av", None)
     monkeypatch.setattr(video, "CODECS", ("none",))

@@ -1,4 +1,4 @@
-"""Charts: valid SVG, everything in its place, whatever texts and values come."""
+"""Charts: valid SVG, positions, and arbitrary texts and values."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -17,7 +17,7 @@ def points(path):
     return [tuple(map(float, pair.split(","))) for pair in path.get("d")[1:].split()]
 
 
-def test_lines_run_from_corner_to_corner():
+def test_lines_are_scaled_to_the_plot_area():
     _, svg = parse(line_chart("t", [Series("a", [0, 1], "c0", [0, 1])], "x", "y"))
     (line,) = [path for path in svg.findall("path") if "line" in path.get("class").split()]
     assert points(line) == [(LEFT, HEIGHT - BOTTOM), (WIDTH - RIGHT, TOP)]
@@ -45,7 +45,7 @@ def test_bars_are_stacked_to_scale():
 
 
 @pytest.mark.parametrize("highest, top", [(0, 2), (1, 2), (3, 4), (7, 10), (11, 20), (61, 100), (12345, 20000)])
-def test_axes_end_at_round_numbers(highest, top):
+def test_axes_end_at_rounded_numbers(highest, top):
     chart = bar_chart("t", [0, 1], [Series("a", [highest], "c0")], "x", "y")
     labels = re.findall(r'text-anchor="end">([^<]+)<', chart)
     assert labels == [f"{share * top:g}" for share in (0, 0.5, 1)]

@@ -1,4 +1,4 @@
-"""The pictures of the report: the part of the photo that matters, and every instance with its verdict."""
+"""Pictures of the report: the region shown, and the outcome of every instance."""
 
 import numpy as np
 import pytest
@@ -20,8 +20,8 @@ def masks(*boxes, height=200, width=300):
     [
         ([], (0, 0, 200, 300)),
         ([[50, 50, 90, 100]], (20, 20, 120, 130)),  # 0.6 x 50 around it
-        ([[0, 0, 8, 8]], (0, 0, 28, 28)),  # tiny: as if it had 32 pixels
-        ([[10, 10, 190, 40]], (0, 0, 200, 300)),  # nearly as high as the photo
+        ([[0, 0, 8, 8]], (0, 0, 28, 28)),  # a tiny instance is shown like one of 32 pixels
+        ([[10, 10, 190, 40]], (0, 0, 200, 300)),  # nearly as high as the image
         ([[0, 0, 10, 10], [180, 280, 200, 300]], (0, 0, 200, 300)),
     ],
 )
@@ -29,7 +29,7 @@ def test_region(boxes, region):
     assert region_of_interest(np.array(boxes, float).reshape(-1, 4), (200, 300, 3)) == region
 
 
-def test_every_instance_has_its_verdict(monkeypatch):
+def test_every_instance_has_its_outcome(monkeypatch):
     truth = masks((10, 10, 60, 60), (10, 100, 60, 150), (100, 10, 150, 60))
     found = masks((12, 10, 60, 60), (10, 10, 55, 60), (100, 200, 150, 290), (100, 10, 150, 40))
     result = {

@@ -1,4 +1,4 @@
-"""The figures against pycocotools fed with the results file, and small parts by hand."""
+"""Metrics compared with pycocotools on the results file, and parts derived by hand."""
 
 import contextlib
 import io
@@ -24,7 +24,7 @@ def random_box_mask(rng):
 
 @pytest.fixture(scope="module")
 def photos():
-    """Random truth (some to ignore) and detections near it: name, class ids, masks, result."""
+    """Random ground truth (some ignored) and nearby detections: name, class ids, masks, result."""
     rng = np.random.default_rng(5)
     photos = []
     for number in range(40):
@@ -55,8 +55,8 @@ def evaluator(photos):
     return evaluator
 
 
-def test_the_results_file_scores_the_same(photos, evaluator):
-    """The way of any other scoring program: ground truth of its own, detections from the file."""
+def test_the_results_file_has_the_same_metrics(photos, evaluator):
+    """As other software does: its own ground truth, and the detections of the file."""
     numbers = {name: i for i, (name, *_) in enumerate(photos, 1)}
     truth = [
         (numbers[name], class_id, rle_lib.encode(np.asfortranarray(mask)))
@@ -91,7 +91,7 @@ def test_the_results_file_scores_the_same(photos, evaluator):
     assert 0.05 < scores["mask"]["AP"] < 0.9 and scores["mask"]["AP"] != scores["box"]["AP"]
 
 
-def test_totals_are_the_sums_over_photos(evaluator):
+def test_totals_are_sums_over_images(evaluator):
     scores = score(evaluator, 0.3)
     at = scores["at_threshold"]
     for name in ("true", "false", "duplicates", "missed"):
@@ -102,7 +102,7 @@ def test_totals_are_the_sums_over_photos(evaluator):
     assert error_score == sorted(error_score, reverse=True)
 
 
-def test_curves_and_histograms_belong_to_the_figures(evaluator):
+def test_curves_and_histograms_match_the_metrics(evaluator):
     scores = score(evaluator, 0.0)
     curve = scores["curves"]["mask"]["0.50"]
     steps = np.diff(curve["recall"], prepend=0)
@@ -117,7 +117,7 @@ def test_curves_and_histograms_belong_to_the_figures(evaluator):
     assert sum(histograms["iou"][:10]) == 0  # true from IoU 0.5
 
 
-def test_long_curves_are_thinned(evaluator):
+def test_long_curves_are_subsampled(evaluator):
     many = CocoEvaluator(["BG", "nike"])
     many.records = evaluator.records * 10
     curve = score(many, 0.5)["curves"]["box"]["0.75"]
@@ -125,7 +125,7 @@ def test_long_curves_are_thinned(evaluator):
     assert curve["recall"] == sorted(curve["recall"])
 
 
-def test_nothing_to_find_and_nothing_found():
+def test_no_objects_and_no_detections():
     evaluator = CocoEvaluator(["BG", "nike"])
     empty = {"class_ids": [], "scores": [], "masks": np.zeros((9, 9, 0), bool), "rois": np.zeros((0, 4))}
     evaluator.add("a.png", [], np.zeros((9, 9, 0), bool), empty)
@@ -141,7 +141,7 @@ def test_nothing_to_find_and_nothing_found():
 @pytest.mark.parametrize(
     "name, file", [("a.png", "photos/a.png"), ("train/a.png", "train/a.png"), ("x/y/a.png", "y/a.png")]
 )
-def test_files_in_results_are_folder_and_name(name, file):
+def test_file_names_in_results_include_the_folder(name, file):
     evaluator = CocoEvaluator(["BG", "nike"])
     mask = np.ones((4, 5, 1), bool)
     evaluator.add(name, [1], mask, {"class_ids": [1], "scores": [0.5], "masks": mask, "rois": [[0, 0, 4, 5]]})

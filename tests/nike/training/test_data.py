@@ -1,4 +1,4 @@
-"""The photos of a training: more of them, and none on both sides."""
+"""Training data: additional folders, and no image in both subsets."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def names(dataset):
 
 @pytest.fixture
 def photos(folder, shape):
-    """Ten labelled photos; the folder of their files."""
+    """A folder of ten labelled images."""
     for number in range(10):
         folder.labelled(f"shoe-{chr(97 + number)}.jpg", [shape()], seed=number)
     return folder.root
@@ -19,7 +19,7 @@ def photos(folder, shape):
 
 @pytest.fixture
 def more(folder, tmp_path, shape):
-    """A folder with three other labelled photos, one of them in what could be taken for a validation folder."""
+    """A folder with three other labelled images, one of them in a folder named like a validation subset."""
     extra = type(folder)(tmp_path / "more")
     for name in ("x.jpg", "y.jpg", "val/z.jpg"):
         extra.labelled(name, [shape()])
@@ -27,7 +27,7 @@ def more(folder, tmp_path, shape):
 
 
 @pytest.mark.parametrize("options", [{}, {"val_split": 0.5}, {"val_split": 0.5, "seed": 3}])
-def test_more_photos_are_trained_on_and_never_validated_on(photos, more, options):
+def test_additional_images_are_used_for_training_only(photos, more, options):
     plain = load_training_data(photos, **options)
     data = load_training_data(photos, also=[more], **options)
     assert names(data.train) == names(plain.train) | {"x.jpg", "y.jpg", "val/z.jpg"}
@@ -39,12 +39,12 @@ def test_a_folder_given_twice_counts_twice(photos, more):
     assert len(twice.train.image_info) == len(once.train.image_info) + 3
 
 
-def test_validation_photos_of_their_own(photos, more):
+def test_separate_validation_images(photos, more):
     data = load_training_data(photos, val=more)
     assert len(names(data.train)) == 10 and names(data.val) == {"x.jpg", "y.jpg", "val/z.jpg"}
 
 
-def test_a_folder_of_more_photos_that_is_not_there(photos, tmp_path):
+def test_a_missing_additional_folder(photos, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"--also: .*nowhere: no such file or folder"):
         load_training_data(photos, also=[tmp_path / "nowhere"])
     with pytest.raises(FileNotFoundError, match=r"--negatives: .*nowhere: no such file or folder"):
@@ -54,8 +54,8 @@ def test_a_folder_of_more_photos_that_is_not_there(photos, tmp_path):
         load_training_data(photos, also=[tmp_path / "empty"])
 
 
-def test_no_photo_is_on_both_sides(photos, more):
-    """Validation would reward what was learnt by heart."""
+def test_no_image_is_in_both_subsets(photos, more):
+    """Otherwise validation would reward overfitting."""
     message = r"2 images \(.*shoe-[a-j].jpg, .*\) are in both training and validation.*--also"
     with pytest.raises(ValueError, match=message):
         load_training_data(photos, also=[photos])
@@ -63,13 +63,13 @@ def test_no_photo_is_on_both_sides(photos, more):
         load_training_data(more, val=more / "val")
 
 
-def test_too_few_photos_to_split(folder, shape):
+def test_too_few_images_to_split(folder, shape):
     folder.labelled("only.jpg", [shape()])
     with pytest.raises(ValueError, match=r"no annotated validation images \(val\)"):
         load_training_data(folder.root)
 
 
-def test_a_share_that_is_asked_for_counts_more_than_the_split_of_the_folder(photos):
+def test_a_given_fraction_overrides_the_split_of_the_folder(photos):
     (photos / "split.json").write_text('{"val": ["shoe-a"]}')
     assert names(load_training_data(photos).val) == {"shoe-a.jpg"}
     data = load_training_data(photos, val_split=0.5)

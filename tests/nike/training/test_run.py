@@ -1,4 +1,4 @@
-"""What a run checks before it continues."""
+"""Checks before a run is resumed."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from nike.training import run
 from nike.training.run_photos import write_run_photos
 
 
-def test_other_classes_than_those_of_the_run(tmp_path):
+def test_different_classes_cannot_be_resumed(tmp_path):
     write_run_photos(tmp_path, {"swoosh": "logo", "Nike": "nike"}, [], [])
     run._check_same_classes(tmp_path / "training_nike_0001.state", ["logo", "nike"])
     with pytest.raises(ValueError, match=r"classes of the run \(logo, nike\), the dataset has adidas, nike"):

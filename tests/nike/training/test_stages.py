@@ -1,4 +1,4 @@
-"""Plans of stages."""
+"""Stages of a training run."""
 
 import re
 
@@ -12,7 +12,7 @@ def ends(stages):
 
 
 @pytest.mark.parametrize("epochs, heads", [(2, 1), (5, 1), (12, 2), (30, 5)])
-def test_heads_first_for_a_sixth(epochs, heads):
+def test_heads_are_trained_first_for_a_sixth_of_the_epochs(epochs, heads):
     assert ends(plan_stages(epochs, 0.1, None, "heads-then-all")) == [("heads", heads), ("all", epochs)]
 
 
@@ -20,7 +20,7 @@ def test_one_epoch_has_one_stage():
     assert ends(plan_stages(1, 0.1, None, "heads-then-all")) == [("all", 1)]
 
 
-def test_layers_of_ones_own():
+def test_given_layers_are_a_single_stage():
     assert ends(plan_stages(7, 0.1, "4+", "alternating")) == [("4+", 7)]
 
 

@@ -1,4 +1,4 @@
-"""Weights to start from: what a file tells, and what is left out where the classes differ."""
+"""Start weights: settings from the file, and layers excluded for different classes."""
 
 import keras
 import pytest
@@ -31,7 +31,7 @@ class FakeModel:
         self.calls.append("new run")
 
 
-def test_a_file_brings_the_settings_that_belong_to_its_weights(tmp_path):
+def test_settings_of_the_file_are_used(tmp_path):
     settings = {"BACKBONE": "mobilenet_v2", "RPN_CHANNELS": 16, "LEARNING_RATE": 3, "IMAGE_MAX_DIM": 64}
     path = write(tmp_path / "some.h5", 2, settings)
     found = find_start_weights(str(path), tmp_path, "nike")
@@ -40,7 +40,7 @@ def test_a_file_brings_the_settings_that_belong_to_its_weights(tmp_path):
 
 
 @pytest.mark.parametrize("classes, exclude", [(2, None), (81, checkpoints.HEADS)])
-def test_heads_are_left_out_where_the_classes_differ(tmp_path, classes, exclude):
+def test_heads_are_excluded_if_the_classes_differ(tmp_path, classes, exclude):
     found = find_start_weights(str(write(tmp_path / "some.h5", classes)), tmp_path, "nike")
     model = FakeModel(2)
     text = load_start_weights(model, found)
@@ -66,7 +66,7 @@ def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path):
         find_start_weights("best", tmp_path / "nowhere")
 
 
-def test_weights_that_are_not_here(tmp_path, monkeypatch):
+def test_missing_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "find_weights", lambda names: None)
     monkeypatch.setattr(start_weights, "PACKAGE_FOLDER", tmp_path)
     with pytest.raises(FileNotFoundError, match=rf"--weights=nike: {BUNDLED_WEIGHTS} not found in weights/ or"):
@@ -77,7 +77,7 @@ def test_weights_that_are_not_here(tmp_path, monkeypatch):
         find_start_weights("typo", tmp_path, "nike")
 
 
-def test_bundled_weights_of_the_repository_come_before_those_of_the_package(tmp_path, monkeypatch):
+def test_weights_of_the_repository_take_precedence_over_the_package(tmp_path, monkeypatch):
     packaged = write(tmp_path / BUNDLED_WEIGHTS, 2)
     monkeypatch.setattr(start_weights, "PACKAGE_FOLDER", tmp_path)
     assert bundled_weights() != packaged
@@ -85,5 +85,5 @@ def test_bundled_weights_of_the_repository_come_before_those_of_the_package(tmp_
     assert bundled_weights() == packaged
 
 
-def test_none_is_random():
+def test_none_means_random_weights():
     assert load_start_weights(FakeModel(2), find_start_weights("none", None, "nike")) == "random"
