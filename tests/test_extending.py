@@ -6,7 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
 BACKBONE, OUTPUT, FORMAT = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -43,4 +42,4 @@ def test_dataset_format(tmp_path):
     (photo,) = run(FORMAT)["read_boxes_csv"](file).photos
     masks = photo.draw()
     assert masks.shape == (40, 60, 2) and photo.instances[1].where == "line 2"
-    assert masks[5:15, 10:20, 0].all() and masks[:, :, 0].sum() == pytest.approx(100, abs=25)  # outlines are included
+    assert masks[5:16, 10:21, 0].all() and masks[:, :, 0].sum() == 11 * 11  # the outline is included

@@ -152,14 +152,21 @@ def test_backbone_function(tiny_config):
 
     config = OwnConfig()
     config.validate()
-    detections, _ = Predictor(NetworkBuilder(config).inference(), config)(*image_batch(config))
+    model = NetworkBuilder(config).inference()
+    assert model.get_layer("fpn_c2p2").kernel.shape == (1, 1, 3, config.TOP_DOWN_PYRAMID_SIZE)  # the input is pooled
+    detections, _ = Predictor(model, config)(*image_batch(config))
     assert detections.shape == (2, 10, 6)
 
 
 def test_number_of_image_channels(tiny_config):
     config = tiny_config().copy(IMAGE_CHANNEL_COUNT=5, MEAN_PIXEL=np.zeros(5))
     predict = Predictor(NetworkBuilder(config).inference(), config)
-    assert predict(*image_batch(config))[0].shape == (2, 10, 6)
+    images, metas = image_batch(config)
+    detections = predict(images, metas)[0]
+    images[..., 4] *= -1
+    changed = predict(images, metas)[0]
+    assert detections.shape == changed.shape == (2, 10, 6)
+    assert np.abs(changed - detections).max() > 1e-3  # the last channel is used
 
 
 @pytest.mark.parametrize("settings", [dict(ROI_ALIGN_METHOD="gather"), dict(DETECTION_CLASS_AGNOSTIC_NMS=True)])

@@ -191,8 +191,8 @@ def test_defaults_are_those_that_the_help_names(photos, tmp_path, capsys):
         assert default in text
 
 
-def test_tensorflow_is_imported_quietly(photos, tmp_path):
-    """It is imported by `quiet.import_tensorflow` only, after the dataset and the options have been checked."""
+def test_checks_before_a_run_do_not_import_tensorflow(photos, tmp_path):
+    """`quiet.import_tensorflow` imports it after the dataset and the options have been checked."""
     script = (
         "import sys; from nike import train; from nike.training.run import new_run\n"
         "new_run(train.parse(sys.argv[1:]), sys.argv[1:])\n"

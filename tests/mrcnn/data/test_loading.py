@@ -3,6 +3,7 @@ import pytest
 
 from mrcnn.data.loading import load_image_gt, prepare
 from mrcnn.matterport.arrays import parse_image_meta
+from mrcnn.ops.masks import minimize_mask
 
 
 def test_image_is_centred_and_its_objects_are_moved(dataset_of, small_config):
@@ -25,9 +26,12 @@ def test_image_is_centred_and_its_objects_are_moved(dataset_of, small_config):
 
 def test_mini_masks_by_argument_or_config(dataset_of, small_config):
     dataset = dataset_of(([(10, 10, 30, 40)],))
-    assert load_image_gt(dataset, small_config, 0, use_mini_mask=True).mask.shape == (14, 14, 1)
-    assert load_image_gt(dataset, small_config, 0, use_mini_mask=None).mask.shape == (14, 14, 1)
-    assert load_image_gt(dataset, small_config, 0).mask.shape == (64, 64, 1)
+    full = load_image_gt(dataset, small_config, 0)
+    assert full.mask.shape == (64, 64, 1)
+    expected = minimize_mask(full.bbox, full.mask, (14, 14))
+    for choice in (True, None):
+        mini = load_image_gt(dataset, small_config, 0, use_mini_mask=choice).mask
+        np.testing.assert_array_equal(mini, expected)
 
 
 def test_objects_below_two_pixels_and_empty_masks_are_dropped(dataset_of, small_config):

@@ -68,10 +68,8 @@ def test_stitch_draws_dashes():
     assert 20 < dark.sum() < 50 and np.count_nonzero(np.diff(dark.astype(int)) == 1) >= 4
 
 
-@pytest.mark.parametrize("kind", materials.TEXTURES)
+@pytest.mark.parametrize("kind", [kind for kind in materials.TEXTURES if kind != "smooth"])
 def test_texture_relief_is_finite_and_roughly_centred(kind):
-    if kind == "smooth":
-        return
     relief = materials.texture(np.random.default_rng(1), kind, 70, 90, 2.5)
     assert relief.shape == (70, 90) and np.isfinite(relief).all()
     assert abs(relief.mean()) < 0.8 and 0.1 < relief.std() < 1.5
