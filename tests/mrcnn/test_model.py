@@ -156,7 +156,9 @@ def test_mask_scores_rank_and_filter_detections(model, tmp_path):
     """The same detections, ranked by the product of class and mask score. Products below the threshold are dropped."""
     path = tmp_path / "weights.h5"
     model.save_weights(path)
-    limit = 0.5 * float(model.detect([photo()])[0]["scores"].max())  # masks of an untrained network are between 0.5 and 0.6
+    limit = 0.5 * float(
+        model.detect([photo()])[0]["scores"].max()
+    )  # masks of an untrained network are between 0.5 and 0.6
     plain, scored = (
         MaskRCNN.from_checkpoint(path, model_dir=tmp_path, DETECTION_MIN_CONFIDENCE=limit, DETECTION_MASK_SCORES=choice)
         for choice in (False, True)

@@ -103,9 +103,9 @@ def test_what_a_killed_writer_left_is_no_shard(make_run, photos, monkeypatch):
 
 def test_a_failure_of_the_network_is_a_status(make_run, photos, red_finder):
     class Fails(red_finder):
-        def look(self, image):
+        def detect_one(self, image):
             number = len(self.shapes)
-            result = super().look(image)
+            result = super().detect_one(image)
             return result.failed(ValueError("too small")) if number == 3 else result
 
     output, processor = make_run(photos, 12, Fails())
