@@ -111,6 +111,12 @@ def test_light_modules_do_not_load_tensorflow():
     assert done.stdout.strip() == "False", done.stderr
 
 
+def test_nike_detect_starts_without_slow_packages():
+    code = "import sys, nike.detect\nprint([n for n in ('tensorflow', 'skimage.measure', 'scipy') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_files_are_small():
     """Cohesion decides, not the size. This only finds files that have probably collected several ideas."""
     long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}

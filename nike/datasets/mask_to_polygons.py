@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from skimage.measure import approximate_polygon, find_contours
 
 from nike.datasets.shapes import Shape, has_area
 
@@ -53,6 +52,8 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 def _outer_rings(mask: np.ndarray) -> list[np.ndarray]:
     """Returns the outer contour (x, y) of each 8-connected component through pixel centers, largest first."""
+    from skimage.measure import find_contours  # slow to import, and few commands write polygons
+
     contours = find_contours(np.pad(mask, 1).astype(np.float64), CONTOUR_LEVEL, fully_connected="high")
     outer = [(area, ring) for ring in contours if (area := _signed_area(ring)) > 0]
     return [np.rint(ring[:, ::-1]) - 1 for _, ring in sorted(outer, key=lambda pair: -pair[0])]
@@ -66,6 +67,8 @@ def _signed_area(ring: np.ndarray) -> float:
 
 def _simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:
     """Simplifies a ring and moves its points by half a pixel, which labelme rasterizes to the same pixels."""
+    from skimage.measure import approximate_polygon
+
     points = approximate_polygon(ring, tolerance)[:-1]  # without the repeated first point
     if len(points) >= 3 and has_area(points):
         return points + 0.5
