@@ -16,8 +16,9 @@ $(VENV)/.installed: setup.py
 
 install: $(VENV)/.installed  ## create .venv and install the project with the test extra
 
-lint: install  ## check the code with ruff
+lint: install  ## check the code with ruff, the types of the public modules with mypy
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 test: lint  ## lint and run all tests (under 10 minutes on 2 cores, no network)
 	$(BIN)/python -m pytest
@@ -57,4 +58,4 @@ bench: install  ## measure speed and memory of detection and training on this ma
 	$(BIN)/python -m mrcnn.benchmark
 
 clean:  ## remove the files that the other targets create
-	rm -rf .venv .venv-* build dist site $(DEMO) *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist site $(DEMO) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -65,6 +65,7 @@ setup(
             "pytest>=8.2",
             "hypothesis>=6",
             "ruff>=0.14",
+            "mypy>=2.0",
             "labelme>=6,<7",
             "setuptools>=77",
             "httpx>=0.27",

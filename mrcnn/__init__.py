@@ -8,6 +8,7 @@ These names are imported at first use, so `import mrcnn` and `from mrcnn import 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from mrcnn import keras_registration
 from mrcnn.data import imgaug_shim
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _MODULES = {
 }
 
 imgaug_shim.register()
+keras_registration.register()
 
 
 def __getattr__(name: str) -> object:

@@ -6,7 +6,7 @@ Subclass it and override what differs:
         NAME = "shapes"
         NUM_CLASSES = 1 + 3  # background + 3 shapes
 
-Names and defaults are those of Matterport's Mask R-CNN; the last block holds the settings that are new here.
+Names and defaults are those of Matterport's Mask R-CNN. The last block holds settings that it does not have.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ import difflib
 import inspect
 import json
 import numbers
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
 
 import numpy as np
 
-KNOWN_BACKBONES = ("resnet50", "resnet101", "resnext50", "resnext101", "mobilenet_v2")
-RESIZE_MODES = ("none", "square", "pad64", "crop")
+from mrcnn import choices
+from mrcnn.errors import UserError, UserTypeError
+
+DERIVED = ("BATCH_SIZE", "IMAGE_SHAPE", "IMAGE_META_SIZE")  # computed by __init__
 IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1  # image id, original shape, molded shape, window, scale; then one flag a class
 NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
 LEVELS = 5  # P2..P6
@@ -63,7 +65,7 @@ SHARES = (  # settings that must lie between 0 and 1
 
 
 class Config:
-    """Settings of one experiment. Class attributes are the fields; `__init__` derives the rest."""
+    """Settings of one experiment. Class attributes are the settings; `__init__` computes the derived values."""
 
     NAME: str | None = None  # short name; part of log folders and checkpoint files
 
@@ -74,7 +76,7 @@ class Config:
     VALIDATION_STEPS = 50
 
     # --- Network ---
-    # A name from KNOWN_BACKBONES, or a function `f(image, stage5, train_bn) -> [C1, ..., C5]`; with a function,
+    # A name from `choices.SETTINGS`, or a function `f(image, stage5, train_bn) -> [C1, ..., C5]`; with a function,
     # COMPUTE_BACKBONE_SHAPE(image_shape) must give the `[5, 2]` sizes of P2..P6.
     BACKBONE: Any = "resnet101"
     COMPUTE_BACKBONE_SHAPE: Any = None
@@ -85,7 +87,7 @@ class Config:
     TRAIN_BN: bool | None = False  # None: batch statistics while training; False: frozen; True: always batch statistics
 
     # --- Region proposals ---
-    # Side of the square anchor in pixels, one to five values for the levels from P2 on. A level without a scale has no
+    # Side of the square anchor in pixels, one to five values for the levels P2, P3, ... A level without a scale has no
     # anchors, and the RPN does not run on it.
     RPN_ANCHOR_SCALES = (32, 64, 128, 256, 512)
     RPN_ANCHOR_RATIOS = [0.5, 1, 2]  # width / height
@@ -135,32 +137,32 @@ class Config:
     USE_RPN_ROIS = True
     GRADIENT_CLIP_NORM: float | None = 5.0
 
-    # --- New here; the defaults behave as the original ---
+    # --- Not in the original; the defaults behave like it ---
     RPN_CHANNELS = 512  # width of the RPN's shared convolution
     MASK_HEAD_CHANNELS = 256
     MASK_HEAD_CONVOLUTIONS = 4
-    ROI_POOLING = "align"  # "align": RoIAlign; "pool": RoIPool of Fast R-CNN, to show the difference
-    ROI_ALIGN_METHOD = "crop_and_resize"  # or "gather": slower on a CPU, but compiles under XLA and exports everywhere
+    ROI_POOLING = "align"  # "align": RoIAlign; "pool": RoIPool of Fast R-CNN, for comparison
+    ROI_ALIGN_METHOD = "crop_and_resize"  # or "gather": slower on CPUs, but supports XLA and all export formats
     DETECTION_CLASS_AGNOSTIC_NMS = False  # True: one object, one detection, whatever its class
-    DETECTION_ANY_FOREGROUND = False  # True: a RoI's best class counts though background be likelier; what AP needs
-    # Boxes that overlap a detection by this IoU are averaged into it, say 0.5; 1: none are. Below the threshold of
-    # suppression, neighbours would pull at each other.
+    DETECTION_ANY_FOREGROUND = False  # True: use the best foreground class even if background is likelier, as AP needs
+    # Minimum IoU of boxes that are averaged into a detection, for example 0.5; 1: off. Values below the NMS threshold
+    # would average neighbouring objects.
     DETECTION_BOX_VOTING = 1.0
-    # True: detect() multiplies scores by the certainty of the masks, and DETECTION_MIN_CONFIDENCE is the limit of the
-    # product; better mask AP. The network's own outputs, as run_graph gives them, keep the scores of the classes.
+    # True: detect() multiplies scores by the confidence of the masks, and DETECTION_MIN_CONFIDENCE is the threshold of
+    # the product, which improves mask AP. The outputs of the network, as run_graph returns them, are not changed.
     DETECTION_MASK_SCORES = False
-    # Background RoIs that the heads learn from, see `targets.DetectionTargetLayer`: "balanced" (also on photos without
-    # objects), "matterport" (none without a positive RoI) or "fill" (all free places).
+    # Background RoIs for training the heads, see `targets.DetectionTargetLayer`: "balanced" (also in images without
+    # objects), "matterport" (none without a positive RoI) or "fill" (all remaining rows).
     ROI_NEGATIVES = "balanced"
-    ADD_GT_BOXES = False  # True: the objects' own boxes join the proposals while training, as in the paper's own code
-    MASK_TARGETS = "rounded"  # or "coverage": shares of cells in place of 0 or 1, as pasting needs; see `mask_targets`
+    ADD_GT_BOXES = False  # True: add the ground-truth boxes to the proposals in training, like the paper's code
+    MASK_TARGETS = "rounded"  # or "coverage": the covered fraction of each cell instead of 0 or 1, see `mask_targets`
     # Side of the refined masks in cells, a multiple of 8, such as 112; 0: no refinement. See `layers.mask_refinement`.
     MASK_REFINEMENT_SIZE = 0
     MASK_REFINEMENT_PADDING = 0.15  # fraction of the box's sides that is added on each side
     MASK_REFINEMENT_CHANNELS = 16
     MASK_REFINEMENT_ROIS = 8  # positive RoIs per image that train the refinement
-    RPN_POSITIVE_IOU = 0.7  # anchors that overlap an object this much are positive; less suits thin objects
-    HARD_EXAMPLE_MINING = 0  # RoIs per image that the class and box losses keep, hardest first (OHEM); 0: all of them
+    RPN_POSITIVE_IOU = 0.7  # minimum IoU of positive anchors; thin objects need a lower value
+    HARD_EXAMPLE_MINING = 0  # RoIs per image with the highest losses that train the heads (OHEM); 0: all
 
     def __init__(self) -> None:
         self.BATCH_SIZE = self.IMAGES_PER_GPU * self.GPU_COUNT
@@ -188,13 +190,13 @@ class Config:
     def to_json(self, indent: int | None = 2) -> str:
         """The settings (without derived values) as JSON; `from_json` reads them back.
 
-        Fields that a subclass adds for its own use are left out: they may hold anything, and mean nothing to others.
+        Settings that a subclass adds are left out, because other programs do not know them.
         """
         settings = {name: value for name, value in self.to_dict().items() if name in Config.fields()}
         return json.dumps(settings, indent=indent, default=_jsonable, sort_keys=True)
 
     @classmethod
-    def from_dict(cls, settings: dict[str, Any], where: str = "config") -> Config:
+    def from_dict(cls, settings: dict[str, Any], where: str = "config") -> Self:
         """A config with some settings replaced.
 
         Args:
@@ -208,44 +210,59 @@ class Config:
             ValueError: a field does not exist or its value has the wrong type.
         """
         if not isinstance(settings, dict):
-            raise ValueError(f"{where}: expected an object of settings by name, got {type(settings).__name__}.")
-        derived = ("BATCH_SIZE", "IMAGE_SHAPE", "IMAGE_META_SIZE")
-        fields = {name: value for name, value in settings.items() if name not in derived}
+            raise UserError(f"{where}: expected an object of settings by name, got {type(settings).__name__}.")
+        fields = {name: value for name, value in settings.items() if name not in DERIVED}
+        _check_names(fields, cls.fields(), where)
         for name, value in fields.items():
-            if name not in cls.fields():
-                near = difflib.get_close_matches(str(name).upper(), cls.fields(), n=1)
-                hint = f"did you mean {near[0]}?" if near else "see mrcnn/config.py for the fields."
-                raise ValueError(f"{where}: unknown setting {name!r}; {hint}")
             if value is None and _may_be_none(name):
                 continue
             fields[name] = _like(getattr(cls, name), value, f"{where}: {name}")
-        return type(cls.__name__, (cls,), fields)()
+        return cls._with(fields)()
 
     @classmethod
-    def from_json(cls, text: str, where: str = "config") -> Config:
+    def from_json(cls, text: str, where: str = "config") -> Self:
         """A config from the JSON of `to_json`. Raises ValueError as `from_dict`."""
         try:
             settings = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{where}: not valid JSON ({error}).") from None
+            raise UserError(f"{where}: not valid JSON ({error}).") from None
         return cls.from_dict(settings, where)
 
     def function(self, field: str) -> Callable:
-        """The function in a field, also where the class body has turned it into a method (BACKBONE = my_backbone)."""
+        """The function in a setting, also if the class body has made it a method (BACKBONE = my_backbone)."""
         value = getattr(self, field)
         plain = getattr(value, "__func__", None)
         if plain is not None and next(iter(inspect.signature(plain).parameters), None) != "self":
             return plain
         return value
 
-    def copy(self, **changes: Any) -> Config:
-        """The same settings, instance attributes included, with some replaced; derived values are computed again."""
+    def copy(self, **changes: Any) -> Self:
+        """The same settings, instance attributes included, with some replaced; derived values are computed again.
+
+        Raises:
+            ValueError: a setting does not exist. Values are checked by `validate`.
+        """
+        _check_names(changes, self.fields(), type(self).__name__)
         settings = {**{name: self.function(name) for name in self.fields()}, **changes}
         for name, value in settings.items():  # a plain function in a class would become a method
             settings[name] = staticmethod(value) if callable(value) else copy.copy(value)
-        config = object.__new__(type(type(self).__name__, (type(self),), settings))
+        config = object.__new__(type(self)._with(settings))
         Config.__init__(config)  # that of a subclass may want arguments
         return config
+
+    @classmethod
+    def _with(cls, settings: Mapping[str, Any]) -> type[Self]:
+        """A class with some settings replaced. It derives from the class that was written in code, not from a copy."""
+        base = cls.__dict__.get("_written_class", cls)
+        inherited = {name: value for name, value in vars(cls).items() if name.isupper()} if base is not cls else {}
+        return type(base.__name__, (base,), {**inherited, **settings, "_written_class": base})
+
+    def __reduce__(self) -> tuple:
+        """Pickles the settings and the class written in code, because the class of a copy cannot be imported."""
+        base = type(self).__dict__.get("_written_class")
+        if base is None:
+            return _restore, (type(self), {}, vars(self))
+        return _restore, (base, {name: self.function(name) for name in vars(type(self)) if name.isupper()}, vars(self))
 
     def validate(self) -> None:
         """Checks that the settings fit each other.
@@ -259,86 +276,95 @@ class Config:
 
     def _validate_network(self) -> None:
         name = type(self).__name__
-        if callable(self.BACKBONE):
-            if not callable(self.COMPUTE_BACKBONE_SHAPE):
-                raise ValueError(
-                    f"{name}: BACKBONE is a function, so COMPUTE_BACKBONE_SHAPE must be one too: it takes the image "
-                    "shape and returns the [5, 2] sizes of P2..P6."
-                )
-        elif self.BACKBONE not in KNOWN_BACKBONES:
-            raise ValueError(f"{name}: BACKBONE must be one of {', '.join(KNOWN_BACKBONES)}; got {self.BACKBONE!r}.")
+        if callable(self.BACKBONE) and not callable(self.COMPUTE_BACKBONE_SHAPE):
+            raise UserError(
+                f"{name}: BACKBONE is a function, so COMPUTE_BACKBONE_SHAPE must be one too: it takes the image "
+                "shape and returns the [5, 2] sizes of P2..P6."
+            )
         if self.NUM_CLASSES < 2:
-            raise ValueError(
+            raise UserError(
                 f"{name}: NUM_CLASSES counts the background, so it must be at least 2; got {self.NUM_CLASSES}. "
                 "Set NUM_CLASSES = 1 + your number of classes."
             )
         if self.IMAGE_META_SIZE != IMAGE_META_BASE + self.NUM_CLASSES:
-            raise ValueError(
+            raise UserError(
                 f"{name}: NUM_CLASSES was changed to {self.NUM_CLASSES} after the config was made. "
                 "Set it in the class, or call config.__init__() after the change."
             )
         if len(self.BACKBONE_STRIDES) != LEVELS:
-            raise ValueError(
+            raise UserError(
                 f"{name}: BACKBONE_STRIDES needs {LEVELS} strides, of P2 to P6, got {self.BACKBONE_STRIDES}."
             )
         if not 1 <= len(self.RPN_ANCHOR_SCALES) <= LEVELS:
-            raise ValueError(
+            raise UserError(
                 f"{name}: RPN_ANCHOR_SCALES needs 1 to {LEVELS} scales, for the levels from P2 on, got "
                 f"{len(self.RPN_ANCHOR_SCALES)}: {self.RPN_ANCHOR_SCALES}."
             )
         if tuple(self.MASK_SHAPE) != (2 * self.MASK_POOL_SIZE, 2 * self.MASK_POOL_SIZE):
-            raise ValueError(
+            raise UserError(
                 f"{name}: MASK_SHAPE must be twice MASK_POOL_SIZE ({2 * self.MASK_POOL_SIZE}, "
                 f"{2 * self.MASK_POOL_SIZE}), got {tuple(self.MASK_SHAPE)}."
             )
         if self.MASK_REFINEMENT_SIZE % 8:
-            raise ValueError(f"{name}: MASK_REFINEMENT_SIZE must be a multiple of 8, got {self.MASK_REFINEMENT_SIZE}.")
+            raise UserError(f"{name}: MASK_REFINEMENT_SIZE must be a multiple of 8, got {self.MASK_REFINEMENT_SIZE}.")
         if len(np.atleast_1d(self.MEAN_PIXEL)) != self.IMAGE_CHANNEL_COUNT:
-            raise ValueError(
+            raise UserError(
                 f"{name}: MEAN_PIXEL needs one value per channel (IMAGE_CHANNEL_COUNT = {self.IMAGE_CHANNEL_COUNT}), "
                 f"got {len(np.atleast_1d(self.MEAN_PIXEL))}."
             )
-        for field, choices in (
-            ("ROI_POOLING", ("align", "pool")),
-            ("ROI_NEGATIVES", ("balanced", "matterport", "fill")),
-            ("MASK_TARGETS", ("rounded", "coverage")),
-            ("ROI_ALIGN_METHOD", ("crop_and_resize", "gather")),
-            ("IMAGE_RESIZE_MODE", RESIZE_MODES),
-        ):
-            if getattr(self, field) not in choices:
-                raise ValueError(f"{name}: {field} must be one of {', '.join(choices)}; got {getattr(self, field)!r}.")
+        for field, words in choices.SETTINGS.items():
+            value = getattr(self, field)
+            if value not in words and not (field == "BACKBONE" and callable(value)):
+                raise UserError(f"{name}: {field} must be one of {', '.join(words)}; got {value!r}.")
 
     def _validate_values(self) -> None:
         name = type(self).__name__
-        for field in Config.fields():  # those of a subclass are its own business
+        for field in Config.fields():  # not those that a subclass adds
             value = getattr(self, field)
             expected = _expected(field, value)
             if expected is not None:
-                raise ValueError(f"{name}: {field} must be {expected}, got {value!r}.")
+                raise UserError(f"{name}: {field} must be {expected}, got {value!r}.")
         if self.DETECTION_BOX_VOTING == 0:
-            raise ValueError(
-                f"{name}: DETECTION_BOX_VOTING must be above 0, or every box of the photo would be averaged. "
+            raise UserError(
+                f"{name}: DETECTION_BOX_VOTING must be above 0, or all boxes of the image would be averaged. "
                 "Set it to 1 for no voting."
             )
 
     def _validate_image_size(self) -> None:
         name = type(self).__name__
         if self.IMAGE_MIN_DIM > self.IMAGE_MAX_DIM and self.IMAGE_RESIZE_MODE == "square":
-            raise ValueError(
+            raise UserError(
                 f"{name}: IMAGE_MIN_DIM ({self.IMAGE_MIN_DIM}) must not be above IMAGE_MAX_DIM ({self.IMAGE_MAX_DIM})."
             )
         field = {"none": None, "square": "IMAGE_MAX_DIM"}.get(self.IMAGE_RESIZE_MODE, "IMAGE_MIN_DIM")
         if field and getattr(self, field) % NETWORK_STRIDE:
             side = getattr(self, field)
             low = max(side // NETWORK_STRIDE, 1) * NETWORK_STRIDE
-            raise ValueError(
+            raise UserError(
                 f"{name}: {field} must be a multiple of {NETWORK_STRIDE} in mode {self.IMAGE_RESIZE_MODE!r}, "
                 f"got {side}; use {low} or {low + NETWORK_STRIDE}."
             )
 
 
+def _restore(base: type[Config], settings: dict[str, Any], attributes: dict[str, Any]) -> Config:
+    """A pickled config, see `Config.__reduce__`."""
+    settings = {name: staticmethod(value) if callable(value) else value for name, value in settings.items()}
+    config = object.__new__(base._with(settings) if settings else base)
+    vars(config).update(attributes)
+    return config
+
+
+def _check_names(settings: Iterable[str], fields: list[str], where: str) -> None:
+    """Raises UserError for the first setting that does not exist, with the nearest one that does."""
+    for name in settings:
+        if name not in fields:
+            near = difflib.get_close_matches(str(name).upper(), fields, n=1)
+            hint = f"did you mean {near[0]}?" if near else "see mrcnn/config.py for the fields."
+            raise UserError(f"{where}: unknown setting {name!r}; {hint}")
+
+
 def _expected(field: str, value: Any) -> str | None:
-    """What the value of a field has to be, by its annotation and the type of its default; None if it is that."""
+    """Description of the valid values of a setting, from its annotation and default; None if the value is valid."""
     default = getattr(Config, field)
     if value is None and _may_be_none(field):
         return None
@@ -371,8 +397,9 @@ def _may_be_none(field: str) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is a finite number of at least 0, also one of NumPy."""
-    return isinstance(value, (numbers.Real, np.number)) and not isinstance(value, bool) and 0 <= value < np.inf
+    """Whether a value is a finite Python or NumPy number of at least 0."""
+    is_number = isinstance(value, (numbers.Real, np.number)) and not isinstance(value, bool)
+    return is_number and 0 <= float(value) < np.inf
 
 
 def _jsonable(value: Any) -> Any:
@@ -380,13 +407,13 @@ def _jsonable(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+    raise UserTypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def _like(default: Any, value: Any, where: str) -> Any:
-    """`value` from JSON in the type of the field's default: a list becomes an array or a tuple where that is one.
+    """Converts a value from JSON to the type of the setting's default: a list to an array or tuple.
 
-    A function, which only code can give, is kept from becoming a method of the class that it will be a field of.
+    A function is wrapped so that it does not become a method of the class.
     """
     if callable(value):
         return staticmethod(value)
@@ -394,16 +421,16 @@ def _like(default: Any, value: Any, where: str) -> Any:
         try:
             return np.array(value, dtype=np.float64)
         except (TypeError, ValueError):
-            raise ValueError(f"{where} must be a list of numbers, got {value!r}.") from None
+            raise UserError(f"{where} must be a list of numbers, got {value!r}.") from None
     if isinstance(default, (tuple, list)):
         if not isinstance(value, (tuple, list)):
-            raise ValueError(f"{where} must be a list, got {value!r}.")
+            raise UserError(f"{where} must be a list, got {value!r}.")
         return type(default)(value)
     if isinstance(default, dict) and not isinstance(value, dict):
-        raise ValueError(f"{where} must be an object of values by name, got {value!r}.")
+        raise UserError(f"{where} must be an object of values by name, got {value!r}.")
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(default, (int, float)) and not isinstance(default, bool) and not is_number:
-        raise ValueError(f"{where} must be a number, got {value!r}.")
+        raise UserError(f"{where} must be a number, got {value!r}.")
     if isinstance(default, str) and not isinstance(value, str):
-        raise ValueError(f"{where} must be a text, got {value!r}.")
+        raise UserError(f"{where} must be a text, got {value!r}.")
     return value

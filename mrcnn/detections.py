@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mrcnn import detection_formats
 
@@ -72,9 +73,9 @@ class Detections:
 
     def __init__(
         self,
-        boxes: np.ndarray,
-        class_ids: np.ndarray,
-        scores: np.ndarray,
+        boxes: ArrayLike,
+        class_ids: ArrayLike,
+        scores: ArrayLike,
         crops: Iterable[np.ndarray],
         image_shape: Sequence[int],
         error: str | None = None,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mrcnn.errors import UserError
 from nike import cli
 from nike.datasets import photos
 from nike.datasets.labelme import read_folder, write_detections
@@ -94,11 +95,11 @@ def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: C
         Number of files written.
     """
     from nike.detection.sources import Source, read
-    from nike.detection.stream import detect_stream
+    from nike.detection.stream import detect_pictures
 
     written = 0
     pictures = read(Source(str(path), path, is_video=False) for path in paths)
-    for picture, result in detect_stream(detector, pictures, on_failure):
+    for picture, result in detect_pictures(detector, pictures, on_failure):
         names = [detector.class_names[class_id] for class_id in result["class_ids"]]
         wanted = np.array([labels.class_of(name) is not None for name in names], dtype=bool)
         if wanted.any():
@@ -132,10 +133,10 @@ def run_command(arguments: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder. Expected a folder of images.")
     if arguments.no_open and not arguments.weights:
-        raise ValueError("--no-open requires --weights.")
+        raise UserError("--no-open requires --weights.")
     version = None if arguments.no_open else labelme_version()
     if version and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"} & set(os.environ):
-        raise ValueError(
+        raise UserError(
             "labelme needs a display, but none was found. Use a desktop, ssh -X, or --no-open --weights=best."
         )
     todo = unlabelled(folder)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mrcnn.errors import UserError
+
 
 @contextmanager
 def replacing(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
@@ -60,7 +62,7 @@ def check_output_file(path: str | os.PathLike, option: str) -> None:
         OSError: see `check_output_folder`.
     """
     if Path(path).is_dir():
-        raise ValueError(f"{option}: expected the name of a file, got the folder {path}.")
+        raise UserError(f"{option}: expected the name of a file, got the folder {path}.")
     check_output_folder(Path(path).parent, option)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mrcnn.errors import UserError
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.detection.detector import add_detector_arguments, chosen_weights
 
@@ -101,11 +102,11 @@ def _check(arguments: argparse.Namespace) -> None:
     for name in names:
         value = getattr(arguments, name)
         if value is not None and not value > 0:
-            raise ValueError(f"--{name.replace('_', '-')}: expected a number above 0, got {value:g}.")
+            raise UserError(f"--{name.replace('_', '-')}: expected a number above 0, got {value:g}.")
     if not 0 <= arguments.gpus < 1e3:
-        raise ValueError(f"--gpus: expected 0 or more, got {arguments.gpus:g}.")
+        raise UserError(f"--gpus: expected 0 or more, got {arguments.gpus:g}.")
     if arguments.output.is_file():
-        raise ValueError(f"OUTPUT: expected a folder, got the file {arguments.output}.")
+        raise UserError(f"OUTPUT: expected a folder, got the file {arguments.output}.")
 
 
 def settings_of(arguments: argparse.Namespace, inputs: list[Path], weights: Path) -> dict[str, Any]:
@@ -137,7 +138,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         from nike.cataloguing.rows import find_inputs, read_rows
     except ImportError as error:
         message = f"nike catalogue requires {error.name}. Install it with: pip install 'nike-mrcnn[catalogue]'"
-        raise ValueError(message) from None
+        raise UserError(message) from None
     inputs = find_inputs(arguments.inputs)
     # Workers on other machines have a different working directory.
     arguments.weights = str(chosen_weights(arguments).absolute())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mrcnn.config import Config
+from mrcnn.errors import UserError
 from nike import cli
 from nike.atomic import check_output_file
 from nike.datasets.inspection import Inspection, histogram_names, inspect_dataset, part_rows
@@ -187,7 +188,7 @@ def _config(arguments: argparse.Namespace) -> Config:
         config = NikeConfig.from_dict(read_settings_file(arguments.config), str(arguments.config))
     if arguments.image_size is not None:
         if arguments.image_size < 1:
-            raise ValueError(f"--image-size: expected a positive number of pixels, got {arguments.image_size}.")
+            raise UserError(f"--image-size: expected a positive number of pixels, got {arguments.image_size}.")
         config = config.copy(IMAGE_MAX_DIM=arguments.image_size, IMAGE_MIN_DIM=arguments.image_size)
     return config
 
@@ -204,7 +205,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     if arguments.workers < 1:
-        raise ValueError(f"--workers: expected at least 1, got {arguments.workers}.")
+        raise UserError(f"--workers: expected at least 1, got {arguments.workers}.")
     for option, path in (("--json", arguments.json), ("--html", arguments.html)):
         if path and path != "-":
             check_output_file(path, option)
@@ -225,7 +226,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     train_lines, train_error = [], None
     try:
         train_lines = [*count_lines(prepare_training_data(parts)), ""]
-    except ValueError as error:
+    except UserError as error:
         train_error = error
     report = to_json(result, config, None if train_error is None else str(train_error))
     if arguments.json == "-":

@@ -1,4 +1,4 @@
-"""The command `nike`: dispatches to the subcommands and reports users' mistakes as one line."""
+"""The command `nike`: dispatches to the subcommands and reports errors."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
+
+from mrcnn import __version__
+from mrcnn.errors import UserError
 
 # TensorFlow reads these when it is imported. They suppress its informational messages.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -40,24 +45,30 @@ examples:
   nike detect --weights=best photo.jpg         detect with the best weights
   nike COMMAND --help                          list the options of a command
 """
+PACKAGES = tuple(Path(__file__).resolve().parents[1] / name for name in ("mrcnn", "nike"))
+SHOWN_CALLS = 3  # of these packages, in the report of a defect
+EXIT_DEFECT = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # shell convention for Ctrl-C: 128 + SIGINT
 
 
 def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -> int:
-    """Runs a command and reports errors as one line on stderr.
+    """Runs a command and reports errors on stderr.
+
+    An error that the user can correct (UserError, OSError, MemoryError) is one line. Any other is a defect of this
+    program: the message says where it was raised and asks for a report.
 
     Args:
         function: the command; returns the exit code, or None for 0.
         argv: command line, or None for that of the process. With `--debug` errors are raised.
 
     Returns:
-        The exit code: 2 after an error, 130 after Ctrl-C.
+        The exit code: 2 after an error of the user, 1 after a defect, 130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if argv is None else argv
     try:
         return function() or 0
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+    except (UserError, OSError, MemoryError) as error:
         if "--debug" in arguments:
             raise
         if isinstance(error, BrokenPipeError):  # stdout was closed, as by `nike ... | head`
@@ -68,6 +79,27 @@ def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -
     except KeyboardInterrupt as interruption:
         print(f"\n{interruption}" if str(interruption) else "\nInterrupted.", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        print(_describe_defect(error), file=sys.stderr)
+        return EXIT_DEFECT
+
+
+def _describe_defect(error: Exception) -> str:
+    """Message for an error that is not the user's: type, the last calls, and what to report."""
+    calls = traceback.extract_tb(error.__traceback__)
+    own = [call for call in calls if any(map(Path(call.filename).is_relative_to, PACKAGES))]
+    shown = [*own[-SHOWN_CALLS:], *(calls[-1:] if calls[-1:] != own[-1:] else [])]
+    lines = [f"  {call.filename}, line {call.lineno}, in {call.name}: {call.line}" for call in shown]
+    return "\n".join(
+        [
+            f"internal error: {type(error).__name__}: {error}",
+            *lines,
+            f"This is a defect of nike {__version__}. Please report it with these lines and the command; --debug shows "
+            "the whole traceback.",
+        ]
+    )
 
 
 def start(
@@ -120,8 +152,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _commands() -> argparse.ArgumentParser:
-    from mrcnn import __version__
-
     listed = "\n".join(f"  {name:12} {text}" for name, text in COMMANDS.items())
     new = _Parser(
         prog="nike",

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from mrcnn.errors import UserError
 from nike import cli
 from nike.datasets.coco import image_folders, write_coco
 from nike.datasets.labelme import write_photo
@@ -97,7 +98,7 @@ def write_dataset(name: str, target: Path, parts: dict[str, list[Photo]], proble
         problems: list to which skipped photos and instances are appended.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ValueError(f"{target} exists already. Nothing was written. Choose another name or move it.")
+        raise UserError(f"{target} exists already. Nothing was written. Choose another name or move it.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as temporary:
         folder = Path(temporary, "dataset")
@@ -112,7 +113,7 @@ def refuse_to_overwrite(paths: Iterable[Path]) -> None:
     there = [path for path in paths if path.exists()]
     if there:
         more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise ValueError(f"{there[0]} exists already{more}. Nothing was written. Choose another name or move it.")
+        raise UserError(f"{there[0]} exists already{more}. Nothing was written. Choose another name or move it.")
 
 
 # --- command ---
@@ -145,7 +146,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             message = "the image is embedded in the JSON (imageData). Save it as a file next to the JSON to convert it."
             problems.append(Problem(photo.noted_in, "photo-embedded", message))
     if not found:
-        raise ValueError(
+        raise UserError(
             f"{arguments.source}: no image to convert. {problems[0] if problems else 'No image is annotated.'}"
         )
     target = arguments.target

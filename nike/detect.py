@@ -11,14 +11,15 @@ from collections import Counter
 from pathlib import Path
 
 from mrcnn.detections import Detections
+from mrcnn.errors import UserError
+from mrcnn.inference.prefetch import prefetch
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.atomic import check_output_folder
-from nike.detection.background import prefetch
 from nike.detection.detector import add_detector_arguments, load_detector
 from nike.detection.outputs import WRITERS, Outputs, output_folders
-from nike.detection.progress import Progress, report_failures
+from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, count_pictures, find_sources, read
-from nike.detection.stream import detect_stream
+from nike.detection.stream import detect_pictures
 from nike.detection.tracking import track
 from nike.text import plural
 
@@ -87,7 +88,7 @@ def print_hints(sources: list[Source], arguments: argparse.Namespace, threshold:
     lower = argparse.Namespace(**{**vars(arguments), "min_confidence": LOWEST})
     with contextlib.redirect_stderr(io.StringIO()):  # the same messages as in the first run
         detector = load_detector(lower)
-    for picture, result in detect_stream(detector, prefetch(read(sources[:HINTS])), lambda failure: None):
+    for picture, result in detect_pictures(detector, prefetch(read(sources[:HINTS])), lambda failure: None):
         print(hint(picture.title, max(result["scores"], default=0.0), threshold), flush=True)
     if len(sources) > HINTS:
         print(f"no detections in {plural(len(sources) - HINTS, 'more image')}")
@@ -138,7 +139,7 @@ def _positive(text: str) -> int:
 def run_command(arguments: argparse.Namespace) -> int:
     """Runs detection and writes the results. Returns the exit code, see EPILOG."""
     if arguments.output.is_file():
-        raise ValueError(f"--output: {arguments.output} is a file. Give a folder.")
+        raise UserError(f"--output: {arguments.output} is a file. Give a folder.")
     check_output_folder(arguments.output, "--output")
     sources = find_sources(arguments.paths, without=output_folders(arguments.output))
     detector = load_detector(arguments)
@@ -149,9 +150,9 @@ def run_command(arguments: argparse.Namespace) -> int:
     try:
         with (
             Outputs(arguments.output, arguments.save, detector.class_names) as outputs,
-            Progress(total, "image") as progress,
+            ProgressBar(total, "image") as progress,
         ):
-            results = detect_stream(detector, prefetch(read(sources, arguments.every)), failures.append)
+            results = detect_pictures(detector, prefetch(read(sources, arguments.every)), failures.append)
             for picture, result in track(results, detector.min_confidence) if arguments.track else results:
                 outputs.write(picture, result)
                 found.update(["pictures"], hits=len(result["scores"]) > 0, detections=len(result["scores"]))
@@ -177,7 +178,7 @@ def _report(found: Counter, failures: list[str], arguments: argparse.Namespace) 
     """Prints the number of detections and the files that could not be used. Returns the exit code."""
     if not found["pictures"]:
         if len(failures) == 1:
-            raise ValueError(failures[0])
+            raise UserError(failures[0])
         report_failures(failures, f"No image or video could be used ({len(failures)} of {len(failures)}):")
         return cli.EXIT_USER_ERROR
     print(summary(found, arguments.save, arguments.output))

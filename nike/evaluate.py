@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator, encode_masks
+from mrcnn.inference.prefetch import prefetch
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.atomic import check_output_file
 from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset
 from nike.datasets.records import ERROR
 from nike.datasets.safe_json import write_json
-from nike.detection.background import prefetch
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
-from nike.detection.progress import Progress, report_failures
-from nike.detection.stream import detect_stream
+from nike.detection.progress import ProgressBar, report_failures
+from nike.detection.stream import detect_pictures
 from nike.reporting.score_table import summary_lines
 from nike.reporting.scores import coco_results, score
 from nike.reporting.selection import SHOWN_LABELS, choose_labels, load_photos, unknown_labels
@@ -71,7 +72,7 @@ def evaluate(
         on_photo: called with a line of text for each evaluated image.
     """
     evaluator = CocoEvaluator(dataset.class_names)
-    for photo, result in detect_stream(detector, prefetch(_read(dataset)), on_failure):
+    for photo, result in detect_pictures(detector, prefetch(_read(dataset)), on_failure):
         record = evaluator.add(photo.title, photo.class_ids, photo.masks, result, photo.image.shape)
         found, truth = plural(len(record.scores), "detection"), plural(len(record.gt_rles), "instance")
         on_photo(f"{printable(photo.title)}: {found}, {truth}")
@@ -89,7 +90,7 @@ def evaluate_folder(
         split: "train", "val", "all" or None, see `load_photos`.
         labels: see `nike.datasets.labels.Labels`, or None, see `choose_labels`.
         failures: list to which a message is added for each image that cannot be used.
-        lines: see `Progress`.
+        lines: see `ProgressBar`.
 
     Returns:
         The evaluator with at least one image, the dataset, the name of the split, and notes on images and labels.
@@ -101,8 +102,8 @@ def evaluate_folder(
     run = read_run_photos(detector.path) if detector.path is not None else None
     try:
         meaning = choose_labels(labels, detector.class_names, run)
-    except ValueError as error:
-        raise ValueError(f"{folder}: {error}") from None
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from None
     dataset, split, notes = load_photos(folder, split, meaning, run)
     unknown, nothing_else = unknown_labels(dataset, meaning) if labels is None else ("", False)
     if unknown:
@@ -110,13 +111,13 @@ def evaluate_folder(
         known = ", ".join(map(printable, classes[:SHOWN_LABELS])) + (", ..." if len(classes) > SHOWN_LABELS else "")
         message = f"{unknown} without a class in the weights (classes: {known})"
         if nothing_else:
-            raise ValueError(f"{folder}: labels {message}. Map them with --labels LABEL={printable(classes[0])}.")
+            raise UserError(f"{folder}: labels {message}. Map them with --labels LABEL={printable(classes[0])}.")
         notes.append(f"labels      {message}, counted as background. Map a label with --labels LABEL=CLASS,...")
     failures.extend(str(problem) for problem in dataset.problems if problem.severity == ERROR)
-    with Progress(len(dataset.image_ids), lines=lines) as progress:
+    with ProgressBar(len(dataset.image_ids), lines=lines) as progress:
         evaluator = evaluate(detector, dataset, failures.append, progress.step)
     if not evaluator.records:
-        raise ValueError(f"{folder}: no image could be used. {failures[0]}")
+        raise UserError(f"{folder}: no image could be used. {failures[0]}")
     return evaluator, dataset, split, notes
 
 
@@ -171,7 +172,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run_command(arguments: argparse.Namespace) -> int:
     """Evaluates the weights and writes the reports. Returns 1 if some images could not be used, else 0."""
     if not 0 <= arguments.threshold <= 1:
-        raise ValueError(f"--threshold: expected a number from 0 to 1, got {arguments.threshold:g}.")
+        raise UserError(f"--threshold: expected a number from 0 to 1, got {arguments.threshold:g}.")
     if not arguments.dataset.exists():
         raise FileNotFoundError(f"--dataset: {arguments.dataset}: no such folder.")
     for option in ("json", "html", "results"):

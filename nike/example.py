@@ -26,9 +26,9 @@ def example_weights() -> Path:
     Raises:
         FileNotFoundError: the file is missing.
     """
-    from nike.detection.detector import find_weights
+    from nike.detection.detector import resolve_weights
 
-    return find_weights("nike")
+    return resolve_weights("nike")
 
 
 def example_model(mode: str = "inference", logs: str | Path = "logs", **changes):
@@ -41,4 +41,4 @@ def example_model(mode: str = "inference", logs: str | Path = "logs", **changes)
     """
     from mrcnn.model import MaskRCNN
 
-    return MaskRCNN.from_checkpoint(example_weights(), mode, logs, **changes)
+    return MaskRCNN.from_checkpoint(example_weights(), mode, logs, changes)

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
+from mrcnn.errors import UserError
 from nike import cli
 from nike.datasets import photos
 from nike.datasets.labelme import masks_to_shapes, write_labelme
@@ -94,7 +95,7 @@ def class_ids(path: Path, names: Iterable[str]) -> dict[str, str]:
         if name.casefold() not in known:
             near = difflib.get_close_matches(name.casefold(), known, n=3)
             hint = f"did you mean {', '.join(known[n][1] for n in near)}?" if near else f"{path.name} lists the names."
-            raise ValueError(f"--classes: {short(name)} is none of the {len(known)} Open Images classes; {hint}")
+            raise UserError(f"--classes: {short(name)} is none of the {len(known)} Open Images classes; {hint}")
         found[known[name.casefold()][0]] = known[name.casefold()][1]
     return found
 
@@ -113,7 +114,7 @@ def mask_rows(path: Path, classes: dict[str, str]) -> Iterator[MaskRow]:
     header = next(rows, [])
     columns = ("MaskPath", "ImageID", "LabelName")
     if any(name not in header for name in columns):
-        raise ValueError(f"{path.name}: expected the columns {', '.join(columns)}, got {short(header)}.")
+        raise UserError(f"{path.name}: expected the columns {', '.join(columns)}, got {short(header)}.")
     mask, image_id, label = (header.index(name) for name in columns)
     for row in rows:
         if len(row) < len(header) or row[label] not in classes:
@@ -137,7 +138,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
         try:
             yield from csv.reader(file)
         except csv.Error as error:
-            raise ValueError(f"{path.name}: not a CSV file ({error}). Delete it and start again.") from None
+            raise UserError(f"{path.name}: not a CSV file ({error}). Delete it and start again.") from None
 
 
 def convert(
@@ -192,7 +193,7 @@ def _open_masks(cache: Path, subset: str, digit: str, fetch: Fetch) -> zipfile.Z
     try:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile:
-        raise ValueError(f"{path}: not a zip archive. Delete it and start again.") from None
+        raise UserError(f"{path}: not a zip archive. Delete it and start again.") from None
 
 
 def _photo(output: Path, subset: str, image_id: str, fetch: Fetch) -> Path:
@@ -227,9 +228,9 @@ def read_mask(archive: zipfile.ZipFile, name: str, height: int, width: int) -> n
     try:
         info = archive.getinfo(name)
     except KeyError:
-        raise ValueError(f"{name} is not in {Path(archive.filename or '').name}.") from None
+        raise UserError(f"{name} is not in {Path(archive.filename or '').name}.") from None
     if info.file_size > MAX_PNG_BYTES:
-        raise ValueError(f"{name} unpacks to {info.file_size:,} bytes; expected at most {MAX_PNG_BYTES:,}.")
+        raise UserError(f"{name} unpacks to {info.file_size:,} bytes; expected at most {MAX_PNG_BYTES:,}.")
     try:
         with PIL.Image.open(io.BytesIO(archive.read(info)), formats=["PNG"]) as image:
             size = image.size
@@ -238,8 +239,8 @@ def read_mask(archive: zipfile.ZipFile, name: str, height: int, width: int) -> n
                 nearest = PIL.Image.Resampling.NEAREST
                 return np.asarray(image.convert("L").resize((width, height), nearest)) > 0
     except Exception as error:  # damaged archives and images raise many types of exceptions
-        raise ValueError(f"{name} cannot be read ({short(str(error))}).") from None
-    raise ValueError(
+        raise UserError(f"{name} cannot be read ({short(str(error))}).") from None
+    raise UserError(
         f"mask {name} is {size[0]}x{size[1]} pixels, which does not fit the {width}x{height} image. The image was "
         "rotated or replaced."
     )
@@ -284,7 +285,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     if arguments.limit is not None and arguments.limit < 1:
-        raise ValueError(f"--limit: expected 1 or more images, got {arguments.limit}.")
+        raise UserError(f"--limit: expected 1 or more images, got {arguments.limit}.")
     cache, fetch = arguments.cache or arguments.output / ".open_images", _fetcher(arguments.offline)
     lists = []
     for name in (CLASSES_CSV, MASKS_CSV.format(subset=arguments.subset)):
@@ -292,7 +293,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     names = [name.strip() for name in arguments.classes.split(",") if name.strip()]
     grouped = by_photo(mask_rows(lists[1], class_ids(lists[0], names)), arguments.limit)
     if not grouped:
-        raise ValueError(
+        raise UserError(
             f"no masks of {', '.join(names)} in subset {arguments.subset}. Only 350 classes of Open Images have masks."
         )
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mrcnn.errors import UserError
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.nike_dataset import SUBSETS, has_own_split
 from nike.detection.detector import Detector, add_weights_arguments, chosen_weights, load_model, read_settings
@@ -86,7 +87,7 @@ def find_threshold(
         folder: labelled images.
         split: "train", "val", "all" or None, see `load_photos`.
         failures: list to which a message is added for each image that cannot be used.
-        lines: see `Progress`.
+        lines: see `ProgressBar`.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -100,7 +101,7 @@ def find_threshold(
     ranking = rank_detections(evaluator.records)
     best = best_f1(ranking)
     if not best["f1"]:
-        raise ValueError(
+        raise UserError(
             f"--calibrate: {folder}: no true positives ({plural(ranking.num_gt, 'instance')}), so no threshold can be "
             "chosen. Nothing was written. Check the images, labels and weights."
         )
@@ -221,15 +222,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _check_options(arguments: argparse.Namespace) -> None:
     output, side = arguments.output, arguments.image_size
     if output.suffix != SUFFIX:
-        raise ValueError(f"--output: expected a name that ends in {SUFFIX}, got {output}.")
+        raise UserError(f"--output: expected a name that ends in {SUFFIX}, got {output}.")
     if output.exists():
         raise FileExistsError(f"--output: {output} exists already. Choose another name or move the file.")
     if not output.absolute().parent.is_dir():
         raise FileNotFoundError(f"--output: {output.parent}: no such folder.")
     if side is not None and side not in SIZES:
-        raise ValueError(f"--image-size: expected a multiple of 64 from 64 to {SIZES[-1]}, got {side}.")
+        raise UserError(f"--image-size: expected a multiple of 64 from 64 to {SIZES[-1]}, got {side}.")
     if arguments.calibrate is None and arguments.split is not None:
-        raise ValueError("--split requires --calibrate.")
+        raise UserError("--split requires --calibrate.")
     if arguments.calibrate is not None and not arguments.calibrate.exists():
         raise FileNotFoundError(f"--calibrate: {arguments.calibrate}: no such file or folder.")
 

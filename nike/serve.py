@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn.errors import UserError
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.detection.detector import Detector, add_detector_arguments, chosen_weights, load_detector, read_settings
 from nike.serving.limits import Limits
@@ -110,7 +111,7 @@ def token_in(environment: dict[str, str]) -> str | None:
     if token is None:
         return None
     if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError(
+        raise UserError(
             f"NIKE_TOKEN: expected at least {MIN_TOKEN} printable ASCII characters without spaces, got {len(token)}. "
             "Create a token with: openssl rand -hex 32."
         )
@@ -142,10 +143,10 @@ def run_command(arguments: argparse.Namespace) -> int:
         from nike.serving.app import create_app
         from nike.serving.task_images import TaskImages
     except ModuleNotFoundError as error:
-        raise ValueError(f"{INSTALL} (No module named {error.name!r}.)") from None
+        raise UserError(f"{INSTALL} (No module named {error.name!r}.)") from None
     limits, token = limits_of(arguments), token_in(dict(os.environ))
     if not 0 <= arguments.port <= 65535:
-        raise ValueError(f"--port: expected a number from 0 to 65535, got {arguments.port}.")
+        raise UserError(f"--port: expected a number from 0 to 65535, got {arguments.port}.")
     tasks = TaskImages(arguments.label_studio, os.environ.get("LABEL_STUDIO_API_KEY", ""), limits.bytes)
     # After the last response uvicorn raises the signal again. The handler makes the exit code 0.
     signal.signal(signal.SIGTERM, _exit)

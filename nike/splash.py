@@ -11,14 +11,15 @@ from pathlib import Path
 
 import PIL.Image
 
+from mrcnn.errors import UserError
+from mrcnn.inference.prefetch import prefetch
 from mrcnn.visualization.drawing import color_splash
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.atomic import check_output_file, replacing
-from nike.detection.background import prefetch
 from nike.detection.detector import add_detector_arguments, load_detector
-from nike.detection.progress import Progress, report_failures
+from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, find_sources, read
-from nike.detection.stream import detect_stream
+from nike.detection.stream import detect_pictures
 from nike.detection.video import new_video
 
 EPILOG = """\
@@ -44,7 +45,7 @@ def save_image(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
 def save_video(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
     """Writes the splash of all frames as one video. Returns the number of frames."""
     count = 0
-    with ExitStack() as stack, Progress(None, "frame", lines=False) as progress:
+    with ExitStack() as stack, ProgressBar(None, "frame", lines=False) as progress:
         try:
             for picture, result in pictures:
                 if not count:
@@ -81,9 +82,9 @@ def _output(source: Source, given: Path | None) -> Path:
     output = given or Path(f"splash_{datetime.datetime.now():%Y%m%dT%H%M%S}{'.mp4' if source.is_video else '.png'}")
     if output.suffix.lower() not in suffixes:
         expected = ".mp4" if source.is_video else ".png or .jpg"
-        raise ValueError(f"--output: expected a file name that ends in {expected}, got {output}.")
+        raise UserError(f"--output: expected a file name that ends in {expected}, got {output}.")
     if source.path is not None and output.exists() and output.samefile(source.path):
-        raise ValueError(f"--output: {output} is the input file. Choose another name.")
+        raise UserError(f"--output: {output} is the input file. Choose another name.")
     check_output_file(output, "--output")
     return output
 
@@ -92,14 +93,14 @@ def run_command(arguments: argparse.Namespace) -> int:
     """Runs detection and writes the splash. Returns 1 if the image or video could not be used, else 0."""
     named = find_sources([arguments.image or arguments.video])
     if len(named) > 1:
-        raise ValueError(
+        raise UserError(
             f"{arguments.image or arguments.video}: expected one file, got {len(named)}. Use nike detect --save splash."
         )
     source = Source(named[0].name, named[0].path, is_video=arguments.video is not None)
     output = _output(source, arguments.output)
     detector = load_detector(arguments)
     failures: list[str] = []
-    pictures = detect_stream(detector, prefetch(read([source])), failures.append)
+    pictures = detect_pictures(detector, prefetch(read([source])), failures.append)
     count = save_video(pictures, output) if source.is_video else save_image(pictures, output)
     if count:
         print(f"Saved to {output}")

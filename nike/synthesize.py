@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mrcnn.data.reading import read_image
+from mrcnn.errors import UserError
 from nike import cli
 from nike.atomic import replacing
 from nike.datasets import photos
@@ -72,15 +73,15 @@ class Settings:
 
     def __post_init__(self):
         if self.seed < 0:
-            raise ValueError(f"--seed must be 0 or more, got {self.seed}.")
+            raise UserError(f"--seed must be 0 or more, got {self.seed}.")
         if not 0 <= self.negatives <= 1:
-            raise ValueError(
+            raise UserError(
                 f"--negatives must be a fraction from 0 to 1, got {self.negatives}. 0.15 means 15 of 100 images."
             )
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in (self.height, self.width)):
-            raise ValueError(f"--size must be {MIN_SIDE} to {MAX_SIDE} pixels a side, got {self.width}x{self.height}.")
+            raise UserError(f"--size must be {MIN_SIDE} to {MAX_SIDE} pixels a side, got {self.width}x{self.height}.")
         if not self.label.strip() or self.label in IGNORE:
-            raise ValueError(f"--label must be a name other than {', '.join(IGNORE)}, got {self.label!r}.")
+            raise UserError(f"--label must be a name other than {', '.join(IGNORE)}, got {self.label!r}.")
 
 
 def synthesize(settings: Settings, count: int, workers: int = 1) -> Iterator[Path]:
@@ -98,9 +99,9 @@ def synthesize(settings: Settings, count: int, workers: int = 1) -> Iterator[Pat
         ValueError: If an argument is out of range, or if the logo, a background or the cutouts are invalid.
     """
     if count < 1:
-        raise ValueError(f"--count must be 1 or more, got {count}.")
+        raise UserError(f"--count must be 1 or more, got {count}.")
     if workers < 1:
-        raise ValueError(f"--workers must be 1 or more, got {workers}.")
+        raise UserError(f"--workers must be 1 or more, got {workers}.")
     assets = load_assets(settings)
     settings.output.mkdir(parents=True, exist_ok=True)
     if workers == 1:
@@ -144,7 +145,7 @@ def _find_backgrounds(folder: Path | None) -> list[Path]:
     candidates = not_for_validation(photos.find_files(folder), folder)
     found = [path for path in candidates if not _has_objects(path, folder)]
     if not found:
-        raise ValueError(
+        raise UserError(
             f"{folder}: no usable background photo (validation photos and photos with labelled objects are skipped). "
             "Give a folder with photos that do not show the logo."
         )

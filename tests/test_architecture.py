@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "mrcnn").rglob("*.py"), *(ROOT / "nike").rglob("*.py")])
 FORBIDDEN = ("keras.src", "tensorflow.python", "tf_keras", "distutils", "pickle")
 ROOMS = (  # of mrcnn; a module imports from its own room and from those of earlier lines
-    {"config", "ops"},
+    {"choices", "config", "errors", "ops"},
     {"layers", "losses", "checkpoints"},
     {"backbones"},
     {"network"},
@@ -115,6 +115,17 @@ def test_nike_detect_starts_without_slow_packages():
     code = "import sys, nike.detect\nprint([n for n in ('tensorflow', 'skimage.measure', 'scipy') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+MATHS = ("mrcnn.ops", "mrcnn.layers", "mrcnn.backbones", "mrcnn.matterport", "mrcnn.detections")
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith(MATHS)])
+def test_errors_of_users_have_a_class_of_their_own(module):
+    """The command line takes any other ValueError or TypeError for a defect; see `mrcnn/errors.py`."""
+    raised = [node.exc for node in ast.walk(ast.parse(MODULES[module].read_text())) if isinstance(node, ast.Raise)]
+    names = {node.func.id for node in raised if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert names & {"ValueError", "TypeError"} == set()
 
 
 def test_files_are_small():

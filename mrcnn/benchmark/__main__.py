@@ -27,7 +27,8 @@ def cases(quick: bool) -> list[tuple[str, dict]]:
             backbones, ("heads", "all"), (1,) if quick else (1, 2), PRECISIONS
         )
     ]
-    return [*detection, *training, ("training_run", {}), ("start", {})]
+    evaluation = [("evaluation", dict(masks=masks)) for masks in ("crops", "pasted")]
+    return [*detection, *training, ("training_run", {}), ("start", {}), *evaluation]
 
 
 def run(module: str, options: dict) -> dict:

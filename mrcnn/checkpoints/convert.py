@@ -35,6 +35,7 @@ import numpy as np
 from mrcnn.checkpoints.hdf5 import CheckpointError
 from mrcnn.checkpoints.layout import LayerWeights
 from mrcnn.config import Config
+from mrcnn.errors import UserError
 
 EPSILON = 1e-3  # batch normalization epsilon of this package
 BEYOND_BACKBONE = re.compile(r"(fpn|rpn|mrcnn)_.*")
@@ -194,7 +195,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             unpacked = sum(member.file_size for member in archive.zip.infolist())
             if unpacked > MAX_NPZ_BYTES:
-                raise ValueError(f"uncompressed size of {unpacked:,} bytes exceeds {MAX_NPZ_BYTES:,}")
+                raise UserError(f"uncompressed size of {unpacked:,} bytes exceeds {MAX_NPZ_BYTES:,}")
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # a damaged archive can raise almost any exception
         raise CheckpointError(f"{path}: not a readable .npz file ({error}). Download or copy it again.") from None

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mrcnn.checkpoints.hdf5 import CheckpointError, read_checkpoint
 from mrcnn.checkpoints.locate import WeightsNotFoundError, download_folder, find_weights
+from mrcnn.errors import UserError
 
 COCO_NAME = "mask_rcnn_coco.h5"
 COCO_URL = f"https://github.com/matterport/Mask_RCNN/releases/download/v2.0/{COCO_NAME}"
@@ -24,7 +25,7 @@ TIMEOUT = 30  # seconds without data
 CHUNK = 1 << 18
 
 
-class _BadContentError(ValueError):
+class _BadContentError(UserError):
     """The response is not the requested file, and the partial file must be discarded."""
 
 
@@ -89,7 +90,7 @@ def download(
     """
     path = Path(path)
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise ValueError(f"{url}: expected an http or https address.")
+        raise UserError(f"{url}: expected an http or https address.")
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from mrcnn.checkpoints.layout import LayerWeights, flatten_group
+from mrcnn.errors import UserError
 
 CONFIG_ATTRIBUTE = "mrcnn_config"
 METADATA_ATTRIBUTE = "mrcnn_metadata"
@@ -33,7 +34,7 @@ OTHER_FORMATS = (
 )
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A weights file is invalid. The message has the path, the reason and a remedy."""
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mrcnn.checkpoints.download import download
 from mrcnn.checkpoints.hdf5 import CheckpointError, read_checkpoint
 from mrcnn.checkpoints.locate import download_folder, find_weights
+from mrcnn.errors import UserError
 
 
 class Published(NamedTuple):
@@ -60,7 +61,7 @@ def imagenet_weights(backbone: str, folder: str | os.PathLike | None = None, ver
         WeightsNotFoundError: if the file is not found and cannot be downloaded.
     """
     if backbone not in PUBLISHED:
-        raise ValueError(
+        raise UserError(
             f"BACKBONE {backbone!r}: ImageNet weights are available for {', '.join(PUBLISHED)}. Choose one of them or "
             "start from other weights."
         )

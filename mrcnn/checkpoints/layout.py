@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from mrcnn.errors import UserError
+
 NESTED = {"rpn_conv_shared": "rpn_model", "rpn_class_raw": "rpn_model", "rpn_bbox_pred": "rpn_model"}
 # The layers of the two heads alternate because Keras 2 sorted layers by their depth in the training graph.
 HEAD_ORDER = (
@@ -99,7 +101,7 @@ def flatten_model(layers: Mapping[str, Any]) -> dict[str, LayerWeights]:
             if not weights.weights:
                 continue
             if name in flat:
-                raise ValueError(f"the model has two layers named {name!r}; layer names must be unique.")
+                raise UserError(f"the model has two layers named {name!r}; layer names must be unique.")
             flat[name] = weights
     return flat
 

@@ -17,6 +17,7 @@ from mrcnn.checkpoints.convert import mobilenet_v2_from_torch, to_own_backbone
 from mrcnn.checkpoints.hdf5 import CheckpointError, hdf5_errors, read_checkpoint
 from mrcnn.checkpoints.layout import KNOWN_WEIGHTS, LayerWeights, flatten_model
 from mrcnn.checkpoints.report import HEADS, LoadReport, WeightsMismatchError, backbone_warning, explain
+from mrcnn.errors import UserError
 
 
 def load_weights(
@@ -101,7 +102,7 @@ def _excluder(exclude: Iterable[str] | None) -> Callable[..., bool]:
         try:
             compiled.append(re.compile(pattern))
         except (re.error, TypeError):
-            raise ValueError(
+            raise UserError(
                 f"exclude: expected layer names or regular expressions, got {pattern!r}; example: exclude={HEADS}."
             ) from None
     return lambda *names: any(pattern.fullmatch(name) for pattern in compiled for name in names)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mrcnn.checkpoints.convert import BEYOND_BACKBONE, is_backbone_only
 from mrcnn.checkpoints.layout import LayerWeights
+from mrcnn.errors import UserError
 
 # Number of outputs per class of the layers whose last axis depends on NUM_CLASSES.
 HEAD_OUTPUTS = {"mrcnn_class_logits": 1, "mrcnn_bbox_fc": 4, "mrcnn_mask": 1}
@@ -60,7 +61,7 @@ class LoadReport:
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
 
-class WeightsMismatchError(ValueError):
+class WeightsMismatchError(UserError):
     """The weights file does not fit the model. No weight was changed. `report` has the details."""
 
     def __init__(self, message: str, report: LoadReport) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from mrcnn.checkpoints.atomic import new_file
 from mrcnn.checkpoints.hdf5 import CONFIG_ATTRIBUTE, METADATA_ATTRIBUTE
 from mrcnn.checkpoints.layout import NESTED, LayerWeights, file_order, flatten_model
+from mrcnn.errors import UserError
 
 MAX_ATTRIBUTE_BYTES = 64512  # HDF5 stores attributes in the object header, which is limited to 64 KB
 KERAS_VERSION = "2.2.4"  # version of the layout, which determines the conversions of a reader
@@ -47,7 +48,7 @@ def save_weights(
         ValueError: if `dtype` is unknown, or if `config` or `metadata` cannot be stored.
     """
     if dtype not in ("float32", "float16"):
-        raise ValueError(f"dtype: expected 'float32' or 'float16', got {dtype!r}.")
+        raise UserError(f"dtype: expected 'float32' or 'float16', got {dtype!r}.")
     path = Path(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path}: the file exists; choose another name or pass overwrite=True.")
@@ -107,7 +108,7 @@ def _json_bytes(name: str, value: Any) -> np.bytes_:
     try:
         data = np.bytes_(json.dumps(dict(value), sort_keys=True).encode("utf-8"))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected JSON-serializable values ({error}).") from None
+        raise UserError(f"{name}: expected JSON-serializable values ({error}).") from None
     if data.nbytes > MAX_ATTRIBUTE_BYTES:
-        raise ValueError(f"{name}: expected at most {MAX_ATTRIBUTE_BYTES:,} bytes of JSON, got {data.nbytes:,}.")
+        raise UserError(f"{name}: expected at most {MAX_ATTRIBUTE_BYTES:,} bytes of JSON, got {data.nbytes:,}.")
     return data

@@ -15,9 +15,12 @@ All randomness comes from the generator that is passed in, so the result does no
 import copy
 import random
 import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
+
+from mrcnn.errors import UserError, UserTypeError
 
 MASKS_AT_ONCE = 16  # imgaug needs 4 bytes a pixel and mask
 _global_generators = threading.Lock()
@@ -46,6 +49,19 @@ class PhotoAugmenter(Protocol):
         Returns:
             The augmented image, masks and class ids, of any size.
         """
+        ...
+
+
+class ImgaugAugmenter(Protocol):
+    """The methods of `imgaug.augmenters.Augmenter` that are called."""
+
+    def to_deterministic(self) -> Any:
+        """A copy that changes each array in the same way."""
+        ...
+
+
+# The last is an albumentations transform: `transform(image=..., masks=...)` returns a dict with these keys.
+Augmentation = PhotoAugmenter | ImgaugAugmenter | Callable[..., dict[str, Any]]
 
 
 def changes_whole_photo(augmentation: Any) -> bool:
@@ -56,7 +72,7 @@ def changes_whole_photo(augmentation: Any) -> bool:
 def check_augmentation(augmentation: Any) -> None:
     """Raises TypeError if `augmentation` is neither None nor of one of the three kinds."""
     if augmentation is not None and not changes_whole_photo(augmentation) and not callable(augmentation):
-        raise TypeError(
+        raise UserTypeError(
             "augmentation must be an imgaug augmenter, an albumentations transform, or an object with augment_photo(); "
             f"got {type(augmentation).__name__}. Wrap a list of augmenters in imgaug.augmenters.Sequential."
         )
@@ -84,7 +100,7 @@ def augment_resized(
     apply = _imgaug if hasattr(augmentation, "to_deterministic") else _albumentations
     new_image, new_masks = apply(augmentation, np.ascontiguousarray(image), masks, seed)
     if new_image.shape != image.shape or new_masks.shape != masks.shape:
-        raise ValueError(
+        raise UserError(
             f"augmentation {type(augmentation).__name__} must keep the size: the photo went from {image.shape} to "
             f"{new_image.shape}, the masks from {masks.shape} to {new_masks.shape}. Use keep_size=True or the like."
         )

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from mrcnn.data.reading import read_image
+from mrcnn.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Dataset:
         self.class_info: list[dict[str, Any]] = [{"source": "", "id": 0, "name": "BG"}]
         self.source_class_ids: dict[str, list[int]] = {}
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         # Reached only by attributes that do not exist.
         hint = " Call prepare() after the last add_class() and add_image()." if name in _SET_BY_PREPARE else ""
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.{hint}")
@@ -73,7 +74,7 @@ class Dataset:
             ValueError: if the name of the source contains a dot.
         """
         if "." in source:
-            raise ValueError(f"add_class: a source's name cannot contain a dot, got {source!r}. Rename it.")
+            raise UserError(f"add_class: a source's name cannot contain a dot, got {source!r}. Rename it.")
         if any(info["source"] == source and info["id"] == class_id for info in self.class_info):
             return
         self.class_info.append({"source": source, "id": class_id, "name": class_name})
@@ -129,7 +130,7 @@ class Dataset:
         """
         if source_class_id not in self.class_from_source_map:
             known = ", ".join(list(self.class_from_source_map)[1:11])
-            raise ValueError(f'{type(self).__name__}: no class "{source_class_id}". Known are {known or "none"}.')
+            raise UserError(f'{type(self).__name__}: no class "{source_class_id}". Known are {known or "none"}.')
         return self.class_from_source_map[source_class_id]
 
     def get_source_class_id(self, class_id: int, source: str) -> Any:
@@ -140,7 +141,7 @@ class Dataset:
         """
         info = self.class_info[class_id]
         if info["source"] != source:
-            raise ValueError(f"class {class_id} ({info['name']}) is of source {info['source']!r}, not of {source!r}.")
+            raise UserError(f"class {class_id} ({info['name']}) is of source {info['source']!r}, not of {source!r}.")
         return info["id"]
 
     def image_reference(self, image_id: int) -> Any:
@@ -164,7 +165,7 @@ class Dataset:
         info = self.image_info[image_id]
         where = f"{type(self).__name__}, image {image_id} ({info['source']}.{info['id']})"
         if info["path"] is None:
-            raise ValueError(f"{where} has no path. Give add_image() one, or override load_image().")
+            raise UserError(f"{where} has no path. Give add_image() one, or override load_image().")
         try:
             return read_image(info["path"])
         except (FileNotFoundError, ValueError) as error:

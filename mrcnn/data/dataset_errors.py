@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mrcnn.errors import UserError
+
 PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError):
     """A method of a Dataset failed. `original`, the error of that method, is the `__cause__` too.
 
     Keras deletes the cause of errors that pass through `fit`, so it is kept a second time.

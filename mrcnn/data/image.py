@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn import choices
 from mrcnn.data.reading import as_rgb, read_image
+from mrcnn.errors import UserError
 from mrcnn.ops.resizing import linear_bands, resize, scaled_side
 
 __all__ = [
     "as_rgb",
-    "mold_image",
+    "normalize_image",
     "read_image",
     "resize",
     "resize_image",
-    "unmold_image",
 ]
 
 PAD_MULTIPLE = 64  # for mode "pad64": stride of P6
@@ -85,15 +86,15 @@ def resize_image(
 
 def _check(image: np.ndarray, min_dim: int | None, max_dim: int | None, mode: str) -> None:
     if image.ndim != 3 or image.size == 0:
-        raise ValueError(f"resize_image: expected an image [H, W, C] with pixels in it, got shape {image.shape}.")
-    if mode not in ("none", "square", "pad64", "crop"):
-        raise ValueError(f'resize_image: mode must be "none", "square", "pad64" or "crop", got {mode!r}.')
+        raise UserError(f"resize_image: expected an image [H, W, C] with pixels in it, got shape {image.shape}.")
+    if mode not in choices.SETTINGS["IMAGE_RESIZE_MODE"]:
+        raise UserError(f'resize_image: mode must be "none", "square", "pad64" or "crop", got {mode!r}.')
     if mode == "square" and not max_dim:
-        raise ValueError('resize_image: mode "square" needs max_dim, the side of the square. Set IMAGE_MAX_DIM.')
+        raise UserError('resize_image: mode "square" needs max_dim, the side of the square. Set IMAGE_MAX_DIM.')
     if mode == "crop" and not min_dim:
-        raise ValueError('resize_image: mode "crop" needs min_dim, the side of the crop. Set IMAGE_MIN_DIM.')
+        raise UserError('resize_image: mode "crop" needs min_dim, the side of the crop. Set IMAGE_MIN_DIM.')
     if mode == "pad64" and min_dim and min_dim % PAD_MULTIPLE:
-        raise ValueError(f'resize_image: mode "pad64" needs a min_dim that is a multiple of 64, got {min_dim}.')
+        raise UserError(f'resize_image: mode "pad64" needs a min_dim that is a multiple of 64, got {min_dim}.')
 
 
 def _scale(height: int, width: int, min_dim: int | None, max_dim: int | None, min_scale: float | None) -> float:
@@ -117,21 +118,14 @@ def _scale_into(out: np.ndarray, image: np.ndarray, shape: tuple[int, int], y: i
         out[start : start + len(band)] = band
 
 
-def mold_image(images: np.ndarray, config: Any) -> np.ndarray:
-    """Subtracts the mean colour.
+def normalize_image(image: np.ndarray, mean_pixel: Any) -> np.ndarray:
+    """Subtracts the mean color, as training does in the input pipeline.
 
     Args:
-        images: `[..., H, W, C]` RGB, 0..255.
-        config: its MEAN_PIXEL `[C]` is used.
+        image: `[..., H, W, C]` RGB, uint8.
+        mean_pixel: `[C]`, `Config.MEAN_PIXEL`.
 
     Returns:
-        float64 of the same shape.
-
-    Source: Matterport.
+        float32 of the same shape.
     """
-    return images.astype(np.float32) - np.asarray(config.MEAN_PIXEL, dtype=np.float64)
-
-
-def unmold_image(normalized_images: np.ndarray, config: Any) -> np.ndarray:
-    """Undoes `mold_image`: uint8 of the same shape, truncated. Source: Matterport."""
-    return np.clip(normalized_images + np.asarray(config.MEAN_PIXEL), 0, 255).astype(np.uint8)
+    return np.subtract(image, np.asarray(mean_pixel, np.float32), dtype=np.float32)

@@ -19,6 +19,7 @@ from mrcnn.data.augmentation import augment_resized, changes_whole_photo, check_
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.dataset_errors import located_errors
 from mrcnn.data.image import as_rgb, resize_image
+from mrcnn.errors import UserError
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.masks import extract_bboxes, minimize_mask, resize_mask, without_placeholders
 from mrcnn.ops.resizing import scaled_side
@@ -126,13 +127,13 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
     if not masks.size and not len(class_ids):  # some scripts return masks of another shape for images without instances
         masks = np.zeros((*image.shape[:2], 0), dtype=bool)
     if masks.shape != (*image.shape[:2], len(class_ids)):
-        raise ValueError(
+        raise UserError(
             f"{where}: load_mask() must return masks [H, W, N] and class ids [N] for the photo's "
             f"{image.shape[0]}x{image.shape[1]} pixels, got masks {masks.shape} and {len(class_ids)} class ids."
         )
     unknown = class_ids[(class_ids == 0) | (abs(class_ids) >= dataset.num_classes)]
     if len(unknown):
-        raise ValueError(
+        raise UserError(
             f"{where}: class id {unknown[0]} is not one of 1..{dataset.num_classes - 1} (negative: ignored). "
             "Return internal class ids from load_mask()."
         )

@@ -25,6 +25,7 @@ from mrcnn.data.dataset import Dataset
 from mrcnn.data.interpreter_exit import skipped_at_exit
 from mrcnn.data.loading import ground_truth, prepare, vary
 from mrcnn.data.padding import fill_slots
+from mrcnn.errors import UserError
 from mrcnn.layers.targets import select_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.random_rois import generate_random_rois
@@ -85,6 +86,7 @@ def training_batches(
     batch_size: int | None = None,
     on_error: str = "skip",
     cache_bytes: int = CACHE_BYTES,
+    problems: DataProblems | None = None,
 ) -> tf.data.Dataset:
     """Batches of training inputs, for ever or for a number of steps. One epoch follows the other without a seam.
 
@@ -102,22 +104,22 @@ def training_batches(
         on_error: a photo that cannot be read is replaced by the next one in order ("skip"), or ends the pipeline
             ("raise"). Errors of the augmentation always end it.
         cache_bytes: memory for photos that are kept decoded and shrunk.
+        problems: what the pipeline meets is added to it while it runs.
 
     Returns:
         Dataset of tuples (images `[B, S, S, 3]` float32 molded, image_meta `[B, 12+C]` float32, rpn_match `[B, A, 1]`
         int32, rpn_bbox `[B, T, 4]` float32, gt_class_ids `[B, G]` int32, gt_boxes `[B, G, 4]` float32 pixels, gt_masks
         `[B, h, w, G]` bool), and without `config.USE_RPN_ROIS` rois `[B, K, 4]` int32 pixels: of `dataset.load_rois`
         if there is such a method, which gives pixel boxes of the photo, best first; else random ones. Slots that are
-        not used are zeros. Photos without objects are included. The dataset's attribute `problems` is a
-        `DataProblems`.
+        not used are zeros. Photos without objects are included.
 
     Raises:
         ValueError: if an argument is invalid.
         TypeError: if `augmentation` is invalid.
     """
-    examples = _Examples(
-        dataset, config, seed, shuffle, augmentation, set(no_augmentation_sources or ()), on_error, cache_bytes
-    )
+    problems = problems or DataProblems()
+    not_augmented = set(no_augmentation_sources or ())
+    examples = _Examples(dataset, config, seed, shuffle, augmentation, not_augmented, on_error, cache_bytes, problems)
     batch_size = batch_size or config.BATCH_SIZE
     workers = workers or min(max(os.cpu_count() or 2, 2), 8)
     stop = np.iinfo(np.int64).max if steps is None else (start_step + steps) * batch_size
@@ -144,7 +146,7 @@ def training_batches(
         return image, meta, rpn_match[:, tf.newaxis], rpn_bbox, class_ids, boxes, masks, *rois
 
     def mold(images: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tf.cast(images, tf.float32) - mean, *others
+        return tf.cast(images, tf.float32) - mean, *others  # as `normalize_image`
 
     batches = (
         tf.data.Dataset.range(start_step * batch_size, stop)
@@ -157,34 +159,32 @@ def training_batches(
     # A private thread pool, because decoding in the common pool of TensorFlow would delay the training step.
     options.threading.private_threadpool_size = workers + 1
     options.threading.max_intra_op_parallelism = 1
-    batches = batches.with_options(options)
-    batches.problems = examples.problems
-    return batches
+    return batches.with_options(options)
 
 
 class _Examples:
     """Training examples by position in the infinite sequence of epochs."""
 
-    def __init__(self, dataset, config, seed, shuffle, augmentation, not_augmented, on_error, cache_bytes):
+    def __init__(self, dataset, config, seed, shuffle, augmentation, not_augmented, on_error, cache_bytes, problems):
         check_augmentation(augmentation)
         if not len(dataset.image_ids):
-            raise ValueError("training_batches: the dataset has no photos. Add some, then call prepare().")
+            raise UserError("training_batches: the dataset has no photos. Add some, then call prepare().")
         if dataset.num_classes != config.NUM_CLASSES:
-            raise ValueError(
+            raise UserError(
                 f"training_batches: the dataset has {dataset.num_classes} classes with the background, the network "
                 f"{config.NUM_CLASSES}. Set NUM_CLASSES = {dataset.num_classes}."
             )
         if on_error not in ("skip", "raise"):
-            raise ValueError(f'training_batches: on_error must be "skip" or "raise", got {on_error!r}.')
+            raise UserError(f'training_batches: on_error must be "skip" or "raise", got {on_error!r}.')
         if not config.USE_RPN_ROIS and augmentation is not None and hasattr(dataset, "load_rois"):
-            raise ValueError(
+            raise UserError(
                 "training_batches: proposals of load_rois() cannot follow the photo through augmentation. Train with "
                 "augmentation=None, or with USE_RPN_ROIS = True."
             )
         self.dataset, self.config, self.seed, self.shuffle = dataset, config, seed, shuffle
         self.augmentation, self.not_augmented, self.on_error = augmentation, not_augmented, on_error
         self.cache = ExampleCache(cache_bytes)
-        self.problems = DataProblems()
+        self.problems = problems
         self._order = functools.lru_cache(maxsize=4)(self._draw_order)
 
         slots, mask_shape = config.MAX_GT_INSTANCES, config.MINI_MASK_SHAPE
@@ -220,7 +220,7 @@ class _Examples:
         example = vary(example, config, augmentation, rng)
         gt, too_small = ground_truth(example, self.dataset, config, image_id)
         if gt.image.shape != tuple(config.IMAGE_SHAPE):
-            raise ValueError(
+            raise UserError(
                 f"photo {self._name(image_id)}: training needs images of {tuple(config.IMAGE_SHAPE)}, got "
                 f'{gt.image.shape}. Use IMAGE_RESIZE_MODE "square" or "crop".'
             )
@@ -250,7 +250,7 @@ class _Examples:
                     raise
                 self.problems.skip(self._name(image_id), error)
                 name, cause = self._name(image_id), error
-        raise ValueError(f"{tries} photos in a row cannot be used. {name}: {cause}") from cause
+        raise UserError(f"{tries} photos in a row cannot be used. {name}: {cause}") from cause
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         image_ids = self.dataset.image_ids

@@ -9,6 +9,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mrcnn.errors import UserError, UserTypeError
+
 MAX_PIXELS = 1 << 28  # 268 million: above the 200 megapixels of the largest phone cameras
 ORIENTATION_TAG = 0x0112  # of EXIF
 TURNS = {  # EXIF orientation -> what makes the photo upright
@@ -47,7 +49,7 @@ def read_image(path_or_file: str | os.PathLike | BinaryIO | Image.Image, channel
         TypeError: if `path_or_file` is neither a path, a file nor a PIL image.
     """
     if channels not in MODES:
-        raise ValueError(f"read_image: channels must be 1, 3 or 4, got {channels}. Override load_image() for others.")
+        raise UserError(f"read_image: channels must be 1, 3 or 4, got {channels}. Override load_image() for others.")
     with contextlib.ExitStack() as stack:
         if isinstance(path_or_file, (str, bytes, os.PathLike)):
             name = os.fsdecode(path_or_file)
@@ -58,18 +60,18 @@ def read_image(path_or_file: str | os.PathLike | BinaryIO | Image.Image, channel
             name = str(getattr(path_or_file, "name", "image file without a name"))
             file = path_or_file
         else:
-            raise TypeError(f"read_image: expected a path or a binary file, got {type(path_or_file).__name__}.")
+            raise UserTypeError(f"read_image: expected a path or a binary file, got {type(path_or_file).__name__}.")
         try:
             image = file if isinstance(file, Image.Image) else stack.enter_context(open_image(file))
             pixels = _decode(image, MODES[channels])
         except MemoryError:
             raise
         except Exception as error:  # a damaged file makes decoders raise nearly anything
-            raise ValueError(f"{name}: {_explain(error, file)}") from error
+            raise UserError(f"{name}: {_explain(error, file)}") from error
     return as_rgb(pixels, channels, name)
 
 
-def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image") -> np.ndarray:
+def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image", clip: bool = False) -> np.ndarray:
     """Brings an array that shall be a photo into the one form that the network's input is made from.
 
     Args:
@@ -78,6 +80,8 @@ def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image") -> np.ndar
         channels: wanted channels. For 3, greyscale (C = 1, or C = 2 with alpha) is repeated and the alpha channel of
             C = 4 is dropped.
         name: what error messages call the image.
+        clip: True: values out of range are clipped, NaN is 0, and integers up to 1 are scaled like floats, for arrays
+            that are only drawn.
 
     Returns:
         `[H, W, channels]` uint8. It may be a view of `image`.
@@ -88,20 +92,34 @@ def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image") -> np.ndar
     """
     image = np.asarray(image)
     if image.dtype.kind not in "buif":
-        raise TypeError(f"{name}: expected an array of numbers, got dtype {image.dtype}. Read files with read_image().")
+        raise UserTypeError(
+            f"{name}: expected an array of numbers, got dtype {image.dtype}. Read files with read_image()."
+        )
     shape = image.shape
     if image.ndim == 2:
         image = image[:, :, np.newaxis]
     if image.ndim != 3 or image.size == 0:
-        raise ValueError(f"{name}: expected an array [H, W, {channels}] with pixels in it, got shape {shape}.")
+        raise UserError(f"{name}: expected an array [H, W, {channels}] with pixels in it, got shape {shape}.")
     if channels == 3 and image.shape[2] in (2, 4):
         image = image[:, :, :-1]
     if channels == 3 and image.shape[2] == 1:
         image = image.repeat(3, axis=2)
     if image.shape[2] != channels:
         hint = " Put the channels last: np.moveaxis(image, 0, -1)." if shape[0] == channels else ""
-        raise ValueError(f"{name}: expected {channels} channels, [H, W, {channels}], got shape {shape}.{hint}")
-    return _to_uint8(image, name)
+        raise UserError(f"{name}: expected {channels} channels, [H, W, {channels}], got shape {shape}.{hint}")
+    return _clipped_to_uint8(image) if clip and not _is_16_bit(image) else _to_uint8(image, name)
+
+
+def _is_16_bit(image: np.ndarray) -> bool:
+    return image.dtype.kind == "u" and image.dtype.itemsize == 2
+
+
+def _clipped_to_uint8(image: np.ndarray) -> np.ndarray:
+    if image.dtype == np.uint8:
+        return image
+    image = np.nan_to_num(image.astype(np.float32))
+    scale = 255 if image.max() <= 1 else 1
+    return np.rint(np.clip(image * scale, 0, 255)).astype(np.uint8)
 
 
 def _to_uint8(image: np.ndarray, name: str) -> np.ndarray:
@@ -109,11 +127,11 @@ def _to_uint8(image: np.ndarray, name: str) -> np.ndarray:
         return image
     if image.dtype == bool:
         return image.astype(np.uint8) * np.uint8(255)
-    if image.dtype.kind == "u" and image.dtype.itemsize == 2:
+    if _is_16_bit(image):
         return (image >> 8).astype(np.uint8)
     low, high = float(image.min()), float(image.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name}: has pixels that are NaN or infinite. Repair them: np.nan_to_num(image).")
+        raise UserError(f"{name}: has pixels that are NaN or infinite. Repair them: np.nan_to_num(image).")
     is_float = image.dtype.kind == "f"
     scale = 255 if is_float and high < 255.5 / 255 else 1
     # Out of range for [0, 1] but nearly black in [0, 255], or z-scored.
@@ -122,7 +140,7 @@ def _to_uint8(image: np.ndarray, name: str) -> np.ndarray:
         expected = "floats in [0, 1] or [0, 255]" if is_float else "integers in 0..255"
         is_normalized = is_float and low < 0
         fix = "Pass the image as it was before normalization." if is_normalized else "Clip or scale the values."
-        raise ValueError(f"{name}: expected {expected}, got {image.dtype} in {low:g}..{high:g}. {fix}")
+        raise UserError(f"{name}: expected {expected}, got {image.dtype} in {low:g}..{high:g}. {fix}")
     return np.rint(image * scale).astype(np.uint8) if is_float else image.astype(np.uint8)
 
 
@@ -132,7 +150,7 @@ def _open_file(name: str) -> BinaryIO:
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name}: no such file. Check the path.") from error
     except (IsADirectoryError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise ValueError(f"{name!r}: expected an image file, got {error}.") from error
+        raise UserError(f"{name!r}: expected an image file, got {error}.") from error
 
 
 def open_image(file: str | os.PathLike | BinaryIO) -> Image.Image:

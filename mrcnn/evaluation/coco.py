@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mrcnn.detections import Detections
+from mrcnn.errors import UserError
 from mrcnn.evaluation.records import KINDS, ImageRecord, make_record
 
 AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}  # pixels
@@ -40,7 +41,7 @@ class CocoEvaluator:
 
     def __init__(self, class_names: Sequence[str]):
         if len(class_names) < 2:
-            raise ValueError(f"class_names: expected the background and at least one class, got {list(class_names)}.")
+            raise UserError(f"class_names: expected the background and at least one class, got {list(class_names)}.")
         self.class_names = list(class_names)
         self.records: list[ImageRecord] = []
 

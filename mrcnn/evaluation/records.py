@@ -8,6 +8,7 @@ import numpy as np
 from pycocotools import mask as rle_lib
 
 from mrcnn.detections import Detections
+from mrcnn.errors import UserError
 
 KINDS = ("mask", "box")
 
@@ -48,7 +49,7 @@ class ImageRecord:
             `[n, g]` float64.
         """
         if kind not in KINDS:
-            raise ValueError(f"kind: expected one of {KINDS}, got {kind!r}.")
+            raise UserError(f"kind: expected one of {KINDS}, got {kind!r}.")
         if len(detections) == 0 or len(instances) == 0:
             return np.zeros((len(detections), len(instances)))
         crowd = self.gt_crowd[instances]
@@ -128,17 +129,17 @@ def make_record(
 
     counts = {"class_ids": len(class_ids), "scores": len(scores), "masks": len(rles), "rois": len(boxes)}
     if len(set(counts.values())) > 1:
-        raise ValueError(f"image {image_id!r}: detection arrays have different lengths: {counts}.")
+        raise UserError(f"image {image_id!r}: detection arrays have different lengths: {counts}.")
     if len(gt_class_ids) != len(gt_rles):
-        raise ValueError(f"image {image_id!r}: {len(gt_class_ids)} ground-truth class ids for {len(gt_rles)} masks.")
+        raise UserError(f"image {image_id!r}: {len(gt_class_ids)} ground-truth class ids for {len(gt_rles)} masks.")
     for where, ids in (("ground truth", np.abs(gt_class_ids)), ("detections", class_ids)):
         wrong = ids[(ids < 1) | (ids >= num_classes)]
         if len(wrong):
-            raise ValueError(
+            raise UserError(
                 f"image {image_id!r}, {where}: expected class ids 1..{num_classes - 1}, got {int(wrong[0])}."
             )
     if not np.isfinite(scores).all():
-        raise ValueError(f"image {image_id!r}: scores must be finite.")
+        raise UserError(f"image {image_id!r}: scores must be finite.")
     return ImageRecord(
         image_id=image_id,
         height=height,
@@ -163,6 +164,6 @@ def _image_shape(image_id, masks, rles, image_shapes) -> tuple[int, int]:
     shapes |= {tuple(shape[:2]) for shape in image_shapes if shape is not None}
     if len(shapes) != 1:
         problem = f"masks have different sizes {sorted(shapes)}" if shapes else "image_shape is required without masks"
-        raise ValueError(f"image {image_id!r}: {problem}.")
+        raise UserError(f"image {image_id!r}: {problem}.")
     height, width = shapes.pop()
     return int(height), int(width)

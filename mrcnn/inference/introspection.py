@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mrcnn.errors import UserError
 from mrcnn.layers.proposals import STEPS, ProposalSteps
 
 # Names of the intermediate outputs of the proposal layer, also as tensor names of Matterport's graph.
@@ -48,7 +49,7 @@ def run_graph(model: keras.Model, inputs: list, outputs) -> OrderedDict:
     outputs = OrderedDict(outputs)
     for name, tensor in outputs.items():
         if tensor is None:
-            raise ValueError(f"run_graph: output {name!r} is None. ancestor() returns None for unknown tensor names.")
+            raise UserError(f"run_graph: output {name!r} is None. ancestor() returns None for unknown tensor names.")
         if isinstance(tensor, tf.Tensor):
             tensor = tensor.numpy().decode()
         if isinstance(tensor, str):

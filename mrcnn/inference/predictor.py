@@ -3,12 +3,10 @@
 B images, S side, A anchors, D detections, C classes, M mask side.
 """
 
-import itertools
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 import keras
@@ -16,8 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.config import Config
-from mrcnn.data.image import as_rgb, mold_image, read_image, resize_image
+from mrcnn.data.image import as_rgb, normalize_image, read_image, resize_image
 from mrcnn.detections import Detections
+from mrcnn.errors import UserError
+from mrcnn.inference.prefetch import prefetch
 from mrcnn.inference.quiet import without_cost_warnings
 from mrcnn.layers.detection import score_by_masks
 from mrcnn.ops.anchors import pixel_anchors
@@ -69,13 +69,13 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
         mode="pad64" if config.IMAGE_RESIZE_MODE == "crop" else config.IMAGE_RESIZE_MODE,  # crops are for training
     )
     if any(side % SIDE_MULTIPLE for side in image.shape[:2]):
-        raise ValueError(
+        raise UserError(
             f'{name}: with IMAGE_RESIZE_MODE = "none" both sides must be multiples of {SIDE_MULTIPLE}, got '
             f'{image.shape[0]} x {image.shape[1]}. Use "pad64", which pads, or "square".'
         )
     no_classes = np.zeros([config.NUM_CLASSES], dtype=np.int32)
     meta = compose_image_meta(0, photo.shape, image.shape, window, scale, no_classes)
-    return MoldedImage(mold_image(image, config).astype(np.float32), meta, np.array(window), photo.shape)
+    return MoldedImage(normalize_image(image, config.MEAN_PIXEL), meta, np.array(window), photo.shape)
 
 
 def is_molded(photo: np.ndarray, config: Config) -> bool:
@@ -234,30 +234,19 @@ def detect_stream(photos: Iterable, predictor: Predictor, batch_size: int, skip_
     def try_mold(numbered):
         try:
             return mold(numbered[1], config, numbered[0])
-        except (ValueError, TypeError, OSError) as error:
+        except (UserError, OSError) as error:
             if skip_errors:
                 return error
             raise
 
-    with ThreadPoolExecutor(1) as pool:
-        ahead = read_ahead(pool, try_mold, enumerate(photos), batch_size)
-        batch: list = []
-        for molded in ahead:
+    batch: list = []
+    with closing(prefetch(map(try_mold, enumerate(photos)), batch_size + 1)) as molded_images:
+        for molded in molded_images:
             if batch and not _fits(batch, molded, batch_size):
                 yield from _detect_batch(batch, predictor)
                 batch = []
             batch.append(molded)
         yield from _detect_batch(batch, predictor)
-
-
-def read_ahead(pool: ThreadPoolExecutor, function, items: Iterable, depth: int) -> Iterator:
-    """`map(function, items)` in the background, at most `depth` + 1 results ahead of the consumer."""
-    items = iter(items)
-    futures = [pool.submit(function, item) for item in itertools.islice(items, depth + 1)]
-    while futures:
-        result = futures.pop(0).result()
-        futures.extend(pool.submit(function, item) for item in itertools.islice(items, 1))
-        yield result
 
 
 def _fits(batch: list, molded, batch_size: int) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mrcnn.detections import Box, Detection, Detections
+from mrcnn.errors import UserError
 from mrcnn.inference.voting import Detect, intersect, part_in, vote
 
 SAME_IOU = 0.5  # minimum IoU of two detections of one object
@@ -110,9 +111,9 @@ def shift(detection: Detection, y: int, x: int) -> Detection:
 def check_tiling(tiles: int | str, overlap: float) -> None:
     """Raises ValueError unless `tiles` is "auto" or an integer from 1 to 100 and 0 <= `overlap` <= 0.9."""
     if tiles != "auto" and not (isinstance(tiles, int) and 1 <= tiles <= 100):
-        raise ValueError(f"tiles: expected 'auto' or a number from 1 to 100 along the longer side, got {tiles!r}.")
+        raise UserError(f"tiles: expected 'auto' or a number from 1 to 100 along the longer side, got {tiles!r}.")
     if not 0 <= overlap <= 0.9:
-        raise ValueError(f"tile overlap: expected a fraction from 0 to 0.9, got {overlap!r}.")
+        raise UserError(f"tile overlap: expected a fraction from 0 to 0.9, got {overlap!r}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from mrcnn import choices
 from mrcnn.ops.boxes_tf import edge_coordinates, relative_boxes
 
-MASK_TARGETS = ("rounded", "coverage")
+MASK_TARGETS = choices.SETTINGS["MASK_TARGETS"]
 SAMPLES = 2  # samples per cell and axis: M = 28 cells of a box then sample each pixel of its 56x56 mini mask
 
 

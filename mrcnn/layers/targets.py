@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from mrcnn import choices
 from mrcnn.layers.common import Float32Layer, register
 from mrcnn.layers.mask_targets import check_mask_targets, crop_mask_targets
 from mrcnn.ops.boxes_tf import box_refinement, compute_overlaps, encode_boxes
@@ -17,7 +18,7 @@ RPN_NEGATIVE_IOU = 0.3  # anchors below this IoU with all objects are negative
 ROI_POSITIVE_IOU = 0.5  # minimum IoU of positive RoIs; the others are negative
 IGNORE_IOU = 0.001  # anchors and RoIs with at least this IoU with an ignore region are not negative
 
-NEGATIVES = ("matterport", "balanced", "fill")
+NEGATIVES = choices.SETTINGS["ROI_NEGATIVES"]
 
 
 def select_rpn_targets(

@@ -1,6 +1,7 @@
 """The functions on NumPy arrays of Matterport's `model` and `utils` modules that the library does not need itself."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,3 +29,13 @@ def mold_mask(mask: np.ndarray, config) -> None:
 def unmold_mask(mask: np.ndarray, bbox: Sequence[int], image_shape: Sequence[int]) -> np.ndarray:
     """Converts a mask `[M, M]` of the network to a bool mask `[H, W]` of the image; see `masks.paste_mask`."""
     return paste_mask(mask, bbox, image_shape)
+
+
+def mold_image(images: np.ndarray, config: Any) -> np.ndarray:
+    """Subtracts `config.MEAN_PIXEL` from RGB images `[..., H, W, C]`. Returns float64, like the original."""
+    return images.astype(np.float32) - np.asarray(config.MEAN_PIXEL, dtype=np.float64)
+
+
+def unmold_image(normalized_images: np.ndarray, config: Any) -> np.ndarray:
+    """Undoes `mold_image`. Returns uint8, truncated."""
+    return np.clip(normalized_images + np.asarray(config.MEAN_PIXEL), 0, 255).astype(np.uint8)

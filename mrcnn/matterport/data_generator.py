@@ -11,7 +11,7 @@ import numpy as np
 
 from mrcnn.config import Config
 from mrcnn.data.dataset import Dataset
-from mrcnn.data.image import mold_image
+from mrcnn.data.image import normalize_image
 from mrcnn.data.loading import load_image_gt
 from mrcnn.data.padding import fill_slots
 from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets
@@ -117,6 +117,6 @@ def _example(gt, anchors, config, random_rois: int, detection_targets: bool) -> 
             targets = build_detection_targets(rois[0], gt.class_ids, gt.bbox, gt.mask, config)
             rois.append(targets[0])
             outputs = [targets[1][:, np.newaxis], *targets[2:]]
-    image = mold_image(gt.image, config).astype(np.float32)
+    image = normalize_image(gt.image, config.MEAN_PIXEL)
     slots = fill_slots(gt.class_ids, gt.bbox, gt.mask, config.MAX_GT_INSTANCES)
     return [image, gt.image_meta, rpn_match[:, np.newaxis], rpn_bbox, *slots, *rois, *outputs]

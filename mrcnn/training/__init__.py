@@ -4,12 +4,14 @@ from mrcnn.training.freezing import LAYER_SETS, layer_regex, set_trainable
 from mrcnn.training.interruption import TrainingInterrupted
 from mrcnn.training.options import TrainOptions
 from mrcnn.training.progress import Progress
-from mrcnn.training.state import find_state, resume
+from mrcnn.training.run_state import RunState, resume
+from mrcnn.training.state import find_state
 from mrcnn.training.trainer import train
 
 __all__ = [
     "LAYER_SETS",
     "Progress",
+    "RunState",
     "TrainOptions",
     "TrainingInterrupted",
     "find_state",

@@ -1,4 +1,4 @@
-"""A moving average of the weights (EMA), which often detects better than the latest weights."""
+"""Exponential moving average of the weights (EMA)."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,11 +10,10 @@ import tensorflow as tf
 class WeightAverage:
     """Exponential moving average of variables: `average += (1 - momentum) * (variable - average)` after each step.
 
-    Early on the momentum is smaller, min(momentum, (1 + steps) / (10 + steps)), so that the first weights are soon
-    forgotten.
+    The momentum is min(momentum, (1 + steps) / (10 + steps)), so that the initial weights are soon forgotten.
 
     Args:
-        variables: what to average, most often the trainable variables of a model.
+        variables: the variables to average, usually the trainable variables of a model.
         momentum: 0 to 1, for example 0.999: an average over about 1,000 steps.
 
     Source: Polyak & Juditsky 1992; the rule for the first steps is that of `tf.train.ExponentialMovingAverage`.
@@ -28,11 +27,11 @@ class WeightAverage:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """Everything that an exact resume has to restore."""
+        """The variables that an exact resume restores."""
         return [self.steps, *self.averages]
 
     def update(self) -> None:
-        """Takes the present weights into the average; part of the compiled step."""
+        """Adds the current weights to the average. Part of the compiled step."""
         self.steps.assign(self.steps + 1.0)
         momentum = tf.minimum(self.momentum, (1.0 + self.steps) / (10.0 + self.steps))
         for average, source in zip(self.averages, self.sources, strict=True):

@@ -1,4 +1,4 @@
-"""Small Keras callbacks: NaN stop, times of a step, the figures of an epoch, files to look at, early stopping."""
+"""Keras callbacks: stop on NaN, step times, history, curves, early stopping."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from pathlib import Path
 import keras
 from keras import ops
 
+from mrcnn.errors import UserError
 from mrcnn.training.history import write_history
 from mrcnn.training.progress import Progress
 
-FIRST_STEPS = 5  # steps after the first one, over which the estimate is made
+FIRST_STEPS = 5  # number of steps after the first from which the total time is estimated
 
 
-class NonFiniteLossError(ValueError):
+class NonFiniteLossError(UserError):
     """The loss, or a weight, became NaN or infinite."""
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Raises NonFiniteLossError after the first step whose loss is NaN or infinite, and names the photos.
+    """Raises NonFiniteLossError after a step with a NaN or infinite loss, and names the images of the batch.
 
-    At the end of an epoch it looks at the weights as well.
+    At the end of an epoch it checks the weights too.
 
     Args:
-        dataset: numbers of a batch's photos are looked up here.
-        log_dir: where the checkpoints lie.
+        dataset: training dataset, for the names of the images.
+        log_dir: folder of the checkpoints.
     """
 
     def __init__(self, dataset, log_dir: str):
@@ -44,35 +45,35 @@ class StopOnNaN(keras.callbacks.Callback):
         self._stop(f"epoch {self.epoch + 1}, step {batch + 1}: the loss is {loss}")
 
     def on_epoch_end(self, epoch, logs=None):
-        # The last step may have spoilt them with a loss that was still a number: no checkpoint may hold that.
+        # The last step can make weights NaN although its loss was finite. Such weights must not be saved.
         for variable in self.model.trainable_variables:
             if not bool(ops.all(ops.isfinite(variable))):
-                self._stop(f"epoch {epoch + 1}: weights of {variable.path.split('/')[0]} are no longer numbers")
+                self._stop(f"epoch {epoch + 1}: weights of {variable.path.split('/')[0]} are NaN or infinite")
 
     def _stop(self, what: str) -> None:
         photos = [photo_name(self.dataset, number) for number in self.model.image_ids]
         raise NonFiniteLossError(
-            f"{what} at learning rate {self.model.learning_rate:g}. Photos of this batch: {', '.join(photos)}. Train "
-            "with a lower learning rate, or look at these photos and outlines; checkpoints before this epoch are "
+            f"{what} at learning rate {self.model.learning_rate:g}. Images of this batch: {', '.join(photos)}. Train "
+            "with a lower learning rate, or check these images and their masks. Checkpoints of earlier epochs are "
             f"intact in {self.log_dir}."
         )
 
 
 def photo_name(dataset, number: int) -> str:
-    """How a person finds a photo: its reference, else its id."""
+    """The reference of an image, or its id if it has none."""
     if not 0 <= number < len(dataset.image_info):
         return f"number {number}"
     return str(dataset.image_reference(number) or dataset.image_info[number]["id"])
 
 
 class Stopwatch(keras.callbacks.Callback):
-    """Measures steps, tells early how long it will take, and adds `seconds_per_step` and `waiting` to the logs.
+    """Measures step times, prints an estimate of the total time, and adds `seconds_per_step` and `waiting` to the logs.
+
+    `waiting` is the fraction of the step time that is spent waiting for data.
 
     Args:
-        total_steps: until the end of the stage.
-        verbose: False: prints nothing.
-
-    `waiting` is the share of the time of a step that is spent waiting for data.
+        total_steps: steps to the end of the stage.
+        verbose: False prints nothing.
     """
 
     def __init__(self, total_steps: int, verbose: bool = True):
@@ -93,15 +94,15 @@ class Stopwatch(keras.callbacks.Callback):
             return
         self.durations.append(time.perf_counter() - self.started)
         if len(self.durations) == 1:
-            self.waited_before = self.model.waited  # the first step compiles, and the pipeline starts: no typical step
+            self.waited_before = self.model.waited  # the first step includes compilation and the start of the pipeline
         if self.verbose and self.total_steps and len(self.durations) == FIRST_STEPS + 1:
             rest = duration_text(self.seconds_per_step * self.total_steps)
             print(f"\n{self.seconds_per_step:.2f} s a step: about {rest} for {self.total_steps} steps, plus validation")
-            self.total_steps = 0  # told once
+            self.total_steps = 0  # printed once
 
     @property
     def seconds_per_step(self) -> float:
-        """Mean of this epoch, without the first step."""
+        """Mean over the steps of this epoch, without the first."""
         durations = self.durations[1:] or self.durations
         return sum(durations) / max(len(durations), 1)
 
@@ -112,7 +113,7 @@ class Stopwatch(keras.callbacks.Callback):
 
 
 def duration_text(seconds: float) -> str:
-    """As a person says it: "40 s", "12 min", "3 h 20 min"."""
+    """Formats a duration: "40 s", "12 min", "3 h 20 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -120,7 +121,7 @@ def duration_text(seconds: float) -> str:
 
 
 class Recorder(keras.callbacks.Callback):
-    """Takes the figures of an epoch into the progress of the run; comes after all that add to the logs."""
+    """Adds the logs of an epoch to the progress of the run. It follows all callbacks that add to the logs."""
 
     def __init__(self, progress: Progress):
         super().__init__()
@@ -144,7 +145,7 @@ class HistoryFile(keras.callbacks.Callback):
 
 
 class Curves(keras.callbacks.Callback):
-    """Draws `curves.png` anew after every epoch."""
+    """Draws `curves.png` after every epoch."""
 
     def __init__(self, progress: Progress, folder: str | Path):
         super().__init__()
@@ -159,7 +160,7 @@ class Curves(keras.callbacks.Callback):
 
 
 class EarlyStop(keras.callbacks.Callback):
-    """Stops when the mask AP has not grown for `patience` validations."""
+    """Stops after `patience` validations without a better mask AP."""
 
     def __init__(self, progress: Progress, patience: int):
         super().__init__()
@@ -173,5 +174,5 @@ class EarlyStop(keras.callbacks.Callback):
 
 
 def is_exhausted(progress: Progress, patience: int) -> bool:
-    """Whether early stopping ends the stage."""
+    """Whether early stopping has ended the stage."""
     return bool(patience) and progress.without_gain >= patience

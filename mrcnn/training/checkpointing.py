@@ -1,4 +1,4 @@
-"""Checkpoints of a run: weights in the original's layout, the state for an exact resume, the best epoch, clean-up."""
+"""Checkpoints of a run: weights in the original's layout, state for an exact resume, best epoch, clean-up."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from mrcnn.training.progress import Progress
 class CheckpointWriter:
     """Writes the files of a run into `model.log_dir`.
 
-    `mask_rcnn_<name>_<epoch>.h5` after every epoch, and `training_<name>_<epoch>.state` beside the latest, which is
-    twice as large or more; `mask_rcnn_<name>_best.h5`, the epoch with the best mask AP;
-    `training_<name>_partial.state` within an epoch.
+    * `mask_rcnn_<name>_<epoch>.h5` after every epoch.
+    * `training_<name>_<epoch>.state` beside the latest of them, at least twice as large.
+    * `mask_rcnn_<name>_best.h5`, the epoch with the best mask AP.
+    * `training_<name>_partial.state` within an epoch.
 
     Args:
         model: the MaskRCNN.
         fitted: the model that Keras trains.
-        progress: of the run.
-        options: `keep` and the like.
-        data: what identifies the training data, see `trainer.data_identity`.
-        metadata: what else to write into weights files, such as the class names.
+        progress: progress of the run.
+        options: options of the stage, such as `keep`.
+        data: identity of the training data, see `trainer.data_identity`.
+        metadata: further metadata of weights files, such as the class names.
 
     Attributes:
         enabled: False in all but one of several workers.
@@ -49,7 +50,7 @@ class CheckpointWriter:
         self.enabled = is_chief(fitted.strategy)
         if self.enabled:
             for prefix in (states.WEIGHTS_PREFIX, states.PREFIX):
-                for unfinished in self.folder.glob(f".{prefix}*.tmp"):  # of a run that was killed
+                for unfinished in self.folder.glob(f".{prefix}*.tmp"):  # left by a killed run
                     unfinished.unlink(missing_ok=True)
 
     def path(self, label: str) -> Path:
@@ -58,7 +59,7 @@ class CheckpointWriter:
 
     @property
     def latest(self) -> Path:
-        """Weights of the latest epoch."""
+        """Path of the weights of the latest epoch."""
         return self.path(f"{self.progress.epoch:04d}")
 
     def save_epoch(self) -> None:
@@ -68,7 +69,7 @@ class CheckpointWriter:
         path = self.latest
         state = states.state_path(path)
         identity = uuid.uuid4().hex
-        state.unlink(missing_ok=True)  # it would belong to other weights
+        state.unlink(missing_ok=True)  # it belongs to the previous weights
         average = self.fitted.average
         with average.swapped_in() if average else nullcontext():
             self.model.save_weights(path, metadata={**self.metadata, **self._figures(), states.ID: identity})
@@ -85,7 +86,7 @@ class CheckpointWriter:
         return path
 
     def save_finished(self) -> None:
-        """Notes in the state of the latest epoch that its stage is done: no optimiser to be continued."""
+        """Marks the stage as finished in the state of the latest epoch, which then needs no optimizer state."""
         path = states.state_path(self.latest)
         if self.enabled and path.exists():
             record = states.read_record(path)
@@ -115,7 +116,7 @@ class CheckpointWriter:
         states.write_state(path, record, groups)
 
     def _clean_up(self) -> None:
-        """Removes what the latest epoch has made superfluous: all other states, and all but a few weights."""
+        """Removes the states of earlier epochs, and weights beyond `keep`."""
         for state in states.state_files(self.folder):
             if state != states.state_path(self.latest):
                 state.unlink(missing_ok=True)
@@ -135,9 +136,9 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         progress = self.writer.progress
-        progress.step = max(progress.step, batch + 1)  # steps that a resumed epoch skips are done already
+        progress.step = max(progress.step, batch + 1)  # a resumed epoch skips steps that are done
         if progress.step >= progress.stage["steps_per_epoch"]:
-            return  # the epoch is about to be saved
+            return  # `on_epoch_end` saves next
         minutes = self.writer.options.save_minutes
         is_due = minutes and time.monotonic() - self.saved_at > 60 * minutes
         if is_due or self.interruption.requested:
@@ -153,7 +154,7 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 class RestoreMeans(keras.callbacks.Callback):
-    """At the start of an epoch that goes on: restores the running means of the losses, which Keras has just reset."""
+    """Restores the running means of the losses of a resumed epoch, which Keras resets when the epoch starts."""
 
     def __init__(self, path: Path):
         super().__init__()
@@ -166,12 +167,12 @@ class RestoreMeans(keras.callbacks.Callback):
 
 
 def metric_variables(fitted: TrainingModel) -> list:
-    """The running means of the losses, which an epoch that goes on has to go on with."""
+    """The variables of the running means of the losses, which a resumed epoch needs."""
     return [variable for metric in fitted.metrics for variable in metric.variables]
 
 
 def _link(source: Path, target: Path) -> None:
-    """Makes `target` the same file as `source` (a copy where the file system has no links), in one step."""
+    """Replaces `target` atomically by a hard link to `source`, or by a copy if the file system has no links."""
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         os.link(source, temporary)

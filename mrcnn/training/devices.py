@@ -1,4 +1,4 @@
-"""The device: memory of GPUs grows on demand, and mixed precision where the hardware gains from it."""
+"""Devices: GPU memory growth, and mixed precision where it is faster."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import platform
 import keras
 import tensorflow as tf
 
+from mrcnn.choices import PRECISIONS
+from mrcnn.errors import UserError
 from mrcnn.training.bfloat16 import bfloat16_gain
 
-BFLOAT16_CPU_GAIN = 1.15  # measured speed relative to float32 from which on bfloat16 is used
+BFLOAT16_CPU_GAIN = 1.15  # minimum measured speed-up of bfloat16 over float32
 BFLOAT16_GPU = (8, 0)  # compute capability: Ampere and later multiply bfloat16 in their tensor cores
-PRECISIONS = ("auto", "on", "off")
 
 
 def prepare_devices() -> str:
-    """Lets the memory of all GPUs grow on demand; call it before the first tensor is made.
+    """Enables memory growth on all GPUs. Call it before the first tensor is created.
 
     Returns:
-        The device in words, for example "2 GPUs (NVIDIA A100)" or "CPU (x86_64, 8 threads)".
+        Name of the device, for example "2 GPUs (NVIDIA A100)" or "CPU (x86_64, 8 threads)".
     """
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
@@ -34,7 +35,7 @@ def prepare_devices() -> str:
 
 
 def choose_precision() -> tuple[bool, str]:
-    """Whether the first GPU, or without one the CPU, is clearly faster in bfloat16, and the reason in a few words."""
+    """Whether the first GPU, or the CPU without one, is clearly faster in bfloat16, and a short reason."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
@@ -44,20 +45,20 @@ def choose_precision() -> tuple[bool, str]:
 
 
 def set_precision(mixed: str = "auto") -> str:
-    """Sets Keras's dtype policy; call it before the network is built.
+    """Sets Keras's dtype policy. Call it before the network is built.
 
     Args:
         mixed: "on": mixed_bfloat16, convolutions in bfloat16 and weights, boxes and losses in float32; "off": float32;
-            "auto": what `choose_precision` finds faster.
+            "auto": the result of `choose_precision`.
 
     Returns:
-        The name of the policy, with the reason for it if the choice was automatic: "float32 (bfloat16 measured 0.77x)".
+        The name of the policy, with the reason if the choice was automatic: "float32 (bfloat16 measured 0.77x)".
 
     Raises:
-        ValueError: `mixed` is none of these.
+        ValueError: another value.
     """
     if mixed not in PRECISIONS:
-        raise ValueError(f"mixed precision: expected one of {', '.join(PRECISIONS)}, got {mixed!r}.")
+        raise UserError(f"mixed precision: expected one of {', '.join(PRECISIONS)}, got {mixed!r}.")
     is_on, reason = choose_precision() if mixed == "auto" else (mixed == "on", "")
     keras.config.set_dtype_policy("mixed_bfloat16" if is_on else "float32")
     name = keras.config.dtype_policy().name

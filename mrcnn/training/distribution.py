@@ -1,4 +1,4 @@
-"""More than one device: a strategy of `tf.distribute`, and optimisers that clip the gradient of the whole batch."""
+"""Several devices: a `tf.distribute` strategy, and optimizers that clip the gradient of the whole batch."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import os
 import keras
 import tensorflow as tf
 
+from mrcnn.errors import UserError
+
 
 def choose_strategy(devices: int = 1) -> tf.distribute.Strategy:
-    """The strategy to build and train a model under; call it before the first tensor is made.
+    """The strategy to build and train a model under. Call it before the first tensor is created.
 
     Args:
-        devices: GPUs of this machine to use; on a machine without GPUs, parts of the CPU, to try things out. With the
-            environment variable TF_CONFIG the workers it lists train together, each on all of its GPUs.
+        devices: number of GPUs; on a machine without GPUs, number of logical CPU devices, for tests. If the environment
+            variable TF_CONFIG is set, the workers that it lists train together, each on all of its GPUs.
 
     Raises:
-        ValueError: there are not so many GPUs.
+        ValueError: the machine has fewer GPUs.
     """
     if os.environ.get("TF_CONFIG"):
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -24,7 +26,7 @@ def choose_strategy(devices: int = 1) -> tf.distribute.Strategy:
         return tf.distribute.get_strategy()
     gpus = tf.config.list_logical_devices("GPU") if tf.config.list_physical_devices("GPU") else []
     if gpus and devices > len(gpus):
-        raise ValueError(f"--devices: this machine has {len(gpus)} GPUs, {devices} were asked for.")
+        raise UserError(f"--devices: this machine has {len(gpus)} GPUs, {devices} were asked for.")
     return tf.distribute.MirroredStrategy([device.name for device in gpus[:devices]] or _split_cpu(devices))
 
 
@@ -36,24 +38,24 @@ def _split_cpu(count: int) -> list[str]:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes files and validates."""
+    """Whether this process writes files and validates."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_id is None:
         return True
-    # Where the cluster names a task "chief", there is a first worker beside it.
+    # A cluster with a task "chief" also has a first worker.
     chief = "chief" if "chief" in resolver.cluster_spec().jobs else resolver.task_type
     return (resolver.task_type, resolver.task_id) == (chief, 0)
 
 
 class SummedFirst:
-    """Mixed into an optimiser: replicas add up their gradients before anything else is done with them.
+    """Optimizer mixin that sums the gradients of the replicas before they are clipped.
 
-    Keras clips the gradient of each replica and adds up what is left, so that the step would depend on how a batch is
-    split. Here every replica clips the same sum. Keras's own sum follows all the same; hence the division.
+    Keras clips the gradient of each replica and sums the results, so the step depends on how a batch is split. With
+    this mixin every replica clips the same sum. It is divided by the number of replicas because Keras sums again.
     """
 
     def apply(self, grads, trainable_variables=None):
-        """As Keras's; `grads` are those of this replica's share of the batch."""
+        """Applies the gradients `grads` of this replica's part of the batch."""
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
             present = [gradient for gradient in grads if gradient is not None]

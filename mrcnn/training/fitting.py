@@ -1,84 +1,105 @@
-"""The call of Keras's `fit`: the batches, the callbacks in their order, and errors in words."""
+"""The call of Keras's `fit`: batches, callbacks and their order, error messages."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
+from mrcnn.data.augmentation import Augmentation
+from mrcnn.data.dataset import Dataset
 from mrcnn.data.dataset_errors import DatasetError
 from mrcnn.data.pipeline import DataProblems, training_batches
 from mrcnn.training.callbacks import Curves, EarlyStop, HistoryFile, Recorder, StopOnNaN, Stopwatch
 from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreMeans
-from mrcnn.training.interruption import Interruption, StopWhenAsked
+from mrcnn.training.interruption import Interruption, StopOnInterrupt
 from mrcnn.training.objective import TrainingModel
+from mrcnn.training.run_state import RunState
 from mrcnn.training.tensorboard import TensorBoardEvents
 from mrcnn.training.validation import VALIDATION_PHOTOS, Validation, Validator
+
+
+class TrainingData(NamedTuple):
+    """Prepared datasets, and the augmentation of training images; see `MaskRCNN.train`."""
+
+    train: Dataset
+    val: Dataset | None = None
+    augmentation: Augmentation | None = None
+    no_augmentation_sources: Collection[str] | None = None
 
 
 def fit(
     model,
     fitted: TrainingModel,
     writer: CheckpointWriter,
-    train_dataset,
-    val_dataset,
+    data: TrainingData,
     custom_callbacks: list[keras.callbacks.Callback],
-    data_options: dict,
 ) -> None:
-    """Trains to the end of the stage under way, or until early stopping.
+    """Trains to the end of the current stage, or until early stopping.
 
     Args:
         model: the MaskRCNN.
         fitted: its compiled training model.
-        writer: of the checkpoints; has the progress and the options too.
-        train_dataset, val_dataset: prepared datasets; the latter may be None.
-        custom_callbacks: run after all others, when everything of an epoch is known and saved.
-        data_options: further arguments of `training_batches`.
+        writer: writes the checkpoints; holds the progress and the options.
+        data: datasets and augmentation.
+        custom_callbacks: run after all others, when the epoch is saved.
     """
     options, progress, config = writer.options, writer.progress, model.config
     epochs, steps = progress.stage["epochs"], progress.stage["steps_per_epoch"]
     verbose = options.verbose if options.verbose is not None else (1 if can_redraw_lines() else 2)
     done = progress.epoch * steps + progress.step
     on_error = "raise" if options.strict else "skip"
-    common = dict(seed=options.seed, workers=options.workers, on_error=on_error)
-    batches = training_batches(train_dataset, config, start_step=done, **common, **data_options)
+    seed = progress.stage["seed"]
+    problems, val_problems = DataProblems(), DataProblems()
+    common = dict(seed=seed, workers=options.workers, on_error=on_error)
+    batches = training_batches(
+        data.train,
+        config,
+        augmentation=data.augmentation,
+        no_augmentation_sources=data.no_augmentation_sources,
+        start_step=done,
+        problems=problems,
+        **common,
+    )
     val_batches, val_steps = None, int(config.VALIDATION_STEPS)  # scripts make a float of it by dividing
-    if val_dataset is not None and val_steps:
-        val_batches = training_batches(val_dataset, config, shuffle=False, steps=val_steps, **common)
-    problems = [part.problems for part in (batches, val_batches) if part is not None]
-    validator = _validator(model, val_dataset, options, verbose)
+    if data.val is not None and val_steps:
+        val_batches = training_batches(
+            data.val, config, shuffle=False, steps=val_steps, problems=val_problems, **common
+        )
+    validator = _validator(model, data.val, options, verbose)
     fitted.skip = progress.step
 
-    with Interruption() as interruption, errors_in_words(*problems), fitted.strategy.scope():
+    with Interruption() as interruption, errors_in_words(problems, val_problems), fitted.strategy.scope():
         callbacks = [
-            SeedSampling(model.keras_model, options.seed, steps, progress.step),
-            *([RestoreMeans(model.resumed.path)] if progress.step else []),
+            SeedSampling(model.keras_model, seed, steps, progress.step),
+            *([RestoreMeans(model.run.resumed.path)] if progress.step else []),
             Stopwatch(epochs * steps - done, verbose > 0),
-            StopOnNaN(train_dataset, model.log_dir),
+            StopOnNaN(data.train, model.log_dir),
             *([Validation(validator, options.validate_every, epochs, verbose > 0)] if validator else []),
             Recorder(progress),
             Checkpoints(writer, interruption),
             *_reports(model, writer, validator),
             EarlyStop(progress, options.patience),
             *custom_callbacks,
-            StopWhenAsked(interruption, lambda: writer.latest),
+            StopOnInterrupt(interruption, lambda: writer.latest),
         ]
         fitted.fit(
             _as_inputs(batches),
             validation_data=_as_inputs(val_batches) if val_batches is not None else None,
             validation_steps=val_steps or None,
-            shuffle=False,  # it is, in the pipeline
+            shuffle=False,  # the pipeline shuffles
             initial_epoch=progress.epoch,
             epochs=epochs,
             steps_per_epoch=steps,
             callbacks=callbacks,
             verbose=verbose,
         )
-    model.keras_model.history = fitted.history  # where scripts look for it
-    _report_problems(batches.problems, validator, verbose)
+    model.keras_model.history = fitted.history  # scripts for the original read it there
+    _report_problems(problems, validator, verbose)
 
 
 def can_redraw_lines() -> bool:
@@ -87,13 +108,13 @@ def can_redraw_lines() -> bool:
 
 
 class SeedSampling(keras.callbacks.Callback):
-    """Sets the random numbers with which RoIs are sampled: they depend on the seed and the step alone.
+    """Seeds the sampling of RoIs in each epoch, so that it depends only on the seed and the step.
 
     Args:
         network: the training graph.
-        seed: of the run.
+        seed: seed of the run.
         steps_per_epoch: steps of an epoch.
-        skipped: steps of the first epoch that were done before a resume.
+        skipped: steps of the first epoch that were done before the run was resumed.
     """
 
     def __init__(self, network: keras.Model, seed: int, steps_per_epoch: int, skipped: int):
@@ -103,39 +124,39 @@ class SeedSampling(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.generator is not None:
-            # Keras adds 1 to the second number at every use.
+            # Keras increments the second number at every use.
             self.generator.state.assign([self.seed, epoch * self.steps_per_epoch + self.skipped])
         self.skipped = 0
 
 
 def _as_inputs(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Batches in the form (x,), so that `fit` does not take them for (x, y)."""
+    """Wraps batches as (x,), so that `fit` does not unpack them as (x, y)."""
     sharding = tf.data.Options()
-    # Several workers read all photos, and each takes its part of every batch.
+    # Each worker reads all images and takes its part of every batch.
     sharding.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    # repeat(): what is known to have no end needs no checks for incomplete batches, which several devices cannot do.
+    # repeat() marks the dataset as infinite. Otherwise Keras checks for partial batches and fails on several devices.
     return batches.map(lambda *inputs: (inputs,)).repeat().with_options(sharding)
 
 
 def _validator(model, dataset, options, verbose: int) -> Validator | None:
-    """The validator of this model and dataset; that of an earlier stage if there is one, as compiling takes time."""
+    """The validator of a dataset, reused from an earlier stage to save compilation; None without validation."""
     if dataset is None or not options.validate_every:
         return None
     photos = options.validation_photos
     if photos is None:
         photos = int(model.config.VALIDATION_STEPS) * model.config.BATCH_SIZE or VALIDATION_PHOTOS
-    earlier = getattr(model, "validator", None)
-    if earlier is None or earlier.dataset is not dataset or earlier.limit != photos:
-        model.validator = Validator(model, dataset, photos, model.config.BATCH_SIZE)
-        count, total = len(model.validator.image_ids), len(dataset.image_ids)
-        if verbose and count < total:
-            print(f"Validation AP on a fixed random subset: {count} of {total} images (validation_photos=0: all)")
-    model.validator.strict = options.strict
-    return model.validator
+    run = RunState.of(model)
+    earlier = run.validator
+    validator = run.validator_for(model, dataset, photos)
+    validator.strict = options.strict
+    count, total = len(validator.image_ids), len(dataset.image_ids)
+    if verbose and validator is not earlier and count < total:
+        print(f"Validation AP on a fixed random subset: {count} of {total} images (validation_photos=0: all)")
+    return validator
 
 
 def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> list:
-    """The callbacks that write files for people to look at."""
+    """The callbacks that write the history, curves and TensorBoard events."""
     if not writer.enabled:
         return []
     pictures = validator.pictures if validator else []
@@ -148,27 +169,27 @@ def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> li
 
 @contextmanager
 def errors_in_words(*problems: DataProblems) -> Iterator[None]:
-    """Turns TensorFlow's errors into what caused them; `problems` are those of the batches that are read inside."""
+    """Raises the cause of an error of TensorFlow in its place. `problems` belong to the batches read inside."""
     try:
         yield
     except DatasetError as error:
         raise error from error.original
     except tf.errors.OpError as error:
         first = str(error).splitlines()[0][:200]
-        if "No space left" in first:  # to TensorFlow, the disk is a resource like memory
+        if "No space left" in first:  # also a ResourceExhaustedError
             raise OSError(f"A file could not be written ({first}). Free space, then resume.") from None
         if isinstance(error, tf.errors.ResourceExhaustedError):
             raise MemoryError(f"The device has too little memory ({first}). Use smaller batches or images.") from None
         cause = next((each.error for each in problems if each.error is not None), None)
         if cause is None:
             raise
-        raise cause from cause.__cause__  # its own cause instead of TensorFlow's error
+        raise cause from cause.__cause__  # not from TensorFlow's error
 
 
 def _report_problems(problems, validator: Validator | None, verbose: int) -> None:
     if verbose and (problems.skipped or problems.too_small):
-        print(f"\nIn the training photos: {problems}")
+        print(f"\nIn the training images: {problems}")
     if verbose and validator is not None and validator.unreadable:
-        print(f"\n{len(validator.unreadable)} validation photos could not be read:")
+        print(f"\n{len(validator.unreadable)} validation images could not be read:")
         for reason in validator.unreadable.values():
             print(f"  {reason}")

@@ -1,9 +1,10 @@
-"""Which layers train: the original's layer sets as regular expressions, and freezing by name."""
+"""Layer sets of the original as regular expressions, and freezing of layers by name."""
 
 import re
 
 import keras
 
+from mrcnn.errors import UserError
 from mrcnn.network import flatten_layers
 
 HEADS = r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)"
@@ -16,7 +17,7 @@ def _from_stage(stages: str, blocks: str) -> str:
     return f"{resnet}|{mobilenet}|{HEADS}"
 
 
-# MobileNetV2's blocks 4, 7 and 14 begin the maps of stride 8, 16 and 32, as stages 3, 4 and 5 of a ResNet do.
+# Blocks 4, 7 and 14 of MobileNetV2 start at stride 8, 16 and 32, like stages 3, 4 and 5 of a ResNet.
 LAYER_SETS = {
     "heads": HEADS,
     "3+": _from_stage("3-5", r"[4-9]|1\d"),
@@ -33,25 +34,25 @@ def layer_regex(layers: str) -> str:
         layers: "heads", "3+", "4+", "5+", "all", or a regular expression, which is returned as it is.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the expression is invalid.
     """
     try:
         re.compile(LAYER_SETS.get(layers, layers))
     except (re.error, TypeError) as error:
         known = ", ".join(LAYER_SETS)
-        raise ValueError(f"layers: expected {known} or a regular expression, got {layers!r} ({error}).") from None
+        raise UserError(f"layers: expected {known} or a regular expression, got {layers!r} ({error}).") from None
     return LAYER_SETS.get(layers, layers)
 
 
 def set_trainable(network: keras.Model, regex: str) -> list[str]:
     """Makes the layers whose name matches (fully) trainable and freezes all others.
 
-    A frozen batch normalisation keeps its moving statistics too. Compile after it: Keras takes the trainable weights
-    when a model is compiled.
+    Frozen batch normalization keeps its moving statistics too. Compile the model afterwards, because Keras collects
+    the trainable weights when it compiles.
 
     Args:
         network: the training graph.
-        regex: as `layer_regex` returns it.
+        regex: regular expression, see `layer_regex`.
 
     Returns:
         Names of the trainable layers, in graph order.
@@ -66,5 +67,5 @@ def set_trainable(network: keras.Model, regex: str) -> list[str]:
             if layer.trainable:
                 trained.append(layer.name)
     if not trained:
-        raise ValueError(f"layers: no layer is called like {regex!r}, so nothing would train. Use heads, 3+ or all.")
+        raise UserError(f"layers: no layer name matches {regex!r}. Use heads, 3+, 4+, 5+ or all.")
     return trained

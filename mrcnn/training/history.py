@@ -1,4 +1,4 @@
-"""`history.csv`: the figures of every epoch of a run, one row each."""
+"""`history.csv`: one row of metrics per epoch of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FILE = "history.csv"
 
 
 def write_history(rows: list[dict], folder: str | Path) -> None:
-    """Writes all rows, so that a resumed run has none twice; a figure that an epoch does not have is left empty."""
+    """Writes all rows, so that a resumed run has no duplicates. Metrics that an epoch lacks are left empty."""
     path = Path(folder) / FILE
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
@@ -30,7 +30,7 @@ def write_history(rows: list[dict], folder: str | Path) -> None:
 
 
 def read_history(folder: str | Path, epochs: int) -> list[dict]:
-    """The rows of the first `epochs` epochs; none if there is no such file, or if it is none of ours."""
+    """The rows of the first `epochs` epochs; empty if the file is missing or not a history."""
     try:
         with open(Path(folder) / FILE, encoding="utf-8", newline="") as file:
             rows = [

@@ -1,4 +1,4 @@
-"""Ctrl-C while training: the step is finished and saved, then training ends. A second Ctrl-C ends it at once."""
+"""Ctrl-C during training: training ends after the current step is saved. A second Ctrl-C ends it immediately."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Training was stopped by the user; `path` is what was saved, to be resumed from."""
+    """Training was stopped by the user. `path` is the saved file to resume from."""
 
     def __init__(self, path: Path):
         super().__init__(f"Interrupted. Everything up to this step is in {path}; resume from it.")
         self.path = path
 
 
-class StopWhenAsked(keras.callbacks.Callback):
-    """Ends training after an epoch in which Ctrl-C was pressed; comes last, when all is written.
+class StopOnInterrupt(keras.callbacks.Callback):
+    """Ends training after an epoch in which Ctrl-C was pressed. It is the last callback.
 
     Args:
-        interruption: knows about it.
+        interruption: the context that receives Ctrl-C.
         latest: returns the path of the latest checkpoint.
     """
 
@@ -39,9 +39,9 @@ class StopWhenAsked(keras.callbacks.Callback):
 
 
 class Interruption:
-    """A context in which Ctrl-C (or SIGTERM) only sets `requested`, so that nothing is torn apart.
+    """A context in which Ctrl-C (or SIGTERM) only sets `requested`.
 
-    Outside of the main thread, where Python allows no signal handlers, it does nothing.
+    It has no effect outside the main thread, where Python allows no signal handlers.
     """
 
     def __init__(self):

@@ -13,21 +13,21 @@ from mrcnn.training.averaging import WeightAverage
 
 
 class TrainingModel(Network):
-    """From the inputs of the training graph to its losses; shares all layers with the graph.
+    """Maps the inputs of the training graph to its losses. All layers are those of the graph.
 
     Args:
         network: the training graph, see `NetworkBuilder.training`.
-        loss_weights: by name of the loss.
+        loss_weights: weights by name of the loss.
         weight_decay: rate of the L2 penalty, see `losses.weight_decay_loss`.
         average: moving average of the weights to update after every step, or None.
 
-    It is made by `trainer.compile_model`, outside of the scope of `tf.distribute`'s strategy, and trained inside.
+    `trainer.compile_model` creates it outside the scope of the `tf.distribute` strategy and trains it inside.
 
     Attributes:
-        image_ids: `[B]` of the latest batch, as the dataset numbers its photos.
-        strategy: of `tf.distribute`, that the graph was built under.
-        waited: seconds spent waiting for data since the model was made.
-        skip: steps that `fit` has still to count without doing them, because they were done before a resume.
+        image_ids: `[B]` of the latest batch, indices into the dataset.
+        strategy: the `tf.distribute` strategy of the graph.
+        waited: seconds spent waiting for data so far.
+        skip: remaining steps that `fit` counts without running them, because they were done before a resume.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class TrainingModel(Network):
     ):
         names = loss_names(network.config)
         super().__init__(tuple(network.inputs), network.outputs[-len(names) :], name=network.name)
-        # The model itself is not made in the scope of the strategy: if it were, Keras's `fit` would average a batch of
-        # all devices, which bool masks cannot be. Only what holds variables is.
+        # Only variables are created in the scope of the strategy. For a model created in it, Keras's `fit` averages the
+        # batches of all devices, which fails for bool masks.
         self.strategy = network.distribute_strategy
         self.config = network.config
         self.loss_weights = [float(loss_weights[name]) for name in names]
@@ -54,13 +54,13 @@ class TrainingModel(Network):
 
     @property
     def learning_rate(self) -> float:
-        """That of the next step."""
+        """Learning rate of the next step."""
         return float(self.optimizer.learning_rate.numpy())
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Sum of the weighted losses and the L2 penalty; the weighted losses are reported as metrics.
+        """Sum of the weighted losses and the L2 penalty. The weighted losses are reported as metrics.
 
-        With several replicas each takes its share: Keras adds up their gradients.
+        It is divided by the number of replicas, because Keras sums their gradients.
         """
         weighted = [weight * loss for weight, loss in zip(self.loss_weights, y_pred, strict=True)]
         for mean, loss in zip(self.loss_means, weighted, strict=True):
@@ -71,9 +71,9 @@ class TrainingModel(Network):
     def make_train_function(self, force: bool = False) -> None:
         """Sets `train_function(iterator)`, which `fit` calls for every step.
 
-        Unlike Keras's own it takes the batch from the iterator outside of the compiled step. So the photos of a batch
-        and the time that it took to come are known, and it works with several workers, whose metrics Keras's own
-        function cannot reduce.
+        Unlike Keras's function it takes the batch from the iterator outside the compiled step, which gives the images
+        of the batch and the waiting time. It also supports several workers, whose metrics Keras's function cannot
+        reduce.
         """
         if self.train_function is not None and not force:
             return

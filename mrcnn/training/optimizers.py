@@ -1,24 +1,25 @@
-"""The optimisers: SGD as the original's, and AdamW."""
+"""Optimizers: SGD like the original's, and AdamW."""
 
 import keras
 import tensorflow as tf
 
+from mrcnn.choices import OPTIMIZERS
 from mrcnn.config import Config
+from mrcnn.errors import UserError
 from mrcnn.training.distribution import SGD, AdamW
 from mrcnn.training.schedules import Schedule
 
-OPTIMIZERS = ("sgd", "adamw")
 ADAMW_WEIGHT_DECAY = 0.05  # He et al. 2022, "Masked Autoencoders", and what detection with AdamW has used since
 
 
 def build_optimizer(
     name: str, learning_rate: float | Schedule, config: Config, accumulate: int = 1
 ) -> keras.optimizers.Optimizer:
-    """An optimiser for one stage of training.
+    """Builds the optimizer of one stage of training.
 
     Args:
-        name: "sgd": momentum `LEARNING_MOMENTUM`; "adamw": Loshchilov & Hutter 2019, with weight decay of its own on
-            everything but biases and batch norm.
+        name: "sgd": momentum `LEARNING_MOMENTUM`; "adamw": Loshchilov & Hutter 2019, with decoupled weight decay on
+            everything except biases and batch norm.
         learning_rate: a number, which callbacks may change while training, or a schedule.
         config: LEARNING_MOMENTUM and GRADIENT_CLIP_NORM, the largest norm of all gradients together.
         accumulate: batches whose gradients are averaged for one update; on one device only.
@@ -27,17 +28,17 @@ def build_optimizer(
         ValueError: the name is unknown, or gradients are to be accumulated on several devices.
     """
     if name not in OPTIMIZERS:
-        raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {name!r}.")
-    # With several replicas the optimisers see the sum of the gradients divided by the number of replicas.
+        raise UserError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {name!r}.")
+    # With several replicas the optimizers see the sum of the gradients divided by the number of replicas.
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if accumulate > 1 and replicas > 1:  # Keras decides inside a branch of the graph, where replicas cannot meet
-        raise ValueError(
+    if accumulate > 1 and replicas > 1:  # Keras updates in a conditional branch, where replicas cannot communicate
+        raise UserError(
             f"accumulate: gradients are accumulated on one device only; there are {replicas}. "
             "Leave it out: the batches of all devices are one update already."
         )
     options = dict(
         learning_rate=learning_rate,
-        # What Keras 2.2 called clipnorm was the norm over all variables, and 0 turned it off.
+        # In Keras 2.2 `clipnorm` was the norm over all variables, and 0 disabled it.
         global_clipnorm=config.GRADIENT_CLIP_NORM / replicas if config.GRADIENT_CLIP_NORM else None,
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
     )
@@ -49,5 +50,5 @@ def build_optimizer(
 
 
 def loss_weight_decay(name: str, config: Config) -> float:
-    """The rate of the L2 penalty in the loss: AdamW decays weights by itself."""
+    """The rate of the L2 penalty in the loss; 0 for AdamW, which has its own weight decay."""
     return config.WEIGHT_DECAY if name == "sgd" else 0.0

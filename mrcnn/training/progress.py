@@ -1,4 +1,4 @@
-"""What a run remembers from one epoch to the next: where it is, its history, its best epoch."""
+"""The progress of a run: epoch and step, history, best epoch."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from mrcnn.errors import UserError
+
 MIN_GAIN = 1e-6  # of mask AP, to count as better
 
 
 @dataclass
 class Stage:
-    """One call of `train`: which layers, up to which epoch, and how."""
+    """The arguments of one call of `train`."""
 
     layers: str
     epochs: int
@@ -29,11 +31,11 @@ class Stage:
     first_epoch: int = 0
 
     def same_as(self, other: dict[str, Any]) -> bool:
-        """Whether `other` (of a saved run) is this very stage."""
+        """Whether `other`, from a saved run, is this stage."""
         return self.differences(other) == []
 
     def differences(self, other: dict[str, Any]) -> list[str]:
-        """What is not as in `other`, as "name: other -> this"; the epoch it began at does not count."""
+        """Differences from `other` as "name: other -> this". The first epoch is ignored."""
         own = dataclasses.asdict(self)
         return [
             f"{name}: {other.get(name)} -> {own[name]}"
@@ -44,14 +46,14 @@ class Stage:
 
 @dataclass(repr=False)
 class Progress:
-    """State of a run that is neither weights nor optimiser. All of it can be written as JSON.
+    """State of a run besides weights and optimizer. JSON can represent all of it.
 
     Attributes:
         epoch: epochs completed.
-        step: steps done of the epoch under way.
-        stage: the stage under way, or None between stages.
-        finished: stages that are done.
-        rows: the history, one dict for each epoch.
+        step: steps completed in the current epoch.
+        stage: the current stage, or None between stages.
+        finished: completed stages.
+        rows: the history, one dict per epoch.
         best: {"epoch", "mask_AP"} of the best validation, or None.
         without_gain: validations since the best one, in this stage.
         best_of_stage: best mask AP of this stage.
@@ -72,15 +74,15 @@ class Progress:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Progress:
-        """Back from `to_dict`. Raises ValueError if it is none."""
+        """Inverse of `to_dict`. Raises ValueError for other dicts."""
         try:
             return cls(**values)
         except TypeError as error:
-            raise ValueError(f"not the state of a training run ({error})") from None
+            raise UserError(f"not the state of a training run ({error})") from None
 
     @classmethod
     def from_rows(cls, epoch: int, rows: list[dict[str, Any]]) -> Progress:
-        """Of a run that has come to `epoch`, as far as its history tells."""
+        """The progress of a run at `epoch`, reconstructed from its history."""
         progress = cls()
         for row in rows:
             progress.end_epoch(row)
@@ -88,7 +90,7 @@ class Progress:
         return progress
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
+        """Plain values for JSON."""
         return dataclasses.asdict(self)
 
     def begin(self, stage: Stage) -> None:
@@ -103,11 +105,11 @@ class Progress:
         self.stage = None
 
     def end_epoch(self, row: dict[str, Any]) -> None:
-        """Counts an epoch, with its figures."""
+        """Adds a completed epoch and its logs."""
         self.epoch, self.step = row["epoch"], 0
         self.rows.append(row)
         ap = row.get("val_mask_AP")
-        if ap is None or math.isnan(ap) or ap < 0:  # -1: no validation photo shows an object
+        if ap is None or math.isnan(ap) or ap < 0:  # -1: no validation image has an object
             return
         if ap > self.best_of_stage + MIN_GAIN:
             self.best_of_stage, self.without_gain = ap, 0

@@ -1,30 +1,35 @@
-"""Learning rate as a function of the step: warm-up, then constant, cosine or steps down."""
+"""Learning rate schedules: warm-up, then constant, cosine or step decay."""
 
 import keras
 import numpy as np
 from keras import ops
 
-SCHEDULES = ("constant", "cosine", "step")
-STEP_AT = (0.67, 0.89)  # shares of the run after which "step" divides the rate by 10; 60k and 80k of 90k in the paper
-COSINE_END = 0.01  # the share of the learning rate that "cosine" ends with
+from mrcnn.choices import SCHEDULES
+from mrcnn.errors import UserError
+
+STEP_AT = (
+    0.67,
+    0.89,
+)  # fractions of the run after which "step" divides the rate by 10; 60k and 80k of 90k in the paper
+COSINE_END = 0.01  # final fraction of the learning rate of "cosine"
 
 
 @keras.saving.register_keras_serializable(package="mrcnn")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate of every step of a run.
+    """The learning rate of each step of a run.
 
     Args:
-        learning_rate: after the warm-up.
-        total_steps: steps of the run.
+        learning_rate: rate after the warm-up.
+        total_steps: number of steps of the run.
         kind: "constant"; "cosine": half a cosine down to 1% at the end (Loshchilov & Hutter 2017, section 3, without
             restarts); "step": a tenth after 67% of the steps and a hundredth after 89% (He et al. 2017, section 3.1).
-        warmup_steps: the rate rises linearly over so many steps (Goyal et al. 2017, section 2.2).
+        warmup_steps: number of steps over which the rate rises linearly (Goyal et al. 2017, section 2.2).
     """
 
     def __init__(self, learning_rate: float, total_steps: int, kind: str = "constant", warmup_steps: int = 0):
         super().__init__()
         if kind not in SCHEDULES:
-            raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {kind!r}.")
+            raise UserError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {kind!r}.")
         self.learning_rate, self.total_steps = float(learning_rate), max(int(total_steps), 1)
         self.kind, self.warmup_steps = kind, int(warmup_steps)
 
@@ -32,12 +37,12 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """The rate at `step` (scalar, counted from 0), float32."""
         step = ops.cast(step, "float32")
         factor = ops.minimum(1.0, (step + 1.0) / max(self.warmup_steps, 1))
-        share = ops.minimum(step / self.total_steps, 1.0)
+        fraction = ops.minimum(step / self.total_steps, 1.0)
         if self.kind == "cosine":
-            cosine = 0.5 * (1.0 + ops.cos(np.pi * share))
+            cosine = 0.5 * (1.0 + ops.cos(np.pi * fraction))
             factor = factor * (COSINE_END + (1.0 - COSINE_END) * cosine)
         elif self.kind == "step":
-            drops = sum(ops.cast(share >= at, "float32") for at in STEP_AT)
+            drops = sum(ops.cast(fraction >= at, "float32") for at in STEP_AT)
             factor = factor * 0.1**drops
         return self.learning_rate * factor
 

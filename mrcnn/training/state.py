@@ -1,9 +1,9 @@
-"""Exact resume: the state of a run in one file, written beside the weights so that a kill at any moment does no harm.
+"""Exact resume: the state of a run in one file beside the weights. A process killed at any moment leaves a usable pair.
 
-`training_<name>_<epoch>.state` belongs to the checkpoint `mask_rcnn_<name>_<epoch>.h5`: both carry the same random id,
-and a pair whose ids differ is not used. `training_<name>_partial.state`, from within an epoch, holds its own weights.
-The name does not begin with `mask_rcnn`, because scripts take the last such file of a folder as the newest weights.
-A state file is HDF5: arrays by group, and one JSON text. Nothing in it is executed when it is read.
+`training_<name>_<epoch>.state` belongs to the checkpoint `mask_rcnn_<name>_<epoch>.h5`. Both carry the same random id,
+and a pair with different ids is not used. `training_<name>_partial.state`, written within an epoch, holds its weights
+itself. The name does not begin with `mask_rcnn`, because scripts take the last such file of a folder as the newest
+weights. A state file is HDF5 with arrays by group and one JSON text. Reading it executes nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from mrcnn.checkpoints import log_dirs
 from mrcnn.checkpoints.atomic import new_file
 from mrcnn.checkpoints.hdf5 import CheckpointError, hdf5_errors, read_checkpoint
+from mrcnn.errors import UserError
 from mrcnn.training.progress import Progress
 
 SUFFIX = ".state"
@@ -27,18 +28,18 @@ PREFIX = "training_"
 WEIGHTS_PREFIX = "mask_rcnn_"  # also of the state files of earlier versions, which can still be resumed
 RECORD = "record"
 ID = "state_id"  # in the metadata of the weights file
-# How the names of settings begin that do not touch the weights' values or the order of the data. Those of detection
-# touch validation: a run that goes on with others compares its AP with that of before.
+# Prefixes of settings that may differ in a resumed run, because they change neither weights nor the order of the data.
+# Those of detection change the validation AP.
 FREE_SETTINGS = ("VALIDATION_STEPS", "DETECTION_")
 
 
 @dataclass(frozen=True)
 class State:
-    """A state file that was found good.
+    """A state file that can be used.
 
     Attributes:
-        path: of the state.
-        weights: file of the weights that belong to it; None if the state holds them itself.
+        path: path of the state file.
+        weights: path of the weights; None if the state file holds them.
         record: `{"progress", "config", "data", "id", ...}`.
     """
 
@@ -48,17 +49,17 @@ class State:
 
     @property
     def progress(self) -> Progress:
-        """Where the run was."""
+        """The progress of the run."""
         return Progress.from_dict(self.record["progress"])
 
 
 def state_path(weights: Path) -> Path:
-    """The state file that belongs to a checkpoint."""
+    """Path of the state file of a checkpoint."""
     return weights.with_name(PREFIX + weights.stem.removeprefix(WEIGHTS_PREFIX) + SUFFIX)
 
 
 def state_files(folder: Path) -> list[Path]:
-    """All state files in the folder of a run."""
+    """All state files in a log folder."""
     return [path for prefix in (PREFIX, WEIGHTS_PREFIX) for path in folder.glob(f"{prefix}*{SUFFIX}")]
 
 
@@ -66,8 +67,8 @@ def write_state(path: Path, record: Mapping[str, Any], groups: Mapping[str, Sequ
     """Writes a state file, complete or not at all.
 
     Args:
-        path: of the file.
-        record: what JSON can hold.
+        path: path of the file.
+        record: content that JSON can represent.
         groups: variables by group name.
 
     Raises:
@@ -87,7 +88,7 @@ def write_state(path: Path, record: Mapping[str, Any], groups: Mapping[str, Sequ
 def read_record(path: Path) -> dict[str, Any]:
     """The JSON part of a state file. Raises FileNotFoundError, or CheckpointError if it is damaged."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such training state.")
+        raise FileNotFoundError(f"{path}: no such training state.")
     with hdf5_errors(path), h5py.File(path, "r") as file:
         record = json.loads(bytes(file[RECORD][:]))
         Progress.from_dict(record["progress"])
@@ -117,13 +118,13 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
     """The newest usable state.
 
     Args:
-        source: "last": of the newest run in `model_dir` that is called `name` (None: of any name); or a run's folder;
-            or a checkpoint or state file.
+        source: "last" for the newest run in `model_dir` called `name` (None: any name); or a log folder; or a
+            checkpoint or state file.
         model_dir, name: see `log_dirs`.
 
     Raises:
         FileNotFoundError: there is no state to resume from.
-        CheckpointError: the file that was asked for is damaged, or its weights are of another moment.
+        CheckpointError: the requested file is damaged, or belongs to other weights.
     """
     if str(source) != "last":
         path = Path(source)
@@ -157,7 +158,7 @@ def _usable_states(folder: Path) -> list[State]:
         try:
             states.append(_pair(path))
         except (CheckpointError, FileNotFoundError):
-            continue  # a kill between two files leaves such ones; the pair before is there
+            continue  # a process killed between two files leaves these; the previous pair exists
     return states
 
 
@@ -174,40 +175,14 @@ def _pair(path: Path) -> State:
 
 
 def check_config(state: State, config) -> None:
-    """Raises ValueError if `config` is not the one that the run was made with, naming what differs."""
+    """Raises ValueError with the differences if `config` is not that of the run."""
     own = json.loads(config.to_json())
     saved = state.record["config"]
     names = sorted(name for name in set(own) | set(saved) if not name.startswith(FREE_SETTINGS))
     different = [f"{name}: {saved.get(name)} -> {own.get(name)}" for name in names if saved.get(name) != own.get(name)]
     if different:
         more = f" and {len(different) - 3} more" if len(different) > 3 else ""
-        raise ValueError(
-            f"{state.path}: the run was made with other settings ({'; '.join(different[:3])}{more}). Resume with its "
+        raise UserError(
+            f"{state.path}: the run has different settings ({'; '.join(different[:3])}{more}). Resume with its "
             "settings, or start a new run from its weights."
         )
-
-
-def resume(model, source: str | Path = "last") -> State:
-    """Puts a model where a run was: weights, epoch, log folder. The next calls of `train` go on from there.
-
-    Call `train` afterwards with the same arguments as the first time: stages that are done return at once, the one
-    under way goes on at the very step.
-
-    Args:
-        model: MaskRCNN in training mode with the Config of the run.
-        source: see `find_state`.
-
-    Raises:
-        FileNotFoundError, ValueError: there is nothing to resume, it is damaged, or the Config differs.
-    """
-    state = find_state(source, model.model_dir, model.config.NAME or "")
-    check_config(state, model.config)
-    if state.weights is not None:
-        model.load_weights(state.weights)
-    if state.record["holds_weights"]:
-        restore_variables(state.path, "weights", model.keras_model.weights)
-    folder = state.path.parent
-    model.log_dir, model.epoch = str(folder), state.progress.epoch
-    model.checkpoint_path = log_dirs.checkpoint_pattern(folder, model.config.NAME)
-    model.progress, model.resumed = (state.progress, model.log_dir), state
-    return state

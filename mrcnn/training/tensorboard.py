@@ -1,7 +1,7 @@
-"""Events for TensorBoard: losses, learning rate, APs, and a few validation photos with what was found in them.
+"""TensorBoard events: losses, learning rate, AP, and some validation images with their detections.
 
-The files are written without the package `tensorboard`, which TensorFlow no longer brings along; to look at them,
-`pip install tensorboard`, then `tensorboard --logdir logs`.
+Writing them does not need the package `tensorboard`. To view them: `pip install tensorboard`, then
+`tensorboard --logdir logs`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from PIL import Image
 
 from mrcnn.training.progress import Progress
 
-STEPS_APART = 10  # between two losses of steps
+STEPS_APART = 10  # steps between two logged losses
 MAX_SIDE = 800  # pixels of a picture
 
 Summary = tf.compat.v1.Summary
 
 
 class TensorBoardEvents(keras.callbacks.Callback):
-    """Writes `events.out.tfevents.*`: loss by step, every figure of an epoch, pictures by epoch.
+    """Writes `events.out.tfevents.*`: loss by step, all metrics and images by epoch.
 
     Args:
-        progress: of the run.
-        folder: of the run.
-        pictures: name and uint8 `[H, W, 3]` of each picture to show; asked for after every epoch.
+        progress: progress of the run.
+        folder: log folder.
+        pictures: name and uint8 `[H, W, 3]` of each image; read after every epoch.
     """
 
     def __init__(self, progress: Progress, folder: str | Path, pictures: Iterable[tuple[str, np.ndarray]]):

@@ -1,68 +1,73 @@
-"""One stage of training: freeze, compile, restore where a run is resumed, fit, finish."""
+"""One stage of training: freeze layers, compile, restore a resumed run, fit, finish."""
 
 from __future__ import annotations
 
 import gc
 import hashlib
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from mrcnn.data.augmentation import Augmentation
+from mrcnn.data.dataset import Dataset
+from mrcnn.errors import UserError
 from mrcnn.network import loss_names
 from mrcnn.training.averaging import WeightAverage
 from mrcnn.training.callbacks import is_exhausted
 from mrcnn.training.checkpointing import CheckpointWriter
 from mrcnn.training.distribution import is_chief
-from mrcnn.training.fitting import fit
+from mrcnn.training.fitting import TrainingData, fit
 from mrcnn.training.freezing import layer_regex, set_trainable
-from mrcnn.training.history import read_history
 from mrcnn.training.objective import TrainingModel
 from mrcnn.training.optimizers import build_optimizer, loss_weight_decay
 from mrcnn.training.options import TrainOptions
 from mrcnn.training.progress import Progress, Stage
+from mrcnn.training.run_state import RunState
 from mrcnn.training.schedules import Schedule
 from mrcnn.training.state import State, restore_variables
 
 
 def train(
     model,
-    train_dataset,
-    val_dataset,
+    train_dataset: Dataset,
+    val_dataset: Dataset | None,
     learning_rate: float,
     epochs: int,
     layers: str,
-    augmentation=None,
-    custom_callbacks: list | None = None,
-    no_augmentation_sources: list | None = None,
-    **options,
+    augmentation: Augmentation | None = None,
+    custom_callbacks: list[keras.callbacks.Callback] | None = None,
+    no_augmentation_sources: Collection[str] | None = None,
+    options: TrainOptions | None = None,
 ) -> Progress:
     """Trains a MaskRCNN up to epoch `epochs`; see `MaskRCNN.train` for the arguments.
 
     Files go to `model.log_dir`: checkpoints (see `checkpointing`), `history.csv`, `curves.png`, TensorBoard's events.
 
     Args:
-        options: see `TrainOptions`.
+        options: the keyword arguments of `MaskRCNN.train`; None: their defaults.
 
     Returns:
         The progress of the run: history, best epoch.
 
     Raises:
-        TypeError, ValueError: an argument is not usable, or the run to be resumed was another one.
-        NonFiniteLossError: the loss became NaN; the message names the photos.
+        TypeError, ValueError: an argument cannot be used, or the run to resume was a different one.
+        NonFiniteLossError: the loss became NaN; the message names the images.
         OSError: a file could not be written.
         TrainingInterrupted: Ctrl-C; everything is saved.
     """
-    options = TrainOptions.from_dict(options)
+    options = options or TrainOptions()
     check_datasets(model.config, train_dataset, val_dataset)
     identity = data_identity(train_dataset)
-    resumed = getattr(model, "resumed", None)
+    run = RunState.of(model)
+    progress, resumed = run.progress, run.resumed
     stage = _describe_stage(model, learning_rate, epochs, layers, options, resumed)
-    progress = _progress_of(model)
     if _is_done(stage, progress, resumed):
         if options.verbose != 0:
-            print(f"Nothing to train up to epoch {stage.epochs}: the run has come to epoch {progress.epoch}.")
+            print(f"Nothing to train up to epoch {stage.epochs}: the run is at epoch {progress.epoch}.")
         return progress
     if resumed is not None:
         _check_resumable(resumed, stage, identity)
@@ -70,9 +75,9 @@ def train(
     trained = set_trainable(model.keras_model, stage.layers)
     if is_chief(model.keras_model.distribute_strategy):
         _make_folder(Path(model.log_dir))
-    if options.deterministic or (options.deterministic is None and not tf.config.list_physical_devices("GPU")):
-        make_deterministic(options.seed)
-    gc.collect()  # the optimiser of the stage before is as large as the network
+    if _is_deterministic(options):
+        make_deterministic(stage.seed)
+    gc.collect()  # frees the optimizer of the previous stage, which is as large as the network
     fitted = compile_model(model, stage, options.eager)
     if resumed is not None and progress.stage is not None:
         _restore(resumed, fitted)
@@ -81,11 +86,11 @@ def train(
     metadata = {"class_names": list(train_dataset.class_names)}
     writer = CheckpointWriter(model, fitted, progress, options, identity, metadata)
     if options.verbose != 0:
-        _announce(model, progress, fitted, trained)
+        _announce(model, progress, fitted, trained, _is_deterministic(options))
     if model.epoch < epochs and not is_exhausted(progress, options.patience):
-        data = dict(augmentation=augmentation, no_augmentation_sources=no_augmentation_sources)
-        fit(model, fitted, writer, train_dataset, val_dataset, custom_callbacks or [], data)
-    model.resumed = None
+        data = TrainingData(train_dataset, val_dataset, augmentation, no_augmentation_sources)
+        fit(model, fitted, writer, data, custom_callbacks or [])
+    run.resumed = None
     if fitted.average is not None:
         fitted.average.overwrite()
     progress.finish()
@@ -99,40 +104,40 @@ def check_datasets(config, train_dataset, val_dataset) -> None:
         if dataset is None and name == "val_dataset":
             continue
         if len(getattr(dataset, "image_ids", ())) == 0:
-            raise ValueError(f"{name}: it has no photos. Add photos and call prepare().")
+            raise UserError(f"{name}: it has no images. Add images and call prepare().")
         if dataset.num_classes != config.NUM_CLASSES:
-            raise ValueError(
+            raise UserError(
                 f"{name}: it has {dataset.num_classes} classes with the background ({', '.join(dataset.class_names)}), "
-                f"the network {config.NUM_CLASSES}. Set NUM_CLASSES = {dataset.num_classes}."
+                f"the network has {config.NUM_CLASSES}. Set NUM_CLASSES = {dataset.num_classes}."
             )
     if val_dataset is not None and list(val_dataset.class_names) != list(train_dataset.class_names):
-        raise ValueError(
+        raise UserError(
             f"val_dataset: its classes are {', '.join(val_dataset.class_names)}, those of train_dataset "
             f"{', '.join(train_dataset.class_names)}. Add the same classes in the same order to both."
         )
 
 
 def _make_folder(folder: Path) -> None:
-    """Makes the folder of the run, and finds out before the first step whether files can be written there."""
+    """Creates the log folder and checks that files can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OSError(
-            f"{folder}: the files of the run cannot be written there ({error.strerror}). Choose another folder as "
-            "model_dir, or make this one writable."
+            f"{folder}: the log folder is not writable ({error.strerror}). Choose another model_dir or change the "
+            "permissions."
         ) from None
 
 
 def data_identity(dataset) -> dict:
-    """What tells whether a dataset is still the same: the number of photos, and a hash of their ids in order."""
+    """Identifies the images of a dataset: their number, and a hash of their ids in order."""
     ids = "\n".join(f"{info['source']}.{info['id']}" for info in dataset.image_info)
     return {"photos": len(dataset.image_info), "ids": hashlib.sha256(ids.encode("utf-8", "replace")).hexdigest()}
 
 
 def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
-    """The model that Keras trains, compiled for a stage; its layers are those of `model.keras_model`."""
+    """Compiles the model that Keras trains in a stage. Its layers are those of `model.keras_model`."""
     config = model.config
     strategy = model.keras_model.distribute_strategy
     average = None
@@ -157,17 +162,23 @@ def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
 
 
 def make_deterministic(seed: int) -> None:
-    """From here on TensorFlow computes equal results from equal inputs, bit for bit.
+    """Switches on deterministic operations of TensorFlow for the whole process.
 
-    Without it the gradient of crop_and_resize adds up in the order in which threads happen to finish.
+    Otherwise the gradient of crop_and_resize is summed in the order in which threads finish.
     """
-    tf.random.set_seed(seed)  # TensorFlow now refuses to draw from generators without a seed
+    tf.random.set_seed(seed)  # deterministic operations need a global seed
     tf.config.experimental.enable_op_determinism()
+
+
+def _is_deterministic(options: TrainOptions) -> bool:
+    if options.deterministic is None:
+        return options.seed is not None and not tf.config.list_physical_devices("GPU")
+    return options.deterministic
 
 
 def _describe_stage(model, learning_rate: float, epochs: int, layers: str, options, resumed: State | None) -> Stage:
     if not learning_rate > 0:
-        raise ValueError(f"learning_rate: expected a number above 0, got {learning_rate!r}.")
+        raise UserError(f"learning_rate: expected a number above 0, got {learning_rate!r}.")
     stage = Stage(
         layers=layer_regex(layers),
         epochs=int(epochs),
@@ -180,7 +191,7 @@ def _describe_stage(model, learning_rate: float, epochs: int, layers: str, optio
         accumulate=options.accumulate,
         steps_per_epoch=int(model.config.STEPS_PER_EPOCH),
         batch_size=int(model.config.BATCH_SIZE),
-        seed=options.seed,
+        seed=options.seed or 0,
         first_epoch=model.epoch,
     )
     if resumed is not None and resumed.progress.stage is not None:
@@ -188,17 +199,8 @@ def _describe_stage(model, learning_rate: float, epochs: int, layers: str, optio
     return stage
 
 
-def _progress_of(model) -> Progress:
-    """The progress of the model's run; if it has changed to another run, what the history of that one tells."""
-    progress, folder = getattr(model, "progress", None) or (None, None)
-    if progress is None or progress.epoch != model.epoch or folder != model.log_dir:
-        progress = Progress.from_rows(model.epoch, read_history(model.log_dir, model.epoch))
-    model.progress = progress, model.log_dir
-    return progress
-
-
 def _is_done(stage: Stage, progress: Progress, resumed: State | None) -> bool:
-    """Whether there is nothing left to do, not even to finish a stage whose last epoch was the last thing saved."""
+    """Whether the stage is finished. A resumed stage whose last epoch was saved may still have to be finished."""
     if resumed is None:
         return progress.epoch >= stage.epochs
     if any(stage.same_as(finished) for finished in progress.finished):
@@ -210,15 +212,15 @@ def _is_done(stage: Stage, progress: Progress, resumed: State | None) -> bool:
 def _check_resumable(state: State, stage: Stage, identity: dict) -> None:
     saved = state.record["data"]
     if saved != identity:
-        raise ValueError(
-            f"{state.path}: the training photos are not those of the run ({saved['photos']} -> {identity['photos']} "
-            "photos, or other names). Bring them back, or start a new run from its weights."
+        raise UserError(
+            f"{state.path}: the training images are not those of the run ({saved['photos']} -> {identity['photos']} "
+            "images, or different names). Restore them, or start a new run from its weights."
         )
     under_way = state.progress.stage
     if under_way is not None and (different := stage.differences(under_way)):
-        raise ValueError(
-            f"{state.path}: the run is within a stage with other settings ({'; '.join(different[:4])}). Resume it as "
-            "it was, or start a new run from its weights."
+        raise UserError(
+            f"{state.path}: the current stage of the run has different settings ({'; '.join(different[:4])}). Resume "
+            "with its settings, or start a new run from its weights."
         )
 
 
@@ -228,10 +230,12 @@ def _restore(state: State, fitted: TrainingModel) -> None:
         restore_variables(state.path, "average", fitted.average.variables)
 
 
-def _announce(model, progress: Progress, fitted: TrainingModel, trained: list[str]) -> None:
+def _announce(model, progress: Progress, fitted: TrainingModel, trained: list[str], is_deterministic: bool) -> None:
     stage = progress.stage
     weights = sum(int(np.prod(variable.shape)) for variable in fitted.trainable_variables)
     where = f", step {progress.step}" if progress.step else ""
     print(f"\nStarting at epoch {model.epoch}{where}. LR={stage['learning_rate']}\n")
     print(f"Checkpoint Path: {model.checkpoint_path}")
+    if is_deterministic:
+        print(f"Deterministic operations are on for this process, seed {stage['seed']}")
     print(f"Training {len(trained)} layers, {weights / 1e6:.1f} million weights", flush=True)

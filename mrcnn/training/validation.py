@@ -1,4 +1,4 @@
-"""Box and mask COCO AP of a dataset, through the inference graph that shares the weights being trained."""
+"""Validation during training: box and mask COCO AP from the inference graph over the weights in training."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ import numpy as np
 
 from mrcnn.data.dataset_errors import located_errors
 from mrcnn.detections import Detections
+from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator
 from mrcnn.evaluation.records import encode_masks
 from mrcnn.inference.predictor import Predictor, detect_stream
 from mrcnn.ops.masks import without_placeholders
 from mrcnn.visualization.drawing import overlay
 
-MIN_CONFIDENCE = 0.05  # AP wants the whole ranking of detections, not only the confident ones
+MIN_CONFIDENCE = 0.05  # AP needs detections of low confidence too
 FIGURES = ("AP", "AP50", "AP75")
 PICTURES = 4
-VALIDATION_PHOTOS = 500  # where nothing else limits them: AP of 5,000 would take longer than an epoch
-SUBSET_SEED = 0  # the same for all runs, so that their AP can be compared
+VALIDATION_PHOTOS = 500  # default maximum; AP of 5,000 images would take longer than an epoch
+SUBSET_SEED = 0  # fixed, so that the AP of different runs can be compared
 
 
 class Validator:
-    """Detects on a dataset's photos and scores the result.
+    """Computes the COCO metrics of a model on a dataset.
 
     Args:
-        model: MaskRCNN; its weights of the moment are what is judged.
+        model: MaskRCNN; its current weights are evaluated.
         dataset: prepared Dataset.
-        photos: at most so many, a fixed random subset in the order of the dataset; 0: all.
-        batch_size: photos in one step.
+        photos: maximum number of images, a fixed random subset in dataset order; 0: all.
+        batch_size: images per step.
 
     Attributes:
-        strict: a photo that cannot be read is an error.
-        unreadable: why, by number of the photo.
-        pictures: name and picture of the first photos that show objects, with the confident detections drawn in.
+        strict: True raises the error of an image that cannot be read.
+        unreadable: error messages by image id.
+        pictures: names and overlays of the first images that have objects.
     """
 
     def __init__(self, model, dataset, photos: int = 0, batch_size: int = 1):
@@ -49,10 +50,10 @@ class Validator:
         self.strict = False
         self.unreadable: dict[int, str] = {}
         self.pictures: list[tuple[str, np.ndarray]] = []
-        self._truth: dict[int, tuple] = {}  # run-length encoded, a few kilobytes a photo; drawn once
+        self._truth: dict[int, tuple] = {}  # run-length encoded, a few kilobytes per image
 
     def __call__(self) -> dict:
-        """COCO figures, see `CocoEvaluator.summarize`."""
+        """Returns the metrics of `CocoEvaluator.summarize`."""
         evaluator = CocoEvaluator(self.dataset.class_names)
         shown: list[tuple[int, np.ndarray]] = []
         self.pictures.clear()
@@ -71,7 +72,7 @@ class Validator:
         return overlay(photo, result[result.scores >= self.confidence], self.dataset.class_names)
 
     def _photos(self, shown: list[tuple[int, np.ndarray]]):
-        """Photos in order; each goes onto `shown` with its number before it is handed out."""
+        """Yields the images in order. Each is appended to `shown` with its id first."""
         for image_id in self.image_ids:
             if image_id in self.unreadable:
                 continue
@@ -85,7 +86,7 @@ class Validator:
                     masks, class_ids = np.asarray(masks, dtype=bool), np.asarray(class_ids, dtype=np.int32)
                     masks, class_ids = without_placeholders(masks, class_ids)
                     self._truth[image_id] = class_ids, encode_masks(masks), photo.shape[:2]
-            except (ValueError, OSError) as error:
+            except (UserError, OSError) as error:
                 if self.strict:
                     raise
                 self.unreadable[image_id] = str(error)
@@ -95,7 +96,7 @@ class Validator:
 
 
 class Validation(keras.callbacks.Callback):
-    """Validates every `every` epochs and after the last one; adds `val_mask_AP`, `val_box_AP50`, ... to the logs."""
+    """Validates every `every` epochs and after the last one. Adds `val_mask_AP`, `val_box_AP50`, ... to the logs."""
 
     def __init__(self, validator: Validator, every: int, last_epoch: int, verbose: bool = True):
         super().__init__()
@@ -115,4 +116,4 @@ class Validation(keras.callbacks.Callback):
             kinds = ", ".join(
                 f"{kind} AP {summary[kind]['AP']:.3f} (AP50 {summary[kind]['AP50']:.3f})" for kind in ("mask", "box")
             )
-            print(f"\nValidation of {summary['images']} photos: {kinds}; {logs['validation_seconds']:.0f} s")
+            print(f"\nValidation on {summary['images']} images: {kinds}; {logs['validation_seconds']:.0f} s")

@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from mrcnn.errors import UserError
 from mrcnn.ops.masks import paste_mask
-from mrcnn.visualization.drawing import as_uint8_rgb, caption, draw_frame
+from mrcnn.visualization.drawing import caption, draw_frame, new_canvas
 from mrcnn.visualization.images import new_axes, reduce_image, reduction_factor, show_image
 from mrcnn.visualization.instances import apply_mask, draw_contour, random_colors, write_caption
 
@@ -59,7 +60,7 @@ def draw_boxes(
     Source: Matterport.
     """
     if boxes is None and refined_boxes is None:
-        raise ValueError("draw_boxes: expected boxes or refined_boxes, got neither.")
+        raise UserError("draw_boxes: expected boxes or refined_boxes, got neither.")
     count = len(boxes if boxes is not None else refined_boxes)
     ax = new_axes((12, 12), image.shape) if ax is None else ax
     colors, styles = random_colors(count), ["dashed"] * count
@@ -126,7 +127,7 @@ def draw_rois(
     """
     chosen = np.random.permutation(len(rois))[:limit]
     positive = np.asarray(class_ids)[chosen] > 0
-    canvas = as_uint8_rgb(image)
+    canvas = new_canvas(image)
     masks = np.zeros((*canvas.shape[:2], len(chosen)), dtype=bool)
     for column in np.flatnonzero(positive):
         i = chosen[column]

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
+from mrcnn.data.reading import as_rgb
+from mrcnn.errors import UserError
 from mrcnn.ops.masks import extract_bboxes
 from mrcnn.visualization.captions import draw_labels
 from mrcnn.visualization.colors import class_color
@@ -17,23 +19,9 @@ from mrcnn.visualization.colors import class_color
 MIN_SIZE_TO_OUTLINE = 10  # minimum ratio of the shorter side of a mask to the width of its outline
 
 
-def as_uint8_rgb(image: np.ndarray) -> np.ndarray:
-    """Returns a uint8 RGB copy `[H, W, 3]` of a grayscale, RGB or RGBA image.
-
-    Float images are scaled by 255 if their maximum is at most 1.
-
-    Raises:
-        ValueError: if the number of axes or channels is not supported.
-    """
-    image = np.asarray(image)
-    if image.ndim == 2:
-        image = image[..., None]
-    if image.ndim != 3 or image.shape[2] not in (1, 3, 4):
-        raise ValueError(f"image: expected [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], got {list(image.shape)}.")
-    if image.dtype != np.uint8:
-        image = np.nan_to_num(image.astype(np.float64))
-        image = np.clip(image * 255 if image.max(initial=0) <= 1 else image, 0, 255).round().astype(np.uint8)
-    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image[..., :3].copy()
+def new_canvas(image: np.ndarray) -> np.ndarray:
+    """Returns a uint8 RGB copy `[H, W, 3]` of an image to draw on; see `as_rgb` with `clip=True`."""
+    return as_rgb(image, clip=True).copy()
 
 
 def blend_mask(
@@ -96,14 +84,14 @@ def overlay(
     Raises:
         ValueError: if the size of the masks is not that of the image, or if fields have different lengths.
     """
-    canvas = as_uint8_rgb(image)
+    canvas = new_canvas(image)
     class_ids, masks, rois, scores = _instances(result, canvas.shape)
     if colors is None:
         colors = [class_color(class_id) for class_id in class_ids]
     if captions is None:
         captions = [caption(class_names, c, s) for c, s in zip(class_ids, scores, strict=True)]
     if len(colors) != len(class_ids) or len(captions) != len(class_ids):
-        raise ValueError(f"{len(class_ids)} instances, but {len(colors)} colors and {len(captions)} captions.")
+        raise UserError(f"{len(class_ids)} instances, but {len(colors)} colors and {len(captions)} captions.")
     width = line_width(canvas.shape)
     ascending = np.argsort(scores, kind="stable")
     if masks is not None:
@@ -140,13 +128,13 @@ def _instances(result: Mapping[str, Any], image_shape: tuple[int, ...]):
     class_ids = np.asarray(result["class_ids"], dtype=np.int64).reshape(-1)
     masks, rois, scores = result.get("masks"), result.get("rois"), result.get("scores")
     if masks is not None and masks.shape != (*image_shape[:2], len(class_ids)):
-        raise ValueError(f"masks: expected {[*image_shape[:2], len(class_ids)]}, got {list(masks.shape)}.")
+        raise UserError(f"masks: expected {[*image_shape[:2], len(class_ids)]}, got {list(masks.shape)}.")
     if rois is None and masks is None:
-        raise ValueError("result: expected masks or rois, got neither.")
+        raise UserError("result: expected masks or rois, got neither.")
     rois = extract_bboxes(masks) if rois is None else np.asarray(rois).reshape(-1, 4)
     scores = np.full(len(class_ids), np.nan) if scores is None else np.asarray(scores, dtype=np.float64).reshape(-1)
     if not len(class_ids) == len(rois) == len(scores):
-        raise ValueError(f"result: {len(class_ids)} class_ids, {len(rois)} rois, {len(scores)} scores.")
+        raise UserError(f"result: {len(class_ids)} class_ids, {len(rois)} rois, {len(scores)} scores.")
     return class_ids, masks, rois, scores
 
 
@@ -215,11 +203,11 @@ def color_splash(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     Returns:
         uint8 `[H, W, 3]`, entirely gray without any instance.
     """
-    image = as_uint8_rgb(image)
+    image = new_canvas(image)
     masks = np.asarray(masks)
     if masks.shape[:2] != image.shape[:2]:
-        raise ValueError(f"masks: expected [{image.shape[0]}, {image.shape[1]}, N], got {list(masks.shape)}.")
-    gray = as_uint8_rgb(np.asarray(Image.fromarray(image).convert("L")))
+        raise UserError(f"masks: expected [{image.shape[0]}, {image.shape[1]}, N], got {list(masks.shape)}.")
+    gray = new_canvas(np.asarray(Image.fromarray(image).convert("L")))
     inside = masks.reshape(*image.shape[:2], -1).any(axis=-1, keepdims=True)
     return np.where(inside, image, gray)
 
@@ -237,10 +225,10 @@ def crops(image: np.ndarray, result: Mapping[str, Any], margin: float = 0.1, cut
         A list of uint8 arrays `[h, w, 3]` (`[h, w, 4]` if `cutout`), in the order of `result`. The crop of an instance
         outside the image is 1 x 1.
     """
-    image = as_uint8_rgb(image)
+    image = new_canvas(image)
     class_ids, masks, rois, _ = _instances(result, image.shape)
     if cutout and masks is None:
-        raise ValueError("cutout: the result has no masks.")
+        raise UserError("cutout: the result has no masks.")
     cropped = []
     for i in range(len(class_ids)):
         y1, x1, y2, x2 = (float(v) for v in rois[i])

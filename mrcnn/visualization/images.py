@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
-from mrcnn.visualization.drawing import as_uint8_rgb
+from mrcnn.visualization.drawing import new_canvas
 
 MAX_DISPLAY_SIDE = 1600  # pixels; larger images are reduced for display, in the same coordinates
 HEADLESS_BACKENDS = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
@@ -42,8 +42,8 @@ def reduce_image(image: np.ndarray) -> np.ndarray:
     """
     factor = reduction_factor(image.shape)
     if factor == 1:
-        return as_uint8_rgb(image)
-    return np.asarray(Image.fromarray(as_uint8_rgb(image)).reduce(factor)).copy()
+        return new_canvas(image)
+    return np.asarray(Image.fromarray(new_canvas(image)).reduce(factor)).copy()
 
 
 def show_image(ax: Axes, reduced: np.ndarray, image_shape: Sequence[int], margin: int = 0) -> None:

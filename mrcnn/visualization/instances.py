@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from mrcnn.errors import UserError
 from mrcnn.evaluation import compute_matches
 from mrcnn.ops.masks import extract_bboxes
 from mrcnn.visualization.colors import PALETTE, distinct_colors, text_color
@@ -79,7 +80,7 @@ def display_instances(
     """
     count = len(boxes)
     if not count == masks.shape[-1] == len(class_ids):
-        raise ValueError(f"display_instances: {count} boxes, {masks.shape[-1]} masks, {len(class_ids)} class ids.")
+        raise UserError(f"display_instances: {count} boxes, {masks.shape[-1]} masks, {len(class_ids)} class ids.")
     if count == 0:
         print("\n*** No instances to display *** \n")
     if captions is None:

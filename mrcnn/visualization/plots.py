@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mrcnn.errors import UserError
 from mrcnn.visualization.colors import PLOT_COLORS
 from mrcnn.visualization.drawing import caption
 from mrcnn.visualization.images import new_axes
@@ -104,7 +105,7 @@ def plot_training_curves(
     panels = [(title, _matching_names(curves, pattern)) for title, pattern in PANELS.items()]
     panels = [(title, names) for title, names in panels if names]
     if not panels:
-        raise ValueError(f"training curves: expected columns such as loss, val_loss or mask_AP, got {sorted(curves)}.")
+        raise UserError(f"training curves: expected columns such as loss, val_loss or mask_AP, got {sorted(curves)}.")
     figure = Figure(figsize=(5.2 * len(panels), 4), layout="constrained")
     for ax, (title, names) in zip(np.ravel(figure.subplots(1, len(panels))), panels, strict=True):
         _plot_panel(ax, title, {name: curves[name] for name in names}, epochs)
@@ -157,7 +158,7 @@ def _read_csv(path: Path) -> dict[str, list[float]]:
                     curves[name].append(float(row[name] or "nan"))
                 except ValueError:
                     where = f"{path}, line {reader.line_num}, column {name}"
-                    raise ValueError(f"{where}: expected a number, got {row[name]!r}.") from None
+                    raise UserError(f"{where}: expected a number, got {row[name]!r}.") from None
     return curves
 
 

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from mrcnn.data.dataset import Dataset
+from mrcnn.errors import UserError
 from nike.augmentation import photometric
 from nike.augmentation.copy_paste import CutoutSampler, draw_distractor, paste
 from nike.augmentation.fading import fade
@@ -80,7 +81,7 @@ class LogoAugmentation:
 
     def __init__(self, side: int, cutout_dataset: Dataset | None = None, strength: str | Strength = "medium"):
         if not isinstance(strength, Strength) and strength not in STRENGTHS:
-            raise ValueError(f"strength: expected one of {', '.join(STRENGTHS)} or a Strength, got {strength!r}.")
+            raise UserError(f"strength: expected one of {', '.join(STRENGTHS)} or a Strength, got {strength!r}.")
         self.side = int(side)
         self.max_side = 2 * self.side
         self.strength = STRENGTHS[strength] if isinstance(strength, str) else strength

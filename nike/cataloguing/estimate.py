@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mrcnn.errors import UserError
 from nike.cataloguing.images import Limits
 from nike.cataloguing.pipeline import Pool
 from nike.cataloguing.report import duration
@@ -63,7 +64,7 @@ def dry_run(
     """
     sample, rows = sample_rows(tables)
     if not rows:
-        raise ValueError("the input has no rows.")
+        raise UserError("the input has no rows.")
     cores = max(os.cpu_count() or 1, (pool.actors or 0) * (pool.cpus or 0))
     pool = pool.fitted(cores, (pool.actors or 1) * pool.gpus)
     stages = Stages(load(pool.cpus), limits, pool.cpus)

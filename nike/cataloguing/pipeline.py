@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mrcnn.errors import UserError
 from nike.quiet import quiet_stderr
 
 # Without it Ray reports usage statistics to its authors.
@@ -56,7 +57,7 @@ class Pool:
         if own is None:
             own = max(1, int(cpus // max(actors, 1)))
         if actors < 1 or actors * own > cpus or actors * self.gpus > gpus:
-            raise ValueError(
+            raise UserError(
                 f"--actors {actors} with {own} CPUs and {self.gpus:g} GPUs each do not fit into {cpus:g} CPUs and "
                 f"{gpus:g} GPUs. Choose fewer, or pass --cpus and --gpus."
             )
@@ -92,7 +93,7 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
         import ray
         import ray.data
     except ImportError:
-        raise ValueError("nike catalogue requires Ray. Install it with: pip install 'nike-mrcnn[catalogue]'") from None
+        raise UserError("nike catalogue requires Ray. Install it with: pip install 'nike-mrcnn[catalogue]'") from None
     logging.getLogger("ray.data").setLevel(logging.INFO if verbose else logging.ERROR)
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
@@ -104,7 +105,7 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
                 **({} if address else local),
             )
     except (ConnectionError, RuntimeError) as error:
-        raise ValueError(f"--address {address}: no Ray cluster is reachable there ({error}).") from None
+        raise UserError(f"--address {address}: no Ray cluster is reachable there ({error}).") from None
     found = ray.cluster_resources()
     return found.get("CPU", 0.0), found.get("GPU", 0.0)
 

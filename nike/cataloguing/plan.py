@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mrcnn.errors import UserError
 from nike.atomic import replacing
 from nike.cataloguing.rows import SCHEMA
 from nike.cataloguing.unique import UniqueIds
@@ -77,7 +78,7 @@ def open_plan(output: Path) -> Plan | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{printable(path)}: is damaged ({short(error)}). Choose another output folder.") from None
+        raise UserError(f"{printable(path)}: is damaged ({short(error)}). Choose another output folder.") from None
 
 
 def write_plan(output: Path, tables: Iterable[pa.Table], shard_size: int, settings: Mapping[str, Any]) -> Plan:
@@ -99,11 +100,11 @@ def write_plan(output: Path, tables: Iterable[pa.Table], shard_size: int, settin
         rows = _write_parts(folder, _watched(tables, ids), shard_size)
         plan = Plan(folder, rows, shard_size, settings)
         if not rows:
-            raise ValueError("the input has no rows.")
+            raise UserError("the input has no rows.")
         if (pair := ids.duplicate()) is not None:
             first, second = pair
             name = plan.read(first // shard_size)[first % shard_size]["id"]
-            raise ValueError(f"id {short(name)}: rows {first + 1:,} and {second + 1:,} have the same. Ids must differ.")
+            raise UserError(f"id {short(name)}: rows {first + 1:,} and {second + 1:,} have the same. Ids must differ.")
     with replacing(folder / FILE, durable=True) as temporary:
         temporary.write_text(json.dumps({"rows": rows, "shard_size": shard_size, "settings": settings}, indent=1))
     return plan

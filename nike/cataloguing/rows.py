@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from mrcnn.errors import UserError
 from nike.datasets import photos
 from nike.detection.fetch import is_url
 from nike.text import printable
@@ -50,12 +51,12 @@ def find_inputs(arguments: Sequence[str]) -> list[Path]:
             images = next(photos.find_files(path), None)
             files = [] if images else list(photos.find_files(path, frozenset((".parquet", ".csv", ".jsonl", ".tar"))))
             if not images and not files:
-                raise ValueError(f"{printable(argument)}: no images, tables or tar files in it.")
+                raise UserError(f"{printable(argument)}: no images, tables or tar files in it.")
             found += files or [path]
         elif not photos.is_file(path):
             raise FileNotFoundError(f"{printable(argument)}: no such file or folder. Check the path.")
         elif not path.name.lower().endswith((*TABLES, ".tar")):
-            raise ValueError(f"{printable(argument)}: expected a folder, .tar or a table ({', '.join(TABLES)}).")
+            raise UserError(f"{printable(argument)}: expected a folder, .tar or a table ({', '.join(TABLES)}).")
         else:
             found.append(path)
     return found
@@ -110,7 +111,7 @@ def _read_table(path: Path, columns: Columns) -> Iterator[tuple[pa.Array, pa.Arr
         yield from read(path, lambda names: [_choose(path, names, *column) for column in columns])
     except (pa.ArrowException, EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)[:200]
-        raise ValueError(f"{printable(path)}: cannot be read as {kind}: {reason}") from None
+        raise UserError(f"{printable(path)}: cannot be read as {kind}: {reason}") from None
 
 
 def _choose(path: Path, names: Sequence[str], wanted: str | None, usual: Sequence[str], option: str) -> str:
@@ -119,7 +120,7 @@ def _choose(path: Path, names: Sequence[str], wanted: str | None, usual: Sequenc
         return found[0]
     expected = f"a column {wanted!r}" if wanted else f"a column named {' or '.join(usual)}"
     columns = printable(", ".join(names)[:200])
-    raise ValueError(f"{printable(path)}: expected {expected}, got columns {columns}. Name it: {option} NAME.")
+    raise UserError(f"{printable(path)}: expected {expected}, got columns {columns}. Name it: {option} NAME.")
 
 
 Choice = Callable[[Sequence[str]], list[str]]
@@ -168,7 +169,7 @@ def _json_lines(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array
                 if not isinstance(row, dict):
                     raise ValueError
             except (ValueError, RecursionError):
-                raise ValueError(f"{printable(path)}, line {number}: expected a JSON object.") from None
+                raise UserError(f"{printable(path)}, line {number}: expected a JSON object.") from None
             columns = columns or choose(list(row))
             rows.append(tuple(None if row.get(name) is None else str(row[name]) for name in columns))
             if len(rows) == BATCH:
@@ -186,7 +187,7 @@ def _checked(path: Path, ids: pa.Array, locations: pa.Array, first: int) -> pa.T
     """Validates a table and converts it to SCHEMA with absolute paths."""
     if ids.null_count:
         number = first + ids.is_null().index(True).as_py() + 1
-        raise ValueError(f"{printable(path)}, row {number}: has no id. Every image needs one.")
+        raise UserError(f"{printable(path)}, row {number}: has no id. Every image needs one.")
     folder = path.parent
     places = [
         value if value is None or is_url(value) else None if not value.strip() else str(folder / value)
@@ -213,7 +214,7 @@ def _tar(path: Path) -> Iterator[Row]:
                 if member.isfile() and Path(member.name).suffix.lower() in photos.SUFFIXES:
                     yield printable(f"{path.name}/{member.name}"), str(path), member.offset_data, member.size
     except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"{printable(path)}: cannot be read as a tar file: {printable(error)}") from None
+        raise UserError(f"{printable(path)}: cannot be read as a tar file: {printable(error)}") from None
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[pa.Table]:

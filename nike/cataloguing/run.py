@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mrcnn.errors import UserError
 from nike.atomic import replacing
 from nike.cataloguing import pipeline, results
 from nike.cataloguing.images import Limits
@@ -42,7 +43,7 @@ def only_run(output: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ValueError(f"{printable(output)}: another run of nike catalogue writes to it.") from None
+                raise UserError(f"{printable(output)}: another run of nike catalogue writes to it.") from None
         yield
 
 
@@ -57,12 +58,12 @@ def new_or_same_plan(
     plan = open_plan(output)
     if plan is None:
         if strange := [path.name for path in output.iterdir() if path.name not in (FOLDER, ".lock")]:
-            raise ValueError(f"{printable(output)}: holds other files ({short(strange[0])}). Choose an empty folder.")
+            raise UserError(f"{printable(output)}: holds other files ({short(strange[0])}). Choose an empty folder.")
         return write_plan(output, tables(), shard_size, settings)
     for name in {**plan.settings, **settings}:
         before, now = plan.settings.get(name), settings.get(name)
         if before != now:
-            raise ValueError(
+            raise UserError(
                 f"{printable(output)}: was started with {name} {short(before)}, now {short(now)}. "
                 "Use the same input and options to continue, or another output folder."
             )
@@ -92,7 +93,7 @@ def make_processor(
     """
     plan = open_plan(output)
     if plan is None:
-        raise ValueError(f"{printable(output)}: has no plan on this node. All nodes must share the file system.")
+        raise UserError(f"{printable(output)}: has no plan on this node. All nodes must share the file system.")
     stages = Stages(load(cpus), limits, decoders or cpus, plan.settings.get("model"))
     return ShardProcessor(output, plan, stages).process
 
@@ -155,7 +156,7 @@ def process_all(
         finally:
             pipeline.stop_ray()
     if not results.committed(output, plan.shards).all():
-        raise ValueError(f"{printable(output)}: shards are missing after the run. Run the command again.")
+        raise UserError(f"{printable(output)}: shards are missing after the run. Run the command again.")
     with replacing(output / "summary.json", durable=True) as temporary:
         temporary.write_text(json.dumps({"shards": plan.shards, **report.summary()}, indent=1))
     return report

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from mrcnn.detections import Detections
+from mrcnn.inference.prefetch import prefetch_map
 from nike.cataloguing import results
 from nike.cataloguing.images import Image, Limits, Reader, decode
 from nike.cataloguing.journal import Journal
 from nike.cataloguing.plan import Plan
-from nike.detection.background import prefetch_map
 
 
 class Detects(Protocol):

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mrcnn.errors import UserError
+
 WIDTHS = (4, 8, 16, 16)  # bits of a run length that the encoder writes
 MAX_RUN = 1 << 16
 
@@ -47,12 +49,12 @@ def decode(encoded: Sequence[int], height: int, width: int) -> np.ndarray:
         ValueError: if the encoding is damaged or its size is not that of the image.
     """
     if not isinstance(encoded, list) or not all(type(byte) is int and 0 <= byte < 256 for byte in encoded):
-        raise ValueError("rle must be a list of bytes.")
+        raise UserError("rle must be a list of bytes.")
     stream = _Bits(bytes(encoded))
     count, word = stream.take(32), stream.take(5) + 1
     if count != 4 * height * width or word != 8:
         expected = 4 * height * width
-        raise ValueError(f"the rle has {count} values; an image of {width}x{height} pixels in RGBA has {expected}.")
+        raise UserError(f"the rle has {count} values; an image of {width}x{height} pixels in RGBA has {expected}.")
     widths = [stream.take(4) + 1 for _ in range(4)]
     values = np.empty(count, dtype=np.uint8)
     done = 0
@@ -60,7 +62,7 @@ def decode(encoded: Sequence[int], height: int, width: int) -> np.ndarray:
         is_run = stream.take(1)
         length = stream.take(widths[stream.take(2)]) + 1
         if length > count - done:
-            raise ValueError("the rle is damaged: a run is longer than the image.")
+            raise UserError("the rle is damaged: a run is longer than the image.")
         values[done : done + length] = stream.take(8) if is_run else [stream.take(8) for _ in range(length)]
         done += length
     return values.reshape(height, width, 4)[:, :, 3] > 127
@@ -76,7 +78,7 @@ class _Bits:
         """Returns the next `count` bits as a number, most significant bit first."""
         first, last = self._place // 8, (self._place + count + 7) // 8
         if last > len(self._data):
-            raise ValueError("the rle is truncated.")
+            raise UserError("the rle is truncated.")
         window = int.from_bytes(self._data[first:last], "big") >> (8 * last - self._place - count)
         self._place += count
         return window & ((1 << count) - 1)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn.errors import UserError
 from nike.datasets import photos, rle
 from nike.datasets.json_files import MAX_BYTES, json_files
 from nike.datasets.labels import IGNORE, Labels
@@ -92,22 +93,22 @@ def parse_segmentation(raw: Any, height: int, width: int) -> RunLengths | CocoPo
         runs = rle.parse(raw, height, width)
         extent = rle.extent(runs, height)
         if extent is None:
-            raise ValueError("the mask is empty. Delete the annotation.")
+            raise UserError("the mask is empty. Delete the annotation.")
         return RunLengths(runs, extent)
     if not isinstance(raw, list) or not raw:
-        raise ValueError(f"segmentation must be polygons or RLE, got {short(raw)}.")
+        raise UserError(f"segmentation must be polygons or RLE, got {short(raw)}.")
     polygons = tuple(_parse_polygon(polygon, height, width) for polygon in raw[: MAX_POINTS // 3])
     outline = sum(float(np.abs(np.roll(polygon, -1, axis=0) - polygon).sum()) for polygon in polygons)
     if outline > MAX_OUTLINE:
-        raise ValueError(f"its outline is {outline:.0f} pixels long on a {width}x{height} photo.")
+        raise UserError(f"its outline is {outline:.0f} pixels long on a {width}x{height} photo.")
     return CocoPolygons(polygons)
 
 
 def _parse_polygon(raw: Any, height: int, width: int) -> np.ndarray:
     if not isinstance(raw, list) or len(raw) < 6 or len(raw) % 2 or len(raw) > 2 * MAX_POINTS:
-        raise ValueError(f"a polygon needs x, y, x, y, ... of at least 3 points, got {short(raw)}.")
+        raise UserError(f"a polygon needs x, y, x, y, ... of at least 3 points, got {short(raw)}.")
     if not all(type(value) in (int, float) and abs(value) < 1e6 for value in raw):
-        raise ValueError(f"polygon coordinates must be numbers of pixels, got {short(raw)}.")
+        raise UserError(f"polygon coordinates must be numbers of pixels, got {short(raw)}.")
     polygon = np.array(raw, dtype=np.float64).reshape(-1, 2)
     return np.clip(polygon, 0, (width, height))
 
@@ -134,7 +135,7 @@ def read_coco(
     data = read_json(path, MAX_BYTES)
     for key in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
-            raise ValueError(f"{path.name}: expected COCO JSON with a list {key!r}.")
+            raise UserError(f"{path.name}: expected COCO JSON with a list {key!r}.")
     folders = [Path(images)] if images is not None else image_folders(path)
     collection = Collection(folders[0])
     by_id = _read_images(data["images"], path, folders, allow_outside, collection.problems)
@@ -147,7 +148,7 @@ def read_coco(
             if photo is not None:
                 photo.instances.append(_read_annotation(raw, photo, categories, f"annotations[{i}]"))
             elif type(image_id) is not int or image_id not in known:  # a known photo has already been reported
-                raise ValueError(f"image_id {short(image_id)} is not an id of 'images'.")
+                raise UserError(f"image_id {short(image_id)} is not an id of 'images'.")
         except ValueError as error:
             if photo is None:
                 collection.problems.append(Problem(path.name, "shape-invalid", str(error), f"annotations[{i}]"))
@@ -184,7 +185,7 @@ def _read_images(
         try:
             image_id, photo = _read_image(raw, path, folders, allow_outside)
             if image_id in by_id:
-                raise ValueError(f"image id {image_id} is used twice.")
+                raise UserError(f"image id {image_id} is used twice.")
             by_id[image_id] = photo
         except ValueError as error:
             problems.append(Problem(path.name, "photo-unreadable", str(error), f"images[{i}]"))
@@ -200,11 +201,11 @@ def image_folders(path: Path) -> list[Path]:
 
 def _read_image(raw: Any, path: Path, folders: list[Path], allow_outside: bool) -> tuple[int, Photo]:
     if not isinstance(raw, dict) or type(raw.get("id")) is not int or not isinstance(raw.get("file_name"), str):
-        raise ValueError(f"an image needs an integer id and a file_name, got {short(raw)}.")
+        raise UserError(f"an image needs an integer id and a file_name, got {short(raw)}.")
     photo = find_photo(raw["file_name"], path, folders, allow_outside)
     size = (raw.get("width"), raw.get("height"))
     if size != (None, None) and size != (photo.width, photo.height):
-        raise ValueError(
+        raise UserError(
             f"{short(raw['file_name'])} has {photo.width}x{photo.height} pixels, but the annotation file has "
             f"{short(size[0])}x{short(size[1])}. The masks would be misplaced."
         )
@@ -217,12 +218,12 @@ def find_photo(name: str, path: Path, folders: list[Path], allow_outside: bool) 
     found, refused = photos.locate(candidates, folders[0], allow_outside)
     if found is None:
         if refused:
-            raise ValueError(f"the photo {short(name)} is outside the dataset. Copy it, or use --allow-outside.")
-        raise ValueError(f"the photo {short(name)} was not found in {folders[0].name}/. Copy it there.")
+            raise UserError(f"the photo {short(name)} is outside the dataset. Copy it, or use --allow-outside.")
+        raise UserError(f"the photo {short(name)} was not found in {folders[0].name}/. Copy it there.")
     try:
         height, width = photos.upright_size(found)
     except ValueError as error:
-        raise ValueError(f"{short(name)} is {error}.") from None
+        raise UserError(f"{short(name)} is {error}.") from None
     return Photo(photos.name_in(found, folders[0]), found, path, path.name, height, width)
 
 
@@ -234,9 +235,9 @@ def _read_categories(raw: list) -> dict[int, str]:
 def _read_annotation(raw: dict, photo: Photo, categories: dict[int, str], where: str) -> Instance:
     category = raw.get("category_id")
     if type(category) is not int or category not in categories:
-        raise ValueError(f"category_id {short(category)} is not an id of 'categories'.")
+        raise UserError(f"category_id {short(category)} is not an id of 'categories'.")
     if raw.get("segmentation") in (None, [], {}):
-        raise ValueError("has no segmentation. Masks cannot be created from boxes.")
+        raise UserError("has no segmentation. Masks cannot be created from boxes.")
     piece = parse_segmentation(raw["segmentation"], photo.height, photo.width)
     return Instance(categories[category], (piece,), where, crowd=raw.get("iscrowd") == 1)
 

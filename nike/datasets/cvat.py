@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mrcnn.errors import UserError
 from nike.datasets import photos
 from nike.datasets.coco import CocoPolygons, RunLengths, find_photo, mask_piece, polygon_piece
 from nike.datasets.records import WARNING, Collection, Photo, Problem, group_pieces
@@ -63,9 +64,9 @@ def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outs
     file = _file(Path(path))
     root = read_xml(file) if file is not None else None
     if root is None or root.tag != "annotations":
-        raise ValueError(f"{Path(path).name}: expected XML in the format 'CVAT for images 1.1'.")
+        raise UserError(f"{Path(path).name}: expected XML in the format 'CVAT for images 1.1'.")
     if root.find("track") is not None:
-        raise ValueError(f"{file.name}: holds video tracks. Export it from CVAT as 'CVAT for images 1.1'.")
+        raise UserError(f"{file.name}: holds video tracks. Export it from CVAT as 'CVAT for images 1.1'.")
     collection = Collection(file.parent)
     for i, element in enumerate(root.iter("image")):
         where, subset = f"image[{i}]", element.get("subset") or ""
@@ -96,7 +97,7 @@ def _find_photo(element: ET.Element, file: Path, folders: list[Path], allow_outs
     photo = find_photo(name, file, folders, allow_outside)
     size = element.get("width"), element.get("height")
     if size != (None, None) and size != (str(photo.width), str(photo.height)):
-        raise ValueError(
+        raise UserError(
             f"{short(name)} has {photo.width}x{photo.height} pixels, but the annotation file has "
             f"{short(size[0])}x{short(size[1])}. The masks would be misplaced."
         )

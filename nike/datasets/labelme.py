@@ -22,6 +22,7 @@ import numpy as np
 
 from mrcnn.detection_formats import LABELME_VERSION, png_shape
 from mrcnn.detections import Detections
+from mrcnn.errors import UserError
 from nike.datasets import photos
 from nike.datasets.json_files import keys_of
 from nike.datasets.labels import IGNORE
@@ -182,7 +183,7 @@ def embedded_photo(path: str | os.PathLike) -> io.BytesIO:
     """
     data = read_json(path, MAX_JSON_BYTES)
     if not isinstance(data, dict) or not isinstance(data.get("imageData"), str):
-        raise ValueError(f"{Path(path).name}: has no imageData. Copy the photo next to the JSON file.")
+        raise UserError(f"{Path(path).name}: has no imageData. Copy the photo next to the JSON file.")
     return io.BytesIO(base64.b64decode(data["imageData"]))
 
 

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
+from mrcnn.errors import UserError
 from nike.text import printable, short
 
 IGNORE = ("ignore", "__ignore__")  # excluded from training and evaluation, neither positive nor negative
@@ -37,7 +38,7 @@ class Labels:
         self.class_of_label = {str(label).strip(): str(target).strip() for label, target in labels.items()}
         wrong = [name for pair in self.class_of_label.items() for name in pair if not name or name in (*IGNORE, "BG")]
         if wrong or not self.class_of_label:
-            raise ValueError(
+            raise UserError(
                 f"labels: expected class names such as 'nike' or 'nike,swoosh=nike', got {', '.join(map(repr, wrong))}"
                 f"{'' if wrong else 'none'} ({', '.join(IGNORE)} and BG are reserved)."
             )
@@ -73,7 +74,7 @@ class Labels:
         """
         unknown = [name for name in self.classes if name not in classes]
         if unknown:
-            raise ValueError(
+            raise UserError(
                 f"the weights have the classes {printable(', '.join(classes))}; the labels map to "
                 f"{printable(', '.join(unknown))}. Map each label to a class of the weights: --labels LABEL=CLASS."
             )

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
+from mrcnn.errors import UserError
 from nike.datasets import brush_rle
 from nike.datasets.coco import CocoPolygons, RunLengths, find_photo, mask_piece, polygon_piece
 from nike.datasets.json_files import json_files
@@ -56,7 +57,7 @@ def read_labelstudio(path: str | os.PathLike, default_label: str = "object", all
     """
     files = _files(Path(path))
     if len(files) != 1:
-        raise ValueError(f"{Path(path).name}: expected one JSON file of Label Studio, found {len(files)}.")
+        raise UserError(f"{Path(path).name}: expected one JSON file of Label Studio, found {len(files)}.")
     file = files[0]
     tasks = read_json(file, MAX_BYTES)
     collection = Collection(file.parent)
@@ -84,7 +85,7 @@ def _find_photo(task: Any, file: Path, allow_outside: bool) -> Photo:
     values = [v for v in data.values() if isinstance(v, str)] if isinstance(data, dict) else []
     named = data.get("image") if isinstance(data, dict) and isinstance(data.get("image"), str) else None
     if named is None and not values:
-        raise ValueError(f"a task needs an image in its 'data', got {short(data)}.")
+        raise UserError(f"a task needs an image in its 'data', got {short(data)}.")
     written = _path_in(named or values[0])
     folders = [file.parent, file.parent / "images"]
     try:
@@ -112,7 +113,7 @@ def _regions(task: dict, photo: Photo, file: str, where: str) -> list | None:
     """Returns the regions of the ground-truth annotation, else of the first annotation, or None without annotations."""
     annotations = task.get("annotations")
     if not isinstance(annotations, list):
-        raise ValueError(f"'annotations' must be a list, got {short(annotations)}.")
+        raise UserError(f"'annotations' must be a list, got {short(annotations)}.")
     usable = [a for a in annotations if isinstance(a, dict) and isinstance(a.get("result"), list)]
     usable = [annotation for annotation in usable if not annotation.get("was_cancelled")]
     if len(usable) > 1:

@@ -19,6 +19,7 @@ import numpy as np
 
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.reading import read_image
+from mrcnn.errors import UserError
 from nike.datasets import split
 from nike.datasets.labelme import embedded_photo
 from nike.datasets.labels import Labels
@@ -118,13 +119,13 @@ class NikeDataset(Dataset):
             problems += photo.problems + label_problems(photo, label_map)
         errors = [problem for problem in problems if problem.severity == ERROR]
         if strict and errors:
-            raise ValueError(f"{errors[0]}" + (f" (And {len(errors) - 1} more errors.)" if len(errors) > 1 else ""))
+            raise UserError(f"{errors[0]}" + (f" (And {len(errors) - 1} more errors.)" if len(errors) > 1 else ""))
         usable = [photo for photo in collection.photos if not photo.lost]
         if not usable:
             reason = errors[0] if errors else "no annotated images."
             if subset is not None and not errors:
                 reason = f"no annotated {SUBSETS[subset]} images ({subset}). Add images or change the split."
-            raise ValueError(f"{folder}: nothing to load: {reason} Annotate images with: nike annotate {folder}")
+            raise UserError(f"{folder}: nothing to load: {reason} Annotate images with: nike annotate {folder}")
         self.problems += problems
         self.skipped += len(collection.photos) - len(usable) + sum(p.severity == ERROR for p in collection.problems)
         for photo in usable:
@@ -273,7 +274,7 @@ def read_subset(
     if subset is None:
         return read_dataset(folder, default, allow_outside)
     if subset not in SUBSETS:
-        raise ValueError(f"subset: expected one of {', '.join(SUBSETS)} or None, got {subset!r}.")
+        raise UserError(f"subset: expected one of {', '.join(SUBSETS)} or None, got {subset!r}.")
     if val_split is not None:
         return split_collection(read_dataset(folder, default, allow_outside), labels, val_split, seed)[subset]
     parts = read_own_split(folder, default, allow_outside)
@@ -281,7 +282,7 @@ def read_subset(
         return parts[subset]
     if (folder / subset).is_dir():
         return read_dataset(folder / subset, default, allow_outside, folder)
-    raise ValueError(
+    raise UserError(
         f"{folder}: no training and validation subsets. Create folders train/ and val/ or a split.json that lists "
         "the validation images, or use all images (--split all)."
     )

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import PIL.Image
 
 from mrcnn.data.reading import MAX_PIXELS, open_image
+from mrcnn.errors import UserError
 from nike.text import printable
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jfif"))
@@ -88,9 +89,9 @@ def upright_size(photo: Path | BinaryIO) -> tuple[int, int]:
             is_rotated = fits and _exif(image).get(EXIF_ORIENTATION) in (5, 6, 7, 8)
     except Exception as error:  # damaged headers raise many types of exceptions
         reason = re.split("[:<']", printable(error))[0].strip() or type(error).__name__  # without file names
-        raise ValueError(f"not a photo that can be read ({reason[:100]})") from None
+        raise UserError(f"not a photo that can be read ({reason[:100]})") from None
     if not fits:
-        raise ValueError(f"not a photo that can be read ({width}x{height} are more than {MAX_PIXELS:,} pixels)")
+        raise UserError(f"not a photo that can be read ({width}x{height} are more than {MAX_PIXELS:,} pixels)")
     return (width, height) if is_rotated else (height, width)
 
 

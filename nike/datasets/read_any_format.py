@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mrcnn.errors import UserError
 from nike.datasets import coco, cvat, labelme, labelstudio, roboflow, via, voc, yolo
 from nike.datasets.records import Collection, Photo, Problem
 
@@ -73,7 +74,7 @@ def read_dataset(
         raise FileNotFoundError(f"{source}: no such file or folder. Give a dataset folder or an annotation file.")
     name = format_of(source)
     if name is None and source.is_file():
-        raise ValueError(f"{source.name}: expected an annotation file in one of the formats {', '.join(FORMATS)}.")
+        raise UserError(f"{source.name}: expected an annotation file in one of the formats {', '.join(FORMATS)}.")
     if name in (None, "labelme") and source.is_dir():
         return labelme.read_folder(source, allow_outside, root)
     return FORMATS[name].read(source, default_label, allow_outside)

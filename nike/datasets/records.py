@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mrcnn.errors import UserError
 from nike.datasets.shapes import ShapeError
 from nike.text import printable
 
@@ -46,7 +47,7 @@ class Problem:
         return printable(", ".join(part for part in (self.file, self.where) if part) + ": " + self.message)
 
 
-class AnnotationError(ValueError):
+class AnnotationError(UserError):
     """An annotation file or photo is unusable. `problem` has the details."""
 
     def __init__(self, problem: Problem):
@@ -153,7 +154,7 @@ class Photo:
         """
         instances = self.instances if instances is None else instances
         if self.height * self.width * len(instances) > MAX_MASK_BYTES:
-            raise ValueError(
+            raise UserError(
                 f"{printable(self.file)}: {len(instances)} masks of {self.width}x{self.height} pixels need more than "
                 f"{MAX_MASK_BYTES >> 30} GiB. Resize or split the photo."
             )

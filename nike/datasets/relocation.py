@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from mrcnn.errors import UserError
 from nike.atomic import replacing
 from nike.datasets.records import Photo, Problem
 from nike.datasets.split import SPLIT_FILE, read_split, write_split
@@ -35,13 +36,16 @@ def relocate(photos: list[Photo], root: Path) -> tuple[list[Photo], dict[Path, P
     for photo in photos:
         source = photo.path.resolve()
         path = source if source.is_relative_to(base) else (base / photo.file).resolve()
-        if path != source and (
-            not path.is_relative_to(base)
-            or copies.setdefault(path, source) != source
-            or path.exists()
-            and not filecmp.cmp(path, source, shallow=False)
+        is_outside = not path.is_relative_to(base)  # through a link in the other folder
+        if is_outside or (
+            path != source
+            and (
+                copies.setdefault(path, source) != source
+                or path.exists()
+                and not filecmp.cmp(path, source, shallow=False)
+            )
         ):
-            raise ValueError(
+            raise UserError(
                 f"{printable(root / photo.file)}: expected a copy of {printable(photo.path)}, but another file has "
                 "this name. Nothing was written. Choose another folder or rename one of them."
             )

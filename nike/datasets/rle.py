@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from mrcnn.errors import UserError
 from nike.text import short
 
 
@@ -37,14 +38,14 @@ def parse(rle: Any, height: int, width: int) -> np.ndarray:
     """
     size = rle.get("size") if isinstance(rle, dict) else None
     if size != [height, width]:
-        raise ValueError(f"the RLE of a {width}x{height} photo must have size [{height}, {width}], got {short(size)}.")
+        raise UserError(f"the RLE of a {width}x{height} photo must have size [{height}, {width}], got {short(size)}.")
     counts = rle.get("counts")
     if isinstance(counts, str):
         counts = _expand(counts)
     elif not isinstance(counts, list) or not all(type(n) is int and 0 <= n <= height * width for n in counts):
-        raise ValueError("RLE counts must be a string or a list of integers between 0 and the number of pixels.")
+        raise UserError("RLE counts must be a string or a list of integers between 0 and the number of pixels.")
     if sum(counts) != height * width:
-        raise ValueError(f"RLE counts add up to {short(sum(counts))} pixels; the photo has {height * width}.")
+        raise UserError(f"RLE counts add up to {short(sum(counts))} pixels; the photo has {height * width}.")
     return np.array(counts, dtype=np.int64)
 
 
@@ -76,16 +77,16 @@ def _expand(text: str) -> list[int]:
     for character in text:
         bits = ord(character) - 48
         if not 0 <= bits < 64 or shift > 30:
-            raise ValueError("RLE counts are damaged (a character or a number out of range).")
+            raise UserError("RLE counts are damaged (a character or a number out of range).")
         value |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
             value -= (1 << shift) if bits & 16 else 0
             value += counts[-2] if len(counts) > 2 else 0
             if value < 0:
-                raise ValueError("RLE counts are damaged (a negative run).")
+                raise UserError("RLE counts are damaged (a negative run).")
             counts.append(value)
             value = shift = 0
     if shift:
-        raise ValueError("RLE counts are truncated.")
+        raise UserError("RLE counts are truncated.")
     return counts

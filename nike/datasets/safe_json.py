@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn.errors import UserError
 from nike.atomic import replacing
 from nike.text import printable
 
@@ -43,19 +44,19 @@ def read_json(path: str | os.PathLike, max_bytes: int = MAX_JSON_BYTES, max_dept
     if not path.exists():
         raise FileNotFoundError(f"{name}: no such file ({printable(path)}).")
     if not path.is_file():  # reading a pipe or a device could block
-        raise ValueError(f"{name}: expected a file, got a folder or a device.")
+        raise UserError(f"{name}: expected a file, got a folder or a device.")
     with open(path, "rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise ValueError(f"{name}: larger than {max_bytes:,} bytes; is this an annotation file?")
+        raise UserError(f"{name}: larger than {max_bytes:,} bytes; is this an annotation file?")
     if json_depth(data) > max_depth:
-        raise ValueError(f"{name}: nested deeper than {max_depth} levels; is this an annotation file?")
+        raise UserError(f"{name}: nested deeper than {max_depth} levels; is this an annotation file?")
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name}: byte {error.start} is not UTF-8 text. Save the file again as UTF-8.") from None
+        raise UserError(f"{name}: byte {error.start} is not UTF-8 text. Save the file again as UTF-8.") from None
     except (ValueError, RecursionError) as error:  # includes integers with thousands of digits
-        raise ValueError(f"{name}: not valid JSON ({printable(error)}).") from None
+        raise UserError(f"{name}: not valid JSON ({printable(error)}).") from None
 
 
 def json_depth(data: bytes) -> int:

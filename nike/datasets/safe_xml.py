@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from xml.parsers import expat
 
+from mrcnn.errors import UserError
 from nike.text import printable
 
 MAX_XML_BYTES = 500_000_000
@@ -32,7 +33,7 @@ def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES, max_depth:
     with open(path, "rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise ValueError(f"{name}: larger than {max_bytes:,} bytes; is this an annotation file?")
+        raise UserError(f"{name}: larger than {max_bytes:,} bytes; is this an annotation file?")
     builder, parser = ET.TreeBuilder(), expat.ParserCreate()
     depth = 0
 
@@ -40,7 +41,7 @@ def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES, max_depth:
         nonlocal depth
         depth += 1
         if depth > max_depth:
-            raise ValueError(f"{name}: nested deeper than {max_depth} levels; is this an annotation file?")
+            raise UserError(f"{name}: nested deeper than {max_depth} levels; is this an annotation file?")
         builder.start(tag, attributes)
 
     def end(tag: str) -> None:
@@ -49,7 +50,7 @@ def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES, max_depth:
         builder.end(tag)
 
     def refuse(*declaration: object) -> None:
-        raise ValueError(f"{name}: document types and entities are not supported. Delete <!DOCTYPE ...>.")
+        raise UserError(f"{name}: document types and entities are not supported. Delete <!DOCTYPE ...>.")
 
     parser.buffer_text = True
     parser.StartElementHandler, parser.EndElementHandler = start, end
@@ -57,5 +58,5 @@ def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES, max_depth:
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
-        raise ValueError(f"{name}: not well-formed XML ({printable(error)}).") from None
+        raise UserError(f"{name}: not well-formed XML ({printable(error)}).") from None
     return builder.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mrcnn.errors import UserError
 from nike.datasets.safe_json import read_json
 
 
@@ -19,4 +20,4 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None

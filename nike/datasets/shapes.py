@@ -16,6 +16,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 
+from mrcnn.errors import UserError
 from nike.text import short
 
 # Minimum and maximum number of points of each shape type.
@@ -36,7 +37,7 @@ ELLIPSE_POINTS = 72
 MAX_POINTS_FOR_CROSSINGS = 1_000  # the search for self-crossings compares every pair of edges
 
 
-class ShapeError(ValueError):
+class ShapeError(UserError):
     """A shape is invalid. The message has the reason and a remedy, `code` the type of the problem."""
 
     def __init__(self, message: str, code: str = "shape-invalid"):
@@ -235,7 +236,7 @@ def _open_png(shape: Shape) -> PIL.Image.Image:
 def _decode_png(shape: Shape) -> np.ndarray:
     pixels = np.asarray(_open_png(shape)).astype(bool)
     if pixels.ndim != 2:
-        raise ValueError(f"{pixels.shape[2]} channels instead of one")
+        raise UserError(f"{pixels.shape[2]} channels instead of one")
     return pixels
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from mrcnn.errors import UserError
 from nike.datasets.safe_json import read_json, write_json
 from nike.text import short
 
@@ -81,7 +82,7 @@ def split_by_group(
         ValueError: `fraction` is out of range.
     """
     if not 0 < fraction < 1:
-        raise ValueError(f"validation fraction: expected a number between 0 and 1, got {fraction!r}.")
+        raise UserError(f"validation fraction: expected a number between 0 and 1, got {fraction!r}.")
     shown = [set(names) for names in classes] if classes is not None else [set()] * len(keys)
     with_objects = {group for group, names in zip(groups, shown, strict=True) if names}
     if len(with_objects) == 1:
@@ -139,7 +140,7 @@ def read_split(folder: str | os.PathLike) -> set[PurePosixPath] | None:
     named = data.get("val") if isinstance(data, dict) else None
     named = {".": named} if isinstance(named, list) else named
     if not isinstance(named, dict) or not all(isinstance(names, list) for names in named.values()):
-        raise ValueError(f'{SPLIT_FILE}: expected {{"val": {{"FOLDER": ["NAME", ...]}}}}, got val = {short(named)}.')
+        raise UserError(f'{SPLIT_FILE}: expected {{"val": {{"FOLDER": ["NAME", ...]}}}}, got val = {short(named)}.')
     return {PurePosixPath(folder, str(name)) for folder, names in named.items() for name in names}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from mrcnn.errors import UserError
 from nike.datasets.photos import name_in
 from nike.datasets.records import Collection, Photo, Problem
 
@@ -50,7 +51,7 @@ def read_parts(path: Path, files: Sequence[Path], read: Callable[[Path], Collect
     subsets = [subset_of(file, path) for file in files]
     if not files or None in subsets or len(set(subsets)) < len(files):
         names = ", ".join(name_in(file, path) for file in files[:5]) + (", ..." if len(files) > 5 else "")
-        raise ValueError(
+        raise UserError(
             f"{path}: found {len(files)} annotation files ({names}). Pass one of them, or keep two and name them "
             "train.json and val.json (or their folders train/ and val/)."
         )

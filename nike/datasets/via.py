@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mrcnn.errors import UserError
 from nike.datasets.coco import find_photo, image_folders
 from nike.datasets.json_files import json_files
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
@@ -45,14 +46,14 @@ def read_via(
     data = read_json(path)
     entries = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
     if not is_via(data):
-        raise ValueError(f"{path.name}: expected VIA JSON, objects with 'filename' and 'regions'.")
+        raise UserError(f"{path.name}: expected VIA JSON, objects with 'filename' and 'regions'.")
     folders = [Path(images)] if images is not None else image_folders(path)
     collection = Collection(folders[0])
     for key, entry in entries.items():
         where = short(key)
         try:
             if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
-                raise ValueError(f"expected an object with a filename, got {short(entry)}.")
+                raise UserError(f"expected an object with a filename, got {short(entry)}.")
             photo = find_photo(entry["filename"], path, folders, allow_outside)
         except ValueError as error:
             collection.problems.append(Problem(path.name, "photo-unreadable", str(error), where))

@@ -17,6 +17,7 @@ import numpy as np
 import PIL.Image
 
 from mrcnn.data.reading import MAX_PIXELS
+from mrcnn.errors import UserError
 from nike.atomic import replacing
 from nike.datasets import photos
 from nike.datasets.coco import mask_piece
@@ -95,7 +96,7 @@ def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outsi
         try:
             for file in (image, *masks):
                 if file.is_symlink() and not allow_outside and not photos.is_inside(file, root):
-                    raise ValueError("links to a file outside the dataset; copy it, or use --allow-outside")
+                    raise UserError("links to a file outside the dataset; copy it, or use --allow-outside")
             photo = Photo(name, image, masks[0], photos.name_in(masks[0], root), *photos.upright_size(image))
             if masks[0].is_file():
                 photo.instances = _read_instances(photo, *masks, names, default_label)
@@ -127,7 +128,7 @@ def _class_names(root: Path) -> dict[int, str]:
         if line.startswith("#") or not name or len(name) > 200:
             continue
         if len(values) != 3 or not all(value.strip().isdecimal() and len(value) < 5 for value in values):
-            raise ValueError(f"labelmap.txt: expected NAME:RED,GREEN,BLUE::, got {short(line)}.")
+            raise UserError(f"labelmap.txt: expected NAME:RED,GREEN,BLUE::, got {short(line)}.")
         names[int(values[0]) << 16 | int(values[1]) << 8 | int(values[2])] = name
     return names or {_packed(colour(i)): name for i, name in enumerate(VOC_CLASSES, 1)}
 
@@ -143,7 +144,7 @@ def _read_instances(
     class_map = _read_colours(classes, photo) if classes.is_file() else None
     found = [int(value) for value in np.unique(instance_map) if value not in (0, VOID)]
     if len(found) > 10_000:
-        raise ValueError(f"{objects.name} has {len(found)} colours; is it a mask of instances?")
+        raise UserError(f"{objects.name} has {len(found)} colours; is it a mask of instances?")
     instances = []
     for number, value in enumerate(found, start=1):
         mask, label, where = instance_map == value, default, f"object {number}"
@@ -164,10 +165,10 @@ def _read_colours(path: Path, photo: Photo) -> np.ndarray:
     try:
         with PIL.Image.open(path, formats=["PNG"]) as image:
             if image.size != (photo.width, photo.height) or image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{path.name} has {image.width}x{image.height} pixels")
+                raise UserError(f"{path.name} has {image.width}x{image.height} pixels")
             rgb = np.asarray(image.convert("RGB"), dtype=np.int32)
     except Exception as error:  # Pillow raises many types of exceptions on damaged files
-        raise ValueError(f"{path.parent.name}/{path.name} does not fit the photo ({printable(error)[:100]})") from None
+        raise UserError(f"{path.parent.name}/{path.name} does not fit the photo ({printable(error)[:100]})") from None
     return rgb[:, :, 0] << 16 | rgb[:, :, 1] << 8 | rgb[:, :, 2]
 
 
@@ -185,7 +186,7 @@ def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list
     members = [photo for photos_ in parts.values() for photo in photos_]
     names = sorted({instance.label for photo in members for instance in photo.instances})
     if len(names) > MAX_INSTANCES:
-        raise ValueError(f"Pascal VOC masks hold at most {MAX_INSTANCES} classes, got {len(names)}.")
+        raise UserError(f"Pascal VOC masks hold at most {MAX_INSTANCES} classes, got {len(names)}.")
     for part, photos_ in copy_images(folder, parts, lambda part: IMAGES, problems).items():
         stems = [PurePosixPath(photo.file).relative_to(IMAGES).with_suffix("") for photo in photos_]
         for stem, photo in zip(stems, photos_, strict=True):

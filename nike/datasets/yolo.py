@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn.errors import UserError
 from nike.datasets import photos
 from nike.datasets.coco import polygon_piece
 from nike.datasets.records import NOTE, WARNING, Collection, Instance, Photo, Problem
@@ -52,7 +53,7 @@ def _read_yaml(path: Path) -> Any:
         with open(path, "rb") as file:
             return yaml.safe_load(file.read(MAX_YAML_BYTES).decode("utf-8-sig"))
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
-        raise ValueError(f"{path.name}: not valid YAML ({short(' '.join(str(error).split()))}).") from None
+        raise UserError(f"{path.name}: not valid YAML ({short(' '.join(str(error).split()))}).") from None
 
 
 # --- reading ---
@@ -71,7 +72,7 @@ def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outs
     """
     file = _settings_file(Path(path))
     if file is None:
-        raise ValueError(f"{Path(path).name}: expected a data.yaml with 'names' and 'train'.")
+        raise UserError(f"{Path(path).name}: expected a data.yaml with 'names' and 'train'.")
     settings, root = _read_yaml(file), file.parent
     names = _class_names(settings["names"], file.name)
     collection = Collection(root)
@@ -101,7 +102,7 @@ def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outs
 def _class_names(raw: Any, file: str) -> dict[int, str]:
     pairs = dict(enumerate(raw)) if isinstance(raw, list) else raw
     if not isinstance(pairs, dict) or not all(type(i) is int and isinstance(n, str | int) for i, n in pairs.items()):
-        raise ValueError(f"{file}: 'names' must be a list of class names or a mapping from number to name.")
+        raise UserError(f"{file}: 'names' must be a list of class names or a mapping from number to name.")
     return {number: str(name)[:200] for number, name in pairs.items()}
 
 
@@ -116,7 +117,7 @@ def _image_folders(settings: dict, file: Path, allow_outside: bool) -> list[tupl
             if entry is None or entry == "":
                 continue
             if not isinstance(entry, str):
-                raise ValueError(f"{file.name}: {part!r} must be a folder of images, got {short(entry)}.")
+                raise UserError(f"{file.name}: {part!r} must be a folder of images, got {short(entry)}.")
             stripped = entry.replace("\\", "/").removeprefix("../")  # as Roboflow writes it
             places = [folder / name for folder in (*bases, file.parent) for name in (entry, stripped)]
             usable = (p for p in places if _exists(p) and (allow_outside or photos.is_inside(p, file.parent)))
@@ -124,7 +125,7 @@ def _image_folders(settings: dict, file: Path, allow_outside: bool) -> list[tupl
             if place is not None:
                 found.append((part, place))
             elif part != "test":  # often listed, seldom there
-                raise ValueError(f"{file.name}: {part}: {short(entry)} was not found inside the dataset folder.")
+                raise UserError(f"{file.name}: {part}: {short(entry)} was not found inside the dataset folder.")
     return found
 
 
@@ -149,7 +150,7 @@ def _read_photo(image: Path, root: Path, allow_outside: bool) -> tuple[Photo, st
     labels = _label_file(image)
     for file in (image, labels):
         if file.is_symlink() and not allow_outside and not photos.is_inside(file, root):
-            raise ValueError("links to a file outside the dataset; copy it, or use --allow-outside")
+            raise UserError("links to a file outside the dataset; copy it, or use --allow-outside")
     height, width = photos.upright_size(image)
     if not photos.is_file(labels):
         name = photos.name_in(image, root)
@@ -157,7 +158,7 @@ def _read_photo(image: Path, root: Path, allow_outside: bool) -> tuple[Photo, st
     with open(labels, "rb") as file:
         data = file.read(MAX_LABEL_BYTES + 1)
     if len(data) > MAX_LABEL_BYTES:
-        raise ValueError(f"its label file is larger than {MAX_LABEL_BYTES:,} bytes")
+        raise UserError(f"its label file is larger than {MAX_LABEL_BYTES:,} bytes")
     text = data.decode("utf-8", "replace")
     return Photo(photos.name_in(image, root), image, labels, photos.name_in(labels, root), height, width), text
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mrcnn.detections import Detections
+from mrcnn.errors import UserError
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
@@ -21,7 +22,7 @@ TTA_CONFIDENCE = 0.05  # score threshold of a single view; min_confidence applie
 COCO_CLASSES = 81
 
 
-def find_weights(name: str, logs: Path = Path("logs"), run_name: str | None = None) -> Path:
+def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None = None) -> Path:
     """Returns the weights file for a value of `--weights`.
 
     Args:
@@ -56,7 +57,7 @@ def chosen_weights(arguments: argparse.Namespace) -> Path:
     Raises:
         FileNotFoundError: the file does not exist.
     """
-    path = find_weights(arguments.weights, arguments.logs, arguments.name)
+    path = resolve_weights(arguments.weights, arguments.logs, arguments.name)
     if arguments.weights in ("last", "best"):
         print(f"--weights={arguments.weights}: {path}", file=sys.stderr)
     return path
@@ -105,7 +106,7 @@ class Detector:
         unknown = set(classes or ()) - set(self.class_names[1:])
         if unknown:
             known = ", ".join(self.class_names[1:10]) + (", ..." if len(self.class_names) > 10 else "")
-            raise ValueError(f"--classes: expected classes of the weights ({known}), got {', '.join(sorted(unknown))}.")
+            raise UserError(f"--classes: expected classes of the weights ({known}), got {', '.join(sorted(unknown))}.")
         self.class_ids = [i for i, name in enumerate(self.class_names) if classes is None or name in classes]
 
     def detect(self, photos: Iterable[np.ndarray]) -> Iterator[Detections]:
@@ -127,7 +128,7 @@ class Detector:
     def _detect_one(self, photo: np.ndarray) -> Detections:
         try:
             return self._detect_views(photo)
-        except (ValueError, TypeError, OSError) as error:  # like `MaskRCNN.detect_stream` with on_error="skip"
+        except (UserError, OSError) as error:  # like `MaskRCNN.detect_stream` with on_error="skip"
             return Detections.failed(error)
 
     def _detect_views(self, photo: np.ndarray) -> Detections:
@@ -160,11 +161,11 @@ def load_detector(arguments: argparse.Namespace) -> Detector:
     """
     min_confidence = arguments.min_confidence
     if min_confidence is not None and not 0 <= min_confidence <= 1:
-        raise ValueError(f"--min-confidence: expected a number from 0 to 1, got {min_confidence:g}.")
+        raise UserError(f"--min-confidence: expected a number from 0 to 1, got {min_confidence:g}.")
     if arguments.max_detections is not None and arguments.max_detections < 1:
-        raise ValueError(f"--max-detections: expected 1 or more, got {arguments.max_detections}.")
+        raise UserError(f"--max-detections: expected 1 or more, got {arguments.max_detections}.")
     if arguments.batch < 1:
-        raise ValueError(f"--batch: expected 1 or more, got {arguments.batch}.")
+        raise UserError(f"--batch: expected 1 or more, got {arguments.batch}.")
     path = chosen_weights(arguments)
     config, class_names = read_settings(path, arguments.config)
     if min_confidence is None:
@@ -219,7 +220,7 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
         classes = head.weights["bias"].shape[0] if head is not None and "bias" in head.weights else None
     changes = {} if config_file is None else read_settings_file(config_file)
     if settings is None and config_file is None and classes != COCO_CLASSES:
-        raise ValueError(
+        raise UserError(
             f"{path}: no Config stored in this file (checkpoints from other tools have none). Pass the training "
             'settings with --config FILE, such as {"BACKBONE": "resnet101", "IMAGE_MAX_DIM": 512} in JSON.'
         )

@@ -13,6 +13,7 @@ import urllib.request
 from typing import BinaryIO
 
 from mrcnn.checkpoints.download import web_opener
+from mrcnn.errors import UserError
 from nike.text import printable
 
 MAX_PHOTO_BYTES = 64 << 20
@@ -26,7 +27,7 @@ TRANSIENT_STATUS = frozenset((408, 425, 429, 500, 502, 503, 504))
 GONE_STATUS = frozenset((404, 410))
 
 
-class FetchError(ValueError):
+class FetchError(UserError):
     """A download failed.
 
     Attributes:

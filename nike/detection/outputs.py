@@ -21,6 +21,7 @@ import numpy as np
 import PIL.Image
 
 from mrcnn.detections import Detections
+from mrcnn.errors import UserError
 from mrcnn.visualization.colors import distinct_colors
 from mrcnn.visualization.drawing import color_splash, crops, overlay
 from nike.atomic import replacing
@@ -161,7 +162,7 @@ class Labelme(_Files):
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
         super().__init__(folder, class_names, stack)
         if next(photos.find_files(folder, frozenset((".json",))), None):
-            raise ValueError(
+            raise UserError(
                 f"{folder}: contains labelme files of an earlier run, which may have been corrected. "
                 "Choose another --output or move them."
             )

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from nike.text import printable
 
 
-class Progress:
+class ProgressBar:
     """Shows a progress bar on stderr if it is a terminal, and prints a line per step if stdout is not a terminal.
 
     Args:
@@ -29,7 +29,7 @@ class Progress:
         if self._lines:
             print(line, flush=True)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(self, *exception: object) -> None:

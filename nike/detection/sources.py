@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from mrcnn.data.reading import read_image
+from mrcnn.errors import UserError
 from nike.datasets import photos
 from nike.detection import fetch, video
 from nike.text import printable
@@ -100,14 +101,14 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
             sources[argument] = Source(argument, None, _is_video(path))
             continue
         if not argument.strip():  # Path("") is the working directory
-            raise ValueError("expected a path, got an empty string. Check that all shell variables are set.")
+            raise UserError("expected a path, got an empty string. Check that all shell variables are set.")
         if _is_in(_real(argument), forbidden):
-            raise ValueError(f"{printable(argument)}: lies in a subfolder of --output. Choose another --output.")
+            raise UserError(f"{printable(argument)}: lies in a subfolder of --output. Choose another --output.")
         for path in _expand(argument):
             if not _is_in(_real(path), forbidden):
                 sources.setdefault(os.path.abspath(path), Source(str(path), path, _is_video(path)))
     if not sources:
-        raise ValueError(f"{', '.join(map(printable, arguments))}: no images or videos found.")
+        raise UserError(f"{', '.join(map(printable, arguments))}: no images or videos found.")
     if not any(source.path is None or photos.is_file(source.path) for source in sources.values()):
         raise FileNotFoundError(f"{', '.join(map(printable, arguments))}: no such file or folder. Check the path.")
     return list(sources.values())

@@ -27,7 +27,7 @@ class Pictured(Protocol):
 Item = TypeVar("Item", bound=Pictured)
 
 
-def detect_stream(
+def detect_pictures(
     detector: Detector, pictures: Iterable[Item], on_failure: Callable[[str], None]
 ) -> Iterator[tuple[Item, Detections]]:
     """Runs detection on a stream of images. Only a few images are in memory at a time.

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from mrcnn.detections import Detections
+from mrcnn.errors import UserError
 from nike.detection.sources import Picture
 
 Item = TypeVar("Item", bound=Picture)
@@ -29,7 +30,7 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
     try:
         from trackers import ByteTrackTracker
     except ImportError:
-        raise ValueError("--track: requires the package trackers. Install it with: pip install trackers") from None
+        raise UserError("--track: requires the package trackers. Install it with: pip install trackers") from None
     source = tracker = None
     for picture, result in results:
         if picture.frame is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mrcnn.errors import UserError
 from nike.atomic import replacing
 from nike.text import printable
 
@@ -40,7 +41,7 @@ def _opencv() -> ModuleType:
     try:
         import cv2
     except ImportError:
-        raise ValueError("videos require OpenCV. Install it with: pip install opencv-python-headless") from None
+        raise UserError("videos require OpenCV. Install it with: pip install opencv-python-headless") from None
     return cv2
 
 
@@ -74,9 +75,9 @@ def frames(path: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np.n
         rate = rate if 0 < rate < 1000 else DEFAULT_RATE
         good, frame = capture.read()
         if not good and isinstance(path, int):
-            raise ValueError(f"camera {path}: no frame can be read. Is it connected, and used by no other program?")
+            raise UserError(f"camera {path}: no frame can be read. Is it connected, and used by no other program?")
         if not good:
-            raise ValueError(f"{name}: no frame can be read. The file is damaged or its format is not supported.")
+            raise UserError(f"{name}: no frame can be read. The file is damaged or its format is not supported.")
         while good:
             yield np.ascontiguousarray(frame[:, :, ::-1]), rate / every
             if not all(capture.grab() for _ in range(every - 1)):
@@ -182,7 +183,7 @@ def _write_with_opencv(file: str, rate: float, shape: tuple[int, ...], name: str
         if writer.isOpened():
             break
     else:
-        raise ValueError(f"{name}: OpenCV found no encoder for a video of {size[0]}x{size[1]} pixels.")
+        raise UserError(f"{name}: OpenCV found no encoder for a video of {size[0]}x{size[1]} pixels.")
     try:
         yield lambda frame: writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
     finally:

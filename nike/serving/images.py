@@ -9,11 +9,12 @@ import io
 import numpy as np
 
 from mrcnn.data.reading import open_image, read_image
+from mrcnn.errors import UserError
 
 NAME = "image"  # name in error messages instead of the client's file name
 
 
-class UnusableImageError(ValueError):
+class UnusableImageError(UserError):
     """An upload is not an acceptable image.
 
     Attributes:

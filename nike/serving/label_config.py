@@ -5,6 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 
+from mrcnn.errors import UserError
+
 TAGS = {"polygonlabels": True, "rectanglelabels": False}  # tag in lower case -> polygons
 EXAMPLE = '<PolygonLabels name="label" toName="image"><Label value="nike"/></PolygonLabels>'
 
@@ -44,15 +46,15 @@ def parse_label_config(text: str) -> LabelConfig:
         ValueError: if the XML is invalid or has no polygon or rectangle labels for an image.
     """
     if "<!" in text.replace("<!--", ""):  # entities of a document type could expand without bound
-        raise ValueError("label_config: document types and CDATA are not accepted.")
+        raise UserError("label_config: document types and CDATA are not accepted.")
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
-        raise ValueError(f"label_config: not valid XML ({error}).") from None
+        raise UserError(f"label_config: not valid XML ({error}).") from None
     images = {tag.get("name"): (tag.get("value") or "").lstrip("$") for tag in root.iter("Image")}
     found = [tag for tag in root.iter() if str(tag.tag).lower() in TAGS and tag.get("toName") in images]
     if not found:
-        raise ValueError(f"label_config: expected labels for polygons or rectangles on an Image, such as {EXAMPLE}.")
+        raise UserError(f"label_config: expected labels for polygons or rectangles on an Image, such as {EXAMPLE}.")
     tag = max(found, key=lambda tag: TAGS[tag.tag.lower()])  # the first of the preferred kind
     labels: dict[str, str] = {}
     for label in tag.iter("Label"):

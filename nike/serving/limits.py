@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mrcnn.errors import UserError
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -32,7 +34,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not (value > 0 or (name == "wait" and value == 0)):
-                raise ValueError(f"--{OPTIONS[name]}: expected a positive number, got {value:g}.")
+                raise UserError(f"--{OPTIONS[name]}: expected a positive number, got {value:g}.")
 
     @property
     def decoded(self) -> int:

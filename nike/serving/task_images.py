@@ -15,6 +15,7 @@ import urllib.request
 from typing import Any
 
 from mrcnn.checkpoints.download import web_opener
+from mrcnn.errors import UserError
 from nike.serving.images import UnusableImageError, decode_base64
 from nike.text import short
 
@@ -44,7 +45,7 @@ class TaskImages:
     def __init__(self, url: str | None = None, api_key: str = "", max_bytes: int = 32 << 20):
         parts = urllib.parse.urlsplit(url or "")
         if url is not None and (parts.scheme not in ("http", "https") or not parts.netloc):
-            raise ValueError(f"--label-studio: expected an http or https address, got {short(url)}.")
+            raise UserError(f"--label-studio: expected an http or https address, got {short(url)}.")
         self._origin = None if url is None else f"{parts.scheme}://{parts.netloc}"
         self._api_key, self._max_bytes = api_key, max_bytes
         self._opener = web_opener(_NoRedirects())

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from mrcnn.data.reading import read_image
+from mrcnn.errors import UserError
 from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import has_own_split, read_subset
 from nike.synthesis import geometry
@@ -52,7 +53,7 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Logo, ...]:
             if logo is not None:
                 logos.append(logo)
     if not logos:
-        raise ValueError(
+        raise UserError(
             f"{folder}: no instance labelled {label!r} of at least {MIN_SIDE} px in {len(wanted)} photos. "
             "Give a labelme dataset with larger ones, or another --label."
         )

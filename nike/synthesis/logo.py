@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from mrcnn.data.reading import open_image
+from mrcnn.errors import UserError
 from nike.synthesis import geometry
 from nike.synthesis.svg import read_svg
 
@@ -46,7 +47,7 @@ def normalize_outlines(outlines, texture: np.ndarray | None = None) -> Logo:
     low, high = bounds(outlines)
     side, middle = float((high - low).max()), (low + high) / 2
     if (high - low).min() <= 0:
-        raise ValueError("the outline of the logo has no area. Give a closed shape.")
+        raise UserError("the outline of the logo has no area. Give a closed shape.")
     to_texture = None
     if texture is not None:
         to_texture = np.array([[side, 0, middle[0]], [0, side, middle[1]], [0, 0, 1.0]])
@@ -68,32 +69,32 @@ def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
         try:
             return normalize_outlines(outlines)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise UserError(f"{path}: {error}") from None
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with one path or a .png with alpha.")
     try:
         with open_image(path) as image:
             if max(image.size) > MAX_SIDE:
-                raise ValueError(
+                raise UserError(
                     f"{path}: a logo may have at most {MAX_SIDE} pixels per side, got {image.size}. Reduce its size."
                 )
             pixels = np.asarray(image.convert("RGBA"))
     except (OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: cannot be read as an image ({error}). Give an .svg or a .png with alpha.") from None
+        raise UserError(f"{path}: cannot be read as an image ({error}). Give an .svg or a .png with alpha.") from None
     return _from_rgba(pixels, path)
 
 
 def _from_rgba(pixels: np.ndarray, path: Path) -> Logo:
     solid = pixels[..., 3] > 127
     if solid.all() or not solid.any():
-        raise ValueError(
+        raise UserError(
             f"{path}: the alpha channel is {'fully opaque' if solid.all() else 'fully transparent'}. "
             "Give an image whose alpha channel contains the shape of the logo."
         )
     rings = [ring for ring in geometry.find_rings(solid) if abs(geometry.signed_area(ring)) >= 4]
     outlines = [cv2.approxPolyDP(ring[:-1].astype(np.float32), 0.5, True)[:, 0] for ring in rings]
     if not outlines:
-        raise ValueError(f"{path}: the opaque part is smaller than 4 square pixels. Give a larger image.")
+        raise UserError(f"{path}: the opaque part is smaller than 4 square pixels. Give a larger image.")
     colours = pixels[..., :3][solid]
     coloured = colours.std(axis=0).max() > 8
     # Colours of transparent pixels are arbitrary, so they are replaced by the mean colour of the shape.

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mrcnn.errors import UserError
+
 MAX_BYTES = 1 << 20
 MAX_POINTS = 200_000
 CURVE_STEPS = 16  # points per curve segment, an error of about 0.1 pixels for a logo of 900 pixels
@@ -48,29 +50,29 @@ def read_svg(path: str | Path) -> list[np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with one path or a .png with alpha.")
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(
+        raise UserError(
             f"{path}: a logo may have at most {MAX_BYTES >> 20} MiB, got {path.stat().st_size} bytes. Simplify it."
         )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: an SVG must be UTF-8 text. Save it as plain SVG.") from None
+        raise UserError(f"{path}: an SVG must be UTF-8 text. Save it as plain SVG.") from None
     if re.search(r"<!\s*(DOCTYPE|ENTITY)", text, re.IGNORECASE):
-        raise ValueError(
+        raise UserError(
             f"{path}: document types and entities are not supported. Save it as plain SVG without <!DOCTYPE>."
         )
     try:
         root = ET.fromstring(text)
     except (ET.ParseError, ValueError) as error:
-        raise ValueError(f"{path}: not well-formed XML ({error}). Save it as plain SVG.") from None
+        raise UserError(f"{path}: not well-formed XML ({error}). Save it as plain SVG.") from None
     outlines: list[np.ndarray] = []
     for number, element in enumerate(e for e in root.iter() if str(e.tag).rsplit("}", 1)[-1] == "path"):
         try:
             outlines += flatten_path(element.get("d") or "")
         except ValueError as error:
-            raise ValueError(f"{path}, path[{number}]: {error}") from None
+            raise UserError(f"{path}, path[{number}]: {error}") from None
     if not outlines:
-        raise ValueError(f"{path}: no <path d=...> that encloses an area. Convert shapes and text to one path first.")
+        raise UserError(f"{path}: no <path d=...> that encloses an area. Convert shapes and text to one path first.")
     return outlines
 
 
@@ -111,10 +113,10 @@ def flatten_path(d: str) -> list[np.ndarray]:
         point = new[-1]
         total += len(new)
         if total > MAX_POINTS:
-            raise ValueError(f"path data has more than {MAX_POINTS} points. Simplify the logo.")
+            raise UserError(f"path data has more than {MAX_POINTS} points. Simplify the logo.")
     arrays = [np.array([[p.real, p.imag] for p in polygon]) for polygon in polygons if len(polygon) >= 3]
     if any(not np.all(np.isfinite(a)) or np.abs(a).max() > 1e6 for a in arrays):
-        raise ValueError("path data has coordinates beyond 1e6. Scale the logo to a sensible size.")
+        raise UserError("path data has coordinates beyond 1e6. Scale the logo to a sensible size.")
     return [a[:-1] if len(a) > 3 and np.allclose(a[0], a[-1]) else a for a in arrays]
 
 
@@ -125,7 +127,7 @@ def _commands(d: str) -> Iterator[tuple[str, list[float]]]:
         command = d[position]
         kind = command.upper()
         if kind != "Z" and kind not in _ARGUMENTS:
-            raise ValueError(
+            raise UserError(
                 f"path data has {command!r} at character {position}, expected a command such as M, L, C, A or Z."
             )
         position = _SEPARATOR.match(d, position + 1).end()
@@ -137,7 +139,7 @@ def _commands(d: str) -> Iterator[tuple[str, list[float]]]:
             for expected in _ARGUMENTS[kind]:
                 match = (_NUMBER if expected == "n" else _FLAG).match(d, position)
                 if not match:
-                    raise ValueError(
+                    raise UserError(
                         f"path data is invalid at character {position}: {command!r} needs "
                         f"{len(_ARGUMENTS[kind])} values, got {len(values)}."
                     )

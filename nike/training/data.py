@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mrcnn.errors import UserError
 from nike.datasets.labels import Labels, found_lines
 from nike.datasets.nike_dataset import (
     SUBSETS,
@@ -156,10 +157,10 @@ def _naming(option: str | None) -> Iterator[None]:
     """Prefixes errors with the name of the option that caused them."""
     try:
         yield
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, UserError) as error:
         if option is None:
             raise
-        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else UserError
         raise kind(f"{option}: {error}") from None
 
 
@@ -206,7 +207,7 @@ def _check_apart(train: NikeDataset, validation: NikeDataset) -> None:
     shared = [info["path"] for info in validation.image_info if Path(info["path"]).resolve() in trained]
     if shared:
         named = ", ".join(shared[:SHOWN]) + (", ..." if len(shared) > SHOWN else "")
-        raise ValueError(
+        raise UserError(
             f"{plural(len(shared), 'image')} ({named}) {'is' if len(shared) == 1 else 'are'} in both training and "
             "validation. Choose --also, --negatives and --val folders without common images."
         )
@@ -219,7 +220,7 @@ def _check_objects(dataset: NikeDataset, name: str, folder: Path, classes: Seque
         names = " or ".join(dataset.class_names[number] for number in wanted)
         found = {instance.label for info in dataset.image_info for instance in info["photo"].instances}
         seen = f"labels found: {', '.join(sorted(map(str, found)))}" if found else "no annotated instances"
-        raise ValueError(
+        raise UserError(
             f"{folder}: no instance of {names} in {plural(len(dataset.image_info), f'{name} image')} ({seen}). "
             f"Annotate the images (nike annotate {folder}), or select your labels with --labels."
         )

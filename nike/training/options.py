@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mrcnn.choices import OPTIMIZERS, PRECISIONS, SCHEDULES
 from nike import cli
 from nike.datasets.nike_dataset import SAMPLE_DATA
-from nike.training.stages import SCHEDULES
+from nike.training.stages import STAGE_SCHEDULES
 from nike.training.trackers import TRACKERS
 
 AUGMENTATIONS = ("off", "light", "medium", "strong")
@@ -95,8 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     learning.add_argument(
         "--schedule",
-        choices=SCHEDULES,
-        default=SCHEDULES[0],
+        choices=STAGE_SCHEDULES,
+        default=STAGE_SCHEDULES[0],
         help="stages without --layers (default: heads-then-all)",
     )
     learning.add_argument(
@@ -104,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     learning.add_argument(
         "--lr-schedule",
-        choices=("constant", "cosine", "step"),
+        choices=SCHEDULES,
         default="cosine",
         help="learning rate schedule (default: cosine)",
     )
@@ -115,7 +116,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STEPS",
         help="warm-up steps of the learning rate (default: 100)",
     )
-    learning.add_argument("--optimizer", choices=("adamw", "sgd"), default="adamw", help="(default: adamw)")
+    learning.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw", help="(default: adamw)")
     learning.add_argument(
         "--ema",
         type=float,
@@ -133,7 +134,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learning.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     learning.add_argument(
         "--mixed-precision",
-        choices=("auto", "on", "off"),
+        choices=PRECISIONS,
         default="auto",
         help="bfloat16 computation; auto uses it if a short benchmark finds it clearly faster (default: auto)",
     )

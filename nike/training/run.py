@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mrcnn.errors import UserError
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.atomic import check_output_folder
 from nike.config import NikeConfig
@@ -21,7 +22,7 @@ from nike.quiet import import_tensorflow
 from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
 from nike.training.options import MIN_STEPS, parse
 from nike.training.run_photos import read_run_photos
-from nike.training.stages import Stage, plan_stages
+from nike.training.stages import StagePlan, plan_stages
 from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
 from nike.training.trackers import TRACKERS, Tracker, keras_callback
 
@@ -52,7 +53,7 @@ class Run:
     argv: list[str]
     config: NikeConfig
     data: TrainingData
-    stages: list[Stage]
+    stages: list[StagePlan]
     weights: StartWeights | None = None
     state: Any = None
     trackers: list[Tracker] = field(default_factory=list)
@@ -124,10 +125,10 @@ class Run:
             f"logs        {log_dir}",
         ]
 
-    def _is_high(self, stage: Stage) -> bool:
+    def _is_high(self, stage: StagePlan) -> bool:
         return stage.learning_rate > HIGH_RATES[self.arguments.optimizer]
 
-    def _train(self, model, stage: Stage) -> None:
+    def _train(self, model, stage: StagePlan) -> None:
         arguments = self.arguments
         model.train(
             self.data.train,
@@ -177,7 +178,7 @@ class Run:
 
     def result_lines(self, model) -> list[str]:
         """Returns the lines printed after training: best AP, paths of the results and a `nike detect` command."""
-        progress, _ = model.progress
+        progress = model.run.progress
         path = Path(model.checkpoint_path.format(epoch=model.epoch))
         lines = [""]
         if progress.best is not None:
@@ -210,7 +211,7 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     data = _load_data(arguments)
     name = arguments.name or NikeConfig.NAME
     if not re.fullmatch(r"[\w-]+", name):
-        raise ValueError(f"--name: expected letters, digits, - and _, got {name!r}.")
+        raise UserError(f"--name: expected letters, digits, - and _, got {name!r}.")
     weights = find_start_weights(arguments.weights, arguments.logs, arguments.name)
     config = NikeConfig.from_dict(weights.settings, where=f"--weights={arguments.weights}")
     if arguments.weights == "none":  # random weights have no batch statistics that could be frozen
@@ -254,7 +255,7 @@ def _read_command_line(file: Path) -> list[str]:
     record = read_json(file)
     argv = record.get("argv") if isinstance(record, dict) else None
     if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
-        raise ValueError(f'{file}: expected {{"argv": [WORD, ...]}}. Start a new run with --weights.')
+        raise UserError(f'{file}: expected {{"argv": [WORD, ...]}}. Start a new run with --weights.')
     return argv
 
 
@@ -263,7 +264,7 @@ def _check_same_classes(state: Path, classes: list[str]) -> None:
     record = read_run_photos(state)
     before = sorted(set(record.labels.values())) if record is not None else None
     if before is not None and before != sorted(classes):
-        raise ValueError(
+        raise UserError(
             f"--resume: expected the classes of the run ({', '.join(before)}), the dataset has {', '.join(classes)}. "
             "Select the classes of the run with --labels."
         )
@@ -305,7 +306,7 @@ def _replicas(devices: int) -> int:
         cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
         workers = sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
     except (ValueError, AttributeError, TypeError):
-        raise ValueError('TF_CONFIG: expected JSON such as {"cluster": {"worker": ["host:port", ...]}, ...}.') from None
+        raise UserError('TF_CONFIG: expected JSON such as {"cluster": {"worker": ["host:port", ...]}, ...}.') from None
     return devices * max(workers, 1)
 
 
@@ -327,7 +328,7 @@ def _load_data(arguments: argparse.Namespace) -> TrainingData:
     )
 
 
-def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[Stage]:
+def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[StagePlan]:
     rate = arguments.lr
     if rate is None:
         rate = config.BATCH_SIZE * (ADAMW_RATE if arguments.optimizer == "adamw" else config.LEARNING_RATE)
@@ -342,16 +343,16 @@ def _check_options(arguments: argparse.Namespace) -> None:
         for name in names:
             value = getattr(arguments, name)
             if value is not None and value < least:
-                raise ValueError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
+                raise UserError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
     if arguments.lr is not None and not 0 < arguments.lr < math.inf:
-        raise ValueError(f"--lr: expected a number above 0, got {arguments.lr}.")
+        raise UserError(f"--lr: expected a number above 0, got {arguments.lr}.")
     if not 0 <= arguments.ema < 1:
-        raise ValueError(f"--ema: expected 0 (off) or a momentum below 1, got {arguments.ema}.")
+        raise UserError(f"--ema: expected 0 (off) or a momentum below 1, got {arguments.ema}.")
     if arguments.accumulate > 1 and _replicas(arguments.devices) > 1:
-        raise ValueError("--accumulate: supported on one device only. Use a larger --batch instead.")
+        raise UserError("--accumulate: supported on one device only. Use a larger --batch instead.")
     try:
         re.compile(arguments.layers or "")
     except re.error as error:
-        raise ValueError(
+        raise UserError(
             f"--layers: expected heads, 3+, 4+, 5+, all or a regular expression, got {arguments.layers!r} ({error})."
         ) from None

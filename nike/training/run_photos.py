@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mrcnn.errors import UserError
 from nike.datasets.records import Photo
 from nike.datasets.safe_json import read_json, write_json
 
@@ -62,7 +63,7 @@ def read_run_photos(weights: Path) -> RunPhotos | None:
         labels = {str(label): str(name) for label, name in record["labels"].items()}
         train, val = (frozenset((str(name), int(size)) for name, size in record[part]) for part in ("train", "val"))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise ValueError(
+        raise UserError(
             f'{file}: expected {{"labels": {{...}}, "train": [[NAME, BYTES], ...], "val": [...]}}. Delete the file to '
             "continue without it."
         ) from None

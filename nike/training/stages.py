@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEDULES = ("heads-then-all", "alternating")
+from mrcnn.errors import UserError
+
+STAGE_SCHEDULES = ("heads-then-all", "alternating")
 HEADS_DIVISOR = 6  # the heads are trained alone for 1/6 of the epochs
 
 
 @dataclass(frozen=True)
-class Stage:
+class StagePlan:
     """Arguments of one call of `MaskRCNN.train`.
 
     Attributes:
@@ -28,7 +30,7 @@ class Stage:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def plan_stages(epochs: int, learning_rate: float, layers: str | None, schedule: str) -> list[Stage]:
+def plan_stages(epochs: int, learning_rate: float, layers: str | None, schedule: str) -> list[StagePlan]:
     """Plans the stages of a run.
 
     Args:
@@ -44,17 +46,17 @@ def plan_stages(epochs: int, learning_rate: float, layers: str | None, schedule:
         ValueError: too few epochs for the schedule.
     """
     if layers is not None:
-        return [Stage(layers, layers, epochs, learning_rate)]
+        return [StagePlan(layers, layers, epochs, learning_rate)]
     if schedule == "heads-then-all":
         if epochs < 2:
-            return [Stage("all layers", "all", epochs, learning_rate)]
+            return [StagePlan("all layers", "all", epochs, learning_rate)]
         first = max(1, epochs // HEADS_DIVISOR)
         return [
-            Stage("heads", "heads", first, learning_rate),
-            Stage("all layers", "all", epochs, learning_rate),
+            StagePlan("heads", "heads", first, learning_rate),
+            StagePlan("all layers", "all", epochs, learning_rate),
         ]
     if epochs < 4:
-        raise ValueError(f"--epochs: --schedule=alternating requires at least 4, got {epochs}.")
+        raise UserError(f"--epochs: --schedule=alternating requires at least 4, got {epochs}.")
     steps = (
         ("RPN and backbone", r"(?!mrcnn\_).*", "rpn"),
         ("detector and backbone", r"(?!rpn\_).*", "mrcnn"),
@@ -63,6 +65,6 @@ def plan_stages(epochs: int, learning_rate: float, layers: str | None, schedule:
     )
     ends = [epochs * number // 4 for number in (1, 2, 3, 4)]
     return [
-        Stage(title, layers, end, learning_rate, {"losses": losses})
+        StagePlan(title, layers, end, learning_rate, {"losses": losses})
         for (title, layers, losses), end in zip(steps, ends, strict=True)
     ]

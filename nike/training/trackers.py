@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from mrcnn.errors import UserError
+
 PROJECT = "nike-mrcnn"
 
 
@@ -38,7 +40,7 @@ class MLflow:
         try:
             import mlflow
         except ImportError:
-            raise ValueError("--log mlflow: MLflow is not installed. Install it with: pip install mlflow") from None
+            raise UserError("--log mlflow: MLflow is not installed. Install it with: pip install mlflow") from None
         self._mlflow = mlflow
         if not os.environ.get("MLFLOW_TRACKING_URI"):
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # the store that needs no database
@@ -68,7 +70,7 @@ class WeightsAndBiases:
         try:
             import wandb
         except ImportError:
-            raise ValueError("--log wandb: wandb is not installed. Install it with: pip install wandb") from None
+            raise UserError("--log wandb: wandb is not installed. Install it with: pip install wandb") from None
         self._wandb = wandb
         mode = None if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") else "offline"
         folder.parent.mkdir(parents=True, exist_ok=True)

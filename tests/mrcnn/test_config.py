@@ -1,5 +1,8 @@
 """Config: derived values, validation, JSON."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -88,8 +91,48 @@ def test_validation_errors_name_the_setting_and_a_remedy(field, value, message):
 def test_no_confidence_threshold_survives_json():
     config = ShapesConfig().copy(DETECTION_MIN_CONFIDENCE=None, GRADIENT_CLIP_NORM=None, USE_MINI_MASK=0)
     config.validate()
-    copy = Config.from_json(config.to_json())
-    assert copy.DETECTION_MIN_CONFIDENCE is None and copy.GRADIENT_CLIP_NORM is None
+    restored = Config.from_json(config.to_json())
+    assert restored.DETECTION_MIN_CONFIDENCE is None and restored.GRADIENT_CLIP_NORM is None
+
+
+def backbone_of_a_script(image, stage5, train_bn): ...
+
+
+class ScriptConfig(ShapesConfig):
+    BACKBONE = backbone_of_a_script
+    COMPUTE_BACKBONE_SHAPE = len
+    OF_A_SCRIPT = "text"
+
+
+@pytest.mark.parametrize("make", [ScriptConfig, lambda: ScriptConfig().copy(IMAGES_PER_GPU=3).copy(NAME="other")])
+def test_configs_can_be_pickled_and_deep_copied(make):
+    config = make()
+    config.LEARNING_RATE = 0.5
+    for twin in (pickle.loads(pickle.dumps(config)), copy.deepcopy(config)):
+        assert isinstance(twin, ScriptConfig) and vars(twin).keys() == vars(config).keys()
+        assert twin.to_json() == config.to_json() and twin.OF_A_SCRIPT == "text"
+        assert twin.function("BACKBONE") is backbone_of_a_script and twin.BATCH_SIZE == config.BATCH_SIZE
+        twin.validate()
+
+
+def test_copies_do_not_nest_classes():
+    config = ShapesConfig()
+    for number in range(1, 4):
+        config = type(config).from_dict({"IMAGES_PER_GPU": number}).copy(NAME=f"run{number}")
+    assert len(type(config).__mro__) == len(ShapesConfig.__mro__) + 1
+    assert (config.IMAGES_PER_GPU, config.NAME, config.IMAGE_MAX_DIM) == (3, "run3", 128)
+
+    class InferenceConfig(config.__class__):  # as scripts for the original derive theirs
+        GPU_COUNT = 2
+
+    assert InferenceConfig().BATCH_SIZE == 6 and InferenceConfig().copy(NAME="x").GPU_COUNT == 2
+
+
+def test_copy_refuses_unknown_settings():
+    with pytest.raises(ValueError, match="ShapesConfig: unknown setting 'LEARNING_RAT'; did you mean LEARNING_RATE"):
+        ShapesConfig().copy(LEARNING_RAT=0.1)
+    with pytest.raises(ValueError, match="unknown setting 'BATCH_SIZE'"):
+        ShapesConfig().copy(BATCH_SIZE=4)
 
 
 def test_numpy_numbers_and_lists_are_accepted():
@@ -120,13 +163,13 @@ def test_functions_are_kept():
 
 def test_json_round_trip_keeps_values_and_types():
     config = ShapesConfig().copy(MEAN_PIXEL=np.array([1.0, 2.0, 3.0]), MINI_MASK_SHAPE=(28, 28))
-    copy = Config.from_json(config.to_json())
-    copy.validate()
-    assert copy.to_json() == config.to_json()
-    assert copy.NAME == "shapes"
-    assert isinstance(copy.MEAN_PIXEL, np.ndarray)
-    assert copy.MINI_MASK_SHAPE == (28, 28)
-    assert copy.IMAGE_META_SIZE == 16
+    restored = Config.from_json(config.to_json())
+    restored.validate()
+    assert restored.to_json() == config.to_json()
+    assert restored.NAME == "shapes"
+    assert isinstance(restored.MEAN_PIXEL, np.ndarray)
+    assert restored.MINI_MASK_SHAPE == (28, 28)
+    assert restored.IMAGE_META_SIZE == 16
 
 
 def test_instance_attributes_are_settings():

@@ -1,5 +1,7 @@
 """MaskRCNN: public methods with valid and invalid input."""
 
+import subprocess
+import sys
 import threading
 
 import keras
@@ -148,7 +150,7 @@ def test_saved_weights_include_the_settings(model, tmp_path):
     copy = MaskRCNN.from_checkpoint(path, model_dir=tmp_path)
     assert copy.config.to_json() == model.config.to_json()
     assert same(copy.detect([photo()])[0], model.detect([photo()])[0])
-    weak = MaskRCNN.from_checkpoint(path, model_dir=tmp_path, DETECTION_MAX_INSTANCES=1)
+    weak = MaskRCNN.from_checkpoint(path, model_dir=tmp_path, settings={"DETECTION_MAX_INSTANCES": 1})
     assert len(weak.detect([photo()])[0]["rois"]) == 1
 
 
@@ -160,7 +162,11 @@ def test_mask_scores_rank_and_filter_detections(model, tmp_path):
         model.detect([photo()])[0]["scores"].max()
     )  # masks of an untrained network are between 0.5 and 0.6
     plain, scored = (
-        MaskRCNN.from_checkpoint(path, model_dir=tmp_path, DETECTION_MIN_CONFIDENCE=limit, DETECTION_MASK_SCORES=choice)
+        MaskRCNN.from_checkpoint(
+            path,
+            model_dir=tmp_path,
+            settings={"DETECTION_MIN_CONFIDENCE": limit, "DETECTION_MASK_SCORES": choice},
+        )
         for choice in (False, True)
     )
     before, after = (other.detect([photo()])[0] for other in (plain, scored))
@@ -211,6 +217,9 @@ def test_log_dirs_equal_the_original(model, tiny_config, tmp_path):
     last = trainer.find_last()
     assert last == str(runs[1] / "mask_rcnn_tiny_0010.h5")
     trainer.load_weights(last, by_name=True)
+    assert (trainer.epoch, trainer.log_dir) == (10, str(runs[1]))
+    trainer.save_weights(tmp_path / "foreign.h5")
+    trainer.load_weights(tmp_path / "foreign.h5")  # of no run: the current one is unchanged
     assert (trainer.epoch, trainer.log_dir) == (10, str(runs[1]))
 
 
@@ -321,3 +330,32 @@ def test_every_public_name_of_the_original_exists():
 
     assert [name for name in MODEL_NAMES.split() if not hasattr(modellib, name)] == []
     assert [name for name in UTILS_NAMES.split() if not hasattr(utils, name)] == []
+
+
+LOAD = """
+import sys, numpy as np
+import mrcnn, keras
+detecting, compiled = (keras.saving.load_model(path) for path in sys.argv[1:3])
+images, metas, anchors = (np.load(sys.argv[3])[name] for name in ("images", "metas", "anchors"))
+detections = detecting([images, metas, anchors])[0]
+np.savez(sys.argv[4], detections=detections, optimizer=type(compiled.optimizer).__name__)
+"""
+
+
+def test_keras_loads_saved_models_after_import_mrcnn_alone(model, tiny_config, tmp_path, capsys):
+    images, metas, _ = model.mold_inputs([photo()])
+    inputs = {"images": images, "metas": metas.astype(np.float32), "anchors": model.get_anchors(images.shape[1:])[None]}
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    model.keras_model.save(tmp_path / "detecting.keras")
+    trainer = MaskRCNN("training", tiny_config(), tmp_path)
+    trainer.compile(0.01, 0.9)
+    trainer.keras_model.save(tmp_path / "compiled.keras")
+    files = [str(tmp_path / name) for name in ("detecting.keras", "compiled.keras", "inputs.npz", "outputs.npz")]
+    done = subprocess.run([sys.executable, "-c", LOAD, *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-800:]
+    with np.load(files[-1]) as outputs:
+        assert str(outputs["optimizer"]) == "SGD"
+        expected = np.asarray(model.keras_model(list(inputs.values()))[0])
+        np.testing.assert_allclose(outputs["detections"], expected, atol=1e-5)
+    trainer.summary()
+    assert "mrcnn_class_logits" in capsys.readouterr().out

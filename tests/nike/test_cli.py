@@ -5,10 +5,12 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mrcnn import __version__
+from mrcnn.errors import UserError, UserTypeError
 from nike import cli
 
 
@@ -17,7 +19,7 @@ def fail(error):
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("no\n  such thing"), FileNotFoundError("no such thing"), TypeError("no such thing")]
+    "error", [UserError("no\n  such thing"), FileNotFoundError("no such thing"), UserTypeError("no such thing")]
 )
 def test_a_user_error_is_one_line(error, capsys):
     assert cli.run(lambda: fail(error), []) == 2
@@ -25,13 +27,24 @@ def test_a_user_error_is_one_line(error, capsys):
 
 
 def test_debug_shows_the_traceback():
-    with pytest.raises(ValueError, match="no such thing"):
-        cli.run(lambda: fail(ValueError("no such thing")), ["--debug"])
-
-
-def test_internal_errors_are_not_hidden():
+    with pytest.raises(UserError, match="no such thing"):
+        cli.run(lambda: fail(UserError("no such thing")), ["--debug"])
     with pytest.raises(ZeroDivisionError):
-        cli.run(lambda: 1 / 0, [])
+        cli.run(lambda: 1 / 0, ["--debug"])
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, RuntimeError])
+def test_a_defect_is_not_reported_as_the_users_mistake(error, capsys):
+    assert cli.run(lambda: fail(error("no such thing")), []) == 1
+    message, *calls, report = capsys.readouterr().err.splitlines()
+    assert message.startswith(f"internal error: {error.__name__}: ") and "no such thing" in message
+    assert calls[-1] == f"  {__file__}, line {fail.__code__.co_firstlineno + 1}, in fail: raise error"
+    assert f"nike {__version__}. Please report it" in report and "--debug" in report
+
+
+def test_a_defect_inside_a_library_shows_the_call_and_the_library(capsys):
+    assert cli.run(lambda: Path(0), []) == 1
+    assert re.search(r", in run: .*\n  .*pathlib.*, in .*\n", capsys.readouterr().err)
 
 
 def test_exit_codes(capsys):

@@ -126,6 +126,7 @@ def test_files_in_the_way(folder, shape, tmp_path, capsys):
     photo.unlink()
     photo.symlink_to(folder.root / "1.jpg")  # readers do not follow links out of a dataset
     assert main([str(folder.root), str(tmp_path / "new")]) == 2
+    assert "another file has this name. Nothing was written" in capsys.readouterr().err
     assert [path.name for path in new.root.iterdir()] == ["1.jpg"] and before != photo.read_bytes()
     drawn = folder.root / "0.json"
     before = drawn.read_bytes()

@@ -256,7 +256,7 @@ def test_ctrl_c_keeps_and_reports_the_results_so_far(command, folder, tmp_path, 
     for name in "abcd":
         red_photo(folder, f"{name}.png", (5, 10, 25, 30))
     (folder.root / "a0.jpg").write_bytes(b"no photo")
-    monkeypatch.setattr(detect, "detect_stream", interrupted(detect.detect_stream, 2))
+    monkeypatch.setattr(detect, "detect_pictures", interrupted(detect.detect_pictures, 2))
     code, out, err = command(detect, folder.root, "--output", tmp_path / "out")
     assert code == 130 and err.endswith("\nInterrupted.\n")
     assert "2 detections in 2 of 2 images. Written:" in out and "a0.jpg: is not an image" in err
@@ -304,7 +304,7 @@ def test_ctrl_c_keeps_the_frames_so_far(command, tmp_path, monkeypatch):
     for _ in range(7):
         writer.write(np.full((48, 64, 3), 90, np.uint8))
     writer.release()
-    monkeypatch.setattr(splash, "detect_stream", interrupted(splash.detect_stream, 4))
+    monkeypatch.setattr(splash, "detect_pictures", interrupted(splash.detect_pictures, 4))
     code, _, err = command(splash, "--video", path, "--output", output)
     assert code == 130 and f"The first 4 frames are saved to {output}" in err
     assert cv2.VideoCapture(str(output)).get(cv2.CAP_PROP_FRAME_COUNT) == 4

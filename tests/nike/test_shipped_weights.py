@@ -18,7 +18,9 @@ WEIGHTS = ROOT / "weights" / "mask_rcnn_nike.h5"
 def model(tmp_path_factory):
     from mrcnn.model import MaskRCNN
 
-    return MaskRCNN.from_checkpoint(WEIGHTS, model_dir=tmp_path_factory.mktemp("logs"), DETECTION_ANY_FOREGROUND=True)
+    return MaskRCNN.from_checkpoint(
+        WEIGHTS, model_dir=tmp_path_factory.mktemp("logs"), settings={"DETECTION_ANY_FOREGROUND": True}
+    )
 
 
 def test_the_file_is_small_and_described_in_the_model_card():
@@ -56,7 +58,7 @@ def test_bfloat16_finds_the_same_masks(model, tmp_path):
     photos = [dataset.load_image(number) for number in dataset.image_ids]
     try:
         keras.config.set_dtype_policy("mixed_bfloat16")
-        rounded = MaskRCNN.from_checkpoint(WEIGHTS, model_dir=tmp_path, DETECTION_ANY_FOREGROUND=True)
+        rounded = MaskRCNN.from_checkpoint(WEIGHTS, model_dir=tmp_path, settings={"DETECTION_ANY_FOREGROUND": True})
     finally:
         keras.config.set_dtype_policy("float32")
     overlaps = []

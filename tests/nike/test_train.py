@@ -156,7 +156,7 @@ def test_resume_with_another_config(run, tmp_path, capsys):
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"RPN_CHANNELS": 32}))
     message = mistake(capsys, "--resume", "--logs", run[0], "--epochs=2", "--config", other)
-    assert "made with other settings (RPN_CHANNELS: 16 -> 32). Resume with its settings" in message
+    assert "has different settings (RPN_CHANNELS: 16 -> 32). Resume with its settings" in message
     assert "--epochs=2" not in next(run[0].glob("*/run.json")).read_text()
 
 

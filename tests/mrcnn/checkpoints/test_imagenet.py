@@ -6,8 +6,8 @@ import inspect
 import numpy as np
 import pytest
 
+from mrcnn import choices
 from mrcnn.checkpoints import WeightsNotFoundError, imagenet_weights
-from mrcnn.config import KNOWN_BACKBONES
 
 module = inspect.getmodule(imagenet_weights)
 
@@ -51,6 +51,6 @@ def test_backbone_without_published_weights():
 
 
 def test_published_table():
-    assert set(module.PUBLISHED) <= set(KNOWN_BACKBONES)
+    assert set(module.PUBLISHED) <= set(choices.SETTINGS["BACKBONE"])
     for entry in module.PUBLISHED.values():
         assert entry.url.startswith("https://") and entry.url.rsplit("/", 1)[1] in entry.names

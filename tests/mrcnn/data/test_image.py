@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import skimage.transform
 
-from mrcnn.data.image import mold_image, resize_image, unmold_image
-from mrcnn.matterport.arrays import parse_image_meta
+from mrcnn.data.image import normalize_image, resize_image
+from mrcnn.matterport.arrays import mold_image, parse_image_meta, unmold_image
 from mrcnn.ops.image_meta import compose_image_meta, split_image_meta
 from mrcnn.ops.masks import resize_mask
 
@@ -159,6 +159,12 @@ class TestMold:
         image = unmold_image(arrays["unmold_image__in_images"], self.config)
         assert image.dtype == np.uint8
         np.testing.assert_array_equal(image, arrays["unmold_image__out_0"])
+
+    def test_normalization_is_that_of_the_original_in_float32(self):
+        image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 11
+        normalized = normalize_image(image, self.config.MEAN_PIXEL)
+        assert normalized.dtype == np.float32
+        np.testing.assert_allclose(normalized, mold_image(image, self.config), atol=1e-5)
 
     def test_unmold_does_not_wrap_around(self):
         image = np.array([[[-130.0, 0, 200]]])

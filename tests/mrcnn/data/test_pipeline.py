@@ -12,6 +12,7 @@ import pytest
 
 from mrcnn.data.loading import load_image_gt
 from mrcnn.data.pipeline import DataProblems, training_batches
+from mrcnn.inference.predictor import mold
 from mrcnn.matterport.targets_numpy import build_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
 
@@ -53,6 +54,13 @@ def test_equals_a_batch_of_the_original(golden, golden_dataset, golden_config):
     np.testing.assert_array_equal(class_ids, expected["gt_class_ids"])
     np.testing.assert_array_equal(boxes, expected["gt_boxes"])
     assert (masks != expected["gt_masks"]).sum() <= 8
+
+
+def test_training_and_detection_normalize_alike(squares, small_config):
+    dataset = squares(2)
+    images, *_ = arrays(training_batches(dataset, small_config, shuffle=False, steps=1))[0]
+    for image_id, image in enumerate(images):
+        np.testing.assert_array_equal(image, mold(dataset.load_image(image_id), small_config).image)
 
 
 def test_types_and_shapes_equal_the_training_inputs(squares, small_config):
@@ -149,24 +157,27 @@ def test_no_augmentation_sources_are_not_augmented(squares, small_config):
 
 
 def test_unreadable_images_are_replaced_and_listed(squares, small_config, caplog):
-    def batches():
-        return training_batches(squares(5, broken=[1, 2]), small_config, shuffle=False, steps=5, workers=4)
+    def batches(problems=None):
+        dataset = squares(5, broken=[1, 2])
+        return training_batches(dataset, small_config, shuffle=False, steps=5, workers=4, problems=problems)
 
-    data = batches()
+    problems = DataProblems()
+    data = batches(problems)
     assert image_ids(data) == [0, 3, 3, 3, 4] * 2
-    assert sorted(data.problems.skipped) == ["photo1.png", "photo2.png"]
-    for name, why in data.problems.skipped.items():
+    assert sorted(problems.skipped) == ["photo1.png", "photo2.png"]
+    for name, why in problems.skipped.items():
         assert f"load_image(): ValueError: {name}: cannot be decoded. (" in why and why.endswith(", in load_image)")
     assert caplog.text.count("photo1.png is skipped") == 1
-    assert "skipped images: 2\n  photo1.png: image 1 (photo1.png), load_image(): ValueError" in str(data.problems)
+    assert "skipped images: 2\n  photo1.png: image 1 (photo1.png), load_image(): ValueError" in str(problems)
     assert_equal(arrays(batches()), arrays(batches()))
 
 
 def test_strict_mode_raises_on_unreadable_images(squares, small_config):
-    data = training_batches(squares(3, broken=[1]), small_config, on_error="raise")
+    problems = DataProblems()
+    data = training_batches(squares(3, broken=[1]), small_config, on_error="raise", problems=problems)
     with pytest.raises(Exception, match="photo1.png: cannot be decoded"):
         arrays(data)
-    assert isinstance(data.problems.error, ValueError)
+    assert isinstance(problems.error, ValueError)
     data = training_batches(squares(3, broken=[0, 1, 2]), small_config)
     with pytest.raises(Exception, match=r"3 photos in a row cannot be used"):
         arrays(data)
@@ -175,12 +186,13 @@ def test_strict_mode_raises_on_unreadable_images(squares, small_config):
 def test_the_cause_of_unreadable_images_is_kept(squares, small_config, caplog):
     dataset = squares(3)
     dataset.load_mask = lambda image_id: 1 / 0
-    data = training_batches(dataset, small_config)
+    problems = DataProblems()
+    data = training_batches(dataset, small_config, problems=problems)
     with pytest.raises(Exception, match="3 photos in a row"):
         arrays(data)
     message = r"load_mask\(\): ZeroDivisionError: division by zero \(.*test_pipeline.py, line \d+, in <lambda>\)"
-    assert re.search(message, str(data.problems.error)) and re.search(message, caplog.text)
-    assert isinstance(data.problems.error.__cause__.__cause__, ZeroDivisionError)
+    assert re.search(message, str(problems.error)) and re.search(message, caplog.text)
+    assert isinstance(problems.error.__cause__.__cause__, ZeroDivisionError)
 
 
 def test_errors_of_an_augmentation_are_raised(squares, small_config):
@@ -190,16 +202,18 @@ def test_errors_of_an_augmentation_are_raised(squares, small_config):
         def augment_photo(self, image, masks, class_ids, rng):
             raise KeyError("no such colour")
 
-    data = training_batches(squares(3), small_config, augmentation=Faulty())
+    problems = DataProblems()
+    data = training_batches(squares(3), small_config, augmentation=Faulty(), problems=problems)
     with pytest.raises(Exception, match="no such colour"):
         arrays(data)
-    assert isinstance(data.problems.error, KeyError) and not data.problems.skipped
+    assert isinstance(problems.error, KeyError) and not problems.skipped
 
 
 def test_dropped_small_objects_are_counted(dataset_of, small_config):
-    data = training_batches(dataset_of(([(10, 10, 30, 40), (50, 10, 51, 60)],)), small_config, steps=2, batch_size=1)
+    problems, dataset = DataProblems(), dataset_of(([(10, 10, 30, 40), (50, 10, 51, 60)],))
+    data = training_batches(dataset, small_config, steps=2, batch_size=1, problems=problems)
     assert [batch[4].tolist() for batch in arrays(data)] == [[[1, 0, 0, 0]]] * 2
-    assert data.problems.too_small == 2
+    assert problems.too_small == 2
     assert str(DataProblems()) == "no problems"
 
 

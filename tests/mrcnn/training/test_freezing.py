@@ -61,5 +61,5 @@ def test_set_trainable_reaches_wrapped_and_nested_layers(tiny):
 
 def test_nothing_to_train_is_an_error(tiny):
     network = NetworkBuilder(tiny.TrainingConfig()).training()
-    with pytest.raises(ValueError, match="no layer is called like 'backbone'"):
+    with pytest.raises(ValueError, match="no layer name matches 'backbone'"):
         set_trainable(network, "backbone")

@@ -1,12 +1,22 @@
-"""Options of train(): what is refused, and in which words."""
+"""Options of train(): defaults and refused values."""
+
+import dataclasses
+import inspect
 
 import pytest
 
+from mrcnn import MaskRCNN
 from mrcnn.training import TrainOptions
 
 
+def test_train_takes_each_option_as_a_keyword():
+    parameters = inspect.signature(MaskRCNN.train).parameters.values()
+    keywords = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+    assert keywords == dataclasses.asdict(TrainOptions())
+
+
 def test_defaults_equal_the_original():
-    options = TrainOptions.from_dict({})
+    options = TrainOptions()
     assert (options.optimizer, options.schedule, options.average, options.accumulate) == ("sgd", "constant", 0, 1)
 
 
@@ -23,9 +33,4 @@ def test_defaults_equal_the_original():
 )
 def test_invalid_values(option, message):
     with pytest.raises(ValueError, match=message):
-        TrainOptions.from_dict(option)
-
-
-def test_unknown_option_suggests_the_nearest():
-    with pytest.raises(TypeError, match="no option 'patient'; did you mean 'patience'"):
-        TrainOptions.from_dict({"patient": 3})
+        TrainOptions(**option)

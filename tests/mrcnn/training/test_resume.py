@@ -86,16 +86,16 @@ def test_a_run_cannot_be_resumed_with_other_settings(tiny, tmp_path):
     with pytest.raises(Crash):
         train(tiny, tmp_path, crash_after=2, save_minutes=1e-9)
     model = tiny.build(tmp_path, WEIGHT_DECAY=0.5)
-    with pytest.raises(ValueError, match=r"made with other settings \(WEIGHT_DECAY: 0.0001 -> 0.5\)"):
+    with pytest.raises(ValueError, match=r"has different settings \(WEIGHT_DECAY: 0.0001 -> 0.5\)"):
         resume(model)
     resume(
         tiny.build(tmp_path, DETECTION_BOX_VOTING=0.5, DETECTION_MASK_SCORES=True)
     )  # detection settings do not affect training
     model = tiny.build(tmp_path)
     resume(model)
-    with pytest.raises(ValueError, match=r"other settings \(learning_rate: 0.02 -> 0.1\). Resume it as it was"):
+    with pytest.raises(ValueError, match=r"different settings \(learning_rate: 0.02 -> 0.1\). Resume with its"):
         model.train(tiny.Squares(7), None, 0.1, 2, "heads", verbose=0, seed=3)
-    with pytest.raises(ValueError, match=r"the training photos are not those of the run \(7 -> 8 photos"):
+    with pytest.raises(ValueError, match=r"the training images are not those of the run \(7 -> 8 images"):
         model.train(tiny.Squares(8), None, 0.02, 2, "heads", verbose=0, seed=3)
 
 

@@ -100,7 +100,7 @@ def test_an_older_run_is_used_if_the_newest_has_no_state(folder, tmp_path):
     [
         ("last", FileNotFoundError, "no run called 'tiny' can be resumed"),
         ("nowhere", FileNotFoundError, "expected 'last', the folder of a run"),
-        ("gone.h5", FileNotFoundError, "there is no such training state"),
+        ("gone.h5", FileNotFoundError, "no such training state"),
     ],
 )
 def test_nothing_to_resume(tmp_path, source, error, message):

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from mrcnn import checkpoints
-from mrcnn.training import TrainingInterrupted, fitting
+from mrcnn.training import TrainingInterrupted, fitting, trainer
 from mrcnn.training.callbacks import NonFiniteLossError
 from mrcnn.training.fitting import errors_in_words
 from mrcnn.training.interruption import Interruption
@@ -101,7 +101,7 @@ def test_events_can_be_read_back(run):
 def test_a_finished_stage_returns_immediately(run, tiny, capsys):
     model, progress, (*_, last), _ = run
     assert model.train(tiny.Squares(6), None, 0.02, 2, "all", seed=1).epoch == 3
-    assert "Nothing to train up to epoch 2: the run has come to epoch 3" in capsys.readouterr().out
+    assert "Nothing to train up to epoch 2: the run is at epoch 3" in capsys.readouterr().out
     assert not moved(last, snapshot(model))
 
 
@@ -117,9 +117,24 @@ def model(built, tmp_path):
     model, weights = built
     for variable in model.keras_model.weights:
         variable.assign(weights[variable.path])
-    model.model_dir, model.progress, model.resumed = str(tmp_path / "logs"), None, None
+    model.model_dir, model.run = str(tmp_path / "logs"), None
     model.set_log_dir()
     return model
+
+
+def test_determinism_is_switched_on_by_a_seed_and_announced(model, tiny, capsys, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(trainer, "make_deterministic", seeds.append)
+    monkeypatch.setattr(trainer.tf.config, "list_physical_devices", lambda kind: [])  # as on a machine without a GPU
+    for epoch, (options, seed) in enumerate(
+        (({}, None), ({"deterministic": True}, 0), ({"seed": 3}, 3), ({"seed": 3, "deterministic": False}, None)), 1
+    ):
+        seeds.clear()
+        model.train(tiny.Squares(2), None, 0.01, epoch, "heads", verbose=2, **options)
+        assert seeds == ([] if seed is None else [seed])
+        assert (f"Deterministic operations are on for this process, seed {seed}" in capsys.readouterr().out) == bool(
+            seeds
+        )
 
 
 def test_interruption_completes_the_step_and_saves_a_resumable_state(model, tiny, monkeypatch):
@@ -159,7 +174,7 @@ def test_non_finite_weights_are_not_saved(model, tiny):
                 weight = self.model.trainable_variables[0]
                 weight.assign(weight * np.nan)
 
-    with pytest.raises(NonFiniteLossError, match=r"epoch 1: weights of fpn_c5p5 are no longer numbers.*learning rate"):
+    with pytest.raises(NonFiniteLossError, match=r"epoch 1: weights of fpn_c5p5 are NaN or infinite at learning rate"):
         model.train(tiny.Squares(4), None, 0.01, 1, "heads", custom_callbacks=[Explode()], **QUIET)
     assert not [name for name in os.listdir(model.log_dir) if name.endswith((".h5", ".state"))]
 
@@ -182,8 +197,8 @@ def test_an_unreadable_image(model, tiny, capsys, monkeypatch):
     model.set_log_dir()
     model.train(Broken(4), Broken(2), 0.01, 1, "heads", seed=1, verbose=2)
     printed = capsys.readouterr().out
-    assert "skipped images: 1" in printed and "1 validation photos could not be read" in printed
-    assert "Validation of 1 photos" in printed
+    assert "skipped images: 1" in printed and "1 validation images could not be read" in printed
+    assert "Validation on 1 images" in printed
 
 
 @pytest.mark.parametrize("part", ["training", "validation"])
@@ -204,12 +219,12 @@ def test_an_error_in_dataset_code_names_its_line(model, tiny, part):
 def test_validation_on_a_subset_is_announced(model, tiny, capsys):
     data = tiny.Squares(5, seed=1)
     model.train(tiny.Squares(2), data, 0.01, 1, "heads", seed=1, validation_photos=2)
-    first, printed = model.validator.image_ids, capsys.readouterr().out
+    first, printed = model.run.validator.image_ids, capsys.readouterr().out
     assert printed.count("Validation AP on a fixed random subset: 2 of 5 images (validation_photos=0: all)") == 1
-    assert "Validation of 2 photos" in printed and first == Validator(model, data, 2).image_ids == sorted(set(first))
+    assert "Validation on 2 images" in printed and first == Validator(model, data, 2).image_ids == sorted(set(first))
     model.train(tiny.Squares(2), data, 0.01, 2, "heads", seed=1, validation_photos=0)
     printed = capsys.readouterr().out
-    assert "random subset" not in printed and "Validation of 5 photos" in printed
+    assert "random subset" not in printed and "Validation on 5 images" in printed
 
 
 def test_validation_is_bounded_by_default(model, tiny, monkeypatch):
@@ -255,12 +270,12 @@ def test_full_disk_while_tensorboard_writes():
 def test_an_unwritable_folder_is_an_error_before_training(model, tiny, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(model, "log_dir", str(tmp_path / "file" / "tiny20260101T0000"))
-    with pytest.raises(OSError, match=r"tiny20260101T0000: the files of the run cannot be written there .*model_dir"):
+    with pytest.raises(OSError, match=r"tiny20260101T0000: the log folder is not writable .*model_dir"):
         model.train(tiny.Squares(4), None, 0.01, 1, "heads", **QUIET)
 
 
 def test_layers_without_a_match(model, tiny):
-    with pytest.raises(ValueError, match="no layer is called like 'typo'"):
+    with pytest.raises(ValueError, match="no layer name matches 'typo'"):
         model.train(tiny.Squares(4), None, 0.01, 1, "typo", **QUIET)
     assert not os.path.exists(model.log_dir)
 
@@ -293,8 +308,8 @@ def test_datasets_are_checked_before_training(model, tiny):
     other.class_info[1]["name"] = "circle"
     other.prepare()
     for train, val, message in (
-        (tiny.Squares(0), None, "train_dataset: it has no photos"),
-        (two, None, r"train_dataset: it has 3 classes with the background \(BG, square, circle\), the network 2"),
+        (tiny.Squares(0), None, "train_dataset: it has no images"),
+        (two, None, r"train_dataset: it has 3 classes with the background \(BG, square, circle\), the network has 2"),
         (tiny.Squares(1), other, "val_dataset: its classes are BG, circle, those of train_dataset BG, square"),
     ):
         with pytest.raises(ValueError, match=message):

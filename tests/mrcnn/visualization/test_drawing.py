@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from mrcnn.data.reading import as_rgb
 from mrcnn.visualization import drawing
 from mrcnn.visualization.colors import PALETTE, class_color
 
@@ -33,27 +34,33 @@ def result(shape: tuple[int, ...], *boxes: tuple[int, int, int, int]) -> dict:
     }
 
 
-# as_uint8_rgb
+# new_canvas
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3), (4, 5, 4)])
-def test_as_uint8_rgb_accepts_grayscale_rgb_and_rgba(shape):
+def test_new_canvas_accepts_grayscale_rgb_and_rgba(shape):
     image = np.full(shape, 7, dtype=np.uint8)
-    rgb = drawing.as_uint8_rgb(image)
+    rgb = drawing.new_canvas(image)
     assert rgb.shape == (4, 5, 3) and rgb.dtype == np.uint8 and (rgb == 7).all()
     rgb[:] = 0
     assert (image == 7).all()  # a copy
 
 
-def test_as_uint8_rgb_of_floats():
-    assert drawing.as_uint8_rgb(np.array([[0.0, 0.5, 1.0]]))[0, :, 0].tolist() == [0, 128, 255]
-    assert drawing.as_uint8_rgb(np.array([[0.0, 127.6, 300.0, -4.0]]))[0, :, 0].tolist() == [0, 128, 255, 0]
+def test_new_canvas_of_floats():
+    assert drawing.new_canvas(np.array([[0.0, 0.5, 1.0]]))[0, :, 0].tolist() == [0, 128, 255]
+    assert drawing.new_canvas(np.array([[0.0, 127.6, 300.0, -4.0]]))[0, :, 0].tolist() == [0, 128, 255, 0]
+    assert drawing.new_canvas(np.array([[np.nan, 2.0, -np.inf, np.inf]]))[0, :, 0].tolist() == [0, 2, 0, 255]
 
 
-@pytest.mark.parametrize("shape", [(4,), (4, 5, 2), (1, 4, 5, 3)])
-def test_as_uint8_rgb_rejects_other_shapes(shape):
+def test_new_canvas_scales_16_bits_as_the_network_input():
+    image = np.array([[0, 255, 256, 65535]], np.uint16)
+    assert drawing.new_canvas(image)[0, :, 0].tolist() == as_rgb(image)[0, :, 0].tolist() == [0, 0, 1, 255]
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 5, 5), (1, 4, 5, 3)])
+def test_new_canvas_rejects_other_shapes(shape):
     with pytest.raises(ValueError, match="expected"):
-        drawing.as_uint8_rgb(np.zeros(shape))
+        drawing.new_canvas(np.zeros(shape))
 
 
 # overlay

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("pyarrow", reason="pip install -e '.[catalogue]' brings it")
 
+from mrcnn.inference.prefetch import prefetch_map
 from nike.cataloguing.images import Limits, Reader, decode
-from nike.detection.background import prefetch_map
 
 
 def read(location, reader=None, **limits):

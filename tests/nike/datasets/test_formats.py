@@ -111,7 +111,7 @@ def test_convert_writes_all_or_nothing(folder, shape, tmp_path, capsys, monkeypa
 
     def fail(folder, parts, problems):
         folder.mkdir()
-        raise ValueError("disk full")
+        raise OSError("disk full")
 
     monkeypatch.setitem(FORMATS, "yolo", FORMATS["yolo"]._replace(write=fail))
     assert convert([str(folder.root), str(tmp_path / "new"), "--to", "yolo"]) == 2

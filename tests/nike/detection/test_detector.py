@@ -8,7 +8,13 @@ import pytest
 
 from mrcnn.checkpoints import save_weights
 from mrcnn.model import MaskRCNN
-from nike.detection.detector import add_detector_arguments, chosen_weights, find_weights, load_detector, read_settings
+from nike.detection.detector import (
+    add_detector_arguments,
+    chosen_weights,
+    load_detector,
+    read_settings,
+    resolve_weights,
+)
 from tiny_config import TinyConfig
 
 NAMES = ["BG", "nike", "adidas"]
@@ -102,7 +108,7 @@ def test_user_errors(arguments, message):
 def test_error_without_the_bundled_weights_has_a_remedy(monkeypatch):
     monkeypatch.setattr("mrcnn.checkpoints.find_weights", lambda name: None)
     with pytest.raises(FileNotFoundError, match="Reinstall the package or pass the path") as caught:
-        find_weights("nike")
+        resolve_weights("nike")
     assert "\n" not in str(caught.value)
 
 

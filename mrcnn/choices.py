@@ -1,0 +1,14 @@
+"""Values of the settings and options that are one of several words. Layers and commands take theirs from here."""
+
+SETTINGS = {  # by name in `Config`
+    "BACKBONE": ("resnet50", "resnet101", "resnext50", "resnext101", "mobilenet_v2"),
+    "IMAGE_RESIZE_MODE": ("none", "square", "pad64", "crop"),
+    "ROI_POOLING": ("align", "pool"),
+    "ROI_ALIGN_METHOD": ("crop_and_resize", "gather"),
+    "ROI_NEGATIVES": ("balanced", "matterport", "fill"),
+    "MASK_TARGETS": ("rounded", "coverage"),
+}
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("constant", "cosine", "step")  # of the learning rate
+LOSS_GROUPS = ("all", "rpn", "mrcnn")
+PRECISIONS = ("auto", "on", "off")  # mixed precision

@@ -1,0 +1,174 @@
+"""`OriginalMethods`: methods of the original's `MaskRCNN` that the library itself does not call."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from mrcnn.config import Config
+from mrcnn.detections import Detections
+from mrcnn.errors import UserError
+from mrcnn.inference import introspection
+from mrcnn.inference.predictor import Predictor, mold, unmold
+from mrcnn.network import NetworkBuilder, flatten_layers
+from mrcnn.ops.anchors import pixel_anchors
+
+
+def log(text: str, array: np.ndarray | None = None) -> None:
+    """Prints `text` and, if given, an array's shape, range and dtype."""
+    if array is not None:
+        bounds = f"min: {array.min():10.5f}  max: {array.max():10.5f}" if array.size else f"min: {'':10}  max: {'':10}"
+        text = f"{text:25}  shape: {array.shape!s:20}  {bounds}  {array.dtype}"
+    print(text)
+
+
+class OriginalMethods:
+    """Mixed into `mrcnn.model.MaskRCNN`, which sets these attributes and documents them."""
+
+    mode: str
+    config: Config
+    keras_model: keras.Model
+    _predictor: Predictor | None
+    _separate_graph: keras.Model | None
+
+    if TYPE_CHECKING:
+
+        @property
+        def inference_model(self) -> keras.Model: ...
+
+        @property
+        def predictor(self) -> Predictor: ...
+
+    def compile(self, learning_rate: float, momentum: float) -> None:
+        """Compiles `keras_model` with SGD and the five losses, for scripts that call `keras_model.fit` themselves.
+
+        `train` needs no call of it. Call `set_trainable` first.
+        """
+        from mrcnn.training.optimizers import build_optimizer  # slow to import, and few need it
+
+        if self.mode != "training":
+            raise UserError("compile() needs a model built with mode='training'.")
+        optimizer = build_optimizer("sgd", learning_rate, self.config.copy(LEARNING_MOMENTUM=momentum))
+        self.keras_model.compile(optimizer=optimizer, jit_compile=False)  # crop_and_resize has no XLA kernel
+
+    def set_trainable(self, layer_regex: str, keras_model=None, indent: int = 0, verbose: int = 1) -> None:
+        """Makes the layers whose name matches (fully) trainable, freezes all others. Compile the model again after."""
+        layers = list(flatten_layers(keras_model or self.keras_model))
+        if verbose and keras_model is None:
+            log("Selecting layers to train")
+        for layer in layers:
+            if not layer.weights:
+                continue
+            layer.trainable = bool(re.fullmatch(layer_regex, layer.name))
+            if layer.trainable and verbose:
+                log(f"{' ' * indent}{layer.name:20}   ({layer.__class__.__name__})")
+
+    # --- Preprocessing and postprocessing ---
+
+    def detect_molded(self, molded_images: np.ndarray, image_metas: np.ndarray, verbose: int = 0) -> list[Detections]:
+        """`detect` for images that `mold_inputs` prepared; boxes and masks are of the molded image's size.
+
+        Args:
+            molded_images: `[B, S, S, channels]`.
+            image_metas: `[B, 12+C]`.
+            verbose: 1 prints what goes through.
+        """
+        if verbose:
+            log(f"Processing {len(molded_images)} images")
+            log("molded_images", molded_images)
+        shape = molded_images.shape[1:]
+        window = (0, 0, shape[0], shape[1])
+        predicted = self.predictor(molded_images, image_metas)
+        padding = self.predictor.mask_padding
+        return [unmold(*image, shape, shape, window, padding) for image in zip(*predicted, strict=True)]
+
+    def mold_inputs(self, images: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Molded images `[B, S, S, channels]`, metas `[B, 12+C]` and windows `[B, 4]` pixels of a list of photos.
+
+        Raises:
+            ValueError: the photos do not come out at one size (resize mode "none" or "pad64").
+        """
+        molded = [mold(image, self.config, number) for number, image in enumerate(images)]
+        if len({item.image.shape for item in molded}) > 1:
+            shapes = ", ".join(str(item.image.shape) for item in molded)
+            raise UserError(f"mold_inputs: the photos come out at different sizes ({shapes}); mold them one by one.")
+        return tuple(np.stack([getattr(item, part) for item in molded]) for part in ("image", "meta", "window"))
+
+    def unmold_detections(self, detections, mrcnn_mask, original_image_shape, image_shape, window):
+        """Boxes int32 `[N, 4]` pixels, class ids, scores and masks bool `[H, W, N]` of one image in the original photo.
+
+        Args:
+            detections: `[D, 6]`, mrcnn_mask: `[D, M, M, C]`: outputs of the network for this image. The scores are
+                those of the classes, also if DETECTION_MASK_SCORES is set.
+            original_image_shape: (H, W, channels) of the photo; image_shape: of the molded image.
+            window: `[4]` pixels: the photo inside the molded image.
+        """
+        masks = mrcnn_mask[np.arange(len(detections)), :, :, detections[:, 4].astype(np.int32)]
+        result = unmold(detections, masks, original_image_shape, image_shape, window)
+        return result["rois"], result["class_ids"], result["scores"], result["masks"]
+
+    def get_anchors(self, image_shape) -> np.ndarray:
+        """Normalised anchors `[A, 4]` float32 of a molded image."""
+        return self.predictor.anchors(image_shape)[0].numpy()
+
+    @property
+    def anchors(self) -> np.ndarray:
+        """Anchors `[A, 4]` in pixels of the molded image that was looked at last; before that, of the config's."""
+        shape = self._predictor.latest_shape if self._predictor else self.config.IMAGE_SHAPE
+        return pixel_anchors(self.config, shape)
+
+    # --- Intermediate outputs ---
+
+    def _graph_to_look_into(self) -> keras.Model:
+        """An inference graph whose layers are in no other graph, so that each has one output.
+
+        A model in training shares its layers between two graphs, and gets a third; `run_graph` copies the weights.
+        """
+        if self.mode == "inference":
+            return self.inference_model
+        if self._separate_graph is None:
+            self._separate_graph = NetworkBuilder(self.config).inference()
+        return self._separate_graph
+
+    def ancestor(self, tensor, name: str, checked=None):
+        """The tensor called `name` that `tensor` is computed from, or None.
+
+        See `introspection.find_tensor` for the names.
+        """
+        return introspection.find_tensor(self._graph_to_look_into(), name)
+
+    def find_trainable_layer(self, layer):
+        """The layer that holds the weights: the inner one of a wrapper."""
+        return self.find_trainable_layer(layer.layer) if hasattr(layer, "layer") else layer
+
+    def get_trainable_layers(self) -> list:
+        """All layers that hold weights."""
+        return [layer for layer in flatten_layers(self.keras_model) if layer.weights]
+
+    def run_graph(self, images, outputs, image_metas=None) -> OrderedDict:
+        """Runs part of the inference graph and returns what it computes there.
+
+        Args:
+            images: list of photos; with `image_metas` `[B, 12+C]` given, molded images `[B, S, S, channels]`.
+            outputs: list of (name, Keras tensor); the tensor may also be a layer's name.
+
+        Returns:
+            NumPy arrays by name, in the order asked for; printed with shape and range.
+        """
+        if image_metas is None:
+            images, image_metas, _ = self.mold_inputs(images)
+        anchors = self.predictor.anchors(images.shape[1:3])
+        inputs = [np.float32(images), np.float32(image_metas), anchors]
+        graph = self._graph_to_look_into()
+        if graph is not self.inference_model:
+            weights = {weight.path: weight for weight in self.inference_model.weights}
+            for weight in graph.weights:
+                weight.assign(weights[weight.path])
+        results = introspection.run_graph(graph, inputs, outputs)
+        for name, array in results.items():
+            log(name, array)
+        return results
