@@ -23,10 +23,14 @@ class Found(Protocol):
     boxes: np.ndarray
     class_ids: np.ndarray
     scores: np.ndarray
-    masks: np.ndarray
-    names: list[str]
     track_ids: np.ndarray | None
     image_shape: tuple[int, int]
+
+    @property
+    def masks(self) -> np.ndarray: ...
+
+    @property
+    def names(self) -> list[str]: ...
 
     def __iter__(self) -> Iterator[Any]: ...
 

@@ -268,11 +268,11 @@ class Detections:
             ValueError: `source` is None. `MaskRCNN.detect` sets it for a list of images, `detect_stream` does not.
         """
         from mrcnn.data.reading import read_image
-        from mrcnn.visualization.drawing import as_uint8_rgb
+        from mrcnn.visualization.drawing import new_canvas
 
         if self.source is None:
             raise ValueError("Detections: the image is not known. Pass it, as in detections.draw(image).")
-        return as_uint8_rgb(self.source) if isinstance(self.source, np.ndarray) else read_image(self.source)
+        return new_canvas(self.source) if isinstance(self.source, np.ndarray) else read_image(self.source)
 
     def draw(self, image: np.ndarray | None = None, **options: Any) -> np.ndarray:
         """Returns a copy of the image with masks, outlines and captions, uint8 RGB `[H, W, 3]`.
@@ -283,7 +283,7 @@ class Detections:
         """
         from mrcnn.visualization.drawing import caption, overlay
 
-        captions = [caption(self.class_names or (), c, s) for c, s in zip(self.class_ids, self.scores, strict=True)]
+        captions = [caption(self.class_names or (), item.class_id, item.score) for item in self]
         if self.track_ids is not None:
             captions = [f"#{i} {text}" if i >= 0 else text for i, text in zip(self.track_ids, captions, strict=True)]
         return overlay(self.image() if image is None else image, self, (), **{"captions": captions} | options)

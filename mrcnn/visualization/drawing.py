@@ -4,8 +4,8 @@ Images are `[H, W, 3]` RGB, boxes (y1, x1, y2, x2) in half-open pixels. Function
 their input. Functions that return None draw in place.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -17,6 +17,14 @@ from mrcnn.visualization.captions import draw_labels
 from mrcnn.visualization.colors import class_color
 
 MIN_SIZE_TO_OUTLINE = 10  # minimum ratio of the shorter side of a mask to the width of its outline
+
+
+class Result(Protocol):
+    """The methods of a mapping that are called: `Detections`, or a dict with some of its keys."""
+
+    def __getitem__(self, key: str, /) -> Any: ...
+
+    def get(self, key: str, /) -> Any: ...
 
 
 def new_canvas(image: np.ndarray) -> np.ndarray:
@@ -54,7 +62,7 @@ def font_size(image_shape: tuple[int, ...], count: int = 1) -> int:
 
 def overlay(
     image: np.ndarray,
-    result: Mapping[str, Any],
+    result: Result,
     class_names: Sequence[str],
     *,
     alpha: float = 0.45,
@@ -123,7 +131,7 @@ def caption(class_names: Sequence[str], class_id: int, score: float | None = Non
     return name if score is None or np.isnan(score) else f"{name} {score:.2f}"
 
 
-def _instances(result: Mapping[str, Any], image_shape: tuple[int, ...]):
+def _instances(result: Result, image_shape: tuple[int, ...]):
     """Returns class ids `[N]`, masks `[H, W, N]` or None, boxes `[N, 4]` and scores `[N]` (NaN without), validated."""
     class_ids = np.asarray(result["class_ids"], dtype=np.int64).reshape(-1)
     masks, rois, scores = result.get("masks"), result.get("rois"), result.get("scores")
@@ -212,7 +220,7 @@ def color_splash(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return np.where(inside, image, gray)
 
 
-def crops(image: np.ndarray, result: Mapping[str, Any], margin: float = 0.1, cutout: bool = False) -> list[np.ndarray]:
+def crops(image: np.ndarray, result: Result, margin: float = 0.1, cutout: bool = False) -> list[np.ndarray]:
     """Crops every instance.
 
     Args:
