@@ -375,7 +375,7 @@ class MaskRCNN(OriginalMethods):
         if on_error not in ("raise", "skip"):
             raise UserError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
         results = detect_stream(images, self.predictor, self.config.BATCH_SIZE, on_error == "skip")
-        return map(self._with_names, results)
+        return (self._with_names(result) for result in results)
 
     def _with_names(self, result: Detections) -> Detections:
         result.class_names = self.class_names

@@ -111,7 +111,7 @@ def test_an_unusable_image_is_named_and_the_others_are_kept(model, tmp_path, ind
 
 
 def test_misuse_raises_an_error_with_a_remedy(model, tiny_config, tmp_path):
-    with pytest.raises(TypeError, match=r"detect\(\[photo\]\)"):
+    with pytest.raises(TypeError, match=r"detect\(\[image\]\)"):
         model.detect(photo())
     with pytest.raises(ValueError, match="mode must be"):
         MaskRCNN("predict", tiny_config(), tmp_path)
