@@ -22,7 +22,7 @@ import numpy as np
 
 from mrcnn.errors import UserError, UserTypeError
 
-MASKS_AT_ONCE = 16  # imgaug needs 4 bytes a pixel and mask
+MASKS_AT_ONCE = 16  # limits the memory, because imgaug uses 4 bytes per pixel and mask
 _global_generators = threading.Lock()
 
 

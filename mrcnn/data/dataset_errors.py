@@ -16,9 +16,10 @@ LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib",
 
 
 class DatasetError(UserError):
-    """A method of a Dataset failed. `original`, the error of that method, is the `__cause__` too.
+    """A method of a dataset raised an exception.
 
-    Keras deletes the cause of errors that pass through `fit`, so it is kept a second time.
+    Attributes:
+        original: the exception. It is also the `__cause__`, which Keras deletes from exceptions raised in `fit`.
     """
 
     def __init__(self, message: str, original: Exception):

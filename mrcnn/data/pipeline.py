@@ -88,29 +88,30 @@ def training_batches(
     cache_bytes: int = CACHE_BYTES,
     problems: DataProblems | None = None,
 ) -> tf.data.Dataset:
-    """Batches of training inputs, for ever or for a number of steps. One epoch follows the other without a seam.
+    """Returns a dataset of training batches that runs through the epochs without interruption.
 
     Args:
         dataset: prepared dataset.
         config: settings.
-        seed: of everything random; not negative.
-        shuffle: a new order in each epoch.
-        augmentation: see `mrcnn.data.augmentation`.
-        no_augmentation_sources: sources of the dataset whose photos are not augmented.
-        workers: threads that prepare photos; None: one per processor, 2 to 8.
+        seed: random seed, 0 or more.
+        shuffle: bool, whether to shuffle the images in each epoch.
+        augmentation: see `mrcnn.data.augmentation`, or None.
+        no_augmentation_sources: sources of the dataset whose images are not augmented.
+        workers: number of threads. None uses one per processor, at least 2 and at most 8.
         start_step: number of the first batch, to resume a run.
-        steps: how many batches; None: no end.
-        batch_size: B; None: `config.BATCH_SIZE`.
-        on_error: a photo that cannot be read is replaced by the next one in order ("skip"), or ends the pipeline
-            ("raise"). Errors of the augmentation always end it.
-        cache_bytes: memory for photos that are kept decoded and shrunk.
-        problems: what the pipeline meets is added to it while it runs.
+        steps: number of batches, or None for an infinite dataset.
+        batch_size: B, or None for `config.BATCH_SIZE`.
+        on_error: "skip" replaces an image that cannot be read by the next one, "raise" ends the pipeline. Errors of the
+            augmentation always end it.
+        cache_bytes: memory budget for the cache of decoded and resized images.
+        problems: object that collects the problems while the pipeline runs, or None.
 
     Returns:
-        Dataset of tuples (images `[B, S, S, 3]` float32 molded, image_meta `[B, 12+C]` float32, rpn_match `[B, A, 1]`
-        int32, rpn_bbox `[B, T, 4]` float32, gt_class_ids `[B, G]` int32, gt_boxes `[B, G, 4]` float32 pixels, gt_masks
-        `[B, h, w, G]` bool), and without `config.USE_RPN_ROIS` rois `[B, K, 4]` int32 pixels: of `dataset.load_rois`
-        if there is such a method, which gives pixel boxes of the photo, best first; else random ones. Slots that are
+        A dataset of tuples (images `[B, S, S, 3]` float32, normalized; image_meta `[B, 12+C]` float32; rpn_match
+        `[B, A, 1]` int32; rpn_bbox `[B, T, 4]` float32; gt_class_ids `[B, G]` int32; gt_boxes `[B, G, 4]` float32, in
+        pixels; gt_masks `[B, h, w, G]` bool). Without `config.USE_RPN_ROIS`, the tuple also has rois `[B, K, 4]` int32,
+        in pixels. They come from `dataset.load_rois`, which returns boxes in pixels of the original image in order of
+        decreasing score, or are random boxes if the dataset has no such method. Slots that are
         not used are zeros. Photos without objects are included.
 
     Raises:

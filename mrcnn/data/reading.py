@@ -11,9 +11,9 @@ from PIL import Image, UnidentifiedImageError
 
 from mrcnn.errors import UserError, UserTypeError
 
-MAX_PIXELS = 1 << 28  # 268 million: above the 200 megapixels of the largest phone cameras
-ORIENTATION_TAG = 0x0112  # of EXIF
-TURNS = {  # EXIF orientation -> what makes the photo upright
+MAX_PIXELS = 1 << 28  # 268 million; the largest phone cameras have 200 megapixels
+ORIENTATION_TAG = 0x0112  # EXIF tag
+TURNS = {  # transformation to the upright image by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -66,22 +66,22 @@ def read_image(path_or_file: str | os.PathLike | BinaryIO | Image.Image, channel
             pixels = _decode(image, MODES[channels])
         except MemoryError:
             raise
-        except Exception as error:  # a damaged file makes decoders raise nearly anything
+        except Exception as error:  # decoders can raise almost any exception on a damaged file
             raise UserError(f"{name}: {_explain(error, file)}") from error
     return as_rgb(pixels, channels, name)
 
 
 def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image", clip: bool = False) -> np.ndarray:
-    """Brings an array that shall be a photo into the one form that the network's input is made from.
+    """Converts an image array to uint8 with the given number of channels.
 
     Args:
-        image: `[H, W]` or `[H, W, C]`. uint8; uint16, of which the upper 8 bits are kept; other integers in 0..255;
-            bool; floats in [0, 1] (if none is above 1) or [0, 255], which are rounded.
-        channels: wanted channels. For 3, greyscale (C = 1, or C = 2 with alpha) is repeated and the alpha channel of
-            C = 4 is dropped.
-        name: what error messages call the image.
-        clip: True: values out of range are clipped, NaN is 0, and integers up to 1 are scaled like floats, for arrays
-            that are only drawn.
+        image: `[H, W]` or `[H, W, C]`. uint8, uint16 (the upper 8 bits are kept), other integers in 0..255, bool, or
+            floats in [0, 1] or [0, 255], which are rounded. Floats are in [0, 1] if none is above 1.
+        channels: int, number of channels of the result. For 3, greyscale images (C = 1, or C = 2 with alpha) are
+            repeated and the alpha channel of C = 4 is dropped.
+        name: str, name of the image in error messages.
+        clip: bool, whether to clip values out of range, replace NaN by 0, and scale integers up to 1 like floats, for
+            visualization only.
 
     Returns:
         `[H, W, channels]` uint8. It may be a view of `image`.
@@ -149,7 +149,7 @@ def _open_file(name: str) -> BinaryIO:
         return open(name, "rb")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name}: no such file. Check the path.") from error
-    except (IsADirectoryError, ValueError) as error:  # ValueError: a zero byte in the name
+    except (IsADirectoryError, ValueError) as error:  # ValueError: null byte in the name
         raise UserError(f"{name!r}: expected an image file, got {error}.") from error
 
 

@@ -26,14 +26,21 @@ from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.masks import mask_in_box, sample_mask
 
 MOLDED = "detect() molds photos itself: mold_image() is undone for one that is molded already. Pass the photo as it is."
-LEAST_MOLDED = 16  # a molded image has values further from 0; those of a z-scored one are below
-SIDE_MULTIPLE = 32  # of the molded image: the pyramid's levels must fit onto each other
-ANCHOR_SHAPES_KEPT = 16  # a stream of photos of ever new sizes must not fill the memory with anchors
+LEAST_MOLDED = 16  # minimum absolute value of a molded image, which z-scored images do not reach
+SIDE_MULTIPLE = 32  # stride of C5; the sides of the network input must be multiples of it
+ANCHOR_SHAPES_KEPT = 16  # limits the memory for streams of images of many sizes
 
 
 @dataclass(frozen=True)
 class MoldedImage:
-    """A photo ready for the network: `image [S, S, channels]` float32, `meta [12+C]`, `window [4]` pixels."""
+    """A preprocessed image.
+
+    Attributes:
+        image: `[S, S, channels]` float32, resized, padded and normalized.
+        meta: `[12+C]`, see `compose_image_meta`.
+        window: `[4]`, (y1, x1, y2, x2) half-open region of `image` without the padding, in pixels.
+        original_shape: (H, W, channels) of the original image.
+    """
 
     image: np.ndarray
     meta: np.ndarray
@@ -42,16 +49,18 @@ class MoldedImage:
 
 
 def mold(photo, config: Config, number: int = 0) -> MoldedImage:
-    """Resizes and pads a photo as `config` says and subtracts the mean.
+    """Preprocesses an image: resizes it, pads it and subtracts the mean pixel.
 
     Args:
-        photo: `[H, W, channels]` or `[H, W]` array in 0..255 (or a float array in 0..1), or a path. Of one that
-            `mold_image` was applied to, which tutorials do before they call `detect`, that is undone with a warning.
+        photo: image array `[H, W, channels]` or `[H, W]`, see `as_rgb`, or a path. Arrays that have been normalized by
+            `mold_image`, as in some tutorials, are converted back with a warning.
         config: image settings.
-        number: position in the caller's list, for error messages.
+        number: index in the caller's list, for error messages.
 
     Raises:
-        ValueError, FileNotFoundError, TypeError: the photo cannot be used; names the file or the position.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the image is invalid.
+        TypeError: if `photo` is neither a numeric array nor a path.
     """
     name = f"images[{number}]" if isinstance(photo, np.ndarray) else photo
     if isinstance(photo, np.ndarray):
@@ -79,9 +88,9 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
 
 
 def is_molded(photo: np.ndarray, config: Config) -> bool:
-    """Whether an array is a photo minus the mean colour, which has values below 0 and some far from it.
+    """Returns whether an array is an image minus the mean pixel, judged by its range.
 
-    Other normalisations (-1..1, z-scores) stay near 0. They cannot be undone and are refused later, by `as_rgb`.
+    Other normalizations (-1..1, z-scores) have a smaller range. They cannot be reverted and are rejected by `as_rgb`.
     """
     if photo.dtype.kind != "f" or photo.ndim != 3 or photo.shape[2] != config.IMAGE_CHANNEL_COUNT or not photo.size:
         return False
@@ -196,7 +205,7 @@ def unmold(detections, masks, original_shape, image_shape, window, mask_padding=
     scores, masks = detections[:count, 5], masks[:count]
     y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
     size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
-    boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0: the photo became one pixel high
+    boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0 for a window of one pixel
     if mask_padding is not None:
         return _paste_refined(boxes, class_ids, scores, masks, original_shape, mask_padding)
     boxes = denorm_boxes(boxes, original_shape)
@@ -218,13 +227,16 @@ def _paste_refined(boxes, class_ids, scores, masks, original_shape, padding) -> 
 
 
 def detect_stream(photos: Iterable, predictor: Predictor, batch_size: int, skip_errors: bool) -> Iterator[Detections]:
-    """Detects on photo after photo: batches those whose molded shapes agree, molds ahead of the network.
+    """Runs detection on a stream of images. Images are preprocessed in a background thread.
+
+    Consecutive images with the same preprocessed shape form a batch.
 
     Args:
-        photos: arrays or paths; may be endless.
-        predictor: the compiled network.
-        batch_size: images in one step at most.
-        skip_errors: a photo that cannot be used gives `Detections.failed` instead of an exception.
+        photos: iterable of arrays or paths, possibly infinite.
+        predictor: compiled network.
+        batch_size: maximum number of images in a batch.
+        skip_errors: bool, whether to yield `Detections.failed` for an image that cannot be used, instead of raising an
+            exception.
 
     Yields:
         The detections of each image, in order.
