@@ -65,6 +65,9 @@ class Detections:
         error: str or None.
         class_names: class names by class id, background first, or None. Set by `MaskRCNN.detect`.
         track_ids: int32 `[N]`, number of the object over the frames of a video, -1 without; or None. Set by trackers.
+        probabilities: list of N float arrays `[Q, Q]`, the masks as predicted inside `frames`; or None. Set by
+            detection with mask refinement.
+        frames: float64 `[N, 4]`, frames of `probabilities` in pixels of the image, which they may exceed; or None.
         source: the image as it was given to `MaskRCNN.detect`, an array, a PIL image or a path, or None.
 
     Raises:
@@ -88,6 +91,8 @@ class Detections:
         self.error = error
         self.class_names: list[str] | None = None
         self.track_ids: np.ndarray | None = None
+        self.probabilities: list[np.ndarray] | None = None
+        self.frames: np.ndarray | None = None
         self.source: Any = None
         lengths = {len(self.boxes), len(self.class_ids), len(self.scores), len(self.crops)}
         sizes = self.boxes[:, 2:] - self.boxes[:, :2]
@@ -186,6 +191,8 @@ class Detections:
         )
         chosen.class_names, chosen.source = self.class_names, self.source
         chosen.track_ids = None if self.track_ids is None else self.track_ids[rows]
+        if self.probabilities is not None and self.frames is not None:
+            chosen.probabilities, chosen.frames = [self.probabilities[row] for row in rows], self.frames[rows]
         return chosen
 
     def __setitem__(self, key: object, value: object) -> None:
@@ -243,21 +250,40 @@ class Detections:
             keep &= np.isin(self.class_ids, [known.index(c) if isinstance(c, str) else int(c) for c in wanted])
         return self[keep]
 
-    def polygons(self, index: int, tolerance: float = 0.5) -> list[np.ndarray]:
-        """Returns the contours of an object, the holes too; see `mrcnn.ops.contours.mask_to_rings`.
+    @property
+    def is_sub_pixel(self) -> bool:
+        """Whether `rings` has sub-pixel precision: with `probabilities`, until `masks` is accessed and maybe edited."""
+        return self.probabilities is not None and self.frames is not None and "masks" not in self.__dict__
+
+    def rings(self, index: int) -> list[np.ndarray]:
+        """Returns the closed contours of an object, the holes too.
+
+        With `is_sub_pixel` they are those of `mrcnn.ops.contours.probability_rings`, otherwise of `mask_to_rings`.
 
         Args:
             index: number of the object.
-            tolerance: maximum distance in pixels from the exact contour.
+        """
+        from mrcnn.ops.contours import mask_to_rings, probability_rings
+
+        if self.is_sub_pixel:
+            return probability_rings(self.probabilities[index], self.frames[index], self.image_shape)
+        y1, x1 = self.boxes[index][:2]
+        return [ring + (x1, y1) for ring in mask_to_rings(self._crop(index))]
+
+    def polygons(self, index: int, tolerance: float = 0.5) -> list[np.ndarray]:
+        """Returns the simplified contours of an object, the holes too; see `rings`.
+
+        Args:
+            index: number of the object.
+            tolerance: maximum distance in pixels from the contour.
 
         Returns:
             List of float64 `[P, 2]`, (x, y) in pixels of the image, the first point not repeated.
         """
-        from mrcnn.ops.contours import mask_to_rings, simplify
+        from mrcnn.ops.contours import simplify
 
-        y1, x1 = self.boxes[index][:2]
-        rings = [simplify(ring, tolerance) for ring in mask_to_rings(self._crop(index))]
-        return [ring + (x1, y1) for ring in rings if len(ring) >= 3]
+        simple = [simplify(ring, tolerance) for ring in self.rings(index)]
+        return [ring for ring in simple if len(ring) >= 3]
 
     # --- drawing ---
 

@@ -223,7 +223,9 @@ def _paste_refined(boxes, class_ids, scores, masks, original_shape, padding) -> 
     pasted = [sample_mask(mask, frame, original_shape) for mask, frame in zip(masks, frames, strict=True)]
     keep = [i for i, (_, crop) in enumerate(pasted) if crop.size]
     boxes, crops = [pasted[i][0] for i in keep], [pasted[i][1] for i in keep]
-    return Detections(boxes, class_ids[keep], scores[keep], crops, original_shape)
+    detections = Detections(boxes, class_ids[keep], scores[keep], crops, original_shape)
+    detections.probabilities, detections.frames = [masks[i].astype(np.float16) for i in keep], frames[keep]
+    return detections
 
 
 def detect_stream(photos: Iterable, predictor: Predictor, batch_size: int, skip_errors: bool) -> Iterator[Detections]:

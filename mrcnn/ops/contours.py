@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -25,6 +27,39 @@ def mask_to_rings(mask: np.ndarray) -> list[np.ndarray]:
     crop = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     offset = np.array([columns[0], rows[0]]) - 0.5  # the padding moves by 1, the pixel's center by 0.5
     return [ring[:, ::-1] + offset for ring in find_contours(np.pad(crop, 1).astype(np.float32), 0.5)]
+
+
+def probability_rings(
+    probabilities: np.ndarray, frame: Sequence[float], image_shape: Sequence[int]
+) -> list[np.ndarray]:
+    """Returns the contours of a predicted mask at a probability of 0.5, with sub-pixel precision.
+
+    They are computed on the cells of the prediction (marching squares), so they lack the steps of a mask of pixels.
+
+    Args:
+        probabilities: float `[h, w]` inside the frame.
+        frame: (y1, x1, y2, x2) float pixels of the image; may exceed the image.
+        image_shape: (H, W, ...) of the image, to which the contours are clipped.
+
+    Returns:
+        Closed rings as `mask_to_rings` returns them.
+
+    Source: Lorensen and Cline 1987, Marching Cubes, for the contours.
+    """
+    from skimage.measure import find_contours
+
+    y1, x1, y2, x2 = frame
+    scale = np.array([(x2 - x1) / probabilities.shape[1], (y2 - y1) / probabilities.shape[0]])
+    high = np.array([image_shape[1], image_shape[0]])
+    contours = find_contours(np.pad(np.float32(probabilities), 1), 0.5)
+    # Index i of the padded array is the centre of cell i - 1, which is i - 0.5 cells from the edge of the frame.
+    return [np.clip((ring[:, ::-1] - 0.5) * scale + (x1, y1), 0, high) for ring in contours]
+
+
+def signed_area(ring: np.ndarray) -> float:
+    """Returns the area of a closed ring `[P, 2]` (x, y), negative for holes of `mask_to_rings`."""
+    x, y = ring.T
+    return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2
 
 
 def simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:

@@ -1,13 +1,16 @@
-"""Converts masks to polygons with few points that labelme rasterizes to nearly the same mask."""
+"""Converts masks and contours to polygons with few points, as labelme shows them."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from mrcnn.ops.contours import signed_area, simplify
 from nike.datasets.shapes import Shape, has_area
 
 # The contour at a level just below 1 passes through the centers of the outermost pixels, up to rounding.
 CONTOUR_LEVEL = 1 - 1e-3
+MAX_POINTS = 60  # of a polygon that a person is to correct
+MIN_PART = 0.02  # parts and holes below this fraction of the largest part are dropped
 TOLERANCE_FACTORS = (1, 0.8, 0.65, 0.5, 0.35, 0.25, 0)  # tried in this order
 
 
@@ -34,6 +37,35 @@ def mask_to_polygons(mask: np.ndarray, tolerance: float = 1.0, min_iou: float = 
         if iou(fill(polygons, *mask.shape), mask) >= min_iou:
             return [polygon + (xs[0], ys[0]) for polygon in polygons]
     return None
+
+
+def rings_to_polygons(rings: list[np.ndarray], tolerance: float = 0.5) -> list[np.ndarray] | None:
+    """Converts sub-pixel contours to polygons with at most 60 points each.
+
+    Args:
+        rings: closed contours (x, y), see `mrcnn.detections.Detections.rings`.
+        tolerance: float, maximum distance in pixels of the polygon from the contour. It is raised for contours with too
+            many points.
+
+    Returns:
+        A list of polygons, float64 `[P, 2]` (x, y), largest first; tiny parts and holes are dropped. None if polygons
+        cannot represent the mask because it has a hole.
+    """
+    by_area = sorted(((signed_area(ring), ring) for ring in rings), key=lambda pair: -abs(pair[0]))
+    kept = [(area, ring) for area, ring in by_area if abs(area) >= MIN_PART * abs(by_area[0][0])]
+    if any(area < 0 for area, _ in kept):
+        return None
+    polygons = [_at_most(ring, MAX_POINTS, tolerance) for _, ring in kept]
+    return [polygon for polygon in polygons if len(polygon) >= 3 and has_area(polygon)]
+
+
+def _at_most(ring: np.ndarray, points: int, tolerance: float) -> np.ndarray:
+    """Simplifies a ring with the smallest tolerance, in steps of a quarter, that leaves at most `points` points."""
+    polygon = simplify(ring, tolerance)
+    while len(polygon) > points:
+        tolerance *= 1.25
+        polygon = simplify(ring, tolerance)
+    return polygon
 
 
 def fill(polygons: list[np.ndarray], height: int, width: int) -> np.ndarray:

@@ -55,11 +55,11 @@ def regions(result: Detections, class_names: list[str], config: LabelConfig) -> 
     """
     height, width = result.image_shape
     found = []
-    for detection in result:
+    for i, detection in enumerate(result):
         label = config.label_of(class_names[detection.class_id])
         if label is None:
             continue
-        for value in _values(detection, config.is_polygon, height, width):
+        for value in _polygon_values(result, i) if config.is_polygon else [_box_value(detection, height, width)]:
             region = {"id": uuid4().hex[:10], "from_name": config.from_name, "to_name": config.to_name}
             region |= {"type": config.type, "value": value | {config.type: [label]}, "score": detection.score}
             region |= {"original_width": width, "original_height": height, "image_rotation": 0}
@@ -67,13 +67,16 @@ def regions(result: Detections, class_names: list[str], config: LabelConfig) -> 
     return found
 
 
-def _values(detection: Detection, is_polygon: bool, height: int, width: int) -> list[dict[str, Any]]:
-    if not is_polygon:
-        y1, x1, y2, x2 = detection.box
-        size = {"width": 100 * (x2 - x1) / width, "height": 100 * (y2 - y1) / height}
-        return [{"x": 100 * x1 / width, "y": 100 * y1 / height, "rotation": 0} | size]
+def _polygon_values(result: Detections, index: int) -> list[dict[str, Any]]:
+    height, width = result.image_shape
     percent = np.array([100 / width, 100 / height])
-    return [{"points": (points * percent).round(4).tolist(), "closed": True} for points in outlines(detection)]
+    return [{"points": (points * percent).round(4).tolist(), "closed": True} for points in outlines(result, index)]
+
+
+def _box_value(detection: Detection, height: int, width: int) -> dict[str, Any]:
+    y1, x1, y2, x2 = detection.box
+    size = {"width": 100 * (x2 - x1) / width, "height": 100 * (y2 - y1) / height}
+    return {"x": 100 * x1 / width, "y": 100 * y1 / height, "rotation": 0} | size
 
 
 def router(service: Service, images: TaskImages) -> APIRouter:

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mrcnn.detections import Detection, Detections
+from mrcnn.detections import Detections
 from nike.datasets import rle
-from nike.datasets.labelme import labelme_document, masks_to_shapes
-from nike.datasets.mask_to_polygons import mask_to_polygons
+from nike.datasets.labelme import detections_to_shapes, labelme_document
+from nike.datasets.mask_to_polygons import mask_to_polygons, rings_to_polygons
 
 MaskFormat = Literal["polygons", "rle", "none"]
 
@@ -20,13 +20,15 @@ def at_least(result: Detections, min_confidence: float) -> Detections:
     return result[np.flatnonzero(result.scores >= np.float32(min_confidence))]
 
 
-def outlines(detection: Detection) -> list[list[list[float]]]:
-    """Polygons `[[x, y], ...]` in pixels of the image, one for each part of the mask; holes are filled."""
-    polygons = mask_to_polygons(detection.mask)
-    if polygons is None:  # without a minimum IoU, holes are ignored
-        polygons = mask_to_polygons(detection.mask, min_iou=0.0)
-    y1, x1, _, _ = detection.box
-    return [(polygon + (x1, y1)).round(2).tolist() for polygon in polygons or []]
+def outlines(result: Detections, index: int) -> list[list[list[float]]]:
+    """Polygons `[[x, y], ...]` in pixels of the image, one for each part of an object; holes are filled."""
+    polygons = rings_to_polygons(result.rings(index)) if result.is_sub_pixel else None
+    if not polygons:
+        mask = result.full_mask(index)
+        polygons = mask_to_polygons(mask)
+        if polygons is None:  # without a minimum IoU, holes are ignored
+            polygons = mask_to_polygons(mask, min_iou=0.0)
+    return [polygon.round(2).tolist() for polygon in polygons or []]
 
 
 def to_json(result: Detections, class_names: Sequence[str], masks: MaskFormat = "polygons") -> dict[str, Any]:
@@ -53,7 +55,7 @@ def to_json(result: Detections, class_names: Sequence[str], masks: MaskFormat = 
             "area": int(np.count_nonzero(detection.mask)),
         }
         if masks == "polygons":
-            entry["polygons"] = outlines(detection)
+            entry["polygons"] = outlines(result, i)
         elif masks == "rle":
             entry["rle"] = rle.encode(result.full_mask(i))
         detections.append(entry)
@@ -87,6 +89,4 @@ def to_coco(result: Detections, class_names: Sequence[str], file_name: str) -> d
 
 def to_labelme(result: Detections, class_names: Sequence[str], file_name: str) -> dict[str, Any]:
     """Returns the labelme file that `nike detect --save labelme` writes next to an image of this name."""
-    labels = [class_names[class_id] for class_id in result.class_ids]
-    scores = [f"score {score:.3f}" for score in result.scores]
-    return labelme_document(file_name, *result.image_shape, masks_to_shapes(labels, result.masks, scores))
+    return labelme_document(file_name, *result.image_shape, detections_to_shapes(result, class_names))

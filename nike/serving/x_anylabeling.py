@@ -43,7 +43,7 @@ def shapes(result: Detections, class_names: list[str], only: list[str] | None = 
         label = class_names[detection.class_id]
         if only and label not in only:
             continue
-        parts = outlines(detection)
+        parts = outlines(result, number - 1)
         for points in parts:
             shape = {
                 "label": label,

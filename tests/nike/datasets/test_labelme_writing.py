@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nike.datasets.labelme import masks_to_shapes, read_labelme, write_detections, write_labelme
+from nike.datasets.labelme import detections_to_shapes, masks_to_shapes, read_labelme, write_detections, write_labelme
 from nike.datasets.mask_to_polygons import iou
 
 
@@ -68,3 +68,62 @@ def test_image_without_detections_is_a_negative(folder):
     photo = folder.photo("a.jpg")
     result = {"masks": np.zeros((60, 80, 0), bool), "class_ids": np.zeros(0, int), "scores": np.zeros(0)}
     assert read_labelme(write_detections(photo, result, ["BG", "nike"])).is_negative
+
+
+def refined(probabilities, frame, shape=(60, 80)):
+    """Detections of one object with mask refinement."""
+    from mrcnn.detections import Detections
+    from mrcnn.ops.masks import sample_mask
+
+    box, crop = sample_mask(probabilities, frame, shape)
+    detections = Detections([box], [1], [0.9], [crop], shape)
+    detections.probabilities, detections.frames = [probabilities], np.array([frame], float)
+    return detections
+
+
+def disc(size=56, radius=20.0):
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    return 1 / (1 + np.exp(2 * (np.hypot(y, x) - radius)))
+
+
+class TestSubPixelContours:
+    def test_disc_has_few_points_near_its_edge(self):
+        # Cells of 0.5 pixels: a disc of radius 10 pixels around (x, y) = (34.25, 24.25).
+        shapes = detections_to_shapes(refined(disc(), (10.25, 20.25, 38.25, 48.25)), ["BG", "nike"])
+        assert [shape["shape_type"] for shape in shapes] == ["polygon"]
+        points = np.array(shapes[0]["points"])
+        assert 8 <= len(points) <= 60
+        np.testing.assert_allclose(np.hypot(*(points - (34.25, 24.25)).T), 10, atol=0.1)
+
+    def test_many_points_are_simplified_to_60(self):
+        y, x = np.mgrid[:112, :112] - 55.5
+        angle, distance = np.arctan2(y, x), np.hypot(y, x)
+        star = (distance < 40 + 10 * np.cos(40 * angle)).astype(float)
+        shapes = detections_to_shapes(refined(star, (0, 0, 1120, 1120), (1120, 1120)), ["BG", "nike"])
+        assert max(len(shape["points"]) for shape in shapes) <= 60
+
+    def test_specks_are_dropped_and_parts_are_grouped(self):
+        probabilities = np.zeros((56, 56))
+        probabilities[5:25, 5:50] = probabilities[30:50, 5:50] = 1
+        probabilities[53, 53] = 1
+        shapes = detections_to_shapes(refined(probabilities, (2, 2, 58, 58)), ["BG", "nike"])
+        assert len(shapes) == 2
+        assert {shape["group_id"] for shape in shapes} == {1}
+
+    def test_a_hole_is_kept_as_a_mask(self):
+        probabilities = disc() - disc(radius=8.0)
+        shapes = detections_to_shapes(refined(probabilities, (2, 2, 58, 58)), ["BG", "nike"])
+        assert [shape["shape_type"] for shape in shapes] == ["mask"]
+
+    def test_contour_stays_inside_the_image(self):
+        shapes = detections_to_shapes(refined(np.ones((8, 8)), (-20, -20, 100, 100)), ["BG", "nike"])
+        points = np.array(shapes[0]["points"])
+        assert (points.min(0) == 0).all()
+        assert points.max(0).tolist() == [80, 60]
+
+    def test_edited_masks_are_written_as_edited(self):
+        detections = refined(disc(), (10, 20, 38, 48))
+        detections.masks[:] = False
+        detections.masks[5:15, 5:15] = True
+        points = np.array(detections_to_shapes(detections, ["BG", "nike"])[0]["points"])
+        assert points.max() <= 15
