@@ -1,6 +1,6 @@
-"""Detection on photos: molding, the compiled prediction step, batching of a stream, unmolding.
+"""Detection on images: preprocessing, the compiled network, batching of streams and postprocessing.
 
-B images, S side, A anchors, D detections, C classes, M mask side.
+Shape notation: B images, S side, A anchors, D detections, C classes, M mask side.
 """
 
 import warnings
@@ -186,18 +186,19 @@ class Predictor:
 
 
 def unmold(detections, masks, original_shape, image_shape, window, mask_padding=None) -> Detections:
-    """Detections of one image in the original image's pixels.
+    """Converts the network output of one image to detections in pixels of the original image.
 
     Args:
-        detections: `[D, 6]` normalised boxes of the molded image, class id, score; class 0 ends the list.
-        masks: `[n, M, M]` probabilities of each detection's own class.
-        original_shape: (height, width, ...) of the photo.
-        image_shape: (height, width, ...) of the molded image.
-        window: `[4]` pixels: the photo inside the molded image.
+        detections: `[D, 6]`, (y1, x1, y2, x2, class id, score) with boxes normalized to the preprocessed image. The
+            first class id 0 ends the list.
+        masks: `[n, M, M]` probabilities for the class of each detection.
+        original_shape: (height, width, ...) of the original image.
+        image_shape: (height, width, ...) of the preprocessed image.
+        window: `[4]`, region of the preprocessed image without the padding, in pixels.
         mask_padding: see `Predictor`. With refinement, the box of a detection is that of its mask.
 
     Returns:
-        The detections; boxes of area zero and empty refined masks are dropped.
+        The detections, without boxes of area zero and empty refined masks.
     """
     padding = np.flatnonzero(detections[:, 4] == 0)
     count = padding[0] if len(padding) else len(detections)
