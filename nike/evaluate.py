@@ -23,6 +23,7 @@ from nike.datasets.safe_json import write_json
 from nike.detection.detector import Detector, add_detector_arguments, load_detector
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.stream import detect_pictures
+from nike.reporting.operating_points import PRECISIONS
 from nike.reporting.score_table import summary_lines
 from nike.reporting.scores import coco_results, score
 from nike.reporting.selection import SHOWN_LABELS, choose_labels, load_photos, unknown_labels
@@ -158,6 +159,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score threshold for precision, recall and error counts; AP uses all scores (default: 0.5)",
     )
     parser.add_argument(
+        "--target-precision",
+        type=float,
+        action="append",
+        metavar="FLOAT",
+        help="report the lowest score threshold with this precision, and its recall (default: 0.9, 0.95 and 0.99)",
+    )
+    parser.add_argument(
         "--json", metavar="FILE", help="write all metrics as JSON; '-' prints them instead of the tables"
     )
     parser.add_argument(
@@ -173,6 +181,9 @@ def run_command(arguments: argparse.Namespace) -> int:
     """Evaluates the weights and writes the reports. Returns 1 if some images could not be used, else 0."""
     if not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold: expected a number from 0 to 1, got {arguments.threshold:g}.")
+    precisions = arguments.target_precision or PRECISIONS
+    if not all(0 < precision <= 1 for precision in precisions):
+        raise UserError(f"--target-precision: expected a number above 0 and at most 1, got {min(precisions):g}.")
     if not arguments.dataset.exists():
         raise FileNotFoundError(f"--dataset: {arguments.dataset}: no such folder.")
     for option in ("json", "html", "results"):
@@ -185,7 +196,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         detector, arguments.dataset, arguments.split, arguments.labels, failures, lines=arguments.json != "-"
     )
     scores = {"weights": arguments.weights, "dataset": str(arguments.dataset), "split": split}
-    scores |= score(evaluator, arguments.threshold) | {"failures": failures}
+    scores |= score(evaluator, arguments.threshold, precisions) | {"failures": failures}
     for note in notes:
         print(note, file=sys.stderr if arguments.json == "-" else sys.stdout)
     _write(arguments, scores, evaluator, dataset)

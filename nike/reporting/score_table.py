@@ -69,10 +69,19 @@ def _at_threshold(scores: dict[str, Any]) -> Iterator[str]:
         f"({plural(at['duplicates'], 'duplicate')}), {at['missed']} missed; "
         f"precision {figure(at['precision'])}, recall {figure(at['recall'])}"
     )
+    if at["true"]:
+        yield f"True positives: median mask IoU {figure(at['median_iou'])}, {at['accurate']:.0%} with IoU 0.9 or more"
+    low, high = negatives["interval_95"]
     yield (
-        f"False positives on {negatives['images_with_detections']} of {plural(negatives['images'], 'negative image')}, "
-        f"{negatives['per_image']:.2f} per image"
+        f"False positives on {negatives['images_with_detections']} of {plural(negatives['images'], 'negative image')} "
+        f"(95% interval {low:.0%} to {high:.0%}), {negatives['per_image']:.2f} per image"
     )
+    for point in scores["operating_points"]:
+        if point["threshold"] < 0:
+            yield f"Precision {point['precision']:g}: not reached at any score"
+        else:
+            recall = figure(point["recall"])
+            yield f"Precision {point['precision']:g}: recall {recall} at score {point['threshold']:.3f}"
 
 
 def describe_photo(photo: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from mrcnn.evaluation import CocoEvaluator, ImageOutcome, ImageRecord, detection_report, evaluate_image, rank_detections
 from mrcnn.evaluation.average_precision import Ranking, precision_envelope
 from mrcnn.evaluation.records import KINDS
+from nike.reporting.operating_points import PRECISIONS, mask_quality, operating_points, wilson_interval
 
 IOU = 0.5  # minimum IoU of a true positive
 CURVE_IOUS = (0.5, 0.75)
@@ -17,20 +18,23 @@ CURVE_POINTS = 400  # maximum number of points of a curve
 BINS = 20
 
 
-def score(evaluator: CocoEvaluator, threshold: float) -> dict[str, Any]:
+def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float] = PRECISIONS) -> dict[str, Any]:
     """Computes all metrics of the photos in an evaluator.
 
     Args:
         evaluator: `CocoEvaluator` with at least one photo.
         threshold: float, score threshold for the confusion matrix, the false positives and the results per photo. AP
             and curves use all detections.
+        precisions: minimum precisions of the operating points.
 
     Returns:
         A JSON-serializable dict:
         "counts": photos, negatives, instances, ignored, detections;
         "mask", "box": COCO metrics, -1 if undefined (see `CocoEvaluator.summarize`);
         "voc": by IoU type and class, three variants of AP at IoU 0.5 and the best threshold by F1;
-        "at_threshold": true, false, duplicates, missed, precision, recall, confusion, negative_images;
+        "at_threshold": true, false, duplicates, missed, precision, recall, median_iou, accurate (fraction of true
+            positives with IoU 0.9), confusion, negative_images (with the 95% interval of the fraction of images);
+        "operating_points": by minimum precision, threshold and recall at mask IoU 0.5;
         "curves": by IoU type and IoU, recall, precision (of all classes pooled), envelope; "f1": by threshold;
         "histograms": IoU of true positives, scores of true and false positives;
         "photos": list sorted by error: file, true, false, duplicates, missed, ignored, ious, error_score.
@@ -40,17 +44,20 @@ def score(evaluator: CocoEvaluator, threshold: float) -> dict[str, Any]:
     outcomes = [evaluate_image(record, "mask", IOU, threshold) for record in records]
     reports = {kind: detection_report(records, names, kind, IOU, threshold) for kind in KINDS}
     ranking = rank_detections(records, "mask", IOU)
+    negatives = reports["mask"]["negative_images"]
+    negatives |= {"interval_95": wilson_interval(negatives["images_with_detections"], negatives["images"])}
     return {
         "classes": names,
         "threshold": threshold,
         "counts": {
             "photos": len(records),
-            "negatives": reports["mask"]["negative_images"]["images"],
+            "negatives": negatives["images"],
             **{name: summary[name] for name in ("instances", "ignored", "detections")},
         },
         **{kind: summary[kind] for kind in KINDS},
         "voc": {kind: reports[kind]["classes"] for kind in KINDS},
-        "at_threshold": _totals(outcomes) | {name: reports["mask"][name] for name in ("confusion", "negative_images")},
+        "at_threshold": _totals(outcomes) | {"confusion": reports["mask"]["confusion"], "negative_images": negatives},
+        "operating_points": operating_points(ranking, precisions),
         "curves": {
             kind: {f"{iou:.2f}": _curve(rank_detections(records, kind, iou)) for iou in CURVE_IOUS} for kind in KINDS
         },
@@ -71,6 +78,7 @@ def _totals(outcomes: Sequence[ImageOutcome]) -> dict[str, float]:
         "missed": missed,
         "precision": true / (true + false) if true + false else -1.0,
         "recall": true / (true + missed) if true + missed else -1.0,
+        **mask_quality([iou for outcome in outcomes for _, _, iou in outcome.true_positives]),
     }
 
 

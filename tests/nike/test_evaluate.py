@@ -77,7 +77,12 @@ def test_metrics_derived_by_hand(command, dataset):
         **dict(true=2, false=1, duplicates=0, missed=2)
     }
     assert at["confusion"] == [[0, 1], [2, 2]]
-    assert at["negative_images"] == {"images": 2, "images_with_detections": 1, "detections": 1, "per_image": 0.5}
+    interval = pytest.approx((0.0945, 0.9055), abs=1e-4)  # Wilson, 1 of 2
+    assert at["negative_images"] == {
+        **dict(images=2, images_with_detections=1, detections=1, per_image=0.5, interval_95=interval)
+    }
+    assert (at["median_iou"], at["accurate"]) == (pytest.approx(5 / 6), 0.5)  # IoU 1 and 2/3
+    assert scores["operating_points"][0]["precision"] == 0.9
     assert [(photo["file"], photo["error_score"]) for photo in scores["photos"][:3]] == [
         *(("missed.png", 2), ("background.png", 1), ("rough.png", pytest.approx(1 / 3, abs=1e-4)))
     ]
@@ -105,7 +110,8 @@ def test_terminal_output(command, dataset):
     assert mask.split()[1:4] == ["0.323", "0.422", "0.257"]
     assert mask.split()[6] == "-"  # undefined without a large instance
     assert "At score 0.5 and mask IoU 0.5: 2 true, 1 false (no duplicates), 2 missed" in out
-    assert "on 1 of 2 negative images, 0.50 per image" in out
+    assert "on 1 of 2 negative images (95% interval 9% to 91%), 0.50 per image" in out
+    assert "median mask IoU" in out
     assert lines[-3:] == ["  missed.png: 2 missed", "  background.png: 1 false", "  rough.png: IoU 0.67"]
 
 

@@ -1,0 +1,59 @@
+"""Metrics for the choice of a score threshold, and the quality of the masks above it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from mrcnn.evaluation.average_precision import Ranking
+
+PRECISIONS = (0.9, 0.95, 0.99)
+ACCURATE_IOU = 0.9  # masks that rarely need correction
+Z_95 = 1.959964  # two-sided 95% quantile of the normal distribution
+
+
+def operating_points(ranking: Ranking, precisions: Iterable[float] = PRECISIONS) -> list[dict[str, float]]:
+    """Returns the lowest score threshold for each minimum precision.
+
+    Args:
+        ranking: detections of all classes, in descending order of score.
+        precisions: minimum precisions, 0..1.
+
+    Returns:
+        List of {"precision": minimum, "threshold": score, "recall": recall at the threshold}, ascending. The threshold
+        and the recall are -1 if no threshold reaches the precision.
+    """
+    points = []
+    for precision in sorted(set(precisions)):
+        reached = np.flatnonzero(ranking.precisions >= precision) if ranking.num_gt else []
+        last = reached[-1] if len(reached) else None
+        points.append(
+            {
+                "precision": float(precision),
+                "threshold": -1.0 if last is None else float(ranking.scores[last]),
+                "recall": -1.0 if last is None else float(ranking.recalls[last]),
+            }
+        )
+    return points
+
+
+def mask_quality(ious: Sequence[float]) -> dict[str, float]:
+    """Returns the median IoU of the true positives and the fraction with an IoU of at least 0.9; -1 without any."""
+    if not len(ious):
+        return {"median_iou": -1.0, "accurate": -1.0}
+    return {"median_iou": float(np.median(ious)), "accurate": float(np.mean(np.asarray(ious) >= ACCURATE_IOU))}
+
+
+def wilson_interval(count: int, total: int) -> tuple[float, float]:
+    """Returns the 95% confidence interval of a fraction; (0, 1) for a total of 0.
+
+    Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
+    """
+    if not total:
+        return 0.0, 1.0
+    fraction, z2 = count / total, Z_95**2
+    centre = fraction + z2 / (2 * total)
+    margin = Z_95 * np.sqrt(fraction * (1 - fraction) / total + z2 / (4 * total**2))
+    low, high = ((centre + sign * margin) / (1 + z2 / total) for sign in (-1, 1))
+    return float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1))
