@@ -17,9 +17,6 @@ from mrcnn.errors import UserError
 # TensorFlow reads these when it is imported. They suppress its informational messages.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "2")
-# TensorFlow enables oneDNN by default only on CPUs with AVX512-VNNI. On CPUs with AVX2 it makes a training step of
-# MobileNetV2 four times faster.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 COMMANDS = {
     "train": "fine-tune on labelled images, or continue a run",

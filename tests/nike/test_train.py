@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -25,6 +26,9 @@ TINY = {
     "RPN_CHANNELS": 16,
     "MASK_HEAD_CHANNELS": 16,
     "MASK_HEAD_CONVOLUTIONS": 1,
+    "MASK_REFINEMENT_SIZE": 16,
+    "MASK_REFINEMENT_CHANNELS": 4,
+    "MINI_MASK_SHAPE": [32, 32],
     "POST_NMS_ROIS_TRAINING": 50,
     "POST_NMS_ROIS_INFERENCE": 20,
     "TRAIN_ROIS_PER_IMAGE": 16,
@@ -324,3 +328,15 @@ def test_a_run_is_reported_to_trackers(photos, settings, tmp_path, monkeypatch):
     assert reported["folder"].parent == tmp_path and reported["options"]["option_epochs"] == 1
     assert list(reported["metrics"]) == [1] and {"loss", "val_mask_AP"} <= set(reported["metrics"][1])
     assert {"curves.png", "run.json"} <= set(reported["files"]) and any(f.endswith(".h5") for f in reported["files"])
+
+
+def test_training_enables_one_dnn_and_keeps_a_choice_of_the_user(monkeypatch):
+    from nike.training import run
+
+    monkeypatch.setattr(run, "new_run", lambda *arguments: SimpleNamespace(start=lambda: None))
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    train.run_command([])
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    train.run_command([])
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
