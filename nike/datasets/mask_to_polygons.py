@@ -10,7 +10,7 @@ from nike.datasets.shapes import Shape, has_area
 # The contour at a level just below 1 passes through the centers of the outermost pixels, up to rounding.
 CONTOUR_LEVEL = 1 - 1e-3
 MAX_POINTS = 60  # of a polygon that a person is to correct
-MIN_PART = 0.02  # parts and holes below this fraction of the largest part are dropped
+MIN_PART = 0.05  # parts and holes below this fraction of the largest part are dropped
 TOLERANCE_FACTORS = (1, 0.8, 0.65, 0.5, 0.35, 0.25, 0)  # tried in this order
 
 
