@@ -266,6 +266,7 @@ class Detections:
         from mrcnn.ops.contours import mask_to_rings, probability_rings
 
         if self.is_sub_pixel:
+            assert self.probabilities is not None and self.frames is not None  # for the type checker
             return probability_rings(self.probabilities[index], self.frames[index], self.image_shape)
         y1, x1 = self.boxes[index][:2]
         return [ring + (x1, y1) for ring in mask_to_rings(self._crop(index))]
