@@ -151,7 +151,7 @@ class MaskRCNN(OriginalMethods):
 
     def summary(self) -> None:
         """Prints the layers of `keras_model`, their output shapes, weights, and whether they are trainable."""
-        self.keras_model.summary(show_trainable=True)
+        self.keras_model.summary(line_length=120, show_trainable=True)  # at 80, names of layers are cut off
 
     # --- Weights and log folders ---
 

@@ -472,7 +472,7 @@ class TestLayer:
             DetectionTargetLayer(positive_ratio=ratio)
 
     def test_unknown_value_of_negatives(self):
-        with pytest.raises(ValueError, match="one of matterport, balanced, fill; got 'all'"):
+        with pytest.raises(ValueError, match="one of balanced, matterport, fill; got 'all'"):
             DetectionTargetLayer(negatives="all")
 
 
