@@ -17,6 +17,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # for the kernels: most of the time is training, see `nike.train`
+
 FOLDER = Path(__file__).resolve().parent
 CELL_SECONDS = 600  # timeout of a cell, ten times what an idle machine needs
 FIGURE_WIDTH = 800  # pixels
