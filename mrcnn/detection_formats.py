@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -65,15 +65,25 @@ def to_labelme(detections: Found, image_path: str) -> dict[str, Any]:
         for name, item in zip(detections.names, detections, strict=True)
         if item.mask.any()
     ]
-    height, width = detections.image_shape
+    return labelme_document(image_path, *detections.image_shape, shapes)
+
+
+def labelme_document(image_path: str, height: int, width: int, shapes: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the content of a labelme file.
+
+    Args:
+        image_path: path of the image relative to the JSON file, with forward slashes.
+        height, width: int, size of the upright image in pixels.
+        shapes: entries of `shapes`; empty for a negative.
+    """
     return {
         "version": LABELME_VERSION,
         "flags": {},
-        "shapes": shapes,
+        "shapes": list(shapes),
         "imagePath": image_path,
         "imageData": None,
-        "imageHeight": height,
-        "imageWidth": width,
+        "imageHeight": int(height),
+        "imageWidth": int(width),
     }
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn.detection_formats import LABELME_VERSION, png_shape
+from mrcnn.detection_formats import labelme_document, png_shape
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.ops.masks import extract_bboxes
@@ -302,28 +302,10 @@ def write_labelme(
 
     Args:
         path: path of the JSON file.
-        image_path, height, width, shapes: see `labelme_document`.
-    """
-    write_json(path, labelme_document(image_path, height, width, shapes))
-
-
-def labelme_document(image_path: str, height: int, width: int, shapes: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the content of a labelme file.
-
-    Args:
         image_path: path of the photo relative to the JSON file.
-        height, width: int, size of the upright photo in pixels.
-        shapes: entries returned by `mask_to_shapes`; empty for a negative.
+        height, width, shapes: see `labelme_document`; shapes as `mask_to_shapes` returns them.
     """
-    return {
-        "version": LABELME_VERSION,
-        "flags": {},
-        "shapes": list(shapes),
-        "imagePath": Path(image_path).as_posix(),
-        "imageData": None,
-        "imageHeight": int(height),
-        "imageWidth": int(width),
-    }
+    write_json(path, labelme_document(Path(image_path).as_posix(), height, width, shapes))
 
 
 def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:

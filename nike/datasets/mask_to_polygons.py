@@ -87,14 +87,9 @@ def _outer_rings(mask: np.ndarray) -> list[np.ndarray]:
     from skimage.measure import find_contours  # slow to import, and few commands write polygons
 
     contours = find_contours(np.pad(mask, 1).astype(np.float64), CONTOUR_LEVEL, fully_connected="high")
-    outer = [(area, ring) for ring in contours if (area := _signed_area(ring)) > 0]
-    return [np.rint(ring[:, ::-1]) - 1 for _, ring in sorted(outer, key=lambda pair: -pair[0])]
-
-
-def _signed_area(ring: np.ndarray) -> float:
-    """Returns twice the signed area of a closed ring (y, x). In scikit-image holes have the opposite orientation."""
-    y, x = ring.T
-    return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))
+    rings = [contour[:, ::-1] for contour in contours]
+    outer = [(area, ring) for ring in rings if (area := signed_area(ring)) > 0]
+    return [np.rint(ring) - 1 for _, ring in sorted(outer, key=lambda pair: -pair[0])]
 
 
 def _simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:

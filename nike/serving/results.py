@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from mrcnn.detection_formats import labelme_document
 from mrcnn.detections import Detections
 from nike.datasets import rle
-from nike.datasets.labelme import detections_to_shapes, labelme_document
+from nike.datasets.labelme import detections_to_shapes
 from nike.datasets.mask_to_polygons import mask_to_polygons, rings_to_polygons
 
 MaskFormat = Literal["polygons", "rle", "none"]
@@ -89,4 +91,4 @@ def to_coco(result: Detections, class_names: Sequence[str], file_name: str) -> d
 
 def to_labelme(result: Detections, class_names: Sequence[str], file_name: str) -> dict[str, Any]:
     """Returns the labelme file that `nike detect --save labelme` writes next to an image of this name."""
-    return labelme_document(file_name, *result.image_shape, detections_to_shapes(result, class_names))
+    return labelme_document(Path(file_name).as_posix(), *result.image_shape, detections_to_shapes(result, class_names))

@@ -108,11 +108,11 @@ class ScriptConfig(ShapesConfig):
 def test_configs_can_be_pickled_and_deep_copied(make):
     config = make()
     config.LEARNING_RATE = 0.5
-    for twin in (pickle.loads(pickle.dumps(config)), copy.deepcopy(config)):
-        assert isinstance(twin, ScriptConfig) and vars(twin).keys() == vars(config).keys()
-        assert twin.to_json() == config.to_json() and twin.OF_A_SCRIPT == "text"
-        assert twin.function("BACKBONE") is backbone_of_a_script and twin.BATCH_SIZE == config.BATCH_SIZE
-        twin.validate()
+    for clone in (pickle.loads(pickle.dumps(config)), copy.deepcopy(config)):
+        assert isinstance(clone, ScriptConfig) and vars(clone).keys() == vars(config).keys()
+        assert clone.to_json() == config.to_json() and clone.OF_A_SCRIPT == "text"
+        assert clone.function("BACKBONE") is backbone_of_a_script and clone.BATCH_SIZE == config.BATCH_SIZE
+        clone.validate()
 
 
 def test_copies_do_not_nest_classes():

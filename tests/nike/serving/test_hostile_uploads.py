@@ -112,12 +112,12 @@ def mutated(rng, originals):
     return bytes(data)
 
 
-def fuzz(rounds):
+def fuzz(repeats):
     """Decodes mutated files; returns how many were accepted."""
     rng = np.random.default_rng(0)
     originals = [encoded(kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")]
     accepted = 0
-    for _ in range(rounds):
+    for _ in range(repeats):
         try:
             image = decode_image(mutated(rng, originals), PIXELS)
         except UnusableImageError as error:
