@@ -7,8 +7,8 @@ BIN = $(VENV)/bin
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-# The stamp file is newer than setup.py if the environment is up to date.
-$(VENV)/.installed: setup.py
+# The stamp file is newer than the metadata if the environment is up to date.
+$(VENV)/.installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[serve,test]'

@@ -1,4 +1,4 @@
-"""The Dockerfile and compose.yaml: their packages are those of setup.py, and nothing runs as root."""
+"""The Dockerfile and compose.yaml: their packages are those of pyproject.toml, and nothing runs as root."""
 
 import re
 from pathlib import Path
@@ -9,11 +9,11 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
-def test_packages_have_the_bounds_of_setup_py():
+def test_packages_have_the_bounds_of_the_metadata():
     wanted = re.findall(r'"([a-z-]+[><=]+[\d.]+)"', DOCKERFILE) + re.search(r'RUNTIME="(.*?)"\n', DOCKERFILE)[1].split()
-    setup = (ROOT / "setup.py").read_text(encoding="utf-8")
+    metadata = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert len(wanted) > 14
-    assert [name for name in wanted if f'"{name.replace("tensorflow-cpu", "tensorflow")}"' not in setup] == []
+    assert [name for name in wanted if f'"{name.replace("tensorflow-cpu", "tensorflow")}"' not in metadata] == []
 
 
 def test_the_build_context_has_what_the_build_needs():

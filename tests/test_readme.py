@@ -8,6 +8,7 @@ import importlib.util
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import keras
@@ -30,6 +31,7 @@ PAGES = (
     "docs/scaling.md",
 )
 PAGES += ("docs/annotate-with-your-tool.md", "notebooks/README.md", "weights/README.md", "nike/sample_data/README.md")
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 COMMAND = re.compile(r"^(nike|make|pip|python3?) ")
 OPTION = re.compile(r"^--[a-z][a-z-]*( \w+)?$")
 RUN_HERE = ("check", "detect", "evaluate")  # seconds each; the other commands take minutes or open a window
@@ -82,7 +84,7 @@ def check_make(targets: list[str]) -> None:
 def check_pip(arguments: list[str]) -> None:
     if arguments[0] == "install":
         for extra in re.findall(r"\[(\w+)\]", " ".join(arguments)):
-            assert f'"{extra}": [' in (ROOT / "setup.py").read_text(), extra
+            assert extra in EXTRAS, extra
         for file in re.findall(r"-r (\S+)", " ".join(arguments)):
             assert (ROOT / file).is_file(), file
 

@@ -6,10 +6,14 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
+from email import message_from_string
 from pathlib import Path
 
 import pytest
+
+import mrcnn
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "weights" / "mask_rcnn_nike.h5"
@@ -53,6 +57,19 @@ def test_it_has_all_package_data(installed):
     data = {path for path in data if path.suffix not in (".py", ".pyc")}
     assert len(data) > 48  # 24 sample images and their labels, the logo, a recipe
     assert [path for path in data if not (installed / path).is_file()] == []
+    assert (installed / "mrcnn" / "py.typed").is_file()
+
+
+def test_its_command_and_extras_are_those_of_pyproject_toml(installed):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    information = next(installed.glob("*.dist-info"))
+    assert "nike = nike.cli:main" in information.joinpath("entry_points.txt").read_text().splitlines()
+    metadata = message_from_string(information.joinpath("METADATA").read_text(encoding="utf-8"))
+    assert set(metadata.get_all("Provides-Extra")) == set(project["optional-dependencies"])
+    assert len([line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]) == len(
+        project["dependencies"]
+    )
+    assert metadata["Version"] == mrcnn.__version__
 
 
 def test_its_licence_is_an_spdx_expression(installed):
