@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from mrcnn.data.augmentation import check_augmentation
 from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.interpreter_exit import skipped_at_exit
-from mrcnn.data.loading import ground_truth, prepare, vary
+from mrcnn.data.loading import Example, GroundTruth, ground_truth, prepare, vary
 from mrcnn.data.padding import fill_slots
 from mrcnn.errors import UserError
 from mrcnn.layers.targets import select_rpn_targets
@@ -163,6 +164,42 @@ def training_batches(
     return batches.with_options(options)
 
 
+def first_examples(
+    dataset: Dataset,
+    config: Config,
+    count: int,
+    *,
+    seed: int = 0,
+    augmentation: Any = None,
+    no_augmentation_sources: Collection[str] | None = None,
+) -> list[GroundTruth]:
+    """Returns the first images of training with their ground truth, as `training_batches` produces them.
+
+    No random generator other than those of these images is used, so that training is not affected.
+
+    Args:
+        dataset: prepared dataset.
+        config: settings.
+        count: number of images. Those that cannot be read are left out.
+        seed: see `training_batches`, also for the other arguments.
+
+    Returns:
+        The images with masks `[S, S, N]` of the size of the image, see `mrcnn.data.loading.load_image_gt`.
+    """
+    not_augmented = set(no_augmentation_sources or ())
+    examples = _Examples(dataset, config, seed, True, augmentation, not_augmented, "raise", 0, DataProblems())
+
+    def load(position: int) -> GroundTruth | None:
+        try:
+            image_id, example, _ = examples.augmented(position)
+        except (ValueError, OSError):  # reported by the training itself
+            return None
+        return ground_truth(example, dataset, config, image_id, use_mini_mask=False)[0]
+
+    with ThreadPoolExecutor() as pool:
+        return [example for example in pool.map(load, range(count)) if example is not None]
+
+
 class _Examples:
     """Training examples by position in the infinite sequence of epochs."""
 
@@ -213,12 +250,16 @@ class _Examples:
         """Returns arrays of `signature` filled with zeros."""
         return [np.zeros(shape, dtype.as_numpy_dtype) for dtype, shape in self.signature]
 
-    def _load(self, position: int) -> list[np.ndarray]:
-        config = self.config
+    def augmented(self, position: int) -> tuple[int, Example, np.random.Generator]:
+        """Returns (image_id, augmented example, random generator after the augmentation) at a position. Thread-safe."""
         epoch, index = divmod(position, len(self.dataset.image_ids))
         rng = np.random.default_rng([self.seed, epoch, 1 + index])
         image_id, example, augmentation = self._read(epoch, index)
-        example = vary(example, config, augmentation, rng)
+        return image_id, vary(example, self.config, augmentation, rng), rng
+
+    def _load(self, position: int) -> list[np.ndarray]:
+        config = self.config
+        image_id, example, rng = self.augmented(position)
         gt, too_small = ground_truth(example, self.dataset, config, image_id)
         if gt.image.shape != tuple(config.IMAGE_SHAPE):
             raise UserError(

@@ -19,8 +19,10 @@ from nike.config import NikeConfig
 from nike.datasets.safe_json import read_json, write_json
 from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
+from nike.text import plural
 from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
 from nike.training.options import MIN_STEPS, parse
+from nike.training.preview import PREVIEW, write_preview
 from nike.training.run_photos import read_run_photos
 from nike.training.stages import StagePlan, plan_stages
 from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
@@ -103,7 +105,13 @@ class Run:
         weights = folder / f"mask_rcnn_{self.config.NAME}_best.h5"
         weights = weights if weights.is_file() else Path(model.checkpoint_path.format(epoch=model.epoch))
         for tracker in self.trackers:
-            tracker.finish([file for file in (weights, folder / "curves.png", folder / RUN_FILE) if file.is_file()])
+            tracker.finish(
+                [
+                    file
+                    for file in (weights, folder / "curves.png", folder / PREVIEW, folder / RUN_FILE)
+                    if file.is_file()
+                ]
+            )
 
     def plan_lines(self, device: str, policy: str, start: str, log_dir: str) -> list[str]:
         """Returns the lines printed before training: device, data, network, initial weights and stages."""
@@ -129,15 +137,15 @@ class Run:
         return stage.learning_rate > HIGH_RATES[self.arguments.optimizer]
 
     def _train(self, model, stage: StagePlan) -> None:
-        arguments = self.arguments
+        arguments, augmentation = self.arguments, self._augmentation()
         model.train(
             self.data.train,
             self.data.val,
             stage.learning_rate,
             stage.epochs,
             stage.layers,
-            augmentation=self._augmentation(),
-            custom_callbacks=[self._keep_command_line(model), keras_callback(self.trackers)],
+            augmentation=augmentation,
+            custom_callbacks=[self._keep_records(model, augmentation), keras_callback(self.trackers)],
             optimizer=arguments.optimizer,
             schedule=arguments.lr_schedule,
             warmup_steps=arguments.warmup,
@@ -153,8 +161,8 @@ class Run:
             **stage.options,
         )
 
-    def _keep_command_line(self, model):
-        """Returns a callback that records the command line and the images when training begins.
+    def _keep_records(self, model, augmentation):
+        """Returns a callback that records the command line, the images and a preview of them when training begins.
 
         All options have been validated by then.
         """
@@ -163,9 +171,15 @@ class Run:
         from mrcnn.training.distribution import is_chief
 
         def write(logs):
-            if is_chief(model.keras_model.distribute_strategy):
-                write_json(Path(model.log_dir) / RUN_FILE, {"argv": self.argv})
-                self.data.write_photos(Path(model.log_dir))
+            if not is_chief(model.keras_model.distribute_strategy):
+                return
+            folder = Path(model.log_dir)
+            write_json(folder / RUN_FILE, {"argv": self.argv})
+            self.data.write_photos(folder)
+            preview = folder / PREVIEW
+            if not preview.exists():
+                count = write_preview(preview, self.data.train, self.config, augmentation, self.arguments.seed)
+                print(f"First {plural(count, 'training image')} as the network sees them: {preview}\n", flush=True)
 
         return keras.callbacks.LambdaCallback(on_train_begin=write)
 

@@ -93,6 +93,7 @@ def test_messages_before_and_after_training(run, photos):
         "start       random",
         "2 steps per epoch, 2 images per step; heads to epoch 1, learning rate 0.00015",
         f"logs        {folder}",
+        f"First 12 training images as the network sees them: {folder}/augmented.jpg",
         "best        mask AP",
         f"weights     {folder}/mask_rcnn_nike_best.h5",
         f"(--weights=best --logs {logs} in nike detect, evaluate, pack and train)",
@@ -114,7 +115,7 @@ def test_a_finished_run_continues_with_more_epochs(run, tmp_path, capsys):
     shutil.copytree(run[0], logs)
     assert train.main(["--resume", "--logs", str(logs), "--epochs=2"]) == 0
     printed = capsys.readouterr().out
-    assert "0001.state: epoch 1, step 0" in printed
+    assert "0001.state: epoch 1, step 0" in printed and "as the network sees them" not in printed
     assert len(next(logs.glob("*/history.csv")).read_text().splitlines()) == 3
     # After an interruption in epoch 2, --resume without other options also continues to epoch 2.
     assert train.parse(json.loads(next(logs.glob("*/run.json")).read_text())["argv"]).epochs == 2
