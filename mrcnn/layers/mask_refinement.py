@@ -18,7 +18,14 @@ import tensorflow as tf
 from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, register
 from mrcnn.layers.mask_targets import crop_coverage
 from mrcnn.layers.roi_align import LEVELS, gather_levels
-from mrcnn.ops.boxes_tf import apply_box_deltas, clip_boxes, compute_overlaps, edge_coordinates, relative_boxes
+from mrcnn.ops.boxes_tf import (
+    apply_box_deltas,
+    cell_samples,
+    clip_boxes,
+    compute_overlaps,
+    edge_coordinates,
+    relative_boxes,
+)
 
 IMAGE_SCALE = 1 / 64  # brings the image minus its mean to about -2..2
 COARSE_RANGE = 0.05, 0.95  # coarse probabilities are clipped to this, so that they can be corrected
@@ -124,19 +131,17 @@ class RefinementCrops(Float32Layer):
         """Resamples masks `[B, P, M, M]` to frames relative to them: `[B, P, Q, Q, 1]`."""
         shape = tf.shape(masks)
         # A margin of zeros lets the mask fade out over half a cell, as pasting does.
-        masks = tf.pad(tf.reshape(masks, [-1, 1, *masks.shape[2:]]), [[0, 0], [0, 0], [1, 1], [1, 1]])
-        side = float(masks.shape[-1])
-        frames = tf.reshape(frames, [-1, 1, 4]) * ((side - 2) / side) + 1 / side
-        crops = self._crop(tf.transpose(masks, [0, 2, 3, 1]), frames, self.size)
+        masks = tf.pad(tf.reshape(masks, [-1, *masks.shape[2:], 1]), [[0, 0], [1, 1], [1, 1], [0, 0]])
+        crops = self._crop(masks, tf.reshape(frames, [-1, 1, 4]), self.size, margin=1)
         return tf.reshape(crops, [shape[0], shape[1], self.size, self.size, 1])
 
-    def _crop(self, maps, frames, size):
-        """Samples `maps [B, h, w, c]` bilinearly at the centres of size x size cells: `[B, P, size, size, c]`."""
+    def _crop(self, maps, frames, size, margin=0):
+        """Samples `maps [B, h, w, c]` bilinearly at the centres of size x size cells: `[B, P, size, size, c]`.
+
+        Frames are relative to the maps without their margin of `margin` pixels on each side.
+        """
         maps = tf.cast(maps, tf.float32)
-        sides = tf.cast(tf.shape(maps)[1:3], tf.float32)
-        half = (frames[..., 2:] - frames[..., :2]) / (2.0 * size)
-        corners = [(corner * sides - 0.5) / (sides - 1) for corner in (frames[..., :2] + half, frames[..., 2:] - half)]
-        boxes = tf.concat(corners, axis=-1)  # [B, P, 4]
+        boxes = cell_samples(frames, tf.shape(maps)[1:3] - 2 * margin, (size, size), margin)  # [B, P, 4]
         batch, count = tf.shape(boxes)[0], tf.shape(boxes)[1]
         if self.method == "gather":
             levels = tf.fill([batch, count], LEVELS[0])

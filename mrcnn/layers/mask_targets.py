@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from mrcnn import choices
-from mrcnn.ops.boxes_tf import edge_coordinates, relative_boxes
+from mrcnn.ops.boxes_tf import cell_samples, edge_coordinates, relative_boxes
 
 MASK_TARGETS = choices.SETTINGS["MASK_TARGETS"]
 SAMPLES = 2  # samples per cell and axis: M = 28 cells of a box then sample each pixel of its 56x56 mini mask
@@ -114,13 +114,8 @@ def _coverage(masks: tf.Tensor, boxes: tf.Tensor, index: tf.Tensor, mask_shape: 
     Args:
         boxes: `[n, 4]` relative to `masks[index]`; 0 and 1 are the outer edges of its first and last pixel.
     """
-    sides = tf.cast(tf.shape(masks)[1:3], tf.float32)
     samples = [SAMPLES * side for side in mask_shape]
-    half = (boxes[:, 2:] - boxes[:, :2]) / [2.0 * side for side in samples]
-    first, last = boxes[:, :2] + half, boxes[:, 2:] - half  # positions of the outer samples
-    # A margin of zeros allows samples in the outer half of the border pixels. A position p pixels from the edge of the
-    # mask has index (p - 0.5) + 1, and crop_and_resize expects positions as fractions of the last index.
+    boxes = cell_samples(boxes, tf.shape(masks)[1:3], samples, margin=1)
+    # A margin of zeros allows samples in the outer half of the border pixels.
     masks = tf.pad(masks, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    corners = [(corner * sides + 0.5) / (sides + 1.0) for corner in (first, last)]
-    crops = tf.image.crop_and_resize(masks, tf.concat(corners, axis=1), index, samples)
-    return tf.nn.avg_pool2d(crops, SAMPLES, SAMPLES, "VALID")
+    return tf.nn.avg_pool2d(tf.image.crop_and_resize(masks, boxes, index, samples), SAMPLES, SAMPLES, "VALID")

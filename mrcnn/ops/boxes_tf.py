@@ -3,6 +3,8 @@
 Import the module (`from mrcnn.ops import boxes_tf`), because its functions have the names of the NumPy ones.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 # Limits the growth of a side to a factor of exp(10) = 22,000. Larger deltas would overflow to inf and then to NaN.
@@ -71,6 +73,27 @@ def relative_boxes(boxes: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
     """Converts boxes `[..., 4]` to coordinates relative to `frames [..., 4]`, whose corners are (0, 0) and (1, 1)."""
     origin, size = frames[..., :2], frames[..., 2:] - frames[..., :2]
     return tf.concat([tf.math.divide_no_nan(boxes[..., i : i + 2] - origin, size) for i in (0, 2)], axis=-1)
+
+
+def cell_samples(boxes: tf.Tensor, shape, cells: Sequence[int], margin: int = 0) -> tf.Tensor:
+    """Converts boxes to those whose corner-aligned samples are the centres of cells.
+
+    `tf.image.crop_and_resize` places the outer samples on the edges of a box and expects positions as fractions of the
+    last index. The centre of pixel i is i + 0.5 pixels from the edge of the map.
+
+    Args:
+        boxes: `[..., 4]` relative to the map, whose outer edges are 0 and 1.
+        shape: (height, width) of the map in pixels, without the margin.
+        cells: (rows, columns) of cells in each box.
+        margin: pixels that were added on each side of the map.
+
+    Returns:
+        `[..., 4]`, to crop from the map with its margin to `cells`.
+    """
+    sides = tf.stack([tf.cast(side, tf.float32) for side in (shape[0], shape[1])])
+    half = (boxes[..., 2:] - boxes[..., :2]) / [2.0 * count for count in cells]
+    corners = boxes[..., :2] + half, boxes[..., 2:] - half  # centres of the outer cells
+    return tf.concat([(corner * sides + (margin - 0.5)) / (sides + (2 * margin - 1)) for corner in corners], axis=-1)
 
 
 def compute_overlaps(boxes1: tf.Tensor, boxes2: tf.Tensor) -> tf.Tensor:

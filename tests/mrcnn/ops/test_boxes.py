@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mrcnn.ops import boxes, boxes_tf
 
@@ -106,6 +107,15 @@ def test_tensorflow_functions_equal_the_original(golden):
 def test_extreme_deltas_stay_finite():
     deltas = np.array([[1e3, -1e3, 500, 1e30]], np.float32)
     assert np.isfinite(boxes_tf.apply_box_deltas(np.array([[0.1, 0.1, 0.2, 0.2]], np.float32), deltas)).all()
+
+
+@pytest.mark.parametrize("margin", [0, 1])
+def test_cell_samples_by_hand(margin):
+    box = tf.constant([[0.25, 0.0, 0.75, 1.0]])  # rows 2..6 and all columns of a map of 8 x 4 pixels
+    y1, x1, y2, x2 = boxes_tf.cell_samples(box, (8, 4), (2, 4), margin).numpy()[0]
+    # Rows: cells of 2 pixels whose centres are 3 and 5 pixels from the edge. Pixel i has its centre at i + 0.5.
+    np.testing.assert_allclose([y1, y2], np.array([2.5 + margin, 4.5 + margin]) / (7 + 2 * margin), rtol=1e-6)
+    np.testing.assert_allclose([x1, x2], np.array([margin, 3 + margin]) / (3 + 2 * margin), rtol=1e-6)
 
 
 def test_pad_boxes_by_hand():
