@@ -109,7 +109,8 @@ class MaskRCNN(OriginalMethods):
         """A model with the Config and the weights of one file.
 
         Args:
-            path: a checkpoint that carries its Config, as this project writes them.
+            path: a checkpoint that carries its Config, as this project writes them, or `hf://owner/name`, a file on the
+                Hugging Face Hub, see `checkpoints.hub`.
             mode: as for the class.
             model_dir: as for the class.
             settings: values by name that replace those of the file, for example `{"DETECTION_MIN_CONFIDENCE": 0.9}`.
@@ -117,6 +118,7 @@ class MaskRCNN(OriginalMethods):
         Raises:
             ValueError: the file is damaged, or it carries no Config (an original checkpoint does not).
         """
+        path = checkpoints.hub_weights(path) if checkpoints.is_hub_reference(path) else path
         stored = checkpoints.read_checkpoint(path).config
         if stored is None:
             raise UserError(

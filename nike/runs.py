@@ -64,7 +64,7 @@ def find_runs(logs: Path) -> list[RunSummary]:
 
 def summarize(folder: Path) -> RunSummary:
     """Returns the summary of the run in a log folder. What cannot be read is left out."""
-    rows = _read_history(folder / HISTORY)
+    rows = read_history(folder / HISTORY)
     validated = [row for row in rows if math.isfinite(row.get("val_mask_AP", math.nan))]
     best = max(validated, key=lambda row: row["val_mask_AP"], default={})
     try:
@@ -85,7 +85,8 @@ def summarize(folder: Path) -> RunSummary:
     )
 
 
-def _read_history(path: Path) -> list[dict[str, float]]:
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Returns the rows of `history.csv` with an epoch, numbers by column. What is not a number is left out."""
     with open(path, encoding="utf-8", errors="replace", newline="") as file:
         text = file.read(MAX_HISTORY_BYTES)
     rows = []

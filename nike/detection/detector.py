@@ -26,12 +26,14 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
     """Returns the weights file for a value of `--weights`.
 
     Args:
-        name: "nike" (bundled), "coco" (downloaded if necessary), "last" or "best" (of the newest run) or a path.
+        name: "nike" (bundled), "coco" (downloaded if necessary), "last" or "best" (of the newest run), a path, or
+            `hf://owner/name[@revision][/file][#sha256=HEX]` on the Hugging Face Hub.
         logs: parent folder of the log folders, for "last" and "best".
         run_name: name of the run, for "last" and "best". None chooses among all runs.
 
     Raises:
         FileNotFoundError: the file does not exist.
+        HubError: (a ValueError) the file on the Hub cannot be downloaded.
     """
     from mrcnn import checkpoints
     from mrcnn.checkpoints import log_dirs
@@ -44,8 +46,12 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
         return log_dirs.find_best(logs, run_name)
     if name == "nike":
         return bundled_weights()
+    if checkpoints.is_hub_reference(name):
+        return checkpoints.hub_weights(name)
     if not Path(name).is_file():
-        raise FileNotFoundError(f"--weights: expected nike, coco, last, best or an existing file, got {name}.")
+        raise FileNotFoundError(
+            f"--weights: expected nike, coco, last, best, hf://owner/name or an existing file, got {name}."
+        )
     return Path(name)
 
 
@@ -290,7 +296,8 @@ def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) 
         default=weights,
         metavar="NAME",
         help="nike (bundled), coco (80 COCO classes, downloaded), best or last (best validation AP or last epoch of "
-        f"the newest run) or a weights file (default: {weights or 'none, no predictions'})",
+        f"the newest run), a weights file or hf://owner/name[@revision][/file][#sha256=HEX] "
+        f"(default: {weights or 'none, no predictions'})",
     )
     file.add_argument(
         "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of the runs (default: logs)"

@@ -61,7 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         default="coco",
         metavar="NAME",
-        help="initial weights: coco, imagenet, nike, best or last (of an earlier run), none or a file (default: coco)",
+        help="initial weights: coco, imagenet, nike, best or last (of an earlier run), none, a file or hf://owner/name "
+        "(default: coco)",
     )
     network.add_argument(
         "--backbone",

@@ -60,7 +60,7 @@ def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> St
     """Finds the initial weights for a value of `--weights`. COCO weights are downloaded if necessary.
 
     Args:
-        name: one of CHOICES or a path.
+        name: one of CHOICES, a path, or `hf://owner/name` on the Hugging Face Hub, see `mrcnn.checkpoints.hub`.
         logs: parent folder of the log folders, for "last" and "best".
         run_name: name of the run, for "last" and "best". None chooses among all runs.
 
@@ -78,10 +78,14 @@ def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> St
         path = log_dirs.find_best(logs, run_name)
     elif name == "nike":
         path = bundled_weights()
+    elif checkpoints.is_hub_reference(name):
+        path = checkpoints.hub_weights(name)
     else:
         path = Path(name)
         if not path.is_file():
-            raise FileNotFoundError(f"--weights: expected {', '.join(CHOICES)} or an existing file, got {path}.")
+            raise FileNotFoundError(
+                f"--weights: expected {', '.join(CHOICES)}, hf://owner/name or an existing file, got {path}."
+            )
     settings, classes, refines_masks = _read_settings(path)
     if name == "coco":
         settings = {"BACKBONE": "resnet101"}

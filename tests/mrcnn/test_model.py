@@ -154,6 +154,14 @@ def test_saved_weights_include_the_settings(model, tmp_path):
     assert len(weak.detect([photo()])[0]["rois"]) == 1
 
 
+def test_from_checkpoint_downloads_references_to_the_hub(model, tmp_path, monkeypatch):
+    path = tmp_path / "weights.h5"
+    model.save_weights(path)
+    monkeypatch.setattr("mrcnn.checkpoints.hub_weights", {"hf://me/shoes@v1": path}.__getitem__)
+    copy = MaskRCNN.from_checkpoint("hf://me/shoes@v1", model_dir=tmp_path)
+    assert copy.config.to_json() == model.config.to_json()
+
+
 def test_mask_scores_rank_and_filter_detections(model, tmp_path):
     """The same detections, ranked by the product of class and mask score. Products below the threshold are dropped."""
     path = tmp_path / "weights.h5"

@@ -132,5 +132,5 @@ def test_every_option_has_a_help_text(command):
 def test_defaults_in_the_help_equal_those_of_the_command(capsys):
     """Some commands share options but have different defaults."""
     evaluate, annotate = (re.sub(r"\s+", " ", _help(command, capsys)) for command in ("evaluate", "annotate"))
-    assert "0 to 1 (default: 0.01)" in evaluate and "or a weights file (default: nike)" in evaluate
+    assert "0 to 1 (default: 0.01)" in evaluate and "[#sha256=HEX] (default: nike)" in evaluate
     assert "(default: none, no predictions)" in annotate

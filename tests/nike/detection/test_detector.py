@@ -95,7 +95,7 @@ def test_an_unusable_image_is_skipped_in_every_mode(weights, rng, ways):
         (["--min-confidence", "1.5"], "--min-confidence: expected a number from 0 to 1, got 1.5"),
         (["--max-detections", "0"], "--max-detections: expected 1 or more"),
         (["--batch", "0"], "--batch: expected 1 or more"),
-        (["--weights", "no.h5"], "expected nike, coco, last, best or an existing file, got .*no.h5"),
+        (["--weights", "no.h5"], "expected nike, coco, last, best, hf://owner/name or an existing file, got .*no.h5"),
         (["--weights", "last", "--logs", "nowhere"], "no checkpoint of any run"),
         (["--weights", "best", "--logs", "nowhere", "--name", "shoes"], "no checkpoint of a run 'shoes'"),
     ],

@@ -72,7 +72,8 @@ def test_missing_weights(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=rf"--weights=nike: {BUNDLED_WEIGHTS} not found in weights/ or"):
         find_start_weights("nike", tmp_path, "nike")
     with pytest.raises(
-        FileNotFoundError, match="expected coco, imagenet, nike, last, best, none or an existing file, got typo"
+        FileNotFoundError,
+        match="expected coco, imagenet, nike, last, best, none, hf://owner/name or an existing file, got typo",
     ):
         find_start_weights("typo", tmp_path, "nike")
 

@@ -1,0 +1,192 @@
+"""`nike push`: uploads trained weights with a model card to the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from mrcnn.checkpoints import read_checkpoint
+from mrcnn.checkpoints.hub import check_repository, hub_errors, sha256_of
+from mrcnn.checkpoints.log_dirs import parse_checkpoint
+from mrcnn.errors import UserError
+from nike import cli  # imported first to suppress TensorFlow's messages
+from nike.datasets.safe_json import read_json
+from nike.detection.detector import resolve_weights
+from nike.reporting.model_card import METRICS, Evaluation, ModelCard, render
+from nike.runs import HISTORY, read_history
+from nike.text import plural, printable, short
+from nike.training.run_photos import read_run_photos
+
+FILE_NAME = re.compile(r"[A-Za-z0-9][\w.-]*\.h5", re.ASCII)
+LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+DESCRIPTION = """\
+Upload weights with a model card to a model repository of the Hugging Face Hub, for
+--weights hf://OWNER/NAME. The repository is created if it does not exist."""
+EPILOG = """\
+The card states the classes, the network, the SHA-256, and the validation AP of the run that wrote the weights or the
+metrics of --scores. Log in with `hf auth login` or set HF_TOKEN; HF_ENDPOINT names another server. `nike pack` makes a
+smaller file first.
+
+examples:
+  nike push best me/shoes --dry-run
+  nike push shoes.h5 me/shoes --license mit --scores scores.json
+  nike push best me/shoes --private"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `nike push`."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument("weights", metavar="WEIGHTS", help="a weights file (.h5), best, last or nike")
+    parser.add_argument("repository", metavar="OWNER/NAME", help="model repository")
+    parser.add_argument("--file", metavar="NAME", help="name in the repository (default: that of the weights file)")
+    parser.add_argument(
+        "--license", default="unknown", metavar="ID", help="licence, such as mit or cc-by-4.0 (default: unknown)"
+    )
+    parser.add_argument(
+        "--scores", type=Path, metavar="FILE", help="metrics of `nike evaluate --json FILE` (default: those of the run)"
+    )
+    parser.add_argument("--private", action="store_true", help="create a private repository")
+    parser.add_argument("--keep-card", action="store_true", help="do not replace README.md of the repository")
+    parser.add_argument("--dry-run", action="store_true", help="print the card and upload nothing")
+    parser.add_argument(
+        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of the runs (default: logs)"
+    )
+    parser.add_argument("--name", help="name of the run for best and last (default: newest run of any name)")
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Uploads the weights and prints how to use them."""
+    check_repository(arguments.repository)
+    if not LICENSE.fullmatch(arguments.license):
+        raise UserError(f"--license: expected an identifier such as mit or cc-by-4.0, got {arguments.license!r}.")
+    path = resolve_weights(arguments.weights, arguments.logs, arguments.name)
+    name = arguments.file or path.name
+    if not FILE_NAME.fullmatch(name):
+        raise UserError(f"--file: expected a name of letters, digits, . _ - that ends in .h5, got {printable(name)!r}.")
+    evaluation = read_scores(arguments.scores) if arguments.scores else run_evaluation(path)
+    card = describe(path, arguments.repository, name, arguments.license, evaluation)
+    if arguments.dry_run:
+        print(render(card), end="")
+        return 0
+    commit = upload(path, card, arguments.private, arguments.keep_card)
+    print(f"{path}: uploaded to {arguments.repository}. Use it with:")
+    print(f"nike detect photo.jpg --weights 'hf://{card.repository}@{commit}/{name}#sha256={card.sha256}'")
+    return 0
+
+
+def describe(path: Path, repository: str, name: str, license: str, evaluation: Evaluation | None) -> ModelCard:
+    """Returns the card of a weights file.
+
+    Args:
+        path: HDF5 weights file, which is checked.
+        repository: owner and name.
+        name: name of the file in the repository.
+        license: identifier of a licence.
+        evaluation: metrics, or None.
+
+    Raises:
+        ValueError: the file is damaged or has no Mask R-CNN heads.
+    """
+    with read_checkpoint(path) as checkpoint:
+        if "mrcnn_class_logits" not in checkpoint.layers:
+            raise UserError(f"{path}: expected the weights of a Mask R-CNN, got a file without its class layer.")
+        arrays = [array for layer in checkpoint.layers.values() for array in layer.weights.values()]
+        names, config = checkpoint.metadata.get("class_names"), checkpoint.config or {}
+        sizes = Counter({str(array.dtype): 0 for array in arrays})
+        for array in arrays:
+            sizes[str(array.dtype)] += array.size
+        photos = read_run_photos(path) if parse_checkpoint(path) or path.name.endswith("_best.h5") else None
+        is_list = isinstance(names, list) and all(isinstance(text, str) for text in names)
+        return ModelCard(
+            repository=repository,
+            file=name,
+            bytes=path.stat().st_size,
+            sha256=sha256_of(path),
+            classes=names[1:] if is_list else (),
+            backbone=_typed(config.get("BACKBONE"), str),
+            image_size=_typed(config.get("IMAGE_MAX_DIM"), int),
+            weights=sizes.total(),
+            dtype=sizes.most_common(1)[0][0],
+            license=license,
+            evaluation=evaluation,
+            training_images=len(photos.train) if photos else None,
+        )
+
+
+def _typed(value: Any, kind: type) -> Any:
+    return value if isinstance(value, kind) else None
+
+
+def run_evaluation(path: Path) -> Evaluation | None:
+    """Returns the validation metrics of the epoch that wrote a checkpoint, or None if they are not known."""
+    parsed, history = parse_checkpoint(path), path.parent / HISTORY
+    if not history.is_file() or (parsed is None and not path.name.endswith("_best.h5")):
+        return None
+    rows = [row for row in read_history(history) if math.isfinite(row.get("val_mask_AP", math.nan))]
+    rows = [row for row in rows if parsed is None or row["epoch"] == parsed[1]]
+    if not rows:
+        return None
+    row = max(rows, key=lambda row: row["val_mask_AP"])
+    photos = read_run_photos(path)
+    images = plural(len(photos.val), "validation image") if photos else "the validation images"
+    values = {name: row[f"val_{name}"] for name in METRICS if math.isfinite(row.get(f"val_{name}", math.nan))}
+    return Evaluation(f"{images} of the training run (epoch {row['epoch']:.0f}), used to select the epoch", values)
+
+
+def read_scores(path: Path) -> Evaluation:
+    """Reads the metrics of `nike evaluate --json`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it has other content.
+    """
+    scores = read_json(path)
+    try:
+        values = {name: scores[kind][key] for name in METRICS for kind, key in [name.split("_")]}
+        photos = scores["counts"]["photos"]
+    except (KeyError, TypeError):
+        raise UserError(f"--scores: {path}: expected the output of `nike evaluate --json`.") from None
+    if not isinstance(photos, int) or not all(isinstance(v, float | int) and -1 <= v <= 1 for v in values.values()):
+        raise UserError(f"--scores: {path}: expected metrics from 0 to 1 and a number of images, got {short(values)}.")
+    return Evaluation(plural(photos, "labelled image"), {name: value for name, value in values.items() if value >= 0})
+
+
+def upload(path: Path, card: ModelCard, private: bool, keep_card: bool) -> str:
+    """Uploads a weights file and its card in one commit, and returns the commit.
+
+    Args:
+        path: weights file.
+        card: its card, with the repository and the file name there.
+        private: whether the repository must be private.
+        keep_card: whether README.md of the repository is kept.
+
+    Raises:
+        HubError: (a ValueError) the server refuses or cannot be reached. Nothing was changed.
+        ValueError: `private` is set, and the repository exists and is public.
+    """
+    with hub_errors(card.repository):
+        from huggingface_hub import CommitOperationAdd, HfApi
+
+        api = HfApi()
+        api.create_repo(card.repository, private=private or None, exist_ok=True)
+        if private and not api.model_info(card.repository).private:
+            raise UserError(f"--private: {card.repository} exists and is public. Nothing was uploaded.")
+        files: list[tuple[str, Any]] = [(card.file, str(path))]
+        if not (keep_card and api.file_exists(card.repository, "README.md")):
+            files.append(("README.md", render(card).encode()))
+        operations = [CommitOperationAdd(name, content) for name, content in files]
+        return api.create_commit(card.repository, operations, commit_message=f"Upload {card.file}").oid
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `nike push` and `python nike/push.py`."""
+    return cli.start("push", add_arguments, run_command, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
