@@ -30,8 +30,10 @@ PAGES = (
     "docs/serve.md",
     "docs/scaling.md",
 )
-PAGES += ("docs/annotate-with-your-tool.md", "notebooks/README.md", "weights/README.md", "nike/sample_data/README.md")
-EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+PAGES += ("docs/annotate-with-your-tool.md", "docs/comparison.md", "notebooks/README.md", "weights/README.md")
+PAGES += ("nike/sample_data/README.md",)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 COMMAND = re.compile(r"^(nike|make|pip|python3?) ")
 OPTION = re.compile(r"^--[a-z][a-z-]*( \w+)?$")
 RUN_HERE = ("check", "detect", "evaluate")  # seconds each; the other commands take minutes or open a window

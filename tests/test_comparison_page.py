@@ -1,0 +1,43 @@
+"""docs/comparison.md: every entry of this project names a test that exists, and every claim about others a source."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+TABLE, _, REST = TEXT.partition("\n## ")
+ROWS = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in TABLE.splitlines() if line.startswith("|")]
+HEADER, ROWS = ROWS[0], ROWS[2:]
+SOURCES = dict(re.findall(r"^(\d+)\. .*\((https://\S+?)\)", TEXT, re.MULTILINE))
+
+
+def test_the_table_has_its_columns():
+    assert HEADER == ["Feature", "Ultralytics", "supervision, labelme", "nike-mrcnn", "Test"]
+    assert len(ROWS) > 15 and {len(row) for row in ROWS} == {5}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_our_entry_shows_itself_and_is_tested(row):
+    file, _, name = row[4].strip("`").partition("::")
+    assert re.search(rf"^def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), row[4]
+    shown = re.findall(r"`nike [a-z]+|\]\(([\w/-]+\.md)\)", row[3])
+    assert shown, row[3]
+    assert all((ROOT / "docs" / page).is_file() for page in shown if page)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_every_claim_about_others_has_a_source(row):
+    for cell in row[1:3]:
+        for claim in cell.split("; "):
+            assert claim == "–" or re.search(r"\[\d+\]$", claim), claim
+
+
+def test_sources_are_numbered_and_used():
+    assert list(SOURCES) == [str(number) for number in range(1, len(SOURCES) + 1)]
+    assert set(re.findall(r"\[(\d+)\](?!\()", TABLE)) == set(SOURCES)
+
+
+def test_what_others_do_better_is_said():
+    assert all(f"**{name}**" in REST for name in ("Ultralytics", "supervision", "labelme"))
