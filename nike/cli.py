@@ -24,6 +24,7 @@ COMMANDS = {
     "catalogue": "detect logos on millions of images, with Ray Data",
     "splash": "turn an image or a video grey except for the logo",
     "evaluate": "evaluate weights on labelled images",
+    "compare": "show where two weights differ on the same images",
     "runs": "list training runs with their best AP",
     "serve": "serve detection over HTTP, to a browser and to annotation tools",
     "check": "check a dataset before training",

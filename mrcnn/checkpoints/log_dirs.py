@@ -58,6 +58,12 @@ def checkpoints(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.glob("mask_rcnn_*.h5")) if CHECKPOINT.match(file.name)]
 
 
+def best_or_last(folder: Path) -> Path | None:
+    """Returns the checkpoint of a run with the best validation AP, else its last one; None without a checkpoint."""
+    best = sorted(folder.glob("mask_rcnn_*_best.h5"))
+    return next(iter(best[-1:] or checkpoints(folder)[-1:]), None)
+
+
 def find_last(model_dir: str | Path, name: str | None = None) -> Path:
     """Returns the last checkpoint of the newest run called `name`, or of any name for None, that has one.
 

@@ -3,12 +3,14 @@
 from mrcnn.evaluation.average_precision import (
     Ranking,
     best_f1,
+    calibrated_threshold,
     coco_ap_101_point,
     interpolated_precisions,
     precision_envelope,
     voc_ap_11_point,
     voc_ap_all_points,
 )
+from mrcnn.evaluation.bootstrap import ap_difference_interval
 from mrcnn.evaluation.coco import CocoEvaluator, coco_curves, coco_metrics
 from mrcnn.evaluation.matching import compute_ap, compute_ap_range, compute_matches, compute_recall, match_detections
 from mrcnn.evaluation.outcomes import (
@@ -26,7 +28,9 @@ __all__ = [
     "ImageOutcome",
     "ImageRecord",
     "Ranking",
+    "ap_difference_interval",
     "best_f1",
+    "calibrated_threshold",
     "coco_ap_101_point",
     "coco_curves",
     "coco_metrics",

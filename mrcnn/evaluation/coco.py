@@ -124,6 +124,21 @@ def coco_curves(records: Sequence[ImageRecord], num_classes: int, kind: str) -> 
     Returns:
         `precision [T, R, K, A, M]` and `recall [T, K, A, M]`, -1 where a class has no instance in an area range.
     """
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = match_images(records, num_classes, kind)
+        evaluation.accumulate()
+    return evaluation.eval["precision"], evaluation.eval["recall"]
+
+
+def match_images(records: Sequence[ImageRecord], num_classes: int, kind: str, ap_only: bool = False) -> COCOeval:
+    """Matches the detections of each image, see `coco_curves` for the arguments.
+
+    Args:
+        ap_only: whether to match for AP alone, without area ranges and other detection limits.
+
+    Returns:
+        The `COCOeval` before the accumulation over images.
+    """
     images = [{"id": i, "height": r.height, "width": r.width} for i, r in enumerate(records, start=1)]
     categories = [{"id": class_id} for class_id in range(1, num_classes)]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -134,9 +149,11 @@ def coco_curves(records: Sequence[ImageRecord], num_classes: int, kind: str) -> 
             coco.dataset = {"images": images, "categories": categories, "annotations": annotations}
             coco.createIndex()
         evaluation = COCOeval(ground_truth, detections, "segm" if kind == "mask" else "bbox")
+        if ap_only:
+            evaluation.params.areaRng, evaluation.params.areaRngLbl = [list(AREA_RANGES["all"])], ["all"]
+            evaluation.params.maxDets = [MAX_DETECTIONS[-1]]
         evaluation.evaluate()
-        evaluation.accumulate()
-    return evaluation.eval["precision"], evaluation.eval["recall"]
+    return evaluation
 
 
 def _ground_truth(records: Sequence[ImageRecord]) -> list[dict]:

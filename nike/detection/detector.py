@@ -26,7 +26,8 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
     """Returns the weights file for a value of `--weights`.
 
     Args:
-        name: "nike" (bundled), "coco" (downloaded if necessary), "last" or "best" (of the newest run), a path, or
+        name: "nike" (bundled), "coco" (downloaded if necessary), "last" or "best" (of the newest run), a path, the log
+            folder of a run or its name in `logs` (best weights, else the last), or
             `hf://owner/name[@revision][/file][#sha256=HEX]` on the Hugging Face Hub.
         logs: parent folder of the log folders, for "last" and "best".
         run_name: name of the run, for "last" and "best". None chooses among all runs.
@@ -48,6 +49,9 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
         return bundled_weights()
     if checkpoints.is_hub_reference(name):
         return checkpoints.hub_weights(name)
+    for folder in (Path(name), logs / name):
+        if folder.is_dir() and (found := log_dirs.best_or_last(folder)) is not None:
+            return found
     if not Path(name).is_file():
         raise FileNotFoundError(
             f"--weights: expected nike, coco, last, best, hf://owner/name or an existing file, got {name}."
@@ -296,7 +300,7 @@ def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) 
         default=weights,
         metavar="NAME",
         help="nike (bundled), coco (80 COCO classes, downloaded), best or last (best validation AP or last epoch of "
-        f"the newest run), a weights file or hf://owner/name[@revision][/file][#sha256=HEX] "
+        f"the newest run), a weights file, the log folder of a run or hf://owner/name[@revision][/file][#sha256=HEX] "
         f"(default: {weights or 'none, no predictions'})",
     )
     file.add_argument(

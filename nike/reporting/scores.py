@@ -56,18 +56,19 @@ def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float
         },
         **{kind: summary[kind] for kind in KINDS},
         "voc": {kind: reports[kind]["classes"] for kind in KINDS},
-        "at_threshold": _totals(outcomes) | {"confusion": reports["mask"]["confusion"], "negative_images": negatives},
+        "at_threshold": totals(outcomes) | {"confusion": reports["mask"]["confusion"], "negative_images": negatives},
         "operating_points": operating_points(ranking, precisions),
         "curves": {
             kind: {f"{iou:.2f}": _curve(rank_detections(records, kind, iou)) for iou in CURVE_IOUS} for kind in KINDS
         },
         "f1": _f1_curve(ranking),
         "histograms": _histograms(ranking, outcomes),
-        "photos": sorted(map(_photo_scores, outcomes), key=lambda photo: -photo["error_score"]),
+        "photos": sorted(map(photo_scores, outcomes), key=lambda photo: -photo["error_score"]),
     }
 
 
-def _totals(outcomes: Sequence[ImageOutcome]) -> dict[str, float]:
+def totals(outcomes: Sequence[ImageOutcome]) -> dict[str, float]:
+    """Returns the counts of all images, precision and recall (-1 if undefined), and the quality of the masks."""
     true = sum(len(outcome.true_positives) for outcome in outcomes)
     false = sum(len(outcome.false_positives) for outcome in outcomes)
     missed = sum(len(outcome.false_negatives) for outcome in outcomes)
@@ -82,7 +83,7 @@ def _totals(outcomes: Sequence[ImageOutcome]) -> dict[str, float]:
     }
 
 
-def _photo_scores(outcome: ImageOutcome) -> dict[str, Any]:
+def photo_scores(outcome: ImageOutcome) -> dict[str, Any]:
     """Returns the scores of a photo. Its error score adds 1 per false positive or negative and 1 - IoU per match."""
     ious = [round(iou, 4) for _, _, iou in outcome.true_positives]
     wrong = len(outcome.false_negatives) + len(outcome.false_positives)
