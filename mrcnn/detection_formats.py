@@ -1,20 +1,19 @@
-"""`Detections` as values of other tools: labelme, COCO, supervision, pandas. Optional packages are imported at use."""
+"""`Detections` as values of other tools: JSON, COCO, supervision, pandas. Optional packages are imported at use."""
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-import PIL.Image
+
+from mrcnn.ops.polygons import mask_to_polygons, rings_to_polygons
 
 if TYPE_CHECKING:
     import pandas
     import supervision
 
-LABELME_VERSION = "5.5.0"  # readable by labelme 5 and 6
+MaskFormat = Literal["polygons", "rle", "none"]
 
 
 class Found(Protocol):
@@ -36,92 +35,102 @@ class Found(Protocol):
 
     def full_mask(self, index: int) -> np.ndarray: ...
 
-    def polygons(self, index: int) -> list[np.ndarray]: ...
+    def rings(self, index: int) -> list[np.ndarray]: ...
+
+    def is_sub_pixel(self, index: int) -> bool: ...
 
 
-def to_records(detections: Found) -> list[dict[str, Any]]:
-    """One JSON-serializable dict an object: class, class id, score, box (x1, y1, x2, y2), area and polygons."""
+def simple_polygons(
+    detections: Found, index: int, tolerance: float = 1.0, min_iou: float = 0.99
+) -> list[np.ndarray] | None:
+    """Returns the polygons of an object for annotation tools: few points, one polygon for each part.
+
+    Args:
+        detections: objects of one image.
+        index: number of the object.
+        tolerance, min_iou: for detections without mask refinement, see `mrcnn.ops.polygons.mask_to_polygons`.
+
+    Returns:
+        List of float64 `[P, 2]` (x, y) in pixels of the image, or None if the object has a hole.
+    """
+    polygons = rings_to_polygons(detections.rings(index)) if detections.is_sub_pixel(index) else None
+    return polygons or mask_to_polygons(detections.full_mask(index), tolerance, min_iou)
+
+
+def outlines(detections: Found, index: int) -> list[list[list[float]]]:
+    """Returns `simple_polygons` of an object as `[[x, y], ...]`, with holes filled."""
+    polygons = simple_polygons(detections, index)
+    if polygons is None:  # without a minimum IoU, holes are ignored
+        polygons = mask_to_polygons(detections.full_mask(index), min_iou=0.0)
+    return [polygon.round(2).tolist() for polygon in polygons or []]
+
+
+def encode_rle(mask: np.ndarray) -> dict[str, Any]:
+    """Encodes a mask, bool `[H, W]`, with COCO's compressed run lengths: `{"size": [H, W], "counts": str}`."""
+    from pycocotools import mask as coco_mask
+
+    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": list(mask.shape), "counts": rle["counts"].decode("ascii")}
+
+
+def to_records(
+    detections: Found, labels: Sequence[str] | None = None, masks: MaskFormat = "polygons"
+) -> list[dict[str, Any]]:
+    """Returns a JSON-serializable dict for each object: class, class id, score, box, area and mask.
+
+    Args:
+        detections: N objects of one image.
+        labels: N class names, by default `detections.names`.
+        masks: "polygons" (see `outlines`), "rle" (COCO's compressed run lengths) or "none".
+
+    Returns:
+        `box` is [x1, y1, x2, y2] pixels, half-open; `area` that of the mask in pixels.
+    """
     records = []
-    for i, item in enumerate(detections):
+    for i, (item, label) in enumerate(zip(detections, labels or detections.names, strict=True)):
         y1, x1, y2, x2 = item.box
-        records.append(
-            {
-                "class": detections.names[i],
-                "class_id": item.class_id,
-                "score": round(item.score, 6),
-                "box": [x1, y1, x2, y2],
-                "area": int(np.count_nonzero(item.mask)),
-                "polygons": [polygon.round(2).tolist() for polygon in detections.polygons(i)],
-            }
-        )
+        record: dict[str, Any] = {
+            "class": label,
+            "class_id": item.class_id,
+            "score": round(item.score, 6),
+            "box": [x1, y1, x2, y2],
+            "area": int(np.count_nonzero(item.mask)),
+        }
+        if masks == "polygons":
+            record["polygons"] = outlines(detections, i)
+        elif masks == "rle":
+            record["rle"] = encode_rle(detections.full_mask(i))
+        records.append(record)
     return records
 
 
-def to_labelme(detections: Found, image_path: str) -> dict[str, Any]:
-    """A labelme document with exact masks, see `Detections.to_labelme`."""
-    shapes = [
-        {"label": name, "description": f"score {item.score:.3f}", "group_id": None, "flags": {}, "shape_type": "mask"}
-        | png_shape(item.mask, item.box[0], item.box[1])
-        for name, item in zip(detections.names, detections, strict=True)
-        if item.mask.any()
+def to_coco(detections: Found, image_id: int = 0, first_id: int = 1) -> list[dict[str, Any]]:
+    """Returns annotations of a COCO file, which are entries of a results file too.
+
+    Args:
+        detections: objects of one image.
+        image_id: id of the image.
+        first_id: id of the first annotation.
+    """
+    return [
+        {
+            "id": number,
+            "image_id": image_id,
+            "category_id": record["class_id"],
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "area": record["area"],
+            "iscrowd": 0,
+            "score": record["score"],
+            "segmentation": record["rle"],
+        }
+        for number, record in enumerate(to_records(detections, masks="rle"), start=first_id)
+        for x1, y1, x2, y2 in [record["box"]]
     ]
-    return labelme_document(image_path, *detections.image_shape, shapes)
 
 
-def labelme_document(image_path: str, height: int, width: int, shapes: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the content of a labelme file.
-
-    Args:
-        image_path: path of the image relative to the JSON file, with forward slashes.
-        height, width: int, size of the upright image in pixels.
-        shapes: entries of `shapes`; empty for a negative.
-    """
-    return {
-        "version": LABELME_VERSION,
-        "flags": {},
-        "shapes": list(shapes),
-        "imagePath": image_path,
-        "imageData": None,
-        "imageHeight": int(height),
-        "imageWidth": int(width),
-    }
-
-
-def png_shape(mask: np.ndarray, top: int = 0, left: int = 0) -> dict[str, Any]:
-    """The fields "points" and "mask" of a labelme shape of type "mask".
-
-    Args:
-        mask: bool `[h, w]`, not empty.
-        top, left: position of the mask in the image, in pixels.
-    """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    y1, x1, y2, x2 = int(rows[0]), int(columns[0]), int(rows[-1]), int(columns[-1])
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(mask[y1 : y2 + 1, x1 : x2 + 1]).save(buffer, format="PNG")
-    return {
-        "points": [[float(left + x1), float(top + y1)], [float(left + x2), float(top + y2)]],  # first and last pixel
-        "mask": base64.b64encode(buffer.getvalue()).decode("ascii"),
-    }
-
-
-def to_coco(detections: Found, image_id: int) -> list[dict[str, Any]]:
-    """Entries of a COCO results file, see `Detections.to_coco`."""
-    from pycocotools import mask as coco_mask
-
-    results = []
-    for i, item in enumerate(detections):
-        encoded = coco_mask.encode(np.asfortranarray(detections.full_mask(i), dtype=np.uint8))
-        y1, x1, y2, x2 = item.box
-        results.append(
-            {
-                "image_id": image_id,
-                "category_id": item.class_id,
-                "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
-                "score": round(item.score, 6),
-                "segmentation": {"size": list(detections.image_shape), "counts": encoded["counts"].decode("ascii")},
-            }
-        )
-    return results
+def coco_categories(class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the categories of a COCO file for class names, background first."""
+    return [{"id": i, "name": name} for i, name in enumerate(class_names) if i]
 
 
 def to_supervision(detections: Found) -> supervision.Detections:

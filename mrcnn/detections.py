@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mrcnn import detection_formats
+from mrcnn import detection_formats, labelme_format
 
 if TYPE_CHECKING:
     import pandas
@@ -143,7 +143,10 @@ class Detections:
 
     @cached_property
     def masks(self) -> np.ndarray:
-        """bool `[H, W, N]`, pasted at the first access. A transposed view: each mask is contiguous in memory."""
+        """bool `[H, W, N]`, pasted at the first access. A transposed view: each mask is contiguous in memory.
+
+        It may be edited or replaced; every method then uses the edited masks.
+        """
         masks = np.zeros((len(self), *self.image_shape), dtype=bool)
         for full, (y1, x1, y2, x2), crop in zip(masks, self.boxes, self.crops, strict=True):
             full[y1:y2, x1:x2] = crop
@@ -161,6 +164,13 @@ class Detections:
     def _crop(self, index: int) -> np.ndarray:
         y1, x1, y2, x2 = self.boxes[index]
         return self.masks[y1:y2, x1:x2, index] if "masks" in self.__dict__ else self.crops[index]
+
+    def _is_edited(self, index: int) -> bool:
+        """Whether the pasted mask of an object has been changed since it was pasted."""
+        if "masks" not in self.__dict__:
+            return False
+        mask, crop = self.masks[:, :, index], self.crops[index]
+        return not np.array_equal(self._crop(index), crop) or np.count_nonzero(mask) != np.count_nonzero(crop)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -191,7 +201,7 @@ class Detections:
         )
         chosen.class_names, chosen.source = self.class_names, self.source
         chosen.track_ids = None if self.track_ids is None else self.track_ids[rows]
-        if self.probabilities is not None and self.frames is not None:
+        if self.probabilities is not None and self.frames is not None and not any(map(self._is_edited, rows)):
             chosen.probabilities, chosen.frames = [self.probabilities[row] for row in rows], self.frames[rows]
         return chosen
 
@@ -250,10 +260,12 @@ class Detections:
             keep &= np.isin(self.class_ids, [known.index(c) if isinstance(c, str) else int(c) for c in wanted])
         return self[keep]
 
-    @property
-    def is_sub_pixel(self) -> bool:
-        """Whether `rings` has sub-pixel precision: with `probabilities`, until `masks` is accessed and maybe edited."""
-        return self.probabilities is not None and self.frames is not None and "masks" not in self.__dict__
+    def is_sub_pixel(self, index: int) -> bool:
+        """Returns whether the `rings` of an object have sub-pixel precision.
+
+        They have with `probabilities`, unless its mask in `masks` has been edited.
+        """
+        return self.probabilities is not None and self.frames is not None and not self._is_edited(index)
 
     def rings(self, index: int) -> list[np.ndarray]:
         """Returns the closed contours of an object, the holes too.
@@ -265,7 +277,7 @@ class Detections:
         """
         from mrcnn.ops.contours import mask_to_rings, probability_rings
 
-        if self.is_sub_pixel:
+        if self.is_sub_pixel(index):
             assert self.probabilities is not None and self.frames is not None  # for the type checker
             return probability_rings(self.probabilities[index], self.frames[index], self.image_shape)
         y1, x1 = self.boxes[index][:2]
@@ -355,17 +367,24 @@ class Detections:
     # --- other tools ---
 
     def to_labelme(self, image_path: str | None = None) -> dict[str, Any]:
-        """Returns a labelme document (JSON values) with exact masks.
+        """Returns a labelme document (JSON values), as `nike detect --save labelme` writes it.
+
+        Objects with holes have exact masks, others polygons with few points: with mask refinement smooth ones of
+        sub-pixel precision, otherwise with an IoU of at least 0.99.
 
         Args:
             image_path: path of the image relative to the JSON file; by default the file name of `source`.
         """
         if image_path is None:
             image_path = Path(self.source).name if isinstance(self.source, (str, Path)) else ""
-        return detection_formats.to_labelme(self, image_path)
+        shapes = labelme_format.detections_to_shapes(self, self.names)
+        return labelme_format.labelme_document(image_path, *self.image_shape, shapes)
 
     def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
-        """Returns entries of a COCO results file: boxes (x, y, width, height), scores and run-length encoded masks."""
+        """Returns entries of a COCO results file: boxes (x, y, width, height), scores and run-length encoded masks.
+
+        They have an id, area and `iscrowd` as well, so they are also annotations of a COCO dataset.
+        """
         return detection_formats.to_coco(self, image_id)
 
     def to_supervision(self) -> supervision.Detections:
@@ -377,7 +396,10 @@ class Detections:
         return detection_formats.to_pandas(self)
 
     def to_json(self, indent: int | None = None) -> str:
-        """Returns JSON: the image's size, and class, score, box (x1, y1, x2, y2), area and polygons of each object."""
+        """Returns JSON: the image's size, and class, score, box (x1, y1, x2, y2), area and polygons of each object.
+
+        An object has one polygon for each part, with holes filled.
+        """
         height, width = self.image_shape
         objects = detection_formats.to_records(self)
         return json.dumps({"width": width, "height": height, "error": self.error, "objects": objects}, indent=indent)

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mrcnn.detection_formats import encode_rle
 from mrcnn.detections import Detections
 from nike.atomic import replacing
-from nike.datasets import rle
 
 DETECTION = pa.struct(
     [
@@ -60,7 +60,7 @@ def detection_rows(result: Detections, class_names: Sequence[str]) -> list[dict[
     rows = []
     for i, (class_id, score) in enumerate(zip(result.class_ids, result.scores, strict=True)):
         y1, x1, y2, x2 = result.boxes[i].tolist()
-        counts = rle.encode(result.full_mask(i))["counts"]
+        counts = encode_rle(result.full_mask(i))["counts"]
         box = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
         rows.append({"class": class_names[class_id], "score": float(score), **box, "rle": counts})
     return rows

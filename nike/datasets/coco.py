@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn.detection_formats import encode_rle
 from mrcnn.errors import UserError
 from nike.datasets import photos, rle
 from nike.datasets.json_files import MAX_BYTES, json_files
@@ -61,7 +62,7 @@ class CocoPolygons:
 
 def mask_piece(mask: np.ndarray) -> RunLengths:
     """Returns a mask, bool `[H, W]`, as a piece of an instance. Raises ShapeError if it is empty."""
-    runs = rle.parse(rle.encode(mask), *mask.shape)
+    runs = rle.parse(encode_rle(mask), *mask.shape)
     extent = rle.extent(runs, mask.shape[0])
     if extent is None:
         raise ShapeError("the mask is empty. Delete it.")
@@ -309,7 +310,7 @@ def _annotation(identity: int, image: int, category: int, mask: np.ndarray, crow
         "id": identity,
         "image_id": image,
         "category_id": category,
-        "segmentation": rle.encode(mask),
+        "segmentation": encode_rle(mask),
         "area": int(mask.sum()),
         "bbox": [float(value) for value in box],
         "iscrowd": int(crowd),

@@ -20,14 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn.detection_formats import labelme_document, png_shape
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
+from mrcnn.labelme_format import detections_to_shapes, labelme_document, mask_to_shapes
 from mrcnn.ops.masks import extract_bboxes
 from nike.datasets import photos
 from nike.datasets.json_files import keys_of
 from nike.datasets.labels import IGNORE
-from nike.datasets.mask_to_polygons import mask_to_polygons, rings_to_polygons
 from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Photo, Problem, group_pieces
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import MAX_JSON_BYTES, read_json, write_json
@@ -260,41 +259,6 @@ def _label_and_group(raw: dict) -> tuple[str, int | None]:
 # --- writing ---
 
 
-def mask_to_shapes(
-    label: str,
-    mask: np.ndarray,
-    group_id: int | None = None,
-    description: str = "",
-    tolerance: float = 1.0,
-    min_iou: float = 0.99,
-) -> list[dict[str, Any]]:
-    """Converts a mask to entries of labelme's `shapes`.
-
-    Args:
-        label: str, class name.
-        mask: bool `[H, W]`.
-        group_id: int, group id of all entries, required for masks with several connected components.
-        description: str shown by labelme, for example the score.
-        tolerance, min_iou: see `nike.datasets.mask_to_polygons.mask_to_polygons`.
-
-    Returns:
-        A list of polygons, or a single exact `mask` entry if polygons cannot represent the mask (it has holes). Empty
-        for an empty mask.
-    """
-    polygons = mask_to_polygons(mask, tolerance, min_iou)
-    if polygons is None:
-        common = {"label": label, "group_id": group_id, "description": description, "flags": {}}
-        return [common | {"shape_type": "mask"} | png_shape(mask)]
-    return _polygon_shapes(polygons, label, group_id, description)
-
-
-def _polygon_shapes(
-    polygons: Iterable[np.ndarray], label: str, group_id: int | None, description: str
-) -> list[dict[str, Any]]:
-    common = {"label": label, "group_id": group_id, "description": description, "flags": {}, "shape_type": "polygon"}
-    return [common | {"points": polygon.round(2).tolist(), "mask": None} for polygon in polygons]
-
-
 def write_labelme(
     path: str | os.PathLike, image_path: str, height: int, width: int, shapes: Iterable[dict[str, Any]]
 ) -> None:
@@ -348,32 +312,6 @@ def masks_to_shapes(
     return shapes
 
 
-def detections_to_shapes(
-    detections: Detections, class_names: Sequence[str], tolerance: float = 1.0, min_iou: float = 0.99
-) -> list[dict[str, Any]]:
-    """Converts detections to shapes. The parts of an instance have the same `group_id`.
-
-    Detections with mask refinement become smooth polygons with at most 60 points, see `rings_to_polygons`.
-
-    Args:
-        detections: of one image.
-        class_names: list of class names, background first.
-        tolerance, min_iou: for detections without mask refinement, see `mask_to_shapes`.
-    """
-    shapes = []
-    for i, (class_id, score) in enumerate(zip(detections.class_ids, detections.scores, strict=True)):
-        label, description = class_names[class_id], f"score {score:.3f}"
-        polygons = rings_to_polygons(detections.rings(i)) if detections.is_sub_pixel else None
-        if polygons:
-            parts = _polygon_shapes(polygons, label, i + 1, description)
-        else:
-            parts = mask_to_shapes(label, detections.full_mask(i), i + 1, description, tolerance, min_iou)
-        if len(parts) == 1:
-            parts[0]["group_id"] = None
-        shapes += parts
-    return shapes
-
-
 def write_detections(
     photo: str | os.PathLike,
     result: Detections | Mapping[str, np.ndarray],
@@ -401,6 +339,7 @@ def write_detections(
     else:
         masks = np.asarray(result["masks"], dtype=bool)
         detections = Detections.from_result({**result, "masks": masks, "rois": extract_bboxes(masks)})
-    shapes = detections_to_shapes(detections, class_names, tolerance, min_iou)
+    labels = [class_names[class_id] for class_id in detections.class_ids]
+    shapes = detections_to_shapes(detections, labels, tolerance, min_iou)
     write_labelme(path, os.path.relpath(photo, path.parent), *detections.image_shape, shapes)
     return path

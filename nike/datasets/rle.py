@@ -10,16 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from mrcnn.errors import UserError
 from nike.text import short
-
-
-def encode(mask: np.ndarray) -> dict[str, Any]:
-    """Encodes a mask, bool `[H, W]`, as a JSON-serializable dict `{"size": [H, W], "counts": str}`."""
-    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": list(mask.shape), "counts": rle["counts"].decode("ascii")}
 
 
 def decode(rle: Any, height: int, width: int) -> np.ndarray:

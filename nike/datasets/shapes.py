@@ -17,6 +17,7 @@ import PIL.Image
 import PIL.ImageDraw
 
 from mrcnn.errors import UserError
+from mrcnn.ops.polygons import fill, has_area
 from nike.text import short
 
 # Minimum and maximum number of points of each shape type.
@@ -77,15 +78,15 @@ class Shape:
         """Returns the mask, bool `[H, W]`: interior and outline, like labelme's `shape_to_mask`."""
         if self.kind == "mask":
             return _paste_png(self, height, width)
+        if self.kind in ("polygon", "oriented_rectangle"):
+            return fill([self.points], height, width)
         canvas = PIL.Image.new("L", (width, height))
         y1, x1, y2, x2 = self.extent
         pen = PIL.ImageDraw.Draw(canvas)
         if self.kind == "circle":
             pen.ellipse((x1, y1, x2, y2), outline=1, fill=1)
-        elif self.kind == "rectangle":
-            pen.rectangle((x1, y1, x2, y2), outline=1, fill=1)
         else:
-            pen.polygon([tuple(point) for point in self.points.tolist()], outline=1, fill=1)
+            pen.rectangle((x1, y1, x2, y2), outline=1, fill=1)
         return np.asarray(canvas).astype(bool)
 
 
@@ -152,13 +153,6 @@ def rotate(points: np.ndarray, degrees: float, center: np.ndarray) -> np.ndarray
     """Returns points `[P, 2]` (x, y) rotated clockwise, as seen on the image, about a center (x, y)."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return (points - center) @ np.array([[cos, sin], [-sin, cos]]) + center
-
-
-def has_area(points: np.ndarray) -> bool:
-    """Returns whether points `[P, 2]` are not collinear."""
-    arms = points - points[0]
-    far = arms[np.argmax(np.abs(arms).sum(axis=1))]
-    return bool(np.any(np.abs(_cross(arms, far)) > 1e-6))
 
 
 def crosses_itself(points: np.ndarray) -> bool:

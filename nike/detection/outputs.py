@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -20,12 +20,13 @@ from typing import IO, Any, Protocol
 import numpy as np
 import PIL.Image
 
+from mrcnn.detection_formats import coco_categories, to_coco
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.visualization.colors import distinct_colors
 from mrcnn.visualization.drawing import color_splash, crops, overlay
 from nike.atomic import replacing
-from nike.datasets import photos, rle
+from nike.datasets import photos
 from nike.datasets.labelme import write_detections
 from nike.detection.background import BackgroundWriter
 from nike.detection.sources import Picture
@@ -35,8 +36,6 @@ from nike.text import printable
 JPEG_QUALITY = 92
 MAX_JPEG_SIDE = 65_500  # pixels; libjpeg's limit (JPEG_MAX_DIMENSION)
 CSV_COLUMNS = ("file", "frame", "number", "class", "score", "x1", "y1", "x2", "y2", "area", "width", "height", "track")
-
-Result = Detections | Mapping[str, np.ndarray]
 
 
 class Writer(Protocol):
@@ -50,7 +49,7 @@ class Writer(Protocol):
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack): ...
 
-    def write(self, picture: Picture, result: Result) -> None:
+    def write(self, picture: Picture, result: Detections) -> None:
         """Writes the detections of one image."""
         ...
 
@@ -83,10 +82,10 @@ class _Pictures:
         self._source: Any = None
         self._add: Callable[[np.ndarray], None]
 
-    def draw(self, picture: Picture, result: Result) -> np.ndarray:
+    def draw(self, picture: Picture, result: Detections) -> np.ndarray:
         raise NotImplementedError
 
-    def write(self, picture: Picture, result: Result) -> None:
+    def write(self, picture: Picture, result: Detections) -> None:
         pixels = self.draw(picture, result)
         if picture.source != self._source:
             self._video.close()  # finalises the previous video
@@ -103,8 +102,8 @@ class _Pictures:
 class Overlay(_Pictures):
     """Tinted masks with outlines and labels."""
 
-    def draw(self, picture: Picture, result: Result) -> np.ndarray:
-        if isinstance(result, Detections) and result.track_ids is not None:
+    def draw(self, picture: Picture, result: Detections) -> np.ndarray:
+        if result.track_ids is not None:
             return result.draw(picture.image)  # with track numbers
         return overlay(picture.image, result, self.class_names)
 
@@ -112,7 +111,7 @@ class Overlay(_Pictures):
 class Splash(_Pictures):
     """Objects in colour on a grey background."""
 
-    def draw(self, picture: Picture, result: Result) -> np.ndarray:
+    def draw(self, picture: Picture, result: Detections) -> np.ndarray:
         return color_splash(picture.image, result["masks"])
 
 
@@ -134,7 +133,7 @@ class Masks(_Files):
     Detections with higher scores cover those with lower scores.
     """
 
-    def write(self, picture: Picture, result: Result) -> None:
+    def write(self, picture: Picture, result: Detections) -> None:
         masks = result["masks"]
         numbers = np.zeros(masks.shape[:2], dtype=np.uint16)
         for i in reversed(range(masks.shape[2])):
@@ -150,7 +149,7 @@ class Masks(_Files):
 class Crops(_Files):
     """One PNG per detection: the region around it, with the mask as alpha channel."""
 
-    def write(self, picture: Picture, result: Result) -> None:
+    def write(self, picture: Picture, result: Detections) -> None:
         path = self.path(picture)
         for i, crop in enumerate(crops(picture.image, result, cutout=True), start=1):
             save_picture(path.with_name(f"{path.name}_{i}"), crop)
@@ -167,7 +166,7 @@ class Labelme(_Files):
                 "Choose another --output or move them."
             )
 
-    def write(self, picture: Picture, result: Result) -> None:
+    def write(self, picture: Picture, result: Detections) -> None:
         path, source = self.path(picture), picture.source.path
         if picture.frame is None and source is not None and source.suffix.lower() in photos.SUFFIXES:
             photo = path.with_name(path.name + source.suffix.lower())
@@ -185,28 +184,16 @@ class Coco:
         self._images: list[dict] = []
         self._count = 0
         self._file = _open_text(folder.with_name("detections.json"), stack)
-        categories = [{"id": i, "name": name} for i, name in enumerate(class_names) if i]
         # Annotations are written immediately to bound the memory.
-        self._file.write(f'{{"categories": {json.dumps(categories)},\n"annotations": [')
+        self._file.write(f'{{"categories": {json.dumps(coco_categories(class_names))},\n"annotations": [')
         stack.callback(self._finish)
 
-    def write(self, picture: Picture, result: Result) -> None:
+    def write(self, picture: Picture, result: Detections) -> None:
         height, width = picture.image.shape[:2]
         image = {"id": len(self._images) + 1, "file_name": printable(picture.source.name)}
         image |= {"width": width, "height": height} | ({} if picture.frame is None else {"frame": picture.frame})
         self._images.append(image)
-        for i, class_id in enumerate(result["class_ids"].tolist()):
-            y1, x1, y2, x2 = result["rois"][i].tolist()
-            annotation = {
-                "id": self._count + 1,
-                "image_id": image["id"],
-                "category_id": class_id,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "area": int(np.count_nonzero(result["masks"][:, :, i])),
-                "iscrowd": 0,
-                "score": round(float(result["scores"][i]), 6),
-                "segmentation": rle.encode(result["masks"][:, :, i]),
-            }
+        for annotation in to_coco(result, image["id"], self._count + 1):
             self._file.write(("," if self._count else "") + "\n" + json.dumps(annotation))
             self._count += 1
 
@@ -223,10 +210,10 @@ class Csv:
         self._table = csv.writer(_open_text(folder.with_name("detections.csv"), stack), lineterminator="\n")
         self._table.writerow(CSV_COLUMNS)
 
-    def write(self, picture: Picture, result: Result) -> None:
+    def write(self, picture: Picture, result: Detections) -> None:
         height, width = picture.image.shape[:2]
         file, frame = printable(picture.source.name), "" if picture.frame is None else picture.frame
-        tracks = result.track_ids if isinstance(result, Detections) else None
+        tracks = result.track_ids
         for i, class_id in enumerate(result["class_ids"].tolist()):
             y1, x1, y2, x2 = result["rois"][i].tolist()
             number = "" if tracks is None or tracks[i] < 0 else int(tracks[i])
@@ -276,7 +263,7 @@ class Outputs:
         # Entered last, so that all writes are done before the files are completed.
         self._background = self._stack.enter_context(BackgroundWriter())
 
-    def write(self, picture: Picture, result: Result) -> None:
+    def write(self, picture: Picture, result: Detections) -> None:
         """Queues the results of one image for writing.
 
         Raises:
@@ -284,7 +271,7 @@ class Outputs:
         """
         self._background.call(self._write, picture, result)
 
-    def _write(self, picture: Picture, result: Result) -> None:
+    def _write(self, picture: Picture, result: Detections) -> None:
         for writer in self._writers:
             writer.write(picture, result)
 

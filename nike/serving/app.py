@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
 
 from mrcnn import __version__
+from mrcnn.detection_formats import MaskFormat
 from mrcnn.detections import Detections
 from mrcnn.visualization.drawing import overlay
 from nike.serving import label_studio, x_anylabeling
@@ -21,7 +22,7 @@ from nike.serving.images import NAME, UnusableImageError
 from nike.serving.limits import Limits
 from nike.serving.metrics import Metrics
 from nike.serving.middleware import LimitRequests, Measure, RequireToken
-from nike.serving.results import MaskFormat, to_coco, to_json, to_labelme
+from nike.serving.results import to_coco, to_json, to_labelme
 from nike.serving.service import Service
 from nike.serving.task_images import TaskImages
 from nike.serving.worker import DetectsImages

@@ -13,10 +13,10 @@ from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 
 from mrcnn import __version__
+from mrcnn.detection_formats import outlines
 from mrcnn.detections import Detection, Detections
 from nike.serving.images import UnusableImageError
 from nike.serving.label_config import LabelConfig, parse_label_config
-from nike.serving.results import outlines
 from nike.serving.service import Service
 from nike.serving.task_images import TaskImages
 

@@ -9,6 +9,8 @@ import PIL.Image
 import pytest
 
 from mrcnn.detections import Detections
+from mrcnn.ops.polygons import fill
+from nike.datasets.labelme import write_detections
 
 IMAGE = np.full((40, 60, 3), 120, np.uint8)
 SUPERVISION = "supervision is not installed: pip install -e '.[test]'"
@@ -24,6 +26,15 @@ def found():
     )
     found.class_names, found.source = ["BG", "nike", "puma"], IMAGE
     return found
+
+
+@pytest.fixture
+def refined():
+    """A square of 10 x 10 pixels whose contour, by its probabilities, is half a pixel inside the box."""
+    refined = Detections([[5, 20, 15, 30]], [1], [0.9], [np.ones((10, 10), bool)], IMAGE.shape)
+    refined.probabilities, refined.frames = [np.ones((4, 4))], np.array([[5.5, 20.5, 14.5, 29.5]])
+    refined.class_names = ["BG", "nike"]
+    return refined
 
 
 def test_choosing(found):
@@ -72,7 +83,9 @@ def test_json(found, tmp_path):
     data = json.loads(found.save(tmp_path / "a.json").read_text())
     assert (data["width"], data["height"], data["error"]) == (60, 40, None)
     first = data["objects"][0]
-    assert (first["class"], first["box"], first["area"], len(first["polygons"])) == ("nike", [20, 5, 30, 15], 84, 2)
+    assert (first["class"], first["box"], first["area"]) == ("nike", [20, 5, 30, 15], 84)
+    (polygon,) = first["polygons"]  # the hole is filled
+    assert fill([np.array(polygon)], 40, 60).sum() == 100
 
 
 def test_labelme(found):
@@ -80,10 +93,34 @@ def test_labelme(found):
 
     document = found.to_labelme("photo.jpg")
     assert (document["imagePath"], document["imageHeight"], document["imageWidth"]) == ("photo.jpg", 40, 60)
-    shape = document["shapes"][0]
-    assert (shape["label"], shape["shape_type"], shape["points"]) == ("nike", "mask", [[20, 5], [29, 14]])
-    np.testing.assert_array_equal(np.asarray(img_b64_to_arr(shape["mask"])).astype(bool), found.crops[0])
-    assert base64.b64decode(shape["mask"])[:4] == b"\x89PNG"
+    ring, square = document["shapes"]
+    assert (ring["label"], ring["shape_type"], ring["points"]) == ("nike", "mask", [[20, 5], [29, 14]])
+    np.testing.assert_array_equal(np.asarray(img_b64_to_arr(ring["mask"])).astype(bool), found.crops[0])
+    assert base64.b64decode(ring["mask"])[:4] == b"\x89PNG"
+    assert (square["label"], square["shape_type"], square["group_id"]) == ("puma", "polygon", None)
+    np.testing.assert_array_equal(fill([np.array(square["points"])], 40, 60), found.full_mask(1))
+
+
+def test_labelme_of_the_command_is_the_same(refined, tmp_path):
+    path = write_detections(tmp_path / "photo.jpg", refined, refined.class_names)
+    document = refined.to_labelme("photo.jpg")
+    assert json.loads(path.read_text()) == document
+    points = np.array(document["shapes"][0]["points"])
+    np.testing.assert_allclose(points.max(axis=0), (29.5, 14.5))  # sub-pixel
+
+
+def test_only_edited_masks_lose_their_sub_pixel_contour(refined):
+    (smooth,) = refined.rings(0)
+    np.testing.assert_array_equal(refined.masks.sum(), 100)  # reading changes nothing
+    np.testing.assert_array_equal(refined.rings(0)[0], smooth)
+    assert refined[:1].is_sub_pixel(0)
+    refined.masks[5, 20] = False
+    assert not refined.is_sub_pixel(0) and not refined[:1].is_sub_pixel(0)
+    np.testing.assert_array_equal(refined.rings(0)[0].max(axis=0), (30, 15))
+    refined.masks[5, 20] = refined.masks[0, 0] = True  # outside the box
+    assert not refined.is_sub_pixel(0)
+    refined.masks = np.zeros((40, 60, 1), bool)
+    assert refined.rings(0) == []
 
 
 def test_coco(found):
@@ -91,6 +128,7 @@ def test_coco(found):
 
     results = found.to_coco(image_id=7)
     assert [r["image_id"] for r in results] == [7, 7] and results[1]["bbox"] == [50, 30, 6, 6]
+    assert [(r["id"], r["area"], r["iscrowd"]) for r in results] == [(1, 84, 0), (2, 36, 0)]
     np.testing.assert_array_equal(coco_mask.decode(results[0]["segmentation"]), found.full_mask(0))
     json.dumps(results)
 

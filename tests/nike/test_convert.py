@@ -5,11 +5,11 @@ import json
 
 import pytest
 
+from mrcnn.ops.polygons import iou
 from nike import check
 from nike.convert import main
 from nike.datasets.labelme import read_folder
 from nike.datasets.labels import Labels
-from nike.datasets.mask_to_polygons import iou
 from nike.datasets.nike_dataset import read_subset
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from mrcnn.ops.polygons import iou
 from nike.datasets.coco import read_coco, write_coco
 from nike.datasets.labelme import masks_to_shapes, read_folder, read_labelme, write_labelme
 from nike.datasets.labels import Labels
-from nike.datasets.mask_to_polygons import iou
 
 SQUARE = [10.0, 10.0, 20.0, 10.0, 20.0, 20.0, 10.0, 20.0]
 

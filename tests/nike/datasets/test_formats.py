@@ -8,10 +8,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from mrcnn.ops.polygons import iou
 from nike.check import main as check
 from nike.convert import main as convert
 from nike.datasets.coco import mask_piece
-from nike.datasets.mask_to_polygons import iou
 from nike.datasets.nike_dataset import has_own_split, read_own_split
 from nike.datasets.read_any_format import FORMATS, format_of, read_dataset
 from nike.datasets.records import Instance, Photo

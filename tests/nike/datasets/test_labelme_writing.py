@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from nike.datasets.labelme import detections_to_shapes, masks_to_shapes, read_labelme, write_detections, write_labelme
-from nike.datasets.mask_to_polygons import iou
+from mrcnn.labelme_format import detections_to_shapes
+from mrcnn.ops.polygons import iou
+from nike.datasets.labelme import masks_to_shapes, read_labelme, write_detections, write_labelme
 
 
 def masks() -> np.ndarray:
@@ -89,7 +90,7 @@ def disc(size=56, radius=20.0):
 class TestSubPixelContours:
     def test_disc_has_few_points_near_its_edge(self):
         # Cells of 0.5 pixels: a disc of radius 10 pixels around (x, y) = (34.25, 24.25).
-        shapes = detections_to_shapes(refined(disc(), (10.25, 20.25, 38.25, 48.25)), ["BG", "nike"])
+        shapes = detections_to_shapes(refined(disc(), (10.25, 20.25, 38.25, 48.25)), ["nike"])
         assert [shape["shape_type"] for shape in shapes] == ["polygon"]
         points = np.array(shapes[0]["points"])
         assert 8 <= len(points) <= 60
@@ -99,24 +100,24 @@ class TestSubPixelContours:
         y, x = np.mgrid[:112, :112] - 55.5
         angle, distance = np.arctan2(y, x), np.hypot(y, x)
         star = (distance < 40 + 10 * np.cos(40 * angle)).astype(float)
-        shapes = detections_to_shapes(refined(star, (0, 0, 1120, 1120), (1120, 1120)), ["BG", "nike"])
+        shapes = detections_to_shapes(refined(star, (0, 0, 1120, 1120), (1120, 1120)), ["nike"])
         assert max(len(shape["points"]) for shape in shapes) <= 60
 
     def test_specks_are_dropped_and_parts_are_grouped(self):
         probabilities = np.zeros((56, 56))
         probabilities[5:25, 5:50] = probabilities[30:50, 5:50] = 1
         probabilities[53, 53] = 1
-        shapes = detections_to_shapes(refined(probabilities, (2, 2, 58, 58)), ["BG", "nike"])
+        shapes = detections_to_shapes(refined(probabilities, (2, 2, 58, 58)), ["nike"])
         assert len(shapes) == 2
         assert {shape["group_id"] for shape in shapes} == {1}
 
     def test_a_hole_is_kept_as_a_mask(self):
         probabilities = disc() - disc(radius=8.0)
-        shapes = detections_to_shapes(refined(probabilities, (2, 2, 58, 58)), ["BG", "nike"])
+        shapes = detections_to_shapes(refined(probabilities, (2, 2, 58, 58)), ["nike"])
         assert [shape["shape_type"] for shape in shapes] == ["mask"]
 
     def test_contour_stays_inside_the_image(self):
-        shapes = detections_to_shapes(refined(np.ones((8, 8)), (-20, -20, 100, 100)), ["BG", "nike"])
+        shapes = detections_to_shapes(refined(np.ones((8, 8)), (-20, -20, 100, 100)), ["nike"])
         points = np.array(shapes[0]["points"])
         assert (points.min(0) == 0).all()
         assert points.max(0).tolist() == [80, 60]
@@ -125,5 +126,5 @@ class TestSubPixelContours:
         detections = refined(disc(), (10, 20, 38, 48))
         detections.masks[:] = False
         detections.masks[5:15, 5:15] = True
-        points = np.array(detections_to_shapes(detections, ["BG", "nike"])[0]["points"])
+        points = np.array(detections_to_shapes(detections, ["nike"])[0]["points"])
         assert points.max() <= 15

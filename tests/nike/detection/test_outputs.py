@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 from pycocotools.coco import COCO
 
+from mrcnn.detections import Detections
 from nike.datasets.coco import read_coco
 from nike.datasets.labelme import read_labelme
 from nike.detection.outputs import WRITERS, Outputs, output_folders
@@ -27,17 +28,18 @@ def result_of(height=60, width=80, classes=(1, 2)):
     masks[10:30, 20:50, 0] = True
     masks[10:30, 20:35, 0] = np.tri(20, 15, dtype=bool)
     masks[25:50, 40:70, 1] = True
-    return {
+    result = {
         "rois": np.array([[10, 20, 30, 50], [25, 40, 50, 70]], np.int32),
         "class_ids": np.array(classes, np.int32),
         "scores": np.array([0.91, 0.4567], np.float32),
         "masks": masks,
     }
+    return Detections.from_result(result)
 
 
 def nothing(height=60, width=80):
     empty = {"rois": np.zeros((0, 4), np.int32), "class_ids": np.zeros(0, np.int32), "scores": np.zeros(0, np.float32)}
-    return empty | {"masks": np.zeros((height, width, 0), bool)}
+    return Detections.from_result(empty | {"masks": np.zeros((height, width, 0), bool)})
 
 
 @pytest.fixture
@@ -72,12 +74,12 @@ def test_masks_are_numbered_and_the_highest_score_is_on_top(output, picture):
 
 def test_more_than_255_masks(output, picture):
     many = {
-        "rois": np.tile([[0, 0, 1, 1]], (300, 1)),
+        "rois": np.tile([[0, 0, 60, 80]], (300, 1)),
         "class_ids": np.ones(300, int),
         "scores": np.linspace(1, 0, 300),
         "masks": np.arange(4800).reshape(60, 80, 1) == np.arange(300),
     }
-    write(output, ["masks"], (picture, many))
+    write(output, ["masks"], (picture, Detections.from_result(many)))
     numbers = np.asarray(PIL.Image.open(output / "masks" / "shoe.png"))
     assert numbers.ravel()[:301].tolist() == [*range(1, 301), 0]
 
@@ -198,7 +200,8 @@ def test_frames_become_a_video(output):
 
 
 def test_an_error_leaves_no_partial_files(output, picture):
-    broken = result_of() | {"masks": np.zeros((5, 5, 2), bool)}
+    broken = result_of()
+    broken.masks = np.zeros((5, 5, 2), bool)
     output.mkdir()
     (output / "detections.csv").write_text("earlier")
     with pytest.raises(ValueError), Outputs(output, ["csv", "coco", "overlay"], NAMES) as outputs:

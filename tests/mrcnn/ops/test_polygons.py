@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 from skimage.draw import disk
 
-from nike.datasets.mask_to_polygons import fill, iou, mask_to_polygons
+from mrcnn.ops.polygons import fill, iou, mask_to_polygons
 
 
 def blobs(rng, count):

@@ -1,11 +1,15 @@
-"""Converts masks and contours to polygons with few points, as labelme shows them."""
+"""Converts masks and contours to polygons with few points, as annotation tools show them.
+
+Polygons are float64 `[P, 2]`, (x, y) in pixels of the image, without a repeated point.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import PIL.Image
+import PIL.ImageDraw
 
 from mrcnn.ops.contours import signed_area, simplify
-from nike.datasets.shapes import Shape, has_area
 
 # The contour at a level just below 1 passes through the centers of the outermost pixels, up to rounding.
 CONTOUR_LEVEL = 1 - 1e-3
@@ -70,10 +74,18 @@ def _at_most(ring: np.ndarray, points: int, tolerance: float) -> np.ndarray:
 
 def fill(polygons: list[np.ndarray], height: int, width: int) -> np.ndarray:
     """Returns the union of polygons `[P, 2]` (x, y) as rasterized by labelme, bool `[H, W]`."""
-    mask = np.zeros((height, width), dtype=bool)
+    canvas = PIL.Image.new("L", (width, height))
+    pen = PIL.ImageDraw.Draw(canvas)
     for polygon in polygons:
-        mask |= Shape("polygon", polygon).draw(height, width)
-    return mask
+        pen.polygon([tuple(point) for point in polygon.tolist()], outline=1, fill=1)
+    return np.asarray(canvas).astype(bool)
+
+
+def has_area(points: np.ndarray) -> bool:
+    """Returns whether points `[P, 2]` are not collinear."""
+    arms = points - points[0]
+    far = arms[np.argmax(np.abs(arms).sum(axis=1))]
+    return bool(np.any(np.abs(arms[:, 0] * far[1] - arms[:, 1] * far[0]) > 1e-6))
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
