@@ -97,6 +97,16 @@ def flatten_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield layer.layer if isinstance(layer, PerRoI) else layer
 
 
+def conv_norms(model: keras.Model) -> Iterator[ConvNorm]:
+    """Yields the ConvNorm layers of a model and of the models in it."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from conv_norms(layer)
+        inner = layer.layer if isinstance(layer, PerRoI) else layer
+        if isinstance(inner, ConvNorm):
+            yield inner
+
+
 def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     """Returns the layers with weights by name, as checkpoints store them."""
     return {layer.name: layer for layer in flatten_layers(model) if layer.weights}

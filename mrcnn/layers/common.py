@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from mrcnn.ops.convolution import convolve_with_matmul_gradient
+
 PACKAGE = "mrcnn"
 register = keras.saving.register_keras_serializable(package=PACKAGE)
 
@@ -43,7 +45,13 @@ class ConvNorm(Float32Layer):
             only. See `Config.TRAIN_BN`.
         activation: None, "relu" or "relu6".
         precision: dtype of the convolution. Defaults to the compute dtype of Keras's global dtype policy.
+
+    Attributes:
+        matmul_gradient: whether the kernel gradient of a 3x3 convolution with stride 1 is computed by matrix products.
+            Read when the training step is traced. See `mrcnn.training.devices.choose_kernel_gradient`.
     """
+
+    matmul_gradient = False
 
     def __init__(self, conv, norm=None, train_norm=False, activation=None, precision=None, **kwargs):
         # A Float32Layer folds the weights without rounding; the convolution itself runs in `precision`.
@@ -95,8 +103,12 @@ class ConvNorm(Float32Layer):
         conv = self.conv
         options = dict(strides=conv.strides, padding=conv.padding, dilation_rate=conv.dilation_rate)
         is_depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
-        convolve = ops.depthwise_conv if is_depthwise else ops.conv
-        outputs = convolve(inputs, ops.cast(kernel, self.precision), data_format="channels_last", **options)
+        kernel = ops.cast(kernel, self.precision)
+        if self.matmul_gradient and not is_depthwise and _is_plain_3x3(conv):
+            outputs = convolve_with_matmul_gradient(inputs, kernel)
+        else:
+            convolve = ops.depthwise_conv if is_depthwise else ops.conv
+            outputs = convolve(inputs, kernel, data_format="channels_last", **options)
         # TensorFlow fuses BiasAdd, unlike an addition, and the following ReLU into the convolution.
         return outputs if bias is None else tf.nn.bias_add(outputs, ops.cast(bias, self.precision))
 
@@ -119,6 +131,14 @@ class ConvNorm(Float32Layer):
             if isinstance(config[name], dict):
                 config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
+
+
+def _is_plain_3x3(conv) -> bool:
+    return (
+        tuple(conv.kernel_size) == (3, 3)
+        and tuple(conv.strides) == tuple(conv.dilation_rate) == (1, 1)
+        and (conv.padding, conv.groups) == ("same", 1)
+    )
 
 
 @register

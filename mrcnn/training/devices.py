@@ -10,9 +10,11 @@ import tensorflow as tf
 
 from mrcnn.choices import PRECISIONS
 from mrcnn.errors import UserError
-from mrcnn.training.bfloat16 import bfloat16_gain
+from mrcnn.network import conv_norms
+from mrcnn.training.cpu_speed import bfloat16_gain, matmul_gradient_gain
 
 BFLOAT16_CPU_GAIN = 1.15  # minimum measured speed-up of bfloat16 over float32
+MATMUL_GRADIENT_GAIN = 1.2  # minimum measured speed-up of kernel gradients by matrix products
 BFLOAT16_GPU = (8, 0)  # compute capability: Ampere and later multiply bfloat16 in their tensor cores
 
 
@@ -63,3 +65,18 @@ def set_precision(mixed: str = "auto") -> str:
     keras.config.set_dtype_policy("mixed_bfloat16" if is_on else "float32")
     name = keras.config.dtype_policy().name
     return f"{name} ({reason})" if reason else name
+
+
+def choose_kernel_gradient(network: keras.Model) -> bool:
+    """Selects the faster of two computations of the kernel gradients on a CPU. Call it before the step is traced.
+
+    Returns:
+        Whether the gradients of 3x3 convolutions in float32 are computed by matrix products.
+    """
+    layers = [layer for layer in conv_norms(network) if layer.precision == "float32"]
+    is_faster = (
+        bool(layers) and not tf.config.list_physical_devices("GPU") and matmul_gradient_gain() >= MATMUL_GRADIENT_GAIN
+    )
+    for layer in layers:
+        layer.matmul_gradient = is_faster
+    return is_faster

@@ -19,6 +19,7 @@ from mrcnn.network import loss_names
 from mrcnn.training.averaging import WeightAverage
 from mrcnn.training.callbacks import is_exhausted
 from mrcnn.training.checkpointing import CheckpointWriter
+from mrcnn.training.devices import choose_kernel_gradient
 from mrcnn.training.distribution import is_chief
 from mrcnn.training.fitting import TrainingData, fit
 from mrcnn.training.freezing import layer_regex, set_trainable
@@ -140,6 +141,7 @@ def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
     """Compiles the model that Keras trains in a stage. Its layers are those of `model.keras_model`."""
     config = model.config
     strategy = model.keras_model.distribute_strategy
+    choose_kernel_gradient(model.keras_model)
     average = None
     if stage.average:
         with strategy.scope():

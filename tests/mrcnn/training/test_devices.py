@@ -3,6 +3,7 @@
 import keras
 import pytest
 
+from mrcnn.layers.common import ConvNorm
 from mrcnn.training import devices
 
 
@@ -50,3 +51,20 @@ def test_an_explicit_precision_is_not_measured(monkeypatch):
     assert devices.set_precision("off") == "float32"
     with pytest.raises(ValueError, match="expected one of auto, on, off, got 'yes'"):
         devices.set_precision("yes")
+
+
+def conv_norm(name, kernel=3, precision="float32", **options):
+    conv = keras.layers.Conv2D(4, kernel, padding="same", name=f"{name}_conv", **options)
+    return ConvNorm(conv, precision=precision, name=name)
+
+
+@pytest.mark.parametrize("gain, gpus, expected", [(1.19, [], False), (1.2, [], True), (9.0, ["gpu"], False)])
+def test_choice_of_the_kernel_gradient(gain, gpus, expected, monkeypatch):
+    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(devices, "matmul_gradient_gain", lambda: gain)
+    inputs = keras.Input((8, 8, 3))
+    layers = [conv_norm("a"), conv_norm("b"), conv_norm("c", precision="bfloat16")]
+    inner = keras.Sequential([keras.Input((8, 8, 4)), layers[1]])
+    network = keras.Model(inputs, layers[2](inner(layers[0](inputs))))
+    assert devices.choose_kernel_gradient(network) is expected
+    assert [layer.matmul_gradient for layer in layers] == [expected, expected, False]

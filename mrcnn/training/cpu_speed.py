@@ -1,6 +1,7 @@
-"""Speed of bfloat16 on this CPU, measured once per machine and cached.
+"""Which kernels are faster on this CPU: measured once per machine and cached.
 
-The instruction sets of a CPU do not tell: with `avx512_bf16` alone some CPUs are slower in bfloat16 than in float32.
+The instruction sets of a CPU do not tell. With `avx512_bf16` alone some CPUs are slower in bfloat16 than in float32.
+oneDNN's gradient of a convolution kernel is fast on some CPUs only.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from mrcnn.checkpoints.locate import cache_folder
+from mrcnn.ops.convolution import convolve_with_matmul_gradient
 
-CACHE_FILE = "bfloat16.json"
+CACHE_FILE = "cpu_speed.json"
 SHAPE, CHANNELS = (1, 56, 56, 256), 256  # of a 3x3 convolution; about level P4 of the pyramid of a 1024-pixel image
-REPEATS = 3  # 0.2 s in all on two cores with AVX2
+GRADIENT_SHAPE = (1, 96, 96, 128)  # level P2 of a 384-pixel image; the difference grows with the size
+REPEATS = 3  # 0.2 s in all for bfloat16 and 0.5 s for the gradient on two cores with AVX2
 
 
 def bfloat16_gain() -> float:
@@ -30,18 +33,28 @@ def bfloat16_gain() -> float:
 
     The first call on a machine measures it. A cache that cannot be read or written only means another measurement.
     """
-    path, key = cache_folder() / CACHE_FILE, machine_key()
+    return _cached_gain("bfloat16", lambda: measure_gain(*map(_convolution, ("float32", "bfloat16"))))
+
+
+def matmul_gradient_gain() -> float:
+    """Speed of a kernel gradient by matrix products relative to TensorFlow's own on this CPU; cached likewise."""
+    return _cached_gain("matmul_gradient", lambda: measure_gain(*map(_kernel_gradient, (False, True))))
+
+
+def _cached_gain(name: str, measure: Callable[[], float]) -> float:
+    path, key = cache_folder() / CACHE_FILE, f"{name}: {machine_key()}"
     gains = _read(path)
     if key not in gains:
-        gains[key] = measure_gain()
+        gains[key] = measure()
         _write(path, gains)
     return gains[key]
 
 
 def machine_key() -> str:
-    """What a measurement holds for: the CPU, the version of TensorFlow and the number of threads."""
+    """What a measurement holds for: the CPU, the version of TensorFlow, the number of threads and the use of oneDNN."""
     threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
-    return f"{cpu_model()}, TensorFlow {tf.__version__}, {threads} threads"
+    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default")
+    return f"{cpu_model()}, TensorFlow {tf.__version__}, {threads} threads, oneDNN {onednn}"
 
 
 def cpu_model(path: str = "/proc/cpuinfo") -> str:
@@ -56,24 +69,37 @@ def cpu_model(path: str = "/proc/cpuinfo") -> str:
     return f"{fields.get('model name', platform.machine())} {revision} {flags:08x}"
 
 
-def measure_gain() -> float:
-    """Times the convolution in both precisions, taking turns, and compares the best times."""
-    functions = {precision: _convolution(precision) for precision in ("float32", "bfloat16")}
-    for function in functions.values():
-        function()
-    best = dict.fromkeys(functions, math.inf)
-    for _ in range(REPEATS):
-        for precision, function in functions.items():
+def measure_gain(reference: Callable, alternative: Callable) -> float:
+    """Calls both functions in turns and returns the ratio of their best times, reference to alternative."""
+    best = {reference: math.inf, alternative: math.inf}
+    for turn in range(REPEATS + 1):
+        for function in best:
             start = time.perf_counter()
             function()
-            best[precision] = min(best[precision], time.perf_counter() - start)
-    return best["float32"] / best["bfloat16"]
+            if turn > 0:  # the first call traces
+                best[function] = min(best[function], time.perf_counter() - start)
+    return best[reference] / best[alternative]
 
 
 def _convolution(precision: str) -> Callable:
     image, kernel = tf.ones(SHAPE, precision), tf.ones((3, 3, SHAPE[-1], CHANNELS), precision)
     convolve = tf.function(lambda: tf.nn.conv2d(image, kernel, 1, "SAME"))
     return lambda: convolve().numpy()
+
+
+def _kernel_gradient(by_matmul: bool) -> Callable:
+    image, kernel = tf.ones(GRADIENT_SHAPE), tf.ones((3, 3, GRADIENT_SHAPE[-1], GRADIENT_SHAPE[-1]))
+
+    @tf.function
+    def gradient():
+        with tf.GradientTape() as tape:
+            tape.watch(kernel)
+            outputs = (
+                convolve_with_matmul_gradient(image, kernel) if by_matmul else tf.nn.conv2d(image, kernel, 1, "SAME")
+            )
+        return tape.gradient(outputs, kernel)
+
+    return lambda: gradient().numpy()
 
 
 def _read(path: Path) -> dict[str, float]:
