@@ -10,6 +10,7 @@ from mrcnn.benchmark import measure
 from mrcnn.config import Config
 from mrcnn.matterport.targets_numpy import build_rpn_targets
 from mrcnn.model import MaskRCNN
+from mrcnn.network import conv_norms
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.training.freezing import layer_regex, set_trainable
@@ -79,6 +80,7 @@ def main() -> None:
         step=round(seconds["step"], 3),
         per_image=round(seconds["step"] / options.batch, 3),
         bare_gflops=round(rate / 1e9),
+        matmul_gradient=next(conv_norms(model.keras_model)).matmul_gradient,
         peak_mib=measure.peak_memory(),
     )
     print(json.dumps(figures))
