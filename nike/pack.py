@@ -17,10 +17,12 @@ from nike.datasets.nike_dataset import SUBSETS, has_own_split
 from nike.detection.detector import Detector, add_weights_arguments, chosen_weights, load_model, read_settings
 from nike.detection.progress import report_failures
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
+from nike.reporting.operating_points import operating_points
 from nike.text import plural
 from nike.training.run_photos import read_run_photos
 
 if TYPE_CHECKING:
+    from mrcnn.evaluation.average_precision import Ranking
     from mrcnn.model import MaskRCNN
 
 SUFFIX = ".h5"
@@ -44,6 +46,7 @@ examples:
   nike pack --weights best --output mine.h5
   nike pack --weights best --name shoes --logs runs --output mine.h5
   nike pack --weights best.h5 --output mine.h5 --image-size 896 --calibrate my_photos/val
+  nike pack --weights best --output mine.h5 --calibrate my_photos/val --target-precision 0.95
 """
 
 
@@ -61,6 +64,7 @@ class Calibration:
         recall: recall at THRESHOLD.
         photos: number of images.
         instances: number of ground-truth instances.
+        ranking: the detections of all images by score.
     """
 
     threshold: float
@@ -70,6 +74,7 @@ class Calibration:
     recall: float
     photos: int
     instances: int
+    ranking: Ranking | None = None
 
     @property
     def converged(self) -> bool:
@@ -105,22 +110,38 @@ def find_threshold(
             f"--calibrate: {folder}: no true positives ({plural(ranking.num_gt, 'instance')}), so no threshold can be "
             "chosen. Nothing was written. Check the images, labels and weights."
         )
-    below = max(ranking.scores[ranking.scores < best["threshold"]], default=0.0)
     kept = ranking.is_true[ranking.scores >= THRESHOLD]
     return Calibration(
-        threshold=_middle(float(below), best["threshold"]),
+        threshold=_below(ranking, best["threshold"]),
         best_f1=best["f1"],
         f1=2 * kept.sum() / (len(kept) + ranking.num_gt),
         precision=kept.mean() if len(kept) else 0.0,
         recall=kept.sum() / ranking.num_gt,
         photos=len(evaluator.records),
         instances=int(ranking.num_gt),
+        ranking=ranking,
     )
 
 
-def _middle(low: float, high: float) -> float:
-    """Returns the midpoint of two scores in log odds, robust to the rounding of weights to float16."""
-    return _sigmoid(sum(_logit(min(max(score, CLIP), 1 - CLIP)) for score in (low, high)) / 2)
+def threshold_for_precision(ranking: Ranking, precision: float) -> tuple[float, float]:
+    """Returns the lowest score threshold with a minimum precision, and the recall at it.
+
+    Raises:
+        UserError: no threshold reaches the precision.
+    """
+    point = operating_points(ranking, [precision])[0]
+    if point["threshold"] < 0:
+        raise UserError(
+            f"--target-precision: no score threshold reaches {precision:g} on the images of --calibrate; the highest "
+            f"precision is {max(ranking.precisions, default=0.0):.3f}. Nothing was written."
+        )
+    return _below(ranking, point["threshold"]), point["recall"]
+
+
+def _below(ranking: Ranking, score: float) -> float:
+    """Returns the midpoint in log odds between a score and the next lower one, robust to the rounding to float16."""
+    lower = max(ranking.scores[ranking.scores < score], default=0.0)
+    return _sigmoid(sum(_logit(min(max(float(value), CLIP), 1 - CLIP)) for value in (lower, score)) / 2)
 
 
 def _sigmoid(log_odds: float) -> float:
@@ -216,6 +237,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(*SUBSETS, "all"),
         help="subset of --calibrate (default: validation images of the training run, else val, else all)",
     )
+    parser.add_argument(
+        "--target-precision",
+        type=float,
+        metavar="FLOAT",
+        help="store the lowest score threshold with this precision on --calibrate (default: 0.5, the highest F1)",
+    )
     parser.add_argument("--float32", action="store_true", help="write float32 weights; the file is twice as large")
 
 
@@ -231,6 +258,11 @@ def _check_options(arguments: argparse.Namespace) -> None:
         raise UserError(f"--image-size: expected a multiple of 64 from 64 to {SIZES[-1]}, got {side}.")
     if arguments.calibrate is None and arguments.split is not None:
         raise UserError("--split requires --calibrate.")
+    if (precision := arguments.target_precision) is not None:
+        if arguments.calibrate is None:
+            raise UserError("--target-precision requires --calibrate.")
+        if not 0 < precision <= 1:
+            raise UserError(f"--target-precision: expected a number above 0 and at most 1, got {precision:g}.")
     if arguments.calibrate is not None and not arguments.calibrate.exists():
         raise FileNotFoundError(f"--calibrate: {arguments.calibrate}: no such file or folder.")
 
@@ -260,6 +292,10 @@ def run_command(arguments: argparse.Namespace) -> int:
             f"{found.precision:.3f}, recall {found.recall:.3f} ({plural(found.photos, 'image')}, "
             f"{plural(found.instances, 'instance')})"
         )
+        if arguments.target_precision is not None:
+            threshold, recall = threshold_for_precision(found.ranking, arguments.target_precision)
+            config = config.copy(DETECTION_MIN_CONFIDENCE=round(threshold, 4))
+            print(f"threshold for precision {arguments.target_precision:g}: {threshold:.3f}, recall {recall:.3f}")
     dtype = "float32" if arguments.float32 else "float16"
     metadata = {"class_names": class_names}
     checkpoints.save_weights(model.named_layers(), arguments.output, config, metadata, dtype, overwrite=False)

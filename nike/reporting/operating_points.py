@@ -25,8 +25,9 @@ def operating_points(ranking: Ranking, precisions: Iterable[float] = PRECISIONS)
         and the recall are -1 if no threshold reaches the precision.
     """
     points = []
+    is_last = np.append(np.diff(ranking.scores) < 0, True)[: len(ranking.scores)]  # of detections with an equal score
     for precision in sorted(set(precisions)):
-        reached = np.flatnonzero(ranking.precisions >= precision) if ranking.num_gt else []
+        reached = np.flatnonzero((ranking.precisions >= precision) & is_last) if ranking.num_gt else []
         last = reached[-1] if len(reached) else None
         points.append(
             {

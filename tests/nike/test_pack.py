@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from mrcnn import checkpoints
+from mrcnn.errors import UserError
 from mrcnn.evaluation import detection_report
+from mrcnn.evaluation.average_precision import Ranking
 from nike import pack
 from nike.config import NikeConfig
 from nike.datasets.labels import Labels
@@ -38,8 +40,22 @@ class TestThreshold:
 
     def test_is_in_the_middle_of_two_scores(self):
         # The odds are 1 and 1/9, and their geometric mean is 1/3.
-        assert pack._middle(0.1, 0.5) == pytest.approx(0.25)
-        assert 0 < pack._middle(0.0, 0.3) < 0.3 < pack._middle(0.3, 1.0) < 1
+        ranking = Ranking(np.array([1.0, 0.5, 0.1]), np.array([True, True, False]), num_gt=2)
+        assert pack._below(ranking, 0.5) == pytest.approx(0.25)
+        assert 0 < pack._below(ranking, 0.1) < 0.1 < 0.5 < pack._below(ranking, 1.0) < 1
+
+    def test_for_a_precision(self):
+        """Precision is 1, 1, 2/3, 3/4, 3/5 down the ranking: the fourth score is the lowest with 0.7."""
+        ranking = Ranking(np.array([0.9, 0.8, 0.7, 0.5, 0.1]), np.array([1, 1, 0, 1, 0], bool), num_gt=4)
+        threshold, recall = pack.threshold_for_precision(ranking, 0.7)
+        assert (threshold, recall) == (pytest.approx(0.25), 0.75)
+        threshold, recall = pack.threshold_for_precision(ranking, 0.76)
+        assert 0.7 < threshold < 0.8 and recall == 0.5
+
+    def test_an_impossible_precision_is_an_error(self):
+        ranking = Ranking(np.array([0.9, 0.8]), np.array([False, True]), num_gt=4)
+        with pytest.raises(UserError, match="no score threshold reaches 0.9 .* the highest precision is 0.500"):
+            pack.threshold_for_precision(ranking, 0.9)
 
 
 class TestIterations:
@@ -164,6 +180,11 @@ class TestUserErrors:
             (["--output", "no/a.h5"], "--output: no: no such folder"),
             (["--output", "a.h5", "--calibrate", "nowhere"], "--calibrate: nowhere: no such file or folder"),
             (["--output", "a.h5", "--split", "val"], "--split requires --calibrate"),
+            (["--output", "a.h5", "--target-precision", "0.9"], "--target-precision requires --calibrate"),
+            (
+                ["--output", "a.h5", "--calibrate", ".", "--target-precision", "95"],
+                "--target-precision: expected a number above 0 and at most 1, got 95",
+            ),
             (["--output", "a.h5", "--image-size", "100"], "--image-size: expected a multiple of 64"),
             (["--output", "a.h5", "--image-size", "65536"], "--image-size: expected a multiple of 64"),
             (["--output", "a.h5", "--weights", "none.h5"], "or an existing file, got none.h5"),

@@ -20,6 +20,12 @@ def test_lowest_threshold_that_keeps_the_precision():
     assert [point["recall"] for point in points] == pytest.approx([0.75, 0.5])
 
 
+def test_detections_with_an_equal_score_are_kept_together():
+    """At 0.5 the second detection of that score is kept too, which lowers the precision from 1 to 2/3."""
+    ties = Ranking(scores=np.array([0.9, 0.5, 0.5]), is_true=np.array([True, True, False]), num_gt=2)
+    assert operating_points(ties, [0.9]) == [{"precision": 0.9, "threshold": 0.9, "recall": 0.5}]
+
+
 @pytest.mark.parametrize(("is_true", "num_gt"), [([0, 1], 1), ([], 3), ([0], 0)])
 def test_precision_that_is_not_reached(is_true, num_gt):
     assert operating_points(ranking(is_true, num_gt), [0.9]) == [{"precision": 0.9, "threshold": -1.0, "recall": -1.0}]
