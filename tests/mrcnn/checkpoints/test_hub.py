@@ -151,6 +151,12 @@ def test_the_cache_is_used_without_a_connection(hub, monkeypatch, tmp_path):
     assert hub_weights("hf://me/shoes/shoes.h5") == path
 
 
+def test_without_the_package_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(HubError, match=r"hf://me/shoes: requires huggingface_hub. .* 'nike-mrcnn\[hub\]'"):
+        hub_weights("hf://me/shoes")
+
+
 def test_an_error_of_the_server_is_one_line(hub):
     hub.failure = 418
     for reference in ("hf://me/shoes", "hf://me/shoes/shoes.h5"):
