@@ -16,6 +16,7 @@ import difflib
 import inspect
 import json
 import numbers
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from mrcnn import choices
 from mrcnn.errors import UserError, UserTypeError
 
 DERIVED = ("BATCH_SIZE", "IMAGE_SHAPE", "IMAGE_META_SIZE")  # computed by __init__
+REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # found in older files; their defaults
 IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1  # image id, original shape, molded shape, window, scale; then one flag a class
 NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
 LEVELS = 5  # P2..P6
@@ -52,7 +54,7 @@ COUNTS = (  # settings that must be whole numbers of at least 1
     "MASK_REFINEMENT_CHANNELS",
     "MASK_REFINEMENT_ROIS",
 )
-SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE", "HARD_EXAMPLE_MINING")  # whole numbers; 0: without
+SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE")  # whole numbers; 0: without
 SHARES = (  # settings that must lie between 0 and 1
     "RPN_NMS_THRESHOLD",
     "RPN_POSITIVE_IOU",
@@ -143,7 +145,6 @@ class Config:
     MASK_HEAD_CONVOLUTIONS = 4
     ROI_POOLING = "align"  # "align": RoIAlign; "pool": RoIPool of Fast R-CNN, for comparison
     ROI_ALIGN_METHOD = "crop_and_resize"  # or "gather": slower on CPUs, but supports XLA and all export formats
-    DETECTION_CLASS_AGNOSTIC_NMS = False  # True: one object, one detection, whatever its class
     DETECTION_ANY_FOREGROUND = False  # True: use the best foreground class even if background is likelier, as AP needs
     # Minimum IoU of boxes that are averaged into a detection, for example 0.5; 1: off. Values below the NMS threshold
     # would average neighbouring objects.
@@ -162,7 +163,6 @@ class Config:
     MASK_REFINEMENT_CHANNELS = 16
     MASK_REFINEMENT_ROIS = 8  # positive RoIs per image that train the refinement
     RPN_POSITIVE_IOU = 0.7  # minimum IoU of positive anchors; thin objects need a lower value
-    HARD_EXAMPLE_MINING = 0  # RoIs per image with the highest losses that train the heads (OHEM); 0: all
 
     def __init__(self) -> None:
         self.BATCH_SIZE = self.IMAGES_PER_GPU * self.GPU_COUNT
@@ -200,7 +200,8 @@ class Config:
         """A config with some settings replaced.
 
         Args:
-            settings: values by field name; derived values (BATCH_SIZE, ...) are accepted and recomputed.
+            settings: values by field name; derived values (BATCH_SIZE, ...) are accepted and recomputed. Removed
+                settings of older files are ignored, with a warning unless they have their default.
             where: named in error messages, for example the file.
 
         Returns:
@@ -211,7 +212,10 @@ class Config:
         """
         if not isinstance(settings, dict):
             raise UserError(f"{where}: expected an object of settings by name, got {type(settings).__name__}.")
-        fields = {name: value for name, value in settings.items() if name not in DERIVED}
+        fields = {name: value for name, value in settings.items() if name not in (*DERIVED, *REMOVED)}
+        for name, default in REMOVED.items():
+            if settings.get(name, default) != default:
+                warnings.warn(f"{where}: {name} is ignored, because this setting was removed.", stacklevel=2)
         _check_names(fields, cls.fields(), where)
         for name, value in fields.items():
             if value is None and _may_be_none(name):

@@ -1,4 +1,4 @@
-"""The five losses of Mask R-CNN, the loss of mask refinement, weight decay and online hard example mining.
+"""The five losses of Mask R-CNN, the loss of mask refinement and weight decay.
 
 All functions are pure and compute in float32. Each loss is the mean over its supervised elements, and 0 without any.
 Shape notation: B images, A anchors, T sampled anchors, R sampled RoIs, C classes with background 0, M mask side.
@@ -89,8 +89,12 @@ def mrcnn_class_loss(
     Differs from Matterport: each image has its own active classes instead of those of the first image. The loss is 0
         instead of NaN if all RoIs are ignored.
     """
-    losses, counts = _class_losses(target_class_ids, pred_class_logits, active_class_ids)
-    return joint_mean(tf.reduce_sum(losses), tf.reduce_sum(counts))
+    predicted = tf.argmax(pred_class_logits, axis=-1)  # [B, R]
+    counts = tf.cast(tf.gather(active_class_ids, predicted, batch_dims=1), tf.float32)  # 0 for ignored RoIs
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        labels=tf.cast(target_class_ids, tf.int32), logits=tf.cast(pred_class_logits, tf.float32)
+    )
+    return joint_mean(tf.reduce_sum(losses * counts), tf.reduce_sum(counts))
 
 
 def mrcnn_bbox_loss(target_bbox: tf.Tensor, target_class_ids: tf.Tensor, pred_bbox: tf.Tensor) -> tf.Tensor:
@@ -106,8 +110,9 @@ def mrcnn_bbox_loss(target_bbox: tf.Tensor, target_class_ids: tf.Tensor, pred_bb
 
     Source: Girshick 2015, Fast R-CNN, section 2.3; Matterport.
     """
-    _, losses = _bbox_losses(target_bbox, target_class_ids, pred_bbox)
-    return _mean(losses)
+    positive, target_class = _positives(target_class_ids)
+    losses = smooth_l1_loss(tf.gather_nd(target_bbox, positive), tf.gather_nd(pred_bbox, target_class))  # [n, 4]
+    return _mean(tf.reduce_mean(losses, axis=1))
 
 
 def mrcnn_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_masks: tf.Tensor) -> tf.Tensor:
@@ -154,45 +159,6 @@ def mrcnn_refined_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor
     return _mean(tf.reduce_mean(entropy, axis=[1, 2]) + dice)
 
 
-def roi_losses(
-    target_class_ids: tf.Tensor,
-    pred_class_logits: tf.Tensor,
-    active_class_ids: tf.Tensor,
-    target_bbox: tf.Tensor,
-    pred_bbox: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Computes the class and box loss of each RoI. See `mrcnn_class_loss` and `mrcnn_bbox_loss` for the arguments.
-
-    Returns:
-        class_loss: `[B, R]` cross entropy; 0 for ignored RoIs.
-        bbox_loss: `[B, R]` smooth L1, averaged over the four coordinates; 0 for negative RoIs.
-    """
-    class_losses, _ = _class_losses(target_class_ids, pred_class_logits, active_class_ids)
-    positive, bbox_losses = _bbox_losses(target_bbox, target_class_ids, pred_bbox)
-    return class_losses, tf.tensor_scatter_nd_update(tf.zeros_like(class_losses), positive, bbox_losses)
-
-
-def ohem_weights(loss_per_roi: tf.Tensor, valid: tf.Tensor, keep: int) -> tf.Tensor:
-    """Selects the RoIs with the highest loss in each image (online hard example mining).
-
-    Args:
-        loss_per_roi: `[B, R]`, for example the sum of the `roi_losses`.
-        valid: `[B, R]` bool; False for RoIs that must not be selected, such as padding.
-        keep: maximum number of RoIs per image.
-
-    Returns:
-        `[B, R]` float32, 1 for selected RoIs, else 0; without gradient. Ties are resolved by order.
-
-    Source: Shrivastava et al. 2016, Training Region-based Object Detectors with Online Hard Example Mining, section 4.
-    Differs from the paper: no NMS before the selection, because the proposals are a result of NMS.
-    """
-    count = tf.shape(loss_per_roi)[1]
-    difficulty = tf.where(valid, tf.cast(loss_per_roi, tf.float32), tf.float32.min)
-    hardest = tf.math.top_k(difficulty, tf.minimum(keep, count)).indices  # [B, keep]
-    chosen = tf.reduce_max(tf.one_hot(hardest, count), axis=1)  # [B, R]
-    return tf.stop_gradient(chosen * tf.cast(valid, tf.float32))
-
-
 def weight_decay_loss(variables: Iterable[keras.Variable], rate: float) -> tf.Tensor:
     """Computes the L2 penalty: the sum of `rate * mean(w^2)` over the trainable variables except gamma and beta.
 
@@ -227,27 +193,6 @@ def joint_mean(total: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 def _mean(values: tf.Tensor) -> tf.Tensor:
     """Computes the mean over all elements of the joint batch; 0 for an empty tensor."""
     return joint_mean(tf.reduce_sum(values), tf.cast(tf.size(values), tf.float32))
-
-
-def _class_losses(
-    target_class_ids: tf.Tensor, pred_class_logits: tf.Tensor, active_class_ids: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the cross entropy `[B, R]` (0 for ignored RoIs), and `[B, R]` 1 for RoIs that count, else 0."""
-    predicted = tf.argmax(pred_class_logits, axis=-1)
-    counts = tf.cast(tf.gather(active_class_ids, predicted, batch_dims=1), tf.float32)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels=tf.cast(target_class_ids, tf.int32), logits=tf.cast(pred_class_logits, tf.float32)
-    )
-    return losses * counts, counts
-
-
-def _bbox_losses(
-    target_bbox: tf.Tensor, target_class_ids: tf.Tensor, pred_bbox: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the indices `[n, 2]` of the positive RoIs and their smooth L1 `[n]`, averaged over the coordinates."""
-    positive, target_class = _positives(target_class_ids)
-    losses = smooth_l1_loss(tf.gather_nd(target_bbox, positive), tf.gather_nd(pred_bbox, target_class))
-    return positive, tf.reduce_mean(losses, axis=1)
 
 
 def _positives(class_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

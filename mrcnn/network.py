@@ -124,32 +124,6 @@ class LossLayer(Float32Layer):
 
 
 @register
-class HardExampleLosses(Float32Layer):
-    """Class and box loss of the `keep` RoIs of each image with the highest loss (Shrivastava et al. 2016, OHEM).
-
-    Call arguments: [`target_class_ids [B, R]`, `target_bbox [B, R, 4]`, `logits [B, R, C]`, `deltas [B, R, C, 4]`,
-        `active_class_ids [B, C]`, `rois [B, R, 4]`].
-    """
-
-    def __init__(self, keep, **kwargs):
-        super().__init__(**kwargs)
-        self.keep = int(keep)
-
-    def call(self, inputs):
-        class_ids, bbox, logits, deltas, active, rois = inputs
-        class_loss, bbox_loss = losses.roi_losses(class_ids, logits, active, bbox, deltas)
-        weights = losses.ohem_weights(class_loss + bbox_loss, tf.reduce_any(rois != 0, axis=-1), self.keep)
-        count = tf.reduce_sum(weights)
-        return [losses.joint_mean(tf.reduce_sum(loss * weights), count) for loss in (class_loss, bbox_loss)]
-
-    def compute_output_spec(self, inputs):
-        return [keras.KerasTensor((), dtype="float32") for _ in range(2)]  # two distinct tensors
-
-    def get_config(self):
-        return {**super().get_config(), "keep": self.keep}
-
-
-@register
 class Anchors(Float32Layer):
     """The normalised anchors of one image size as a constant `[1, A, 4]`. The input is ignored.
 
@@ -347,9 +321,6 @@ class NetworkBuilder:
                 config.MASK_REFINEMENT_SIZE, config.USE_MINI_MASK, name="refinement_targets"
             )([boxes, frames, gt_class_ids, gt_boxes, gt_masks, self.image])
             nodes.append(LossLayer(name=REFINEMENT_LOSS)([refined_targets, class_ids, refined]))
-        if config.HARD_EXAMPLE_MINING:
-            mining = HardExampleLosses(config.HARD_EXAMPLE_MINING, name="hard_example_losses")
-            nodes[2], nodes[3] = mining([class_ids, bbox, logits, deltas, active, rois])
         output_rois = keras.layers.Identity(name="output_rois")(rois)
         outputs = [*self.rpn, logits, probs, deltas, predicted_masks, proposals, output_rois, *nodes]
         return self._network(inputs, outputs)
@@ -374,7 +345,7 @@ class NetworkBuilder:
             config.MASK_SHAPE,
             config.USE_MINI_MASK,
             config.BBOX_STD_DEV,
-            negatives="fill" if config.HARD_EXAMPLE_MINING else config.ROI_NEGATIVES,
+            negatives=config.ROI_NEGATIVES,
             mask_targets=config.MASK_TARGETS,
             image_shape=config.IMAGE_SHAPE,
             add_gt_boxes=config.ADD_GT_BOXES,

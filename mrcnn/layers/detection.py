@@ -13,8 +13,8 @@ from mrcnn.ops.boxes_tf import apply_box_deltas, clip_boxes, compute_overlaps, n
 from mrcnn.ops.image_meta import split_image_meta
 
 
-def non_max_suppression(boxes, class_ids, scores, max_instances, nms_threshold, class_agnostic):
-    """Applies non-maximum suppression to the detections of one image, per class or across classes.
+def non_max_suppression(boxes, class_ids, scores, max_instances, nms_threshold):
+    """Applies non-maximum suppression to the detections of each class of one image.
 
     Args:
         boxes: `[n, 4]`.
@@ -22,15 +22,13 @@ def non_max_suppression(boxes, class_ids, scores, max_instances, nms_threshold, 
         scores: `[n]`.
         max_instances: D, maximum number of detections.
         nms_threshold: IoU above which the lower-scoring detection is removed.
-        class_agnostic: whether detections of different classes suppress each other.
 
     Returns:
         int32 indices of the remaining detections, highest score first.
     """
     overlaps = compute_overlaps(boxes, boxes)  # [n, n]
     overlaps = tf.where(tf.math.is_nan(overlaps), 0.0, overlaps)  # two boxes of area zero
-    if not class_agnostic:
-        overlaps = tf.where(tf.equal(class_ids[:, None], class_ids[None]), overlaps, 0.0)
+    overlaps = tf.where(tf.equal(class_ids[:, None], class_ids[None]), overlaps, 0.0)
     return tf.image.non_max_suppression_overlaps(overlaps, scores, max_instances, nms_threshold)
 
 
@@ -101,7 +99,6 @@ def refine_detections(
     min_confidence,
     max_instances,
     nms_threshold,
-    class_agnostic=False,
     any_foreground=False,
     box_voting=1.0,
 ):
@@ -131,7 +128,7 @@ def refine_detections(
     class_ids, scores = tf.gather(class_ids, keep), tf.gather(scores, keep)
     class_deltas = tf.gather(tf.gather(deltas, keep), class_ids, batch_dims=1)  # [n, 4]
     boxes = clip_boxes(apply_box_deltas(tf.gather(rois, keep), class_deltas), window)
-    kept = non_max_suppression(boxes, class_ids, scores, max_instances, nms_threshold, class_agnostic)
+    kept = non_max_suppression(boxes, class_ids, scores, max_instances, nms_threshold)
     boxes, class_ids, scores = tf.gather(boxes, kept), tf.gather(class_ids, kept), tf.gather(scores, kept)
     if box_voting < 1:
         boxes = vote_boxes(boxes, class_ids, rois, probs, deltas, window, box_voting)
@@ -149,7 +146,6 @@ class DetectionLayer(Float32Layer):
         min_confidence: score threshold; 0 or None keeps all detections.
         max_instances: D, maximum number of detections per image.
         nms_threshold: IoU above which the lower-scoring detection is removed.
-        class_agnostic: whether detections of different classes suppress each other.
         any_foreground: False drops RoIs whose most probable class is background, so with two classes no score is below
             0.5. True uses the most probable foreground class, which AP needs.
         box_voting: minimum IoU of boxes that vote on a detection, see `vote_boxes`; 1 disables voting.
@@ -169,7 +165,6 @@ class DetectionLayer(Float32Layer):
         min_confidence=None,
         max_instances=None,
         nms_threshold=None,
-        class_agnostic=None,
         any_foreground=None,
         box_voting=None,
         **kwargs,
@@ -183,7 +178,6 @@ class DetectionLayer(Float32Layer):
         self.min_confidence = float(choose(min_confidence, "DETECTION_MIN_CONFIDENCE") or 0)
         self.max_instances = int(choose(max_instances, "DETECTION_MAX_INSTANCES"))
         self.nms_threshold = float(choose(nms_threshold, "DETECTION_NMS_THRESHOLD"))
-        self.class_agnostic = bool(choose(class_agnostic, "DETECTION_CLASS_AGNOSTIC_NMS"))
         self.any_foreground = bool(choose(any_foreground, "DETECTION_ANY_FOREGROUND"))
         box_voting = choose(box_voting, "DETECTION_BOX_VOTING")
         self.box_voting = 1.0 if box_voting is None else float(box_voting)
@@ -198,7 +192,6 @@ class DetectionLayer(Float32Layer):
             min_confidence=self.min_confidence,
             max_instances=self.max_instances,
             nms_threshold=self.nms_threshold,
-            class_agnostic=self.class_agnostic,
             any_foreground=self.any_foreground,
             box_voting=self.box_voting,
         )
@@ -218,7 +211,6 @@ class DetectionLayer(Float32Layer):
             "min_confidence": self.min_confidence,
             "max_instances": self.max_instances,
             "nms_threshold": self.nms_threshold,
-            "class_agnostic": self.class_agnostic,
             "any_foreground": self.any_foreground,
             "box_voting": self.box_voting,
         }

@@ -214,7 +214,7 @@ class DetectionTargetLayer(Float32Layer):
     * "balanced": like "matterport", but an image without positive RoIs has `rois_per_image` negative ones. Images
       without objects thus contribute to the class loss.
     * "fill": all remaining rows, as in Fast R-CNN. Padding counts as background in the class loss, and "fill" replaces
-      it by actual background. Hard example mining requires this option.
+      it by actual background.
 
     Inputs, a list:
         proposals: `[B, K, 4]` normalised, zero padded.

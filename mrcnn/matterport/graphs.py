@@ -129,7 +129,6 @@ def refine_detections_graph(rois, probs, deltas, window, config):
         min_confidence=config.DETECTION_MIN_CONFIDENCE,
         max_instances=config.DETECTION_MAX_INSTANCES,
         nms_threshold=config.DETECTION_NMS_THRESHOLD,
-        class_agnostic=config.DETECTION_CLASS_AGNOSTIC_NMS,
         any_foreground=config.DETECTION_ANY_FOREGROUND,
         box_voting=config.DETECTION_BOX_VOTING,
     )

@@ -1,7 +1,9 @@
 """Config: derived values, validation, JSON."""
 
 import copy
+import json
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -58,7 +60,6 @@ def test_crop_mode_uses_the_smaller_side():
         ("USE_RPN_ROIS", 2, "True or False"),
         ("IMAGES_PER_GPU", 1.5, "whole number"),
         ("MASK_HEAD_CONVOLUTIONS", -1, "at least 0"),
-        ("HARD_EXAMPLE_MINING", 0.5, "whole number"),
         ("IMAGE_MIN_DIM", 512, "must not be above IMAGE_MAX_DIM"),
         ("ROI_POOLING", "max", "must be one of align, pool"),
         ("IMAGE_RESIZE_MODE", "fit", "must be one of none"),
@@ -93,6 +94,17 @@ def test_no_confidence_threshold_survives_json():
     config.validate()
     restored = Config.from_json(config.to_json())
     assert restored.DETECTION_MIN_CONFIDENCE is None and restored.GRADIENT_CLIP_NORM is None
+
+
+def test_removed_settings_of_older_files_are_ignored():
+    old = json.loads(ShapesConfig().to_json()) | {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Config.from_dict(old).to_json() == ShapesConfig().to_json()
+    with pytest.warns(UserWarning, match="old.h5: HARD_EXAMPLE_MINING is ignored"):
+        Config.from_dict(old | {"HARD_EXAMPLE_MINING": 64}, where="old.h5")
+    with pytest.raises(ValueError, match="unknown setting 'HARD_EXAMPLE_MINING'"):
+        ShapesConfig().copy(HARD_EXAMPLE_MINING=64)
 
 
 def backbone_of_a_script(image, stage5, train_bn): ...

@@ -258,41 +258,6 @@ def test_scalars_for_any_batch_size():
     assert [output.shape for output in outputs] == [()] * 5
 
 
-class TestHardExampleMining:
-    def test_roi_losses_by_hand(self):
-        logits = np.array([[[0, 0], [0, math.log(3)], [0, math.log(3)]]], np.float32)
-        bbox = np.zeros((1, 3, 2, 4), np.float32)
-        bbox[0, 0, 1] = 3
-        class_ids, target = np.array([[1, 1, 0]]), np.zeros((1, 3, 4))
-        class_loss, bbox_loss = losses.roi_losses(class_ids, logits, [[1, 1]], target, bbox)
-        np.testing.assert_allclose(class_loss, [[LN2, math.log(4 / 3), math.log(4)]], rtol=1e-6)
-        np.testing.assert_allclose(bbox_loss, [[2.5, 0, 0]])
-        class_loss, _ = losses.roi_losses(class_ids, logits, [[1, 0]], target, bbox)
-        np.testing.assert_allclose(class_loss, [[LN2, 0, 0]], rtol=1e-6)  # class 1 is not active
-
-    def test_selects_the_highest_losses_of_each_image(self):
-        weights = losses.ohem_weights([[1.0, 3.0, 2.0, 0.0], [5.0, 4.0, 6.0, 7.0]], np.ones((2, 4), bool), 2)
-        np.testing.assert_array_equal(weights, [[0, 1, 1, 0], [0, 0, 1, 1]])
-
-    def test_invalid_rois_are_not_selected(self):
-        valid = np.array([[True, False, True, False]])
-        np.testing.assert_array_equal(losses.ohem_weights([[1.0, 9.0, 2.0, 9.0]], valid, 1), [[0, 0, 1, 0]])
-        np.testing.assert_array_equal(losses.ohem_weights([[1.0, 9.0, 2.0, 9.0]], valid, 3), [[1, 0, 1, 0]])
-
-    def test_keep_above_the_number_of_rois(self):
-        np.testing.assert_array_equal(losses.ohem_weights([[1.0, 2.0]], [[True, True]], 9), [[1, 1]])
-
-    def test_ties_are_resolved_by_order(self):
-        np.testing.assert_array_equal(losses.ohem_weights([[0.0, 0.0, 0.0]], [[False, True, True]], 1), [[0, 1, 0]])
-
-    def test_weights_have_no_gradient(self):
-        values = tf.constant([[1.0, 2.0]])
-        with tf.GradientTape() as tape:
-            tape.watch(values)
-            total = tf.reduce_sum(values * losses.ohem_weights(values, tf.constant([[True, True]]), 1))
-        np.testing.assert_array_equal(tape.gradient(total, values), [[0, 1]])
-
-
 class TestWeightDecay:
     def layers(self):
         dense = keras.layers.Dense(2, kernel_initializer=keras.initializers.Constant(3.0), bias_initializer="ones")

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mrcnn.backbones import BACKBONES, build_backbone
 from mrcnn.inference.predictor import Predictor
-from mrcnn.network import LOSSES, HardExampleLosses, NetworkBuilder, flatten_layers, named_layers
+from mrcnn.network import LOSSES, NetworkBuilder, flatten_layers, named_layers
 from mrcnn.ops.anchors import compute_backbone_shapes
 
 
@@ -72,26 +72,6 @@ def test_external_proposals(tiny_config):
     proposals = np.asarray(outputs[7])
     np.testing.assert_allclose(proposals[0, 0], np.array([8, 8, 39, 47]) / 63, atol=1e-6)
     np.testing.assert_allclose(np.asarray(outputs[8])[0, 0], proposals[0, 0], atol=1e-6)  # the positive RoI
-
-
-def test_hard_example_mining_keeps_the_highest_losses():
-    """The RoIs have class 1 with probability 0.5, 0.25 and 0.125; the last one is padding."""
-    probs = np.array([0.5, 0.25, 0.125, 1 - 1e-6])
-    logits = np.log(np.stack([1 - probs, probs], axis=-1))[None].astype(np.float32)
-    rois = np.ones((1, 4, 4), np.float32)
-    rois[0, 3] = 0
-    class_ids, deltas = np.ones((1, 4), np.int32), np.zeros((1, 4, 2, 4), np.float32)
-    inputs = [class_ids, deltas[:, :, 0], logits, deltas, np.ones((1, 2), np.float32), rois]
-    class_loss, bbox_loss = HardExampleLosses(2)(inputs)
-    assert float(class_loss) == pytest.approx((np.log(4) + np.log(8)) / 2, rel=1e-5)
-    assert float(bbox_loss) == 0
-
-
-def test_hard_example_mining_from_the_config(tiny_config):
-    model = NetworkBuilder(tiny_config().copy(HARD_EXAMPLE_MINING=2)).training()
-    outputs = model([tf.constant(a) for a in training_batch(tiny_config())])
-    assert all(np.isfinite(np.asarray(loss)) for loss in outputs[-5:])
-    assert float(outputs[-3]) != float(outputs[-2])  # class loss and box loss are distinct outputs
 
 
 def test_every_trainable_weight_has_a_gradient(tiny_config):
@@ -165,13 +145,13 @@ def test_number_of_image_channels(tiny_config):
     assert Predictor(model, config)(*image_batch(config))[0].shape == (2, 10, 6)
 
 
-@pytest.mark.parametrize("settings", [dict(ROI_ALIGN_METHOD="gather"), dict(DETECTION_CLASS_AGNOSTIC_NMS=True)])
-def test_settings_are_passed_to_the_layers(tiny_config, settings):
-    model = NetworkBuilder(tiny_config().copy(**settings)).inference()
+@pytest.mark.parametrize(
+    ("setting", "field", "value"),
+    [("ROI_ALIGN_METHOD", "method", "gather"), ("DETECTION_BOX_VOTING", "box_voting", 0.6)],
+)
+def test_settings_are_passed_to_the_layers(tiny_config, setting, field, value):
+    model = NetworkBuilder(tiny_config().copy(**{setting: value})).inference()
     configs = [layer.get_config() for layer in model.layers]
-    value = next(iter(settings.values()))
-    fields = {"ROI_ALIGN_METHOD": "method", "DETECTION_CLASS_AGNOSTIC_NMS": "class_agnostic"}
-    field = fields[next(iter(settings))]
     found = [config[field] for config in configs if field in config]
     assert found and set(found) == {value}
 

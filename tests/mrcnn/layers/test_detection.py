@@ -45,11 +45,6 @@ def test_suppression_per_class():
     np.testing.assert_allclose(found[:, 5], [0.9, 0.8, 0.7])
 
 
-def test_class_agnostic_suppression():
-    probs = [[0, 0.9, 0.1], [0, 0.1, 0.8], [0, 0.7, 0.3]]
-    assert detect([BOX, SAME, FAR], probs, class_agnostic=True)[:, 4].tolist() == [1, 1]
-
-
 def test_background_low_scores_and_padding_are_dropped():
     rois = [BOX, FAR, [0, 0, 0, 0]]
     assert len(detect(rois, [[0.9, 0.1, 0], [0.3, 0.4, 0.3], [0, 1, 0]])) == 0

@@ -10,7 +10,7 @@ from mrcnn.layers.detection import DetectionLayer
 from mrcnn.layers.mask_refinement import PaddedFrames, RefinedRoIs, RefinementCrops, RefinementTargets
 from mrcnn.layers.proposals import ProposalLayer
 from mrcnn.layers.roi_align import PyramidROIAlign
-from mrcnn.network import Anchors, HardExampleLosses, LeadingPositives, LossLayer, NormBoxes
+from mrcnn.network import Anchors, LeadingPositives, LossLayer, NormBoxes
 
 
 def conv_norm(rng, conv, train_norm=False, activation="relu", channels=3):
@@ -142,7 +142,6 @@ LAYERS = {
             min_confidence=0.2,
             max_instances=9,
             nms_threshold=0.4,
-            class_agnostic=True,
             any_foreground=True,
             box_voting=0.6,
         ),
@@ -183,17 +182,6 @@ LAYERS = {
             unit_boxes(B, 5),
             random(B, 64, 64, 5) > 0.5,
             random(B, 64, 64, 3),
-        ],
-    ),
-    "mining": (
-        HardExampleLosses(4),
-        [
-            np.ones((B, K), np.int32),
-            random(B, K, 4),
-            random(B, K, C),
-            random(B, K, C, 4),
-            random(B, C),
-            unit_boxes(B, K),
         ],
     ),
 }
