@@ -140,6 +140,7 @@ class Config:
     GRADIENT_CLIP_NORM: float | None = 5.0
 
     # --- Not in the original; the defaults behave like it ---
+    MASK_HEAD = True  # False: boxes only (Faster R-CNN); the other settings of masks then have no effect
     RPN_CHANNELS = 512  # width of the RPN's shared convolution
     MASK_HEAD_CHANNELS = 256
     MASK_HEAD_CONVOLUTIONS = 4
@@ -309,6 +310,10 @@ class Config:
                 f"{name}: MASK_SHAPE must be twice MASK_POOL_SIZE ({2 * self.MASK_POOL_SIZE}, "
                 f"{2 * self.MASK_POOL_SIZE}), got {tuple(self.MASK_SHAPE)}."
             )
+        for field in ("MASK_REFINEMENT_SIZE", "DETECTION_MASK_SCORES"):
+            if getattr(self, field) and not self.MASK_HEAD:
+                off = type(getattr(self, field))(0)
+                raise UserError(f"{name}: {field} needs masks, but MASK_HEAD is False. Set {field} = {off}.")
         if self.MASK_REFINEMENT_SIZE % 8:
             raise UserError(f"{name}: MASK_REFINEMENT_SIZE must be a multiple of 8, got {self.MASK_REFINEMENT_SIZE}.")
         if len(np.atleast_1d(self.MEAN_PIXEL)) != self.IMAGE_CHANNEL_COUNT:

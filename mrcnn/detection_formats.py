@@ -24,9 +24,10 @@ class Found(Protocol):
     scores: np.ndarray
     track_ids: np.ndarray | None
     image_shape: tuple[int, int]
+    has_masks: bool
 
     @property
-    def masks(self) -> np.ndarray: ...
+    def masks(self) -> np.ndarray | None: ...
 
     @property
     def names(self) -> list[str]: ...
@@ -84,7 +85,8 @@ def to_records(
         masks: "polygons" (see `outlines`), "rle" (COCO's compressed run lengths) or "none".
 
     Returns:
-        `box` is [x1, y1, x2, y2] pixels, half-open; `area` that of the mask in pixels.
+        `box` is [x1, y1, x2, y2] pixels, half-open; `area` that of the mask in pixels. Detections without masks have the
+        area of the box, and neither polygons nor run lengths.
     """
     records = []
     for i, (item, label) in enumerate(zip(detections, labels or detections.names, strict=True)):
@@ -96,7 +98,9 @@ def to_records(
             "box": [x1, y1, x2, y2],
             "area": int(np.count_nonzero(item.mask)),
         }
-        if masks == "polygons":
+        if not detections.has_masks:
+            pass
+        elif masks == "polygons":
             record["polygons"] = outlines(detections, i)
         elif masks == "rle":
             record["rle"] = encode_rle(detections.full_mask(i))
@@ -111,6 +115,9 @@ def to_coco(detections: Found, image_id: int = 0, first_id: int = 1) -> list[dic
         detections: objects of one image.
         image_id: id of the image.
         first_id: id of the first annotation.
+
+    Returns:
+        Annotations with a `segmentation`, unless the detections have no masks.
     """
     return [
         {
@@ -121,7 +128,7 @@ def to_coco(detections: Found, image_id: int = 0, first_id: int = 1) -> list[dic
             "area": record["area"],
             "iscrowd": 0,
             "score": record["score"],
-            "segmentation": record["rle"],
+            **({"segmentation": record["rle"]} if "rle" in record else {}),
         }
         for number, record in enumerate(to_records(detections, masks="rle"), start=first_id)
         for x1, y1, x2, y2 in [record["box"]]
@@ -138,10 +145,10 @@ def to_supervision(detections: Found) -> supervision.Detections:
     import supervision
 
     y1, x1, y2, x2 = detections.boxes.astype(np.float32).T
-    tracks = detections.track_ids
+    tracks, masks = detections.track_ids, detections.masks
     return supervision.Detections(
         xyxy=np.stack([x1, y1, x2, y2], axis=1),
-        mask=np.ascontiguousarray(detections.masks.transpose(2, 0, 1)),
+        mask=None if masks is None else np.ascontiguousarray(masks.transpose(2, 0, 1)),
         confidence=detections.scores.copy(),
         class_id=detections.class_ids.astype(int),
         tracker_id=None if tracks is None else tracks.astype(int),

@@ -1,4 +1,4 @@
-"""`Detections`: the objects found in one image, with masks kept as crops."""
+"""`Detections`: the objects found in one image, with masks kept as crops, or boxes only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Detection:
 
     Attributes:
         box: (y1, x1, y2, x2) pixels of the image, half-open, not empty.
-        mask: bool `[y2 - y1, x2 - x1]`, the mask inside the box.
+        mask: bool `[y2 - y1, x2 - x1]`, the mask inside the box; True everywhere if there are no masks.
         class_id: 1 or above.
         score: 0..1.
     """
@@ -52,7 +52,7 @@ class Detections:
         boxes: int `[N, 4]` (y1, x1, y2, x2) pixels of the image, half-open, inside the image.
         class_ids: int `[N]`, 1 or above.
         scores: float `[N]`, 0..1.
-        crops: N bool arrays `[y2 - y1, x2 - x1]`, each mask inside its box.
+        crops: N bool arrays `[y2 - y1, x2 - x1]`, each mask inside its box; None without masks.
         image_shape: (H, W) of the image; further items are ignored.
         error: why the image could not be processed, or None.
 
@@ -60,7 +60,9 @@ class Detections:
         boxes: int32 `[N, 4]`.
         class_ids: int32 `[N]`.
         scores: float32 `[N]`.
-        crops: list of N bool arrays.
+        crops: list of N bool arrays; without masks, views that are True everywhere.
+        has_masks: False for detections of a network without mask head (MASK_HEAD = False). `masks` is then None, and
+            an object covers its box where a mask of one object is needed (`full_mask`, `rings`, `polygons`).
         image_shape: (H, W).
         error: str or None.
         class_names: class names by class id, background first, or None. Set by `MaskRCNN.detect`.
@@ -79,14 +81,15 @@ class Detections:
         boxes: ArrayLike,
         class_ids: ArrayLike,
         scores: ArrayLike,
-        crops: Iterable[np.ndarray],
+        crops: Iterable[np.ndarray] | None,
         image_shape: Sequence[int],
         error: str | None = None,
     ):
         self.boxes = np.asarray(boxes, dtype=np.int32).reshape(-1, 4)
         self.class_ids = np.asarray(class_ids, dtype=np.int32).reshape(-1)
         self.scores = np.asarray(scores, dtype=np.float32).reshape(-1)
-        self.crops = list(crops)
+        self.has_masks = crops is not None
+        self.crops = [_full_crop(box) for box in self.boxes] if crops is None else list(crops)
         self.image_shape = (int(image_shape[0]), int(image_shape[1]))
         self.error = error
         self.class_names: list[str] | None = None
@@ -108,14 +111,16 @@ class Detections:
             )
 
     @classmethod
-    def from_instances(cls, instances: Iterable[Detection], image_shape: Sequence[int]) -> Detections:
-        """Detections in order of descending score."""
+    def from_instances(
+        cls, instances: Iterable[Detection], image_shape: Sequence[int], has_masks: bool = True
+    ) -> Detections:
+        """Detections in order of descending score; without `has_masks` only their boxes."""
         ordered = sorted(instances, key=lambda instance: -instance.score)
         return cls(
             [instance.box for instance in ordered],
             [instance.class_id for instance in ordered],
             [instance.score for instance in ordered],
-            [instance.mask for instance in ordered],
+            [instance.mask for instance in ordered] if has_masks else None,
             image_shape,
         )
 
@@ -142,20 +147,23 @@ class Detections:
         return cls(np.zeros((0, 4)), [], [], [], (0, 0), str(error))
 
     @cached_property
-    def masks(self) -> np.ndarray:
+    def masks(self) -> np.ndarray | None:
         """bool `[H, W, N]`, pasted at the first access. A transposed view: each mask is contiguous in memory.
 
-        It may be edited or replaced; every method then uses the edited masks.
+        It may be edited or replaced; every method then uses the edited masks. None without masks.
         """
+        if not self.has_masks:
+            return None
         masks = np.zeros((len(self), *self.image_shape), dtype=bool)
         for full, (y1, x1, y2, x2), crop in zip(masks, self.boxes, self.crops, strict=True):
             full[y1:y2, x1:x2] = crop
         return masks.transpose(1, 2, 0)
 
     def full_mask(self, index: int) -> np.ndarray:
-        """One mask in an array of the image's size, bool `[H, W]`."""
-        if "masks" in self.__dict__:  # scripts edit the pasted masks
-            return self.masks[:, :, index]
+        """One mask in an array of the image's size, bool `[H, W]`; the box of the object without masks."""
+        pasted = self.__dict__.get("masks")  # scripts edit the pasted masks
+        if pasted is not None:
+            return pasted[:, :, index]
         mask = np.zeros(self.image_shape, dtype=bool)
         y1, x1, y2, x2 = self.boxes[index]
         mask[y1:y2, x1:x2] = self.crops[index]
@@ -163,11 +171,12 @@ class Detections:
 
     def _crop(self, index: int) -> np.ndarray:
         y1, x1, y2, x2 = self.boxes[index]
-        return self.masks[y1:y2, x1:x2, index] if "masks" in self.__dict__ else self.crops[index]
+        pasted = self.__dict__.get("masks")
+        return self.crops[index] if pasted is None else pasted[y1:y2, x1:x2, index]
 
     def _is_edited(self, index: int) -> bool:
         """Whether the pasted mask of an object has been changed since it was pasted."""
-        if "masks" not in self.__dict__:
+        if self.__dict__.get("masks") is None:
             return False
         mask, crop = self.masks[:, :, index], self.crops[index]
         return not np.array_equal(self._crop(index), crop) or np.count_nonzero(mask) != np.count_nonzero(crop)
@@ -195,7 +204,7 @@ class Detections:
         rows = np.arange(len(self))[key]
         if rows.ndim == 0:
             return next(iter(self[rows[None]]))
-        crops = [self._crop(row) for row in rows]
+        crops = [self._crop(row) for row in rows] if self.has_masks else None
         chosen = Detections(
             self.boxes[rows], self.class_ids[rows], self.scores[rows], crops, self.image_shape, self.error
         )
@@ -268,7 +277,7 @@ class Detections:
         return self.probabilities is not None and self.frames is not None and not self._is_edited(index)
 
     def rings(self, index: int) -> list[np.ndarray]:
-        """Returns the closed contours of an object, the holes too.
+        """Returns the closed contours of an object, the holes too; that of its box without masks.
 
         With `is_sub_pixel` they are those of `mrcnn.ops.contours.probability_rings`, otherwise of `mask_to_rings`.
 
@@ -280,7 +289,9 @@ class Detections:
         if self.is_sub_pixel(index):
             assert self.probabilities is not None and self.frames is not None  # for the type checker
             return probability_rings(self.probabilities[index], self.frames[index], self.image_shape)
-        y1, x1 = self.boxes[index][:2]
+        y1, x1, y2, x2 = self.boxes[index].tolist()
+        if not self.has_masks:
+            return [np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)], dtype=np.float64)]
         return [ring + (x1, y1) for ring in mask_to_rings(self._crop(index))]
 
     def polygons(self, index: int, tolerance: float = 0.5) -> list[np.ndarray]:
@@ -314,7 +325,7 @@ class Detections:
         return new_canvas(self.source) if isinstance(self.source, np.ndarray) else read_image(self.source)
 
     def draw(self, image: np.ndarray | None = None, **options: Any) -> np.ndarray:
-        """Returns a copy of the image with masks, outlines and captions, uint8 RGB `[H, W, 3]`.
+        """Returns a copy of the image with masks, outlines (or boxes) and captions, uint8 RGB `[H, W, 3]`.
 
         Args:
             image: `[H, W, 3]` RGB, or a grayscale or RGBA image; by default `image()`.
@@ -370,7 +381,7 @@ class Detections:
         """Returns a labelme document (JSON values), as `nike detect --save labelme` writes it.
 
         Objects with holes have exact masks, others polygons with few points: with mask refinement smooth ones of
-        sub-pixel precision, otherwise with an IoU of at least 0.99.
+        sub-pixel precision, otherwise with an IoU of at least 0.99. Without masks they are rectangles.
 
         Args:
             image_path: path of the image relative to the JSON file; by default the file name of `source`.
@@ -383,7 +394,8 @@ class Detections:
     def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
         """Returns entries of a COCO results file: boxes (x, y, width, height), scores and run-length encoded masks.
 
-        They have an id, area and `iscrowd` as well, so they are also annotations of a COCO dataset.
+        They have an id, area and `iscrowd` as well, so they are also annotations of a COCO dataset. Without masks they
+        have no `segmentation`.
         """
         return detection_formats.to_coco(self, image_id)
 
@@ -398,7 +410,8 @@ class Detections:
     def to_json(self, indent: int | None = None) -> str:
         """Returns JSON: the image's size, and class, score, box (x1, y1, x2, y2), area and polygons of each object.
 
-        An object has one polygon for each part, with holes filled.
+        An object has one polygon for each part, with holes filled. Without masks the area is that of the box, and there
+        are no polygons.
         """
         height, width = self.image_shape
         objects = detection_formats.to_records(self)
@@ -430,3 +443,8 @@ class Detections:
         finally:
             temporary.unlink(missing_ok=True)
         return path
+
+
+def _full_crop(box: np.ndarray) -> np.ndarray:
+    """A mask that covers its box: a read-only view of one value, which takes no memory."""
+    return np.broadcast_to(np.True_, tuple(np.maximum(box[2:] - box[:2], 0)))

@@ -90,13 +90,20 @@ def _polygon_shapes(
     return [common | {"points": polygon.round(2).tolist(), "mask": None} for polygon in polygons]
 
 
+def _box_shape(box: Sequence[int], label: str, description: str) -> dict[str, Any]:
+    """Returns a rectangle. Its points are the first and the last pixel of the box, because labelme draws both."""
+    y1, x1, y2, x2 = (int(side) for side in box)
+    common = {"label": label, "group_id": None, "description": description, "flags": {}, "shape_type": "rectangle"}
+    return common | {"points": [[float(x1), float(y1)], [float(x2 - 1), float(y2 - 1)]], "mask": None}
+
+
 def detections_to_shapes(
     detections: Found, labels: Sequence[str], tolerance: float = 1.0, min_iou: float = 0.99
 ) -> list[dict[str, Any]]:
     """Converts detections to entries of labelme's `shapes`. The parts of an object have the same `group_id`.
 
     Detections with mask refinement become smooth polygons with at most 60 points, see
-    `mrcnn.ops.polygons.rings_to_polygons`.
+    `mrcnn.ops.polygons.rings_to_polygons`. Detections without masks become rectangles.
 
     Args:
         detections: N objects of one image.
@@ -105,7 +112,11 @@ def detections_to_shapes(
     """
     shapes = []
     for i, (label, score) in enumerate(zip(labels, detections.scores, strict=True)):
-        polygons, description = simple_polygons(detections, i, tolerance, min_iou), f"score {score:.3f}"
+        description = f"score {score:.3f}"
+        if not detections.has_masks:
+            shapes.append(_box_shape(detections.boxes[i], label, description))
+            continue
+        polygons = simple_polygons(detections, i, tolerance, min_iou)
         if polygons is None:
             parts = [_mask_shape(detections.full_mask(i), label, i + 1, description)]
         else:

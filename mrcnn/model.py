@@ -277,7 +277,8 @@ class MaskRCNN(OriginalMethods):
             validate_every: epochs between validations; 0: never.
             validation_photos: largest number of images for validation AP, a fixed random subset; 0: all; None:
                 `VALIDATION_STEPS` batches, or 500 images if VALIDATION_STEPS is 0.
-            patience: validations without a better mask AP after which training stops; 0: never.
+            patience: validations without a better mask AP, or box AP without MASK_HEAD, after which training stops; 0:
+                never.
             keep: number of latest checkpoints to keep beside the best; 0: all.
             save_minutes: minutes between saves within an epoch, from which a crashed run resumes; 0: only after epochs.
             verbose: 0: silent; 1: progress bar; 2: one line an epoch; None: 1 on a terminal and in a notebook, else 2.

@@ -33,6 +33,8 @@ REFINEMENT_LOSS = "mrcnn_refined_mask_loss"
 
 def loss_names(config: Config) -> tuple[str, ...]:
     """Returns the names of the losses of a training graph, in the order of its last outputs."""
+    if not config.MASK_HEAD:
+        return LOSSES[:-1]
     return (*LOSSES, REFINEMENT_LOSS) if config.MASK_REFINEMENT_SIZE else LOSSES
 
 
@@ -211,7 +213,7 @@ class NetworkBuilder:
         roi_align = dict(method=config.ROI_ALIGN_METHOD, pooling=config.ROI_POOLING)
         classes, train_bn = config.NUM_CLASSES, config.TRAIN_BN
         self.box_head = BoxHead(config.POOL_SIZE, classes, train_bn, config.FPN_CLASSIF_FC_LAYERS_SIZE, **roi_align)
-        self.mask_head = MaskHead(
+        self.mask_head = config.MASK_HEAD and MaskHead(
             config.MASK_POOL_SIZE,
             classes,
             train_bn,
@@ -245,9 +247,9 @@ class NetworkBuilder:
             Model from [`input_image [B, H, W, channels]`, `input_image_meta [B, 12+C]`, `input_anchors [B or 1, A, 4]`
             normalised] to [`mrcnn_detection [B, D, 6]`, `mrcnn_class [B, K, C]`, `mrcnn_bbox [B, K, C, 4]`,
             `mrcnn_mask [B, D, M, M, C]`, `ROI [B, K, 4]`, `rpn_class [B, A, 2]`, `rpn_bbox [B, A, 4]`], all float32.
-            With MASK_REFINEMENT_SIZE also `mrcnn_refined_mask [B, D', Q, Q]` of the class of each detection, in its
-            padded box; D' <= D is the largest number of detections of an image, at least 1. Class, deltas and mask of
-            padding rows are undefined.
+            Without MASK_HEAD there is no `mrcnn_mask`. With MASK_REFINEMENT_SIZE also `mrcnn_refined_mask
+            [B, D', Q, Q]` of the class of each detection, in its padded box; D' <= D is the largest number of
+            detections of an image, at least 1. Class, deltas and mask of padding rows are undefined.
         """
         config = config or self.config
         anchors = keras.Input((None, 4), name="input_anchors")
@@ -256,6 +258,10 @@ class NetworkBuilder:
         used = TrimPadding(name="trim_proposals")(rois)
         _, probs, deltas = self.box_head(used, pyramid, self.meta, count=config.POST_NMS_ROIS_INFERENCE)
         detections = DetectionLayer(config, name="mrcnn_detection")([rois, probs, deltas, self.meta])
+        if not self.mask_head:
+            return self._network(
+                [self.image, self.meta, anchors], [detections, probs, deltas, rois, self.rpn[1], self.rpn[2]]
+            )
         detected_boxes = TrimPadding(name="trim_detections")(detections[..., :4])
         masks = self.mask_head(detected_boxes, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
         outputs = [detections, probs, deltas, masks, rois, self.rpn[1], self.rpn[2]]
@@ -275,17 +281,15 @@ class NetworkBuilder:
             `input_gt_class_ids [B, G]`, `input_gt_boxes [B, G, 4]` pixels, `input_gt_masks [B, h, w, G]`, and without
             `USE_RPN_ROIS` `input_roi [B, K, 4]` pixels] to [`rpn_class_logits`, `rpn_class`, `rpn_bbox`,
             `mrcnn_class_logits`, `mrcnn_class`, `mrcnn_bbox`, `mrcnn_mask`, `ROI`, `output_rois [B, R, 4]`, and the
-            losses of `loss_names`, scalars].
+            losses of `loss_names`, scalars]. Without MASK_HEAD there are no `input_gt_masks` and no `mrcnn_mask`.
         """
         config, meta = self.config, self.meta
         rpn_match = keras.Input((None, 1), dtype="int32", name="input_rpn_match")
         rpn_bbox = keras.Input((None, 4), name="input_rpn_bbox")
         gt_class_ids = keras.Input((config.MAX_GT_INSTANCES,), dtype="int32", name="input_gt_class_ids")
         gt_boxes = keras.Input((config.MAX_GT_INSTANCES, 4), name="input_gt_boxes")
-        mask_shape = config.MINI_MASK_SHAPE if config.USE_MINI_MASK else config.IMAGE_SHAPE[:2]
-        mask_shape = (*(int(side) for side in mask_shape), config.MAX_GT_INSTANCES)
-        gt_masks = keras.Input(mask_shape, dtype="bool", name="input_gt_masks")
-        inputs = [self.image, meta, rpn_match, rpn_bbox, gt_class_ids, gt_boxes, gt_masks]
+        gt_masks = [self._gt_masks()] if self.mask_head else []
+        inputs = [self.image, meta, rpn_match, rpn_bbox, gt_class_ids, gt_boxes, *gt_masks]
 
         if config.USE_RPN_ROIS:
             proposals = self._propose(config.POST_NMS_ROIS_TRAINING, self._anchors()(self.image))
@@ -295,35 +299,44 @@ class NetworkBuilder:
             proposals = NormBoxes(name="ROI")([rois, self.image])
         targets = self._targets()
         gt_boxes = NormBoxes(name="norm_gt_boxes")([gt_boxes, self.image])
-        rois, class_ids, bbox, masks = targets([proposals, gt_class_ids, gt_boxes, gt_masks])
+        rois, class_ids, bbox, *masks = targets([proposals, gt_class_ids, gt_boxes, *gt_masks])
 
         pyramid = self.pyramid[:4]
         logits, probs, deltas = self.box_head(rois, pyramid, meta)
-        positives = LeadingPositives(name="positive_rois")([rois, class_ids])
-        predicted_masks = self.mask_head(positives, pyramid, meta, count=config.TRAIN_ROIS_PER_IMAGE)
+        predicted_masks = []
+        if self.mask_head:
+            positives = LeadingPositives(name="positive_rois")([rois, class_ids])
+            predicted_masks = [self.mask_head(positives, pyramid, meta, count=config.TRAIN_ROIS_PER_IMAGE)]
         active = _active_class_ids(meta)
-        loss_inputs = (
+        loss_inputs = [
             [rpn_match, self.rpn[0]],
             [rpn_bbox, rpn_match, self.rpn[2]],
             [class_ids, logits, active],
             [bbox, class_ids, deltas],
-            [masks, class_ids, predicted_masks],
-        )
-        nodes = [LossLayer(name=name)(tensors) for name, tensors in zip(LOSSES, loss_inputs, strict=True)]
+        ]
+        if self.mask_head:
+            loss_inputs.append([*masks, class_ids, *predicted_masks])
+        nodes = [LossLayer(name=name)(tensors) for name, tensors in zip(LOSSES, loss_inputs, strict=False)]
         if self.mask_refinement:
             rois_to_refine = RefinedRoIs(config.MASK_REFINEMENT_ROIS, config.BBOX_STD_DEV, name="refined_rois")
             coarse_rois = positives[:, : config.MASK_REFINEMENT_ROIS]
             boxes = rois_to_refine([positives, class_ids, deltas])
             frames, refined = self.mask_refinement(
-                boxes, coarse_rois, class_ids, predicted_masks, self.image, pyramid[0]
+                boxes, coarse_rois, class_ids, *predicted_masks, self.image, pyramid[0]
             )
             refined_targets = RefinementTargets(
                 config.MASK_REFINEMENT_SIZE, config.USE_MINI_MASK, name="refinement_targets"
-            )([boxes, frames, gt_class_ids, gt_boxes, gt_masks, self.image])
+            )([boxes, frames, gt_class_ids, gt_boxes, *gt_masks, self.image])
             nodes.append(LossLayer(name=REFINEMENT_LOSS)([refined_targets, class_ids, refined]))
         output_rois = keras.layers.Identity(name="output_rois")(rois)
-        outputs = [*self.rpn, logits, probs, deltas, predicted_masks, proposals, output_rois, *nodes]
+        outputs = [*self.rpn, logits, probs, deltas, *predicted_masks, proposals, output_rois, *nodes]
         return self._network(inputs, outputs)
+
+    def _gt_masks(self) -> keras.KerasTensor:
+        config = self.config
+        mask_shape = config.MINI_MASK_SHAPE if config.USE_MINI_MASK else config.IMAGE_SHAPE[:2]
+        mask_shape = (*(int(side) for side in mask_shape), config.MAX_GT_INSTANCES)
+        return keras.Input(mask_shape, dtype="bool", name="input_gt_masks")
 
     def _anchors(self) -> Anchors:
         config = self.config

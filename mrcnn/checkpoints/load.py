@@ -16,7 +16,14 @@ import numpy as np
 from mrcnn.checkpoints.convert import mobilenet_v2_from_torch, to_own_backbone
 from mrcnn.checkpoints.hdf5 import CheckpointError, hdf5_errors, read_checkpoint
 from mrcnn.checkpoints.layout import KNOWN_WEIGHTS, LayerWeights, flatten_model
-from mrcnn.checkpoints.report import HEADS, LoadReport, WeightsMismatchError, backbone_warning, explain
+from mrcnn.checkpoints.report import (
+    HEADS,
+    LoadReport,
+    WeightsMismatchError,
+    backbone_warning,
+    explain,
+    mask_head_warning,
+)
 from mrcnn.errors import UserError
 
 
@@ -35,7 +42,8 @@ def load_weights(
             the backbone is loaded and the other layers are reported as missing.
         exclude: names or regular expressions (full match) of layers, or of their groups, that are not loaded.
         by_name: bool, whether layers of the file that the model does not have are skipped instead of raising an error.
-            A backbone that is deeper than that of the model is then loaded with a UserWarning.
+            A backbone that is deeper than that of the model is then loaded with a UserWarning, and so is a file of
+            a model for boxes (MASK_HEAD = False) into one with masks, whose layers of masks keep their weights.
         allow_nan: bool, whether NaN and infinite weights are accepted.
 
     Returns:
@@ -68,7 +76,7 @@ def load_weights(
         )
         if problem := explain(report, wanted, offered, strict=not by_name):
             raise WeightsMismatchError(f"{path}: {problem}", report)
-        warning = backbone_warning(report, wanted, offered)
+        warning = backbone_warning(report, wanted, offered) or mask_head_warning(report, offered)
         values = [
             (variable, _read(path, f"{name}/{role}", source, allow_nan))
             for name, pair in pairs.items()

@@ -15,6 +15,7 @@ from mrcnn.errors import UserError
 HEAD_OUTPUTS = {"mrcnn_class_logits": 1, "mrcnn_bbox_fc": 4, "mrcnn_mask": 1}
 # Layers to exclude for another number of classes. "mrcnn_bbox" has no weights, but Matterport's scripts list it too.
 HEADS = ["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"]
+MASK_LAYERS = re.compile(r"mrcnn_(mask|refine).*")
 REBUILD = "Build the model with the settings of the file"
 SHOWN = 4  # maximum number of names in a message
 
@@ -80,8 +81,9 @@ def explain(
         file: layers of the file that are not excluded.
         strict: bool, whether layers that only the file has are an error.
     """
-    only_backbone = is_backbone_only(file)
-    missing = [name for name in report.missing if not (only_backbone and BEYOND_BACKBONE.fullmatch(name))]
+    only_backbone, only_boxes = is_backbone_only(file), not strict and has_only_boxes(file)
+    may_lack = [BEYOND_BACKBONE] * only_backbone + [MASK_LAYERS] * only_boxes
+    missing = [name for name in report.missing if not any(pattern.fullmatch(name) for pattern in may_lack)]
     if (strict or missing or report.mismatched) and (other := _other_backbone(model, file)):
         return f"{other}. Set BACKBONE to that of the file, or use a file that fits the model."
     if missing and not report.loaded and not report.mismatched:
@@ -102,6 +104,22 @@ def explain(
             "by_name=True to skip them."
         )
     return ""
+
+
+def has_only_boxes(layers: Iterable[str]) -> bool:
+    """Returns whether a file holds a model for boxes: it has the layers of the box head and no layer of masks."""
+    return "mrcnn_class_conv1" in layers and not any(MASK_LAYERS.fullmatch(name) for name in layers)
+
+
+def mask_head_warning(report: LoadReport, file: Iterable[str]) -> str:
+    """Returns a warning if the file is that of a model for boxes, so that the layers of masks are not loaded, or ""."""
+    missing = [name for name in report.missing if MASK_LAYERS.fullmatch(name)]
+    if not missing or not has_only_boxes(file):
+        return ""
+    return (
+        f"the file is of a model for boxes (MASK_HEAD = False): {len(missing)} layers of masks keep their current "
+        f"weights ({_some(missing)}). Train them before you detect masks."
+    )
 
 
 def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file: Mapping[str, LayerWeights]) -> str:

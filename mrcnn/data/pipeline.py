@@ -110,7 +110,8 @@ def training_batches(
     Returns:
         A dataset of tuples (images `[B, S, S, 3]` float32, normalized; image_meta `[B, 12+C]` float32; rpn_match
         `[B, A, 1]` int32; rpn_bbox `[B, T, 4]` float32; gt_class_ids `[B, G]` int32; gt_boxes `[B, G, 4]` float32, in
-        pixels; gt_masks `[B, h, w, G]` bool). Without `config.USE_RPN_ROIS`, the tuple also has rois `[B, K, 4]` int32,
+        pixels; gt_masks `[B, h, w, G]` bool, unless `config.MASK_HEAD` is False). Without `config.USE_RPN_ROIS`, the
+        tuple also has rois `[B, K, 4]` int32,
         in pixels. They come from `dataset.load_rois`, which returns boxes in pixels of the original image in order of
         decreasing score, or are random boxes if the dataset has no such method. Slots that are
         not used are zeros. Photos without objects are included.
@@ -135,7 +136,7 @@ def training_batches(
         # In deterministic mode, TensorFlow runs stateful functions in a single thread.
         arrays = tf.numpy_function(load_arrays, [position], dtypes, stateful=False)
         arrays = [tf.ensure_shape(a, shape) for a, (_, shape) in zip(arrays, examples.signature, strict=True)]
-        draw, image, meta, class_ids, boxes, masks, *rois = arrays
+        draw, image, meta, class_ids, boxes, *masks_and_rois = arrays
         rpn_match, rpn_bbox = select_rpn_targets(
             anchors,
             class_ids,
@@ -145,7 +146,7 @@ def training_batches(
             seed=draw,
             positive_iou=config.RPN_POSITIVE_IOU,
         )
-        return image, meta, rpn_match[:, tf.newaxis], rpn_bbox, class_ids, boxes, masks, *rois
+        return image, meta, rpn_match[:, tf.newaxis], rpn_bbox, class_ids, boxes, *masks_and_rois
 
     def mold(images: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tf.cast(images, tf.float32) - mean, *others  # as `normalize_image`
@@ -233,8 +234,9 @@ class _Examples:
             (tf.float32, (config.IMAGE_META_SIZE,)),
             (tf.int32, (slots,)),
             (tf.float32, (slots, 4)),
-            (tf.bool, (*mask_shape, slots)),
         ]
+        if config.MASK_HEAD:
+            self.signature.append((tf.bool, (*mask_shape, slots)))
         if not config.USE_RPN_ROIS:
             self.signature.append((tf.int32, (config.POST_NMS_ROIS_TRAINING, 4)))
 
@@ -260,17 +262,19 @@ class _Examples:
     def _load(self, position: int) -> list[np.ndarray]:
         config = self.config
         image_id, example, rng = self.augmented(position)
-        gt, too_small = ground_truth(example, self.dataset, config, image_id)
+        mini_masks = config.USE_MINI_MASK and config.MASK_HEAD
+        gt, too_small = ground_truth(example, self.dataset, config, image_id, mini_masks)
         if gt.image.shape != tuple(config.IMAGE_SHAPE):
             raise UserError(
                 f"photo {self._name(image_id)}: training needs images of {tuple(config.IMAGE_SHAPE)}, got "
                 f'{gt.image.shape}. Use IMAGE_RESIZE_MODE "square" or "crop".'
             )
         self.problems.count_too_small(too_small)
-        class_ids, boxes, masks = fill_slots(gt.class_ids, gt.bbox, gt.mask, config.MAX_GT_INSTANCES, rng)
+        masks = gt.mask if config.MASK_HEAD else None
+        class_ids, boxes, *masks = fill_slots(gt.class_ids, gt.bbox, masks, config.MAX_GT_INSTANCES, rng)
         draw = rng.integers(2**31, size=2, dtype=np.int32)
         rois = [] if config.USE_RPN_ROIS else [self._rois(image_id, example, gt, rng)]
-        return [draw, gt.image, gt.image_meta.astype(np.float32), class_ids, boxes.astype(np.float32), masks, *rois]
+        return [draw, gt.image, gt.image_meta.astype(np.float32), class_ids, boxes.astype(np.float32), *masks, *rois]
 
     def _read(self, epoch: int, index: int):
         """Returns (image_id, prepared example, augmentation) of an image, or of the next one that can be read."""

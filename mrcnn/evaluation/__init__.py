@@ -21,7 +21,7 @@ from mrcnn.evaluation.outcomes import (
     false_positives_on_negatives,
     rank_detections,
 )
-from mrcnn.evaluation.records import ImageRecord, encode_masks, make_record
+from mrcnn.evaluation.records import ImageRecord, encode_masks, kinds_of, make_record
 
 __all__ = [
     "CocoEvaluator",
@@ -44,6 +44,7 @@ __all__ = [
     "evaluate_image",
     "false_positives_on_negatives",
     "interpolated_precisions",
+    "kinds_of",
     "make_record",
     "match_detections",
     "precision_envelope",

@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
-from mrcnn.evaluation.records import KINDS, ImageRecord, make_record
+from mrcnn.evaluation.records import ImageRecord, kinds_of, make_record
 
 AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}  # pixels
 MAX_DETECTIONS = (1, 10, 100)  # per image
@@ -73,10 +73,11 @@ class CocoEvaluator:
         Returns:
             `{"mask": metrics, "box": metrics, "images", "instances", "ignored", "detections"}`. `metrics` has AP, AP50,
             AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm and ARl as means over classes, and `per_class` with the same
-            values for each class name. A metric is -1 if no instance of that size exists.
+            values for each class name. A metric is -1 if no instance of that size exists. There is no "mask" for
+            detections without masks.
         """
         summary: dict[str, Any] = {}
-        for kind in KINDS:
+        for kind in kinds_of(self.records):
             precision, recall = coco_curves(self.records, len(self.class_names), kind)
             summary[kind] = coco_metrics(precision, recall)
             summary[kind]["per_class"] = {

@@ -34,6 +34,7 @@ class ImageRecord:
     rles: list[dict]
     boxes: np.ndarray  # [N, 4]
     areas: np.ndarray  # [N] box areas, which pycocotools uses for results that have a box
+    has_masks: bool = True  # False: the detections are boxes only, and `rles` are the boxes
 
     def overlaps(self, kind: str, detections: np.ndarray, instances: np.ndarray) -> np.ndarray:
         """Computes the IoU of selected detections and instances.
@@ -107,7 +108,8 @@ def make_record(
         gt_class_ids: `[G]` int. A negative id is an ignored region (COCO's `iscrowd`) of class `abs(id)`.
         gt_masks: `[H, W, G]` bool, or list of G run-length encoded masks.
         result: one result of `detect()`: `class_ids [N]`, `scores [N]`, `masks [H, W, N]` (or N encoded masks) and
-            `rois [N, 4]` in pixels. `rois` default to the boxes of the masks.
+            `rois [N, 4]` in pixels. `rois` default to the boxes of the masks. Without masks (`Detections.has_masks`)
+            only boxes can be evaluated.
         num_classes: int, number of classes including background.
         image_shape: `(H, W, ...)`, required only without any mask.
 
@@ -154,7 +156,13 @@ def make_record(
         rles=rles,
         boxes=boxes,
         areas=box_areas(boxes),
+        has_masks=getattr(result, "has_masks", True),
     )
+
+
+def kinds_of(records: Sequence[ImageRecord]) -> tuple[str, ...]:
+    """Returns the kinds of IoU that the detections have: KINDS, or ("box",) if there are no masks."""
+    return KINDS if all(record.has_masks for record in records) else ("box",)
 
 
 def _image_shape(image_id, masks, rles, image_shapes) -> tuple[int, int]:

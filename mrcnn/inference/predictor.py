@@ -5,7 +5,7 @@ Shape notation: B images, S side, A anchors, D detections, C classes, M mask sid
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
@@ -132,7 +132,9 @@ class Predictor:
         self._min_confidence = network.get_layer("mrcnn_detection").min_confidence
         refines = bool(config.MASK_REFINEMENT_SIZE)
         self.mask_padding = float(config.MASK_REFINEMENT_PADDING) if refines else None
-        model = keras.Model(network.inputs, [network.outputs[0], network.outputs[-1 if refines else 3]])
+        self._has_masks = bool(config.MASK_HEAD)
+        outputs = [network.outputs[0], network.outputs[-1 if refines else 3]]
+        model = keras.Model(network.inputs, outputs if self._has_masks else outputs[0])
         channels, meta = config.IMAGE_CHANNEL_COUNT, config.IMAGE_META_SIZE
         signature = [
             tf.TensorSpec((None, None, None, channels), tf.float32),
@@ -145,6 +147,8 @@ class Predictor:
         self.latest_shape = tuple(int(side) for side in config.IMAGE_SHAPE[:2])
 
     def _detect(self, model, inputs):
+        if not self._has_masks:
+            return model(inputs, training=False), None
         detections, masks = model(inputs, training=False)
         class_ids = tf.cast(detections[..., 4], tf.int32)  # [B, D]
         count = tf.reduce_max(tf.math.count_nonzero(class_ids, axis=1))
@@ -156,7 +160,7 @@ class Predictor:
             return score_by_masks(detections, masks, self._min_confidence)
         return detections, masks
 
-    def __call__(self, images: np.ndarray, metas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, images: np.ndarray, metas: np.ndarray) -> tuple[np.ndarray, Sequence[np.ndarray | None]]:
         """Runs the network on a batch.
 
         Args:
@@ -165,13 +169,13 @@ class Predictor:
 
         Returns:
             detections: `[B, D, 6]` float32, (y1, x1, y2, x2, class id, score) with normalized boxes.
-            masks: `[B, n, M, M]` float32 probabilities, n <= D.
+            masks: `[B, n, M, M]` float32 probabilities, n <= D; B times None without a mask head.
         """
         inputs = tf.cast(images, tf.float32), tf.cast(metas, tf.float32), self.anchors(images.shape[1:3])
         with nullcontext() if self._is_traced else without_cost_warnings():
             detections, masks = self._run(*inputs)
         self._is_traced = True
-        return detections.numpy(), masks.numpy()
+        return detections.numpy(), [None] * len(images) if masks is None else masks.numpy()
 
     def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:
         """Returns the normalized anchors `[1, A, 4]` float32 for a preprocessed image of the given shape, cached."""
@@ -191,7 +195,7 @@ def unmold(detections, masks, original_shape, image_shape, window, mask_padding=
     Args:
         detections: `[D, 6]`, (y1, x1, y2, x2, class id, score) with boxes normalized to the preprocessed image. The
             first class id 0 ends the list.
-        masks: `[n, M, M]` probabilities for the class of each detection.
+        masks: `[n, M, M]` probabilities for the class of each detection, or None.
         original_shape: (height, width, ...) of the original image.
         image_shape: (height, width, ...) of the preprocessed image.
         window: `[4]`, region of the preprocessed image without the padding, in pixels.
@@ -203,16 +207,18 @@ def unmold(detections, masks, original_shape, image_shape, window, mask_padding=
     padding = np.flatnonzero(detections[:, 4] == 0)
     count = padding[0] if len(padding) else len(detections)
     boxes, class_ids = detections[:count, :4], detections[:count, 4].astype(np.int32)
-    scores, masks = detections[:count, 5], masks[:count]
+    scores = detections[:count, 5]
     y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
     size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
     boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0 for a window of one pixel
     if mask_padding is not None:
-        return _paste_refined(boxes, class_ids, scores, masks, original_shape, mask_padding)
+        return _paste_refined(boxes, class_ids, scores, masks[:count], original_shape, mask_padding)
     boxes = denorm_boxes(boxes, original_shape)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    boxes, class_ids, scores, masks = boxes[keep], class_ids[keep], scores[keep], masks[keep]
-    crops = [mask_in_box(mask, box) for mask, box in zip(masks, boxes, strict=True)]
+    boxes, class_ids, scores = boxes[keep], class_ids[keep], scores[keep]
+    crops = None
+    if masks is not None:
+        crops = [mask_in_box(mask, box) for mask, box in zip(masks[:count][keep], boxes, strict=True)]
     return Detections(boxes, class_ids, scores, crops, original_shape)
 
 

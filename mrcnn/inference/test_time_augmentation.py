@@ -54,11 +54,12 @@ def detect_augmented(detectors: Sequence[Detect], image: np.ndarray) -> Detectio
         The fused detections, in order of decreasing score.
     """
     height, width = image.shape[:2]
-    views = []
+    views, has_masks = [], True
     for detect in detectors:
         upright, mirrored = detect(iter([image, image[:, ::-1]]))
         views += [list(upright), [mirror(detection, width) for detection in mirrored]]
-    return Detections.from_instances(fuse(views), (height, width))
+        has_masks = upright.has_masks
+    return Detections.from_instances(fuse(views), (height, width), has_masks)
 
 
 def mirror(detection: Detection, width: int) -> Detection:

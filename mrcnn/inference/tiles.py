@@ -93,13 +93,13 @@ def detect_tiled(
     side = tile_side(height, width, tiles, network_side, overlap)
     if side is not None:
         views += tile_windows(height, width, side, overlap)
-    results = detect(iter([image[y1:y2, x1:x2] for y1, x1, y2, x2 in views]))
+    results = list(detect(iter([image[y1:y2, x1:x2] for y1, x1, y2, x2 in views])))
     seen = [
         Seen(detection, number, window, _is_cut(detection.box, window, (height, width)))
         for number, (window, result) in enumerate(zip(views, results, strict=True))
         for detection in (shift(detection, *window[:2]) for detection in result)
     ]
-    return Detections.from_instances(merge(seen), (height, width))
+    return Detections.from_instances(merge(seen), (height, width), results[0].has_masks)
 
 
 def shift(detection: Detection, y: int, x: int) -> Detection:

@@ -122,7 +122,7 @@ def select_roi_targets(
     proposals: tf.Tensor,
     gt_class_ids: tf.Tensor,
     gt_boxes: tf.Tensor,
-    gt_masks: tf.Tensor,
+    gt_masks: tf.Tensor | None,
     draw: tf.Tensor,
     *,
     rois_per_image: int,
@@ -162,6 +162,9 @@ def select_roi_targets(
     deltas = box_refinement(rois, objects) / tf.constant(list(bbox_std_dev), tf.float32)
     deltas = tf.where(is_positive[..., None], deltas, 0.0)
 
+    outputs = [rois, class_ids, deltas]
+    if gt_masks is None:
+        return [tf.stop_gradient(output) for output in outputs]
     rows = slice(None), slice(max_positives)  # only these can be positive
     masks = crop_mask_targets(
         rois[rows],
@@ -175,7 +178,7 @@ def select_roi_targets(
     )
     masks = tf.where(is_positive[rows][..., None, None], masks, 0.0)
     masks = tf.pad(masks, [[0, 0], [0, rois_per_image - max_positives], [0, 0], [0, 0]])  # [B, R, M, M]
-    return [tf.stop_gradient(output) for output in (rois, class_ids, deltas, masks)]
+    return [tf.stop_gradient(output) for output in (*outputs, masks)]
 
 
 def _match_proposals(proposals, gt_class_ids, gt_boxes) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -220,7 +223,8 @@ class DetectionTargetLayer(Float32Layer):
         proposals: `[B, K, 4]` normalised, zero padded.
         gt_class_ids: `[B, G]` int32; above 0 objects, below 0 ignore regions or crowds, 0 padding.
         gt_boxes: `[B, G, 4]` normalised, zero padded.
-        gt_masks: `[B, h, w, G]` bool or 0/1; masks of the whole image, or mini masks of the boxes.
+        gt_masks: `[B, h, w, G]` bool or 0/1; masks of the whole image, or mini masks of the boxes. Without them there
+            is no `target_mask`.
 
     Outputs, a list, without gradient; positives first, then negatives, then zero padding:
         rois: `[B, R, 4]` normalised.
@@ -288,7 +292,8 @@ class DetectionTargetLayer(Float32Layer):
         self.supports_jit = False  # crop_and_resize has no XLA kernel
 
     def call(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        proposals, gt_class_ids, gt_boxes, gt_masks = inputs
+        proposals, gt_class_ids, gt_boxes, *masks = inputs
+        gt_masks = masks[0] if masks else None
         if self.add_gt_boxes:
             object_boxes = tf.where(gt_class_ids[..., None] > 0, gt_boxes, 0.0)
             proposals = tf.concat([object_boxes, proposals], axis=1)  # [B, G+K, 4]
@@ -314,7 +319,7 @@ class DetectionTargetLayer(Float32Layer):
             keras.KerasTensor(leading, "int32"),
             keras.KerasTensor((*leading, 4), "float32"),
             keras.KerasTensor((*leading, *self.settings["mask_shape"]), "float32"),
-        ]
+        ][: len(inputs)]
 
     def get_config(self) -> dict:
         own = {name: getattr(self, name) for name in ("add_gt_boxes", "shuffle", "seed")}

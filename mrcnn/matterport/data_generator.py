@@ -94,7 +94,7 @@ def data_generator(
                 raise ValueError(f"data_generator: {len(failures)} images failed, the last: {failures[-1]}") from error
         if len(batch) == batch_size:
             arrays = [np.stack(column) for column in zip(*batch, strict=True)]
-            inputs = 7 + bool(random_rois) + bool(random_rois and detection_targets)
+            inputs = 6 + bool(config.MASK_HEAD) + bool(random_rois) + bool(random_rois and detection_targets)
             yield arrays[:inputs], arrays[inputs:]
             batch = []
 
@@ -118,5 +118,5 @@ def _example(gt, anchors, config, random_rois: int, detection_targets: bool) -> 
             rois.append(targets[0])
             outputs = [targets[1][:, np.newaxis], *targets[2:]]
     image = normalize_image(gt.image, config.MEAN_PIXEL)
-    slots = fill_slots(gt.class_ids, gt.bbox, gt.mask, config.MAX_GT_INSTANCES)
+    slots = fill_slots(gt.class_ids, gt.bbox, gt.mask if config.MASK_HEAD else None, config.MAX_GT_INSTANCES)
     return [image, gt.image_meta, rpn_match[:, np.newaxis], rpn_bbox, *slots, *rois, *outputs]

@@ -160,7 +160,7 @@ class Curves(keras.callbacks.Callback):
 
 
 class EarlyStop(keras.callbacks.Callback):
-    """Stops after `patience` validations without a better mask AP."""
+    """Stops after `patience` validations without a better AP of masks or, without masks, of boxes."""
 
     def __init__(self, progress: Progress, patience: int):
         super().__init__()
@@ -170,7 +170,7 @@ class EarlyStop(keras.callbacks.Callback):
         if is_exhausted(self.progress, self.patience):
             self.model.stop_training = True
             best = self.progress.best_of_stage
-            print(f"\nStopped early: no better mask AP than {best:.3f} in {self.patience} validations")
+            print(f"\nStopped early: no better {self.progress.kind} AP than {best:.3f} in {self.patience} validations")
 
 
 def is_exhausted(progress: Progress, patience: int) -> bool:

@@ -26,7 +26,7 @@ class CheckpointWriter:
 
     * `mask_rcnn_<name>_<epoch>.h5` after every epoch.
     * `training_<name>_<epoch>.state` beside the latest of them, at least twice as large.
-    * `mask_rcnn_<name>_best.h5`, the epoch with the best mask AP.
+    * `mask_rcnn_<name>_best.h5`, the epoch with the best mask AP; without masks, box AP.
     * `training_<name>_partial.state` within an epoch.
 
     Args:

@@ -9,7 +9,8 @@ from typing import Any
 
 from mrcnn.errors import UserError
 
-MIN_GAIN = 1e-6  # of mask AP, to count as better
+MIN_GAIN = 1e-6  # of AP, to count as better
+KINDS = ("mask", "box")  # of AP; the first that a run has decides which epoch is best
 
 
 @dataclass
@@ -54,9 +55,9 @@ class Progress:
         stage: the current stage, or None between stages.
         finished: completed stages.
         rows: the history, one dict per epoch.
-        best: {"epoch", "mask_AP"} of the best validation, or None.
+        best: {"epoch", "mask_AP"} of the best validation, {"epoch", "box_AP"} without masks, or None.
         without_gain: validations since the best one, in this stage.
-        best_of_stage: best mask AP of this stage.
+        best_of_stage: best AP of this stage, of masks or, without masks, of boxes.
     """
 
     epoch: int = 0
@@ -69,7 +70,7 @@ class Progress:
     best_of_stage: float = -1.0
 
     def __repr__(self) -> str:
-        best = f", best mask AP {self.best['mask_AP']:.3f} at epoch {self.best['epoch']}" if self.best else ""
+        best = f", best {self.kind} AP {self.best_ap:.3f} at epoch {self.best['epoch']}" if self.best else ""
         return f"<{type(self).__name__} epoch {self.epoch}, step {self.step}{best}>"
 
     @classmethod
@@ -108,15 +109,26 @@ class Progress:
         """Adds a completed epoch and its logs."""
         self.epoch, self.step = row["epoch"], 0
         self.rows.append(row)
-        ap = row.get("val_mask_AP")
+        kind = next((kind for kind in KINDS if f"val_{kind}_AP" in row), KINDS[0])
+        ap = row.get(f"val_{kind}_AP")
         if ap is None or math.isnan(ap) or ap < 0:  # -1: no validation image has an object
             return
         if ap > self.best_of_stage + MIN_GAIN:
             self.best_of_stage, self.without_gain = ap, 0
         else:
             self.without_gain += 1
-        if self.best is None or ap > self.best["mask_AP"] + MIN_GAIN:
-            self.best = {"epoch": row["epoch"], "mask_AP": ap}
+        if self.best is None or ap > self.best_ap + MIN_GAIN:
+            self.best = {"epoch": row["epoch"], f"{kind}_AP": ap}
+
+    @property
+    def kind(self) -> str:
+        """Returns "mask" or "box", the kind of AP of `best`."""
+        return next((kind for kind in KINDS if f"{kind}_AP" in (self.best or {})), KINDS[0])
+
+    @property
+    def best_ap(self) -> float:
+        """AP of `best`, -1 without."""
+        return (self.best or {}).get(f"{self.kind}_AP", -1.0)
 
     @property
     def is_best(self) -> bool:

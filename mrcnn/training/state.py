@@ -20,7 +20,7 @@ import numpy as np
 from mrcnn.checkpoints import log_dirs
 from mrcnn.checkpoints.atomic import new_file
 from mrcnn.checkpoints.hdf5 import CheckpointError, hdf5_errors, read_checkpoint
-from mrcnn.config import REMOVED
+from mrcnn.config import REMOVED, Config
 from mrcnn.errors import UserError
 from mrcnn.training.progress import Progress
 
@@ -178,7 +178,7 @@ def _pair(path: Path) -> State:
 def check_config(state: State, config) -> None:
     """Raises ValueError with the differences if `config` is not that of the run."""
     own = json.loads(config.to_json())
-    saved = state.record["config"]
+    saved = json.loads(Config().to_json()) | state.record["config"]  # runs of earlier versions lack new settings
     names = sorted(name for name in {*own, *saved} - {*REMOVED} if not name.startswith(FREE_SETTINGS))
     different = [f"{name}: {saved.get(name)} -> {own.get(name)}" for name in names if saved.get(name) != own.get(name)]
     if different:

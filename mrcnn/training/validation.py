@@ -1,4 +1,4 @@
-"""Validation during training: box and mask COCO AP from the inference graph over the weights in training."""
+"""Validation during training: COCO AP of boxes and masks from the inference graph over the weights in training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mrcnn.data.dataset_errors import located_errors
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator
-from mrcnn.evaluation.records import encode_masks
+from mrcnn.evaluation.records import KINDS, encode_masks
 from mrcnn.inference.predictor import Predictor, detect_stream
 from mrcnn.ops.masks import without_placeholders
 from mrcnn.visualization.drawing import overlay
@@ -109,11 +109,12 @@ class Validation(keras.callbacks.Callback):
         average = self.model.average
         with average.swapped_in() if average else nullcontext():
             summary = self.validator()
-        for kind in ("mask", "box"):
+        kinds = [kind for kind in KINDS if kind in summary]
+        for kind in kinds:
             logs |= {f"val_{kind}_{name}": summary[kind][name] for name in FIGURES}
         logs["validation_seconds"] = time.perf_counter() - started
         if self.verbose:
-            kinds = ", ".join(
-                f"{kind} AP {summary[kind]['AP']:.3f} (AP50 {summary[kind]['AP50']:.3f})" for kind in ("mask", "box")
+            figures = ", ".join(
+                f"{kind} AP {summary[kind]['AP']:.3f} (AP50 {summary[kind]['AP50']:.3f})" for kind in kinds
             )
-            print(f"\nValidation on {summary['images']} images: {kinds}; {logs['validation_seconds']:.0f} s")
+            print(f"\nValidation on {summary['images']} images: {figures}; {logs['validation_seconds']:.0f} s")

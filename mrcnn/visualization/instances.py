@@ -44,7 +44,7 @@ def apply_mask(image: np.ndarray, mask: np.ndarray, color: Sequence[float], alph
 def display_instances(
     image: np.ndarray,
     boxes: np.ndarray,
-    masks: np.ndarray,
+    masks: np.ndarray | None,
     class_ids: np.ndarray,
     class_names: Sequence[str],
     scores: np.ndarray | None = None,
@@ -61,7 +61,7 @@ def display_instances(
     Args:
         image: `[H, W, 3]`.
         boxes: `[N, 4]` in pixels; instances with an all-zero box are skipped.
-        masks: `[H, W, N]`.
+        masks: `[H, W, N]`, or None for boxes only.
         class_ids: `[N]` int.
         class_names: list of class names, background first.
         scores: `[N]` float, appended to the class name.
@@ -79,8 +79,9 @@ def display_instances(
     Source: Matterport.
     """
     count = len(boxes)
-    if not count == masks.shape[-1] == len(class_ids):
-        raise UserError(f"display_instances: {count} boxes, {masks.shape[-1]} masks, {len(class_ids)} class ids.")
+    num_masks = count if masks is None else masks.shape[-1]
+    if not count == num_masks == len(class_ids):
+        raise UserError(f"display_instances: {count} boxes, {num_masks} masks, {len(class_ids)} class ids.")
     if count == 0:
         print("\n*** No instances to display *** \n")
     if captions is None:
@@ -92,14 +93,15 @@ def display_instances(
     ax = new_axes(figsize, image.shape) if ax is None else ax
     reduced, factor = reduce_image(image), reduction_factor(image.shape)
     present = np.flatnonzero(np.any(boxes, axis=1))
-    small_masks = masks[::factor, ::factor]
-    if show_mask:
+    small_masks = None if masks is None else masks[::factor, ::factor]
+    if small_masks is not None and show_mask:
         for i in present:
             apply_mask(reduced, small_masks[..., i], colors[i])
     show_image(ax, reduced, image.shape, margin=10)
     limits = ax.get_xlim(), ax.get_ylim()
     for i in present:
-        draw_contour(ax, small_masks[..., i], colors[i], factor)
+        if small_masks is not None:
+            draw_contour(ax, small_masks[..., i], colors[i], factor)
         y1, x1, y2, x2 = boxes[i]
         if show_bbox:
             ax.add_patch(
