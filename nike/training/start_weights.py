@@ -121,7 +121,8 @@ def _read_settings(path: Path) -> tuple[dict[str, Any], int | None, bool]:
 def load_start_weights(model, weights: StartWeights) -> str:
     """Loads initial weights into a MaskRCNN and returns a description of what was loaded.
 
-    The heads are not loaded if the number of classes differs.
+    The heads are not loaded if the number of classes differs. Layers of mask refinement that the file does not have
+    start at random.
     """
     path = weights.path
     if weights.name == "imagenet":
@@ -129,7 +130,10 @@ def load_start_weights(model, weights: StartWeights) -> str:
     if path is None:
         return "random"
     other_classes = weights.classes is not None and weights.classes != model.config.NUM_CLASSES
-    model.load_weights(path, by_name=True, exclude=checkpoints.HEADS if other_classes else None)
+    exclude = checkpoints.HEADS if other_classes else []
+    if model.config.MASK_REFINEMENT_SIZE and not weights.refines_masks:
+        exclude = [*exclude, REFINEMENT]
+    model.load_weights(path, by_name=True, exclude=exclude or None)
     model.set_log_dir()  # a new log folder, even if the file lies in that of an earlier run
     if other_classes:
         return f"{path}, without the heads ({weights.classes - 1} instead of {model.config.NUM_CLASSES - 1} classes)"

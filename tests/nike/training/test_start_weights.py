@@ -20,8 +20,8 @@ def write(path, classes, config=None):
 class FakeModel:
     """Records how weights are loaded."""
 
-    def __init__(self, classes):
-        self.config = type("Config", (), {"NUM_CLASSES": classes})
+    def __init__(self, classes, refinement=0):
+        self.config = type("Config", (), {"NUM_CLASSES": classes, "MASK_REFINEMENT_SIZE": refinement})
         self.calls = []
 
     def load_weights(self, path, by_name, exclude):
@@ -46,6 +46,13 @@ def test_heads_are_excluded_if_the_classes_differ(tmp_path, classes, exclude):
     text = load_start_weights(model, found)
     assert model.calls == [(found.path, exclude), "new run"]
     assert ("without the heads (80 instead of 1 classes)" in text) == (classes == 81)
+
+
+def test_files_without_mask_refinement_start_a_model_with_it(tmp_path):
+    found = find_start_weights(str(write(tmp_path / "some.h5", 81)), tmp_path, "nike")
+    model = FakeModel(2, refinement=112)
+    load_start_weights(model, found)
+    assert model.calls[0] == (found.path, [*checkpoints.HEADS, start_weights.REFINEMENT])
 
 
 def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path):
