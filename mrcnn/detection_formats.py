@@ -46,6 +46,8 @@ def simple_polygons(
 ) -> list[np.ndarray] | None:
     """Returns the polygons of an object for annotation tools: few points, one polygon for each part.
 
+    Without masks it is the outline of the box.
+
     Args:
         detections: objects of one image.
         index: number of the object.
@@ -54,6 +56,8 @@ def simple_polygons(
     Returns:
         List of float64 `[P, 2]` (x, y) in pixels of the image, or None if the object has a hole.
     """
+    if not detections.has_masks:
+        return [ring[:-1] for ring in detections.rings(index)]
     polygons = rings_to_polygons(detections.rings(index)) if detections.is_sub_pixel(index) else None
     return polygons or mask_to_polygons(detections.full_mask(index), tolerance, min_iou)
 
@@ -85,8 +89,8 @@ def to_records(
         masks: "polygons" (see `outlines`), "rle" (COCO's compressed run lengths) or "none".
 
     Returns:
-        `box` is [x1, y1, x2, y2] pixels, half-open; `area` that of the mask in pixels. Detections without masks have the
-        area of the box, and neither polygons nor run lengths.
+        `box` is [x1, y1, x2, y2] pixels, half-open; `area` that of the mask in pixels. Without masks, area and polygon
+        are those of the box, and there are no run lengths.
     """
     records = []
     for i, (item, label) in enumerate(zip(detections, labels or detections.names, strict=True)):
@@ -98,11 +102,9 @@ def to_records(
             "box": [x1, y1, x2, y2],
             "area": int(np.count_nonzero(item.mask)),
         }
-        if not detections.has_masks:
-            pass
-        elif masks == "polygons":
+        if masks == "polygons":
             record["polygons"] = outlines(detections, i)
-        elif masks == "rle":
+        elif masks == "rle" and detections.has_masks:
             record["rle"] = encode_rle(detections.full_mask(i))
         records.append(record)
     return records

@@ -410,8 +410,8 @@ class Detections:
     def to_json(self, indent: int | None = None) -> str:
         """Returns JSON: the image's size, and class, score, box (x1, y1, x2, y2), area and polygons of each object.
 
-        An object has one polygon for each part, with holes filled. Without masks the area is that of the box, and there
-        are no polygons.
+        An object has one polygon for each part, with holes filled. Without masks, area and polygon are those of the
+        box.
         """
         height, width = self.image_shape
         objects = detection_formats.to_records(self)

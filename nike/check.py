@@ -24,6 +24,7 @@ from nike.datasets.settings import read_settings_file
 from nike.datasets.split import SPLIT_FILE
 from nike.text import aligned, plural, printable
 from nike.training.data import count_lines, prepare_training_data, read_training_parts
+from nike.training.options import TASKS
 
 SHOWN_PER_KIND = 5  # problems of one kind printed in the terminal; --json and --html list all of them
 BAR_WIDTH = 40  # characters
@@ -160,6 +161,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="classes; nike,swoosh=nike maps both labels to the class nike (default: the labels in the files)",
     )
     parser.add_argument(
+        "--task", choices=TASKS, default=TASKS[0], help="for boxes, boxes suffice as annotations (default: masks)"
+    )
+    parser.add_argument(
         "--image-size",
         type=int,
         metavar="PIXELS",
@@ -217,6 +221,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         val_split=arguments.val_split,
         seed=arguments.seed,
         allow_outside=arguments.allow_outside,
+        boxes=arguments.task == "boxes",
     )
     total = sum(len(collection.photos) for collection in parts.parts.values())
     with tqdm(total=total, unit="photo", leave=False, disable=not sys.stderr.isatty()) as bar:

@@ -33,12 +33,12 @@ from nike.training.run_photos import read_run_photos
 MIN_CONFIDENCE = 0.01  # AP is computed from the ranking of nearly all detections
 WORST_ON_PAGE = 40  # images with errors in the HTML report
 DESCRIPTION = """\
-Evaluate weights on labelled images. Reports COCO AP of masks and boxes, precision,
-recall and the errors of each image."""
+Evaluate weights on labelled images. Reports COCO AP of masks and boxes (only of boxes for
+weights without masks), precision, recall and the errors of each image."""
 EPILOG = """\
 AP is the mean over IoU thresholds 0.50 to 0.95 (COCO), also for small (area under 32 x 32 pixels), medium (under
-96 x 96) and large instances. At the score threshold, a detection is a true positive if its mask IoU with an unmatched
-instance is at least 0.5. Instances labelled `ignore` are excluded.
+96 x 96) and large instances. At the score threshold, a detection is a true positive if its mask IoU (box IoU without
+masks) with an unmatched instance is at least 0.5. Instances labelled `ignore` are excluded.
 
 examples:
   nike evaluate --dataset photos --weights=best --html report.html
@@ -105,7 +105,7 @@ def evaluate_folder(
         meaning = choose_labels(labels, detector.class_names, run)
     except UserError as error:
         raise UserError(f"{folder}: {error}") from None
-    dataset, split, notes = load_photos(folder, split, meaning, run)
+    dataset, split, notes = load_photos(folder, split, meaning, run, boxes=not detector.has_masks)
     unknown, nothing_else = unknown_labels(dataset, meaning) if labels is None else ("", False)
     if unknown:
         classes = detector.class_names[1:]

@@ -54,7 +54,7 @@ examples:
 class Calibration:
     """The best score threshold on a dataset, and the metrics at THRESHOLD.
 
-    All metrics are at mask IoU 0.5, over all classes.
+    All metrics are at mask IoU 0.5 (box IoU without masks), over all classes.
 
     Attributes:
         threshold: score threshold with the highest F1, 0 < threshold < 1.
@@ -98,12 +98,12 @@ def find_threshold(
         FileNotFoundError: the folder does not exist.
         ValueError: no image can be used, or there is no true positive.
     """
-    from mrcnn.evaluation import best_f1, rank_detections
+    from mrcnn.evaluation import best_f1, kinds_of, rank_detections
 
     evaluator, _, _, notes = evaluate_folder(detector, folder, split, None, failures, lines)
     for note in notes if lines else ():
         print(note)
-    ranking = rank_detections(evaluator.records)
+    ranking = rank_detections(evaluator.records, kinds_of(evaluator.records)[0])
     best = best_f1(ranking)
     if not best["f1"]:
         raise UserError(

@@ -34,8 +34,8 @@ class RunSummary:
     Attributes:
         name: name of the log folder.
         epochs: number of finished epochs.
-        best_epoch: epoch of the best mask AP, or None without validation.
-        mask_AP, box_AP: validation AP of that epoch.
+        best_epoch: epoch of the best mask AP, or box AP for a run without masks, or None without validation.
+        mask_AP, box_AP: validation AP of that epoch. A run without masks has no mask AP.
         train, val: number of images, or None if not recorded.
         options: command line of the run.
     """
@@ -65,8 +65,9 @@ def find_runs(logs: Path) -> list[RunSummary]:
 def summarize(folder: Path) -> RunSummary:
     """Returns the summary of the run in a log folder. What cannot be read is left out."""
     rows = read_history(folder / HISTORY)
-    validated = [row for row in rows if math.isfinite(row.get("val_mask_AP", math.nan))]
-    best = max(validated, key=lambda row: row["val_mask_AP"], default={})
+    kind = "val_mask_AP" if any("val_mask_AP" in row for row in rows) else "val_box_AP"
+    validated = [row for row in rows if math.isfinite(row.get(kind, math.nan))]
+    best = max(validated, key=lambda row: row[kind], default={})
     try:
         photos = read_run_photos(folder / HISTORY)
         record = read_json(folder / COMMAND)
@@ -114,6 +115,11 @@ def table(runs: list[RunSummary]) -> list[str]:
     return [f"{line}  {text}".rstrip() for line, text in zip(lines, options, strict=True)]
 
 
+def _best_ap(run: RunSummary) -> float:
+    ap = run.box_AP if run.mask_AP is None else run.mask_AP
+    return -1.0 if ap is None else ap
+
+
 # --- command ---
 
 
@@ -131,7 +137,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     """Prints the runs."""
     runs = find_runs(arguments.logs)
     if arguments.sort == "AP":
-        runs.sort(key=lambda run: -1.0 if run.mask_AP is None else run.mask_AP)
+        runs.sort(key=_best_ap)
     if arguments.json:
         print(json.dumps([asdict(run) for run in runs], indent=2))
     else:

@@ -17,6 +17,7 @@ from mrcnn.visualization.drawing import color_splash
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.atomic import check_output_file, replacing
 from nike.detection.detector import add_detector_arguments, load_detector
+from nike.detection.outputs import region
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, find_sources, read
 from nike.detection.stream import detect_pictures
@@ -37,7 +38,7 @@ def save_image(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
     """Writes the splash of the first image. Returns the number of images written, 0 or 1."""
     for picture, result in pictures:
         with replacing(output) as temporary:
-            PIL.Image.fromarray(color_splash(picture.image, result["masks"])).save(temporary)
+            PIL.Image.fromarray(color_splash(picture.image, region(result))).save(temporary)
         return 1
     return 0
 
@@ -50,7 +51,7 @@ def save_video(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
             for picture, result in pictures:
                 if not count:
                     add = stack.enter_context(new_video(output, picture.rate, picture.image.shape))
-                add(color_splash(picture.image, result["masks"]))
+                add(color_splash(picture.image, region(result)))
                 progress.step("")
                 count += 1
         except KeyboardInterrupt:

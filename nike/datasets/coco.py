@@ -22,7 +22,7 @@ from nike.datasets.labels import IGNORE, Labels
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import read_json, write_json
-from nike.datasets.shapes import MAX_OUTLINE, MAX_POINTS, ShapeError
+from nike.datasets.shapes import MAX_COORDINATE, MAX_OUTLINE, MAX_POINTS, ShapeError
 from nike.datasets.subsets import read_parts
 from nike.text import short
 
@@ -78,6 +78,14 @@ def polygon_piece(points: np.ndarray, height: int, width: int) -> CocoPolygons:
     if outline > MAX_OUTLINE:
         raise ShapeError(f"its outline is {outline:.0f} pixels long on a {width}x{height} photo.")
     return CocoPolygons((points,))
+
+
+def box_piece(box: Sequence[float], height: int, width: int) -> CocoPolygons:
+    """Returns a box (y1, x1, y2, x2) in pixels as a piece, see `polygon_piece`. Its mask has the box, rounded."""
+    y1, x1, y2, x2 = box
+    if not all(abs(side) <= MAX_COORDINATE for side in box) or y1 >= y2 or x1 >= x2:  # also rejects NaN
+        raise ShapeError(f"the box must have a width and a height above 0, got x {x1:g}..{x2:g}, y {y1:g}..{y2:g}.")
+    return polygon_piece(np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], dtype=np.float64), height, width)
 
 
 def parse_segmentation(raw: Any, height: int, width: int) -> RunLengths | CocoPolygons:
@@ -147,7 +155,7 @@ def read_coco(
         photo = by_id.get(image_id) if type(image_id) is int else None
         try:
             if photo is not None:
-                photo.instances.append(_read_annotation(raw, photo, categories, f"annotations[{i}]"))
+                _read_annotation(raw, photo, categories, path.name, f"annotations[{i}]")
             elif type(image_id) is not int or image_id not in known:  # a known photo has already been reported
                 raise UserError(f"image_id {short(image_id)} is not an id of 'images'.")
         except ValueError as error:
@@ -233,14 +241,26 @@ def _read_categories(raw: list) -> dict[int, str]:
     return {category["id"]: category["name"] for category in named}
 
 
-def _read_annotation(raw: dict, photo: Photo, categories: dict[int, str], where: str) -> Instance:
+def _read_annotation(raw: dict, photo: Photo, categories: dict[int, str], file: str, where: str) -> None:
+    """Adds an annotation to the instances of its photo, or to its boxes. Raises ValueError."""
     category = raw.get("category_id")
     if type(category) is not int or category not in categories:
         raise UserError(f"category_id {short(category)} is not an id of 'categories'.")
+    label, crowd = categories[category], raw.get("iscrowd") == 1
     if raw.get("segmentation") in (None, [], {}):
-        raise UserError("has no segmentation. Masks cannot be created from boxes.")
+        if raw.get("bbox") is not None:
+            photo.boxes.append(Instance(label, (_read_box(raw["bbox"], photo),), where, crowd))
+        photo.add_unusable_shape(ShapeError("has no segmentation. Masks cannot be created from boxes."), file, where)
+        return
     piece = parse_segmentation(raw["segmentation"], photo.height, photo.width)
-    return Instance(categories[category], (piece,), where, crowd=raw.get("iscrowd") == 1)
+    photo.instances.append(Instance(label, (piece,), where, crowd))
+
+
+def _read_box(raw: Any, photo: Photo) -> CocoPolygons:
+    if not isinstance(raw, list) or len(raw) != 4 or not all(type(value) in (int, float) for value in raw):
+        raise ShapeError(f"bbox must be four numbers x, y, width, height, got {short(raw)}.")
+    x, y, width, height = raw
+    return box_piece((y, x, y + height, x + width), photo.height, photo.width)
 
 
 def write_coco(

@@ -60,6 +60,7 @@ class NikeDataset(Dataset):
         allow_outside: bool = False,
         val_split: float | None = None,
         seed: int = 0,
+        boxes: bool = False,
     ) -> None:
         """Adds the images of a dataset. Call `prepare()` afterwards.
 
@@ -77,13 +78,15 @@ class NikeDataset(Dataset):
             allow_outside: whether annotations may refer to images outside of `folder`.
             val_split: fraction of validation images, in whole groups (see `nike.datasets.split`), or None.
             seed: random seed of the split.
+            boxes: whether annotations that are only a box are instances, for networks without MASK_HEAD. Their masks
+                are filled boxes.
 
         Raises:
             FileNotFoundError: the folder does not exist.
             ValueError: no image can be used, the dataset has no subsets, or with `strict`, there is an error.
         """
         label_map = labels if isinstance(labels, Labels) else Labels(labels)
-        collection = read_subset(folder, subset, label_map, allow_outside, val_split, seed)
+        collection = read_subset(folder, subset, label_map, allow_outside, val_split, seed, boxes)
         self.add_collection(
             collection, label_map, folder, subset, strict=strict, unlabelled_as_negatives=unlabelled_as_negatives
         )
@@ -213,7 +216,7 @@ def has_subset_folders(folder: Path) -> bool:
 
 
 def read_own_split(
-    folder: Path, default_label: str = "object", allow_outside: bool = False
+    folder: Path, default_label: str = "object", allow_outside: bool = False, boxes: bool = False
 ) -> dict[str, Collection] | None:
     """Reads the training and the validation part of a dataset that determines them.
 
@@ -230,8 +233,8 @@ def read_own_split(
     if listed is None and folder.is_dir() and format_of(folder) in (None, "labelme"):
         if not has_subset_folders(folder):
             return None
-        return {name: read_dataset(folder / name, default_label, allow_outside, folder) for name in SUBSETS}
-    whole = read_dataset(folder, default_label, allow_outside)
+        return {name: read_dataset(folder / name, default_label, allow_outside, folder, boxes) for name in SUBSETS}
+    whole = read_dataset(folder, default_label, allow_outside, boxes=boxes)
     if listed is not None:
         return {name: take(whole, lambda file, n=name: (_key(file) in listed) == (n == "val")) for name in SUBSETS}
     if set(SUBSETS) <= set(whole.subsets.values()):
@@ -263,6 +266,7 @@ def read_subset(
     allow_outside: bool = False,
     val_split: float | None = None,
     seed: int = 0,
+    boxes: bool = False,
 ) -> Collection:
     """Reads a dataset or a subset of it. See `NikeDataset.load_nike` for the arguments.
 
@@ -272,16 +276,17 @@ def read_subset(
     """
     folder, default = Path(folder), labels.classes[0]
     if subset is None:
-        return read_dataset(folder, default, allow_outside)
+        return read_dataset(folder, default, allow_outside, boxes=boxes)
     if subset not in SUBSETS:
         raise UserError(f"subset: expected one of {', '.join(SUBSETS)} or None, got {subset!r}.")
     if val_split is not None:
-        return split_collection(read_dataset(folder, default, allow_outside), labels, val_split, seed)[subset]
-    parts = read_own_split(folder, default, allow_outside)
+        whole = read_dataset(folder, default, allow_outside, boxes=boxes)
+        return split_collection(whole, labels, val_split, seed)[subset]
+    parts = read_own_split(folder, default, allow_outside, boxes)
     if parts is not None:
         return parts[subset]
     if (folder / subset).is_dir():
-        return read_dataset(folder / subset, default, allow_outside, folder)
+        return read_dataset(folder / subset, default, allow_outside, folder, boxes)
     raise UserError(
         f"{folder}: no training and validation subsets. Create folders train/ and val/ or a split.json that lists "
         "the validation images, or use all images (--split all)."

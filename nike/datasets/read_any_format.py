@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mrcnn.errors import UserError
-from nike.datasets import coco, cvat, labelme, labelstudio, roboflow, via, voc, yolo
+from nike.datasets import coco, cvat, labelme, labelstudio, roboflow, via, voc, voc_boxes, yolo
 from nike.datasets.records import Collection, Photo, Problem
 
 Writer = Callable[[Path, Mapping[str, Sequence[Photo]], list[Problem]], None]
@@ -37,6 +37,7 @@ FORMATS: dict[str, Format] = {
     "roboflow": Format(roboflow.detect, roboflow.read_roboflow, roboflow.write_roboflow),
     "coco": Format(coco.detect, coco.read_any, coco.write_folder),
     "voc": Format(voc.detect, voc.read_voc, voc.write_voc),
+    "voc-boxes": Format(voc_boxes.detect, voc_boxes.read_voc_boxes, None),
     "cvat": Format(cvat.detect, cvat.read_cvat, cvat.write_cvat),
     "labelstudio": Format(labelstudio.detect, labelstudio.read_labelstudio, labelstudio.write_labelstudio),
     "via": Format(via.detect, via.read_any, None),
@@ -53,6 +54,7 @@ def read_dataset(
     default_label: str = "object",
     allow_outside: bool = False,
     root: str | os.PathLike | None = None,
+    boxes: bool = False,
 ) -> Collection:
     """Reads a dataset folder or an annotation file in any supported format.
 
@@ -61,6 +63,7 @@ def read_dataset(
         default_label: str, label of shapes without one, in VIA and Label Studio files.
         allow_outside: bool, whether file names and symbolic links may refer to files outside the dataset folder.
         root: path of the dataset folder if `source` is a subfolder of it with labelme files.
+        boxes: whether annotations that are only a box are instances, see `Photo.accept_boxes`.
 
     Returns:
         A `Collection` of photos and problems. All photos of a folder without annotations are `unlabelled`.
@@ -77,4 +80,7 @@ def read_dataset(
         raise UserError(f"{source.name}: expected an annotation file in one of the formats {', '.join(FORMATS)}.")
     if name in (None, "labelme") and source.is_dir():
         return labelme.read_folder(source, allow_outside, root)
-    return FORMATS[name].read(source, default_label, allow_outside)
+    collection = FORMATS[name].read(source, default_label, allow_outside)
+    if boxes:
+        collection.accept_boxes()
+    return collection

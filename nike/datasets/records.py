@@ -123,6 +123,8 @@ class Photo:
         problems: list of `Problem`.
         lost: number of unusable shapes. A photo with unusable shapes must not be used for training, because their
             objects would be background.
+        boxes: list of `Instance` of annotations that are only a box. They are counted as unusable shapes, because masks
+            cannot be created from boxes, until `accept_boxes` makes them instances.
     """
 
     file: str
@@ -134,6 +136,7 @@ class Photo:
     instances: list[Instance] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     lost: int = 0
+    boxes: list[Instance] = field(default_factory=list)
 
     @property
     def is_negative(self) -> bool:
@@ -145,6 +148,14 @@ class Photo:
         severity = WARNING if error.code == "shape-without-area" else ERROR
         self.problems.append(Problem(file, error.code, str(error), where, severity, self.path))
         self.lost += 1
+
+    def accept_boxes(self) -> None:
+        """Makes the annotations that are only a box instances, for networks that detect boxes."""
+        places = {instance.where for instance in self.boxes}
+        self.problems = [problem for problem in self.problems if problem.where not in places]
+        self.lost -= len(self.boxes)
+        self.instances += self.boxes
+        self.boxes = []
 
     def draw(self, instances: list[Instance] | None = None) -> np.ndarray:
         """Returns the masks of all (or the given) instances, bool `[H, W, N]`. Masks may overlap.
@@ -182,6 +193,11 @@ class Collection:
     problems: list[Problem] = field(default_factory=list)
     unlabelled: list[Path] = field(default_factory=list)
     subsets: dict[str, str] = field(default_factory=dict)
+
+    def accept_boxes(self) -> None:
+        """Accepts the boxes of all photos, see `Photo.accept_boxes`."""
+        for photo in self.photos:
+            photo.accept_boxes()
 
     def all_problems(self) -> Iterator[Problem]:
         """Yields the problems of files, then those of the photos."""

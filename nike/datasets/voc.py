@@ -88,7 +88,7 @@ def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outsi
     root = Path(path)
     names = _class_names(root)
     collection = Collection(root)
-    sets = {stem: part for part in PARTS for stem in _lines(root / SETS / f"{part}.txt")}
+    sets = {stem: part for part in PARTS for stem in read_lines(root / SETS / f"{part}.txt")}
     for image in photos.find_files(root / IMAGES):
         stem = image.relative_to(root / IMAGES).with_suffix("")
         name = photos.name_in(image, root)
@@ -111,7 +111,8 @@ def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outsi
     return collection
 
 
-def _lines(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
+    """Returns the lines of a text file that are not blank; none if it does not exist."""
     if not path.is_file():
         return []
     with open(path, "rb") as file:
@@ -122,7 +123,7 @@ def _lines(path: Path) -> list[str]:
 def _class_names(root: Path) -> dict[int, str]:
     """Returns class names by colour."""
     names = {}
-    for line in _lines(root / "labelmap.txt"):
+    for line in read_lines(root / "labelmap.txt"):
         name, _, rest = line.partition(":")
         values = rest.split(":")[0].split(",")
         if line.startswith("#") or not name or len(name) > 200:

@@ -1,6 +1,7 @@
 """Reads and writes YOLO segmentation datasets: `data.yaml` and one label file per image. Files are untrusted input.
 
 A line of `labels/train/shoe.txt` is `CLASS X Y X Y ...`, with the polygon in fractions of the image's width and height.
+In a detection dataset it is `CLASS X Y WIDTH HEIGHT`, with the centre of a box, for networks that detect boxes.
 An image without a label file is a negative, as in Ultralytics. Polygons are rasterized as in COCO.
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from mrcnn.errors import UserError
 from nike.datasets import photos
-from nike.datasets.coco import polygon_piece
+from nike.datasets.coco import box_piece, polygon_piece
 from nike.datasets.records import NOTE, WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
@@ -26,6 +27,7 @@ from nike.text import short
 
 MAX_YAML_BYTES = 1_000_000
 MAX_LABEL_BYTES = 20_000_000
+BOX = "is a box without a polygon. Export the dataset as YOLO segmentation."
 MARGIN = 1e-3  # tolerance for coordinates outside of [0, 1], for rounding errors
 
 
@@ -180,6 +182,11 @@ def _read_labels(text: str, photo: Photo, names: Mapping[int, str]) -> None:
         where = f"line {number}"
         try:
             label, points = _parse_line(line.split(), photo, names)
+            if len(points) == 2:  # centre and size of a box
+                (x, y), (width, height) = points.tolist()
+                box = (y - height / 2, x - width / 2, y + height / 2, x + width / 2)
+                photo.boxes.append(Instance(label, (box_piece(box, photo.height, photo.width),), where))
+                raise ShapeError(BOX, "shape-without-area")
             piece = polygon_piece(points, photo.height, photo.width)
         except ShapeError as error:
             photo.add_unusable_shape(error, photo.noted_in, where)
@@ -188,11 +195,10 @@ def _read_labels(text: str, photo: Photo, names: Mapping[int, str]) -> None:
 
 
 def _parse_line(values: Sequence[str], photo: Photo, names: Mapping[int, str]) -> tuple[str, np.ndarray]:
+    """Returns the label and the points `[P, 2]` (x, y) in pixels; of a box its centre and its (width, height)."""
     if not values[0].isascii() or not values[0].isdigit() or int(values[0][:9]) not in names:
         raise ShapeError(f"class {short(values[0])} is not a number in 'names' of data.yaml.", "label-invalid")
-    if len(values) == 5:
-        raise ShapeError("is a box without a polygon. Export the dataset as YOLO segmentation.", "shape-without-area")
-    if not 7 <= len(values) <= 2 * MAX_POINTS or len(values) % 2 == 0:
+    if len(values) != 5 and (not 7 <= len(values) <= 2 * MAX_POINTS or len(values) % 2 == 0):
         raise ShapeError(f"expected a class and x y of at least 3 points, got {len(values)} values.", "points-count")
     try:
         points = np.array(values[1:], dtype=np.float64).reshape(-1, 2)

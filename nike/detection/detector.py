@@ -119,6 +119,11 @@ class Detector:
             raise UserError(f"--classes: expected classes of the weights ({known}), got {', '.join(sorted(unknown))}.")
         self.class_ids = [i for i, name in enumerate(self.class_names) if classes is None or name in classes]
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether the detections have masks; False for weights that were trained with `--task boxes`."""
+        return bool(getattr(self.model.config, "MASK_HEAD", True))
+
     def detect(self, photos: Iterable[np.ndarray]) -> Iterator[Detections]:
         """Runs detection on images.
 

@@ -73,6 +73,15 @@ def save_picture(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
+def region(result: Detections) -> np.ndarray:
+    """Returns the pixels of all objects, bool `[H, W]`; without masks those of their boxes."""
+    inside = np.zeros(result.image_shape, dtype=bool)
+    for item in result:
+        y1, x1, y2, x2 = item.box
+        inside[y1:y2, x1:x2] |= item.mask
+    return inside
+
+
 class _Pictures:
     """Base class of formats that write an image per image and a video per video."""
 
@@ -112,7 +121,7 @@ class Splash(_Pictures):
     """Objects in colour on a grey background."""
 
     def draw(self, picture: Picture, result: Detections) -> np.ndarray:
-        return color_splash(picture.image, result["masks"])
+        return color_splash(picture.image, region(result))
 
 
 class _Files:
@@ -130,15 +139,14 @@ class _Files:
 class Masks(_Files):
     """One PNG per image with a palette: 0 is background, i is the i-th detection in order of decreasing score.
 
-    Detections with higher scores cover those with lower scores.
+    Detections with higher scores cover those with lower scores. Without masks a detection covers its box.
     """
 
     def write(self, picture: Picture, result: Detections) -> None:
-        masks = result["masks"]
-        numbers = np.zeros(masks.shape[:2], dtype=np.uint16)
-        for i in reversed(range(masks.shape[2])):
-            numbers[masks[:, :, i]] = i + 1
-        image = PIL.Image.fromarray(numbers if masks.shape[2] > 255 else numbers.astype(np.uint8))
+        numbers = np.zeros(result.image_shape, dtype=np.uint16)
+        for i in reversed(range(len(result))):
+            numbers[result.full_mask(i)] = i + 1
+        image = PIL.Image.fromarray(numbers if len(result) > 255 else numbers.astype(np.uint8))
         if image.mode == "L":
             image.putpalette([0, 0, 0, *distinct_colors(255).ravel().tolist()])
         path = self.path(picture)
@@ -147,11 +155,11 @@ class Masks(_Files):
 
 
 class Crops(_Files):
-    """One PNG per detection: the region around it, with the mask as alpha channel."""
+    """One PNG per detection: the region around it, with the mask, if any, as alpha channel."""
 
     def write(self, picture: Picture, result: Detections) -> None:
         path = self.path(picture)
-        for i, crop in enumerate(crops(picture.image, result, cutout=True), start=1):
+        for i, crop in enumerate(crops(picture.image, result, cutout=result.has_masks), start=1):
             save_picture(path.with_name(f"{path.name}_{i}"), crop)
 
 
@@ -203,7 +211,7 @@ class Coco:
 
 
 class Csv:
-    """`detections.csv`: one row per detection, with the box and the mask area in pixels."""
+    """`detections.csv`: one row per detection, with the box and the area of the mask (or of the box) in pixels."""
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
         self.class_names = class_names
@@ -214,11 +222,11 @@ class Csv:
         height, width = picture.image.shape[:2]
         file, frame = printable(picture.source.name), "" if picture.frame is None else picture.frame
         tracks = result.track_ids
-        for i, class_id in enumerate(result["class_ids"].tolist()):
-            y1, x1, y2, x2 = result["rois"][i].tolist()
+        for i, item in enumerate(result):
+            y1, x1, y2, x2 = item.box
             number = "" if tracks is None or tracks[i] < 0 else int(tracks[i])
-            area, score = np.count_nonzero(result["masks"][:, :, i]), f"{result['scores'][i]:.4f}"
-            row = [file, frame, i + 1, self.class_names[class_id], score, x1, y1, x2, y2, area, width, height, number]
+            area, name = np.count_nonzero(item.mask), self.class_names[item.class_id]
+            row = [file, frame, i + 1, name, f"{item.score:.4f}", x1, y1, x2, y2, area, width, height, number]
             self._table.writerow(row)
 
 

@@ -61,9 +61,9 @@ def _key_figures(scores: dict[str, Any]) -> str:
     at = scores["at_threshold"]
     negatives = at["negative_images"]
     cards = [
-        (figure(scores["mask"]["AP"]), "mask AP"),
-        (figure(scores["mask"]["AP50"]), "mask AP at IoU 0.50"),
-        (figure(scores["box"]["AP"]), "box AP"),
+        (figure(scores[scores["kind"]]["AP"]), f"{scores['kind']} AP"),
+        (figure(scores[scores["kind"]]["AP50"]), f"{scores['kind']} AP at IoU 0.50"),
+        *([(figure(scores["box"]["AP"]), "box AP")] if scores["kind"] == "mask" else []),
         (f"{at['true']} of {at['true'] + at['missed']}", f"instances detected at score {scores['threshold']:g}"),
         (f"{at['false']}", f"false positives ({plural(at['duplicates'], 'duplicate')})"),
         (f"{negatives['images_with_detections']} of {negatives['images']}", "negative images with a false positive"),
@@ -77,8 +77,8 @@ def _key_figures(scores: dict[str, Any]) -> str:
 def _charts(scores: dict[str, Any]) -> Iterator[str]:
     curves = [
         Series(f"{kind}, IoU {iou}", curve["envelope"], color, curve["recall"], dashed=kind == "box")
-        for kind, colors in (("mask", ("c0", "c1")), ("box", ("c0", "c1")))
-        for (iou, curve), color in zip(scores["curves"][kind].items(), colors, strict=True)
+        for kind, of_kind in scores["curves"].items()
+        for (iou, curve), color in zip(of_kind.items(), ("c0", "c1"), strict=True)
     ]
     yield line_chart("Precision and recall", curves, "recall", "precision")
 
@@ -87,15 +87,16 @@ def _charts(scores: dict[str, Any]) -> Iterator[str]:
     lines = [Series(name, f1[key], f"c{i}", f1["threshold"]) for i, (key, name) in enumerate(names.items())]
     best = int(np.argmax(f1["f1"])) if f1["f1"] else None
     dots = [] if best is None else [(f1["threshold"][best], f1["f1"][best], f"best F1 {f1['f1'][best]:.3f}")]
-    title = "By score threshold, masks" + ("" if best is None else f": best F1 at {f1['threshold'][best]:.2f}")
+    objects = "masks" if scores["kind"] == "mask" else "boxes"
+    title = f"By score threshold, {objects}" + ("" if best is None else f": best F1 at {f1['threshold'][best]:.2f}")
     yield line_chart(title, lines, "score threshold", "", dots, [(scores["threshold"], "threshold of this report")])
 
     histograms = scores["histograms"]
     yield bar_chart(
-        "Mask IoU of true positives",
+        f"{scores['kind'].capitalize()} IoU of true positives",
         histograms["edges"],
         [Series("true detections", histograms["iou"], "c0")],
-        "mask IoU",
+        f"{scores['kind']} IoU",
         "detections",
     )
     yield bar_chart(
@@ -122,7 +123,7 @@ def _worst_photos(scores: dict[str, Any], evaluator: CocoEvaluator, dataset: Nik
     numbers = {dataset.image_info[i]["id"]: i for i in dataset.image_ids}
     for photo in bad[:count]:
         record = records[photo["file"]]
-        outcome = evaluate_image(record, "mask", IOU, scores["threshold"])
+        outcome = evaluate_image(record, scores["kind"], IOU, scores["threshold"])
         image = dataset.load_image(numbers[photo["file"]])
         truth, found = draw_outcomes(image, [(record, outcome)], evaluator.class_names)
         pictures = picture(truth, f"ground truth of {photo['file']}") + picture(found, f"detections in {photo['file']}")

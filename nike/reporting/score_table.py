@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mrcnn.evaluation.records import KINDS
 from nike.reporting.scores import IOU
 from nike.text import aligned, plural, printable
 
@@ -38,7 +39,8 @@ def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
 
 def coco_rows(scores: dict[str, Any]) -> list[list[str]]:
     """Returns the COCO metrics of masks and boxes as rows, with a header."""
-    return [["", *FIGURES], *([kind, *(figure(scores[kind][name]) for name in FIGURES)] for kind in ("mask", "box"))]
+    kinds = [kind for kind in KINDS if kind in scores]
+    return [["", *FIGURES], *([kind, *(figure(scores[kind][name]) for name in FIGURES)] for kind in kinds)]
 
 
 def voc_rows(scores: dict[str, Any]) -> list[list[str]]:
@@ -65,12 +67,13 @@ def _at_threshold(scores: dict[str, Any]) -> Iterator[str]:
     at = scores["at_threshold"]
     negatives = at["negative_images"]
     yield (
-        f"At score {scores['threshold']:g} and mask IoU {IOU:g}: {at['true']} true, {at['false']} false "
+        f"At score {scores['threshold']:g} and {scores['kind']} IoU {IOU:g}: {at['true']} true, {at['false']} false "
         f"({plural(at['duplicates'], 'duplicate')}), {at['missed']} missed; "
         f"precision {figure(at['precision'])}, recall {figure(at['recall'])}"
     )
     if at["true"]:
-        yield f"True positives: median mask IoU {figure(at['median_iou'])}, {at['accurate']:.0%} with IoU 0.9 or more"
+        median = f"median {scores['kind']} IoU {figure(at['median_iou'])}"
+        yield f"True positives: {median}, {at['accurate']:.0%} with IoU 0.9 or more"
     low, high = negatives["interval_95"]
     yield (
         f"False positives on {negatives['images_with_detections']} of {plural(negatives['images'], 'negative image')} "

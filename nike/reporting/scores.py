@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn.evaluation import CocoEvaluator, ImageOutcome, ImageRecord, detection_report, evaluate_image, rank_detections
+from mrcnn.evaluation import (
+    CocoEvaluator,
+    ImageOutcome,
+    ImageRecord,
+    detection_report,
+    evaluate_image,
+    kinds_of,
+    rank_detections,
+)
 from mrcnn.evaluation.average_precision import Ranking, precision_envelope
-from mrcnn.evaluation.records import KINDS
 from nike.reporting.operating_points import PRECISIONS, mask_quality, operating_points, wilson_interval
 
 IOU = 0.5  # minimum IoU of a true positive
@@ -30,36 +37,39 @@ def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float
     Returns:
         A JSON-serializable dict:
         "counts": photos, negatives, instances, ignored, detections;
-        "mask", "box": COCO metrics, -1 if undefined (see `CocoEvaluator.summarize`);
+        "kind": IoU type of the matches below: "mask", or "box" for detections without masks;
+        "mask", "box": COCO metrics, -1 if undefined (see `CocoEvaluator.summarize`); no "mask" without masks;
         "voc": by IoU type and class, three variants of AP at IoU 0.5 and the best threshold by F1;
         "at_threshold": true, false, duplicates, missed, precision, recall, median_iou, accurate (fraction of true
             positives with IoU 0.9), confusion, negative_images (with the 95% interval of the fraction of images);
-        "operating_points": by minimum precision, threshold and recall at mask IoU 0.5;
+        "operating_points": by minimum precision, threshold and recall at IoU 0.5;
         "curves": by IoU type and IoU, recall, precision (of all classes pooled), envelope; "f1": by threshold;
         "histograms": IoU of true positives, scores of true and false positives;
         "photos": list sorted by error: file, true, false, duplicates, missed, ignored, ious, error_score.
     """
     records, names = evaluator.records, evaluator.class_names
-    summary = evaluator.summarize()
-    outcomes = [evaluate_image(record, "mask", IOU, threshold) for record in records]
-    reports = {kind: detection_report(records, names, kind, IOU, threshold) for kind in KINDS}
-    ranking = rank_detections(records, "mask", IOU)
-    negatives = reports["mask"]["negative_images"]
+    summary, kinds = evaluator.summarize(), kinds_of(records)
+    main = kinds[0]
+    outcomes = [evaluate_image(record, main, IOU, threshold) for record in records]
+    reports = {kind: detection_report(records, names, kind, IOU, threshold) for kind in kinds}
+    ranking = rank_detections(records, main, IOU)
+    negatives = reports[main]["negative_images"]
     negatives |= {"interval_95": wilson_interval(negatives["images_with_detections"], negatives["images"])}
     return {
         "classes": names,
         "threshold": threshold,
+        "kind": main,
         "counts": {
             "photos": len(records),
             "negatives": negatives["images"],
             **{name: summary[name] for name in ("instances", "ignored", "detections")},
         },
-        **{kind: summary[kind] for kind in KINDS},
-        "voc": {kind: reports[kind]["classes"] for kind in KINDS},
-        "at_threshold": totals(outcomes) | {"confusion": reports["mask"]["confusion"], "negative_images": negatives},
+        **{kind: summary[kind] for kind in kinds},
+        "voc": {kind: reports[kind]["classes"] for kind in kinds},
+        "at_threshold": totals(outcomes) | {"confusion": reports[main]["confusion"], "negative_images": negatives},
         "operating_points": operating_points(ranking, precisions),
         "curves": {
-            kind: {f"{iou:.2f}": _curve(rank_detections(records, kind, iou)) for iou in CURVE_IOUS} for kind in KINDS
+            kind: {f"{iou:.2f}": _curve(rank_detections(records, kind, iou)) for iou in CURVE_IOUS} for kind in kinds
         },
         "f1": _f1_curve(ranking),
         "histograms": _histograms(ranking, outcomes),
@@ -147,20 +157,22 @@ def coco_results(records: Sequence[ImageRecord], folder: str, names: Sequence[st
 
     Returns:
         List of {"file": "FOLDER/NAME", "score", "segmentation": RLE, "bbox": [x, y, width, height], "category"}.
+        There is no "segmentation" for detections without masks.
     """
     results = []
     for record in records:
         file = "/".join([folder, *str(record.image_id).split("/")][-2:])
         for i, (y1, x1, y2, x2) in enumerate(record.boxes.tolist()):
             counts = record.rles[i]["counts"]
+            rle = {
+                "size": [record.height, record.width],
+                "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
+            }
             results.append(
                 {
                     "file": file,
                     "score": float(record.scores[i]),
-                    "segmentation": {
-                        "size": [record.height, record.width],
-                        "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
-                    },
+                    **({"segmentation": rle} if record.has_masks else {}),
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "category": names[record.class_ids[i]],
                 }

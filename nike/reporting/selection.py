@@ -17,7 +17,7 @@ SPLIT_NAMES = {"train": "training", "val": "validation"}
 
 
 def load_photos(
-    folder: Path, split: str | None, labels: Labels, run: RunPhotos | None = None
+    folder: Path, split: str | None, labels: Labels, run: RunPhotos | None = None, boxes: bool = False
 ) -> tuple[NikeDataset, str, list[str]]:
     """Loads the images to evaluate.
 
@@ -27,6 +27,7 @@ def load_photos(
         labels: mapping of labels to classes.
         run: record of the training run, or None. If the run used images of the folder, "train" and "val" are the
             subsets of the run.
+        boxes: see `NikeDataset.load_nike`.
 
     Returns:
         The prepared dataset, the name of the split, and notes on the images of the run.
@@ -36,7 +37,7 @@ def load_photos(
         ValueError: there is no image to load.
     """
     notes = []
-    collection = _photos_of_run(folder, split, labels, run) if run is not None and split != "all" else None
+    collection = _photos_of_run(folder, split, labels, run, boxes) if run is not None and split != "all" else None
     if run is not None and collection is not None:
         split = split or "val"
         missing = max(len(run.val) - len(collection.photos), 0) if split == "val" else 0
@@ -46,7 +47,7 @@ def load_photos(
         )
     else:
         split = split or ("val" if has_own_split(folder) else "all")
-        collection = read_subset(folder, None if split == "all" else split, labels)
+        collection = read_subset(folder, None if split == "all" else split, labels, boxes=boxes)
     trained = sum(photo_key(photo) in run.train for photo in collection.photos) if run is not None else 0
     if trained:
         notes.append(
@@ -59,12 +60,12 @@ def load_photos(
     return dataset, split, notes
 
 
-def _photos_of_run(folder: Path, split: str | None, labels: Labels, run: RunPhotos) -> Collection | None:
+def _photos_of_run(folder: Path, split: str | None, labels: Labels, run: RunPhotos, boxes: bool) -> Collection | None:
     """Returns the validation (or training) images of a run in a folder, or None if there are none."""
     whole = Collection(folder)
     try:
         for subset in SUBSETS if has_own_split(folder) else (None,):
-            part = read_subset(folder, subset, labels)
+            part = read_subset(folder, subset, labels, boxes=boxes)
             whole.photos += part.photos
             whole.problems += part.problems
     except ValueError:  # a run cannot have used an invalid dataset

@@ -83,18 +83,19 @@ def load_training_data(
     negatives: Sequence[Path] = (),
     seed: int = 0,
     strict: bool = False,
+    boxes: bool = False,
 ) -> TrainingData:
     """Reads, splits and prepares the training and validation data.
 
     Args:
-        folder: see `read_training_parts`, also for `labels`, `val`, `val_split`, `also` and `seed`.
+        folder: see `read_training_parts`, also for `labels`, `val`, `val_split`, `also`, `seed` and `boxes`.
         negatives: see `prepare_training_data`, also for `strict`.
 
     Raises:
         FileNotFoundError: a folder does not exist.
         ValueError: the data cannot be used.
     """
-    parts = read_training_parts(folder, labels, val=val, val_split=val_split, also=also, seed=seed)
+    parts = read_training_parts(folder, labels, val=val, val_split=val_split, also=also, seed=seed, boxes=boxes)
     return prepare_training_data(parts, negatives=negatives, strict=strict)
 
 
@@ -107,6 +108,7 @@ def read_training_parts(
     also: Sequence[Path] = (),
     seed: int = 0,
     allow_outside: bool = False,
+    boxes: bool = False,
 ) -> TrainingParts:
     """Reads a dataset, determines its classes and splits it.
 
@@ -126,20 +128,21 @@ def read_training_parts(
     """
     given = Labels(labels) if labels is not None else None
     reading = given or Labels()
+    default = reading.classes[0]
     whole: Collection | None = None
     if val is not None:
-        train = read_subset(folder, None, reading, allow_outside)
-        parts = {"train": train, "val": _read("--val", val, reading, allow_outside)}
+        train = read_subset(folder, None, reading, allow_outside, boxes=boxes)
+        parts = {"train": train, "val": _read("--val", val, reading, allow_outside, boxes)}
         split = f"validation on {val}"
-    elif val_split is None and (own := read_own_split(folder, reading.classes[0], allow_outside)) is not None:
+    elif val_split is None and (own := read_own_split(folder, default, allow_outside, boxes)) is not None:
         parts = own
         split = f"validation images of {folder}"
     else:
-        whole = read_subset(folder, None, reading, allow_outside)
+        whole = read_subset(folder, None, reading, allow_outside, boxes=boxes)
         parts = {"all": whole}
         val_split = VAL_SPLIT if val_split is None else val_split
         split = f"{val_split:.0%} of the images for validation, grouped by product (seed {seed})"
-    more = [(path, _read("--also", path, reading, allow_outside)) for path in also]
+    more = [(path, _read("--also", path, reading, allow_outside, boxes)) for path in also]
     counts = count_labels([*parts.values(), *(collection for _, collection in more)]) if given is None else None
     known = given or Labels.found_in(counts or {})
     if whole is not None and val_split is not None:
@@ -147,9 +150,9 @@ def read_training_parts(
     return TrainingParts(folder, val, parts, more, known, counts, split)
 
 
-def _read(option: str, folder: Path, labels: Labels, allow_outside: bool = False) -> Collection:
+def _read(option: str, folder: Path, labels: Labels, allow_outside: bool, boxes: bool) -> Collection:
     with _naming(option):
-        return read_subset(folder, None, labels, allow_outside)
+        return read_subset(folder, None, labels, allow_outside, boxes=boxes)
 
 
 @contextmanager

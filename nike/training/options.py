@@ -12,6 +12,7 @@ from nike.training.stages import STAGE_SCHEDULES
 from nike.training.trackers import TRACKERS
 
 AUGMENTATIONS = ("off", "light", "medium", "strong")
+TASKS = ("masks", "boxes")
 WARMUP_STEPS = 100
 MIN_STEPS = 20  # minimum steps per epoch, because on few images validation would take longer than training
 PATIENCE = 20  # validations; high enough that a 30-epoch run reaches the low learning rates of the cosine schedule
@@ -57,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--workers", type=int, metavar="N", help="data loading threads (default: one per core, 2 to 8)")
 
     network = parser.add_argument_group("network")
+    network.add_argument(
+        "--task",
+        choices=TASKS,
+        default=TASKS[0],
+        help="what the network detects: masks (Mask R-CNN), or boxes (Faster R-CNN), for which boxes suffice as "
+        "annotations (default: masks)",
+    )
     network.add_argument(
         "--weights",
         default="coco",
@@ -170,7 +178,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=PATIENCE,
         metavar="N",
-        help="end a stage after N validations without a better mask AP (default: 20; 0: never)",
+        help="end a stage after N validations without a better mask AP (box AP with --task boxes; default: 20; "
+        "0: never)",
     )
     run.add_argument(
         "--keep", type=int, default=3, metavar="N", help="number of latest checkpoints to keep (default: 3; 0: all)"

@@ -33,6 +33,7 @@ RUN_FILE = "run.json"  # command line of a run, in its log folder
 # three epochs of AdamW at this rate reached a mask AP50 of 0.42, and five epochs of SGD at 0.005 with the gradient
 # clipping of the original was still near 0.
 ADAMW_RATE = 7.5e-5
+BOXES_ONLY = {"MASK_HEAD": False, "MASK_REFINEMENT_SIZE": 0, "DETECTION_MASK_SCORES": False}  # of --task boxes
 HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # higher learning rates print a warning
 
 
@@ -121,7 +122,8 @@ class Run:
         return [
             f"device      {device}, {policy}",
             *summary_lines(self.data),
-            f"network     {config.BACKBONE}, {square} pixels, classes: {', '.join(self.data.train.class_names[1:])}",
+            f"network     {config.BACKBONE}, {square} pixels, {'' if config.MASK_HEAD else 'boxes only, '}classes: "
+            + ", ".join(self.data.train.class_names[1:]),
             f"start       {start}",
             f"plan        {config.STEPS_PER_EPOCH} steps per epoch, {config.BATCH_SIZE} images per step; {stages}",
             f"            {arguments.optimizer}, {arguments.lr_schedule} schedule, augmentation {arguments.augment}",
@@ -197,8 +199,7 @@ class Run:
         lines = [""]
         if progress.best is not None:
             path = path.with_name(f"mask_rcnn_{self.config.NAME}_best.h5")
-            best = progress.best
-            lines.append(f"best        mask AP {best['mask_AP']:.3f} after epoch {best['epoch']}")
+            lines.append(f"best        {progress.kind} AP {progress.best_ap:.3f} after epoch {progress.best['epoch']}")
         label = "last" if progress.best is None else "best"
         logs = "" if self.arguments.logs == Path("logs") else f" --logs {shlex.quote(str(self.arguments.logs))}"
         photo = self.data.val.image_reference(photo_with_object(self.data.val))
@@ -301,7 +302,7 @@ def apply_options(config: NikeConfig, arguments: argparse.Namespace, photos: int
     Raises:
         ValueError: the settings are invalid or inconsistent.
     """
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = dict(BOXES_ONLY) if arguments.task == "boxes" else {}
     if arguments.backbone is not None:
         changes["BACKBONE"] = arguments.backbone
     if arguments.image_size is not None:
@@ -339,6 +340,7 @@ def _load_data(arguments: argparse.Namespace) -> TrainingData:
         negatives=arguments.negatives,
         seed=arguments.seed,
         strict=arguments.strict,
+        boxes=arguments.task == "boxes",
     )
 
 

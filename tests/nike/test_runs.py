@@ -3,7 +3,7 @@
 import json
 import os
 
-from nike.runs import main
+from nike.runs import find_runs, main
 
 HISTORY = "epoch,loss,val_mask_AP,val_box_AP\n1,2.0,0.25,0.3\n2,1.5,0.4,0.35\n3,1.4,0.31,0.5\n"
 
@@ -30,6 +30,12 @@ def test_the_best_epoch_of_each_run(tmp_path, capsys):
     assert main(["--logs", str(tmp_path), "--json", "--sort", "AP"]) == 0
     runs = json.loads(capsys.readouterr().out)
     assert [(run["name"], run["mask_AP"]) for run in runs] == [("new", None), ("old", 0.4)]
+
+
+def test_the_best_epoch_of_a_run_without_masks_has_the_best_box_ap(tmp_path):
+    write_run(tmp_path, "boxes", "epoch,loss,val_box_AP\n1,3.0,0.5\n2,2.0,0.7\n3,1.5,0.6\n", time=1)
+    (run,) = find_runs(tmp_path)
+    assert (run.best_epoch, run.mask_AP, run.box_AP) == (2, None, 0.7)
 
 
 def test_damaged_runs_are_listed(tmp_path, capsys):

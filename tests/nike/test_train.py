@@ -341,3 +341,41 @@ def test_training_enables_one_dnn_and_keeps_a_choice_of_the_user(monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     train.run_command([])
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
+
+
+def test_boxes_only(photos, settings, tmp_path, capsys):
+    """Labelled with boxes in COCO format; the weights have no masks, and nike evaluate and detect read them."""
+    from nike import detect, evaluate
+
+    annotations = [{"id": i, "image_id": i, "category_id": 1, "bbox": [20, 15, 41, 31]} for i in range(1, 6)]
+    names = [f"{name}.png" for name in ("red", "green", "blue", "white", "black")]
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names, 1)]
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in names:
+        shutil.copy(photos / name, folder)
+    data = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "nike"}]}
+    (folder / "boxes.json").write_text(json.dumps(data))
+    common = ["--dataset", str(folder), "--logs", str(tmp_path / "logs")]
+    options = ["--config", str(settings), "--layers=heads", "--epochs=1", "--steps=2", "--mixed-precision=off"]
+    assert train.main(["--weights=none", *common, *options]) == 2
+    assert "has no segmentation" in capsys.readouterr().err
+    assert train.main(["--weights=none", "--task=boxes", *common, *options]) == 0
+    printed = capsys.readouterr().out
+    assert "64 x 64 pixels, boxes only, classes: nike" in printed and "best        box AP" in printed
+    weights = next((tmp_path / "logs").glob("*/mask_rcnn_nike_best.h5"))
+    with checkpoints.read_checkpoint(weights) as checkpoint:
+        assert checkpoint.config["MASK_HEAD"] is False
+        assert not [name for name in checkpoint.layers if "mask" in name or "refine" in name]
+
+    assert evaluate.main(["--weights", str(weights), "--dataset", str(folder), "--split=all", "--json=-"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["kind"] == "box" and "mask" not in scores and 0 <= scores["box"]["AP"] <= 1
+    assert scores["counts"]["instances"] == 5 and list(scores["voc"]) == ["box"]
+    output = tmp_path / "found"
+    arguments = ["--weights", str(weights), "--min-confidence=0", "--save", "labelme,csv,coco,splash,masks,crops"]
+    assert detect.main([*arguments, "--output", str(output), str(folder / "red.png")]) == 0
+    found = json.loads((output / "detections.json").read_text())["annotations"]
+    assert found and all("segmentation" not in annotation for annotation in found)
+    shapes = json.loads(next(output.glob("labelme/**/*.json")).read_text())["shapes"]
+    assert len(shapes) == len(found) and {shape["shape_type"] for shape in shapes} == {"rectangle"}

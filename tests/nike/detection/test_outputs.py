@@ -9,6 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from mrcnn.detections import Detections
+from mrcnn.ops.masks import extract_bboxes
 from nike.datasets.coco import read_coco
 from nike.datasets.labelme import read_labelme
 from nike.detection.outputs import WRITERS, Outputs, output_folders
@@ -225,3 +226,21 @@ def test_every_format_has_its_own_folder(output, picture):
     for path in output.rglob("*"):
         if path.is_file():
             assert path in tables or path.parent in output_folders(output)
+
+
+def test_detections_without_masks(output, picture):
+    boxes = Detections([[10, 20, 30, 50], [25, 40, 50, 70]], [1, 2], [0.91, 0.4567], None, (60, 80))
+    write(output, ["overlay", "splash", "masks", "crops", "labelme", "coco", "csv"], (picture, boxes))
+    splash = np.asarray(PIL.Image.open(output / "splash" / "shoe.jpg")).astype(int)
+    assert np.abs(splash[12:24, 22:38] - picture.image[12:24, 22:38]).mean() < 3  # colour inside a box
+    assert np.ptp(splash[52:, :30], axis=-1).max() < 6  # grey outside
+    numbers = np.asarray(PIL.Image.open(output / "masks" / "shoe.png"))
+    assert [(numbers == i).sum() for i in (1, 2)] == [600, 25 * 30 - 5 * 10]  # the higher score covers the other
+    assert PIL.Image.open(output / "crops" / "shoe_1.jpg").mode == "RGB"
+    (photo,) = [read_labelme(output / "labelme" / "shoe.json")]
+    assert [extract_bboxes(photo.draw())[i].tolist() for i in (0, 1)] == boxes.boxes.tolist()
+    first, second = json.loads((output / "detections.json").read_text())["annotations"]
+    assert (first["bbox"], first["area"], second["area"]) == ([20, 10, 30, 20], 600, 750)
+    assert "segmentation" not in first
+    rows = list(csv.DictReader((output / "detections.csv").open()))
+    assert [row["area"] for row in rows] == ["600", "750"]

@@ -9,7 +9,9 @@ from pycocotools import mask as rle_lib
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mrcnn.detections import Detections
 from mrcnn.evaluation import CocoEvaluator
+from nike.reporting.score_table import summary_lines
 from nike.reporting.scores import CURVE_POINTS, coco_results, score
 
 SIDE = 120
@@ -148,3 +150,21 @@ def test_file_names_in_results_include_the_folder(name, file):
     (result,) = coco_results(evaluator.records, "photos", evaluator.class_names)
     assert result["file"] == file and result["bbox"] == [0, 0, 5, 4] and result["category"] == "nike"
     assert isinstance(result["segmentation"]["counts"], str)
+
+
+def test_detections_without_masks_have_box_ap_only(photos):
+    """The box metrics do not depend on the masks of the detections."""
+    with_masks, without = CocoEvaluator(["BG", "nike"]), CocoEvaluator(["BG", "nike"])
+    for name, class_ids, truth, result in photos:
+        masks = np.stack(truth, axis=-1).astype(bool) if truth else np.zeros((SIDE, SIDE, 0), bool)
+        found = Detections.from_result(result)
+        boxes = Detections(found.boxes, found.class_ids, found.scores, None, (SIDE, SIDE))
+        with_masks.add(name, class_ids, masks, found)
+        without.add(name, class_ids, masks, boxes)
+    scores, reference = score(without, 0.5), score(with_masks, 0.5)
+    assert scores["kind"] == "box" and reference["kind"] == "mask"
+    assert scores["box"] == reference["box"] and scores["voc"] == {"box": reference["voc"]["box"]}
+    assert "mask" not in scores and list(scores["curves"]) == ["box"]
+    lines = "\n".join(summary_lines({"weights": "w", "dataset": "d", "split": "val"} | scores))
+    assert "box IoU 0.5:" in lines and "mask" not in lines
+    assert "segmentation" not in coco_results(without.records, "d", ["BG", "nike"])[0]

@@ -1,0 +1,121 @@
+"""Reads the boxes of Pascal VOC's XML files, as labelImg and many converters write them. Files are untrusted input.
+
+    JPEGImages/shoe.jpg  Annotations/shoe.xml  ImageSets/Main/train.txt
+
+The XML file may also lie next to its image. Boxes are no masks, so the images can only be used for networks that detect
+boxes. Coordinates are 1-based and inclusive, as in Pascal VOC. Objects marked as difficult are ignored regions.
+"""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+from mrcnn.errors import UserError
+from nike.datasets import photos
+from nike.datasets.coco import CocoPolygons, box_piece
+from nike.datasets.records import Collection, Instance, Photo, Problem
+from nike.datasets.safe_xml import read_xml
+from nike.datasets.shapes import ShapeError
+from nike.datasets.subsets import PARTS
+from nike.datasets.voc import IMAGES, read_lines
+from nike.text import short
+
+ANNOTATIONS, SETS = "Annotations", "ImageSets/Main"
+MAX_SNIFFED_BYTES = 2_000
+MAX_XML_BYTES = 10_000_000  # of one image
+BOX = "is a box without a mask. Train with --task boxes, or annotate a mask."
+
+
+def detect(path: Path) -> bool:
+    """Returns whether a path is a folder with XML files of Pascal VOC."""
+    for file in _files(path):
+        with open(file, "rb") as opened:
+            return b"<annotation" in opened.read(MAX_SNIFFED_BYTES).replace(b"<annotations", b"")
+    return False
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yields the XML files in Annotations/, else next to the images."""
+    folder = path / ANNOTATIONS
+    return photos.find_files(folder if folder.is_dir() else path, frozenset((".xml",))) if path.is_dir() else iter(())
+
+
+def read_voc_boxes(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
+    """Reads a folder with XML files of Pascal VOC. An XML file without objects is a negative.
+
+    Args:
+        path: path of the folder.
+        default_label: not used; every object has a name.
+        allow_outside: bool, whether names and symbolic links may refer to files outside the dataset folder.
+    """
+    root = Path(path)
+    collection = Collection(root)
+    sets = {stem: part for part in PARTS for stem in read_lines(root / SETS / f"{part}.txt")}
+    claimed = set()
+    for file in _files(root):
+        name = photos.name_in(file, root)
+        try:
+            if not allow_outside and not photos.is_inside(file, root):
+                raise UserError("links to a file outside the dataset; copy it, or use --allow-outside.")
+            element = read_xml(file, MAX_XML_BYTES)
+            photo = _find_photo(element, file, root, allow_outside)
+        except (ValueError, OSError) as error:
+            collection.problems.append(Problem(name, "photo-unreadable", str(error).removeprefix(f"{file.name}: ")))
+            continue
+        if photo.path.resolve() in claimed:
+            collection.problems.append(Problem(name, "photo-twice", f"annotates {photo.file} again. Delete one."))
+            continue
+        claimed.add(photo.path.resolve())
+        for i, raw in enumerate(element.iter("object")):
+            _read_object(raw, photo, f"object {i + 1}")
+        collection.photos.append(photo)
+        if (part := sets.get(file.stem)) is not None:
+            collection.subsets |= {photo.file: part, photo.noted_in: part}
+    images = root / IMAGES if (root / IMAGES).is_dir() else root
+    collection.unlabelled = [image for image in photos.find_files(images) if image.resolve() not in claimed]
+    return collection
+
+
+def _find_photo(element: ET.Element, file: Path, root: Path, allow_outside: bool) -> Photo:
+    """Returns the photo of an XML file without instances. Raises ValueError."""
+    if element.tag != "annotation":
+        raise UserError(f"expected <annotation>, got <{short(element.tag)}>.")
+    written = photos.as_written((element.findtext("filename") or "").strip())
+    names = [*written, *(Path(file.stem + suffix) for suffix in sorted(photos.SUFFIXES))]
+    places = (folder / name for name in names for folder in (root / IMAGES, file.parent, root))
+    found, refused = photos.locate(places, root, allow_outside)
+    if found is None:
+        reason = "is outside the dataset; copy it, or use --allow-outside" if refused else "was not found"
+        raise UserError(f"the image {short(element.findtext('filename') or file.stem)} {reason}.")
+    try:
+        height, width = photos.upright_size(found)
+    except ValueError as error:
+        raise UserError(f"{found.name} is {error}.") from None
+    size = element.findtext("size/width"), element.findtext("size/height")
+    if size not in ((None, None), ("0", "0"), (str(width), str(height))):  # some tools write 0
+        raise UserError(f"drawn on {short(size[0])}x{short(size[1])} pixels, but the image has {width}x{height}.")
+    return Photo(photos.name_in(found, root), found, file, photos.name_in(file, root), height, width)
+
+
+def _read_object(raw: ET.Element, photo: Photo, where: str) -> None:
+    try:
+        label = (raw.findtext("name") or "").strip()
+        if not label or len(label) > 200:
+            raise ShapeError(f"the name must have 1 to 200 characters, got {short(label)}.", "label-invalid")
+        crowd = (raw.findtext("difficult") or "").strip() == "1"
+        photo.boxes.append(Instance(label, (_read_box(raw, photo),), where, crowd))
+        raise ShapeError(BOX, "shape-without-area")
+    except ShapeError as error:
+        photo.add_unusable_shape(error, photo.noted_in, where)
+
+
+def _read_box(raw: ET.Element, photo: Photo) -> CocoPolygons:
+    texts = [raw.findtext(f"bndbox/{side}") for side in ("ymin", "xmin", "ymax", "xmax")]
+    try:
+        y1, x1, y2, x2 = (float(text or "") for text in texts)
+    except ValueError:
+        raise ShapeError(f"bndbox must have the numbers ymin, xmin, ymax, xmax, got {short(texts)}.") from None
+    return box_piece((y1 - 1, x1 - 1, y2, x2), photo.height, photo.width)
