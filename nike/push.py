@@ -127,11 +127,13 @@ def run_evaluation(path: Path) -> Evaluation | None:
     parsed, history = parse_checkpoint(path), path.parent / HISTORY
     if not history.is_file() or (parsed is None and not path.name.endswith("_best.h5")):
         return None
-    rows = [row for row in read_history(history) if math.isfinite(row.get("val_mask_AP", math.nan))]
+    rows = read_history(history)
+    ap = "val_mask_AP" if any("val_mask_AP" in row for row in rows) else "val_box_AP"
+    rows = [row for row in rows if math.isfinite(row.get(ap, math.nan))]
     rows = [row for row in rows if parsed is None or row["epoch"] == parsed[1]]
     if not rows:
         return None
-    row = max(rows, key=lambda row: row["val_mask_AP"])
+    row = max(rows, key=lambda row: row[ap])
     photos = read_run_photos(path)
     images = plural(len(photos.val), "validation image") if photos else "the validation images"
     values = {name: row[f"val_{name}"] for name in METRICS if math.isfinite(row.get(f"val_{name}", math.nan))}
@@ -147,7 +149,8 @@ def read_scores(path: Path) -> Evaluation:
     """
     scores = read_json(path)
     try:
-        values = {name: scores[kind][key] for name in METRICS for kind, key in [name.split("_")]}
+        parts = {name: name.split("_") for name in METRICS}
+        values = {name: scores[kind][key] for name, (kind, key) in parts.items() if kind == "box" or kind in scores}
         photos = scores["counts"]["photos"]
     except (KeyError, TypeError):
         raise UserError(f"--scores: {path}: expected the output of `nike evaluate --json`.") from None

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn.evaluation import CocoEvaluator, ImageOutcome, ImageRecord, ap_difference_interval, evaluate_image
+from mrcnn.evaluation import (
+    CocoEvaluator,
+    ImageOutcome,
+    ImageRecord,
+    ap_difference_interval,
+    evaluate_image,
+    kinds_of,
+)
 from nike.reporting.score_table import figure
 from nike.reporting.scores import IOU, photo_scores, totals
 from nike.text import aligned, plural, printable
@@ -26,8 +33,10 @@ def compare(evaluators: Sequence[CocoEvaluator], threshold: float) -> dict[str, 
         threshold: score threshold for counts and images. AP uses all detections.
 
     Returns:
+        "kind": IoU type of the matches: "mask", or "box" if A or B has no masks;
         "metrics": [A, B] by name, -1 if undefined;
-        "mask_AP_interval": 95% interval of the difference in mask AP, see `ap_difference_interval`;
+        "mask_AP_interval": 95% interval of the difference in mask AP, see `ap_difference_interval`; "box_AP_interval"
+        if A or B has no masks;
         "images": number of "better", "worse" and "equal" images, of B compared with A;
         "photos": list of "file", "change" (error score of A minus that of B, so that B is worse if it is negative),
         "lost" and "gained" (instances that only A or only B detects), "false" [A, B] and "ious" [[A, B], ...] of the
@@ -35,15 +44,17 @@ def compare(evaluators: Sequence[CocoEvaluator], threshold: float) -> dict[str, 
     """
     classes = len(evaluators[0].class_names)
     records = [evaluator.records for evaluator in evaluators]
-    outcomes = [[evaluate_image(record, "mask", IOU, threshold) for record in each] for each in records]
+    kind = kinds_of([*records[0], *records[1]])[0]
+    outcomes = [[evaluate_image(record, kind, IOU, threshold) for record in each] for each in records]
     photos = sorted((_compare_photo(*pair) for pair in zip(*outcomes, strict=True)), key=lambda p: p["change"])
     changes = np.array([photo["change"] for photo in photos])
     return {
         "classes": evaluators[0].class_names,
         "threshold": threshold,
+        "kind": kind,
         "counts": {"photos": len(photos), "instances": sum(_instances(record) for record in records[0])},
-        "metrics": _metrics(evaluators, outcomes),
-        "mask_AP_interval": list(ap_difference_interval(*records, classes)),
+        "metrics": _metrics(evaluators, outcomes, kind),
+        f"{kind}_AP_interval": list(ap_difference_interval(*records, classes, kind)),
         "images": {
             "better": int((changes >= MIN_CHANGE).sum()),
             "worse": int((changes <= -MIN_CHANGE).sum()),
@@ -57,13 +68,17 @@ def _instances(record: ImageRecord) -> int:
     return int((~record.gt_crowd).sum())
 
 
-def _metrics(evaluators: Sequence[CocoEvaluator], outcomes: Sequence[Sequence[ImageOutcome]]) -> dict[str, list[float]]:
+def _metrics(
+    evaluators: Sequence[CocoEvaluator], outcomes: Sequence[Sequence[ImageOutcome]], kind: str
+) -> dict[str, list[float]]:
     summaries = [evaluator.summarize() for evaluator in evaluators]
     metrics = {
-        f"{kind} {name}": [summary[kind][name] for summary in summaries] for kind in ("mask", "box") for name in METRICS
+        f"{each} {name}": [summary[each][name] for summary in summaries]
+        for each in dict.fromkeys((kind, "box"))
+        for name in METRICS
     }
     at = [totals(each) for each in outcomes]
-    names = {"precision": "precision", "recall": "recall", "median_iou": "median mask IoU"}
+    names = {"precision": "precision", "recall": "recall", "median_iou": f"median {kind} IoU"}
     names |= {"false": "false positives", "missed": "missed instances"}
     return metrics | {shown: [one[name] for one in at] for name, shown in names.items()}
 
@@ -117,10 +132,11 @@ def metric_rows(comparison: dict[str, Any]) -> list[list[str]]:
 
 
 def interval_text(comparison: dict[str, Any]) -> str:
-    """Describes the interval of the difference in mask AP."""
-    low, high = comparison["mask_AP_interval"]
+    """Describes the interval of the difference in AP."""
+    kind = comparison["kind"]
+    low, high = comparison[f"{kind}_AP_interval"]
     doubt = "" if low > 0 or high < 0 else "; no clear difference on these images"
-    return f"Mask AP, B - A: 95% interval {low:+.3f} to {high:+.3f} (bootstrap over images{doubt})"
+    return f"{kind.capitalize()} AP, B - A: 95% interval {low:+.3f} to {high:+.3f} (bootstrap over images{doubt})"
 
 
 def images_text(comparison: dict[str, Any]) -> str:
@@ -142,7 +158,7 @@ def comparison_lines(comparison: dict[str, Any]) -> Iterator[str]:
     yield from aligned(metric_rows(comparison))
     yield ""
     yield interval_text(comparison)
-    yield f"At score {comparison['threshold']:g} and mask IoU {IOU:g}: {images_text(comparison)}"
+    yield f"At score {comparison['threshold']:g} and {comparison['kind']} IoU {IOU:g}: {images_text(comparison)}"
     for heading, photos in worst_and_best(comparison, SHOWN):
         yield ""
         yield heading

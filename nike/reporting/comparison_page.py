@@ -47,7 +47,7 @@ def write_comparison(
     counts = comparison["counts"]
     where = f"{comparison['dataset']} ({comparison['split']}): {plural(counts['photos'], 'image')}, "
     named = "".join(f"<br>{name}: {text(value)}" for name, value in zip(NAMES, comparison["weights"], strict=True))
-    at = f"At score {comparison['threshold']:g} and mask IoU {IOU:g}: {images_text(comparison)}."
+    at = f"At score {comparison['threshold']:g} and {comparison['kind']} IoU {IOU:g}: {images_text(comparison)}."
     body = [
         f'<p class="soft wide">{text(where + plural(counts["instances"], "instance"))}.{named}</p>',
         table(metric_rows(comparison)),
@@ -73,7 +73,8 @@ def _changed_photos(
         for photo in photos:
             file = photo["file"]
             pair = [each[file] for each in records]
-            results = [(record, evaluate_image(record, "mask", IOU, comparison["threshold"])) for record in pair]
+            kind, threshold = comparison["kind"], comparison["threshold"]
+            results = [(record, evaluate_image(record, kind, IOU, threshold)) for record in pair]
             shown = draw_outcomes(dataset.load_image(numbers[file]), results, comparison["classes"], NAMES)
             alts = (f"ground truth of {file}", *(f"detections of {name} in {file}" for name in NAMES))
             pictures = "".join(picture(*one) for one in zip(shown, alts, strict=True))
