@@ -1,0 +1,1 @@
+"""Benchmarks of `nike catalogue`: `python -m nike.cataloguing.benchmark --help`."""

@@ -1,0 +1,41 @@
+"""Measures the pipeline against a local web server, with a detector that only waits.
+
+python -m nike.cataloguing.benchmark rates                   throughput, beside what the simulation predicts
+python -m nike.cataloguing.benchmark kills --images 20000    kills driver and actor, resumes, checks the output
+python -m nike.cataloguing.benchmark plan --images 10000000  time, memory and disk of planning
+python -m nike.cataloguing.benchmark stages                  CPU seconds of an image in each stage
+python -m nike.cataloguing.benchmark sizing                  machines for 10^6 to 10^8 images a day, simulated
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from nike.cataloguing.benchmark.failures import measure_kills
+from nike.cataloguing.benchmark.sizing import size_machines
+from nike.cataloguing.benchmark.stages import measure_plan, measure_stages
+from nike.cataloguing.benchmark.throughput import measure_rates
+
+MEASURES = {
+    "rates": measure_rates,
+    "kills": measure_kills,
+    "plan": measure_plan,
+    "stages": measure_stages,
+    "sizing": size_machines,
+}
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=MEASURES)
+    parser.add_argument("--images", type=int, default=400)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="catalogue") as folder:
+        MEASURES[arguments.what](arguments.images, Path(folder))
+
+
+if __name__ == "__main__":  # not in the processes that the benchmarks start
+    main()

@@ -1,0 +1,135 @@
+"""Kills driver and actor of a run, resumes it and checks the output.
+
+2% of the addresses are faulty: missing, cut off, hanging, not an image, a decompression bomb. One image kills its
+worker.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from nike.cataloguing import pipeline, results, run
+from nike.cataloguing.benchmark.parts import load_waiting_detector, plan_of, start_server
+from nike.cataloguing.images import Limits
+from nike.cataloguing.plan import Plan, open_plan
+
+FAULTS = ("missing", "cut", "hang", "noise", "bomb")
+FAULTY = 0.02
+DETECT = 0.01  # seconds of an image
+MEGABYTE = 1 << 20
+
+
+def _drive(output: Path, detect: float, peak: Any) -> None:
+    """A driver, in its own process so that it can be killed."""
+    limits = Limits(threads=8, attempts=2, seconds=2, allow_private=True)
+    load = functools.partial(load_waiting_detector, detect)
+    show = functools.partial(print, flush=True)
+    report = run.process_all(output, open_plan(output), load, limits, pipeline.Pool(2, 1), show)
+    peak.send(report.summary())
+
+
+def _workers() -> list[int]:
+    """Processes of Ray's actors."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"ray::" in path.read_bytes() and b"MapWorker" in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+class Memory(threading.Thread):
+    """Records the resident memory of a process and of the actors, in MB, once a second."""
+
+    def __init__(self, driver: int):
+        super().__init__(daemon=True)
+        self.driver, self.samples = driver, []
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.wait(1):
+            self.samples.append([_resident(self.driver), max(map(_resident, _workers()), default=0)])
+
+
+def _resident(pid: int) -> float:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * resource.getpagesize() / MEGABYTE
+
+
+def measure_kills(images: int, folder: Path, seed: int = 0) -> None:
+    """Kills the driver, an actor and the driver again at random moments; then checks the output."""
+    chance = random.Random(seed)
+    kinds = [chance.choice(FAULTS) if chance.random() < FAULTY else "ok" for _ in range(images)]
+    kinds[images // 3] = "deadly"
+    server, url = start_server(0.02)
+    output = folder / "kills"
+    plan = plan_of(output, kinds, url, max(10, min(200, images // 40)))
+    start, memory, summary = time.monotonic(), [], {}
+    for victims in (("driver",), ("actor", "driver"), ()):
+        ours, theirs = multiprocessing.Pipe()
+        driver = multiprocessing.get_context("spawn").Process(target=_drive, args=(output, DETECT, theirs))
+        driver.start()
+        watch = Memory(driver.pid)
+        watch.start()
+        for victim in victims:
+            _wait_for_shards(output, plan, chance.randint(2, max(3, plan.shards // 5)))
+            time.sleep(chance.random() * 2)
+            os.kill(driver.pid if victim == "driver" else chance.choice(_workers()), signal.SIGKILL)
+            print(f"killed: {victim}, at {_done(output, plan)} of {plan.shards} shards", flush=True)
+        if not victims:
+            summary = ours.recv()
+        driver.join()
+        watch.stop.set()
+        memory += watch.samples
+    server.terminate()
+    _check(output, kinds)
+    _describe_memory(memory)
+    own = summary["detect_seconds"] / summary["images"]
+    print(f"{time.monotonic() - start:.0f} s in all; detection {own:.4f} s an image; {os.cpu_count()} cores")
+
+
+def _done(output: Path, plan: Plan) -> int:
+    return sum(results.shard_path(output, shard).is_file() for shard in range(plan.shards))
+
+
+def _wait_for_shards(output: Path, plan: Plan, more: int) -> None:
+    target = min(plan.shards - 1, _done(output, plan) + more)
+    while _done(output, plan) < target:
+        time.sleep(0.2)
+
+
+def _describe_memory(memory: list[list[float]]) -> None:
+    for name, column in zip(("driver", "largest actor"), np.array(memory).T, strict=True):
+        quarters = [f"{part.max():.0f}" for part in np.array_split(column[column > 0], 4)]
+        print(f"memory of the {name}: at most {', '.join(quarters)} MB in the quarters of the run")
+
+
+def _check(output: Path, kinds: list[str]) -> None:
+    """Raises AssertionError unless every id is in the output once, with the status that its kind implies."""
+    table = pq.read_table(output / results.FOLDER, columns=["id", "status"]).to_pylist()
+    counts = Counter(row["id"] for row in table)
+    assert counts == Counter(f"image-{i}" for i in range(len(kinds))), "ids are lost or doubled"
+    expected = {"ok": "ok", "missing": "missing", "cut": "network", "hang": "timeout", "deadly": "crashed"}
+    pairs = Counter((kinds[int(row["id"].removeprefix("image-"))], row["status"]) for row in table)
+    wrong = {pair: n for pair, n in pairs.items() if pair[1] != expected.get(pair[0], "undecodable")}
+    print(f"{len(table):,} rows, each id once; {json.dumps({' '.join(k): n for k, n in pairs.items()})}")
+    assert not wrong, wrong
