@@ -27,7 +27,8 @@ from mrcnn.errors import UserError, UserTypeError
 
 DERIVED = ("BATCH_SIZE", "IMAGE_SHAPE", "IMAGE_META_SIZE")  # computed by __init__
 REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # found in older files; their defaults
-IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1  # image id, original shape, molded shape, window, scale; then one flag a class
+# Image id, original shape, preprocessed shape, window and scale; one flag for each class follows.
+IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1
 NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
 LEVELS = 5  # P2..P6
 COUNTS = (  # settings that must be whole numbers of at least 1

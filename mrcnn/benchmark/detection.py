@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from mrcnn.benchmark import measure
 from mrcnn.config import Config
-from mrcnn.inference.predictor import Predictor, mold, unmold
+from mrcnn.inference.predictor import Predictor, postprocess, preprocess
 from mrcnn.network import NetworkBuilder
 
 COUNTS = (1, 10, 100)
@@ -42,9 +42,9 @@ def main() -> None:
     network = builder.inference()
     measure.classify_all(network)
     photo = np.random.default_rng(0).integers(0, 256, PHOTO_SHAPE, dtype=np.uint8)
-    molded = mold(photo, config)
-    anchors = Predictor(network, config).anchors(molded.image.shape)
-    inputs = [tf.constant(molded.image[None]), tf.constant(molded.meta[None], tf.float32), anchors]
+    item = preprocess(photo, config)
+    anchors = Predictor(network, config).anchors(item.image.shape)
+    inputs = [tf.constant(item.image[None]), tf.constant(item.meta[None], tf.float32), anchors]
 
     def compiled(outputs):
         model = keras.Model(network.inputs, outputs)
@@ -60,13 +60,13 @@ def main() -> None:
     for count in COUNTS:
         layer.max_instances = count  # the output of the mask head remains padded to 100
         predictor = predictors[count] = Predictor(network, config)
-        detections, masks = predictor(molded.image[None], molded.meta[None])  # traces with this number of detections
-    functions = {f"detect_{n}": lambda p=p: p(molded.image[None], molded.meta[None]) for n, p in predictors.items()}
+        detections, masks = predictor(item.image[None], item.meta[None])  # traces with this number of detections
+    functions = {f"detect_{n}": lambda p=p: p(item.image[None], item.meta[None]) for n, p in predictors.items()}
     stages = dict(features=run_features, rpn=run_rpn, proposals=run_proposals, boxes=run_boxes)
-    window, shape = molded.window, molded.image.shape
+    window, shape = item.window, item.image.shape
     others = dict(
-        mold=lambda: mold(photo, config),
-        unmold_100=lambda: unmold(detections[0], masks[0], PHOTO_SHAPE, shape, window),
+        preprocess=lambda: preprocess(photo, config),
+        postprocess_100=lambda: postprocess(detections[0], masks[0], PHOTO_SHAPE, shape, window),
         bare=measure.bare_convolution(options.precision),
     )
     seconds = measure.medians({**functions, **stages, **others})

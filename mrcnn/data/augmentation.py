@@ -101,8 +101,8 @@ def augment_resized(
     new_image, new_masks = apply(augmentation, np.ascontiguousarray(image), masks, seed)
     if new_image.shape != image.shape or new_masks.shape != masks.shape:
         raise UserError(
-            f"augmentation {type(augmentation).__name__} must keep the size: the photo went from {image.shape} to "
-            f"{new_image.shape}, the masks from {masks.shape} to {new_masks.shape}. Use keep_size=True or the like."
+            f"augmentation {type(augmentation).__name__} must keep the size: the image changed from {image.shape} to "
+            f"{new_image.shape}, the masks from {masks.shape} to {new_masks.shape}. Set keep_size=True or resize back."
         )
     return new_image, new_masks
 

@@ -74,7 +74,7 @@ class Dataset:
             ValueError: if the name of the source contains a dot.
         """
         if "." in source:
-            raise UserError(f"add_class: a source's name cannot contain a dot, got {source!r}. Rename it.")
+            raise UserError(f"add_class: the name of a source must not contain a dot, got {source!r}. Rename it.")
         if any(info["source"] == source and info["id"] == class_id for info in self.class_info):
             return
         self.class_info.append({"source": source, "id": class_id, "name": class_name})
@@ -130,7 +130,7 @@ class Dataset:
         """
         if source_class_id not in self.class_from_source_map:
             known = ", ".join(list(self.class_from_source_map)[1:11])
-            raise UserError(f'{type(self).__name__}: no class "{source_class_id}". Known are {known or "none"}.')
+            raise UserError(f'{type(self).__name__}: unknown class "{source_class_id}". Known: {known or "none"}.')
         return self.class_from_source_map[source_class_id]
 
     def get_source_class_id(self, class_id: int, source: str) -> Any:
@@ -141,7 +141,9 @@ class Dataset:
         """
         info = self.class_info[class_id]
         if info["source"] != source:
-            raise UserError(f"class {class_id} ({info['name']}) is of source {info['source']!r}, not of {source!r}.")
+            raise UserError(
+                f"class {class_id} ({info['name']}) belongs to source {info['source']!r}, not to {source!r}."
+            )
         return info["id"]
 
     def image_reference(self, image_id: int) -> Any:
@@ -165,7 +167,7 @@ class Dataset:
         info = self.image_info[image_id]
         where = f"{type(self).__name__}, image {image_id} ({info['source']}.{info['id']})"
         if info["path"] is None:
-            raise UserError(f"{where} has no path. Give add_image() one, or override load_image().")
+            raise UserError(f"{where}: has no path. Pass path to add_image(), or override load_image().")
         try:
             return read_image(info["path"])
         except (FileNotFoundError, ValueError) as error:

@@ -86,9 +86,9 @@ def resize_image(
 
 def _check(image: np.ndarray, min_dim: int | None, max_dim: int | None, mode: str) -> None:
     if image.ndim != 3 or image.size == 0:
-        raise UserError(f"resize_image: expected an image [H, W, C] with pixels in it, got shape {image.shape}.")
+        raise UserError(f"resize_image: expected an image [H, W, C] that is not empty, got shape {image.shape}.")
     if mode not in choices.SETTINGS["IMAGE_RESIZE_MODE"]:
-        raise UserError(f'resize_image: mode must be "none", "square", "pad64" or "crop", got {mode!r}.')
+        raise UserError(f'resize_image: expected mode "none", "square", "pad64" or "crop", got {mode!r}.')
     if mode == "square" and not max_dim:
         raise UserError('resize_image: mode "square" needs max_dim, the side of the square. Set IMAGE_MAX_DIM.')
     if mode == "crop" and not min_dim:

@@ -128,7 +128,7 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
         masks = np.zeros((*image.shape[:2], 0), dtype=bool)
     if masks.shape != (*image.shape[:2], len(class_ids)):
         raise UserError(
-            f"{where}: load_mask() must return masks [H, W, N] and class ids [N] for the photo's "
+            f"{where}: load_mask() must return masks [H, W, N] and class ids [N] for the image's "
             f"{image.shape[0]}x{image.shape[1]} pixels, got masks {masks.shape} and {len(class_ids)} class ids."
         )
     unknown = class_ids[(class_ids == 0) | (abs(class_ids) >= dataset.num_classes)]

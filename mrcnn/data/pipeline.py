@@ -148,14 +148,14 @@ def training_batches(
         )
         return image, meta, rpn_match[:, tf.newaxis], rpn_bbox, class_ids, boxes, *masks_and_rois
 
-    def mold(images: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def subtract_mean(images: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tf.cast(images, tf.float32) - mean, *others  # as `normalize_image`
 
     batches = (
         tf.data.Dataset.range(start_step * batch_size, stop)
         .map(load, num_parallel_calls=workers, deterministic=True)
         .batch(batch_size, drop_remainder=True)
-        .map(mold)
+        .map(subtract_mean)
         .prefetch(BATCHES_AHEAD)
     )
     options = tf.data.Options()
@@ -207,17 +207,17 @@ class _Examples:
     def __init__(self, dataset, config, seed, shuffle, augmentation, not_augmented, on_error, cache_bytes, problems):
         check_augmentation(augmentation)
         if not len(dataset.image_ids):
-            raise UserError("training_batches: the dataset has no photos. Add some, then call prepare().")
+            raise UserError("training_batches: the dataset has no images. Call add_image() and prepare().")
         if dataset.num_classes != config.NUM_CLASSES:
             raise UserError(
-                f"training_batches: the dataset has {dataset.num_classes} classes with the background, the network "
-                f"{config.NUM_CLASSES}. Set NUM_CLASSES = {dataset.num_classes}."
+                f"training_batches: the dataset has {dataset.num_classes} classes including background, the network "
+                f"has {config.NUM_CLASSES}. Set NUM_CLASSES = {dataset.num_classes}."
             )
         if on_error not in ("skip", "raise"):
             raise UserError(f'training_batches: on_error must be "skip" or "raise", got {on_error!r}.')
         if not config.USE_RPN_ROIS and augmentation is not None and hasattr(dataset, "load_rois"):
             raise UserError(
-                "training_batches: proposals of load_rois() cannot follow the photo through augmentation. Train with "
+                "training_batches: proposals of load_rois() cannot be augmented with the image. Train with "
                 "augmentation=None, or with USE_RPN_ROIS = True."
             )
         self.dataset, self.config, self.seed, self.shuffle = dataset, config, seed, shuffle
@@ -266,7 +266,7 @@ class _Examples:
         gt, too_small = ground_truth(example, self.dataset, config, image_id, mini_masks)
         if gt.image.shape != tuple(config.IMAGE_SHAPE):
             raise UserError(
-                f"photo {self._name(image_id)}: training needs images of {tuple(config.IMAGE_SHAPE)}, got "
+                f"image {self._name(image_id)}: expected shape {tuple(config.IMAGE_SHAPE)} after resizing, got "
                 f'{gt.image.shape}. Use IMAGE_RESIZE_MODE "square" or "crop".'
             )
         self.problems.count_too_small(too_small)
@@ -296,7 +296,7 @@ class _Examples:
                     raise
                 self.problems.skip(self._name(image_id), error)
                 name, cause = self._name(image_id), error
-        raise UserError(f"{tries} photos in a row cannot be used. {name}: {cause}") from cause
+        raise UserError(f"{tries} consecutive images cannot be used. Last error: {name}: {cause}") from cause
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         image_ids = self.dataset.image_ids

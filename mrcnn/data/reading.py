@@ -99,7 +99,7 @@ def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image", clip: bool
     if image.ndim == 2:
         image = image[:, :, np.newaxis]
     if image.ndim != 3 or image.size == 0:
-        raise UserError(f"{name}: expected an array [H, W, {channels}] with pixels in it, got shape {shape}.")
+        raise UserError(f"{name}: expected an array [H, W, {channels}] that is not empty, got shape {shape}.")
     if channels == 3 and image.shape[2] in (2, 4):
         image = image[:, :, :-1]
     if channels == 3 and image.shape[2] == 1:
@@ -131,7 +131,7 @@ def _to_uint8(image: np.ndarray, name: str) -> np.ndarray:
         return (image >> 8).astype(np.uint8)
     low, high = float(image.min()), float(image.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise UserError(f"{name}: has pixels that are NaN or infinite. Repair them: np.nan_to_num(image).")
+        raise UserError(f"{name}: some pixels are NaN or infinite. Replace them with np.nan_to_num(image).")
     is_float = image.dtype.kind == "f"
     scale = 255 if is_float and high < 255.5 / 255 else 1
     # Out of range for [0, 1] but nearly black in [0, 255], or z-scored.

@@ -25,14 +25,17 @@ from mrcnn.ops.boxes import denorm_boxes, norm_boxes, pad_boxes
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.masks import mask_in_box, sample_mask
 
-MOLDED = "detect() molds photos itself: mold_image() is undone for one that is molded already. Pass the photo as it is."
-LEAST_MOLDED = 16  # minimum absolute value of a molded image, which z-scored images do not reach
+MEAN_SUBTRACTED = (
+    "detect() subtracts the mean pixel itself, so it was added back to an image that mold_image() had normalized. Pass "
+    "the original image."
+)
+MIN_ABSOLUTE = 16  # an image minus the mean has values at least that far from 0; z-scored images have not
 SIDE_MULTIPLE = 32  # stride of C5; the sides of the network input must be multiples of it
 ANCHOR_SHAPES_KEPT = 16  # limits the memory for streams of images of many sizes
 
 
 @dataclass(frozen=True)
-class MoldedImage:
+class PreprocessedImage:
     """A preprocessed image.
 
     Attributes:
@@ -48,7 +51,7 @@ class MoldedImage:
     original_shape: tuple[int, ...]
 
 
-def mold(photo, config: Config, number: int = 0) -> MoldedImage:
+def preprocess(photo, config: Config, number: int = 0) -> PreprocessedImage:
     """Preprocesses an image: resizes it, pads it and subtracts the mean pixel.
 
     Args:
@@ -64,8 +67,8 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
     """
     name = f"images[{number}]" if isinstance(photo, np.ndarray) else photo
     if isinstance(photo, np.ndarray):
-        if is_molded(photo, config):
-            warnings.warn(MOLDED, stacklevel=2)
+        if is_mean_subtracted(photo, config):
+            warnings.warn(MEAN_SUBTRACTED, stacklevel=2)
             photo = photo + np.asarray(config.MEAN_PIXEL)
         photo = as_rgb(photo, channels=config.IMAGE_CHANNEL_COUNT, name=name)
     else:
@@ -84,10 +87,10 @@ def mold(photo, config: Config, number: int = 0) -> MoldedImage:
         )
     no_classes = np.zeros([config.NUM_CLASSES], dtype=np.int32)
     meta = compose_image_meta(0, photo.shape, image.shape, window, scale, no_classes)
-    return MoldedImage(normalize_image(image, config.MEAN_PIXEL), meta, np.array(window), photo.shape)
+    return PreprocessedImage(normalize_image(image, config.MEAN_PIXEL), meta, np.array(window), photo.shape)
 
 
-def is_molded(photo: np.ndarray, config: Config) -> bool:
+def is_mean_subtracted(photo: np.ndarray, config: Config) -> bool:
     """Returns whether an array is an image minus the mean pixel, judged by its range.
 
     Other normalizations (-1..1, z-scores) have a smaller range. They cannot be reverted and are rejected by `as_rgb`.
@@ -96,7 +99,7 @@ def is_molded(photo: np.ndarray, config: Config) -> bool:
         return False
     lowest = -np.asarray(config.MEAN_PIXEL) - 0.5
     low, high = photo.min(), photo.max()
-    if low >= -0.5 or max(-low, high) < LEAST_MOLDED:
+    if low >= -0.5 or max(-low, high) < MIN_ABSOLUTE:
         return False
     return bool((photo >= lowest).all() and (photo < lowest + 256).all())
 
@@ -189,7 +192,7 @@ class Predictor:
         return anchors
 
 
-def unmold(detections, masks, original_shape, image_shape, window, mask_padding=None) -> Detections:
+def postprocess(detections, masks, original_shape, image_shape, window, mask_padding=None) -> Detections:
     """Converts the network output of one image to detections in pixels of the original image.
 
     Args:
@@ -252,40 +255,40 @@ def detect_stream(photos: Iterable, predictor: Predictor, batch_size: int, skip_
     """
     config = predictor.config
 
-    def try_mold(numbered):
+    def try_preprocess(numbered):
         try:
-            return mold(numbered[1], config, numbered[0])
+            return preprocess(numbered[1], config, numbered[0])
         except (UserError, OSError) as error:
             if skip_errors:
                 return error
             raise
 
     batch: list = []
-    with closing(prefetch(map(try_mold, enumerate(photos)), batch_size + 1)) as molded_images:
-        for molded in molded_images:
-            if batch and not _fits(batch, molded, batch_size):
+    with closing(prefetch(map(try_preprocess, enumerate(photos)), batch_size + 1)) as preprocessed_images:
+        for item in preprocessed_images:
+            if batch and not _fits(batch, item, batch_size):
                 yield from _detect_batch(batch, predictor)
                 batch = []
-            batch.append(molded)
+            batch.append(item)
         yield from _detect_batch(batch, predictor)
 
 
-def _fits(batch: list, molded, batch_size: int) -> bool:
-    images = [item for item in batch if isinstance(item, MoldedImage)]
+def _fits(batch: list, new, batch_size: int) -> bool:
+    images = [item for item in batch if isinstance(item, PreprocessedImage)]
     if len(batch) >= batch_size:
         return False
-    return not images or isinstance(molded, Exception) or images[0].image.shape == molded.image.shape
+    return not images or isinstance(new, Exception) or images[0].image.shape == new.image.shape
 
 
 def _detect_batch(batch: list, predictor: Predictor) -> Iterator[Detections]:
-    images = [item for item in batch if isinstance(item, MoldedImage)]
+    images = [item for item in batch if isinstance(item, PreprocessedImage)]
     if images:
         predicted = predictor(np.stack([i.image for i in images]), np.stack([i.meta for i in images]))
         results = iter(zip(*predicted, strict=True))
     for item in batch:
-        if isinstance(item, MoldedImage):
+        if isinstance(item, PreprocessedImage):
             detections, masks = next(results)
             shapes = item.original_shape, item.image.shape, item.window
-            yield unmold(detections, masks, *shapes, predictor.mask_padding)
+            yield postprocess(detections, masks, *shapes, predictor.mask_padding)
         else:
             yield Detections.failed(item)

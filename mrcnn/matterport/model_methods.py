@@ -13,7 +13,7 @@ from mrcnn.config import Config
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.inference import introspection
-from mrcnn.inference.predictor import Predictor, mold, unmold
+from mrcnn.inference.predictor import Predictor, postprocess, preprocess
 from mrcnn.network import NetworkBuilder, flatten_layers
 from mrcnn.ops.anchors import pixel_anchors
 
@@ -84,7 +84,7 @@ class OriginalMethods:
         window = (0, 0, shape[0], shape[1])
         predicted = self.predictor(molded_images, image_metas)
         padding = self.predictor.mask_padding
-        return [unmold(*image, shape, shape, window, padding) for image in zip(*predicted, strict=True)]
+        return [postprocess(*image, shape, shape, window, padding) for image in zip(*predicted, strict=True)]
 
     def mold_inputs(self, images: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Molded images `[B, S, S, channels]`, metas `[B, 12+C]` and windows `[B, 4]` pixels of a list of photos.
@@ -92,10 +92,12 @@ class OriginalMethods:
         Raises:
             ValueError: the photos do not come out at one size (resize mode "none" or "pad64").
         """
-        molded = [mold(image, self.config, number) for number, image in enumerate(images)]
+        molded = [preprocess(image, self.config, number) for number, image in enumerate(images)]
         if len({item.image.shape for item in molded}) > 1:
             shapes = ", ".join(str(item.image.shape) for item in molded)
-            raise UserError(f"mold_inputs: the photos come out at different sizes ({shapes}); mold them one by one.")
+            raise UserError(
+                f"mold_inputs: the images have different sizes after resizing ({shapes}). Pass them one by one."
+            )
         return tuple(np.stack([getattr(item, part) for item in molded]) for part in ("image", "meta", "window"))
 
     def unmold_detections(self, detections, mrcnn_mask, original_image_shape, image_shape, window):
@@ -108,7 +110,7 @@ class OriginalMethods:
             window: `[4]` pixels: the photo inside the molded image.
         """
         masks = mrcnn_mask[np.arange(len(detections)), :, :, detections[:, 4].astype(np.int32)]
-        result = unmold(detections, masks, original_image_shape, image_shape, window)
+        result = postprocess(detections, masks, original_image_shape, image_shape, window)
         return result["rois"], result["class_ids"], result["scores"], result["masks"]
 
     def get_anchors(self, image_shape) -> np.ndarray:

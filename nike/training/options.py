@@ -125,7 +125,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STEPS",
         help="warm-up steps of the learning rate (default: 100)",
     )
-    learning.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw", help="(default: adamw)")
+    learning.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw", help="optimizer (default: adamw)")
     learning.add_argument(
         "--ema",
         type=float,

@@ -65,7 +65,7 @@ def test_demo(run_script, project):
     assert (project / "samples" / "demo.png").stat().st_size > 5000
 
 
-@pytest.mark.filterwarnings("ignore:detect.. molds photos")
+@pytest.mark.filterwarnings("ignore:detect.. subtracts the mean")
 def test_kangaroo(run_script, project, kangaroo_dataset):
     left = run_script("samples/coco/kangaroo.py", cwd=".")
     assert (len(left["train_set"].image_ids), len(left["test_set"].image_ids)) == (3, 2)

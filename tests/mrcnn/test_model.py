@@ -11,7 +11,7 @@ from PIL import Image
 
 from mrcnn import utils
 from mrcnn.checkpoints import log_dirs
-from mrcnn.inference.predictor import mold
+from mrcnn.inference.predictor import preprocess
 from mrcnn.model import MaskRCNN
 
 
@@ -245,7 +245,7 @@ def test_runs_with_a_longer_name_are_not_found(tmp_path):
 def test_crop_mode_applies_to_training_only(tiny_config):
     config = tiny_config().copy(IMAGE_RESIZE_MODE="crop")
     image = photo(40, 60)
-    first, second = mold(image, config), mold(image, config)
+    first, second = preprocess(image, config), preprocess(image, config)
     np.testing.assert_array_equal(first.image, second.image)
     y1, x1, y2, x2 = first.window
     assert (y2 - y1) / (x2 - x1) == pytest.approx(40 / 60, rel=0.05)  # the whole image

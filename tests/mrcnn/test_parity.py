@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mrcnn.config import Config
-from mrcnn.inference.predictor import unmold
+from mrcnn.inference.predictor import postprocess
 from mrcnn.model import MaskRCNN
 from mrcnn.network import NetworkBuilder, named_layers
 from mrcnn.ops.boxes import compute_overlaps, compute_overlaps_masks
@@ -104,7 +104,7 @@ def test_result_in_image_coordinates(case):
     class_ids = outputs["mrcnn_detection"][:, 4].astype(int)
     masks = outputs["mrcnn_mask"][np.arange(len(class_ids)), :, :, class_ids]
     shape = arrays["image_metas"][0, 1:4].astype(int)
-    result = unmold(outputs["mrcnn_detection"], masks, shape, (256, 256), arrays["window"])
+    result = postprocess(outputs["mrcnn_detection"], masks, shape, (256, 256), arrays["window"])
     assert np.abs(result["rois"] - arrays["final_rois"]).max() <= 1
     np.testing.assert_array_equal(result["class_ids"], arrays["final_class_ids"])
     np.testing.assert_allclose(result["scores"], arrays["final_scores"], atol=1e-3)

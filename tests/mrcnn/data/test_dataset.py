@@ -59,9 +59,9 @@ def test_image_info_has_the_given_fields(dataset, tmp_path):
 def test_maps_between_class_ids(dataset):
     assert dataset.map_source_class_id("coco.44") == 3
     assert dataset.get_source_class_id(3, "coco") == 44
-    with pytest.raises(ValueError, match=r'no class "coco\.45".*balloon\.1, coco\.1, coco\.44'):
+    with pytest.raises(ValueError, match=r'unknown class "coco\.45".*balloon\.1, coco\.1, coco\.44'):
         dataset.map_source_class_id("coco.45")
-    with pytest.raises(ValueError, match=r"class 1 \(balloon\) is of source 'balloon', not of 'coco'"):
+    with pytest.raises(ValueError, match=r"class 1 \(balloon\) belongs to source 'balloon', not to 'coco'"):
         dataset.get_source_class_id(1, "coco")
 
 
@@ -78,7 +78,7 @@ def test_load_image(dataset):
 def test_errors_name_the_dataset_and_the_image(dataset, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"^Balloons, image 1 \(coco\.139\): .*gone\.jpg: no such file"):
         dataset.load_image(1)
-    with pytest.raises(ValueError, match=r"^Balloons, image 2 \(coco\.285\) has no path"):
+    with pytest.raises(ValueError, match=r"^Balloons, image 2 \(coco\.285\): has no path"):
         dataset.load_image(2)
     (tmp_path / "gone.jpg").write_bytes(b"")
     with pytest.raises(ValueError, match=r"^Balloons, image 1 \(coco\.139\): .*gone\.jpg: is empty"):

@@ -137,7 +137,7 @@ class TestResizeImage:
         [
             ((9, 9), dict(max_dim=64), r"expected an image \[H, W, C\]"),
             ((0, 9, 3), dict(max_dim=64), r"got shape \(0, 9, 3\)"),
-            ((9, 9, 3), dict(max_dim=64, mode="round"), "mode must be .* got 'round'"),
+            ((9, 9, 3), dict(max_dim=64, mode="round"), "expected mode .* got 'round'"),
             ((9, 9, 3), dict(min_dim=64), "IMAGE_MAX_DIM"),
             ((9, 9, 3), dict(max_dim=64, mode="crop"), "IMAGE_MIN_DIM"),
             ((9, 9, 3), dict(min_dim=100, mode="pad64"), "multiple of 64, got 100"),

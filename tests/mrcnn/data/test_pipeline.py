@@ -12,7 +12,7 @@ import pytest
 
 from mrcnn.data.loading import load_image_gt
 from mrcnn.data.pipeline import DataProblems, training_batches
-from mrcnn.inference.predictor import mold
+from mrcnn.inference.predictor import preprocess
 from mrcnn.matterport.targets_numpy import build_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
 
@@ -60,7 +60,7 @@ def test_training_and_detection_normalize_alike(squares, small_config):
     dataset = squares(2)
     images, *_ = arrays(training_batches(dataset, small_config, shuffle=False, steps=1))[0]
     for image_id, image in enumerate(images):
-        np.testing.assert_array_equal(image, mold(dataset.load_image(image_id), small_config).image)
+        np.testing.assert_array_equal(image, preprocess(dataset.load_image(image_id), small_config).image)
 
 
 def test_types_and_shapes_equal_the_training_inputs(squares, small_config):
@@ -179,7 +179,7 @@ def test_strict_mode_raises_on_unreadable_images(squares, small_config):
         arrays(data)
     assert isinstance(problems.error, ValueError)
     data = training_batches(squares(3, broken=[0, 1, 2]), small_config)
-    with pytest.raises(Exception, match=r"3 photos in a row cannot be used"):
+    with pytest.raises(Exception, match=r"3 consecutive images cannot be used"):
         arrays(data)
 
 
@@ -188,7 +188,7 @@ def test_the_cause_of_unreadable_images_is_kept(squares, small_config, caplog):
     dataset.load_mask = lambda image_id: 1 / 0
     problems = DataProblems()
     data = training_batches(dataset, small_config, problems=problems)
-    with pytest.raises(Exception, match="3 photos in a row"):
+    with pytest.raises(Exception, match="3 consecutive images"):
         arrays(data)
     message = r"load_mask\(\): ZeroDivisionError: division by zero \(.*test_pipeline.py, line \d+, in <lambda>\)"
     assert re.search(message, str(problems.error)) and re.search(message, caplog.text)
@@ -247,7 +247,7 @@ def test_invalid_arguments(squares, small_config, arguments, message):
 
 
 def test_datasets_that_do_not_match_the_config(squares, dataset_of, small_config):
-    with pytest.raises(ValueError, match="no photos"):
+    with pytest.raises(ValueError, match="no images"):
         training_batches(dataset_of(), small_config)
     with pytest.raises(ValueError, match="NUM_CLASSES = 2"):
         training_batches(squares(), small_config.copy(NUM_CLASSES=4))
