@@ -51,10 +51,6 @@ class Plan:
         """Number of shards."""
         return -(-self.rows // self.shard_size)
 
-    def rows_of(self, shard: int) -> int:
-        """Returns the number of rows of a shard."""
-        return min(self.shard_size, self.rows - shard * self.shard_size)
-
     def read(self, shard: int) -> list[dict[str, Any]]:
         """Reads the rows of a shard as dicts with the columns of `rows.SCHEMA`."""
         with pq.ParquetFile(_part(self.folder, shard)) as file:
