@@ -34,6 +34,8 @@ BOUND = (
     "ROI_POOLING",
 )
 
+REFINEMENT = r"mrcnn_refine_.*"  # layers that older files and those of the original do not have
+
 
 @dataclass(frozen=True)
 class StartWeights:

@@ -99,7 +99,7 @@ def test_a_whole_model_in_keras_own_format(model, tmp_path):
 
 def test_a_molded_image_is_recognised(model):
     photo = Photos().load_image(0)
-    with pytest.warns(UserWarning, match="Pass the photo as it is"):
+    with pytest.warns(UserWarning, match="Pass the original image"):
         images, *_ = model.mold_inputs(modellib.mold_image(photo, model.config)[np.newaxis])
     np.testing.assert_array_equal(images, model.mold_inputs([photo])[0])
     with pytest.raises(ValueError, match=r"images\[0\]: expected floats"):
