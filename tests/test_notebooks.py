@@ -11,6 +11,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NAMES = [
+    "00_first_masks",
     "01_data",
     "02_anchors_and_rpn_targets",
     "03_region_proposals",
