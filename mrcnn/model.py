@@ -118,7 +118,7 @@ class MaskRCNN(OriginalMethods):
         Raises:
             ValueError: the file is damaged, or it carries no Config (an original checkpoint does not).
         """
-        path = checkpoints.hub_weights(path) if checkpoints.is_hub_reference(path) else path
+        path = checkpoints.hub_weights(str(path)) if checkpoints.is_hub_reference(path) else path
         stored = checkpoints.read_checkpoint(path).config
         if stored is None:
             raise UserError(
