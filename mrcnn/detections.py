@@ -176,11 +176,10 @@ class Detections:
 
     def _is_edited(self, index: int) -> bool:
         """Whether the pasted mask of an object has been changed since it was pasted."""
-        pasted = self.__dict__.get("masks")
-        if pasted is None:
-            return False
-        mask, crop = pasted[:, :, index], self.crops[index]
-        return not np.array_equal(self._crop(index), crop) or np.count_nonzero(mask) != np.count_nonzero(crop)
+        pasted, crop = self.__dict__.get("masks"), self.crops[index]
+        return pasted is not None and not (
+            np.array_equal(self._crop(index), crop) and np.count_nonzero(pasted[:, :, index]) == np.count_nonzero(crop)
+        )
 
     def __len__(self) -> int:
         return len(self.boxes)
