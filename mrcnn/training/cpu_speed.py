@@ -23,9 +23,9 @@ from mrcnn.checkpoints.locate import cache_folder
 from mrcnn.ops.convolution import convolve_with_matmul_gradient
 
 CACHE_FILE = "kernel_speed.json"
-SHAPE, CHANNELS = (1, 56, 56, 256), 256  # of a 3x3 convolution; about level P4 of the pyramid of a 1024-pixel image
+SHAPE = (1, 28, 28, 128)  # of a 3x3 convolution; small, because bfloat16 gradients can take 20 times as long
 GRADIENT_SHAPE = (1, 96, 96, 128)  # level P2 of a 384-pixel image; the difference grows with the size
-REPEATS = 3  # 0.2 s in all for bfloat16 and 0.5 s for the gradient on two cores with AVX2
+REPEATS = 3  # under 1 s in all for each measurement on two cores with AVX2
 
 
 def bfloat16_gain() -> float:
@@ -33,12 +33,18 @@ def bfloat16_gain() -> float:
 
     The first call on a machine measures it. A cache that cannot be read or written only means another measurement.
     """
-    return _cached_gain("bfloat16", lambda: measure_gain(*map(_convolution, ("float32", "bfloat16"))))
+    return _cached_gain(
+        "bfloat16", lambda: measure_gain(*(_step(SHAPE, precision=each) for each in ("float32", "bfloat16")))
+    )
 
 
 def matmul_gradient_gain() -> float:
     """Speed of a kernel gradient by matrix products relative to TensorFlow's own on this CPU; cached likewise."""
-    return _cached_gain("matmul_gradient", lambda: measure_gain(*map(_kernel_gradient, (False, True))))
+    functions = (_convolve, convolve_with_matmul_gradient)
+    return _cached_gain(
+        "matmul_gradient",
+        lambda: measure_gain(*(_step(GRADIENT_SHAPE, each, kernel_only=True) for each in functions)),
+    )
 
 
 def _cached_gain(name: str, measure: Callable[[], float]) -> float:
@@ -81,32 +87,28 @@ def measure_gain(reference: Callable, alternative: Callable) -> float:
     return best[reference] / best[alternative]
 
 
-def _convolution(precision: str) -> Callable:
-    image, kernel = tf.ones(SHAPE, precision), tf.ones((3, 3, SHAPE[-1], CHANNELS), precision)
+def _convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    return tf.nn.conv2d(inputs, kernel, 1, "SAME")
+
+
+def _step(
+    shape: tuple[int, ...], convolve: Callable = _convolve, precision: str = "float32", kernel_only: bool = False
+) -> Callable:
+    """Returns a function that computes a 3x3 convolution `[B, H, W, C] -> [B, H, W, C]` and its gradients.
+
+    With `kernel_only` it computes the gradient of the kernel alone.
+    """
+    inputs, kernel = tf.ones(shape, precision), tf.ones((3, 3, shape[-1], shape[-1]), precision)
 
     @tf.function
-    def convolve_and_differentiate():
+    def step():
         with tf.GradientTape() as tape:
-            tape.watch([image, kernel])
-            outputs = tf.nn.conv2d(image, kernel, 1, "SAME")
-        return tf.add_n([tf.reduce_sum(gradient) for gradient in tape.gradient(outputs, [image, kernel])])
+            tape.watch([inputs, kernel])
+            outputs = convolve(inputs, kernel)
+        gradients = tape.gradient(outputs, [kernel] if kernel_only else [inputs, kernel])
+        return [tf.reduce_sum(each) for each in (gradients if kernel_only else [outputs, *gradients])]
 
-    return lambda: convolve_and_differentiate().numpy()
-
-
-def _kernel_gradient(by_matmul: bool) -> Callable:
-    image, kernel = tf.ones(GRADIENT_SHAPE), tf.ones((3, 3, GRADIENT_SHAPE[-1], GRADIENT_SHAPE[-1]))
-
-    @tf.function
-    def gradient():
-        with tf.GradientTape() as tape:
-            tape.watch(kernel)
-            outputs = (
-                convolve_with_matmul_gradient(image, kernel) if by_matmul else tf.nn.conv2d(image, kernel, 1, "SAME")
-            )
-        return tape.gradient(outputs, kernel)
-
-    return lambda: gradient().numpy()
+    return lambda: [each.numpy() for each in step()]
 
 
 def _read(path: Path) -> dict[str, float]:

@@ -42,7 +42,7 @@ def draw_outcomes(
         results: ground truth and detections of each model, with their outcome. Detections that are not in the outcome
             are not drawn. The ground truth is that of the first record.
         class_names: class names, background first.
-        titles: names of the models, to say which of them missed an instance. Not used with a single model.
+        titles: names of the models, shown at an instance that one of them missed. Not used with a single model.
 
     Returns:
         The ground truth, then the detections of each model: uint8 `[h, w, 3]`, whose longer side has PICTURE_SIDE

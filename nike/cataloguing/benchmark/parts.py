@@ -1,4 +1,4 @@
-"""What the benchmarks share: a local web server with faults, a detector that only waits, and plans for both.
+"""Common parts of the benchmarks: a local web server with faults, a detector that only waits, and plans for both.
 
 The images are the sample data at half size. The waiting detector stands for a network on a GPU: it takes a fixed time
 and no core, so that cores are left for what is measured.
@@ -101,7 +101,7 @@ def _serve(port: Any, latency: float) -> None:
 
 
 def start_server(latency: float) -> tuple[Any, str]:
-    """Starts the web server in a process of its own.
+    """Starts the web server in its own process.
 
     Args:
         latency: seconds before each response.
