@@ -3,7 +3,6 @@
 from mrcnn.evaluation.average_precision import (
     Ranking,
     best_f1,
-    calibrated_threshold,
     coco_ap_101_point,
     interpolated_precisions,
     precision_envelope,
@@ -30,7 +29,6 @@ __all__ = [
     "Ranking",
     "ap_difference_interval",
     "best_f1",
-    "calibrated_threshold",
     "coco_ap_101_point",
     "coco_curves",
     "coco_metrics",

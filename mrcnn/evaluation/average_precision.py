@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-F1_TOLERANCE = 0.005  # a threshold with this F1 below the best one is not changed
 COCO_RECALLS = np.linspace(0, 1, 101)
 VOC_RECALLS = np.linspace(0, 1, 11)
 
@@ -71,29 +70,6 @@ def voc_ap_all_points(recalls: np.ndarray, precisions: np.ndarray) -> float:
 def coco_ap_101_point(recalls: np.ndarray, precisions: np.ndarray) -> float:
     """Returns the mean envelope precision at recall 0, 0.01, ..., 1. Source: COCO detection evaluation."""
     return float(interpolated_precisions(recalls, precisions, COCO_RECALLS).mean())
-
-
-def calibrated_threshold(ranking: Ranking, default: float = 0.5, lowest: float = 0.05) -> tuple[float, float]:
-    """Chooses a score threshold with nearly the highest F1.
-
-    Args:
-        ranking: ranking of all detections with a score of at least `lowest`.
-        default: threshold that is kept if its F1 is within F1_TOLERANCE of the highest.
-        lowest: lower limit of the threshold.
-
-    Returns:
-        The threshold and its F1. A new threshold lies between the lowest score to keep and the next lower one, in the
-        middle of their log odds. Without any true positive, `default` and 0.
-    """
-    best = best_f1(ranking)
-    kept = ranking.is_true[ranking.scores >= default]
-    f1 = 2 * int(kept.sum()) / max(len(kept) + ranking.num_gt, 1)
-    if not best["f1"] or best["f1"] - f1 <= F1_TOLERANCE:
-        return default, f1
-    below = max(ranking.scores[ranking.scores < best["threshold"]], default=0.0)
-    low, high = (np.clip(score, lowest, 1 - lowest) for score in (below, best["threshold"]))
-    middle = 1 / (1 + np.sqrt((1 / low - 1) * (1 / high - 1)))  # its odds are the geometric mean
-    return float(min(middle, best["threshold"])), best["f1"]
 
 
 def best_f1(ranking: Ranking) -> dict[str, float]:

@@ -6,7 +6,6 @@ import pytest
 from mrcnn.evaluation import (
     Ranking,
     best_f1,
-    calibrated_threshold,
     coco_ap_101_point,
     voc_ap_11_point,
     voc_ap_all_points,
@@ -55,24 +54,3 @@ def test_best_f1_does_not_split_equal_scores():
 def test_best_f1_without_true_positives():
     ranking = Ranking(np.array([0.9]), np.array([False]), 2)
     assert best_f1(ranking) == {"threshold": 1.0, "f1": 0.0, "precision": 0.0, "recall": 0.0}
-
-
-def test_the_calibrated_threshold_is_between_the_scores_it_separates():
-    scores = np.array([0.4, 0.3, 0.2, 0.1])
-    ranking = Ranking(scores, np.array([True, True, False, False]), 2)
-    threshold, f1 = calibrated_threshold(ranking)
-    assert f1 == 1 and threshold / (1 - threshold) == pytest.approx(((3 / 7) * (2 / 8)) ** 0.5)
-
-
-@pytest.mark.parametrize(
-    "scores, is_true, num_gt, expected",
-    [
-        ([0.9, 0.8], [True, True], 2, (0.5, 1)),  # the default is as good as any
-        ([0.9, 0.2], [False, False], 2, (0.5, 0)),
-        ([], [], 0, (0.5, 0)),
-        ([0.06], [True], 1, (pytest.approx(0.0548, abs=1e-4), 1)),  # no lower score: between 0.05 and 0.06
-    ],
-)
-def test_calibrated_thresholds_at_the_limits(scores, is_true, num_gt, expected):
-    ranking = Ranking(np.array(scores, float), np.array(is_true, bool), num_gt)
-    assert calibrated_threshold(ranking) == expected
