@@ -179,8 +179,8 @@ def calibrate(
     """Calibrates the class scores of a model so that THRESHOLD is the best threshold on labelled images.
 
     `shift_threshold` is exact for class scores. With mask scores the final scores move less, and with box voting the
-    boxes change slightly, so the shift is repeated until it converges. The iteration with the highest F1 is kept. A
-    model whose best threshold is THRESHOLD already is not changed.
+    boxes change slightly, so the shift is repeated until it converges. The iteration with the highest F1 is kept, of
+    equal ones the last, which may have converged. A model whose best threshold is THRESHOLD already is not changed.
 
     Args:
         model: model with a score threshold of MIN_CONFIDENCE. Its class logits are changed in place.
@@ -208,7 +208,7 @@ def calibrate(
         log_odds += _logit(found.threshold)
         print(f"scores shifted; repeating detection ({number + 1})", flush=True)
         found = find_threshold(detector, folder, split, [], lines=False)
-        if found.f1 > best.f1:
+        if found.f1 >= best.f1:
             best, best_log_odds = found, log_odds
     shift_threshold(model.named_layers(), _sigmoid(best_log_odds - log_odds))
     return before.threshold, best

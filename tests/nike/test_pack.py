@@ -78,6 +78,11 @@ class TestIterations:
         odds, number, left = self.moved(monkeypatch, (0.8, 0.9, 0.7), (0.6, 0.9, 0.896), (0.5, 1, 1))
         assert (odds, number, left) == (pytest.approx(np.log(4)), 1, 1)
 
+    def test_keeps_the_converged_of_two_equal_iterations(self, monkeypatch):
+        """The second and the third have F1 0.8. The third has no better threshold; the shift is log 4 + log 1.5."""
+        odds, number, left = self.moved(monkeypatch, (0.8, 0.9, 0.7), (0.6, 0.9, 0.8), (0.5, 0.8, 0.8))
+        assert (odds, number, left) == (pytest.approx(np.log(4) + np.log(1.5), rel=1e-5), 2, 0)
+
     def test_keeps_the_best_iteration_without_convergence(self, monkeypatch):
         worse = [(0.6, 0.9, 0.6)] * (pack.MAX_ITERATIONS - 2)
         odds, number, left = self.moved(monkeypatch, (0.8, 0.9, 0.7), (0.75, 0.9, 0.65), (0.6, 0.9, 0.8), *worse)
