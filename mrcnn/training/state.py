@@ -177,8 +177,9 @@ def _pair(path: Path) -> State:
 
 def check_config(state: State, config) -> None:
     """Raises ValueError with the differences if `config` is not that of the run."""
-    own = json.loads(config.to_json())
-    saved = json.loads(Config().to_json()) | state.record["config"]  # runs of earlier versions lack new settings
+    # Runs of earlier versions lack new settings, and JSON lacks functions: both count as the default.
+    defaults = json.loads(Config().to_json())
+    own, saved = defaults | json.loads(config.to_json()), defaults | state.record["config"]
     names = sorted(name for name in {*own, *saved} - {*REMOVED} if not name.startswith(FREE_SETTINGS))
     different = [f"{name}: {saved.get(name)} -> {own.get(name)}" for name in names if saved.get(name) != own.get(name)]
     if different:

@@ -196,10 +196,14 @@ def test_other_formats_have_no_masks(boxes):
     assert shapes[0]["points"] == [[20.0, 10.0], [49.0, 29.0]]
     first = boxes.to_coco(3)[0]
     assert first["bbox"] == [20.0, 10.0, 30.0, 20.0] and "segmentation" not in first
-    assert boxes.to_pandas()["area"].tolist() == [600, 40]
     record = json.loads(boxes.to_json())["objects"][0]
     assert record["box"] == [20, 10, 50, 30] and record["area"] == 600
     assert record["polygons"] == [[[20, 10], [50, 10], [50, 30], [20, 30]]]
+
+
+def test_a_table_of_boxes_has_their_areas(boxes):
+    pytest.importorskip("pandas", reason="pandas is not installed: pip install pandas")
+    assert boxes.to_pandas()["area"].tolist() == [600, 40]
 
 
 def test_boxes_are_drawn(boxes, tmp_path):
