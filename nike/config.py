@@ -46,5 +46,3 @@ class NikeConfig(Config):
     MASK_REFINEMENT_SIZE = 112
     MINI_MASK_SHAPE = (224, 224)
     MASK_TARGETS = "coverage"  # the tail of a swoosh is narrower than a cell of the 28x28 mask
-
-    LEARNING_RATE = 0.0025  # SGD, per image of a batch (linear scaling rule, Goyal et al. 2017): 0.005 at 2 images

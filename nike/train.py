@@ -17,7 +17,9 @@ def run_command(argv: list[str]) -> int:
     # of single images is slower with it there, so the other commands keep TensorFlow's default.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # read when TensorFlow is imported
     from nike.training.run import continue_run, new_run
+    from nike.training.settings import with_settings_as_options
 
+    argv = with_settings_as_options(argv)
     arguments = parse(argv)
     run = new_run(arguments, argv) if arguments.resume is None else continue_run(arguments, argv)
     run.start()

@@ -93,7 +93,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learning = parser.add_argument_group("optimization")
     learning.add_argument("--epochs", type=int, default=30, metavar="N", help="total number of epochs (default: 30)")
     learning.add_argument(
-        "--steps", type=int, metavar="N", help=f"steps per epoch (default: every image once, at least {MIN_STEPS})"
+        "--steps",
+        type=int,
+        metavar="N",
+        help=f"steps per epoch (default: that of --config, else every image once, at least {MIN_STEPS})",
     )
     learning.add_argument(
         "--batch", type=int, metavar="N", help="images per step and device (default: that of --config, else 2)"
@@ -110,7 +113,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stages without --layers (default: heads-then-all)",
     )
     learning.add_argument(
-        "--lr", type=float, metavar="RATE", help="learning rate (default: depends on optimizer and batch size)"
+        "--lr",
+        type=float,
+        metavar="RATE",
+        help="learning rate (default: that of --config, else by optimizer and batch size)",
     )
     learning.add_argument(
         "--lr-schedule",
@@ -191,7 +197,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="also report to mlflow, wandb or both, separated by commas (default: TensorBoard and CSV files only)",
     )
-    run.add_argument("--devices", type=int, default=1, metavar="N", help="number of GPUs (default: 1)")
+    run.add_argument(
+        "--devices", type=int, default=1, metavar="N", help="number of GPUs (default: that of --config, else 1)"
+    )
 
 
 def _trackers(text: str) -> list[str]:

@@ -17,22 +17,22 @@ from nike import cli  # noqa: F401  imported first to suppress TensorFlow's mess
 from nike.atomic import check_output_folder
 from nike.config import NikeConfig
 from nike.datasets.safe_json import read_json, write_json
-from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
 from nike.text import plural
 from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
 from nike.training.options import MIN_STEPS, parse
 from nike.training.preview import PREVIEW, write_preview
 from nike.training.run_photos import read_run_photos
+from nike.training.settings import read_config
 from nike.training.stages import StagePlan, plan_stages
 from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
 from nike.training.trackers import TRACKERS, Tracker, keras_callback
 
 RUN_FILE = "run.json"  # command line of a run, in its log folder
-# Learning rate of AdamW per image of a batch: 1.5e-4 at 2 images. On 207 product photos with ResNet-50 from ImageNet,
-# three epochs of AdamW at this rate reached a mask AP50 of 0.42, and five epochs of SGD at 0.005 with the gradient
-# clipping of the original was still near 0.
-ADAMW_RATE = 7.5e-5
+# Learning rates per image of a batch (linear scaling rule, Goyal et al. 2017): at 2 images 1.5e-4 and 0.005. On 207
+# product photos with ResNet-50 from ImageNet, three epochs of AdamW at this rate reached a mask AP50 of 0.42, and five
+# epochs of SGD with the gradient clipping of the original was still near 0.
+RATES = {"adamw": 7.5e-5, "sgd": 0.0025}
 BOXES_ONLY = {"MASK_HEAD": False, "MASK_REFINEMENT_SIZE": 0, "DETECTION_MASK_SCORES": False}  # of --task boxes
 HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # higher learning rates print a warning
 
@@ -232,7 +232,7 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     if arguments.weights == "none":  # random weights have no batch statistics that could be frozen
         config = config.copy(TRAIN_BN=None)
     if arguments.config is not None:
-        config = type(config).from_dict(read_settings_file(arguments.config), where=str(arguments.config))
+        config = read_config(arguments.config, config, arguments, data.train.class_names)
     config = config.copy(NAME=name.lower(), NUM_CLASSES=data.train.num_classes)
     config = apply_options(config, arguments, len(data.train.image_ids))
     return Run(arguments, argv, config, data, _stages(arguments, config), weights)
@@ -261,7 +261,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     _check_same_classes(state.path, data.train.class_names[1:])
     config = NikeConfig.from_dict(state.record["config"], where=str(state.path))
     if changed.config is not None:
-        config = type(config).from_dict(read_settings_file(changed.config), where=str(changed.config))
+        config = read_config(changed.config, config, arguments, data.train.class_names)
     config = apply_options(config, arguments, len(data.train.image_ids))
     return Run(arguments, _joined(saved, argv), config, data, _stages(arguments, config), state=state)
 
@@ -347,7 +347,7 @@ def _load_data(arguments: argparse.Namespace) -> TrainingData:
 def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[StagePlan]:
     rate = arguments.lr
     if rate is None:
-        rate = config.BATCH_SIZE * (ADAMW_RATE if arguments.optimizer == "adamw" else config.LEARNING_RATE)
+        rate = config.BATCH_SIZE * RATES[arguments.optimizer]
     return plan_stages(arguments.epochs, rate, arguments.layers, arguments.schedule)
 
 

@@ -1,0 +1,73 @@
+"""The file of `nike train --config`: settings that the command itself determines act as its options, or are refused."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrcnn.config import DERIVED
+from mrcnn.errors import UserError
+from nike.config import NikeConfig
+from nike.datasets.settings import read_settings_file
+from nike.training.options import parse
+
+OPTIONS = {"STEPS_PER_EPOCH": "--steps", "LEARNING_RATE": "--lr", "GPU_COUNT": "--devices", "NAME": "--name"}
+SGD_ONLY = ("LEARNING_MOMENTUM", "WEIGHT_DECAY")  # AdamW has neither momentum nor an L2 penalty
+SOURCES = {  # what derived settings are computed from
+    "BATCH_SIZE": "IMAGES_PER_GPU or --batch",
+    "IMAGE_SHAPE": "IMAGE_MIN_DIM and IMAGE_MAX_DIM, or --image-size",
+    "IMAGE_META_SIZE": "--labels",
+}
+
+
+def with_settings_as_options(argv: Sequence[str]) -> list[str]:
+    """Puts options for the settings of `--config` that `nike train` determines before a command line.
+
+    Options that are already there follow and take precedence. The run records all, so that it resumes without the file.
+
+    Raises:
+        FileNotFoundError, ValueError: the file does not exist, or a setting is unknown or invalid.
+    """
+    file = parse(list(argv)).config
+    if file is None:
+        return list(argv)
+    settings = read_settings_file(file)
+    NikeConfig.from_dict(settings, where=str(file))
+    given = {option: settings.get(name) for name, option in OPTIONS.items()}
+    return [*(f"{option}={value}" for option, value in given.items() if value is not None), *argv]
+
+
+def read_config(file: Path, base: NikeConfig, arguments: argparse.Namespace, class_names: Sequence[str]) -> NikeConfig:
+    """Reads a settings file for a run.
+
+    Args:
+        file: JSON or YAML file.
+        base: settings that the file overrides.
+        arguments: options of the run.
+        class_names: classes of the data, background first.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        UserError: a setting is unknown or invalid, or would have no effect.
+    """
+    settings: dict[str, Any] = read_settings_file(file)
+    config = type(base).from_dict(settings, where=str(file))
+    if settings.get("NUM_CLASSES", len(class_names)) != len(class_names):
+        raise UserError(
+            f"{file}: NUM_CLASSES is {settings['NUM_CLASSES']}, the data has {len(class_names)} classes with the "
+            f"background ({', '.join(class_names)}). Choose the classes with --labels."
+        )
+    if settings.get("COMPUTE_BACKBONE_SHAPE") is not None:
+        raise UserError(f"{file}: COMPUTE_BACKBONE_SHAPE is a function, which a file cannot hold. Remove it.")
+    derived = config.copy(NUM_CLASSES=len(class_names))
+    for name in DERIVED:
+        if name in settings and not np.array_equal(settings[name], getattr(derived, name)):
+            raise UserError(f"{file}: {name} is computed from other settings. Set {SOURCES[name]} instead.")
+    for name in SGD_ONLY if arguments.optimizer != "sgd" else ():
+        if name in settings and settings[name] != getattr(NikeConfig, name):
+            raise UserError(f"{file}: {name} has no effect with {arguments.optimizer}. Add --optimizer sgd.")
+    return config

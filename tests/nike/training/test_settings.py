@@ -1,0 +1,116 @@
+"""Every setting of `nike train --config` reaches the run or is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mrcnn.config import Config
+from nike import train
+from nike.config import NikeConfig
+from nike.datasets.nike_dataset import SAMPLE_DATA
+from nike.training.run import new_run
+from nike.training.settings import with_settings_as_options
+
+# Valid values that differ from the defaults of `nike train`. Other fields follow by rule, see `other`.
+VALUES = {
+    "BACKBONE": "resnet101",
+    "BACKBONE_STRIDES": [4, 8, 16, 32, 128],
+    "GRADIENT_CLIP_NORM": None,
+    "IMAGE_MIN_DIM": 448,
+    "IMAGE_MAX_DIM": 576,
+    "IMAGE_RESIZE_MODE": "pad64",
+    "MASK_REFINEMENT_SIZE": 64,
+    "MASK_TARGETS": "rounded",
+    "NAME": "shoes",
+    "ROI_ALIGN_METHOD": "gather",
+    "ROI_NEGATIVES": "balanced",
+    "ROI_POOLING": "pool",
+}
+COUPLED = {  # fields that are valid only with others
+    "IMAGE_CHANNEL_COUNT": {"IMAGE_CHANNEL_COUNT": 1, "MEAN_PIXEL": [120]},
+    "MASK_HEAD": {"MASK_HEAD": False, "MASK_REFINEMENT_SIZE": 0, "DETECTION_MASK_SCORES": False},
+    "MASK_POOL_SIZE": {"MASK_POOL_SIZE": 16, "MASK_SHAPE": [32, 32]},
+    "MASK_SHAPE": {"MASK_POOL_SIZE": 16, "MASK_SHAPE": [32, 32]},
+}
+REFUSED = {
+    "LEARNING_MOMENTUM": "has no effect with adamw. Add --optimizer sgd",
+    "WEIGHT_DECAY": "has no effect with adamw. Add --optimizer sgd",
+    "NUM_CLASSES": r"is 3, the data has 2 classes with the background \(BG, nike\). Choose the classes with --labels",
+    "COMPUTE_BACKBONE_SHAPE": "is a function, which a file cannot hold",
+}
+
+
+def other(name):
+    default = getattr(NikeConfig, name)
+    if name in VALUES:
+        return VALUES[name]
+    if isinstance(default, bool):
+        return not default
+    if isinstance(default, dict):
+        return dict.fromkeys(default, 0.5)
+    if isinstance(default, (list, tuple, np.ndarray)):
+        return [2 * value for value in default]
+    if isinstance(default, float):
+        return default / 2
+    return default + 1
+
+
+def planned(tmp_path, settings, *options):
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(settings))
+    argv = ["--weights=none", "--dataset", str(SAMPLE_DATA), "--logs", str(tmp_path / "logs"), "--config", str(file)]
+    argv = with_settings_as_options([*argv, *options])
+    return new_run(train.parse(argv), argv)
+
+
+@pytest.mark.parametrize("name", sorted({*Config.fields()} - {*REFUSED}))
+def test_a_setting_reaches_the_run(tmp_path, name):
+    settings = COUPLED.get(name) or {name: other(name)}
+    run = planned(tmp_path, settings)
+    if name == "LEARNING_RATE":
+        assert [stage.learning_rate for stage in run.stages] == [settings[name]] * 2
+    elif name == "GPU_COUNT":
+        assert run.arguments.devices == run.config.GPU_COUNT == 2
+    else:
+        assert np.array_equal(getattr(run.config, name), settings[name])
+        assert not np.array_equal(getattr(NikeConfig, name), settings[name])
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_setting_without_effect_is_refused(tmp_path, name):
+    value = "f" if name == "COMPUTE_BACKBONE_SHAPE" else other(name)
+    with pytest.raises(ValueError, match=f"settings.json: {name} {REFUSED[name]}"):
+        planned(tmp_path, {name: value})
+
+
+def test_settings_of_sgd(tmp_path):
+    run = planned(tmp_path, {"LEARNING_MOMENTUM": 0.8, "WEIGHT_DECAY": 0.001}, "--optimizer=sgd")
+    assert (run.config.LEARNING_MOMENTUM, run.config.WEIGHT_DECAY) == (0.8, 0.001)
+    assert run.stages[0].learning_rate == 0.005  # 0.0025 for each of two images
+
+
+def test_options_override_the_file_and_a_run_records_both(tmp_path):
+    settings = {"STEPS_PER_EPOCH": 7, "LEARNING_RATE": 0.5, "NAME": "shoes", "IMAGES_PER_GPU": 3}
+    run = planned(tmp_path, settings, "--steps=9", "--lr", "0.1", "--name=hats", "--batch=4")
+    assert (run.config.STEPS_PER_EPOCH, run.config.NAME, run.config.BATCH_SIZE) == (9, "hats", 4)
+    assert run.stages[0].learning_rate == 0.1
+    resumed = train.parse(planned(tmp_path, settings).argv)  # without reading the file again
+    assert (resumed.steps, resumed.lr, resumed.name) == (7, 0.5, "shoes")
+
+
+def test_derived_settings(tmp_path):
+    all_of_them = json.loads(json.dumps(NikeConfig().copy(NUM_CLASSES=2).to_dict(), default=np.ndarray.tolist))
+    assert planned(tmp_path, all_of_them).config.BATCH_SIZE == 2
+    for name, value, fix in (
+        ("BATCH_SIZE", 8, "IMAGES_PER_GPU or --batch"),
+        ("IMAGE_SHAPE", [64, 64, 3], "IMAGE_MIN_DIM and IMAGE_MAX_DIM, or --image-size"),
+        ("IMAGE_META_SIZE", 93, "--labels"),
+    ):
+        with pytest.raises(ValueError, match=f"settings.json: {name} is computed from other settings. Set {fix}"):
+            planned(tmp_path, {name: value})
+
+
+def test_an_invalid_value_names_the_file(tmp_path):
+    with pytest.raises(ValueError, match="settings.json: STEPS_PER_EPOCH must be a number, got 'ten'"):
+        planned(tmp_path, {"STEPS_PER_EPOCH": "ten"})
