@@ -8,6 +8,7 @@ import signal
 
 import keras
 import pytest
+import tensorflow as tf
 from PIL import Image, ImageDraw
 
 from mrcnn import checkpoints
@@ -33,9 +34,12 @@ def photos(folder, shape):
 
 
 @pytest.fixture(autouse=True)
-def policy():
+def eager():
+    """Executes graphs eagerly, because tracing them takes longer than the few steps here. Restores the dtype policy."""
     before = keras.config.dtype_policy()
+    tf.config.run_functions_eagerly(True)
     yield
+    tf.config.run_functions_eagerly(False)
     keras.config.set_dtype_policy(before)
 
 
@@ -47,6 +51,7 @@ class PressCtrlC(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")  # the input pipeline stays a graph
 def test_check_train_interrupt_resume_detect_evaluate_pack(photos, tmp_path, monkeypatch, capsys):
     """As the README's section on own logos goes; only what makes it quick and small is an option."""
     monkeypatch.chdir(tmp_path)
