@@ -14,10 +14,16 @@ from pycocotools.cocoeval import COCOeval
 
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
+from mrcnn.evaluation.boundary import BoundaryEval
 from mrcnn.evaluation.records import ImageRecord, kinds_of, make_record
 
 AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}  # pixels
 MAX_DETECTIONS = (1, 10, 100)  # per image
+EVALUATIONS = {
+    "mask": lambda *sides: COCOeval(*sides, "segm"),
+    "box": lambda *sides: COCOeval(*sides, "bbox"),
+    "boundary": BoundaryEval,
+}
 
 
 class CocoEvaluator:
@@ -120,7 +126,7 @@ def coco_curves(records: Sequence[ImageRecord], num_classes: int, kind: str) -> 
     Args:
         records: one `ImageRecord` per image.
         num_classes: int, number of classes including background; K = num_classes - 1.
-        kind: "mask" or "box", the type of IoU.
+        kind: "mask", "box" or "boundary" (see `mrcnn.evaluation.boundary`), the type of IoU.
 
     Returns:
         `precision [T, R, K, A, M]` and `recall [T, K, A, M]`, -1 where a class has no instance in an area range.
@@ -143,13 +149,15 @@ def match_images(records: Sequence[ImageRecord], num_classes: int, kind: str, ap
     images = [{"id": i, "height": r.height, "width": r.width} for i, r in enumerate(records, start=1)]
     categories = [{"id": class_id} for class_id in range(1, num_classes)]
     with contextlib.redirect_stdout(io.StringIO()):
-        ground_truth, detections = COCO(), COCO()
-        for coco, annotations in ((ground_truth, _ground_truth(records)), (detections, _detections(records))):
+        sides = []
+        for annotations in (_ground_truth(records), _detections(records)):
+            coco = COCO()
             # Ids start at 1 because 0 means "no match" in pycocotools.
             annotations = [annotation | {"id": i} for i, annotation in enumerate(annotations, start=1)]
             coco.dataset = {"images": images, "categories": categories, "annotations": annotations}
             coco.createIndex()
-        evaluation = COCOeval(ground_truth, detections, "segm" if kind == "mask" else "bbox")
+            sides.append(coco)
+        evaluation = EVALUATIONS[kind](*sides)
         if ap_only:
             evaluation.params.areaRng, evaluation.params.areaRngLbl = [list(AREA_RANGES["all"])], ["all"]
             evaluation.params.maxDets = [MAX_DETECTIONS[-1]]

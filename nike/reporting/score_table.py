@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mrcnn.evaluation.records import KINDS
 from nike.reporting.scores import IOU
 from nike.text import aligned, plural, printable
 
@@ -38,8 +37,8 @@ def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
 
 
 def coco_rows(scores: dict[str, Any]) -> list[list[str]]:
-    """Returns the COCO metrics of masks and boxes as rows, with a header."""
-    kinds = [kind for kind in KINDS if kind in scores]
+    """Returns the COCO metrics of masks, boundaries and boxes as rows, with a header."""
+    kinds = [kind for kind in ("mask", "boundary", "box") if kind in scores]
     return [["", *FIGURES], *([kind, *(figure(scores[kind][name]) for name in FIGURES)] for kind in kinds)]
 
 

@@ -11,6 +11,8 @@ from mrcnn.evaluation import (
     CocoEvaluator,
     ImageOutcome,
     ImageRecord,
+    coco_curves,
+    coco_metrics,
     detection_report,
     evaluate_image,
     kinds_of,
@@ -39,6 +41,7 @@ def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float
         "counts": photos, negatives, instances, ignored, detections;
         "kind": IoU type of the matches below: "mask", or "box" for detections without masks;
         "mask", "box": COCO metrics, -1 if undefined (see `CocoEvaluator.summarize`); no "mask" without masks;
+        "boundary": COCO metrics with boundary IoU (see `mrcnn.evaluation.boundary`); only with masks;
         "voc": by IoU type and class, three variants of AP at IoU 0.5 and the best threshold by F1;
         "at_threshold": true, false, duplicates, missed, precision, recall, median_iou, accurate (fraction of true
             positives with IoU 0.9), confusion, negative_images (with the 95% interval of the fraction of images);
@@ -65,6 +68,7 @@ def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float
             **{name: summary[name] for name in ("instances", "ignored", "detections")},
         },
         **{kind: summary[kind] for kind in kinds},
+        **({"boundary": coco_metrics(*coco_curves(records, len(names), "boundary"))} if "mask" in kinds else {}),
         "voc": {kind: reports[kind]["classes"] for kind in kinds},
         "at_threshold": totals(outcomes) | {"confusion": reports[main]["confusion"], "negative_images": negatives},
         "operating_points": operating_points(ranking, precisions),
