@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from mrcnn.layers.mask_refinement import PaddedFrames, RefinementTargets
 from mrcnn.layers.mask_targets import crop_mask_targets
 from mrcnn.ops.boxes import norm_boxes, pad_boxes
-from mrcnn.ops.masks import extract_bboxes, minimize_mask, paste_mask, resize_mask, sample_mask
+from mrcnn.ops.masks import FULL_COVERAGE, extract_bboxes, minimize_mask, paste_mask, resize_mask, sample_mask
 
 SIDE = 1024  # of the image in pixels
 SCALE = 0.5  # from the image to the network's image
@@ -37,7 +37,9 @@ def crescent(length: float, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(oversampled.resize((SIDE, SIDE), Image.Resampling.BOX)) >= 128
 
 
-def pasted_target(mask: np.ndarray, mini: int, refined: int = 0, kind: str = "coverage") -> np.ndarray:
+def pasted_target(
+    mask: np.ndarray, mini: int, refined: int = 0, kind: str = "coverage", is_coverage: bool = False
+) -> np.ndarray:
     """Computes the target of an object for its own box and pastes it into the image.
 
     Args:
@@ -45,11 +47,15 @@ def pasted_target(mask: np.ndarray, mini: int, refined: int = 0, kind: str = "co
         mini: side of the mini masks.
         refined: side of the refined masks in cells; 0 for targets of the mask head, 28 cells.
         kind: mask targets of the mask head, "rounded" or "coverage".
+        is_coverage: whether resizing keeps the covered fraction of each pixel, as an augmentation of whole images may.
     """
     resized = resize_mask(mask[..., None], SCALE, NO_PADDING)
-    shape = resized.shape[:2]
-    box = extract_bboxes(resized)
-    gt_masks = minimize_mask(box, resized, (mini, mini))[None]
+    shape, inside = resized.shape[:2], resized
+    if is_coverage:
+        resized = np.asarray(Image.fromarray(mask * np.uint8(255)).resize(shape[::-1], Image.Resampling.BOX))[..., None]
+        inside = resized > FULL_COVERAGE // 2
+    box = extract_bboxes(inside)
+    gt_masks = minimize_mask(box, resized, (mini, mini), is_coverage)[None]
     normalised = norm_boxes(box[None].astype(np.float32), shape)
     in_image = box[0] / SCALE
     if not refined:
@@ -72,6 +78,7 @@ VARIANTS = {
     "28 cells, coverage, mini masks of 56": dict(mini=56),
     "112 cells, mini masks of 56": dict(mini=56, refined=112),
     "112 cells, mini masks of 224": dict(mini=224, refined=112),
+    "112 cells, mini masks of 224 from coverage": dict(mini=224, refined=112, is_coverage=True),
 }
 
 

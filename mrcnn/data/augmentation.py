@@ -47,7 +47,8 @@ class PhotoAugmenter(Protocol):
             rng: random generator, the only permitted source of randomness.
 
         Returns:
-            The augmented image, masks and class ids, of any size.
+            The augmented image, masks and class ids, of any size. Masks are bool, or uint8 with the coverage of each
+            pixel in 0..255, so that mini masks keep the position of outlines between pixels.
         """
         ...
 

@@ -21,7 +21,7 @@ from mrcnn.data.dataset_errors import located_errors
 from mrcnn.data.image import as_rgb, resize_image
 from mrcnn.errors import UserError
 from mrcnn.ops.image_meta import compose_image_meta
-from mrcnn.ops.masks import extract_bboxes, minimize_mask, resize_mask, without_placeholders
+from mrcnn.ops.masks import FULL_COVERAGE, extract_bboxes, minimize_mask, resize_mask, without_placeholders
 from mrcnn.ops.resizing import scaled_side
 
 MIN_SIDE = 2  # pixels; the normalized height of a 1-pixel box is 0, so its delta log(h) is not finite
@@ -33,7 +33,7 @@ class Example:
 
     Attributes:
         image: `[h, w, channels]` uint8.
-        masks: `[h, w, N]` bool.
+        masks: `[h, w, N]` bool, or uint8 coverage in 0..FULL_COVERAGE.
         class_ids: `[N]` int32, negative for regions to ignore.
         original_shape: (H, W, channels) of the image file.
         window: (y1, x1, y2, x2) half-open region of the network input without the padding, in pixels, or None before
@@ -187,14 +187,18 @@ def ground_truth(
     Returns:
         The ground truth, and the number of removed objects that are at least partly visible.
     """
-    boxes = extract_bboxes(example.masks)
+    is_coverage = example.masks.dtype == np.uint8
+    inside = example.masks > FULL_COVERAGE // 2 if is_coverage else example.masks
+    boxes = extract_bboxes(inside)
     sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.iinfo(np.int32).max)
     too_small = np.count_nonzero((sides > 0) & (sides < MIN_SIDE) & (example.class_ids > 0))
     keep = np.flatnonzero(sides >= MIN_SIDE)
     boxes, class_ids = boxes[keep], example.class_ids[keep]
-    masks = example.masks if len(keep) == len(sides) else example.masks[:, :, keep]
-    if config.USE_MINI_MASK if use_mini_mask is None else use_mini_mask:
-        masks = minimize_mask(boxes, masks, config.MINI_MASK_SHAPE)
+    use_mini_mask = config.USE_MINI_MASK if use_mini_mask is None else use_mini_mask
+    masks = example.masks if use_mini_mask else inside
+    masks = masks if len(keep) == len(sides) else masks[:, :, keep]
+    if use_mini_mask:
+        masks = minimize_mask(boxes, masks, config.MINI_MASK_SHAPE, is_coverage)
 
     # The class loss excludes classes that the source of the image does not label, because they may still occur in it.
     active = np.zeros(dataset.num_classes, dtype=np.int32)

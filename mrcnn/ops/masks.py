@@ -10,6 +10,7 @@ import numpy as np
 from mrcnn.ops.resizing import input_positions, linear_bands, scaled_side
 
 THRESHOLD = 0.5  # mask value of the outline
+FULL_COVERAGE = 255  # of a pixel that lies inside an object; it counts as inside if more than half of it does
 LARGE_CELL = 1500  # image pixels per mask pixel from which interpolation near the outline only is faster
 
 
@@ -142,13 +143,16 @@ def _fill_by_cells(mask, shape, rows, cols, inside, out) -> None:
                 _fill(mask, shape, (top, bottom), (left, right), inside, part)
 
 
-def minimize_mask(bbox: np.ndarray, mask: np.ndarray, mini_shape: tuple[int, int]) -> np.ndarray:
+def minimize_mask(
+    bbox: np.ndarray, mask: np.ndarray, mini_shape: tuple[int, int], is_coverage: bool = False
+) -> np.ndarray:
     """Crops masks to their boxes and resizes them to a fixed size, which saves memory.
 
     Args:
         bbox: `[N, 4]` int pixel boxes of the masks.
         mask: `[H, W, N]`, non-zero inside.
         mini_shape: (height, width) of the mini masks.
+        is_coverage: whether `mask` is uint8 coverage in 0..FULL_COVERAGE, which places outlines between pixels.
 
     Returns:
         `[height, width, N]` bool; a value of exactly 0.5 is outside.
@@ -161,7 +165,8 @@ def minimize_mask(bbox: np.ndarray, mask: np.ndarray, mini_shape: tuple[int, int
     mini_mask = np.zeros((*mini_shape[:2], mask.shape[-1]), dtype=bool)
     for i in range(mask.shape[-1]):
         y1, x1, y2, x2 = bbox[i][:4]
-        inside_box = mask[y1:y2, x1:x2, i].astype(bool)
+        inside_box = mask[y1:y2, x1:x2, i]
+        inside_box = inside_box / np.float32(FULL_COVERAGE) if is_coverage else inside_box.astype(bool)
         if inside_box.size == 0:
             raise ValueError(
                 f"minimize_mask: box {i} {tuple(int(side) for side in bbox[i][:4])} has no area in a mask of "

@@ -17,6 +17,7 @@ import numpy as np
 
 from mrcnn.data.dataset import Dataset
 from mrcnn.errors import UserError
+from mrcnn.ops.masks import FULL_COVERAGE
 from nike.augmentation import photometric
 from nike.augmentation.copy_paste import CutoutSampler, draw_distractor, paste
 from nike.augmentation.fading import fade
@@ -100,7 +101,7 @@ class LogoAugmentation:
 
         Returns:
             image: `[side, side, 3]` uint8 RGB image.
-            masks: `[side, side, N']` bool instance masks. Pasted logos come last.
+            masks: `[side, side, N']` uint8 coverage of each pixel by each object, 0..255. Pasted logos come last.
             class_ids: `[N']` int32 class ids. The id of an object that is barely visible becomes negative.
         """
         strength = self.strength
@@ -110,9 +111,11 @@ class LogoAugmentation:
         image, masks, class_ids = self._apply_homography(image, masks, class_ids, matrix, plain, rng)
         if plain:
             return image, masks, class_ids
-        occupied = masks.any(axis=2) | (self._warp(inside, matrix) < 255)  # nothing is pasted outside the image
+        occupied = _inside(masks).any(axis=2) | (
+            self._warp(inside, matrix) < 255
+        )  # nothing is pasted outside the image
         for i in np.flatnonzero((class_ids > 0) & (rng.random(len(class_ids)) < strength.fade)):
-            fade(image, masks[:, :, i], occupied, rng)
+            fade(image, _inside(masks[:, :, i]), occupied, rng)
         image, masks, class_ids = self._paste(image, masks, class_ids, occupied, rng)
         if rng.random() < strength.erase:
             image, masks, class_ids = _erase_rectangles(image, masks, class_ids, rng)
@@ -141,12 +144,12 @@ class LogoAugmentation:
         if not plain and rng.random() < 0.5:  # other padding than the black of detection
             border, value = (cv2.BORDER_REPLICATE, value) if rng.random() < 0.6 else (border, rng.integers(0, 256, 3))
         new_image = self._warp(shrunk, matrix @ ratio, border, tuple(int(v) for v in value))
-        new_masks = np.zeros((masks.shape[2], self.side, self.side), dtype=bool)
+        new_masks = np.zeros((masks.shape[2], self.side, self.side), dtype=np.uint8)
         class_ids = class_ids.copy()
         for i, new_mask in enumerate(new_masks):
             mask = np.ascontiguousarray(masks[:, :, i]).view(np.uint8) * np.uint8(255)
-            np.greater_equal(self._warp(mask, matrix), 128, out=new_mask)
-            if class_ids[i] > 0 and _is_barely_visible(mask, new_mask, matrix):
+            new_mask[:] = self._warp(mask, matrix)
+            if class_ids[i] > 0 and _is_barely_visible(mask, _inside(new_mask), matrix):
                 class_ids[i] *= -1
         return new_image, new_masks.transpose(1, 2, 0), class_ids
 
@@ -208,7 +211,7 @@ class LogoAugmentation:
         for cutout in filter(None, cutouts):
             mask = paste(image, occupied, cutout, rng, (self.side / 32, self.side / 3))
             if mask is not None:
-                occupied |= mask
+                occupied |= _inside(mask)
                 if cutout.class_id:
                     new_masks.append(mask)
                     new_ids.append(cutout.class_id)
@@ -232,6 +235,10 @@ def _homography(centre, matrix, target, tilt=(0.0, 0.0)) -> np.ndarray:
     return to_target @ perspective @ middle @ to_origin
 
 
+def _inside(coverage: np.ndarray) -> np.ndarray:
+    return coverage > FULL_COVERAGE // 2
+
+
 def _is_barely_visible(mask: np.ndarray, new_mask: np.ndarray, matrix: np.ndarray) -> bool:
     """Returns whether an object is too small or mostly out of view after `matrix`."""
     rows, columns = new_mask.any(axis=1), new_mask.any(axis=0)
@@ -251,11 +258,11 @@ def _erase_rectangles(image, masks, class_ids, rng):
     """
     side = len(image)
     masks, class_ids = masks.copy(), class_ids.copy()
-    before = masks.sum(axis=(0, 1))
+    before = _inside(masks).sum(axis=(0, 1))
     for _ in range(rng.integers(1, 4)):
         height, width = (side * rng.uniform(0.03, 0.2, 2)).astype(int)
         y, x = rng.integers(0, (side - height, side - width))
         image[y : y + height, x : x + width] = rng.integers(0, 256, 3)
-        masks[y : y + height, x : x + width] = False
-    class_ids[(masks.sum(axis=(0, 1)) < 0.6 * before) & (class_ids > 0)] *= -1
+        masks[y : y + height, x : x + width] = 0
+    class_ids[(_inside(masks).sum(axis=(0, 1)) < 0.6 * before) & (class_ids > 0)] *= -1
     return image, masks, class_ids

@@ -123,7 +123,8 @@ def paste(
         sizes: Range of the longer side of the cutout before rotation, in pixels.
 
     Returns:
-        `[S, S]` bool mask of the pasted object. None if no free position was found or the scaled mask is empty.
+        `[S, S]` uint8 coverage of the pasted object, 0..255. None if no free position was found or the scaled mask is
+        empty.
     """
     length = np.exp(rng.uniform(*np.log(sizes)))
     patch, alpha = _transform(cutout, min(length / max(cutout.mask.shape), MAX_ENLARGEMENT), rng)
@@ -134,9 +135,9 @@ def paste(
     painted = _recolour(patch.astype(np.float32), background, alpha, rng)
     soft = cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.3, 1.0))[:, :, np.newaxis]
     image[position] = np.clip(background + soft * (painted - background), 0, 255)
-    mask = np.zeros(occupied.shape, dtype=bool)
-    mask[position] = alpha > 0.5
-    return mask
+    coverage = np.zeros(occupied.shape, dtype=np.uint8)
+    coverage[position] = np.rint(255 * alpha)
+    return coverage
 
 
 def _choose_position(image, occupied, shape: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice] | None:

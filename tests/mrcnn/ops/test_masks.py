@@ -120,6 +120,13 @@ class TestMiniMasks:
         assert not expand_mask(np.array([[0, 0, 1, 1]]), checkers, (1, 1)).any()
         assert paste_mask(checkers[:, :, 0], (0, 0, 1, 1), (1, 1)).all()  # inside for predicted masks
 
+    def test_coverage_places_the_outline_between_pixels(self):
+        # The last pixel is covered by 3/4. Values fall from 0.75 at its centre 5.5 to 0 at 6.5, and reach 0.5 at 5.83.
+        coverage = np.array([[255] * 5 + [191], [0] * 6], np.uint8)[:, :, None]
+        box = np.array([[0, 0, 2, 6]])
+        assert minimize_mask(box, coverage, (2, 60), is_coverage=True).sum(axis=1).ravel().tolist() == [58, 0]
+        assert minimize_mask(box, coverage, (2, 60)).sum(axis=1).ravel().tolist() == [60, 0]
+
     def test_no_instances(self):
         assert minimize_mask(np.zeros((0, 4), int), np.zeros((9, 9, 0), bool), (5, 6)).shape == (5, 6, 0)
         assert expand_mask(np.zeros((0, 4), int), np.zeros((5, 6, 0), bool), (9, 8)).shape == (9, 8, 0)

@@ -35,7 +35,9 @@ class Images(Dataset):
 
 def augment(strength, seed, sample=None, cutout_dataset=None):
     augmentation = LogoAugmentation(SIDE, cutout_dataset, strength)
-    return augmentation.augment_photo(*(sample or logo_image()), np.random.default_rng(seed))
+    image, coverage, class_ids = augmentation.augment_photo(*(sample or logo_image()), np.random.default_rng(seed))
+    assert coverage.dtype == np.uint8
+    return image, coverage >= 128, class_ids
 
 
 def is_red(image):
@@ -50,7 +52,7 @@ def test_augmentation_shapes_dtypes_and_determinism(strength):
     for seed in range(30):
         image, masks, class_ids = augment(strength, seed, sample, dataset)
         assert image.shape == (SIDE, SIDE, 3) and image.dtype == np.uint8
-        assert masks.shape == (SIDE, SIDE, len(class_ids)) and masks.dtype == bool
+        assert masks.shape == (SIDE, SIDE, len(class_ids))
         assert class_ids.dtype == np.int32 and set(class_ids.tolist()) <= {1, -1}
         again = augment(strength, seed, sample, dataset)
         assert all((one == two).all() for one, two in zip((image, masks, class_ids), again, strict=True))
@@ -93,6 +95,18 @@ def test_identity_augmentation_scales_the_mask_area():
     assert masks.sum() == pytest.approx(np.pi * 30**2 * 0.64**2, rel=0.03)
 
 
+def test_masks_are_the_covered_fraction_of_each_pixel():
+    image, mask, class_ids = logo_image()
+    mask[:] = False
+    mask[40:80, 50:120, 0] = True
+    augmentation = LogoAugmentation(SIDE, None, IDENTITY)
+    matrix = np.diag([0.64, 0.64, 1.0])
+    _, masks, _ = augmentation._apply_homography(image, mask, class_ids, matrix, True, np.random.default_rng(0))
+    # The sample of pixel 76 at 76.5 / 0.64 = 119.53 is 0.03 of a pixel beyond the centre of the last one inside.
+    assert masks[40, 75:78, 0].tolist() == [255, pytest.approx(255 * (1 - 0.03), abs=2), 0]
+    assert abs(masks.sum() / 255 - 40 * 70 * 0.64**2) < 20
+
+
 def test_barely_visible_object_is_ignored():
     image, mask, class_ids = logo_image()
     mask[:] = False
@@ -101,7 +115,7 @@ def test_barely_visible_object_is_ignored():
     matrix = np.diag([1.0, 1.0, 1.0])
     matrix[0, 2] = -64.5  # columns 64.5 to 192.5 are in view
     _, masks, ids = augmentation._apply_homography(image, mask, class_ids, matrix, True, np.random.default_rng(0))
-    assert 0 < masks.sum() < 0.3 * mask.sum() and ids.tolist() == [-1]
+    assert 0 < (masks >= 128).sum() < 0.3 * mask.sum() and ids.tolist() == [-1]
     matrix[0, 2] = -70
     _, _, ids = augmentation._apply_homography(image, mask, class_ids, matrix, True, np.random.default_rng(0))
     assert ids.tolist() == [1]
@@ -173,9 +187,13 @@ def test_occupied_pixels_are_not_covered():
     occupied[:, :60] = True
     pasted = 0
     for seed in range(30):
-        image, masks, ids = np.zeros((SIDE, SIDE, 3), np.uint8), occupied[:, :, None], np.array([1], np.int32)
+        image, masks, ids = (
+            np.zeros((SIDE, SIDE, 3), np.uint8),
+            occupied[:, :, None] * np.uint8(255),
+            np.array([1], np.int32),
+        )
         image, masks, ids = augmentation._paste(image, masks, ids, occupied.copy(), np.random.default_rng(seed))
-        assert masks.sum(axis=2).max() == 1 and masks.shape[2] == len(ids)
+        assert (masks >= 128).sum(axis=2).max() == 1 and masks.shape[2] == len(ids)
         assert not image[:, :60].any()
         pasted += len(ids) - 1
     assert pasted > 20
