@@ -7,6 +7,7 @@ transferred. Images stay in the actor that processes their shard.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -65,13 +66,22 @@ class Pool:
 
 
 class _Actor:
-    """A Ray actor. It calls `make` once, so the network is loaded once for all shards."""
+    """A Ray actor. It calls `make` once, so the network is loaded once for all shards.
+
+    Errors that the user can correct are returned as text, because Ray wraps exceptions and loses their causes.
+    """
 
     def __init__(self, make: Callable[[int], Process], cpus: int):
-        self._process = make(cpus)
+        self._make = functools.cache(lambda: make(cpus))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return {"statistics": [json.dumps(self._process(int(shard))) for shard in batch["item"]]}
+        return {"result": [json.dumps(self._process(int(shard))) for shard in batch["item"]]}
+
+    def _process(self, shard: int) -> dict[str, Any]:
+        try:
+            return {"statistics": self._make()(shard)}
+        except (UserError, OSError, MemoryError) as error:
+            return {"error": str(error) or type(error).__name__}
 
 
 def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]:
@@ -130,7 +140,7 @@ def process_shards(shards: Sequence[int], make: Callable[[int], Process], pool: 
         The result of the function for each shard.
 
     Raises:
-        OSError, ValueError, MemoryError: raised by the function.
+        UserError: `make` or the function raised UserError, OSError or MemoryError.
     """
     import ray
     import ray.data
@@ -146,15 +156,8 @@ def process_shards(shards: Sequence[int], make: Callable[[int], Process], pool: 
         num_cpus=pool.cpus,
         num_gpus=pool.gpus or None,
     )
-    try:
-        for row in done.iter_rows():
-            yield json.loads(row["statistics"])
-    except ray.exceptions.RayError as error:
-        raise _cause(error) from None
-
-
-def _cause(error: BaseException) -> BaseException:
-    """Returns the exception of a worker without Ray's wrappers."""
-    while isinstance(inner := getattr(error, "cause", None), BaseException):
-        error = inner
-    return error
+    for row in done.iter_rows():
+        result = json.loads(row["result"])
+        if "error" in result:
+            raise UserError(result["error"])
+        yield result["statistics"]

@@ -1,9 +1,13 @@
-"""The pool of actors: as many as fit, and a clear message where they do not."""
+"""The pool of actors: as many as fit, a clear message where they do not, and what happens if one fails."""
+
+import os
+import signal
 
 import pytest
 
 pytest.importorskip("pyarrow", reason="pip install -e '.[catalogue]' brings it")
 
+from mrcnn.errors import UserError
 from nike.cataloguing import pipeline
 
 
@@ -26,3 +30,44 @@ def test_actors_that_fit(pool, cpus, gpus, expected):
 def test_actors_that_do_not_fit(pool, cpus, gpus):
     with pytest.raises(ValueError, match=r"do not fit into"):
         pipeline.Pool(*pool).fitted(cpus, gpus)
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    pytest.importorskip("ray", reason="pip install -e '.[catalogue]' brings it")
+    pipeline.start_ray(None)
+    yield
+    pipeline.stop_ray()
+
+
+def test_a_killed_worker_is_replaced_and_its_shard_is_repeated(local_ray, tmp_path):
+    def make(cpus):
+        def process(shard):
+            marker = tmp_path / str(shard)
+            if shard == 3 and not marker.exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return {"shard": shard, "cpus": cpus}
+
+        return process
+
+    results = list(pipeline.process_shards(range(6), make, pipeline.Pool(1, 1)))
+    assert sorted(result["shard"] for result in results) == list(range(6))
+    assert all(result["cpus"] == 1 for result in results) and (tmp_path / "3").exists()
+
+
+@pytest.mark.parametrize("fails_in", ["make", "process"])
+@pytest.mark.parametrize("error", [UserError("shard 7: no image."), OSError(28, "No space left on device")])
+def test_errors_of_workers_reach_the_user_in_one_line(local_ray, fails_in, error):
+    def make(cpus):
+        if fails_in == "make":
+            raise error
+
+        def process(shard):
+            raise error
+
+        return process
+
+    with pytest.raises(UserError) as raised:
+        list(pipeline.process_shards([7], make, pipeline.Pool(1, 1)))
+    assert str(raised.value) == str(error)
