@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import multiprocessing
 import re
 import sys
@@ -16,26 +15,24 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mrcnn.data.reading import read_image
 from mrcnn.errors import UserError
 from nike import cli
 from nike.atomic import replacing
-from nike.datasets import photos
-from nike.datasets.labelme import read_labelme, write_labelme
+from nike.datasets.labelme import write_labelme
 from nike.datasets.labels import IGNORE
-from nike.datasets.nike_dataset import not_for_validation
-from nike.datasets.records import AnnotationError
-from nike.synthesis.compose import Assets, Instance, render_image
+from nike.synthesis.backgrounds import find_backgrounds
+from nike.synthesis.compose import Assets, render_image
 from nike.synthesis.cutouts import load_cutouts
 from nike.synthesis.logo import DEFAULT_LOGO, load_logo
+from nike.synthesis.masks import Instance
 
 MIN_SIDE, MAX_SIDE = 64, 4096  # range of the image sides in pixels
 JPEG_QUALITY = 92
-MAX_BACKGROUND_SIDE = 2000  # pixels; larger background photos are downsampled
 DESCRIPTION = """\
-Render synthetic product images with a logo, annotated in labelme JSON. A fraction of
-the images shows only distractors, which are shapes that resemble a logo. The output is
-deterministic for given options and independent of the number of workers."""
+Place a logo on background photos and annotate it in labelme JSON. Perspective, curvature,
+print effects, shadow, blur and objects in front of the logo vary. A fraction of the images
+shows only distractors, which are shapes other than the logo. The output is deterministic
+for given options and independent of the number of workers."""
 EPILOG = """\
 example:
   nike synthesize --output data/train --count 2000 --backgrounds photos/without_logo --workers 4
@@ -57,7 +54,8 @@ class Settings:
         negatives: Fraction of images without the logo, 0..1, evenly distributed.
         label: Label of the logo.
         logo: SVG file or raster image with an alpha channel.
-        backgrounds: Folder with background photos that do not show the logo, or None for synthetic scenes only.
+        backgrounds: Folder with background photos that do not show the logo, or None for the photos of scikit-image and
+            plain gradients.
         cutouts: Labelme dataset whose instances are drawn instead of the logo half of the time, or None.
     """
 
@@ -130,44 +128,8 @@ def load_assets(settings: Settings) -> Assets:
         load_logo(settings.logo),
         settings.label,
         load_cutouts(settings.cutouts, settings.label) if settings.cutouts else (),
-        tuple(functools.partial(_load_background, path) for path in _find_backgrounds(settings.backgrounds)),
+        find_backgrounds(settings.backgrounds),
     )
-
-
-def _find_backgrounds(folder: Path | None) -> list[Path]:
-    """Returns the photos of a folder except for validation photos and photos with labelled objects."""
-    if folder is None:
-        return []
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{folder}: no such folder of backgrounds. Give a folder with photos that do not show the logo."
-        )
-    candidates = not_for_validation(photos.find_files(folder), folder)
-    found = [path for path in candidates if not _has_objects(path, folder)]
-    if not found:
-        raise UserError(
-            f"{folder}: no usable background photo (validation photos and photos with labelled objects are skipped). "
-            "Give a folder with photos that do not show the logo."
-        )
-    return found
-
-
-def _has_objects(photo: Path, folder: Path) -> bool:
-    path = photo.with_suffix(".json")
-    if not path.is_file():
-        return False
-    try:
-        record = read_labelme(path, folder)
-    except AnnotationError:
-        return True  # its content is unknown
-    return record is not None and bool(record.instances or record.problems)
-
-
-@functools.lru_cache(maxsize=32)
-def _load_background(path: Path) -> np.ndarray:
-    image = read_image(path)
-    factor = MAX_BACKGROUND_SIDE / max(image.shape[:2])
-    return image if factor >= 1 else cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
 _worker: tuple[Settings, Assets] | None = None
@@ -241,7 +203,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backgrounds",
         type=Path,
         metavar="DIR",
-        help="folder with background photos that do not show the logo (default: synthetic scenes only)",
+        help="folder with photos that do not show the logo (default: photos of scikit-image, gradients)",
     )
     parser.add_argument(
         "--logo",

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from mrcnn.data.dataset import Dataset
-from nike.synthesis import geometry
-from nike.synthesis.distractors import distractor
+from nike.augmentation import curves
+from nike.augmentation.distractors import distractor
 
 MAX_SIDE = 256  # pixels; maximum longer side of a cutout
 DISTRACTOR_SIDE = 128  # pixels
@@ -102,10 +102,10 @@ def cut_out(image: np.ndarray, mask: np.ndarray, class_id: int) -> Cutout | None
 
 
 def draw_distractor(rng: np.random.Generator) -> Cutout:
-    """Draws one of the distractor shapes of `nike synthesize` in a gradient of two random colours."""
+    """Draws a random distractor in a gradient of two random colours."""
     side = DISTRACTOR_SIDE
-    outlines = [side / 2 + 0.9 * side * outline for outline in distractor(rng).outlines]
-    mask = geometry.rasterize_smooth(outlines, (side, side))
+    outlines = [side / 2 + 0.9 * side * outline for outline in distractor(rng)]
+    mask = curves.rasterize(outlines, (side, side))
     colours = rng.integers(0, 256, (2, 1, 3), dtype=np.uint8)
     return Cutout(cv2.resize(colours, (side, side), interpolation=cv2.INTER_LINEAR), mask, 0)
 

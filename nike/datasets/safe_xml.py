@@ -33,7 +33,7 @@ def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES, max_depth:
     with open(path, "rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise UserError(f"{name}: larger than {max_bytes:,} bytes; is this an annotation file?")
+        raise UserError(f"{name}: larger than {max_bytes:,} bytes; is this the right file?")
     builder, parser = ET.TreeBuilder(), expat.ParserCreate()
     depth = 0
 
@@ -41,7 +41,7 @@ def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES, max_depth:
         nonlocal depth
         depth += 1
         if depth > max_depth:
-            raise UserError(f"{name}: nested deeper than {max_depth} levels; is this an annotation file?")
+            raise UserError(f"{name}: nested deeper than {max_depth} levels; is this the right file?")
         builder.start(tag, attributes)
 
     def end(tag: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,7 @@ from mrcnn.data.reading import read_image
 from mrcnn.errors import UserError
 from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import has_own_split, read_subset
-from nike.synthesis import geometry
-from nike.synthesis.logo import Logo, normalize_outlines
+from nike.synthesis.logo import Logo, make_logo, trace
 
 MIN_SIDE = 32  # pixels; smaller instances are skipped
 MAX_SIDE = 640  # pixels; larger instances are downsampled
@@ -33,31 +33,20 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Logo, ...]:
         FileNotFoundError: If the folder does not exist.
         ValueError: If no instance of the label is large enough.
     """
-    folder, logos = Path(folder), []
-    wanted = [
-        (photo, [i for i in photo.instances if i.label == label and not i.crowd])
-        for photo in read_subset(folder, "train" if has_own_split(folder) else None, Labels(label)).photos
-    ]
-    wanted = [(photo, instances) for photo, instances in wanted if instances and photo.path is not None]
-    total = sum(len(instances) for _, instances in wanted)
-    step = max(1, -(-total // MAX_CUTOUTS))
-    number = 0
-    for photo, instances in wanted:
-        image = None
-        for instance in instances:
-            number += 1
-            if number % step:
-                continue
-            image = read_image(photo.path) if image is None else image
-            logo = _cut(image, instance.draw(photo.height, photo.width))
-            if logo is not None:
-                logos.append(logo)
+    folder = Path(folder)
+    photos = read_subset(folder, "train" if has_own_split(folder) else None, Labels(label)).photos
+    photos = [photo for photo in photos if photo.path is not None]
+    wanted = [(photo, i) for photo in photos for i in photo.instances if i.label == label and not i.crowd]
+    step = max(1, -(-len(wanted) // MAX_CUTOUTS))
+    read = functools.lru_cache(maxsize=1)(read_image)  # instances of one photo are neighbours
+    cut = [_cut(read(photo.path), instance.draw(photo.height, photo.width)) for photo, instance in wanted[::step]]
+    logos = tuple(logo for logo in cut if logo is not None)
     if not logos:
         raise UserError(
-            f"{folder}: no instance labelled {label!r} of at least {MIN_SIDE} px in {len(wanted)} photos. "
+            f"{folder}: no instance labelled {label!r} of at least {MIN_SIDE} px in {len(photos)} photos. "
             "Give a labelme dataset with larger ones, or another --label."
         )
-    return tuple(logos)
+    return logos
 
 
 def _cut(image: np.ndarray, mask: np.ndarray) -> Logo | None:
@@ -66,9 +55,10 @@ def _cut(image: np.ndarray, mask: np.ndarray) -> Logo | None:
     if not len(ys) or max(np.ptp(ys), np.ptp(xs)) < MIN_SIDE or min(np.ptp(ys), np.ptp(xs)) < 8:
         return None
     y0, x0, y1, x1 = max(ys[0] - 4, 0), max(xs[0] - 4, 0), ys[-1] + 5, xs[-1] + 5
-    crop, part = image[y0:y1, x0:x1], mask[y0:y1, x0:x1].astype(np.uint8)
-    factor = min(1.0, MAX_SIDE / max(part.shape))
-    outlines = [o * factor for o in geometry.find_polygons(part, 1)]
+    crop, outlines = image[y0:y1, x0:x1], trace(mask[y0:y1, x0:x1] > 0)
+    if not outlines:
+        return None
+    factor = min(1.0, MAX_SIDE / max(crop.shape[:2]))
     if factor < 1:
         crop = cv2.resize(crop, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return normalize_outlines(outlines, np.ascontiguousarray(crop)) if outlines else None
+    return make_logo([outline * factor for outline in outlines], np.ascontiguousarray(crop))

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mrcnn.data.reading import open_image
 from mrcnn.errors import UserError
-from nike.synthesis import geometry
+from mrcnn.ops.contours import mask_to_rings, signed_area, simplify
 from nike.synthesis.svg import read_svg
 
 DEFAULT_LOGO = Path(__file__).resolve().parent.parent / "logo.svg"
 MAX_SIDE = 4096
+MIN_AREA = 4  # square pixels; smaller parts and holes of a raster image are dropped
+MAX_STEP = 0.02  # longest edge of an outline in the unit frame, so that straight edges can be bent
 
 
 @dataclass(frozen=True)
@@ -22,36 +23,17 @@ class Logo:
     """A shape in its unit frame: centred on the origin, with a longer side of 1 and y down.
 
     Attributes:
-        outlines: Closed polygons `[P, 2]` float32 (x, y), filled with the even-odd rule.
+        outlines: Closed polygons `[P, 2]` float64 (x, y), filled with the even-odd rule. No edge is longer than
+            `MAX_STEP`.
         texture: `[h, w, 3]` uint8 RGB colours, or None for a shape that can be drawn in any colour.
-        to_texture: `[3, 3]` float64 homography from the unit frame to continuous pixels of `texture`, or None.
+        scale: Length of the unit in pixels of `texture`.
+        centre: (x, y) position of the origin in pixels of `texture`.
     """
 
     outlines: tuple[np.ndarray, ...]
     texture: np.ndarray | None = None
-    to_texture: np.ndarray | None = None
-
-
-def bounds(outlines) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the smallest and the largest (x, y) of a sequence of polygons."""
-    points = np.concatenate(outlines)
-    return points.min(axis=0), points.max(axis=0)
-
-
-def normalize_outlines(outlines, texture: np.ndarray | None = None) -> Logo:
-    """Creates a logo from outlines, which are in pixels of `texture` if it is given.
-
-    Raises:
-        ValueError: If the outlines have no area.
-    """
-    low, high = bounds(outlines)
-    side, middle = float((high - low).max()), (low + high) / 2
-    if (high - low).min() <= 0:
-        raise UserError("the outline of the logo has no area. Give a closed shape.")
-    to_texture = None
-    if texture is not None:
-        to_texture = np.array([[side, 0, middle[0]], [0, side, middle[1]], [0, 0, 1.0]])
-    return Logo(tuple(((o - middle) / side).astype(np.float32) for o in outlines), texture, to_texture)
+    scale: float = 1.0
+    centre: tuple[float, float] = (0.0, 0.0)
 
 
 def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
@@ -65,11 +47,10 @@ def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
     """
     path = Path(path)
     if path.suffix.lower() == ".svg":
-        outlines = read_svg(path)
         try:
-            return normalize_outlines(outlines)
+            return make_logo(read_svg(path))
         except ValueError as error:
-            raise UserError(f"{path}: {error}") from None
+            raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with one path or a .png with alpha.")
     try:
@@ -91,12 +72,39 @@ def _from_rgba(pixels: np.ndarray, path: Path) -> Logo:
             f"{path}: the alpha channel is {'fully opaque' if solid.all() else 'fully transparent'}. "
             "Give an image whose alpha channel contains the shape of the logo."
         )
-    rings = [ring for ring in geometry.find_rings(solid) if abs(geometry.signed_area(ring)) >= 4]
-    outlines = [cv2.approxPolyDP(ring[:-1].astype(np.float32), 0.5, True)[:, 0] for ring in rings]
+    outlines = trace(solid)
     if not outlines:
-        raise UserError(f"{path}: the opaque part is smaller than 4 square pixels. Give a larger image.")
+        raise UserError(f"{path}: the opaque part is smaller than {MIN_AREA} square pixels. Give a larger image.")
     colours = pixels[..., :3][solid]
     coloured = colours.std(axis=0).max() > 8
     # Colours of transparent pixels are arbitrary, so they are replaced by the mean colour of the shape.
     texture = np.where(solid[..., None], pixels[..., :3], colours.mean(axis=0).astype(np.uint8)) if coloured else None
-    return normalize_outlines(outlines, texture)
+    return make_logo(outlines, texture)
+
+
+def trace(mask: np.ndarray) -> list[np.ndarray]:
+    """Returns the outlines of a mask (bool `[H, W]`) and of its holes, `[P, 2]` (x, y) in pixels."""
+    return [simplify(ring, 0.5) for ring in mask_to_rings(mask) if abs(signed_area(ring)) >= MIN_AREA]
+
+
+def make_logo(outlines, texture: np.ndarray | None = None) -> Logo:
+    """Creates a logo from outlines, which are in pixels of `texture` if it is given.
+
+    Raises:
+        ValueError: If the outlines have no area.
+    """
+    points = np.concatenate(outlines)
+    low, high = points.min(axis=0), points.max(axis=0)
+    side, middle = float((high - low).max()), (low + high) / 2
+    if (high - low).min() <= 0:
+        raise UserError("the outline of the logo has no area. Give a closed shape.")
+    return Logo(tuple(_subdivide((o - middle) / side) for o in outlines), texture, side, tuple(middle.tolist()))
+
+
+def _subdivide(outline: np.ndarray) -> np.ndarray:
+    """Adds points to a closed polygon `[P, 2]` until no edge is longer than `MAX_STEP`."""
+    closed = np.concatenate([outline, outline[:1]])
+    counts = np.ceil(np.linalg.norm(np.diff(closed, axis=0), axis=1) / MAX_STEP).clip(1)
+    steps = [np.arange(count) / count for count in counts]
+    at = np.concatenate([i + step for i, step in enumerate(steps)])
+    return np.stack([np.interp(at, np.arange(len(closed)), closed[:, axis]) for axis in (0, 1)], 1)

@@ -1,46 +1,76 @@
-"""Objects in front of the logos: straps, laces and fingers."""
+"""Objects in front of the logos: rods with round ends, such as fingers, straps and cables."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from nike.synthesis import geometry, materials
-from nike.synthesis.canvas import Canvas
-
-# Range of the width, as a fraction of the length of the occluded logo.
-_WIDTHS = {"strap": (0.08, 0.25), "lace": (0.03, 0.07), "fingers": (0.1, 0.2)}
+from nike.synthesis.masks import PlacedLogo, Window
+from nike.synthesis.paint import random_colour, smooth_noise
 
 
-def occlude(canvas: Canvas) -> None:
-    """Draws an object across a random logo, or anywhere if the canvas has no logo."""
-    rng = canvas.rng
-    y0, x0, y1, x1 = 0, 0, *canvas.shape
-    if canvas.placed:
-        y0, x0, y1, x1 = canvas.placed[int(rng.integers(len(canvas.placed)))].window
-    size = min(max(y1 - y0, x1 - x0), 0.5 * max(canvas.shape))
-    middle = np.array([x0, y0]) + rng.uniform(0.1, 0.9, 2) * (x1 - x0, y1 - y0)
-    angle = rng.uniform(0, np.pi)
-    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
-    kind = str(rng.choice(list(_WIDTHS)))
-    width = size * rng.uniform(*_WIDTHS[kind])
-    if kind == "fingers":
-        _fingers(canvas, middle, along * size, across, width)
+@dataclass(frozen=True)
+class Rod:
+    """A line segment of a given width.
+
+    Attributes:
+        start: (x, y) of one end of the axis in pixels.
+        stop: (x, y) of the other end.
+        radius: Half of the width in pixels.
+    """
+
+    start: np.ndarray
+    stop: np.ndarray
+    radius: float
+
+    def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Returns the distance of points from the axis in pixels. `x` and `y` are broadcast."""
+        along = self.stop - self.start
+        x, y = x - self.start[0], y - self.start[1]
+        t = ((x * along[0] + y * along[1]) / max(float(along @ along), 1e-9)).clip(0, 1)
+        return np.hypot(x - t * along[0], y - t * along[1])
+
+    def coverage(self, x: np.ndarray, y: np.ndarray, softness: float = 1.0) -> np.ndarray:
+        """Returns the coverage of points in 0..1. The edge is `softness` pixels wide."""
+        return ((self.radius - self.distance(x, y)) / softness + 0.5).clip(0, 1).astype(np.float32)
+
+
+def occlude(rng: np.random.Generator, image: np.ndarray, logos: list[PlacedLogo], targets: list[PlacedLogo]) -> None:
+    """Draws a rod across a random target, if there is one, and removes what it hides from the visible part of logos.
+
+    Args:
+        rng: Random generator.
+        image: `[H, W, 3]` float32 RGB image in 0..1, modified in place.
+        logos: Logos in the image, modified in place.
+        targets: Logos or distractors.
+    """
+    if not targets:
         return
-    surface = materials.material(rng, ("weave", "leather", "smooth"), None, size * 2)
-    bent = middle + across * rng.normal(0, 0.1) * size
-    line = geometry.spline([middle - along * size * 1.5, bent, middle + along * size * 1.5], closed=False)
-    band = geometry.ribbon(line, width)
-    canvas.shadow([band], (width * 0.15, width * 0.2), width * 0.2, 0.4)
-    canvas.fill(band, surface, inflate=width / (2 if kind == "lace" else 5))
+    rod = sample_rod(rng, targets[rng.integers(len(targets))].window)
+    draw_rod(rng, image, rod)
+    for logo in logos:
+        logo.visible *= 1 - rod.coverage(*logo.centres())
 
 
-def _fingers(canvas: Canvas, middle: np.ndarray, along: np.ndarray, across: np.ndarray, width: float) -> None:
-    """Draws one to four fingers. `along` has the length of the logo, `across` has length 1."""
-    rng = canvas.rng
-    surface = materials.skin(rng)
-    for i in range(int(rng.integers(1, 5))):
-        tip = middle + across * width * i * 1.05 + along * rng.uniform(-0.1, 0.1)
-        knuckle = tip + along * 0.6 + across * rng.normal(0, 0.3) * width
-        line = geometry.spline([tip + along * 1.5, knuckle, tip], closed=False)
-        canvas.fill(geometry.ribbon(line, width), surface, inflate=width / 2)
-        canvas.fill(geometry.ellipse(tip, (width / 2, width / 2)), surface, inflate=width / 2)
+def sample_rod(rng: np.random.Generator, window: Window) -> Rod:
+    """Draws a rod that crosses a window or ends in it."""
+    y0, x0, y1, x1 = window
+    size = max(y1 - y0, x1 - x0)
+    middle = np.array([x0, y0]) + rng.uniform(0.1, 0.9, 2) * (x1 - x0, y1 - y0)
+    angle = rng.uniform(0, 2 * np.pi)
+    along = size * np.array([np.cos(angle), np.sin(angle)])
+    start = middle - along * rng.choice([0.0, 1.5])
+    return Rod(start, middle + along * 1.5, max(1.5, size * rng.uniform(0.02, 0.12)))
+
+
+def draw_rod(rng: np.random.Generator, image: np.ndarray, rod: Rod) -> None:
+    """Paints a rod with its shadow onto an image (`[H, W, 3]` float32 RGB in 0..1) in place."""
+    y, x = np.ogrid[0.5 : image.shape[0], 0.5 : image.shape[1]]
+    x_shadow, y_shadow = x - rod.radius * 0.4, y - rod.radius * 0.4
+    image *= 1 - np.float32(0.4) * rod.coverage(x_shadow, y_shadow, rod.radius)[..., None]
+    shade = np.sqrt((1 - (rod.distance(x, y) / rod.radius) ** 2).clip(0.1, 1)).astype(np.float32)
+    shade = shade * (1 + np.float32(0.04) * smooth_noise(rng, image.shape[:2], max(1.5, rod.radius / 6)))
+    colour = random_colour(rng).astype(np.float32)
+    image += rod.coverage(x, y)[..., None] * (colour * shade[..., None] - image)
+    np.clip(image, 0, 1, out=image)

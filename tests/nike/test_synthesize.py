@@ -6,7 +6,6 @@ from PIL import Image
 
 from nike import synthesize
 from nike.datasets.labelme import read_folder
-from nike.synthesis.cutouts import load_cutouts
 from nike.synthesize import Settings, main
 
 SMALL = ["--size", "128x96"]
@@ -74,19 +73,6 @@ def write_background(folder, name, shapes=None):
         (folder / f"{name}.json").write_text(json.dumps({"shapes": shapes, "imagePath": f"{name}.png"}))
 
 
-def test_backgrounds_with_objects_are_skipped(tmp_path):
-    square = {"label": "nike", "points": [[1, 1], [30, 1], [30, 30], [1, 30]], "shape_type": "polygon"}
-    write_background(tmp_path / "bg", "clean")
-    write_background(tmp_path / "bg", "negative", [])
-    write_background(tmp_path / "bg", "positive", [square])
-    found = synthesize._find_backgrounds(tmp_path / "bg")
-    assert [path.name for path in found] == ["clean.png", "negative.png"]
-    (tmp_path / "bg" / "clean.png").unlink()
-    (tmp_path / "bg" / "negative.png").unlink()
-    with pytest.raises(ValueError, match="no usable background photo"):
-        synthesize._find_backgrounds(tmp_path / "bg")
-
-
 def test_backgrounds_and_cutouts_are_used(tmp_path):
     write_background(tmp_path / "bg", "green")
     square = {"label": "nike", "points": [[5, 5], [60, 5], [60, 45], [5, 45]], "shape_type": "polygon"}
@@ -94,19 +80,6 @@ def test_backgrounds_and_cutouts_are_used(tmp_path):
     run(tmp_path / "out", "--count", 6, "--backgrounds", tmp_path / "bg", "--cutouts", tmp_path / "cut")
     colours = [np.median(np.asarray(Image.open(p)), axis=(0, 1)) for p in sorted((tmp_path / "out").glob("*.jpg"))]
     assert any(c[1] > c[0] + 60 and c[1] > c[2] + 60 for c in colours)
-
-
-def test_validation_images_are_not_used(tmp_path):
-    """Validation photos in synthetic training images would bias the validation metrics."""
-    square = {"label": "nike", "points": [[5, 5], [60, 5], [60, 45], [5, 45]], "shape_type": "polygon"}
-    for name, shapes in (("train", [square]), ("held", [square]), ("plain", []), ("quiet", [])):
-        write_background(tmp_path, name, shapes)
-    (tmp_path / "split.json").write_text('{"val": ["held", "quiet"]}')
-    assert [path.stem for path in synthesize._find_backgrounds(tmp_path)] == ["plain"]
-    assert len(load_cutouts(tmp_path)) == 1
-    (tmp_path / "split.json").write_text('{"val": ["train", "held"]}')
-    with pytest.raises(ValueError, match="no instance"):
-        load_cutouts(tmp_path)
 
 
 def test_files_are_written_only_to_the_output_folder(tmp_path, monkeypatch):

@@ -29,8 +29,8 @@ def test_cutout_has_the_shape_and_colours_of_its_instance(tmp_path):
     low, high = logo.outlines[0].min(axis=0), logo.outlines[0].max(axis=0)
     np.testing.assert_allclose(high - low, (1, 50 / 80), atol=0.01)
     for x, y, colour in ((0, 0, (250, 0, 0)), (0.49, 0.3, (250, 0, 0)), (0.53, 0, (200, 200, 200))):
-        u, v, w = logo.to_texture @ (x, y, 1)
-        assert tuple(logo.texture[int(v / w), int(u / w)]) == colour
+        u, v = np.array((x, y)) * logo.scale + logo.centre
+        assert tuple(logo.texture[int(v), int(u)]) == colour
 
 
 def test_polygons_of_one_group_form_one_cutout(tmp_path):
@@ -45,6 +45,14 @@ def test_polygons_of_one_group_form_one_cutout(tmp_path):
 def test_dataset_without_usable_instances_raises(tmp_path, shapes):
     with pytest.raises(ValueError, match="no instance labelled 'nike' of at least 32 px"):
         load_cutouts(dataset(tmp_path, shapes))
+
+
+def test_validation_photos_are_not_cut(tmp_path):
+    """They would bias the validation metrics."""
+    dataset(tmp_path, [("nike", RED, None)])
+    (tmp_path / "split.json").write_text('{"val": ["a"]}')
+    with pytest.raises(ValueError, match="no instance"):
+        load_cutouts(tmp_path)
 
 
 def test_missing_dataset_raises(tmp_path):

@@ -1,4 +1,4 @@
-"""Shapes and words that resemble logos and are not labelled: ticks, crescents, stripes, arrows, letters."""
+"""Shapes and words that resemble logos and are pasted without a label: ticks, crescents, stripes, arrows, letters."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from nike.synthesis import geometry
-from nike.synthesis.logo import Logo, normalize_outlines
+from nike.augmentation import curves
 
 WORDS = (
     "SPORT AIR RUN FLY MAX TEAM PRO ZOOM CLUB FIT GOLF CITY TRAIL ACTIVE No.7 23 STUDIO JUST PLAY FORCE COURT ORIGINAL "
@@ -18,23 +17,27 @@ WORDS = (
 MAX_WORD_LENGTH = 12
 
 
-def distractor(rng: np.random.Generator) -> Logo:
-    """Draws a random shape other than the logo, in the unit frame of `Logo`."""
+def distractor(rng: np.random.Generator) -> list[np.ndarray]:
+    """Draws a random shape.
+
+    Returns:
+        Closed polygons `[P, 2]` float32 (x, y), filled with the even-odd rule, centred on the origin. The longer side
+        of the shape is 1.
+    """
     shape = _SHAPES[rng.choice(len(_SHAPES), p=_WEIGHTS)]
     for _ in range(4):
-        try:
-            return normalize_outlines([np.asarray(o, np.float32) for o in shape(rng)])
-        except ValueError:  # a random shape without area
-            continue
+        outlines = [np.asarray(o, np.float32) for o in shape(rng)]
+        if np.ptp(np.concatenate(outlines), axis=0).min() > 0:  # else a random shape without area
+            return curves.normalize(outlines)
     return word(rng)
 
 
-def word(rng: np.random.Generator, text: str | None = None) -> Logo:
+def word(rng: np.random.Generator, text: str | None = None) -> list[np.ndarray]:
     """Renders a word, by default a random one, with a random font weight, slant and height."""
     lean, weight, other = rng.choice([0.0, -0.25]), int(rng.integers(0, 7)), str(rng.choice(WORDS.split()))
     outlines = _glyphs((text or other)[:MAX_WORD_LENGTH], weight) or _glyphs(other, weight)  # the font may lack glyphs
-    slant = np.array([[1, lean, 0], [0, rng.uniform(0.8, 1.6), 0], [0, 0, 1.0]])
-    return normalize_outlines([geometry.transform(slant, o) for o in outlines])
+    slant = np.array([[1, lean], [0, rng.uniform(0.8, 1.6)]])
+    return curves.normalize([(o @ slant.T).astype(np.float32) for o in outlines])
 
 
 @functools.lru_cache(maxsize=512)
@@ -54,7 +57,7 @@ def _tick(rng):
     left = (-short * rng.uniform(0.6, 1), -short * rng.uniform(0.6, 1.1))
     right = (rng.uniform(0.6, 1.0), -rng.uniform(0.7, 1.2))
     width = rng.uniform(0.08, 0.22)
-    return [geometry.ribbon([left, corner, right], [width * rng.uniform(0.5, 1), width, width * rng.uniform(0.5, 1.2)])]
+    return [curves.ribbon([left, corner, right], [width * rng.uniform(0.5, 1), width, width * rng.uniform(0.5, 1.2)])]
 
 
 def _crescent(rng):
@@ -68,9 +71,9 @@ def _crescent(rng):
 def _boomerang(rng):
     """A bent wing with two equal arms."""
     arm = rng.uniform(0.3, 0.9)
-    line = geometry.spline([(-1, -arm), (0, rng.uniform(0, 0.2)), (1, -arm)], closed=False)
+    line = curves.spline([(-1, -arm), (0, rng.uniform(0, 0.2)), (1, -arm)], closed=False)
     width = np.interp(np.linspace(0, 1, len(line)), [0, 0.5, 1], [0.02, rng.uniform(0.2, 0.4), 0.02])
-    return [geometry.ribbon(line, width)]
+    return [curves.ribbon(line, width)]
 
 
 def _stripes(rng):
@@ -86,9 +89,9 @@ def _stripes(rng):
 def _side_stripe(rng):
     """A wavy band as on the sides of other brands' shoes."""
     y = np.cumsum(rng.normal(0, 0.25, 4))
-    line = geometry.spline(np.stack([np.linspace(-1, 1, 4), y], 1), closed=False)
+    line = curves.spline(np.stack([np.linspace(-1, 1, 4), y], 1), closed=False)
     width = np.interp(np.linspace(0, 1, len(line)), [0, 0.5, 1], rng.uniform(0.08, 0.4, 3))
-    return [geometry.ribbon(line, width)]
+    return [curves.ribbon(line, width)]
 
 
 def _curl(rng):
@@ -96,7 +99,7 @@ def _curl(rng):
     sweep = rng.uniform(1.5, 4.5)
     t = np.linspace(0, sweep, 32)
     line = np.stack([np.cos(t), np.sin(t)], 1) * np.linspace(1, rng.uniform(0.3, 1), 32)[:, None]
-    return [geometry.ribbon(line, np.linspace(rng.uniform(0.15, 0.6), rng.uniform(0.0, 0.2), 32))]
+    return [curves.ribbon(line, np.linspace(rng.uniform(0.15, 0.6), rng.uniform(0.0, 0.2), 32))]
 
 
 def _arrow(rng):
@@ -119,7 +122,7 @@ def _arrow(rng):
 def _chevron(rng):
     line, gap = [(-1, 0), (0, -rng.uniform(0.3, 1)), (1, 0)], rng.uniform(0.4, 0.8)
     return [
-        geometry.ribbon(np.array(line) + (0, i * gap), rng.uniform(0.15, 0.3)) for i in range(int(rng.integers(1, 4)))
+        curves.ribbon(np.array(line) + (0, i * gap), rng.uniform(0.15, 0.3)) for i in range(int(rng.integers(1, 4)))
     ]
 
 
@@ -147,7 +150,7 @@ def _blade(rng):
 
 
 def _ring(rng):
-    outer = geometry.ellipse((0, 0), (1, rng.uniform(0.4, 1)))
+    outer = curves.ellipse((1, rng.uniform(0.4, 1)))
     return [outer, outer * rng.uniform(0.5, 0.9)] if rng.random() < 0.6 else [outer]
 
 
@@ -159,13 +162,13 @@ def _bolt(rng):
 
 
 def _letter(rng):
-    return word(rng, str(rng.choice(list("ABCDEFGJKLNPRSTUVXYZvVLJ7&?~")))).outlines
+    return word(rng, str(rng.choice(list("ABCDEFGJKLNPRSTUVXYZvVLJ7&?~"))))
 
 
 def _blob(rng):
     angle = np.sort(rng.uniform(0, 2 * np.pi, 9))
     radius = rng.uniform(0.4, 1.0, 9)
-    return [geometry.spline(np.stack([np.cos(angle) * radius, np.sin(angle) * radius * rng.uniform(0.3, 1)], 1))]
+    return [curves.spline(np.stack([np.cos(angle) * radius, np.sin(angle) * radius * rng.uniform(0.3, 1)], 1))]
 
 
 _KINDS = {
@@ -184,6 +187,6 @@ _KINDS = {
     _bolt: 1,
     _letter: 3,
     _blob: 2,
-    lambda rng: word(rng).outlines: 4,
+    word: 4,
 }
 _SHAPES, _WEIGHTS = list(_KINDS), np.array(list(_KINDS.values())) / sum(_KINDS.values())

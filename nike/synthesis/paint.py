@@ -1,0 +1,160 @@
+"""Print effects: how a logo changes the pixels of the surface that it is on."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+MARGIN = 0.06  # reach of the shadow, as a fraction of the length of the logo
+
+
+@dataclass(frozen=True)
+class Style:
+    """A way to apply a logo. Lengths of effects scale with the logo.
+
+    Attributes:
+        weight: Relative frequency.
+        opacity: Range of the opacity of the ink, 0..1.
+        tone: Whether the ink is a tone of the surface instead of a contrasting colour.
+        fading: Maximum fraction of the ink that is worn off.
+        threads: Whether the ink consists of parallel threads.
+        lift: Strength of the relief and of the shadow, 0 for flat ink.
+    """
+
+    weight: float
+    opacity: tuple[float, float] = (1.0, 1.0)
+    tone: bool = False
+    fading: float = 0.0
+    threads: bool = False
+    lift: float = 0.0
+
+
+STYLES = {
+    "print": Style(4, opacity=(0.75, 1.0)),
+    "worn print": Style(2, opacity=(0.6, 0.95), fading=0.6),
+    "patch": Style(3, lift=1.0),
+    "embroidery": Style(2, threads=True, lift=0.8),
+    "tone on tone": Style(2, opacity=(0.8, 1.0), tone=True, lift=0.6),
+    "embossing": Style(1, opacity=(0.0, 0.3), tone=True, lift=1.6),
+}
+
+
+def choose_style(rng: np.random.Generator) -> Style:
+    """Draws a style according to the weights."""
+    weights = np.array([style.weight for style in STYLES.values()])
+    return list(STYLES.values())[rng.choice(len(STYLES), p=weights / weights.sum())]
+
+
+def paint(
+    rng: np.random.Generator,
+    surface: np.ndarray,
+    coverage: np.ndarray,
+    style: Style,
+    length: float,
+    light: tuple[float, float],
+    colours: np.ndarray | None = None,
+) -> np.ndarray:
+    """Applies a logo to a surface.
+
+    Args:
+        rng: Random generator.
+        surface: `[h, w, 3]` float32 RGB in 0..1.
+        coverage: `[h, w]` float32 coverage of the logo in 0..1, not all zero.
+        style: Style of the logo.
+        length: Length of the logo in pixels.
+        light: (x, y) direction from which the light comes, of length 1.
+        colours: `[h, w, 3]` float32 RGB colours of the logo. By default it gets one or two random colours.
+
+    Returns:
+        `[h, w, 3]` float32 RGB in 0..1.
+    """
+    if colours is None:
+        base = np.average(surface.reshape(-1, 3), axis=0, weights=coverage.ravel())
+        colours = choose_ink(rng, base, style, coverage.shape)
+    ink = colours * surface_shading(surface, length)
+    if style.threads:
+        ink = ink * threads(rng, coverage.shape, length)
+    alpha = coverage * np.float32(rng.uniform(*style.opacity))
+    if style.fading:
+        alpha = alpha * wear(rng, coverage.shape, length, style.fading * rng.uniform(0.3, 1))
+    strength = style.lift * rng.uniform(0.4, 1)
+    if style.lift:
+        surface = surface * (1 - np.float32(0.4 * strength) * shadow(coverage, length, light))[..., None]
+    painted = surface + alpha[..., None] * (ink - surface)
+    if style.lift:
+        painted = painted * (1 + np.float32(0.35 * strength) * relief(coverage, length, light))[..., None]
+    return painted.clip(0, 1).astype(np.float32)
+
+
+def choose_ink(rng: np.random.Generator, base: np.ndarray, style: Style, shape: tuple[int, int]) -> np.ndarray:
+    """Draws the ink for a surface of mean colour `base`: `[1, 1, 3]`, or `[h, w, 3]` for a gradient, float32."""
+    if style.tone:
+        change = rng.uniform(0.08, 0.2) * (1 if rng.random() > base.mean() else -1)
+        return (base + change).clip(0, 1).astype(np.float32)[None, None]
+    colour = random_colour(rng)
+    for _ in range(8):
+        if np.abs(colour - base).mean() >= 0.2:
+            break
+        colour = random_colour(rng)
+    else:
+        colour = np.full(3, 0.04 if base.mean() > 0.5 else 0.96)
+    if rng.random() < 0.85:
+        return colour.astype(np.float32)[None, None]
+    ends = np.stack([colour, (colour + rng.normal(0, 0.2, 3)).clip(0, 1)]).astype(np.float32)[None]
+    return cv2.resize(ends if rng.random() < 0.5 else ends.swapaxes(0, 1), shape[::-1])
+
+
+def random_colour(rng: np.random.Generator) -> np.ndarray:
+    """Draws a colour, `[3]` float64 RGB in 0..1. Half of the colours are white, grey or black."""
+    if rng.random() < 0.5:
+        return (rng.choice([0.95, 0.9, 0.5, 0.12, 0.06]) + rng.normal(0, 0.015, 3)).clip(0, 1)
+    return np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.3, 1), rng.uniform(0.25, 1)))
+
+
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> np.ndarray:
+    """Returns noise of about unit variance, `[h, w]` float32, whose blobs are about `grain` pixels large."""
+    cells = tuple(int(side / grain) + 3 for side in shape)
+    field = cv2.resize(rng.standard_normal(cells, dtype=np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return field / max(float(field.std()), 1e-6)
+
+
+def surface_shading(surface: np.ndarray, length: float) -> np.ndarray:
+    """Returns the local brightness of a surface relative to its surroundings, `[h, w, 1]` float32 around 1.
+
+    Ink multiplied by it shows the folds and the texture of the surface.
+    """
+    grey = surface.mean(axis=2) + np.float32(0.05)
+    return (grey / cv2.GaussianBlur(grey, (0, 0), max(2.0, length / 10))).clip(0.7, 1.35)[..., None]
+
+
+def threads(rng: np.random.Generator, shape: tuple[int, int], length: float) -> np.ndarray:
+    """Returns the brightness of parallel threads, `[h, w, 1]` float32 around 1."""
+    angle, period = rng.uniform(0, np.pi), np.clip(length / 45, 2, 6)
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    phase = (x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / period) + smooth_noise(rng, shape, 4 * period) * 0.4
+    return (1 + 0.16 * np.sin(phase)).astype(np.float32)[..., None]
+
+
+def wear(rng: np.random.Generator, shape: tuple[int, int], length: float, fraction: float) -> np.ndarray:
+    """Returns the ink that is left after about `fraction` of it wore off in specks and patches, `[h, w]` float32."""
+    noise = smooth_noise(rng, shape, max(2.0, length / 6)) + smooth_noise(rng, shape, max(1.0, length / 60))
+    return (0.5 + 2 * (noise - np.quantile(noise, fraction))).clip(0.15, 1)
+
+
+def relief(coverage: np.ndarray, length: float, light: tuple[float, float]) -> np.ndarray:
+    """Returns the light on the edges of a raised shape, `[h, w]` float32: positive towards the light, about -1..1."""
+    width = float(np.clip(length / 150, 0.6, 3))
+    height = cv2.GaussianBlur(coverage, (0, 0), width)
+    slope = [cv2.Sobel(height, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0)]  # towards the inside
+    return (np.float32(2.5 * width) * (slope[0] * light[0] + slope[1] * light[1]) * -1).clip(-1, 1)
+
+
+def shadow(coverage: np.ndarray, length: float, light: tuple[float, float]) -> np.ndarray:
+    """Returns the shadow of a raised shape around it, `[h, w]` float32 in 0..1."""
+    reach = MARGIN / 3 * length
+    shift = np.float32([[1, 0, -light[0] * reach], [0, 1, -light[1] * reach]])
+    moved = cv2.warpAffine(coverage, shift, coverage.shape[::-1])
+    return cv2.GaussianBlur(moved, (0, 0), max(0.5, reach / 2))
