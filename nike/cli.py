@@ -14,9 +14,9 @@ from typing import NoReturn
 from mrcnn import __version__
 from mrcnn.errors import UserError
 
-# TensorFlow reads these when it is imported. They suppress its informational messages.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "2")
+# TensorFlow reads these when it is imported. They suppress its log messages; errors are raised as exceptions too.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
 
 COMMANDS = {
     "train": "fine-tune on labelled images, or continue a run",

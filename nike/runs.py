@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import math
+import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,10 +57,15 @@ def find_runs(logs: Path) -> list[RunSummary]:
     Raises:
         FileNotFoundError: there is no such folder, or no run in it.
     """
-    files = sorted(logs.glob(f"*/{HISTORY}"), key=lambda path: path.stat().st_mtime) if logs.is_dir() else []
-    if not files:
+    folders = {file.parent for name in (COMMAND, HISTORY) for file in logs.glob(f"*/{name}")}
+    if not folders:
         raise FileNotFoundError(f"{logs}: no runs found. Start one with nike train, or give their folder with --logs.")
-    return [summarize(file.parent) for file in files]
+    return [summarize(folder) for folder in sorted(folders, key=_time)]
+
+
+def _time(folder: Path) -> float:
+    history = folder / HISTORY
+    return (history if history.exists() else folder / COMMAND).stat().st_mtime
 
 
 def summarize(folder: Path) -> RunSummary:
@@ -87,9 +93,15 @@ def summarize(folder: Path) -> RunSummary:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Returns the rows of `history.csv` with an epoch, numbers by column. What is not a number is left out."""
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        text = file.read(MAX_HISTORY_BYTES)
+    """Returns the rows of `history.csv` with an epoch, numbers by column. What is not a number is left out.
+
+    Returns no rows if the file does not exist yet.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="") as file:
+            text = file.read(MAX_HISTORY_BYTES)
+    except FileNotFoundError:  # interrupted in the first epoch
+        return []
     rows = []
     for row in csv.DictReader(text.splitlines()):
         numbers = {}
@@ -111,7 +123,7 @@ def table(runs: list[RunSummary]) -> list[str]:
         cells = ["-" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in values]
         rows.append([printable(run.name), *cells])
     lines = list(aligned(rows))
-    options = ["options", *(short(" ".join(run.options)).strip("'\"") for run in runs)]
+    options = ["options", *(short(shlex.join(run.options)).strip("'\"") for run in runs)]
     return [f"{line}  {text}".rstrip() for line, text in zip(lines, options, strict=True)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +21,7 @@ from nike import cli
 from nike.atomic import replacing
 from nike.datasets.labelme import write_labelme
 from nike.datasets.labels import IGNORE
+from nike.detection.progress import ProgressBar
 from nike.synthesis.backgrounds import find_backgrounds
 from nike.synthesis.compose import Assets, render_image
 from nike.synthesis.cutouts import load_cutouts
@@ -224,11 +226,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Runs the command and returns the exit code."""
-    from tqdm import tqdm
-
-    width, height = arguments.size
+    output, (width, height) = arguments.output, arguments.size
     settings = Settings(
-        arguments.output,
+        output,
         arguments.seed,
         height,
         width,
@@ -239,8 +239,10 @@ def run_command(arguments: argparse.Namespace) -> int:
         arguments.cutouts,
     )
     paths = synthesize(settings, arguments.count, arguments.workers)
-    total = sum(1 for _ in tqdm(paths, total=arguments.count, unit="image", disable=not sys.stderr.isatty()))
-    print(f"{total} images in {arguments.output}. View them with: nike annotate {arguments.output}")
+    with ProgressBar(arguments.count, "image", lines=False) as progress:
+        for path in paths:
+            progress.step(str(path))
+    print(f"{arguments.count} images in {output}. View them with: nike annotate {shlex.quote(str(output))}")
     return 0
 
 

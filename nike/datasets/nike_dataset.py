@@ -11,6 +11,7 @@ Problems in the files are listed in `dataset.problems`.
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -128,7 +129,8 @@ class NikeDataset(Dataset):
             reason = errors[0] if errors else "no annotated images."
             if subset is not None and not errors:
                 reason = f"no annotated {SUBSETS[subset]} images ({subset}). Add images or change the split."
-            raise UserError(f"{folder}: nothing to load: {reason} Annotate images with: nike annotate {folder}")
+            command = f"nike annotate {shlex.quote(str(folder))}"
+            raise UserError(f"{folder}: nothing to load: {reason} Annotate images with: {command}")
         self.problems += problems
         self.skipped += len(collection.photos) - len(usable) + sum(p.severity == ERROR for p in collection.problems)
         for photo in usable:

@@ -14,7 +14,10 @@ from mrcnn.data.reading import MAX_PIXELS, open_image
 from mrcnn.errors import UserError
 from nike.text import printable
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jfif"))
+# HEIC images cannot be decoded. They are listed so that they are reported instead of ignored.
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif")
+)
 EXIF_ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 0x0112, 0x0100, 0x0101  # tags
 MAX_CHUNKS = 100_000  # maximum number of PNG chunks that are read
 

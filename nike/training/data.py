@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -225,7 +226,7 @@ def _check_objects(dataset: NikeDataset, name: str, folder: Path, classes: Seque
         seen = f"labels found: {', '.join(sorted(map(str, found)))}" if found else "no annotated instances"
         raise UserError(
             f"{folder}: no instance of {names} in {plural(len(dataset.image_info), f'{name} image')} ({seen}). "
-            f"Annotate the images (nike annotate {folder}), or select your labels with --labels."
+            f"Annotate the images (nike annotate {shlex.quote(str(folder))}), or select your labels with --labels."
         )
 
 

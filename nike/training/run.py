@@ -348,7 +348,7 @@ def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[StagePlan
     rate = arguments.lr
     if rate is None:
         rate = config.BATCH_SIZE * RATES[arguments.optimizer]
-    return plan_stages(arguments.epochs, rate, arguments.layers, arguments.schedule)
+    return plan_stages(arguments.epochs, rate, arguments.layers, arguments.schedule, arguments.weights == "none")
 
 
 def _check_options(arguments: argparse.Namespace) -> None:

@@ -30,7 +30,9 @@ class StagePlan:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def plan_stages(epochs: int, learning_rate: float, layers: str | None, schedule: str) -> list[StagePlan]:
+def plan_stages(
+    epochs: int, learning_rate: float, layers: str | None, schedule: str, from_scratch: bool = False
+) -> list[StagePlan]:
     """Plans the stages of a run.
 
     Args:
@@ -41,6 +43,7 @@ def plan_stages(epochs: int, learning_rate: float, layers: str | None, schedule:
             otherwise disturb the backbone. "alternating" follows the 4-step training of Faster R-CNN (Ren et al.
             2015, section 3.2): RPN and backbone, detector and backbone, RPN alone, detector alone. Unlike in the
             paper, the detector starts from the backbone of the RPN.
+        from_scratch: whether the backbone is random too, so that "heads-then-all" trains all layers from the start.
 
     Raises:
         ValueError: too few epochs for the schedule.
@@ -48,7 +51,7 @@ def plan_stages(epochs: int, learning_rate: float, layers: str | None, schedule:
     if layers is not None:
         return [StagePlan(layers, layers, epochs, learning_rate)]
     if schedule == "heads-then-all":
-        if epochs < 2:
+        if epochs < 2 or from_scratch:
             return [StagePlan("all layers", "all", epochs, learning_rate)]
         first = max(1, epochs // HEADS_DIVISOR)
         return [

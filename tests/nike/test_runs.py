@@ -38,6 +38,13 @@ def test_the_best_epoch_of_a_run_without_masks_has_the_best_box_ap(tmp_path):
     assert (run.best_epoch, run.mask_AP, run.box_AP) == (2, None, 0.7)
 
 
+def test_a_run_interrupted_in_the_first_epoch_is_listed(tmp_path):
+    write_run(tmp_path, "young", "", ["--epochs", "3"])
+    (tmp_path / "young" / "history.csv").unlink()
+    (run,) = find_runs(tmp_path)
+    assert (run.name, run.epochs, run.best_epoch, run.train) == ("young", 0, None, 2)
+
+
 def test_damaged_runs_are_listed(tmp_path, capsys):
     write_run(tmp_path, "damaged", "epoch,val_mask_AP\nx,1\n1,nan\n,\n\x00", ["--epochs", "\x1b[31m"], time=1)
     (tmp_path / "damaged" / "run.json").write_text("[1]")

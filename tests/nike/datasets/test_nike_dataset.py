@@ -201,8 +201,10 @@ def test_errors_of_invalid_arguments(folder, shape, subset, options, message):
 
 
 def test_nothing_to_load(folder, tmp_path):
-    with pytest.raises(ValueError, match="nothing to load: no annotated images. Annotate images"):
-        load(folder.root)
+    spaced = tmp_path / "my photos"
+    spaced.mkdir()
+    with pytest.raises(ValueError, match="nothing to load: no annotated images.*: nike annotate '.*/my photos'$"):
+        load(spaced)
     (folder.root / "broken.json").write_text("{")
     with pytest.raises(ValueError, match=r"nothing to load: broken\.json: not valid JSON"):
         load(folder.root)

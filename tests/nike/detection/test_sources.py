@@ -33,6 +33,12 @@ def test_folders_patterns_and_files_without_repetition(folder):
     assert [source.is_video for source in find_sources([root])] == [False, False, True, False]
 
 
+def test_heic_images_of_a_folder_are_reported(folder):
+    folder.root.joinpath("b.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (heic,) = read(find_sources([str(folder.root)]))
+    assert heic.error.endswith("b.HEIC: is not an image of a known format. Convert it to JPEG or PNG.")
+
+
 def test_a_name_with_brackets_is_a_file(folder):
     path = folder.photo("shoe[1].jpg")
     assert names(find_sources([str(path)])) == [str(path)]

@@ -20,6 +20,10 @@ def test_one_epoch_has_one_stage():
     assert ends(plan_stages(1, 0.1, None, "heads-then-all")) == [("all", 1)]
 
 
+def test_all_layers_are_trained_from_the_start_if_the_backbone_is_random():
+    assert ends(plan_stages(30, 0.1, None, "heads-then-all", from_scratch=True)) == [("all", 30)]
+
+
 def test_given_layers_are_a_single_stage():
     assert ends(plan_stages(7, 0.1, "4+", "alternating")) == [("4+", 7)]
 
