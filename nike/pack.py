@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrcnn.errors import UserError
+from mrcnn.evaluation.average_precision import Ranking, threshold_below
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.nike_dataset import SUBSETS, has_own_split
 from nike.detection.detector import Detector, add_weights_arguments, chosen_weights, load_model, read_settings
@@ -22,13 +23,11 @@ from nike.text import plural
 from nike.training.run_photos import read_run_photos
 
 if TYPE_CHECKING:
-    from mrcnn.evaluation.average_precision import Ranking
     from mrcnn.model import MaskRCNN
 
 SUFFIX = ".h5"
 SCORE_LAYER = "mrcnn_class_logits"
 THRESHOLD = 0.5  # score threshold of `nike detect` after a calibration
-CLIP = 0.001  # scores are clipped to [CLIP, 1 - CLIP] before their logit is taken
 MAX_ITERATIONS = 8  # one shift is not exact with mask scores and box voting
 F1_TOLERANCE = 0.005  # accepted difference between the best F1 and that at THRESHOLD
 SIZES = range(64, 4097, 64)  # pixels
@@ -112,7 +111,7 @@ def find_threshold(
         )
     kept = ranking.is_true[ranking.scores >= THRESHOLD]
     return Calibration(
-        threshold=_below(ranking, best["threshold"]),
+        threshold=threshold_below(ranking, best["threshold"]),
         best_f1=best["f1"],
         f1=2 * kept.sum() / (len(kept) + ranking.num_gt),
         precision=kept.mean() if len(kept) else 0.0,
@@ -135,13 +134,7 @@ def threshold_for_precision(ranking: Ranking, precision: float) -> tuple[float, 
             f"--target-precision: no score threshold reaches {precision:g} on the images of --calibrate; the highest "
             f"precision is {max(ranking.precisions, default=0.0):.3f}. Nothing was written."
         )
-    return _below(ranking, point["threshold"]), point["recall"]
-
-
-def _below(ranking: Ranking, score: float) -> float:
-    """Returns the midpoint in log odds between a score and the next lower one, robust to the rounding to float16."""
-    lower = max(ranking.scores[ranking.scores < score], default=0.0)
-    return _sigmoid(sum(_logit(min(max(float(value), CLIP), 1 - CLIP)) for value in (lower, score)) / 2)
+    return threshold_below(ranking, point["threshold"]), point["recall"]
 
 
 def _sigmoid(log_odds: float) -> float:

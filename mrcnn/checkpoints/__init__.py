@@ -8,7 +8,7 @@ from mrcnn.checkpoints.imagenet import imagenet_weights
 from mrcnn.checkpoints.load import load_weights
 from mrcnn.checkpoints.locate import WeightsNotFoundError, find_weights
 from mrcnn.checkpoints.report import HEADS, LoadReport, WeightsMismatchError
-from mrcnn.checkpoints.save import save_weights
+from mrcnn.checkpoints.save import save_weights, update_config
 
 __all__ = [
     "HEADS",
@@ -29,4 +29,5 @@ __all__ = [
     "mobilenet_v2_from_torch",
     "read_checkpoint",
     "save_weights",
+    "update_config",
 ]

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from mrcnn.checkpoints.atomic import new_file
-from mrcnn.checkpoints.hdf5 import CONFIG_ATTRIBUTE, METADATA_ATTRIBUTE
+from mrcnn.checkpoints.hdf5 import CONFIG_ATTRIBUTE, METADATA_ATTRIBUTE, CheckpointError, read_checkpoint
 from mrcnn.checkpoints.layout import NESTED, LayerWeights, file_order, flatten_model
 from mrcnn.errors import UserError
 
@@ -67,6 +67,29 @@ def save_weights(
         for name, value in attributes.items():
             file.attrs[name] = value
     return path
+
+
+def update_config(path: str | os.PathLike, **settings: Any) -> None:
+    """Replaces settings in the Config that a weights file stores, atomically. The weights and metadata stay.
+
+    A hard link to the file keeps the earlier settings.
+
+    Raises:
+        CheckpointError: if the file has no Config or is damaged.
+        OSError: if the file cannot be written. The existing file is kept.
+    """
+    with read_checkpoint(path) as checkpoint:
+        if checkpoint.config is None:
+            raise CheckpointError(f"{path}: no Config stored in this file, so no setting can be replaced.")
+        config = _json_bytes(CONFIG_ATTRIBUTE, checkpoint.config | settings)
+    path = Path(path)
+    advice = "Free space or make the folder writable."
+    with new_file(path, path.stat().st_size, "the settings", advice) as file, h5py.File(path) as old:
+        for name in old:
+            old.copy(name, file)
+        for name, value in old.attrs.items():
+            file.attrs[name] = value
+        file.attrs[CONFIG_ATTRIBUTE] = config
 
 
 def _write(file: h5py.File, layers: dict[str, LayerWeights], dtype: str) -> None:

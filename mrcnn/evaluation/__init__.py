@@ -6,6 +6,7 @@ from mrcnn.evaluation.average_precision import (
     coco_ap_101_point,
     interpolated_precisions,
     precision_envelope,
+    threshold_below,
     voc_ap_11_point,
     voc_ap_all_points,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "match_detections",
     "precision_envelope",
     "rank_detections",
+    "threshold_below",
     "voc_ap_11_point",
     "voc_ap_all_points",
 ]

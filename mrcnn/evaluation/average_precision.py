@@ -6,6 +6,7 @@ import numpy as np
 
 COCO_RECALLS = np.linspace(0, 1, 101)
 VOC_RECALLS = np.linspace(0, 1, 11)
+CLIP = 0.001  # scores are clipped to [CLIP, 1 - CLIP] before their log odds are taken
 
 
 @dataclass(frozen=True)
@@ -94,3 +95,16 @@ def best_f1(ranking: Ranking) -> dict[str, float]:
         "precision": float(precisions[best]),
         "recall": float(recalls[best]),
     }
+
+
+def threshold_below(ranking: Ranking, score: float) -> float:
+    """Returns the midpoint in log odds between a score and the next lower one, which rounding of scores does not cross.
+
+    Args:
+        ranking: the detections.
+        score: float, the lowest score to keep, such as the `threshold` of `best_f1`.
+    """
+    lower = max(ranking.scores[ranking.scores < score], default=0.0)
+    pair = np.clip(np.array([lower, score], dtype=np.float64), CLIP, 1 - CLIP)
+    log_odds = np.log(pair / (1 - pair)).mean()
+    return float(1 / (1 + np.exp(-log_odds)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 
 import keras
 import tensorflow as tf
@@ -18,13 +19,21 @@ MATMUL_GRADIENT_GAIN = 1.2  # minimum measured speed-up of kernel gradients by m
 BFLOAT16_GPU = (8, 0)  # compute capability: Ampere and later multiply bfloat16 in their tensor cores
 
 
-def prepare_devices() -> str:
-    """Enables memory growth on all GPUs. Call it before the first tensor is created.
+def prepare_devices(device: str | None = None) -> str:
+    """Selects the device and enables memory growth on GPUs. Call it before the first tensor is created.
+
+    Args:
+        device: "cpu", "gpu" (all GPUs), "gpu:1" (only the second), or None for GPUs if there are any.
 
     Returns:
         Name of the device, for example "2 GPUs (NVIDIA A100)" or "CPU (x86_64, 8 threads)".
+
+    Raises:
+        ValueError: the machine does not have this device.
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    if device is not None:
+        tf.config.set_visible_devices(_chosen_gpus(device), "GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     for gpu in gpus:
         try:
             tf.config.experimental.set_memory_growth(gpu, True)
@@ -36,9 +45,22 @@ def prepare_devices() -> str:
     return f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} ({name})"
 
 
+def _chosen_gpus(device: str) -> list:
+    if device == "cpu":
+        return []
+    match = re.fullmatch(r"gpu(?::(\d+))?", device)
+    if match is None:
+        raise UserError(f"--device: expected cpu, gpu or the number of a GPU such as gpu:0, got {device!r}.")
+    gpus = tf.config.list_physical_devices("GPU")
+    if int(match[1] or 0) >= len(gpus):
+        found = f"only {', '.join(f'gpu:{number}' for number in range(len(gpus)))}" if gpus else "no GPU"
+        raise UserError(f"--device: {device} was asked for, TensorFlow finds {found}. Check the driver: nvidia-smi.")
+    return gpus if match[1] is None else [gpus[int(match[1])]]
+
+
 def choose_precision() -> tuple[bool, str]:
     """Whether the first GPU, or the CPU without one, is clearly faster in bfloat16, and a short reason."""
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
         return tuple(capability) >= BFLOAT16_GPU, f"compute capability {'.'.join(map(str, capability))}"
@@ -75,7 +97,7 @@ def choose_kernel_gradient(network: keras.Model) -> bool:
     """
     layers = [layer for layer in conv_norms(network) if layer.precision == "float32"]
     is_faster = (
-        bool(layers) and not tf.config.list_physical_devices("GPU") and matmul_gradient_gain() >= MATMUL_GRADIENT_GAIN
+        bool(layers) and not tf.config.get_visible_devices("GPU") and matmul_gradient_gain() >= MATMUL_GRADIENT_GAIN
     )
     for layer in layers:
         layer.matmul_gradient = is_faster

@@ -10,12 +10,13 @@ import tensorflow as tf
 from mrcnn.errors import UserError
 
 
-def choose_strategy(devices: int = 1) -> tf.distribute.Strategy:
+def choose_strategy(devices: int = 1, split_cpu: bool = False) -> tf.distribute.Strategy:
     """The strategy to build and train a model under. Call it before the first tensor is created.
 
     Args:
-        devices: number of GPUs; on a machine without GPUs, number of logical CPU devices, for tests. If the environment
-            variable TF_CONFIG is set, the workers that it lists train together, each on all of its GPUs.
+        devices: number of GPUs. If the environment variable TF_CONFIG is set, the workers that it lists train together,
+            each on all of its GPUs.
+        split_cpu: takes logical CPU devices in place of GPUs, to test programs without GPUs.
 
     Raises:
         ValueError: the machine has fewer GPUs.
@@ -24,10 +25,12 @@ def choose_strategy(devices: int = 1) -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy()
     if devices == 1:
         return tf.distribute.get_strategy()
-    gpus = tf.config.list_logical_devices("GPU") if tf.config.list_physical_devices("GPU") else []
-    if gpus and devices > len(gpus):
-        raise UserError(f"--devices: this machine has {len(gpus)} GPUs, {devices} were asked for.")
-    return tf.distribute.MirroredStrategy([device.name for device in gpus[:devices]] or _split_cpu(devices))
+    if split_cpu:
+        return tf.distribute.MirroredStrategy(_split_cpu(devices))
+    gpus = tf.config.list_logical_devices("GPU") if tf.config.get_visible_devices("GPU") else []
+    if devices > len(gpus):
+        raise UserError(f"--devices: {devices} GPUs were asked for, TensorFlow finds {len(gpus) or 'none'}.")
+    return tf.distribute.MirroredStrategy([device.name for device in gpus[:devices]])
 
 
 def _split_cpu(count: int) -> list[str]:

@@ -174,7 +174,7 @@ def make_deterministic(seed: int) -> None:
 
 def _is_deterministic(options: TrainOptions) -> bool:
     if options.deterministic is None:
-        return options.seed is not None and not tf.config.list_physical_devices("GPU")
+        return options.seed is not None and not tf.config.get_visible_devices("GPU")
     return options.deterministic
 
 

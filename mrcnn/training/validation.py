@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import keras
@@ -11,8 +12,8 @@ import numpy as np
 from mrcnn.data.dataset_errors import located_errors
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
-from mrcnn.evaluation import CocoEvaluator
-from mrcnn.evaluation.records import KINDS, encode_masks
+from mrcnn.evaluation import CocoEvaluator, best_f1, rank_detections, threshold_below
+from mrcnn.evaluation.records import KINDS, ImageRecord, encode_masks, kinds_of
 from mrcnn.inference.predictor import Predictor, detect_stream
 from mrcnn.ops.masks import without_placeholders
 from mrcnn.visualization.drawing import overlay
@@ -53,7 +54,7 @@ class Validator:
         self._truth: dict[int, tuple] = {}  # run-length encoded, a few kilobytes per image
 
     def __call__(self) -> dict:
-        """Returns the metrics of `CocoEvaluator.summarize`."""
+        """Returns the metrics of `CocoEvaluator.summarize`, and the `operating_point` if there is a true positive."""
         evaluator = CocoEvaluator(self.dataset.class_names)
         shown: list[tuple[int, np.ndarray]] = []
         self.pictures.clear()
@@ -66,7 +67,7 @@ class Validator:
             evaluator.add(image_id, class_ids, masks, result, shape)
             if len(self.pictures) < PICTURES and any(class_ids > 0):
                 self.pictures.append((f"{len(self.pictures) + 1}", self._picture(photo, result)))
-        return evaluator.summarize()
+        return evaluator.summarize() | operating_point(evaluator.records)
 
     def _picture(self, photo: np.ndarray, result: Detections) -> np.ndarray:
         return overlay(photo, result[result.scores >= self.confidence], self.dataset.class_names)
@@ -95,8 +96,20 @@ class Validator:
             yield photo
 
 
+def operating_point(records: Sequence[ImageRecord]) -> dict[str, float]:
+    """Returns the score `threshold` with the highest F1 at IoU 0.5 of masks or, without masks, of boxes, and the `F1`.
+
+    Empty without a true positive. Detections below MIN_CONFIDENCE are unknown, so the threshold is not lower.
+    """
+    ranking = rank_detections(records, kinds_of(records)[0])
+    best = best_f1(ranking)
+    if not best["f1"]:
+        return {}
+    return {"threshold": max(threshold_below(ranking, best["threshold"]), MIN_CONFIDENCE), "F1": best["f1"]}
+
+
 class Validation(keras.callbacks.Callback):
-    """Validates every `every` epochs and after the last one. Adds `val_mask_AP`, `val_box_AP50`, ... to the logs."""
+    """Validates every `every` epochs and after the last one. Adds `val_mask_AP`, `val_threshold`, ... to the logs."""
 
     def __init__(self, validator: Validator, every: int, last_epoch: int, verbose: bool = True):
         super().__init__()
@@ -112,6 +125,7 @@ class Validation(keras.callbacks.Callback):
         kinds = [kind for kind in KINDS if kind in summary]
         for kind in kinds:
             logs |= {f"val_{kind}_{name}": summary[kind][name] for name in FIGURES}
+        logs |= {f"val_{name}": summary[name] for name in ("threshold", "F1") if name in summary}
         logs["validation_seconds"] = time.perf_counter() - started
         if self.verbose:
             figures = ", ".join(

@@ -167,8 +167,12 @@ class Detector:
         return chosen
 
 
-def load_detector(arguments: argparse.Namespace) -> Detector:
+def load_detector(arguments: argparse.Namespace, fraction: float = 1.0) -> Detector:
     """Builds the detector for the options of `add_detector_arguments`.
+
+    Args:
+        arguments: the options.
+        fraction: fraction of their score threshold that the detector has.
 
     Raises:
         FileNotFoundError: the weights do not exist.
@@ -185,6 +189,7 @@ def load_detector(arguments: argparse.Namespace) -> Detector:
     config, class_names = read_settings(path, arguments.config)
     if min_confidence is None:
         min_confidence = float(config.DETECTION_MIN_CONFIDENCE or 0)
+    min_confidence *= fraction
     config = config.copy(
         GPU_COUNT=1,
         IMAGES_PER_GPU=arguments.batch,
@@ -192,7 +197,7 @@ def load_detector(arguments: argparse.Namespace) -> Detector:
         DETECTION_MIN_CONFIDENCE=min(min_confidence, TTA_CONFIDENCE) if arguments.tta else min_confidence,
         DETECTION_MAX_INSTANCES=max(config.DETECTION_MAX_INSTANCES, arguments.max_detections or 0),
     )
-    model = load_model(path, config)
+    model = load_model(path, config, arguments.device)
     augmented = None
     if arguments.tta:
         from mrcnn.inference.test_time_augmentation import scaled_detectors
@@ -254,10 +259,15 @@ def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -
     return ["BG", "nike"] if count == 2 else ["BG", *(f"class {i}" for i in range(1, count))]
 
 
-def load_model(path: Path, config: Any) -> Any:
+def load_model(path: Path, config: Any, device: str | None = None) -> Any:
     """Builds a `MaskRCNN` in inference mode and loads its weights. Messages are printed to stderr.
 
     The computation uses bfloat16 where it is faster than float32.
+
+    Args:
+        path: weights file.
+        config: settings of the network.
+        device: see `mrcnn.training.devices.prepare_devices`.
     """
     import_tensorflow()
     import keras
@@ -267,7 +277,7 @@ def load_model(path: Path, config: Any) -> Any:
 
     policy = keras.config.dtype_policy()
     with contextlib.redirect_stdout(sys.stderr):  # stdout is reserved for results
-        print(f"device {prepare_devices()}, {set_precision()}")
+        print(f"device {prepare_devices(device)}, {set_precision()}")
         try:
             model = MaskRCNN("inference", config, "logs")
         finally:  # the layers keep their policy; the global one is restored for the caller
@@ -370,4 +380,7 @@ def add_detector_arguments(
     )
     detection.add_argument(
         "--batch", type=int, default=1, metavar="N", help="batch size; larger batches are faster on a GPU (default: 1)"
+    )
+    detection.add_argument(
+        "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if there is one)"
     )

@@ -9,13 +9,16 @@ from mrcnn.choices import OPTIMIZERS, PRECISIONS, SCHEDULES
 from nike import cli
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.training.stages import STAGE_SCHEDULES
+from nike.training.time_budget import parse_time
 from nike.training.trackers import TRACKERS
 
 AUGMENTATIONS = ("off", "light", "medium", "strong")
 TASKS = ("masks", "boxes")
+EPOCHS = 30
 WARMUP_STEPS = 100
 MIN_STEPS = 20  # minimum steps per epoch, because on few images validation would take longer than training
 PATIENCE = 20  # validations; high enough that a 30-epoch run reaches the low learning rates of the cosine schedule
+EMA = 0.998  # averages about 500 steps; fewer at the beginning, see `WeightAverage`
 DESCRIPTION = """\
 Fine-tune Mask R-CNN on labelled images. Validation AP is reported after every epoch and the
 best checkpoint is kept. Interrupt with Ctrl-C; --resume continues from the exact step."""
@@ -24,6 +27,7 @@ examples:
   nike train                                          on the bundled sample images
   nike train --weights=coco --dataset my_photos       fine-tune on your photos
   nike train --dataset my_photos --val my_val_photos --epochs 60 --image-size 640
+  nike train --dataset my_photos --time 2h            as many epochs as end in two hours
   nike train --resume                                 continue the last run
 """
 
@@ -91,7 +95,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     learning = parser.add_argument_group("optimization")
-    learning.add_argument("--epochs", type=int, default=30, metavar="N", help="total number of epochs (default: 30)")
+    learning.add_argument("--epochs", type=int, metavar="N", help=f"total number of epochs (default: {EPOCHS})")
+    learning.add_argument(
+        "--time",
+        type=parse_time,
+        metavar="TIME",
+        help="duration of the run, such as 2h, 30m or 90s, in place of --epochs; epochs and steps are chosen after a "
+        "short trial",
+    )
     learning.add_argument(
         "--steps",
         type=int,
@@ -135,9 +146,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learning.add_argument(
         "--ema",
         type=float,
-        default=0.0,
+        default=EMA,
         metavar="MOMENTUM",
-        help="momentum of the moving average of the weights, such as 0.998 (default: no average)",
+        help=f"momentum of the moving average of the weights, which is validated and saved (default: {EMA}; 0: off)",
     )
     learning.add_argument(
         "--accumulate",
@@ -196,6 +207,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAMES",
         help="also report to mlflow, wandb or both, separated by commas (default: TensorBoard and CSV files only)",
+    )
+    run.add_argument(
+        "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if there is one)"
     )
     run.add_argument(
         "--devices", type=int, default=1, metavar="N", help="number of GPUs (default: that of --config, else 1)"

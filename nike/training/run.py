@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 import re
 import shlex
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,16 @@ from nike.config import NikeConfig
 from nike.datasets.safe_json import read_json, write_json
 from nike.quiet import import_tensorflow
 from nike.text import plural
+from nike.training.checks import check_options, replicas
 from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
-from nike.training.options import MIN_STEPS, parse
+from nike.training.options import EPOCHS, MIN_STEPS, parse
 from nike.training.preview import PREVIEW, write_preview
 from nike.training.run_photos import read_run_photos
 from nike.training.settings import read_config
 from nike.training.stages import StagePlan, plan_stages
 from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
+from nike.training.threshold import store_threshold
+from nike.training.time_budget import measure, plan_epochs
 from nike.training.trackers import TRACKERS, Tracker, keras_callback
 
 RUN_FILE = "run.json"  # command line of a run, in its log folder
@@ -63,13 +65,14 @@ class Run:
 
     def start(self) -> None:
         """Builds the network, prints the plan, trains all stages and prints the results."""
+        started = time.monotonic()
         import_tensorflow()
         import keras
 
         from mrcnn.model import MaskRCNN
         from mrcnn.training import TrainingInterrupted, devices, distribution, resume
 
-        device = devices.prepare_devices()
+        device = devices.prepare_devices(self.arguments.device)
         strategy = distribution.choose_strategy(self.arguments.devices)
         policy = devices.set_precision(self.arguments.mixed_precision)
         keras.utils.set_random_seed(self.arguments.seed)  # for the initial weights
@@ -80,6 +83,8 @@ class Run:
             start = f"resumed from {self.state.path}: epoch {model.epoch}, step {self.state.progress.step}"
         else:
             start = load_start_weights(model, self.weights)
+        if self.arguments.time is not None and self.state is None:
+            self._fit_to_time(model, started)
         for line in self.plan_lines(device, policy, start, model.log_dir):
             print(line)
         self.trackers = [TRACKERS[name](Path(model.log_dir), self._tracked_settings()) for name in self.arguments.log]
@@ -91,19 +96,60 @@ class Run:
                 self._finish_trackers(model)
                 command = f"nike train --resume {shlex.quote(str(stop.path.parent))}"
                 raise KeyboardInterrupt(f"Interrupted. The state is saved. Continue with: {command}") from None
+        threshold = store_threshold(model, self._best_weights(model))
         self._finish_trackers(model)
-        for line in self.result_lines(model):
+        for line in self.result_lines(model, threshold):
             print(line)
+
+    def _fit_to_time(self, model, started: float) -> None:
+        """Chooses the epochs and the steps per epoch for `--time`, and records them as options.
+
+        Args:
+            model: MaskRCNN with the initial weights.
+            started: `time.monotonic()` at the beginning of the run.
+        """
+        from mrcnn.training.callbacks import duration_text
+        from mrcnn.training.validation import VALIDATION_PHOTOS
+
+        arguments, config = self.arguments, self.config
+        print("Measuring the times of steps, validation and checkpoints for --time ...", flush=True)
+        trial = StagePlan("trial", arguments.layers or "all", 2, self.stages[0].learning_rate)
+        speed = measure(model, lambda **options: self._train(model, trial, **options), arguments.logs)
+        limit = arguments.validation_photos
+        if limit is None:
+            limit = int(config.VALIDATION_STEPS) * config.BATCH_SIZE or VALIDATION_PHOTOS
+        photos = min(limit or math.inf, len(self.data.val.image_ids))
+        every = arguments.validate_every
+        epochs, steps = plan_epochs(
+            speed,
+            arguments.time - (time.monotonic() - started),
+            stages=len(self.stages),
+            steps=config.STEPS_PER_EPOCH,
+            is_fixed=arguments.steps is not None,
+            min_steps=min(MIN_STEPS, config.STEPS_PER_EPOCH),
+            photos=photos / every if every else 0,
+        )
+        self.argv = [*self.argv, f"--epochs={epochs}", f"--steps={steps}"]
+        self.arguments = parse(self.argv)
+        self.config = model.config = config.copy(STEPS_PER_EPOCH=steps)
+        self.stages = _stages(self.arguments, self.config)
+        print(
+            f"time        {duration_text(arguments.time)}: {plural(epochs, 'epoch')} of {plural(steps, 'step')}; "
+            f"{speed.step:.2f} s a step, {photos * speed.validation:.0f} s a validation, {speed.epoch:.0f} s a "
+            f"checkpoint, {speed.start:.0f} s to start a stage"
+        )
 
     def _tracked_settings(self) -> dict[str, Any]:
         """Returns the options and the settings of the network."""
         options = {f"option_{key}": value for key, value in vars(self.arguments).items()}
         return options | {key: value for key, value in self.config.to_dict().items() if not callable(value)}
 
+    def _best_weights(self, model) -> Path:
+        return Path(model.log_dir) / f"mask_rcnn_{self.config.NAME}_best.h5"
+
     def _finish_trackers(self, model) -> None:
         """Gives the best weights, or the last ones, and the curves to the trackers."""
-        folder = Path(model.log_dir)
-        weights = folder / f"mask_rcnn_{self.config.NAME}_best.h5"
+        folder, weights = Path(model.log_dir), self._best_weights(model)
         weights = weights if weights.is_file() else Path(model.checkpoint_path.format(epoch=model.epoch))
         for tracker in self.trackers:
             tracker.finish(
@@ -138,14 +184,10 @@ class Run:
     def _is_high(self, stage: StagePlan) -> bool:
         return stage.learning_rate > HIGH_RATES[self.arguments.optimizer]
 
-    def _train(self, model, stage: StagePlan) -> None:
+    def _train(self, model, stage: StagePlan, **changes):
+        """Trains a stage, with some arguments of `MaskRCNN.train` replaced. Returns the progress."""
         arguments, augmentation = self.arguments, self._augmentation()
-        model.train(
-            self.data.train,
-            self.data.val,
-            stage.learning_rate,
-            stage.epochs,
-            stage.layers,
+        options = dict(
             augmentation=augmentation,
             custom_callbacks=[self._keep_records(model, augmentation), keras_callback(self.trackers)],
             optimizer=arguments.optimizer,
@@ -160,8 +202,9 @@ class Run:
             validation_photos=arguments.validation_photos,
             patience=arguments.patience,
             keep=arguments.keep,
-            **stage.options,
         )
+        options |= stage.options | changes
+        return model.train(self.data.train, self.data.val, stage.learning_rate, stage.epochs, stage.layers, **options)
 
     def _keep_records(self, model, augmentation):
         """Returns a callback that records the command line, the images and a preview of them when training begins.
@@ -192,19 +235,20 @@ class Run:
 
         return LogoAugmentation(int(self.config.IMAGE_SHAPE[0]), self.data.train, self.arguments.augment)
 
-    def result_lines(self, model) -> list[str]:
-        """Returns the lines printed after training: best AP, paths of the results and a `nike detect` command."""
+    def result_lines(self, model, threshold: list[str]) -> list[str]:
+        """Returns the lines printed after training: best AP, threshold, paths and a `nike detect` command."""
         progress = model.run.progress
         path = Path(model.checkpoint_path.format(epoch=model.epoch))
         lines = [""]
         if progress.best is not None:
-            path = path.with_name(f"mask_rcnn_{self.config.NAME}_best.h5")
+            path = self._best_weights(model)
             lines.append(f"best        {progress.kind} AP {progress.best_ap:.3f} after epoch {progress.best['epoch']}")
         label = "last" if progress.best is None else "best"
         logs = "" if self.arguments.logs == Path("logs") else f" --logs {shlex.quote(str(self.arguments.logs))}"
         photo = self.data.val.image_reference(photo_with_object(self.data.val))
         return [
             *lines,
+            *threshold,
             f"weights     {path}",
             f"            (--weights={label}{logs} in nike detect, evaluate, pack and train)",
             f"curves      {Path(model.log_dir) / 'curves.png'}",
@@ -221,7 +265,9 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
         ValueError: an option is out of range, or a dataset or weights file cannot be used.
         OSError: the log folder cannot be written to.
     """
-    _check_options(arguments)
+    check_options(arguments)
+    if arguments.time is not None and arguments.epochs is not None:
+        raise UserError("--time chooses the number of epochs. Remove --epochs.")
     check_output_folder(arguments.logs, "--logs")
     data = _load_data(arguments)
     name = arguments.name or NikeConfig.NAME
@@ -245,6 +291,8 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
         FileNotFoundError: there is no run to resume.
         ValueError: the run cannot be resumed with these options or images.
     """
+    if arguments.time is not None:
+        raise UserError("--time: a resumed run keeps its epochs. Change them with --epochs.")
     import_tensorflow()
     from mrcnn.training import find_state
 
@@ -255,7 +303,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     saved = _read_command_line(file)
     changed = arguments
     arguments = parse([*saved, *argv])
-    _check_options(arguments)
+    check_options(arguments)
     check_output_folder(state.path.parent, "--resume")
     data = _load_data(arguments)
     _check_same_classes(state.path, data.train.class_names[1:])
@@ -309,20 +357,10 @@ def apply_options(config: NikeConfig, arguments: argparse.Namespace, photos: int
         changes |= {"IMAGE_MIN_DIM": arguments.image_size, "IMAGE_MAX_DIM": arguments.image_size}
     if arguments.batch is not None:
         changes["IMAGES_PER_GPU"] = arguments.batch
-    config = config.copy(GPU_COUNT=_replicas(arguments.devices), **changes)
+    config = config.copy(GPU_COUNT=replicas(arguments.devices), **changes)
     config = config.copy(STEPS_PER_EPOCH=arguments.steps or max(math.ceil(photos / config.BATCH_SIZE), MIN_STEPS))
     config.validate()
     return config
-
-
-def _replicas(devices: int) -> int:
-    """Returns the number of replicas: devices per worker times workers in TF_CONFIG (1 without TF_CONFIG)."""
-    try:
-        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
-        workers = sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
-    except (ValueError, AttributeError, TypeError):
-        raise UserError('TF_CONFIG: expected JSON such as {"cluster": {"worker": ["host:port", ...]}, ...}.') from None
-    return devices * max(workers, 1)
 
 
 def _load_data(arguments: argparse.Namespace) -> TrainingData:
@@ -348,27 +386,5 @@ def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[StagePlan
     rate = arguments.lr
     if rate is None:
         rate = config.BATCH_SIZE * RATES[arguments.optimizer]
-    return plan_stages(arguments.epochs, rate, arguments.layers, arguments.schedule, arguments.weights == "none")
-
-
-def _check_options(arguments: argparse.Namespace) -> None:
-    """Raises ValueError if an option is out of range, before anything slow begins."""
-    positive = ("epochs", "steps", "batch", "accumulate", "image_size", "workers", "devices")
-    not_negative = ("warmup", "seed", "patience", "keep", "validate_every", "validation_photos")
-    for least, names in ((1, positive), (0, not_negative)):
-        for name in names:
-            value = getattr(arguments, name)
-            if value is not None and value < least:
-                raise UserError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
-    if arguments.lr is not None and not 0 < arguments.lr < math.inf:
-        raise UserError(f"--lr: expected a number above 0, got {arguments.lr}.")
-    if not 0 <= arguments.ema < 1:
-        raise UserError(f"--ema: expected 0 (off) or a momentum below 1, got {arguments.ema}.")
-    if arguments.accumulate > 1 and _replicas(arguments.devices) > 1:
-        raise UserError("--accumulate: supported on one device only. Use a larger --batch instead.")
-    try:
-        re.compile(arguments.layers or "")
-    except re.error as error:
-        raise UserError(
-            f"--layers: expected heads, 3+, 4+, 5+, all or a regular expression, got {arguments.layers!r} ({error})."
-        ) from None
+    from_scratch = arguments.weights == "none"
+    return plan_stages(arguments.epochs or EPOCHS, rate, arguments.layers, arguments.schedule, from_scratch)

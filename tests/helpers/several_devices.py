@@ -43,7 +43,7 @@ def clipped_update(strategy):
 
 
 def main(devices, logs, result):
-    strategy = distribution.choose_strategy(int(devices))
+    strategy = distribution.choose_strategy(int(devices), split_cpu=True)
     replicas = strategy.num_replicas_in_sync
     clipped = clipped_update(strategy) if replicas == 2 else []
     with strategy.scope():

@@ -38,12 +38,6 @@ class TestThreshold:
         odds = [np.exp(bias[1:] - bias[0]) for bias in (before, layer.bias.numpy())]
         np.testing.assert_allclose(odds[1], odds[0] * (1 - threshold) / threshold, rtol=1e-5)
 
-    def test_is_in_the_middle_of_two_scores(self):
-        # The odds are 1 and 1/9, and their geometric mean is 1/3.
-        ranking = Ranking(np.array([1.0, 0.5, 0.1]), np.array([True, True, False]), num_gt=2)
-        assert pack._below(ranking, 0.5) == pytest.approx(0.25)
-        assert 0 < pack._below(ranking, 0.1) < 0.1 < 0.5 < pack._below(ranking, 1.0) < 1
-
     def test_for_a_precision(self):
         """Precision is 1, 1, 2/3, 3/4, 3/5 down the ranking: the fourth score is the lowest with 0.7."""
         ranking = Ranking(np.array([0.9, 0.8, 0.7, 0.5, 0.1]), np.array([1, 1, 0, 1, 0], bool), num_gt=4)

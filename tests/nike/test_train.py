@@ -83,6 +83,34 @@ def run(photos, settings, tmp_path_factory):
     return logs, "\n".join(printed)
 
 
+def test_a_time_budget_gives_the_run_of_its_epochs(run, photos, settings, tmp_path, monkeypatch, capsys):
+    """The trial leaves no trace in the weights, the data or the folder; --resume does not repeat it."""
+    from nike.training import run as module
+
+    planned = []
+    monkeypatch.setattr(module, "plan_epochs", lambda *arguments, **options: planned.append(arguments) or (1, 2))
+    logs = tmp_path / "logs"
+    options = ["--config", str(settings), "--layers=heads", "--time=1h30m", "--mixed-precision=off"]
+    assert train.main(["--weights=none", "--dataset", str(photos), "--logs", str(logs), *options]) == 0
+    ((speed, seconds),) = planned
+    assert min(speed.step, speed.validation, speed.start) > 0 and 5000 < seconds < 5400
+    printed = capsys.readouterr().out
+    assert "time        1 h 30 min: 1 epoch of 2 steps; " in printed and "heads to epoch 1" in printed
+    (folder,) = logs.iterdir()
+    record = train.parse(json.loads((folder / "run.json").read_text())["argv"])
+    assert (record.epochs, record.steps) == (1, 2)
+    with (
+        checkpoints.read_checkpoint(folder / "mask_rcnn_nike_0001.h5") as timed,
+        checkpoints.read_checkpoint(next(run[0].glob("*/mask_rcnn_nike_0001.h5"))) as plain,
+    ):
+        for name, layer in plain.layers.items():
+            for role, weights in layer.weights.items():
+                np.testing.assert_array_equal(timed.layers[name].weights[role], weights, err_msg=f"{name}/{role}")
+        assert timed.config == plain.config
+    assert train.main(["--resume", "--logs", str(logs)]) == 0
+    assert "Nothing to train up to epoch 1" in capsys.readouterr().out
+
+
 def test_messages_before_and_after_training(run, photos):
     logs, printed = run
     folder = next(logs.iterdir())
@@ -97,6 +125,7 @@ def test_messages_before_and_after_training(run, photos):
         "best        mask AP",
         f"weights     {folder}/mask_rcnn_nike_best.h5",
         f"(--weights=best --logs {logs} in nike detect, evaluate, pack and train)",
+        "threshold   0.",
         f"nike detect --weights {folder}/mask_rcnn_nike_best.h5 {photos}",
     ):
         assert line in printed, printed
@@ -230,6 +259,10 @@ def test_errors_in_options(photos, settings, tmp_path, capsys):
     assert "--epochs: --schedule=alternating requires at least 4" in mistake(
         capsys, *common, "--schedule=alternating", "--epochs=2"
     )
+    assert "--time chooses the number of epochs. Remove --epochs" in mistake(capsys, *common, "--time=2h", "--epochs=3")
+    assert "--time: a resumed run keeps its epochs" in mistake(capsys, *common, "--time=2h", "--resume")
+    assert "--device: gpu:7 was asked for, TensorFlow finds " in mistake(capsys, *common, "--device=gpu:7")
+    assert "--devices: 99 GPUs were asked for, TensorFlow finds " in mistake(capsys, *common, "--devices=99")
     assert "can be resumed" in mistake(capsys, *common, "--resume")
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("IMAGE_SIZE: 3")

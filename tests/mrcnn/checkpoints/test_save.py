@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from mrcnn.checkpoints import load_weights, read_checkpoint, save_weights
+from mrcnn.checkpoints import load_weights, read_checkpoint, save_weights, update_config
 from mrcnn.config import Config
 
 SPEC = {
@@ -190,3 +190,24 @@ def test_full_disk_keeps_the_existing_file(make_layers, tmp_path):
     assert result.stdout.startswith(f"{path}: the weights could not be written") and result.stdout.count("\n") == 1
     assert not result.stderr  # HDF5 prints its error stack to stderr
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_update_of_the_config(make_layers, tmp_path):
+    layers = random_layers(make_layers, SPEC)
+    config = Config().copy(NUM_CLASSES=3)
+    path = save_weights(layers, tmp_path / "weights.h5", config, {"class_names": ["BG", "a", "b"]})
+    link = tmp_path / "link.h5"
+    link.hardlink_to(path)
+    update_config(link, DETECTION_MIN_CONFIDENCE=0.25)
+    with read_checkpoint(path) as before, read_checkpoint(link) as after:
+        assert before.config["DETECTION_MIN_CONFIDENCE"] == 0.7  # the other name of the file
+        assert after.config == before.config | {"DETECTION_MIN_CONFIDENCE": 0.25}
+        assert after.metadata == before.metadata and list(after.layers) == list(before.layers)
+        kernel = after.layers["conv1"].weights["kernel"]
+        np.testing.assert_array_equal(kernel, before.layers["conv1"].weights["kernel"])
+    with h5py.File(link) as file:
+        assert file.attrs["layer_names"].dtype.kind == "S" and file.attrs["backend"] == b"tensorflow"
+    without = save_weights(layers, tmp_path / "without.h5")
+    with pytest.raises(ValueError, match="without.h5: no Config stored in this file"):
+        update_config(without, NAME="x")
+    assert {file.name for file in tmp_path.iterdir()} == {"weights.h5", "link.h5", "without.h5"}

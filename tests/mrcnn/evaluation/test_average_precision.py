@@ -7,6 +7,7 @@ from mrcnn.evaluation import (
     Ranking,
     best_f1,
     coco_ap_101_point,
+    threshold_below,
     voc_ap_11_point,
     voc_ap_all_points,
 )
@@ -54,3 +55,10 @@ def test_best_f1_does_not_split_equal_scores():
 def test_best_f1_without_true_positives():
     ranking = Ranking(np.array([0.9]), np.array([False]), 2)
     assert best_f1(ranking) == {"threshold": 1.0, "f1": 0.0, "precision": 0.0, "recall": 0.0}
+
+
+def test_threshold_in_the_middle_of_two_scores():
+    # The odds are 1 and 1/9, and their geometric mean is 1/3.
+    ranking = Ranking(np.array([1.0, 0.5, 0.1]), np.array([True, True, False]), num_gt=2)
+    assert threshold_below(ranking, 0.5) == pytest.approx(0.25)
+    assert 0 < threshold_below(ranking, 0.1) < 0.1 < 0.5 < threshold_below(ranking, 1.0) < 1

@@ -24,7 +24,7 @@ def keep_policy():
     ],
 )
 def test_cpus(gain, line, monkeypatch):
-    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(devices.tf.config, "get_visible_devices", lambda kind: [])
     monkeypatch.setattr(devices, "bfloat16_gain", lambda: gain)
     assert devices.set_precision() == line
     assert keras.config.dtype_policy().name == line.split()[0]
@@ -40,9 +40,51 @@ def test_cpus(gain, line, monkeypatch):
     ],
 )
 def test_gpus(details, line, monkeypatch):
-    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: ["gpu"])
+    monkeypatch.setattr(devices.tf.config, "get_visible_devices", lambda kind: ["gpu"])
     monkeypatch.setattr(devices.tf.config.experimental, "get_device_details", lambda gpu: details)
     assert devices.set_precision() == line
+
+
+class TestDevice:
+    @pytest.fixture
+    def machine(self, monkeypatch):
+        """Two GPUs; returns the list of calls that select devices."""
+        calls = []
+        monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: ["first", "second"])
+        monkeypatch.setattr(devices.tf.config, "set_visible_devices", lambda gpus, kind: calls.append(gpus))
+        monkeypatch.setattr(devices.tf.config, "get_visible_devices", lambda kind: calls[-1])
+        experimental = devices.tf.config.experimental
+        monkeypatch.setattr(experimental, "set_memory_growth", lambda gpu, growth: None)
+        monkeypatch.setattr(experimental, "get_device_details", lambda gpu: {"device_name": gpu})
+        return calls
+
+    @pytest.mark.parametrize(
+        "name, line, gpus",
+        [
+            ("gpu", "2 GPUs (first)", ["first", "second"]),
+            ("gpu:0", "1 GPU (first)", ["first"]),
+            ("gpu:1", "1 GPU (second)", ["second"]),
+            ("cpu", "CPU (", []),
+        ],
+    )
+    def test_selects(self, machine, name, line, gpus):
+        assert devices.prepare_devices(name).startswith(line) and machine == [gpus]
+
+    @pytest.mark.parametrize("name", ["gpu:2", "gpu:10"])
+    def test_that_does_not_exist(self, machine, name):
+        with pytest.raises(ValueError, match=f"--device: {name} was asked for, TensorFlow finds only gpu:0, gpu:1"):
+            devices.prepare_devices(name)
+        assert machine == []
+
+    def test_without_gpus(self, monkeypatch):
+        monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: [])
+        with pytest.raises(ValueError, match="--device: gpu was asked for, TensorFlow finds no GPU. Check"):
+            devices.prepare_devices("gpu")
+
+    @pytest.mark.parametrize("name", ["tpu", "gpu:", "gpu:-1", "1", ""])
+    def test_other_names(self, name):
+        with pytest.raises(ValueError, match="--device: expected cpu, gpu or the number of a GPU such as gpu:0, got"):
+            devices.prepare_devices(name)
 
 
 def test_an_explicit_precision_is_not_measured(monkeypatch):
@@ -60,7 +102,7 @@ def conv_norm(name, kernel=3, precision="float32", **options):
 
 @pytest.mark.parametrize("gain, gpus, expected", [(1.19, [], False), (1.2, [], True), (9.0, ["gpu"], False)])
 def test_choice_of_the_kernel_gradient(gain, gpus, expected, monkeypatch):
-    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(devices.tf.config, "get_visible_devices", lambda kind: gpus)
     monkeypatch.setattr(devices, "matmul_gradient_gain", lambda: gain)
     inputs = keras.Input((8, 8, 3))
     layers = [conv_norm("a"), conv_norm("b"), conv_norm("c", precision="bfloat16")]

@@ -125,7 +125,7 @@ def model(built, tmp_path):
 def test_determinism_is_switched_on_by_a_seed_and_announced(model, tiny, capsys, monkeypatch):
     seeds = []
     monkeypatch.setattr(trainer, "make_deterministic", seeds.append)
-    monkeypatch.setattr(trainer.tf.config, "list_physical_devices", lambda kind=None: [])  # no GPU
+    monkeypatch.setattr(trainer.tf.config, "get_visible_devices", lambda kind=None: [])  # no GPU
     for epoch, (options, seed) in enumerate(
         (({}, None), ({"deterministic": True}, 0), ({"seed": 3}, 3), ({"seed": 3, "deterministic": False}, None)), 1
     ):

@@ -1,0 +1,46 @@
+"""Checks of the options of `nike train`, before anything slow begins."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+
+from mrcnn.errors import UserError
+
+
+def check_options(arguments: argparse.Namespace) -> None:
+    """Raises ValueError if an option is out of range."""
+    positive = ("epochs", "steps", "batch", "accumulate", "image_size", "workers", "devices")
+    not_negative = ("warmup", "seed", "patience", "keep", "validate_every", "validation_photos")
+    for least, names in ((1, positive), (0, not_negative)):
+        for name in names:
+            value = getattr(arguments, name)
+            if value is not None and value < least:
+                raise UserError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
+    if arguments.lr is not None and not 0 < arguments.lr < math.inf:
+        raise UserError(f"--lr: expected a number above 0, got {arguments.lr}.")
+    if not 0 <= arguments.ema < 1:
+        raise UserError(f"--ema: expected 0 (off) or a momentum below 1, got {arguments.ema}.")
+    if arguments.time is not None and os.environ.get("TF_CONFIG"):
+        raise UserError("--time: supported on one machine only, because several measure different times. Use --epochs.")
+    if arguments.accumulate > 1 and replicas(arguments.devices) > 1:
+        raise UserError("--accumulate: supported on one device only. Use a larger --batch instead.")
+    try:
+        re.compile(arguments.layers or "")
+    except re.error as error:
+        raise UserError(
+            f"--layers: expected heads, 3+, 4+, 5+, all or a regular expression, got {arguments.layers!r} ({error})."
+        ) from None
+
+
+def replicas(devices: int) -> int:
+    """Returns the number of replicas: devices per worker times workers in TF_CONFIG (1 without TF_CONFIG)."""
+    try:
+        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+        workers = sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
+    except (ValueError, AttributeError, TypeError):
+        raise UserError('TF_CONFIG: expected JSON such as {"cluster": {"worker": ["host:port", ...]}, ...}.') from None
+    return devices * max(workers, 1)

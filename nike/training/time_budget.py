@@ -1,0 +1,126 @@
+"""`nike train --time`: fits the epochs and steps of a run to a time budget, from the speed of a short trial."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrcnn.errors import UserError
+
+NUMBER = r"(\d+(?:\.\d+)?)"
+UNITS = {"h": 3600, "m": 60, "s": 1}
+TRIAL_STEPS = 5  # in each of two epochs
+TRIAL_PHOTOS = 4  # validation images of the trial
+MIN_EPOCHS = 6  # so that the heads are trained alone for one epoch of six, and the best of several epochs is kept
+MARGIN = 0.05  # fraction of the remaining time that is left free
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Times of a trial in seconds.
+
+    Attributes:
+        step: of a training step.
+        validation: of a validation image.
+        epoch: of writing the checkpoint, history and curves after an epoch.
+        start: of the start of a stage, mostly compilation.
+    """
+
+    step: float
+    validation: float
+    epoch: float
+    start: float
+
+
+def parse_time(text: str) -> float:
+    """Parses a duration such as 2h, 30m, 90s or 1h30m to seconds, for argparse."""
+    match = re.fullmatch("".join(f"(?:{NUMBER}{unit})?" for unit in UNITS), text, re.ASCII)
+    numbers = match.groups() if match else ()
+    seconds = sum(float(number or 0) * unit for number, unit in zip(numbers, UNITS.values(), strict=False))
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"expected a duration such as 2h, 30m, 90s or 1h30m, got {text!r}")
+    return seconds
+
+
+def measure(model, train: Callable, logs: Path) -> Speed:
+    """Measures the times of two short epochs. The weights of the model and its log folder are restored.
+
+    Args:
+        model: MaskRCNN in training mode.
+        train: calls `model.train` for 2 epochs with the given keyword arguments.
+        logs: parent of the log folders. The trial writes a temporary folder there, to the same disk as the run.
+    """
+    import keras
+
+    from mrcnn.checkpoints import log_dirs
+    from mrcnn.training import TrainingInterrupted
+
+    config, weights = model.config, model.keras_model.get_weights()
+    marks: list[float] = []
+    timer = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: marks.append(time.perf_counter()),
+        on_epoch_end=lambda epoch, logs: marks.append(time.perf_counter()),  # the last callback of all
+    )
+    logs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".trial", dir=logs) as folder:
+        model.log_dir, model.checkpoint_path = folder, log_dirs.checkpoint_pattern(Path(folder), config.NAME)
+        model.config = config.copy(STEPS_PER_EPOCH=TRIAL_STEPS)
+        started = time.perf_counter()
+        try:
+            row = train(validation_photos=TRIAL_PHOTOS, verbose=0, custom_callbacks=[timer]).rows[-1]
+        except TrainingInterrupted:
+            raise KeyboardInterrupt("Interrupted before the first step.") from None
+        total = time.perf_counter() - started
+    model.keras_model.set_weights(weights)
+    model.config, model.run = config, None
+    model.set_log_dir()
+    step, validation = row["seconds_per_step"], row.get("validation_seconds", 0.0)
+    second = marks[3] - marks[2]
+    return Speed(
+        step=step,
+        validation=validation / TRIAL_PHOTOS,
+        epoch=max(second - TRIAL_STEPS * step - validation, 0.0),
+        start=max(total - 2 * second, 0.0),
+    )
+
+
+def plan_epochs(
+    speed: Speed, seconds: float, *, stages: int, steps: int, is_fixed: bool, min_steps: int, photos: float
+) -> tuple[int, int]:
+    """Chooses the number of epochs and the steps per epoch.
+
+    Args:
+        speed: measured times.
+        seconds: remaining time.
+        stages: number of stages.
+        steps: steps per epoch if the time suffices for MIN_EPOCHS of them.
+        is_fixed: whether `steps` must not change. Otherwise epochs are shorter in a small budget, and a little longer
+            in a large one, so that the last epoch ends with the budget.
+        min_steps: minimum steps per epoch.
+        photos: validation images per epoch.
+
+    Raises:
+        UserError: the time does not suffice for an epoch.
+    """
+    seconds = (1 - MARGIN) * seconds - stages * speed.start  # for the epochs
+    rest = speed.epoch + photos * speed.validation  # of an epoch, without its steps
+    epochs = int(seconds / (steps * speed.step + rest))
+    if is_fixed:
+        min_steps = steps
+    elif epochs < MIN_EPOCHS:
+        epochs = min(int(seconds / (min_steps * speed.step + rest)), MIN_EPOCHS)
+    if epochs < 1:
+        missing = (min_steps * speed.step + rest - seconds) / (1 - MARGIN)
+        raise UserError(
+            f"--time: {math.ceil(missing)} s too short for an epoch of {min_steps} steps with validation. Give more "
+            "time, fewer --steps, fewer --validation-photos or a smaller --image-size."
+        )
+    if not is_fixed:
+        steps = int((seconds / epochs - rest) / speed.step)
+    return epochs, steps
