@@ -16,13 +16,15 @@ from mrcnn.inference.prefetch import prefetch
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.atomic import check_output_folder
 from nike.detection.detector import add_detector_arguments, load_detector
-from nike.detection.outputs import WRITERS, Outputs, output_folders
+from nike.detection.outputs import WRITERS, Outputs, draw_overlay, output_folders
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, count_pictures, find_sources, read
 from nike.detection.stream import detect_pictures
-from nike.detection.tracking import track
-from nike.text import plural
+from nike.detection.tracking import LOW, track
+from nike.detection.window import Window, has_display
+from nike.text import plural, printable
 
+DEFAULT_OUTPUT = Path("output")
 LOWEST = 0.01  # score threshold of the second run, on images without detections
 HINTS = 10  # maximum number of images of the second run
 
@@ -43,7 +45,8 @@ examples:
   nike detect photo.jpg
   nike detect photos/ "more/**/*.png" clip.mp4 --save overlay,splash,csv --output found
   nike detect clip.mp4 --every 5                  every fifth frame; the sound is kept
-  nike detect 0                                   first camera, until Ctrl-C
+  nike detect 0                                   first camera in a window, until q is pressed
+  nike detect rtsp://host/door --output door      a stream into files too, until Ctrl-C
   nike detect shelf.jpg --tiles                   small logos in a large image
   nike detect photos --weights=best --save labelme --output to_correct
 
@@ -112,7 +115,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="image, video, folder, pattern such as '*.jpg', URL, number of a camera (0), or rtsp:// address",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("output"), metavar="DIR", help="output folder (default: output)"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help=f"output folder (default: {DEFAULT_OUTPUT}; for cameras and streams none, only a window)",
     )
     parser.add_argument(
         "--save",
@@ -137,34 +143,46 @@ def _positive(text: str) -> int:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Runs detection and writes the results. Returns the exit code, see EPILOG."""
-    if arguments.output.is_file():
-        raise UserError(f"--output: {arguments.output} is a file. Give a folder.")
-    check_output_folder(arguments.output, "--output")
-    sources = find_sources(arguments.paths, without=output_folders(arguments.output))
-    detector = load_detector(arguments)
+    """Runs detection, writes the results and shows those of cameras and streams. Returns the exit code, see EPILOG."""
+    folder = arguments.output or DEFAULT_OUTPUT
+    if folder.is_file():
+        raise UserError(f"--output: {folder} is a file. Give a folder.")
+    sources = find_sources(arguments.paths, without=output_folders(folder))
+    live = next((source for source in sources if source.live is not None), None)
+    is_shown = live is not None and has_display()
+    if arguments.output is None and live is not None:
+        if not is_shown:
+            raise UserError(f"{printable(live.name)}: no display for a window. Write the results with --output DIR.")
+        folder = None
+    else:
+        check_output_folder(folder, "--output")
+    fraction = LOW if arguments.track else 1.0
+    detector = load_detector(arguments, fraction)
+    threshold = detector.min_confidence / fraction
     failures: list[str] = []
     found: Counter[str] = Counter()
     empty: list[Source] = []  # images without detections
     total = count_pictures(sources, arguments.every)
     try:
-        with (
-            Outputs(arguments.output, arguments.save, detector.class_names) as outputs,
-            ProgressBar(total, "image") as progress,
-        ):
+        with contextlib.ExitStack() as stack:
+            outputs = stack.enter_context(Outputs(folder, arguments.save, detector.class_names)) if folder else None
+            window = stack.enter_context(Window()) if is_shown else None
+            progress = stack.enter_context(ProgressBar(total, "image"))
             results = detect_pictures(detector, prefetch(read(sources, arguments.every)), failures.append)
-            for picture, result in track(results, detector.min_confidence) if arguments.track else results:
-                outputs.write(picture, result)
+            for picture, result in track(results, threshold) if arguments.track else results:
+                if outputs:
+                    outputs.write(picture, result)
                 found.update(["pictures"], hits=len(result["scores"]) > 0, detections=len(result["scores"]))
                 if not len(result["scores"]) and picture.frame is None:
                     empty.append(picture.source)
                 progress.step(describe(picture, result, detector.class_names))
+                if window and not window.show(draw_overlay(picture, result, detector.class_names)):
+                    break
     except KeyboardInterrupt:  # the results so far are written
         if found["pictures"]:
-            _report(found, failures, arguments)
+            _report(found, failures, arguments.save, folder)
         raise
-    code = _report(found, failures, arguments)
-    threshold = detector.min_confidence
+    code = _report(found, failures, arguments.save, folder)
     if empty and threshold > LOWEST:
         if found["hits"]:
             count = plural(found["pictures"] - found["hits"], "image")
@@ -174,24 +192,26 @@ def run_command(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _report(found: Counter, failures: list[str], arguments: argparse.Namespace) -> int:
+def _report(found: Counter, failures: list[str], kinds: list[str], output: Path | None) -> int:
     """Prints the number of detections and the files that could not be used. Returns the exit code."""
     if not found["pictures"]:
         if len(failures) == 1:
             raise UserError(failures[0])
         report_failures(failures, f"No image or video could be used ({len(failures)} of {len(failures)}):")
         return cli.EXIT_USER_ERROR
-    print(summary(found, arguments.save, arguments.output))
+    print(summary(found, kinds, output))
     total = plural(found["pictures"] + len(failures), "image")
     return report_failures(failures, f"{len(failures)} of {total} could not be used:")
 
 
-def summary(found: Counter, kinds: list[str], output: Path) -> str:
-    """Returns the final message: the number of detections and the output paths."""
-    tables = {"coco": "detections.json", "csv": "detections.csv"}
-    places = ", ".join(str(output / tables.get(kind, kind)) for kind in kinds)
+def summary(found: Counter, kinds: list[str], output: Path | None) -> str:
+    """Returns the final message: the number of detections, and the output paths if anything was written."""
     images = plural(found["pictures"], "image")
-    return f"{plural(found['detections'], 'detection')} in {found['hits']} of {images}. Written: {places}"
+    message = f"{plural(found['detections'], 'detection')} in {found['hits']} of {images}."
+    if output is None:
+        return message
+    tables = {"coco": "detections.json", "csv": "detections.csv"}
+    return f"{message} Written: {', '.join(str(output / tables.get(kind, kind)) for kind in kinds)}"
 
 
 def main(argv: list[str] | None = None) -> int:

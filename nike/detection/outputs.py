@@ -73,6 +73,13 @@ def save_picture(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
+def draw_overlay(picture: Picture, result: Detections, class_names: Sequence[str]) -> np.ndarray:
+    """Returns the image with tinted masks, outlines and labels, which have track numbers if there are any."""
+    if result.track_ids is not None:
+        return result.draw(picture.image)
+    return overlay(picture.image, result, class_names)
+
+
 def region(result: Detections) -> np.ndarray:
     """Returns the pixels of all objects, bool `[H, W]`; without masks those of their boxes."""
     inside = np.zeros(result.image_shape, dtype=bool)
@@ -112,9 +119,7 @@ class Overlay(_Pictures):
     """Tinted masks with outlines and labels."""
 
     def draw(self, picture: Picture, result: Detections) -> np.ndarray:
-        if result.track_ids is not None:
-            return result.draw(picture.image)  # with track numbers
-        return overlay(picture.image, result, self.class_names)
+        return draw_overlay(picture, result, self.class_names)
 
 
 class Splash(_Pictures):

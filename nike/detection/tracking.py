@@ -1,4 +1,8 @@
-"""Tracks objects over the frames of a video with ByteTrack (Zhang et al. 2022), from Roboflow's package trackers."""
+"""Tracks objects over the frames of a video with ByteTrack (Zhang et al. 2022), from Roboflow's package trackers.
+
+Scores of an object vary from frame to frame. An object begins a track at the score threshold and continues it down to
+LOW of the threshold, so that it does not flicker.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from nike.detection.sources import Picture
 
+LOW = 0.5  # fraction of the score threshold that continues a track
 Item = TypeVar("Item", bound=Picture)
 
 
@@ -18,11 +23,12 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
     """Sets `track_ids` of the detections in video frames. Each video has its own ids, from 0; images have none.
 
     Args:
-        results: pairs of a picture and its detections, the frames of a video in order.
-        min_confidence: score above which an object that continues no track begins a new one.
+        results: pairs of a picture and its detections with scores from LOW * `min_confidence`, the frames of a video in
+            order.
+        min_confidence: score threshold.
 
     Yields:
-        The pairs.
+        The pairs, without detections below the threshold that continue no track.
 
     Raises:
         ValueError: the package trackers is not installed.
@@ -33,6 +39,7 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
         raise UserError("--track: requires the package trackers. Install it with: pip install trackers") from None
     source = tracker = None
     for picture, result in results:
+        kept = result.scores >= min_confidence
         if picture.frame is not None:
             if picture.source != source:
                 source = picture.source
@@ -42,7 +49,8 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
                     high_conf_det_threshold=min_confidence,
                 )
             result.track_ids = _ids(tracker, result)
-        yield picture, result
+            kept |= result.track_ids >= 0
+        yield picture, result[kept]
 
 
 def _ids(tracker, result: Detections) -> np.ndarray:

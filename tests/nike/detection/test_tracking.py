@@ -43,6 +43,23 @@ def test_ids_are_stable_and_begin_anew_with_each_video():
     assert (result.draw(IMAGE) != Detections.draw(given[0][1], IMAGE)).any()
 
 
+def test_a_low_score_continues_a_track_and_begins_none():
+    """The left object is at 0.4 in frames 5 to 8, the right one never reaches the threshold."""
+    clip = Source("a.mp4", None, True)
+
+    def scored(number):
+        picture, result = frame(clip, number)
+        result.scores[:] = [(0.4 if 5 <= number <= 8 else 0.9) if box[0] == 10 else 0.45 for box in result.boxes]
+        return picture, result
+
+    tracked = [result for _, result in track(map(scored, range(12)), 0.5)]
+    assert [result.boxes[:, 0].tolist() for result in tracked] == [[10]] * 12
+    assert len({int(result.track_ids[0]) for result in tracked[1:]}) == 1
+    photo = Picture(Source("a.jpg", None, False), "a", IMAGE)
+    ((_, alone),) = track([(photo, scored(5)[1])], 0.5)
+    assert len(alone) == 0
+
+
 def test_images_and_empty_frames(monkeypatch):
     photo = Picture(Source("a.jpg", None, False), "a", IMAGE)
     clip = Source("a.mp4", None, True)

@@ -1,0 +1,164 @@
+"""Flicker of videos with and without `nike detect --track`, measured on made videos with known truth.
+
+A virtual camera pans, turns and zooms over a labelled image while the light fades in and out, so that the scores rise
+and fall around the threshold.
+
+python -m nike.detection.benchmark
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mrcnn.detections import Detections
+from mrcnn.evaluation import evaluate_image, make_record
+from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
+from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
+from nike.detection.detector import add_detector_arguments, load_detector
+from nike.detection.sources import Picture, Source
+from nike.detection.tracking import LOW, track
+
+NOISE = 6.0  # standard deviation in grey levels
+DARKEST = 0.25  # brightness at the end of a fade
+FADE = 24  # frames from bright to bright
+
+
+class Frame(NamedTuple):
+    """A frame of a made video.
+
+    Attributes:
+        picture: the frame.
+        masks: true masks, bool `[H, W, G]`.
+        motion: float `[2, 3]`, from (x, y, 1) of the labelled image to pixels of the frame.
+    """
+
+    picture: Picture
+    masks: np.ndarray
+    motion: np.ndarray
+
+
+def camera(number: int, shape: Sequence[int]) -> np.ndarray:
+    """Returns the motion of a frame, see `Frame`: up to 6 degrees, 10% of zoom and 8% of the image."""
+    height, width = shape[:2]
+    phase = 2 * np.pi * number / 60
+    angle, zoom = np.radians(6) * np.sin(phase), 1 + 0.1 * np.sin(2 * phase)
+    turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    centre = np.array([width, height]) / 2
+    shift = 0.08 * np.array([width * np.sin(phase), height * (np.cos(phase) - 1)])
+    return np.column_stack([turn, centre - turn @ centre + shift])
+
+
+def warp(pixels: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """Moves an image, uint8 `[H, W, 3]`, or masks, bool `[H, W, G]`."""
+    import cv2
+
+    size = pixels.shape[1::-1]
+    if pixels.dtype == bool:
+        moved = [cv2.warpAffine(mask.astype(np.uint8), motion, size) > 0 for mask in np.moveaxis(pixels, 2, 0)]
+        return np.stack(moved, axis=2)
+    return cv2.warpAffine(pixels, motion, size, borderMode=cv2.BORDER_REFLECT)
+
+
+def make_video(image: np.ndarray, masks: np.ndarray, name: str, count: int, seed: int = 0) -> Iterator[Frame]:
+    """Yields the frames of a made video.
+
+    Args:
+        image: uint8 RGB `[H, W, 3]`.
+        masks: bool `[H, W, G]`.
+        name: name of the video.
+        count: number of frames.
+        seed: random seed of the noise.
+    """
+    rng = np.random.default_rng(seed)
+    source = Source(name, None, True)
+    for number in range(count):
+        motion = camera(number, image.shape)
+        light = 1 - (1 - DARKEST) * np.sin(np.pi * number / FADE) ** 2
+        pixels = warp(image, motion) * light + rng.normal(0, NOISE, image.shape)
+        picture = Picture(source, name, np.clip(pixels, 0, 255).astype(np.uint8), number, 30.0)
+        yield Frame(picture, warp(masks, motion), motion)
+
+
+def flicker(frames: Sequence[Frame], results: Sequence[Detections]) -> dict[str, float]:
+    """Compares the detections of a video with its truth, at mask IoU 0.5.
+
+    Returns:
+        Counts `objects` (true objects, summed over frames), `found`, `false_positives`, `interruptions` (an object is
+        found in a frame and not in the next), `id_switches` (an object has another track than before), and `stability`:
+        the mean IoU of the mask of an object, moved to the next frame, with its mask there. Objects that are found in
+        neither frame do not count; one that is found in one frame only counts as 0.
+    """
+    found: list[dict[int, np.ndarray]] = []
+    counts = dict(objects=0, found=0, false_positives=0, interruptions=0, id_switches=0)
+    tracks: dict[int, int] = {}
+    for number, (frame, result) in enumerate(zip(frames, results, strict=True)):
+        true_ids = np.ones(frame.masks.shape[2], np.int32)
+        record = make_record(number, true_ids, frame.masks, result, 2)
+        outcome = evaluate_image(record, "mask", 0.5)
+        matched = {truth: detection for detection, truth, _ in outcome.true_positives}
+        counts["objects"] += len(true_ids)
+        counts["found"] += len(matched)
+        counts["false_positives"] += len(result) - len(matched)
+        counts["interruptions"] += len(found[-1].keys() - matched.keys()) if found else 0
+        found.append({truth: result.full_mask(detection) for truth, detection in matched.items()})
+        for truth, detection in matched.items():
+            track_id = -1 if result.track_ids is None else int(result.track_ids[detection])
+            if track_id >= 0:
+                counts["id_switches"] += tracks.setdefault(truth, track_id) != track_id
+                tracks[truth] = track_id
+    ious = []
+    for (before, after), (earlier, later) in zip(itertools.pairwise(frames), itertools.pairwise(found), strict=True):
+        step = _homogeneous(after.motion) @ np.linalg.inv(_homogeneous(before.motion))
+        for truth in earlier.keys() | later.keys():
+            iou = 0.0
+            if truth in earlier and truth in later:
+                moved = warp(earlier[truth][..., None], step[:2])[..., 0]
+                iou = np.count_nonzero(moved & later[truth]) / max(np.count_nonzero(moved | later[truth]), 1)
+            ious.append(iou)
+    return {**counts, "stability": float(np.mean(ious)) if ious else 0.0}
+
+
+def _homogeneous(motion: np.ndarray) -> np.ndarray:
+    return np.vstack([motion, [0, 0, 1]])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints the figures of all videos together, without and with tracking, as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--dataset", type=Path, default=SAMPLE_DATA, help="labelled images (default: the sample images)"
+    )
+    parser.add_argument("--videos", type=int, default=4, help="number of images of which a video is made (default: 4)")
+    parser.add_argument("--frames", type=int, default=60, help="frames of each video (default: 60)")
+    add_detector_arguments(parser)
+    arguments = parser.parse_args(argv)
+    detector = load_detector(arguments, LOW)
+    threshold = detector.min_confidence / LOW
+    dataset = NikeDataset()
+    dataset.load_nike(arguments.dataset, "val")
+    dataset.prepare()
+    totals: dict[str, dict[str, list[float]]] = {"plain": {}, "track": {}}
+    for image_id in dataset.image_ids[: arguments.videos]:
+        masks, _ = dataset.load_mask(image_id)
+        frames = list(make_video(dataset.load_image(image_id), masks, f"video {image_id}", arguments.frames))
+        low = list(detector.detect(frame.picture.image for frame in frames))
+        plain = [result[result.scores >= threshold] for result in low]
+        pictures = [frame.picture for frame in frames]
+        tracked = [result for _, result in track(zip(pictures, low, strict=True), threshold)]
+        for name, results in (("plain", plain), ("track", tracked)):
+            for figure, value in flicker(frames, results).items():
+                totals[name].setdefault(figure, []).append(value)
+    for name, figures in totals.items():
+        combined = {figure: np.mean(v) if figure == "stability" else int(sum(v)) for figure, v in figures.items()}
+        print(json.dumps({"results": name, **combined}))
+
+
+if __name__ == "__main__":
+    main()
