@@ -47,10 +47,7 @@ def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
     """
     path = Path(path)
     if path.suffix.lower() == ".svg":
-        try:
-            return make_logo(read_svg(path))
-        except ValueError as error:
-            raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+        return make_logo(read_svg(path))
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with one path or a .png with alpha.")
     try:
@@ -88,16 +85,10 @@ def trace(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def make_logo(outlines, texture: np.ndarray | None = None) -> Logo:
-    """Creates a logo from outlines, which are in pixels of `texture` if it is given.
-
-    Raises:
-        ValueError: If the outlines have no area.
-    """
+    """Creates a logo from outlines, which are in pixels of `texture` if it is given."""
     points = np.concatenate(outlines)
     low, high = points.min(axis=0), points.max(axis=0)
     side, middle = float((high - low).max()), (low + high) / 2
-    if (high - low).min() <= 0:
-        raise UserError("the outline of the logo has no area. Give a closed shape.")
     return Logo(tuple(_subdivide((o - middle) / side) for o in outlines), texture, side, tuple(middle.tolist()))
 
 

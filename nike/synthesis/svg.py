@@ -9,6 +9,7 @@ from fontTools.pens.basePen import BasePen
 from fontTools.svgLib import parse_path
 
 from mrcnn.errors import UserError
+from mrcnn.ops.polygons import has_area
 from nike.datasets.safe_xml import read_xml
 
 MAX_BYTES = 1 << 20
@@ -67,7 +68,7 @@ def flatten_path(d: str) -> list[np.ndarray]:
     """Converts SVG path data to polygons. Each curve becomes `CURVE_STEPS` line segments.
 
     Returns:
-        One `[P, 2]` float64 polygon per subpath with at least 3 points; the last point does not repeat the first.
+        One `[P, 2]` float64 polygon per subpath that is more than a line; the last point does not repeat the first.
 
     Raises:
         ValueError: If the text is not valid path data.
@@ -81,4 +82,4 @@ def flatten_path(d: str) -> list[np.ndarray]:
     if any(not np.all(np.abs(polygon) <= MAX_COORDINATE) for polygon in polygons):
         raise UserError(f"path data has coordinates beyond {MAX_COORDINATE:g}.")
     polygons = [polygon[:-1] if np.allclose(polygon[0], polygon[-1]) else polygon for polygon in polygons]
-    return [polygon for polygon in polygons if len(polygon) >= 3]
+    return [polygon for polygon in polygons if len(polygon) >= 3 and has_area(polygon)]

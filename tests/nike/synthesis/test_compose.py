@@ -35,6 +35,13 @@ def test_images_and_instances_are_valid():
                 assert polygon.min() >= 0 and (polygon.max(axis=0) <= (128, 96)).all()
 
 
+def test_positive_images_show_a_clear_logo():
+    """Logos that are tiny, mostly outside the image or hidden do not count."""
+    assets = Assets(background=lambda rng, h, w: np.full((h, w, 3), 128, np.uint8))
+    for seed in range(40):
+        assert any(instance.label == "nike" for instance in render(seed, 160, 160, assets)[1])
+
+
 def test_negatives_have_no_instances_but_distractors(monkeypatch):
     monkeypatch.setattr(compose, "capture", lambda rng, image: image)
     assets = Assets(background=lambda rng, h, w: np.full((h, w, 3), 128, np.uint8))

@@ -80,5 +80,5 @@ def test_unreadable_files_raise(tmp_path):
         load_logo(tmp_path / "nowhere.png")
     flat = tmp_path / "flat.svg"
     flat.write_text('<svg><path d="M0 0h5h5z"/></svg>')
-    with pytest.raises(ValueError, match="no area"):
+    with pytest.raises(ValueError, match="encloses an area"):
         load_logo(flat)

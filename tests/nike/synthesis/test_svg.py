@@ -103,6 +103,7 @@ BOMB = '<?xml version="1.0"?><!DOCTYPE s [<!ENTITY a "M0 0"><!ENTITY b "&a;&a;&a
         (SVG.format('<path d="M0 0h9v9z">').encode(), "well-formed"),
         (SVG.format("<circle r='5'/>").encode(), "no <path"),
         (SVG.format("<path/>").encode(), "no <path"),
+        (SVG.format('<path d="M0 0L1 1 2 2z"/>').encode(), "encloses an area"),
         (SVG.format('<path d="M0 0h1"/>').encode(), "no <path"),
         (SVG.format('<path d="M0 0h1"/><path d="M0 0 L"/>').encode(), r"path\[1\]: invalid path data"),
         (b"<svg>" + b" " * MAX_BYTES + b"</svg>", "larger than 1,048,576 bytes"),
