@@ -8,6 +8,7 @@ import re
 import shlex
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +115,13 @@ class Run:
         arguments, config = self.arguments, self.config
         print("Measuring the times of steps, validation and checkpoints for --time ...", flush=True)
         trial = StagePlan("trial", arguments.layers or "all", 2, self.stages[0].learning_rate)
-        speed = measure(model, lambda **options: self._train(model, trial, **options), arguments.logs)
+        every, available = arguments.validate_every, len(self.data.val.image_ids)
+        train = partial(self._train, model, trial, validate_every=min(every, 1))
+        speed = measure(model, train, available, arguments.logs)
         limit = arguments.validation_photos
         if limit is None:
             limit = int(config.VALIDATION_STEPS) * config.BATCH_SIZE or VALIDATION_PHOTOS
-        photos = min(limit or math.inf, len(self.data.val.image_ids))
-        every = arguments.validate_every
+        photos = min(limit or available, available)
         epochs, steps = plan_epochs(
             speed,
             arguments.time - (time.monotonic() - started),

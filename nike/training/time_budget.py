@@ -48,12 +48,13 @@ def parse_time(text: str) -> float:
     return seconds
 
 
-def measure(model, train: Callable, logs: Path) -> Speed:
+def measure(model, train: Callable, photos: int, logs: Path) -> Speed:
     """Measures the times of two short epochs. The weights of the model and its log folder are restored.
 
     Args:
         model: MaskRCNN in training mode.
-        train: calls `model.train` for 2 epochs with the given keyword arguments.
+        train: calls `model.train` for 2 epochs, each with validation if the run has any, with the given arguments.
+        photos: number of validation images of the dataset.
         logs: parent of the log folders. The trial writes a temporary folder there, to the same disk as the run.
     """
     import keras
@@ -84,7 +85,7 @@ def measure(model, train: Callable, logs: Path) -> Speed:
     second = marks[3] - marks[2]
     return Speed(
         step=step,
-        validation=validation / TRIAL_PHOTOS,
+        validation=validation / min(photos, TRIAL_PHOTOS),
         epoch=max(second - TRIAL_STEPS * step - validation, 0.0),
         start=max(total - 2 * second, 0.0),
     )

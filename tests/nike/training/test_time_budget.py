@@ -1,9 +1,12 @@
-"""Epochs and steps for a time budget, derived by hand."""
+"""Times of a trial, and epochs and steps for a time budget, derived by hand."""
 
 import argparse
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from nike.config import NikeConfig
 from nike.training import time_budget
 from nike.training.time_budget import Speed, parse_time, plan_epochs
 
@@ -42,6 +45,46 @@ def test_no_epoch_fits():
 def test_a_part_of_the_time_is_left_free(monkeypatch):
     monkeypatch.setattr(time_budget, "MARGIN", 0.5)
     assert planned(2 * (60 + 10 * 110)) == (10, 50)
+
+
+class Model:
+    """A network of one weight that any training changes."""
+
+    def __init__(self, logs):
+        self.config, self.logs, self.weight = NikeConfig(), logs, 1
+        self.keras_model, self.run = self, "none"
+
+    def get_weights(self):
+        return self.weight
+
+    def set_weights(self, weight):
+        self.weight = weight
+
+    def set_log_dir(self):
+        self.log_dir = self.logs / "run"
+
+
+@pytest.mark.parametrize("photos, per_image", [(100, 0.5), (2, 1.0)])
+def test_times_of_a_trial(tmp_path, monkeypatch, photos, per_image):
+    """The first epoch ends after 60 s with compilation; the second takes 5 steps of 2 s, 2 s, and 4 s."""
+    clock = [0.0]
+    monkeypatch.setattr(time_budget.time, "perf_counter", lambda: clock[0])
+    model = Model(tmp_path / "logs")
+
+    def train(custom_callbacks, validation_photos, verbose):
+        (timer,) = custom_callbacks
+        assert model.config.STEPS_PER_EPOCH == 5 and Path(model.log_dir).parent == model.logs
+        for epoch, end in enumerate((60, 76)):
+            timer.on_epoch_begin(epoch, {})
+            clock[0] = end
+            timer.on_epoch_end(epoch, {})
+        model.weight, clock[0] = 2, 77
+        return SimpleNamespace(rows=[{}, {"seconds_per_step": 2, "validation_seconds": 2.0}])
+
+    speed = time_budget.measure(model, train, photos, model.logs)
+    assert speed == Speed(step=2, validation=per_image, epoch=4, start=77 - 2 * 16)
+    assert (model.weight, model.config.STEPS_PER_EPOCH, model.run) == (1, NikeConfig.STEPS_PER_EPOCH, None)
+    assert model.log_dir == model.logs / "run" and not list(model.logs.iterdir())
 
 
 @pytest.mark.parametrize("text, seconds", [("2h", 7200), ("30m", 1800), ("90s", 90), ("1h30m", 5400), ("0.5h", 1800)])
