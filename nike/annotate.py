@@ -18,7 +18,8 @@ from nike.datasets import photos
 from nike.datasets.labelme import read_folder, write_detections
 from nike.datasets.labels import IGNORE, Labels
 from nike.datasets.nike_dataset import count_labels
-from nike.detection.detector import Detector, add_detector_arguments, load_detector
+from nike.detection.detector import Detector
+from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.progress import report_failures
 from nike.text import plural
 
@@ -142,7 +143,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     todo = unlabelled(folder)
     print(f"{plural(len(todo), 'image')} without annotations in {folder}.")
     failures: list[str] = []
-    detector = load_detector(arguments) if arguments.weights and todo else None
+    detector = chosen_detector(arguments) if arguments.weights and todo else None
     labels = given or choose_labels(folder, detector)
     if detector is not None:
         written = predict(todo, detector, labels, failures.append)

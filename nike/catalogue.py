@@ -10,7 +10,7 @@ from typing import Any
 
 from mrcnn.errors import UserError
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.detection.detector import add_detector_arguments, chosen_weights
+from nike.detection.options import add_detector_arguments, chosen_weights
 
 DESCRIPTION = """\
 Run detection on the images of a table of URLs or paths, a folder, or tar files, on one machine or a Ray cluster. The

@@ -11,14 +11,13 @@ from pathlib import Path
 from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator
 from nike import cli, evaluate  # imported first to suppress TensorFlow's messages
-from nike.atomic import check_output_file
-from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset
+from nike.datasets.nike_dataset import NikeDataset
 from nike.datasets.records import ERROR
 from nike.datasets.safe_json import write_json
 from nike.detection.detector import load_detector, read_settings, resolve_weights
 from nike.detection.progress import ProgressBar, report_failures
 from nike.reporting.comparison import NAMES, compare, comparison_lines
-from nike.reporting.selection import choose_labels, load_photos
+from nike.reporting.selection import add_selection_arguments, check_selection, choose_labels, load_photos
 from nike.text import plural, printable
 from nike.training.run_photos import photo_key, read_run_photos
 
@@ -44,24 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("a", metavar="A", help="weights to compare with")
     parser.add_argument("b", metavar="B", help="weights to compare")
-    parser.add_argument(
-        "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled images (default: the sample images)"
-    )
-    parser.add_argument(
-        "--split",
-        choices=(*SUBSETS, "all"),
-        help="subset of the images (default: validation images of a run, else val, else all)",
-    )
-    parser.add_argument(
-        "--labels", metavar="NAMES", help="classes; nike,swoosh=nike maps both labels to nike (default: as in training)"
-    )
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=0.5,
-        metavar="SCORE",
-        help="score threshold of detections; AP uses all scores (default: 0.5)",
-    )
+    add_selection_arguments(parser)
     parser.add_argument(
         "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of the runs (default: logs)"
     )
@@ -73,14 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Compares the weights and writes the reports. Returns 1 if some images could not be used, else 0."""
-    if not 0 <= arguments.threshold <= 1:
-        raise UserError(f"--threshold: expected a number from 0 to 1, got {arguments.threshold:g}.")
-    if not arguments.dataset.exists():
-        raise FileNotFoundError(f"--dataset: {arguments.dataset}: no such folder.")
-    for option in ("json", "html"):
-        path = getattr(arguments, option)
-        if path and path != "-":
-            check_output_file(path, f"--{option}")
+    check_selection(arguments, ("json", "html"))
     paths = [resolve_weights(name, arguments.logs) for name in (arguments.a, arguments.b)]
     if paths[0].resolve() == paths[1].resolve():
         raise UserError(f"A and B: expected two weights files, got {paths[0]} twice.")
@@ -139,10 +114,9 @@ def _load_images(
 def _evaluate(paths: list[Path], dataset: NikeDataset, failures: list[str], lines: bool) -> list[CocoEvaluator]:
     """Runs the detection with each of the weights. One network is in memory at a time."""
     evaluators = []
-    options = cli.parser("evaluate", evaluate.add_arguments)
     with ProgressBar(2 * len(dataset.image_ids), lines=lines) as progress:
         for name, path in zip(NAMES, paths, strict=True):
-            detector = load_detector(options.parse_args(["--weights", str(path)]))
+            detector = load_detector(path, min_confidence=evaluate.MIN_CONFIDENCE)
             evaluators.append(
                 evaluate.evaluate(detector, dataset, failures.append, lambda line, n=name: progress.step(f"{n} {line}"))
             )

@@ -15,7 +15,7 @@ from mrcnn.errors import UserError
 from mrcnn.inference.prefetch import prefetch
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.atomic import check_output_folder
-from nike.detection.detector import add_detector_arguments, load_detector
+from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.outputs import WRITERS, Outputs, draw_overlay, output_folders
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, count_pictures, find_sources, read
@@ -90,7 +90,7 @@ def print_hints(sources: list[Source], arguments: argparse.Namespace, threshold:
     """
     lower = argparse.Namespace(**{**vars(arguments), "min_confidence": LOWEST})
     with contextlib.redirect_stderr(io.StringIO()):  # the same messages as in the first run
-        detector = load_detector(lower)
+        detector = chosen_detector(lower)
     for picture, result in detect_pictures(detector, prefetch(read(sources[:HINTS])), lambda failure: None):
         print(hint(picture.title, max(result["scores"], default=0.0), threshold), flush=True)
     if len(sources) > HINTS:
@@ -157,7 +157,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     else:
         check_output_folder(folder, "--output")
     fraction = LOW if arguments.track else 1.0
-    detector = load_detector(arguments, fraction)
+    detector = chosen_detector(arguments, fraction)
     threshold = detector.min_confidence / fraction
     failures: list[str] = []
     found: Counter[str] = Counter()

@@ -16,17 +16,24 @@ from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator, encode_masks
 from mrcnn.inference.prefetch import prefetch
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.atomic import check_output_file
-from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset
+from nike.datasets.nike_dataset import NikeDataset
 from nike.datasets.records import ERROR
 from nike.datasets.safe_json import write_json
-from nike.detection.detector import Detector, add_detector_arguments, load_detector
+from nike.detection.detector import Detector
+from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.stream import detect_pictures
 from nike.reporting.operating_points import PRECISIONS
 from nike.reporting.score_table import summary_lines
 from nike.reporting.scores import coco_results, score
-from nike.reporting.selection import SHOWN_LABELS, choose_labels, load_photos, unknown_labels
+from nike.reporting.selection import (
+    SHOWN_LABELS,
+    add_selection_arguments,
+    check_selection,
+    choose_labels,
+    load_photos,
+    unknown_labels,
+)
 from nike.text import plural, printable
 from nike.training.run_photos import read_run_photos
 
@@ -138,26 +145,7 @@ def _read(dataset: NikeDataset) -> Iterator[_Labelled]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike evaluate`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument(
-        "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled images (default: the sample images)"
-    )
-    parser.add_argument(
-        "--split",
-        choices=(*SUBSETS, "all"),
-        help="subset to evaluate (default: validation images of the training run, else val, else all)",
-    )
-    parser.add_argument(
-        "--labels",
-        metavar="NAMES",
-        help="classes; nike,swoosh=nike maps both labels to the class nike (default: as in training)",
-    )
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=0.5,
-        metavar="SCORE",
-        help="score threshold for precision, recall and error counts; AP uses all scores (default: 0.5)",
-    )
+    add_selection_arguments(parser)
     parser.add_argument(
         "--target-precision",
         type=float,
@@ -179,18 +167,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Evaluates the weights and writes the reports. Returns 1 if some images could not be used, else 0."""
-    if not 0 <= arguments.threshold <= 1:
-        raise UserError(f"--threshold: expected a number from 0 to 1, got {arguments.threshold:g}.")
+    check_selection(arguments, ("json", "html", "results"))
     precisions = arguments.target_precision or PRECISIONS
     if not all(0 < precision <= 1 for precision in precisions):
         raise UserError(f"--target-precision: expected a number above 0 and at most 1, got {min(precisions):g}.")
-    if not arguments.dataset.exists():
-        raise FileNotFoundError(f"--dataset: {arguments.dataset}: no such folder.")
-    for option in ("json", "html", "results"):
-        path = getattr(arguments, option)
-        if path and path != "-":
-            check_output_file(path, f"--{option}")
-    detector = load_detector(arguments)
+    detector = chosen_detector(arguments)
     failures: list[str] = []
     evaluator, dataset, split, notes = evaluate_folder(
         detector, arguments.dataset, arguments.split, arguments.labels, failures, lines=arguments.json != "-"

@@ -13,7 +13,8 @@ import numpy as np
 
 from mrcnn.errors import UserError
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.detection.detector import Detector, add_detector_arguments, chosen_weights, load_detector, read_settings
+from nike.detection.detector import Detector, read_settings
+from nike.detection.options import add_detector_arguments, chosen_detector, chosen_weights
 from nike.serving.limits import Limits
 
 LOWEST = 0.1  # minimum score threshold that a request can choose
@@ -129,7 +130,7 @@ def load(arguments: argparse.Namespace) -> tuple[Detector, float]:
         config, _ = read_settings(chosen_weights(arguments), arguments.config)
         threshold = float(config.DETECTION_MIN_CONFIDENCE or 0)
     lowered = argparse.Namespace(**{**vars(arguments), "min_confidence": min(threshold, LOWEST)})
-    detector = load_detector(lowered)
+    detector = chosen_detector(lowered)
     blank = np.zeros((64, 64, 3), np.uint8)
     list(detector.detect([blank] * arguments.batch))  # traces the network before the first request
     return detector, threshold

@@ -16,7 +16,7 @@ from mrcnn.inference.prefetch import prefetch
 from mrcnn.visualization.drawing import color_splash
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.atomic import check_output_file, replacing
-from nike.detection.detector import add_detector_arguments, load_detector
+from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.outputs import region
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, find_sources, read
@@ -99,7 +99,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         )
     source = Source(named[0].name, named[0].path, is_video=arguments.video is not None)
     output = _output(source, arguments.output)
-    detector = load_detector(arguments)
+    detector = chosen_detector(arguments)
     failures: list[str] = []
     pictures = detect_pictures(detector, prefetch(read([source])), failures.append)
     count = save_video(pictures, output) if source.is_video else save_image(pictures, output)

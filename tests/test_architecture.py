@@ -17,7 +17,7 @@ ROOMS = (  # of mrcnn; a module imports from its own room and from those of earl
     {"backbones"},
     {"network"},
     {"data"},
-    {"detections", "detection_formats", "labelme_format", "evaluation", "visualization"},
+    {"detections", "evaluation", "visualization"},
     {"inference"},
     {"training"},
     {"matterport"},

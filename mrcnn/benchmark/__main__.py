@@ -28,7 +28,7 @@ def cases(quick: bool) -> list[tuple[str, dict]]:
         )
     ]
     evaluation = [("evaluation", dict(masks=masks)) for masks in ("crops", "pasted")]
-    return [*detection, *training, ("training_run", {}), ("start", {}), *evaluation, ("mask_targets", {})]
+    return [*detection, *training, ("training_run", {}), ("start", {}), *evaluation, ("mask_resolution", {})]
 
 
 def run(module: str, options: dict) -> dict:

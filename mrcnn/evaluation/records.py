@@ -8,9 +8,10 @@ import numpy as np
 from pycocotools import mask as rle_lib
 
 from mrcnn.detections import Detections
+from mrcnn.detections.formats import encode_rle
 from mrcnn.errors import UserError
 
-KINDS = ("mask", "box")
+KINDS = ("mask", "box")  # of IoU and AP; the first that a training run has decides which epoch is best
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,7 @@ def encode_masks(masks: np.ndarray | Sequence[dict]) -> list[dict]:
     """Run-length encodes masks `[H, W, N]`. Encoded masks are returned unchanged."""
     if not isinstance(masks, np.ndarray):
         return list(masks)
-    return [encode_mask(masks[:, :, i] > 0.5) for i in range(masks.shape[-1])]
-
-
-def encode_mask(mask: np.ndarray) -> dict:
-    """Run-length encodes one mask, bool `[H, W]`."""
-    return rle_lib.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return [encode_rle(masks[:, :, i] > 0.5) for i in range(masks.shape[-1])]
 
 
 def rle_boxes(rles: Sequence[dict]) -> np.ndarray:
@@ -117,7 +113,7 @@ def make_record(
         ValueError: if shapes, class ids or scores are invalid. The message names the image.
     """
     if isinstance(result, Detections):  # one mask at a time in memory
-        rles, gt_rles = [encode_mask(result.full_mask(i)) for i in range(len(result))], encode_masks(gt_masks)
+        rles, gt_rles = [encode_rle(result.full_mask(i)) for i in range(len(result))], encode_masks(gt_masks)
         height, width = _image_shape(image_id, [gt_masks], rles + gt_rles, [image_shape, result.image_shape])
     else:
         rles, gt_rles = encode_masks(result["masks"]), encode_masks(gt_masks)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mrcnn.errors import UserError
+from mrcnn.evaluation.records import KINDS
 
 MIN_GAIN = 1e-6  # of AP, to count as better
-KINDS = ("mask", "box")  # of AP; the first that a run has decides which epoch is best
 
 
 @dataclass

@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mrcnn.detection_formats import encode_rle
 from mrcnn.detections import Detections
+from mrcnn.detections.formats import encode_rle
 from nike.atomic import replacing
 
 DETECTION = pa.struct(

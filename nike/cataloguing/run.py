@@ -100,7 +100,7 @@ def make_processor(
 
 def load_with_threads(arguments: argparse.Namespace, cpus: int) -> Any:
     """Builds the detector for the options and limits TensorFlow to a number of cores."""
-    from nike.detection.detector import load_detector
+    from nike.detection.options import chosen_detector
     from nike.quiet import import_tensorflow
 
     import_tensorflow()
@@ -108,7 +108,7 @@ def load_with_threads(arguments: argparse.Namespace, cpus: int) -> Any:
 
     tf.config.threading.set_intra_op_parallelism_threads(cpus)
     tf.config.threading.set_inter_op_parallelism_threads(min(2, cpus))
-    return load_detector(arguments)
+    return chosen_detector(arguments)
 
 
 def process_all(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn.detection_formats import encode_rle
+from mrcnn.detections.formats import encode_rle
 from mrcnn.errors import UserError
 from nike.datasets import photos, rle
 from nike.datasets.json_files import MAX_BYTES, json_files

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from mrcnn.detections import Detections
+from mrcnn.detections.labelme import detections_to_shapes, labelme_document, mask_to_shapes
 from mrcnn.errors import UserError
-from mrcnn.labelme_format import detections_to_shapes, labelme_document, mask_to_shapes
 from mrcnn.ops.masks import extract_bboxes
 from nike.datasets import photos
 from nike.datasets.json_files import keys_of

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 
 from mrcnn.errors import UserError
-from nike.datasets import brush_rle
+from nike.datasets import labelstudio_rle
 from nike.datasets.coco import CocoPolygons, RunLengths, find_photo, mask_piece, polygon_piece
 from nike.datasets.json_files import json_files
 from nike.datasets.records import NOTE, WARNING, Collection, Photo, Problem, group_pieces
@@ -159,7 +159,7 @@ def _read_region(region: Any, kind: Any, photo: Photo) -> CocoPolygons | RunLeng
         raise ShapeError(f"was drawn on {drawn} pixels; the image has {photo.width}x{photo.height}.")
     if kind == "brushlabels":
         try:
-            return mask_piece(brush_rle.decode(value.get("rle"), photo.height, photo.width))
+            return mask_piece(labelstudio_rle.decode(value.get("rle"), photo.height, photo.width))
         except ShapeError:
             raise
         except ValueError as error:
@@ -228,7 +228,7 @@ def _region(identity: str, label: str, mask: np.ndarray) -> dict[str, Any]:
     height, width = mask.shape
     polygon = simple_polygon(mask)
     if polygon is None:
-        kind, value = "brushlabels", {"format": "rle", "rle": brush_rle.encode(mask)}
+        kind, value = "brushlabels", {"format": "rle", "rle": labelstudio_rle.encode(mask)}
     else:
         kind, value = "polygonlabels", {"points": (polygon * 100 / (width, height)).round(4).tolist(), "closed": True}
     return {

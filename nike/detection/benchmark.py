@@ -21,7 +21,7 @@ from mrcnn.detections import Detections
 from mrcnn.evaluation import evaluate_image, make_record
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
-from nike.detection.detector import add_detector_arguments, load_detector
+from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.sources import Picture, Source
 from nike.detection.tracking import LOW, track
 
@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", type=int, default=60, help="frames of each video (default: 60)")
     add_detector_arguments(parser)
     arguments = parser.parse_args(argv)
-    detector = load_detector(arguments, LOW)
+    detector = chosen_detector(arguments, LOW)
     threshold = detector.min_confidence / LOW
     dataset = NikeDataset()
     dataset.load_nike(arguments.dataset, "val")

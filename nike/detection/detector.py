@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,20 +56,6 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
             f"--weights: expected nike, coco, last, best, hf://owner/name or an existing file, got {name}."
         )
     return Path(name)
-
-
-def chosen_weights(arguments: argparse.Namespace) -> Path:
-    """Returns the weights file for the options of `add_weights_arguments`.
-
-    The file chosen by "last" or "best" is printed to stderr.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-    """
-    path = resolve_weights(arguments.weights, arguments.logs, arguments.name)
-    if arguments.weights in ("last", "best"):
-        print(f"--weights={arguments.weights}: {path}", file=sys.stderr)
-    return path
 
 
 class Detector:
@@ -167,51 +152,67 @@ class Detector:
         return chosen
 
 
-def load_detector(arguments: argparse.Namespace, fraction: float = 1.0) -> Detector:
-    """Builds the detector for the options of `add_detector_arguments`.
+def load_detector(
+    path: Path,
+    config_file: Path | None = None,
+    *,
+    min_confidence: float | None = None,
+    classes: Sequence[str] | None = None,
+    max_detections: int | None = None,
+    tiles: int | str | None = None,
+    tile_overlap: float = 0.2,
+    tta: bool = False,
+    batch: int = 1,
+    device: str | None = None,
+    fraction: float = 1.0,
+) -> Detector:
+    """Loads weights and builds their detector.
 
     Args:
-        arguments: the options.
-        fraction: fraction of their score threshold that the detector has.
+        path: weights file.
+        config_file: see `read_settings`.
+        min_confidence: score threshold, 0 to 1, or None for the value in the Config.
+        classes, max_detections, tiles, tile_overlap: see `Detector`.
+        tta: whether to use test-time augmentation.
+        batch: batch size.
+        device: see `load_model`.
+        fraction: fraction of the score threshold that the detector applies, for callers that need lower scores too.
 
     Raises:
-        FileNotFoundError: the weights do not exist.
         ValueError: an option is out of range, or the weights cannot be used.
     """
-    min_confidence = arguments.min_confidence
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise UserError(f"--min-confidence: expected a number from 0 to 1, got {min_confidence:g}.")
-    if arguments.max_detections is not None and arguments.max_detections < 1:
-        raise UserError(f"--max-detections: expected 1 or more, got {arguments.max_detections}.")
-    if arguments.batch < 1:
-        raise UserError(f"--batch: expected 1 or more, got {arguments.batch}.")
-    path = chosen_weights(arguments)
-    config, class_names = read_settings(path, arguments.config)
+    if max_detections is not None and max_detections < 1:
+        raise UserError(f"--max-detections: expected 1 or more, got {max_detections}.")
+    if batch < 1:
+        raise UserError(f"--batch: expected 1 or more, got {batch}.")
+    config, class_names = read_settings(path, config_file)
     if min_confidence is None:
         min_confidence = float(config.DETECTION_MIN_CONFIDENCE or 0)
     min_confidence *= fraction
     config = config.copy(
         GPU_COUNT=1,
-        IMAGES_PER_GPU=arguments.batch,
+        IMAGES_PER_GPU=batch,
         DETECTION_ANY_FOREGROUND=True,  # also keeps classes that score below the background
-        DETECTION_MIN_CONFIDENCE=min(min_confidence, TTA_CONFIDENCE) if arguments.tta else min_confidence,
-        DETECTION_MAX_INSTANCES=max(config.DETECTION_MAX_INSTANCES, arguments.max_detections or 0),
+        DETECTION_MIN_CONFIDENCE=min(min_confidence, TTA_CONFIDENCE) if tta else min_confidence,
+        DETECTION_MAX_INSTANCES=max(config.DETECTION_MAX_INSTANCES, max_detections or 0),
     )
-    model = load_model(path, config, arguments.device)
+    model = load_model(path, config, device)
     augmented = None
-    if arguments.tta:
+    if tta:
         from mrcnn.inference.test_time_augmentation import scaled_detectors
 
         augmented = scaled_detectors(model)
     return Detector(
         model,
         class_names,
-        tiles=arguments.tiles,
-        tile_overlap=arguments.tile_overlap,
+        tiles=tiles,
+        tile_overlap=tile_overlap,
         augmented=augmented,
         min_confidence=min_confidence,
-        classes=arguments.classes,
-        max_detections=arguments.max_detections,
+        classes=classes,
+        max_detections=max_detections,
         path=path,
     )
 
@@ -284,103 +285,3 @@ def load_model(path: Path, config: Any, device: str | None = None) -> Any:
             keras.config.set_dtype_policy(policy)
         model.load_weights(path)  # not by name, which would accept the weights of a deeper backbone
     return model
-
-
-# --- options common to all commands ---
-
-
-def _tiles(text: str) -> int | str:
-    if text == "auto":
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number or 'auto' (--tiles auto PATH ...), got {text!r}") from None
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) -> None:
-    """Adds the options that select the weights: `--weights`, `--logs`, `--name` and `--config`.
-
-    Args:
-        parser: argument parser of the command.
-        weights: default of `--weights`, or None for commands that can run without weights.
-    """
-    file = parser.add_argument_group("weights")
-    file.add_argument(
-        "--weights",
-        default=weights,
-        metavar="NAME",
-        help="nike (bundled), coco (80 COCO classes, downloaded), best or last (best validation AP or last epoch of "
-        f"the newest run), a weights file, the log folder of a run or hf://owner/name[@revision][/file][#sha256=HEX] "
-        f"(default: {weights or 'none, no predictions'})",
-    )
-    file.add_argument(
-        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of the runs (default: logs)"
-    )
-    file.add_argument("--name", help="name of the run for best and last (default: newest run of any name)")
-    file.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="JSON or YAML file with settings that override those in the weights file",
-    )
-
-
-def add_detector_arguments(
-    parser: argparse.ArgumentParser, weights: str | None = "nike", min_confidence: float | None = None
-) -> None:
-    """Adds the options that `load_detector` reads.
-
-    Args:
-        parser: argument parser of the command.
-        weights: default of `--weights`, or None for commands that can run without weights.
-        min_confidence: default of `--min-confidence`, or None for the value in the Config of the weights.
-    """
-    add_weights_arguments(parser, weights)
-    detection = parser.add_argument_group("detection")
-    detection.add_argument(
-        "--min-confidence",
-        type=float,
-        default=min_confidence,
-        metavar="SCORE",
-        help="minimum score of a detection, 0 to 1 "
-        f"(default: {'that of --config or the weights, usually 0.5' if min_confidence is None else min_confidence})",
-    )
-    detection.add_argument(
-        "--classes", type=_names, metavar="NAMES", help="classes to report, such as nike,adidas (default: all)"
-    )
-    detection.add_argument(
-        "--max-detections", type=int, metavar="N", help="maximum number of detections per image (default: all)"
-    )
-    detection.add_argument(
-        "--tiles",
-        type=_tiles,
-        nargs="?",
-        const="auto",
-        metavar="N",
-        help="run also on overlapping tiles, N along the longer side, to detect small logos in large images; without N "
-        "or with auto, the number depends on the image size. Each tile takes as long as an untiled image",
-    )
-    detection.add_argument(
-        "--tile-overlap",
-        type=float,
-        default=0.2,
-        metavar="FRACTION",
-        help="fraction of a tile that overlaps its neighbour, 0 to 0.9 (default: 0.2)",
-    )
-    detection.add_argument(
-        "--tta",
-        action="store_true",
-        help="test-time augmentation: average the detections of flipped and rescaled images, which reduces false "
-        "positives and is 6 times slower",
-    )
-    detection.add_argument(
-        "--batch", type=int, default=1, metavar="N", help="batch size; larger batches are faster on a GPU (default: 1)"
-    )
-    detection.add_argument(
-        "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if there is one)"
-    )

@@ -20,8 +20,8 @@ from typing import IO, Any, Protocol
 import numpy as np
 import PIL.Image
 
-from mrcnn.detection_formats import coco_categories, to_coco
 from mrcnn.detections import Detections
+from mrcnn.detections.formats import coco_categories, to_coco
 from mrcnn.errors import UserError
 from mrcnn.visualization.colors import distinct_colors
 from mrcnn.visualization.drawing import color_splash, crops, overlay

@@ -167,16 +167,11 @@ def coco_results(records: Sequence[ImageRecord], folder: str, names: Sequence[st
     for record in records:
         file = "/".join([folder, *str(record.image_id).split("/")][-2:])
         for i, (y1, x1, y2, x2) in enumerate(record.boxes.tolist()):
-            counts = record.rles[i]["counts"]
-            rle = {
-                "size": [record.height, record.width],
-                "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
-            }
             results.append(
                 {
                     "file": file,
                     "score": float(record.scores[i]),
-                    **({"segmentation": rle} if record.has_masks else {}),
+                    **({"segmentation": record.rles[i]} if record.has_masks else {}),
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "category": names[record.class_ids[i]],
                 }

@@ -1,19 +1,63 @@
-"""Selects the images for `nike evaluate` and maps their labels to the classes of the weights."""
+"""Selects the images for `nike evaluate` and `nike compare` and maps their labels to the classes of the weights."""
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from mrcnn.errors import UserError
+from nike.atomic import check_output_file
 from nike.datasets.labels import Labels
-from nike.datasets.nike_dataset import SUBSETS, NikeDataset, has_own_split, read_subset
+from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset, has_own_split, read_subset
 from nike.datasets.records import Collection
 from nike.text import plural, printable
 from nike.training.run_photos import RunPhotos, photo_key
 
 SHOWN_LABELS = 5  # maximum number of labels in a message
 SPLIT_NAMES = {"train": "training", "val": "validation"}
+
+
+def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds `--dataset`, `--split`, `--labels` and `--threshold`."""
+    parser.add_argument(
+        "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled images (default: the sample images)"
+    )
+    parser.add_argument(
+        "--split",
+        choices=(*SUBSETS, "all"),
+        help="subset of the images (default: validation images of the training run, else val, else all)",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="NAMES",
+        help="classes; nike,swoosh=nike maps both labels to the class nike (default: as in training)",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="SCORE",
+        help="score threshold for all figures except AP, which uses all scores (default: 0.5)",
+    )
+
+
+def check_selection(arguments: argparse.Namespace, outputs: Sequence[str]) -> None:
+    """Checks the options of `add_selection_arguments` and the files of the options `outputs` before detection begins.
+
+    Raises:
+        FileNotFoundError: the dataset does not exist.
+        ValueError: the threshold is out of range, or a file cannot be written.
+    """
+    if not 0 <= arguments.threshold <= 1:
+        raise UserError(f"--threshold: expected a number from 0 to 1, got {arguments.threshold:g}.")
+    if not arguments.dataset.exists():
+        raise FileNotFoundError(f"--dataset: {arguments.dataset}: no such folder.")
+    for option in outputs:
+        path = getattr(arguments, option)
+        if path and path != "-":
+            check_output_file(path, f"--{option}")
 
 
 def load_photos(

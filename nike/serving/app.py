@@ -14,8 +14,8 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
 
 from mrcnn import __version__
-from mrcnn.detection_formats import MaskFormat
 from mrcnn.detections import Detections
+from mrcnn.detections.formats import MaskFormat
 from mrcnn.visualization.drawing import overlay
 from nike.serving import label_studio, x_anylabeling
 from nike.serving.images import NAME, UnusableImageError

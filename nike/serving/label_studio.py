@@ -13,8 +13,8 @@ from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 
 from mrcnn import __version__
-from mrcnn.detection_formats import outlines
 from mrcnn.detections import Detection, Detections
+from mrcnn.detections.formats import outlines
 from nike.serving.images import UnusableImageError
 from nike.serving.label_config import LabelConfig, parse_label_config
 from nike.serving.service import Service

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn import detection_formats
-from mrcnn.detection_formats import MaskFormat, coco_categories, to_records
-from mrcnn.detections import Detections
-from mrcnn.labelme_format import detections_to_shapes, labelme_document
+from mrcnn.detections import Detections, formats
+from mrcnn.detections.formats import MaskFormat, coco_categories, to_records
+from mrcnn.detections.labelme import detections_to_shapes, labelme_document
 
 
 def at_least(result: Detections, min_confidence: float) -> Detections:
@@ -36,7 +35,7 @@ def to_coco(result: Detections, class_names: Sequence[str], file_name: str) -> d
     height, width = result.image_shape
     return {
         "categories": coco_categories(class_names),
-        "annotations": detection_formats.to_coco(result, image_id=1),
+        "annotations": formats.to_coco(result, image_id=1),
         "images": [{"id": 1, "file_name": file_name, "width": width, "height": height}],
     }
 

@@ -9,8 +9,8 @@ import numpy as np
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 
-from mrcnn.detection_formats import outlines
 from mrcnn.detections import Detections
+from mrcnn.detections.formats import outlines
 from nike.serving.images import decode_base64
 from nike.serving.service import Service
 

@@ -44,7 +44,7 @@ class FakeDetector:
 def detector(monkeypatch):
     """A stand-in for the network. Returns the options that it was loaded with."""
     loaded = []
-    monkeypatch.setattr(annotate, "load_detector", lambda arguments: loaded.append(arguments) or FakeDetector())
+    monkeypatch.setattr(annotate, "chosen_detector", lambda arguments: loaded.append(arguments) or FakeDetector())
     return loaded
 
 

@@ -45,9 +45,9 @@ def command(monkeypatch, red_finder, capsys, weights):
     def run(*arguments, names=(("BG", "nike"), ("BG", "nike"))):
         classes = dict(zip("ab", names, strict=True))
 
-        def load(options):
-            name = options.weights.split("/")[-2]
-            return Detector(Finder(red_finder, name), classes[name], path=options.weights)
+        def load(path, min_confidence):
+            name = path.parent.name
+            return Detector(Finder(red_finder, name), classes[name], path=path)
 
         monkeypatch.setattr(compare, "load_detector", load)
         monkeypatch.setattr(compare, "read_settings", lambda path: (None, list(classes[path.parent.name])))

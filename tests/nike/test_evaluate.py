@@ -25,7 +25,7 @@ def command(monkeypatch, red_finder, capsys):
 
     def run(*arguments, names=("BG", "nike"), path=None):
         finder = red_finder()
-        monkeypatch.setattr(evaluate, "load_detector", lambda arguments: Detector(finder, names, path=path))
+        monkeypatch.setattr(evaluate, "chosen_detector", lambda arguments: Detector(finder, names, path=path))
         code = evaluate.main([str(argument) for argument in arguments])
         return code, *capsys.readouterr()
 
@@ -160,7 +160,7 @@ def test_mistakes(command, arguments, message):
 
 @pytest.mark.parametrize("option", ["--json", "--html", "--results"])
 def test_outputs_are_checked_before_detection(monkeypatch, dataset, tmp_path, capsys, option):
-    monkeypatch.setattr(evaluate, "load_detector", lambda arguments: pytest.fail("detection has begun"))
+    monkeypatch.setattr(evaluate, "chosen_detector", lambda arguments: pytest.fail("detection has begun"))
     (tmp_path / "file").touch()
     for path, message in (
         (tmp_path, "expected the name of a file"),

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nike.datasets.brush_rle import decode, encode
 from nike.datasets.cvat import read_cvat
 from nike.datasets.labelstudio import read_labelstudio
+from nike.datasets.labelstudio_rle import decode, encode
 from nike.datasets.safe_xml import read_xml
 from nike.datasets.voc import read_voc
 from nike.datasets.yolo import detect, read_yolo

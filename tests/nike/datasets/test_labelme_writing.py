@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrcnn.labelme_format import detections_to_shapes
+from mrcnn.detections.labelme import detections_to_shapes
 from mrcnn.ops.polygons import iou
 from nike.datasets.labelme import masks_to_shapes, read_labelme, write_detections, write_labelme
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mrcnn.detection_formats import encode_rle
+from mrcnn.detections.formats import encode_rle
 from nike.datasets import rle
 
 

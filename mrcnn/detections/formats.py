@@ -1,4 +1,4 @@
-"""`Detections` as values of other tools: JSON, COCO, supervision, pandas. Optional packages are imported at use."""
+"""Converts `Detections` to JSON, COCO, supervision and pandas. Optional packages are imported at use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MaskFormat = Literal["polygons", "rle", "none"]
 
 
 class Found(Protocol):
-    """What is used of `mrcnn.detections.Detections`, which has the documentation."""
+    """The attributes of `mrcnn.detections.Detections` that the conversions use."""
 
     boxes: np.ndarray
     class_ids: np.ndarray
@@ -44,9 +44,9 @@ class Found(Protocol):
 def simple_polygons(
     detections: Found, index: int, tolerance: float = 1.0, min_iou: float = 0.99
 ) -> list[np.ndarray] | None:
-    """Returns the polygons of an object for annotation tools: few points, one polygon for each part.
+    """Returns the polygons of an object for annotation tools, one per part and with few points.
 
-    Without masks it is the outline of the box.
+    Without masks, the result is the outline of the box.
 
     Args:
         detections: objects of one image.
@@ -111,7 +111,7 @@ def to_records(
 
 
 def to_coco(detections: Found, image_id: int = 0, first_id: int = 1) -> list[dict[str, Any]]:
-    """Returns annotations of a COCO file, which are entries of a results file too.
+    """Returns annotations of a COCO file, which are also valid entries of a COCO results file.
 
     Args:
         detections: objects of one image.
@@ -143,7 +143,7 @@ def coco_categories(class_names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def to_supervision(detections: Found) -> supervision.Detections:
-    """`supervision.Detections`, see `Detections.to_supervision`."""
+    """Converts to `supervision.Detections`, see `Detections.to_supervision`."""
     import supervision
 
     y1, x1, y2, x2 = detections.boxes.astype(np.float32).T
@@ -159,7 +159,7 @@ def to_supervision(detections: Found) -> supervision.Detections:
 
 
 def to_pandas(detections: Found) -> pandas.DataFrame:
-    """A table with one row an object, see `Detections.to_pandas`."""
+    """Converts to a table with one row per object, see `Detections.to_pandas`."""
     import pandas
 
     y1, x1, y2, x2 = detections.boxes.T

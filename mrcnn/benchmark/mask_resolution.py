@@ -3,7 +3,7 @@
 A network that predicted its targets exactly would reach this IoU. The objects are thin tapered crescents, rotated at
 random, in images that are resized to half their size for the network.
 
-python -m mrcnn.benchmark.mask_targets
+python -m mrcnn.benchmark.mask_resolution
 """
 
 import json

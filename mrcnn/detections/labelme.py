@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from mrcnn.detection_formats import Found, simple_polygons
+from mrcnn.detections.formats import Found, simple_polygons
 from mrcnn.ops.polygons import mask_to_polygons
 
 LABELME_VERSION = "5.5.0"  # readable by labelme 5 and 6
@@ -36,7 +36,7 @@ def labelme_document(image_path: str, height: int, width: int, shapes: Iterable[
 
 
 def png_shape(mask: np.ndarray) -> dict[str, Any]:
-    """The fields "points" and "mask" of a labelme shape of type "mask".
+    """Returns the fields "points" and "mask" of a labelme shape of type "mask".
 
     Args:
         mask: bool `[H, W]`, not empty.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mrcnn import detection_formats, labelme_format
+from mrcnn.detections import formats, labelme
 
 if TYPE_CHECKING:
     import pandas
@@ -54,7 +54,7 @@ class Detections:
         scores: float `[N]`, 0..1.
         crops: N bool arrays `[y2 - y1, x2 - x1]`, each mask inside its box; None without masks.
         image_shape: (H, W) of the image; further items are ignored.
-        error: why the image could not be processed, or None.
+        error: reason why the image could not be processed, or None.
 
     Attributes:
         boxes: int32 `[N, 4]`.
@@ -114,7 +114,7 @@ class Detections:
     def from_instances(
         cls, instances: Iterable[Detection], image_shape: Sequence[int], has_masks: bool = True
     ) -> Detections:
-        """Detections in order of descending score; without `has_masks` only their boxes."""
+        """Creates `Detections` in descending score order, without masks if `has_masks` is False."""
         ordered = sorted(instances, key=lambda instance: -instance.score)
         return cls(
             [instance.box for instance in ordered],
@@ -126,11 +126,11 @@ class Detections:
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any] | Detections) -> Detections:
-        """The original's result dict as `Detections`.
+        """Creates `Detections` from the original's result dict.
 
         Args:
             result: "rois" `[N, 4]`, "class_ids" `[N]`, "scores" `[N]`, "masks" bool `[H, W, N]`. Boxes are clipped to
-                the image and empty ones dropped; what a mask covers outside its box is lost.
+                the image, empty boxes are removed, and masks are cropped to their boxes.
         """
         if isinstance(result, Detections):
             return result
@@ -143,14 +143,15 @@ class Detections:
 
     @classmethod
     def failed(cls, error: Exception | str) -> Detections:
-        """No detections, for an image that could not be processed."""
+        """Creates empty `Detections` for an image that could not be processed."""
         return cls(np.zeros((0, 4)), [], [], [], (0, 0), str(error))
 
     @cached_property
     def masks(self) -> np.ndarray | None:
-        """bool `[H, W, N]`, pasted at the first access. A transposed view: each mask is contiguous in memory.
+        """All masks at the size of the image, bool `[H, W, N]`, or None without masks. Pasted at the first access.
 
-        It may be edited or replaced; every method then uses the edited masks. None without masks.
+        The array is a transposed view in which each mask is contiguous. It may be edited or replaced; all methods
+        then use the edited masks.
         """
         if not self.has_masks:
             return None
@@ -160,7 +161,7 @@ class Detections:
         return masks.transpose(1, 2, 0)
 
     def full_mask(self, index: int) -> np.ndarray:
-        """One mask in an array of the image's size, bool `[H, W]`; the box of the object without masks."""
+        """Returns the mask of an object at the size of the image, bool `[H, W]`; its box if there are no masks."""
         pasted = self.__dict__.get("masks")  # scripts edit the pasted masks
         if pasted is not None:
             return pasted[:, :, index]
@@ -189,11 +190,10 @@ class Detections:
             yield Detection(tuple(box.tolist()), self._crop(i), int(class_id), float(score))
 
     def __getitem__(self, key: str | int | slice | np.ndarray) -> Any:
-        """An array by the original's key, a `Detection` by number, or the chosen `Detections`.
+        """Returns an array for a key of the original, a `Detection` for an index, or a subset of the detections.
 
         Args:
-            key: one of `keys()`; the name of a class; a number; a slice; or bool `[N]` or int `[n]`, as NumPy indexes
-                rows.
+            key: one of `keys()`, a class name, an index, a slice, a bool array `[N]` or an int array `[n]`.
         """
         if isinstance(key, str):
             if key in self.keys():
@@ -221,19 +221,19 @@ class Detections:
         return isinstance(key, str) and key in self.keys()
 
     def keys(self) -> tuple[str, ...]:
-        """The keys of the original's result dict, and "error" for an image that could not be processed."""
+        """Returns the keys of the original's result dict, and "error" for an image that could not be processed."""
         return KEYS if self.error is None else (*KEYS, "error")
 
     def values(self) -> list:
-        """The arrays of `keys()`."""
+        """Returns the arrays of `keys()`."""
         return [self[key] for key in self.keys()]
 
     def items(self) -> list[tuple[str, Any]]:
-        """Pairs of `keys()` and `values()`."""
+        """Returns pairs of `keys()` and `values()`."""
         return [(key, self[key]) for key in self.keys()]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The array of a key, or `default` for a key that is not there."""
+        """Returns the array of a key, or `default` if the key does not exist."""
         return self[key] if key in self.keys() else default
 
     def __repr__(self) -> str:
@@ -245,7 +245,7 @@ class Detections:
 
     @property
     def names(self) -> list[str]:
-        """The class name of each object, "class 7" if the names are not known."""
+        """The class name of each object, such as "class 7" if `class_names` is None."""
         known = self.class_names or []
         return [str(known[i]) if i < len(known) else f"class {i}" for i in self.class_ids.tolist()]
 
@@ -272,14 +272,14 @@ class Detections:
     def is_sub_pixel(self, index: int) -> bool:
         """Returns whether the `rings` of an object have sub-pixel precision.
 
-        They have with `probabilities`, unless its mask in `masks` has been edited.
+        This requires `probabilities` and a mask that has not been edited in `masks`.
         """
         return self.probabilities is not None and self.frames is not None and not self._is_edited(index)
 
     def rings(self, index: int) -> list[np.ndarray]:
-        """Returns the closed contours of an object, the holes too; that of its box without masks.
+        """Returns the closed contours of an object, including holes; the outline of its box without masks.
 
-        With `is_sub_pixel` they are those of `mrcnn.ops.contours.probability_rings`, otherwise of `mask_to_rings`.
+        They are computed by `mrcnn.ops.contours.probability_rings` if `is_sub_pixel`, else by `mask_to_rings`.
 
         Args:
             index: number of the object.
@@ -295,7 +295,7 @@ class Detections:
         return [ring + (x1, y1) for ring in mask_to_rings(self._crop(index))]
 
     def polygons(self, index: int, tolerance: float = 0.5) -> list[np.ndarray]:
-        """Returns the simplified contours of an object, the holes too; see `rings`.
+        """Returns the simplified contours of an object, including holes; see `rings`.
 
         Args:
             index: number of the object.
@@ -312,7 +312,7 @@ class Detections:
     # --- drawing ---
 
     def image(self) -> np.ndarray:
-        """Returns the image, uint8 RGB `[H, W, 3]`, which a path in `source` is read from.
+        """Returns the image, uint8 RGB `[H, W, 3]`, from `source`, which may be a path.
 
         Raises:
             ValueError: `source` is None. `MaskRCNN.detect` sets it for a list of images, `detect_stream` does not.
@@ -364,7 +364,7 @@ class Detections:
         return figure
 
     def _repr_png_(self) -> bytes | None:
-        """The drawn image for notebooks; None if the image is not known."""
+        """Returns the drawn image for notebooks, or None if `source` is None."""
         import io
 
         import PIL.Image
@@ -380,41 +380,40 @@ class Detections:
     def to_labelme(self, image_path: str | None = None) -> dict[str, Any]:
         """Returns a labelme document (JSON values), as `nike detect --save labelme` writes it.
 
-        Objects with holes have exact masks, others polygons with few points: with mask refinement smooth ones of
-        sub-pixel precision, otherwise with an IoU of at least 0.99. Without masks they are rectangles.
+        Objects with holes are exact masks. Others are polygons with few points, which are smooth and have sub-pixel
+        precision with mask refinement, and an IoU of at least 0.99 without. Without masks, objects are rectangles.
 
         Args:
-            image_path: path of the image relative to the JSON file; by default the file name of `source`.
+            image_path: path of the image relative to the JSON file (default: the file name of `source`).
         """
         if image_path is None:
             image_path = Path(self.source).name if isinstance(self.source, (str, Path)) else ""
-        shapes = labelme_format.detections_to_shapes(self, self.names)
-        return labelme_format.labelme_document(image_path, *self.image_shape, shapes)
+        shapes = labelme.detections_to_shapes(self, self.names)
+        return labelme.labelme_document(image_path, *self.image_shape, shapes)
 
     def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
         """Returns entries of a COCO results file: boxes (x, y, width, height), scores and run-length encoded masks.
 
-        They have an id, area and `iscrowd` as well, so they are also annotations of a COCO dataset. Without masks they
-        have no `segmentation`.
+        The entries are valid annotations of a COCO dataset too, because they have an id, an area and `iscrowd`. They
+        have no `segmentation` without masks.
         """
-        return detection_formats.to_coco(self, image_id)
+        return formats.to_coco(self, image_id)
 
     def to_supervision(self) -> supervision.Detections:
         """Returns `supervision.Detections` with masks, scores, class ids and `data["class_name"]`."""
-        return detection_formats.to_supervision(self)
+        return formats.to_supervision(self)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Returns a table with the columns class, class_id, score, x1, y1, x2, y2 (half-open pixels) and area."""
-        return detection_formats.to_pandas(self)
+        return formats.to_pandas(self)
 
     def to_json(self, indent: int | None = None) -> str:
         """Returns JSON: the image's size, and class, score, box (x1, y1, x2, y2), area and polygons of each object.
 
-        An object has one polygon for each part, with holes filled. Without masks, area and polygon are those of the
-        box.
+        An object has one polygon per part, with holes filled. Without masks, area and polygon are those of the box.
         """
         height, width = self.image_shape
-        objects = detection_formats.to_records(self)
+        objects = formats.to_records(self)
         return json.dumps({"width": width, "height": height, "error": self.error, "objects": objects}, indent=indent)
 
     def save(self, path: str | Path, image: np.ndarray | None = None) -> Path:
@@ -446,5 +445,5 @@ class Detections:
 
 
 def _full_crop(box: np.ndarray) -> np.ndarray:
-    """A mask that covers its box: a read-only view of one value, which takes no memory."""
+    """Returns a mask that covers its box, a read-only view of a single value."""
     return np.broadcast_to(np.True_, tuple(np.maximum(box[2:] - box[:2], 0)))

@@ -1,0 +1,146 @@
+"""Command line options of the detector, shared by all commands that detect."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from nike.detection.detector import Detector, load_detector, resolve_weights
+
+
+def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) -> None:
+    """Adds the options that select the weights: `--weights`, `--logs`, `--name` and `--config`.
+
+    Args:
+        parser: argument parser of the command.
+        weights: default of `--weights`, or None for commands that can run without weights.
+    """
+    file = parser.add_argument_group("weights")
+    file.add_argument(
+        "--weights",
+        default=weights,
+        metavar="NAME",
+        help="nike (bundled), coco (80 COCO classes, downloaded), best or last (best validation AP or last epoch of "
+        f"the newest run), a weights file, the log folder of a run or hf://owner/name[@revision][/file][#sha256=HEX] "
+        f"(default: {weights or 'none, no predictions'})",
+    )
+    file.add_argument(
+        "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of the runs (default: logs)"
+    )
+    file.add_argument("--name", help="name of the run for best and last (default: newest run of any name)")
+    file.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="JSON or YAML file with settings that override those in the weights file",
+    )
+
+
+def add_detector_arguments(
+    parser: argparse.ArgumentParser, weights: str | None = "nike", min_confidence: float | None = None
+) -> None:
+    """Adds the options of the weights and of the detector, see `chosen_detector`.
+
+    Args:
+        parser: argument parser of the command.
+        weights: default of `--weights`, or None for commands that can run without weights.
+        min_confidence: default of `--min-confidence`, or None for the value in the Config of the weights.
+    """
+    add_weights_arguments(parser, weights)
+    detection = parser.add_argument_group("detection")
+    detection.add_argument(
+        "--min-confidence",
+        type=float,
+        default=min_confidence,
+        metavar="SCORE",
+        help="minimum score of a detection, 0 to 1 "
+        f"(default: {'that of --config or the weights, usually 0.5' if min_confidence is None else min_confidence})",
+    )
+    detection.add_argument(
+        "--classes", type=_names, metavar="NAMES", help="classes to report, such as nike,adidas (default: all)"
+    )
+    detection.add_argument(
+        "--max-detections", type=int, metavar="N", help="maximum number of detections per image (default: all)"
+    )
+    detection.add_argument(
+        "--tiles",
+        type=_tiles,
+        nargs="?",
+        const="auto",
+        metavar="N",
+        help="run also on overlapping tiles, N along the longer side, to detect small logos in large images; without N "
+        "or with auto, the number depends on the image size. Each tile takes as long as an untiled image",
+    )
+    detection.add_argument(
+        "--tile-overlap",
+        type=float,
+        default=0.2,
+        metavar="FRACTION",
+        help="fraction of a tile that overlaps its neighbour, 0 to 0.9 (default: 0.2)",
+    )
+    detection.add_argument(
+        "--tta",
+        action="store_true",
+        help="test-time augmentation: average the detections of flipped and rescaled images, which reduces false "
+        "positives and is 6 times slower",
+    )
+    detection.add_argument(
+        "--batch", type=int, default=1, metavar="N", help="batch size; larger batches are faster on a GPU (default: 1)"
+    )
+    detection.add_argument(
+        "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if there is one)"
+    )
+
+
+def chosen_weights(arguments: argparse.Namespace) -> Path:
+    """Returns the weights file for the options of `add_weights_arguments`.
+
+    The file chosen by "last" or "best" is printed to stderr.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+    """
+    path = resolve_weights(arguments.weights, arguments.logs, arguments.name)
+    if arguments.weights in ("last", "best"):
+        print(f"--weights={arguments.weights}: {path}", file=sys.stderr)
+    return path
+
+
+def chosen_detector(arguments: argparse.Namespace, fraction: float = 1.0) -> Detector:
+    """Loads the detector for the options of `add_detector_arguments`.
+
+    Args:
+        arguments: parsed options.
+        fraction: see `load_detector`.
+
+    Raises:
+        FileNotFoundError: the weights do not exist.
+        ValueError: an option is out of range, or the weights cannot be used.
+    """
+    return load_detector(
+        chosen_weights(arguments),
+        arguments.config,
+        min_confidence=arguments.min_confidence,
+        classes=arguments.classes,
+        max_detections=arguments.max_detections,
+        tiles=arguments.tiles,
+        tile_overlap=arguments.tile_overlap,
+        tta=arguments.tta,
+        batch=arguments.batch,
+        device=arguments.device,
+        fraction=fraction,
+    )
+
+
+def _tiles(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number or 'auto' (--tiles auto PATH ...), got {text!r}") from None
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
