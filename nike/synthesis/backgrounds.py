@@ -20,7 +20,7 @@ from nike.synthesis.paint import random_colour, smooth_noise
 
 MAX_SIDE = 2000  # pixels; larger photos are downsampled
 # Photos in the wheel of scikit-image, CC0 or in the public domain.
-BUNDLED = ("astronaut", "brick", "camera", "chelsea", "coffee", "grass", "gravel", "rocket", "stereo_motorcycle")
+BUNDLED = ("astronaut", "brick", "camera", "chelsea", "coffee", "grass", "rocket", "stereo_motorcycle")
 PLAIN = 0.25  # fraction of plain backgrounds if no folder is given
 JITTER = 0.35  # strength of the colour jitter of photos
 

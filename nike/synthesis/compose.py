@@ -16,7 +16,7 @@ from nike.synthesis.occlusion import occlude
 from nike.synthesis.paint import MARGIN, STYLES, choose_style, paint
 from nike.synthesis.placement import sample_placement, warp_texture
 
-SIZES = (0.05, 0.7)  # range of the length of a logo, as a fraction of the longer side of the image
+SIZES = (0.08, 0.7)  # range of the length of a logo, as a fraction of the longer side of the image
 OCCLUSION = 0.2  # fraction of images with an object in front of a logo
 ATTEMPTS = 12  # at a free position for a logo, and at a visible logo in a positive image
 MAX_SIMILARITY = 0.6  # IoU with the logo above which a distractor is not used

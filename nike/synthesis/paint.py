@@ -34,11 +34,11 @@ class Style:
 
 STYLES = {
     "print": Style(4, opacity=(0.75, 1.0)),
-    "worn print": Style(2, opacity=(0.6, 0.95), fading=0.6),
+    "worn print": Style(2, opacity=(0.7, 1.0), fading=0.4),
     "patch": Style(3, lift=1.0),
     "embroidery": Style(2, threads=True, lift=0.8),
     "tone on tone": Style(2, opacity=(0.8, 1.0), tone=True, lift=0.6),
-    "embossing": Style(1, opacity=(0.0, 0.3), tone=True, lift=1.6),
+    "embossing": Style(0.5, opacity=(0.0, 0.3), tone=True, lift=1.6),
 }
 
 
