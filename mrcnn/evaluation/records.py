@@ -10,6 +10,7 @@ from pycocotools import mask as rle_lib
 from mrcnn.detections import Detections
 from mrcnn.detections.formats import encode_rle
 from mrcnn.errors import UserError
+from mrcnn.ops.boxes import areas
 
 KINDS = ("mask", "box")  # of IoU and AP; the first that a training run has decides which epoch is best
 
@@ -64,14 +65,9 @@ def _box_overlaps(boxes: np.ndarray, gt_boxes: np.ndarray, crowd: np.ndarray) ->
     top_left = np.maximum(boxes[:, None, :2], gt_boxes[None, :, :2])  # [N, G, 2]
     bottom_right = np.minimum(boxes[:, None, 2:], gt_boxes[None, :, 2:])
     intersections = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
-    areas, gt_areas = box_areas(boxes), box_areas(gt_boxes)
-    unions = np.where(crowd, areas[:, None], areas[:, None] + gt_areas - intersections)
+    detected = areas(boxes)[:, None]
+    unions = np.where(crowd, detected, detected + areas(gt_boxes) - intersections)
     return np.divide(intersections, unions, out=np.zeros_like(intersections), where=unions > 0)
-
-
-def box_areas(boxes: np.ndarray) -> np.ndarray:
-    """Returns the areas `[N]` of `(y1, x1, y2, x2)` boxes `[N, 4]`."""
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def encode_masks(masks: np.ndarray | Sequence[dict]) -> list[dict]:
@@ -151,7 +147,7 @@ def make_record(
         scores=scores,
         rles=rles,
         boxes=boxes,
-        areas=box_areas(boxes),
+        areas=areas(boxes),
         has_masks=getattr(result, "has_masks", True),
     )
 
