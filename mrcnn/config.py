@@ -174,11 +174,11 @@ class Config:
 
     @classmethod
     def fields(cls) -> list[str]:
-        """Names of the settings (not of the derived values), sorted."""
+        """Returns the sorted names of the settings, without derived values."""
         return sorted(name for name in dir(cls) if name.isupper())
 
     def to_dict(self) -> dict[str, Any]:
-        """All settings and derived values by name, sorted; a backbone function is left out."""
+        """Returns all settings and derived values by name, sorted, without a backbone function."""
         names = sorted(name for name in dir(self) if name.isupper())
         return {name: getattr(self, name) for name in names if not callable(getattr(self, name))}
 
@@ -190,7 +190,7 @@ class Config:
         print("\n")
 
     def to_json(self, indent: int | None = 2) -> str:
-        """The settings (without derived values) as JSON; `from_json` reads them back.
+        """Returns the settings, without derived values, as JSON. `from_json` reads it.
 
         Settings that a subclass adds are left out, because other programs do not know them.
         """
@@ -199,7 +199,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any], where: str = "config") -> Self:
-        """A config with some settings replaced.
+        """Returns a config with some settings replaced.
 
         Args:
             settings: values by field name; derived values (BATCH_SIZE, ...) are accepted and recomputed. Removed
@@ -227,7 +227,7 @@ class Config:
 
     @classmethod
     def from_json(cls, text: str, where: str = "config") -> Self:
-        """A config from the JSON of `to_json`. Raises ValueError as `from_dict`."""
+        """Returns a config from the JSON of `to_json`. Raises ValueError as `from_dict`."""
         try:
             settings = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -235,7 +235,7 @@ class Config:
         return cls.from_dict(settings, where)
 
     def function(self, field: str) -> Callable:
-        """The function in a setting, also if the class body has made it a method (BACKBONE = my_backbone)."""
+        """Returns the function in a setting, also if the class body has made it a method (BACKBONE = my_backbone)."""
         value = getattr(self, field)
         plain = getattr(value, "__func__", None)
         if plain is not None and next(iter(inspect.signature(plain).parameters), None) != "self":
@@ -243,7 +243,7 @@ class Config:
         return value
 
     def copy(self, **changes: Any) -> Self:
-        """The same settings, instance attributes included, with some replaced; derived values are computed again.
+        """Returns a copy, including instance attributes, with some settings replaced. Derived values are recomputed.
 
         Raises:
             ValueError: a setting does not exist. Values are checked by `validate`.
@@ -258,7 +258,7 @@ class Config:
 
     @classmethod
     def _with(cls, settings: Mapping[str, Any]) -> type[Self]:
-        """A class with some settings replaced. It derives from the class that was written in code, not from a copy."""
+        """Returns a class with some settings replaced. Its base is the class written in code, not a copy."""
         base = cls.__dict__.get("_written_class", cls)
         inherited = {name: value for name, value in vars(cls).items() if name.isupper()} if base is not cls else {}
         return type(base.__name__, (base,), {**inherited, **settings, "_written_class": base})
@@ -357,7 +357,7 @@ class Config:
 
 
 def _restore(base: type[Config], settings: dict[str, Any], attributes: dict[str, Any]) -> Config:
-    """A pickled config, see `Config.__reduce__`."""
+    """Restores a pickled config, see `Config.__reduce__`."""
     settings = {name: staticmethod(value) if callable(value) else value for name, value in settings.items()}
     config = object.__new__(base._with(settings) if settings else base)
     vars(config).update(attributes)
@@ -407,7 +407,7 @@ def _may_be_none(field: str) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is a finite Python or NumPy number of at least 0."""
+    """Returns whether a value is a finite Python or NumPy number of at least 0."""
     is_number = isinstance(value, (numbers.Real, np.number)) and not isinstance(value, bool)
     return is_number and 0 <= float(value) < np.inf
 

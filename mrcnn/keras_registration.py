@@ -49,7 +49,7 @@ def _add_placeholders(keras: ModuleType) -> None:
 
 
 def _placeholder(name: str) -> type:
-    """A class with only the `from_config` that Keras calls."""
+    """Returns a class with only the `from_config` that Keras calls."""
 
     def from_config(cls, config, **options):
         return getattr(import_module(MODULES[name]), name).from_config(config, **options)

@@ -106,7 +106,7 @@ class MaskRCNN(OriginalMethods):
         model_dir: str | Path = "logs",
         settings: Mapping[str, Any] | None = None,
     ) -> MaskRCNN:
-        """A model with the Config and the weights of one file.
+        """Creates a model with the Config and the weights of one file.
 
         Args:
             path: a checkpoint that carries its Config, as this project writes them, or `hf://owner/name`, a file on the
@@ -194,15 +194,15 @@ class MaskRCNN(OriginalMethods):
         checkpoints.save_weights(self.named_layers(), filepath, config=self.config, metadata=metadata, dtype=dtype)
 
     def named_layers(self) -> dict[str, keras.layers.Layer]:
-        """The layers that hold weights, by name."""
+        """Returns the layers that hold weights, by name."""
         return named_layers(self.keras_model)
 
     def get_imagenet_weights(self) -> str:
-        """Path of ImageNet weights for the config's backbone, downloaded if need be."""
+        """Returns the path of ImageNet weights for the config's backbone, downloaded if necessary."""
         return str(checkpoints.imagenet_weights(self.config.BACKBONE))
 
     def find_last(self) -> str:
-        """Path of the newest checkpoint of the newest run of this NAME. Raises FileNotFoundError if there is none.
+        """Returns the newest checkpoint of the newest run of this NAME. Raises FileNotFoundError without any.
 
         Also `find_last()[1]`, as scripts for release 2.1 of the original write it.
         """

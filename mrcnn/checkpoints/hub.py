@@ -137,7 +137,7 @@ def _only_weights_file(reference: HubReference) -> str:
 
 
 def _list_files(reference: HubReference) -> list[str]:
-    """The files of a repository; without a connection, those of the cached snapshot."""
+    """Returns the files of a repository; without a connection, those of the cached snapshot."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 

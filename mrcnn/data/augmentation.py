@@ -57,7 +57,7 @@ class ImgaugAugmenter(Protocol):
     """The methods of `imgaug.augmenters.Augmenter` that are called."""
 
     def to_deterministic(self) -> Any:
-        """A copy that changes each array in the same way."""
+        """Returns a copy that changes each array in the same way."""
         ...
 
 

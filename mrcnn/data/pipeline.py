@@ -1,8 +1,8 @@
-"""The input pipeline of training: reads, augments and resizes images in tf.data threads, ahead of the training step.
+"""The input pipeline of training: reads, augments, resizes and prefetches images in tf.data threads.
 
 The content of a batch depends only on the seed and the step, not on the timing or number of threads, so a run can be
 resumed at any step. The order of the images in epoch e is drawn from (seed, e, 0), and the augmentation of the k-th
-image of the epoch, from 1, from (seed, e, k). Threads are used instead of processes, because TensorFlow hangs after a
+image of the epoch (k from 1) from (seed, e, k). Threads are used instead of processes, because TensorFlow hangs after a
 fork.
 
 Shape notation: B images, S side, C classes, A anchors, T sampled anchors, G ground-truth slots, K proposals.
@@ -111,10 +111,9 @@ def training_batches(
         A dataset of tuples (images `[B, S, S, 3]` float32, normalized; image_meta `[B, 12+C]` float32; rpn_match
         `[B, A, 1]` int32; rpn_bbox `[B, T, 4]` float32; gt_class_ids `[B, G]` int32; gt_boxes `[B, G, 4]` float32, in
         pixels; gt_masks `[B, h, w, G]` bool, unless `config.MASK_HEAD` is False). Without `config.USE_RPN_ROIS`, the
-        tuple also has rois `[B, K, 4]` int32,
-        in pixels. They come from `dataset.load_rois`, which returns boxes in pixels of the original image in order of
-        decreasing score, or are random boxes if the dataset has no such method. Slots that are
-        not used are zeros. Photos without objects are included.
+        tuple also has rois `[B, K, 4]` int32, in pixels. They come from `dataset.load_rois`, which returns boxes in
+        pixels of the original image in order of decreasing score, or are random boxes if the dataset has no such
+        method. Unused slots are zeros. Images without objects are included.
 
     Raises:
         ValueError: if an argument is invalid.

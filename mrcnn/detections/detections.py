@@ -176,7 +176,7 @@ class Detections:
         return self.crops[index] if pasted is None else pasted[y1:y2, x1:x2, index]
 
     def _is_edited(self, index: int) -> bool:
-        """Whether the pasted mask of an object has been changed since it was pasted."""
+        """Returns whether the pasted mask of an object has been changed since it was pasted."""
         pasted, crop = self.__dict__.get("masks"), self.crops[index]
         return pasted is not None and not (
             np.array_equal(self._crop(index), crop) and np.count_nonzero(pasted[:, :, index]) == np.count_nonzero(crop)

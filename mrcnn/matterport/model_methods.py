@@ -101,7 +101,7 @@ class OriginalMethods:
         return tuple(np.stack([getattr(item, part) for item in molded]) for part in ("image", "meta", "window"))
 
     def unmold_detections(self, detections, mrcnn_mask, original_image_shape, image_shape, window):
-        """Boxes int32 `[N, 4]` pixels, class ids, scores and masks bool `[H, W, N]` of one image in the original photo.
+        """Returns boxes int32 `[N, 4]`, class ids, scores and masks bool `[H, W, N]` in pixels of the original image.
 
         Args:
             detections: `[D, 6]`, mrcnn_mask: `[D, M, M, C]`: outputs of the network for this image. The scores are
@@ -125,8 +125,8 @@ class OriginalMethods:
 
     # --- Intermediate outputs ---
 
-    def _graph_to_look_into(self) -> keras.Model:
-        """An inference graph whose layers are in no other graph, so that each has one output.
+    def _introspection_graph(self) -> keras.Model:
+        """Returns an inference graph whose layers are in no other graph, so that each has one output.
 
         A model in training shares its layers between two graphs, and gets a third; `run_graph` copies the weights.
         """
@@ -137,18 +137,18 @@ class OriginalMethods:
         return self._separate_graph
 
     def ancestor(self, tensor, name: str, checked=None):
-        """The tensor called `name` that `tensor` is computed from, or None.
+        """Returns the tensor named `name` from which `tensor` is computed, or None.
 
         See `introspection.find_tensor` for the names.
         """
-        return introspection.find_tensor(self._graph_to_look_into(), name)
+        return introspection.find_tensor(self._introspection_graph(), name)
 
     def find_trainable_layer(self, layer):
-        """The layer that holds the weights: the inner one of a wrapper."""
+        """Returns the layer that holds the weights: the inner one of a wrapper."""
         return self.find_trainable_layer(layer.layer) if hasattr(layer, "layer") else layer
 
     def get_trainable_layers(self) -> list:
-        """All layers that hold weights."""
+        """Returns all layers that hold weights."""
         return [layer for layer in flatten_layers(self.keras_model) if layer.weights]
 
     def run_graph(self, images, outputs, image_metas=None) -> OrderedDict:
@@ -165,7 +165,7 @@ class OriginalMethods:
             images, image_metas, _ = self.mold_inputs(images)
         anchors = self.predictor.anchors(images.shape[1:3])
         inputs = [np.float32(images), np.float32(image_metas), anchors]
-        graph = self._graph_to_look_into()
+        graph = self._introspection_graph()
         if graph is not self.inference_model:
             weights = {weight.path: weight for weight in self.inference_model.weights}
             for weight in graph.weights:

@@ -215,7 +215,7 @@ def paste_mask(mask: np.ndarray, box: Sequence[int], image_shape: Sequence[int])
 
 
 def mask_in_box(mask: np.ndarray, box: Sequence[int]) -> np.ndarray:
-    """The mask of a box at the resolution of the image: the box's part of `paste_mask`.
+    """Returns the mask of a box at the resolution of the image: the box's part of `paste_mask`.
 
     Args:
         mask: `[M, M]` float, probabilities inside the box.

@@ -60,7 +60,7 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 def photo_name(dataset, number: int) -> str:
-    """The reference of an image, or its id if it has none."""
+    """Returns the reference of an image, or its id if it has none."""
     if not 0 <= number < len(dataset.image_info):
         return f"number {number}"
     return str(dataset.image_reference(number) or dataset.image_info[number]["id"])
@@ -174,5 +174,5 @@ class EarlyStop(keras.callbacks.Callback):
 
 
 def is_exhausted(progress: Progress, patience: int) -> bool:
-    """Whether early stopping has ended the stage."""
+    """Returns whether early stopping has ended the stage."""
     return bool(patience) and progress.without_gain >= patience

@@ -167,7 +167,7 @@ class RestoreMeans(keras.callbacks.Callback):
 
 
 def metric_variables(fitted: TrainingModel) -> list:
-    """The variables of the running means of the losses, which a resumed epoch needs."""
+    """Returns the variables of the running means of the losses, which a resumed epoch needs."""
     return [variable for metric in fitted.metrics for variable in metric.variables]
 
 

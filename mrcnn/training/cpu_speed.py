@@ -57,7 +57,7 @@ def _cached_gain(name: str, measure: Callable[[], float]) -> float:
 
 
 def machine_key() -> str:
-    """What a measurement holds for: the CPU, the version of TensorFlow, the number of threads and the use of oneDNN."""
+    """Returns the key of a measurement: the CPU, TensorFlow's version, the number of threads and the use of oneDNN."""
     threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
     onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default")
     return f"{cpu_model()}, TensorFlow {tf.__version__}, {threads} threads, oneDNN {onednn}"
@@ -112,7 +112,7 @@ def _step(
 
 
 def _read(path: Path) -> dict[str, float]:
-    """The cached gains by machine, without entries that are none; empty if the file cannot be used."""
+    """Returns the cached gains by machine, without invalid entries; empty if the file cannot be used."""
     try:
         gains = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

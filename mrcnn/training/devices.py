@@ -59,7 +59,7 @@ def _chosen_gpus(device: str) -> list:
 
 
 def choose_precision() -> tuple[bool, str]:
-    """Whether the first GPU, or the CPU without one, is clearly faster in bfloat16, and a short reason."""
+    """Returns whether the first GPU, or the CPU without one, is clearly faster in bfloat16, and a short reason."""
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))

@@ -11,7 +11,7 @@ from mrcnn.errors import UserError
 
 
 def choose_strategy(devices: int = 1, split_cpu: bool = False) -> tf.distribute.Strategy:
-    """The strategy to build and train a model under. Call it before the first tensor is created.
+    """Returns the strategy to build and train a model under. Call it before the first tensor is created.
 
     Args:
         devices: number of GPUs. If the environment variable TF_CONFIG is set, the workers that it lists train together,
@@ -41,7 +41,7 @@ def _split_cpu(count: int) -> list[str]:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes files and validates."""
+    """Returns whether this process writes files and validates."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_id is None:
         return True

@@ -1,4 +1,4 @@
-"""The call of Keras's `fit`: batches, callbacks and their order, error messages."""
+"""Calls Keras's `fit` with the batches and callbacks of a stage and replaces TensorFlow's errors by their causes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fit(
         fitted: its compiled training model.
         writer: writes the checkpoints; holds the progress and the options.
         data: datasets and augmentation.
-        custom_callbacks: run after all others, when the epoch is saved.
+        custom_callbacks: callbacks that run after all others, when the epoch has been saved.
     """
     options, progress, config = writer.options, writer.progress, model.config
     epochs, steps = progress.stage["epochs"], progress.stage["steps_per_epoch"]
@@ -73,7 +73,7 @@ def fit(
     validator = _validator(model, data.val, options, verbose)
     fitted.skip = progress.step
 
-    with Interruption() as interruption, errors_in_words(problems, val_problems), fitted.strategy.scope():
+    with Interruption() as interruption, raise_causes(problems, val_problems), fitted.strategy.scope():
         callbacks = [
             SeedSampling(model.keras_model, seed, steps, progress.step),
             *([RestoreMeans(model.run.resumed.path)] if progress.step else []),
@@ -103,7 +103,7 @@ def fit(
 
 
 def can_redraw_lines() -> bool:
-    """Whether standard output is a terminal or a notebook cell, where a progress bar can return to its line."""
+    """Returns whether standard output is a terminal or a notebook cell, where a progress bar can return to its line."""
     return sys.stdout.isatty() or type(sys.stdout).__module__.startswith("ipykernel.")
 
 
@@ -139,7 +139,7 @@ def _as_inputs(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _validator(model, dataset, options, verbose: int) -> Validator | None:
-    """The validator of a dataset, reused from an earlier stage to save compilation; None without validation."""
+    """Returns the validator, reused from an earlier stage to save compilation, or None without validation."""
     if dataset is None or not options.validate_every:
         return None
     photos = options.validation_photos
@@ -156,7 +156,7 @@ def _validator(model, dataset, options, verbose: int) -> Validator | None:
 
 
 def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> list:
-    """The callbacks that write the history, curves and TensorBoard events."""
+    """Returns the callbacks that write the history, curves and TensorBoard events."""
     if not writer.enabled:
         return []
     pictures = validator.pictures if validator else []
@@ -168,8 +168,8 @@ def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> li
 
 
 @contextmanager
-def errors_in_words(*problems: DataProblems) -> Iterator[None]:
-    """Raises the cause of an error of TensorFlow in its place. `problems` belong to the batches read inside."""
+def raise_causes(*problems: DataProblems) -> Iterator[None]:
+    """Replaces an error of TensorFlow by its cause. `problems` are those of the batches read in the block."""
     try:
         yield
     except DatasetError as error:

@@ -28,7 +28,7 @@ LAYER_SETS = {
 
 
 def layer_regex(layers: str) -> str:
-    """The regular expression of a layer set.
+    """Returns the regular expression of a layer set.
 
     Args:
         layers: "heads", "3+", "4+", "5+", "all", or a regular expression, which is returned as it is.

@@ -30,7 +30,7 @@ def write_history(rows: list[dict], folder: str | Path) -> None:
 
 
 def read_history(folder: str | Path, epochs: int) -> list[dict]:
-    """The rows of the first `epochs` epochs; empty if the file is missing or not a history."""
+    """Returns the rows of the first `epochs` epochs; empty if the file does not exist or is not a history."""
     try:
         with open(Path(folder) / FILE, encoding="utf-8", newline="") as file:
             rows = [

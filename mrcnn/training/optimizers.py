@@ -50,5 +50,5 @@ def build_optimizer(
 
 
 def loss_weight_decay(name: str, config: Config) -> float:
-    """The rate of the L2 penalty in the loss; 0 for AdamW, which has its own weight decay."""
+    """Returns the rate of the L2 penalty in the loss; 0 for AdamW, which has its own weight decay."""
     return config.WEIGHT_DECAY if name == "sgd" else 0.0

@@ -32,7 +32,7 @@ class Stage:
     first_epoch: int = 0
 
     def same_as(self, other: dict[str, Any]) -> bool:
-        """Whether `other`, from a saved run, is this stage."""
+        """Returns whether `other`, from a saved run, is this stage."""
         return self.differences(other) == []
 
     def differences(self, other: dict[str, Any]) -> list[str]:
@@ -83,7 +83,7 @@ class Progress:
 
     @classmethod
     def from_rows(cls, epoch: int, rows: list[dict[str, Any]]) -> Progress:
-        """The progress of a run at `epoch`, reconstructed from its history."""
+        """Returns the progress of a run at `epoch`, reconstructed from its history."""
         progress = cls()
         for row in rows:
             progress.end_epoch(row)

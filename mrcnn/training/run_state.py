@@ -34,7 +34,7 @@ class RunState:
 
     @classmethod
     def of(cls, model) -> RunState:
-        """The state of the model's current run, stored in `model.run`.
+        """Returns the state of the model's current run, stored in `model.run`.
 
         If the log folder or the epoch of the model has changed, this is another run: its progress is that of the
         `history.csv` in its folder.
@@ -46,7 +46,7 @@ class RunState:
         return run
 
     def validator_for(self, model, dataset: Dataset, photos: int) -> Validator:
-        """A validator on at most `photos` images of a dataset: the current one if it is just that, else a new one."""
+        """Returns a validator on at most `photos` images of a dataset, the current one if it matches."""
         current = self.validator
         if current is None or current.dataset is not dataset or current.limit != photos:
             self.validator = current = Validator(model, dataset, photos, model.config.BATCH_SIZE)

@@ -34,7 +34,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.kind, self.warmup_steps = kind, int(warmup_steps)
 
     def __call__(self, step):
-        """The rate at `step` (scalar, counted from 0), float32."""
+        """Returns the rate at `step` (scalar, counted from 0), float32."""
         step = ops.cast(step, "float32")
         factor = ops.minimum(1.0, (step + 1.0) / max(self.warmup_steps, 1))
         fraction = ops.minimum(step / self.total_steps, 1.0)

@@ -1,8 +1,8 @@
 """Exact resume: the state of a run in one file beside the weights. A process killed at any moment leaves a usable pair.
 
 `training_<name>_<epoch>.state` belongs to the checkpoint `mask_rcnn_<name>_<epoch>.h5`. Both carry the same random id,
-and a pair with different ids is not used. `training_<name>_partial.state`, written within an epoch, holds its weights
-itself. The name does not begin with `mask_rcnn`, because scripts take the last such file of a folder as the newest
+and a pair with different ids is not used. `training_<name>_partial.state`, written within an epoch, contains the
+weights too. The name does not begin with `mask_rcnn`, because scripts take the last such file of a folder as the newest
 weights. A state file is HDF5 with arrays by group and one JSON text. Reading it executes nothing.
 """
 
@@ -36,11 +36,11 @@ FREE_SETTINGS = ("VALIDATION_STEPS", "DETECTION_")
 
 @dataclass(frozen=True)
 class State:
-    """A state file that can be used.
+    """A usable state file.
 
     Attributes:
         path: path of the state file.
-        weights: path of the weights; None if the state file holds them.
+        weights: path of the weights, or None if the state file contains them.
         record: `{"progress", "config", "data", "id", ...}`.
     """
 
@@ -55,25 +55,25 @@ class State:
 
 
 def state_path(weights: Path) -> Path:
-    """Path of the state file of a checkpoint."""
+    """Returns the path of the state file of a checkpoint."""
     return weights.with_name(PREFIX + weights.stem.removeprefix(WEIGHTS_PREFIX) + SUFFIX)
 
 
 def state_files(folder: Path) -> list[Path]:
-    """All state files in a log folder."""
+    """Returns all state files in a log folder."""
     return [path for prefix in (PREFIX, WEIGHTS_PREFIX) for path in folder.glob(f"{prefix}*{SUFFIX}")]
 
 
 def write_state(path: Path, record: Mapping[str, Any], groups: Mapping[str, Sequence[Any]]) -> None:
-    """Writes a state file, complete or not at all.
+    """Writes a state file atomically.
 
     Args:
         path: path of the file.
-        record: content that JSON can represent.
+        record: JSON-serializable content.
         groups: variables by group name.
 
     Raises:
-        OSError: the disk is full or the folder is not writable; an earlier file is intact.
+        OSError: the disk is full or the folder is not writable. An existing file is kept.
     """
     text = json.dumps(record).encode()
     size = len(text) + 4 * sum(int(np.prod(v.shape)) for variables in groups.values() for v in variables)
@@ -87,7 +87,7 @@ def write_state(path: Path, record: Mapping[str, Any], groups: Mapping[str, Sequ
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The JSON part of a state file. Raises FileNotFoundError, or CheckpointError if it is damaged."""
+    """Returns the JSON part of a state file. Raises FileNotFoundError, or CheckpointError if it is damaged."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such training state.")
     with hdf5_errors(path), h5py.File(path, "r") as file:
@@ -100,7 +100,7 @@ def restore_variables(path: Path, group: str, variables: Sequence[Any]) -> None:
     """Sets variables from a group of a state file.
 
     Raises:
-        CheckpointError: number or shapes differ; nothing was set.
+        CheckpointError: the number or the shapes of the variables differ. No variable is changed.
     """
     with hdf5_errors(path), h5py.File(path, "r") as file:
         stored = file[group]
@@ -116,11 +116,11 @@ def restore_variables(path: Path, group: str, variables: Sequence[Any]) -> None:
 
 
 def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> State:
-    """The newest usable state.
+    """Returns the newest usable state.
 
     Args:
-        source: "last" for the newest run in `model_dir` called `name` (None: any name); or a log folder; or a
-            checkpoint or state file.
+        source: "last" for the newest run named `name` in `model_dir` (None: of any name), a log folder, a checkpoint,
+            or a state file.
         model_dir, name: see `log_dirs`.
 
     Raises:

@@ -202,7 +202,7 @@ def _describe_stage(model, learning_rate: float, epochs: int, layers: str, optio
 
 
 def _is_done(stage: Stage, progress: Progress, resumed: State | None) -> bool:
-    """Whether the stage is finished. A resumed stage whose last epoch was saved may still have to be finished."""
+    """Returns whether the stage is finished. A resumed stage may not be, although its last epoch was saved."""
     if resumed is None:
         return progress.epoch >= stage.epochs
     if any(stage.same_as(finished) for finished in progress.finished):

@@ -43,7 +43,7 @@ def mask_to_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | No
 
 
 def simple_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | None:
-    """Like `mask_to_polygon`, but returns None also for a mask with holes or several parts."""
+    """Returns a mask as one polygon like `mask_to_polygon`, or None if it has holes or several parts."""
     if label(mask, connectivity=2, return_num=True)[1] != 1 or euler_number(mask, connectivity=2) != 1:
         return None
     return mask_to_polygon(mask, min_iou)
@@ -56,7 +56,7 @@ def fill_polygon(polygon: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _exact(ring: np.ndarray) -> np.ndarray:
-    """The corners of the pixels along a ring through the midpoints of their edges (closed, (x, y))."""
+    """Returns the corners of the pixels along a ring through the midpoints of their edges (closed, (x, y))."""
     start, end = ring[:-1], ring[1:]
     on_vertical_edge = start[:, 0] == np.floor(start[:, 0])
     corners = np.where(

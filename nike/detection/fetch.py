@@ -88,13 +88,13 @@ class _PublicSecureHandler(urllib.request.HTTPSHandler):
 
 
 def _goes_to_proxy(request: urllib.request.Request) -> bool:
-    """Whether a request is sent to a proxy, whose own address is usually private and which resolves names itself."""
+    """Returns whether a request is sent to a proxy, which usually has a private address and resolves names itself."""
     proxies = urllib.request.getproxies().values()
     return request.host in {proxy.rpartition("://")[2].partition("/")[0].rpartition("@")[2] for proxy in proxies}
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is reachable from the internet: not of a private network, this machine, or a group."""
+    """Returns whether an IP address is public: not private, of this machine, or multicast."""
     ip = ipaddress.ip_address(address.partition("%")[0])  # without the interface of a link-local address
     embedded = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
     ip = embedded or ip

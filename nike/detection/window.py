@@ -12,7 +12,7 @@ QUIT = (ord("q"), 27)  # q and Esc
 
 
 def has_display() -> bool:
-    """Whether a window can be opened: there is a display, and OpenCV is not the package without windows."""
+    """Returns whether a window can be opened: there is a display, and OpenCV is not the package without windows."""
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False  # Qt would end the process
     import cv2

@@ -147,7 +147,7 @@ async def _uploaded(request: Request) -> bytes:
 def encoder(
     format: Format, masks: MaskFormat, class_names: list[str], name: str
 ) -> Callable[[np.ndarray, Detections], Response]:
-    """The function that makes the response of a format."""
+    """Returns the function that makes the response of a format."""
 
     def encode(image: np.ndarray, result: Detections) -> Response:
         if format == "png":

@@ -14,7 +14,7 @@ import tensorflow as tf
 from mrcnn import checkpoints
 from mrcnn.training import TrainingInterrupted, fitting, trainer
 from mrcnn.training.callbacks import NonFiniteLossError
-from mrcnn.training.fitting import errors_in_words
+from mrcnn.training.fitting import raise_causes
 from mrcnn.training.interruption import Interruption
 from mrcnn.training.options import TrainOptions
 from mrcnn.training.progress import Stage
@@ -261,9 +261,9 @@ def test_full_disk_is_a_one_line_error_and_keeps_the_earlier_checkpoint(model, t
 
 
 def test_full_disk_while_tensorboard_writes():
-    with pytest.raises(OSError, match="No space left on device"), errors_in_words():
+    with pytest.raises(OSError, match="No space left on device"), raise_causes():
         raise tf.errors.ResourceExhaustedError(None, None, "/logs/events.v2; No space left on device")
-    with pytest.raises(MemoryError, match="device has too little memory.*smaller batches"), errors_in_words():
+    with pytest.raises(MemoryError, match="device has too little memory.*smaller batches"), raise_causes():
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 
