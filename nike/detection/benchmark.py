@@ -61,8 +61,10 @@ def warp(pixels: np.ndarray, motion: np.ndarray) -> np.ndarray:
 
     size = pixels.shape[1::-1]
     if pixels.dtype == bool:
-        moved = [cv2.warpAffine(mask.astype(np.uint8), motion, size) > 0 for mask in np.moveaxis(pixels, 2, 0)]
-        return np.stack(moved, axis=2)
+        moved = np.zeros_like(pixels)
+        for number in range(pixels.shape[2]):
+            moved[:, :, number] = cv2.warpAffine(pixels[:, :, number].astype(np.uint8), motion, size) > 0
+        return moved
     return cv2.warpAffine(pixels, motion, size, borderMode=cv2.BORDER_REFLECT)
 
 
@@ -145,7 +147,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     dataset.load_nike(arguments.dataset, "val")
     dataset.prepare()
     totals: dict[str, dict[str, list[float]]] = {"plain": {}, "track": {}}
-    for image_id in dataset.image_ids[: arguments.videos]:
+    labelled = [image_id for image_id in dataset.image_ids if dataset.load_mask(image_id)[0].any()]
+    for image_id in labelled[: arguments.videos]:
         masks, _ = dataset.load_mask(image_id)
         frames = list(make_video(dataset.load_image(image_id), masks, f"video {image_id}", arguments.frames))
         low = list(detector.detect(frame.picture.image for frame in frames))
