@@ -171,7 +171,6 @@ def first_examples(
     *,
     seed: int = 0,
     augmentation: Any = None,
-    no_augmentation_sources: Collection[str] | None = None,
 ) -> list[GroundTruth]:
     """Returns the first images of training with their ground truth, as `training_batches` produces them.
 
@@ -181,13 +180,12 @@ def first_examples(
         dataset: prepared dataset.
         config: settings.
         count: number of images. Those that cannot be read are left out.
-        seed: see `training_batches`, also for the other arguments.
+        seed, augmentation: see `training_batches`.
 
     Returns:
         The images with masks `[S, S, N]` of the size of the image, see `mrcnn.data.loading.load_image_gt`.
     """
-    not_augmented = set(no_augmentation_sources or ())
-    examples = _Examples(dataset, config, seed, True, augmentation, not_augmented, "raise", 0, DataProblems())
+    examples = _Examples(dataset, config, seed, True, augmentation, set(), "raise", 0, DataProblems())
 
     def load(position: int) -> GroundTruth | None:
         try:

@@ -41,9 +41,7 @@ class Found(Protocol):
     def is_sub_pixel(self, index: int) -> bool: ...
 
 
-def simple_polygons(
-    detections: Found, index: int, tolerance: float = 1.0, min_iou: float = 0.99
-) -> list[np.ndarray] | None:
+def simple_polygons(detections: Found, index: int) -> list[np.ndarray] | None:
     """Returns the polygons of an object for annotation tools, one per part and with few points.
 
     Without masks, the result is the outline of the box.
@@ -51,7 +49,6 @@ def simple_polygons(
     Args:
         detections: objects of one image.
         index: number of the object.
-        tolerance, min_iou: for detections without mask refinement, see `mrcnn.ops.polygons.mask_to_polygons`.
 
     Returns:
         List of float64 `[P, 2]` (x, y) in pixels of the image, or None if the object has a hole.
@@ -59,7 +56,7 @@ def simple_polygons(
     if not detections.has_masks:
         return [ring[:-1] for ring in detections.rings(index)]
     polygons = rings_to_polygons(detections.rings(index)) if detections.is_sub_pixel(index) else None
-    return polygons or mask_to_polygons(detections.full_mask(index), tolerance, min_iou)
+    return polygons or mask_to_polygons(detections.full_mask(index))
 
 
 def outlines(detections: Found, index: int) -> list[list[list[float]]]:

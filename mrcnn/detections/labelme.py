@@ -56,8 +56,6 @@ def mask_to_shapes(
     mask: np.ndarray,
     group_id: int | None = None,
     description: str = "",
-    tolerance: float = 1.0,
-    min_iou: float = 0.99,
 ) -> list[dict[str, Any]]:
     """Converts a mask to entries of labelme's `shapes`.
 
@@ -66,13 +64,12 @@ def mask_to_shapes(
         mask: bool `[H, W]`.
         group_id: int, group id of all entries, required for masks with several connected components.
         description: str shown by labelme, for example the score.
-        tolerance, min_iou: see `mrcnn.ops.polygons.mask_to_polygons`.
 
     Returns:
         A list of polygons, or a single exact `mask` entry if polygons cannot represent the mask (it has holes). Empty
         for an empty mask.
     """
-    polygons = mask_to_polygons(mask, tolerance, min_iou)
+    polygons = mask_to_polygons(mask)
     if polygons is None:
         return [_mask_shape(mask, label, group_id, description)]
     return _polygon_shapes(polygons, label, group_id, description)
@@ -97,9 +94,7 @@ def _box_shape(box: Sequence[int], label: str, description: str) -> dict[str, An
     return common | {"points": [[float(x1), float(y1)], [float(x2 - 1), float(y2 - 1)]], "mask": None}
 
 
-def detections_to_shapes(
-    detections: Found, labels: Sequence[str], tolerance: float = 1.0, min_iou: float = 0.99
-) -> list[dict[str, Any]]:
+def detections_to_shapes(detections: Found, labels: Sequence[str]) -> list[dict[str, Any]]:
     """Converts detections to entries of labelme's `shapes`. The parts of an object have the same `group_id`.
 
     Detections with mask refinement become smooth polygons with at most 60 points, see
@@ -108,7 +103,6 @@ def detections_to_shapes(
     Args:
         detections: N objects of one image.
         labels: N class names.
-        tolerance, min_iou: for detections without mask refinement, see `mask_to_shapes`.
     """
     shapes = []
     for i, (label, score) in enumerate(zip(labels, detections.scores, strict=True)):
@@ -116,7 +110,7 @@ def detections_to_shapes(
         if not detections.has_masks:
             shapes.append(_box_shape(detections.boxes[i], label, description))
             continue
-        polygons = simple_polygons(detections, i, tolerance, min_iou)
+        polygons = simple_polygons(detections, i)
         if polygons is None:
             parts = [_mask_shape(detections.full_mask(i), label, i + 1, description)]
         else:

@@ -4,7 +4,7 @@
     for photo in collection.photos:
         masks = photo.draw()  # bool [H, W, N], one mask per instance
 
-    write_detections("shoe.jpg", result, class_names=["BG", "nike"])  # writes shoe.json
+    write_detections(Path("shoe.jpg"), result, class_names=["BG", "nike"])  # writes shoe.json
 
 A JSON file with an empty list of shapes is a negative.
 """
@@ -23,7 +23,6 @@ import numpy as np
 from mrcnn.detections import Detections
 from mrcnn.detections.labelme import detections_to_shapes, labelme_document, mask_to_shapes
 from mrcnn.errors import UserError
-from mrcnn.ops.masks import extract_bboxes
 from nike.datasets import photos
 from nike.datasets.json_files import keys_of
 from nike.datasets.labels import IGNORE
@@ -292,54 +291,34 @@ def write_photo(photo: Photo) -> None:
     write_labelme(photo.path.with_suffix(".json"), photo.path.name, photo.height, photo.width, shapes)
 
 
-def masks_to_shapes(
-    labels: Sequence[str], masks: np.ndarray, descriptions: Sequence[str] | None = None, **options: float
-) -> list[dict[str, Any]]:
+def masks_to_shapes(labels: Sequence[str], masks: np.ndarray) -> list[dict[str, Any]]:
     """Converts the masks of several instances to shapes. The parts of an instance have the same `group_id`.
 
     Args:
         labels: list of N str.
         masks: bool `[H, W, N]`.
-        descriptions: list of N str, or None.
-        **options: `tolerance` and `min_iou` of `mask_to_shapes`.
     """
     shapes = []
     for i, label in enumerate(labels):
-        parts = mask_to_shapes(label, masks[:, :, i], i + 1, descriptions[i] if descriptions else "", **options)
+        parts = mask_to_shapes(label, masks[:, :, i], i + 1)
         if len(parts) == 1:
             parts[0]["group_id"] = None
         shapes += parts
     return shapes
 
 
-def write_detections(
-    photo: str | os.PathLike,
-    result: Detections | Mapping[str, np.ndarray],
-    class_names: Sequence[str],
-    path: str | os.PathLike | None = None,
-    tolerance: float = 1.0,
-    min_iou: float = 0.99,
-) -> Path:
-    """Writes detections as a labelme file, for correction in labelme.
+def write_detections(photo: Path, result: Detections, class_names: Sequence[str]) -> Path:
+    """Writes detections as a labelme file next to the photo, for correction in labelme.
 
     Args:
         photo: path of the photo.
-        result: a result of `detect()`, or a dict of `masks` bool `[H, W, N]`, `class_ids` and `scores`.
+        result: the detections.
         class_names: list of class names, background first.
-        path: path of the JSON file, by default next to the photo.
-        tolerance, min_iou: see `detections_to_shapes`.
 
     Returns:
         The path of the JSON file.
     """
-    photo = Path(photo)
-    path = photo.with_suffix(".json") if path is None else Path(path)
-    if isinstance(result, Detections):
-        detections = result
-    else:
-        masks = np.asarray(result["masks"], dtype=bool)
-        detections = Detections.from_result({**result, "masks": masks, "rois": extract_bboxes(masks)})
-    labels = [class_names[class_id] for class_id in detections.class_ids]
-    shapes = detections_to_shapes(detections, labels, tolerance, min_iou)
-    write_labelme(path, os.path.relpath(photo, path.parent), *detections.image_shape, shapes)
+    path = photo.with_suffix(".json")
+    shapes = detections_to_shapes(result, [class_names[class_id] for class_id in result.class_ids])
+    write_labelme(path, photo.name, *result.image_shape, shapes)
     return path

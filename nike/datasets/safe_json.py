@@ -22,14 +22,12 @@ _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z|\\\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def read_json(path: str | os.PathLike, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_JSON_DEPTH) -> Any:
+def read_json(path: str | os.PathLike, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """Reads an untrusted JSON file.
 
     Args:
         path: path of a UTF-8 file, with or without a byte-order mark (BOM).
         max_bytes: int, maximum file size in bytes.
-        max_depth: int, maximum nesting depth. It is checked before parsing because the parser is recursive and can
-            overflow the stack of a thread.
 
     Returns:
         The result of `json.loads`. NaN and Infinity are read as floats.
@@ -49,8 +47,8 @@ def read_json(path: str | os.PathLike, max_bytes: int = MAX_JSON_BYTES, max_dept
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise UserError(f"{name}: larger than {max_bytes:,} bytes; is this an annotation file?")
-    if json_depth(data) > max_depth:
-        raise UserError(f"{name}: nested deeper than {max_depth} levels; is this an annotation file?")
+    if json_depth(data) > MAX_JSON_DEPTH:  # the parser is recursive and can overflow the stack of a thread
+        raise UserError(f"{name}: nested deeper than {MAX_JSON_DEPTH} levels; is this an annotation file?")
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -14,13 +14,12 @@ MAX_XML_BYTES = 500_000_000
 MAX_XML_DEPTH = 32  # CVAT has 5 levels
 
 
-def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES, max_depth: int = MAX_XML_DEPTH) -> ET.Element:
+def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES) -> ET.Element:
     """Reads an untrusted XML file.
 
     Args:
         path: path of the file.
         max_bytes: int, maximum file size in bytes.
-        max_depth: int, maximum nesting depth.
 
     Returns:
         The root element.
@@ -40,8 +39,8 @@ def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES, max_depth:
     def start(tag: str, attributes: dict[str, str]) -> None:
         nonlocal depth
         depth += 1
-        if depth > max_depth:
-            raise UserError(f"{name}: nested deeper than {max_depth} levels; is this the right file?")
+        if depth > MAX_XML_DEPTH:
+            raise UserError(f"{name}: nested deeper than {MAX_XML_DEPTH} levels; is this the right file?")
         builder.start(tag, attributes)
 
     def end(tag: str) -> None:

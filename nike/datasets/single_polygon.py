@@ -42,11 +42,11 @@ def mask_to_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | No
     return polygon + (xs[0], ys[0])
 
 
-def simple_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | None:
+def simple_polygon(mask: np.ndarray) -> np.ndarray | None:
     """Returns a mask as one polygon like `mask_to_polygon`, or None if it has holes or several parts."""
     if label(mask, connectivity=2, return_num=True)[1] != 1 or euler_number(mask, connectivity=2) != 1:
         return None
-    return mask_to_polygon(mask, min_iou)
+    return mask_to_polygon(mask)
 
 
 def fill_polygon(polygon: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -29,13 +29,15 @@ class Service:
         limits: limits of the server.
         default_confidence: score threshold of requests without one.
         metrics: metrics to update.
+
+    Attributes:
         name: name of the model in messages and for annotation tools.
     """
 
-    def __init__(
-        self, detector: DetectsImages, limits: Limits, default_confidence: float, metrics: Metrics, name: str = "nike"
-    ):
-        self.limits, self.metrics, self.name = limits, metrics, name
+    name = "nike"
+
+    def __init__(self, detector: DetectsImages, limits: Limits, default_confidence: float, metrics: Metrics):
+        self.limits, self.metrics = limits, metrics
         self.class_names = list(detector.class_names)
         self.lowest_confidence = float(detector.min_confidence)
         self.default_confidence = max(default_confidence, self.lowest_confidence)
