@@ -24,7 +24,7 @@ def command(monkeypatch, red_finder, capsys):
 
     def run(module, *arguments, **options):
         detector = Detector(red_finder(), ["BG", "nike"], **options)
-        monkeypatch.setattr(module, "chosen_detector", lambda arguments: detector)
+        monkeypatch.setattr(module, "chosen_detector", lambda arguments, fraction=1.0: detector)
         try:
             code = module.main([str(argument) for argument in arguments])
         except SystemExit as stop:  # errors in the options
@@ -85,7 +85,7 @@ def thresholds(monkeypatch, red_finder):
     """Thresholds of the detectors that `nike detect` loads, in order. The default is 0.9."""
     used = []
 
-    def load(arguments):
+    def load(arguments, fraction=1.0):
         used.append(0.9 if arguments.min_confidence is None else arguments.min_confidence)
         print("--weights=best: some.h5", file=sys.stderr)
         return Detector(red_finder(), ["BG", "nike"], min_confidence=used[-1])
@@ -174,7 +174,7 @@ def test_user_errors_are_one_line_and_exit_code_2(command, arguments, message):
 )
 def test_output_is_checked_before_detection(folder, monkeypatch, capsys, module, arguments):
     monkeypatch.chdir(folder.root)
-    monkeypatch.setattr(module, "chosen_detector", lambda arguments: pytest.fail("detection has begun"))
+    monkeypatch.setattr(module, "chosen_detector", lambda arguments, fraction=1.0: pytest.fail("detection has begun"))
     folder.photo("a.jpg")
     (folder.root / "file").touch()
     assert module.main(arguments) == 2
