@@ -1,6 +1,6 @@
 """Mask R-CNN (He et al. 2017) on TensorFlow 2 and Keras 3, with Matterport's names, checkpoints and numbers.
 
-    from mrcnn import Config, Dataset, Detections, MaskRCNN
+    from mrcnn import Config, Dataset, Detections, MaskRCNN, load_model
 
 These names are imported at first use, so `import mrcnn` and `from mrcnn import Config` do not import TensorFlow.
 """
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from mrcnn.config import Config
     from mrcnn.data.dataset import Dataset
     from mrcnn.detections import Detections
+    from mrcnn.load import load_model
     from mrcnn.model import MaskRCNN
 
-__all__ = ["Config", "Dataset", "Detections", "MaskRCNN", "__version__"]
+__all__ = ["Config", "Dataset", "Detections", "MaskRCNN", "__version__", "load_model"]
 __version__ = "1.0.0"
 
 _MODULES = {
@@ -25,6 +26,7 @@ _MODULES = {
     "Dataset": "mrcnn.data.dataset",
     "Detections": "mrcnn.detections",
     "MaskRCNN": "mrcnn.model",
+    "load_model": "mrcnn.load",
 }
 
 imgaug_shim.register()

@@ -26,7 +26,8 @@ from mrcnn.data.dataset import Dataset
 from mrcnn.data.loading import load_image_gt
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError, UserTypeError
-from mrcnn.inference.predictor import Predictor, detect_stream, require_eager
+from mrcnn.inference.predictor import Predictor, require_eager
+from mrcnn.inference.processing import detect_stream
 from mrcnn.layers.common import BatchNorm
 from mrcnn.layers.detection import DetectionLayer
 from mrcnn.layers.heads import build_rpn_model
@@ -192,6 +193,27 @@ class MaskRCNN(OriginalMethods):
     def save_weights(self, filepath: str | Path, metadata: dict | None = None, dtype: str = "float32") -> None:
         """Writes the weights in the original's layout, with the Config inside; see `checkpoints.save_weights`."""
         checkpoints.save_weights(self.named_layers(), filepath, config=self.config, metadata=metadata, dtype=dtype)
+
+    def export(self, path: str | Path, format: str = "openvino", images: Iterable | None = None) -> dict[str, Any]:
+        """Exports the network for a runtime, in float32, and compares its detections with those of this model.
+
+        `mrcnn.load_model(path)` runs the result, without TensorFlow except for "saved_model".
+
+        Args:
+            path: folder to write; an earlier export there is replaced.
+            format: "openvino" or "saved_model".
+            images: images to compare on, as for `detect`; None: two of noise.
+
+        Returns:
+            The result of the comparison, see `mrcnn.export.verify.compare`.
+
+        Raises:
+            VerificationError: the detections differ too much; nothing was written.
+            ValueError: the format is unknown, its package is missing, or the model cannot be exported.
+        """
+        from mrcnn.export.write import write_export  # few need it
+
+        return write_export(self, path, format, images)
 
     def named_layers(self) -> dict[str, keras.layers.Layer]:
         """Returns the layers that hold weights, by name."""

@@ -237,11 +237,12 @@ class NetworkBuilder:
         layer = ProposalLayer(count, self.config.RPN_NMS_THRESHOLD, self.config, name="ROI")
         return layer([self.rpn[1], self.rpn[2], anchors])
 
-    def inference(self, config: Config | None = None) -> Network:
+    def inference(self, config: Config | None = None, threshold_input: bool = False) -> Network:
         """Builds the inference graph.
 
         Args:
             config: Config with different detection settings; defaults to the Config of the builder.
+            threshold_input: whether the last input `input_min_confidence [B]` replaces DETECTION_MIN_CONFIDENCE.
 
         Returns:
             Model from [`input_image [B, H, W, channels]`, `input_image_meta [B, 12+C]`, `input_anchors [B or 1, A, 4]`
@@ -253,15 +254,15 @@ class NetworkBuilder:
         """
         config = config or self.config
         anchors = keras.Input((None, 4), name="input_anchors")
+        thresholds = [keras.Input((), name="input_min_confidence")] if threshold_input else []
+        inputs = [self.image, self.meta, anchors, *thresholds]
         rois = self._propose(config.POST_NMS_ROIS_INFERENCE, anchors)
         pyramid = self.pyramid[:4]  # P6 is for the RPN only
         used = TrimPadding(name="trim_proposals")(rois)
         _, probs, deltas = self.box_head(used, pyramid, self.meta, count=config.POST_NMS_ROIS_INFERENCE)
-        detections = DetectionLayer(config, name="mrcnn_detection")([rois, probs, deltas, self.meta])
+        detections = DetectionLayer(config, name="mrcnn_detection")([rois, probs, deltas, self.meta, *thresholds])
         if not self.mask_head:
-            return self._network(
-                [self.image, self.meta, anchors], [detections, probs, deltas, rois, self.rpn[1], self.rpn[2]]
-            )
+            return self._network(inputs, [detections, probs, deltas, rois, self.rpn[1], self.rpn[2]])
         detected_boxes = TrimPadding(name="trim_detections")(detections[..., :4])
         masks = self.mask_head(detected_boxes, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
         outputs = [detections, probs, deltas, masks, rois, self.rpn[1], self.rpn[2]]
@@ -271,7 +272,7 @@ class NetworkBuilder:
                 detected_boxes, detected_boxes, class_ids, masks, self.image, self.pyramid[0]
             )
             outputs.append(refined)
-        return self._network([self.image, self.meta, anchors], outputs)
+        return self._network(inputs, outputs)
 
     def training(self) -> Network:
         """Builds the training graph.

@@ -21,9 +21,10 @@ ROOMS = (  # of mrcnn; a module imports from its own room and from those of earl
     {"inference"},
     {"training"},
     {"matterport"},
+    {"export"},
     {"utils", "visualize"},
     {"model"},
-    {"parallel_model"},
+    {"parallel_model", "load"},
     {"benchmark"},
 )
 APPLICATION_ROOMS = (  # of nike, likewise; every other module is a command or `cli`
@@ -34,7 +35,7 @@ APPLICATION_ROOMS = (  # of nike, likewise; every other module is a command or `
     {"reporting", "detection"},
     {"serving", "cataloguing"},
 )
-LIGHT = [f"mrcnn.{name}" for name in ("config", "ops.boxes", "data.image", "evaluation", "visualize")]
+LIGHT = [f"mrcnn.{name}" for name in ("config", "ops.boxes", "data.image", "evaluation", "visualize", "export", "load")]
 LIGHT += [f"nike.{name}" for name in ("datasets.labelme", "check", "cli", "synthesize")]
 
 

@@ -27,6 +27,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "docs/index.md",
     "docs/moving-from-matterport.md",
+    "docs/deploy.md",
     "docs/serve.md",
     "docs/scaling.md",
 )

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from mrcnn.benchmark import measure
 from mrcnn.config import Config
-from mrcnn.inference.predictor import Predictor, postprocess, preprocess
+from mrcnn.inference.predictor import Predictor
+from mrcnn.inference.processing import postprocess, preprocess
 from mrcnn.network import NetworkBuilder
 
 COUNTS = (1, 10, 100)

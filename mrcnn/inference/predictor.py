@@ -1,107 +1,25 @@
-"""Detection on images: preprocessing, the compiled network, batching of streams and postprocessing.
+"""The compiled inference graph.
 
 Shape notation: B images, S side, A anchors, D detections, C classes, M mask side.
 """
 
-import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from mrcnn.config import Config
-from mrcnn.data.image import as_rgb, normalize_image, read_image, resize_image
-from mrcnn.detections import Detections
-from mrcnn.errors import UserError
-from mrcnn.inference.prefetch import prefetch
+from mrcnn.inference.processing import mask_padding
 from mrcnn.inference.quiet import without_cost_warnings
+from mrcnn.layers.common import masks_of_classes
 from mrcnn.layers.detection import score_by_masks
 from mrcnn.ops.anchors import pixel_anchors
-from mrcnn.ops.boxes import denorm_boxes, norm_boxes, pad_boxes
-from mrcnn.ops.image_meta import compose_image_meta
-from mrcnn.ops.masks import mask_in_box, sample_mask
+from mrcnn.ops.boxes import norm_boxes
 
-MEAN_SUBTRACTED = (
-    "detect() subtracts the mean pixel itself, so it was added back to an image that mold_image() had normalized. Pass "
-    "the original image."
-)
-MIN_ABSOLUTE = 16  # an image minus the mean has values at least that far from 0; z-scored images have not
-SIDE_MULTIPLE = 32  # stride of C5; the sides of the network input must be multiples of it
 ANCHOR_SHAPES_KEPT = 16  # limits the memory for streams of images of many sizes
-
-
-@dataclass(frozen=True)
-class PreprocessedImage:
-    """A preprocessed image.
-
-    Attributes:
-        image: `[S, S, channels]` float32, resized, padded and normalized.
-        meta: `[12+C]`, see `compose_image_meta`.
-        window: `[4]`, (y1, x1, y2, x2) half-open region of `image` without the padding, in pixels.
-        original_shape: (H, W, channels) of the original image.
-    """
-
-    image: np.ndarray
-    meta: np.ndarray
-    window: np.ndarray
-    original_shape: tuple[int, ...]
-
-
-def preprocess(photo, config: Config, number: int = 0) -> PreprocessedImage:
-    """Preprocesses an image: resizes it, pads it and subtracts the mean pixel.
-
-    Args:
-        photo: image array `[H, W, channels]` or `[H, W]`, see `as_rgb`, or a path. Arrays that have been normalized by
-            `mold_image`, as in some tutorials, are converted back with a warning.
-        config: image settings.
-        number: index in the caller's list, for error messages.
-
-    Raises:
-        FileNotFoundError: if the file does not exist.
-        ValueError: if the image is invalid.
-        TypeError: if `photo` is neither a numeric array nor a path.
-    """
-    name = f"images[{number}]" if isinstance(photo, np.ndarray) else photo
-    if isinstance(photo, np.ndarray):
-        if is_mean_subtracted(photo, config):
-            warnings.warn(MEAN_SUBTRACTED, stacklevel=2)
-            photo = photo + np.asarray(config.MEAN_PIXEL)
-        photo = as_rgb(photo, channels=config.IMAGE_CHANNEL_COUNT, name=name)
-    else:
-        photo = read_image(photo, channels=config.IMAGE_CHANNEL_COUNT)
-    image, window, scale, _, _ = resize_image(
-        photo,
-        min_dim=config.IMAGE_MIN_DIM,
-        max_dim=config.IMAGE_MAX_DIM,
-        min_scale=config.IMAGE_MIN_SCALE,
-        mode="pad64" if config.IMAGE_RESIZE_MODE == "crop" else config.IMAGE_RESIZE_MODE,  # crops are for training
-    )
-    if any(side % SIDE_MULTIPLE for side in image.shape[:2]):
-        raise UserError(
-            f'{name}: with IMAGE_RESIZE_MODE = "none" both sides must be multiples of {SIDE_MULTIPLE}, got '
-            f'{image.shape[0]} x {image.shape[1]}. Use "pad64", which pads, or "square".'
-        )
-    no_classes = np.zeros([config.NUM_CLASSES], dtype=np.int32)
-    meta = compose_image_meta(0, photo.shape, image.shape, window, scale, no_classes)
-    return PreprocessedImage(normalize_image(image, config.MEAN_PIXEL), meta, np.array(window), photo.shape)
-
-
-def is_mean_subtracted(photo: np.ndarray, config: Config) -> bool:
-    """Returns whether an array is an image minus the mean pixel, judged by its range.
-
-    Other normalizations (-1..1, z-scores) have a smaller range. They cannot be reverted and are rejected by `as_rgb`.
-    """
-    if photo.dtype.kind != "f" or photo.ndim != 3 or photo.shape[2] != config.IMAGE_CHANNEL_COUNT or not photo.size:
-        return False
-    lowest = -np.asarray(config.MEAN_PIXEL) - 0.5
-    low, high = photo.min(), photo.max()
-    if low >= -0.5 or max(-low, high) < MIN_ABSOLUTE:
-        return False
-    return bool((photo >= lowest).all() and (photo < lowest + 256).all())
 
 
 def require_eager() -> None:
@@ -111,6 +29,31 @@ def require_eager() -> None:
             "Keras 3 requires eager execution. Remove tf.compat.v1.disable_eager_execution(), disable_v2_behavior() "
             "and `with graph.as_default():` from the script."
         )
+
+
+def detection_model(network: keras.Model, config: Config) -> keras.Model:
+    """Returns an inference graph with the outputs that detection uses: detections, and masks if it has a mask head."""
+    outputs = [network.outputs[0], network.outputs[-1 if config.MASK_REFINEMENT_SIZE else 3]]
+    return keras.Model(network.inputs, outputs if config.MASK_HEAD else outputs[0])
+
+
+def with_own_masks(detections, masks, config: Config, min_confidence) -> tuple:
+    """Selects the mask of the class of each detection, and scores the masks if the config says so.
+
+    Args:
+        detections: `[B, D, 6]`.
+        masks: mask output of the network for the first n <= D detections.
+        config: settings of the network.
+        min_confidence: threshold of the mask scores, see `score_by_masks`.
+
+    Returns:
+        Detections `[B, D, 6]` and masks `[B, n, M, M]`.
+    """
+    if not config.MASK_REFINEMENT_SIZE:
+        masks = masks_of_classes(masks, detections[:, : tf.shape(masks)[1], 4])
+    if config.DETECTION_MASK_SCORES:
+        return score_by_masks(detections, masks, min_confidence)
+    return detections, masks
 
 
 class Predictor:
@@ -131,13 +74,9 @@ class Predictor:
 
     def __init__(self, network: keras.Model, config: Config):
         self.config = config
-        self._mask_scores = bool(config.DETECTION_MASK_SCORES)
         self._min_confidence = network.get_layer("mrcnn_detection").min_confidence
-        refines = bool(config.MASK_REFINEMENT_SIZE)
-        self.mask_padding = float(config.MASK_REFINEMENT_PADDING) if refines else None
-        self._has_masks = bool(config.MASK_HEAD)
-        outputs = [network.outputs[0], network.outputs[-1 if refines else 3]]
-        model = keras.Model(network.inputs, outputs if self._has_masks else outputs[0])
+        self.mask_padding = mask_padding(config)
+        model = detection_model(network, config)
         channels, meta = config.IMAGE_CHANNEL_COUNT, config.IMAGE_META_SIZE
         signature = [
             tf.TensorSpec((None, None, None, channels), tf.float32),
@@ -150,18 +89,11 @@ class Predictor:
         self.latest_shape = tuple(int(side) for side in config.IMAGE_SHAPE[:2])
 
     def _detect(self, model, inputs):
-        if not self._has_masks:
+        if not self.config.MASK_HEAD:
             return model(inputs, training=False), None
         detections, masks = model(inputs, training=False)
-        class_ids = tf.cast(detections[..., 4], tf.int32)  # [B, D]
-        count = tf.reduce_max(tf.math.count_nonzero(class_ids, axis=1))
-        masks = masks[:, :count]
-        if self.mask_padding is None:
-            masks = tf.transpose(masks, [0, 1, 4, 2, 3])  # [B, n, C, M, M]
-            masks = tf.gather(masks, class_ids[:, :count], batch_dims=2)
-        if self._mask_scores:
-            return score_by_masks(detections, masks, self._min_confidence)
-        return detections, masks
+        count = tf.reduce_max(tf.math.count_nonzero(detections[..., 4], axis=1))
+        return with_own_masks(detections, masks[:, :count], self.config, self._min_confidence)
 
     def __call__(self, images: np.ndarray, metas: np.ndarray) -> tuple[np.ndarray, Sequence[np.ndarray | None]]:
         """Runs the network on a batch.
@@ -190,105 +122,3 @@ class Predictor:
             if len(self._anchors) > ANCHOR_SHAPES_KEPT:
                 self._anchors.popitem(last=False)
         return anchors
-
-
-def postprocess(detections, masks, original_shape, image_shape, window, mask_padding=None) -> Detections:
-    """Converts the network output of one image to detections in pixels of the original image.
-
-    Args:
-        detections: `[D, 6]`, (y1, x1, y2, x2, class id, score) with boxes normalized to the preprocessed image. The
-            first class id 0 ends the list.
-        masks: `[n, M, M]` probabilities for the class of each detection, or None.
-        original_shape: (height, width, ...) of the original image.
-        image_shape: (height, width, ...) of the preprocessed image.
-        window: `[4]`, region of the preprocessed image without the padding, in pixels.
-        mask_padding: see `Predictor`. With refinement, the box of a detection is that of its mask.
-
-    Returns:
-        The detections, without boxes of area zero and empty refined masks.
-    """
-    padding = np.flatnonzero(detections[:, 4] == 0)
-    count = padding[0] if len(padding) else len(detections)
-    boxes, class_ids = detections[:count, :4], detections[:count, 4].astype(np.int32)
-    scores = detections[:count, 5]
-    y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
-    size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
-    boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0 for a window of one pixel
-    if mask_padding is not None:
-        return _paste_refined(boxes, class_ids, scores, masks[:count], original_shape, mask_padding)
-    boxes = denorm_boxes(boxes, original_shape)
-    keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    boxes, class_ids, scores = boxes[keep], class_ids[keep], scores[keep]
-    crops = None
-    if masks is not None:
-        crops = [mask_in_box(mask, box) for mask, box in zip(masks[:count][keep], boxes, strict=True)]
-    return Detections(boxes, class_ids, scores, crops, original_shape)
-
-
-def _paste_refined(boxes, class_ids, scores, masks, original_shape, padding) -> Detections:
-    """Detections of refined masks `[n, Q, Q]` in boxes `[n, 4]` normalised to the original image."""
-    height, width = original_shape[:2]
-    sides = np.array([height, width, height, width]) - 1
-    frames = pad_boxes(boxes * sides + [0, 0, 1, 1], padding)  # float pixels of the original image
-    pasted = [sample_mask(mask, frame, original_shape) for mask, frame in zip(masks, frames, strict=True)]
-    keep = [i for i, (_, crop) in enumerate(pasted) if crop.size]
-    boxes, crops = [pasted[i][0] for i in keep], [pasted[i][1] for i in keep]
-    detections = Detections(boxes, class_ids[keep], scores[keep], crops, original_shape)
-    detections.probabilities, detections.frames = [masks[i].astype(np.float16) for i in keep], frames[keep]
-    return detections
-
-
-def detect_stream(photos: Iterable, predictor: Predictor, batch_size: int, skip_errors: bool) -> Iterator[Detections]:
-    """Runs detection on a stream of images. Images are preprocessed in a background thread.
-
-    Consecutive images with the same preprocessed shape form a batch.
-
-    Args:
-        photos: iterable of arrays or paths, possibly infinite.
-        predictor: compiled network.
-        batch_size: maximum number of images in a batch.
-        skip_errors: bool, whether to yield `Detections.failed` for an image that cannot be used, instead of raising an
-            exception.
-
-    Yields:
-        The detections of each image, in order.
-    """
-    config = predictor.config
-
-    def try_preprocess(numbered):
-        try:
-            return preprocess(numbered[1], config, numbered[0])
-        except (UserError, OSError) as error:
-            if skip_errors:
-                return error
-            raise
-
-    batch: list = []
-    with closing(prefetch(map(try_preprocess, enumerate(photos)), batch_size + 1)) as preprocessed_images:
-        for item in preprocessed_images:
-            if batch and not _fits(batch, item, batch_size):
-                yield from _detect_batch(batch, predictor)
-                batch = []
-            batch.append(item)
-        yield from _detect_batch(batch, predictor)
-
-
-def _fits(batch: list, new, batch_size: int) -> bool:
-    images = [item for item in batch if isinstance(item, PreprocessedImage)]
-    if len(batch) >= batch_size:
-        return False
-    return not images or isinstance(new, Exception) or images[0].image.shape == new.image.shape
-
-
-def _detect_batch(batch: list, predictor: Predictor) -> Iterator[Detections]:
-    images = [item for item in batch if isinstance(item, PreprocessedImage)]
-    if images:
-        predicted = predictor(np.stack([i.image for i in images]), np.stack([i.meta for i in images]))
-        results = iter(zip(*predicted, strict=True))
-    for item in batch:
-        if isinstance(item, PreprocessedImage):
-            detections, masks = next(results)
-            shapes = item.original_shape, item.image.shape, item.window
-            yield postprocess(detections, masks, *shapes, predictor.mask_padding)
-        else:
-            yield Detections.failed(item)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mrcnn.detections import Detection, Detections
+from mrcnn.inference.processing import detect_stream
 from mrcnn.inference.voting import Detect, part_in, shared_pixels, vote
 
 SAME_IOU = 0.5  # minimum mask IoU of two detections of one object
@@ -30,7 +31,7 @@ def scaled_detectors(model: Any, scales: Sequence[float] = SCALES) -> list[Detec
             are means over all views.
         scales: scales of the network input, 1 for the size in the model's Config.
     """
-    from mrcnn.inference.predictor import Predictor, detect_stream  # imports TensorFlow
+    from mrcnn.inference.predictor import Predictor  # imports TensorFlow
 
     def detector(scale: float) -> Detect:
         config = model.config

@@ -24,6 +24,38 @@ class Float32Layer(keras.layers.Layer):
         return {key: value for key, value in super().get_config().items() if key not in ("dtype", "autocast")}
 
 
+def map_images(function, tensors, spec):
+    """Applies a function to the tensors `[B, ...]` of each image, as `tf.map_fn` does.
+
+    A static batch of one image needs no loop. Model converters support few operations in loops.
+
+    Args:
+        function: takes a tuple of tensors without the batch axis.
+        tensors: tuple of tensors `[B, ...]`.
+        spec: tf.TensorSpec of the tensor that `function` returns.
+    """
+    if tensors[0].shape[0] == 1:
+        result = function(tuple(tensor[0] for tensor in tensors))
+        return tf.reshape(result, (1, *spec.shape))  # a shape that converters see
+    return tf.map_fn(function, tensors, fn_output_signature=spec)
+
+
+def masks_of_classes(masks, class_ids):
+    """Selects the mask of one class for each RoI.
+
+    A product, because a gather of single values by batch is slow, and wrong in some runtimes.
+
+    Args:
+        masks: `[B, P, M, M, C]`, finite.
+        class_ids: `[B, P]`.
+
+    Returns:
+        `[B, P, M, M]`.
+    """
+    chosen = tf.one_hot(tf.cast(class_ids, tf.int32), tf.shape(masks)[-1], dtype=masks.dtype)
+    return tf.reduce_sum(masks * chosen[:, :, None, None], axis=-1)
+
+
 @register
 class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalisation with epsilon 1e-3, the default of Keras and the value of Matterport."""

@@ -4,32 +4,35 @@ Shape notation: B images, K RoIs, C classes with background 0, D detections, M m
 `mrcnn.ops.boxes`.
 """
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from mrcnn.layers.common import Float32Layer, register
+from mrcnn.layers.common import Float32Layer, map_images, register
 from mrcnn.ops.boxes_tf import apply_box_deltas, clip_boxes, compute_overlaps, norm_boxes
 from mrcnn.ops.image_meta import split_image_meta
 
 
-def non_max_suppression(boxes, class_ids, scores, max_instances, nms_threshold):
+def non_max_suppression(boxes, class_ids, scores, num_classes, max_instances, nms_threshold):
     """Applies non-maximum suppression to the detections of each class of one image.
 
     Args:
-        boxes: `[n, 4]`.
+        boxes: `[n, 4]` normalised, inside the image.
         class_ids: `[n]` int32.
         scores: `[n]`.
+        num_classes: C.
         max_instances: D, maximum number of detections.
         nms_threshold: IoU above which the lower-scoring detection is removed.
 
     Returns:
         int32 indices of the remaining detections, highest score first.
     """
-    overlaps = compute_overlaps(boxes, boxes)  # [n, n]
-    overlaps = tf.where(tf.math.is_nan(overlaps), 0.0, overlaps)  # two boxes of area zero
-    overlaps = tf.where(tf.equal(class_ids[:, None], class_ids[None]), overlaps, 0.0)
-    return tf.image.non_max_suppression_overlaps(overlaps, scores, max_instances, nms_threshold)
+    # The boxes of each class are moved to a cell of their own. A square grid keeps the coordinates small and exact.
+    columns = math.ceil(math.sqrt(num_classes))
+    cells = 2.0 * tf.cast(tf.stack([class_ids // columns, class_ids % columns], axis=-1), tf.float32)  # [n, 2]
+    return tf.image.non_max_suppression(boxes + tf.tile(cells, [1, 2]), scores, max_instances, nms_threshold)
 
 
 def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou):
@@ -72,7 +75,7 @@ def score_by_masks(detections, masks, min_confidence):
     Args:
         detections: `[B, D, 6]` (y1, x1, y2, x2, class_id, score), zero padded.
         masks: `[B, n, M, M]` mask probabilities of the first n <= D detections for their class.
-        min_confidence: threshold of the new scores; 0 or None keeps all detections.
+        min_confidence: threshold of the new scores, one or `[B]`; 0 keeps all detections.
 
     Returns:
         The updated detections and masks, highest new score first.
@@ -82,10 +85,10 @@ def score_by_masks(detections, masks, min_confidence):
     inside = tf.cast(masks >= 0.5, tf.float32)
     mask_scores = tf.math.divide_no_nan(tf.reduce_sum(masks * inside, axis=[2, 3]), tf.reduce_sum(inside, axis=[2, 3]))
     scores = found[..., 5] * mask_scores  # [B, n]
-    keep = scores >= (min_confidence or 0.0)
+    keep = scores >= tf.reshape(min_confidence, (-1, 1))
     found = tf.where(keep[..., None], tf.concat([found[..., :5], scores[..., None]], axis=-1), 0.0)
     order = tf.argsort(found[..., 5], axis=-1, direction="DESCENDING", stable=True)
-    found, masks = (tf.gather(tensor, order, batch_dims=1) for tensor in (found, masks))
+    found, masks = (tf.gather_nd(tensor, order[..., None], batch_dims=1) for tensor in (found, masks))
     return tf.concat([found, detections[:, count:]], axis=1), masks
 
 
@@ -94,9 +97,9 @@ def refine_detections(
     probs,
     deltas,
     window,
+    min_confidence,
     *,
     bbox_std_dev,
-    min_confidence,
     max_instances,
     nms_threshold,
     any_foreground=False,
@@ -109,26 +112,22 @@ def refine_detections(
         probs: `[K, C]` class probabilities.
         deltas: `[K, C, 4]` class-specific (dy, dx, log dh, log dw), not yet multiplied by `bbox_std_dev`.
         window: `[4]` normalised, the image inside its padding; boxes are clipped to it.
+        min_confidence: score threshold; 0 keeps all detections.
         bbox_std_dev, ..., box_voting: see `DetectionLayer`.
 
     Returns:
         `[D, 6]` (y1, x1, y2, x2, class_id, score), highest score first, zero padded.
     """
-    if any_foreground:
-        class_ids = 1 + tf.argmax(probs[:, 1:], axis=1, output_type=tf.int32)  # [K]
-    else:
-        class_ids = tf.argmax(probs, axis=1, output_type=tf.int32)
-    scores = tf.gather(probs, class_ids, batch_dims=1)
+    first = 1 if any_foreground else 0  # class id of the first candidate
+    class_ids = first + tf.argmax(probs[:, first:], axis=1, output_type=tf.int32)  # [K]
+    scores = tf.reduce_max(probs[:, first:], axis=1)
     deltas *= tf.constant(bbox_std_dev)
     is_padding = tf.reduce_all(tf.equal(rois, 0.0), axis=1)
-    keep = (class_ids > 0) & ~is_padding
-    if min_confidence:
-        keep &= scores >= min_confidence
-    keep = tf.where(keep)[:, 0]
+    keep = tf.where((class_ids > 0) & ~is_padding & (scores >= min_confidence))[:, 0]
     class_ids, scores = tf.gather(class_ids, keep), tf.gather(scores, keep)
-    class_deltas = tf.gather(tf.gather(deltas, keep), class_ids, batch_dims=1)  # [n, 4]
+    class_deltas = tf.gather_nd(tf.gather(deltas, keep), class_ids[:, None], batch_dims=1)  # [n, 4]
     boxes = clip_boxes(apply_box_deltas(tf.gather(rois, keep), class_deltas), window)
-    kept = non_max_suppression(boxes, class_ids, scores, max_instances, nms_threshold)
+    kept = non_max_suppression(boxes, class_ids, scores, probs.shape[1], max_instances, nms_threshold)
     boxes, class_ids, scores = tf.gather(boxes, kept), tf.gather(class_ids, kept), tf.gather(scores, kept)
     if box_voting < 1:
         boxes = vote_boxes(boxes, class_ids, rois, probs, deltas, window, box_voting)
@@ -151,7 +150,8 @@ class DetectionLayer(Float32Layer):
         box_voting: minimum IoU of boxes that vote on a detection, see `vote_boxes`; 1 disables voting.
 
     Call arguments: [`rois [B, K, 4]` normalised, zero padded; `mrcnn_class [B, K, C]` probabilities;
-        `mrcnn_bbox [B, K, C, 4]` deltas; `image_meta [B, 12+C]`].
+        `mrcnn_bbox [B, K, C, 4]` deltas; `image_meta [B, 12+C]`; optionally `min_confidence [B]`, which replaces that
+        of the layer].
 
     Returns:
         `[B, D, 6]` float32 (y1, x1, y2, x2, class_id, score), normalised, highest score first, zero padded.
@@ -184,22 +184,19 @@ class DetectionLayer(Float32Layer):
         self.supports_jit = False  # non-maximum suppression on CPU has no XLA kernel
 
     def call(self, inputs):
-        rois, probs, deltas, image_meta = inputs
+        rois, probs, deltas, image_meta, *thresholds = inputs
         meta = split_image_meta(image_meta)
         windows = norm_boxes(meta["window"], meta["image_shape"][0])  # [B, 4]
         settings = dict(
             bbox_std_dev=self.bbox_std_dev,
-            min_confidence=self.min_confidence,
             max_instances=self.max_instances,
             nms_threshold=self.nms_threshold,
             any_foreground=self.any_foreground,
             box_voting=self.box_voting,
         )
-        return tf.map_fn(
-            lambda image: refine_detections(*image, **settings),
-            (rois, probs, deltas, windows),
-            fn_output_signature=tf.TensorSpec((self.max_instances, 6), tf.float32),
-        )
+        images = rois, probs, deltas, windows, *(thresholds or [tf.fill(tf.shape(rois)[:1], self.min_confidence)])
+        spec = tf.TensorSpec((self.max_instances, 6), tf.float32)
+        return map_images(lambda image: refine_detections(*image, **settings), images, spec)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor((inputs[0].shape[0], self.max_instances, 6), dtype="float32")

@@ -15,7 +15,7 @@ Frames are boxes in edge coordinates, see `mrcnn.ops.boxes_tf.edge_coordinates`.
 import keras
 import tensorflow as tf
 
-from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, register
+from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, masks_of_classes, register
 from mrcnn.layers.mask_targets import crop_coverage
 from mrcnn.layers.roi_align import LEVELS, gather_levels
 from mrcnn.ops.boxes_tf import (
@@ -118,9 +118,8 @@ class RefinementCrops(Float32Layer):
     def call(self, inputs):
         frames, rois, class_ids, masks, images, features = inputs
         count = tf.shape(frames)[1]
-        class_ids = tf.cast(class_ids[:, :count], tf.int32)
-        masks = tf.transpose(tf.stop_gradient(masks[:, :count]), [0, 1, 4, 2, 3])
-        masks = tf.gather(tf.cast(masks, tf.float32), class_ids, batch_dims=2)  # [B, P, M, M]
+        masks = tf.cast(tf.stop_gradient(masks[:, :count]), tf.float32)
+        masks = masks_of_classes(masks, class_ids[:, :count])  # [B, P, M, M]
         frames_in_masks = relative_boxes(frames, edge_coordinates(rois, tf.shape(images)[1:3]))
         coarse = self._crop_masks(masks, frames_in_masks)
         coarse = tf.clip_by_value(coarse, *COARSE_RANGE)

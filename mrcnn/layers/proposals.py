@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mrcnn.layers.common import Float32Layer, register
+from mrcnn.layers.common import Float32Layer, map_images, register
 from mrcnn.ops.boxes_tf import apply_box_deltas, clip_boxes
 
 # Intermediate outputs in order of computation, with the names of Matterport's graph.
@@ -63,7 +63,7 @@ class ProposalLayer(Float32Layer):
         scores = probs[:, :, 1]  # [B, A]
         count = tf.minimum(self.pre_nms_limit, tf.shape(scores)[1])
         scores, indices = tf.math.top_k(scores, count)  # [B, n]
-        deltas = tf.gather(deltas, indices, batch_dims=1) * tf.constant(self.bbox_std_dev)  # [B, n, 4]
+        deltas = tf.gather_nd(deltas, indices[..., None], batch_dims=1) * tf.constant(self.bbox_std_dev)  # [B, n, 4]
         # A set of anchors for all images is gathered by index instead of copied B times.
         shared = tf.equal(tf.shape(anchors)[0], 1)
         image = tf.where(shared, 0, tf.range(tf.shape(indices)[0]))[:, None]  # [B, 1]
@@ -79,7 +79,7 @@ class ProposalLayer(Float32Layer):
             return tf.pad(boxes, [[0, self.proposal_count - tf.shape(kept)[0]], [0, 0]])
 
         spec = tf.TensorSpec((self.proposal_count, 4), tf.float32)
-        return tf.map_fn(one_image, (boxes, scores), fn_output_signature=spec)
+        return map_images(one_image, (boxes, scores), spec)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor((inputs[0].shape[0], self.proposal_count, 4), dtype="float32")

@@ -126,7 +126,7 @@ def refine_detections_graph(rois, probs, deltas, window, config):
         deltas,
         window,
         bbox_std_dev=[float(value) for value in config.BBOX_STD_DEV],
-        min_confidence=config.DETECTION_MIN_CONFIDENCE,
+        min_confidence=config.DETECTION_MIN_CONFIDENCE or 0.0,
         max_instances=config.DETECTION_MAX_INSTANCES,
         nms_threshold=config.DETECTION_NMS_THRESHOLD,
         any_foreground=config.DETECTION_ANY_FOREGROUND,

@@ -13,7 +13,8 @@ from mrcnn.config import Config
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.inference import introspection
-from mrcnn.inference.predictor import Predictor, postprocess, preprocess
+from mrcnn.inference.predictor import Predictor
+from mrcnn.inference.processing import postprocess, preprocess
 from mrcnn.network import NetworkBuilder, flatten_layers
 from mrcnn.ops.anchors import pixel_anchors
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
+from mrcnn.export import ExportedModel, is_export, read_metadata
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
@@ -26,7 +27,7 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
 
     Args:
         name: "nike" (bundled), "coco" (downloaded if necessary), "last" or "best" (of the newest run), a path, the log
-            folder of a run or its name in `logs` (best weights, else the last), or
+            folder of a run or its name in `logs` (best weights, else the last), the folder of an exported model, or
             `hf://owner/name[@revision][/file][#sha256=HEX]` on the Hugging Face Hub.
         logs: parent folder of the log folders, for "last" and "best".
         run_name: name of the run, for "last" and "best". None chooses among all runs.
@@ -48,6 +49,8 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
         return bundled_weights()
     if checkpoints.is_hub_reference(name):
         return checkpoints.hub_weights(name)
+    if is_export(name):
+        return Path(name)
     for folder in (Path(name), logs / name):
         if folder.is_dir() and (found := log_dirs.best_or_last(folder)) is not None:
             return found
@@ -198,7 +201,11 @@ def load_detector(
         DETECTION_MIN_CONFIDENCE=min(min_confidence, TTA_CONFIDENCE) if tta else min_confidence,
         DETECTION_MAX_INSTANCES=max(config.DETECTION_MAX_INSTANCES, max_detections or 0),
     )
-    model = load_model(path, config, device)
+    if is_export(path):
+        model = ExportedModel(path, min_confidence, batch)
+        _check_exported(model, path, config, tta, device)
+    else:
+        model = load_model(path, config, device)
     augmented = None
     if tta:
         from mrcnn.inference.test_time_augmentation import scaled_detectors
@@ -217,11 +224,21 @@ def load_detector(
     )
 
 
+def _check_exported(model: ExportedModel, path: Path, config: Any, tta: bool, device: str | None) -> None:
+    """Raises ValueError for options that would need another network."""
+    if tta:
+        raise UserError(f"--tta: {path} is an exported model with one image size. Use the weights it was made from.")
+    if device not in (None, "cpu"):
+        raise UserError(f"--device: exported models run on the CPU, got {device}.")
+    if (most := model.config.DETECTION_MAX_INSTANCES) != config.DETECTION_MAX_INSTANCES:
+        raise UserError(f"--max-detections: {path} was exported for at most {most}.")
+
+
 def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, list[str]]:
     """Reads the Config and the class names of a weights file.
 
     Args:
-        path: weights file.
+        path: weights file, or the folder of an exported model.
         config_file: JSON or YAML file with settings that override those in the weights file. It is required for files
             without settings, except for weights with the 81 COCO classes.
 
@@ -235,6 +252,14 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
     from mrcnn.config import Config
     from mrcnn.data.coco_classes import COCO_CLASS_NAMES
 
+    if is_export(path):
+        if config_file is not None:
+            raise UserError(
+                f"--config: the settings of the exported model {path} are fixed. Export it again with them."
+            )
+        metadata = read_metadata(path)
+        config = Config.from_dict(metadata["config"], str(path))
+        return config, _class_names(metadata, config.NUM_CLASSES, COCO_CLASS_NAMES)
     with read_checkpoint(path) as checkpoint:
         settings, metadata = checkpoint.config, checkpoint.metadata
         head = checkpoint.layers.get("mrcnn_class_logits")

@@ -22,7 +22,8 @@ def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) 
         default=weights,
         metavar="NAME",
         help="nike (bundled), coco (80 COCO classes, downloaded), best or last (best validation AP or last epoch of "
-        f"the newest run), a weights file, the log folder of a run or hf://owner/name[@revision][/file][#sha256=HEX] "
+        "the newest run), a weights file, a folder of nike export, the log folder of a run or "
+        "hf://owner/name[@revision][/file][#sha256=HEX] "
         f"(default: {weights or 'none, no predictions'})",
     )
     file.add_argument(

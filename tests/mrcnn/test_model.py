@@ -11,7 +11,7 @@ from PIL import Image
 
 from mrcnn import utils
 from mrcnn.checkpoints import log_dirs
-from mrcnn.inference.predictor import preprocess
+from mrcnn.inference.processing import preprocess
 from mrcnn.model import MaskRCNN
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mrcnn.config import Config
-from mrcnn.inference.predictor import postprocess
+from mrcnn.inference.processing import postprocess
 from mrcnn.model import MaskRCNN
 from mrcnn.network import NetworkBuilder, named_layers
 from mrcnn.ops.boxes import compute_overlaps, compute_overlaps_masks

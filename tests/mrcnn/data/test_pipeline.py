@@ -12,7 +12,7 @@ import pytest
 
 from mrcnn.data.loading import load_image_gt
 from mrcnn.data.pipeline import DataProblems, training_batches
-from mrcnn.inference.predictor import preprocess
+from mrcnn.inference.processing import preprocess
 from mrcnn.matterport.targets_numpy import build_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
 

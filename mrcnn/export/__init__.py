@@ -1,0 +1,10 @@
+"""Exported models: writing them, checking them and running them. Running them does not import TensorFlow.
+
+An exported model is a folder: the files of its format and `metadata.json`, see `mrcnn.export.metadata`.
+"""
+
+from mrcnn.export.exported import ExportedModel
+from mrcnn.export.metadata import FORMATS, ExportError, is_export, read_metadata
+from mrcnn.export.verify import VerificationError
+
+__all__ = ["FORMATS", "ExportError", "ExportedModel", "VerificationError", "is_export", "read_metadata"]

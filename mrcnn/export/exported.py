@@ -1,0 +1,82 @@
+"""`ExportedModel`: detection with an exported model, with the same pre- and postprocessing as `MaskRCNN`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mrcnn.config import Config
+from mrcnn.detections import Detections
+from mrcnn.errors import UserError, UserTypeError
+from mrcnn.export.metadata import format_module, read_metadata
+from mrcnn.inference.processing import detect_stream, mask_padding
+from mrcnn.ops.image_meta import META_FIELDS
+
+# (images [B, S, S, channels], windows [B, 4], min_confidence [B]) -> detections [B, D, 6], masks [B, D, M, M] or None
+Run = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+
+
+class ExportedPredictor:
+    """Runs an exported network; the counterpart of `mrcnn.inference.predictor.Predictor`.
+
+    Args:
+        run: function of the runtime.
+        config: settings of the network.
+        min_confidence: score threshold.
+    """
+
+    def __init__(self, run: Run, config: Config, min_confidence: float):
+        self.config, self.mask_padding = config, mask_padding(config)
+        self._run, self._min_confidence = run, min_confidence
+
+    def __call__(self, images: np.ndarray, metas: np.ndarray):
+        """Returns detections `[B, D, 6]` and masks `[B, D, M, M]`, or B times None without a mask head."""
+        windows = np.asarray(metas[:, META_FIELDS["window"]], np.float32)
+        thresholds = np.full(len(images), self._min_confidence, np.float32)
+        detections, masks = self._run(np.asarray(images, np.float32), windows, thresholds)
+        return detections, [None] * len(images) if masks is None else masks
+
+
+class ExportedModel:
+    """A model in a folder written by `MaskRCNN.export` or `nike export`.
+
+    Args:
+        path: the folder.
+        min_confidence: score threshold. None: DETECTION_MIN_CONFIDENCE of the exported Config.
+        batch_size: maximum number of images in a batch.
+
+    Attributes:
+        config: the exported settings.
+        class_names: names by class id, background first, or None.
+        metadata: see `mrcnn.export.metadata`.
+
+    Raises:
+        ExportError: the folder is damaged, or the package of its format is not installed.
+    """
+
+    def __init__(self, path: str | Path, min_confidence: float | None = None, batch_size: int = 1):
+        self.metadata = read_metadata(path)
+        self.config = Config.from_dict(self.metadata["config"], str(path))
+        self.class_names: list[str] | None = self.metadata.get("class_names")
+        if min_confidence is None:
+            min_confidence = float(self.config.DETECTION_MIN_CONFIDENCE or 0)
+        run = format_module(self.metadata["format"]).load(Path(path))
+        self.predictor, self._batch_size = ExportedPredictor(run, self.config, min_confidence), batch_size
+
+    def detect(self, images: Iterable, on_error: str = "raise") -> list[Detections]:
+        """Detects objects in images; see `MaskRCNN.detect`."""
+        if isinstance(images, (str, Path)) or (isinstance(images, np.ndarray) and images.ndim < 4):
+            raise UserTypeError(
+                f"detect() takes a list of images, got one {type(images).__name__}. Write detect([image])."
+            )
+        return list(self.detect_stream(images, on_error))
+
+    def detect_stream(self, images: Iterable, on_error: str = "raise") -> Iterator[Detections]:
+        """Detects objects in a stream of images; see `MaskRCNN.detect_stream`."""
+        if on_error not in ("raise", "skip"):
+            raise UserError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
+        for result in detect_stream(images, self.predictor, self._batch_size, on_error == "skip"):
+            result.class_names = self.class_names
+            yield result

@@ -1,0 +1,116 @@
+"""The network as one TensorFlow function in float32, from preprocessed images to detections and their masks.
+
+Shape notation: B images, S side, D detections, C classes, M mask side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mrcnn.config import Config
+from mrcnn.export.metadata import ExportError
+from mrcnn.inference.predictor import Predictor, detection_model, with_own_masks
+from mrcnn.network import NetworkBuilder, named_layers
+from mrcnn.ops.anchors import pixel_anchors
+from mrcnn.ops.boxes import norm_boxes
+
+
+class ExportGraph(tf.Module):
+    """A float32 copy of a model, whatever the precision of the model, with anchors for its one image size.
+
+    Args:
+        model: the `mrcnn.model.MaskRCNN` to copy.
+
+    Attributes:
+        config: settings of the model.
+        reference: predictor of the same network in Keras, to compare with.
+        weights_hash: SHA-256 of the weights.
+
+    Raises:
+        ExportError: the size of the images is not fixed, or a weight is not finite.
+    """
+
+    def __init__(self, model: Any):
+        super().__init__()
+        # crop_and_resize is the method that all converters replace by a fast operation of their own.
+        self.config = config = model.config.copy(ROI_ALIGN_METHOD="crop_and_resize")
+        if config.IMAGE_RESIZE_MODE != "square":
+            raise ExportError(
+                f'IMAGE_RESIZE_MODE: exported models have one image size and need "square", got '
+                f'"{config.IMAGE_RESIZE_MODE}". Change it in --config FILE.'
+            )
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("float32")
+        try:
+            builder = NetworkBuilder(config)
+            network = builder.inference(threshold_input=True)
+            self.weights_hash = _copy_weights(model.named_layers(), named_layers(network))
+        finally:
+            keras.config.set_dtype_policy(policy)
+        self._weights = [variable.value for variable in network.variables]  # a SavedModel stores attributes
+        self._model = detection_model(network, config)
+        self._builder = builder
+
+    def reference(self, config: Config) -> Predictor:
+        """Returns the predictor of the Keras network, with other detection settings."""
+        return Predictor(self._builder.inference(config), config)
+
+    def function(self, batch: int | None) -> tf.types.experimental.ConcreteFunction:
+        """Traces the function that `mrcnn.export.metadata.signature` describes.
+
+        Args:
+            batch: number of images, or None for any number.
+        """
+        side, channels = int(self.config.IMAGE_MAX_DIM), int(self.config.IMAGE_CHANNEL_COUNT)
+        signature = [
+            tf.TensorSpec((batch, side, side, channels), tf.float32, name="images"),
+            tf.TensorSpec((batch, 4), tf.float32, name="windows"),
+            tf.TensorSpec((batch,), tf.float32, name="min_confidence"),
+        ]
+        return tf.function(self._detect, input_signature=signature).get_concrete_function()
+
+    def _detect(self, images, windows, min_confidence):
+        shape, config = images.shape[1:], self.config
+        anchors = norm_boxes(pixel_anchors(config, shape), shape)[None].astype(np.float32)
+        ones = tf.ones_like(windows[:, :1])  # [B, 1]
+        meta = tf.concat(  # see `mrcnn.ops.image_meta`; the network reads only the image shape and the window
+            [
+                ones * [[0.0] * 4],
+                ones * [[float(n) for n in shape]],
+                windows,
+                ones,
+                ones * [[0.0] * config.NUM_CLASSES],
+            ],
+            1,
+        )
+        inputs = [images, meta, tf.constant(anchors), min_confidence]
+        if not config.MASK_HEAD:
+            return {"detections": self._model(inputs, training=False)}
+        detections, masks = self._model(inputs, training=False)
+        # Converters follow constant shapes best, so the masks are padded to D first.
+        count = config.DETECTION_MAX_INSTANCES
+        shape = (-1, count, *masks.shape[2:])
+        masks = tf.pad(masks, [[0, 0], [0, count - tf.shape(masks)[1]]] + [[0, 0]] * (len(shape) - 2))
+        detections, masks = with_own_masks(detections, tf.reshape(masks, shape), config, min_confidence)
+        return {"detections": detections, "masks": masks}
+
+
+def _copy_weights(source: dict, target: dict) -> str:
+    """Copies the weights of layers by name. Returns their SHA-256."""
+    digest = hashlib.sha256()
+    for name in sorted(target):
+        arrays = [np.asarray(array, np.float32) for array in source[name].get_weights()]
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise ExportError(
+                f"layer {name}: the weights have values that are not finite (NaN). Train again or use an "
+                "earlier checkpoint."
+            )
+        target[name].set_weights(arrays)
+        for array in arrays:
+            digest.update(array.tobytes())
+    return digest.hexdigest()

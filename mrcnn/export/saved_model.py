@@ -1,0 +1,33 @@
+"""TensorFlow SavedModel: for TensorFlow Serving, and for programs with TensorFlow but without this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from mrcnn.export.exported import Run
+from mrcnn.export.graph import ExportGraph
+from mrcnn.export.metadata import ExportError
+
+
+def write(graph: ExportGraph, folder: Path) -> None:
+    """Writes the SavedModel with the signature `serving_default`, for any number of images."""
+    tf.saved_model.save(graph, str(folder), signatures={"serving_default": graph.function(batch=None)})
+
+
+def load(folder: Path) -> Run:
+    """Returns the function that runs the model."""
+    try:
+        model = tf.saved_model.load(str(folder))
+        run = model.signatures["serving_default"]
+    except Exception as error:  # of many classes
+        raise ExportError(f"{folder}: TensorFlow {tf.__version__} cannot load the model ({error}).") from None
+
+    def detect(images, windows, min_confidence):
+        outputs = run(images=images, windows=windows, min_confidence=min_confidence)
+        masks = outputs.get("masks")
+        return outputs["detections"].numpy(), None if masks is None else masks.numpy()
+
+    detect.model = model  # its variables live as long as it does
+    return detect

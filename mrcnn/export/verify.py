@@ -1,0 +1,119 @@
+"""Comparison of an exported model with the Keras model that it was made from.
+
+Shape notation: B images, D detections, M mask side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from mrcnn.errors import UserError
+from mrcnn.inference.processing import preprocess
+
+LARGEST_BOX = 0.5  # pixels of the preprocessed image
+LARGEST_SCORE = 1e-3
+SMALLEST_IOU = 0.995
+SAME_BOX = 0.5  # minimum IoU of two detections of one object
+
+
+class VerificationError(UserError):
+    """An exported model does not compute what the Keras model computes.
+
+    Attributes:
+        table: result of `compare`.
+    """
+
+    def __init__(self, message: str, table: dict[str, Any]):
+        super().__init__(message)
+        self.table = table
+
+
+def compare(images: Iterable, reference: Callable, exported: Callable, threshold: float) -> dict[str, Any]:
+    """Runs two predictors on images and compares their detections.
+
+    Args:
+        images: arrays or paths.
+        reference: predictor of the Keras network, with a score threshold a little below `threshold`.
+        exported: predictor of the exported network, likewise.
+        threshold: detections with a lower score in both need no counterpart.
+
+    Returns:
+        `images`, `detections` (compared), `unmatched`, `box` (largest difference in pixels), `score` (largest
+        difference), `mask_iou` (lowest IoU of masks, None without masks).
+    """
+    config = reference.config
+    boxes, scores, ious, count, unmatched = [0.0], [0.0], [], 0, 0
+    for number, image in enumerate(images):
+        count += 1
+        item = preprocess(image, config, number)
+        side = item.image.shape[0] - 1
+        (a, masks_a), (b, masks_b) = (
+            [rows[0] for rows in predict(item.image[None], item.meta[None])] for predict in (reference, exported)
+        )
+        matches = _match(a, b)
+        unmatched += sum(a[i, 5] >= threshold for i in set(range(_count(a))) - set(matches))
+        unmatched += sum(b[j, 5] >= threshold for j in set(range(_count(b))) - set(matches.values()))
+        for i, j in matches.items():
+            boxes.append(float(np.abs(a[i, :4] - b[j, :4]).max() * side))
+            scores.append(float(abs(a[i, 5] - b[j, 5])))
+            if masks_a is not None:
+                ious.append(_iou(masks_a[i] >= 0.5, masks_b[j] >= 0.5))
+    return {
+        "images": count,
+        "detections": len(boxes) - 1,
+        "unmatched": int(unmatched),
+        "box": max(boxes),
+        "score": max(scores),
+        "mask_iou": min(ious, default=None),
+    }
+
+
+def check(table: dict[str, Any]) -> None:
+    """Raises VerificationError if the differences of `compare` are too large."""
+    iou = 1.0 if table["mask_iou"] is None else table["mask_iou"]
+    good = table["box"] <= LARGEST_BOX and table["score"] <= LARGEST_SCORE and iou >= SMALLEST_IOU
+    if not good or table["unmatched"]:
+        raise VerificationError(
+            f"the exported model differs from the Keras model: {summary(table)}. Allowed: box {LARGEST_BOX} px, score "
+            f"{LARGEST_SCORE}, mask IoU {SMALLEST_IOU}, none unmatched. Nothing was written.",
+            table,
+        )
+
+
+def summary(table: dict[str, Any]) -> str:
+    """Returns the result of `compare` as one line."""
+    iou = "-" if table["mask_iou"] is None else f"{table['mask_iou']:.4f}"
+    return (
+        f"{table['images']} images, {table['detections']} detections, {table['unmatched']} unmatched, largest "
+        f"difference of a box {table['box']:.2g} px and of a score {table['score']:.2g}, lowest mask IoU {iou}"
+    )
+
+
+def _count(rows: np.ndarray) -> int:
+    return int(np.count_nonzero(rows[:, 4]))
+
+
+def _match(a: np.ndarray, b: np.ndarray) -> dict[int, int]:
+    """Returns the row of `b [D, 6]` that belongs to each row of `a [D, 6]`: same class, nearest box, each once."""
+    matches: dict[int, int] = {}
+    for i in range(_count(a)):
+        free = [j for j in range(_count(b)) if j not in matches.values() and a[i, 4] == b[j, 4]]
+        nearest = min(free, key=lambda j: np.abs(a[i, :4] - b[j, :4]).max(), default=None)
+        if nearest is not None and _box_iou(a[i], b[nearest]) >= SAME_BOX:
+            matches[i] = nearest
+    return matches
+
+
+def _box_iou(a: np.ndarray, b: np.ndarray) -> float:
+    height, width = np.maximum(np.minimum(a[2:4], b[2:4]) - np.maximum(a[:2], b[:2]), 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    union = sum(areas) - height * width
+    return float(height * width / union) if union > 0 else 1.0
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    union = np.count_nonzero(a | b)
+    return float(np.count_nonzero(a & b) / union) if union else 1.0

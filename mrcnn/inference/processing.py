@@ -1,0 +1,204 @@
+"""Preprocessing, batching of streams and postprocessing, for the Keras network and for exported models alike.
+
+Shape notation: B images, S side, D detections, C classes, M mask side.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrcnn.config import Config
+from mrcnn.data.image import as_rgb, normalize_image, read_image, resize_image
+from mrcnn.detections import Detections
+from mrcnn.errors import UserError
+from mrcnn.inference.prefetch import prefetch
+from mrcnn.ops.boxes import denorm_boxes, norm_boxes, pad_boxes
+from mrcnn.ops.image_meta import compose_image_meta
+from mrcnn.ops.masks import mask_in_box, sample_mask
+
+MEAN_SUBTRACTED = (
+    "detect() subtracts the mean pixel itself, so it was added back to an image that mold_image() had normalized. Pass "
+    "the original image."
+)
+MIN_ABSOLUTE = 16  # an image minus the mean has values at least that far from 0; z-scored images have not
+SIDE_MULTIPLE = 32  # stride of C5; the sides of the network input must be multiples of it
+
+
+@dataclass(frozen=True)
+class PreprocessedImage:
+    """A preprocessed image.
+
+    Attributes:
+        image: `[S, S, channels]` float32, resized, padded and normalized.
+        meta: `[12+C]`, see `compose_image_meta`.
+        window: `[4]`, (y1, x1, y2, x2) half-open region of `image` without the padding, in pixels.
+        original_shape: (H, W, channels) of the original image.
+    """
+
+    image: np.ndarray
+    meta: np.ndarray
+    window: np.ndarray
+    original_shape: tuple[int, ...]
+
+
+def preprocess(photo, config: Config, number: int = 0) -> PreprocessedImage:
+    """Preprocesses an image: resizes it, pads it and subtracts the mean pixel.
+
+    Args:
+        photo: image array `[H, W, channels]` or `[H, W]`, see `as_rgb`, or a path. Arrays that have been normalized by
+            `mold_image`, as in some tutorials, are converted back with a warning.
+        config: image settings.
+        number: index in the caller's list, for error messages.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the image is invalid.
+        TypeError: if `photo` is neither a numeric array nor a path.
+    """
+    name = f"images[{number}]" if isinstance(photo, np.ndarray) else photo
+    if isinstance(photo, np.ndarray):
+        if is_mean_subtracted(photo, config):
+            warnings.warn(MEAN_SUBTRACTED, stacklevel=2)
+            photo = photo + np.asarray(config.MEAN_PIXEL)
+        photo = as_rgb(photo, channels=config.IMAGE_CHANNEL_COUNT, name=name)
+    else:
+        photo = read_image(photo, channels=config.IMAGE_CHANNEL_COUNT)
+    image, window, scale, _, _ = resize_image(
+        photo,
+        min_dim=config.IMAGE_MIN_DIM,
+        max_dim=config.IMAGE_MAX_DIM,
+        min_scale=config.IMAGE_MIN_SCALE,
+        mode="pad64" if config.IMAGE_RESIZE_MODE == "crop" else config.IMAGE_RESIZE_MODE,  # crops are for training
+    )
+    if any(side % SIDE_MULTIPLE for side in image.shape[:2]):
+        raise UserError(
+            f'{name}: with IMAGE_RESIZE_MODE = "none" both sides must be multiples of {SIDE_MULTIPLE}, got '
+            f'{image.shape[0]} x {image.shape[1]}. Use "pad64", which pads, or "square".'
+        )
+    no_classes = np.zeros([config.NUM_CLASSES], dtype=np.int32)
+    meta = compose_image_meta(0, photo.shape, image.shape, window, scale, no_classes)
+    return PreprocessedImage(normalize_image(image, config.MEAN_PIXEL), meta, np.array(window), photo.shape)
+
+
+def is_mean_subtracted(photo: np.ndarray, config: Config) -> bool:
+    """Returns whether an array is an image minus the mean pixel, judged by its range.
+
+    Other normalizations (-1..1, z-scores) have a smaller range. They cannot be reverted and are rejected by `as_rgb`.
+    """
+    if photo.dtype.kind != "f" or photo.ndim != 3 or photo.shape[2] != config.IMAGE_CHANNEL_COUNT or not photo.size:
+        return False
+    lowest = -np.asarray(config.MEAN_PIXEL) - 0.5
+    low, high = photo.min(), photo.max()
+    if low >= -0.5 or max(-low, high) < MIN_ABSOLUTE:
+        return False
+    return bool((photo >= lowest).all() and (photo < lowest + 256).all())
+
+
+def mask_padding(config: Config) -> float | None:
+    """Returns the fraction of a box's sides that frames of refined masks add on each side; None without refinement."""
+    return float(config.MASK_REFINEMENT_PADDING) if config.MASK_REFINEMENT_SIZE else None
+
+
+def postprocess(detections, masks, original_shape, image_shape, window, mask_padding=None) -> Detections:
+    """Converts the network output of one image to detections in pixels of the original image.
+
+    Args:
+        detections: `[D, 6]`, (y1, x1, y2, x2, class id, score) with boxes normalized to the preprocessed image. The
+            first class id 0 ends the list.
+        masks: `[n, M, M]` probabilities for the class of each detection, or None.
+        original_shape: (height, width, ...) of the original image.
+        image_shape: (height, width, ...) of the preprocessed image.
+        window: `[4]`, region of the preprocessed image without the padding, in pixels.
+        mask_padding: see the function `mask_padding`. With refinement, the box of a detection is that of its mask.
+
+    Returns:
+        The detections, without boxes of area zero and empty refined masks.
+    """
+    padding = np.flatnonzero(detections[:, 4] == 0)
+    count = padding[0] if len(padding) else len(detections)
+    boxes, class_ids = detections[:count, :4], detections[:count, 4].astype(np.int32)
+    scores = detections[:count, 5]
+    y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
+    size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
+    boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0 for a window of one pixel
+    if mask_padding is not None:
+        return _paste_refined(boxes, class_ids, scores, masks[:count], original_shape, mask_padding)
+    boxes = denorm_boxes(boxes, original_shape)
+    keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    boxes, class_ids, scores = boxes[keep], class_ids[keep], scores[keep]
+    crops = None
+    if masks is not None:
+        crops = [mask_in_box(mask, box) for mask, box in zip(masks[:count][keep], boxes, strict=True)]
+    return Detections(boxes, class_ids, scores, crops, original_shape)
+
+
+def _paste_refined(boxes, class_ids, scores, masks, original_shape, padding) -> Detections:
+    """Detections of refined masks `[n, Q, Q]` in boxes `[n, 4]` normalised to the original image."""
+    height, width = original_shape[:2]
+    sides = np.array([height, width, height, width]) - 1
+    frames = pad_boxes(boxes * sides + [0, 0, 1, 1], padding)  # float pixels of the original image
+    pasted = [sample_mask(mask, frame, original_shape) for mask, frame in zip(masks, frames, strict=True)]
+    keep = [i for i, (_, crop) in enumerate(pasted) if crop.size]
+    boxes, crops = [pasted[i][0] for i in keep], [pasted[i][1] for i in keep]
+    detections = Detections(boxes, class_ids[keep], scores[keep], crops, original_shape)
+    detections.probabilities, detections.frames = [masks[i].astype(np.float16) for i in keep], frames[keep]
+    return detections
+
+
+def detect_stream(photos: Iterable, predictor: Callable, batch_size: int, skip_errors: bool) -> Iterator[Detections]:
+    """Runs detection on a stream of images. Images are preprocessed in a background thread.
+
+    Consecutive images with the same preprocessed shape form a batch.
+
+    Args:
+        photos: iterable of arrays or paths, possibly infinite.
+        predictor: `mrcnn.inference.predictor.Predictor`, or a function with the same call, `config` and `mask_padding`.
+        batch_size: maximum number of images in a batch.
+        skip_errors: bool, whether to yield `Detections.failed` for an image that cannot be used, instead of raising an
+            exception.
+
+    Yields:
+        The detections of each image, in order.
+    """
+    config = predictor.config
+
+    def try_preprocess(numbered):
+        try:
+            return preprocess(numbered[1], config, numbered[0])
+        except (UserError, OSError) as error:
+            if skip_errors:
+                return error
+            raise
+
+    batch: list = []
+    with closing(prefetch(map(try_preprocess, enumerate(photos)), batch_size + 1)) as preprocessed_images:
+        for item in preprocessed_images:
+            if batch and not _fits(batch, item, batch_size):
+                yield from _detect_batch(batch, predictor)
+                batch = []
+            batch.append(item)
+        yield from _detect_batch(batch, predictor)
+
+
+def _fits(batch: list, new, batch_size: int) -> bool:
+    images = [item for item in batch if isinstance(item, PreprocessedImage)]
+    if len(batch) >= batch_size:
+        return False
+    return not images or isinstance(new, Exception) or images[0].image.shape == new.image.shape
+
+
+def _detect_batch(batch: list, predictor: Callable) -> Iterator[Detections]:
+    images = [item for item in batch if isinstance(item, PreprocessedImage)]
+    if images:
+        predicted = predictor(np.stack([i.image for i in images]), np.stack([i.meta for i in images]))
+        results = iter(zip(*predicted, strict=True))
+    for item in batch:
+        if isinstance(item, PreprocessedImage):
+            detections, masks = next(results)
+            shapes = item.original_shape, item.image.shape, item.window
+            yield postprocess(detections, masks, *shapes, predictor.mask_padding)
+        else:
+            yield Detections.failed(item)

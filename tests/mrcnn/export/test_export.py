@@ -1,0 +1,209 @@
+"""Exported models: equal numbers, one process without TensorFlow and one without this package, and bad folders."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import mrcnn
+from mrcnn import MaskRCNN
+from mrcnn.errors import UserError
+from mrcnn.export import ExportedModel, VerificationError, verify
+from mrcnn.export.metadata import FILE, read_metadata
+
+ROOT = Path(__file__).resolve().parents[3]
+RUNTIMES = ["saved_model", "openvino"]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_config):
+    """A network with random weights, mask refinement, mask scores and box voting, whose scores are far apart."""
+    config = tiny_config().copy(
+        IMAGES_PER_GPU=1, MASK_REFINEMENT_SIZE=16, MASK_REFINEMENT_CHANNELS=4, DETECTION_MASK_SCORES=True,
+        DETECTION_BOX_VOTING=0.5, DETECTION_ANY_FOREGROUND=True,
+    )  # fmt: skip
+    model = MaskRCNN("inference", config, "unused")
+    rng = np.random.default_rng(0)
+    for name, spread in (("mrcnn_class_logits", 2.0), ("rpn_class_raw", 1.0), ("mrcnn_refine_residual", 0.5)):
+        layer = model.named_layers()[name]
+        layer.set_weights([rng.normal(0, spread, w.shape) for w in layer.get_weights()])
+    model.class_names = ["BG", "a", "b"]
+    return model
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Images of several sizes."""
+    rng = np.random.default_rng(1)
+    return [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((64, 64, 3), (40, 70, 3), (90, 30, 3))]
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def exported(request, model, images, tmp_path_factory):
+    """The folder of the model in one format."""
+    if request.param == "openvino":
+        pytest.importorskip("openvino")
+    path = tmp_path_factory.mktemp("export") / request.param
+    table = model.export(path, request.param, images)
+    assert table["detections"] > 5 and table["unmatched"] == 0
+    return path
+
+
+def test_detections_equal_those_of_keras(exported, model, images):
+    loaded = mrcnn.load_model(exported)
+    assert isinstance(loaded, ExportedModel) and loaded.config.to_json() == model.config.to_json()
+    for new, old in zip(loaded.detect(images), model.detect(images), strict=True):
+        assert len(new) == len(old) > 0 and new.class_names == ["BG", "a", "b"]
+        np.testing.assert_array_equal(new["rois"], old["rois"])
+        np.testing.assert_array_equal(new["class_ids"], old["class_ids"])
+        np.testing.assert_allclose(new["scores"], old["scores"], atol=1e-5)
+        assert np.mean(new["masks"] != old["masks"]) < 1e-3
+
+
+def test_the_threshold_is_chosen_at_loading(exported, images):
+    scores = np.concatenate([result["scores"] for result in ExportedModel(exported).detect(images)])
+    middle = float(np.median(scores))
+    higher = ExportedModel(exported, min_confidence=middle, batch_size=2).detect(images)
+    assert sum(len(result) for result in higher) == np.count_nonzero(scores >= middle)
+
+
+def test_metadata_describe_the_files(exported):
+    metadata = read_metadata(exported)
+    assert {"format", "version", "runtime", "config", "class_names", "weights", "files", "signature"} < set(metadata)
+    assert metadata["verification"]["images"] == 3
+    assert metadata["signature"]["outputs"]["masks"]["shape"] == ["B", 10, 16, 16]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing", "no metadata", "not JSON", "other Config"])
+def test_a_damaged_folder_gives_one_line(exported, tmp_path, damage):
+    folder = Path(shutil.copytree(exported, tmp_path / "copy"))
+    file = folder / max(read_metadata(folder)["files"], key=lambda name: (folder / name).stat().st_size)
+    if damage == "truncated":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif damage == "missing":
+        file.unlink()
+    elif damage == "no metadata":
+        (folder / FILE).unlink()
+    elif damage == "not JSON":
+        (folder / FILE).write_text("{")
+    else:
+        metadata = json.loads((folder / FILE).read_text())
+        metadata["config"]["NUM_CLASSES"] = 5
+        (folder / FILE).write_text(json.dumps(metadata))
+    with pytest.raises(UserError, match="copy.*[Ee]xport the model again") as raised:
+        mrcnn.load_model(folder)
+    assert "\n" not in str(raised.value)
+
+
+def test_openvino_runs_without_tensorflow(model, images, exported, tmp_path):
+    if exported.name != "openvino":
+        pytest.skip("runs on TensorFlow")
+    PIL.Image.fromarray(images[0]).save(tmp_path / "image.png")
+    code = (
+        "import sys, mrcnn\n"
+        f"result = mrcnn.load_model({str(exported)!r}).detect([{str(tmp_path / 'image.png')!r}])[0]\n"
+        "print(len(result), [name for name in ('tensorflow', 'keras') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == f"{len(model.detect(images[:1])[0])} []", done.stderr
+
+
+def test_a_saved_model_runs_without_this_package(model, images, exported, tmp_path):
+    """With the signature in its metadata, in a process that cannot import `mrcnn`."""
+    if exported.name != "saved_model":
+        pytest.skip("another format")
+    image, meta, _ = model.mold_inputs([images[1]])
+    detections, masks = ExportedModel(exported).predictor(image, meta)
+    np.savez(tmp_path / "in.npz", images=image.astype("f"), windows=meta[:, 7:11].astype("f"), min_confidence=[0.0])
+    code = (
+        "import sys, numpy as np, tensorflow as tf\n"
+        f"inputs = dict(np.load({str(tmp_path / 'in.npz')!r}))\n"
+        "inputs = {name: tf.constant(value, tf.float32) for name, value in inputs.items()}\n"
+        f"outputs = tf.saved_model.load({str(exported)!r}).signatures['serving_default'](**inputs)\n"
+        f"np.savez({str(tmp_path / 'out.npz')!r}, **outputs)\n"
+        "print('mrcnn' in sys.modules)"
+    )
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={"TF_ENABLE_ONEDNN_OPTS": "1"})
+    assert done.stdout.strip() == "False", done.stderr
+    outputs = np.load(tmp_path / "out.npz")
+    np.testing.assert_allclose(outputs["detections"], detections, atol=1e-6)
+    np.testing.assert_allclose(outputs["masks"], masks, atol=1e-5)
+
+
+class TestRefusedExports:
+    def test_wrong_numbers_leave_no_folder(self, model, images, tmp_path, monkeypatch):
+        monkeypatch.setattr(verify, "LARGEST_SCORE", -1.0)
+        with pytest.raises(VerificationError, match="differs from the Keras model"):
+            model.export(tmp_path / "out", "saved_model", images[:1])
+        assert list(tmp_path.iterdir()) == []
+
+    def test_nan_weights(self, tiny_config, tmp_path):
+        model = MaskRCNN("inference", tiny_config(), "unused")
+        layer = model.named_layers()["fpn_p2"]
+        layer.set_weights([np.full_like(weight, np.nan) for weight in layer.get_weights()])
+        with pytest.raises(UserError, match="fpn_p2.*not finite"):
+            model.export(tmp_path / "out", "saved_model")
+
+    def test_open_image_size(self, tiny_config, tmp_path):
+        model = MaskRCNN("inference", tiny_config().copy(IMAGE_RESIZE_MODE="pad64", IMAGE_MIN_SCALE=0), "unused")
+        with pytest.raises(UserError, match='IMAGE_RESIZE_MODE.*"square"'):
+            model.export(tmp_path / "out", "saved_model")
+
+    def test_format_and_folder(self, model, tmp_path):
+        with pytest.raises(UserError, match="expected one of saved_model, openvino"):
+            model.export(tmp_path / "out", "coreml")
+        (tmp_path / "note.txt").touch()
+        with pytest.raises(UserError, match="not an exported model"):
+            model.export(tmp_path, "saved_model")
+
+    def test_missing_package(self, model, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "openvino", None)
+        monkeypatch.delitem(sys.modules, "mrcnn.export.openvino", raising=False)
+        with pytest.raises(UserError, match="pip install"):
+            model.export(tmp_path / "out", "openvino")
+
+
+class TestCompare:
+    """On two hand-made predictors."""
+
+    class Fake:
+        mask_padding = None
+
+        def __init__(self, config, rows):
+            self.config, self.rows = config, np.array([[*rows, *np.zeros((4 - len(rows), 6))]], np.float32)
+
+        def __call__(self, images, metas):
+            return self.rows, [None]
+
+    ROWS = ((0.0, 0.0, 0.5, 0.5, 1, 0.9), (0.5, 0.5, 1.0, 1.0, 2, 0.4))
+
+    def table(self, tiny_config, other):
+        config = tiny_config()
+        image = np.zeros((64, 64, 3), np.uint8)
+        return verify.compare([image], self.Fake(config, self.ROWS), self.Fake(config, other), 0.1)
+
+    def test_equal_in_another_order(self, tiny_config):
+        table = self.table(tiny_config, self.ROWS[::-1])
+        expected = {"images": 1, "detections": 2, "unmatched": 0, "box": 0.0, "score": 0.0, "mask_iou": None}
+        assert table == expected
+        verify.check(table)
+
+    def test_differences_in_pixels_and_score(self, tiny_config):
+        table = self.table(tiny_config, [(0.0, 0.0, 0.5, 0.6, 1, 0.88), self.ROWS[1]])
+        assert table["box"] == pytest.approx(0.1 * 63) and table["score"] == pytest.approx(0.02)
+        with pytest.raises(VerificationError, match="box 6.3 px and of a score 0.02"):
+            verify.check(table)
+
+    @pytest.mark.parametrize("rows", [ROWS[:1], [*ROWS, (0, 0, 1, 1, 1, 0.2)], [(*ROWS[0][:4], 2, 0.9), ROWS[1]]])
+    def test_a_missing_an_added_and_a_relabelled_detection(self, tiny_config, rows):
+        with pytest.raises(VerificationError):
+            verify.check(self.table(tiny_config, rows))
+
+    def test_a_low_score_needs_no_counterpart(self, tiny_config):
+        assert self.table(tiny_config, [*self.ROWS, (0, 0, 1, 1, 1, 0.099)])["unmatched"] == 0

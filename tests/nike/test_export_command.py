@@ -1,0 +1,92 @@
+"""`nike export`, the commands on its folders, and the examples of docs/deploy.md."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from mrcnn import MaskRCNN
+from mrcnn.export import verify
+from nike import export
+from tiny_config import TinyConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the weights of a tiny network, its exported models and a photo."""
+    pytest.importorskip("openvino")
+    place = tmp_path_factory.mktemp("place")
+    model = MaskRCNN("inference", TinyConfig().copy(MASK_REFINEMENT_SIZE=16, MASK_REFINEMENT_CHANNELS=4), "unused")
+    rng = np.random.default_rng(0)
+    for name in ("mrcnn_class_logits", "rpn_class_raw"):
+        layer = model.named_layers()[name]
+        layer.set_weights([rng.normal(0, 2, weight.shape) for weight in layer.get_weights()])
+    model.save_weights(place / "tiny.h5", metadata={"class_names": ["BG", "a", "b"]})
+    (place / "photos").mkdir()
+    for name in ("photo.jpg", "photos/a.png"):
+        PIL.Image.fromarray(rng.integers(0, 256, (50, 64, 3), dtype=np.uint8)).save(place / name)
+    for name in ("openvino", "saved_model"):
+        options = ["--format", name, "--output", str(place / f"nike_{name}"), "--verify", str(place / "photos")]
+        assert export.main(["--weights", str(place / "tiny.h5"), *options]) == 0
+    return place
+
+
+def nike(place: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Runs a command, and prints whether it imported TensorFlow."""
+    code = "import sys\nfrom nike import cli\ncode = cli.main(sys.argv[1:])\n"
+    code += "print('tensorflow' in sys.modules)\nsys.exit(code)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, env=environment)
+
+
+def test_nike_detect_runs_openvino_without_tensorflow(place):
+    done = nike(place, "detect", "photo.jpg", "--weights", "nike_openvino", "--save", "csv", "--min-confidence", "0.01")
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "False", done.stderr
+    assert len((place / "output" / "detections.csv").read_text().splitlines()) > 1
+
+
+@pytest.mark.parametrize(
+    "option, message",
+    [("--tta", "one image size"), ("--device=gpu", "on the CPU"), ("--max-detections=99", "at most 10")],
+)
+def test_options_that_need_the_original_weights(place, option, message):
+    done = nike(place, "detect", "photo.jpg", "--weights", "nike_openvino", option)
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_config_and_a_second_export_are_refused(place, tmp_path):
+    (tmp_path / "changes.json").write_text('{"IMAGE_MAX_DIM": 128}')
+    done = nike(place, "evaluate", "--weights", "nike_openvino", "--config", str(tmp_path / "changes.json"))
+    assert done.returncode == 2 and "settings of the exported model" in done.stderr
+    done = nike(place, "export", "--weights", "nike_openvino")
+    assert done.returncode == 2 and "is an exported model" in done.stderr
+
+
+def test_the_metadata_have_the_verification(place):
+    metadata = json.loads((place / "nike_openvino" / "metadata.json").read_text())
+    assert metadata["verification"]["images"] == 1 and metadata["verification"]["detections"] > 0
+    assert metadata["class_names"] == ["BG", "a", "b"] and metadata["config"]["DETECTION_ANY_FOREGROUND"] is True
+
+
+def test_a_failed_verification_exits_with_1(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(verify, "LARGEST_SCORE", -1.0)
+    options = ["--format", "saved_model", "--output", str(tmp_path / "out"), "--verify", str(place / "photos")]
+    assert export.main(["--weights", str(place / "tiny.h5"), *options]) == 1
+    assert "differs from the Keras model" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_the_examples_run(place, number, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    exec(compile(EXAMPLES[number], "docs/deploy.md", "exec"), {})
+    assert capsys.readouterr().out
