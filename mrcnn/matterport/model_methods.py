@@ -81,6 +81,7 @@ class OriginalMethods:
         if verbose:
             log(f"Processing {len(molded_images)} images")
             log("molded_images", molded_images)
+        molded_images = np.asarray(molded_images)  # notebooks pass lists too
         shape = molded_images.shape[1:]
         window = (0, 0, shape[0], shape[1])
         predicted = self.predictor(molded_images, image_metas)
@@ -164,8 +165,8 @@ class OriginalMethods:
         """
         if image_metas is None:
             images, image_metas, _ = self.mold_inputs(images)
-        anchors = self.predictor.anchors(images.shape[1:3])
-        inputs = [np.float32(images), np.float32(image_metas), anchors]
+        images = np.float32(images)  # notebooks pass lists of molded images too
+        inputs = [images, np.float32(image_metas), self.predictor.anchors(images.shape[1:3])]
         graph = self._introspection_graph()
         if graph is not self.inference_model:
             weights = {weight.path: weight for weight in self.inference_model.weights}

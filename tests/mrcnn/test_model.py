@@ -263,8 +263,10 @@ def test_molding_and_unmolding_equal_the_original(model):
     )
     result = dict(rois=rois, class_ids=class_ids, scores=scores, masks=full)
     assert same(result, model.detect([photo()])[0])
-    molded = model.detect_molded(images, metas)[0]
+    molded = model.detect_molded(list(images), metas)[0]
     assert molded["masks"].shape[:2] == (64, 64)
+    scores = [model.run_graph(batch, [("rpn_class", "rpn_class")], metas)["rpn_class"] for batch in (images, [*images])]
+    assert np.array_equal(*scores)
 
 
 def test_intermediate_outputs(model, capsys):
