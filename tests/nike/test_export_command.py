@@ -11,10 +11,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from mrcnn import MaskRCNN
 from mrcnn.export import verify
 from nike import export
-from tiny_config import TinyConfig
+from random_model import random_model
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -25,12 +24,8 @@ def place(tmp_path_factory):
     """A folder with the weights of a tiny network, its exported models and a photo."""
     pytest.importorskip("openvino")
     place = tmp_path_factory.mktemp("place")
-    model = MaskRCNN("inference", TinyConfig().copy(MASK_REFINEMENT_SIZE=16, MASK_REFINEMENT_CHANNELS=4), "unused")
-    rng = np.random.default_rng(0)
-    for name in ("mrcnn_class_logits", "rpn_class_raw"):
-        layer = model.named_layers()[name]
-        layer.set_weights([rng.normal(0, 2, weight.shape) for weight in layer.get_weights()])
-    model.save_weights(place / "tiny.h5", metadata={"class_names": ["BG", "a", "b"]})
+    model, rng = random_model(), np.random.default_rng(0)
+    model.save_weights(place / "tiny.h5", metadata={"class_names": model.class_names})
     (place / "photos").mkdir()
     for name in ("photo.jpg", "photos/a.png"):
         PIL.Image.fromarray(rng.integers(0, 256, (50, 64, 3), dtype=np.uint8)).save(place / name)

@@ -15,25 +15,16 @@ from mrcnn import MaskRCNN
 from mrcnn.errors import UserError
 from mrcnn.export import ExportedModel, VerificationError, verify
 from mrcnn.export.metadata import FILE, read_metadata
+from random_model import random_model
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNTIMES = ["saved_model", "openvino"]
 
 
 @pytest.fixture(scope="module")
-def model(tiny_config):
-    """A network with random weights, mask refinement, mask scores and box voting, whose scores are far apart."""
-    config = tiny_config().copy(
-        IMAGES_PER_GPU=1, MASK_REFINEMENT_SIZE=16, MASK_REFINEMENT_CHANNELS=4, DETECTION_MASK_SCORES=True,
-        DETECTION_BOX_VOTING=0.5, DETECTION_ANY_FOREGROUND=True,
-    )  # fmt: skip
-    model = MaskRCNN("inference", config, "unused")
-    rng = np.random.default_rng(0)
-    for name, spread in (("mrcnn_class_logits", 2.0), ("rpn_class_raw", 1.0), ("mrcnn_refine_residual", 0.5)):
-        layer = model.named_layers()[name]
-        layer.set_weights([rng.normal(0, spread, w.shape) for w in layer.get_weights()])
-    model.class_names = ["BG", "a", "b"]
-    return model
+def model():
+    """A network with random weights, mask refinement, mask scores and box voting."""
+    return random_model(DETECTION_MASK_SCORES=True, DETECTION_BOX_VOTING=0.5, DETECTION_ANY_FOREGROUND=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,27 @@
+"""A network with random weights whose scores differ, so that every runtime ranks its detections alike."""
+
+import keras
+import numpy as np
+
+from mrcnn import MaskRCNN
+from tiny_config import TinyConfig
+
+# Standard deviation of the weights of the two classifiers, for logits of a few units. Larger ones would saturate the
+# softmax, and each runtime orders equal scores in its own way.
+SPREADS = {"rpn_class_raw": 0.2, "mrcnn_class_logits": 0.6, "mrcnn_refine_residual": 0.5}
+
+
+def random_model(**changes) -> MaskRCNN:
+    """Returns a `TinyConfig` model with mask refinement.
+
+    Args:
+        changes: settings by name.
+    """
+    keras.utils.set_random_seed(0)
+    config = TinyConfig().copy(IMAGES_PER_GPU=1, MASK_REFINEMENT_SIZE=16, MASK_REFINEMENT_CHANNELS=4, **changes)
+    model, rng = MaskRCNN("inference", config, "unused"), np.random.default_rng(0)
+    for name, spread in SPREADS.items():
+        layer = model.named_layers()[name]
+        layer.set_weights([rng.normal(0, spread, weight.shape) for weight in layer.get_weights()])
+    model.class_names = ["BG", "a", "b"]
+    return model
