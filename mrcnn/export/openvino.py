@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mrcnn.export.graph import ExportGraph
 
 FILE = "model.xml"  # the weights are in model.bin
+MANY = 10_000  # anchors; equal scores keep the order of Keras below that
 OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}  # bfloat16 would move boxes
 
 
@@ -23,7 +24,7 @@ def write(graph: ExportGraph, folder: Path) -> None:
     """Converts the network and writes `model.xml` and `model.bin`, for one image at a time."""
     model = openvino.convert_model(graph.function(batch=1))
     for node in model.get_ops():
-        if node.get_type_name() == "TopK" and node.get_input_partial_shape(0).get_max_shape()[-1] > 1000:
+        if node.get_type_name() == "TopK" and node.get_input_partial_shape(0).get_max_shape()[-1] > MANY:
             node.set_attribute("stable", False)  # the stable sort of all anchors takes seconds
     openvino.save_model(model, folder / FILE, compress_to_fp16=False)
 
