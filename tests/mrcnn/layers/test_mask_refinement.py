@@ -150,6 +150,7 @@ def test_without_the_setting_nothing_is_added(tiny_config):
 
 
 def test_detections_have_the_boxes_of_their_masks(config, rng):
+    keras.utils.set_random_seed(0)  # about one seed in eight gives weights that detect nothing
     model = MaskRCNN("inference", config, "logs")
     detections = model.detect([np.uint8(rng.uniform(0, 255, (80, 50, 3)))])[0]
     assert len(detections)
