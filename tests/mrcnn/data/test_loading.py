@@ -96,6 +96,27 @@ def test_custom_augmentation_is_applied_before_resizing(dataset_of, small_config
     assert gt.image_meta[1:4].tolist() == [60, 80, 3]
 
 
+def test_coverage_of_an_augmentation_reaches_the_mini_masks(dataset_of, small_config):
+    coverage = np.zeros((64, 64, 1), np.uint8)
+    coverage[10:30, 10:30] = 255
+    coverage[10:20, 29] = 0  # so that the box has pixels without the object
+    coverage[20:30, 29] = 191  # 3/4 of these pixels, which are inside
+
+    class Coverage:
+        max_side = 64
+
+        def augment_photo(self, image, masks, class_ids, rng):
+            return np.zeros((64, 64, 3), np.uint8), coverage, class_ids
+
+    config = small_config.copy(MINI_MASK_SHAPE=(20, 200))
+    dataset = dataset_of(([(10, 10, 30, 40)],))
+    full = load_image_gt(dataset, config, 0, augmentation=Coverage())
+    assert full.mask.dtype == bool and full.bbox.tolist() == [[10, 10, 30, 30]] and full.mask.sum() == 20 * 19 + 10
+    mini = load_image_gt(dataset, config, 0, augmentation=Coverage(), use_mini_mask=True).mask
+    # Of 10 cells per pixel, those beyond 19.5 + (0.75 - 0.5) / 0.75 = 19.83 pixels are outside.
+    assert mini[15].sum() == 198
+
+
 @pytest.mark.parametrize(
     "masks, class_ids, message",
     [
