@@ -44,8 +44,9 @@ Evaluate weights on labelled images. Reports COCO AP of masks and boxes (only of
 weights without masks), precision, recall and the errors of each image."""
 EPILOG = """\
 AP is the mean over IoU thresholds 0.50 to 0.95 (COCO), also for small (area under 32 x 32 pixels), medium (under
-96 x 96) and large instances. At the score threshold, a detection is a true positive if its mask IoU (box IoU without
-masks) with an unmatched instance is at least 0.5. Instances labelled `ignore` are excluded.
+96 x 96) and large instances. Boundary AP limits the mask IoU to the IoU of the outlines, 1% of the image diagonal
+wide. At the score threshold, a detection is a true positive if its mask IoU (box IoU without masks) with an unmatched
+instance is at least 0.5. Instances labelled `ignore` are excluded.
 
 examples:
   nike evaluate --dataset photos --weights=best --html report.html
