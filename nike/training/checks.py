@@ -18,7 +18,7 @@ def check_options(arguments: argparse.Namespace) -> None:
     for least, names in ((1, positive), (0, not_negative)):
         for name in names:
             value = getattr(arguments, name)
-            if value is not None and value < least:
+            if value not in (None, "auto") and value < least:
                 raise UserError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
     if arguments.lr is not None and not 0 < arguments.lr < math.inf:
         raise UserError(f"--lr: expected a number above 0, got {arguments.lr}.")
@@ -26,6 +26,8 @@ def check_options(arguments: argparse.Namespace) -> None:
         raise UserError(f"--ema: expected 0 (off) or a momentum below 1, got {arguments.ema}.")
     if arguments.time is not None and os.environ.get("TF_CONFIG"):
         raise UserError("--time: supported on one machine only, because several measure different times. Use --epochs.")
+    if arguments.batch == "auto" and os.environ.get("TF_CONFIG"):
+        raise UserError("--batch auto: supported on one machine only, because several measure different memory.")
     if arguments.accumulate > 1 and replicas(arguments.devices) > 1:
         raise UserError("--accumulate: supported on one device only. Use a larger --batch instead.")
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mrcnn.choices import OPTIMIZERS, PRECISIONS, SCHEDULES
 from nike import cli
 from nike.datasets.nike_dataset import SAMPLE_DATA
+from nike.training.batch_size import parse_batch
 from nike.training.stages import STAGE_SCHEDULES
 from nike.training.time_budget import parse_time
 from nike.training.trackers import TRACKERS
@@ -110,7 +111,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"steps per epoch (default: that of --config, else every image once, at least {MIN_STEPS})",
     )
     learning.add_argument(
-        "--batch", type=int, metavar="N", help="images per step and device (default: that of --config, else 2)"
+        "--batch",
+        type=parse_batch,
+        metavar="N",
+        help="images per step and device, or auto: the largest power of two up to 16 whose measured peak memory stays "
+        "under 60%% of what is available (default: that of --config, else 2)",
     )
     learning.add_argument(
         "--layers",

@@ -19,6 +19,7 @@ from nike.config import NikeConfig
 from nike.datasets.safe_json import read_json, write_json
 from nike.quiet import import_tensorflow
 from nike.text import plural
+from nike.training.batch_size import choose_batch, device_memory
 from nike.training.checks import check_options, replicas
 from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
 from nike.training.options import EPOCHS, MIN_STEPS, parse
@@ -30,6 +31,7 @@ from nike.training.start_weights import StartWeights, find_start_weights, load_s
 from nike.training.threshold import store_threshold
 from nike.training.time_budget import measure, plan_epochs
 from nike.training.trackers import TRACKERS, Tracker, keras_callback
+from nike.training.trial import trial
 
 RUN_FILE = "run.json"  # command line of a run, in its log folder
 # Learning rates per image of a batch (linear scaling rule, Goyal et al. 2017): at 2 images 1.5e-4 and 0.005. On 207
@@ -84,6 +86,8 @@ class Run:
             start = f"resumed from {self.state.path}: epoch {model.epoch}, step {self.state.progress.step}"
         else:
             start = load_start_weights(model, self.weights)
+        if self.arguments.batch == "auto":
+            self._fit_to_memory(model)
         if self.arguments.time is not None and self.state is None:
             self._fit_to_time(model, started)
         for line in self.plan_lines(device, policy, start, model.log_dir):
@@ -101,6 +105,29 @@ class Run:
         self._finish_trackers(model)
         for line in self.result_lines(model, threshold):
             print(line)
+
+    def _fit_to_memory(self, model) -> None:
+        """Chooses the images per step for `--batch auto`, and records them as an option.
+
+        Args:
+            model: MaskRCNN with the initial weights.
+        """
+        print("Measuring the memory of steps for --batch auto ...", flush=True)
+        memory, photos = device_memory(), len(self.data.train.image_ids)
+        stage = StagePlan("trial", self.arguments.layers or "all", 1, self.stages[0].learning_rate)
+
+        def peak(batch: int) -> float:
+            with trial(model, self.arguments.logs, IMAGES_PER_GPU=batch):
+                memory.reset_peak()
+                self._train(model, stage, validate_every=0, verbose=0, custom_callbacks=[])
+                return memory.peak()
+
+        batch, reason = choose_batch(peak, memory.available, photos)
+        self.argv = [*self.argv, f"--batch={batch}"]
+        self.arguments = parse(self.argv)
+        self.config = model.config = apply_options(self.config, self.arguments, photos)
+        self.stages = _stages(self.arguments, self.config)
+        print(f"batch       {reason}")
 
     def _fit_to_time(self, model, started: float) -> None:
         """Chooses the epochs and the steps per epoch for `--time`, and records them as options.
@@ -295,6 +322,8 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     """
     if arguments.time is not None:
         raise UserError("--time: a resumed run keeps its epochs. Change them with --epochs.")
+    if arguments.batch == "auto":
+        raise UserError("--batch auto: a resumed run keeps its batch.")
     import_tensorflow()
     from mrcnn.training import find_state
 
@@ -357,7 +386,7 @@ def apply_options(config: NikeConfig, arguments: argparse.Namespace, photos: int
         changes["BACKBONE"] = arguments.backbone
     if arguments.image_size is not None:
         changes |= {"IMAGE_MIN_DIM": arguments.image_size, "IMAGE_MAX_DIM": arguments.image_size}
-    if arguments.batch is not None:
+    if arguments.batch not in (None, "auto"):
         changes["IMAGES_PER_GPU"] = arguments.batch
     config = config.copy(GPU_COUNT=replicas(arguments.devices), **changes)
     config = config.copy(STEPS_PER_EPOCH=arguments.steps or max(math.ceil(photos / config.BATCH_SIZE), MIN_STEPS))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mrcnn.errors import UserError
+from nike.training.trial import TRIAL_STEPS, trial
 
 NUMBER = r"(\d+(?:\.\d+)?)"
 UNITS = {"h": 3600, "m": 60, "s": 1}
-TRIAL_STEPS = 5  # in each of two epochs
 TRIAL_PHOTOS = 4  # validation images of the trial
 MIN_EPOCHS = 6  # so that the heads are trained alone for one epoch of six, and the best of several epochs is kept
 MARGIN = 0.05  # fraction of the remaining time that is left free
@@ -59,28 +58,15 @@ def measure(model, train: Callable, photos: int, logs: Path) -> Speed:
     """
     import keras
 
-    from mrcnn.checkpoints import log_dirs
-    from mrcnn.training import TrainingInterrupted
-
-    config, weights = model.config, model.keras_model.get_weights()
     marks: list[float] = []
     timer = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: marks.append(time.perf_counter()),
         on_epoch_end=lambda epoch, logs: marks.append(time.perf_counter()),  # the last callback of all
     )
-    logs.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".trial", dir=logs) as folder:
-        model.log_dir, model.checkpoint_path = folder, log_dirs.checkpoint_pattern(Path(folder), config.NAME)
-        model.config = config.copy(STEPS_PER_EPOCH=TRIAL_STEPS)
+    with trial(model, logs):
         started = time.perf_counter()
-        try:
-            row = train(validation_photos=TRIAL_PHOTOS, verbose=0, custom_callbacks=[timer]).rows[-1]
-        except TrainingInterrupted:
-            raise KeyboardInterrupt("Interrupted before the first step.") from None
+        row = train(validation_photos=TRIAL_PHOTOS, verbose=0, custom_callbacks=[timer]).rows[-1]
         total = time.perf_counter() - started
-    model.keras_model.set_weights(weights)
-    model.config, model.run = config, None
-    model.set_log_dir()
     step, validation = row["seconds_per_step"], row.get("validation_seconds", 0.0)
     second = marks[3] - marks[2]
     return Speed(

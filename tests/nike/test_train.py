@@ -111,6 +111,29 @@ def test_a_time_budget_gives_the_run_of_its_epochs(run, photos, settings, tmp_pa
     assert "Nothing to train up to epoch 1" in capsys.readouterr().out
 
 
+def test_an_automatic_batch_gives_the_run_of_its_batch(photos, settings, tmp_path, monkeypatch, capsys):
+    """A batch of 1 is measured and one of 4 is chosen. --resume does not repeat it."""
+    from nike.training import run as module
+
+    def choose(peak, memory, most):
+        assert 1e8 < peak(1) < memory and most == 5
+        return 4, "4 images need 1.0 GB"
+
+    monkeypatch.setattr(module, "choose_batch", choose)
+    logs = tmp_path / "logs"
+    options = ["--config", str(settings), "--layers=heads", "--epochs=1", "--mixed-precision=off", "--batch=auto"]
+    options += ["--steps=1", "--validate-every=0", "--augment=off"]
+    assert train.main(["--weights=none", "--dataset", str(photos), "--logs", str(logs), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "\nbatch       4 images need 1.0 GB\n" in printed
+    assert "1 steps per epoch, 4 images per step; heads to epoch 1, learning rate 0.0003" in printed
+    (folder,) = logs.iterdir()
+    assert train.parse(json.loads((folder / "run.json").read_text())["argv"]).batch == 4
+    assert train.main(["--resume", "--logs", str(logs)]) == 0
+    assert "Nothing to train up to epoch 1" in capsys.readouterr().out
+    assert "--batch auto: a resumed run keeps its batch" in mistake(capsys, "--resume", "--logs", logs, "--batch=auto")
+
+
 def test_messages_before_and_after_training(run, photos):
     logs, printed = run
     folder = next(logs.iterdir())

@@ -1,0 +1,119 @@
+"""`nike train --batch auto`: the largest batch whose training steps stay within a fraction of the memory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from mrcnn.errors import UserError
+from nike.text import plural
+
+FRACTION = 0.6  # of the available memory; images of unusual shapes and validation need some, other programs too
+MAX_BATCH = 16
+GIGABYTE = 1e9
+PROCESS, CGROUP = Path("/proc/self"), Path("/sys/fs/cgroup/memory.max")
+
+
+def parse_batch(text: str) -> int | str:
+    """Parses a number or auto, for argparse."""
+    try:
+        return text if text == "auto" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number or auto, got {text!r}") from None
+
+
+def choose_batch(peak: Callable[[int], float], memory: float, most: int) -> tuple[int, str]:
+    """Doubles the batch as long as the peak memory stays within FRACTION of the memory.
+
+    A batch above 2, the default, is measured only if the two before it promise that it fits.
+
+    Args:
+        peak: measures the peak memory of training steps with a batch, in bytes.
+        memory: available memory in bytes.
+        most: maximum number of images.
+
+    Returns:
+        The batch and the reason.
+    """
+    limit, batch, peaks = FRACTION * memory, 1, {1: peak(1)}
+    reason = "the maximum" if most >= MAX_BATCH else f"of {plural(most, 'training image')}"
+    while 2 * batch <= min(most, MAX_BATCH):
+        double, about = 2 * batch, "about "
+        if batch > 1:
+            needed = peaks[batch] + 2 * (peaks[batch] - peaks[batch // 2])  # linear in the batch
+        if batch == 1 or needed <= limit:
+            needed, about = peak(double), ""
+        if needed > limit:
+            reason = f"{double} would need {about}{needed / GIGABYTE:.1f} GB"
+            break
+        batch, peaks[double] = double, needed
+    need = f"{'image needs' if batch == 1 else 'images need'} {peaks[batch] / GIGABYTE:.1f} GB"
+    return batch, f"{batch} {need} ({reason}); the limit is {limit / GIGABYTE:.1f} GB, {FRACTION:.0%} of the memory"
+
+
+class ProcessMemory:
+    """Memory of this process (Linux).
+
+    Attributes:
+        available: bytes that it can use at most, with those that it uses now.
+    """
+
+    def __init__(self) -> None:
+        if not (PROCESS / "clear_refs").exists():
+            raise UserError("--batch auto: the memory is measured on Linux and on GPUs only. Give a number.")
+        self.available = _field(PROCESS.parent / "meminfo", "MemAvailable") + _field(PROCESS / "status", "VmRSS")
+        if CGROUP.is_file() and (limit := CGROUP.read_text().strip()).isdigit():  # of a container
+            self.available = min(self.available, float(limit))
+
+    def reset_peak(self) -> None:
+        """Begins a measurement."""
+        (PROCESS / "clear_refs").write_text("5")
+
+    def peak(self) -> float:
+        """Returns the peak since `reset_peak` in bytes."""
+        return _field(PROCESS / "status", "VmHWM")
+
+
+def _field(file: Path, name: str) -> float:
+    """Returns a field of a file in /proc in bytes."""
+    lines = dict(line.split(":", 1) for line in file.read_text().splitlines())
+    return float(lines[name].split()[0]) * 1024
+
+
+class GpuMemory:
+    """Memory of the first GPU that TensorFlow uses. The attributes are those of `ProcessMemory`."""
+
+    def __init__(self) -> None:
+        import tensorflow as tf
+
+        self._api = tf.config.experimental
+        command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+        if chosen := os.environ.get("CUDA_VISIBLE_DEVICES"):
+            command.append(f"--id={chosen}")
+        try:
+            free = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+            self.available = min(map(int, free)) * 2.0**20 + self._api.get_memory_info("GPU:0")["current"]
+        except (OSError, subprocess.CalledProcessError, ValueError):
+            raise UserError("--batch auto: nvidia-smi does not report free memory. Give a number.") from None
+
+    def reset_peak(self) -> None:
+        """Begins a measurement."""
+        self._api.reset_memory_stats("GPU:0")
+
+    def peak(self) -> float:
+        """Returns the peak since `reset_peak` in bytes."""
+        return float(self._api.get_memory_info("GPU:0")["peak"])
+
+
+def device_memory() -> ProcessMemory | GpuMemory:
+    """Returns the memory of the device that trains.
+
+    Raises:
+        UserError: the memory cannot be measured here.
+    """
+    import tensorflow as tf
+
+    return GpuMemory() if tf.config.get_visible_devices("GPU") else ProcessMemory()

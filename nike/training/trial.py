@@ -1,0 +1,36 @@
+"""Short training before a run, to measure time or memory. It leaves no trace in the model or on the disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TRIAL_STEPS = 5  # in each epoch
+
+
+@contextmanager
+def trial(model, logs: Path, **settings) -> Iterator[None]:
+    """Restores the weights of a model, its settings and its log folder after the training in the block.
+
+    Args:
+        model: MaskRCNN in training mode.
+        logs: parent of the log folders. The trial writes a temporary folder there, to the same disk as the run.
+        settings: settings of the trial.
+    """
+    from mrcnn.checkpoints import log_dirs
+    from mrcnn.training import TrainingInterrupted
+
+    config, weights = model.config, model.keras_model.get_weights()
+    logs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".trial", dir=logs) as folder:
+        model.log_dir, model.checkpoint_path = folder, log_dirs.checkpoint_pattern(Path(folder), config.NAME)
+        model.config = config.copy(STEPS_PER_EPOCH=TRIAL_STEPS, **settings)
+        try:
+            yield
+        except TrainingInterrupted:
+            raise KeyboardInterrupt("Interrupted before the first step.") from None
+    model.keras_model.set_weights(weights)
+    model.config, model.run = config, None
+    model.set_log_dir()

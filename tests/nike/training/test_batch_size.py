@@ -1,0 +1,97 @@
+"""`--batch auto`: choices derived by hand, and the memory of this process against an allocation of known size."""
+
+import argparse
+import subprocess
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from nike.training import batch_size
+from nike.training.batch_size import GpuMemory, ProcessMemory, choose_batch, parse_batch
+
+GB = 10**9
+
+
+def chosen(memory, most=100, fixed=1.0, per_image=0.5):
+    """The choice for a network of fixed memory and memory per image, and the batches that were measured."""
+    measured = []
+
+    def peak(batch):
+        measured.append(batch)
+        return (fixed + per_image * batch) * GB
+
+    batch, reason = choose_batch(peak, memory * GB, most)
+    return batch, reason, measured
+
+
+def test_the_next_batch_would_exceed_the_limit():
+    """60% of 10 GB are 6 GB; 8 images need 1 + 4 = 5 GB, 16 would need 9 GB and are not tried."""
+    batch, reason, measured = chosen(10)
+    assert (batch, measured) == (8, [1, 2, 4, 8])
+    assert reason == "8 images need 5.0 GB (16 would need about 9.0 GB); the limit is 6.0 GB, 60% of the memory"
+    assert chosen(5.001)[0] == 4 and chosen(4.999)[0] == 2  # 4 images need 3 GB
+
+
+def test_the_maximum_and_few_images():
+    assert chosen(100)[:2] == (16, "16 images need 9.0 GB (the maximum); the limit is 60.0 GB, 60% of the memory")
+    batch, reason, measured = chosen(100, most=7)
+    assert (batch, measured) == (4, [1, 2, 4]) and "4 images need 3.0 GB (of 7 training images)" in reason
+    assert chosen(100, most=1)[::2] == (1, [1])
+
+
+def test_a_batch_that_was_measured_above_the_limit_is_not_chosen():
+    """2 images, the default, are always tried: 2 GB; the limit is 1.8 GB."""
+    batch, reason, measured = chosen(3)
+    assert (batch, measured) == (1, [1, 2])
+    assert reason == "1 image needs 1.5 GB (2 would need 2.0 GB); the limit is 1.8 GB, 60% of the memory"
+
+
+def test_growth_faster_than_linear_is_measured():
+    """After 1, 1 and 2 GB, 8 images promise 4 GB and take 8 GB; the limit is 6 GB."""
+    peaks = {1: 1 * GB, 2: 1 * GB, 4: 2 * GB, 8: 8 * GB}
+    batch, reason = choose_batch(peaks.__getitem__, 10 * GB, 16)
+    assert batch == 4 and "(8 would need 8.0 GB)" in reason
+
+
+@pytest.mark.skipif(not (batch_size.PROCESS / "clear_refs").exists(), reason="the memory is measured on Linux only")
+def test_memory_of_this_process(tmp_path, monkeypatch):
+    memory = ProcessMemory()
+    memory.reset_peak()
+    before = memory.peak()
+    np.ones(200_000_000, np.uint8).sum()
+    assert 0.9 * 200e6 < memory.peak() - before < 1.5 * 200e6
+    memory.reset_peak()
+    assert memory.peak() - before < 0.5 * 200e6  # the array was freed
+    assert before < memory.available
+    monkeypatch.setattr(batch_size, "CGROUP", tmp_path / "memory.max")
+    for text, expected in (("max\n", memory.available), ("1000000\n", 1e6)):
+        batch_size.CGROUP.write_text(text)
+        assert ProcessMemory().available == pytest.approx(expected, rel=0.2)
+    monkeypatch.setattr(batch_size, "PROCESS", tmp_path)
+    with pytest.raises(ValueError, match="--batch auto: the memory is measured on Linux and on GPUs only"):
+        ProcessMemory()
+
+
+def test_memory_of_a_gpu(monkeypatch):
+    """nvidia-smi counts in MiB; of two GPUs the fuller one limits."""
+    import tensorflow as tf
+
+    info = {"current": 100, "peak": 7}
+    api = SimpleNamespace(get_memory_info=lambda device: info, reset_memory_stats=lambda device: info.update(peak=0))
+    monkeypatch.setattr(tf.config, "experimental", api)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: SimpleNamespace(stdout="30\n20\n", args=command))
+    memory = GpuMemory()
+    assert (memory.available, memory.peak()) == (20 * 2**20 + 100, 7)
+    memory.reset_peak()
+    assert memory.peak() == 0
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: SimpleNamespace(stdout="[N/A]\n"))
+    with pytest.raises(ValueError, match="nvidia-smi does not report"):
+        GpuMemory()
+
+
+def test_values_of_the_option():
+    assert (parse_batch("auto"), parse_batch("4")) == ("auto", 4)
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a number or auto, got 'many'"):
+        parse_batch("many")
