@@ -65,7 +65,7 @@ def resize_image(
     if mode == "none":
         return image, (0, 0, height, width), 1, no_padding, None
 
-    scale = _scale(height, width, min_dim, max_dim if mode == "square" else None, min_scale)
+    scale = resize_scale(height, width, min_dim, max_dim, min_scale, mode)
     height, width = scaled_side(height, scale), scaled_side(width, scale)
     if mode == "crop":
         y, x = rng.randint(0, height - min_dim), rng.randint(0, width - min_dim)
@@ -97,13 +97,18 @@ def _check(image: np.ndarray, min_dim: int | None, max_dim: int | None, mode: st
         raise UserError(f'resize_image: mode "pad64" needs a min_dim that is a multiple of 64, got {min_dim}.')
 
 
-def _scale(height: int, width: int, min_dim: int | None, max_dim: int | None, min_scale: float | None) -> float:
+def resize_scale(
+    height: int, width: int, min_dim: int | None, max_dim: int | None, min_scale: float | None, mode: str
+) -> float:
+    """Returns the factor by which `resize_image` scales an image of the given size in pixels."""
+    if mode == "none":
+        return 1
     scale = 1
     if min_dim:
         scale = max(scale, min_dim / min(height, width))
     if min_scale:
         scale = max(scale, min_scale)
-    if max_dim and round(max(height, width) * scale) > max_dim:
+    if mode == "square" and round(max(height, width) * scale) > max_dim:
         scale = max_dim / max(height, width)
     return scale
 

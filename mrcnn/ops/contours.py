@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mrcnn.ops.masks import mask_box
+
 
 def mask_to_rings(mask: np.ndarray) -> list[np.ndarray]:
     """Returns the contours of a mask: outer ones counterclockwise on the image, holes clockwise.
@@ -21,11 +23,11 @@ def mask_to_rings(mask: np.ndarray) -> list[np.ndarray]:
     """
     from skimage.measure import find_contours
 
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    y1, x1, y2, x2 = mask_box(mask)
+    crop = mask[y1:y2, x1:x2]
+    if not crop.size:
         return []
-    crop = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    offset = np.array([columns[0], rows[0]]) - 0.5  # the padding moves by 1, the pixel's center by 0.5
+    offset = np.array([x1, y1]) - 0.5  # the padding moves by 1, the pixel's center by 0.5
     return [ring[:, ::-1] + offset for ring in find_contours(np.pad(crop, 1).astype(np.float32), 0.5)]
 
 

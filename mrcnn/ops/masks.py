@@ -36,6 +36,14 @@ def extract_bboxes(mask: np.ndarray) -> np.ndarray:
     return boxes
 
 
+def mask_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Returns the bounding box of one mask `[H, W]`; (0, 0, 0, 0) for an empty mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+
+
 def without_placeholders(masks: np.ndarray, class_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Removes empty masks of class 0 from masks `[H, W, N]` and class ids `[N]`.
 
@@ -252,9 +260,12 @@ def sample_mask(
     values = np.float32(mask)
     values = values[rows[0]] * (1 - rows[2][:, None]) + values[rows[1]] * rows[2][:, None]  # [y, w]
     inside = values[:, cols[0]] * (1 - cols[2]) + values[:, cols[1]] * cols[2] >= THRESHOLD
-    y1, x1, y2, x2 = (int(side) for side in extract_bboxes(inside[..., None])[0])
-    box = (y1 + starts[0], x1 + starts[1], y2 + starts[0], x2 + starts[1]) if y2 > y1 else (0, 0, 0, 0)
-    return tuple(int(side) for side in box), inside[y1:y2, x1:x2].copy()
+    y1, x1, y2, x2 = mask_box(inside)
+    crop = inside[y1:y2, x1:x2].copy()
+    if not crop.size:
+        return (0, 0, 0, 0), crop
+    top, left = starts.tolist()
+    return (y1 + top, x1 + left, y2 + top, x2 + left), crop
 
 
 def _interpolation(start: int, stop: int, first: float, last: float, cells: int) -> tuple[np.ndarray, ...]:

@@ -10,6 +10,7 @@ import PIL.Image
 import PIL.ImageDraw
 
 from mrcnn.ops.contours import signed_area, simplify
+from mrcnn.ops.masks import mask_box
 
 # The contour at a level just below 1 passes through the centers of the outermost pixels, up to rounding.
 CONTOUR_LEVEL = 1 - 1e-3
@@ -31,15 +32,15 @@ def mask_to_polygons(mask: np.ndarray, tolerance: float = 1.0, min_iou: float = 
         A list of polygons, float64 `[P, 2]` (x, y), largest first. Empty for an empty mask. None if no polygons reach
         `min_iou` because the mask has holes.
     """
-    ys, xs = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
-    if not len(ys):
+    y1, x1, y2, x2 = mask_box(mask)
+    mask = mask[y1:y2, x1:x2]
+    if not mask.size:
         return []
-    mask = mask[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
     rings = _outer_rings(mask)
     for factor in TOLERANCE_FACTORS:
         polygons = [_simplify(ring, factor * tolerance) for ring in rings]
         if iou(fill(polygons, *mask.shape), mask) >= min_iou:
-            return [polygon + (xs[0], ys[0]) for polygon in polygons]
+            return [polygon + (x1, y1) for polygon in polygons]
     return None
 
 

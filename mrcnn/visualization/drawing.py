@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 
 from mrcnn.data.reading import as_rgb
 from mrcnn.errors import UserError
-from mrcnn.ops.masks import extract_bboxes
+from mrcnn.ops.masks import extract_bboxes, mask_box
 from mrcnn.visualization.captions import draw_labels
 from mrcnn.visualization.colors import class_color
 
@@ -44,7 +44,7 @@ def blend_mask(
         alpha: float in 0..1, opacity of the color.
         box: (y1, x1, y2, x2), bounding box of the mask; computed if None.
     """
-    y1, x1, y2, x2 = extract_bboxes(mask[..., None])[0] if box is None else box
+    y1, x1, y2, x2 = mask_box(mask) if box is None else box
     window, inside = image[y1:y2, x1:x2], mask[y1:y2, x1:x2] != 0
     window[inside] = window[inside] * (1 - alpha) + alpha * np.asarray(color, dtype=np.float32)
 
@@ -153,7 +153,7 @@ def draw_outline(
 
     The arguments are those of `blend_mask`; `width` is the line width in pixels.
     """
-    y1, x1, y2, x2 = extract_bboxes(mask[..., None])[0] if box is None else box
+    y1, x1, y2, x2 = mask_box(mask) if box is None else box
     if y2 == 0:
         return
     casing = max(1, width // 3)

@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 
 from mrcnn.errors import UserError
 from mrcnn.evaluation import compute_matches
-from mrcnn.ops.masks import extract_bboxes
+from mrcnn.ops.masks import mask_box
 from mrcnn.visualization.colors import PALETTE, distinct_colors, text_color
 from mrcnn.visualization.drawing import blend_mask
 from mrcnn.visualization.drawing import caption as instance_caption
@@ -117,7 +117,7 @@ def display_instances(
 
 def draw_contour(ax: Axes, mask: np.ndarray, color: Sequence[float], scale: int = 1) -> None:
     """Draws the contour of a mask `[h, w]` whose pixels are `scale` pixels of the image wide."""
-    y1, x1, y2, x2 = extract_bboxes(mask[..., None])[0]
+    y1, x1, y2, x2 = mask_box(mask)
     if y2 == 0:
         return
     window = np.pad(mask[y1:y2, x1:x2] != 0, 1).astype(np.float32)  # zero padding closes contours at the border

@@ -17,51 +17,33 @@ from pathlib import Path
 import numpy as np
 
 from mrcnn.errors import UserError
-from nike.datasets import photos
-from nike.datasets.coco import CocoPolygons, RunLengths, find_photo, mask_piece, polygon_piece
-from nike.datasets.records import WARNING, Collection, Photo, Problem, group_pieces
+from mrcnn.ops.masks import mask_box
+from nike.datasets.photos import find_photo
+from nike.datasets.pieces import CocoPolygons, RunLengths, mask_piece, polygon_piece
+from nike.datasets.records import Collection, Photo, Problem, group_pieces
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
-from nike.datasets.safe_xml import read_xml
-from nike.datasets.shapes import MAX_COORDINATE, MAX_POINTS, ShapeError, ellipse_points, rotate
+from nike.datasets.safe_xml import has_root, read_xml
+from nike.datasets.shapes import MAX_COORDINATE, MAX_POINTS, ShapeError, check_label, ellipse_points, rotate
 from nike.datasets.single_polygon import simple_polygon
 from nike.datasets.subsets import subset_named
 from nike.text import short
 
 NEGATIVE = "negative"
-MAX_SNIFFED_BYTES = 2_000
 
 
-def detect(path: Path) -> bool:
-    """Returns whether a path is a CVAT XML file or a folder that contains one."""
-    return _file(path) is not None
-
-
-def _file(path: Path) -> Path | None:
-    files = [path] if path.is_file() else sorted(path.glob("*.xml")) if path.is_dir() else []
-    for file in files:
-        if file.suffix.lower() == ".xml" and photos.is_file(file):
-            with open(file, "rb") as opened:
-                if b"<annotations>" in opened.read(MAX_SNIFFED_BYTES):
-                    return file
-    return None
+def find(path: Path) -> Path | None:
+    """Returns a CVAT file: the path itself, or the first one in a folder."""
+    files = [path] if path.is_file() else sorted(path.glob("*.xml"))
+    return next((file for file in files if file.suffix.lower() == ".xml" and has_root(file, "annotations")), None)
 
 
 # --- reading ---
 
 
 def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads an XML file in the format "CVAT for images 1.1".
-
-    Args:
-        path: path of the XML file or its folder. Images are searched for next to it and in `images/`.
-        default_label: not used; every shape has a label.
-        allow_outside: bool, whether names and symbolic links may refer to files outside the dataset folder.
-
-    Raises:
-        ValueError: if the file is not XML of this format.
-    """
-    file = _file(Path(path))
+    """Reads an XML file or its folder, see `Format`. Images are searched for next to the file and in `images/`."""
+    file = find(Path(path))
     root = read_xml(file) if file is not None else None
     if root is None or root.tag != "annotations":
         raise UserError(f"{Path(path).name}: expected XML in the format 'CVAT for images 1.1'.")
@@ -72,8 +54,9 @@ def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outs
         where, subset = f"image[{i}]", element.get("subset") or ""
         images = file.parent / "images"
         folders = [file.parent, images, *((images / subset,) if _is_plain(subset) else ())]
+        size = element.get("width"), element.get("height")
         try:
-            photo = _find_photo(element, file, folders, allow_outside)
+            photo = find_photo(element.get("name") or "", file, folders, allow_outside, size)
         except ValueError as error:
             collection.problems.append(Problem(file.name, "photo-unreadable", str(error), where))
             continue
@@ -92,18 +75,6 @@ def _is_plain(name: str) -> bool:
     return name not in ("", ".", "..") and not set(name) & set("/\\\0") and len(name) < 256
 
 
-def _find_photo(element: ET.Element, file: Path, folders: list[Path], allow_outside: bool) -> Photo:
-    name = element.get("name") or ""
-    photo = find_photo(name, file, folders, allow_outside)
-    size = element.get("width"), element.get("height")
-    if size != (None, None) and size != (str(photo.width), str(photo.height)):
-        raise UserError(
-            f"{short(name)} has {photo.width}x{photo.height} pixels, but the annotation file has "
-            f"{short(size[0])}x{short(size[1])}. The masks would be misplaced."
-        )
-    return photo
-
-
 def _read_shapes(image: ET.Element, photo: Photo, file: str, where: str) -> None:
     pieces = []
     for j, element in enumerate(image):
@@ -111,9 +82,7 @@ def _read_shapes(image: ET.Element, photo: Photo, file: str, where: str) -> None
             continue
         place = f"{where} {element.tag[:40]}[{j}]"
         try:
-            label = element.get("label") or ""
-            if not label.strip() or len(label) > 200:
-                raise ShapeError(f"the label must have 1 to 200 characters, got {short(label)}.", "label-invalid")
+            label = check_label(element.get("label"))
             piece = _read_shape(element, photo)
         except ShapeError as error:
             photo.add_unusable_shape(error, file, place)
@@ -193,10 +162,7 @@ def _read_mask(element: ET.Element, photo: Photo) -> RunLengths:
 def write_cvat(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes `annotations.xml`. Instances are written as polygons, or as masks if they have holes or several parts.
 
-    Args:
-        folder: path of the dataset folder.
-        parts: photos by subset, or by "" for a dataset without a split.
-        problems: list to which skipped instances are appended.
+    See `Format` for the arguments.
     """
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
@@ -220,12 +186,7 @@ def write_cvat(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
         image = ET.SubElement(root, "image", {"id": str(number), "name": name} | subset | size)
         if photo.is_negative:
             ET.SubElement(image, "tag", {"label": NEGATIVE, "source": "manual"})
-        for instance in photo.instances:
-            mask = instance.draw(photo.height, photo.width)
-            if not mask.any():
-                message = "has no pixels inside the photo; skipped."
-                problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
-                continue
+        for instance, mask in photo.drawn_instances(problems):
             _add_shape(image, instance.label, mask)
     ET.indent(root)
     text = f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, "unicode")}\n'
@@ -239,10 +200,9 @@ def _add_shape(image: ET.Element, label: str, mask: np.ndarray) -> None:
         points = ";".join(f"{x:.2f},{y:.2f}" for x, y in polygon)
         ET.SubElement(image, "polygon", common | {"points": points})
         return
-    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    top, left, height, width = int(ys[0]), int(xs[0]), int(np.ptp(ys)) + 1, int(np.ptp(xs)) + 1
-    values = mask[top : top + height, left : left + width].ravel()
+    y1, x1, y2, x2 = mask_box(mask)
+    values = mask[y1:y2, x1:x2].ravel()
     runs = [len(list(group)) for _, group in groupby(values.tolist())]
-    box = {"left": str(left), "top": str(top), "width": str(width), "height": str(height)}
+    box = {"left": str(x1), "top": str(y1), "width": str(x2 - x1), "height": str(y2 - y1)}
     runs = [0, *runs] if values[0] else runs
     ET.SubElement(image, "mask", common | {"rle": ", ".join(map(str, runs))} | box)

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mrcnn.config import Config
+from mrcnn.data.image import resize_scale
 from mrcnn.data.reading import read_image
+from mrcnn.ops.masks import mask_box
 from nike.datasets.duplicates import Fingerprint, find_duplicates, fingerprint
 from nike.datasets.labelme import embedded_photo
 from nike.datasets.labels import Labels
@@ -151,30 +153,20 @@ def _check_photo(photo: Photo, labels: Labels, config: Config) -> _PhotoResult:
     return found
 
 
-def network_scale(height: int, width: int, config: Config) -> float:
-    """Returns the factor by which `mrcnn.data.image.resize_image` scales a photo of the given size in pixels."""
-    if config.IMAGE_RESIZE_MODE == "none":
-        return 1.0
-    scale = max(1.0, (config.IMAGE_MIN_DIM or 0) / min(height, width), config.IMAGE_MIN_SCALE or 0)
-    if config.IMAGE_RESIZE_MODE == "square":
-        scale = min(scale, config.IMAGE_MAX_DIM / max(height, width))
-    return scale
-
-
 def _check_instances(photo: Photo, labels: Labels, config: Config, sizes: list[float]) -> list[Problem]:
     """Checks the masks of a photo and appends the size of each instance at the network's resolution to `sizes`."""
     problems = []
-    scale = network_scale(photo.height, photo.width, config)
+    limits = config.IMAGE_MIN_DIM, config.IMAGE_MAX_DIM, config.IMAGE_MIN_SCALE, config.IMAGE_RESIZE_MODE
+    scale = resize_scale(photo.height, photo.width, *limits)
     seen: list[tuple[str, tuple[int, int, int, int], np.ndarray]] = []
     for instance in photo.instances:
         name = labels.class_of(instance.label)
         if name is None or instance.crowd:
             continue
         mask = instance.draw(photo.height, photo.width)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        y1, x1, y2, x2 = box = mask_box(mask)
         doubts = []
-        if len(rows):
-            y1, x1, y2, x2 = box = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+        if y2 > y1:
             height, width = (y2 - y1) * scale, (x2 - x1) * scale
             sizes.append(float(np.sqrt(height * width)))
             doubts += _size_doubts(height, width, config.RPN_ANCHOR_SCALES)

@@ -29,14 +29,14 @@ from nike.datasets.labels import IGNORE
 from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Photo, Problem, group_pieces
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import MAX_JSON_BYTES, read_json, write_json
-from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, crosses_itself, parse_shape
+from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, check_label, crosses_itself, parse_shape
 from nike.text import short
 
 MAX_SHAPES = 10_000
 MAX_MASK_AREA = 1_000_000_000  # pixels of all PNG masks in one file, which bounds the decoding time
 
 
-def detect(path: Path) -> bool:
+def find(path: Path) -> bool:
     """Returns whether a path is a labelme file, or a folder that holds some at any depth."""
     files = [path] if path.is_file() else photos.find_files(path, frozenset((".json",)))
     return any("shapes" in keys_of(file).get("{}", ()) for file in files)
@@ -249,10 +249,8 @@ def _warnings(raw: dict, shape: Shape, group_id: int | None, photo: Photo) -> It
 
 
 def _label_and_group(raw: dict) -> tuple[str, int | None]:
-    label, group_id = raw.get("label"), raw.get("group_id")
-    if not isinstance(label, str) or not label.strip() or len(label) > 200:
-        raise ShapeError(f"the label must be a string of at most 200 characters, got {short(label)}.", "label-invalid")
-    return label, group_id if type(group_id) is int else None
+    group_id = raw.get("group_id")
+    return check_label(raw.get("label")), group_id if type(group_id) is int else None
 
 
 # --- writing ---
@@ -274,10 +272,7 @@ def write_labelme(
 def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Copies images into a new folder, with a subfolder per subset, and writes a labelme file next to each image.
 
-    Args:
-        folder: path of the dataset folder.
-        parts: photos by subset; by "" without a split.
-        problems: list to which skipped photos are appended.
+    See `Format` for the arguments.
     """
     for photos_ in copy_images(folder, parts, lambda part: part, problems).values():
         for photo in photos_:

@@ -17,12 +17,13 @@ import numpy as np
 
 from mrcnn.errors import UserError
 from nike.datasets import labelstudio_rle
-from nike.datasets.coco import CocoPolygons, RunLengths, find_photo, mask_piece, polygon_piece
 from nike.datasets.json_files import json_files
-from nike.datasets.records import NOTE, WARNING, Collection, Photo, Problem, group_pieces
+from nike.datasets.photos import find_photo
+from nike.datasets.pieces import CocoPolygons, RunLengths, mask_piece, polygon_piece
+from nike.datasets.records import NOTE, Collection, Photo, Problem, group_pieces
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import read_json, write_json
-from nike.datasets.shapes import MAX_POINTS, ShapeError, ellipse_points, rotate
+from nike.datasets.shapes import MAX_POINTS, ShapeError, check_label, ellipse_points, rotate
 from nike.datasets.single_polygon import simple_polygon
 from nike.datasets.subsets import subset_named
 from nike.text import short
@@ -32,12 +33,8 @@ MAX_BYTES = 1_000_000_000
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # prefix of the names of uploaded files
 
 
-def detect(path: Path) -> bool:
-    """Returns whether a path is a Label Studio file or a folder that contains one."""
-    return bool(_files(path))
-
-
-def _files(path: Path) -> list[Path]:
+def find(path: Path) -> list[Path]:
+    """Returns the Label Studio files of a dataset: the file itself, or those in a folder and its direct subfolders."""
     return json_files(path, lambda keys: {"data", "annotations"} <= keys.get("[]", frozenset()))
 
 
@@ -45,17 +42,11 @@ def _files(path: Path) -> list[Path]:
 
 
 def read_labelstudio(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads tasks that were exported as "JSON".
+    """Reads tasks that were exported as "JSON". Images are searched for next to the file and in `images/`.
 
-    Args:
-        path: path of the JSON file or its folder. Images are searched for next to it and in `images/`.
-        default_label: label of regions without one.
-        allow_outside: bool, whether names and symbolic links may refer to files outside the dataset folder.
-
-    Raises:
-        ValueError: if the file is not JSON of this format.
+    See `Format` for the arguments.
     """
-    files = _files(Path(path))
+    files = find(Path(path))
     if len(files) != 1:
         raise UserError(f"{Path(path).name}: expected one JSON file of Label Studio, found {len(files)}.")
     file = files[0]
@@ -143,18 +134,15 @@ def _read_regions(regions: list, photo: Photo, file: str, where: str, default_la
 
 def _label(value: dict, kind: str, default: str) -> str:
     names = value.get(kind)
-    name = names[0] if isinstance(names, list) and names else default
-    if not isinstance(name, str) or not name.strip() or len(name) > 200:
-        raise ShapeError(f"the label must be a string of at most 200 characters, got {short(name)}.", "label-invalid")
-    return name
+    return check_label(names[0] if isinstance(names, list) and names else default)
 
 
 def _read_region(region: Any, kind: Any, photo: Photo) -> CocoPolygons | RunLengths:
     value = region.get("value") if isinstance(region, dict) else None
     if not isinstance(value, dict) or kind not in KINDS:
         raise ShapeError(f"a region needs a value and one of the types {', '.join(KINDS)}, got {short(kind)}.")
-    size = (region.get("original_width"), region.get("original_height"))
-    if size not in ((None, None), (photo.width, photo.height)):
+    size = region.get("original_width"), region.get("original_height")
+    if not photo.has_size(*size):
         drawn = f"{short(size[0])}x{short(size[1])}"
         raise ShapeError(f"was drawn on {drawn} pixels; the image has {photo.width}x{photo.height}.")
     if kind == "brushlabels":
@@ -203,20 +191,13 @@ def write_labelstudio(folder: Path, parts: Mapping[str, Sequence[Photo]], proble
 
     Args:
         folder: path of the dataset folder. In Label Studio, it is the root of a local storage.
-        parts: photos by subset, or by "" for a dataset without a split.
-        problems: list to which skipped instances are appended.
+        parts, problems: see `Format`.
     """
     tasks: list[dict[str, Any]] = []
     for part, photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).items():
         for photo in photos_:
-            regions = []
-            for instance in photo.instances:
-                mask = instance.draw(photo.height, photo.width)
-                if mask.any():
-                    regions.append(_region(f"r{len(regions)}", instance.label, mask))
-                else:
-                    message = "has no pixels inside the photo; skipped."
-                    problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
+            drawn = enumerate(photo.drawn_instances(problems))
+            regions = [_region(f"r{i}", instance.label, mask) for i, (instance, mask) in drawn]
             address = f"/data/local-files/?d={photo.file}"
             annotation = {"result": regions, "was_cancelled": False, "ground_truth": False}
             task = {"id": len(tasks) + 1, "data": {"image": address}, "annotations": [annotation], "predictions": []}

@@ -1,18 +1,19 @@
-"""Photo files of a dataset: search, size after EXIF rotation, and path checks."""
+"""Photo files of a dataset: search, path checks, and size after EXIF rotation."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PureWindowsPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import PIL.Image
 
 from mrcnn.data.reading import MAX_PIXELS, open_image
 from mrcnn.errors import UserError
-from nike.text import printable
+from nike.datasets.records import Photo
+from nike.text import printable, short
 
 # HEIC images cannot be decoded. They are listed so that they are reported instead of ignored.
 SUFFIXES = frozenset(
@@ -71,10 +72,58 @@ def locate(candidates: Iterable[Path], root: Path, allow_outside: bool = False) 
     return None, refused
 
 
+def image_folders(path: Path) -> list[Path]:
+    """Returns the folders in which the photos of a COCO or VIA file are searched for, the dataset folder first."""
+    root = path.parent.parent if path.parent.name == "annotations" else path.parent
+    subset = path.stem.partition("_")[2]
+    return [root, root / "images", *((root / subset, root / "images" / subset) if subset else ())]
+
+
+def find_photo(
+    name: str, annotations: Path, folders: Sequence[Path], allow_outside: bool, size: tuple[Any, Any] = (None, None)
+) -> Photo:
+    """Returns a photo that an annotation file names, without instances.
+
+    Args:
+        name: str, path in the annotation file.
+        annotations: path of the annotation file.
+        folders: folders in which the photo is searched for, the dataset folder first.
+        allow_outside: bool, whether the photo may be outside the dataset folder.
+        size: (width, height) in the annotation file, see `Photo.has_size`.
+
+    Raises:
+        ValueError: if the photo is not found, cannot be read, or has another size.
+    """
+    candidates = [folder / written for folder in folders for written in as_written(name)]
+    found, refused = locate(candidates, folders[0], allow_outside)
+    if found is None:
+        if refused:
+            raise UserError(f"the photo {short(name)} is outside the dataset. Copy it, or use --allow-outside.")
+        raise UserError(f"the photo {short(name)} was not found in {folders[0].name}/. Copy it there.")
+    try:
+        height, width = upright_size(found)
+    except ValueError as error:
+        raise UserError(f"{short(name)} is {error}.") from None
+    photo = Photo(name_in(found, folders[0]), found, annotations, annotations.name, height, width)
+    if not photo.has_size(*size):
+        stated = f"{short(size[0])}x{short(size[1])}"
+        raise UserError(
+            f"{short(name)} has {width}x{height} pixels, but the annotation file has {stated}. "
+            "The masks would be misplaced."
+        )
+    return photo
+
+
 def name_in(path: Path, root: Path) -> str:
     """Returns the path relative to `root` with forward slashes, or its last component if it is outside."""
     path, root = Path(os.path.normpath(path)), Path(os.path.normpath(root))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def check_links(files: Iterable[Path], root: Path) -> None:
+    """Raises ValueError if a file is a symbolic link to a file outside `root`. The message does not name the file."""
+    if any(file.is_symlink() and not is_inside(file, root) for file in files):
+        raise UserError("links to a file outside the dataset; copy it, or use --allow-outside")
 
 
 def upright_size(photo: Path | BinaryIO) -> tuple[int, int]:

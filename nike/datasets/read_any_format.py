@@ -15,38 +15,41 @@ Writer = Callable[[Path, Mapping[str, Sequence[Photo]], list[Problem]], None]
 
 
 class Format(NamedTuple):
-    """A dataset format.
+    """A dataset format: three functions.
 
     Attributes:
-        detect: function that returns whether a path is a dataset of this format.
-        read: function that returns a `Collection`. Its arguments are a path, the default label, and whether files may
-            be outside the dataset folder.
-        write: function that writes a dataset with its images, or None for a read-only format. Its arguments are a new
-            folder, the photos by subset ("" without a split) and a list to which problems are appended.
+        find: returns the annotation files of a dataset, given its path, or any other true value. The value is false for
+            a path that is not a dataset of this format.
+        read: returns a `Collection`. The arguments are `path`, `default_label`, the label of shapes without one, and
+            `allow_outside`, whether file names and symbolic links may refer to files outside the dataset folder.
+            Raises ValueError if the annotation file is not of this format.
+        write: writes a dataset with copies of its images, or is None for a read-only format. The arguments are
+            `folder`, a new dataset folder, `parts`, the photos by subset ("" for a dataset without a split), and
+            `problems`, a list to which skipped photos and instances are appended.
     """
 
-    detect: Callable[[Path], bool]
+    find: Callable[[Path], object]
     read: Callable[[Path, str, bool], Collection]
     write: Writer | None
 
 
 # In the order of detection. labelme comes first, because other annotation files next to labelme files are exports.
 FORMATS: dict[str, Format] = {
-    "labelme": Format(labelme.detect, labelme.read_any, labelme.write_folder),
-    "yolo": Format(yolo.detect, yolo.read_yolo, yolo.write_yolo),
-    "roboflow": Format(roboflow.detect, roboflow.read_roboflow, roboflow.write_roboflow),
-    "coco": Format(coco.detect, coco.read_any, coco.write_folder),
-    "voc": Format(voc.detect, voc.read_voc, voc.write_voc),
-    "voc-boxes": Format(voc_boxes.detect, voc_boxes.read_voc_boxes, None),
-    "cvat": Format(cvat.detect, cvat.read_cvat, cvat.write_cvat),
-    "labelstudio": Format(labelstudio.detect, labelstudio.read_labelstudio, labelstudio.write_labelstudio),
-    "via": Format(via.detect, via.read_any, None),
+    "labelme": Format(labelme.find, labelme.read_any, labelme.write_folder),
+    "yolo": Format(yolo.find, yolo.read_yolo, yolo.write_yolo),
+    "roboflow": Format(roboflow.find, roboflow.read_roboflow, roboflow.write_roboflow),
+    "coco": Format(coco.find, coco.read_any, coco.write_folder),
+    "voc": Format(voc.find, voc.read_voc, voc.write_voc),
+    "voc-boxes": Format(voc_boxes.find, voc_boxes.read_voc_boxes, None),
+    "cvat": Format(cvat.find, cvat.read_cvat, cvat.write_cvat),
+    "labelstudio": Format(labelstudio.find, labelstudio.read_labelstudio, labelstudio.write_labelstudio),
+    "via": Format(via.find, via.read_any, None),
 }
 
 
 def format_of(source: Path) -> str | None:
     """Returns the name of the format of a file or folder, or None if it is unknown."""
-    return next((name for name, format_ in FORMATS.items() if format_.detect(source)), None)
+    return next((name for name, format_ in FORMATS.items() if format_.find(source)), None)
 
 
 def read_dataset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -156,6 +156,21 @@ class Photo:
         self.lost -= len(self.boxes)
         self.instances += self.boxes
         self.boxes = []
+
+    def has_size(self, width: Any, height: Any) -> bool:
+        """Returns whether the size in an annotation file, numbers or text, is that of the photo. None is not given."""
+        sizes = (None, None), (self.width, self.height), (str(self.width), str(self.height))
+        return (width, height) in sizes
+
+    def drawn_instances(self, problems: list[Problem]) -> Iterator[tuple[Instance, np.ndarray]]:
+        """Yields the instances with their masks, bool `[H, W]`. Those without pixels are added to `problems`."""
+        for instance in self.instances:
+            mask = instance.draw(self.height, self.width)
+            if mask.any():
+                yield instance, mask
+            else:
+                message = "has no pixels inside the photo; skipped."
+                problems.append(Problem(self.file, "left-out", message, instance.where, WARNING))
 
     def draw(self, instances: list[Instance] | None = None) -> np.ndarray:
         """Returns the masks of all (or the given) instances, bool `[H, W, N]`. Masks may overlap.

@@ -16,29 +16,22 @@ FILE = "_annotations.coco.json"
 FOLDERS = {"": "train", "train": "train", "val": "valid", "test": "test"}
 
 
-def detect(path: Path) -> bool:
-    """Returns whether a path is a COCO file of this format or a folder that contains one."""
-    return path.name == FILE if path.is_file() else bool(_files(path))
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in (folder / FILE, *sorted(folder.glob(f"*/{FILE}"))) if photos.is_file(path)]
+def find(path: Path) -> list[Path]:
+    """Returns the COCO files of a dataset: the file itself, or those in a folder and its direct subfolders."""
+    if path.is_file():
+        return [path] if path.name == FILE else []
+    return [file for file in (path / FILE, *sorted(path.glob(f"*/{FILE}"))) if photos.is_file(file)]
 
 
 def read_roboflow(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads a folder in this format, or one of its files; see `nike.datasets.coco.read_coco`."""
-    path = Path(path)
-    files = [path] if path.is_file() else _files(path)
-    return read_parts(path, files, lambda file: coco.read_coco(file, file.parent, allow_outside))
+    """Reads a folder in this format, or one of its files. See `Format` for the arguments."""
+    return read_parts(Path(path), find(Path(path)), lambda file: coco.read_coco(file, file.parent, allow_outside))
 
 
 def write_roboflow(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes a COCO file and the images into train/, valid/ and test/, or into train/ for a dataset without a split.
 
-    Args:
-        folder: path of the dataset folder.
-        parts: photos by subset, or by "" for a dataset without a split.
-        problems: list to which skipped photos and instances are appended.
+    See `Format` for the arguments.
     """
     labels = coco.all_labels(parts)
     for part, photos_ in copy_images(folder, parts, FOLDERS.__getitem__, problems).items():

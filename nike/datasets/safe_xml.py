@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from xml.parsers import expat
 
 from mrcnn.errors import UserError
+from nike.datasets.photos import is_file
 from nike.text import printable
 
 MAX_XML_BYTES = 500_000_000
 MAX_XML_DEPTH = 32  # CVAT has 5 levels
+MAX_SNIFFED_BYTES = 2_000
+
+
+def has_root(path: Path, tag: str) -> bool:
+    """Returns whether a file has a tag in its first MAX_SNIFFED_BYTES bytes, as XML with this root element has."""
+    if not is_file(path):
+        return False
+    with open(path, "rb") as file:
+        return re.search(rb"<%s[\s>]" % tag.encode(), file.read(MAX_SNIFFED_BYTES)) is not None
 
 
 def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES) -> ET.Element:

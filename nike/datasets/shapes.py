@@ -34,6 +34,7 @@ WITHOUT_AREA = ("line", "linestrip", "point", "points")  # shape types without a
 MAX_COORDINATE = 1e6
 MAX_POINTS = 100_000
 MAX_OUTLINE = 1_000_000  # perimeter in pixels, about 60 times that of a 12-megapixel photo
+MAX_LABEL = 200  # characters
 ELLIPSE_POINTS = 72
 MAX_POINTS_FOR_CROSSINGS = 1_000  # the search for self-crossings compares every pair of edges
 
@@ -115,9 +116,8 @@ def parse_shape(raw: Any, height: int, width: int) -> Shape:
     if kind == "mask":
         return _parse_mask(points, raw.get("mask"), height, width)
     shape = Shape(kind, points)
-    outline = _outline_length(shape)
-    if outline > MAX_OUTLINE:
-        raise ShapeError(f"its outline is {outline:.0f} pixels long on a {width}x{height} photo; delete and redraw it.")
+    length = 2 * math.pi * _radius(points) if kind == "circle" else outline_length(points)
+    check_outline(length, height, width)
     if kind in ("polygon", "oriented_rectangle") and not has_area(points):
         raise ShapeError(f"the {kind} has no area because its points are collinear. Redraw or delete it.")
     return shape
@@ -141,6 +141,25 @@ def parse_points(raw: Any, kind: str = "polygon") -> np.ndarray:
         if not all(abs(v) <= MAX_COORDINATE for v in point):  # also rejects NaN
             raise ShapeError(f"points[{i}] is out of range: {short(point)}. Redraw or delete the shape.")
     return np.array(raw, dtype=np.float64)
+
+
+def outline_length(points: np.ndarray) -> float:
+    """Returns an upper bound of the perimeter of a closed polygon `[P, 2]`: the sum of its steps in x and y."""
+    return float(np.abs(np.roll(points, -1, axis=0) - points).sum())
+
+
+def check_outline(length: float, height: int, width: int) -> None:
+    """Raises ShapeError if the length of an outline in pixels is above MAX_OUTLINE."""
+    if length > MAX_OUTLINE:
+        raise ShapeError(f"its outline is {length:.0f} pixels long on a {width}x{height} photo. Delete and redraw it.")
+
+
+def check_label(label: Any) -> str:
+    """Returns a label of an annotation file. Raises ShapeError if it is not a string, is blank or is too long."""
+    if not isinstance(label, str) or not label.strip() or len(label) > MAX_LABEL:
+        message = f"the label must be a string of at most {MAX_LABEL} characters, got {short(label)}."
+        raise ShapeError(message, "label-invalid")
+    return label
 
 
 def ellipse_points(x: float, y: float, rx: float, ry: float, degrees: float = 0.0) -> np.ndarray:
@@ -184,12 +203,6 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _radius(points: np.ndarray) -> float:
     (x1, y1), (x2, y2) = points
     return math.sqrt((x1 - x2) ** 2 + (y1 - y2) ** 2)
-
-
-def _outline_length(shape: Shape) -> float:
-    if shape.kind == "circle":
-        return 2 * math.pi * _radius(shape.points)
-    return float(np.abs(np.roll(shape.points, -1, axis=0) - shape.points).sum())
 
 
 def _mask_box(points: np.ndarray) -> tuple[int, int, int, int]:

@@ -6,12 +6,15 @@ covers the square from (0, 0) to (1, 1), as in COCO.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from pycocotools import mask as coco_mask
 from scipy.spatial import cKDTree
 from skimage.measure import euler_number, label
 
 from mrcnn.ops.contours import mask_to_rings, simplify
+from mrcnn.ops.masks import mask_box
 
 TOLERANCES = (0.7, 0.5, 0.35)  # pixels, tried in this order before the exact outline
 
@@ -21,25 +24,25 @@ def mask_to_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | No
 
     Args:
         mask: bool `[H, W]`.
-        min_iou: minimum IoU of the mask and the polygon as `fill_polygon` draws it.
+        min_iou: minimum IoU of the mask and the polygon as `fill_polygons` draws it.
 
     Returns:
         float64 `[P, 2]`, (x, y) in pixels; None for an empty mask.
     """
-    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(ys):
+    y1, x1, y2, x2 = mask_box(mask)
+    crop = mask[y1:y2, x1:x2]
+    if not crop.size:
         return None
-    crop = mask[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
     rings = mask_to_rings(crop)
     for tolerance in TOLERANCES:
         simple = [simplify(ring, tolerance) for ring in rings]
         polygon = _join([ring for ring in simple if len(ring) >= 3] or [_exact(rings[0])])
-        drawn = fill_polygon(polygon, *crop.shape)
+        drawn = fill_polygons([polygon], *crop.shape)
         if np.count_nonzero(drawn & crop) >= min_iou * np.count_nonzero(drawn | crop):
             break
     else:
         polygon = _join([_exact(ring) for ring in rings])
-    return polygon + (xs[0], ys[0])
+    return polygon + (x1, y1)
 
 
 def simple_polygon(mask: np.ndarray) -> np.ndarray | None:
@@ -49,9 +52,9 @@ def simple_polygon(mask: np.ndarray) -> np.ndarray | None:
     return mask_to_polygon(mask)
 
 
-def fill_polygon(polygon: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Returns a polygon `[P, 2]` (x, y) as a mask, bool `[H, W]`, rasterized as in COCO."""
-    parts = coco_mask.frPyObjects([polygon.ravel().tolist()], height, width)
+def fill_polygons(polygons: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
+    """Returns the union of polygons `[P, 2]` (x, y) as a mask, bool `[H, W]`, rasterized as in COCO."""
+    parts = coco_mask.frPyObjects([polygon.ravel().tolist() for polygon in polygons], height, width)
     return coco_mask.decode(coco_mask.merge(parts)).astype(bool)
 
 

@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from mrcnn.errors import UserError
-from nike.datasets.coco import find_photo, image_folders
 from nike.datasets.json_files import json_files
+from nike.datasets.photos import find_photo, image_folders
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.safe_json import read_json
-from nike.datasets.shapes import Shape, ShapeError, crosses_itself, parse_shape
+from nike.datasets.shapes import (
+    MAX_COORDINATE,
+    Shape,
+    ShapeError,
+    check_label,
+    crosses_itself,
+    ellipse_points,
+    parse_shape,
+)
 from nike.datasets.subsets import read_parts
 from nike.text import short
 
 # Names of the region attribute with the class, in order of preference. A single attribute may have any name.
 LABEL_ATTRIBUTES = ("label", "class", "name", "category", "object", "type")
-ELLIPSE_POINTS = 72
 
 
 def read_via(
@@ -68,19 +75,14 @@ def read_via(
     return collection
 
 
-def detect(path: Path) -> bool:
-    """Returns whether a path is a VIA file, or a folder that holds some in it or in its direct subfolders."""
-    return bool(_files(path))
-
-
-def _files(path: Path) -> list[Path]:
+def find(path: Path) -> list[Path]:
+    """Returns the VIA files of a dataset: the file itself, or those in a folder and its direct subfolders."""
     return json_files(path, lambda keys: {"filename", "regions"} <= keys.get("first", frozenset()))
 
 
 def read_any(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads a VIA file, or a folder that holds one or one of each subset; see `read_via`."""
-    files = _files(Path(path))
-    return read_parts(Path(path), files, lambda file: read_via(file, None, default_label, allow_outside))
+    """Reads a VIA file, or a folder with one file or one per subset. See `Format` for the arguments."""
+    return read_parts(Path(path), find(Path(path)), lambda file: read_via(file, None, default_label, allow_outside))
 
 
 def is_via(data: Any) -> bool:
@@ -128,7 +130,9 @@ def _region_shape(region: Any, photo: Photo) -> Shape:
         x, y, r = _numbers(drawn, "cx", "cy", "r")
         raw = {"shape_type": "circle", "points": [[x, y], [x + r, y]]}
     elif kind == "ellipse":
-        raw = {"shape_type": "polygon", "points": _ellipse(drawn)}
+        degrees = math.degrees(_numbers(drawn, "theta")[0]) if "theta" in drawn else 0.0
+        points = ellipse_points(*_numbers(drawn, "cx", "cy", "rx", "ry"), degrees).tolist()
+        raw = {"shape_type": "polygon", "points": points}
     else:
         raw = {"shape_type": kind if kind == "point" else f"VIA {short(kind)}"}
     return parse_shape(raw, photo.height, photo.width)
@@ -137,18 +141,9 @@ def _region_shape(region: Any, photo: Photo) -> Shape:
 def _numbers(drawn: dict, *names: str) -> list[float]:
     values = [drawn.get(name) for name in names]
     for name, value in zip(names, values, strict=True):
-        if type(value) not in (int, float) or not abs(value) <= 1e6:
+        if type(value) not in (int, float) or not abs(value) <= MAX_COORDINATE:
             raise ShapeError(f"{name} must be a number of pixels, got {short(value)}.")
     return values
-
-
-def _ellipse(drawn: dict) -> list[list[float]]:
-    x, y, rx, ry = _numbers(drawn, "cx", "cy", "rx", "ry")
-    theta = _numbers(drawn, "theta")[0] if "theta" in drawn else 0.0
-    cos, sin = math.cos(theta), math.sin(theta)
-    angles = [2 * math.pi * i / ELLIPSE_POINTS for i in range(ELLIPSE_POINTS)]
-    ring = [(rx * math.cos(angle), ry * math.sin(angle)) for angle in angles]
-    return [[x + cos * u - sin * v, y + sin * u + cos * v] for u, v in ring]
 
 
 def _label(attributes: Any, default: str) -> str:
@@ -163,6 +158,4 @@ def _label(attributes: Any, default: str) -> str:
     value = attributes[name] if name else next(iter(attributes.values()))
     if isinstance(value, dict):  # checkboxes: {"nike": true}
         value = next((key for key, checked in value.items() if checked), None)
-    if not isinstance(value, str) or not value.strip() or len(value) > 200:
-        raise ShapeError(f"the label must be a string of at most 200 characters, got {short(value)}.", "label-invalid")
-    return value.strip()
+    return check_label(value).strip()

@@ -20,7 +20,7 @@ from mrcnn.data.reading import MAX_PIXELS
 from mrcnn.errors import UserError
 from nike.atomic import replacing
 from nike.datasets import photos
-from nike.datasets.coco import mask_piece
+from nike.datasets.pieces import mask_piece
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
@@ -30,28 +30,12 @@ from nike.text import printable, short
 
 IMAGES, OBJECTS, CLASSES = "JPEGImages", "SegmentationObject", "SegmentationClass"
 SETS = "ImageSets/Segmentation"
+# fmt: off
 VOC_CLASSES = [
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
+    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 ]
+# fmt: on
 VOID = 224 << 16 | 224 << 8 | 192
 MAX_TEXT_BYTES = 10_000_000
 MAX_INSTANCES = 254  # maximum number of instances per image: values of a byte except background and void
@@ -66,7 +50,7 @@ def colour(number: int) -> tuple[int, int, int]:
     return channels[0], channels[1], channels[2]
 
 
-def detect(path: Path) -> bool:
+def find(path: Path) -> bool:
     """Returns whether a path is a folder of Pascal VOC masks."""
     return (path / OBJECTS).is_dir()
 
@@ -75,15 +59,9 @@ def detect(path: Path) -> bool:
 
 
 def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads a folder of Pascal VOC masks. Images without a mask in SegmentationObject are unlabelled.
+    """Reads the folder that contains SegmentationObject. Images without a mask there are unlabelled.
 
-    Args:
-        path: path of the folder that contains SegmentationObject.
-        default_label: label of instances without a mask in SegmentationClass.
-        allow_outside: bool, whether symbolic links may refer to files outside the dataset folder.
-
-    Raises:
-        ValueError: if a text file is invalid.
+    See `Format` for the arguments. `default_label` is the label of instances without a mask in SegmentationClass.
     """
     root = Path(path)
     names = _class_names(root)
@@ -94,9 +72,8 @@ def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outsi
         name = photos.name_in(image, root)
         masks = [root / folder / stem.with_suffix(".png") for folder in (OBJECTS, CLASSES)]
         try:
-            for file in (image, *masks):
-                if file.is_symlink() and not allow_outside and not photos.is_inside(file, root):
-                    raise UserError("links to a file outside the dataset; copy it, or use --allow-outside")
+            if not allow_outside:
+                photos.check_links((image, *masks), root)
             photo = Photo(name, image, masks[0], photos.name_in(masks[0], root), *photos.upright_size(image))
             if masks[0].is_file():
                 photo.instances = _read_instances(photo, *masks, names, default_label)
@@ -179,10 +156,7 @@ def _read_colours(path: Path, photo: Photo) -> np.ndarray:
 def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes the masks, `labelmap.txt` and the list of each subset. Overlaps are assigned to the smallest instance.
 
-    Args:
-        folder: path of the dataset folder.
-        parts: photos by subset, or by "" for a dataset without a split.
-        problems: list to which skipped and overlapping instances are appended.
+    See `Format` for the arguments. Instances that lose pixels to others are appended to `problems`.
     """
     members = [photo for photos_ in parts.values() for photo in photos_]
     names = sorted({instance.label for photo in members for instance in photo.instances})

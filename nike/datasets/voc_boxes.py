@@ -15,26 +15,23 @@ from pathlib import Path
 
 from mrcnn.errors import UserError
 from nike.datasets import photos
-from nike.datasets.coco import CocoPolygons, box_piece
+from nike.datasets.pieces import CocoPolygons, box_piece
 from nike.datasets.records import Collection, Instance, Photo, Problem
-from nike.datasets.safe_xml import read_xml
-from nike.datasets.shapes import ShapeError
+from nike.datasets.safe_xml import has_root, read_xml
+from nike.datasets.shapes import ShapeError, check_label
 from nike.datasets.subsets import PARTS
 from nike.datasets.voc import IMAGES, read_lines
 from nike.text import short
 
 ANNOTATIONS, SETS = "Annotations", "ImageSets/Main"
-MAX_SNIFFED_BYTES = 2_000
 MAX_XML_BYTES = 10_000_000  # of one image
 BOX = "is a box without a mask. Train with --task boxes, or annotate a mask."
 
 
-def detect(path: Path) -> bool:
+def find(path: Path) -> bool:
     """Returns whether a path is a folder with XML files of Pascal VOC."""
-    for file in _files(path):
-        with open(file, "rb") as opened:
-            return b"<annotation" in opened.read(MAX_SNIFFED_BYTES).replace(b"<annotations", b"")
-    return False
+    first = next(_files(path), None)
+    return first is not None and has_root(first, "annotation")
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -44,13 +41,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def read_voc_boxes(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads a folder with XML files of Pascal VOC. An XML file without objects is a negative.
-
-    Args:
-        path: path of the folder.
-        default_label: not used; every object has a name.
-        allow_outside: bool, whether names and symbolic links may refer to files outside the dataset folder.
-    """
+    """Reads a folder with XML files of Pascal VOC, see `Format`. An XML file without objects is a negative."""
     root = Path(path)
     collection = Collection(root)
     sets = {stem: part for part in PARTS for stem in read_lines(root / SETS / f"{part}.txt")}
@@ -94,17 +85,16 @@ def _find_photo(element: ET.Element, file: Path, root: Path, allow_outside: bool
         height, width = photos.upright_size(found)
     except ValueError as error:
         raise UserError(f"{found.name} is {error}.") from None
+    photo = Photo(photos.name_in(found, root), found, file, photos.name_in(file, root), height, width)
     size = element.findtext("size/width"), element.findtext("size/height")
-    if size not in ((None, None), ("0", "0"), (str(width), str(height))):  # some tools write 0
+    if size != ("0", "0") and not photo.has_size(*size):  # some tools write 0
         raise UserError(f"drawn on {short(size[0])}x{short(size[1])} pixels, but the image has {width}x{height}.")
-    return Photo(photos.name_in(found, root), found, file, photos.name_in(file, root), height, width)
+    return photo
 
 
 def _read_object(raw: ET.Element, photo: Photo, where: str) -> None:
     try:
-        label = (raw.findtext("name") or "").strip()
-        if not label or len(label) > 200:
-            raise ShapeError(f"the name must have 1 to 200 characters, got {short(label)}.", "label-invalid")
+        label = check_label((raw.findtext("name") or "").strip())
         crowd = (raw.findtext("difficult") or "").strip() == "1"
         photo.boxes.append(Instance(label, (_read_box(raw, photo),), where, crowd))
         raise ShapeError(BOX, "shape-without-area")

@@ -16,8 +16,8 @@ import numpy as np
 
 from mrcnn.errors import UserError
 from nike.datasets import photos
-from nike.datasets.coco import box_piece, polygon_piece
-from nike.datasets.records import NOTE, WARNING, Collection, Instance, Photo, Problem
+from nike.datasets.pieces import box_piece, polygon_piece
+from nike.datasets.records import NOTE, Collection, Instance, Photo, Problem
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
 from nike.datasets.shapes import MAX_POINTS, ShapeError
@@ -31,13 +31,9 @@ BOX = "is a box without a polygon. Export the dataset as YOLO segmentation."
 MARGIN = 1e-3  # tolerance for coordinates outside of [0, 1], for rounding errors
 
 
-def detect(path: Path) -> bool:
-    """Returns whether a path is the `data.yaml` of a YOLO dataset or a folder that contains one."""
-    return _settings_file(path) is not None
-
-
-def _settings_file(path: Path) -> Path | None:
-    files = [path] if path.is_file() else sorted(path.glob("*.y*ml")) if path.is_dir() else []
+def find(path: Path) -> Path | None:
+    """Returns the `data.yaml` of a YOLO dataset: the path itself, or the first one in a folder."""
+    files = [path] if path.is_file() else sorted(path.glob("*.y*ml"))
     for file in files:
         try:
             settings = _read_yaml(file) if file.suffix.lower() in (".yaml", ".yml") else None
@@ -62,17 +58,12 @@ def _read_yaml(path: Path) -> Any:
 
 
 def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads a YOLO segmentation dataset.
-
-    Args:
-        path: path of `data.yaml`, or of its folder.
-        default_label: not used; the classes have names.
-        allow_outside: bool, whether paths and symbolic links may refer to files outside the dataset folder.
+    """Reads a YOLO dataset, given its folder or `data.yaml`. See `Format` for the arguments.
 
     Raises:
         ValueError: if the YAML file is invalid or an image folder is not found.
     """
-    file = _settings_file(Path(path))
+    file = find(Path(path))
     if file is None:
         raise UserError(f"{Path(path).name}: expected a data.yaml with 'names' and 'train'.")
     settings, root = _read_yaml(file), file.parent
@@ -150,9 +141,8 @@ def _images(place: Path, root: Path) -> list[Path]:
 def _read_photo(image: Path, root: Path, allow_outside: bool) -> tuple[Photo, str | None]:
     """Returns a photo without instances, and the text of its label file or None. Raises ValueError."""
     labels = _label_file(image)
-    for file in (image, labels):
-        if file.is_symlink() and not allow_outside and not photos.is_inside(file, root):
-            raise UserError("links to a file outside the dataset; copy it, or use --allow-outside")
+    if not allow_outside:
+        photos.check_links((image, labels), root)
     height, width = photos.upright_size(image)
     if not photos.is_file(labels):
         name = photos.name_in(image, root)
@@ -215,10 +205,7 @@ def _parse_line(values: Sequence[str], photo: Photo, names: Mapping[int, str]) -
 def write_yolo(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes `data.yaml` and the label files. The images are in `images/`, or in `images/train`, `images/val`, ...
 
-    Args:
-        folder: path of the dataset folder.
-        parts: photos by subset, or by "" for a dataset without a split.
-        problems: list to which skipped instances are appended.
+    See `Format` for the arguments.
     """
     import yaml
 
@@ -236,11 +223,6 @@ def write_yolo(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
 
 def _lines(photo: Photo, names: Sequence[str], problems: list[Problem]) -> Iterator[str]:
     """Yields the lines of a label file."""
-    for instance in photo.instances:
-        polygon = mask_to_polygon(instance.draw(photo.height, photo.width))
-        if polygon is None:
-            message = "has no pixels inside the photo; skipped."
-            problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
-            continue
-        values = (polygon / (photo.width, photo.height)).ravel()
+    for instance, mask in photo.drawn_instances(problems):
+        values = (mask_to_polygon(mask) / (photo.width, photo.height)).ravel()
         yield " ".join([str(names.index(instance.label)), *(f"{value:.7g}" for value in values)])

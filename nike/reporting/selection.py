@@ -16,7 +16,6 @@ from nike.text import plural, printable
 from nike.training.run_photos import RunPhotos, photo_key
 
 SHOWN_LABELS = 5  # maximum number of labels in a message
-SPLIT_NAMES = {"train": "training", "val": "validation"}
 
 
 def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +85,7 @@ def load_photos(
         split = split or "val"
         missing = max(len(run.val) - len(collection.photos), 0) if split == "val" else 0
         notes.append(
-            f"split       {plural(len(collection.photos), f'{SPLIT_NAMES[split]} image')} of the run in {folder}"
+            f"split       {plural(len(collection.photos), f'{SUBSETS[split]} image')} of the run in {folder}"
             + (f"; {missing} more are missing or changed" if missing else "")
         )
     else:

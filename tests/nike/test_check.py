@@ -3,16 +3,12 @@
 import json
 import re
 
-import numpy as np
 import PIL.Image
 import pytest
 
-from mrcnn.config import Config
-from mrcnn.data.image import resize_image
 from nike import train
 from nike.check import main
 from nike.datasets.coco import write_coco
-from nike.datasets.inspection import network_scale
 from nike.datasets.labelme import read_folder
 from nike.training.data import count_lines, load_training_data
 
@@ -174,16 +170,6 @@ def test_number_of_pictures_is_limited(folder, shape, capsys, tmp_path, monkeypa
 def test_long_lists_are_truncated_in_the_terminal(folder, shape, capsys):
     folder.labelled("a.jpg", [shape("Nike", [[i, 5], [i + 9, 9]], "rectangle") for i in range(9)])
     assert "... and 4 more; see --html FILE." in check(capsys, folder.root, "--labels=nike")[1]
-
-
-@pytest.mark.parametrize("mode", ["none", "square", "pad64"])
-@pytest.mark.parametrize("size", [(300, 200), (900, 1400), (64, 2000)])
-def test_sizes_are_scaled_to_the_network_input(mode, size):
-    config = Config().copy(IMAGE_RESIZE_MODE=mode, IMAGE_MIN_DIM=512, IMAGE_MAX_DIM=1024)
-    _, _, scale, _, _ = resize_image(
-        np.zeros((*size, 3), np.uint8), config.IMAGE_MIN_DIM, config.IMAGE_MAX_DIM, config.IMAGE_MIN_SCALE, mode
-    )
-    assert network_scale(*size, config) == pytest.approx(scale, rel=0.01)
 
 
 def test_user_errors(folder, tmp_path, capsys):

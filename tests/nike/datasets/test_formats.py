@@ -11,8 +11,8 @@ import pytest
 from mrcnn.ops.polygons import iou
 from nike.check import main as check
 from nike.convert import main as convert
-from nike.datasets.coco import mask_piece
 from nike.datasets.nike_dataset import has_own_split, read_own_split
+from nike.datasets.pieces import mask_piece
 from nike.datasets.read_any_format import FORMATS, format_of, read_dataset
 from nike.datasets.records import Instance, Photo
 

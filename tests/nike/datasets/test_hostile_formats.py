@@ -14,7 +14,7 @@ from nike.datasets.labelstudio import read_labelstudio
 from nike.datasets.labelstudio_rle import decode, encode
 from nike.datasets.safe_xml import read_xml
 from nike.datasets.voc import read_voc
-from nike.datasets.yolo import detect, read_yolo
+from nike.datasets.yolo import find, read_yolo
 
 HEIGHT, WIDTH = 24, 32
 SETTINGS = dict(
@@ -104,7 +104,7 @@ def test_yolo_links_stay_inside(folder, tmp_path):
 )
 def test_yaml_is_data(folder, text):
     (folder.root / "data.yaml").write_text(text, encoding="latin-1")
-    assert not detect(folder.root)
+    assert not find(folder.root)
 
 
 BOMB = '<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]><annotations>&b;</annotations>'
