@@ -27,7 +27,6 @@ _REFERENCE = re.compile(
     r"(?:#sha256=(?P<sha256>[0-9A-Fa-f]{64}))?",
     re.ASCII,
 )
-_CHUNK = 1 << 20  # bytes
 
 
 class HubError(UserError):
@@ -121,11 +120,8 @@ def hub_weights(text: str) -> Path:
 
 def sha256_of(path: Path) -> str:
     """Returns the SHA-256 of a file in hexadecimal digits."""
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _only_weights_file(reference: HubReference) -> str:

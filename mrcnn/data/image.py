@@ -6,17 +6,8 @@ from typing import Any
 import numpy as np
 
 from mrcnn import choices
-from mrcnn.data.reading import as_rgb, read_image
 from mrcnn.errors import UserError
-from mrcnn.ops.resizing import linear_bands, resize, scaled_side
-
-__all__ = [
-    "as_rgb",
-    "normalize_image",
-    "read_image",
-    "resize",
-    "resize_image",
-]
+from mrcnn.ops.resizing import linear_bands, scaled_side
 
 PAD_MULTIPLE = 64  # for mode "pad64": stride of P6
 

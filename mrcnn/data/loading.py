@@ -18,7 +18,8 @@ from mrcnn.config import Config
 from mrcnn.data.augmentation import augment_resized, changes_whole_photo, check_augmentation
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.dataset_errors import located_errors
-from mrcnn.data.image import as_rgb, resize_image
+from mrcnn.data.image import resize_image
+from mrcnn.data.reading import as_rgb
 from mrcnn.errors import UserError
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.masks import FULL_COVERAGE, extract_bboxes, minimize_mask, resize_mask, without_placeholders

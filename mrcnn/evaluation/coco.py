@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation.boundary import BoundaryEval
-from mrcnn.evaluation.records import ImageRecord, kinds_of, make_record
+from mrcnn.evaluation.records import ImageRecord, kinds_of, make_record, xywh
 
 AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}  # pixels
 MAX_DETECTIONS = (1, 10, 100)  # per image
@@ -171,7 +171,7 @@ def _ground_truth(records: Sequence[ImageRecord]) -> list[dict]:
             "image_id": image_id,
             "category_id": int(record.gt_class_ids[i]),
             "segmentation": record.gt_rles[i],
-            "bbox": _xywh(record.gt_boxes[i]),
+            "bbox": xywh(record.gt_boxes[[i]])[0].tolist(),
             "area": record.gt_areas[i],
             "iscrowd": int(record.gt_crowd[i]),
         }
@@ -186,7 +186,7 @@ def _detections(records: Sequence[ImageRecord]) -> list[dict]:
             "image_id": image_id,
             "category_id": int(record.class_ids[i]),
             "segmentation": record.rles[i],
-            "bbox": _xywh(record.boxes[i]),
+            "bbox": xywh(record.boxes[[i]])[0].tolist(),
             "area": record.areas[i],
             "iscrowd": 0,
             "score": record.scores[i],
@@ -194,8 +194,3 @@ def _detections(records: Sequence[ImageRecord]) -> list[dict]:
         for image_id, record in enumerate(records, start=1)
         for i in range(len(record.rles))
     ]
-
-
-def _xywh(box: np.ndarray) -> list[float]:
-    y1, x1, y2, x2 = (float(v) for v in box)
-    return [x1, y1, x2 - x1, y2 - y1]

@@ -55,19 +55,17 @@ class ImageRecord:
             raise UserError(f"kind: expected one of {KINDS}, got {kind!r}.")
         if len(detections) == 0 or len(instances) == 0:
             return np.zeros((len(detections), len(instances)))
-        crowd = self.gt_crowd[instances]
         if kind == "box":
-            return _box_overlaps(self.boxes[detections], self.gt_boxes[instances], crowd)
-        return rle_lib.iou([self.rles[i] for i in detections], [self.gt_rles[i] for i in instances], crowd.tolist())
+            found, truth = xywh(self.boxes[detections]), xywh(self.gt_boxes[instances])
+        else:
+            found, truth = [self.rles[i] for i in detections], [self.gt_rles[i] for i in instances]
+        return rle_lib.iou(found, truth, self.gt_crowd[instances].tolist())
 
 
-def _box_overlaps(boxes: np.ndarray, gt_boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    top_left = np.maximum(boxes[:, None, :2], gt_boxes[None, :, :2])  # [N, G, 2]
-    bottom_right = np.minimum(boxes[:, None, 2:], gt_boxes[None, :, 2:])
-    intersections = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
-    detected = areas(boxes)[:, None]
-    unions = np.where(crowd, detected, detected + areas(gt_boxes) - intersections)
-    return np.divide(intersections, unions, out=np.zeros_like(intersections), where=unions > 0)
+def xywh(boxes: np.ndarray) -> np.ndarray:
+    """Converts boxes `[N, 4]` to (x, y, width, height), as pycocotools expects them."""
+    y1, x1, y2, x2 = boxes.T
+    return np.stack([x1, y1, x2 - x1, y2 - y1], axis=1)
 
 
 def encode_masks(masks: np.ndarray | Sequence[dict]) -> list[dict]:

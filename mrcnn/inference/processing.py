@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrcnn.config import Config
-from mrcnn.data.image import as_rgb, normalize_image, read_image, resize_image
+from mrcnn.data.image import normalize_image, resize_image
+from mrcnn.data.reading import as_rgb, read_image
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.inference.prefetch import prefetch

@@ -1,7 +1,7 @@
 """The functions on tensors of Matterport's `model` and `utils` modules, with their signatures.
 
-Each one delegates to the module of `mrcnn` that implements it. Shape notation: B images, K proposals, R sampled RoIs, G
-ground-truth slots, C classes, M mask side, F pyramid channels.
+The modules of `mrcnn` implement them. Shape notation: B images, K proposals, R sampled RoIs, G ground-truth slots,
+C classes, M mask side, F pyramid channels.
 """
 
 import tensorflow as tf
@@ -14,37 +14,29 @@ from mrcnn.layers.targets import select_roi_targets
 from mrcnn.ops import boxes_tf
 from mrcnn.ops.image_meta import split_image_meta
 
-# --- Boxes ---
+# Functions with the same arguments as in the original.
+apply_box_deltas_graph = boxes_tf.apply_box_deltas
+box_refinement_graph = boxes_tf.box_refinement
+clip_boxes_graph = boxes_tf.clip_boxes
+norm_boxes_graph = boxes_tf.norm_boxes
+denorm_boxes_graph = boxes_tf.denorm_boxes
+overlaps_graph = boxes_tf.compute_overlaps
+parse_image_meta_graph = split_image_meta
+resnet_graph = build_resnet
+rpn_graph = apply_rpn_head
+rpn_class_loss_graph = losses.rpn_class_loss
+mrcnn_class_loss_graph = losses.mrcnn_class_loss
+mrcnn_bbox_loss_graph = losses.mrcnn_bbox_loss
+mrcnn_mask_loss_graph = losses.mrcnn_mask_loss
 
 
-def apply_box_deltas_graph(boxes, deltas):
-    """Applies deltas `[N, 4]` to boxes `[N, 4]`."""
-    return boxes_tf.apply_box_deltas(boxes, deltas)
+def rpn_bbox_loss_graph(config, target_bbox, rpn_match, rpn_bbox):
+    """Computes the RPN box loss; see `losses.rpn_bbox_loss`. `config` is ignored."""
+    del config
+    return losses.rpn_bbox_loss(target_bbox, rpn_match, rpn_bbox)
 
 
-def box_refinement_graph(box, gt_box):
-    """Computes the deltas `[N, 4]` that transform `box [N, 4]` into `gt_box [N, 4]`."""
-    return boxes_tf.box_refinement(box, gt_box)
-
-
-def clip_boxes_graph(boxes, window):
-    """Clips boxes `[N, 4]` to a window `[4]` in the same frame."""
-    return boxes_tf.clip_boxes(boxes, window)
-
-
-def norm_boxes_graph(boxes, shape):
-    """Converts pixel boxes `[..., 4]` to normalised boxes; `shape` is (height, width)."""
-    return boxes_tf.norm_boxes(boxes, shape)
-
-
-def denorm_boxes_graph(boxes, shape):
-    """Converts normalised boxes `[..., 4]` to int32 pixel boxes; `shape` is (height, width)."""
-    return boxes_tf.denorm_boxes(boxes, shape)
-
-
-def overlaps_graph(boxes1, boxes2):
-    """Computes the IoU `[N, M]` of boxes `[N, 4]` with boxes `[M, 4]`."""
-    return boxes_tf.compute_overlaps(boxes1, boxes2)
+# --- Tensors ---
 
 
 def trim_zeros_graph(boxes, name: str | None = None):
@@ -55,9 +47,6 @@ def trim_zeros_graph(boxes, name: str | None = None):
     """
     keep = tf.reduce_any(tf.not_equal(boxes, 0.0), axis=-1)
     return tf.boolean_mask(boxes, keep, name=name), keep
-
-
-# --- Batches ---
 
 
 def batch_slice(inputs, graph_fn, batch_size: int, names: list[str] | None = None):
@@ -85,27 +74,12 @@ def batch_pack_graph(x, counts, num_rows: int):
     return tf.concat([x[row, : counts[row]] for row in range(num_rows)], axis=0)
 
 
-def parse_image_meta_graph(meta):
-    """Splits `image_meta [B, 12+C]` into a dictionary of its fields; see `image_meta.split_image_meta`."""
-    return split_image_meta(meta)
-
-
 def log2_graph(x):
     """Computes the logarithm to base 2; -inf at 0."""
     return tf.math.log(x) / tf.math.log(2.0)
 
 
 # --- Stages of the network ---
-
-
-def resnet_graph(input_image, architecture, stage5=False, train_bn=True):
-    """Builds ResNet-50 or -101 and returns [C1, C2, C3, C4, C5]; C5 is None without `stage5`."""
-    return build_resnet(input_image, architecture, stage5, train_bn)
-
-
-def rpn_graph(feature_map, anchors_per_location: int, anchor_stride: int):
-    """Builds the region proposal network on a feature map `[B, h, w, F]`; see `heads.build_rpn_model`."""
-    return apply_rpn_head(feature_map, anchors_per_location, anchor_stride)
 
 
 def fpn_classifier_graph(rois, feature_maps, image_meta, pool_size, num_classes, train_bn=True, fc_layers_size=1024):
@@ -159,32 +133,3 @@ def detection_targets_graph(proposals, gt_class_ids, gt_boxes, gt_masks, config)
         negatives="matterport",
     )
     return tuple(output[0] for output in outputs)
-
-
-# --- Losses ---
-
-
-def rpn_class_loss_graph(rpn_match, rpn_class_logits):
-    """Computes the RPN classification loss; see `losses.rpn_class_loss`."""
-    return losses.rpn_class_loss(rpn_match, rpn_class_logits)
-
-
-def rpn_bbox_loss_graph(config, target_bbox, rpn_match, rpn_bbox):
-    """Computes the RPN box loss; see `losses.rpn_bbox_loss`. `config` is ignored."""
-    del config
-    return losses.rpn_bbox_loss(target_bbox, rpn_match, rpn_bbox)
-
-
-def mrcnn_class_loss_graph(target_class_ids, pred_class_logits, active_class_ids):
-    """Computes the classification loss of the box head; see `losses.mrcnn_class_loss`."""
-    return losses.mrcnn_class_loss(target_class_ids, pred_class_logits, active_class_ids)
-
-
-def mrcnn_bbox_loss_graph(target_bbox, target_class_ids, pred_bbox):
-    """Computes the box loss of the box head; see `losses.mrcnn_bbox_loss`."""
-    return losses.mrcnn_bbox_loss(target_bbox, target_class_ids, pred_bbox)
-
-
-def mrcnn_mask_loss_graph(target_masks, target_class_ids, pred_masks):
-    """Computes the loss of the mask head; see `losses.mrcnn_mask_loss`."""
-    return losses.mrcnn_mask_loss(target_masks, target_class_ids, pred_masks)

@@ -52,7 +52,7 @@ def run_lengths(runs: np.ndarray, height: int) -> RunLengths:
     """Returns the runs of `rle.parse` as a piece. Raises ShapeError if the mask is empty."""
     extent = rle.extent(runs, height)
     if extent is None:
-        raise ShapeError("the mask is empty. Delete it.")
+        raise ShapeError("the mask is empty. Delete the annotation.")
     return RunLengths(runs, extent)
 
 
