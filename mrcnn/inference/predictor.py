@@ -5,15 +5,14 @@ Shape notation: B images, S side, A anchors, D detections, C classes, M mask sid
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from mrcnn.config import Config
+from mrcnn.inference.cost_warnings import quiet_first_call
 from mrcnn.inference.processing import mask_padding
-from mrcnn.inference.quiet import without_cost_warnings
 from mrcnn.layers.common import masks_of_classes
 from mrcnn.layers.detection import score_by_masks
 from mrcnn.ops.anchors import pixel_anchors
@@ -84,7 +83,7 @@ class Predictor:
             tf.TensorSpec((1, None, 4), tf.float32),
         ]
         self._run = tf.function(lambda *inputs: self._detect(model, inputs), input_signature=signature)
-        self._is_traced = False
+        self._run_quietly = quiet_first_call(self._run)
         self._anchors: OrderedDict[tuple[int, int], tf.Tensor] = OrderedDict()
         self.latest_shape = tuple(int(side) for side in config.IMAGE_SHAPE[:2])
 
@@ -107,9 +106,7 @@ class Predictor:
             masks: `[B, n, M, M]` float32 probabilities, n <= D; B times None without a mask head.
         """
         inputs = tf.cast(images, tf.float32), tf.cast(metas, tf.float32), self.anchors(images.shape[1:3])
-        with nullcontext() if self._is_traced else without_cost_warnings():
-            detections, masks = self._run(*inputs)
-        self._is_traced = True
+        detections, masks = self._run_quietly(*inputs)
         return detections.numpy(), [None] * len(images) if masks is None else masks.numpy()
 
     def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:

@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 
-from mrcnn.inference.quiet import without_cost_warnings
+import pytest
+
+from mrcnn.inference.cost_warnings import without_cost_warnings
 
 DETECT = """
 import numpy as np
@@ -12,6 +14,15 @@ from mrcnn.model import MaskRCNN
 from tiny_config import TinyConfig
 
 MaskRCNN("inference", TinyConfig(), "logs").detect([np.zeros((64, 64, 3), np.uint8)])
+"""
+TRAIN = """
+from mrcnn.model import MaskRCNN
+from tiny_training import Squares, TrainingConfig
+
+class OneStep(TrainingConfig):
+    STEPS_PER_EPOCH = VALIDATION_STEPS = 1
+
+MaskRCNN("training", OneStep(), "logs").train(Squares(), Squares(), learning_rate=0.001, epochs=1, layers="all")
 """
 
 
@@ -32,11 +43,12 @@ def test_lines_are_kept_after_an_error(capfd):
     assert capfd.readouterr().err == "before\n"
 
 
-def test_first_detection_prints_no_message_of_the_cost_estimator(tmp_path):
+@pytest.mark.parametrize("script", [DETECT, TRAIN], ids=["detection", "training"])
+def test_a_script_prints_no_message_of_the_cost_estimator(script, tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     paths = os.pathsep.join(path for path in sys.path if path)
     environment["PYTHONPATH"] = paths
-    command = [sys.executable, "-c", DETECT]
+    command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert "PredictCost" not in done.stderr
