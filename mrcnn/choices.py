@@ -1,4 +1,4 @@
-"""Values of the settings and options that are one of several words. Layers and commands take theirs from here."""
+"""Allowed values of settings and options, for the checks of `Config`, the layers and the commands."""
 
 SETTINGS = {  # by name in `Config`
     "BACKBONE": ("resnet50", "resnet101", "resnext50", "resnext101", "mobilenet_v2"),

@@ -1,4 +1,4 @@
-"""Suppresses the start messages that native libraries write to stderr past Python."""
+"""Suppresses the start messages that native libraries write directly to the file descriptor of stderr."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ def load_weights(
             the backbone is loaded and the other layers are reported as missing.
         exclude: names or regular expressions (full match) of layers, or of their groups, that are not loaded.
         by_name: bool, whether layers of the file that the model does not have are skipped instead of raising an error.
-            A backbone that is deeper than that of the model is then loaded with a UserWarning, and so is a file of
-            a model for boxes (MASK_HEAD = False) into one with masks, whose layers of masks keep their weights.
+            In two cases the weights are loaded with a UserWarning: the backbone in the file is deeper than that of the
+            model, or the file has no mask layers (MASK_HEAD = False), so that those of the model keep their weights.
         allow_nan: bool, whether NaN and infinite weights are accepted.
 
     Returns:

@@ -107,17 +107,17 @@ def explain(
 
 
 def has_only_boxes(layers: Iterable[str]) -> bool:
-    """Returns whether a file holds a model for boxes: it has the layers of the box head and no layer of masks."""
+    """Returns whether a file has the layers of the box head but no mask layers (MASK_HEAD = False)."""
     return "mrcnn_class_conv1" in layers and not any(MASK_LAYERS.fullmatch(name) for name in layers)
 
 
 def mask_head_warning(report: LoadReport, file: Iterable[str]) -> str:
-    """Returns a warning if the file is that of a model for boxes, so that the layers of masks are not loaded, or ""."""
+    """Returns a warning if the model has mask layers and the file has none, or ""."""
     missing = [name for name in report.missing if MASK_LAYERS.fullmatch(name)]
     if not missing or not has_only_boxes(file):
         return ""
     return (
-        f"the file is of a model for boxes (MASK_HEAD = False): {len(missing)} layers of masks keep their current "
+        f"the file has no mask layers (MASK_HEAD = False): {len(missing)} mask layers of the model keep their current "
         f"weights ({_some(missing)}). Train them before you detect masks."
     )
 

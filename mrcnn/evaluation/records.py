@@ -12,7 +12,7 @@ from mrcnn.detections.formats import encode_rle
 from mrcnn.errors import UserError
 from mrcnn.ops.boxes import areas
 
-KINDS = ("mask", "box")  # of IoU and AP; the first that a training run has decides which epoch is best
+KINDS = ("mask", "box")  # of IoU and AP; the best epoch of a training run is that of the first kind that it has
 
 
 @dataclass(frozen=True)

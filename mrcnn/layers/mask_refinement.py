@@ -33,7 +33,7 @@ COARSE_RANGE = 0.05, 0.95  # coarse probabilities are clipped to this, so that t
 
 @register
 class RefinedRoIs(Float32Layer):
-    """Applies the deltas of their target class to the leading RoIs, which gives the boxes of a detection.
+    """Applies to the leading RoIs the deltas of their target class. The results are boxes as detection returns them.
 
     Args:
         count: maximum number of RoIs per image.
@@ -213,7 +213,7 @@ class MaskRefinement:
         """Predicts refined masks.
 
         Args:
-            boxes: `[B, P, 4]` normalised boxes to refine the masks of.
+            boxes: `[B, P, 4]` normalised boxes whose masks are refined.
             rois: `[B, P, 4]` normalised boxes of the coarse masks.
             class_ids: `[B, R]`, R >= P.
             masks: `[B, R, M, M, C]` probabilities of the mask head.

@@ -1,4 +1,4 @@
-"""`OriginalMethods`: methods of the original's `MaskRCNN` that the library itself does not call."""
+"""Methods of the original's `MaskRCNN` that the library itself does not call."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class OriginalMethods:
 
         `train` needs no call of it. Call `set_trainable` first.
         """
-        from mrcnn.training.optimizers import build_optimizer  # slow to import, and few need it
+        from mrcnn.training.optimizers import build_optimizer  # slow to import, rarely needed
 
         if self.mode != "training":
             raise UserError("compile() needs a model built with mode='training'.")
@@ -57,7 +57,7 @@ class OriginalMethods:
         self.keras_model.compile(optimizer=optimizer, jit_compile=False)  # crop_and_resize has no XLA kernel
 
     def set_trainable(self, layer_regex: str, keras_model=None, indent: int = 0, verbose: int = 1) -> None:
-        """Makes the layers whose name matches (fully) trainable, freezes all others. Compile the model again after."""
+        """Makes the layers whose full name matches trainable and freezes all others. Compile the model afterwards."""
         layers = list(flatten_layers(keras_model or self.keras_model))
         if verbose and keras_model is None:
             log("Selecting layers to train")
@@ -71,17 +71,17 @@ class OriginalMethods:
     # --- Preprocessing and postprocessing ---
 
     def detect_molded(self, molded_images: np.ndarray, image_metas: np.ndarray, verbose: int = 0) -> list[Detections]:
-        """`detect` for images that `mold_inputs` prepared; boxes and masks are of the molded image's size.
+        """Runs detection on images that `mold_inputs` returned. Boxes and masks refer to the preprocessed image.
 
         Args:
             molded_images: `[B, S, S, channels]`.
             image_metas: `[B, 12+C]`.
-            verbose: 1 prints what goes through.
+            verbose: 1 prints the number of images, and the shape and range of `molded_images`.
         """
         if verbose:
             log(f"Processing {len(molded_images)} images")
             log("molded_images", molded_images)
-        molded_images = np.asarray(molded_images)  # notebooks pass lists too
+        molded_images = np.asarray(molded_images)  # notebooks also pass lists
         shape = molded_images.shape[1:]
         window = (0, 0, shape[0], shape[1])
         predicted = self.predictor(molded_images, image_metas)
@@ -89,10 +89,10 @@ class OriginalMethods:
         return [postprocess(*image, shape, shape, window, padding) for image in zip(*predicted, strict=True)]
 
     def mold_inputs(self, images: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Molded images `[B, S, S, channels]`, metas `[B, 12+C]` and windows `[B, 4]` pixels of a list of photos.
+        """Preprocesses images. Returns images `[B, S, S, channels]`, metas `[B, 12+C]` and windows `[B, 4]` in pixels.
 
         Raises:
-            ValueError: the photos do not come out at one size (resize mode "none" or "pad64").
+            ValueError: the preprocessed images have different sizes (IMAGE_RESIZE_MODE "none" or "pad64").
         """
         molded = [preprocess(image, self.config, number) for number, image in enumerate(images)]
         if len({item.image.shape for item in molded}) > 1:
@@ -106,22 +106,24 @@ class OriginalMethods:
         """Returns boxes int32 `[N, 4]`, class ids, scores and masks bool `[H, W, N]` in pixels of the original image.
 
         Args:
-            detections: `[D, 6]`, mrcnn_mask: `[D, M, M, C]`: outputs of the network for this image. The scores are
-                those of the classes, also if DETECTION_MASK_SCORES is set.
-            original_image_shape: (H, W, channels) of the photo; image_shape: of the molded image.
-            window: `[4]` pixels: the photo inside the molded image.
+            detections: `[D, 6]`, output of the network. The scores are class scores, even if DETECTION_MASK_SCORES is
+                set.
+            mrcnn_mask: `[D, M, M, C]`, output of the network.
+            original_image_shape: (H, W, channels) of the original image.
+            image_shape: (H, W, channels) of the preprocessed image.
+            window: `[4]` pixels, region of the image inside the padding.
         """
         masks = mrcnn_mask[np.arange(len(detections)), :, :, detections[:, 4].astype(np.int32)]
         result = postprocess(detections, masks, original_image_shape, image_shape, window)
         return result["rois"], result["class_ids"], result["scores"], result["masks"]
 
     def get_anchors(self, image_shape) -> np.ndarray:
-        """Normalised anchors `[A, 4]` float32 of a molded image."""
+        """Returns the normalised anchors `[A, 4]` float32 for the shape of a preprocessed image."""
         return self.predictor.anchors(image_shape)[0].numpy()
 
     @property
     def anchors(self) -> np.ndarray:
-        """Anchors `[A, 4]` in pixels of the molded image that was looked at last; before that, of the config's."""
+        """Anchors `[A, 4]` in pixels for the shape of the latest preprocessed image, else for `config.IMAGE_SHAPE`."""
         shape = self._predictor.latest_shape if self._predictor else self.config.IMAGE_SHAPE
         return pixel_anchors(self.config, shape)
 
@@ -130,7 +132,8 @@ class OriginalMethods:
     def _introspection_graph(self) -> keras.Model:
         """Returns an inference graph whose layers are in no other graph, so that each has one output.
 
-        A model in training shares its layers between two graphs, and gets a third; `run_graph` copies the weights.
+        The two graphs of a model in training share their layers, so a third graph is built. `run_graph` copies the
+        weights to it.
         """
         if self.mode == "inference":
             return self.inference_model
@@ -146,7 +149,7 @@ class OriginalMethods:
         return introspection.find_tensor(self._introspection_graph(), name)
 
     def find_trainable_layer(self, layer):
-        """Returns the layer that holds the weights: the inner one of a wrapper."""
+        """Returns the layer that holds the weights, which is the inner layer of a wrapper."""
         return self.find_trainable_layer(layer.layer) if hasattr(layer, "layer") else layer
 
     def get_trainable_layers(self) -> list:
@@ -154,18 +157,19 @@ class OriginalMethods:
         return [layer for layer in flatten_layers(self.keras_model) if layer.weights]
 
     def run_graph(self, images, outputs, image_metas=None) -> OrderedDict:
-        """Runs part of the inference graph and returns what it computes there.
+        """Runs part of the inference graph and returns intermediate outputs.
 
         Args:
-            images: list of photos; with `image_metas` `[B, 12+C]` given, molded images `[B, S, S, channels]`.
-            outputs: list of (name, Keras tensor); the tensor may also be a layer's name.
+            images: list of images, or preprocessed images `[B, S, S, channels]` if `image_metas` is given.
+            outputs: list of (name, Keras tensor or name of a layer).
+            image_metas: `[B, 12+C]`, or None.
 
         Returns:
-            NumPy arrays by name, in the order asked for; printed with shape and range.
+            NumPy arrays by name, in the order of `outputs`. Their shapes and ranges are printed.
         """
         if image_metas is None:
             images, image_metas, _ = self.mold_inputs(images)
-        images = np.float32(images)  # notebooks pass lists of molded images too
+        images = np.float32(images)  # notebooks also pass lists
         inputs = [images, np.float32(image_metas), self.predictor.anchors(images.shape[1:3])]
         graph = self._introspection_graph()
         if graph is not self.inference_model:

@@ -10,7 +10,7 @@ from typing import Any
 from mrcnn.errors import UserError
 from mrcnn.evaluation.records import KINDS
 
-MIN_GAIN = 1e-6  # of AP, to count as better
+MIN_GAIN = 1e-6  # smallest increase of AP that counts as an improvement
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Stage:
         return self.differences(other) == []
 
     def differences(self, other: dict[str, Any]) -> list[str]:
-        """Differences from `other` as "name: other -> this". The first epoch is ignored."""
+        """Returns the differences from `other` as "name: other -> this". The first epoch is ignored."""
         own = dataclasses.asdict(self)
         return [
             f"{name}: {other.get(name)} -> {own[name]}"
@@ -47,7 +47,7 @@ class Stage:
 
 @dataclass(repr=False)
 class Progress:
-    """State of a run besides weights and optimizer. JSON can represent all of it.
+    """State of a run except weights and optimizer. All values are JSON-serializable.
 
     Attributes:
         epoch: epochs completed.
@@ -56,7 +56,7 @@ class Progress:
         finished: completed stages.
         rows: the history, one dict per epoch.
         best: {"epoch", "mask_AP"} of the best validation, {"epoch", "box_AP"} without masks, or None.
-        without_gain: validations since the best one, in this stage.
+        without_gain: number of validations since the best one of this stage.
         best_of_stage: best AP of this stage, of masks or, without masks, of boxes.
     """
 
@@ -91,7 +91,7 @@ class Progress:
         return progress
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Returns the state as a JSON-serializable dict."""
         return dataclasses.asdict(self)
 
     def begin(self, stage: Stage) -> None:
@@ -127,7 +127,7 @@ class Progress:
 
     @property
     def best_ap(self) -> float:
-        """AP of `best`, -1 without."""
+        """AP of `best`; -1 before the first validation."""
         return (self.best or {}).get(f"{self.kind}_AP", -1.0)
 
     @property

@@ -33,18 +33,18 @@ class Strength:
     """Parameters of the augmentation. Probabilities are in [0, 1].
 
     Attributes:
-        plain: Probability that an image is only resized as for detection and mirrored.
-        zoom: Probability that any other image with an object is zoomed to one of its objects.
-        scale: Range of the image scale. A scale of 1 fits the image into the square.
-        rotation: Standard deviation of the rotation angle in degrees.
-        any_rotation: Probability that the angle is drawn from the full circle instead.
-        perspective: Amount of perspective distortion and shear.
-        fade: Probability that the contrast of an object is reduced.
-        colour: Strength of `photometric.jitter_colour`.
-        degrade: Probability of each image degradation (shading, blur, sharpening, pixelation, noise, JPEG).
-        erase: Probability that random rectangles are erased.
-        paste: Probability that logos are pasted. It is halved for images without objects.
-        distractors: Probability that shapes other than the logo are pasted.
+        plain: probability that an image is only resized as for detection and mirrored.
+        zoom: probability that any other image with an object is zoomed to one of its objects.
+        scale: range of the image scale. A scale of 1 fits the image into the square.
+        rotation: standard deviation of the rotation angle in degrees.
+        any_rotation: probability that the angle is drawn from the full circle instead.
+        perspective: amount of perspective distortion and shear.
+        fade: probability that the contrast of an object is reduced.
+        colour: strength of `photometric.jitter_colour`.
+        degrade: probability of each image degradation (shading, blur, sharpening, pixelation, noise, JPEG).
+        erase: probability that random rectangles are erased.
+        paste: probability that logos are pasted. It is halved for images without objects.
+        distractors: probability that shapes other than the logo are pasted.
     """
 
     plain: float
@@ -72,12 +72,12 @@ class LogoAugmentation:
     """Augments images for training. Implements `mrcnn.data.augmentation.PhotoAugmenter`.
 
     Args:
-        side: Side of the square network input in pixels.
-        cutout_dataset: Dataset whose logos are pasted into other images. With None, only distractors are pasted.
+        side: side of the square network input in pixels.
+        cutout_dataset: dataset whose logos are pasted into other images. With None, only distractors are pasted.
         strength: "light", "medium", "strong", or a `Strength`.
 
     Raises:
-        ValueError: If the strength is unknown.
+        ValueError: if the strength is unknown.
     """
 
     def __init__(self, side: int, cutout_dataset: Dataset | None = None, strength: str | Strength = "medium"):
@@ -97,7 +97,7 @@ class LogoAugmentation:
             image: `[H, W, 3]` uint8 RGB image.
             masks: `[H, W, N]` bool instance masks.
             class_ids: `[N]` int32 class ids, negative for regions to ignore.
-            rng: Random generator.
+            rng: random generator.
 
         Returns:
             image: `[side, side, 3]` uint8 RGB image.

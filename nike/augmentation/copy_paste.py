@@ -36,7 +36,7 @@ class Cutout:
     Attributes:
         image: `[h, w, 3]` uint8 RGB.
         mask: `[h, w]` uint8 coverage, 0..255.
-        class_id: Class of the object, or 0 for a distractor.
+        class_id: class of the object, or 0 for a distractor.
     """
 
     image: np.ndarray
@@ -48,7 +48,7 @@ class CutoutSampler:
     """Samples cutouts from a dataset. Cutouts are created on first use and cached. Thread-safe.
 
     Args:
-        dataset: Prepared dataset.
+        dataset: prepared dataset.
     """
 
     def __init__(self, dataset: Dataset):
@@ -118,9 +118,9 @@ def paste(
     Args:
         image: `[S, S, 3]` uint8 RGB image, modified in place.
         occupied: `[S, S]` bool mask of pixels that must not be covered.
-        cutout: Cutout to paste.
-        rng: Random generator.
-        sizes: Range of the longer side of the cutout before rotation, in pixels.
+        cutout: cutout to paste.
+        rng: random generator.
+        sizes: range of the longer side of the cutout before rotation, in pixels.
 
     Returns:
         `[S, S]` uint8 coverage of the pasted object, 0..255. None if no free position was found or the scaled mask is

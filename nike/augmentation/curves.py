@@ -15,8 +15,8 @@ def spline(points, closed: bool = True, steps: int = 8) -> np.ndarray:
 
     Args:
         points: `[P, 2]` points, P >= 2.
-        closed: Whether the last point is connected to the first.
-        steps: Number of samples per segment.
+        closed: whether the last point is connected to the first.
+        steps: number of samples per segment.
 
     Returns:
         `[P * steps, 2]` float32 points, or `[(P - 1) * steps + 1, 2]` for an open curve.

@@ -20,7 +20,7 @@ def fade(image: np.ndarray, mask: np.ndarray, occupied: np.ndarray, rng: np.rand
         image: `[H, W, 3]` uint8 RGB image, modified in place.
         mask: `[H, W]` bool mask of the object.
         occupied: `[H, W]` bool mask of all objects and of the padding.
-        rng: Random generator.
+        rng: random generator.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):

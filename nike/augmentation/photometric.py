@@ -20,8 +20,8 @@ def jitter_colour(image: np.ndarray, rng: np.random.Generator, strength: float) 
 
     Args:
         image: `[H, W, 3]` uint8 RGB image.
-        rng: Random generator.
-        strength: Amount of change from 0 (none) to 1 (strong). Colours look natural up to about 0.6.
+        rng: random generator.
+        strength: amount of change from 0 (none) to 1 (strong). Colours look natural up to about 0.6.
     """
     angle = np.deg2rad(rng.normal(0, 25 * strength))
     saturation = np.exp(rng.normal(0, 0.4 * strength))

@@ -24,7 +24,7 @@ from nike.cataloguing.plan import Plan
 
 
 class Detects(Protocol):
-    """Interface of the detector, a part of `nike.detection.detector.Detector`."""
+    """The methods of `nike.detection.detector.Detector` that are called."""
 
     class_names: Sequence[str]
 
@@ -40,7 +40,7 @@ class Stages:
     """The stages of the processing: reading, decoding and detection.
 
     Args:
-        detector: detector.
+        detector: see `Detects`.
         limits: limits of the downloads.
         decoders: number of decoding threads.
         model: SHA-256 of the weights for the output, or None.
@@ -75,7 +75,7 @@ class Stages:
         for number, values in rows:
             if number in journal.crashed:
                 image = Image(number, values["id"], values["location"])
-                image.fail("crashed", "the process was killed twice while it worked on this image; it is skipped.")
+                image.fail("crashed", "the process was killed twice while processing this image, which is skipped.")
             else:
                 journal.note(number)
                 image = decode(self._reader.read((number, values)))
@@ -137,7 +137,7 @@ class ShardProcessor:
 
     def process(self, shard: int) -> dict[str, Any]:
         """Processes a shard unless it is done. Returns its number and its statistics, see `Stages.run`."""
-        if results.shard_path(self.output, shard).is_file():  # by an attempt that was killed after writing the file
+        if results.shard_path(self.output, shard).is_file():  # written by an attempt that was killed afterwards
             return results.statistics_of(self.output, shard)
         journal = Journal(self.output, shard)
         rows, statistics = self.stages.run(self.plan.read(shard), journal)

@@ -25,13 +25,13 @@ class Fingerprint:
     Attributes:
         photo: `Photo`.
         digest: SHA-256 of the file, hexadecimal.
-        look: grey thumbnail, float32 `[THUMBNAIL**2]`, normalised to mean 0 and norm 1, so that it does not depend on
+        thumbnail: grey values, float32 `[THUMBNAIL**2]`, normalised to mean 0 and norm 1, so that they do not depend on
             brightness and contrast.
     """
 
     photo: Photo
     digest: str
-    look: np.ndarray
+    thumbnail: np.ndarray
 
 
 def fingerprint(photo: Photo, data: bytes, image: np.ndarray) -> Fingerprint:
@@ -45,8 +45,8 @@ def fingerprint(photo: Photo, data: bytes, image: np.ndarray) -> Fingerprint:
     small = PIL.Image.fromarray(image).convert("L").resize((THUMBNAIL, THUMBNAIL), PIL.Image.Resampling.BOX)
     grey = np.asarray(small, dtype=np.float32).ravel()
     grey = grey - grey.mean()
-    look = grey / max(float(np.linalg.norm(grey)), 4.0 * THUMBNAIL)  # keeps the norm of uniform images below 1
-    return Fingerprint(photo, hashlib.sha256(data).hexdigest(), look)
+    thumbnail = grey / max(float(np.linalg.norm(grey)), 4.0 * THUMBNAIL)  # keeps the norm of uniform images below 1
+    return Fingerprint(photo, hashlib.sha256(data).hexdigest(), thumbnail)
 
 
 def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
@@ -73,16 +73,16 @@ def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
             message += ". Remove one of them."
             problems.append(_problem(this.photo, other, code, message, severity))
     if len(parts) == 2:
-        problems += _look_alikes(*parts.items())
+        problems += _near_duplicates(*parts.items())
     return problems
 
 
-def _look_alikes(train: tuple[str, list[Fingerprint]], val: tuple[str, list[Fingerprint]]) -> list[Problem]:
+def _near_duplicates(train: tuple[str, list[Fingerprint]], val: tuple[str, list[Fingerprint]]) -> list[Problem]:
     """Finds scaled, recompressed or brightened copies. Crops are not found."""
     (name, known), (_, asked) = train, val
     if not known or not asked:
         return []
-    correlation = np.stack([p.look for p in asked]) @ np.stack([p.look for p in known]).T  # [val, train]
+    correlation = np.stack([p.thumbnail for p in asked]) @ np.stack([p.thumbnail for p in known]).T  # [val, train]
     problems = []
     for this, row in zip(asked, correlation, strict=True):
         other = known[int(row.argmax())]

@@ -165,25 +165,25 @@ def _check_instances(photo: Photo, labels: Labels, config: Config, sizes: list[f
             continue
         mask = instance.draw(photo.height, photo.width)
         y1, x1, y2, x2 = box = mask_box(mask)
-        doubts = []
+        found = []
         if y2 > y1:
             height, width = (y2 - y1) * scale, (x2 - x1) * scale
             sizes.append(float(np.sqrt(height * width)))
-            doubts += _size_doubts(height, width, config.RPN_ANCHOR_SCALES)
+            found += _size_problems(height, width, config.RPN_ANCHOR_SCALES)
             crop = mask[y1:y2, x1:x2]
             if any(name == other and _crop_iou(box, crop, *rest) > SAME_SHAPE_IOU for other, *rest in seen):
                 message = "covers nearly the same pixels as another instance of its class. Delete one of them."
-                doubts.append(("drawn-twice", WARNING, message))
+                found.append(("drawn-twice", WARNING, message))
             seen.append((name, box, crop))
         else:
-            doubts.append(("outside", ERROR, "covers no pixel of the image. Delete it."))
-        for code, severity, message in doubts:
+            found.append(("outside", ERROR, "covers no pixel of the image. Delete it."))
+        for code, severity, message in found:
             place = instance.where, severity, photo.path, instance.extent
             problems.append(Problem(photo.noted_in, code, message, *place))
     return problems
 
 
-def _size_doubts(height: float, width: float, anchor_scales: Sequence[float]) -> list[tuple[str, str, str]]:
+def _size_problems(height: float, width: float, anchor_scales: Sequence[float]) -> list[tuple[str, str, str]]:
     """Returns [(code, severity, message)] if a box is too small or too large for the anchors, else [].
 
     All sizes are in pixels at the network's resolution.

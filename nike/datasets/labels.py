@@ -48,7 +48,7 @@ class Labels:
     def found_in(cls, counts: Mapping[str, int]) -> Labels:
         """Derives the classes from the labels of a dataset, in alphabetical order. Without labels the class is "nike".
 
-        Labels in IGNORE and probable misspellings are no classes. A label is a probable misspelling if it differs from
+        Labels in IGNORE and probable misspellings are not classes. A label is a probable misspelling if it differs from
         a more frequent label only in case, or is similar to a label that is at least RARE times as frequent.
 
         Args:

@@ -122,7 +122,7 @@ def _live(argument: str) -> int | str | None:
 
 
 def count_pictures(sources: Iterable[Source], every: int = 1) -> int | None:
-    """Returns the number of images and video frames of some sources; None if one of them does not state it."""
+    """Returns the number of images and video frames of some sources; None if it is unknown for a video."""
     total = 0
     for source in sources:
         if not source.is_video:

@@ -32,7 +32,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known about a weights file.
+    """Contents of a model card.
 
     Attributes:
         repository: owner and name of the repository.
@@ -111,7 +111,7 @@ def _model(card: ModelCard) -> str:
 
 def _evaluation(card: ModelCard) -> str:
     if card.evaluation is None:
-        return "## Evaluation\n\nNo metrics are known for this file."
+        return "## Evaluation\n\nNo metrics are available for this file."
     rows = "\n".join(f"| {METRICS[name]} | {value:.3f} |" for name, value in card.evaluation.values.items())
     return f"## Evaluation\n\nCOCO metrics on {card.evaluation.data}.\n\n| Metric | Value |\n|---|---|\n{rows}"
 
@@ -128,5 +128,5 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _code(text: str) -> str:
-    """Inline code, from which a text of the weights file cannot break out."""
+    """Formats text as inline code. Backticks and pipes, which would end it, become spaces: the text is untrusted."""
     return f"`{re.sub(r'[`|]', ' ', printable(text)).strip() or ' '}`"

@@ -47,8 +47,7 @@ def write_report(
         f'<h2>Curves</h2><div class="charts">{"".join(_charts(scores))}</div>',
         '<h2>COCO</h2><p class="soft">AP: mean over IoU 0.50 to 0.95. s, m, l: small (area under 32² pixels), medium '
         "(under 96²) and large instances. AR: recall with 1, 10, 100 detections per image. boundary: with the IoU of "
-        "the outlines within 1% of the image diagonal, if it is below the mask IoU.</p>"
-        + table(coco_rows(scores)),
+        "the outlines within 1% of the image diagonal, if it is below the mask IoU.</p>" + table(coco_rows(scores)),
         '<div class="tables">'
         f"<div><h2>VOC AP and best F1</h2>{table(voc_rows(scores))}</div>"
         f"<div><h2>Confusion matrix at score {scores['threshold']:g}</h2>{table(confusion_rows(scores))}"

@@ -92,7 +92,7 @@ def describe_photo(photo: dict[str, Any]) -> str:
     parts = [f"{photo['missed']} missed"] if photo["missed"] else []
     parts += [f"{photo['false']} false{duplicates}"] if photo["false"] else []
     parts += ["IoU " + ", ".join(f"{iou:.2f}" for iou in photo["ious"])] if photo["ious"] else []
-    return ", ".join(parts) or "nothing wrong"
+    return ", ".join(parts) or "no errors"
 
 
 def figure(value: float) -> str:

@@ -89,7 +89,7 @@ def test_the_card_says_what_the_file_holds(hub, weights):
     assert (data.license, data.pipeline_tag, data.library_name) == ("cc-by-4.0", "image-segmentation", "nike-mrcnn")
     assert {"mask-rcnn", "resnet50"} <= set(data.tags)
     assert hashlib.sha256(weights.read_bytes()).hexdigest() in text and "| Weights | 10, float16 |" in text
-    assert "`shoe`, `two  ticks`" in text and "512 x 512 pixels" in text and "No metrics are known" in text
+    assert "`shoe`, `two  ticks`" in text and "512 x 512 pixels" in text and "No metrics are available" in text
     assert sorted(content(hub)) == ["README.md", "v1.h5"]
 
 
