@@ -1,4 +1,4 @@
-"""Mask R-CNN (He et al. 2017) on TensorFlow 2 and Keras 3, with Matterport's names, checkpoints and numbers.
+"""Mask R-CNN (He et al. 2017) on TensorFlow 2 and Keras 3, compatible with Matterport's names, checkpoints and results.
 
     from mrcnn import Config, Dataset, Detections, MaskRCNN, load_model
 

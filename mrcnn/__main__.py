@@ -1,8 +1,8 @@
 """`python -m mrcnn SCRIPT [ARGUMENTS]` runs a script that was written for the original before 2018.
 
-There was no package then: `import model as modellib`, `import utils`, `from config import Config`. Such imports get the
-modules of `mrcnn`, unless Python finds modules of these names, for example beside the script. Everything else is as
-with `python SCRIPT [ARGUMENTS]`.
+Such scripts import top-level modules: `import model as modellib`, `import utils`, `from config import Config`. These
+imports resolve to the modules of `mrcnn` unless Python finds other modules of these names, for example beside the
+script. Otherwise the command behaves like `python SCRIPT [ARGUMENTS]`.
 """
 
 import importlib
@@ -16,7 +16,7 @@ FLAT_NAMES = ("config", "model", "parallel_model", "utils", "visualize")
 
 
 class FlatLayout:
-    """Finder and loader for `sys.meta_path`: `FLAT_NAMES` as second names of the modules in `mrcnn`."""
+    """Finder and loader for `sys.meta_path` that imports the modules of `mrcnn` under their FLAT_NAMES."""
 
     @classmethod
     def find_spec(cls, name: str, path=None, target=None) -> ModuleSpec | None:
@@ -30,11 +30,11 @@ class FlatLayout:
 
     @staticmethod
     def exec_module(module: ModuleType) -> None:
-        module.__spec__ = module.__spec__.loader_state  # the import system has just set that of the second name
+        module.__spec__ = module.__spec__.loader_state  # the import system has replaced it by the spec of the flat name
 
 
 def main() -> None:
-    """Runs the script that the command line names."""
+    """Runs the script given on the command line."""
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         _fail("usage: python -m mrcnn SCRIPT [ARGUMENTS]")
     script = sys.argv[1]

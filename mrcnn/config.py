@@ -1,12 +1,12 @@
 """Config: every setting of the network, its training and detection, as UPPER_CASE attributes of a class.
 
-Subclass it and override what differs:
+Subclass it and override settings:
 
     class ShapesConfig(Config):
         NAME = "shapes"
         NUM_CLASSES = 1 + 3  # background + 3 shapes
 
-Names and defaults are those of Matterport's Mask R-CNN. The last block holds settings that it does not have.
+Names and defaults are those of Matterport's Mask R-CNN. The settings of the last block are not in the original.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mrcnn import choices
 from mrcnn.errors import UserError, UserTypeError
 
 DERIVED = ("BATCH_SIZE", "IMAGE_SHAPE", "IMAGE_META_SIZE")  # computed by __init__
-REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # found in older files; their defaults
+REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # defaults of settings of older files
 # Image id, original shape, preprocessed shape, window and scale; one flag for each class follows.
 IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1
 NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
@@ -87,7 +87,7 @@ class Config:
     FPN_CLASSIF_FC_LAYERS_SIZE = 1024
     TOP_DOWN_PYRAMID_SIZE = 256
     NUM_CLASSES = 1  # background included: one logo makes 2
-    TRAIN_BN: bool | None = False  # None: batch statistics while training; False: frozen; True: always batch statistics
+    TRAIN_BN: bool | None = False  # None: batch statistics in training; False: frozen; True: always batch statistics
 
     # --- Region proposals ---
     # Side of the square anchor in pixels, one to five values for the levels P2, P3, ... A level without a scale has no
@@ -147,7 +147,8 @@ class Config:
     MASK_HEAD_CONVOLUTIONS = 4
     ROI_POOLING = "align"  # "align": RoIAlign; "pool": RoIPool of Fast R-CNN, for comparison
     ROI_ALIGN_METHOD = "crop_and_resize"  # or "gather": slower on CPUs, but supports XLA and all export formats
-    DETECTION_ANY_FOREGROUND = False  # True: use the best foreground class even if background is likelier, as AP needs
+    # True: use the best foreground class even if background is more probable, which AP requires.
+    DETECTION_ANY_FOREGROUND = False
     # Minimum IoU of boxes that are averaged into a detection, for example 0.5; 1: off. Values below the NMS threshold
     # would average neighbouring objects.
     DETECTION_BOX_VOTING = 1.0
@@ -192,7 +193,7 @@ class Config:
     def to_json(self, indent: int | None = 2) -> str:
         """Returns the settings, without derived values, as JSON. `from_json` reads it.
 
-        Settings that a subclass adds are left out, because other programs do not know them.
+        Settings that a subclass adds are left out, because other programs do not have them.
         """
         settings = {name: value for name, value in self.to_dict().items() if name in Config.fields()}
         return json.dumps(settings, indent=indent, default=_jsonable, sort_keys=True)
@@ -253,7 +254,7 @@ class Config:
         for name, value in settings.items():  # a plain function in a class would become a method
             settings[name] = staticmethod(value) if callable(value) else copy.copy(value)
         config = object.__new__(type(self)._with(settings))
-        Config.__init__(config)  # that of a subclass may want arguments
+        Config.__init__(config)  # the `__init__` of a subclass may require arguments
         return config
 
     @classmethod
@@ -271,10 +272,10 @@ class Config:
         return _restore, (base, {name: self.function(name) for name in vars(type(self)) if name.isupper()}, vars(self))
 
     def validate(self) -> None:
-        """Checks that the settings fit each other.
+        """Checks that the settings are consistent.
 
         Raises:
-            ValueError: names the setting, what was expected, what it is, and the fix.
+            ValueError: the message has the setting, the expected and the actual value, and the fix.
         """
         self._validate_values()
         self._validate_network()
@@ -365,7 +366,7 @@ def _restore(base: type[Config], settings: dict[str, Any], attributes: dict[str,
 
 
 def _check_names(settings: Iterable[str], fields: list[str], where: str) -> None:
-    """Raises UserError for the first setting that does not exist, with the nearest one that does."""
+    """Raises UserError for the first setting that does not exist, and suggests the most similar one."""
     for name in settings:
         if name not in fields:
             near = difflib.get_close_matches(str(name).upper(), fields, n=1)
@@ -442,5 +443,5 @@ def _like(default: Any, value: Any, where: str) -> Any:
     if isinstance(default, (int, float)) and not isinstance(default, bool) and not is_number:
         raise UserError(f"{where} must be a number, got {value!r}.")
     if isinstance(default, str) and not isinstance(value, str):
-        raise UserError(f"{where} must be a text, got {value!r}.")
+        raise UserError(f"{where} must be a string, got {value!r}.")
     return value

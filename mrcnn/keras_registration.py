@@ -1,8 +1,9 @@
 """Lets `keras.saving.load_model` load the models of this package after `import mrcnn` alone.
 
-Keras looks up classes in a dict that each module of this package extends when it is imported. Those modules import
-TensorFlow, `import mrcnn` does not. So an import hook adds placeholders for the outermost objects of a saved model once
-Keras is imported. A placeholder imports the module of its class, and with it all others, when a model is loaded.
+Keras looks up classes in a dict, to which each module of this package adds its classes when it is imported. Those
+modules import TensorFlow, but `import mrcnn` does not. An import hook therefore adds placeholders for the outermost
+objects of a saved model after Keras is imported. When a model is loaded, a placeholder imports the module of its class
+and thereby all others.
 """
 
 import functools
@@ -20,7 +21,7 @@ MODULES = {
 
 
 class KerasFinder:
-    """Finder for `sys.meta_path`: Keras as it is installed, with the placeholders."""
+    """Finder for `sys.meta_path` that adds the placeholders after the import of Keras and ignores other modules."""
 
     @staticmethod
     def find_spec(name: str, path=None, target=None) -> ModuleSpec | None:
@@ -31,7 +32,7 @@ class KerasFinder:
 
 
 def register() -> None:
-    """Adds the placeholders now if Keras is imported already, else when it is."""
+    """Adds the placeholders immediately if Keras has been imported, else after its import."""
     if "keras" in sys.modules:
         _add_placeholders(sys.modules["keras"])
     elif KerasFinder not in sys.meta_path:

@@ -20,7 +20,7 @@ def load_model(path: str | Path) -> MaskRCNN | ExportedModel:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: the file is damaged or carries no Config.
+        ValueError: the file is damaged or contains no Config.
     """
     if is_export(path):
         return ExportedModel(path)

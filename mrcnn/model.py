@@ -4,8 +4,8 @@
     model.load_weights("mask_rcnn_coco.h5", by_name=True)
     result = model.detect([image])[0]  # Detections: result["rois"], result["masks"], ...
 
-The implementation is elsewhere: `network` builds the graphs, `inference` detects, `training` trains, `checkpoints`
-reads and writes weights.
+It delegates to `network`, which builds the graphs, `inference`, `training` and `checkpoints`, which reads and writes
+weights.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class MaskRCNN(OriginalMethods):
         require_eager()
         config.validate()
         self.mode, self.config, self.model_dir = mode, config, str(model_dir)
-        self.class_names: list[str] | None = None  # by class id, background first; as the loaded weights have them
+        self.class_names: list[str] | None = None  # of the loaded weights, by class id, background first
         self.set_log_dir()
         self.run: RunState | None = None
         self.keras_model = self.build(mode, config)
@@ -110,20 +110,20 @@ class MaskRCNN(OriginalMethods):
         """Creates a model with the Config and the weights of one file.
 
         Args:
-            path: a checkpoint that carries its Config, as this project writes them, or `hf://owner/name`, a file on the
-                Hugging Face Hub, see `checkpoints.hub`.
+            path: a checkpoint with its Config, as this project writes them, or `hf://owner/name`, a file on the Hugging
+                Face Hub, see `checkpoints.hub`.
             mode: as for the class.
             model_dir: as for the class.
             settings: values by name that replace those of the file, for example `{"DETECTION_MIN_CONFIDENCE": 0.9}`.
 
         Raises:
-            ValueError: the file is damaged, or it carries no Config (an original checkpoint does not).
+            ValueError: the file is damaged, or it contains no Config (original checkpoints have none).
         """
         path = checkpoints.hub_weights(str(path)) if checkpoints.is_hub_reference(path) else path
         stored = checkpoints.read_checkpoint(path).config
         if stored is None:
             raise UserError(
-                f"{path}: the file does not carry its settings, as checkpoints of the original do not. "
+                f"{path}: no Config stored in this file (checkpoints of the original have none). "
                 "Build MaskRCNN with the Config it was trained with, then load_weights."
             )
         model = cls(mode, Config.from_dict({**stored, **(settings or {})}, where=str(path)), model_dir)
@@ -154,7 +154,7 @@ class MaskRCNN(OriginalMethods):
 
     def summary(self) -> None:
         """Prints the layers of `keras_model`, their output shapes, weights, and whether they are trainable."""
-        self.keras_model.summary(line_length=120, show_trainable=True)  # at 80, names of layers are cut off
+        self.keras_model.summary(line_length=120, show_trainable=True)  # the default width of 80 truncates layer names
 
     # --- Weights and log folders ---
 
@@ -170,11 +170,11 @@ class MaskRCNN(OriginalMethods):
             filepath: HDF5 file.
             by_name: False: layers of the file that the model does not have are an error. True: weights of a deeper
                 backbone (ResNet-101 into ResNet-50) are loaded as far as they fit, with a UserWarning.
-            exclude: layer names (or regular expressions) to leave as they are, for example the heads when the
+            exclude: names of layers, or regular expressions, whose weights are kept, for example the heads if the
                 classes differ.
 
         Returns:
-            The report (also printed as one line): which layers were loaded, excluded, missing, unexpected.
+            The report, also printed as one line: layers that were loaded, excluded, missing and unexpected.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -191,7 +191,7 @@ class MaskRCNN(OriginalMethods):
         return report
 
     def save_weights(self, filepath: str | Path, metadata: dict | None = None, dtype: str = "float32") -> None:
-        """Writes the weights in the original's layout, with the Config inside; see `checkpoints.save_weights`."""
+        """Writes the weights and the Config in the original's layout; see `checkpoints.save_weights`."""
         checkpoints.save_weights(self.named_layers(), filepath, config=self.config, metadata=metadata, dtype=dtype)
 
     def export(self, path: str | Path, format: str = "openvino", images: Iterable | None = None) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class MaskRCNN(OriginalMethods):
         Args:
             path: folder to write; an earlier export there is replaced.
             format: "openvino" or "saved_model".
-            images: images to compare on, as for `detect`; None: two of noise.
+            images: images for the comparison, as for `detect`; None: two images of noise.
 
         Returns:
             The result of the comparison, see `mrcnn.export.verify.compare`.
@@ -211,7 +211,7 @@ class MaskRCNN(OriginalMethods):
             VerificationError: the detections differ too much; nothing was written.
             ValueError: the format is unknown, its package is missing, or the model cannot be exported.
         """
-        from mrcnn.export.write import write_export  # few need it
+        from mrcnn.export.write import write_export  # slow to import, rarely needed
 
         return write_export(self, path, format, images)
 
@@ -226,7 +226,7 @@ class MaskRCNN(OriginalMethods):
     def find_last(self) -> str:
         """Returns the newest checkpoint of the newest run of this NAME. Raises FileNotFoundError without any.
 
-        Also `find_last()[1]`, as scripts for release 2.1 of the original write it.
+        `find_last()[1]` is the same path, for scripts written for release 2.1 of the original.
         """
         return log_dirs.CheckpointPath(log_dirs.find_last(self.model_dir, self.config.NAME or ""))
 
@@ -275,7 +275,7 @@ class MaskRCNN(OriginalMethods):
         Args:
             train_dataset: prepared dataset.
             val_dataset: prepared dataset with the same classes, or None.
-            learning_rate: after the warm-up; the schedule starts from it.
+            learning_rate: initial learning rate of the schedule, reached after the warm-up.
             epochs: last epoch.
             layers: "heads", "3+", "4+", "5+", "all", or a regular expression on layer names.
             augmentation: imgaug augmenter, albumentations transform, or `PhotoAugmenter`; see
@@ -293,27 +293,27 @@ class MaskRCNN(OriginalMethods):
                 unless it is True.
             deterministic: True: equal seeds give equal weights, bit for bit, on the same machine. This switches on
                 TensorFlow's deterministic operations for the whole process; some have no GPU kernel. None: on if a
-                seed is given and there is no GPU. It is printed when it is on.
+                seed is given and there is no GPU. A message is printed if it is on.
             workers: threads that prepare batches; None: one per core, 2 to 8.
             strict: True: an image that cannot be read stops training; False: it is skipped and listed at the end.
             validate_every: epochs between validations; 0: never.
-            validation_photos: largest number of images for validation AP, a fixed random subset; 0: all; None:
+            validation_photos: maximum number of images for validation AP, a fixed random subset; 0: all; None:
                 `VALIDATION_STEPS` batches, or 500 images if VALIDATION_STEPS is 0.
             patience: validations without a better mask AP, or box AP without MASK_HEAD, after which training stops; 0:
                 never.
             keep: number of latest checkpoints to keep beside the best; 0: all.
             save_minutes: minutes between saves within an epoch, from which a crashed run resumes; 0: only after epochs.
-            verbose: 0: silent; 1: progress bar; 2: one line an epoch; None: 1 on a terminal and in a notebook, else 2.
-            eager: run the step in eager mode, for debugging.
+            verbose: 0: silent; 1: progress bar; 2: one line per epoch; None: 1 on a terminal and in a notebook, else 2.
+            eager: whether to run the step in eager mode, for debugging.
 
         Returns:
             The progress of the run: epoch, history, best epoch.
 
         Raises:
-            TypeError, ValueError: an argument cannot be used, or the run to resume was a different one.
+            TypeError, ValueError: an argument cannot be used, or the arguments differ from those of the run to resume.
             NonFiniteLossError: the loss became NaN; the message names the images.
             OSError: a file could not be written.
-            TrainingInterrupted: Ctrl-C; everything is saved.
+            TrainingInterrupted: Ctrl-C was pressed. The state has been saved.
         """
         from mrcnn import training  # slow to import, and detection does not need it
 
@@ -363,7 +363,7 @@ class MaskRCNN(OriginalMethods):
             on_error: "raise", or "skip": an image that cannot be used gives empty detections with `error` set.
 
         Returns:
-            One `Detections` an image. The original's keys work: "rois" int32 `[N, 4]` pixels, "class_ids" int32
+            One `Detections` per image. The original's keys work: "rois" int32 `[N, 4]` pixels, "class_ids" int32
             `[N]`, "scores" float32 `[N]`, "masks" bool `[H, W, N]`.
 
         Raises:
@@ -387,7 +387,7 @@ class MaskRCNN(OriginalMethods):
         return results
 
     def detect_stream(self, images: Iterable, on_error: str = "raise") -> Iterator[Detections]:
-        """`detect` for a stream of images. Only one batch is in memory.
+        """Detects objects in a stream of images. Only one batch is in memory.
 
         Args:
             images: see `detect`; may be infinite.

@@ -1,6 +1,6 @@
 """Assembles the layers into the training graph and the inference graph, which use the same weights.
 
-Settings of a `Config` reach the layers from here.
+This module passes the settings of a `Config` to the layers.
 
 Shape notation: B images, A anchors, K proposals, R sampled RoIs, D detections, G ground-truth slots, C classes with
 background 0, M mask side.

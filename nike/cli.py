@@ -24,12 +24,12 @@ COMMANDS = {
     "catalogue": "detect logos on millions of images, with Ray Data",
     "splash": "turn an image or a video grey except for the logo",
     "evaluate": "evaluate weights on labelled images",
-    "compare": "show where two weights differ on the same images",
+    "compare": "compare two weights files on the same images",
     "runs": "list training runs with their best AP",
     "serve": "serve detection over HTTP, to a browser and to annotation tools",
     "check": "check a dataset before training",
     "synthesize": "generate synthetic labelled images of a logo",
-    "annotate": "annotate images in labelme, with predictions as a start",
+    "annotate": "annotate images in labelme, starting from predictions",
     "pack": "pack trained weights into one small file",
     "export": "export weights for OpenVINO or as a TensorFlow SavedModel",
     "push": "upload weights with a model card to the Hugging Face Hub",
@@ -55,15 +55,15 @@ EXIT_INTERRUPTED = 130  # shell convention for Ctrl-C: 128 + SIGINT
 def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -> int:
     """Runs a command and reports errors on stderr.
 
-    An error that the user can correct (UserError, OSError, MemoryError) is one line. Any other is a defect of this
-    program: the message says where it was raised and asks for a report.
+    An error that the user can correct (UserError, OSError, MemoryError) is reported in one line. Any other exception is
+    a defect of this program: the message says where it was raised and asks for a report.
 
     Args:
         function: the command; returns the exit code, or None for 0.
         argv: command line, or None for that of the process. With `--debug` errors are raised.
 
     Returns:
-        The exit code: 2 after an error of the user, 1 after a defect, 130 after Ctrl-C.
+        The exit code: 2 after a user error, 1 after a defect, 130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if argv is None else argv
     try:
@@ -87,7 +87,7 @@ def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -
 
 
 def _describe_defect(error: Exception) -> str:
-    """Message for an error that is not the user's: type, the last calls, and what to report."""
+    """Returns the report of a defect: the type of the exception, the last calls, and a request to report it."""
     calls = traceback.extract_tb(error.__traceback__)
     own = [call for call in calls if any(map(Path(call.filename).is_relative_to, PACKAGES))]
     shown = [*own[-SHOWN_CALLS:], *(calls[-1:] if calls[-1:] != own[-1:] else [])]

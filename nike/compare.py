@@ -1,4 +1,4 @@
-"""`nike compare`: shows where two weights differ on the same labelled images."""
+"""`nike compare`: compares two weights files on the same labelled images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nike.training.run_photos import photo_key, read_run_photos
 
 SHOWN_ON_PAGE = 20  # images of each kind
 DESCRIPTION = """\
-Compare two weights on the same labelled images: AP of both with a confidence interval of the
+Compare two weights files on the same labelled images: AP of both with a confidence interval of the
 difference, and the images on which they differ most."""
 EPILOG = """\
 A and B are nike, coco, best, last, a weights file, or the log folder or name of a run (see nike runs). Without --split,
@@ -81,7 +81,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 
 def _common_classes(paths: list[Path]) -> list[str]:
-    """Returns the class names of both weights, background first. Raises ValueError if they differ."""
+    """Returns the class names of both files, background first. Raises ValueError if they differ."""
     a, b = (read_settings(path)[1] for path in paths)
     if a != b:
         named = [", ".join(map(printable, names[1:6])) + (", ..." if len(names) > 6 else "") for names in (a, b)]
@@ -92,7 +92,7 @@ def _common_classes(paths: list[Path]) -> list[str]:
 def _load_images(
     arguments: argparse.Namespace, paths: list[Path], classes: list[str]
 ) -> tuple[NikeDataset, str, list[str]]:
-    """Loads the images, see `load_photos`. The notes name each of the weights that trained on some of them."""
+    """Loads the images, see `load_photos`. The notes name each weights file that was trained on some of them."""
     runs = [read_run_photos(path) for path in paths]
     run = next((each for each in runs if each is not None), None)
     try:
@@ -112,7 +112,7 @@ def _load_images(
 
 
 def _evaluate(paths: list[Path], dataset: NikeDataset, failures: list[str], lines: bool) -> list[CocoEvaluator]:
-    """Runs the detection with each of the weights. One network is in memory at a time."""
+    """Runs detection with each weights file. One network is in memory at a time."""
     evaluators = []
     with ProgressBar(2 * len(dataset.image_ids), lines=lines) as progress:
         for name, path in zip(NAMES, paths, strict=True):

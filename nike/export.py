@@ -16,7 +16,7 @@ from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.detection.detector import load_model, read_settings
 from nike.detection.options import add_weights_arguments, chosen_weights
 
-VERIFIED = 8  # images; a conversion that is wrong is wrong on most images
+VERIFIED = 8  # images; a wrong conversion shows on most of them
 DESCRIPTION = """\
 Export weights for another runtime. The exported model is compared with the original on images
 and written only if they agree. `--weights DIR` of the other commands runs it."""

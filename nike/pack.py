@@ -173,8 +173,9 @@ def calibrate(
     """Calibrates the class scores of a model so that THRESHOLD is the best threshold on labelled images.
 
     `shift_threshold` is exact for class scores. With mask scores the final scores move less, and with box voting the
-    boxes change slightly, so the shift is repeated until it converges. The iteration with the highest F1 is kept, of
-    equal ones the last, which may have converged. A model whose best threshold is THRESHOLD already is not changed.
+    boxes change slightly, so the shift is repeated until it converges. The iteration with the highest F1 is kept, and
+    the last of several equal ones, which may have converged. A model whose best threshold is THRESHOLD already is not
+    changed.
 
     Args:
         model: model with a score threshold of MIN_CONFIDENCE. Its class logits are changed in place.

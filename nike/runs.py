@@ -69,7 +69,7 @@ def _time(folder: Path) -> float:
 
 
 def summarize(folder: Path) -> RunSummary:
-    """Returns the summary of the run in a log folder. What cannot be read is left out."""
+    """Returns the summary of the run in a log folder. Unreadable files are ignored."""
     rows = read_history(folder / HISTORY)
     kind = "val_mask_AP" if any("val_mask_AP" in row for row in rows) else "val_box_AP"
     validated = [row for row in rows if math.isfinite(row.get(kind, math.nan))]
@@ -93,7 +93,7 @@ def summarize(folder: Path) -> RunSummary:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Returns the rows of `history.csv` with an epoch, numbers by column. What is not a number is left out.
+    """Returns the rows of `history.csv` with an epoch, numbers by column. Other values are left out.
 
     Returns no rows if the file does not exist yet.
     """

@@ -151,7 +151,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     tasks = TaskImages(arguments.label_studio, os.environ.get("LABEL_STUDIO_API_KEY", ""), limits.bytes)
     # After the last response uvicorn raises the signal again. The handler makes the exit code 0.
     signal.signal(signal.SIGTERM, _exit)
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged uploads, whose senders are told
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged uploads, which are reported to their senders
     detector, threshold = load(arguments)
     app = create_app(detector, limits, default_confidence=threshold, token=token, tasks=tasks)
     server = uvicorn.Server(server_config(app, arguments))

@@ -241,7 +241,7 @@ class Detections:
         problem = "" if self.error is None else f", error={self.error!r}"
         return f"Detections({len(self)} objects, image {height} x {width}{problem})"
 
-    # --- choosing and measuring ---
+    # --- selection and contours ---
 
     @property
     def names(self) -> list[str]:
@@ -282,7 +282,7 @@ class Detections:
         They are computed by `mrcnn.ops.contours.probability_rings` if `is_sub_pixel`, else by `mask_to_rings`.
 
         Args:
-            index: number of the object.
+            index: index of the object.
         """
         from mrcnn.ops.contours import mask_to_rings, probability_rings
 
@@ -298,7 +298,7 @@ class Detections:
         """Returns the simplified contours of an object, including holes; see `rings`.
 
         Args:
-            index: number of the object.
+            index: index of the object.
             tolerance: maximum distance in pixels from the contour.
 
         Returns:
@@ -321,7 +321,7 @@ class Detections:
         from mrcnn.visualization.drawing import new_canvas
 
         if self.source is None:
-            raise ValueError("Detections: the image is not known. Pass it, as in detections.draw(image).")
+            raise ValueError("Detections: no image is stored. Pass it, as in detections.draw(image).")
         return new_canvas(self.source) if isinstance(self.source, np.ndarray) else read_image(self.source)
 
     def draw(self, image: np.ndarray | None = None, **options: Any) -> np.ndarray:
@@ -375,7 +375,7 @@ class Detections:
         PIL.Image.fromarray(self.draw()).save(buffer, "PNG")
         return buffer.getvalue()
 
-    # --- other tools ---
+    # --- conversion ---
 
     def to_labelme(self, image_path: str | None = None) -> dict[str, Any]:
         """Returns a labelme document (JSON values), as `nike detect --save labelme` writes it.

@@ -48,7 +48,7 @@ def simple_polygons(detections: Found, index: int) -> list[np.ndarray] | None:
 
     Args:
         detections: objects of one image.
-        index: number of the object.
+        index: index of the object.
 
     Returns:
         List of float64 `[P, 2]` (x, y) in pixels of the image, or None if the object has a hole.

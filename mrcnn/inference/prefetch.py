@@ -1,4 +1,4 @@
-"""Computing the next items of an iterator in background threads."""
+"""Computes the next items of an iterator in background threads."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def prefetch(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
 
 
 def prefetch_map(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """`map(function, items)` in several threads, in order.
+    """Computes `map(function, items)` in several threads, in order.
 
     Args:
         function: called in the threads.
         items: read in the caller's thread.
-        threads: number of threads. At most one more result than threads is computed ahead of the consumer.
+        threads: number of threads. At most `threads` + 1 results are computed ahead of the consumer.
     """
     pool, items = ThreadPoolExecutor(threads), iter(items)
     futures: deque[Future] = deque()

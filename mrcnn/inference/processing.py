@@ -24,7 +24,7 @@ MEAN_SUBTRACTED = (
     "detect() subtracts the mean pixel itself, so it was added back to an image that mold_image() had normalized. Pass "
     "the original image."
 )
-MIN_ABSOLUTE = 16  # an image minus the mean has values at least that far from 0; z-scored images have not
+MIN_ABSOLUTE = 16  # images minus the mean have values at least this far from 0, unlike z-scored images
 SIDE_MULTIPLE = 32  # stride of C5; the sides of the network input must be multiples of it
 
 

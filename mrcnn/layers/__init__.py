@@ -1,1 +1,1 @@
-"""The stages of the network, one Keras layer a file: proposals, RoIAlign, heads, detection, targets."""
+"""The stages of the network, one Keras layer per file: proposals, RoIAlign, heads, detection, targets."""

@@ -1,4 +1,4 @@
-"""Keras layers that backbones and heads are built from: BatchNorm, ConvNorm, PerRoI, TrimPadding."""
+"""Keras layers of which backbones and heads consist: BatchNorm, ConvNorm, PerRoI, TrimPadding."""
 
 import keras
 import tensorflow as tf
@@ -43,7 +43,8 @@ def map_images(function, tensors, spec):
 def masks_of_classes(masks, class_ids):
     """Selects the mask of one class for each RoI.
 
-    A product, because a gather of single values by batch is slow, and wrong in some runtimes.
+    It is computed as a product, because gathering single values by batch is slow and gives wrong results in some
+    runtimes.
 
     Args:
         masks: `[B, P, M, M, C]`, finite.

@@ -58,11 +58,11 @@ def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou):
     is_roi = tf.reduce_any(tf.not_equal(rois, 0.0), axis=1)
     deltas = tf.gather(tf.transpose(deltas, [1, 0, 2]), class_ids)  # [n, K, 4]
     voters = clip_boxes(apply_box_deltas(rois, deltas), window)
-    overlaps = compute_overlaps(boxes[:, None], voters)[:, 0]  # [n, K]; NaN compares as no vote
+    overlaps = compute_overlaps(boxes[:, None], voters)[:, 0]  # [n, K]; NaN is no vote
     is_vote = ((overlaps >= min_iou) & is_roi)[..., None]
     weights = tf.where(is_vote, tf.gather(tf.transpose(probs), class_ids)[..., None], 0.0)  # [n, K, 1]
     total = tf.reduce_sum(weights, axis=1)
-    voted = tf.reduce_sum(weights * tf.where(is_vote, voters, 0.0), axis=1)  # without 0 * NaN
+    voted = tf.reduce_sum(weights * tf.where(is_vote, voters, 0.0), axis=1)  # avoids 0 * NaN
     return tf.where(total > 0, voted / total, boxes)
 
 

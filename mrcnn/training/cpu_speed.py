@@ -1,7 +1,7 @@
-"""Which kernels are faster on this CPU: measured once per machine and cached.
+"""Measures which kernels are faster on this CPU, once per machine, and caches the result.
 
-The instruction sets of a CPU do not tell. With `avx512_bf16` alone some CPUs are slower in bfloat16 than in float32.
-oneDNN's gradient of a convolution kernel is fast on some CPUs only.
+The instruction sets of a CPU do not determine it. With `avx512_bf16` alone some CPUs are slower in bfloat16 than in
+float32. oneDNN's gradient of a convolution kernel is fast on some CPUs only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REPEATS = 3  # under 1 s in all for each measurement on two cores with AVX2
 def bfloat16_gain() -> float:
     """Speed of a convolution and its gradients in bfloat16 relative to float32 on this CPU; above 1 bfloat16 is faster.
 
-    The first call on a machine measures it. A cache that cannot be read or written only means another measurement.
+    The first call on a machine measures it. If the cache cannot be read or written, the measurement is repeated.
     """
     return _cached_gain(
         "bfloat16", lambda: measure_gain(*(_step(SHAPE, precision=each) for each in ("float32", "bfloat16")))

@@ -65,7 +65,7 @@ def fit(
         problems=problems,
         **common,
     )
-    val_batches, val_steps = None, int(config.VALIDATION_STEPS)  # scripts make a float of it by dividing
+    val_batches, val_steps = None, int(config.VALIDATION_STEPS)  # scripts may pass a float, the result of a division
     if data.val is not None and val_steps:
         val_batches = training_batches(
             data.val, config, shuffle=False, steps=val_steps, problems=val_problems, **common

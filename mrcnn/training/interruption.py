@@ -17,7 +17,7 @@ class TrainingInterrupted(KeyboardInterrupt):
     """Training was stopped by the user. `path` is the saved file to resume from."""
 
     def __init__(self, path: Path):
-        super().__init__(f"Interrupted. Everything up to this step is in {path}; resume from it.")
+        super().__init__(f"Interrupted. The state up to this step is saved in {path}. Resume from this file.")
         self.path = path
 
 

@@ -9,7 +9,7 @@ from mrcnn.errors import UserError
 from mrcnn.training.distribution import SGD, AdamW
 from mrcnn.training.schedules import Schedule
 
-ADAMW_WEIGHT_DECAY = 0.05  # He et al. 2022, "Masked Autoencoders", and what detection with AdamW has used since
+ADAMW_WEIGHT_DECAY = 0.05  # He et al. 2022, "Masked Autoencoders", and common for detection with AdamW
 
 
 def build_optimizer(
@@ -21,7 +21,7 @@ def build_optimizer(
         name: "sgd": momentum `LEARNING_MOMENTUM`; "adamw": Loshchilov & Hutter 2019, with decoupled weight decay on
             everything except biases and batch norm.
         learning_rate: a number, which callbacks may change while training, or a schedule.
-        config: LEARNING_MOMENTUM and GRADIENT_CLIP_NORM, the largest norm of all gradients together.
+        config: LEARNING_MOMENTUM and GRADIENT_CLIP_NORM, the maximum global norm of the gradients.
         accumulate: batches whose gradients are averaged for one update; on one device only.
 
     Raises:

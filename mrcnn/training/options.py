@@ -10,10 +10,10 @@ from mrcnn.errors import UserError
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The keyword arguments of `MaskRCNN.train`, which documents them, checked.
+    """The validated keyword arguments of `MaskRCNN.train`, which documents them.
 
     Raises:
-        ValueError: an impossible value.
+        ValueError: an argument is out of range.
     """
 
     optimizer: str = "sgd"

@@ -1,4 +1,4 @@
-"""`RunState`: what a model keeps of its run between two calls of `train`."""
+"""The state of a run between two calls of `train`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunState:
-    """The run that a model is in. `MaskRCNN.run` holds it.
+    """The state of the current run of a model, `MaskRCNN.run`.
 
     Attributes:
         log_dir: log folder of the run.

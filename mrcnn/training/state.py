@@ -1,9 +1,9 @@
 """Exact resume: the state of a run in one file beside the weights. A process killed at any moment leaves a usable pair.
 
-`training_<name>_<epoch>.state` belongs to the checkpoint `mask_rcnn_<name>_<epoch>.h5`. Both carry the same random id,
-and a pair with different ids is not used. `training_<name>_partial.state`, written within an epoch, contains the
+`training_<name>_<epoch>.state` belongs to the checkpoint `mask_rcnn_<name>_<epoch>.h5`. Both contain the same random
+id, and a pair with different ids is not used. `training_<name>_partial.state`, written within an epoch, contains the
 weights too. The name does not begin with `mask_rcnn`, because scripts take the last such file of a folder as the newest
-weights. A state file is HDF5 with arrays by group and one JSON text. Reading it executes nothing.
+weights. A state file is HDF5 with arrays by group and one JSON text. Reading it does not execute code.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ def train(
 ) -> Progress:
     """Trains a MaskRCNN up to epoch `epochs`; see `MaskRCNN.train` for the arguments.
 
-    Files go to `model.log_dir`: checkpoints (see `checkpointing`), `history.csv`, `curves.png`, TensorBoard's events.
+    Files are written to `model.log_dir`: checkpoints (see `checkpointing`), `history.csv`, `curves.png` and TensorBoard
+    events.
 
     Args:
         options: the keyword arguments of `MaskRCNN.train`; None: their defaults.
@@ -55,10 +56,10 @@ def train(
         The progress of the run: history, best epoch.
 
     Raises:
-        TypeError, ValueError: an argument cannot be used, or the run to resume was a different one.
+        TypeError, ValueError: an argument cannot be used, or the arguments differ from those of the run to resume.
         NonFiniteLossError: the loss became NaN; the message names the images.
         OSError: a file could not be written.
-        TrainingInterrupted: Ctrl-C; everything is saved.
+        TrainingInterrupted: Ctrl-C was pressed. The state has been saved.
     """
     options = options or TrainOptions()
     check_datasets(model.config, train_dataset, val_dataset)

@@ -1,4 +1,4 @@
-"""Flicker of videos with and without `nike detect --track`, measured on made videos with known truth.
+"""Flicker of videos with and without `nike detect --track`, measured on generated videos with ground truth.
 
 A virtual camera pans, turns and zooms over a labelled image while the light fades in and out, so that the scores rise
 and fall around the threshold.
@@ -31,7 +31,7 @@ FADE = 24  # frames from bright to bright
 
 
 class Frame(NamedTuple):
-    """A frame of a made video.
+    """A frame of a generated video.
 
     Attributes:
         picture: the frame.
@@ -69,7 +69,7 @@ def warp(pixels: np.ndarray, motion: np.ndarray) -> np.ndarray:
 
 
 def make_video(image: np.ndarray, masks: np.ndarray, name: str, count: int, seed: int = 0) -> Iterator[Frame]:
-    """Yields the frames of a made video.
+    """Yields the frames of a generated video.
 
     Args:
         image: uint8 RGB `[H, W, 3]`.
@@ -89,7 +89,7 @@ def make_video(image: np.ndarray, masks: np.ndarray, name: str, count: int, seed
 
 
 def flicker(frames: Sequence[Frame], results: Sequence[Detections]) -> dict[str, float]:
-    """Compares the detections of a video with its truth, at mask IoU 0.5.
+    """Compares the detections of a video with the ground truth, at mask IoU 0.5.
 
     Returns:
         Counts `objects` (true objects, summed over frames), `found`, `false_positives`, `interruptions` (an object is
@@ -132,7 +132,7 @@ def _homogeneous(motion: np.ndarray) -> np.ndarray:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints the figures of all videos together, without and with tracking, as JSON."""
+    """Prints the metrics of all videos together, without and with tracking, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--dataset", type=Path, default=SAMPLE_DATA, help="labelled images (default: the sample images)"

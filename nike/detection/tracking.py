@@ -55,7 +55,7 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
 
 
 def _ids(tracker, result: Detections) -> np.ndarray:
-    """Returns the track of each object, int32 `[N]`, -1 for those without. One that is seen first has none yet."""
+    """Returns the track of each object, int32 `[N]`, -1 for those without, such as objects in their first frame."""
     found = result.to_supervision()
     found.mask = None  # ByteTrack compares boxes
     found.data = {"row": np.arange(len(result))}

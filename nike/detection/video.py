@@ -75,7 +75,9 @@ def frames(path: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np.n
         rate = rate if 0 < rate < 1000 else DEFAULT_RATE
         good, frame = capture.read()
         if not good and isinstance(path, int):
-            raise UserError(f"camera {path}: no frame can be read. Is it connected, and used by no other program?")
+            raise UserError(
+                f"camera {path}: no frame can be read. Check its connection and close other programs that use it."
+            )
         if not good:
             raise UserError(f"{name}: no frame can be read. The file is damaged or its format is not supported.")
         while good:

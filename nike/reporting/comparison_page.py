@@ -1,4 +1,4 @@
-"""The HTML page of `nike compare`: metrics of both weights, and the images on which they differ most."""
+"""The HTML page of `nike compare`: metrics of both weights files, and the images on which they differ most."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from nike.text import printable
 PAGE = Path(__file__).parent / "page"
 PAGE_FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
 OPEN_PATHS = ("/healthz", "/readyz", "/health", *PAGE_FILES)  # without a token
-# The page loads nothing from elsewhere; `blob:` and `data:` are images that the browser made itself.
+# The page loads nothing from other hosts. `blob:` and `data:` are images created by the browser.
 CONTENT_SECURITY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors 'none'"
 BODY = {
     "requestBody": {
@@ -58,11 +58,11 @@ def create_app(
     """Builds the application.
 
     Args:
-        detector: detector, which is used in one thread only.
-        limits: what is accepted.
-        default_confidence: threshold of requests that name none.
-        token: that requests must carry; None: the server is open.
-        tasks: where images of Label Studio come from; None: only those inside a task.
+        detector: detector, used in one thread only.
+        limits: limits of the requests.
+        default_confidence: score threshold of requests without one.
+        token: token that requests must contain, or None.
+        tasks: reader of the images of Label Studio tasks; None accepts only images embedded in a task.
     """
     limits, metrics = limits or Limits(), Metrics()
     service = Service(detector, limits, default_confidence, metrics)
@@ -72,7 +72,7 @@ def create_app(
         yield
         await service.close()
 
-    # Its page at /docs comes from files in the package: FastAPI's own loads them from a content delivery network.
+    # The page at /docs uses files of a package, because FastAPI's default loads them from a content delivery network.
     app = FastAPIOffline(title="nike serve", version=__version__, lifespan=lifespan, redoc_url=None)
     app.state.service = service
     _add_detection(app, service)
@@ -95,7 +95,7 @@ async def _unusable(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    """What is wrong, without the values: they may be images, or not be JSON (NaN)."""
+    """Lists the invalid fields without their values, which may be images or not valid JSON (NaN)."""
     places = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
     return JSONResponse({"detail": printable("; ".join(places[:5]))[:500]}, 422)
 
@@ -111,7 +111,7 @@ def _add_detection(app: FastAPI, service: Service) -> None:
         request: Request,
         format: Annotated[Format, Query(description="png: the image with tinted masks")] = "json",
         min_confidence: Annotated[float | None, Query(ge=lowest, le=1, description="leave out lower scores")] = None,
-        masks: Annotated[MaskFormat, Query(description="how masks are written in json")] = "polygons",
+        masks: Annotated[MaskFormat, Query(description="format of the masks in json")] = "polygons",
         name: Annotated[str, Query(max_length=255, description="file name to write into coco and labelme")] = NAME,
     ) -> Response:
         """Detects objects in one image: the request body, or the first file of a form."""

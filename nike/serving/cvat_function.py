@@ -1,9 +1,9 @@
-"""Pre-annotation in CVAT: a function file for `cvat-cli` that asks a running `nike serve`.
+"""Pre-annotation in CVAT: a function file for `cvat-cli` that queries a running `nike serve`.
 
     cvat-cli --server-host http://localhost:8080 task auto-annotate 137 \\
         --function-file nike/serving/cvat_function.py -p url=str:http://127.0.0.1:8000 --allow-unmatched-labels
 
-It runs where cvat-cli is installed and needs nothing else there, so copy the file to that machine. The token of the
+It requires only cvat-cli. Copy the file to the machine where that is installed. The token of the
 server is read from the environment variable NIKE_TOKEN.
 
 Source: CVAT's documentation of the auto-annotation interface, `cvat_sdk.auto_annotation`.
@@ -29,7 +29,7 @@ class ServerFunction:
     """CVAT's detection function: polygons that the server detects.
 
     Args:
-        url: of the server.
+        url: URL of the server.
 
     Raises:
         RuntimeError: the server does not answer.
@@ -48,7 +48,7 @@ class ServerFunction:
         return cvataa.DetectionFunctionSpec(labels=labels)
 
     def detect(self, context: cvataa.DetectionFunctionContext, image: PIL.Image.Image) -> list[Any]:
-        """Polygons on a frame; the parts of one mask are a group."""
+        """Returns the polygons on a frame. The parts of one mask form a group."""
         buffer = io.BytesIO()
         image.convert("RGB").save(buffer, "PNG", compress_level=1)
         threshold = context.conf_threshold

@@ -113,7 +113,7 @@ def router(service: Service, images: TaskImages) -> APIRouter:
             return {"result": found, "score": score, "model_version": version}
 
         async def predict_one(task: Task) -> dict[str, Any]:
-            async with fetched:  # a slow Label Studio holds up its own tasks only
+            async with fetched:  # a slow Label Studio delays only its own tasks
                 data = await asyncio.to_thread(images.read, task.data.get(config.image_key))
                 return await service.detect(lambda: data, encode)
 

@@ -22,10 +22,10 @@ class Load:
     """Clients that send images until a deadline.
 
     Args:
-        url: of the server.
+        url: URL of the server.
         images: contents of image files, sent in turn.
-        seconds: time of the test.
-        token: of the server, or "".
+        seconds: duration of the test.
+        token: token of the server, or "".
     """
 
     def __init__(self, url: str, images: list[bytes], seconds: float, token: str = ""):
@@ -37,7 +37,7 @@ class Load:
         self.seconds = 0.0
 
     def run(self, clients: int) -> None:
-        """Runs the test with so many clients at once."""
+        """Runs the test with a number of concurrent clients."""
         start = time.perf_counter()
         threads = [threading.Thread(target=self._send, args=(i, start + self._seconds)) for i in range(clients)]
         for thread in threads:
@@ -67,7 +67,7 @@ class Load:
                 time.sleep(float(response.headers.get("Retry-After", 1)))
 
     def report(self) -> str:
-        """Statuses, rate and latency, one line each."""
+        """Returns the lines of the report: statuses, rate and latency."""
         counts = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
         lines = [f"answers   {counts}"]
         if len(self.latencies) > 1:
@@ -78,14 +78,14 @@ class Load:
 
 
 def resident_megabytes(pid: int) -> float:
-    """Memory of a process that is in RAM (Linux)."""
+    """Returns the resident memory of a process in megabytes (Linux)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def processor_seconds(pid: int) -> float:
-    """Processor time that a process has used on all cores (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # the name may hold anything
+    """Returns the processor time of a process on all cores in seconds (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # the name may contain any character
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -72,7 +72,7 @@ class RequireToken:
         """Handles a request."""
         if scope["type"] != "http" or scope["path"] in self.open_paths or self._is_valid(_token_of(_headers(scope))):
             return await self.app(scope, receive, send)
-        response = _error(401, "A token is needed: Authorization: Bearer TOKEN.", WWW_Authenticate="Bearer")
+        response = _error(401, "A token is required: Authorization: Bearer TOKEN.", WWW_Authenticate="Bearer")
         await response(scope, receive, send)
 
     def _is_valid(self, token: bytes) -> bool:

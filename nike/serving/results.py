@@ -19,11 +19,11 @@ def at_least(result: Detections, min_confidence: float) -> Detections:
 
 
 def to_json(result: Detections, class_names: Sequence[str], masks: MaskFormat = "polygons") -> dict[str, Any]:
-    """Returns the server's own shape: the size of the image and `detections`, see `to_records`.
+    """Returns the JSON response: the size of the image and `detections`, see `to_records`.
 
     Args:
-        result: of one image.
-        class_names: by class id, background first.
+        result: detections of one image.
+        class_names: class names by class id, background first.
         masks: format of the masks.
     """
     height, width = result.image_shape

@@ -15,13 +15,13 @@ from mrcnn.detections import Detections
 
 
 class DetectsImages(Protocol):
-    """Interface of the detector, a part of `nike.detection.detector.Detector`."""
+    """The methods of `nike.detection.detector.Detector` that are called."""
 
     class_names: list[str]
     min_confidence: float
 
     def detect(self, photos: Iterable[np.ndarray]) -> Iterator[Detections]:
-        """Detections of each image, in order; with `error` for an image that cannot be used."""
+        """Yields the detections of each image, in order, with `error` for an image that cannot be used."""
         ...
 
 
@@ -96,7 +96,7 @@ class DetectionWorker:
         deadline = float("inf")
         while len(batch) < self._batch:
             try:
-                # An empty batch waits for ever; a full second of work may have queued up, which costs no waiting.
+                # The first image of a batch is awaited without a timeout. Queued images are taken at once.
                 item = self._waiting.get(timeout=max(0.0, deadline - time.monotonic()) if batch else None)
             except queue.Empty:
                 break

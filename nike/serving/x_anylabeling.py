@@ -34,8 +34,8 @@ def shapes(result: Detections, class_names: list[str], only: list[str] | None = 
     """Converts detections to closed polygons. The parts of one mask have the same `group_id`.
 
     Args:
-        result: of one image.
-        class_names: by class id, background first.
+        result: detections of one image.
+        class_names: class names by class id, background first.
         only: names of the classes to return; None or empty for all.
     """
     found = []

@@ -1,4 +1,4 @@
-"""Checks of the options of `nike train`, before anything slow begins."""
+"""Checks of the options of `nike train`, before slow operations."""
 
 from __future__ import annotations
 

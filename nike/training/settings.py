@@ -1,4 +1,4 @@
-"""The file of `nike train --config`: settings that the command itself determines act as its options, or are refused."""
+"""The file of `nike train --config`. Settings that the command determines are treated as options, or are rejected."""
 
 from __future__ import annotations
 

@@ -25,10 +25,10 @@ class Speed:
     """Times of a trial in seconds.
 
     Attributes:
-        step: of a training step.
-        validation: of a validation image.
-        epoch: of writing the checkpoint, history and curves after an epoch.
-        start: of the start of a stage, mostly compilation.
+        step: duration of a training step.
+        validation: duration of the validation of one image.
+        epoch: time to write the checkpoint, history and curves after an epoch.
+        start: time to start a stage, mostly compilation.
     """
 
     step: float

@@ -75,7 +75,7 @@ def test_drawing(found, tmp_path):
     np.testing.assert_array_equal(found.image(), drawn)
     found.source = None
     assert found._repr_png_() is None
-    with pytest.raises(ValueError, match="the image is not known"):
+    with pytest.raises(ValueError, match="no image is stored"):
         found.plot()
 
 

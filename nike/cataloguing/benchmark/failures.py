@@ -34,7 +34,7 @@ MEGABYTE = 1 << 20
 
 
 def _drive(output: Path, detect: float, peak: Any) -> None:
-    """A driver, in its own process so that it can be killed."""
+    """Runs a driver. It is called in a separate process, which can be killed."""
     limits = Limits(threads=8, attempts=2, seconds=2, allow_private=True)
     load = functools.partial(load_waiting_detector, detect)
     show = functools.partial(print, flush=True)
@@ -43,7 +43,7 @@ def _drive(output: Path, detect: float, peak: Any) -> None:
 
 
 def _workers() -> list[int]:
-    """Processes of Ray's actors."""
+    """Returns the processes of Ray's actors."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:

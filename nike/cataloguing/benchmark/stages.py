@@ -45,7 +45,7 @@ def measure_plan(images: int, folder: Path) -> None:
 
 
 def measure_stages(images: int, folder: Path) -> None:
-    """Prints CPU seconds of an image, which a busy machine changes less than the time on the clock."""
+    """Prints the CPU seconds per image, which vary less than wall-clock time on a busy machine."""
     paths = list(photos.find_files(SAMPLES))
     server, url = start_server(0.0)
     reader = Reader(Limits(allow_private=True))

@@ -47,7 +47,7 @@ def measure_rates(images: int, folder: Path) -> None:
 def _measure_layout(
     images: int, folder: Path, layout: Layout, latency: float, detect: float
 ) -> tuple[float, Costs, float]:
-    """Images per second, costs, and the fraction of the time that the detectors work."""
+    """Returns the images per second, the costs, and the fraction of the time in which the detectors work."""
     server, url = start_server(latency)
     output = Path(tempfile.mkdtemp(dir=folder))
     plan = plan_of(output, ["ok"] * images, url, layout.shard_size)
