@@ -399,7 +399,7 @@ def _expected(field: str, value: Any) -> str | None:
         are_numbers = all(_is_number(each) for each in np.array(value, dtype=object).flat)
         return None if are_numbers else "finite numbers of at least 0"
     if isinstance(default, str) or field == "NAME":
-        return None if isinstance(value, str) or callable(value) else "a text"
+        return None if isinstance(value, str) or callable(value) else "a string"
     return None
 
 

@@ -35,9 +35,11 @@ def compute_matches(
         score_threshold: float, a second threshold on the *IoU* (not on the score), like in Matterport.
 
     Returns:
-        gt_match: `[G]` float, index of the matched prediction **in descending score order**, or -1.
-        pred_match: `[N]` float, index of the matched ground truth, or -1; predictions in descending score order.
-        overlaps: `[N, G]` mask IoU; predictions in descending score order.
+        The results have no rows for padding: g <= G instances and n <= N predictions.
+
+        gt_match: `[g]` float, index of the matched prediction **in descending score order**, or -1.
+        pred_match: `[n]` float, index of the matched ground truth, or -1; predictions in descending score order.
+        overlaps: `[n, g]` mask IoU; predictions in descending score order.
 
     Source: Matterport. Unlike there, the sort by score is stable and padding rows may be anywhere.
     """
@@ -49,7 +51,7 @@ def compute_matches(
 
 
 def _ranked_overlaps(gt_boxes, gt_class_ids, gt_masks, pred_boxes, pred_class_ids, pred_scores, pred_masks):
-    """Drops padding and sorts predictions by score. Returns overlaps `[N, G]`, ground-truth ids, prediction ids."""
+    """Drops padding and sorts predictions by score. Returns overlaps `[n, g]`, ground-truth ids, prediction ids."""
     gt, pred = np.any(gt_boxes, axis=1), np.any(pred_boxes, axis=1)
     order = np.argsort(-_without_padding(pred_scores, pred), kind="stable")
     overlaps = compute_overlaps_masks(pred_masks[..., np.flatnonzero(pred)[order]], gt_masks[..., np.flatnonzero(gt)])
@@ -137,9 +139,9 @@ def compute_ap(
 
     Returns:
         mAP: float, average precision; NaN for an image without ground truth (use `np.nanmean` to average).
-        precisions: `[N + 2]`, the precision envelope, padded with a value at recall 0 and 0 at recall 1.
-        recalls: `[N + 2]`, padded with 0 and 1.
-        overlaps: `[N, G]` mask IoU, predictions in descending score order.
+        precisions: `[n + 2]`, the precision envelope, padded with a value at recall 0 and 0 at recall 1.
+        recalls: `[n + 2]`, padded with 0 and 1.
+        overlaps: `[n, g]` mask IoU, predictions in descending score order, see `compute_matches`.
 
     Source: Matterport; Everingham et al. 2010, section 4.2.
     """

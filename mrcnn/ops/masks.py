@@ -208,7 +208,7 @@ def paste_mask(mask: np.ndarray, box: Sequence[int], image_shape: Sequence[int])
     """Resizes a predicted mask to its box and thresholds it at 0.5.
 
     Args:
-        mask: `[M, M]` float, probabilities inside the box.
+        mask: `[h, w]` float or bool, probabilities inside the box.
         box: (y1, x1, y2, x2) int pixels of the image; parts outside the image are cropped.
         image_shape: (H, W, ...) of the image.
 

@@ -52,7 +52,7 @@ def plot_overlaps(
         gt_class_ids: `[G]` int, zeros are padding.
         pred_class_ids: `[N]` int, zeros are padding.
         pred_scores: `[N]` float.
-        overlaps: `[N, G]` IoU, rows in the order of `pred_class_ids`.
+        overlaps: `[n, g]` IoU without padding, rows in the order of `pred_class_ids`.
         class_names: list of class names, background first.
         threshold: float, IoU above which a pair is labelled "match" (same class) or "wrong" (different classes).
 
