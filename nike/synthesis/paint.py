@@ -66,7 +66,7 @@ def paint(
         style: Style of the logo.
         length: Length of the logo in pixels.
         light: (x, y) direction from which the light comes, of length 1.
-        colours: `[h, w, 3]` or `[1, 1, 3]` float32 RGB colours of the logo. By default it gets one or two random colours.
+        colours: `[h, w, 3]` or `[1, 1, 3]` float32 RGB colours of the logo. By default one or two random colours.
 
     Returns:
         `[h, w, 3]` float32 RGB in 0..1.
