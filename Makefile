@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help install lint test test-all demo docs notebooks bench clean
+.PHONY: help install lint test test-all test-install demo docs notebooks bench clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -28,6 +28,9 @@ test-all:  ## run the tests on each supported Python version that is installed
 	  if command -v python$$version >/dev/null 2>&1 && python$$version --version >/dev/null 2>&1; then \
 	    echo "== Python $$version"; $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "== Python $$version is not installed"; fi; done
+
+test-install: install  ## install the wheel, and what the Dockerfile installs, in fresh environments (downloads packages)
+	NIKE_TEST_INSTALL=1 $(BIN)/python -m pytest tests/test_wheel.py tests/test_docker.py
 
 # The bundled weights were not trained on the bolt logo. AP and overlays are computed on held-out images.
 DEMO = output/demo

@@ -1,8 +1,19 @@
-"""The Dockerfile and compose.yaml: their packages are those of pyproject.toml, and nothing runs as root."""
+"""The Dockerfile and compose.yaml: their packages are those of pyproject.toml, and nothing runs as root.
 
+With NIKE_TEST_INSTALL set, the steps of the Dockerfile are carried out in a fresh virtual environment, without Docker.
+"""
+
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,3 +40,40 @@ def test_the_container_is_not_root_and_cannot_write():
     assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["tmpfs"] == ["/tmp"]
     assert all(value is None for value in service["environment"].values())  # no secrets in the file
     assert int(service["stop_grace_period"].removesuffix("s")) > 65  # --timeout and 5 seconds
+
+
+@pytest.mark.skipif("NIKE_TEST_INSTALL" not in os.environ, reason="downloads packages; set NIKE_TEST_INSTALL=1")
+def test_the_steps_in_a_fresh_environment(tmp_path):
+    """Runs the RUN and COPY lines with TensorFlow, then the entry point with the variables of the image."""
+    opt, src, runtime = tmp_path / "nike", tmp_path / "src", re.search(r'^ARG RUNTIME="(.*)"', DOCKERFILE, re.MULTILINE)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        src.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, src)
+    for name in ("mrcnn", "nike", "weights"):
+        shutil.copytree(ROOT / name, src / name, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"RUNTIME": runtime[1]}
+    for step in re.findall(r"^RUN ((?:.*\\\n)*.*)$", DOCKERFILE, re.MULTILINE):
+        step = step.replace("python -m venv", f"{sys.executable} -m venv").replace("/opt/nike", str(opt))
+        subprocess.run(step.replace(" /src", f" {src}"), shell=True, check=True, env=environment, cwd=tmp_path)
+    variables = dict(re.findall(r"(\w+)=(\S+?)(?: \\)?$", DOCKERFILE.partition("ENV ")[2], re.MULTILINE))
+    variables["PATH"] = f"{opt}/bin:/usr/bin:/bin"
+    (tmp_path / "work").mkdir()
+    entry = json.loads(re.search(r"^ENTRYPOINT (.*)$", DOCKERFILE, re.MULTILINE)[1])
+    check = json.loads(re.search(r"CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[1])
+    server = subprocess.Popen(
+        [f"{opt}/bin/{entry[0]}", *entry[1:], "--port", "8000"], env=variables, cwd=tmp_path / "work"
+    )
+    try:
+        for _ in range(120):
+            time.sleep(1)
+            if (
+                subprocess.run([f"{opt}/bin/{check[0]}", *check[1:]], env=variables, capture_output=True).returncode
+                == 0
+            ):
+                break
+        photo = (ROOT / "nike" / "sample_data" / "val" / "synthetic_8_00001.jpg").read_bytes()
+        with urllib.request.urlopen("http://127.0.0.1:8000/v1/detect", photo, timeout=60) as answer:
+            assert len(json.loads(answer.read())["detections"]) == 2
+    finally:
+        server.terminate()
+    assert server.wait(60) == 0 and list((tmp_path / "work").iterdir()) == []

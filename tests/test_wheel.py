@@ -1,4 +1,7 @@
-"""The wheel, built from the source distribution: bundled weights, package data, and use without the repository."""
+"""The wheel, built from the source distribution: bundled weights, package data, and use without the repository.
+
+With NIKE_TEST_INSTALL set, it is installed with its dependencies in a fresh virtual environment.
+"""
 
 import hashlib
 import os
@@ -86,3 +89,18 @@ def test_the_weights_are_found_without_the_repository(installed, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == str(installed / "nike" / "weights" / WEIGHTS.name), done.stderr
+
+
+@pytest.mark.skipif("NIKE_TEST_INSTALL" not in os.environ, reason="downloads packages; set NIKE_TEST_INSTALL=1")
+def test_it_installs_and_detects_in_an_empty_environment(installed, tmp_path):
+    (wheel,) = (installed.parent / "wheel").iterdir()
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MRCNN_WEIGHTS_DIR")}
+    photo = ROOT / "nike" / "sample_data" / "val" / "synthetic_8_00001.jpg"
+    for command in (
+        [sys.executable, "-m", "venv", "venv"],
+        ["venv/bin/pip", "install", "--quiet", str(wheel)],
+        ["venv/bin/nike", "detect", str(photo), "--output", "found"],
+    ):
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    assert len((tmp_path / "found" / "detections.csv").read_text().splitlines()) == 3
+    assert (tmp_path / "found" / "overlay" / photo.name).is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +31,14 @@ def write(graph: ExportGraph, folder: Path) -> None:
 
 
 def load(folder: Path) -> Run:
-    """Returns the function that runs the model. It can be called from several threads, one at a time."""
+    """Returns the function that runs the model. It can be called from several threads, one at a time.
+
+    The model uses all cores, or OMP_NUM_THREADS of them if this environment variable is set, as by Ray.
+    """
+    cores = os.environ.get("OMP_NUM_THREADS", "")
+    options = {**OPTIONS, "INFERENCE_NUM_THREADS": int(cores) if cores.isdecimal() else 0}  # 0: all
     try:
-        compiled = openvino.Core().compile_model(folder / FILE, "CPU", OPTIONS)
+        compiled = openvino.Core().compile_model(folder / FILE, "CPU", options)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ExportError(f"{folder}: OpenVINO {openvino.get_version()} cannot load the model ({reason}).") from None

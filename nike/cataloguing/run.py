@@ -6,6 +6,7 @@ import argparse
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from mrcnn.errors import UserError
+from mrcnn.export import is_export
+from mrcnn.export.metadata import FILE as METADATA
 from nike.atomic import replacing
 from nike.cataloguing import pipeline, results
 from nike.cataloguing.images import Limits
@@ -71,8 +74,8 @@ def new_or_same_plan(
 
 
 def file_sha256(path: Path) -> str:
-    """Returns the hexadecimal SHA-256 of a file."""
-    with open(path, "rb") as file:
+    """Returns the hexadecimal SHA-256 of a file; of an exported model that of its metadata, which hold all others."""
+    with open(path / METADATA if is_export(path) else path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -99,15 +102,12 @@ def make_processor(
 
 
 def load_with_threads(arguments: argparse.Namespace, cpus: int) -> Any:
-    """Builds the detector for the options and limits TensorFlow to a number of cores."""
+    """Builds the detector for the options and limits its runtime to a number of cores."""
     from nike.detection.options import chosen_detector
-    from nike.quiet import import_tensorflow
 
-    import_tensorflow()
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(cpus)
-    tf.config.threading.set_inter_op_parallelism_threads(min(2, cpus))
+    # TensorFlow reads the first two when it is imported, and OpenVINO's backend reads the third.
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(cpus)
+    os.environ["TF_NUM_INTEROP_THREADS"] = str(min(2, cpus))
     return chosen_detector(arguments)
 
 

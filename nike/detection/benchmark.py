@@ -93,13 +93,15 @@ def flicker(frames: Sequence[Frame], results: Sequence[Detections]) -> dict[str,
 
     Returns:
         Counts `objects` (true objects, summed over frames), `found`, `false_positives`, `interruptions` (an object is
-        found in a frame and not in the next), `id_switches` (an object has another track than before), and `stability`:
-        the mean IoU of the mask of an object, moved to the next frame, with its mask there. Objects that are found in
-        neither frame do not count; one that is found in one frame only counts as 0.
+        found in a frame and not in the next), `id_switches` (an object has another track than before), and two means:
+        `iou` of the masks of found objects with the truth, and `stability`, the IoU of the mask of an object, moved to
+        the next frame, with its mask there. Objects that are found in neither frame do not count; one that is found in
+        one frame only counts as 0.
     """
     found: list[dict[int, np.ndarray]] = []
     counts = dict(objects=0, found=0, false_positives=0, interruptions=0, id_switches=0)
     tracks: dict[int, int] = {}
+    true_ious: list[float] = []
     for number, (frame, result) in enumerate(zip(frames, results, strict=True)):
         true_ids = np.ones(frame.masks.shape[2], np.int32)
         record = make_record(number, true_ids, frame.masks, result, 2)
@@ -107,6 +109,7 @@ def flicker(frames: Sequence[Frame], results: Sequence[Detections]) -> dict[str,
         matched = {truth: detection for detection, truth, _ in outcome.true_positives}
         counts["objects"] += len(true_ids)
         counts["found"] += len(matched)
+        true_ious += [iou for *_, iou in outcome.true_positives]
         counts["false_positives"] += len(result) - len(matched)
         counts["interruptions"] += len(found[-1].keys() - matched.keys()) if found else 0
         found.append({truth: result.full_mask(detection) for truth, detection in matched.items()})
@@ -124,7 +127,8 @@ def flicker(frames: Sequence[Frame], results: Sequence[Detections]) -> dict[str,
                 moved = warp(earlier[truth][..., None], step[:2])[..., 0]
                 iou = np.count_nonzero(moved & later[truth]) / max(np.count_nonzero(moved | later[truth]), 1)
             ious.append(iou)
-    return {**counts, "stability": float(np.mean(ious)) if ious else 0.0}
+    means = {"iou": true_ious, "stability": ious}
+    return counts | {name: float(np.mean(values)) if values else 0.0 for name, values in means.items()}
 
 
 def _homogeneous(motion: np.ndarray) -> np.ndarray:
@@ -159,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for figure, value in flicker(frames, results).items():
                 totals[name].setdefault(figure, []).append(value)
     for name, figures in totals.items():
-        combined = {figure: np.mean(v) if figure == "stability" else int(sum(v)) for figure, v in figures.items()}
+        combined = {figure: np.mean(v) if figure in ("iou", "stability") else sum(v) for figure, v in figures.items()}
         print(json.dumps({"results": name, **combined}))
 
 

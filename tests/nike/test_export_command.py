@@ -50,6 +50,47 @@ def test_nike_detect_runs_openvino_without_tensorflow(place):
     assert len((place / "output" / "detections.csv").read_text().splitlines()) > 1
 
 
+def test_nike_catalogue_runs_openvino_without_tensorflow(place):
+    pytest.importorskip("pyarrow")
+    arguments = ["catalogue", "photos", "none", "--weights", "nike_openvino", "--cpus", "1", "--dry-run"]
+    done = nike(place, *arguments)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "False", done.stderr
+    assert "sample of 1 images: 1 ok" in done.stdout
+
+
+def test_nike_catalogue_gives_the_detections_of_nike_detect(place):
+    table = pytest.importorskip("pyarrow.parquet")
+    pytest.importorskip("ray", reason="pip install -e '.[catalogue]' brings it")
+    options = ["--weights", "nike_openvino", "--min-confidence", "0.01"]
+    assert nike(place, "catalogue", "photos", "found", "--cpus", "1", *options).returncode == 0
+    (row,) = table.read_table(place / "found" / "data").to_pylist()
+    assert nike(place, "detect", "photos/a.png", *options, "--save", "csv", "--output", "same").returncode == 0
+    lines = (place / "same" / "detections.csv").read_text().splitlines()[1:]
+    assert row["status"] == "ok" and len(row["model"]) == 64
+    scores = [float(line.split(",")[4]) for line in lines]
+    assert [found["score"] for found in row["detections"]] == pytest.approx(scores, abs=1e-4) and scores
+
+
+def test_nike_serve_runs_openvino_without_tensorflow(place):
+    pytest.importorskip("fastapi", reason="pip install -e '.[serve,test]' brings FastAPI")
+    code = """if True:
+        import argparse, pathlib, sys
+        from fastapi.testclient import TestClient
+        from nike import serve
+        from nike.serving.app import create_app
+        parser = argparse.ArgumentParser()
+        serve.add_arguments(parser)
+        detector, threshold = serve.load(parser.parse_args(["--weights", "nike_openvino"]))
+        with TestClient(create_app(detector, default_confidence=threshold)) as client:
+            url = "/v1/detect?min_confidence=0.1"
+            answer = client.post(url, content=pathlib.Path("photo.jpg").read_bytes())
+        print(answer.status_code, answer.json()["width"], "tensorflow" in sys.modules)
+    """
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == ["200", "64", "False"], done.stderr
+
+
 @pytest.mark.parametrize(
     "option, message",
     [("--tta", "one image size"), ("--device=gpu", "on the CPU"), ("--max-detections=99", "at most 10")],

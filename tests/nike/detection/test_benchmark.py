@@ -32,9 +32,9 @@ def detections(*boxes_and_tracks):
 def test_interruption_switch_and_stability():
     """Found, found 80% as high, missed, found with another track beside a false positive."""
     results = [detections((20, 10, 0)), detections((20, 8, 0)), detections(), detections((20, 10, 1), (45, 10, 2))]
-    assert flicker([frame()] * 4, results) == dict(
-        objects=4, found=3, false_positives=1, interruptions=1, id_switches=1, stability=pytest.approx(0.8 / 3)
-    )
+    counts = dict(objects=4, found=3, false_positives=1, interruptions=1, id_switches=1)
+    means = dict(iou=pytest.approx(2.8 / 3), stability=pytest.approx(0.8 / 3))
+    assert flicker([frame()] * 4, results) == counts | means
 
 
 def test_the_motion_of_the_camera_is_no_flicker():

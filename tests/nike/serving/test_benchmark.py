@@ -1,16 +1,19 @@
 """The load test, and a server under load: only 200 and 503, and accepted requests are answered on shutdown."""
 
 import os
+import re
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import uvicorn
 
+from nike.serving import benchmark
 from nike.serving.app import create_app
+from nike.serving.benchmark import Load, main, running_server
 from nike.serving.limits import Limits
-from nike.serving.load import Load, main
 
 BOX = (5, 10, 25, 30)
 
@@ -54,24 +57,49 @@ def test_shutdown_answers_what_was_accepted(server, gate, photo):
     assert load.statuses["200"] == 3 and not server.thread.is_alive()
 
 
-def test_the_command(server, photo, tmp_path, capsys):
+def test_a_running_server(server, photo, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(photo(BOX))
     (tmp_path / "b.png").write_bytes(b"no image")
-    arguments = ["--url", server.url, "--clients", "2", "--seconds", "0.3"]
-    assert main([str(tmp_path / "a.png"), *arguments]) == 0
+    arguments = ["--url", server.url, "--clients", "2", "--seconds", "0.3", "--images"]
+    assert main([*arguments, str(tmp_path / "a.png")]) == 0
     assert "images/s" in capsys.readouterr().out
-    assert main([str(tmp_path / "b.png"), *arguments]) == 1
+    assert main([*arguments, str(tmp_path / "b.png")]) == 1
     assert "422" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--url", server.url, "--queue", "3"])
+    assert "--url: the options of a running server cannot be chosen (--queue 3)" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/proc is Linux's")
-def test_memory_and_processor_time_of_a_process(server, photo, tmp_path, capsys):
+def test_rate_memory_and_processor_time_of_a_server(server, gate, photo, tmp_path, capsys, monkeypatch):
+    """The server is this process. Its options are given to the detector that is measured alone, too."""
+    given = []
+
+    @contextmanager
+    def this_process(options):
+        given.append(options)
+        yield server.url, os.getpid()
+
+    monkeypatch.setattr(benchmark, "running_server", this_process)
+    monkeypatch.setattr(benchmark.serve, "load", lambda options: given.append(options.batch) or (gate, 0.5))
     (tmp_path / "a.png").write_bytes(photo(BOX))
-    arguments = [str(tmp_path / "a.png"), "--url", server.url, "--clients", "2", "--seconds", "0.5"]
     before = time.process_time()
-    assert main([*arguments, "--pid", str(os.getpid())]) == 0
+    options = ["--clients", "2", "--seconds", "0.5", "--images", str(tmp_path / "a.png"), "--batch", "3"]
+    assert main(options) == 0
+    assert given == [3, ["--batch", "3"]]
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert list(lines) == ["answers", "rate", "latency", "detector", "processor", "memory"]
     images = int(lines["answers"].split()[1].rstrip(","))
     used = float(lines["processor"].split()[0]) * images / 1000
     assert 0 < used <= time.process_time() - before + 0.01 * images
     assert 20 < float(lines["memory"].split()[0]) < 20_000
+    alone, fraction = (float(word) for word in re.findall(r"\d+\.\d+", lines["detector"]))
+    assert fraction == pytest.approx(float(lines["rate"].split()[0]) / alone, abs=0.02)
+
+
+def test_a_server_that_does_not_start():
+    with (
+        pytest.raises(RuntimeError, match="--weights none.h5 --port 0: the server did not start"),
+        running_server(["--weights", "none.h5"]),
+    ):
+        pass
