@@ -11,6 +11,7 @@ import pytest
 from mrcnn.ops.polygons import iou
 from nike.check import main as check
 from nike.convert import main as convert
+from nike.datasets import labelstudio_rle
 from nike.datasets.nike_dataset import has_own_split, read_own_split
 from nike.datasets.pieces import mask_piece
 from nike.datasets.read_any_format import FORMATS, format_of, read_dataset
@@ -170,3 +171,36 @@ def test_yolo_of_supervision_is_read(tmp_path):
     full = next(photo for name, photo in photos.items() if "full" in name)
     edge = next(i for i in full.instances if i.label == "edge")
     assert iou(edge.draw(HEIGHT, WIDTH), masks()["edge"]) > 0.85  # its polygons run through the centers of pixels
+
+
+@pytest.mark.parametrize(
+    "name, theirs",
+    [
+        ("coco", "coco_instances"),
+        ("roboflow", "roboflow_coco"),
+        ("voc", "voc_instance_segmentation"),
+        ("cvat", "cvat"),
+    ],
+)
+def test_datumaro_reads_what_is_written(name, theirs, tmp_path):
+    dm = pytest.importorskip("datumaro", reason="datumaro is not installed: pip install datumaro")
+    write(name, tmp_path / "from", tmp_path / "to", ("train", "val"))
+    dataset = dm.Dataset.import_from(str(tmp_path / "to"), theirs)
+    items = {item.id: item for item in dataset}
+    assert sorted(items) == ["empty0", "empty1", "full0", "full1"] and items["full0"].subset == "train"
+    labels = [label.name for label in dataset.categories()[dm.AnnotationType.label]]
+    objects = [item for item in items["full0"].annotations if item.type != dm.AnnotationType.bbox]
+    assert sorted(labels[item.label] for item in objects) == sorted(masks())
+    drawn = [item for item in objects if item.type == dm.AnnotationType.mask]  # CVAT's other objects are polygons
+    assert len(drawn) == (2 if name == "cvat" else 5)
+    for item in drawn:
+        np.testing.assert_array_equal(item.image.astype(bool), masks()[labels[item.label]])
+
+
+def test_label_studio_reads_and_writes_the_same_brush_masks():
+    brush = pytest.importorskip("label_studio_sdk.converter.brush", reason="pip install label-studio-sdk")
+    for mask in masks().values():
+        pixels = np.reshape(brush.decode_rle(labelstudio_rle.encode(mask)), (HEIGHT, WIDTH, 4))
+        np.testing.assert_array_equal(pixels[..., 3] == 255, mask)
+        encoded = brush.mask2rle(mask.astype(np.uint8) * 255)
+        np.testing.assert_array_equal(labelstudio_rle.decode(encoded, HEIGHT, WIDTH), mask)
