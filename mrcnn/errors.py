@@ -10,3 +10,8 @@ class UserError(ValueError):
 
 class UserTypeError(UserError, TypeError):
     """An argument has the wrong type. Both a ValueError and a TypeError, for callers that catch either."""
+
+
+def printable(text: object) -> str:
+    """Escapes control characters and lone surrogates, for terminals, logs and UTF-8 files."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))

@@ -357,8 +357,8 @@ class MaskRCNN(OriginalMethods):
         """Detects objects in images.
 
         Args:
-            images: any number of images of any sizes. An image is a path, a PIL image, or a `[H, W, channels]` or
-                `[H, W]` array in 0..255 (floats also in 0..1).
+            images: any number of images of any sizes. An image is a path, an http or https URL, a PIL image, or a
+                `[H, W, channels]` or `[H, W]` array in 0..255 (floats also in 0..1).
             verbose: 1 prints shapes and ranges of the images.
             on_error: "raise", or "skip": an image that cannot be used gives empty detections with `error` set.
 

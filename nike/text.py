@@ -5,14 +5,13 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterator, Sequence
 
+from mrcnn.errors import printable
+
+__all__ = ["aligned", "plural", "printable", "short"]
+
 MAX_SHORT = 120  # maximum length of a value in a message, in characters
 _REPR = reprlib.Repr()
 _REPR.maxstring = 90  # long enough for most file names
-
-
-def printable(text: object) -> str:
-    """Escapes control characters and lone surrogates, for terminals, logs and UTF-8 files."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
 def short(value: object) -> str:

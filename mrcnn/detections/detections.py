@@ -312,17 +312,17 @@ class Detections:
     # --- drawing ---
 
     def image(self) -> np.ndarray:
-        """Returns the image, uint8 RGB `[H, W, 3]`, from `source`, which may be a path.
+        """Returns the image, uint8 RGB `[H, W, 3]`, from `source`, which may be a path or a URL.
 
         Raises:
             ValueError: `source` is None. `MaskRCNN.detect` sets it for a list of images, `detect_stream` does not.
         """
-        from mrcnn.data.reading import read_image
+        from mrcnn.data.fetch import read_path_or_url
         from mrcnn.visualization.drawing import new_canvas
 
         if self.source is None:
             raise ValueError("Detections: no image is stored. Pass it, as in detections.draw(image).")
-        return new_canvas(self.source) if isinstance(self.source, np.ndarray) else read_image(self.source)
+        return new_canvas(self.source) if isinstance(self.source, np.ndarray) else read_path_or_url(self.source)
 
     def draw(self, image: np.ndarray | None = None, **options: Any) -> np.ndarray:
         """Returns a copy of the image with masks, outlines (or boxes) and captions, uint8 RGB `[H, W, 3]`.

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrcnn.config import Config
+from mrcnn.data.fetch import read_path_or_url
 from mrcnn.data.image import normalize_image, resize_image
-from mrcnn.data.reading import as_rgb, read_image
+from mrcnn.data.reading import as_rgb
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.inference.prefetch import prefetch
@@ -49,8 +50,8 @@ def preprocess(photo, config: Config, number: int = 0) -> PreprocessedImage:
     """Preprocesses an image: resizes it, pads it and subtracts the mean pixel.
 
     Args:
-        photo: image array `[H, W, channels]` or `[H, W]`, see `as_rgb`, or a path. Arrays that have been normalized by
-            `mold_image`, as in some tutorials, are converted back with a warning.
+        photo: image array `[H, W, channels]` or `[H, W]`, see `as_rgb`, a path or a URL. Arrays that have been
+            normalized by `mold_image`, as in some tutorials, are converted back with a warning.
         config: image settings.
         number: index in the caller's list, for error messages.
 
@@ -66,7 +67,7 @@ def preprocess(photo, config: Config, number: int = 0) -> PreprocessedImage:
             photo = photo + np.asarray(config.MEAN_PIXEL)
         photo = as_rgb(photo, channels=config.IMAGE_CHANNEL_COUNT, name=name)
     else:
-        photo = read_image(photo, channels=config.IMAGE_CHANNEL_COUNT)
+        photo = read_path_or_url(photo, config.IMAGE_CHANNEL_COUNT)
     image, window, scale, _, _ = resize_image(
         photo,
         min_dim=config.IMAGE_MIN_DIM,

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn.data.fetch import FetchError, check_url, fetch, is_url
 from mrcnn.data.reading import read_image
 from nike.cataloguing.rows import open_member
 from nike.datasets import photos
-from nike.detection.fetch import FetchError, check_url, fetch, is_url
 from nike.text import printable
 
 MAX_WAIT = 30.0  # maximum time between attempts in seconds, regardless of the server's Retry-After

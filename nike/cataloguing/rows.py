@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from mrcnn.data.fetch import is_url
 from mrcnn.errors import UserError
 from nike.datasets import photos
-from nike.detection.fetch import is_url
 from nike.text import printable
 
 SCHEMA = pa.schema(

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mrcnn.data import fetch
 from mrcnn.data.reading import read_image
 from mrcnn.errors import UserError
 from nike.datasets import photos
-from nike.detection import fetch, video
+from nike.detection import video
 from nike.text import printable
 
 SUFFIXES = photos.SUFFIXES | video.SUFFIXES  # of files in folders and files that match globs

@@ -121,6 +121,15 @@ def test_safe_names(file, name):
     assert Names().new(Source(file, Path(file), False)) == name
 
 
+def test_urls_are_downloaded(folder, monkeypatch):
+    photo = folder.photo("a.png", 20, 30).read_bytes()
+    monkeypatch.setattr("mrcnn.data.fetch.fetch", lambda url, file: file.write(photo))
+    (picture,) = read(find_sources(["http://x.org/photo.png?size=2"]))
+    assert picture.error == "" and picture.image.shape == (20, 30, 3) and picture.name == "photo"
+    with pytest.raises(ValueError, match="expected an http or https URL"):
+        find_sources(["ftp://x.org/a.jpg"])
+
+
 def test_names_of_urls():
     name = Names().new
     assert name(Source("https://x.org/a/shoe.jpg?w=3#top", None, False)) == "shoe"

@@ -9,9 +9,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from nike.detection import fetch as fetching
-from nike.detection.fetch import FetchError, check_url, fetch, is_public, is_url
-from nike.detection.sources import find_sources, read
+from mrcnn.config import Config
+from mrcnn.data import fetch as fetching
+from mrcnn.data.fetch import FetchError, check_url, fetch, is_public, is_url, read_path_or_url
+from mrcnn.detections import Detections
+from mrcnn.inference.processing import preprocess
 
 TARGETS = {"/to/photo": "/photo.png", "/to/file": "file:///etc/passwd", "/to/ftp": "ftp://127.0.0.1/photo.png"}
 
@@ -33,6 +35,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", TARGETS[path])
             self.end_headers()
             return
+        if path == "/cut2":
+            data = png()[:40]
         if path == "/page":
             data, kind = b"<html>", "text/html; charset=utf-8"
         self.send_response(200)
@@ -67,9 +71,24 @@ def server():
     server.server_close()
 
 
-def test_content_and_file_name(server):
-    (picture,) = read(find_sources([f"{server}/photo.png?size=2"]))
-    assert picture.error == "" and picture.image.shape == (20, 30, 3) and picture.name == "photo"
+def test_images_of_paths_and_urls(server, tmp_path, monkeypatch):
+    np.testing.assert_array_equal(read_path_or_url(f"{server}/photo.png?size=2"), np.full((20, 30, 3), 77))
+    (tmp_path / "http:").mkdir()
+    (tmp_path / "http:" / "photo.png").write_bytes(png(8, 9))
+    monkeypatch.chdir(tmp_path)
+    for path in ("http:/photo.png", tmp_path / "http:" / "photo.png", PIL.Image.open(io.BytesIO(png(8, 9)))):
+        assert read_path_or_url(path, channels=1).shape == (8, 9, 1)
+    with pytest.raises(ValueError, match=f"^{server}/cut2: "):
+        read_path_or_url(f"{server}/cut2")
+
+
+def test_detect_takes_urls(server):
+    """Of Keras and exported models; `detections.image()` reads the image again."""
+    image = preprocess(f"{server}/photo.png", Config())
+    assert image.original_shape == (20, 30, 3)
+    found = Detections([], [], [], [], (20, 30))
+    found.source = f"{server}/photo.png"
+    assert found.image().shape == (20, 30, 3)
 
 
 def test_redirects_between_http_urls(server):
@@ -114,8 +133,6 @@ def test_other_schemes_are_rejected_before_any_access(url):
     assert is_url(url)
     with pytest.raises(ValueError, match="expected an http or https URL"):
         check_url(url)
-    with pytest.raises(ValueError, match="expected an http or https URL"):
-        find_sources([url])
 
 
 @pytest.mark.parametrize("path", ["photo.jpg", "C:\\photos\\a.jpg", "C:/photos/a.jpg", "./a", "http:photo", "a b://"])

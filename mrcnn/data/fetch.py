@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import io
 import ipaddress
+import os
 import re
 import socket
 import time
@@ -12,9 +14,12 @@ import urllib.parse
 import urllib.request
 from typing import BinaryIO
 
+import numpy as np
+from PIL import Image
+
 from mrcnn.checkpoints.download import web_opener
-from mrcnn.errors import UserError
-from nike.text import printable
+from mrcnn.data.reading import read_image
+from mrcnn.errors import UserError, printable
 
 MAX_PHOTO_BYTES = 64 << 20
 MAX_VIDEO_BYTES = 2 << 30
@@ -159,6 +164,17 @@ def fetch(
         reason = "refused" if is_refused else "timeout" if isinstance(cause, TimeoutError) else "network"
         message = f"{name}: download failed ({printable(text)[:100]})."
         raise FetchError(message, reason, not is_refused) from None
+
+
+def read_path_or_url(image: str | os.PathLike | Image.Image, channels: int = 3) -> np.ndarray:
+    """Reads an image like `read_image`, or downloads it if it is a URL. Use it for what the user has entered only."""
+    if not (isinstance(image, str) and is_url(image)):
+        return read_image(image, channels)
+    file = io.BytesIO()
+    fetch(image, file)
+    file.seek(0)
+    file.name = printable(image)  # for messages
+    return read_image(file, channels)
 
 
 def _fetch(
