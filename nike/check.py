@@ -14,7 +14,6 @@ from typing import Any
 from mrcnn.config import Config
 from mrcnn.errors import UserError
 from nike import cli
-from nike.atomic import check_output_file
 from nike.datasets.inspection import Inspection, histogram_names, inspect_dataset, part_rows
 from nike.datasets.nike_dataset import SUBSETS, has_subset_folders
 from nike.datasets.photos import find_files
@@ -22,6 +21,7 @@ from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Problem
 from nike.datasets.safe_json import write_json
 from nike.datasets.settings import read_settings_file
 from nike.datasets.split import SPLIT_FILE
+from nike.output_checks import check_output_file
 from nike.text import aligned, plural, printable
 from nike.training.data import count_lines, prepare_training_data, read_training_parts
 from nike.training.options import TASKS

@@ -14,7 +14,6 @@ from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.inference.prefetch import prefetch
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.atomic import check_output_folder
 from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.outputs import WRITERS, Outputs, draw_overlay, output_folders
 from nike.detection.progress import ProgressBar, report_failures
@@ -22,6 +21,7 @@ from nike.detection.sources import Picture, Source, count_pictures, find_sources
 from nike.detection.stream import detect_pictures
 from nike.detection.tracking import LOW, track
 from nike.detection.window import Window, has_display
+from nike.output_checks import check_output_folder
 from nike.text import plural, printable
 
 DEFAULT_OUTPUT = Path("output")

@@ -11,17 +11,18 @@ from pathlib import Path
 
 import PIL.Image
 
+from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
 from mrcnn.inference.prefetch import prefetch
 from mrcnn.visualization.drawing import color_splash
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.atomic import check_output_file, replacing
 from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.outputs import region
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, find_sources, read
 from nike.detection.stream import detect_pictures
 from nike.detection.video import new_video
+from nike.output_checks import check_output_file
 
 EPILOG = """\
 examples:

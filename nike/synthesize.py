@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
 from nike import cli
-from nike.atomic import replacing
 from nike.datasets.labelme import write_labelme
 from nike.datasets.labels import IGNORE
 from nike.detection.progress import ProgressBar

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "mrcnn").rglob("*.py"), *(ROOT / "nike").rglob("*.py")])
 FORBIDDEN = ("keras.src", "tensorflow.python", "tf_keras", "distutils", "pickle")
 ROOMS = (  # of mrcnn; a module imports from its own room and from those of earlier lines
-    {"choices", "config", "errors", "ops"},
+    {"atomic", "choices", "config", "errors", "ops"},
     {"layers", "losses", "checkpoints"},
     {"backbones"},
     {"network"},
@@ -28,7 +28,7 @@ ROOMS = (  # of mrcnn; a module imports from its own room and from those of earl
     {"benchmark"},
 )
 APPLICATION_ROOMS = (  # of nike, likewise; every other module is a command or `cli`
-    {"text", "atomic", "quiet", "config"},
+    {"text", "output_checks", "quiet", "config"},
     {"datasets"},
     {"augmentation", "synthesis"},
     {"training"},

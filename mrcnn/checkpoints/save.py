@@ -11,8 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mrcnn.checkpoints.atomic import new_file
 from mrcnn.checkpoints.hdf5 import CONFIG_ATTRIBUTE, METADATA_ATTRIBUTE, CheckpointError, read_checkpoint
+from mrcnn.checkpoints.hdf5_writing import new_file
 from mrcnn.checkpoints.layout import NESTED, LayerWeights, file_order, flatten_model
 from mrcnn.errors import UserError
 

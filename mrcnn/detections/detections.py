@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mrcnn.atomic import replacing
 from mrcnn.detections import formats, labelme
 
 if TYPE_CHECKING:
@@ -430,17 +430,13 @@ class Detections:
         suffix = path.suffix.lower()
         if suffix not in (".json", ".jpg", ".jpeg", ".png", ".webp"):
             raise ValueError(f"{path}: expected a name that ends in .jpg, .png, .webp or .json.")
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{suffix}")
-        try:
+        with replacing(path) as temporary:
             if suffix == ".json":
                 temporary.write_text(self.to_json(indent=2) + "\n", encoding="utf-8")
             else:
                 import PIL.Image
 
                 PIL.Image.fromarray(self.draw(image)).save(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
         return path
 
 

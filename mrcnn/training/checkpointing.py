@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 
+from mrcnn.atomic import replacing
 from mrcnn.checkpoints import log_dirs
 from mrcnn.training import state as states
 from mrcnn.training.distribution import is_chief
@@ -50,7 +51,7 @@ class CheckpointWriter:
         self.enabled = is_chief(fitted.strategy)
         if self.enabled:
             for prefix in (states.WEIGHTS_PREFIX, states.PREFIX):
-                for unfinished in self.folder.glob(f".{prefix}*.tmp"):  # left by a killed run
+                for unfinished in self.folder.glob(f".{prefix}*.tmp*"):  # left by a killed run
                     unfinished.unlink(missing_ok=True)
 
     def path(self, label: str) -> Path:
@@ -173,9 +174,8 @@ def metric_variables(fitted: TrainingModel) -> list:
 
 def _link(source: Path, target: Path) -> None:
     """Replaces `target` atomically by a hard link to `source`, or by a copy if the file system has no links."""
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
+    with replacing(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)

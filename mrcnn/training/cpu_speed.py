@@ -12,13 +12,13 @@ import math
 import os
 import platform
 import time
-import uuid
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
 
+from mrcnn.atomic import replacing
 from mrcnn.checkpoints.locate import cache_folder
 from mrcnn.ops.convolution import convolve_with_matmul_gradient
 
@@ -123,12 +123,6 @@ def _read(path: Path) -> dict[str, float]:
 
 
 def _write(path: Path, gains: dict[str, float]) -> None:
-    """Replaces the cache in one step; does nothing where the folder cannot be written to."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(json.dumps(gains, indent=2), encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    """Replaces the cache; does nothing if the folder is not writable."""
+    with contextlib.suppress(OSError), replacing(path) as temporary:
+        temporary.write_text(json.dumps(gains, indent=2), encoding="utf-8")

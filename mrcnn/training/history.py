@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from pathlib import Path
+
+from mrcnn.atomic import replacing
 
 FILE = "history.csv"
 
@@ -18,15 +19,12 @@ def write_history(rows: list[dict], folder: str | Path) -> None:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _rounded(value) for name, value in row.items()} for row in rows)
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8")
     except OSError as error:
         message = f"{path}: the history could not be written ({error.strerror}). Free space, then resume."
         raise OSError(message) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_history(folder: str | Path, epochs: int) -> list[dict]:

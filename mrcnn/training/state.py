@@ -18,8 +18,8 @@ import h5py
 import numpy as np
 
 from mrcnn.checkpoints import log_dirs
-from mrcnn.checkpoints.atomic import new_file
 from mrcnn.checkpoints.hdf5 import CheckpointError, hdf5_errors, read_checkpoint
+from mrcnn.checkpoints.hdf5_writing import new_file
 from mrcnn.config import REMOVED, Config
 from mrcnn.errors import UserError
 from mrcnn.training.progress import Progress

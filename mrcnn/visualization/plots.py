@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
 from mrcnn.visualization.colors import PLOT_COLORS
 from mrcnn.visualization.drawing import caption
@@ -110,7 +111,8 @@ def plot_training_curves(
     for ax, (title, names) in zip(np.ravel(figure.subplots(1, len(panels))), panels, strict=True):
         _plot_panel(ax, title, {name: curves[name] for name in names}, epochs)
     if path is not None:
-        _save(figure, Path(path))
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=110)
     return figure
 
 
@@ -160,13 +162,3 @@ def _read_csv(path: Path) -> dict[str, list[float]]:
                     where = f"{path}, line {reader.line_num}, column {name}"
                     raise UserError(f"{where}: expected a number, got {row[name]!r}.") from None
     return curves
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """Saves a figure atomically, through a temporary file."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        figure.savefig(temporary, dpi=110)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -20,8 +20,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
-from nike.atomic import replacing
 from nike.cataloguing.rows import SCHEMA
 from nike.cataloguing.unique import UniqueIds
 from nike.text import printable, short

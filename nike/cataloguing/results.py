@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mrcnn.atomic import replacing
 from mrcnn.detections import Detections
 from mrcnn.detections.formats import encode_rle
-from nike.atomic import replacing
 
 DETECTION = pa.struct(
     [

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
 from mrcnn.export import is_export
 from mrcnn.export.metadata import FILE as METADATA
-from nike.atomic import replacing
 from nike.cataloguing import pipeline, results
 from nike.cataloguing.images import Limits
 from nike.cataloguing.plan import FOLDER, Plan, open_plan, write_plan

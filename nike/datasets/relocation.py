@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
-from nike.atomic import replacing
 from nike.datasets.records import Photo, Problem
 from nike.datasets.split import SPLIT_FILE, read_split, write_split
 from nike.datasets.subsets import plain_name

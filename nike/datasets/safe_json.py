@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
-from nike.atomic import replacing
 from nike.text import printable
 
 MAX_JSON_BYTES = 200_000_000  # labelme may embed the photo (`imageData`)

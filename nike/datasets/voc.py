@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import PIL.Image
 
+from mrcnn.atomic import replacing
 from mrcnn.data.reading import MAX_PIXELS
 from mrcnn.errors import UserError
-from nike.atomic import replacing
 from nike.datasets import photos
 from nike.datasets.pieces import mask_piece
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem

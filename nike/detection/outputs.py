@@ -20,12 +20,12 @@ from typing import IO, Any, Protocol
 import numpy as np
 import PIL.Image
 
+from mrcnn.atomic import replacing
 from mrcnn.detections import Detections
 from mrcnn.detections.formats import coco_categories, to_coco
 from mrcnn.errors import UserError
 from mrcnn.visualization.colors import distinct_colors
 from mrcnn.visualization.drawing import color_splash, crops, overlay
-from nike.atomic import replacing
 from nike.datasets import photos
 from nike.datasets.labelme import write_detections
 from nike.detection.background import BackgroundWriter

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
-from nike.atomic import replacing
 from nike.text import printable
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from mrcnn.errors import UserError
-from nike.atomic import check_output_file
 from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset, has_own_split, read_subset
 from nike.datasets.records import Collection
+from nike.output_checks import check_output_file
 from nike.text import plural, printable
 from nike.training.run_photos import RunPhotos, photo_key
 

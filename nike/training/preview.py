@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nike.atomic import replacing
+from mrcnn.atomic import replacing
 
 PREVIEW = "augmented.jpg"  # in the log folder
 ROWS, COLUMNS = 3, 4

@@ -14,9 +14,9 @@ from typing import Any
 
 from mrcnn.errors import UserError
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
-from nike.atomic import check_output_folder
 from nike.config import NikeConfig
 from nike.datasets.safe_json import read_json, write_json
+from nike.output_checks import check_output_folder
 from nike.quiet import import_tensorflow
 from nike.text import plural
 from nike.training.batch_size import choose_batch, device_memory

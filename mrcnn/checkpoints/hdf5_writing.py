@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+
+from mrcnn.atomic import replacing
 
 OVERHEAD = 1 << 20  # bytes reserved for HDF5 metadata
 
@@ -30,20 +31,16 @@ def new_file(path: Path, size: int, what: str, advice: str) -> Iterator[h5py.Fil
         OSError: if the file cannot be written, for example because the disk is full. An existing file is kept.
     """
     target = Path(os.path.realpath(path))  # replaces the target of a symbolic link
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _reserve(temporary, size + OVERHEAD)
-        with h5py.File(temporary, "w") as file:
-            yield file
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        with replacing(target) as temporary:
+            _reserve(temporary, size + OVERHEAD)
+            with h5py.File(temporary, "w") as file:
+                yield file
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:
         reason = os.strerror(error.errno) if getattr(error, "errno", None) else " ".join(str(error).split())
         raise OSError(f"{path}: {what} could not be written ({reason}). {advice}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _reserve(path: Path, size: int) -> None:

@@ -1,15 +1,12 @@
-"""Atomic file writes, and checks of output paths."""
+"""Files that appear completely or not at all."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from mrcnn.errors import UserError
 
 
 @contextmanager
@@ -27,7 +24,7 @@ def replacing(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
     try:
         yield temporary
         if durable:
@@ -48,35 +45,3 @@ def _synchronize(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def check_output_file(path: str | os.PathLike, option: str) -> None:
-    """Checks that a file can be written, before the computation whose result it will hold.
-
-    Args:
-        path: path of the file. Its folder need not exist.
-        option: command-line option for the error message, such as "--html".
-
-    Raises:
-        ValueError: the path is a folder.
-        OSError: see `check_output_folder`.
-    """
-    if Path(path).is_dir():
-        raise UserError(f"{option}: expected the name of a file, got the folder {path}.")
-    check_output_folder(Path(path).parent, option)
-
-
-def check_output_folder(folder: str | os.PathLike, option: str) -> None:
-    """Checks that a folder exists or can be created, and is writable.
-
-    Raises:
-        OSError: it is not, or a part of its path is a file.
-    """
-    existing = next(path for path in (Path(folder), *Path(folder).absolute().parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"{option}: {existing} is not a writable folder ({error.strerror}). Choose another folder."
-        ) from None
