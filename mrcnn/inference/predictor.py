@@ -1,6 +1,6 @@
 """The compiled inference graph.
 
-Shape notation: B images, S side, A anchors, D detections, C classes, M mask side.
+Shape notation: B images, A anchors, D detections, C classes, M mask side.
 """
 
 from collections import OrderedDict
@@ -98,7 +98,7 @@ class Predictor:
         """Runs the network on a batch.
 
         Args:
-            images: `[B, S, S, channels]`, preprocessed.
+            images: `[B, H, W, channels]`, preprocessed.
             metas: `[B, 12+C]`.
 
         Returns:

@@ -34,7 +34,7 @@ class PreprocessedImage:
     """A preprocessed image.
 
     Attributes:
-        image: `[S, S, channels]` float32, resized, padded and normalized.
+        image: `[h, w, channels]` float32, resized, padded and normalized.
         meta: `[12+C]`, see `compose_image_meta`.
         window: `[4]`, (y1, x1, y2, x2) half-open region of `image` without the padding, in pixels.
         original_shape: (H, W, channels) of the original image.
