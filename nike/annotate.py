@@ -17,7 +17,7 @@ from nike import cli
 from nike.datasets import photos
 from nike.datasets.labelme import read_folder, write_detections
 from nike.datasets.labels import IGNORE, Labels
-from nike.datasets.nike_dataset import count_labels
+from nike.datasets.read_subset import count_labels
 from nike.detection.detector import Detector
 from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.progress import report_failures

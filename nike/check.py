@@ -15,8 +15,8 @@ from mrcnn.config import Config
 from mrcnn.errors import UserError
 from nike import cli
 from nike.datasets.inspection import Inspection, histogram_names, inspect_dataset, part_rows
-from nike.datasets.nike_dataset import SUBSETS, has_subset_folders
 from nike.datasets.photos import find_files
+from nike.datasets.read_subset import SUBSETS, has_subset_folders
 from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Problem
 from nike.datasets.safe_json import write_json
 from nike.datasets.settings import read_settings_file

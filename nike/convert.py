@@ -14,9 +14,9 @@ from nike import cli
 from nike.datasets.coco import write_coco
 from nike.datasets.labelme import write_photo
 from nike.datasets.labels import IGNORE, Labels
-from nike.datasets.nike_dataset import read_own_split
 from nike.datasets.photos import image_folders
 from nike.datasets.read_any_format import FORMATS, read_dataset
+from nike.datasets.read_subset import read_own_split
 from nike.datasets.records import NOTE, WARNING, Collection, Photo, Problem
 from nike.datasets.relocation import copy_photos, copy_split, relocate
 from nike.text import plural, short

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mrcnn.errors import UserError
 from mrcnn.evaluation.average_precision import Ranking, threshold_below
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.datasets.nike_dataset import SUBSETS, has_own_split
+from nike.datasets.read_subset import SUBSETS, has_own_split
 from nike.detection.detector import Detector, load_model, read_settings
 from nike.detection.options import add_weights_arguments, chosen_weights
 from nike.detection.progress import report_failures

@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from mrcnn.errors import UserError
 from nike.datasets.labels import Labels
-from nike.datasets.nike_dataset import SAMPLE_DATA, SUBSETS, NikeDataset, has_own_split, read_subset
+from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
+from nike.datasets.read_subset import SUBSETS, has_own_split, read_subset
 from nike.datasets.records import Collection
 from nike.output_checks import check_output_file
 from nike.text import plural, printable

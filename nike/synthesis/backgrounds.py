@@ -14,7 +14,7 @@ from mrcnn.errors import UserError
 from nike.augmentation import photometric
 from nike.datasets import photos
 from nike.datasets.labelme import read_labelme
-from nike.datasets.nike_dataset import not_for_validation
+from nike.datasets.read_subset import not_for_validation
 from nike.datasets.records import AnnotationError
 from nike.synthesis.paint import random_colour, smooth_noise
 

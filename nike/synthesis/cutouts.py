@@ -11,7 +11,7 @@ import numpy as np
 from mrcnn.data.reading import read_image
 from mrcnn.errors import UserError
 from nike.datasets.labels import Labels
-from nike.datasets.nike_dataset import has_own_split, read_subset
+from nike.datasets.read_subset import has_own_split, read_subset
 from nike.synthesis.logo import Logo, make_logo, trace
 
 MIN_SIDE = 32  # pixels; smaller instances are skipped

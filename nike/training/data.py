@@ -11,14 +11,8 @@ from pathlib import Path
 
 from mrcnn.errors import UserError
 from nike.datasets.labels import Labels, found_lines
-from nike.datasets.nike_dataset import (
-    SUBSETS,
-    NikeDataset,
-    count_labels,
-    read_own_split,
-    read_subset,
-    split_collection,
-)
+from nike.datasets.nike_dataset import NikeDataset
+from nike.datasets.read_subset import SUBSETS, count_labels, read_own_split, read_subset, split_collection
 from nike.datasets.records import ERROR, WARNING, Collection
 from nike.text import plural
 from nike.training.run_photos import write_run_photos

@@ -10,7 +10,7 @@ from nike import check
 from nike.convert import main
 from nike.datasets.labelme import read_folder
 from nike.datasets.labels import Labels
-from nike.datasets.nike_dataset import read_subset
+from nike.datasets.read_subset import read_subset
 
 
 def test_round_trip(folder, shape, tmp_path, capsys):

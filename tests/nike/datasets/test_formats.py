@@ -12,9 +12,9 @@ from mrcnn.ops.polygons import iou
 from nike.check import main as check
 from nike.convert import main as convert
 from nike.datasets import labelstudio_rle
-from nike.datasets.nike_dataset import has_own_split, read_own_split
 from nike.datasets.pieces import mask_piece
 from nike.datasets.read_any_format import FORMATS, format_of, read_dataset
+from nike.datasets.read_subset import has_own_split, read_own_split
 from nike.datasets.records import Instance, Photo
 
 WRITABLE = [name for name, format_ in FORMATS.items() if format_.write]

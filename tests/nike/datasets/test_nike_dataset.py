@@ -8,7 +8,8 @@ import pytest
 from nike.datasets.coco import write_coco
 from nike.datasets.labelme import read_folder, read_labelme
 from nike.datasets.labels import Labels
-from nike.datasets.nike_dataset import NikeDataset, has_own_split, not_for_validation
+from nike.datasets.nike_dataset import NikeDataset
+from nike.datasets.read_subset import has_own_split, not_for_validation
 
 
 def load(path, *arguments, **options) -> NikeDataset:
