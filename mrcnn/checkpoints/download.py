@@ -38,13 +38,8 @@ class _SecureRedirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def coco_weights(folder: str | os.PathLike | None = None, verbose: bool = True) -> Path:
-    """Returns Matterport's COCO weights (ResNet-101, 81 classes), downloaded if not found locally.
-
-    Args:
-        folder: folder that is searched first and that a download is saved to. `locate.search_folders` lists the other
-            folders.
-        verbose: bool, whether to show a progress bar.
+def coco_weights() -> Path:
+    """Returns Matterport's COCO weights (ResNet-101, 81 classes), downloaded if not in `locate.search_folders`.
 
     Returns:
         Path of `mask_rcnn_coco.h5`. The layers of the file are verified.
@@ -53,11 +48,11 @@ def coco_weights(folder: str | os.PathLike | None = None, verbose: bool = True) 
         WeightsNotFoundError: (a FileNotFoundError) if the file is not found and cannot be downloaded.
         CheckpointError: if the local file is damaged.
     """
-    found = find_weights(COCO_NAME, folder)
+    found = find_weights(COCO_NAME)
     if found is not None:
         _verify_coco(found)
         return found
-    return download(COCO_URL, download_folder(folder) / COCO_NAME, COCO_BYTES, _verify_coco, verbose)
+    return download(COCO_URL, download_folder() / COCO_NAME, COCO_BYTES, _verify_coco)
 
 
 def download_trained_weights(coco_model_path: str | os.PathLike, verbose: int = 1) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,14 +46,11 @@ PUBLISHED = {
 }
 
 
-def imagenet_weights(backbone: str, folder: str | os.PathLike | None = None, verbose: bool = True) -> Path:
-    """Returns the ImageNet weights of a backbone for `load_weights`, downloaded if not found locally.
+def imagenet_weights(backbone: str) -> Path:
+    """Returns the ImageNet weights of a backbone for `load_weights`, downloaded if not in `locate.search_folders`.
 
     Args:
         backbone: str, a key of PUBLISHED.
-        folder: folder that is searched first and that a download is saved to. `locate.search_folders` lists the other
-            folders.
-        verbose: bool, whether to show a progress bar.
 
     Raises:
         ValueError: if no weights are published for the backbone.
@@ -66,10 +62,10 @@ def imagenet_weights(backbone: str, folder: str | os.PathLike | None = None, ver
             "start from other weights."
         )
     names, url, size, md5 = PUBLISHED[backbone]
-    found = find_weights(names, folder)
+    found = find_weights(names)
     if found is not None:
         return found
-    return download(url, download_folder(folder) / Path(url).name, size, lambda path: _verify(path, md5), verbose)
+    return download(url, download_folder() / Path(url).name, size, lambda path: _verify(path, md5))
 
 
 def _verify(path: Path, md5: str | None) -> None:

@@ -32,7 +32,6 @@ def load_weights(
     path: str | os.PathLike,
     exclude: Iterable[str] | None = None,
     by_name: bool = True,
-    allow_nan: bool = False,
 ) -> LoadReport:
     """Sets the weights of Keras layers from a file, matched by layer name and by role (kernel, bias, gamma, ...).
 
@@ -44,7 +43,6 @@ def load_weights(
         by_name: bool, whether layers of the file that the model does not have are skipped instead of raising an error.
             In two cases the weights are loaded with a UserWarning: the backbone in the file is deeper than that of the
             model, or the file has no mask layers (MASK_HEAD = False), so that those of the model keep their weights.
-        allow_nan: bool, whether NaN and infinite weights are accepted.
 
     Returns:
         The report.
@@ -78,7 +76,7 @@ def load_weights(
             raise WeightsMismatchError(f"{path}: {problem}", report)
         warning = backbone_warning(report, wanted, offered) or mask_head_warning(report, offered)
         values = [
-            (variable, _read(path, f"{name}/{role}", source, allow_nan))
+            (variable, _read(path, f"{name}/{role}", source))
             for name, pair in pairs.items()
             for role, (variable, source) in pair.items()
         ]
@@ -135,12 +133,12 @@ def _mismatch(name: str, pair: dict[str, tuple[Any, Any]]) -> str:
     return "; ".join(texts)
 
 
-def _read(path: Path, name: str, source: Any, allow_nan: bool) -> np.ndarray:
+def _read(path: Path, name: str, source: Any) -> np.ndarray:
     """Reads a weight as float32 and checks that it is finite."""
     with hdf5_errors(path), np.errstate(over="ignore"):  # an overflow to infinity is reported below
         array = np.asarray(source).astype(np.float32)
     bad = array.size - np.count_nonzero(np.isfinite(array))
-    if bad and not allow_nan:
+    if bad:
         raise CheckpointError(
             f"{path}: {name}: {bad} of {array.size} values are NaN or infinite, so the training diverged. Use an "
             "earlier checkpoint."

@@ -14,42 +14,31 @@ class WeightsNotFoundError(FileNotFoundError):
     """Weights were not found and cannot be downloaded. The message has their URL and the expected path."""
 
 
-def search_folders(folder: str | os.PathLike | None = None) -> list[Path]:
+def search_folders() -> list[Path]:
     """Returns the folders that are searched for weights, in order.
 
-    Args:
-        folder: folder that is searched first, or None.
-
-    Returns:
-        The given folder, `weights` in the working folder and in the repository, the folder in the environment variable
-        MRCNN_WEIGHTS_DIR, and the user's cache.
+    They are `weights` in the working folder and in the repository, the folder in the environment variable
+    MRCNN_WEIGHTS_DIR, and the user's cache.
     """
-    folders = [Path(folder)] if folder is not None else []
-    folders += [Path("weights"), REPOSITORY_FOLDER]
+    folders = [Path("weights"), REPOSITORY_FOLDER]
     if os.environ.get(FOLDER_VARIABLE):
         folders.append(Path(os.environ[FOLDER_VARIABLE]).expanduser())
     return [*folders, cache_folder()]
 
 
-def find_weights(names: str | Iterable[str], folder: str | os.PathLike | None = None) -> Path | None:
+def find_weights(names: str | Iterable[str]) -> Path | None:
     """Returns the first file with one of the given names in the search folders, or None.
 
     Args:
         names: file name, or file names in order of preference.
-        folder: folder that is searched first, or None.
     """
     names = [names] if isinstance(names, str) else list(names)
-    candidates = (place / name for place in search_folders(folder) for name in names)
+    candidates = (place / name for place in search_folders() for name in names)
     return next((path for path in candidates if path.is_file()), None)
 
 
-def download_folder(folder: str | os.PathLike | None = None) -> Path:
-    """Returns the destination of downloads.
-
-    This is the given folder, else MRCNN_WEIGHTS_DIR, else an existing `weights` folder, else the user's cache.
-    """
-    if folder is not None:
-        return Path(folder)
+def download_folder() -> Path:
+    """Returns the destination of downloads: MRCNN_WEIGHTS_DIR, else an existing `weights` folder, else the cache."""
     if os.environ.get(FOLDER_VARIABLE):
         return Path(os.environ[FOLDER_VARIABLE]).expanduser()
     for place in (Path("weights"), REPOSITORY_FOLDER):

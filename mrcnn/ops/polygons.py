@@ -44,13 +44,11 @@ def mask_to_polygons(mask: np.ndarray, tolerance: float = 1.0, min_iou: float = 
     return None
 
 
-def rings_to_polygons(rings: list[np.ndarray], tolerance: float = 0.5) -> list[np.ndarray] | None:
+def rings_to_polygons(rings: list[np.ndarray]) -> list[np.ndarray] | None:
     """Converts sub-pixel contours to polygons with at most 60 points each.
 
     Args:
         rings: closed contours (x, y), see `mrcnn.detections.Detections.rings`.
-        tolerance: float, maximum distance in pixels of the polygon from the contour. It is raised for contours with too
-            many points.
 
     Returns:
         A list of polygons, float64 `[P, 2]` (x, y), largest first; tiny parts and holes are dropped. None if polygons
@@ -60,14 +58,15 @@ def rings_to_polygons(rings: list[np.ndarray], tolerance: float = 0.5) -> list[n
     kept = [(area, ring) for area, ring in by_area if abs(area) >= MIN_PART * abs(by_area[0][0])]
     if any(area < 0 for area, _ in kept):
         return None
-    polygons = [_at_most(ring, MAX_POINTS, tolerance) for _, ring in kept]
+    polygons = [_simplified(ring) for _, ring in kept]
     return [polygon for polygon in polygons if len(polygon) >= 3 and has_area(polygon)]
 
 
-def _at_most(ring: np.ndarray, points: int, tolerance: float) -> np.ndarray:
-    """Simplifies a ring with the smallest tolerance, in steps of a quarter, that leaves at most `points` points."""
+def _simplified(ring: np.ndarray) -> np.ndarray:
+    """Simplifies a ring with the smallest tolerance of 0.5 pixels or more that leaves at most MAX_POINTS points."""
+    tolerance = 0.5
     polygon = simplify(ring, tolerance)
-    while len(polygon) > points:
+    while len(polygon) > MAX_POINTS:
         tolerance *= 1.25
         polygon = simplify(ring, tolerance)
     return polygon

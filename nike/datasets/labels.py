@@ -11,6 +11,7 @@ from mrcnn.errors import UserError
 from nike.text import printable, short
 
 IGNORE = ("ignore", "__ignore__")  # excluded from training and evaluation, neither positive nor negative
+SHOWN = 10  # maximum number of labels in a message
 RARE = 10  # a label is considered misspelt if a similar one is at least this many times as frequent
 
 
@@ -115,18 +116,17 @@ def _by_frequency(counts: Mapping[str, int]) -> list[str]:
     return sorted(counts, key=lambda label: (-counts[label], label.swapcase()))  # equally frequent: lower case first
 
 
-def found_lines(labels: Labels, counts: Mapping[str, int], most: int = 10) -> list[str]:
+def found_lines(labels: Labels, counts: Mapping[str, int]) -> list[str]:
     """Returns a line that lists the classes derived from a dataset, and one line per label that may be misspelt.
 
     Args:
         labels: result of `Labels.found_in`.
         counts: number of instances by label.
-        most: maximum number of labels listed.
     """
     named = [f"{printable(name)} ({counts[name]})" for name in labels.classes if name in counts]
-    more = [f"{len(named) - most} more"] if len(named) > most else []
+    more = [f"{len(named) - SHOWN} more"] if len(named) > SHOWN else []
     ignored = [f"{label} ({counts[label]})" for label in IGNORE if label in counts]
-    lines = [f"labels      in the files: {', '.join([*named[:most], *more, *ignored]) or 'none'}"]
+    lines = [f"labels      in the files: {', '.join([*named[:SHOWN], *more, *ignored]) or 'none'}"]
     ordered = _by_frequency(counts)
     for i, label in enumerate(ordered):
         near = _nearest(label, [name for name in ordered[:i] if name in labels.classes])
@@ -139,4 +139,4 @@ def found_lines(labels: Labels, counts: Mapping[str, int], most: int = 10) -> li
             f"            {short(label)} ({counts[label]}) is similar to {short(near)}{state}. "
             f"Merge them with --labels {printable(merged)}"
         )
-    return lines[: most + 1]
+    return lines[: SHOWN + 1]

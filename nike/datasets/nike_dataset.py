@@ -42,8 +42,8 @@ class NikeDataset(Dataset):
             crowds, and those with a misspelt label.
     """
 
-    def __init__(self, class_map=None):
-        super().__init__(class_map)
+    def __init__(self):
+        super().__init__()
         self.problems: list[Problem] = []
         self.skipped = 0
         self.ignored = 0

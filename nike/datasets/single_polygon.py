@@ -16,18 +16,18 @@ from skimage.measure import euler_number, label
 from mrcnn.ops.contours import mask_to_rings, simplify
 from mrcnn.ops.masks import mask_box
 
+MIN_IOU = 0.995  # of the mask and the polygon as `fill_polygons` draws it
 TOLERANCES = (0.7, 0.5, 0.35)  # pixels, tried in this order before the exact outline
 
 
-def mask_to_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | None:
+def mask_to_polygon(mask: np.ndarray) -> np.ndarray | None:
     """Returns a mask as one polygon.
 
     Args:
         mask: bool `[H, W]`.
-        min_iou: minimum IoU of the mask and the polygon as `fill_polygons` draws it.
 
     Returns:
-        float64 `[P, 2]`, (x, y) in pixels; None for an empty mask.
+        float64 `[P, 2]`, (x, y) in pixels, whose IoU with the mask is at least MIN_IOU; None for an empty mask.
     """
     y1, x1, y2, x2 = mask_box(mask)
     crop = mask[y1:y2, x1:x2]
@@ -38,7 +38,7 @@ def mask_to_polygon(mask: np.ndarray, min_iou: float = 0.995) -> np.ndarray | No
         simple = [simplify(ring, tolerance) for ring in rings]
         polygon = _join([ring for ring in simple if len(ring) >= 3] or [_exact(rings[0])])
         drawn = fill_polygons([polygon], *crop.shape)
-        if np.count_nonzero(drawn & crop) >= min_iou * np.count_nonzero(drawn | crop):
+        if np.count_nonzero(drawn & crop) >= MIN_IOU * np.count_nonzero(drawn | crop):
             break
     else:
         polygon = _join([_exact(ring) for ring in rings])

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -144,18 +144,15 @@ def read_split(folder: str | os.PathLike) -> set[PurePosixPath] | None:
     return {PurePosixPath(folder, str(name)) for folder, names in named.items() for name in names}
 
 
-def write_split(folder: str | os.PathLike, validation: Sequence[str], note: str = "") -> Path:
-    """Writes a `split.json` for `read_split` and returns its path.
+def write_split(folder: Path, validation: Sequence[str]) -> None:
+    """Writes a `split.json` for `read_split`.
 
     Args:
         folder: folder of the dataset.
         validation: paths of the validation images relative to the dataset.
-        note: comment stored in the file.
     """
     named: dict[str, list[str]] = {}
     for file in sorted(validation):
         path = PurePosixPath(file)
         named.setdefault(path.parent.as_posix(), []).append(path.stem)
-    split: Mapping[str, object] = {"note": note, "val": named}
-    write_json(Path(folder) / SPLIT_FILE, split)
-    return Path(folder) / SPLIT_FILE
+    write_json(folder / SPLIT_FILE, {"val": named})

@@ -7,6 +7,18 @@ import h5py
 import numpy as np
 import pytest
 
+from mrcnn.checkpoints import locate
+
+
+@pytest.fixture
+def weights_folder(tmp_path, monkeypatch):
+    """The only folder in which weights are searched for and to which they are downloaded."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(locate, "REPOSITORY_FOLDER", tmp_path / "none")
+    monkeypatch.setenv("MRCNN_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
+    return tmp_path
+
 
 class FakeVariable:
     """The part of the Keras variable interface that the checkpoint code uses."""

@@ -163,16 +163,16 @@ def coco(server, write_h5, monkeypatch):
     return server
 
 
-def test_coco_weights_are_downloaded_once(coco, tmp_path):
-    path = coco_weights(tmp_path / "here", verbose=False)
-    assert path == tmp_path / "here" / "mask_rcnn_coco.h5"
-    assert coco_weights(tmp_path / "here") == path and len(coco.ranges) == 1
+def test_coco_weights_are_downloaded_once(coco, weights_folder):
+    path = coco_weights()
+    assert path == weights_folder / "mask_rcnn_coco.h5"
+    assert coco_weights() == path and len(coco.ranges) == 1
 
 
-def test_coco_weights_with_missing_layers(coco, write_h5, tmp_path):
+def test_coco_weights_with_missing_layers(coco, write_h5, weights_folder):
     write_h5({"conv1": {"conv1/bias:0": np.zeros(1)}}, "mask_rcnn_coco.h5")
     with pytest.raises(CheckpointError, match="missing layers: res4w_branch2a.*Delete the file"):
-        coco_weights(tmp_path)
+        coco_weights()
 
 
 def test_download_trained_weights(coco, tmp_path, capsys):
@@ -181,10 +181,10 @@ def test_download_trained_weights(coco, tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_error_without_network_has_the_destination(tmp_path, monkeypatch, dead_url):
+def test_error_without_network_has_the_destination(weights_folder, monkeypatch, dead_url):
     monkeypatch.setattr(module, "COCO_URL", dead_url)
-    with pytest.raises(WeightsNotFoundError, match=rf"put it at {tmp_path}.mask_rcnn_coco\.h5\.$"):
-        coco_weights(tmp_path, verbose=False)
+    with pytest.raises(WeightsNotFoundError, match=rf"put it at {weights_folder}.mask_rcnn_coco\.h5\.$"):
+        coco_weights()
 
 
 def test_coco_url():

@@ -25,24 +25,24 @@ def published(server, write_h5, monkeypatch):
     return server
 
 
-def test_local_file_is_used(published, tmp_path):
-    path = tmp_path / "resnet50_imagenet_notop_rgb.h5"
+def test_local_file_is_used(published, weights_folder):
+    path = weights_folder / "resnet50_imagenet_notop_rgb.h5"
     path.touch()
-    assert imagenet_weights("resnet50", tmp_path) == path
+    assert imagenet_weights("resnet50") == path
     assert published.ranges == []
 
 
-def test_file_is_downloaded_once(published, tmp_path):
-    path = imagenet_weights("resnet50", tmp_path, verbose=False)
-    assert path == tmp_path / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    assert imagenet_weights("resnet50", tmp_path) == path and len(published.ranges) == 1
+def test_file_is_downloaded_once(published, weights_folder):
+    path = imagenet_weights("resnet50")
+    assert path == weights_folder / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    assert imagenet_weights("resnet50") == path and len(published.ranges) == 1
 
 
-def test_wrong_checksum_is_rejected(published, tmp_path):
+def test_wrong_checksum_is_rejected(published, weights_folder):
     published.content = published.content[:-1] + b"\xff"
     with pytest.raises(WeightsNotFoundError, match="expected MD5"):
-        imagenet_weights("resnet50", tmp_path, verbose=False)
-    assert list(tmp_path.glob("resnet50*")) == []
+        imagenet_weights("resnet50")
+    assert list(weights_folder.glob("resnet50*")) == []
 
 
 def test_backbone_without_published_weights():

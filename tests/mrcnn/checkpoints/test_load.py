@@ -199,7 +199,6 @@ def test_non_finite_values(make_layers, write_h5, bad):
     layers = make_layers({"a": {"kernel": (2, 3)}, "b": {"bias": (3,)}})
     path = write_h5({"a": {"a/kernel:0": KERNEL}, "b": {"b/bias:0": np.array([1.0, bad, 2.0])}})
     check_raises_and_changes_nothing(layers, path, "b/bias: 1 of 3 values are NaN or infinite")
-    assert load_weights(layers, path, allow_nan=True).loaded == ("a", "b")
 
 
 def test_damaged_data_is_detected_before_any_weight_changes(make_layers, write_h5, tmp_path):

@@ -15,30 +15,29 @@ def folders(tmp_path, monkeypatch):
     monkeypatch.setattr(locate, "REPOSITORY_FOLDER", tmp_path / "repository" / "weights")
     monkeypatch.setenv("MRCNN_WEIGHTS_DIR", str(tmp_path / "variable"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    places = ("given", "work/weights", "repository/weights", "variable", "cache/mrcnn")
+    places = ("work/weights", "repository/weights", "variable", "cache/mrcnn")
     return [tmp_path / place for place in places]
 
 
 def test_search_order(folders):
-    assert locate.find_weights("w.h5", folders[0]) is None
+    assert locate.find_weights("w.h5") is None
     for folder in reversed(folders):
         folder.mkdir(parents=True)
         (folder / "w.h5").touch()
-        assert locate.find_weights("w.h5", folders[0]).resolve() == folder / "w.h5"
+        assert locate.find_weights("w.h5").resolve() == folder / "w.h5"
 
 
 def test_names_are_tried_in_order_inside_a_folder(folders):
-    folders[1].mkdir()
+    folders[0].mkdir()
     for name in ("second.h5", "first.h5"):
-        (folders[1] / name).touch()
+        (folders[0] / name).touch()
     assert locate.find_weights(["first.h5", "second.h5"]) == Path("weights/first.h5")
-    (folders[1] / "folder.h5").mkdir()
+    (folders[0] / "folder.h5").mkdir()
     assert locate.find_weights(["folder.h5"]) is None
 
 
 def test_downloads_go_to_the_folder_of_the_user(folders, monkeypatch):
-    given, work, repository, variable, cache = folders
-    assert locate.download_folder(given) == given
+    work, repository, variable, cache = folders
     assert locate.download_folder() == variable
     monkeypatch.delenv("MRCNN_WEIGHTS_DIR")
     assert locate.download_folder() == cache

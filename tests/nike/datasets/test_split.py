@@ -123,7 +123,7 @@ def test_invalid_fractions(fraction):
 
 def test_split_file(tmp_path):
     assert read_split(tmp_path) is None
-    write_split(tmp_path, ["shoes/b.jpg", "shoes/a.v2.jpg", "c.png"], "by hand")
+    write_split(tmp_path, ["shoes/b.jpg", "shoes/a.v2.jpg", "c.png"])
     assert read_split(tmp_path) == {PurePosixPath(p) for p in ("shoes/a.v2", "shoes/b", "c")}
 
 
