@@ -18,8 +18,8 @@ class Format(NamedTuple):
     """A dataset format: three functions.
 
     Attributes:
-        find: returns the annotation files of a dataset, given its path, or any other true value. The value is false for
-            a path that is not a dataset of this format.
+        find: returns the annotation files of a dataset or another true value, given its path. The value is false if the
+            path is not a dataset of this format.
         read: returns a `Collection`. The arguments are `path`, `default_label`, the label of shapes without one, and
             `allow_outside`, whether file names and symbolic links may refer to files outside the dataset folder.
             Raises ValueError if the annotation file is not of this format.

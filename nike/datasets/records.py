@@ -158,7 +158,7 @@ class Photo:
         self.boxes = []
 
     def has_size(self, width: Any, height: Any) -> bool:
-        """Returns whether the size in an annotation file, numbers or text, is that of the photo. None is not given."""
+        """Returns whether a size in an annotation file, as numbers or text, is that of the photo; True for None."""
         sizes = (None, None), (self.width, self.height), (str(self.width), str(self.height))
         return (width, height) in sizes
 

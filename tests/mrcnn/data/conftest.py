@@ -5,6 +5,7 @@ import pytest
 
 from mrcnn.config import Config
 from mrcnn.data.dataset import Dataset
+from reference_config import ReferenceConfig
 
 
 class SmallConfig(Config):
@@ -88,13 +89,4 @@ def golden_dataset(golden):
 
 @pytest.fixture(scope="session")
 def golden_config():
-    class GoldenConfig(Config):
-        NAME = "r50small"
-        BACKBONE = "resnet50"
-        NUM_CLASSES = 2
-        IMAGE_MIN_DIM = IMAGE_MAX_DIM = 256
-        RPN_ANCHOR_SCALES = (8, 16, 32, 64, 128)
-        MAX_GT_INSTANCES = 20
-        POST_NMS_ROIS_TRAINING = 600
-
-    return GoldenConfig()
+    return ReferenceConfig().copy(IMAGES_PER_GPU=2)

@@ -9,20 +9,17 @@ from mrcnn.ops.anchors import compute_backbone_shapes, generate_pyramid_anchors
 from mrcnn.ops.random_rois import generate_random_rois
 from tiny_config import TinyConfig
 
-
-class SmallConfig(Config):
-    IMAGE_MIN_DIM = IMAGE_MAX_DIM = 256
-    NUM_CLASSES = 7
+CONFIG = Config().copy(IMAGE_MIN_DIM=256, IMAGE_MAX_DIM=256, NUM_CLASSES=7)
 
 
 @pytest.fixture
 def config():
-    return SmallConfig()
+    return CONFIG.copy()
 
 
 @pytest.fixture(scope="module")
 def anchors():
-    config = SmallConfig()
+    config = CONFIG
     shapes = compute_backbone_shapes(config, config.IMAGE_SHAPE)
     strides = config.BACKBONE_STRIDES
     return generate_pyramid_anchors(config.RPN_ANCHOR_SCALES, config.RPN_ANCHOR_RATIOS, shapes, strides, 1)

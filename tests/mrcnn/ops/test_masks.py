@@ -10,6 +10,7 @@ from mrcnn.ops import masks as masks_module
 from mrcnn.ops.masks import (
     expand_mask,
     extract_bboxes,
+    mask_box,
     mask_in_box,
     minimize_mask,
     paste_mask,
@@ -39,6 +40,7 @@ class TestExtractBboxes:
         masks[2:4, 5:8, 0] = 1
         masks[0, 0, 1] = masks[5, 7, 1] = 1
         np.testing.assert_array_equal(extract_bboxes(masks), [[2, 5, 4, 8], [0, 0, 6, 8], [0, 0, 0, 0]])
+        assert [mask_box(masks[..., i]) for i in range(3)] == [(2, 5, 4, 8), (0, 0, 6, 8), (0, 0, 0, 0)]
 
     @pytest.mark.parametrize("shape", [(5, 5, 0), (0, 0, 0), (0, 0, 2)])
     def test_empty(self, shape):
