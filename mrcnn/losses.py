@@ -75,7 +75,7 @@ def mrcnn_class_loss(
     """Computes the cross entropy of the class predictions of the RoIs.
 
     A RoI is ignored if its predicted (argmax) class is not annotated in the dataset of its image. Padding RoIs count as
-    background, like in Matterport.
+    background, as in Matterport.
 
     Args:
         target_class_ids: `[B, R]` integer, 0 background and padding.

@@ -33,7 +33,7 @@ def read_image(path_or_file: str | os.PathLike | BinaryIO | Image.Image, channel
 
     Accepts FORMATS and reads the first image of a file. Greyscale images are repeated to three channels, CMYK and
     palette images are converted to RGB, 16-bit channels are reduced to their upper 8 bits, and float TIFFs are
-    converted like in `as_rgb`. The alpha channel is dropped without blending, like in Matterport's code. Color profiles
+    converted as in `as_rgb`. The alpha channel is dropped without blending, as in Matterport's code. Color profiles
     are not applied.
 
     Args:

@@ -73,7 +73,7 @@ class CocoEvaluator:
     def summarize(self) -> dict[str, Any]:
         """Computes the COCO metrics of all images added so far.
 
-        Ground-truth areas are mask areas. Detection areas are box areas, like in pycocotools for results that have a
+        Ground-truth areas are mask areas. Detection areas are box areas, as in pycocotools for results that have a
         box.
 
         Returns:

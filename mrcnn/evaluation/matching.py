@@ -32,7 +32,7 @@ def compute_matches(
         pred_scores: `[N]` float, in any order.
         pred_masks: `[H, W, N]` bool.
         iou_threshold: float, minimum mask IoU of a match.
-        score_threshold: float, a second threshold on the *IoU* (not on the score), like in Matterport.
+        score_threshold: float, a second threshold on the *IoU* (not on the score), as in Matterport.
 
     Returns:
         The results have no rows for padding: g <= G instances and n <= N predictions.
@@ -115,7 +115,7 @@ def match_detections(
         allowed = (~taken | gt_crowd) & (overlap >= min_ious)  # [T, G]
         regular = allowed & ~gt_ignore
         allowed = np.where(regular.any(axis=1, keepdims=True), regular, allowed)
-        # The last of several equal overlaps is matched, like in pycocotools.
+        # The last of several equal overlaps is matched, as in pycocotools.
         best = num_gt - 1 - np.argmax(np.where(allowed, overlap, -1.0)[:, ::-1], axis=1)  # [T]
         hit = np.flatnonzero(allowed.any(axis=1))
         match[hit, row] = best[hit]

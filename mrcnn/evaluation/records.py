@@ -41,7 +41,7 @@ class ImageRecord:
     def overlaps(self, kind: str, detections: np.ndarray, instances: np.ndarray) -> np.ndarray:
         """Computes the IoU of selected detections and instances.
 
-        For a crowd instance the union is the area of the detection, like in COCO.
+        For a crowd instance the union is the area of the detection, as in COCO.
 
         Args:
             kind: "mask" or "box", the type of IoU.

@@ -182,7 +182,7 @@ def select_roi_targets(
 
 
 def _match_proposals(proposals, gt_class_ids, gt_boxes) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the int32 slot of the best object, is positive, and is negative, each `[B, K]`."""
+    """Returns the int32 slot of the best object, and whether a proposal is positive and negative, each `[B, K]`."""
     is_proposal = tf.reduce_any(tf.not_equal(proposals, 0.0), axis=-1)
     has_box = tf.reduce_any(tf.not_equal(gt_boxes, 0.0), axis=-1)
     overlaps = compute_overlaps(proposals, gt_boxes)  # [B, K, G]; NaN for pairs of padding, replaced below

@@ -57,7 +57,7 @@ class Progress:
         rows: the history, one dict per epoch.
         best: {"epoch", "mask_AP"} of the best validation, {"epoch", "box_AP"} without masks, or None.
         without_gain: number of validations since the best one of this stage.
-        best_of_stage: best AP of this stage, of masks or, without masks, of boxes.
+        best_of_stage: best AP of this stage, mask AP or, without masks, box AP.
     """
 
     epoch: int = 0

@@ -1,6 +1,6 @@
 """Reads and writes the XML format "CVAT for images 1.1". Files are untrusted input.
 
-Shapes with the same label and group form one instance. Polygons are rasterized like in COCO and in CVAT's exporters.
+Shapes with the same label and group form one instance. Polygons are rasterized as in COCO and in CVAT's exporters.
 CVAT lists every image of a task, so an image without shapes is unlabelled. An image with the tag `negative` is a
 negative.
 """

@@ -1,6 +1,6 @@
 """Reads and writes Label Studio JSON. Files are untrusted input.
 
-Polygons, rectangles and ellipses are in percent of the image size and rasterized like in COCO. Brush masks are
+Polygons, rectangles and ellipses are in percent of the image size and rasterized as in COCO. Brush masks are
 run-length encoded. A task without annotations is unlabelled. A submitted annotation without regions is a negative.
 """
 

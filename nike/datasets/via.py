@@ -39,7 +39,7 @@ def read_via(
     Args:
         path: path of the JSON file.
         images: path of the image folder; by default that of the JSON file.
-        default_label: str, label of regions without attributes, like in the balloon dataset.
+        default_label: str, label of regions without attributes, as in the balloon dataset.
         allow_outside: bool, whether file names and symbolic links may refer to files outside the dataset folder.
 
     Returns:

@@ -17,7 +17,7 @@ from nike.training.options import parse
 
 OPTIONS = {"STEPS_PER_EPOCH": "--steps", "LEARNING_RATE": "--lr", "GPU_COUNT": "--devices", "NAME": "--name"}
 SGD_ONLY = ("LEARNING_MOMENTUM", "WEIGHT_DECAY")  # AdamW has neither momentum nor an L2 penalty
-SOURCES = {  # what derived settings are computed from
+SOURCES = {  # of derived settings
     "BATCH_SIZE": "IMAGES_PER_GPU or --batch",
     "IMAGE_SHAPE": "IMAGE_MIN_DIM and IMAGE_MAX_DIM, or --image-size",
     "IMAGE_META_SIZE": "--labels",
@@ -25,9 +25,9 @@ SOURCES = {  # what derived settings are computed from
 
 
 def with_settings_as_options(argv: Sequence[str]) -> list[str]:
-    """Puts options for the settings of `--config` that `nike train` determines before a command line.
+    """Prepends options to a command line, for the settings of `--config` that `nike train` determines.
 
-    Options that are already there follow and take precedence. The run records all, so that it resumes without the file.
+    The given options follow and take precedence. The run records all of them, so it resumes without the file.
 
     Raises:
         FileNotFoundError, ValueError: the file does not exist, or a setting is unknown or invalid.
