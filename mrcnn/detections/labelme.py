@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 
 from mrcnn.detections.formats import Found, simple_polygons
+from mrcnn.ops.masks import mask_box
 from mrcnn.ops.polygons import mask_to_polygons
 
 LABELME_VERSION = "5.5.0"  # readable by labelme 5 and 6
@@ -35,63 +36,20 @@ def labelme_document(image_path: str, height: int, width: int, shapes: Iterable[
     }
 
 
-def png_shape(mask: np.ndarray) -> dict[str, Any]:
-    """Returns the fields "points" and "mask" of a labelme shape of type "mask".
-
-    Args:
-        mask: bool `[H, W]`, not empty.
-    """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    y1, x1, y2, x2 = int(rows[0]), int(columns[0]), int(rows[-1]), int(columns[-1])
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(mask[y1 : y2 + 1, x1 : x2 + 1]).save(buffer, format="PNG")
-    return {
-        "points": [[float(x1), float(y1)], [float(x2), float(y2)]],  # first and last pixel
-        "mask": base64.b64encode(buffer.getvalue()).decode("ascii"),
-    }
-
-
-def mask_to_shapes(
-    label: str,
-    mask: np.ndarray,
-    group_id: int | None = None,
-    description: str = "",
-) -> list[dict[str, Any]]:
+def mask_to_shapes(label: str, mask: np.ndarray, number: int) -> list[dict[str, Any]]:
     """Converts a mask to entries of labelme's `shapes`.
 
     Args:
         label: str, class name.
         mask: bool `[H, W]`.
-        group_id: int, group id of all entries, required for masks with several connected components.
-        description: str shown by labelme, for example the score.
+        number: int, `group_id` of the entries if there are several.
 
     Returns:
         A list of polygons, or a single exact `mask` entry if polygons cannot represent the mask (it has holes). Empty
         for an empty mask.
     """
     polygons = mask_to_polygons(mask)
-    if polygons is None:
-        return [_mask_shape(mask, label, group_id, description)]
-    return _polygon_shapes(polygons, label, group_id, description)
-
-
-def _mask_shape(mask: np.ndarray, label: str, group_id: int | None, description: str) -> dict[str, Any]:
-    common = {"label": label, "group_id": group_id, "description": description, "flags": {}, "shape_type": "mask"}
-    return common | png_shape(mask)
-
-
-def _polygon_shapes(
-    polygons: Iterable[np.ndarray], label: str, group_id: int | None, description: str
-) -> list[dict[str, Any]]:
-    common = {"label": label, "group_id": group_id, "description": description, "flags": {}, "shape_type": "polygon"}
-    return [common | {"points": polygon.round(2).tolist(), "mask": None} for polygon in polygons]
-
-
-def _box_shape(box: Sequence[int], label: str, description: str) -> dict[str, Any]:
-    """Returns a rectangle. Its points are the first and the last pixel of the box, because labelme draws both."""
-    y1, x1, y2, x2 = (int(side) for side in box)
-    common = {"label": label, "group_id": None, "description": description, "flags": {}, "shape_type": "rectangle"}
-    return common | {"points": [[float(x1), float(y1)], [float(x2 - 1), float(y2 - 1)]], "mask": None}
+    return _mask_shapes(label, mask, number) if polygons is None else _polygon_shapes(label, polygons, number)
 
 
 def detections_to_shapes(detections: Found, labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -107,15 +65,39 @@ def detections_to_shapes(detections: Found, labels: Sequence[str]) -> list[dict[
     shapes = []
     for i, (label, score) in enumerate(zip(labels, detections.scores, strict=True)):
         description = f"score {score:.3f}"
+        polygons = simple_polygons(detections, i) if detections.has_masks else None
         if not detections.has_masks:
-            shapes.append(_box_shape(detections.boxes[i], label, description))
-            continue
-        polygons = simple_polygons(detections, i)
-        if polygons is None:
-            parts = [_mask_shape(detections.full_mask(i), label, i + 1, description)]
+            corners = {"points": _first_and_last_pixel(detections.boxes[i]), "mask": None}
+            shapes += _entries("rectangle", label, [corners], i + 1, description)
+        elif polygons is None:
+            shapes += _mask_shapes(label, detections.full_mask(i), i + 1, description)
         else:
-            parts = _polygon_shapes(polygons, label, i + 1, description)
-        if len(parts) == 1:
-            parts[0]["group_id"] = None
-        shapes += parts
+            shapes += _polygon_shapes(label, polygons, i + 1, description)
     return shapes
+
+
+def _mask_shapes(label: str, mask: np.ndarray, number: int, description: str = "") -> list[dict[str, Any]]:
+    y1, x1, y2, x2 = box = mask_box(mask)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(mask[y1:y2, x1:x2]).save(buffer, format="PNG")
+    png = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return _entries("mask", label, [{"points": _first_and_last_pixel(box), "mask": png}], number, description)
+
+
+def _polygon_shapes(
+    label: str, polygons: Iterable[np.ndarray], number: int, description: str = ""
+) -> list[dict[str, Any]]:
+    parts = [{"points": polygon.round(2).tolist(), "mask": None} for polygon in polygons]
+    return _entries("polygon", label, parts, number, description)
+
+
+def _first_and_last_pixel(box: Sequence[int]) -> list[list[float]]:
+    """Returns the points of a mask or rectangle. labelme draws both pixels."""
+    y1, x1, y2, x2 = (float(side) for side in box)
+    return [[x1, y1], [x2 - 1, y2 - 1]]
+
+
+def _entries(kind: str, label: str, parts: list[dict], number: int, description: str) -> list[dict[str, Any]]:
+    """Returns entries of one object, with a `group_id` if there are several."""
+    common = {"label": label, "group_id": number if len(parts) > 1 else None, "description": description}
+    return [common | {"flags": {}, "shape_type": kind} | part for part in parts]

@@ -293,13 +293,7 @@ def masks_to_shapes(labels: Sequence[str], masks: np.ndarray) -> list[dict[str, 
         labels: list of N str.
         masks: bool `[H, W, N]`.
     """
-    shapes = []
-    for i, label in enumerate(labels):
-        parts = mask_to_shapes(label, masks[:, :, i], i + 1)
-        if len(parts) == 1:
-            parts[0]["group_id"] = None
-        shapes += parts
-    return shapes
+    return [shape for i, label in enumerate(labels) for shape in mask_to_shapes(label, masks[:, :, i], i + 1)]
 
 
 def write_detections(photo: Path, result: Detections, class_names: Sequence[str]) -> Path:
