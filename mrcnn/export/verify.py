@@ -12,6 +12,7 @@ import numpy as np
 
 from mrcnn.errors import UserError
 from mrcnn.inference.processing import preprocess
+from mrcnn.ops.polygons import iou
 
 LARGEST_BOX = 0.5  # pixels of the preprocessed image
 LARGEST_SCORE = 1e-3
@@ -60,7 +61,7 @@ def compare(images: Iterable, reference: Callable, exported: Callable, threshold
             boxes.append(float(np.abs(a[i, :4] - b[j, :4]).max() * side))
             scores.append(float(abs(a[i, 5] - b[j, 5])))
             if masks_a is not None:
-                ious.append(_iou(masks_a[i] >= 0.5, masks_b[j] >= 0.5))
+                ious.append(iou(masks_a[i] >= 0.5, masks_b[j] >= 0.5))
     return {
         "images": count,
         "detections": len(boxes) - 1,
@@ -112,8 +113,3 @@ def _box_iou(a: np.ndarray, b: np.ndarray) -> float:
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
     union = sum(areas) - height * width
     return float(height * width / union) if union > 0 else 1.0
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    union = np.count_nonzero(a | b)
-    return float(np.count_nonzero(a & b) / union) if union else 1.0

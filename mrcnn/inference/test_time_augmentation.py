@@ -16,7 +16,7 @@ import numpy as np
 
 from mrcnn.detections import Detection, Detections
 from mrcnn.inference.processing import detect_stream
-from mrcnn.inference.voting import Detect, part_in, shared_pixels, vote
+from mrcnn.inference.voting import Detect, mask_iou, part_in, vote
 
 SAME_IOU = 0.5  # minimum mask IoU of two detections of one object
 SCALES = (1.0, 1.5)  # scales of the network input; enlarging helps with small objects
@@ -89,18 +89,14 @@ def fuse(views: Sequence[Sequence[Detection]]) -> list[Detection]:
         members = {view: leader}  # in order of decreasing score, so each view contributes its best match
         rest = []
         for detection, number in waiting[1:]:
-            if number not in members and _is_same(leader, detection):
+            may_join = number not in members and detection.class_id == leader.class_id
+            if may_join and mask_iou(leader, detection) >= SAME_IOU:
                 members[number] = detection
             else:
                 rest.append((detection, number))
         fused.append(_average(list(members.values()), len(views)))
         waiting = rest
     return fused
-
-
-def _is_same(a: Detection, b: Detection) -> bool:
-    shared = shared_pixels(a, b) if a.class_id == b.class_id else 0
-    return shared > 0 and shared >= SAME_IOU * (np.count_nonzero(a.mask) + np.count_nonzero(b.mask) - shared)
 
 
 def _average(members: Sequence[Detection], views: int) -> Detection:

@@ -40,6 +40,12 @@ def shared_pixels(a: Detection, b: Detection) -> int:
     return int(np.count_nonzero(part_in(a, region) & part_in(b, region))) if region else 0
 
 
+def mask_iou(a: Detection, b: Detection) -> float:
+    """Returns the IoU of two masks; 0 if both are empty."""
+    shared = shared_pixels(a, b)
+    return shared / max(np.count_nonzero(a.mask) + np.count_nonzero(b.mask) - shared, 1)
+
+
 def vote(detections: Sequence[Detection], weights: Sequence[float], majority: float) -> Detection:
     """Merges detections of one object by a weighted majority vote of their masks.
 

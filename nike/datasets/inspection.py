@@ -13,6 +13,8 @@ import numpy as np
 from mrcnn.config import Config
 from mrcnn.data.image import resize_scale
 from mrcnn.data.reading import read_image
+from mrcnn.detections import Detection
+from mrcnn.inference.voting import mask_iou
 from mrcnn.ops.masks import mask_box
 from nike.datasets.duplicates import Fingerprint, find_duplicates, fingerprint
 from nike.datasets.labelme import embedded_photo
@@ -158,7 +160,7 @@ def _check_instances(photo: Photo, labels: Labels, config: Config, sizes: list[f
     problems = []
     limits = config.IMAGE_MIN_DIM, config.IMAGE_MAX_DIM, config.IMAGE_MIN_SCALE, config.IMAGE_RESIZE_MODE
     scale = resize_scale(photo.height, photo.width, *limits)
-    seen: list[tuple[str, tuple[int, int, int, int], np.ndarray]] = []
+    seen: list[Detection] = []
     for instance in photo.instances:
         name = labels.class_of(instance.label)
         if name is None or instance.crowd:
@@ -170,11 +172,11 @@ def _check_instances(photo: Photo, labels: Labels, config: Config, sizes: list[f
             height, width = (y2 - y1) * scale, (x2 - x1) * scale
             sizes.append(float(np.sqrt(height * width)))
             found += _size_problems(height, width, config.RPN_ANCHOR_SCALES)
-            crop = mask[y1:y2, x1:x2]
-            if any(name == other and _crop_iou(box, crop, *rest) > SAME_SHAPE_IOU for other, *rest in seen):
+            this = Detection(box, mask[y1:y2, x1:x2], labels.classes.index(name) + 1, score=1.0)
+            if any(mask_iou(this, other) > SAME_SHAPE_IOU for other in seen if other.class_id == this.class_id):
                 message = "covers nearly the same pixels as another instance of its class. Delete one of them."
                 found.append(("drawn-twice", WARNING, message))
-            seen.append((name, box, crop))
+            seen.append(this)
         else:
             found.append(("outside", ERROR, "covers no pixel of the image. Delete it."))
         for code, severity, message in found:
@@ -201,18 +203,6 @@ def _size_problems(height: float, width: float, anchor_scales: Sequence[float]) 
         message = f"{at}; the largest anchor is {largest}. Decrease --image-size or add larger anchors."
         return [("huge", WARNING, message)]
     return []
-
-
-def _crop_iou(box: tuple, mask: np.ndarray, other_box: tuple, other: np.ndarray) -> float:
-    """Returns the IoU of two masks, each cropped to its half-open box (y1, x1, y2, x2)."""
-    y1, x1 = max(box[0], other_box[0]), max(box[1], other_box[1])
-    y2, x2 = min(box[2], other_box[2]), min(box[3], other_box[3])
-    if y1 >= y2 or x1 >= x2:
-        return 0.0
-    a = mask[y1 - box[0] : y2 - box[0], x1 - box[1] : x2 - box[1]]
-    b = other[y1 - other_box[0] : y2 - other_box[0], x1 - other_box[1] : x2 - other_box[1]]
-    both = np.count_nonzero(a & b)
-    return both / (np.count_nonzero(mask) + np.count_nonzero(other) - both)
 
 
 # --- the whole dataset ---
