@@ -23,7 +23,8 @@ from typing import Any, Self
 import numpy as np
 
 from mrcnn import choices
-from mrcnn.errors import UserError, UserTypeError
+from mrcnn.config_json import jsonable, like
+from mrcnn.errors import UserError
 
 DERIVED = ("BATCH_SIZE", "IMAGE_SHAPE", "IMAGE_META_SIZE")  # computed by __init__
 REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # defaults of settings of older files
@@ -55,7 +56,7 @@ COUNTS = (  # settings that must be whole numbers of at least 1
     "MASK_REFINEMENT_CHANNELS",
     "MASK_REFINEMENT_ROIS",
 )
-SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE")  # whole numbers; 0: without
+SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE", "NUM_KEYPOINTS")  # whole numbers; 0: without
 SHARES = (  # settings that must lie between 0 and 1
     "RPN_NMS_THRESHOLD",
     "RPN_POSITIVE_IOU",
@@ -142,6 +143,10 @@ class Config:
 
     # --- Not in the original; the defaults behave like it ---
     MASK_HEAD = True  # False: boxes only (Faster R-CNN); the other settings of masks then have no effect
+    # Number of keypoints of each object; 0: without. The keypoint head has twice the channels and convolutions of the
+    # mask head, as in the paper.
+    NUM_KEYPOINTS = 0
+    KEYPOINT_FLIP = ()  # pairs of indices of left and right keypoints, which mirroring swaps, such as ((1, 2), (3, 4))
     RPN_CHANNELS = 512  # width of the RPN's shared convolution
     MASK_HEAD_CHANNELS = 256
     MASK_HEAD_CONVOLUTIONS = 4
@@ -196,7 +201,7 @@ class Config:
         Settings that a subclass adds are left out, because other programs do not have them.
         """
         settings = {name: value for name, value in self.to_dict().items() if name in Config.fields()}
-        return json.dumps(settings, indent=indent, default=_jsonable, sort_keys=True)
+        return json.dumps(settings, indent=indent, default=jsonable, sort_keys=True)
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any], where: str = "config") -> Self:
@@ -223,7 +228,7 @@ class Config:
         for name, value in fields.items():
             if value is None and _may_be_none(name):
                 continue
-            fields[name] = _like(getattr(cls, name), value, f"{where}: {name}")
+            fields[name] = like(getattr(cls, name), value, f"{where}: {name}")
         return cls._with(fields)()
 
     @classmethod
@@ -318,6 +323,12 @@ class Config:
                 raise UserError(f"{name}: {field} needs masks, but MASK_HEAD is False. Set {field} = {off}.")
         if self.MASK_REFINEMENT_SIZE % 8:
             raise UserError(f"{name}: MASK_REFINEMENT_SIZE must be a multiple of 8, got {self.MASK_REFINEMENT_SIZE}.")
+        pairs = list(self.KEYPOINT_FLIP)
+        if any(np.shape(pair) != (2,) or max(pair) >= self.NUM_KEYPOINTS for pair in pairs):
+            raise UserError(
+                f"{name}: KEYPOINT_FLIP must hold pairs of indices below NUM_KEYPOINTS ({self.NUM_KEYPOINTS}), got "
+                f"{pairs}."
+            )
         if len(np.atleast_1d(self.MEAN_PIXEL)) != self.IMAGE_CHANNEL_COUNT:
             raise UserError(
                 f"{name}: MEAN_PIXEL needs one value per channel (IMAGE_CHANNEL_COUNT = {self.IMAGE_CHANNEL_COUNT}), "
@@ -411,37 +422,3 @@ def _is_number(value: Any) -> bool:
     """Returns whether a value is a finite Python or NumPy number of at least 0."""
     is_number = isinstance(value, (numbers.Real, np.number)) and not isinstance(value, bool)
     return is_number and 0 <= float(value) < np.inf
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    raise UserTypeError(f"{type(value).__name__} cannot be written as JSON")
-
-
-def _like(default: Any, value: Any, where: str) -> Any:
-    """Converts a value from JSON to the type of the setting's default: a list to an array or tuple.
-
-    A function is wrapped so that it does not become a method of the class.
-    """
-    if callable(value):
-        return staticmethod(value)
-    if isinstance(default, np.ndarray):
-        try:
-            return np.array(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise UserError(f"{where} must be a list of numbers, got {value!r}.") from None
-    if isinstance(default, (tuple, list)):
-        if not isinstance(value, (tuple, list)):
-            raise UserError(f"{where} must be a list, got {value!r}.")
-        return type(default)(value)
-    if isinstance(default, dict) and not isinstance(value, dict):
-        raise UserError(f"{where} must be an object of values by name, got {value!r}.")
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if isinstance(default, (int, float)) and not isinstance(default, bool) and not is_number:
-        raise UserError(f"{where} must be a number, got {value!r}.")
-    if isinstance(default, str) and not isinstance(value, str):
-        raise UserError(f"{where} must be a string, got {value!r}.")
-    return value

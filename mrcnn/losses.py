@@ -1,7 +1,8 @@
-"""The five losses of Mask R-CNN, the loss of mask refinement and weight decay.
+"""The five losses of Mask R-CNN, the losses of keypoints and of mask refinement, and weight decay.
 
 All functions are pure and compute in float32. Each loss is the mean over its supervised elements, and 0 without any.
-Shape notation: B images, A anchors, T sampled anchors, R sampled RoIs, C classes with background 0, M mask side.
+Shape notation: B images, A anchors, T sampled anchors, R sampled RoIs, C classes with background 0, M mask side, J
+keypoints, Q side of a keypoint map.
 """
 
 from collections.abc import Iterable
@@ -157,6 +158,27 @@ def mrcnn_refined_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor
     total = tf.reduce_sum(target**2 + predicted**2, axis=[1, 2])
     dice = 1.0 - 2.0 * intersection / tf.maximum(total, 1.0)
     return _mean(tf.reduce_mean(entropy, axis=[1, 2]) + dice)
+
+
+def mrcnn_keypoint_loss(target_cells: tf.Tensor, pred_maps: tf.Tensor) -> tf.Tensor:
+    """Computes the softmax cross entropy over the cells of the map of each labelled keypoint.
+
+    Args:
+        target_cells: `[B, R, J]` integer cell of each keypoint, -1 without, see `keypoint_cells`.
+        pred_maps: `[B, R', Q, Q, J]` logits of the leading R' <= R RoIs, which hold all positive ones.
+
+    Returns:
+        Scalar mean over the labelled keypoints of the positive RoIs.
+
+    Source: He et al. 2017, Mask R-CNN, section 5.
+    """
+    batch, count, side, _, keypoints = tf.unstack(tf.shape(pred_maps))
+    maps = tf.transpose(tf.reshape(pred_maps, [batch, count, side * side, keypoints]), [0, 1, 3, 2])  # [B, R', J, Q*Q]
+    cells = target_cells[:, :count]
+    labelled = tf.where(cells >= 0)  # [n, 3] image, RoI, keypoint
+    logits = tf.cast(tf.gather_nd(maps, labelled), tf.float32)  # [n, Q*Q]
+    labels = tf.gather_nd(cells, labelled)
+    return _mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
 
 
 def weight_decay_loss(variables: Iterable[keras.Variable], rate: float) -> tf.Tensor:

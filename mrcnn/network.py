@@ -3,7 +3,7 @@
 This module passes the settings of a `Config` to the layers.
 
 Shape notation: B images, A anchors, K proposals, R sampled RoIs, D detections, G ground-truth slots, C classes with
-background 0, M mask side.
+background 0, M mask side, J keypoints.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from mrcnn.backbones.fpn import build_fpn
 from mrcnn.config import Config
 from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, TrimPadding, register
 from mrcnn.layers.detection import DetectionLayer
-from mrcnn.layers.heads import BoxHead, MaskHead, build_rpn_model
+from mrcnn.layers.heads import BoxHead, KeypointHead, MaskHead, build_rpn_model
 from mrcnn.layers.mask_refinement import MaskRefinement, RefinedRoIs, RefinementTargets
 from mrcnn.layers.proposals import ProposalLayer
 from mrcnn.layers.targets import DetectionTargetLayer
@@ -29,13 +29,14 @@ from mrcnn.ops.image_meta import split_image_meta
 
 LOSSES = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
 REFINEMENT_LOSS = "mrcnn_refined_mask_loss"
+KEYPOINT_LOSS = "mrcnn_keypoint_loss"
 
 
 def loss_names(config: Config) -> tuple[str, ...]:
     """Returns the names of the losses of a training graph, in the order of its last outputs."""
-    if not config.MASK_HEAD:
-        return LOSSES[:-1]
-    return (*LOSSES, REFINEMENT_LOSS) if config.MASK_REFINEMENT_SIZE else LOSSES
+    names = LOSSES if config.MASK_HEAD else LOSSES[:-1]
+    names += (REFINEMENT_LOSS,) if config.MASK_REFINEMENT_SIZE else ()
+    return names + ((KEYPOINT_LOSS,) if config.NUM_KEYPOINTS else ())
 
 
 class InputImage(keras.KerasTensor):
@@ -221,6 +222,14 @@ class NetworkBuilder:
             config.MASK_HEAD_CONVOLUTIONS,
             **roi_align,
         )
+        self.keypoint_head = config.NUM_KEYPOINTS and KeypointHead(
+            config.MASK_POOL_SIZE,
+            config.NUM_KEYPOINTS,
+            train_bn,
+            2 * config.MASK_HEAD_CHANNELS,
+            2 * config.MASK_HEAD_CONVOLUTIONS,
+            **roi_align,
+        )
         self.mask_refinement = config.MASK_REFINEMENT_SIZE and MaskRefinement(
             config.MASK_REFINEMENT_SIZE,
             config.MASK_REFINEMENT_PADDING,
@@ -250,7 +259,8 @@ class NetworkBuilder:
             `mrcnn_mask [B, D, M, M, C]`, `ROI [B, K, 4]`, `rpn_class [B, A, 2]`, `rpn_bbox [B, A, 4]`], all float32.
             Without MASK_HEAD there is no `mrcnn_mask`. With MASK_REFINEMENT_SIZE also `mrcnn_refined_mask
             [B, D', Q, Q]` of the class of each detection, in its padded box; D' <= D is the largest number of
-            detections of an image, at least 1. Class, deltas and mask of padding rows are undefined.
+            detections of an image, at least 1. With NUM_KEYPOINTS the last output is `mrcnn_keypoint [B, D, Q, Q, J]`,
+            logits in the box of each detection. Class, deltas, mask and maps of padding rows are undefined.
         """
         config = config or self.config
         anchors = keras.Input((None, 4), name="input_anchors")
@@ -261,17 +271,22 @@ class NetworkBuilder:
         used = TrimPadding(name="trim_proposals")(rois)
         _, probs, deltas = self.box_head(used, pyramid, self.meta, count=config.POST_NMS_ROIS_INFERENCE)
         detections = DetectionLayer(config, name="mrcnn_detection")([rois, probs, deltas, self.meta, *thresholds])
-        if not self.mask_head:
-            return self._network(inputs, [detections, probs, deltas, rois, self.rpn[1], self.rpn[2]])
+        outputs = [detections, probs, deltas, rois, self.rpn[1], self.rpn[2]]
+        if not self.mask_head and not self.keypoint_head:
+            return self._network(inputs, outputs)
         detected_boxes = TrimPadding(name="trim_detections")(detections[..., :4])
-        masks = self.mask_head(detected_boxes, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
-        outputs = [detections, probs, deltas, masks, rois, self.rpn[1], self.rpn[2]]
+        if self.mask_head:
+            masks = self.mask_head(detected_boxes, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
+            outputs.insert(3, masks)
         if self.mask_refinement:
             class_ids = detections[..., 4]
             _, refined = self.mask_refinement(
                 detected_boxes, detected_boxes, class_ids, masks, self.image, self.pyramid[0]
             )
             outputs.append(refined)
+        if self.keypoint_head:
+            maps = self.keypoint_head(detected_boxes, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
+            outputs.append(maps)
         return self._network(inputs, outputs)
 
     def training(self) -> Network:
@@ -279,8 +294,9 @@ class NetworkBuilder:
 
         Returns:
             Model from [`input_image`, `input_image_meta`, `input_rpn_match [B, A, 1]`, `input_rpn_bbox [B, T, 4]`,
-            `input_gt_class_ids [B, G]`, `input_gt_boxes [B, G, 4]` pixels, `input_gt_masks [B, h, w, G]`, and without
-            `USE_RPN_ROIS` `input_roi [B, K, 4]` pixels] to [`rpn_class_logits`, `rpn_class`, `rpn_bbox`,
+            `input_gt_class_ids [B, G]`, `input_gt_boxes [B, G, 4]` pixels, `input_gt_masks [B, h, w, G]`, with
+            NUM_KEYPOINTS `input_gt_keypoints [B, G, J, 3]` pixels, and without `USE_RPN_ROIS` `input_roi [B, K, 4]`
+            pixels] to [`rpn_class_logits`, `rpn_class`, `rpn_bbox`,
             `mrcnn_class_logits`, `mrcnn_class`, `mrcnn_bbox`, `mrcnn_mask`, `ROI`, `output_rois [B, R, 4]`, and the
             losses of `loss_names`, scalars]. Without MASK_HEAD there are no `input_gt_masks` and no `mrcnn_mask`.
         """
@@ -290,7 +306,11 @@ class NetworkBuilder:
         gt_class_ids = keras.Input((config.MAX_GT_INSTANCES,), dtype="int32", name="input_gt_class_ids")
         gt_boxes = keras.Input((config.MAX_GT_INSTANCES, 4), name="input_gt_boxes")
         gt_masks = [self._gt_masks()] if self.mask_head else []
-        inputs = [self.image, meta, rpn_match, rpn_bbox, gt_class_ids, gt_boxes, *gt_masks]
+        gt_keypoints = []
+        if self.keypoint_head:
+            shape = (config.MAX_GT_INSTANCES, config.NUM_KEYPOINTS, 3)
+            gt_keypoints = [keras.Input(shape, name="input_gt_keypoints")]
+        inputs = [self.image, meta, rpn_match, rpn_bbox, gt_class_ids, gt_boxes, *gt_masks, *gt_keypoints]
 
         if config.USE_RPN_ROIS:
             proposals = self._propose(config.POST_NMS_ROIS_TRAINING, self._anchors()(self.image))
@@ -300,13 +320,16 @@ class NetworkBuilder:
             proposals = NormBoxes(name="ROI")([rois, self.image])
         targets = self._targets()
         gt_boxes = NormBoxes(name="norm_gt_boxes")([gt_boxes, self.image])
-        rois, class_ids, bbox, *masks = targets([proposals, gt_class_ids, gt_boxes, *gt_masks])
+        rois, class_ids, bbox, *masks_and_keypoints = targets(
+            [proposals, gt_class_ids, gt_boxes, *gt_masks, *gt_keypoints]
+        )
 
         pyramid = self.pyramid[:4]
         logits, probs, deltas = self.box_head(rois, pyramid, meta)
         predicted_masks = []
-        if self.mask_head:
+        if self.mask_head or self.keypoint_head:
             positives = LeadingPositives(name="positive_rois")([rois, class_ids])
+        if self.mask_head:
             predicted_masks = [self.mask_head(positives, pyramid, meta, count=config.TRAIN_ROIS_PER_IMAGE)]
         active = _active_class_ids(meta)
         loss_inputs = [
@@ -316,7 +339,7 @@ class NetworkBuilder:
             [bbox, class_ids, deltas],
         ]
         if self.mask_head:
-            loss_inputs.append([*masks, class_ids, *predicted_masks])
+            loss_inputs.append([masks_and_keypoints[0], class_ids, *predicted_masks])
         nodes = [LossLayer(name=name)(tensors) for name, tensors in zip(LOSSES, loss_inputs, strict=False)]
         if self.mask_refinement:
             rois_to_refine = RefinedRoIs(config.MASK_REFINEMENT_ROIS, config.BBOX_STD_DEV, name="refined_rois")
@@ -329,6 +352,9 @@ class NetworkBuilder:
                 config.MASK_REFINEMENT_SIZE, config.USE_MINI_MASK, name="refinement_targets"
             )([boxes, frames, gt_class_ids, gt_boxes, *gt_masks, self.image])
             nodes.append(LossLayer(name=REFINEMENT_LOSS)([refined_targets, class_ids, refined]))
+        if self.keypoint_head:
+            maps = self.keypoint_head(positives, pyramid, meta)
+            nodes.append(LossLayer(name=KEYPOINT_LOSS)([masks_and_keypoints[-1], maps]))
         output_rois = keras.layers.Identity(name="output_rois")(rois)
         outputs = [*self.rpn, logits, probs, deltas, *predicted_masks, proposals, output_rois, *nodes]
         return self._network(inputs, outputs)
@@ -363,6 +389,7 @@ class NetworkBuilder:
             mask_targets=config.MASK_TARGETS,
             image_shape=config.IMAGE_SHAPE,
             add_gt_boxes=config.ADD_GT_BOXES,
+            keypoint_map=4 * config.MASK_POOL_SIZE if config.NUM_KEYPOINTS else 0,
             name="proposal_targets",
         )
 

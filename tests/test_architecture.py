@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "mrcnn").rglob("*.py"), *(ROOT / "nike").rglob("*.py")])
 FORBIDDEN = ("keras.src", "tensorflow.python", "tf_keras", "distutils", "pickle")
 ROOMS = (  # of mrcnn; a module imports from its own room and from those of earlier lines
-    {"atomic", "choices", "config", "errors", "ops"},
+    {"atomic", "choices", "config", "config_json", "errors", "ops"},
     {"layers", "losses", "checkpoints"},
     {"backbones"},
     {"network"},

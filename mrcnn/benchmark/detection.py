@@ -61,7 +61,7 @@ def main() -> None:
     for count in COUNTS:
         layer.max_instances = count  # the output of the mask head remains padded to 100
         predictor = predictors[count] = Predictor(network, config)
-        detections, masks = predictor(item.image[None], item.meta[None])  # traces with this number of detections
+        detections, masks, _ = predictor(item.image[None], item.meta[None])  # traces with this number of detections
     functions = {f"detect_{n}": lambda p=p: p(item.image[None], item.meta[None]) for n, p in predictors.items()}
     stages = dict(features=run_features, rpn=run_rpn, proposals=run_proposals, boxes=run_boxes)
     window, shape = item.window, item.image.shape

@@ -21,8 +21,8 @@ from mrcnn.checkpoints.report import (
     LoadReport,
     WeightsMismatchError,
     backbone_warning,
+    branch_warning,
     explain,
-    mask_head_warning,
 )
 from mrcnn.errors import UserError
 
@@ -42,7 +42,7 @@ def load_weights(
         exclude: names or regular expressions (full match) of layers, or of their groups, that are not loaded.
         by_name: bool, whether layers of the file that the model does not have are skipped instead of raising an error.
             In two cases the weights are loaded with a UserWarning: the backbone in the file is deeper than that of the
-            model, or the file has no mask layers (MASK_HEAD = False), so that those of the model keep their weights.
+            model, or the file has no layers of masks or keypoints, so that those of the model keep their weights.
 
     Returns:
         The report.
@@ -74,7 +74,7 @@ def load_weights(
         )
         if problem := explain(report, wanted, offered, strict=not by_name):
             raise WeightsMismatchError(f"{path}: {problem}", report)
-        warning = backbone_warning(report, wanted, offered) or mask_head_warning(report, offered)
+        warning = backbone_warning(report, wanted, offered) or branch_warning(report, offered)
         values = [
             (variable, _read(path, f"{name}/{role}", source))
             for name, pair in pairs.items()

@@ -15,7 +15,8 @@ from mrcnn.errors import UserError
 HEAD_OUTPUTS = {"mrcnn_class_logits": 1, "mrcnn_bbox_fc": 4, "mrcnn_mask": 1}
 # Layers to exclude for another number of classes. "mrcnn_bbox" has no weights, but Matterport's scripts list it too.
 HEADS = ["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"]
-MASK_LAYERS = re.compile(r"mrcnn_(mask|refine).*")
+# Layers of the branches that a model may have and its start weights may not.
+BRANCHES = {"masks": re.compile(r"mrcnn_(mask|refine).*"), "keypoints": re.compile(r"mrcnn_keypoint.*")}
 REBUILD = "Build the model with the settings of the file"
 SHOWN = 4  # maximum number of names in a message
 
@@ -81,8 +82,8 @@ def explain(
         file: layers of the file that are not excluded.
         strict: bool, whether layers that only the file has are an error.
     """
-    only_backbone, only_boxes = is_backbone_only(file), not strict and has_only_boxes(file)
-    may_lack = [BEYOND_BACKBONE] * only_backbone + [MASK_LAYERS] * only_boxes
+    may_lack = [] if strict else [BRANCHES[name] for name in missing_branches(file)]
+    may_lack += [BEYOND_BACKBONE] * is_backbone_only(file)
     missing = [name for name in report.missing if not any(pattern.fullmatch(name) for pattern in may_lack)]
     if (strict or missing or report.mismatched) and (other := _other_backbone(model, file)):
         return f"{other}. Set BACKBONE to that of the file, or use a file that fits the model."
@@ -106,20 +107,23 @@ def explain(
     return ""
 
 
-def has_only_boxes(layers: Iterable[str]) -> bool:
-    """Returns whether a file has the layers of the box head but no mask layers (MASK_HEAD = False)."""
-    return "mrcnn_class_conv1" in layers and not any(MASK_LAYERS.fullmatch(name) for name in layers)
+def missing_branches(layers: Iterable[str]) -> list[str]:
+    """Returns the names of the branches that a file does not have, if it has the layers of the box head."""
+    if "mrcnn_class_conv1" not in layers:
+        return []
+    return [branch for branch, pattern in BRANCHES.items() if not any(pattern.fullmatch(name) for name in layers)]
 
 
-def mask_head_warning(report: LoadReport, file: Iterable[str]) -> str:
-    """Returns a warning if the model has mask layers and the file has none, or ""."""
-    missing = [name for name in report.missing if MASK_LAYERS.fullmatch(name)]
-    if not missing or not has_only_boxes(file):
-        return ""
-    return (
-        f"the file has no mask layers (MASK_HEAD = False): {len(missing)} mask layers of the model keep their current "
-        f"weights ({_some(missing)}). Train them before you detect masks."
-    )
+def branch_warning(report: LoadReport, file: Iterable[str]) -> str:
+    """Returns a warning if the model has a branch that the file does not have, or ""."""
+    for branch in missing_branches(file):
+        missing = [name for name in report.missing if BRANCHES[branch].fullmatch(name)]
+        if missing:
+            return (
+                f"the file is of a model without {branch}: {len(missing)} layers of {branch} keep their current "
+                f"weights ({_some(missing)}). Train them before you detect {branch}."
+            )
+    return ""
 
 
 def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file: Mapping[str, LayerWeights]) -> str:

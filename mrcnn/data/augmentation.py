@@ -36,8 +36,13 @@ class PhotoAugmenter(Protocol):
     max_side: int
 
     def augment_photo(
-        self, image: np.ndarray, masks: np.ndarray, class_ids: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self,
+        image: np.ndarray,
+        masks: np.ndarray,
+        class_ids: np.ndarray,
+        rng: np.random.Generator,
+        keypoints: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, ...]:
         """Augments one image. May add, remove and reclassify instances. Must be thread-safe.
 
         Args:
@@ -45,10 +50,12 @@ class PhotoAugmenter(Protocol):
             masks: `[H, W, N]` bool. Must not be modified in place.
             class_ids: `[N]` int32, negative for regions to ignore.
             rng: random generator, the only permitted source of randomness.
+            keypoints: `[N, J, 3]` (x, y, visibility) in pixels; passed only with `Config.NUM_KEYPOINTS`.
 
         Returns:
             The augmented image, masks and class ids, of any size. Masks are bool, or uint8 with the coverage of each
-            pixel in 0..255, so that mini masks keep the position of outlines between pixels.
+            pixel in 0..255, so that mini masks keep the position of outlines between pixels. If keypoints were passed,
+            they are the fourth value; mirroring swaps the pairs of `Config.KEYPOINT_FLIP`.
         """
         ...
 

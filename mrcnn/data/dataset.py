@@ -188,6 +188,16 @@ class Dataset:
             height, width = self.load_image(image_id).shape[:2]
         return np.zeros((height, width, 0), dtype=bool), np.zeros(0, dtype=np.int32)
 
+    def load_keypoints(self, image_id: int) -> np.ndarray | None:
+        """Returns the keypoints of the instances of `load_mask`. Override it to train with `Config.NUM_KEYPOINTS`.
+
+        Returns:
+            `[N, J, 3]` (x, y, visibility) in pixels of the image, 0 at the outer edge of the first pixel. The
+            visibility is that of COCO: 0 not labelled, 1 labelled but occluded, 2 visible. None, the default: the
+            dataset has no keypoints.
+        """
+        return None
+
 
 _SET_BY_PREPARE = (
     "num_classes",

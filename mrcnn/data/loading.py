@@ -3,8 +3,8 @@
 `load_image_gt` combines three steps. `prepare` reads and resizes an image. It is deterministic, so its result can be
 cached. `vary` augments the example. `ground_truth` removes unusable instances and computes the boxes.
 
-Shape notation: H, W size of the image file, S side of the network input, N instances, C classes. Boxes in pixels are
-half-open.
+Shape notation: H, W size of the image file, S side of the network input, N instances, C classes, J keypoints. Boxes in
+pixels are half-open.
 """
 
 import dataclasses
@@ -22,6 +22,7 @@ from mrcnn.data.image import resize_image
 from mrcnn.data.reading import as_rgb
 from mrcnn.errors import UserError
 from mrcnn.ops.image_meta import compose_image_meta
+from mrcnn.ops.keypoints import mirror_keypoints
 from mrcnn.ops.masks import FULL_COVERAGE, extract_bboxes, minimize_mask, resize_mask, without_placeholders
 from mrcnn.ops.resizing import scaled_side
 
@@ -40,6 +41,7 @@ class Example:
         window: (y1, x1, y2, x2) half-open region of the network input without the padding, in pixels, or None before
             resizing.
         scale: ratio of the resized to the original size.
+        keypoints: `[N, J, 3]` (x, y, visibility) in pixels of `image`, or None without NUM_KEYPOINTS.
     """
 
     image: np.ndarray
@@ -48,6 +50,7 @@ class Example:
     original_shape: tuple[int, ...]
     window: tuple[int, int, int, int] | None = None
     scale: float = 1
+    keypoints: np.ndarray | None = None
 
 
 class GroundTruth(NamedTuple):
@@ -125,6 +128,7 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
         masks, class_ids = dataset.load_mask(image_id)
     masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
     masks, class_ids = without_placeholders(masks, class_ids)
+    keypoints = _load_keypoints(dataset, config, image_id, len(class_ids), where)
     if not masks.size and not len(class_ids):  # some scripts return masks of another shape for images without instances
         masks = np.zeros((*image.shape[:2], 0), dtype=bool)
     if masks.shape != (*image.shape[:2], len(class_ids)):
@@ -138,10 +142,26 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
             f"{where}: class id {unknown[0]} is not one of 1..{dataset.num_classes - 1} (negative: ignored). "
             "Return internal class ids from load_mask()."
         )
-    example = Example(image, masks, class_ids, image.shape)
+    example = Example(image, masks, class_ids, image.shape, keypoints=keypoints)
     if changes_whole_photo(augmentation):
         return _shrink(example, augmentation.max_side)
     return example if config.IMAGE_RESIZE_MODE == "crop" else _fit(example, config)
+
+
+def _load_keypoints(dataset: Dataset, config: Config, image_id: int, count: int, where: str) -> np.ndarray | None:
+    """Returns the keypoints of the instances, `[N, J, 3]` float32, or None without NUM_KEYPOINTS."""
+    if not config.NUM_KEYPOINTS:
+        return None
+    with located_errors(f"{where}, load_keypoints()"):
+        keypoints = dataset.load_keypoints(image_id)
+    expected = (count, config.NUM_KEYPOINTS, 3)
+    if keypoints is None or np.shape(keypoints) != expected:
+        raise UserError(
+            f"{where}: load_keypoints() must return {list(expected)}, the (x, y, visibility) of NUM_KEYPOINTS = "
+            f"{config.NUM_KEYPOINTS} keypoints of each instance of load_mask(), got "
+            f"{'None' if keypoints is None else list(np.shape(keypoints))}."
+        )
+    return np.asarray(keypoints, np.float32)
 
 
 def vary(
@@ -161,12 +181,18 @@ def vary(
         mirror: bool, whether to mirror the example with probability 0.5.
     """
     if changes_whole_photo(augmentation):
-        photo = augmentation.augment_photo(example.image, example.masks, example.class_ids, _generator(rng))
-        example = Example(*photo, example.original_shape)
+        points = () if example.keypoints is None else (example.keypoints,)
+        photo = augmentation.augment_photo(example.image, example.masks, example.class_ids, _generator(rng), *points)
+        image, masks, class_ids, *points = photo
+        example = Example(image, masks, class_ids, example.original_shape, keypoints=points[0] if points else None)
     if example.window is None:
         example = _fit(example, config, random if rng is None else random.Random(int(rng.integers(2**63))))
     if mirror and (random.randint(0, 1) if rng is None else rng.integers(2)):
-        example = dataclasses.replace(example, image=example.image[:, ::-1], masks=example.masks[:, ::-1])
+        points = example.keypoints
+        if points is not None:
+            points = mirror_keypoints(points, example.image.shape[1], config.KEYPOINT_FLIP)
+        mirrored = dict(image=example.image[:, ::-1], masks=example.masks[:, ::-1], keypoints=points)
+        example = dataclasses.replace(example, **mirrored)
     if augmentation is not None and not changes_whole_photo(augmentation):
         image, masks = augment_resized(augmentation, example.image, example.masks, _generator(rng))
         example = dataclasses.replace(example, image=image, masks=masks)
@@ -175,7 +201,7 @@ def vary(
 
 def ground_truth(
     example: Example, dataset: Dataset, config: Config, image_id: int, use_mini_mask: bool | None = None
-) -> tuple[GroundTruth, int]:
+) -> tuple[GroundTruth, int, np.ndarray | None]:
     """Computes the ground truth of an augmented example and removes instances with a side below MIN_SIDE pixels.
 
     Args:
@@ -186,7 +212,8 @@ def ground_truth(
         use_mini_mask: see `load_image_gt`.
 
     Returns:
-        The ground truth, and the number of removed objects that are at least partly visible.
+        The ground truth, the number of removed objects that are at least partly visible, and the keypoints
+        `[N, J, 3]` or None.
     """
     is_coverage = example.masks.dtype == np.uint8
     inside = example.masks > FULL_COVERAGE // 2 if is_coverage else example.masks
@@ -206,7 +233,8 @@ def ground_truth(
     active[dataset.source_class_ids[dataset.image_info[image_id]["source"]]] = 1
     shape, image_shape = example.original_shape, example.image.shape
     meta = compose_image_meta(image_id, shape, image_shape, example.window, example.scale, active)
-    return GroundTruth(example.image, meta, class_ids, boxes, masks), too_small
+    keypoints = None if example.keypoints is None else example.keypoints[keep]
+    return GroundTruth(example.image, meta, class_ids, boxes, masks), too_small, keypoints
 
 
 def _generator(rng: np.random.Generator | None) -> np.random.Generator:
@@ -227,7 +255,12 @@ def _shrink(example: Example, max_side: int) -> Example:
     masks = np.zeros((example.masks.shape[2], *size[::-1]), dtype=bool)  # [N, h, w], so that each mask is contiguous
     for i, mask in enumerate(masks):
         np.greater_equal(resize(example.masks[:, :, i] * np.uint8(255)), 128, out=mask)
-    return dataclasses.replace(example, image=resize(example.image), masks=masks.transpose(1, 2, 0))
+    keypoints = example.keypoints
+    if keypoints is not None:
+        keypoints = keypoints * np.float32([size[0] / width, size[1] / height, 1])
+    return dataclasses.replace(
+        example, image=resize(example.image), masks=masks.transpose(1, 2, 0), keypoints=keypoints
+    )
 
 
 def _fit(example: Example, config: Config, rng: Any = random) -> Example:
@@ -243,4 +276,8 @@ def _fit(example: Example, config: Config, rng: Any = random) -> Example:
     masks = example.masks
     if image.shape != example.image.shape or scale != 1:
         masks = resize_mask(masks, scale, padding, crop)
-    return dataclasses.replace(example, image=image, masks=masks, window=window, scale=scale)
+    keypoints = example.keypoints
+    if keypoints is not None:
+        top, left = (padding[0][0], padding[1][0]) if crop is None else (-crop[0], -crop[1])
+        keypoints = keypoints * np.float32([scale, scale, 1]) + np.float32([left, top, 0])
+    return dataclasses.replace(example, image=image, masks=masks, window=window, scale=scale, keypoints=keypoints)

@@ -5,7 +5,8 @@ resumed at any step. The order of the images in epoch e is drawn from (seed, e, 
 image of the epoch (k from 1) from (seed, e, k). Threads are used instead of processes, because TensorFlow hangs after a
 fork.
 
-Shape notation: B images, S side, C classes, A anchors, T sampled anchors, G ground-truth slots, K proposals.
+Shape notation: B images, S side, C classes, A anchors, T sampled anchors, G ground-truth slots, K proposals, J
+keypoints.
 """
 
 import functools
@@ -20,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.config import Config
-from mrcnn.data.augmentation import check_augmentation
+from mrcnn.data.augmentation import changes_whole_photo, check_augmentation
 from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.interpreter_exit import skipped_at_exit
@@ -110,10 +111,11 @@ def training_batches(
     Returns:
         A dataset of tuples (images `[B, S, S, 3]` float32, normalized; image_meta `[B, 12+C]` float32; rpn_match
         `[B, A, 1]` int32; rpn_bbox `[B, T, 4]` float32; gt_class_ids `[B, G]` int32; gt_boxes `[B, G, 4]` float32, in
-        pixels; gt_masks `[B, h, w, G]` bool, unless `config.MASK_HEAD` is False). Without `config.USE_RPN_ROIS`, the
-        tuple also has rois `[B, K, 4]` int32, in pixels. They come from `dataset.load_rois`, which returns boxes in
-        pixels of the original image in order of decreasing score, or are random boxes if the dataset has no such
-        method. Unused slots are zeros. Images without objects are included.
+        pixels; gt_masks `[B, h, w, G]` bool, unless `config.MASK_HEAD` is False; gt_keypoints `[B, G, J, 3]` float32,
+        in pixels, with `config.NUM_KEYPOINTS`; rois `[B, K, 4]` int32, in pixels, without `config.USE_RPN_ROIS`). The
+        rois come from `dataset.load_rois`, which returns boxes in pixels of the original image in order of decreasing
+        score, or are random boxes if the dataset has no such method. Unused slots are zeros. Images without objects are
+        included.
 
     Raises:
         ValueError: if an argument is invalid.
@@ -135,7 +137,7 @@ def training_batches(
         # In deterministic mode, TensorFlow runs stateful functions in a single thread.
         arrays = tf.numpy_function(load_arrays, [position], dtypes, stateful=False)
         arrays = [tf.ensure_shape(a, shape) for a, (_, shape) in zip(arrays, examples.signature, strict=True)]
-        draw, image, meta, class_ids, boxes, *masks_and_rois = arrays
+        draw, image, meta, class_ids, boxes, *others = arrays
         rpn_match, rpn_bbox = select_rpn_targets(
             anchors,
             class_ids,
@@ -145,7 +147,7 @@ def training_batches(
             seed=draw,
             positive_iou=config.RPN_POSITIVE_IOU,
         )
-        return image, meta, rpn_match[:, tf.newaxis], rpn_bbox, class_ids, boxes, *masks_and_rois
+        return image, meta, rpn_match[:, tf.newaxis], rpn_bbox, class_ids, boxes, *others
 
     def subtract_mean(images: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tf.cast(images, tf.float32) - mean, *others  # as `normalize_image`
@@ -217,6 +219,11 @@ class _Examples:
                 "training_batches: proposals of load_rois() cannot be augmented with the image. Train with "
                 "augmentation=None, or with USE_RPN_ROIS = True."
             )
+        if config.NUM_KEYPOINTS and augmentation is not None and not changes_whole_photo(augmentation):
+            raise UserError(
+                "training_batches: imgaug and albumentations do not move keypoints. Train with NUM_KEYPOINTS and an "
+                "object that has augment_photo(), or with augmentation=None."
+            )
         self.dataset, self.config, self.seed, self.shuffle = dataset, config, seed, shuffle
         self.augmentation, self.not_augmented, self.on_error = augmentation, not_augmented, on_error
         self.cache = ExampleCache(cache_bytes)
@@ -234,6 +241,8 @@ class _Examples:
         ]
         if config.MASK_HEAD:
             self.signature.append((tf.bool, (*mask_shape, slots)))
+        if config.NUM_KEYPOINTS:
+            self.signature.append((tf.float32, (slots, config.NUM_KEYPOINTS, 3)))
         if not config.USE_RPN_ROIS:
             self.signature.append((tf.int32, (config.POST_NMS_ROIS_TRAINING, 4)))
 
@@ -260,7 +269,7 @@ class _Examples:
         config = self.config
         image_id, example, rng = self.augmented(position)
         mini_masks = config.USE_MINI_MASK and config.MASK_HEAD
-        gt, too_small = ground_truth(example, self.dataset, config, image_id, mini_masks)
+        gt, too_small, keypoints = ground_truth(example, self.dataset, config, image_id, mini_masks)
         if gt.image.shape != tuple(config.IMAGE_SHAPE):
             raise UserError(
                 f"image {self._name(image_id)}: expected shape {tuple(config.IMAGE_SHAPE)} after resizing, got "
@@ -268,10 +277,10 @@ class _Examples:
             )
         self.problems.count_too_small(too_small)
         masks = gt.mask if config.MASK_HEAD else None
-        class_ids, boxes, *masks = fill_slots(gt.class_ids, gt.bbox, masks, config.MAX_GT_INSTANCES, rng)
+        class_ids, boxes, *others = fill_slots(gt.class_ids, gt.bbox, masks, config.MAX_GT_INSTANCES, rng, keypoints)
         draw = rng.integers(2**31, size=2, dtype=np.int32)
         rois = [] if config.USE_RPN_ROIS else [self._rois(image_id, example, gt, rng)]
-        return [draw, gt.image, gt.image_meta.astype(np.float32), class_ids, boxes.astype(np.float32), *masks, *rois]
+        return [draw, gt.image, gt.image_meta.astype(np.float32), class_ids, boxes.astype(np.float32), *others, *rois]
 
     def _read(self, epoch: int, index: int):
         """Returns (image_id, prepared example, augmentation) of an image, or of the next one that can be read."""

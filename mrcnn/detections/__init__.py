@@ -1,5 +1,6 @@
 """The result of detection, `Detections`, and its conversion to the formats of other tools."""
 
-from mrcnn.detections.detections import Box, Detection, Detections
+from mrcnn.detections.detection import Box, Detection
+from mrcnn.detections.detections import Detections
 
 __all__ = ["Box", "Detection", "Detections"]

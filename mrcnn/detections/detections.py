@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,31 +13,14 @@ from numpy.typing import ArrayLike
 
 from mrcnn.atomic import replacing
 from mrcnn.detections import formats, labelme
+from mrcnn.detections.detection import Detection
 
 if TYPE_CHECKING:
     import pandas
     import supervision
     from matplotlib.figure import Figure
 
-Box = tuple[int, int, int, int]
 KEYS = ("rois", "class_ids", "scores", "masks")  # of the original's result dict
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """One detected object.
-
-    Attributes:
-        box: (y1, x1, y2, x2) pixels of the image, half-open, not empty.
-        mask: bool `[y2 - y1, x2 - x1]`, the mask inside the box; True everywhere if there are no masks.
-        class_id: 1 or above.
-        score: 0..1.
-    """
-
-    box: Box
-    mask: np.ndarray
-    class_id: int
-    score: float
 
 
 class Detections:
@@ -55,6 +37,8 @@ class Detections:
         crops: N bool arrays `[y2 - y1, x2 - x1]`, each mask inside its box; None without masks.
         image_shape: (H, W) of the image; further items are ignored.
         error: reason why the image could not be processed, or None.
+        keypoints: float `[N, J, 3]` (x, y, score) in pixels of the image, 0 at the outer edge of the first pixel; None
+            without keypoints.
 
     Attributes:
         boxes: int32 `[N, 4]`.
@@ -65,6 +49,7 @@ class Detections:
             an object covers its box where a mask of one object is needed (`full_mask`, `rings`, `polygons`).
         image_shape: (H, W).
         error: str or None.
+        keypoints: float32 `[N, J, 3]` or None.
         class_names: class names by class id, background first, or None. Set by `MaskRCNN.detect`.
         track_ids: int32 `[N]`, number of the object over the frames of a video, -1 without; or None. Set by trackers.
         probabilities: list of N float arrays `[Q, Q]`, the masks as predicted inside `frames`; or None. Set by
@@ -84,6 +69,7 @@ class Detections:
         crops: Iterable[np.ndarray] | None,
         image_shape: Sequence[int],
         error: str | None = None,
+        keypoints: ArrayLike | None = None,
     ):
         self.boxes = np.asarray(boxes, dtype=np.int32).reshape(-1, 4)
         self.class_ids = np.asarray(class_ids, dtype=np.int32).reshape(-1)
@@ -92,6 +78,7 @@ class Detections:
         self.crops = [_full_crop(box) for box in self.boxes] if crops is None else list(crops)
         self.image_shape = (int(image_shape[0]), int(image_shape[1]))
         self.error = error
+        self.keypoints = None if keypoints is None else np.asarray(keypoints, dtype=np.float32)
         self.class_names: list[str] | None = None
         self.track_ids: np.ndarray | None = None
         self.probabilities: list[np.ndarray] | None = None
@@ -105,6 +92,10 @@ class Detections:
                 f"{len(self.boxes)} boxes, got {len(self.class_ids)} class ids, {len(self.scores)} scores and crops of "
                 f"shapes {[crop.shape for crop in self.crops]}."
             )
+        if self.keypoints is not None and (len(self.keypoints), *self.keypoints.shape[2:]) != (len(self.boxes), 3):
+            raise ValueError(
+                f"Detections: expected keypoints [{len(self.boxes)}, J, 3], got {list(self.keypoints.shape)}."
+            )
         if (self.boxes < 0).any() or (self.boxes[:, 2:] > self.image_shape).any():
             raise ValueError(
                 f"Detections: expected boxes inside the image {self.image_shape}, got {self.boxes.tolist()}."
@@ -116,12 +107,14 @@ class Detections:
     ) -> Detections:
         """Creates `Detections` in descending score order, without masks if `has_masks` is False."""
         ordered = sorted(instances, key=lambda instance: -instance.score)
+        has_keypoints = bool(ordered) and all(instance.keypoints is not None for instance in ordered)
         return cls(
             [instance.box for instance in ordered],
             [instance.class_id for instance in ordered],
             [instance.score for instance in ordered],
             [instance.mask for instance in ordered] if has_masks else None,
             image_shape,
+            keypoints=[instance.keypoints for instance in ordered] if has_keypoints else None,
         )
 
     @classmethod
@@ -187,7 +180,8 @@ class Detections:
 
     def __iter__(self) -> Iterator[Detection]:
         for i, (box, class_id, score) in enumerate(zip(self.boxes, self.class_ids, self.scores, strict=True)):
-            yield Detection(tuple(box.tolist()), self._crop(i), int(class_id), float(score))
+            points = None if self.keypoints is None else self.keypoints[i]
+            yield Detection(tuple(box.tolist()), self._crop(i), int(class_id), float(score), points)
 
     def __getitem__(self, key: str | int | slice | np.ndarray) -> Any:
         """Returns an array for a key of the original, a `Detection` for an index, or a subset of the detections.
@@ -205,8 +199,9 @@ class Detections:
         if rows.ndim == 0:
             return next(iter(self[rows[None]]))
         crops = [self._crop(row) for row in rows] if self.has_masks else None
+        points = None if self.keypoints is None else self.keypoints[rows]
         chosen = Detections(
-            self.boxes[rows], self.class_ids[rows], self.scores[rows], crops, self.image_shape, self.error
+            self.boxes[rows], self.class_ids[rows], self.scores[rows], crops, self.image_shape, self.error, points
         )
         chosen.class_names, chosen.source = self.class_names, self.source
         chosen.track_ids = None if self.track_ids is None else self.track_ids[rows]

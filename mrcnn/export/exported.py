@@ -14,8 +14,8 @@ from mrcnn.export.metadata import format_module, read_metadata
 from mrcnn.inference.processing import detect_stream, mask_padding
 from mrcnn.ops.image_meta import META_FIELDS
 
-# (images [B, S, S, channels], windows [B, 4], min_confidence [B]) -> detections [B, D, 6], masks [B, D, M, M] or None
-Run = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+# (images [B, S, S, channels], windows [B, 4], min_confidence [B]) -> `metadata.OUTPUTS`, None for those it lacks
+Run = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray | None, ...]]
 
 
 class ExportedPredictor:
@@ -32,11 +32,11 @@ class ExportedPredictor:
         self._run, self._min_confidence = run, min_confidence
 
     def __call__(self, images: np.ndarray, metas: np.ndarray):
-        """Returns detections `[B, D, 6]` and masks `[B, D, M, M]`, or B times None without a mask head."""
+        """Returns detections `[B, D, 6]`, masks and maps of keypoints, see `Predictor.__call__`."""
         windows = np.asarray(metas[:, META_FIELDS["window"]], np.float32)
         thresholds = np.full(len(images), self._min_confidence, np.float32)
-        detections, masks = self._run(np.asarray(images, np.float32), windows, thresholds)
-        return detections, [None] * len(images) if masks is None else masks
+        outputs = self._run(np.asarray(images, np.float32), windows, thresholds)
+        return tuple([None] * len(images) if each is None else each for each in outputs)
 
 
 class ExportedModel:

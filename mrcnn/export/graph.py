@@ -1,4 +1,4 @@
-"""The network as one TensorFlow function in float32, from preprocessed images to detections and their masks.
+"""The network as one TensorFlow function in float32, from preprocessed images to detections, their masks and keypoints.
 
 Shape notation: B images, S side, D detections, C classes, M mask side.
 """
@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.config import Config
-from mrcnn.export.metadata import ExportError
-from mrcnn.inference.predictor import Predictor, detection_model, with_own_masks
+from mrcnn.export.metadata import OUTPUTS, ExportError
+from mrcnn.inference.predictor import Predictor, detection_model, select_maps
 from mrcnn.network import NetworkBuilder, named_layers
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.boxes import norm_boxes
@@ -89,15 +89,17 @@ class ExportGraph(tf.Module):
             1,
         )
         inputs = [images, meta, tf.constant(anchors), min_confidence]
-        if not config.MASK_HEAD:
-            return {"detections": self._model(inputs, training=False)}
-        detections, masks = self._model(inputs, training=False)
-        # Converters follow constant shapes best, so the masks are padded to D first.
-        count = config.DETECTION_MAX_INSTANCES
-        shape = (-1, count, *masks.shape[2:])
-        masks = tf.pad(masks, [[0, 0], [0, count - tf.shape(masks)[1]]] + [[0, 0]] * (len(shape) - 2))
-        detections, masks = with_own_masks(detections, tf.reshape(masks, shape), config, min_confidence)
-        return {"detections": detections, "masks": masks}
+        detections, *maps = keras.tree.flatten(self._model(inputs, training=False))
+        maps = [_pad_rows(each, config.DETECTION_MAX_INSTANCES) for each in maps]
+        outputs = select_maps(detections, maps, config, min_confidence)
+        return {name: value for name, value in zip(OUTPUTS, outputs, strict=True) if value is not None}
+
+
+def _pad_rows(maps: tf.Tensor, count: int) -> tf.Tensor:
+    """Pads `[B, n, ...]` to `[B, count, ...]`, because converters follow constant shapes best."""
+    shape = (-1, count, *maps.shape[2:])
+    padding = [[0, 0], [0, count - tf.shape(maps)[1]]] + [[0, 0]] * (len(shape) - 2)
+    return tf.reshape(tf.pad(maps, padding), shape)
 
 
 def _copy_weights(source: dict, target: dict) -> str:

@@ -30,6 +30,7 @@ from mrcnn.errors import UserError
 
 FILE = "metadata.json"
 FORMATS = {"saved_model": "tensorflow", "openvino": "openvino"}  # format -> package that runs it
+OUTPUTS = ("detections", "masks", "keypoints")  # of the network; the last two only where it has them
 KEYS = {"format": str, "version": str, "runtime": str, "config": dict, "files": dict}
 
 
@@ -84,6 +85,10 @@ def signature(config: Config) -> dict[str, Any]:
         "meaning": "probabilities of the mask of each detection in its box; with MASK_REFINEMENT_SIZE, the box is "
         "enlarged by MASK_REFINEMENT_PADDING of its sides on each side",
     }
+    keypoints = {
+        "shape": ["B", detections, *[4 * int(config.MASK_POOL_SIZE)] * 2, int(config.NUM_KEYPOINTS)],
+        "meaning": "logits of the position of each keypoint in the box of each detection",
+    }
     return {
         "inputs": {
             "images": {
@@ -103,6 +108,7 @@ def signature(config: Config) -> dict[str, Any]:
                 "score first, zero padded",
             },
             **({"masks": masks} if config.MASK_HEAD else {}),
+            **({"keypoints": keypoints} if config.NUM_KEYPOINTS else {}),
         },
         "dtype": "float32",
     }

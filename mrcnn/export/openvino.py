@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import openvino
 
-from mrcnn.export.metadata import ExportError
+from mrcnn.export.metadata import OUTPUTS, ExportError
 
 if TYPE_CHECKING:
     from mrcnn.export.exported import Run
@@ -42,7 +42,7 @@ def load(folder: Path) -> Run:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ExportError(f"{folder}: OpenVINO {openvino.get_version()} cannot load the model ({reason}).") from None
-    outputs = {name: out for out in compiled.outputs for name in ("detections", "masks") if name in out.names}
+    outputs = {name: out for out in compiled.outputs for name in OUTPUTS if name in out.names}
     request, lock = compiled.create_infer_request(), threading.Lock()
 
     def detect(images, windows, min_confidence):
@@ -53,6 +53,6 @@ def load(folder: Path) -> Run:
                 request.infer({**inputs, "min_confidence": min_confidence[i : i + 1]})
                 results.append({name: request.get_tensor(out).data.copy() for name, out in outputs.items()})
         joined = {name: np.concatenate([result[name] for result in results]) for name in outputs}
-        return joined["detections"], joined.get("masks")
+        return tuple(joined.get(name) for name in OUTPUTS)
 
     return detect

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from mrcnn.export.exported import Run
 from mrcnn.export.graph import ExportGraph
-from mrcnn.export.metadata import ExportError
+from mrcnn.export.metadata import OUTPUTS, ExportError
 
 
 def write(graph: ExportGraph, folder: Path) -> None:
@@ -26,8 +26,7 @@ def load(folder: Path) -> Run:
 
     def detect(images, windows, min_confidence):
         outputs = run(images=images, windows=windows, min_confidence=min_confidence)
-        masks = outputs.get("masks")
-        return outputs["detections"].numpy(), None if masks is None else masks.numpy()
+        return tuple(outputs[name].numpy() if name in outputs else None for name in OUTPUTS)
 
     detect.model = model  # its variables live as long as it does
     return detect

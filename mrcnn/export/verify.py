@@ -51,7 +51,7 @@ def compare(images: Iterable, reference: Callable, exported: Callable, threshold
         count += 1
         item = preprocess(image, config, number)
         side = item.image.shape[0] - 1
-        (a, masks_a), (b, masks_b) = (
+        (a, masks_a, _), (b, masks_b, _) = (
             [rows[0] for rows in predict(item.image[None], item.meta[None])] for predict in (reference, exported)
         )
         matches = _match(a, b)

@@ -1,6 +1,6 @@
 """The compiled inference graph.
 
-Shape notation: B images, A anchors, D detections, C classes, M mask side.
+Shape notation: B images, A anchors, D detections, C classes, M mask side, J keypoints, Q side of a keypoint map.
 """
 
 from collections import OrderedDict
@@ -31,28 +31,36 @@ def require_eager() -> None:
 
 
 def detection_model(network: keras.Model, config: Config) -> keras.Model:
-    """Returns an inference graph with the outputs that detection uses: detections, and masks if it has a mask head."""
-    outputs = [network.outputs[0], network.outputs[-1 if config.MASK_REFINEMENT_SIZE else 3]]
-    return keras.Model(network.inputs, outputs if config.MASK_HEAD else outputs[0])
+    """Returns an inference graph with the outputs that detection uses: detections, masks and maps of keypoints."""
+    outputs = [network.outputs[0]]
+    if config.MASK_HEAD:
+        outputs.append(network.outputs[7 if config.MASK_REFINEMENT_SIZE else 3])
+    if config.NUM_KEYPOINTS:
+        outputs.append(network.outputs[-1])
+    return keras.Model(network.inputs, outputs)
 
 
-def with_own_masks(detections, masks, config: Config, min_confidence) -> tuple:
+def select_maps(detections, maps: Sequence, config: Config, min_confidence) -> tuple:
     """Selects the mask of the class of each detection, and scores the masks if the config says so.
 
     Args:
         detections: `[B, D, 6]`.
-        masks: mask output of the network for the first n <= D detections.
+        maps: the other outputs of `detection_model` for the first n <= D detections.
         config: settings of the network.
         min_confidence: threshold of the mask scores, see `score_by_masks`.
 
     Returns:
-        Detections `[B, D, 6]` and masks `[B, n, M, M]`.
+        Detections `[B, D, 6]`, masks `[B, n, M, M]` or None, and maps of keypoints `[B, n, Q, Q, J]` or None.
     """
-    if not config.MASK_REFINEMENT_SIZE:
-        masks = masks_of_classes(masks, detections[:, : tf.shape(masks)[1], 4])
-    if config.DETECTION_MASK_SCORES:
-        return score_by_masks(detections, masks, min_confidence)
-    return detections, masks
+    keypoints = maps[-1:] if config.NUM_KEYPOINTS else ()
+    masks = None
+    if config.MASK_HEAD:
+        masks = maps[0]
+        if not config.MASK_REFINEMENT_SIZE:
+            masks = masks_of_classes(masks, detections[:, : tf.shape(masks)[1], 4])
+        if config.DETECTION_MASK_SCORES:
+            detections, masks, *keypoints = score_by_masks(detections, masks, min_confidence, *keypoints)
+    return detections, masks, keypoints[0] if keypoints else None
 
 
 class Predictor:
@@ -88,13 +96,11 @@ class Predictor:
         self.latest_shape = tuple(int(side) for side in config.IMAGE_SHAPE[:2])
 
     def _detect(self, model, inputs):
-        if not self.config.MASK_HEAD:
-            return model(inputs, training=False), None
-        detections, masks = model(inputs, training=False)
+        detections, *maps = keras.tree.flatten(model(inputs, training=False))
         count = tf.reduce_max(tf.math.count_nonzero(detections[..., 4], axis=1))
-        return with_own_masks(detections, masks[:, :count], self.config, self._min_confidence)
+        return select_maps(detections, [each[:, :count] for each in maps], self.config, self._min_confidence)
 
-    def __call__(self, images: np.ndarray, metas: np.ndarray) -> tuple[np.ndarray, Sequence[np.ndarray | None]]:
+    def __call__(self, images: np.ndarray, metas: np.ndarray) -> tuple[np.ndarray, Sequence, Sequence]:
         """Runs the network on a batch.
 
         Args:
@@ -104,10 +110,12 @@ class Predictor:
         Returns:
             detections: `[B, D, 6]` float32, (y1, x1, y2, x2, class id, score) with normalized boxes.
             masks: `[B, n, M, M]` float32 probabilities, n <= D; B times None without a mask head.
+            keypoints: `[B, n, Q, Q, J]` float32 logits; B times None without keypoints.
         """
         inputs = tf.cast(images, tf.float32), tf.cast(metas, tf.float32), self.anchors(images.shape[1:3])
-        detections, masks = self._run_quietly(*inputs)
-        return detections.numpy(), [None] * len(images) if masks is None else masks.numpy()
+        detections, *maps = self._run_quietly(*inputs)
+        masks, keypoints = ([None] * len(images) if each is None else each.numpy() for each in maps)
+        return detections.numpy(), masks, keypoints
 
     def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:
         """Returns the normalized anchors `[1, A, 4]` float32 for a preprocessed image of the given shape, cached."""

@@ -1,6 +1,6 @@
 """Preprocessing, batching of streams and postprocessing, for the Keras network and for exported models alike.
 
-Shape notation: B images, S side, D detections, C classes, M mask side.
+Shape notation: B images, S side, D detections, C classes, M mask side, J keypoints, Q side of a keypoint map.
 """
 
 import warnings
@@ -19,6 +19,7 @@ from mrcnn.errors import UserError
 from mrcnn.inference.prefetch import prefetch
 from mrcnn.ops.boxes import denorm_boxes, norm_boxes, pad_boxes
 from mrcnn.ops.image_meta import compose_image_meta
+from mrcnn.ops.keypoints import decode_keypoints
 from mrcnn.ops.masks import mask_in_box, sample_mask
 
 MEAN_SUBTRACTED = (
@@ -104,7 +105,9 @@ def mask_padding(config: Config) -> float | None:
     return float(config.MASK_REFINEMENT_PADDING) if config.MASK_REFINEMENT_SIZE else None
 
 
-def postprocess(detections, masks, original_shape, image_shape, window, mask_padding=None) -> Detections:
+def postprocess(
+    detections, masks, original_shape, image_shape, window, mask_padding=None, keypoints=None
+) -> Detections:
     """Converts the network output of one image to detections in pixels of the original image.
 
     Args:
@@ -115,6 +118,7 @@ def postprocess(detections, masks, original_shape, image_shape, window, mask_pad
         image_shape: (height, width, ...) of the preprocessed image.
         window: `[4]`, region of the preprocessed image without the padding, in pixels.
         mask_padding: see the function `mask_padding`. With refinement, the box of a detection is that of its mask.
+        keypoints: `[n, Q, Q, J]` logits in the box of each detection, or None.
 
     Returns:
         The detections, without boxes of area zero and empty refined masks.
@@ -126,26 +130,33 @@ def postprocess(detections, masks, original_shape, image_shape, window, mask_pad
     y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
     size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
     boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0 for a window of one pixel
+    points = None if keypoints is None else decode_keypoints(keypoints[:count], _frames(boxes, original_shape))
     if mask_padding is not None:
-        return _paste_refined(boxes, class_ids, scores, masks[:count], original_shape, mask_padding)
+        return _paste_refined(boxes, class_ids, scores, masks[:count], original_shape, mask_padding, points)
     boxes = denorm_boxes(boxes, original_shape)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     boxes, class_ids, scores = boxes[keep], class_ids[keep], scores[keep]
     crops = None
     if masks is not None:
         crops = [mask_in_box(mask, box) for mask, box in zip(masks[:count][keep], boxes, strict=True)]
-    return Detections(boxes, class_ids, scores, crops, original_shape)
+    points = None if points is None else points[keep]
+    return Detections(boxes, class_ids, scores, crops, original_shape, keypoints=points)
 
 
-def _paste_refined(boxes, class_ids, scores, masks, original_shape, padding) -> Detections:
-    """Detections of refined masks `[n, Q, Q]` in boxes `[n, 4]` normalised to the original image."""
+def _frames(boxes, original_shape) -> np.ndarray:
+    """Returns normalised boxes `[n, 4]` in float pixels of the original image."""
     height, width = original_shape[:2]
-    sides = np.array([height, width, height, width]) - 1
-    frames = pad_boxes(boxes * sides + [0, 0, 1, 1], padding)  # float pixels of the original image
+    return boxes * (np.array([height, width, height, width]) - 1) + [0, 0, 1, 1]
+
+
+def _paste_refined(boxes, class_ids, scores, masks, original_shape, padding, points) -> Detections:
+    """Detections of refined masks `[n, Q, Q]` in boxes `[n, 4]` normalised to the original image."""
+    frames = pad_boxes(_frames(boxes, original_shape), padding)
     pasted = [sample_mask(mask, frame, original_shape) for mask, frame in zip(masks, frames, strict=True)]
     keep = [i for i, (_, crop) in enumerate(pasted) if crop.size]
     boxes, crops = [pasted[i][0] for i in keep], [pasted[i][1] for i in keep]
-    detections = Detections(boxes, class_ids[keep], scores[keep], crops, original_shape)
+    points = None if points is None else points[keep]
+    detections = Detections(boxes, class_ids[keep], scores[keep], crops, original_shape, keypoints=points)
     detections.probabilities, detections.frames = [masks[i].astype(np.float16) for i in keep], frames[keep]
     return detections
 
@@ -199,8 +210,8 @@ def _detect_batch(batch: list, predictor: Callable) -> Iterator[Detections]:
         results = iter(zip(*predicted, strict=True))
     for item in batch:
         if isinstance(item, PreprocessedImage):
-            detections, masks = next(results)
+            detections, masks, keypoints = next(results)
             shapes = item.original_shape, item.image.shape, item.window
-            yield postprocess(detections, masks, *shapes, predictor.mask_padding)
+            yield postprocess(detections, masks, *shapes, predictor.mask_padding, keypoints)
         else:
             yield Detections.failed(item)

@@ -66,7 +66,7 @@ def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou):
     return tf.where(total > 0, voted / total, boxes)
 
 
-def score_by_masks(detections, masks, min_confidence):
+def score_by_masks(detections, masks, min_confidence, *others):
     """Multiplies each score by the mask score, the mean probability of the foreground pixels of the mask.
 
     The class score does not reflect the quality of the mask. The product ranks detections better for mask AP. Mask
@@ -76,9 +76,10 @@ def score_by_masks(detections, masks, min_confidence):
         detections: `[B, D, 6]` (y1, x1, y2, x2, class_id, score), zero padded.
         masks: `[B, n, M, M]` mask probabilities of the first n <= D detections for their class.
         min_confidence: threshold of the new scores, one or `[B]`; 0 keeps all detections.
+        others: further tensors `[B, n, ...]` of the detections.
 
     Returns:
-        The updated detections and masks, highest new score first.
+        The updated detections, masks and further tensors, highest new score first.
     """
     count = tf.shape(masks)[1]
     found = detections[:, :count]
@@ -88,8 +89,8 @@ def score_by_masks(detections, masks, min_confidence):
     keep = scores >= tf.reshape(min_confidence, (-1, 1))
     found = tf.where(keep[..., None], tf.concat([found[..., :5], scores[..., None]], axis=-1), 0.0)
     order = tf.argsort(found[..., 5], axis=-1, direction="DESCENDING", stable=True)
-    found, masks = (tf.gather_nd(tensor, order[..., None], batch_dims=1) for tensor in (found, masks))
-    return tf.concat([found, detections[:, count:]], axis=1), masks
+    found, *sorted_ = (tf.gather_nd(tensor, order[..., None], batch_dims=1) for tensor in (found, masks, *others))
+    return tf.concat([found, detections[:, count:]], axis=1), *sorted_
 
 
 def refine_detections(

@@ -1,8 +1,9 @@
-"""RPN head (Ren et al. 2015, section 3.1), box head and mask head (He et al. 2017, figure 4, right).
+"""RPN head (Ren et al. 2015, section 3.1), box head, mask head (He et al. 2017, figure 4, right) and keypoint head.
 
 A head object owns its layers, so the training and the inference graph use the same weights.
 
-Shape notation: B images, R RoIs, F pyramid channels, C classes with background 0, M mask side.
+Shape notation: B images, R RoIs, F pyramid channels, C classes with background 0, M mask side,
+J keypoints, Q side of a keypoint map.
 """
 
 import keras
@@ -115,3 +116,40 @@ class MaskHead:
         for layer in self.layers:
             x = layer(x)
         return self.mask(x, rois=count)
+
+
+class KeypointHead:
+    """Predicts a map per RoI and keypoint: RoIAlign, 3x3 convolutions, deconvolution, bilinear upsampling.
+
+    Q is four times the pool size.
+
+    Source: He et al. 2017, Mask R-CNN, section 5.
+    """
+
+    def __init__(self, pool_size, num_keypoints, train_bn=True, channels=512, convolutions=8, **roi_align):
+        self.roi_align = PyramidROIAlign((pool_size, pool_size), name="roi_align_keypoint", **roi_align)
+        self.layers = [
+            PerRoI(
+                ConvNorm(
+                    keras.layers.Conv2D(
+                        channels, 3, padding="same", kernel_initializer="he_normal", name=f"mrcnn_keypoint_conv{index}"
+                    ),
+                    BatchNorm(name=f"mrcnn_keypoint_bn{index}"),
+                    train_bn,
+                    activation="relu",
+                    name=f"mrcnn_keypoint_block{index}",
+                )
+            )
+            for index in range(1, convolutions + 1)
+        ]
+        deconv = dict(strides=2, padding="same", dtype=FLOAT32, name="mrcnn_keypoint_deconv")
+        self.layers.append(PerRoI(keras.layers.Conv2DTranspose(num_keypoints, 4, **deconv)))
+        upsampling = dict(interpolation="bilinear", dtype=FLOAT32, name="mrcnn_keypoint")
+        self.upsample = PerRoI(keras.layers.UpSampling2D(2, **upsampling))
+
+    def __call__(self, rois, feature_maps, image_meta, count=None):
+        """Returns `mrcnn_keypoint [B, R, Q, Q, J]`, float32 logits. See `BoxHead.__call__` for the arguments."""
+        x = self.roi_align([rois, image_meta, *feature_maps])
+        for layer in self.layers:
+            x = layer(x)
+        return self.upsample(x, rois=count)

@@ -1,7 +1,7 @@
 """Assigns training targets to anchors and RoIs: matching with the ground truth, sampling, delta and mask targets.
 
-Shape notation: B images, A anchors, T sampled anchors, K proposals, R sampled RoIs, G ground-truth slots, M mask side.
-`mrcnn.matterport.targets_numpy` holds NumPy reference implementations.
+Shape notation: B images, A anchors, T sampled anchors, K proposals, R sampled RoIs, G ground-truth slots, M mask side,
+J keypoints. `mrcnn.matterport.targets_numpy` holds NumPy reference implementations.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mrcnn import choices
 from mrcnn.layers.common import Float32Layer, register
+from mrcnn.layers.keypoint_targets import keypoint_cells
 from mrcnn.layers.mask_targets import check_mask_targets, crop_mask_targets
 from mrcnn.ops.boxes_tf import box_refinement, compute_overlaps, encode_boxes
 
@@ -124,6 +125,7 @@ def select_roi_targets(
     gt_boxes: tf.Tensor,
     gt_masks: tf.Tensor | None,
     draw: tf.Tensor,
+    gt_keypoints: tf.Tensor | None = None,
     *,
     rois_per_image: int,
     positive_ratio: float,
@@ -133,6 +135,7 @@ def select_roi_targets(
     negatives: str,
     mask_targets: str = "rounded",
     image_shape: Sequence[int] | None = None,
+    keypoint_map: int = 0,
 ) -> list[tf.Tensor]:
     """Samples RoIs and computes the targets of the heads. See `DetectionTargetLayer` for inputs, arguments and outputs.
 
@@ -163,22 +166,27 @@ def select_roi_targets(
     deltas = tf.where(is_positive[..., None], deltas, 0.0)
 
     outputs = [rois, class_ids, deltas]
-    if gt_masks is None:
-        return [tf.stop_gradient(output) for output in outputs]
     rows = slice(None), slice(max_positives)  # only these can be positive
-    masks = crop_mask_targets(
-        rois[rows],
-        objects[rows],
-        object_index[rows],
-        gt_masks,
-        mask_shape=mask_shape,
-        use_mini_mask=use_mini_mask,
-        image_shape=image_shape,
-        kind=mask_targets,
-    )
-    masks = tf.where(is_positive[rows][..., None, None], masks, 0.0)
-    masks = tf.pad(masks, [[0, 0], [0, rois_per_image - max_positives], [0, 0], [0, 0]])  # [B, R, M, M]
-    return [tf.stop_gradient(output) for output in (*outputs, masks)]
+    if gt_masks is not None:
+        masks = crop_mask_targets(
+            rois[rows],
+            objects[rows],
+            object_index[rows],
+            gt_masks,
+            mask_shape=mask_shape,
+            use_mini_mask=use_mini_mask,
+            image_shape=image_shape,
+            kind=mask_targets,
+        )
+        masks = tf.where(is_positive[rows][..., None, None], masks, 0.0)
+        masks = tf.pad(masks, [[0, 0], [0, rois_per_image - max_positives], [0, 0], [0, 0]])  # [B, R, M, M]
+        outputs.append(masks)
+    if gt_keypoints is not None:
+        cells = keypoint_cells(rois[rows], object_index[rows], gt_keypoints, image_shape, keypoint_map)
+        cells = tf.where(is_positive[rows][..., None], cells, -1)
+        padding = [[0, 0], [0, rois_per_image - max_positives], [0, 0]]
+        outputs.append(tf.pad(cells, padding, constant_values=-1))  # [B, R, J]
+    return [tf.stop_gradient(output) for output in outputs]
 
 
 def _match_proposals(proposals, gt_class_ids, gt_boxes) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -206,7 +214,7 @@ def _max_negatives(positives: tf.Tensor, rois_per_image: int, positive_ratio: fl
 
 @register
 class DetectionTargetLayer(Float32Layer):
-    """Samples RoIs from the proposals and computes the targets of the heads: class, deltas and mask.
+    """Samples RoIs from the proposals and computes the targets of the heads: class, deltas, mask and keypoints.
 
     A RoI is positive if its IoU with an object is at least 0.5. It is negative if its IoU is below 0.5 with all objects
     and it does not overlap an ignore region. At most a fraction `positive_ratio` of the RoIs is positive. `negatives`
@@ -225,12 +233,14 @@ class DetectionTargetLayer(Float32Layer):
         gt_boxes: `[B, G, 4]` normalised, zero padded.
         gt_masks: `[B, h, w, G]` bool or 0/1; masks of the whole image, or mini masks of the boxes. Without them there
             is no `target_mask`.
+        gt_keypoints: `[B, G, J, 3]` (x, y, visibility) in pixels of the preprocessed image; only with `keypoint_map`.
 
     Outputs, a list, without gradient; positives first, then negatives, then zero padding:
         rois: `[B, R, 4]` normalised.
         target_class_ids: `[B, R]` int32; 0 for negatives and padding.
         target_bbox: `[B, R, 4]` deltas divided by `bbox_std_dev`; zeros except for positives.
         target_mask: `[B, R, M, M]` float32, 0 or 1, or in 0..1 with "coverage"; zeros except for positives.
+        target_keypoints: `[B, R, J]` int32, see `keypoint_cells`; -1 except for positives.
 
     Args:
         rois_per_image: R.
@@ -244,7 +254,8 @@ class DetectionTargetLayer(Float32Layer):
         shuffle: whether RoIs are sampled at random; otherwise the first ones are selected.
         seed: seed of the sampling. Its state is a variable of the layer, so training resumes with the same sequence.
         mask_targets: "rounded" or "coverage", see `crop_mask_targets`.
-        image_shape: (H, W) of the preprocessed image in pixels; required for "coverage".
+        image_shape: (H, W) of the preprocessed image in pixels; required for "coverage" and `keypoint_map`.
+        keypoint_map: side of the keypoint maps in cells; 0: without keypoints.
 
     Raises:
         ValueError: `positive_ratio`, `negatives` or `mask_targets` is invalid, or `image_shape` is missing.
@@ -267,6 +278,7 @@ class DetectionTargetLayer(Float32Layer):
         seed: int | None = None,
         mask_targets: str = "rounded",
         image_shape: Sequence[int] | None = None,
+        keypoint_map: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -284,6 +296,7 @@ class DetectionTargetLayer(Float32Layer):
             negatives=negatives,
             mask_targets=mask_targets,
             image_shape=None if image_shape is None else [int(side) for side in image_shape[:2]],
+            keypoint_map=int(keypoint_map),
         )
         self.add_gt_boxes = bool(add_gt_boxes)
         self.shuffle = bool(shuffle)
@@ -292,13 +305,14 @@ class DetectionTargetLayer(Float32Layer):
         self.supports_jit = False  # crop_and_resize has no XLA kernel
 
     def call(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        proposals, gt_class_ids, gt_boxes, *masks = inputs
-        gt_masks = masks[0] if masks else None
+        proposals, gt_class_ids, gt_boxes, *others = inputs
+        gt_keypoints = others.pop() if self.settings["keypoint_map"] else None
+        gt_masks = others.pop() if others else None
         if self.add_gt_boxes:
             object_boxes = tf.where(gt_class_ids[..., None] > 0, gt_boxes, 0.0)
             proposals = tf.concat([object_boxes, proposals], axis=1)  # [B, G+K, 4]
         draw = self._draw(tf.shape(proposals)) if self.shuffle else tf.zeros(tf.shape(proposals)[:2])
-        return select_roi_targets(proposals, gt_class_ids, gt_boxes, gt_masks, draw, **self.settings)
+        return select_roi_targets(proposals, gt_class_ids, gt_boxes, gt_masks, draw, gt_keypoints, **self.settings)
 
     def _draw(self, shape: tf.Tensor) -> tf.Tensor:
         """Draws a number in 0..1 for each proposal of a batch of `shape` (B, K, 4).
@@ -314,12 +328,17 @@ class DetectionTargetLayer(Float32Layer):
 
     def compute_output_spec(self, inputs) -> list[keras.KerasTensor]:
         leading = inputs[0].shape[0], self.settings["rois_per_image"]
-        return [
+        specs = [
             keras.KerasTensor((*leading, 4), "float32"),
             keras.KerasTensor(leading, "int32"),
             keras.KerasTensor((*leading, 4), "float32"),
-            keras.KerasTensor((*leading, *self.settings["mask_shape"]), "float32"),
-        ][: len(inputs)]
+        ]
+        has_keypoints = bool(self.settings["keypoint_map"])
+        if len(inputs) > 3 + has_keypoints:
+            specs.append(keras.KerasTensor((*leading, *self.settings["mask_shape"]), "float32"))
+        if has_keypoints:
+            specs.append(keras.KerasTensor((*leading, inputs[-1].shape[2]), "int32"))
+        return specs
 
     def get_config(self) -> dict:
         own = {name: getattr(self, name) for name in ("add_gt_boxes", "shuffle", "seed")}

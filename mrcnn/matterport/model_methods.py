@@ -86,7 +86,10 @@ class OriginalMethods:
         window = (0, 0, shape[0], shape[1])
         predicted = self.predictor(molded_images, image_metas)
         padding = self.predictor.mask_padding
-        return [postprocess(*image, shape, shape, window, padding) for image in zip(*predicted, strict=True)]
+        return [
+            postprocess(rows, masks, shape, shape, window, padding, keypoints)
+            for rows, masks, keypoints in zip(*predicted, strict=True)
+        ]
 
     def mold_inputs(self, images: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Preprocesses images. Returns images `[B, S, S, channels]`, metas `[B, 12+C]` and windows `[B, 4]` in pixels.

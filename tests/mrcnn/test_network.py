@@ -134,7 +134,7 @@ def test_backbone_function(tiny_config):
     config.validate()
     model = NetworkBuilder(config).inference()
     assert named_layers(model)["fpn_c2p2"].get_weights()[0].shape[:3] == (1, 1, 3)  # the channels of the pooled image
-    detections, _ = Predictor(model, config)(*image_batch(config))
+    detections, *_ = Predictor(model, config)(*image_batch(config))
     assert detections.shape == (2, 10, 6)
 
 
@@ -160,9 +160,9 @@ def test_a_batch_equals_single_images(tiny_config):
     config = tiny_config()
     predict = Predictor(NetworkBuilder(config).inference(), config)
     images, metas = image_batch(config, 3)
-    together, masks = predict(images, metas)
+    together, masks, _ = predict(images, metas)
     for index in range(3):
-        alone, mask = predict(images[index : index + 1], metas[index : index + 1])
+        alone, mask, _ = predict(images[index : index + 1], metas[index : index + 1])
         np.testing.assert_allclose(together[index], alone[0], atol=1e-4)
         count = min(mask.shape[1], masks.shape[1], int((alone[0, :, 4] > 0).sum()))
         np.testing.assert_allclose(masks[index, :count], mask[0, :count], atol=1e-3)
@@ -173,14 +173,14 @@ def test_padding_of_proposals_does_not_change_the_result(tiny_config):
     first, second = NetworkBuilder(few).inference(), NetworkBuilder(many).inference()
     second.set_weights(first.get_weights())
     batch = image_batch(few, 1)
-    (one, masks), (two, more_masks) = Predictor(first, few)(*batch), Predictor(second, many)(*batch)
+    (one, masks, _), (two, more_masks, _) = Predictor(first, few)(*batch), Predictor(second, many)(*batch)
     np.testing.assert_allclose(one, two, atol=1e-5)
     np.testing.assert_allclose(masks, more_masks, atol=1e-4)
 
 
 def test_no_detections(tiny_config):
     config = tiny_config().copy(DETECTION_MIN_CONFIDENCE=1.0)
-    detections, masks = Predictor(NetworkBuilder(config).inference(), config)(*image_batch(config))
+    detections, masks, _ = Predictor(NetworkBuilder(config).inference(), config)(*image_batch(config))
     assert not detections.any()
     assert masks.shape[1] == 0
 

@@ -24,7 +24,9 @@ RUNTIMES = ["saved_model", "openvino"]
 @pytest.fixture(scope="module")
 def model():
     """A network with random weights, mask refinement, mask scores and box voting."""
-    return random_model(DETECTION_MASK_SCORES=True, DETECTION_BOX_VOTING=0.5, DETECTION_ANY_FOREGROUND=True)
+    return random_model(
+        NUM_KEYPOINTS=2, DETECTION_MASK_SCORES=True, DETECTION_BOX_VOTING=0.5, DETECTION_ANY_FOREGROUND=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,7 @@ def test_detections_equal_those_of_keras(exported, model, images):
         np.testing.assert_array_equal(new["class_ids"], old["class_ids"])
         np.testing.assert_allclose(new["scores"], old["scores"], atol=1e-5)
         assert np.mean(new["masks"] != old["masks"]) < 1e-3
+        assert np.median(abs(new.keypoints - old.keypoints)) < 1e-3
 
 
 def test_the_threshold_is_chosen_at_loading(exported, images):
@@ -68,6 +71,7 @@ def test_metadata_describe_the_files(exported):
     assert {"format", "version", "runtime", "config", "class_names", "weights", "files", "signature"} < set(metadata)
     assert metadata["verification"]["images"] == 3
     assert metadata["signature"]["outputs"]["masks"]["shape"] == ["B", 10, 16, 16]
+    assert metadata["signature"]["outputs"]["keypoints"]["shape"] == ["B", 10, 56, 56, 2]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "no metadata", "not JSON", "other Config"])
@@ -109,7 +113,7 @@ def test_a_saved_model_runs_without_this_package(model, images, exported, tmp_pa
     if exported.name != "saved_model":
         pytest.skip("another format")
     image, meta, _ = model.mold_inputs([images[1]])
-    detections, masks = ExportedModel(exported).predictor(image, meta)
+    detections, masks, _ = ExportedModel(exported).predictor(image, meta)
     np.savez(tmp_path / "in.npz", images=image.astype("f"), windows=meta[:, 7:11].astype("f"), min_confidence=[0.0])
     code = (
         "import sys, numpy as np, tensorflow as tf\n"

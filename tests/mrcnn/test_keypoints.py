@@ -1,0 +1,181 @@
+"""NUM_KEYPOINTS: keypoints from the dataset to the detections."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tiny_training
+from mrcnn import losses
+from mrcnn.data.loading import load_image_gt, prepare, vary
+from mrcnn.data.pipeline import training_batches
+from mrcnn.detections import Detections
+from mrcnn.layers.keypoint_targets import keypoint_cells
+from mrcnn.network import LOSSES, NetworkBuilder, loss_names, named_layers
+from mrcnn.ops.keypoints import decode_keypoints, mirror_keypoints
+from tiny_config import TinyConfig
+
+COLORS = (220, 20, 20), (20, 20, 220)
+POINTS = dict(NUM_KEYPOINTS=2, KEYPOINT_FLIP=((0, 1),))
+
+
+class Dots(tiny_training.Squares):
+    """Bright rectangles with a red and a blue dot at random positions, the two keypoints."""
+
+    def load_keypoints(self, image_id):
+        info = self.image_info[image_id]
+        rng = np.random.default_rng(info["seed"])
+        low, high = (np.array([(box[i + 1], box[i]) for box in info["boxes"]]) for i in (0, 2))
+        points = np.rint(rng.uniform(low[:, None] + 3, high[:, None] - 3, (len(low), 2, 2)))
+        return np.concatenate([points, np.full((len(low), 2, 1), 2.0)], axis=-1)
+
+    def load_image(self, image_id):
+        image = super().load_image(image_id)
+        for dots in self.load_keypoints(image_id).astype(int):
+            for (x, y, _), color in zip(dots, COLORS, strict=True):
+                image[y - 2 : y + 2, x - 2 : x + 2] = color
+        return image
+
+
+# --- maths ---
+
+
+def test_a_position_is_decoded_from_the_cell_that_is_its_target():
+    rng, side = np.random.default_rng(0), 56
+    boxes = np.array([[10, 20, 66, 132], [0, 0, 28, 14]])  # pixels of an image of 200 x 300; cells of at most 1 x 2
+    rois = (boxes - [0, 0, 1, 1]) / [199, 299, 199, 299]
+    points = rng.uniform(boxes[:, None, 1::-1], boxes[:, None, :1:-1], (2, 5, 2))
+    keypoints = np.concatenate([points, np.ones((2, 5, 1))], axis=-1).astype(np.float32)
+    cells = keypoint_cells(tf.constant(rois[None], tf.float32), [[0, 1]], keypoints[None], (200, 300), side)[0]
+    maps = tf.one_hot(tf.reshape(cells, (2, 5)), side * side, on_value=20.0, axis=1)
+    decoded = decode_keypoints(tf.reshape(maps, (2, side, side, 5)).numpy(), boxes)
+    cell_sizes = (boxes[:, :1:-1] - boxes[:, 1::-1]) / side
+    assert (abs(decoded[..., :2] - points) <= cell_sizes[:, None] / 2 + 1e-3).all()
+    np.testing.assert_allclose(decoded[..., 2], 1 / (1 + (side**2 - 1) * np.exp(-20)), rtol=1e-6)
+
+
+def test_points_outside_a_roi_and_unlabelled_points_have_no_target():
+    rois = tf.constant([[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.5, 0.5], [0, 0, 0, 0]]])
+    points = np.array([[[3.2, 1.2, 2], [3.2, 1.2, 0], [4, 4, 1], [-0.1, 2, 2]]], np.float32)
+    cells = keypoint_cells(rois, [[0, 0, 0]], points[None], (4, 4), 4).numpy()
+    assert cells[0, 0].tolist() == [1 * 4 + 3, -1, 15, -1]  # the far edge belongs to the last cell
+    assert (cells[0, 1:] == -1).all()
+
+
+def test_the_maximum_of_a_parabola_lies_between_cells():
+    y, x = np.mgrid[:8, :8] + 0.5
+    maps = np.stack([-((x - 3.7) ** 2) - 2 * (y - 5.2) ** 2, -((x - 0.2) ** 2) - (y - 7.9) ** 2], axis=-1)[None]
+    decoded = decode_keypoints(maps, np.array([[10, 20, 18, 36]]))[0]
+    np.testing.assert_allclose(decoded[0, :2], [20 + 2 * 3.7, 10 + 5.2], atol=1e-5)
+    np.testing.assert_allclose(decoded[1, :2], [20 + 2 * 0.5, 10 + 7.5], atol=1e-5)  # stays at the border
+
+
+def test_loss_equals_the_mean_cross_entropy_of_labelled_points():
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(2, 2, 4, 4, 3)).astype(np.float32)
+    cells = np.full((2, 5, 3), -1)
+    cells[0, 0, 1], cells[1, 1, 2] = 7, 12
+    expected = [  # -log of the softmax
+        np.log(np.exp(plane).sum()) - plane.ravel()[cell]
+        for plane, cell in ((maps[0, 0, ..., 1], 7), (maps[1, 1, ..., 2], 12))
+    ]
+    np.testing.assert_allclose(losses.mrcnn_keypoint_loss(cells, maps), np.mean(expected), rtol=1e-6)
+    assert losses.mrcnn_keypoint_loss(np.full((2, 5, 3), -1), maps) == 0
+
+
+# --- data ---
+
+
+def test_keypoints_follow_the_image_through_resizing_and_mirroring():
+    dataset, config = Dots(2), TinyConfig().copy(IMAGE_MAX_DIM=128, IMAGE_MIN_DIM=128, NUM_CLASSES=2, **POINTS)
+    example = prepare(dataset, config, 1)
+    np.testing.assert_allclose(example.keypoints[..., :2], 2 * dataset.load_keypoints(1)[..., :2])
+    mirrored = [vary(example, config, mirror=True, rng=np.random.default_rng(seed)) for seed in range(4)]
+    mirrored = next(each for each in mirrored if not np.array_equal(each.image, example.image))
+    red = mirrored.image[tuple(np.rint(mirrored.keypoints[0, 0, 1::-1]).astype(int))]  # left and right are swapped
+    assert red[2] > red[0]
+    np.testing.assert_allclose(mirror_keypoints(mirrored.keypoints, 128, POINTS["KEYPOINT_FLIP"]), example.keypoints)
+
+
+def test_batches_hold_the_keypoints_of_the_kept_instances():
+    config = tiny_training.TrainingConfig().copy(**POINTS)
+    batch = next(iter(training_batches(Dots(4), config, seed=1, workers=2)))
+    plain = next(iter(training_batches(Dots(4), tiny_training.TrainingConfig(), seed=1, workers=2)))
+    assert len(batch) == len(plain) + 1
+    boxes, keypoints = batch[5].numpy(), batch[7].numpy()
+    assert keypoints.shape == (2, 4, 2, 3)
+    inside = (keypoints[..., 1::-1] > boxes[:, :, None, :2]) & (keypoints[..., 1::-1] < boxes[:, :, None, 2:])
+    np.testing.assert_array_equal(inside.all(axis=(2, 3)), batch[4].numpy() > 0)
+    assert (keypoints[batch[4].numpy() == 0] == 0).all()
+
+
+@pytest.mark.parametrize("points", [None, np.zeros((1, 3, 3))])
+def test_wrong_keypoints_are_one_clear_line(points, monkeypatch):
+    config = tiny_training.TrainingConfig().copy(**POINTS)
+    monkeypatch.setattr(tiny_training.Squares, "load_keypoints", lambda self, image_id: points)
+    with pytest.raises(
+        ValueError, match=r"square_0.*load_keypoints\(\) must return \[1, 2, 3\].*got (None|\[1, 3, 3\])\.$"
+    ):
+        load_image_gt(tiny_training.Squares(1), config, 0)
+
+
+def test_augmentation_that_cannot_move_keypoints_is_refused():
+    with pytest.raises(ValueError, match="do not move keypoints"):
+        training_batches(Dots(1), tiny_training.TrainingConfig().copy(**POINTS), augmentation=lambda **planes: planes)
+
+
+def test_flip_pairs_are_checked():
+    with pytest.raises(ValueError, match=r"KEYPOINT_FLIP must hold pairs of indices below NUM_KEYPOINTS \(2\)"):
+        TinyConfig().copy(NUM_KEYPOINTS=2, KEYPOINT_FLIP=((1, 2),)).validate()
+
+
+# --- network, training, detection ---
+
+
+def test_the_option_off_costs_nothing():
+    graphs = [NetworkBuilder(TinyConfig().copy(NUM_KEYPOINTS=count)) for count in (0, 2)]
+    off, on = (named_layers(graph.training()).keys() for graph in graphs)
+    assert off < on and all(name.startswith("mrcnn_keypoint") for name in on - off)
+    assert len(on - off) == 2 * 4 + 1  # four convolutions, their normalisation, and the deconvolution
+    assert loss_names(graphs[0].config) == LOSSES
+    assert [tuple(output.shape) for output in graphs[1].inference().outputs[-1:]] == [(None, 10, 56, 56, 2)]
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_eight_images_can_be_overfitted(masks, tmp_path):
+    wider = dict(TOP_DOWN_PYRAMID_SIZE=32, RPN_CHANNELS=32, FPN_CLASSIF_FC_LAYERS_SIZE=64, TRAIN_ROIS_PER_IMAGE=32)
+    model = tiny_training.build(tmp_path, MASK_HEAD=masks, TRAIN_BN=None, STEPS_PER_EPOCH=120, **wider, **POINTS)
+    photos = Dots(8)
+    options = dict(optimizer="adamw", schedule="cosine", warmup_steps=20, verbose=0)
+    progress = model.train(photos, None, 2e-3, 2, "all", **options)
+    first, last = progress.rows
+    assert last["mrcnn_keypoint_loss"] < 0.7 * first["mrcnn_keypoint_loss"]
+    errors = []
+    for image_id in photos.image_ids:
+        found = model.detect([photos.load_image(image_id)])[0]
+        assert found.has_masks == masks and found.keypoints.shape == (len(found), 2, 3)
+        for truth in photos.load_keypoints(image_id):
+            errors.append(np.linalg.norm(found.keypoints[..., :2] - truth[:, :2], axis=-1).max(axis=1).min())
+    assert np.median(errors) < 2
+
+
+def test_weights_without_keypoints_start_a_model_with_them(tmp_path):
+    tiny_training.build(tmp_path).save_weights(tmp_path / "masks.h5")
+    model = tiny_training.build(tmp_path, **POINTS)
+    with pytest.warns(UserWarning, match="model without keypoints: 9 layers of keypoints keep"):
+        report = model.load_weights(tmp_path / "masks.h5", by_name=True)
+    assert all(name.startswith("mrcnn_keypoint") for name in report.missing)
+    with pytest.raises(ValueError, match="9 layers of the model are not in the file"):
+        model.load_weights(tmp_path / "masks.h5")
+
+
+# --- Detections ---
+
+
+def test_detections_keep_their_keypoints():
+    points = np.arange(12).reshape(2, 2, 3)
+    found = Detections([[0, 0, 4, 4], [2, 2, 8, 8]], [1, 1], [0.9, 0.8], None, (10, 10), keypoints=points)
+    np.testing.assert_array_equal(found[1:].keypoints, points[1:])
+    again = Detections.from_instances(list(found)[::-1], (10, 10), has_masks=False)
+    np.testing.assert_array_equal(again.keypoints, points)
+    with pytest.raises(ValueError, match=r"expected keypoints \[1, J, 3\], got \[2, 2, 3\]"):
+        Detections([[0, 0, 4, 4]], [1], [0.9], None, (10, 10), keypoints=points)
