@@ -13,8 +13,8 @@ import numpy as np
 
 from mrcnn.errors import UserError
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.detection.detector import Detector, read_settings
-from nike.detection.options import add_detector_arguments, chosen_detector, chosen_weights
+from nike.detection.detector import Detector, read_settings, resolve_weights
+from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.serving.limits import Limits
 
 LOWEST = 0.1  # minimum score threshold that a request can choose
@@ -127,7 +127,8 @@ def load(arguments: argparse.Namespace) -> tuple[Detector, float]:
     """
     threshold = arguments.min_confidence
     if threshold is None:
-        config, _ = read_settings(chosen_weights(arguments), arguments.config)
+        path = resolve_weights(arguments.weights, arguments.logs, arguments.name)
+        config, _ = read_settings(path, arguments.config)
         threshold = float(config.DETECTION_MIN_CONFIDENCE or 0)
     lowered = argparse.Namespace(**{**vars(arguments), "min_confidence": min(threshold, LOWEST)})
     detector = chosen_detector(lowered)

@@ -1,10 +1,12 @@
 """The options of `nike serve`."""
 
 import argparse
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("fastapi", reason="pip install -e '.[serve,test]' brings FastAPI")
+from mrcnn import Config
 from nike import serve
 from nike.serving.limits import Limits
 
@@ -47,3 +49,14 @@ def test_the_token_comes_from_the_environment(monkeypatch, capsys):
         assert serve.main([]) == 2
         err = capsys.readouterr().err
         assert "NIKE_TOKEN: expected at least 16" in err and (not bad or bad not in err)
+
+
+def test_the_weights_chosen_by_last_are_printed_once(tmp_path, monkeypatch, capsys):
+    run = tmp_path / "nike20261130T0000"
+    run.mkdir()
+    (run / "mask_rcnn_nike_0001.h5").touch()
+    monkeypatch.setattr(serve, "read_settings", lambda path, config: (Config(), []))
+    detector = SimpleNamespace(detect=lambda photos: photos)
+    monkeypatch.setattr("nike.detection.options.load_detector", lambda *values, **names: detector)
+    assert serve.load(options("--weights", "last", "--logs", tmp_path)) == (detector, Config.DETECTION_MIN_CONFIDENCE)
+    assert capsys.readouterr().err.count("--weights=last: ") == 1

@@ -91,7 +91,7 @@ def measure_kills(images: int, folder: Path, seed: int = 0) -> None:
         watch = Memory(driver.pid)
         watch.start()
         for victim in victims:
-            _wait_for_shards(output, plan, chance.randint(2, max(3, plan.shards // 5)))
+            _wait_for_shards(output, plan, chance.randint(2, max(3, plan.shards // 5)), driver)
             time.sleep(chance.random() * 2)
             os.kill(driver.pid if victim == "driver" else chance.choice(_workers()), signal.SIGKILL)
             print(f"killed: {victim}, at {_done(output, plan)} of {plan.shards} shards", flush=True)
@@ -111,9 +111,12 @@ def _done(output: Path, plan: Plan) -> int:
     return sum(results.shard_path(output, shard).is_file() for shard in range(plan.shards))
 
 
-def _wait_for_shards(output: Path, plan: Plan, more: int) -> None:
+def _wait_for_shards(output: Path, plan: Plan, more: int, driver: Any) -> None:
+    """Waits until the driver has committed more shards. Raises RuntimeError if it ends before."""
     target = min(plan.shards - 1, _done(output, plan) + more)
     while _done(output, plan) < target:
+        if not driver.is_alive():
+            raise RuntimeError(f"the driver ended with exit code {driver.exitcode} at {_done(output, plan)} shards.")
         time.sleep(0.2)
 
 
