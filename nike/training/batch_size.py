@@ -13,6 +13,7 @@ from nike.text import plural
 
 FRACTION = 0.6  # of the available memory; images of unusual shapes and validation need some, other programs too
 MAX_BATCH = 16
+TRIAL_STEPS = 3  # of each batch
 GIGABYTE = 1e9
 PROCESS, CGROUP = Path("/proc/self"), Path("/sys/fs/cgroup/memory.max")
 

@@ -19,7 +19,7 @@ from nike.datasets.safe_json import read_json, write_json
 from nike.output_checks import check_output_folder
 from nike.quiet import import_tensorflow
 from nike.text import plural
-from nike.training.batch_size import choose_batch, device_memory
+from nike.training.batch_size import TRIAL_STEPS, choose_batch, device_memory
 from nike.training.checks import check_options, replicas
 from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
 from nike.training.options import EPOCHS, MIN_STEPS, parse
@@ -117,7 +117,7 @@ class Run:
         stage = StagePlan("trial", self.arguments.layers or "all", 1, self.stages[0].learning_rate)
 
         def peak(batch: int) -> float:
-            with trial(model, self.arguments.logs, IMAGES_PER_GPU=batch):
+            with trial(model, self.arguments.logs, IMAGES_PER_GPU=batch, STEPS_PER_EPOCH=TRIAL_STEPS):
                 memory.reset_peak()
                 self._train(model, stage, validate_every=0, verbose=0, custom_callbacks=[])
                 return memory.peak()

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrcnn.errors import UserError
-from nike.training.trial import TRIAL_STEPS, trial
+from nike.training.trial import trial
 
 NUMBER = r"(\d+(?:\.\d+)?)"
 UNITS = {"h": 3600, "m": 60, "s": 1}
+TRIAL_STEPS = 5  # in each of two epochs
 TRIAL_PHOTOS = 4  # validation images of the trial
 MIN_EPOCHS = 6  # so that the heads are trained alone for one epoch of six, and the best of several epochs is kept
 MARGIN = 0.05  # fraction of the remaining time that is left free
@@ -63,7 +64,7 @@ def measure(model, train: Callable, photos: int, logs: Path) -> Speed:
         on_epoch_begin=lambda epoch, logs: marks.append(time.perf_counter()),
         on_epoch_end=lambda epoch, logs: marks.append(time.perf_counter()),  # the last callback of all
     )
-    with trial(model, logs):
+    with trial(model, logs, STEPS_PER_EPOCH=TRIAL_STEPS):
         started = time.perf_counter()
         row = train(validation_photos=TRIAL_PHOTOS, verbose=0, custom_callbacks=[timer]).rows[-1]
         total = time.perf_counter() - started

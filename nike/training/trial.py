@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-TRIAL_STEPS = 5  # in each epoch
-
 
 @contextmanager
 def trial(model, logs: Path, **settings) -> Iterator[None]:
@@ -26,7 +24,7 @@ def trial(model, logs: Path, **settings) -> Iterator[None]:
     logs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".trial", dir=logs) as folder:
         model.log_dir, model.checkpoint_path = folder, log_dirs.checkpoint_pattern(Path(folder), config.NAME)
-        model.config = config.copy(STEPS_PER_EPOCH=TRIAL_STEPS, **settings)
+        model.config = config.copy(**settings)
         try:
             yield
         except TrainingInterrupted:
