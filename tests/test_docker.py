@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from pathlib import Path
 
@@ -42,6 +43,17 @@ def test_the_container_is_not_root_and_cannot_write():
     assert int(service["stop_grace_period"].removesuffix("s")) > 65  # --timeout and 5 seconds
 
 
+def test_the_server_imports_the_packages_of_the_dockerfile_only():
+    pytest.importorskip("fastapi", reason="pip install -e '.[serve,test]' brings FastAPI")
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    names = {re.match(r"[\w-]+", line)[0] for line in dependencies} - {"tensorflow"}
+    absent = sorted(name for name in names if f"{name}>" not in DOCKERFILE)
+    assert absent == ["fonttools", "imgaug", "opencv-python"]
+    code = "import sys; sys.modules.update(cv2=None, imgaug=None, fontTools=None); import mrcnn.model, nike.serving.app"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif("NIKE_TEST_INSTALL" not in os.environ, reason="downloads packages; set NIKE_TEST_INSTALL=1")
 def test_the_steps_in_a_fresh_environment(tmp_path):
     """Runs the RUN and COPY lines with TensorFlow, then the entry point with the variables of the image."""
@@ -64,7 +76,7 @@ def test_the_steps_in_a_fresh_environment(tmp_path):
         [f"{opt}/bin/{entry[0]}", *entry[1:], "--port", "8000"], env=variables, cwd=tmp_path / "work"
     )
     try:
-        for _ in range(120):
+        while server.poll() is None:
             time.sleep(1)
             if (
                 subprocess.run([f"{opt}/bin/{check[0]}", *check[1:]], env=variables, capture_output=True).returncode

@@ -3,7 +3,6 @@
 Source: Cheng et al. 2021, Boundary IoU: Improving Object-Centric Image Segmentation Evaluation, section 4.
 """
 
-import cv2
 import numpy as np
 from pycocotools import mask as rle_lib
 from pycocotools.coco import COCO
@@ -21,6 +20,8 @@ def boundary_rle(rle: dict) -> dict:
     Returns:
         Run-length encoded mask of the same size.
     """
+    import cv2  # needs system libraries that small images of containers lack, and detection does not
+
     width = max(1, round(WIDTH * float(np.hypot(*rle["size"]))))
     mask = rle_lib.decode(rle)  # [H, W] uint8
     left, top, columns, rows = (int(value) for value in rle_lib.toBbox(rle))

@@ -95,7 +95,7 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
         The number of CPUs and the number of GPUs.
 
     Raises:
-        ValueError: Ray is not installed, or the cluster is not reachable.
+        ValueError: Ray is not installed or does not start, or the cluster is not reachable.
     """
     if not verbose:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -114,8 +114,9 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
                 log_to_driver=verbose,
                 **({} if address else local),
             )
-    except (ConnectionError, RuntimeError) as error:
-        raise UserError(f"--address {address}: no Ray cluster is reachable there ({error}).") from None
+    except Exception as error:  # of no class of its own if Ray does not start within its 30 seconds
+        reason = f"--address {address}: no Ray cluster is reachable there" if address else "Ray does not start"
+        raise UserError(f"{reason} ({(str(error) or type(error).__name__).splitlines()[0]}).") from None
     found = ray.cluster_resources()
     return found.get("CPU", 0.0), found.get("GPU", 0.0)
 

@@ -1,12 +1,19 @@
 """Tracks objects over the frames of a video with ByteTrack (Zhang et al. 2022), from Roboflow's package trackers.
 
-Scores of an object vary from frame to frame. An object begins a track at the score threshold and continues it down to
-LOW of the threshold. With the bundled weights this finds 123 instead of 118 of 144 objects in two videos that fade,
-with 4 instead of 3 interruptions and no false positive: `python -m nike.detection.benchmark --videos 2 --frames 24`.
+Scores of an object vary from frame to frame. A track begins at the score threshold, and after MATURE frames it
+continues down to LOW of the threshold. With the bundled weights, 396 instead of 384 of 624 objects are found, with 9
+instead of 14 interruptions and 5 false positives in either case. The stability of masks is 0.850 instead of 0.827,
+their IoU 0.833 instead of 0.835: `python -m nike.detection.benchmark --videos 5 --frames 48`. In four videos made of
+real photos, interruptions fall from 8 to 6 and false positives rise from 39 to 55.
+
+Two more methods were measured and are not used. The average of the mask probabilities of a track has a stability that
+is 0.003 higher at best and a lower IoU. The last mask of a lost track, moved with its velocity for two to eight frames,
+adds about as many false positives as objects.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -17,6 +24,7 @@ from mrcnn.errors import UserError
 from nike.detection.sources import Picture
 
 LOW = 0.5  # fraction of the score threshold that continues a track
+MATURE = 3  # frames above the threshold before a track continues below it; tracks of false positives are short
 Item = TypeVar("Item", bound=Picture)
 
 
@@ -43,14 +51,15 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
         kept = result.scores >= min_confidence
         if picture.frame is not None:
             if picture.source != source:
-                source = picture.source
+                source, seen = picture.source, Counter[int]()
                 tracker = ByteTrackTracker(
                     frame_rate=picture.rate or 30.0,
                     track_activation_threshold=min_confidence,
                     high_conf_det_threshold=min_confidence,
                 )
             result.track_ids = _ids(tracker, result)
-            kept |= result.track_ids >= 0
+            seen.update(result.track_ids[kept & (result.track_ids >= 0)].tolist())
+            kept |= np.array([seen[number] >= MATURE for number in result.track_ids.tolist()], bool)
         yield picture, result[kept]
 
 

@@ -32,6 +32,18 @@ def test_actors_that_do_not_fit(pool, cpus, gpus):
         pipeline.Pool(*pool).fitted(cpus, gpus)
 
 
+@pytest.mark.parametrize("address, message", [(None, "Ray does not start"), ("a:1", "--address a:1: no Ray cluster")])
+def test_a_failed_start_is_one_line(monkeypatch, address, message):
+    ray = pytest.importorskip("ray", reason="pip install -e '.[catalogue]' brings it")
+
+    def init(*arguments, **options):
+        raise Exception("The current node timed out during startup.\nThis could happen")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(UserError, match=rf"^{message}.* \(The current node timed out during startup\.\)\.$"):
+        pipeline.start_ray(address)
+
+
 @pytest.fixture(scope="module")
 def local_ray():
     pytest.importorskip("ray", reason="pip install -e '.[catalogue]' brings it")

@@ -60,6 +60,21 @@ def test_a_low_score_continues_a_track_and_begins_none():
     assert len(alone) == 0
 
 
+@pytest.mark.parametrize("first, expected", [(3, [10] * 3), (4, [10] * 12)])
+def test_a_short_track_does_not_continue_at_low_scores(first, expected):
+    """The left object is above the threshold in the first frames only; the first of them has no track yet."""
+    clip = Source("a.mp4", None, True)
+
+    def scored(number):
+        picture, result = frame(clip, number)
+        result = result[result.boxes[:, 0] == 10]
+        result.scores[:] = 0.9 if number < first else 0.4
+        return picture, result
+
+    tracked = [result for _, result in track(map(scored, range(12)), 0.5)]
+    assert [y for result in tracked for y in result.boxes[:, 0].tolist()] == expected
+
+
 def test_images_and_empty_frames(monkeypatch):
     photo = Picture(Source("a.jpg", None, False), "a", IMAGE)
     clip = Source("a.mp4", None, True)
