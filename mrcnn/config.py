@@ -17,7 +17,7 @@ import inspect
 import json
 import numbers
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -146,7 +146,9 @@ class Config:
     # Number of keypoints of each object; 0: without. The keypoint head has twice the channels and convolutions of the
     # mask head, as in the paper.
     NUM_KEYPOINTS = 0
-    KEYPOINT_FLIP = ()  # pairs of indices of left and right keypoints, which mirroring swaps, such as ((1, 2), (3, 4))
+    KEYPOINT_NAMES: Sequence[str] = ()  # names of the keypoints in annotation files, in order, if they have names
+    # Pairs of indices of left and right keypoints, which mirroring swaps, such as ((1, 2), (3, 4)).
+    KEYPOINT_FLIP: Sequence[Sequence[int]] = ()
     RPN_CHANNELS = 512  # width of the RPN's shared convolution
     MASK_HEAD_CHANNELS = 256
     MASK_HEAD_CONVOLUTIONS = 4
@@ -323,6 +325,11 @@ class Config:
                 raise UserError(f"{name}: {field} needs masks, but MASK_HEAD is False. Set {field} = {off}.")
         if self.MASK_REFINEMENT_SIZE % 8:
             raise UserError(f"{name}: MASK_REFINEMENT_SIZE must be a multiple of 8, got {self.MASK_REFINEMENT_SIZE}.")
+        if self.KEYPOINT_NAMES and len(set(self.KEYPOINT_NAMES)) != self.NUM_KEYPOINTS:
+            raise UserError(
+                f"{name}: KEYPOINT_NAMES must hold NUM_KEYPOINTS ({self.NUM_KEYPOINTS}) different names, got "
+                f"{list(self.KEYPOINT_NAMES)}."
+            )
         pairs = list(self.KEYPOINT_FLIP)
         if any(np.shape(pair) != (2,) or max(pair) >= self.NUM_KEYPOINTS for pair in pairs):
             raise UserError(
@@ -406,6 +413,9 @@ def _expected(field: str, value: Any) -> str | None:
     if isinstance(default, dict):
         are_numbers = isinstance(value, dict) and all(_is_number(each) for each in value.values())
         return None if are_numbers else "a dict of finite numbers of at least 0"
+    if field == "KEYPOINT_NAMES":
+        are_texts = isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
+        return None if are_texts else "texts"
     if isinstance(default, (list, tuple, np.ndarray)):
         are_numbers = all(_is_number(each) for each in np.array(value, dtype=object).flat)
         return None if are_numbers else "finite numbers of at least 0"

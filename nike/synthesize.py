@@ -19,13 +19,13 @@ from PIL import Image
 from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
 from nike import cli
-from nike.datasets.labelme import write_labelme
+from nike.datasets.labelme import keypoint_shapes, write_labelme
 from nike.datasets.labels import IGNORE
 from nike.detection.progress import ProgressBar
 from nike.synthesis.backgrounds import find_backgrounds
 from nike.synthesis.compose import Assets, render_image
 from nike.synthesis.cutouts import load_cutouts
-from nike.synthesis.logo import DEFAULT_LOGO, load_logo
+from nike.synthesis.logo import DEFAULT_LOGO, load_logo, with_landmarks
 from nike.synthesis.masks import Instance
 
 MIN_SIDE, MAX_SIDE = 64, 4096  # range of the image sides in pixels
@@ -59,6 +59,7 @@ class Settings:
         backgrounds: Folder with background photos that do not show the logo, or None for the photos of scikit-image and
             plain gradients.
         cutouts: Labelme dataset whose instances are drawn instead of the logo half of the time, or None.
+        keypoints: whether to write the landmarks of the bundled logo as points.
     """
 
     output: Path
@@ -70,6 +71,7 @@ class Settings:
     logo: Path = DEFAULT_LOGO
     backgrounds: Path | None = None
     cutouts: Path | None = None
+    keypoints: bool = False
 
     def __post_init__(self):
         if self.seed < 0:
@@ -80,6 +82,10 @@ class Settings:
             )
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in (self.height, self.width)):
             raise UserError(f"--size must be {MIN_SIDE} to {MAX_SIDE} pixels a side, got {self.width}x{self.height}.")
+        if self.keypoints and (self.logo != DEFAULT_LOGO or self.cutouts is not None):
+            raise UserError(
+                "--keypoints: only the landmarks of the bundled logo are known. Remove --logo and --cutouts."
+            )
         if not self.label.strip() or self.label in IGNORE:
             raise UserError(f"--label must be a name other than {', '.join(IGNORE)}, got {self.label!r}.")
 
@@ -126,8 +132,9 @@ def load_assets(settings: Settings) -> Assets:
         FileNotFoundError: If the logo, the background folder or the cutout dataset does not exist.
         ValueError: If the logo or the cutouts are invalid, or if there is no background photo.
     """
+    logo = load_logo(settings.logo)
     return Assets(
-        load_logo(settings.logo),
+        with_landmarks(logo) if settings.keypoints else logo,
         settings.label,
         load_cutouts(settings.cutouts, settings.label) if settings.cutouts else (),
         find_backgrounds(settings.backgrounds),
@@ -159,12 +166,12 @@ def _write(index: int, settings: Settings, assets: Assets) -> Path:
 
 
 def to_shapes(instances: Sequence[Instance]) -> list[dict]:
-    """Converts instances to entries of labelme's `shapes`. Polygons of one instance have a common `group_id`."""
-    return [
+    """Converts instances to entries of labelme's `shapes`. Polygons and points of one have a common `group_id`."""
+    polygons = [
         {
             "label": instance.label,
             "points": np.asarray(polygon, float).round(2).tolist(),
-            "group_id": number if len(instance.polygons) > 1 else None,
+            "group_id": number if len(instance.polygons) > 1 or instance.landmarks else None,
             "description": "",
             "shape_type": "polygon",
             "flags": {},
@@ -173,6 +180,12 @@ def to_shapes(instances: Sequence[Instance]) -> list[dict]:
         for number, instance in enumerate(instances, 1)
         for polygon in instance.polygons
     ]
+    points = [
+        shape
+        for number, instance in enumerate(instances, 1)
+        for shape in keypoint_shapes({name: (*point, 2) for name, point in instance.landmarks.items()}, number)
+    ]
+    return polygons + points
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -220,6 +233,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="labelme dataset whose training instances are cut out and drawn instead of the logo half of the time",
     )
+    parser.add_argument(
+        "--keypoints",
+        action="store_true",
+        help="write the landmarks hook, belly and tail of the bundled logo as points",
+    )
     parser.add_argument("--label", default="nike", metavar="NAME", help="label of the logo (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: %(default)s)")
 
@@ -237,6 +255,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         arguments.logo,
         arguments.backgrounds,
         arguments.cutouts,
+        arguments.keypoints,
     )
     paths = synthesize(settings, arguments.count, arguments.workers)
     with ProgressBar(arguments.count, "image", lines=False) as progress:

@@ -10,6 +10,7 @@ swoosh is still a swoosh.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +18,7 @@ import numpy as np
 
 from mrcnn.data.dataset import Dataset
 from mrcnn.errors import UserError
+from mrcnn.ops.keypoints import swap_keypoints
 from mrcnn.ops.masks import FULL_COVERAGE
 from nike.augmentation import photometric
 from nike.augmentation.copy_paste import CutoutSampler, draw_distractor, paste
@@ -75,22 +77,35 @@ class LogoAugmentation:
         side: side of the square network input in pixels.
         cutout_dataset: dataset whose logos are pasted into other images. With None, only distractors are pasted.
         strength: "light", "medium", "strong", or a `Strength`.
+        keypoint_flip: pairs of left and right keypoints, see `Config.KEYPOINT_FLIP`.
 
     Raises:
         ValueError: if the strength is unknown.
     """
 
-    def __init__(self, side: int, cutout_dataset: Dataset | None = None, strength: str | Strength = "medium"):
+    def __init__(
+        self,
+        side: int,
+        cutout_dataset: Dataset | None = None,
+        strength: str | Strength = "medium",
+        keypoint_flip: Sequence[Sequence[int]] = (),
+    ):
         if not isinstance(strength, Strength) and strength not in STRENGTHS:
             raise UserError(f"strength: expected one of {', '.join(STRENGTHS)} or a Strength, got {strength!r}.")
         self.side = int(side)
         self.max_side = 2 * self.side
+        self.keypoint_flip = keypoint_flip
         self.strength = STRENGTHS[strength] if isinstance(strength, str) else strength
         self.cutouts = CutoutSampler(cutout_dataset) if cutout_dataset is not None else None
 
     def augment_photo(
-        self, image: np.ndarray, masks: np.ndarray, class_ids: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self,
+        image: np.ndarray,
+        masks: np.ndarray,
+        class_ids: np.ndarray,
+        rng: np.random.Generator,
+        keypoints: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, ...]:
         """Returns a randomly augmented image of the network's input size.
 
         Args:
@@ -98,15 +113,34 @@ class LogoAugmentation:
             masks: `[H, W, N]` bool instance masks.
             class_ids: `[N]` int32 class ids, negative for regions to ignore.
             rng: random generator.
+            keypoints: `[N, J, 3]` (x, y, visibility), or None.
 
         Returns:
             image: `[side, side, 3]` uint8 RGB image.
             masks: `[side, side, N']` uint8 coverage of each pixel by each object, 0..255. Pasted logos come last.
             class_ids: `[N']` int32 class ids. The id of an object that is barely visible becomes negative.
+            keypoints: `[N', J, 3]`, only if they were passed. Those of pasted logos are not labelled.
         """
-        strength = self.strength
-        plain = rng.random() < strength.plain
+        plain = rng.random() < self.strength.plain
         matrix = self._sample_homography(image.shape[:2], masks, class_ids, plain, rng)
+        image, masks, class_ids = self._augment(image, masks, class_ids, matrix, plain, rng)
+        if keypoints is None:
+            return image, masks, class_ids
+        return image, masks, class_ids, self._move_keypoints(keypoints, matrix, len(class_ids))
+
+    def _move_keypoints(self, keypoints: np.ndarray, matrix: np.ndarray, count: int) -> np.ndarray:
+        """Applies a homography to keypoints `[N, J, 3]` and pads them to `[count, J, 3]`."""
+        moved = np.zeros((count, *keypoints.shape[1:]), np.float32)
+        if keypoints.size:
+            if np.linalg.det(matrix) < 0:  # a mirror image
+                keypoints = swap_keypoints(keypoints, self.keypoint_flip)
+            moved[: len(keypoints)] = keypoints
+            moved[: len(keypoints), :, :2] = cv2.perspectiveTransform(keypoints[..., :2].astype(np.float64), matrix)
+        return moved
+
+    def _augment(self, image, masks, class_ids, matrix: np.ndarray, plain: bool, rng):
+        """Returns the augmented image, masks and class ids; see `augment_photo`."""
+        strength = self.strength
         inside = np.full(image.shape[:2], 255, np.uint8)
         image, masks, class_ids = self._apply_homography(image, masks, class_ids, matrix, plain, rng)
         if plain:

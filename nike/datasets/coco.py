@@ -25,7 +25,7 @@ from nike.datasets.pieces import CocoPolygons, RunLengths, box_piece, run_length
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import read_json, write_json
-from nike.datasets.shapes import MAX_POINTS, ShapeError, check_outline, outline_length
+from nike.datasets.shapes import MAX_COORDINATE, MAX_POINTS, ShapeError, check_outline, outline_length
 from nike.datasets.subsets import read_parts
 from nike.text import short
 
@@ -85,13 +85,13 @@ def read_coco(
     collection = Collection(folders[0])
     by_id = _read_images(data["images"], path, folders, allow_outside, collection.problems)
     known = {raw.get("id") for raw in data["images"] if isinstance(raw, dict) and type(raw.get("id")) is int}
-    categories = _read_categories(data["categories"])
+    categories, names = _read_categories(data["categories"])
     for i, raw in enumerate(data["annotations"]):
         image_id = raw.get("image_id") if isinstance(raw, dict) else None
         photo = by_id.get(image_id) if type(image_id) is int else None
         try:
             if photo is not None:
-                _read_annotation(raw, photo, categories, path.name, f"annotations[{i}]")
+                _read_annotation(raw, photo, categories, names, path.name, f"annotations[{i}]")
             elif type(image_id) is not int or image_id not in known:  # a known photo has already been reported
                 raise UserError(f"image_id {short(image_id)} is not an id of 'images'.")
         except ValueError as error:
@@ -138,24 +138,40 @@ def _read_image(raw: Any, path: Path, folders: list[Path], allow_outside: bool) 
     return raw["id"], find_photo(raw["file_name"], path, folders, allow_outside, size)
 
 
-def _read_categories(raw: list) -> dict[int, str]:
+def _read_categories(raw: list) -> tuple[dict[int, str], dict[int, list[str]]]:
+    """Returns the names of the categories, and those of their keypoints, by id."""
     named = [c for c in raw if isinstance(c, dict) and type(c.get("id")) is int and isinstance(c.get("name"), str)]
-    return {category["id"]: category["name"] for category in named}
+    points = {c["id"]: [str(name) for name in c["keypoints"]] for c in named if isinstance(c.get("keypoints"), list)}
+    return {category["id"]: category["name"] for category in named}, points
 
 
-def _read_annotation(raw: dict, photo: Photo, categories: dict[int, str], file: str, where: str) -> None:
+def _read_keypoints(raw: Any, names: list[str]) -> dict[str, tuple[float, float, int]]:
+    """Returns the labelled keypoints of an annotation. COCO's pixels have their centre at whole numbers."""
+    if not isinstance(raw, list) or len(raw) != 3 * len(names):
+        raise UserError(f"keypoints must be x, y, v of the {len(names)} keypoints of its category, got {short(raw)}.")
+    if not all(type(value) in (int, float) and abs(value) <= MAX_COORDINATE for value in raw):
+        raise UserError(f"keypoints must be numbers of pixels, got {short(raw)}.")
+    points = zip(names, raw[::3], raw[1::3], raw[2::3], strict=True)
+    return {name: (x + 0.5, y + 0.5, int(v)) for name, x, y, v in points if v > 0}
+
+
+def _read_annotation(
+    raw: dict, photo: Photo, categories: dict[int, str], names: dict[int, list[str]], file: str, where: str
+) -> None:
     """Adds an annotation to the instances of its photo, or to its boxes. Raises ValueError."""
     category = raw.get("category_id")
     if type(category) is not int or category not in categories:
         raise UserError(f"category_id {short(category)} is not an id of 'categories'.")
     label, crowd = categories[category], raw.get("iscrowd") == 1
+    points = raw.get("keypoints") or []
+    keypoints = _read_keypoints(points, names.get(category, [])) if points else {}
     if raw.get("segmentation") in (None, [], {}):
         if raw.get("bbox") is not None:
-            photo.boxes.append(Instance(label, (_read_box(raw["bbox"], photo),), where, crowd))
+            photo.boxes.append(Instance(label, (_read_box(raw["bbox"], photo),), where, crowd, keypoints))
         photo.add_unusable_shape(ShapeError("has no segmentation. Masks cannot be created from boxes."), file, where)
         return
     piece = parse_segmentation(raw["segmentation"], photo.height, photo.width)
-    photo.instances.append(Instance(label, (piece,), where, crowd))
+    photo.instances.append(Instance(label, (piece,), where, crowd, keypoints))
 
 
 def _read_box(raw: Any, photo: Photo) -> CocoPolygons:
@@ -185,6 +201,7 @@ def write_coco(
     category_of = {name: i + 1 for i, name in enumerate(labels.classes)}
     images: list[dict] = []
     annotations: list[dict] = []
+    names = list(dict.fromkeys(name for p in collection for i in p.instances for name in i.keypoints))
     for photo in collection:
         images.append({"id": len(images) + 1, "file_name": photo.file, "width": photo.width, "height": photo.height})
         for instance, mask in photo.drawn_instances(problems):
@@ -194,8 +211,10 @@ def write_coco(
                 message = f"label {short(instance.label)} has no category; skipped."
                 problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
                 continue
-            annotations.append(_annotation(len(annotations) + 1, len(images), category, mask, crowd))
-    categories = [{"id": i, "name": name} for name, i in category_of.items()]
+            annotation = _annotation(len(annotations) + 1, len(images), category, mask, crowd)
+            annotations.append(annotation | (_keypoints(instance, names) if names else {}))
+    points = {"keypoints": names, "skeleton": []} if names else {}
+    categories = [{"id": i, "name": name, **points} for name, i in category_of.items()]
     write_json(path, {"images": images, "annotations": annotations, "categories": categories}, indent=None)
     crowds = sum(annotation["iscrowd"] for annotation in annotations)
     return {"images": len(images), "annotations": len(annotations), "crowds": crowds}
@@ -215,6 +234,13 @@ def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: l
         here = folder / "images" / part
         beside = [replace(photo, file=photo.path.relative_to(here).as_posix()) for photo in photos_]
         write_coco(folder / "annotations" / name, beside, labels, problems)
+
+
+def _keypoints(instance: Instance, names: list[str]) -> dict[str, Any]:
+    """Returns the fields of an annotation for its keypoints, the inverse of `_read_keypoints`."""
+    points = [instance.keypoints.get(name, (0.5, 0.5, 0)) for name in names]
+    flat = [value for x, y, v in points for value in (x - 0.5, y - 0.5, v)]
+    return {"keypoints": flat, "num_keypoints": len(instance.keypoints)}
 
 
 def _annotation(identity: int, image: int, category: int, mask: np.ndarray, crowd: bool) -> dict[str, Any]:

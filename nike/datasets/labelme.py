@@ -6,7 +6,7 @@
 
     write_detections(Path("shoe.jpg"), result, class_names=["BG", "nike"])  # writes shoe.json
 
-A JSON file with an empty list of shapes is a negative.
+A JSON file with an empty list of shapes is a negative. A point is a keypoint of the object with its `group_id`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nike.datasets.labels import IGNORE
 from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Photo, Problem, group_pieces
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import MAX_JSON_BYTES, read_json, write_json
-from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, check_label, crosses_itself, parse_shape
+from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, check_label, crosses_itself, parse_points, parse_shape
 from nike.text import short
 
 MAX_SHAPES = 10_000
@@ -129,7 +129,9 @@ def read_labelme(
         raise _error(name, "json-invalid", f"'shapes' must be a list of at most {MAX_SHAPES:,}.")
     photo = _find_photo(data, path, root, name, allow_outside)
     _check_size(data, photo, name)
-    photo.instances = group_pieces(_read_shapes(data["shapes"], photo, name))
+    pieces = _read_shapes(data["shapes"], photo, name)
+    photo.instances = group_pieces(pieces)
+    _join_keypoints(data["shapes"], pieces, photo, name)
     return photo
 
 
@@ -215,6 +217,8 @@ def _read_shapes(raw_shapes: list, photo: Photo, name: str) -> list[tuple[str, i
         raise _error(name, "json-invalid", f"has {points:,} points, more than {MAX_POINTS:,}.", photo.path)
     usable, area = [], 0.0
     for i, raw in enumerate(raw_shapes):
+        if _is_keypoint(raw):
+            continue
         where = f"shapes[{i}]"
         try:
             shape = parse_shape(raw, photo.height, photo.width)
@@ -234,6 +238,31 @@ def _read_shapes(raw_shapes: list, photo: Photo, name: str) -> list[tuple[str, i
             photo.problems.append(Problem(name, code, message, where, WARNING, photo.path, shape.extent))
         usable.append((label, group_id, shape, where))
     return usable
+
+
+def _is_keypoint(raw: Any) -> bool:
+    return isinstance(raw, dict) and raw.get("shape_type") == "point" and type(raw.get("group_id")) is int
+
+
+def _join_keypoints(raw_shapes: list, pieces: list[tuple], photo: Photo, name: str) -> None:
+    """Adds the points with a `group_id` to the instance that has it."""
+    groups = {where: group for _, group, _, where in pieces}
+    owners = {groups[instance.where]: instance for instance in photo.instances}
+    for i, raw in enumerate(raw_shapes):
+        if not _is_keypoint(raw):
+            continue
+        try:
+            label, group = _label_and_group(raw)
+            ((x, y),) = parse_points(raw.get("points"), "point").tolist()
+            if group not in owners:
+                raise ShapeError(
+                    f"point {short(label)}: no object has its group_id {group}. Set it to that of its object."
+                )
+            if label in owners[group].keypoints:
+                raise ShapeError(f"point {short(label)} exists twice in group {group}. Delete one of them.")
+            owners[group].keypoints[label] = (x, y, 2)
+        except ShapeError as error:
+            photo.add_unusable_shape(error, name, f"shapes[{i}]")
 
 
 def _warnings(raw: dict, shape: Shape, group_id: int | None, photo: Photo) -> Iterable[tuple[str, str]]:
@@ -282,18 +311,37 @@ def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: l
 def write_photo(photo: Photo) -> None:
     """Writes the labelme file of a photo next to it, with masks as polygons of IoU 0.99 or more."""
     labels = [IGNORE[0] if instance.crowd else instance.label for instance in photo.instances]
-    shapes = masks_to_shapes(labels, photo.draw())
+    shapes = masks_to_shapes(labels, photo.draw(), [instance.keypoints for instance in photo.instances])
     write_labelme(photo.path.with_suffix(".json"), photo.path.name, photo.height, photo.width, shapes)
 
 
-def masks_to_shapes(labels: Sequence[str], masks: np.ndarray) -> list[dict[str, Any]]:
-    """Converts the masks of several instances to shapes. The parts of an instance have the same `group_id`.
+def masks_to_shapes(
+    labels: Sequence[str], masks: np.ndarray, keypoints: Sequence[Mapping[str, tuple]] | None = None
+) -> list[dict[str, Any]]:
+    """Converts the masks of several instances to shapes. Parts and points of an instance have the same `group_id`.
 
     Args:
         labels: list of N str.
         masks: bool `[H, W, N]`.
+        keypoints: `Instance.keypoints` of each instance, or None.
     """
-    return [shape for i, label in enumerate(labels) for shape in mask_to_shapes(label, masks[:, :, i], i + 1)]
+    shapes = []
+    for i, label in enumerate(labels):
+        parts = mask_to_shapes(label, masks[:, :, i], i + 1)
+        points = keypoint_shapes(keypoints[i], i + 1) if keypoints else []
+        for part in parts if points else ():
+            part["group_id"] = i + 1
+        shapes += parts + points
+    return shapes
+
+
+def keypoint_shapes(keypoints: Mapping[str, tuple], group_id: int) -> list[dict[str, Any]]:
+    """Returns `Instance.keypoints` as shapes of the type "point"."""
+    common = {"group_id": group_id, "description": "", "shape_type": "point", "flags": {}, "mask": None}
+    return [
+        {"label": name, "points": [[round(float(x), 2), round(float(y), 2)]], **common}
+        for name, (x, y, _) in keypoints.items()
+    ]
 
 
 def write_detections(photo: Path, result: Detections, class_names: Sequence[str]) -> Path:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ class NikeDataset(Dataset):
         skipped: number of images that were skipped because they or one of their shapes cannot be used.
         ignored: number of instances that are excluded from training and evaluation: those labelled `ignore`, COCO
             crowds, and those with a misspelt label.
+        keypoint_names: names of the keypoints that `load_keypoints` returns, in order; empty without keypoints.
     """
 
     def __init__(self):
@@ -47,6 +48,7 @@ class NikeDataset(Dataset):
         self.problems: list[Problem] = []
         self.skipped = 0
         self.ignored = 0
+        self.keypoint_names: Sequence[str] = ()
 
     def load_nike(
         self,
@@ -178,8 +180,28 @@ class NikeDataset(Dataset):
             self.map_source_class_id(f"{SOURCE}.{abs(number)}") * (1 if number > 0 else -1)
             for number in info["instance_classes"]
         ]
-        seen = masks.any(axis=(0, 1))  # an outline may cover no pixel of the image
+        seen = _seen(masks)
         return masks[:, :, seen], np.array(class_ids, dtype=np.int32)[seen]
+
+    def load_keypoints(self, image_id: int) -> np.ndarray | None:
+        """Returns the keypoints of `keypoint_names`, see `Dataset.load_keypoints`.
+
+        Raises:
+            ValueError: an object has a keypoint of another name.
+        """
+        if not self.keypoint_names:
+            return None
+        info, names = self.image_info[image_id], list(self.keypoint_names)
+        points = np.zeros((len(info["instances"]), len(names), 3), np.float32)
+        for row, instance in zip(points, info["instances"], strict=True):
+            for name, point in instance.keypoints.items():
+                if name not in names:
+                    raise UserError(
+                        f"{info['photo'].noted_in}, {instance.where}: unknown keypoint {short(name)}; expected "
+                        f"{', '.join(names)}. Correct its label or KEYPOINT_NAMES."
+                    )
+                row[names.index(name)] = point
+        return points[_seen(info["photo"].draw(info["instances"]))]
 
     def image_reference(self, image_id: int) -> str:
         """Returns the path of the image file."""
@@ -197,6 +219,11 @@ class NikeDataset(Dataset):
             "skipped": self.skipped,
             **{name: counts[name] for name in names.values()},
         }
+
+
+def _seen(masks: np.ndarray) -> np.ndarray:
+    """Returns whether each mask has a pixel, bool `[N]`; an outline may cover no pixel of the image."""
+    return masks.any(axis=(0, 1))
 
 
 def _take_unlabelled(collection: Collection, as_negatives: bool) -> list[Problem]:

@@ -73,12 +73,15 @@ class Instance:
         pieces: tuple of `Piece`.
         where: location of the first piece in the file.
         crowd: COCO's `iscrowd`. The instance is ignored regardless of its label.
+        keypoints: (x, y, visibility) by name, in pixels with 0 at the outer edge of the first pixel. The visibility is
+            that of COCO: 1 occluded, 2 visible.
     """
 
     label: str
     pieces: tuple[Piece, ...]
     where: str = ""
     crowd: bool = False
+    keypoints: dict[str, tuple[float, float, int]] = field(default_factory=dict)
 
     @property
     def extent(self) -> tuple[float, float, float, float]:

@@ -127,7 +127,7 @@ def parse_points(raw: Any, kind: str = "polygon") -> np.ndarray:
     """Validates a list of [x, y] pairs and returns float64 `[P, 2]`. Raises ShapeError."""
     if not isinstance(raw, list):
         raise ShapeError(f"points must be a list of [x, y] pairs, got {short(raw)}.")
-    minimum, maximum = POINT_COUNTS[kind]
+    minimum, maximum = (1, 1) if kind == "point" else POINT_COUNTS[kind]
     if len(raw) < minimum or (maximum and len(raw) > maximum):
         expected = f"exactly {maximum}" if maximum else f"at least {minimum}"
         raise ShapeError(

@@ -128,6 +128,7 @@ def add_logo(rng: np.random.Generator, scene: Scene, logo: Logo, placed: list[Pl
     painted = paint(rng, surface, coverage, style, length, scene.light, colours)
     new.contrast = 255 * float(np.average(np.abs(painted - surface).mean(axis=2), weights=coverage))
     surface[:] = painted
+    new.landmarks = {name: placement.to_image([point])[0] for name, point in logo.landmarks.items()}
     placed.append(new)
 
 

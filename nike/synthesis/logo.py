@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,14 @@ class Logo:
         texture: `[h, w, 3]` uint8 RGB colours, or None for a shape that can be drawn in any colour.
         scale: Length of the unit in pixels of `texture`.
         centre: (x, y) position of the origin in pixels of `texture`.
+        landmarks: (x, y) positions in the unit frame by name.
     """
 
     outlines: tuple[np.ndarray, ...]
     texture: np.ndarray | None = None
     scale: float = 1.0
     centre: tuple[float, float] = (0.0, 0.0)
+    landmarks: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
@@ -60,6 +63,18 @@ def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
     except (OSError, SyntaxError) as error:
         raise UserError(f"{path}: cannot be read as an image ({error}). Give an .svg or a .png with alpha.") from None
     return _from_rgba(pixels, path)
+
+
+def with_landmarks(swoosh: Logo) -> Logo:
+    """Adds the landmarks of the bundled logo: the tips of the hook and the tail, and the lowest point of the belly."""
+    points = np.concatenate(swoosh.outlines)
+    left = points[points[:, 0] < 0]
+    landmarks = {
+        "hook": left[left[:, 1].argmin()],
+        "belly": left[left[:, 1].argmax()],
+        "tail": points[points[:, 0].argmax()],
+    }
+    return replace(swoosh, landmarks=landmarks)
 
 
 def _from_rgba(pixels: np.ndarray, path: Path) -> Logo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -32,10 +32,12 @@ class Instance:
     Attributes:
         label: Label of the logo, or `ignore` if it is tiny, mostly occluded or hardly visible.
         polygons: One `[P, 2]` float64 polygon per visible piece, (x, y) in continuous pixels.
+        landmarks: (x, y) positions inside the image by name, also where an object is in front of them.
     """
 
     label: str
     polygons: list[np.ndarray]
+    landmarks: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -48,6 +50,7 @@ class PlacedLogo:
         scale: Cells of `visible` per pixel.
         area: Area of the whole logo in square pixels, including the part outside the image.
         contrast: Mean change of the pixels in grey levels.
+        landmarks: (x, y) positions in pixels of the image by name.
     """
 
     window: Window
@@ -55,6 +58,7 @@ class PlacedLogo:
     scale: int
     area: float
     contrast: float = 255.0
+    landmarks: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def coverage(self) -> np.ndarray:
@@ -89,7 +93,8 @@ class PlacedLogo:
     def instance(self, shape: tuple[int, int], label: str) -> Instance | None:
         """Returns the labelled instance, or None if nothing of the logo is visible."""
         polygons = self.polygons(shape)
-        return Instance(label if self.is_clear() else IGNORE[0], polygons) if polygons else None
+        inside = {name: p for name, p in self.landmarks.items() if (p >= 0).all() and (p <= shape[::-1]).all()}
+        return Instance(label if self.is_clear() else IGNORE[0], polygons, inside) if polygons else None
 
 
 def place(outlines: Sequence[np.ndarray], shape: tuple[int, int], margin: float = 0.0) -> PlacedLogo | None:

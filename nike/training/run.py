@@ -262,7 +262,8 @@ class Run:
             return None
         from nike.augmentation import LogoAugmentation
 
-        return LogoAugmentation(int(self.config.IMAGE_SHAPE[0]), self.data.train, self.arguments.augment)
+        side, flip = int(self.config.IMAGE_SHAPE[0]), self.config.KEYPOINT_FLIP
+        return LogoAugmentation(side, self.data.train, self.arguments.augment, flip)
 
     def result_lines(self, model, threshold: list[str]) -> list[str]:
         """Returns the lines printed after training: best AP, threshold, paths and a `nike detect` command."""
@@ -310,6 +311,7 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
         config = read_config(arguments.config, config, arguments, data.train.class_names)
     config = config.copy(NAME=name.lower(), NUM_CLASSES=data.train.num_classes)
     config = apply_options(config, arguments, len(data.train.image_ids))
+    _choose_keypoints(data, config)
     return Run(arguments, argv, config, data, _stages(arguments, config), weights)
 
 
@@ -342,6 +344,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     if changed.config is not None:
         config = read_config(changed.config, config, arguments, data.train.class_names)
     config = apply_options(config, arguments, len(data.train.image_ids))
+    _choose_keypoints(data, config)
     return Run(arguments, _joined(saved, argv), config, data, _stages(arguments, config), state=state)
 
 
@@ -411,6 +414,17 @@ def _load_data(arguments: argparse.Namespace) -> TrainingData:
         strict=arguments.strict,
         boxes=arguments.task == "boxes",
     )
+
+
+def _choose_keypoints(data: TrainingData, config: NikeConfig) -> None:
+    """Sets the names of the keypoints that the datasets return."""
+    data.train.keypoint_names = data.val.keypoint_names = config.KEYPOINT_NAMES
+    instances = [instance for info in data.train.image_info for instance in info["instances"]]
+    if config.NUM_KEYPOINTS and not any(set(config.KEYPOINT_NAMES) & set(each.keypoints) for each in instances):
+        raise UserError(
+            f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS}, but no training object has a keypoint of KEYPOINT_NAMES "
+            f"({', '.join(config.KEYPOINT_NAMES) or 'empty'}). Add points with the group_id of their object."
+        )
 
 
 def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[StagePlan]:
