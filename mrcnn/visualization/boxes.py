@@ -9,8 +9,8 @@ from matplotlib.patches import Rectangle
 from mrcnn.errors import UserError
 from mrcnn.ops.masks import paste_mask
 from mrcnn.visualization.drawing import caption, draw_frame, new_canvas
-from mrcnn.visualization.images import new_axes, reduce_image, reduction_factor, show_image
-from mrcnn.visualization.instances import apply_mask, draw_contour, random_colors, write_caption
+from mrcnn.visualization.images import new_axes
+from mrcnn.visualization.instances import random_colors, show_masks, write_caption
 
 GREY = (0.5, 0.5, 0.5)
 
@@ -68,13 +68,7 @@ def draw_boxes(
         colors = [GREY if v == 0 else color for v, color in zip(visibilities, colors, strict=True)]
         styles = [("dotted", "dotted", "dashed")[v] for v in visibilities]
 
-    reduced, factor = reduce_image(image), reduction_factor(image.shape)
-    small_masks = None if masks is None else masks[::factor, ::factor]
-    if small_masks is not None:
-        for i in range(count):
-            apply_mask(reduced, small_masks[..., i], colors[i])
-    show_image(ax, reduced, image.shape, margin=image.shape[0] // 10)
-    limits = ax.get_xlim(), ax.get_ylim()
+    show_masks(ax, image, masks, colors, range(count), margin=image.shape[0] // 10)
     for i in range(count):
         corner = None
         if boxes is not None and np.any(boxes[i]):
@@ -84,11 +78,8 @@ def draw_boxes(
             if corner is not None:
                 ax.plot((corner[0], refined[0]), (corner[1], refined[1]), color=colors[i], lw=1)
             corner = refined
-        if small_masks is not None:
-            draw_contour(ax, small_masks[..., i], colors[i], factor)
         if captions is not None and corner is not None:
             write_caption(ax, *corner, captions[i] or "", colors[i])
-    ax.set(xlim=limits[0], ylim=limits[1])
     ax.set_title(title)
     return ax
 

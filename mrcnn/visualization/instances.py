@@ -91,28 +91,38 @@ def display_instances(
 
     is_new_figure = ax is None
     ax = new_axes(figsize, image.shape) if ax is None else ax
-    reduced, factor = reduce_image(image), reduction_factor(image.shape)
     present = np.flatnonzero(np.any(boxes, axis=1))
-    small_masks = None if masks is None else masks[::factor, ::factor]
-    if small_masks is not None and show_mask:
-        for i in present:
-            apply_mask(reduced, small_masks[..., i], colors[i])
-    show_image(ax, reduced, image.shape, margin=10)
-    limits = ax.get_xlim(), ax.get_ylim()
+    show_masks(ax, image, masks, colors, present, margin=10, tint=show_mask)
     for i in present:
-        if small_masks is not None:
-            draw_contour(ax, small_masks[..., i], colors[i], factor)
         y1, x1, y2, x2 = boxes[i]
         if show_bbox:
             ax.add_patch(
                 Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=1.5, alpha=0.8, ls="dashed", ec=colors[i])
             )
         write_caption(ax, x1, y1, captions[i], colors[i])
-    ax.set(xlim=limits[0], ylim=limits[1])
     ax.set_title(title)
     if is_new_figure:
         show()
     return ax
+
+
+def show_masks(
+    ax: Axes,
+    image: np.ndarray,
+    masks: np.ndarray | None,
+    colors: Sequence[Sequence[float]],
+    shown: Sequence[int] | np.ndarray,
+    margin: int,
+    tint: bool = True,
+) -> None:
+    """Shows an image with a margin in pixels, and the masks `[H, W, N]` that are `shown`, outlined and tinted."""
+    reduced, factor = reduce_image(image), reduction_factor(image.shape)
+    small = {} if masks is None else {i: masks[::factor, ::factor, i] for i in shown}
+    for i in small if tint else ():
+        apply_mask(reduced, small[i], colors[i])
+    show_image(ax, reduced, image.shape, margin)
+    for i, mask in small.items():
+        draw_contour(ax, mask, colors[i], factor)
 
 
 def draw_contour(ax: Axes, mask: np.ndarray, color: Sequence[float], scale: int = 1) -> None:
