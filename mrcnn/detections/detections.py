@@ -107,14 +107,14 @@ class Detections:
     ) -> Detections:
         """Creates `Detections` in descending score order, without masks if `has_masks` is False."""
         ordered = sorted(instances, key=lambda instance: -instance.score)
-        has_keypoints = bool(ordered) and all(instance.keypoints is not None for instance in ordered)
+        keypoints = [instance.keypoints for instance in ordered if instance.keypoints is not None]
         return cls(
             [instance.box for instance in ordered],
             [instance.class_id for instance in ordered],
             [instance.score for instance in ordered],
             [instance.mask for instance in ordered] if has_masks else None,
             image_shape,
-            keypoints=[instance.keypoints for instance in ordered] if has_keypoints else None,
+            keypoints=keypoints if ordered and len(keypoints) == len(ordered) else None,
         )
 
     @classmethod
