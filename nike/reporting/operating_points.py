@@ -10,7 +10,6 @@ from mrcnn.evaluation.average_precision import Ranking
 
 PRECISIONS = (0.9, 0.95, 0.99)
 ACCURATE_IOU = 0.9  # masks that rarely need correction
-Z_95 = 1.959964  # two-sided 95% quantile of the normal distribution
 
 
 def operating_points(ranking: Ranking, precisions: Iterable[float] = PRECISIONS) -> list[dict[str, float]]:
@@ -53,8 +52,7 @@ def wilson_interval(count: int, total: int) -> tuple[float, float]:
     """
     if not total:
         return 0.0, 1.0
-    fraction, z2 = count / total, Z_95**2
-    centre = fraction + z2 / (2 * total)
-    margin = Z_95 * np.sqrt(fraction * (1 - fraction) / total + z2 / (4 * total**2))
-    low, high = ((centre + sign * margin) / (1 + z2 / total) for sign in (-1, 1))
-    return float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1))
+    from scipy.stats import binomtest  # slow to import
+
+    low, high = binomtest(count, total).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(low), float(high)
