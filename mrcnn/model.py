@@ -10,7 +10,7 @@ weights.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,15 +194,25 @@ class MaskRCNN(OriginalMethods):
         """Writes the weights and the Config in the original's layout; see `checkpoints.save_weights`."""
         checkpoints.save_weights(self.named_layers(), filepath, config=self.config, metadata=metadata, dtype=dtype)
 
-    def export(self, path: str | Path, format: str = "openvino", images: Iterable | None = None) -> dict[str, Any]:
-        """Exports the network for a runtime, in float32, and compares its detections with those of this model.
+    def export(
+        self,
+        path: str | Path,
+        format: str = "openvino",
+        images: Iterable | None = None,
+        calibration: Iterable = (),
+        accept: Callable[[Path], dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        """Exports the network for a runtime and compares its detections with those of this model in float32.
 
         `mrcnn.load_model(path)` runs the result, without TensorFlow except for "saved_model".
 
         Args:
             path: folder to write; an earlier export there is replaced.
-            format: "openvino" or "saved_model".
+            format: "openvino", "openvino-int8" or "saved_model".
             images: images for the comparison, as for `detect`; None: two images of noise.
+            calibration: images for "openvino-int8", as for `detect`; a few dozen that are typical.
+            accept: called with the folder of the exported model before it is moved to `path`; returns values to add to
+                the result, or raises VerificationError to refuse the model.
 
         Returns:
             The result of the comparison, see `mrcnn.export.verify.compare`.
@@ -213,7 +223,7 @@ class MaskRCNN(OriginalMethods):
         """
         from mrcnn.export.write import write_export  # slow to import, rarely needed
 
-        return write_export(self, path, format, images)
+        return write_export(self, path, format, images, calibration, accept)
 
     def named_layers(self) -> dict[str, keras.layers.Layer]:
         """Returns the layers that hold weights, by name."""

@@ -25,20 +25,19 @@ class ExportGraph(tf.Module):
 
     Args:
         model: the `mrcnn.model.MaskRCNN` to copy.
+        roi_align_method: the ROI_ALIGN_METHOD that the converter of the format replaces by fast operations.
 
     Attributes:
         config: settings of the model.
-        reference: predictor of the same network in Keras, to compare with.
         weights_hash: SHA-256 of the weights.
 
     Raises:
         ExportError: the size of the images is not fixed, or a weight is not finite.
     """
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any, roi_align_method: str = "crop_and_resize"):
         super().__init__()
-        # crop_and_resize is the method that all converters replace by a fast operation of their own.
-        self.config = config = model.config.copy(ROI_ALIGN_METHOD="crop_and_resize")
+        self.config = config = model.config.copy(ROI_ALIGN_METHOD=roi_align_method)
         if config.IMAGE_RESIZE_MODE != "square":
             raise ExportError(
                 f'IMAGE_RESIZE_MODE: exported models have one image size and need "square", got '
@@ -57,11 +56,11 @@ class ExportGraph(tf.Module):
         self._builder = builder
 
     def reference(self, config: Config) -> Predictor:
-        """Returns the predictor of the Keras network, with other detection settings."""
+        """Returns a predictor of the Keras network with other detection settings, to compare with."""
         return Predictor(self._builder.inference(config), config)
 
-    def function(self, batch: int | None) -> tf.types.experimental.ConcreteFunction:
-        """Traces the function that `mrcnn.export.metadata.signature` describes.
+    def function(self, batch: int | None) -> tf.types.experimental.PolymorphicFunction:
+        """Returns the function that `mrcnn.export.metadata.signature` describes.
 
         Args:
             batch: number of images, or None for any number.
@@ -72,7 +71,7 @@ class ExportGraph(tf.Module):
             tf.TensorSpec((batch, 4), tf.float32, name="windows"),
             tf.TensorSpec((batch,), tf.float32, name="min_confidence"),
         ]
-        return tf.function(self._detect, input_signature=signature).get_concrete_function()
+        return tf.function(self._detect, input_signature=signature)
 
     def _detect(self, images, windows, min_confidence):
         shape, config = images.shape[1:], self.config

@@ -29,7 +29,11 @@ from mrcnn.config import Config
 from mrcnn.errors import UserError
 
 FILE = "metadata.json"
-FORMATS = {"saved_model": "tensorflow", "openvino": "openvino"}  # format -> package that runs it
+FORMATS = {  # format -> package that runs it
+    "openvino": "openvino",
+    "openvino-int8": "openvino",
+    "saved_model": "tensorflow",
+}
 OUTPUTS = ("detections", "masks", "keypoints")  # of the network; the last two only where it has them
 KEYS = {"format": str, "version": str, "runtime": str, "config": dict, "files": dict}
 
@@ -53,7 +57,7 @@ def format_module(name: str) -> ModuleType:
     if name not in FORMATS:
         raise ExportError(f"export format: expected one of {', '.join(FORMATS)}, got {name!r}.")
     try:
-        return import_module(f"mrcnn.export.{name}")
+        return import_module(f"mrcnn.export.{name.replace('-', '_')}")
     except ModuleNotFoundError as error:
         package = FORMATS[name]
         if (error.name or "").partition(".")[0] != package:

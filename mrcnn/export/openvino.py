@@ -21,13 +21,18 @@ MANY = 10_000  # anchors; equal scores keep the order of Keras below that
 OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}  # bfloat16 would move boxes
 
 
-def write(graph: ExportGraph, folder: Path) -> None:
-    """Converts the network and writes `model.xml` and `model.bin`, for one image at a time."""
-    model = openvino.convert_model(graph.function(batch=1))
+def write(graph: ExportGraph, folder: Path, calibration: list) -> None:
+    """Writes `model.xml` and `model.bin`, for one image at a time."""
+    openvino.save_model(convert(graph), folder / FILE, compress_to_fp16=False)
+
+
+def convert(graph: ExportGraph) -> openvino.Model:
+    """Converts the network, for one image at a time."""
+    model = openvino.convert_model(graph.function(batch=1).get_concrete_function())
     for node in model.get_ops():
         if node.get_type_name() == "TopK" and node.get_input_partial_shape(0).get_max_shape()[-1] > MANY:
             node.set_attribute("stable", False)  # the stable sort of all anchors takes seconds
-    openvino.save_model(model, folder / FILE, compress_to_fp16=False)
+    return model
 
 
 def load(folder: Path) -> Run:

@@ -11,7 +11,7 @@ from mrcnn.export.graph import ExportGraph
 from mrcnn.export.metadata import OUTPUTS, ExportError
 
 
-def write(graph: ExportGraph, folder: Path) -> None:
+def write(graph: ExportGraph, folder: Path, calibration: list) -> None:
     """Writes the SavedModel with the signature `serving_default`, for any number of images."""
     tf.saved_model.save(graph, str(folder), signatures={"serving_default": graph.function(batch=None)})
 

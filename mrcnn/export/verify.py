@@ -6,6 +6,7 @@ Shape notation: B images, D detections, M mask side.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,22 +15,41 @@ from mrcnn.errors import UserError
 from mrcnn.inference.processing import preprocess
 from mrcnn.ops.polygons import iou
 
-LARGEST_BOX = 0.5  # pixels of the preprocessed image
-LARGEST_SCORE = 1e-3
-SMALLEST_IOU = 0.995
 SAME_BOX = 0.5  # minimum IoU of two detections of one object
 
 
-class VerificationError(UserError):
-    """An exported model does not compute what the Keras model computes.
+@dataclass(frozen=True)
+class Tolerance:
+    """The largest differences of a format that passes `check`.
 
     Attributes:
-        table: result of `compare`.
+        threshold: score of the detections that are compared.
+        margin: detections with scores this far below the threshold are computed too, to have all counterparts.
+        box: pixels of the preprocessed image.
+        score: 0..1.
+        mask_iou: smallest IoU of the two masks of a detection.
+        unmatched: fraction of detections without a counterpart.
     """
 
-    def __init__(self, message: str, table: dict[str, Any]):
-        super().__init__(message)
-        self.table = table
+    threshold: float = 0.1
+    margin: float = 0.005
+    box: float = 0.5
+    score: float = 1e-3
+    mask_iou: float = 0.995
+    unmatched: float = 0.0
+
+
+# This only finds a model that is broken; AP decides.
+TOLERANCES = {"openvino-int8": Tolerance(threshold=0.5, margin=0.3, box=16.0, score=0.3, mask_iou=0.5, unmatched=0.2)}
+
+
+def tolerance(format: str) -> Tolerance:
+    """Returns the tolerance of a format."""
+    return TOLERANCES.get(format, Tolerance())
+
+
+class VerificationError(UserError):
+    """An exported model does not compute what the Keras model computes."""
 
 
 def compare(images: Iterable, reference: Callable, exported: Callable, threshold: float) -> dict[str, Any]:
@@ -72,15 +92,15 @@ def compare(images: Iterable, reference: Callable, exported: Callable, threshold
     }
 
 
-def check(table: dict[str, Any]) -> None:
-    """Raises VerificationError if the differences of `compare` are too large."""
+def check(table: dict[str, Any], format: str) -> None:
+    """Raises VerificationError if the differences of `compare` are too large for a format."""
+    allowed = tolerance(format)
     iou = 1.0 if table["mask_iou"] is None else table["mask_iou"]
-    good = table["box"] <= LARGEST_BOX and table["score"] <= LARGEST_SCORE and iou >= SMALLEST_IOU
-    if not good or table["unmatched"]:
+    good = table["box"] <= allowed.box and table["score"] <= allowed.score and iou >= allowed.mask_iou
+    if not good or table["unmatched"] > allowed.unmatched * table["detections"]:
         raise VerificationError(
-            f"the exported model differs from the Keras model: {summary(table)}. Allowed: box {LARGEST_BOX} px, score "
-            f"{LARGEST_SCORE}, mask IoU {SMALLEST_IOU}, none unmatched. Nothing was written.",
-            table,
+            f"the exported model differs from the Keras model: {summary(table)}. Allowed: box {allowed.box} px, score "
+            f"{allowed.score}, mask IoU {allowed.mask_iou}, {allowed.unmatched:.0%} unmatched. Nothing was written."
         )
 
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mrcnn.export.exported import ExportedPredictor
+from mrcnn.export.exported import ExportedModel
 from mrcnn.export.graph import ExportGraph
 from mrcnn.export.metadata import ExportError, describe, format_module, is_export, write_metadata
-from mrcnn.export.verify import check, compare
-
-VERIFIED_CONFIDENCE = 0.1  # score threshold of the detections that are compared
-MARGIN = 0.005  # scores this far below the threshold are computed too, so that each detection has its counterpart
+from mrcnn.export.verify import check, compare, tolerance
 
 
-def write_export(model: Any, path: str | Path, format: str, images: Iterable | None = None) -> dict[str, Any]:
+def write_export(
+    model: Any,
+    path: str | Path,
+    format: str,
+    images: Iterable | None = None,
+    calibration: Iterable = (),
+    accept: Callable[[Path], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Exports a model to a folder and verifies it; see `MaskRCNN.export`.
 
     Raises:
@@ -33,18 +37,22 @@ def write_export(model: Any, path: str | Path, format: str, images: Iterable | N
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.absolute().parent, prefix=f".{path.name}."))
     try:
-        graph = ExportGraph(model)
+        graph = ExportGraph(model, getattr(module, "ROI_ALIGN_METHOD", "crop_and_resize"))
         folder = temporary / "new"
         folder.mkdir()  # with the usual permissions, unlike that of mkdtemp
-        module.write(graph, folder)
-        threshold = min(VERIFIED_CONFIDENCE, float(graph.config.DETECTION_MIN_CONFIDENCE or 0))
-        config = graph.config.copy(DETECTION_MIN_CONFIDENCE=max(threshold - MARGIN, 0.0))
-        exported = ExportedPredictor(module.load(folder), config, config.DETECTION_MIN_CONFIDENCE)
-        images = _noise(config) if images is None else images
-        table = compare(images, graph.reference(config), exported, threshold)
-        check(table)
-        metadata = describe(format, graph.config, model.class_names, graph.weights_hash) | {"verification": table}
+        module.write(graph, folder, list(calibration))
+        metadata = describe(format, model.config, model.class_names, graph.weights_hash)
         write_metadata(folder, metadata)
+        allowed = tolerance(format)
+        threshold = min(allowed.threshold, float(graph.config.DETECTION_MIN_CONFIDENCE or 0))
+        lower = max(threshold - allowed.margin, 0.0)
+        reference = graph.reference(graph.config.copy(DETECTION_MIN_CONFIDENCE=lower))
+        images = _noise(graph.config) if images is None else images
+        table = compare(images, reference, ExportedModel(folder, lower).predictor, threshold)
+        check(table, format)
+        if accept is not None:
+            table |= accept(folder)
+        write_metadata(folder, metadata | {"verification": table})
         if path.exists():
             os.replace(path, temporary / "old")
         os.replace(folder, path)

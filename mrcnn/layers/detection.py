@@ -35,7 +35,7 @@ def non_max_suppression(boxes, class_ids, scores, num_classes, max_instances, nm
     return tf.image.non_max_suppression(boxes + tf.tile(cells, [1, 2]), scores, max_instances, nms_threshold)
 
 
-def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou):
+def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou, bbox_std_dev):
     """Replaces each detected box by the score-weighted mean of the boxes that overlap it (bounding box voting).
 
     Each RoI votes with its probability of the class of the detection, so the result does not depend on the confidence
@@ -46,9 +46,10 @@ def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou):
         class_ids: `[n]` int32 classes of the detections.
         rois: `[K, 4]`; zero rows are padding and do not vote.
         probs: `[K, C]` class probabilities of the RoIs.
-        deltas: `[K, C, 4]` deltas of the RoIs, multiplied by `bbox_std_dev`.
+        deltas: `[K, C, 4]` deltas of the RoIs, not yet multiplied by `bbox_std_dev`.
         window: `[4]`; voting boxes are clipped to it.
         min_iou: minimum IoU of a voting box with the detection.
+        bbox_std_dev: see `DetectionLayer`.
 
     Returns:
         `[n, 4]`; boxes without votes are unchanged.
@@ -57,7 +58,7 @@ def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou):
     """
     is_roi = tf.reduce_any(tf.not_equal(rois, 0.0), axis=1)
     deltas = tf.gather(tf.transpose(deltas, [1, 0, 2]), class_ids)  # [n, K, 4]
-    voters = clip_boxes(apply_box_deltas(rois, deltas), window)
+    voters = clip_boxes(apply_box_deltas(rois, deltas, bbox_std_dev), window)
     overlaps = compute_overlaps(boxes[:, None], voters)[:, 0]  # [n, K]; NaN is no vote
     is_vote = ((overlaps >= min_iou) & is_roi)[..., None]
     weights = tf.where(is_vote, tf.gather(tf.transpose(probs), class_ids)[..., None], 0.0)  # [n, K, 1]
@@ -122,16 +123,15 @@ def refine_detections(
     first = 1 if any_foreground else 0  # class id of the first candidate
     class_ids = first + tf.argmax(probs[:, first:], axis=1, output_type=tf.int32)  # [K]
     scores = tf.reduce_max(probs[:, first:], axis=1)
-    deltas *= tf.constant(bbox_std_dev)
     is_padding = tf.reduce_all(tf.equal(rois, 0.0), axis=1)
     keep = tf.where((class_ids > 0) & ~is_padding & (scores >= min_confidence))[:, 0]
     class_ids, scores = tf.gather(class_ids, keep), tf.gather(scores, keep)
     class_deltas = tf.gather_nd(tf.gather(deltas, keep), class_ids[:, None], batch_dims=1)  # [n, 4]
-    boxes = clip_boxes(apply_box_deltas(tf.gather(rois, keep), class_deltas), window)
+    boxes = clip_boxes(apply_box_deltas(tf.gather(rois, keep), class_deltas, bbox_std_dev), window)
     kept = non_max_suppression(boxes, class_ids, scores, probs.shape[1], max_instances, nms_threshold)
     boxes, class_ids, scores = tf.gather(boxes, kept), tf.gather(class_ids, kept), tf.gather(scores, kept)
     if box_voting < 1:
-        boxes = vote_boxes(boxes, class_ids, rois, probs, deltas, window, box_voting)
+        boxes = vote_boxes(boxes, class_ids, rois, probs, deltas, window, box_voting, bbox_std_dev)
     detections = tf.concat([boxes, tf.cast(class_ids, tf.float32)[:, None], scores[:, None]], axis=1)
     return tf.pad(detections, [[0, max_instances - tf.shape(kept)[0]], [0, 0]])
 

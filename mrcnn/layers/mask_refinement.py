@@ -54,7 +54,7 @@ class RefinedRoIs(Float32Layer):
         rois = rois[:, : self.count]
         count = tf.shape(rois)[1]
         deltas = tf.gather(deltas[:, :count], class_ids[:, :count], batch_dims=2)  # [B, P, 4]
-        refined = apply_box_deltas(rois, tf.cast(deltas, tf.float32) * self.bbox_std_dev)
+        refined = apply_box_deltas(rois, tf.cast(deltas, tf.float32), self.bbox_std_dev)
         return tf.stop_gradient(clip_boxes(refined, tf.constant([0.0, 0.0, 1.0, 1.0])))
 
     def compute_output_spec(self, inputs):

@@ -63,12 +63,12 @@ class ProposalLayer(Float32Layer):
         scores = probs[:, :, 1]  # [B, A]
         count = tf.minimum(self.pre_nms_limit, tf.shape(scores)[1])
         scores, indices = tf.math.top_k(scores, count)  # [B, n]
-        deltas = tf.gather_nd(deltas, indices[..., None], batch_dims=1) * tf.constant(self.bbox_std_dev)  # [B, n, 4]
+        deltas = tf.gather_nd(deltas, indices[..., None], batch_dims=1)  # [B, n, 4]
         # A set of anchors for all images is gathered by index instead of copied B times.
         shared = tf.equal(tf.shape(anchors)[0], 1)
         image = tf.where(shared, 0, tf.range(tf.shape(indices)[0]))[:, None]  # [B, 1]
         anchors = tf.gather_nd(anchors, tf.stack([tf.broadcast_to(image, tf.shape(indices)), indices], axis=-1))
-        refined = apply_box_deltas(anchors, deltas)
+        refined = apply_box_deltas(anchors, deltas, self.bbox_std_dev)
         return anchors, refined, clip_boxes(refined, tf.constant([0.0, 0.0, 1.0, 1.0])), scores
 
     def _suppress(self, boxes, scores):

@@ -24,19 +24,26 @@ def encode_boxes(box: tf.Tensor, gt_box: tf.Tensor) -> tf.Tensor:
     return tf.concat([shift, tf.math.log(gt_size / size)], axis=-1)
 
 
-def apply_box_deltas(boxes: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
-    """Applies deltas `[..., 4]` (dy, dx, log dh, log dw) to boxes `[..., 4]`. See `boxes.apply_box_deltas`."""
+def apply_box_deltas(boxes: tf.Tensor, deltas: tf.Tensor, std_dev: Sequence[float] = (1.0,) * 4) -> tf.Tensor:
+    """Applies deltas `[..., 4]` (dy, dx, log dh, log dw) to boxes `[..., 4]`. See `boxes.apply_box_deltas`.
+
+    Args:
+        boxes: `[..., 4]`.
+        deltas: `[..., 4]`.
+        std_dev: 4 factors of the deltas. They are applied after the deltas were sliced, because OpenVINO's 8-bit
+            transformations take a product with a constant for a dequantization and slice its constant wrongly.
+    """
     size = boxes[..., 2:] - boxes[..., :2]
-    centre = boxes[..., :2] + 0.5 * size + deltas[..., :2] * size
-    size = size * tf.exp(tf.minimum(deltas[..., 2:], MAX_LOG_GROWTH))
+    centre = boxes[..., :2] + 0.5 * size + deltas[..., :2] * tf.constant(std_dev[:2]) * size
+    size = size * tf.exp(tf.minimum(deltas[..., 2:] * tf.constant(std_dev[2:]), MAX_LOG_GROWTH))
     top_left = centre - 0.5 * size
     return tf.concat([top_left, top_left + size], axis=-1)
 
 
 def clip_boxes(boxes: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
     """Clips boxes `[..., N, 4]` to a window `[4]`, or to one window per image `[B, 1, 4]`, in the same frame."""
-    low = tf.gather(window, [0, 1, 0, 1], axis=-1)
-    high = tf.gather(window, [2, 3, 2, 3], axis=-1)
+    # No gather: OpenVINO's 8-bit transformations crash on one that follows a product with a constant.
+    low, high = (tf.concat([corner, corner], axis=-1) for corner in (window[..., :2], window[..., 2:]))
     return tf.maximum(tf.minimum(boxes, high), low)
 
 

@@ -115,7 +115,7 @@ def test_the_metadata_have_the_verification(place):
 
 
 def test_a_failed_verification_exits_with_1(place, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(verify, "LARGEST_SCORE", -1.0)
+    monkeypatch.setitem(verify.TOLERANCES, "saved_model", verify.Tolerance(score=-1.0))
     options = ["--format", "saved_model", "--output", str(tmp_path / "out"), "--verify", str(place / "photos")]
     assert export.main(["--weights", str(place / "tiny.h5"), *options]) == 1
     assert "differs from the Keras model" in capsys.readouterr().err and not (tmp_path / "out").exists()

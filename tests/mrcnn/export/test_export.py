@@ -18,7 +18,7 @@ from mrcnn.export.metadata import FILE, read_metadata
 from random_model import random_model
 
 ROOT = Path(__file__).resolve().parents[3]
-RUNTIMES = ["saved_model", "openvino"]
+RUNTIMES = {"openvino": "openvino", "saved_model": "tensorflow"}  # format -> package that writes it
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,7 @@ def images():
 @pytest.fixture(scope="module", params=RUNTIMES)
 def exported(request, model, images, tmp_path_factory):
     """The folder of the model in one format."""
-    if request.param == "openvino":
-        pytest.importorskip("openvino")
+    pytest.importorskip(RUNTIMES[request.param])
     path = tmp_path_factory.mktemp("export") / request.param
     table = model.export(path, request.param, images)
     assert table["detections"] > 5 and table["unmatched"] == 0
@@ -95,8 +94,8 @@ def test_a_damaged_folder_gives_one_line(exported, tmp_path, damage):
     assert "\n" not in str(raised.value)
 
 
-def test_openvino_runs_without_tensorflow(model, images, exported, tmp_path):
-    if exported.name != "openvino":
+def test_detection_does_not_import_tensorflow(model, images, exported, tmp_path):
+    if exported.name == "saved_model":
         pytest.skip("runs on TensorFlow")
     PIL.Image.fromarray(images[0]).save(tmp_path / "image.png")
     code = (
@@ -131,9 +130,38 @@ def test_a_saved_model_runs_without_this_package(model, images, exported, tmp_pa
     np.testing.assert_allclose(outputs["masks"], masks, atol=1e-5)
 
 
+class TestInt8:
+    def test_convolutions_have_8_bits(self, model, images, tmp_path, monkeypatch):
+        pytest.importorskip("nncf")
+        # The logits of masks from random weights are near 0, and so are the distances of the scores.
+        tolerance = verify.Tolerance(box=2.0, score=0.1, mask_iou=0.2, unmatched=0.5)
+        monkeypatch.setitem(verify.TOLERANCES, "openvino-int8", tolerance)
+        seen = []
+        accept = lambda folder: seen.append(sorted(path.name for path in folder.iterdir())) or {"ap": 0.25}  # noqa: E731
+        table = model.export(tmp_path / "int8", "openvino-int8", images, calibration=images[:1], accept=accept)
+        assert table["ap"] == read_metadata(tmp_path / "int8")["verification"]["ap"] == 0.25
+        assert seen == [["metadata.json", "model.bin", "model.xml"]]
+        assert (tmp_path / "int8" / "model.xml").read_text().count('type="FakeQuantize"') > 50
+        assert len(mrcnn.load_model(tmp_path / "int8").detect(images)) == 3
+
+    def test_calibration_images_are_required(self, model, tmp_path):
+        pytest.importorskip("nncf")
+        with pytest.raises(UserError, match="--calibrate DIR"):
+            model.export(tmp_path / "out", "openvino-int8")
+
+
 class TestRefusedExports:
+    def test_a_refused_model_leaves_the_earlier_one(self, model, images, tmp_path):
+        def refuse(folder):
+            raise VerificationError("too bad")
+
+        (tmp_path / "out").mkdir()
+        with pytest.raises(VerificationError, match="too bad"):
+            model.export(tmp_path / "out", "saved_model", images[:1], accept=refuse)
+        assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
     def test_wrong_numbers_leave_no_folder(self, model, images, tmp_path, monkeypatch):
-        monkeypatch.setattr(verify, "LARGEST_SCORE", -1.0)
+        monkeypatch.setitem(verify.TOLERANCES, "saved_model", verify.Tolerance(score=-1.0))
         with pytest.raises(VerificationError, match="differs from the Keras model"):
             model.export(tmp_path / "out", "saved_model", images[:1])
         assert list(tmp_path.iterdir()) == []
@@ -151,7 +179,7 @@ class TestRefusedExports:
             model.export(tmp_path / "out", "saved_model")
 
     def test_format_and_folder(self, model, tmp_path):
-        with pytest.raises(UserError, match="expected one of saved_model, openvino"):
+        with pytest.raises(UserError, match="expected one of openvino, "):
             model.export(tmp_path / "out", "coreml")
         (tmp_path / "note.txt").touch()
         with pytest.raises(UserError, match="not an exported model"):
@@ -187,18 +215,18 @@ class TestCompare:
         table = self.table(tiny_config, self.ROWS[::-1])
         expected = {"images": 1, "detections": 2, "unmatched": 0, "box": 0.0, "score": 0.0, "mask_iou": None}
         assert table == expected
-        verify.check(table)
+        verify.check(table, "openvino")
 
     def test_differences_in_pixels_and_score(self, tiny_config):
         table = self.table(tiny_config, [(0.0, 0.0, 0.5, 0.6, 1, 0.88), self.ROWS[1]])
         assert table["box"] == pytest.approx(0.1 * 63) and table["score"] == pytest.approx(0.02)
         with pytest.raises(VerificationError, match="box 6.3 px and of a score 0.02"):
-            verify.check(table)
+            verify.check(table, "openvino")
 
     @pytest.mark.parametrize("rows", [ROWS[:1], [*ROWS, (0, 0, 1, 1, 1, 0.2)], [(*ROWS[0][:4], 2, 0.9), ROWS[1]]])
     def test_a_missing_an_added_and_a_relabelled_detection(self, tiny_config, rows):
         with pytest.raises(VerificationError):
-            verify.check(self.table(tiny_config, rows))
+            verify.check(self.table(tiny_config, rows), "openvino")
 
     def test_a_low_score_needs_no_counterpart(self, tiny_config):
         assert self.table(tiny_config, [*self.ROWS, (0, 0, 1, 1, 1, 0.099)])["unmatched"] == 0
