@@ -208,7 +208,7 @@ class MaskRCNN(OriginalMethods):
 
         Args:
             path: folder to write; an earlier export there is replaced.
-            format: "openvino", "openvino-int8" or "saved_model".
+            format: "openvino", "openvino-int8", "onnx" or "saved_model".
             images: images for the comparison, as for `detect`; None: two images of noise.
             calibration: images for "openvino-int8", as for `detect`; a few dozen that are typical.
             accept: called with the folder of the exported model before it is moved to `path`; returns values to add to

@@ -16,7 +16,13 @@ from nike.datasets import photos
 from nike.datasets.labelme import read_folder
 from nike.datasets.nike_dataset import SAMPLE_DATA, count_labels
 from nike.detection.detector import Detector, load_model, read_settings
-from nike.detection.options import add_weights_arguments, chosen_weights
+from nike.detection.options import (
+    add_image_size_argument,
+    add_weights_arguments,
+    check_image_size,
+    chosen_weights,
+    with_image_size,
+)
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 
 VERIFIED = 8  # images; a wrong conversion shows on most of them
@@ -32,6 +38,7 @@ formats:
   openvino-int8  the same with 8-bit convolutions: faster, and slightly different detections
                  (pip install openvino nncf). With labelled images in --verify, the AP of both
                  is compared; the model is refused if it loses more than 0.01.
+  onnx           for ONNX Runtime, without TensorFlow (pip install onnxruntime; to export, also tf2onnx)
   saved_model    for TensorFlow Serving, and for programs without this package
 
 examples:
@@ -64,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"images for openvino-int8, typical ones, up to {CALIBRATION} of them (default: the sample images)",
     )
+    add_image_size_argument(parser)
     add_weights_arguments(parser, "nike")
 
 
@@ -71,6 +79,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     """Exports the weights. Returns 1 if the exported model differs from the original."""
     if arguments.calibrate is not None and arguments.format != INT8:
         raise UserError(f"--calibrate requires --format {INT8}.")
+    check_image_size(arguments.image_size)
     images = _find_images(arguments.verify, "--verify", VERIFIED)
     calibration, accept = [], None
     if arguments.format == INT8:
@@ -80,6 +89,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         raise UserError(f"--weights: {path} is an exported model. Export the weights it was made from.")
     config, class_names = read_settings(path, arguments.config)
     # As in the other commands: classes that score below the background are kept too.
+    config = with_image_size(config, arguments.image_size)
     config = config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, DETECTION_ANY_FOREGROUND=True)
     model = load_model(path, config)
     model.class_names = class_names

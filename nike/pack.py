@@ -16,7 +16,13 @@ from mrcnn.evaluation.average_precision import Ranking, threshold_below
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.read_subset import SUBSETS, has_own_split
 from nike.detection.detector import Detector, load_model, read_settings
-from nike.detection.options import add_weights_arguments, chosen_weights
+from nike.detection.options import (
+    add_image_size_argument,
+    add_weights_arguments,
+    check_image_size,
+    chosen_weights,
+    with_image_size,
+)
 from nike.detection.progress import report_failures
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 from nike.reporting.operating_points import operating_points
@@ -31,7 +37,6 @@ SCORE_LAYER = "mrcnn_class_logits"
 THRESHOLD = 0.5  # score threshold of `nike detect` after a calibration
 MAX_ITERATIONS = 8  # one shift is not exact with mask scores and box voting
 F1_TOLERANCE = 0.005  # accepted difference between the best F1 and that at THRESHOLD
-SIZES = range(64, 4097, 64)  # pixels
 DESCRIPTION = """\
 Write trained weights to one small file for `nike detect --weights FILE`: float16 weights
 and all settings. The input size can be changed, and the scores can be calibrated so that
@@ -217,13 +222,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="weights file to write (.h5)")
     add_weights_arguments(parser, "last")
-    parser.add_argument(
-        "--image-size",
-        type=int,
-        metavar="PIXELS",
-        help="side of the square network input, a multiple of 64; larger sizes detect smaller logos and are slower "
-        "(default: as in training, or that of --config)",
-    )
+    add_image_size_argument(parser)
     parser.add_argument(
         "--calibrate", type=Path, metavar="DIR", help="labelled images for the calibration, not used in training"
     )
@@ -242,15 +241,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
-    output, side = arguments.output, arguments.image_size
+    output = arguments.output
     if output.suffix != SUFFIX:
         raise UserError(f"--output: expected a name that ends in {SUFFIX}, got {output}.")
     if output.exists():
         raise FileExistsError(f"--output: {output} exists already. Choose another name or move the file.")
     if not output.absolute().parent.is_dir():
         raise FileNotFoundError(f"--output: {output.parent}: no such folder.")
-    if side is not None and side not in SIZES:
-        raise UserError(f"--image-size: expected a multiple of 64 from 64 to {SIZES[-1]}, got {side}.")
+    check_image_size(arguments.image_size)
     if arguments.calibrate is None and arguments.split is not None:
         raise UserError("--split requires --calibrate.")
     if (precision := arguments.target_precision) is not None:
@@ -269,8 +267,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     path = chosen_weights(arguments)
     config, class_names = read_settings(path, arguments.config)
-    if (side := arguments.image_size) is not None:
-        config = config.copy(IMAGE_MIN_DIM=side, IMAGE_MAX_DIM=side, IMAGE_RESIZE_MODE="square")
+    config = with_image_size(config, arguments.image_size)
     # The calibration needs detections of nearly all scores. The file keeps its own settings.
     any_score = dict(DETECTION_ANY_FOREGROUND=True, DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE)
     model = load_model(path, config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, **any_score))

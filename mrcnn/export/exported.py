@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -10,12 +12,38 @@ import numpy as np
 from mrcnn.config import Config
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError, UserTypeError
-from mrcnn.export.metadata import format_module, read_metadata
+from mrcnn.export.metadata import OUTPUTS, format_module, read_metadata
 from mrcnn.inference.processing import detect_stream, mask_padding
 from mrcnn.ops.image_meta import META_FIELDS
 
 # (images [B, S, S, channels], windows [B, 4], min_confidence [B]) -> `metadata.OUTPUTS`, None for those it lacks
 Run = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray | None, ...]]
+
+
+def thread_count() -> int:
+    """Returns the number of threads of a runtime: OMP_NUM_THREADS, which Ray sets, or 0 for all cores."""
+    count = os.environ.get("OMP_NUM_THREADS", "")
+    return int(count) if count.isdecimal() else 0
+
+
+def one_at_a_time(infer: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Run:
+    """Returns the function of a runtime whose models take one image. Several threads may call it.
+
+    Args:
+        infer: runs the model on inputs by name, for a batch of one image, and returns its outputs by name.
+    """
+    lock = threading.Lock()
+
+    def run(images, windows, min_confidence):
+        results = []
+        with lock:
+            for i in range(len(images)):
+                inputs = {"images": images, "windows": windows, "min_confidence": min_confidence}
+                results.append(infer({name: array[i : i + 1] for name, array in inputs.items()}))
+        outputs = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+        return tuple(outputs.get(name) for name in OUTPUTS)
+
+    return run
 
 
 class ExportedPredictor:

@@ -32,9 +32,11 @@ FILE = "metadata.json"
 FORMATS = {  # format -> package that runs it
     "openvino": "openvino",
     "openvino-int8": "openvino",
+    "onnx": "onnxruntime",
     "saved_model": "tensorflow",
 }
 OUTPUTS = ("detections", "masks", "keypoints")  # of the network; the last two only where it has them
+FILES = (FILE, "model.xml", "model.onnx", "saved_model.pb")  # one of them makes a folder an export
 KEYS = {"format": str, "version": str, "runtime": str, "config": dict, "files": dict}
 
 
@@ -45,7 +47,7 @@ class ExportError(UserError):
 def is_export(path: str | Path) -> bool:
     """Returns whether a path is a folder that looks like an exported model."""
     folder = Path(path)
-    return folder.is_dir() and any((folder / name).is_file() for name in (FILE, "model.xml", "saved_model.pb"))
+    return folder.is_dir() and any((folder / name).is_file() for name in FILES)
 
 
 def format_module(name: str) -> ModuleType:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import openvino
 
+from mrcnn.export.exported import one_at_a_time, thread_count
 from mrcnn.export.metadata import OUTPUTS, ExportError
 
 if TYPE_CHECKING:
@@ -36,28 +34,18 @@ def convert(graph: ExportGraph) -> openvino.Model:
 
 
 def load(folder: Path) -> Run:
-    """Returns the function that runs the model. It can be called from several threads, one at a time.
-
-    The model uses all cores, or OMP_NUM_THREADS of them if this environment variable is set, as by Ray.
-    """
-    cores = os.environ.get("OMP_NUM_THREADS", "")
-    options = {**OPTIONS, "INFERENCE_NUM_THREADS": int(cores) if cores.isdecimal() else 0}  # 0: all
+    """Returns the function that runs the model."""
     try:
+        options = {**OPTIONS, "INFERENCE_NUM_THREADS": thread_count()}
         compiled = openvino.Core().compile_model(folder / FILE, "CPU", options)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ExportError(f"{folder}: OpenVINO {openvino.get_version()} cannot load the model ({reason}).") from None
     outputs = {name: out for out in compiled.outputs for name in OUTPUTS if name in out.names}
-    request, lock = compiled.create_infer_request(), threading.Lock()
+    request = compiled.create_infer_request()
 
-    def detect(images, windows, min_confidence):
-        results = []
-        with lock:
-            for i in range(len(images)):
-                inputs = {"images": images[i : i + 1], "windows": windows[i : i + 1]}
-                request.infer({**inputs, "min_confidence": min_confidence[i : i + 1]})
-                results.append({name: request.get_tensor(out).data.copy() for name, out in outputs.items()})
-        joined = {name: np.concatenate([result[name] for result in results]) for name in outputs}
-        return tuple(joined.get(name) for name in OUTPUTS)
+    def infer(inputs):
+        request.infer(inputs)
+        return {name: request.get_tensor(out).data.copy() for name, out in outputs.items()}
 
-    return detect
+    return one_at_a_time(infer)

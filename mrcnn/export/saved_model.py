@@ -22,7 +22,8 @@ def load(folder: Path) -> Run:
         model = tf.saved_model.load(str(folder))
         run = model.signatures["serving_default"]
     except Exception as error:  # of many classes
-        raise ExportError(f"{folder}: TensorFlow {tf.__version__} cannot load the model ({error}).") from None
+        reason = " ".join(str(error).split())
+        raise ExportError(f"{folder}: TensorFlow {tf.__version__} cannot load the model ({reason}).") from None
 
     def detect(images, windows, min_confidence):
         outputs = run(images=images, windows=windows, min_confidence=min_confidence)

@@ -85,11 +85,12 @@ def gather_levels(boxes, levels, feature_maps, pool_shape):
     xs = positions(boxes[..., 1], boxes[..., 3], shape[..., 1], width)
 
     def neighbours(position, side):
-        last = tf.cast(side, tf.float32)[..., None] - 1.0
-        inside = tf.cast((position >= 0.0) & (position <= last), tf.float32)  # crop_and_resize returns 0 outside
-        low = tf.clip_by_value(tf.floor(position), 0.0, last)
-        high = tf.minimum(low + 1.0, last)
-        return tf.cast(low, tf.int32), tf.cast(high, tf.int32), position - low, inside
+        last = side[..., None] - 1
+        # crop_and_resize returns 0 outside
+        inside = tf.cast((position >= 0.0) & (position <= tf.cast(last, tf.float32)), tf.float32)
+        # Clipped as integers, because a runtime may compute NaN for the position of a padding row.
+        low = tf.clip_by_value(tf.cast(tf.floor(position), tf.int32), 0, last)
+        return low, tf.minimum(low + 1, last), position - tf.cast(low, tf.float32), inside
 
     y0, y1, fraction_y, inside_y = neighbours(ys, shape[..., 0])
     x0, x1, fraction_x, inside_x = neighbours(xs, shape[..., 1])

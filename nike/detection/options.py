@@ -6,7 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from mrcnn.config import Config
+from mrcnn.errors import UserError
 from nike.detection.detector import Detector, load_detector, resolve_weights
+
+IMAGE_SIZES = range(64, 4097, 64)  # pixels
 
 
 def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) -> None:
@@ -92,6 +96,30 @@ def add_detector_arguments(
     detection.add_argument(
         "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if there is one)"
     )
+
+
+def add_image_size_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds `--image-size`, see `check_image_size` and `with_image_size`."""
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        metavar="PIXELS",
+        help="side of the square network input, a multiple of 64; larger sizes detect smaller logos and are slower "
+        "(default: as in training, or that of --config)",
+    )
+
+
+def check_image_size(side: int | None) -> None:
+    """Raises UserError if `--image-size` is not a size of the network input."""
+    if side is not None and side not in IMAGE_SIZES:
+        raise UserError(f"--image-size: expected a multiple of 64 from 64 to {IMAGE_SIZES[-1]}, got {side}.")
+
+
+def with_image_size(config: Config, side: int | None) -> Config:
+    """Returns the config with a square network input of `side` pixels; None changes nothing."""
+    if side is None:
+        return config
+    return config.copy(IMAGE_MIN_DIM=side, IMAGE_MAX_DIM=side, IMAGE_RESIZE_MODE="square")
 
 
 def chosen_weights(arguments: argparse.Namespace) -> Path:

@@ -1,8 +1,10 @@
 """`nike export`, the commands on its folders, and the examples of docs/deploy.md."""
 
+import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +13,15 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from mrcnn.export import verify
+from mrcnn.export import read_metadata, verify
 from nike import export
 from random_model import random_model
 
 ROOT = Path(__file__).resolve().parents[2]
+FORMATS = ["openvino", "saved_model"]
+if all(importlib.util.find_spec(package) for package in ("onnxruntime", "tf2onnx")):
+    FORMATS.append("onnx")
+WITHOUT_TENSORFLOW = [f"nike_{name}" for name in FORMATS if name != "saved_model"]
 EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), re.DOTALL)
 
 
@@ -29,7 +35,7 @@ def place(tmp_path_factory):
     (place / "photos").mkdir()
     for name in ("photo.jpg", "photos/a.png"):
         PIL.Image.fromarray(rng.integers(0, 256, (50, 64, 3), dtype=np.uint8)).save(place / name)
-    for name in ("openvino", "saved_model"):
+    for name in FORMATS:
         options = ["--format", name, "--output", str(place / f"nike_{name}"), "--verify", str(place / "photos")]
         assert export.main(["--weights", str(place / "tiny.h5"), *options]) == 0
     return place
@@ -44,10 +50,42 @@ def nike(place: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=place, capture_output=True, text=True, env=environment)
 
 
-def test_nike_detect_runs_openvino_without_tensorflow(place):
-    done = nike(place, "detect", "photo.jpg", "--weights", "nike_openvino", "--save", "csv", "--min-confidence", "0.01")
+@pytest.mark.parametrize("weights", WITHOUT_TENSORFLOW)
+def test_nike_detect_runs_without_tensorflow(place, weights):
+    options = ["--weights", weights, "--save", "csv", "--min-confidence", "0.01", "--output", f"output_{weights}"]
+    done = nike(place, "detect", "photo.jpg", *options)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "False", done.stderr
-    assert len((place / "output" / "detections.csv").read_text().splitlines()) > 1
+    assert len((place / f"output_{weights}" / "detections.csv").read_text().splitlines()) > 1
+
+
+def test_other_commands_run_exported_models(place, tmp_path):
+    """Without TensorFlow, except for `nike evaluate`, whose reports need it."""
+    options = ["--weights", "nike_openvino", "--min-confidence", "0.01"]
+    done = nike(place, "splash", "--image", "photo.jpg", "--output", str(tmp_path / "splash.png"), *options)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "False", done.stderr
+    with PIL.Image.open(tmp_path / "splash.png") as image:
+        assert image.size == (64, 50)
+    shutil.copytree(place / "photos", tmp_path / "photos")
+    done = nike(place, "annotate", str(tmp_path / "photos"), "--no-open", *options)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "False", done.stderr
+    assert json.loads((tmp_path / "photos" / "a.json").read_text())["shapes"]
+    done = nike(place, "evaluate", "--dataset", str(tmp_path / "photos"), "--weights", "nike_openvino")
+    assert done.returncode == 0 and "AP50" in done.stdout, done.stderr
+
+
+def test_the_image_size_of_an_export(place, tmp_path):
+    options = [
+        "--weights",
+        str(place / "tiny.h5"),
+        "--verify",
+        str(place / "photos"),
+        "--output",
+        str(tmp_path / "big"),
+    ]
+    assert export.main([*options, "--image-size", "128"]) == 0
+    assert read_metadata(tmp_path / "big")["signature"]["inputs"]["images"]["shape"] == ["B", 128, 128, 3]
+    done = nike(place, "export", *options, "--image-size", "100")
+    assert done.returncode == 2 and "multiple of 64 from 64 to 4096, got 100" in done.stderr
 
 
 def test_nike_catalogue_runs_openvino_without_tensorflow(place):
@@ -121,8 +159,13 @@ def test_a_failed_verification_exits_with_1(place, tmp_path, monkeypatch, capsys
     assert "differs from the Keras model" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_the_examples_run(place, number, monkeypatch, capsys):
+def test_the_examples_run(place, monkeypatch, capsys):
+    """In order, because they share the inputs."""
     monkeypatch.chdir(place)
-    exec(compile(EXAMPLES[number], "docs/deploy.md", "exec"), {})
-    assert capsys.readouterr().out
+    names: dict = {}
+    for example in EXAMPLES:
+        if "onnx" in example and "onnx" not in FORMATS:
+            continue
+        exec(compile(example, "docs/deploy.md", "exec"), names)
+        assert capsys.readouterr().out or "print" not in example
+    assert len(EXAMPLES) > len(FORMATS)

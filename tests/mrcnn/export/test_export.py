@@ -14,11 +14,11 @@ import mrcnn
 from mrcnn import MaskRCNN
 from mrcnn.errors import UserError
 from mrcnn.export import ExportedModel, VerificationError, verify
-from mrcnn.export.metadata import FILE, read_metadata
+from mrcnn.export.metadata import FILE, FILES, read_metadata, write_metadata
 from random_model import random_model
 
 ROOT = Path(__file__).resolve().parents[3]
-RUNTIMES = {"openvino": "openvino", "saved_model": "tensorflow"}  # format -> package that writes it
+RUNTIMES = {"openvino": ["openvino"], "onnx": ["onnxruntime", "tf2onnx"], "saved_model": []}  # format -> packages
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,8 @@ def images():
 @pytest.fixture(scope="module", params=RUNTIMES)
 def exported(request, model, images, tmp_path_factory):
     """The folder of the model in one format."""
-    pytest.importorskip(RUNTIMES[request.param])
+    for package in RUNTIMES[request.param]:
+        pytest.importorskip(package)
     path = tmp_path_factory.mktemp("export") / request.param
     table = model.export(path, request.param, images)
     assert table["detections"] > 5 and table["unmatched"] == 0
@@ -90,6 +91,18 @@ def test_a_damaged_folder_gives_one_line(exported, tmp_path, damage):
         metadata["config"]["NUM_CLASSES"] = 5
         (folder / FILE).write_text(json.dumps(metadata))
     with pytest.raises(UserError, match="copy.*[Ee]xport the model again") as raised:
+        mrcnn.load_model(folder)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_the_runtime_cannot_read_gives_one_line(exported, tmp_path):
+    """As of a version of the runtime that does not know an operation."""
+    folder = Path(shutil.copytree(exported, tmp_path / "copy"))
+    metadata = read_metadata(folder)
+    (file,) = [folder / name for name in FILES if (folder / name).is_file() and name != FILE]
+    file.write_bytes(b"<net")
+    write_metadata(folder, metadata)
+    with pytest.raises(UserError, match="copy: .* cannot load the model") as raised:
         mrcnn.load_model(folder)
     assert "\n" not in str(raised.value)
 
