@@ -41,9 +41,16 @@ def place(tmp_path_factory):
     return place
 
 
-def nike(place: Path, *arguments: str) -> subprocess.CompletedProcess:
+WITHOUT_RAY = """
+from nike.cataloguing import pipeline
+pipeline.start_ray, pipeline.stop_ray = lambda *address: (1, 0), lambda: None
+pipeline.process_shards = lambda shards, make, pool: map(make(pool.cpus), map(int, shards))
+"""
+
+
+def nike(place: Path, *arguments: str, before: str = "") -> subprocess.CompletedProcess:
     """Runs a command, and prints whether it imported TensorFlow."""
-    code = "import sys\nfrom nike import cli\ncode = cli.main(sys.argv[1:])\n"
+    code = before + "import sys\nfrom nike import cli\ncode = cli.main(sys.argv[1:])\n"
     code += "print('tensorflow' in sys.modules)\nsys.exit(code)"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, *arguments]
@@ -98,15 +105,27 @@ def test_nike_catalogue_runs_openvino_without_tensorflow(place):
 
 def test_nike_catalogue_gives_the_detections_of_nike_detect(place):
     table = pytest.importorskip("pyarrow.parquet")
-    pytest.importorskip("ray", reason="pip install -e '.[catalogue]' brings it")
+    rng = np.random.default_rng(1)
+    (place / "many" / "deep").mkdir(parents=True)
+    for name, size in (("a.png", (50, 64)), ("b.jpg", (90, 70)), ("deep/c.png", (64, 64))):
+        PIL.Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(place / "many" / name)
     options = ["--weights", "nike_openvino", "--min-confidence", "0.01"]
-    assert nike(place, "catalogue", "photos", "found", "--cpus", "1", *options).returncode == 0
-    (row,) = table.read_table(place / "found" / "data").to_pylist()
-    assert nike(place, "detect", "photos/a.png", *options, "--save", "csv", "--output", "same").returncode == 0
-    lines = (place / "same" / "detections.csv").read_text().splitlines()[1:]
-    assert row["status"] == "ok" and len(row["model"]) == 64
-    scores = [float(line.split(",")[4]) for line in lines]
-    assert [found["score"] for found in row["detections"]] == pytest.approx(scores, abs=1e-4) and scores
+    catalogue = ["catalogue", "many", "found", "--cpus", "1", "--shard-size", "2"]
+    assert nike(place, *catalogue, *options, before=WITHOUT_RAY).stdout.splitlines()[-1] == "False"
+    assert nike(place, "detect", "many", *options, "--save", "coco", "--output", "same").returncode == 0
+    coco = json.loads((place / "same" / "detections.json").read_text())
+    rows = {row["id"]: row for row in table.read_table(place / "found" / "data").to_pylist()}
+    assert sorted(rows) == ["a.png", "b.jpg", "deep/c.png"]
+    for image in coco["images"]:
+        row = rows[image["file_name"].removeprefix("many/")]
+        assert row["status"] == "ok" and len(row["model"]) == 64
+        expected = [each for each in coco["annotations"] if each["image_id"] == image["id"]]
+        assert len(row["detections"]) == len(expected) > 0
+        for found, each in zip(row["detections"], expected, strict=True):
+            x, y, width, height = each["bbox"]
+            assert [found[side] for side in ("x1", "y1", "x2", "y2")] == [x, y, x + width, y + height]
+            assert found["rle"] == each["segmentation"]["counts"]
+            assert found["score"] == pytest.approx(each["score"], abs=1e-6)
 
 
 def test_nike_serve_runs_openvino_without_tensorflow(place):
