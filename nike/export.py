@@ -14,7 +14,8 @@ from mrcnn.export.verify import summary
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets import photos
 from nike.datasets.labelme import read_folder
-from nike.datasets.nike_dataset import SAMPLE_DATA, count_labels
+from nike.datasets.nike_dataset import SAMPLE_DATA
+from nike.datasets.read_subset import count_labels
 from nike.detection.detector import Detector, load_model, read_settings
 from nike.detection.options import (
     add_image_size_argument,
