@@ -64,6 +64,7 @@ class _Labelled:
     image: np.ndarray | None = None
     class_ids: Any = None
     masks: Any = None
+    keypoints: np.ndarray | None = None
     error: str = ""
 
 
@@ -82,7 +83,8 @@ def evaluate(
     """
     evaluator = CocoEvaluator(dataset.class_names)
     for photo, result in detect_pictures(detector, prefetch(_read(dataset)), on_failure):
-        record = evaluator.add(photo.title, photo.class_ids, photo.masks, result, photo.image.shape)
+        truth = photo.class_ids, photo.masks
+        record = evaluator.add(photo.title, *truth, result, photo.image.shape, photo.keypoints)
         found, truth = plural(len(record.scores), "detection"), plural(len(record.gt_rles), "instance")
         on_photo(f"{printable(photo.title)}: {found}, {truth}")
     return evaluator
@@ -114,6 +116,7 @@ def evaluate_folder(
     except UserError as error:
         raise UserError(f"{folder}: {error}") from None
     dataset, split, notes = load_photos(folder, split, meaning, run, boxes=not detector.has_masks)
+    dataset.keypoint_names = detector.keypoint_names
     unknown, nothing_else = unknown_labels(dataset, meaning) if labels is None else ("", False)
     if unknown:
         classes = detector.class_names[1:]
@@ -135,7 +138,8 @@ def _read(dataset: NikeDataset) -> Iterator[_Labelled]:
         name = dataset.image_info[image_id]["id"]
         try:
             masks, class_ids = dataset.load_mask(image_id)
-            yield _Labelled(name, dataset.load_image(image_id), class_ids, encode_masks(masks))
+            points = dataset.load_keypoints(image_id)
+            yield _Labelled(name, dataset.load_image(image_id), class_ids, encode_masks(masks), points)
         except (ValueError, OSError) as error:
             yield _Labelled(name, error=str(error) if name in str(error) else f"{name}: {error}")
 

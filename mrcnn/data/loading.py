@@ -128,7 +128,7 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
         masks, class_ids = dataset.load_mask(image_id)
     masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
     masks, class_ids = without_placeholders(masks, class_ids)
-    keypoints = _load_keypoints(dataset, config, image_id, len(class_ids), where)
+    keypoints = load_keypoints(dataset, config, image_id, len(class_ids), where)
     if not masks.size and not len(class_ids):  # some scripts return masks of another shape for images without instances
         masks = np.zeros((*image.shape[:2], 0), dtype=bool)
     if masks.shape != (*image.shape[:2], len(class_ids)):
@@ -148,8 +148,19 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
     return example if config.IMAGE_RESIZE_MODE == "crop" else _fit(example, config)
 
 
-def _load_keypoints(dataset: Dataset, config: Config, image_id: int, count: int, where: str) -> np.ndarray | None:
-    """Returns the keypoints of the instances, `[N, J, 3]` float32, or None without NUM_KEYPOINTS."""
+def load_keypoints(dataset: Dataset, config: Config, image_id: int, count: int, where: str) -> np.ndarray | None:
+    """Returns the keypoints of the instances of an image, `[N, J, 3]` float32, or None without NUM_KEYPOINTS.
+
+    Args:
+        dataset: prepared dataset.
+        config: NUM_KEYPOINTS.
+        image_id: internal image id.
+        count: N, number of instances.
+        where: name of the image, for error messages.
+
+    Raises:
+        ValueError: the dataset has no keypoints, or their number differs.
+    """
     if not config.NUM_KEYPOINTS:
         return None
     with located_errors(f"{where}, load_keypoints()"):

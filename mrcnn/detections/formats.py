@@ -86,8 +86,8 @@ def to_records(
         masks: "polygons" (see `outlines`), "rle" (COCO's compressed run lengths) or "none".
 
     Returns:
-        `box` is [x1, y1, x2, y2] pixels, half-open; `area` that of the mask in pixels. Without masks, area and polygon
-        are those of the box, and there are no run lengths.
+        `box` is [x1, y1, x2, y2] pixels, half-open; `area` that of the mask in pixels; `keypoints`, if there are any,
+        [[x, y, score], ...]. Without masks, area and polygon are those of the box, and there are no run lengths.
     """
     records = []
     for i, (item, label) in enumerate(zip(detections, labels or detections.names, strict=True)):
@@ -103,6 +103,8 @@ def to_records(
             record["polygons"] = outlines(detections, i)
         elif masks == "rle" and detections.has_masks:
             record["rle"] = encode_rle(detections.full_mask(i))
+        if item.keypoints is not None:
+            record["keypoints"] = item.keypoints.round(4).tolist()
         records.append(record)
     return records
 
@@ -116,7 +118,7 @@ def to_coco(detections: Found, image_id: int = 0, first_id: int = 1) -> list[dic
         first_id: id of the first annotation.
 
     Returns:
-        Annotations with a `segmentation`, unless the detections have no masks.
+        Annotations with a `segmentation`, unless the detections have no masks, and with `keypoints` if they have them.
     """
     return [
         {
@@ -128,10 +130,16 @@ def to_coco(detections: Found, image_id: int = 0, first_id: int = 1) -> list[dic
             "iscrowd": 0,
             "score": record["score"],
             **({"segmentation": record["rle"]} if "rle" in record else {}),
+            **({"keypoints": _coco_keypoints(record["keypoints"])} if "keypoints" in record else {}),
         }
         for number, record in enumerate(to_records(detections, masks="rle"), start=first_id)
         for x1, y1, x2, y2 in [record["box"]]
     ]
+
+
+def _coco_keypoints(keypoints: list[list[float]]) -> list[float]:
+    """Returns x, y, score of each keypoint. COCO's pixels have their centre at whole numbers."""
+    return [value for x, y, score in keypoints for value in (x - 0.5, y - 0.5, score)]
 
 
 def coco_categories(class_names: Sequence[str]) -> list[dict[str, Any]]:

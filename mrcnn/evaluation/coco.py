@@ -15,14 +15,31 @@ from pycocotools.cocoeval import COCOeval
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation.boundary import BoundaryEval
-from mrcnn.evaluation.records import ImageRecord, kinds_of, make_record, xywh
+from mrcnn.evaluation.records import ImageRecord, has_keypoints, kinds_of, make_record, xywh
 
 AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}  # pixels
 MAX_DETECTIONS = (1, 10, 100)  # per image
+COCO_KEYPOINTS = 17  # for which pycocotools has a standard deviation each
+KEYPOINT_SIGMA = 0.05  # standard deviation of other keypoints, as a fraction of the square root of the object's area
+
+
+def _keypoint_evaluation(truth: COCO, found: COCO) -> COCOeval:
+    """Returns the evaluation by object keypoint similarity (OKS), with the areas and limits of the other kinds."""
+    evaluation = COCOeval(truth, found, "keypoints")
+    params = evaluation.params
+    params.areaRng, params.areaRngLbl = [list(limits) for limits in AREA_RANGES.values()], list(AREA_RANGES)
+    params.maxDets = list(MAX_DETECTIONS)
+    count = next((len(annotation["keypoints"]) // 3 for annotation in truth.anns.values()), COCO_KEYPOINTS)
+    if count != COCO_KEYPOINTS:
+        params.kpt_oks_sigmas = np.full(count, KEYPOINT_SIGMA)
+    return evaluation
+
+
 EVALUATIONS = {
     "mask": lambda *sides: COCOeval(*sides, "segm"),
     "box": lambda *sides: COCOeval(*sides, "bbox"),
     "boundary": BoundaryEval,
+    "keypoints": _keypoint_evaluation,
 }
 
 
@@ -58,6 +75,7 @@ class CocoEvaluator:
         gt_masks: np.ndarray | Sequence[dict],
         result: Detections | Mapping[str, Any],
         image_shape: tuple[int, ...] | None = None,
+        gt_keypoints: np.ndarray | None = None,
     ) -> ImageRecord:
         """Adds one image. Images without ground truth (negatives) must be added too.
 
@@ -66,7 +84,8 @@ class CocoEvaluator:
         Raises:
             ValueError: if the arrays are inconsistent. The message names the image.
         """
-        record = make_record(image_id, gt_class_ids, gt_masks, result, len(self.class_names), image_shape)
+        classes = len(self.class_names)
+        record = make_record(image_id, gt_class_ids, gt_masks, result, classes, image_shape, gt_keypoints)
         self.records.append(record)
         return record
 
@@ -80,10 +99,10 @@ class CocoEvaluator:
             `{"mask": metrics, "box": metrics, "images", "instances", "ignored", "detections"}`. `metrics` has AP, AP50,
             AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm and ARl as means over classes, and `per_class` with the same
             values for each class name. A metric is -1 if no instance of that size exists. There is no "mask" for
-            detections without masks.
+            detections without masks, and "keypoints" (AP by object keypoint similarity) only with keypoints.
         """
         summary: dict[str, Any] = {}
-        for kind in kinds_of(self.records):
+        for kind in (*kinds_of(self.records), *(("keypoints",) if has_keypoints(self.records) else ())):
             precision, recall = coco_curves(self.records, len(self.class_names), kind)
             summary[kind] = coco_metrics(precision, recall)
             summary[kind]["per_class"] = {
@@ -126,7 +145,7 @@ def coco_curves(records: Sequence[ImageRecord], num_classes: int, kind: str) -> 
     Args:
         records: one `ImageRecord` per image.
         num_classes: int, number of classes including background; K = num_classes - 1.
-        kind: "mask", "box" or "boundary" (see `mrcnn.evaluation.boundary`), the type of IoU.
+        kind: "mask", "box", "keypoints" or "boundary" (see `mrcnn.evaluation.boundary`), the type of IoU.
 
     Returns:
         `precision [T, R, K, A, M]` and `recall [T, K, A, M]`, -1 where a class has no instance in an area range.
@@ -174,6 +193,7 @@ def _ground_truth(records: Sequence[ImageRecord]) -> list[dict]:
             "bbox": xywh(record.gt_boxes[[i]])[0].tolist(),
             "area": record.gt_areas[i],
             "iscrowd": int(record.gt_crowd[i]),
+            **_points(record.gt_keypoints, i),
         }
         for image_id, record in enumerate(records, start=1)
         for i in range(len(record.gt_rles))
@@ -190,7 +210,15 @@ def _detections(records: Sequence[ImageRecord]) -> list[dict]:
             "area": record.areas[i],
             "iscrowd": 0,
             "score": record.scores[i],
+            **_points(record.keypoints, i),
         }
         for image_id, record in enumerate(records, start=1)
         for i in range(len(record.rles))
     ]
+
+
+def _points(keypoints: np.ndarray | None, index: int) -> dict[str, Any]:
+    if keypoints is None:
+        return {}
+    points = keypoints[index]
+    return {"keypoints": points.ravel().tolist(), "num_keypoints": int(np.count_nonzero(points[:, 2]))}

@@ -37,6 +37,8 @@ class ImageRecord:
     boxes: np.ndarray  # [N, 4]
     areas: np.ndarray  # [N] box areas, which pycocotools uses for results that have a box
     has_masks: bool = True  # False: the detections are boxes only, and `rles` are the boxes
+    gt_keypoints: np.ndarray | None = None  # [G, J, 3] (x, y, visibility)
+    keypoints: np.ndarray | None = None  # [N, J, 3] (x, y, score)
 
     def overlaps(self, kind: str, detections: np.ndarray, instances: np.ndarray) -> np.ndarray:
         """Computes the IoU of selected detections and instances.
@@ -90,6 +92,7 @@ def make_record(
     result: Detections | Mapping[str, Any],
     num_classes: int,
     image_shape: tuple[int, ...] | None = None,
+    gt_keypoints: np.ndarray | None = None,
 ) -> ImageRecord:
     """Validates ground truth and detections of one image and encodes their masks.
 
@@ -102,6 +105,7 @@ def make_record(
             only boxes can be evaluated.
         num_classes: int, number of classes including background.
         image_shape: `(H, W, ...)`, required only without any mask.
+        gt_keypoints: `[G, J, 3]` (x, y, visibility) in pixels, or None.
 
     Raises:
         ValueError: if shapes, class ids or scores are invalid. The message names the image.
@@ -130,6 +134,8 @@ def make_record(
             raise UserError(
                 f"image {image_id!r}, {where}: expected class ids 1..{num_classes - 1}, got {int(wrong[0])}."
             )
+    if gt_keypoints is not None and len(gt_keypoints) != len(gt_rles):
+        raise UserError(f"image {image_id!r}: keypoints of {len(gt_keypoints)} instances for {len(gt_rles)} masks.")
     if not np.isfinite(scores).all():
         raise UserError(f"image {image_id!r}: scores must be finite.")
     return ImageRecord(
@@ -147,12 +153,20 @@ def make_record(
         boxes=boxes,
         areas=areas(boxes),
         has_masks=getattr(result, "has_masks", True),
+        gt_keypoints=gt_keypoints,
+        keypoints=getattr(result, "keypoints", None),
     )
 
 
 def kinds_of(records: Sequence[ImageRecord]) -> tuple[str, ...]:
     """Returns the kinds of IoU that the detections have: KINDS, or ("box",) if there are no masks."""
     return KINDS if all(record.has_masks for record in records) else ("box",)
+
+
+def has_keypoints(records: Sequence[ImageRecord]) -> bool:
+    """Returns whether the instances and the detections of all images have keypoints."""
+    truth = all(record.gt_keypoints is not None for record in records)
+    return truth and all(record.keypoints is not None or not len(record.scores) for record in records)
 
 
 def _image_shape(image_id, masks, rles, image_shapes) -> tuple[int, int]:

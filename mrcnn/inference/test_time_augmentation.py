@@ -17,6 +17,7 @@ import numpy as np
 from mrcnn.detections import Detection, Detections
 from mrcnn.inference.processing import detect_stream
 from mrcnn.inference.voting import Detect, mask_iou, part_in, vote
+from mrcnn.ops.keypoints import mirror_keypoints
 
 SAME_IOU = 0.5  # minimum mask IoU of two detections of one object
 SCALES = (1.0, 1.5)  # scales of the network input; enlarging helps with small objects
@@ -44,12 +45,15 @@ def scaled_detectors(model: Any, scales: Sequence[float] = SCALES) -> list[Detec
     return [detector(scale) for scale in scales]
 
 
-def detect_augmented(detectors: Sequence[Detect], image: np.ndarray) -> Detections:
+def detect_augmented(
+    detectors: Sequence[Detect], image: np.ndarray, keypoint_flip: Sequence[Sequence[int]] = ()
+) -> Detections:
     """Runs all detectors on an image and its mirror image and fuses the detections.
 
     Args:
         detectors: detection functions, see `scaled_detectors`.
         image: `[H, W, channels]`.
+        keypoint_flip: see `Config.KEYPOINT_FLIP`. Keypoints are those of the view with the highest score.
 
     Returns:
         The fused detections, in order of decreasing score.
@@ -58,15 +62,18 @@ def detect_augmented(detectors: Sequence[Detect], image: np.ndarray) -> Detectio
     views, has_masks = [], True
     for detect in detectors:
         upright, mirrored = detect(iter([image, image[:, ::-1]]))
-        views += [list(upright), [mirror(detection, width) for detection in mirrored]]
+        views += [list(upright), [mirror(detection, width, keypoint_flip) for detection in mirrored]]
         has_masks = upright.has_masks
     return Detections.from_instances(fuse(views), (height, width), has_masks)
 
 
-def mirror(detection: Detection, width: int) -> Detection:
+def mirror(detection: Detection, width: int, keypoint_flip: Sequence[Sequence[int]] = ()) -> Detection:
     """Mirrors a detection horizontally in an image of the given width in pixels."""
     y1, x1, y2, x2 = detection.box
-    return replace(detection, box=(y1, width - x2, y2, width - x1), mask=detection.mask[:, ::-1])
+    points = detection.keypoints
+    if points is not None:
+        points = mirror_keypoints(points, width, keypoint_flip)
+    return replace(detection, box=(y1, width - x2, y2, width - x1), mask=detection.mask[:, ::-1], keypoints=points)
 
 
 def fuse(views: Sequence[Sequence[Detection]]) -> list[Detection]:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from mrcnn.data.dataset_errors import located_errors
+from mrcnn.data.loading import load_keypoints
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator, best_f1, rank_detections, threshold_below
@@ -64,8 +65,8 @@ class Validator:
             if "error" in result:
                 self.unreadable[image_id] = result["error"]
                 continue
-            class_ids, masks, shape = self._truth[image_id]
-            evaluator.add(image_id, class_ids, masks, result, shape)
+            class_ids, masks, shape, points = self._truth[image_id]
+            evaluator.add(image_id, class_ids, masks, result, shape, points)
             if len(self.pictures) < PICTURES and any(class_ids > 0):
                 self.pictures.append((f"{len(self.pictures) + 1}", self._picture(photo, result)))
         return evaluator.summarize() | operating_point(evaluator.records)
@@ -87,7 +88,8 @@ class Validator:
                         masks, class_ids = self.dataset.load_mask(image_id)
                     masks, class_ids = np.asarray(masks, dtype=bool), np.asarray(class_ids, dtype=np.int32)
                     masks, class_ids = without_placeholders(masks, class_ids)
-                    self._truth[image_id] = class_ids, encode_masks(masks), photo.shape[:2]
+                    points = load_keypoints(self.dataset, self.predictor.config, image_id, len(class_ids), where)
+                    self._truth[image_id] = class_ids, encode_masks(masks), photo.shape[:2], points
             except (UserError, OSError) as error:
                 if self.strict:
                     raise
@@ -123,7 +125,7 @@ class Validation(keras.callbacks.Callback):
         average = self.model.average
         with average.swapped_in() if average else nullcontext():
             summary = self.validator()
-        kinds = [kind for kind in KINDS if kind in summary]
+        kinds = [kind for kind in (*KINDS, "keypoints") if kind in summary]
         for kind in kinds:
             logs |= {f"val_{kind}_{name}": summary[kind][name] for name in FIGURES}
         logs |= {f"val_{name}": summary[name] for name in ("threshold", "F1") if name in summary}

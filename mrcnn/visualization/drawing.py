@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from mrcnn.data.reading import as_rgb
 from mrcnn.errors import UserError
@@ -70,6 +70,7 @@ def overlay(
     labels: bool = True,
     colors: Sequence[Sequence[int]] | None = None,
     captions: Sequence[str] | None = None,
+    skeleton: Sequence[Sequence[int]] = (),
 ) -> np.ndarray:
     """Draws instances on a copy of an image: tinted masks with an outline, boxes and labels.
 
@@ -85,6 +86,8 @@ def overlay(
         labels: bool, whether to draw class and score.
         colors: RGB in 0..255 for each instance; by default one color per class.
         captions: list of N str that replace class and score.
+        skeleton: pairs of indices of keypoints that are connected by a line. Keypoints are drawn if `result` is
+            `Detections` that have them.
 
     Returns:
         uint8 `[H, W, 3]`.
@@ -113,6 +116,10 @@ def overlay(
     for i in ascending:
         if boxes or masks is None:
             draw_frame(canvas, rois[i], colors[i], width)
+    keypoints = getattr(result, "keypoints", None)
+    if keypoints is not None:
+        for i in ascending:
+            draw_keypoints(canvas, keypoints[i], colors[i], width, skeleton)
     if labels:
         texts = [(captions[i], rois[i], colors[i]) for i in ascending[::-1]]
         draw_labels(canvas, texts, font_size(canvas.shape, len(texts)))
@@ -199,6 +206,30 @@ def draw_frame(image: np.ndarray, box: Sequence[float], color: Sequence[int], wi
         (y1, max(x2 - width, x1), y2, x2),
     ):
         image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = color
+
+
+def draw_keypoints(
+    image: np.ndarray, keypoints: np.ndarray, color: Sequence[int], width: int, skeleton: Sequence[Sequence[int]] = ()
+) -> None:
+    """Draws keypoints in place, as white-rimmed dots that are connected by the lines of a skeleton.
+
+    Args:
+        image: uint8 `[H, W, 3]`.
+        keypoints: `[J, 3]` (x, y, score or visibility); those with 0 are not drawn.
+        color: RGB, range 0..255.
+        width: line width in pixels.
+        skeleton: pairs of indices of connected keypoints.
+    """
+    canvas = Image.fromarray(image)
+    pen = ImageDraw.Draw(canvas)
+    points = [(float(x) - 0.5, float(y) - 0.5) if shown > 0 else None for x, y, shown in keypoints]
+    for a, b in skeleton:
+        if points[a] and points[b]:
+            pen.line([points[a], points[b]], fill=tuple(int(value) for value in color), width=width)
+    for x, y in filter(None, points):
+        for radius, fill in ((2 * width + 1, (255, 255, 255)), (2 * width - 1, tuple(int(value) for value in color))):
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+    image[:] = np.asarray(canvas)
 
 
 def color_splash(image: np.ndarray, masks: np.ndarray) -> np.ndarray:

@@ -112,6 +112,11 @@ class Detector:
         """Whether the detections have masks; False for weights that were trained with `--task boxes`."""
         return bool(getattr(self.model.config, "MASK_HEAD", True))
 
+    @property
+    def keypoint_names(self) -> Sequence[str]:
+        """Names of the keypoints of each detection; empty without keypoints."""
+        return getattr(self.model.config, "KEYPOINT_NAMES", ())
+
     def detect(self, photos: Iterable[np.ndarray]) -> Iterator[Detections]:
         """Runs detection on images.
 
@@ -141,7 +146,8 @@ class Detector:
         def detect(views: Iterable[np.ndarray]) -> Iterable[Detections]:
             if self.augmented is None:
                 return self.model.detect_stream(views)
-            return (detect_augmented(self.augmented, view) for view in views)
+            flip = getattr(self.model.config, "KEYPOINT_FLIP", ())
+            return (detect_augmented(self.augmented, view, flip) for view in views)
 
         if self.tiles is None:
             return next(iter(detect([photo])))

@@ -38,7 +38,7 @@ def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
 
 def coco_rows(scores: dict[str, Any]) -> list[list[str]]:
     """Returns the COCO metrics of masks, boundaries and boxes as rows, with a header."""
-    kinds = [kind for kind in ("mask", "boundary", "box") if kind in scores]
+    kinds = [kind for kind in ("mask", "boundary", "box", "keypoints") if kind in scores]
     return [["", *FIGURES], *([kind, *(figure(scores[kind][name]) for name in FIGURES)] for kind in kinds)]
 
 

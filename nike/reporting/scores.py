@@ -41,6 +41,7 @@ def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float
         "counts": photos, negatives, instances, ignored, detections;
         "kind": IoU type of the matches below: "mask", or "box" for detections without masks;
         "mask", "box": COCO metrics, -1 if undefined (see `CocoEvaluator.summarize`); no "mask" without masks;
+        "keypoints": COCO metrics by object keypoint similarity; only with keypoints;
         "boundary": COCO metrics with boundary IoU (see `mrcnn.evaluation.boundary`); only with masks;
         "voc": by IoU type and class, three variants of AP at IoU 0.5 and the best threshold by F1;
         "at_threshold": true, false, duplicates, missed, precision, recall, median_iou, accurate (fraction of true
@@ -67,7 +68,7 @@ def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float
             "negatives": negatives["images"],
             **{name: summary[name] for name in ("instances", "ignored", "detections")},
         },
-        **{kind: summary[kind] for kind in kinds},
+        **{kind: summary[kind] for kind in (*kinds, "keypoints") if kind in summary},
         **({"boundary": coco_metrics(*coco_curves(records, len(names), "boundary"))} if "mask" in kinds else {}),
         "voc": {kind: reports[kind]["classes"] for kind in kinds},
         "at_threshold": totals(outcomes) | {"confusion": reports[main]["confusion"], "negative_images": negatives},

@@ -8,7 +8,10 @@ import tiny_training
 from mrcnn import losses
 from mrcnn.data.loading import load_image_gt, prepare, vary
 from mrcnn.data.pipeline import training_batches
-from mrcnn.detections import Detections
+from mrcnn.detections import Detection, Detections
+from mrcnn.evaluation import CocoEvaluator
+from mrcnn.inference.test_time_augmentation import mirror
+from mrcnn.inference.tiles import shift
 from mrcnn.layers.keypoint_targets import keypoint_cells
 from mrcnn.network import LOSSES, NetworkBuilder, loss_names, named_layers
 from mrcnn.ops.keypoints import decode_keypoints, mirror_keypoints
@@ -146,9 +149,10 @@ def test_eight_images_can_be_overfitted(masks, tmp_path):
     model = tiny_training.build(tmp_path, MASK_HEAD=masks, TRAIN_BN=None, STEPS_PER_EPOCH=120, **wider, **POINTS)
     photos = Dots(8)
     options = dict(optimizer="adamw", schedule="cosine", warmup_steps=20, verbose=0)
-    progress = model.train(photos, None, 2e-3, 2, "all", **options)
+    progress = model.train(photos, photos, 2e-3, 2, "all", **options)
     first, last = progress.rows
     assert last["mrcnn_keypoint_loss"] < 0.7 * first["mrcnn_keypoint_loss"]
+    assert 0 <= last["val_keypoints_AP"] <= last["val_keypoints_AP50"]
     errors = []
     for image_id in photos.image_ids:
         found = model.detect([photos.load_image(image_id)])[0]
@@ -179,3 +183,50 @@ def test_detections_keep_their_keypoints():
     np.testing.assert_array_equal(again.keypoints, points)
     with pytest.raises(ValueError, match=r"expected keypoints \[1, J, 3\], got \[2, 2, 3\]"):
         Detections([[0, 0, 4, 4]], [1], [0.9], None, (10, 10), keypoints=points)
+
+
+def test_views_of_an_image_move_keypoints_back():
+    found = Detection((2, 3, 6, 9), np.ones((4, 6), bool), 1, 0.9, np.array([[4, 3, 0.5], [8, 5, 0.7]], np.float32))
+    np.testing.assert_allclose(shift(found, 10, 20).keypoints, [[24, 13, 0.5], [28, 15, 0.7]])
+    np.testing.assert_allclose(mirror(found, 12, [(0, 1)]).keypoints, [[4, 5, 0.7], [8, 3, 0.5]])
+
+
+def test_keypoints_are_drawn_and_written():
+    points = [[[5.5, 5.5, 0.9], [25.5, 5.5, 0.8], [15, 15, 0]]]
+    found = Detections([[0, 0, 30, 30]], [1], [0.9], None, (30, 30), keypoints=points)
+    image = np.zeros((30, 30, 3), np.uint8)
+    drawn = found.draw(image, labels=False, skeleton=[(0, 1), (1, 2)])
+    assert drawn[5, 5].any() and drawn[5, 25].any() and drawn[5, 15].any() and not drawn[15, 15].any()
+    assert not found.draw(image, labels=False)[5, 15].any()
+    np.testing.assert_allclose(found.to_coco()[0]["keypoints"], [5, 5, 0.9, 25, 5, 0.8, 14.5, 14.5, 0], atol=1e-4)
+
+
+# --- evaluation ---
+
+
+def oks_ap(distance, visible=2):
+    """AP of one object of 100 x 100 pixels, one of whose two keypoints is `distance` pixels away."""
+    mask = np.zeros((200, 200, 1), bool)
+    mask[50:150, 50:150] = True
+    truth = np.array([[[60, 60, 2], [140, 140, visible]]], float)
+    found = truth.copy()
+    found[0, 1, 0] += distance
+    result = Detections([[50, 50, 150, 150]], [1], [0.9], None, (200, 200), keypoints=found)
+    evaluator = CocoEvaluator(["BG", "logo"])
+    evaluator.add("a", [1], mask, result, gt_keypoints=truth)
+    return evaluator.summarize()["keypoints"]
+
+
+def test_ap_is_that_of_object_keypoint_similarity():
+    assert oks_ap(0)["AP"] == pytest.approx(1)
+    # Similarity of the second keypoint: exp(-d^2 / (2 area (2 sigma)^2)) with sigma 0.05, here 0.5; their mean is 0.75.
+    distance = 100 * 2 * 0.05 * np.sqrt(2 * np.log(2))
+    assert [oks_ap(distance + shift)["AP75"] for shift in (-0.1, 0.1)] == pytest.approx([1, 0])
+    assert oks_ap(distance + 0.1)["AP50"] == pytest.approx(1)
+    assert oks_ap(500, visible=0)["AP"] == pytest.approx(1)  # keypoints that are not labelled do not count
+
+
+def test_evaluation_without_keypoints_has_no_metrics_of_them():
+    evaluator = CocoEvaluator(["BG", "logo"])
+    evaluator.add("a", [], np.zeros((9, 9, 0), bool), Detections(np.zeros((0, 4)), [], [], None, (9, 9)))
+    assert "keypoints" not in evaluator.summarize()
