@@ -59,6 +59,7 @@ notebooks: install  ## run all notebooks from top to bottom (under 20 minutes on
 
 bench: install  ## measure speed and memory of detection and training on this machine
 	$(BIN)/python -m mrcnn.benchmark
+	$(BIN)/python -m nike.detection.runtimes
 
 clean:  ## remove the files that the other targets create
 	rm -rf .venv .venv-* build dist site $(DEMO) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

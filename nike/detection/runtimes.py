@@ -1,0 +1,163 @@
+"""Benchmark of the runtimes: `python -m nike.detection.runtimes --exports DIR` prints a Markdown table.
+
+It exports the weights to every format whose packages are installed. For each it measures the size of the files, the
+time and the peak memory of `nike detect` on one image as a whole command, and the median time of `model.detect`. The
+formats take turns, so that other programs disturb all of them alike. DIR keeps the models for the next time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mrcnn.errors import UserError
+from mrcnn.export import FORMATS
+from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
+from nike.datasets import photos
+from nike.datasets.nike_dataset import SAMPLE_DATA
+from nike.detection.detector import load_detector, resolve_weights
+
+ORIGINAL = "tensorflow"
+PHOTO_SIZE = (1280, 1600)  # width and height in pixels
+MIN_CONFIDENCE = 0.5
+COMMAND_ROUNDS = 3
+# A small process starts the command, because the peak memory of a process includes that of the one that started it.
+LAUNCHER = """if True:
+    import resource, subprocess, sys, time
+    start = time.perf_counter()
+    code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+    print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    sys.exit(code)
+"""
+
+
+def export_all(weights: str, folder: Path, formats: list[str]) -> dict[str, Path]:
+    """Exports weights to the formats, except for models that exist and packages that are missing.
+
+    Returns:
+        Weights by name: the file of the original, and the folders.
+    """
+    found = {ORIGINAL: resolve_weights(weights)}
+    for name in formats:
+        output = folder / name
+        if not output.exists():
+            command = ["export", "--weights", str(found[ORIGINAL]), "--format", name, "--output", str(output)]
+            done = subprocess.run([sys.executable, "-m", "nike", *command], capture_output=True, text=True)
+            if done.returncode:
+                print(f"{name}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}", file=sys.stderr)
+                continue
+        found[name] = output
+    return found
+
+
+def size(path: Path) -> int:
+    """Returns the bytes of a file, or of the files in a folder."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+
+
+def run_command(path: Path, photo: Path, output: Path) -> tuple[float, float]:
+    """Runs `nike detect` on one image. Returns its time in seconds and its peak memory in MB."""
+    options = ["--weights", str(path), "--output", str(output), "--min-confidence", str(MIN_CONFIDENCE)]
+    command = [sys.executable, "-m", "nike", "detect", str(photo), *options]
+    done = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"nike detect --weights {path} failed: {done.stderr.strip().splitlines()[-1]}")
+    seconds, kibibytes = done.stdout.split()
+    return float(seconds), int(kibibytes) * 1024 / 1e6
+
+
+def alternate(functions: dict[str, Callable[[int], object]], rounds: int) -> dict[str, tuple[float, float]]:
+    """Calls each function with the number of the round, in turn.
+
+    Returns:
+        The median time and the median processor time of all threads, in seconds.
+    """
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
+    for number in range(rounds):
+        for name, function in functions.items():
+            start, used = time.perf_counter(), time.process_time()
+            function(number)
+            times[name].append((time.perf_counter() - start, time.process_time() - used))
+    return {name: tuple(map(statistics.median, zip(*pairs, strict=True))) for name, pairs in times.items()}
+
+
+def measure(weights: dict[str, Path], images: list[Path], rounds: int) -> list[dict]:
+    """Returns the figures of each format."""
+    with tempfile.TemporaryDirectory() as folder:
+        photo = Path(folder, "photo.jpg")
+        pixels = [np.asarray(Image.open(path).convert("RGB").resize(PHOTO_SIZE)) for path in images]
+        Image.fromarray(pixels[0]).save(photo)
+        output = Path(folder, "out")
+        runs = [
+            {name: run_command(path, photo, output) for name, path in weights.items()} for _ in range(COMMAND_ROUNDS)
+        ]
+    models = {name: load_detector(path, min_confidence=MIN_CONFIDENCE).model for name, path in weights.items()}
+    functions = {
+        name: lambda number, model=model: model.detect([pixels[number % len(pixels)]]) for name, model in models.items()
+    }
+    alternate(functions, 2)  # the first calls are slower
+    seconds = alternate(functions, rounds)
+    return [
+        {
+            "format": name,
+            "megabytes": size(path) / 1e6,
+            "command_seconds": statistics.median(run[name][0] for run in runs),
+            "memory_megabytes": statistics.median(run[name][1] for run in runs),
+            "detect_seconds": seconds[name][0],
+            "processor_seconds": seconds[name][1],
+        }
+        for name, path in weights.items()
+    ]
+
+
+def table(figures: list[dict]) -> str:
+    """Returns the figures as a Markdown table."""
+    lines = [
+        "| Format | Size | `nike detect` | Memory | `model.detect` | Processor time |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{row['format']}` | {row['megabytes']:.1f} MB | {row['command_seconds']:.1f} s | "
+        f"{row['memory_megabytes']:.0f} MB | {row['detect_seconds']:.3f} s | {row['processor_seconds']:.3f} s |"
+        for row in figures
+    ]
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `python -m nike.detection.runtimes`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m nike.detection.runtimes",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--weights", default="nike", help="weights to export (default: nike)")
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS), help="default: all")
+    parser.add_argument(
+        "--exports", type=Path, metavar="DIR", help="folder of the exported models (default: temporary)"
+    )
+    parser.add_argument("--rounds", type=int, default=12, metavar="N", help="calls of model.detect (default: 12)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    arguments = parser.parse_args(argv)
+    images = list(photos.find_files(SAMPLE_DATA))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.exports or Path(temporary)
+        figures = measure(export_all(arguments.weights, folder, arguments.formats), images, arguments.rounds)
+    print(table(figures))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
