@@ -142,9 +142,9 @@ class Config:
     GRADIENT_CLIP_NORM: float | None = 5.0
 
     # --- Not in the original; the defaults behave like it ---
-    MASK_HEAD = True  # False: boxes only (Faster R-CNN); the other settings of masks then have no effect
-    # Number of keypoints of each object; 0: without. The keypoint head has twice the channels and convolutions of the
-    # mask head, as in the paper.
+    MASK_HEAD = True  # False: boxes only (Faster R-CNN)
+    # Number of keypoints of each object; 0: without. The keypoint head has the RoI size of the mask head and twice its
+    # channels and convolutions (MASK_POOL_SIZE, MASK_HEAD_CHANNELS, MASK_HEAD_CONVOLUTIONS), as in the paper.
     NUM_KEYPOINTS = 0
     KEYPOINT_NAMES: Sequence[str] = ()  # names of the keypoints in annotation files, in order, if they have names
     # Pairs of indices of left and right keypoints, which mirroring swaps, such as ((1, 2), (3, 4)).
@@ -325,16 +325,19 @@ class Config:
                 raise UserError(f"{name}: {field} needs masks, but MASK_HEAD is False. Set {field} = {off}.")
         if self.MASK_REFINEMENT_SIZE % 8:
             raise UserError(f"{name}: MASK_REFINEMENT_SIZE must be a multiple of 8, got {self.MASK_REFINEMENT_SIZE}.")
-        if self.KEYPOINT_NAMES and len(set(self.KEYPOINT_NAMES)) != self.NUM_KEYPOINTS:
+        names = list(self.KEYPOINT_NAMES)
+        if names and not len(set(names)) == len(names) == self.NUM_KEYPOINTS:
             raise UserError(
-                f"{name}: KEYPOINT_NAMES must hold NUM_KEYPOINTS ({self.NUM_KEYPOINTS}) different names, got "
-                f"{list(self.KEYPOINT_NAMES)}."
+                f"{name}: KEYPOINT_NAMES must hold NUM_KEYPOINTS ({self.NUM_KEYPOINTS}) different names, got {names}."
             )
-        pairs = list(self.KEYPOINT_FLIP)
-        if any(np.shape(pair) != (2,) or max(pair) >= self.NUM_KEYPOINTS for pair in pairs):
+        pairs = np.array(self.KEYPOINT_FLIP, dtype=object)
+        indices = pairs.ravel().tolist()
+        are_indices = all(isinstance(i, (int, np.integer)) and i < self.NUM_KEYPOINTS for i in indices)
+        are_pairs = not indices or pairs.shape[1:] == (2,)
+        if not are_indices or not are_pairs or len(set(indices)) < len(indices):
             raise UserError(
-                f"{name}: KEYPOINT_FLIP must hold pairs of indices below NUM_KEYPOINTS ({self.NUM_KEYPOINTS}), got "
-                f"{pairs}."
+                f"{name}: KEYPOINT_FLIP must hold pairs of different indices below NUM_KEYPOINTS "
+                f"({self.NUM_KEYPOINTS}), each index in one pair, got {pairs.tolist()}."
             )
         if len(np.atleast_1d(self.MEAN_PIXEL)) != self.IMAGE_CHANNEL_COUNT:
             raise UserError(
@@ -414,8 +417,8 @@ def _expected(field: str, value: Any) -> str | None:
         are_numbers = isinstance(value, dict) and all(_is_number(each) for each in value.values())
         return None if are_numbers else "a dict of finite numbers of at least 0"
     if field == "KEYPOINT_NAMES":
-        are_texts = isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
-        return None if are_texts else "texts"
+        are_strings = isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
+        return None if are_strings else "strings"
     if isinstance(default, (list, tuple, np.ndarray)):
         are_numbers = all(_is_number(each) for each in np.array(value, dtype=object).flat)
         return None if are_numbers else "finite numbers of at least 0"

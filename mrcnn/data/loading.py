@@ -268,10 +268,15 @@ def _shrink(example: Example, max_side: int) -> Example:
         np.greater_equal(resize(example.masks[:, :, i] * np.uint8(255)), 128, out=mask)
     keypoints = example.keypoints
     if keypoints is not None:
-        keypoints = keypoints * np.float32([size[0] / width, size[1] / height, 1])
+        keypoints = _scale_points(keypoints, (width, height), size)
     return dataclasses.replace(
         example, image=resize(example.image), masks=masks.transpose(1, 2, 0), keypoints=keypoints
     )
+
+
+def _scale_points(keypoints: np.ndarray, old_size: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """Scales keypoints `[N, J, 3]` like an image whose (width, height) becomes `size`, which is rounded."""
+    return keypoints * np.float32([*size, 1]) / np.float32([*old_size, 1])
 
 
 def _fit(example: Example, config: Config, rng: Any = random) -> Example:
@@ -290,5 +295,7 @@ def _fit(example: Example, config: Config, rng: Any = random) -> Example:
     keypoints = example.keypoints
     if keypoints is not None:
         top, left = (padding[0][0], padding[1][0]) if crop is None else (-crop[0], -crop[1])
-        keypoints = keypoints * np.float32([scale, scale, 1]) + np.float32([left, top, 0])
+        height, width = example.image.shape[:2]
+        size = scaled_side(width, scale), scaled_side(height, scale)
+        keypoints = _scale_points(keypoints, (width, height), size) + np.float32([left, top, 0])
     return dataclasses.replace(example, image=image, masks=masks, window=window, scale=scale, keypoints=keypoints)

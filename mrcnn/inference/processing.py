@@ -130,7 +130,10 @@ def postprocess(
     y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
     size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
     boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0 for a window of one pixel
-    points = None if keypoints is None else decode_keypoints(keypoints[:count], _frames(boxes, original_shape))
+    points = None
+    if keypoints is not None:
+        points = decode_keypoints(keypoints[:count], _frames(detections[:count, :4], image_shape))
+        points = _to_original(points, original_shape, window)
     if mask_padding is not None:
         return _paste_refined(boxes, class_ids, scores, masks[:count], original_shape, mask_padding, points)
     boxes = denorm_boxes(boxes, original_shape)
@@ -143,10 +146,17 @@ def postprocess(
     return Detections(boxes, class_ids, scores, crops, original_shape, keypoints=points)
 
 
-def _frames(boxes, original_shape) -> np.ndarray:
-    """Returns normalised boxes `[n, 4]` in float pixels of the original image."""
-    height, width = original_shape[:2]
+def _frames(boxes, image_shape) -> np.ndarray:
+    """Returns normalised boxes `[n, 4]` in float pixels of an image of `image_shape` (height, width, ...)."""
+    height, width = image_shape[:2]
     return boxes * (np.array([height, width, height, width]) - 1) + [0, 0, 1, 1]
+
+
+def _to_original(points, original_shape, window) -> np.ndarray:
+    """Moves keypoints `[n, J, 3]` from pixels of the preprocessed to pixels of the original image, edge to edge."""
+    y1, x1, y2, x2 = np.asarray(window, np.float32)
+    height, width = original_shape[:2]
+    return (points - np.float32([x1, y1, 0])) * np.float32([width / (x2 - x1), height / (y2 - y1), 1])
 
 
 def _paste_refined(boxes, class_ids, scores, masks, original_shape, padding, points) -> Detections:

@@ -203,5 +203,15 @@ def _connected(start: int, duplicates: Sequence[set[int]], without: set[int]) ->
 
 
 def _join(pieces: Sequence[Detection]) -> Detection:
-    """Returns the union of the parts of an object, with the score of the first part."""
-    return vote(pieces, [1.0] * len(pieces), majority=0.0) if len(pieces) > 1 else pieces[0]
+    """Returns the union of the parts of an object, with the score of the first part.
+
+    Each keypoint is that of the part with the highest score of this keypoint.
+    """
+    if len(pieces) == 1:
+        return pieces[0]
+    joined = vote(pieces, [1.0] * len(pieces), majority=0.0)
+    if joined.keypoints is None:
+        return joined
+    points = np.array([piece.keypoints for piece in pieces])  # [parts, J, 3]
+    best = points[..., 2].argmax(axis=0)
+    return replace(joined, keypoints=points[best, np.arange(len(best))])

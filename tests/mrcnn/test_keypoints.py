@@ -6,10 +6,12 @@ import tensorflow as tf
 
 import tiny_training
 from mrcnn import losses
-from mrcnn.data.loading import load_image_gt, prepare, vary
+from mrcnn.data.loading import Example, load_image_gt, prepare, vary
 from mrcnn.data.pipeline import training_batches
 from mrcnn.detections import Detection, Detections
+from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator
+from mrcnn.inference.processing import postprocess
 from mrcnn.inference.test_time_augmentation import mirror
 from mrcnn.inference.tiles import shift
 from mrcnn.layers.keypoint_targets import keypoint_cells
@@ -85,6 +87,26 @@ def test_loss_equals_the_mean_cross_entropy_of_labelled_points():
     assert losses.mrcnn_keypoint_loss(np.full((2, 5, 3), -1), maps) == 0
 
 
+@pytest.mark.parametrize(
+    ("original_shape", "image_shape", "window", "cell", "expected"),
+    [
+        ((4096, 4096), (1024, 1024), (0, 0, 1024, 1024), (10, 20), (4 * 20.5, 4 * 10.5)),
+        ((1024, 2048), (1024, 1024), (256, 0, 768, 1024), (10, 20), (2 * 20.5, 2 * 10.5)),  # padded above and below
+        ((256, 256), (1024, 1024), (0, 0, 1024, 1024), (0, 55), (55.5 / 4, 0.5 / 4)),
+        ((333, 1000), (512, 512), (170, 0, 341, 512), (10, 20), (20.5 * 1000 / 512, 10.5 * 333 / 171)),
+    ],
+)
+def test_detected_keypoints_are_scaled_from_edge_to_edge(original_shape, image_shape, window, cell, expected):
+    top, left = window[:2]
+    height, width = image_shape
+    box = np.array([top, left, top + 55, left + 55]) / np.array([height - 1, width - 1] * 2)  # 56 pixels, a cell each
+    maps = np.zeros((1, 56, 56, 1), np.float32)
+    maps[0, *cell] = 20
+    detections = np.array([[*box, 1, 0.9]], np.float32)
+    found = postprocess(detections, None, original_shape, image_shape, window, keypoints=maps)
+    np.testing.assert_allclose(found.keypoints[0, 0, :2], expected, atol=1e-3)
+
+
 # --- data ---
 
 
@@ -97,6 +119,24 @@ def test_keypoints_follow_the_image_through_resizing_and_mirroring():
     red = mirrored.image[tuple(np.rint(mirrored.keypoints[0, 0, 1::-1]).astype(int))]  # left and right are swapped
     assert red[2] > red[0]
     np.testing.assert_allclose(mirror_keypoints(mirrored.keypoints, 128, POINTS["KEYPOINT_FLIP"]), example.keypoints)
+
+
+@pytest.mark.parametrize("mode", ["square", "crop"])
+def test_keypoints_are_scaled_to_the_rounded_size(mode):
+    example = Example(
+        np.zeros((333, 1000, 3), np.uint8), np.ones((333, 1000, 1), bool), np.array([1]), (333, 1000, 3),
+        keypoints=np.array([[[1000, 333, 2], [500, 0, 2]]], np.float32),
+    )  # fmt: skip
+    config = TinyConfig().copy(IMAGE_RESIZE_MODE=mode, IMAGE_MIN_DIM=0, IMAGE_MAX_DIM=512)
+    if mode == "crop":  # the scale is 500 / 333, so the width of 1501.5 pixels becomes 1502
+        config = config.copy(IMAGE_MIN_DIM=500)
+    fitted = vary(example, config, rng=np.random.default_rng(0))
+    if mode == "square":  # 333 rows become 170.496, rounded to 170, in the centre of 512
+        assert fitted.window == (171, 0, 341, 512)
+        np.testing.assert_allclose(fitted.keypoints[0], [[512, 341, 2], [256, 171, 2]], atol=1e-4)
+    else:
+        right, middle = fitted.keypoints[0]
+        np.testing.assert_allclose(right - middle, [751, 500, 0], atol=1e-4)
 
 
 def test_batches_hold_the_keypoints_of_the_kept_instances():
@@ -126,9 +166,20 @@ def test_augmentation_that_cannot_move_keypoints_is_refused():
         training_batches(Dots(1), tiny_training.TrainingConfig().copy(**POINTS), augmentation=lambda **planes: planes)
 
 
-def test_flip_pairs_are_checked():
-    with pytest.raises(ValueError, match=r"KEYPOINT_FLIP must hold pairs of indices below NUM_KEYPOINTS \(2\)"):
-        TinyConfig().copy(NUM_KEYPOINTS=2, KEYPOINT_FLIP=((1, 2),)).validate()
+@pytest.mark.parametrize("pairs", [((1, 3),), ((0, 1), (1, 2)), ((0, 0),), ((0.0, 1.5),), ((0, 1, 2),), (0, 1), 1])
+def test_flip_pairs_are_checked(pairs):
+    with pytest.raises(UserError, match=r"KEYPOINT_FLIP must hold pairs of different indices below NUM_KEYPOINTS \(3"):
+        TinyConfig().copy(NUM_KEYPOINTS=3, KEYPOINT_FLIP=pairs).validate()
+    TinyConfig().copy(NUM_KEYPOINTS=3, KEYPOINT_FLIP=[[0, 2]]).validate()
+
+
+@pytest.mark.parametrize("names", [("a", "a", "b"), ("a", "a"), ("a",)])
+def test_names_are_checked(names):
+    with pytest.raises(UserError, match=r"KEYPOINT_NAMES must hold NUM_KEYPOINTS \(2\) different names, got \['a'"):
+        TinyConfig().copy(NUM_KEYPOINTS=2, KEYPOINT_NAMES=names).validate()
+    TinyConfig().copy(NUM_KEYPOINTS=2, KEYPOINT_NAMES=("a", "b")).validate()
+    with pytest.raises(UserError, match="KEYPOINT_NAMES must be strings"):
+        TinyConfig().copy(NUM_KEYPOINTS=2, KEYPOINT_NAMES=(0, 1)).validate()
 
 
 # --- network, training, detection ---

@@ -1,5 +1,7 @@
 """Sliced inference: the grid covers the image, and objects across tile borders are detected once and completely."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -143,6 +145,18 @@ def test_halves_are_compared_in_the_common_strip_of_both_views():
     merged = merge([left, right])
     assert [detection.box for detection in merged] == [(10, 30, 20, 75)]
     assert merged[0].mask.all()
+
+
+def test_joined_parts_have_the_best_keypoints_of_all():
+    left, right = seen((10, 30, 20, 60), 1, LEFT, True), seen((10, 40, 20, 75), 2, RIGHT, True)
+    points = np.array([[[31, 15, 0.9], [59, 15, 0.1]], [[41, 15, 0.2], [74, 15, 0.8]]], np.float32)
+    pieces = [
+        replace(item, detection=replace(item.detection, keypoints=own))
+        for item, own in zip((left, right), points, strict=True)
+    ]
+    (joined,) = merge(pieces)
+    np.testing.assert_array_equal(joined.keypoints, points[[0, 1], [0, 1]])
+    assert merge([left, right])[0].keypoints is None
 
 
 def test_a_whole_object_is_preferred_to_a_part_with_a_higher_score():
