@@ -109,6 +109,17 @@ def write_dataset(name: str, target: Path, parts: dict[str, list[Photo]], proble
         folder.rename(target)
 
 
+def keypoint_note(name: str, parts: dict[str, list[Photo]]) -> list[Problem]:
+    """Returns a note if the photos have keypoints that the format with this name does not write."""
+    instances = (instance for photos in parts.values() for photo in photos for instance in photo.instances)
+    count = sum(bool(instance.keypoints) for instance in instances)
+    if FORMATS[name].keypoints or not count:
+        return []
+    able = ", ".join(other for other, format_ in FORMATS.items() if format_.keypoints)
+    message = f"the keypoints of {plural(count, 'object')} are not written. Formats with keypoints: {able}."
+    return [Problem(f"--to {name}", "keypoints-left-out", message, severity=NOTE)]
+
+
 def refuse_to_overwrite(paths: Iterable[Path]) -> None:
     """Raises ValueError if one of the paths exists."""
     there = [path for path in paths if path.exists()]
@@ -154,6 +165,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.to is not None:
         parts = parts_of(arguments.source, replace(collection, photos=relabelled(found, labels, problems)))
         write_dataset(arguments.to, target, parts, problems)
+        problems += keypoint_note(arguments.to, parts)
         return report(f"{plural(sum(map(len, parts.values())), 'image')} written to {target}.", problems)
     is_coco = target.suffix.lower() == ".json"
     root = image_folders(target)[0] if is_coco else target

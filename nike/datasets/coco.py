@@ -151,6 +151,8 @@ def _read_keypoints(raw: Any, names: list[str]) -> dict[str, tuple[float, float,
         raise UserError(f"keypoints must be x, y, v of the {len(names)} keypoints of its category, got {short(raw)}.")
     if not all(type(value) in (int, float) and abs(value) <= MAX_COORDINATE for value in raw):
         raise UserError(f"keypoints must be numbers of pixels, got {short(raw)}.")
+    if any(v not in (0, 1, 2) for v in raw[2::3]):
+        raise UserError(f"the visibility v of a keypoint must be 0, 1 or 2, got {short(raw[2::3])}.")
     points = zip(names, raw[::3], raw[1::3], raw[2::3], strict=True)
     return {name: (x + 0.5, y + 0.5, int(v)) for name, x, y, v in points if v > 0}
 
@@ -163,8 +165,8 @@ def _read_annotation(
     if type(category) is not int or category not in categories:
         raise UserError(f"category_id {short(category)} is not an id of 'categories'.")
     label, crowd = categories[category], raw.get("iscrowd") == 1
-    points = raw.get("keypoints") or []
-    keypoints = _read_keypoints(points, names.get(category, [])) if points else {}
+    points, named = raw.get("keypoints") or [], names.get(category)
+    keypoints = _read_keypoints(points, named) if points and named else {}  # points without names have no meaning
     if raw.get("segmentation") in (None, [], {}):
         if raw.get("bbox") is not None:
             photo.boxes.append(Instance(label, (_read_box(raw["bbox"], photo),), where, crowd, keypoints))
@@ -182,7 +184,11 @@ def _read_box(raw: Any, photo: Photo) -> CocoPolygons:
 
 
 def write_coco(
-    path: str | os.PathLike, collection: Iterable[Photo], labels: Labels | None = None, problems: list | None = None
+    path: str | os.PathLike,
+    collection: Iterable[Photo],
+    labels: Labels | None = None,
+    problems: list | None = None,
+    keypoint_names: Sequence[str] | None = None,
 ) -> dict[str, int]:
     """Writes photos and their instances as COCO JSON, with run-length encoded masks.
 
@@ -191,6 +197,7 @@ def write_coco(
         collection: iterable of `Photo`. A photo without instances is written as an image without annotations.
         labels: `Labels`, mapping of labels to categories. By default every label is a category, in alphabetical order.
         problems: list to which skipped instances (without a category or pixels) are appended, or None.
+        keypoint_names: names of the keypoints of the categories in their order. By default those of the photos.
 
     Returns:
         A dict with the number of "images", "annotations" and "crowds" (ignored instances, `iscrowd` 1).
@@ -201,7 +208,7 @@ def write_coco(
     category_of = {name: i + 1 for i, name in enumerate(labels.classes)}
     images: list[dict] = []
     annotations: list[dict] = []
-    names = list(dict.fromkeys(name for p in collection for i in p.instances for name in i.keypoints))
+    names = all_keypoint_names({"": collection}) if keypoint_names is None else list(keypoint_names)
     for photo in collection:
         images.append({"id": len(images) + 1, "file_name": photo.file, "width": photo.width, "height": photo.height})
         for instance, mask in photo.drawn_instances(problems):
@@ -226,14 +233,20 @@ def all_labels(parts: Mapping[str, Sequence[Photo]]) -> Labels:
     return Labels({label: label for label in sorted(found)} or ("nike",))
 
 
+def all_keypoint_names(parts: Mapping[str, Sequence[Photo]]) -> list[str]:
+    """Returns the names of all keypoints in the photos, in the order of their first occurrence."""
+    instances = (i for photos_ in parts.values() for photo in photos_ for i in photo.instances)
+    return list(dict.fromkeys(name for instance in instances for name in instance.keypoints))
+
+
 def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes `annotations/instances_SUBSET.json` and the images in `images/SUBSET/`. See `Format` for the arguments."""
-    labels = all_labels(parts)
+    labels, names = all_labels(parts), all_keypoint_names(parts)
     for part, photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).items():
         name = f"instances_{part}.json" if part else "instances.json"
         here = folder / "images" / part
         beside = [replace(photo, file=photo.path.relative_to(here).as_posix()) for photo in photos_]
-        write_coco(folder / "annotations" / name, beside, labels, problems)
+        write_coco(folder / "annotations" / name, beside, labels, problems, names)
 
 
 def _keypoints(instance: Instance, names: list[str]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from mrcnn.errors import UserError
 from nike.datasets import photos
 from nike.datasets.json_files import keys_of
 from nike.datasets.labels import IGNORE
-from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Photo, Problem, group_pieces
+from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Instance, Photo, Problem, group_pieces
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import MAX_JSON_BYTES, read_json, write_json
 from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, check_label, crosses_itself, parse_points, parse_shape
@@ -247,7 +247,9 @@ def _is_keypoint(raw: Any) -> bool:
 def _join_keypoints(raw_shapes: list, pieces: list[tuple], photo: Photo, name: str) -> None:
     """Adds the points with a `group_id` to the instance that has it."""
     groups = {where: group for _, group, _, where in pieces}
-    owners = {groups[instance.where]: instance for instance in photo.instances}
+    owners: dict[int | None, list[Instance]] = {}
+    for instance in photo.instances:
+        owners.setdefault(groups[instance.where], []).append(instance)
     for i, raw in enumerate(raw_shapes):
         if not _is_keypoint(raw):
             continue
@@ -258,9 +260,15 @@ def _join_keypoints(raw_shapes: list, pieces: list[tuple], photo: Photo, name: s
                 raise ShapeError(
                     f"point {short(label)}: no object has its group_id {group}. Set it to that of its object."
                 )
-            if label in owners[group].keypoints:
+            owner, *others = owners[group]
+            if others:
+                raise ShapeError(
+                    f"point {short(label)}: objects {short(owner.label)} and {short(others[0].label)} both have its "
+                    f"group_id {group}. Give each object its own."
+                )
+            if label in owner.keypoints:
                 raise ShapeError(f"point {short(label)} exists twice in group {group}. Delete one of them.")
-            owners[group].keypoints[label] = (x, y, 2)
+            owner.keypoints[label] = (x, y, 2)
         except ShapeError as error:
             photo.add_unusable_shape(error, name, f"shapes[{i}]")
 
@@ -328,7 +336,7 @@ def masks_to_shapes(
     shapes = []
     for i, label in enumerate(labels):
         parts = mask_to_shapes(label, masks[:, :, i], i + 1)
-        points = keypoint_shapes(keypoints[i], i + 1) if keypoints else []
+        points = keypoint_shapes(keypoints[i], i + 1) if keypoints and parts else []
         for part in parts if points else ():
             part["group_id"] = i + 1
         shapes += parts + points

@@ -15,7 +15,7 @@ Writer = Callable[[Path, Mapping[str, Sequence[Photo]], list[Problem]], None]
 
 
 class Format(NamedTuple):
-    """A dataset format: three functions.
+    """A dataset format: three functions, and whether it has keypoints.
 
     Attributes:
         find: returns the annotation files of a dataset or another true value, given its path. The value is false if the
@@ -26,19 +26,21 @@ class Format(NamedTuple):
         write: writes a dataset with copies of its images, or is None for a read-only format. The arguments are
             `folder`, a new dataset folder, `parts`, the photos by subset ("" for a dataset without a split), and
             `problems`, a list to which skipped photos and instances are appended.
+        keypoints: whether `write` writes keypoints.
     """
 
     find: Callable[[Path], object]
     read: Callable[[Path, str, bool], Collection]
     write: Writer | None
+    keypoints: bool = False
 
 
 # In the order of detection. labelme comes first, because other annotation files next to labelme files are exports.
 FORMATS: dict[str, Format] = {
-    "labelme": Format(labelme.find, labelme.read_any, labelme.write_folder),
+    "labelme": Format(labelme.find, labelme.read_any, labelme.write_folder, keypoints=True),
     "yolo": Format(yolo.find, yolo.read_yolo, yolo.write_yolo),
-    "roboflow": Format(roboflow.find, roboflow.read_roboflow, roboflow.write_roboflow),
-    "coco": Format(coco.find, coco.read_any, coco.write_folder),
+    "roboflow": Format(roboflow.find, roboflow.read_roboflow, roboflow.write_roboflow, keypoints=True),
+    "coco": Format(coco.find, coco.read_any, coco.write_folder, keypoints=True),
     "voc": Format(voc.find, voc.read_voc, voc.write_voc),
     "voc-boxes": Format(voc_boxes.find, voc_boxes.read_voc_boxes, None),
     "cvat": Format(cvat.find, cvat.read_cvat, cvat.write_cvat),

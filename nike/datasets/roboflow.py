@@ -33,8 +33,8 @@ def write_roboflow(folder: Path, parts: Mapping[str, Sequence[Photo]], problems:
 
     See `Format` for the arguments.
     """
-    labels = coco.all_labels(parts)
+    labels, names = coco.all_labels(parts), coco.all_keypoint_names(parts)
     for part, photos_ in copy_images(folder, parts, FOLDERS.__getitem__, problems).items():
         here = folder / FOLDERS[part]
         beside = [replace(photo, file=photo.path.relative_to(here).as_posix()) for photo in photos_]
-        coco.write_coco(here / FILE, beside, labels, problems)
+        coco.write_coco(here / FILE, beside, labels, problems, names)

@@ -111,7 +111,8 @@ def parse_shape(raw: Any, height: int, width: int) -> Shape:
     if not isinstance(kind, str) or kind not in (*POINT_COUNTS, *WITHOUT_AREA):
         raise ShapeError(f"unknown shape_type {short(kind)}; known: {', '.join(POINT_COUNTS)}.")
     if kind in WITHOUT_AREA:
-        raise ShapeError(f"a {kind} has no area. Draw a polygon around the object.", "shape-without-area")
+        remedy = ", or set its group_id to that of its object" if kind == "point" and "group_id" in raw else ""
+        raise ShapeError(f"a {kind} has no area. Draw a polygon around the object{remedy}.", "shape-without-area")
     points = parse_points(raw.get("points"), kind)
     if kind == "mask":
         return _parse_mask(points, raw.get("mask"), height, width)

@@ -420,10 +420,12 @@ def _choose_keypoints(data: TrainingData, config: NikeConfig) -> None:
     """Sets the names of the keypoints that the datasets return."""
     data.train.keypoint_names = data.val.keypoint_names = config.KEYPOINT_NAMES
     instances = [instance for info in data.train.image_info for instance in info["instances"]]
+    if config.NUM_KEYPOINTS and not config.KEYPOINT_NAMES:
+        raise UserError(f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS}, but KEYPOINT_NAMES is empty. Set it to their names.")
     if config.NUM_KEYPOINTS and not any(set(config.KEYPOINT_NAMES) & set(each.keypoints) for each in instances):
         raise UserError(
             f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS}, but no training object has a keypoint of KEYPOINT_NAMES "
-            f"({', '.join(config.KEYPOINT_NAMES) or 'empty'}). Add points with the group_id of their object."
+            f"({', '.join(config.KEYPOINT_NAMES)}). Add points with the group_id of their object."
         )
 
 

@@ -8,11 +8,13 @@ import PIL.Image
 import pytest
 
 from mrcnn.data.loading import load_image_gt
+from nike import convert
 from nike.augmentation import LogoAugmentation, Strength
 from nike.config import NikeConfig
 from nike.datasets.coco import read_coco, write_coco
-from nike.datasets.labelme import read_labelme, write_photo
+from nike.datasets.labelme import masks_to_shapes, read_labelme, write_photo
 from nike.datasets.nike_dataset import NikeDataset
+from nike.datasets.read_any_format import FORMATS
 from nike.synthesis.logo import load_logo, with_landmarks
 from nike.synthesize import Settings, synthesize
 from nike.training.run import _choose_keypoints
@@ -52,13 +54,28 @@ def test_labelme_points_belong_to_the_object_of_their_group(write):
     [
         ([SQUARE, point(group_id=4)], "shapes[1]: point 'hook': no object has its group_id 4."),
         ([SQUARE, point(), point()], "shapes[2]: point 'hook' exists twice in group 3."),
-        ([SQUARE, point(group_id=None)], "shapes[1]: a point has no area."),
+        (
+            [SQUARE, point(group_id=None)],
+            "a point has no area. Draw a polygon around the object, or set its group_id to that of its object.",
+        ),
+        (
+            [SQUARE, {**SQUARE, "label": "adidas"}, point()],
+            "shapes[2]: point 'hook': objects 'nike' and 'adidas' both have its group_id 3. Give each object its own.",
+        ),
         ([SQUARE, {**point(), "points": [[1, 2], [3, 4]]}], "shapes[1]: a point needs exactly 1 points, got 2."),
     ],
 )
 def test_points_that_cannot_be_used_are_reported(write, shapes, message):
     photo = read_labelme(write(*shapes))
     assert photo.lost == 1 and message in str(photo.problems[0])
+    assert not any(instance.keypoints for instance in photo.instances[1:])
+
+
+def test_points_of_an_object_without_pixels_are_not_written():
+    masks = np.zeros((30, 40, 2), bool)
+    masks[4:9, 4:9, 1] = True
+    shapes = masks_to_shapes(["nike", "nike"], masks, [{"hook": (1, 2, 2)}, {"tail": (5, 5, 2)}])
+    assert [(shape["shape_type"], shape["group_id"]) for shape in shapes] == [("polygon", 2), ("point", 2)]
 
 
 def test_coco_keypoints_are_read_and_written(write, tmp_path):
@@ -72,6 +89,52 @@ def test_coco_keypoints_are_read_and_written(write, tmp_path):
     (tmp_path / "coco.json").write_text(json.dumps(data))
     (problem,) = read_coco(tmp_path / "coco.json").photos[0].problems
     assert "keypoints must be x, y, v of the 2 keypoints of its category" in str(problem)
+
+
+@pytest.mark.parametrize("v", [0.5, 3, -1, 1e6])
+def test_the_visibility_is_that_of_coco(write, tmp_path, v):
+    write_coco(tmp_path / "coco.json", [read_labelme(write(SQUARE, point()))])
+    data = json.loads((tmp_path / "coco.json").read_text())
+    data["annotations"][0]["keypoints"][2] = v
+    (tmp_path / "coco.json").write_text(json.dumps(data))
+    photo = read_coco(tmp_path / "coco.json").photos[0]
+    assert photo.lost == 1 and "the visibility v of a keypoint must be 0, 1 or 2" in str(photo.problems[0])
+
+
+@pytest.mark.parametrize("names", [None, []])
+def test_keypoints_of_a_category_without_names_are_ignored(write, tmp_path, names):
+    write_coco(tmp_path / "coco.json", [read_labelme(write(SQUARE, point()))])
+    data = json.loads((tmp_path / "coco.json").read_text())
+    data["annotations"][0]["keypoints"] = [0, 0, 0, 0, 0, 0]
+    data["categories"][0]["keypoints"] = names
+    (tmp_path / "coco.json").write_text(json.dumps(data))
+    photo = read_coco(tmp_path / "coco.json").photos[0]
+    assert not photo.problems and [instance.keypoints for instance in photo.instances] == [{}]
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("coco", ("annotations/instances_train.json", "annotations/instances_val.json")),
+        ("roboflow", ("train/_annotations.coco.json", "valid/_annotations.coco.json")),
+    ],
+)
+def test_the_subsets_have_the_same_order_of_keypoints(write, tmp_path, name, files):
+    train = read_labelme(write(SQUARE, point("hook"), point("tail", (20, 21))))
+    val = read_labelme(write(SQUARE, point("tail", (20, 21)), point("hook"), stem="other"))
+    FORMATS[name].write(tmp_path / "new", {"train": [train], "val": [val]}, [])
+    documents = [json.loads((tmp_path / "new" / file).read_text()) for file in files]
+    assert [each["categories"][0]["keypoints"] for each in documents] == [["hook", "tail"]] * 2
+    assert [each["annotations"][0]["keypoints"] for each in documents] == [[5, 6, 2, 19.5, 20.5, 2]] * 2
+
+
+@pytest.mark.parametrize(("name", "noted"), [("yolo", True), ("voc", True), ("coco", False), ("labelme", False)])
+def test_convert_says_when_keypoints_are_not_written(write, tmp_path, capsys, name, noted):
+    write(SQUARE, point())
+    target = tmp_path.parent / f"{tmp_path.name}_new"
+    assert convert.main([str(tmp_path), str(target), "--to", name]) == 0
+    note = "the keypoints of 1 object are not written. Formats with keypoints: labelme, roboflow, coco."
+    assert capsys.readouterr().err == (f"note: --to {name}: {note}\n" if noted else "")
 
 
 def loaded(folder, names=NAMES):
@@ -97,6 +160,8 @@ def test_training_needs_an_object_with_keypoints(write, tmp_path):
     config.validate()
     with pytest.raises(ValueError, match="no training object has a keypoint of KEYPOINT_NAMES .hook, belly, tail."):
         _choose_keypoints(data, config)
+    with pytest.raises(ValueError, match="KEYPOINT_NAMES is empty. Set it to their names."):
+        _choose_keypoints(data, NikeConfig().copy(NUM_KEYPOINTS=3))
     _choose_keypoints(data, NikeConfig())
     with pytest.raises(ValueError, match="KEYPOINT_NAMES must hold NUM_KEYPOINTS .2. different names"):
         config.copy(NUM_KEYPOINTS=2).validate()
