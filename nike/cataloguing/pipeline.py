@@ -114,7 +114,7 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
                 log_to_driver=verbose,
                 **({} if address else local),
             )
-    except Exception as error:  # of no class of its own if Ray does not start within its 30 seconds
+    except Exception as error:  # Ray raises a plain Exception if it does not start within 30 seconds.
         reason = f"--address {address}: no Ray cluster is reachable there" if address else "Ray does not start"
         raise UserError(f"{reason} ({(str(error) or type(error).__name__).splitlines()[0]}).") from None
     found = ray.cluster_resources()

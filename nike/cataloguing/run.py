@@ -74,7 +74,10 @@ def new_or_same_plan(
 
 
 def file_sha256(path: Path) -> str:
-    """Returns the hexadecimal SHA-256 of a file; of an exported model that of its metadata, which hold all others."""
+    """Returns the hexadecimal SHA-256 of a file.
+
+    Of an exported model, it is that of its metadata file, which holds the hashes of the others.
+    """
     with open(path / METADATA if is_export(path) else path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -75,7 +75,7 @@ def locate(candidates: Iterable[Path], root: Path, allow_outside: bool = False) 
 def image_folders(path: Path) -> list[Path]:
     """Returns the folders in which the photos of a COCO or VIA file are searched for, the dataset folder first."""
     root = path.parent.parent if path.parent.name == "annotations" else path.parent
-    subset = path.stem.partition("_")[2]
+    subset = path.stem.removeprefix("person_").partition("_")[2]  # instances_NAME and person_keypoints_NAME
     return [root, root / "images", *((root / subset, root / "images" / subset) if subset else ())]
 
 

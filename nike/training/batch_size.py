@@ -29,7 +29,7 @@ def parse_batch(text: str) -> int | str:
 def choose_batch(peak: Callable[[int], float], memory: float, most: int) -> tuple[int, str]:
     """Doubles the batch as long as the peak memory stays within FRACTION of the memory.
 
-    A batch above 2, the default, is measured only if the two before it promise that it fits.
+    A batch above 2, the default, is measured only if a linear extrapolation of the two before it fits.
 
     Args:
         peak: measures the peak memory of training steps with a batch, in bytes.
@@ -42,6 +42,9 @@ def choose_batch(peak: Callable[[int], float], memory: float, most: int) -> tupl
     limit, batch, peaks = FRACTION * memory, 1, {1: peak(1)}
     reason = "the maximum" if most >= MAX_BATCH else f"of {plural(most, 'training image')}"
     while 2 * batch <= min(most, MAX_BATCH):
+        if peaks[batch] > limit:
+            reason = "above the limit"
+            break
         double, about = 2 * batch, "about "
         if batch > 1:
             needed = peaks[batch] + 2 * (peaks[batch] - peaks[batch // 2])  # linear in the batch
@@ -91,9 +94,10 @@ class GpuMemory:
         import tensorflow as tf
 
         self._api = tf.config.experimental
-        command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
-        if chosen := os.environ.get("CUDA_VISIBLE_DEVICES"):
-            command.append(f"--id={chosen}")
+        chosen = [gpu.name.rpartition(":")[2] for gpu in tf.config.get_visible_devices("GPU")]  # numbers in TensorFlow
+        if seen := os.environ.get("CUDA_VISIBLE_DEVICES"):  # numbers or UUIDs of those GPUs for nvidia-smi
+            chosen = [seen.split(",")[int(number)].strip() for number in chosen]
+        command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits", f"--id={','.join(chosen)}"]
         try:
             free = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
             self.available = min(map(int, free)) * 2.0**20 + self._api.get_memory_info("GPU:0")["current"]

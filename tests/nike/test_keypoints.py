@@ -11,7 +11,7 @@ from mrcnn.data.loading import load_image_gt
 from nike import convert
 from nike.augmentation import LogoAugmentation, Strength
 from nike.config import NikeConfig
-from nike.datasets.coco import read_coco, write_coco
+from nike.datasets.coco import read_any, read_coco, write_coco, write_folder
 from nike.datasets.labelme import masks_to_shapes, read_labelme, write_photo
 from nike.datasets.nike_dataset import NikeDataset
 from nike.datasets.read_any_format import FORMATS
@@ -89,6 +89,16 @@ def test_coco_keypoints_are_read_and_written(write, tmp_path):
     (tmp_path / "coco.json").write_text(json.dumps(data))
     (problem,) = read_coco(tmp_path / "coco.json").photos[0].problems
     assert "keypoints must be x, y, v of the 2 keypoints of its category" in str(problem)
+
+
+def test_files_in_the_layout_of_coco(write, tmp_path):
+    photo = read_labelme(write(SQUARE, point()))
+    write_folder(tmp_path / "new", {"train": [photo]}, [])
+    (tmp_path / "new/images/train").rename(tmp_path / "new/train")
+    annotations = tmp_path / "new/annotations/instances_train.json"
+    renamed = annotations.rename(annotations.with_name("person_keypoints_train.json"))
+    assert len(read_any(tmp_path / "new").photos) == 1
+    assert read_any(renamed).photos[0].instances[0].keypoints == {"hook": (5.5, 6.5, 2)}
 
 
 @pytest.mark.parametrize("v", [0.5, 3, -1, 1e6])

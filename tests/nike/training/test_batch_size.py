@@ -40,6 +40,13 @@ def test_the_maximum_and_few_images():
     assert chosen(100, most=1)[::2] == (1, [1])
 
 
+def test_a_single_image_above_the_limit():
+    """1 image takes 9 GB; the limit is 6 GB, so that 2 images are not tried."""
+    batch, reason, measured = chosen(10, per_image=8.0)
+    assert (batch, measured) == (1, [1])
+    assert reason == "1 image needs 9.0 GB (above the limit); the limit is 6.0 GB, 60% of the memory"
+
+
 def test_a_batch_that_was_measured_above_the_limit_is_not_chosen():
     """2 images, the default, are always tried: 2 GB; the limit is 1.8 GB."""
     batch, reason, measured = chosen(3)
@@ -48,7 +55,7 @@ def test_a_batch_that_was_measured_above_the_limit_is_not_chosen():
 
 
 def test_growth_faster_than_linear_is_measured():
-    """After 1, 1 and 2 GB, 8 images promise 4 GB and take 8 GB; the limit is 6 GB."""
+    """After 1, 1 and 2 GB, 8 images would need 4 GB by extrapolation and take 8 GB; the limit is 6 GB."""
     peaks = {1: 1 * GB, 2: 1 * GB, 4: 2 * GB, 8: 8 * GB}
     batch, reason = choose_batch(peaks.__getitem__, 10 * GB, 16)
     assert batch == 4 and "(8 would need 8.0 GB)" in reason
@@ -73,6 +80,35 @@ def test_memory_of_this_process(tmp_path, monkeypatch):
         ProcessMemory()
 
 
+FREE = {"0": 5, "1": 40, "3": 30, "4": 20}  # MiB of each GPU of the machine
+
+
+def gpus(*numbers):
+    return [SimpleNamespace(name=f"/physical_device:GPU:{number}") for number in numbers]
+
+
+def nvidia_smi(command, **_):
+    """Reports the free memory of the GPUs of `--id`, or of all of them without it."""
+    ids = [option.removeprefix("--id=").split(",") for option in command if option.startswith("--id=")]
+    return SimpleNamespace(stdout="".join(f"{FREE[number]}\n" for number in (ids[0] if ids else FREE)))
+
+
+@pytest.mark.parametrize(
+    ("variable", "numbers", "free"), [(None, [1], 40), (None, [0, 1], 5), ("3,4", [0], 30), ("3, 4", [1], 20)]
+)
+def test_only_the_gpus_of_the_option_device_count(monkeypatch, variable, numbers, free):
+    import tensorflow as tf
+
+    api = SimpleNamespace(get_memory_info=lambda device: {"current": 0})
+    monkeypatch.setattr(tf.config, "experimental", api)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus(*numbers))
+    monkeypatch.setattr(subprocess, "run", nvidia_smi)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if variable:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+    assert GpuMemory().available == free * 2**20
+
+
 def test_memory_of_a_gpu(monkeypatch):
     """nvidia-smi counts in MiB; of two GPUs the fuller one limits."""
     import tensorflow as tf
@@ -80,8 +116,9 @@ def test_memory_of_a_gpu(monkeypatch):
     info = {"current": 100, "peak": 7}
     api = SimpleNamespace(get_memory_info=lambda device: info, reset_memory_stats=lambda device: info.update(peak=0))
     monkeypatch.setattr(tf.config, "experimental", api)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus(0, 1))
+    monkeypatch.setattr(subprocess, "run", nvidia_smi)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
-    monkeypatch.setattr(subprocess, "run", lambda command, **_: SimpleNamespace(stdout="30\n20\n", args=command))
     memory = GpuMemory()
     assert (memory.available, memory.peak()) == (20 * 2**20 + 100, 7)
     memory.reset_peak()
