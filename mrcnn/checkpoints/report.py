@@ -115,15 +115,20 @@ def missing_branches(layers: Iterable[str]) -> list[str]:
 
 
 def branch_warning(report: LoadReport, file: Iterable[str]) -> str:
-    """Returns a warning if the model has a branch that the file does not have, or ""."""
-    for branch in missing_branches(file):
-        missing = [name for name in report.missing if BRANCHES[branch].fullmatch(name)]
-        if missing:
-            return (
-                f"the file is of a model without {branch}: {len(missing)} layers of {branch} keep their current "
-                f"weights ({_some(missing)}). Train them before you detect {branch}."
-            )
-    return ""
+    """Returns a warning if the model has branches that the file does not have, or ""."""
+    layers = {
+        branch: [name for name in report.missing if BRANCHES[branch].fullmatch(name)]
+        for branch in missing_branches(file)
+    }
+    layers = {branch: names for branch, names in layers.items() if names}
+    if not layers:
+        return ""
+    counts = " and ".join(f"{len(names)} layers of {branch}" for branch, names in layers.items())
+    missing = [name for names in layers.values() for name in names]
+    return (
+        f"the file is of a model without {' and '.join(layers)}: {counts} keep their current weights "
+        f"({_some(missing)}). Train them before you detect {' and '.join(layers)}."
+    )
 
 
 def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file: Mapping[str, LayerWeights]) -> str:

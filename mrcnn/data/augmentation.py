@@ -13,6 +13,7 @@ All randomness comes from the generator that is passed in, so the result does no
 """
 
 import copy
+import inspect
 import random
 import threading
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mrcnn.errors import UserError, UserTypeError
+from mrcnn.ops.keypoints import as_keypoints
 
 MASKS_AT_ONCE = 16  # limits the memory, because imgaug uses 4 bytes per pixel and mask
 _global_generators = threading.Lock()
@@ -77,6 +79,17 @@ def changes_whole_photo(augmentation: Any) -> bool:
     return hasattr(augmentation, "augment_photo")
 
 
+def moves_keypoints(augmentation: Any) -> bool:
+    """Returns whether `augmentation` is a `PhotoAugmenter` whose method takes keypoints."""
+    if not changes_whole_photo(augmentation):
+        return False
+    try:
+        inspect.signature(augmentation.augment_photo).bind(*["argument"] * 5)
+    except TypeError:
+        return False
+    return True
+
+
 def check_augmentation(augmentation: Any) -> None:
     """Raises TypeError if `augmentation` is neither None nor of one of the three kinds."""
     if augmentation is not None and not changes_whole_photo(augmentation) and not callable(augmentation):
@@ -84,6 +97,38 @@ def check_augmentation(augmentation: Any) -> None:
             "augmentation must be an imgaug augmenter, an albumentations transform, or an object with augment_photo(); "
             f"got {type(augmentation).__name__}. Wrap a list of augmenters in imgaug.augmenters.Sequential."
         )
+
+
+def augment_whole(
+    augmentation: PhotoAugmenter,
+    image: np.ndarray,
+    masks: np.ndarray,
+    class_ids: np.ndarray,
+    rng: np.random.Generator,
+    keypoints: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Applies `augment_photo`. See there for the arguments.
+
+    Returns:
+        The augmented image, masks, class ids, and keypoints or None.
+
+    Raises:
+        ValueError: there are keypoints, and `augment_photo` does not take and return them.
+    """
+    if keypoints is None:
+        return *augmentation.augment_photo(image, masks, class_ids, rng)[:3], None
+    name = f"{type(augmentation).__name__}.augment_photo()"
+    if not moves_keypoints(augmentation):
+        raise UserError(f"{name} must take the keypoints as its fifth argument with NUM_KEYPOINTS.")
+    augmented = augmentation.augment_photo(image, masks, class_ids, rng, keypoints)
+    if len(augmented) != 4:
+        raise UserError(
+            f"{name} must return image, masks, class ids and keypoints with NUM_KEYPOINTS, got {len(augmented)} values."
+        )
+    image, masks, class_ids, moved = augmented
+    count, number = len(class_ids), keypoints.shape[1]
+    moved = as_keypoints(moved, count, number, f"{name} must return keypoints [{count}, {number}, 3]")
+    return image, masks, class_ids, moved
 
 
 def augment_resized(

@@ -15,14 +15,14 @@ import numpy as np
 from PIL import Image
 
 from mrcnn.config import Config
-from mrcnn.data.augmentation import augment_resized, changes_whole_photo, check_augmentation
+from mrcnn.data.augmentation import augment_resized, augment_whole, changes_whole_photo, check_augmentation
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.dataset_errors import located_errors
 from mrcnn.data.image import resize_image
 from mrcnn.data.reading import as_rgb
 from mrcnn.errors import UserError
 from mrcnn.ops.image_meta import compose_image_meta
-from mrcnn.ops.keypoints import mirror_keypoints
+from mrcnn.ops.keypoints import as_keypoints, mirror_keypoints
 from mrcnn.ops.masks import FULL_COVERAGE, extract_bboxes, minimize_mask, resize_mask, without_placeholders
 from mrcnn.ops.resizing import scaled_side
 
@@ -127,8 +127,8 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
     with located_errors(f"{where}, load_mask()"):
         masks, class_ids = dataset.load_mask(image_id)
     masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
-    masks, class_ids = without_placeholders(masks, class_ids)
     keypoints = load_keypoints(dataset, config, image_id, len(class_ids), where)
+    masks, class_ids, keypoints = without_placeholders(masks, class_ids, keypoints)
     if not masks.size and not len(class_ids):  # some scripts return masks of another shape for images without instances
         masks = np.zeros((*image.shape[:2], 0), dtype=bool)
     if masks.shape != (*image.shape[:2], len(class_ids)):
@@ -155,7 +155,7 @@ def load_keypoints(dataset: Dataset, config: Config, image_id: int, count: int, 
         dataset: prepared dataset.
         config: NUM_KEYPOINTS.
         image_id: internal image id.
-        count: N, number of instances.
+        count: N, number of instances that `load_mask` returned.
         where: name of the image, for error messages.
 
     Raises:
@@ -165,14 +165,11 @@ def load_keypoints(dataset: Dataset, config: Config, image_id: int, count: int, 
         return None
     with located_errors(f"{where}, load_keypoints()"):
         keypoints = dataset.load_keypoints(image_id)
-    expected = (count, config.NUM_KEYPOINTS, 3)
-    if keypoints is None or np.shape(keypoints) != expected:
-        raise UserError(
-            f"{where}: load_keypoints() must return {list(expected)}, the (x, y, visibility) of NUM_KEYPOINTS = "
-            f"{config.NUM_KEYPOINTS} keypoints of each instance of load_mask(), got "
-            f"{'None' if keypoints is None else list(np.shape(keypoints))}."
-        )
-    return np.asarray(keypoints, np.float32)
+    requirement = (
+        f"{where}: load_keypoints() must return [{count}, {config.NUM_KEYPOINTS}, 3], the (x, y, visibility) of "
+        f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS} keypoints of each instance of load_mask()"
+    )
+    return as_keypoints(keypoints, count, config.NUM_KEYPOINTS, requirement)
 
 
 def vary(
@@ -192,10 +189,9 @@ def vary(
         mirror: bool, whether to mirror the example with probability 0.5.
     """
     if changes_whole_photo(augmentation):
-        points = () if example.keypoints is None else (example.keypoints,)
-        photo = augmentation.augment_photo(example.image, example.masks, example.class_ids, _generator(rng), *points)
-        image, masks, class_ids, *points = photo
-        example = Example(image, masks, class_ids, example.original_shape, keypoints=points[0] if points else None)
+        photo = example.image, example.masks, example.class_ids
+        image, masks, class_ids, keypoints = augment_whole(augmentation, *photo, _generator(rng), example.keypoints)
+        example = Example(image, masks, class_ids, example.original_shape, keypoints=keypoints)
     if example.window is None:
         example = _fit(example, config, random if rng is None else random.Random(int(rng.integers(2**63))))
     if mirror and (random.randint(0, 1) if rng is None else rng.integers(2)):

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.config import Config
-from mrcnn.data.augmentation import changes_whole_photo, check_augmentation
+from mrcnn.data.augmentation import check_augmentation, moves_keypoints
 from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.interpreter_exit import skipped_at_exit
@@ -219,10 +219,10 @@ class _Examples:
                 "training_batches: proposals of load_rois() cannot be augmented with the image. Train with "
                 "augmentation=None, or with USE_RPN_ROIS = True."
             )
-        if config.NUM_KEYPOINTS and augmentation is not None and not changes_whole_photo(augmentation):
+        if config.NUM_KEYPOINTS and augmentation is not None and not moves_keypoints(augmentation):
             raise UserError(
-                "training_batches: imgaug and albumentations do not move keypoints. Train with NUM_KEYPOINTS and an "
-                "object that has augment_photo(), or with augmentation=None."
+                f"training_batches: {type(augmentation).__name__} does not move keypoints. Train with NUM_KEYPOINTS "
+                "and an object whose augment_photo() takes keypoints, or with augmentation=None."
             )
         self.dataset, self.config, self.seed, self.shuffle = dataset, config, seed, shuffle
         self.augmentation, self.not_augmented, self.on_error = augmentation, not_augmented, on_error

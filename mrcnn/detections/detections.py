@@ -103,18 +103,22 @@ class Detections:
 
     @classmethod
     def from_instances(
-        cls, instances: Iterable[Detection], image_shape: Sequence[int], has_masks: bool = True
+        cls, instances: Iterable[Detection], image_shape: Sequence[int], has_masks: bool = True, num_keypoints: int = 0
     ) -> Detections:
-        """Creates `Detections` in descending score order, without masks if `has_masks` is False."""
+        """Creates `Detections` in descending score order, without masks if `has_masks` is False.
+
+        `num_keypoints` is required for keypoints `[0, J, 3]` without instances.
+        """
         ordered = sorted(instances, key=lambda instance: -instance.score)
-        keypoints = [instance.keypoints for instance in ordered if instance.keypoints is not None]
+        keypoints: Any = [instance.keypoints for instance in ordered if instance.keypoints is not None]
+        keypoints = keypoints or np.zeros((0, num_keypoints, 3))
         return cls(
             [instance.box for instance in ordered],
             [instance.class_id for instance in ordered],
             [instance.score for instance in ordered],
             [instance.mask for instance in ordered] if has_masks else None,
             image_shape,
-            keypoints=keypoints if ordered and len(keypoints) == len(ordered) else None,
+            keypoints=keypoints if len(keypoints) == len(ordered) and (ordered or num_keypoints) else None,
         )
 
     @classmethod
@@ -174,6 +178,11 @@ class Detections:
         return pasted is not None and not (
             np.array_equal(self._crop(index), crop) and np.count_nonzero(pasted[:, :, index]) == np.count_nonzero(crop)
         )
+
+    @property
+    def num_keypoints(self) -> int:
+        """Number of keypoints of each object; 0 without."""
+        return 0 if self.keypoints is None else self.keypoints.shape[1]
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -11,6 +11,7 @@ from mrcnn.detections import Detections
 from mrcnn.detections.formats import encode_rle
 from mrcnn.errors import UserError
 from mrcnn.ops.boxes import areas
+from mrcnn.ops.keypoints import as_keypoints
 
 KINDS = ("mask", "box")  # of IoU and AP; the best epoch of a training run is that of the first kind that it has
 
@@ -134,8 +135,14 @@ def make_record(
             raise UserError(
                 f"image {image_id!r}, {where}: expected class ids 1..{num_classes - 1}, got {int(wrong[0])}."
             )
-    if gt_keypoints is not None and len(gt_keypoints) != len(gt_rles):
-        raise UserError(f"image {image_id!r}: keypoints of {len(gt_keypoints)} instances for {len(gt_rles)} masks.")
+    keypoints = getattr(result, "keypoints", None)
+    if gt_keypoints is not None:
+        number = None if keypoints is None else keypoints.shape[1]
+        requirement = (
+            f"image {image_id!r}: expected gt_keypoints [{len(gt_rles)}, {number or 'J'}, 3] for {len(gt_rles)} masks"
+            + (f" and detections with {number} keypoints" if number else "")
+        )
+        gt_keypoints = as_keypoints(gt_keypoints, len(gt_rles), number, requirement)
     if not np.isfinite(scores).all():
         raise UserError(f"image {image_id!r}: scores must be finite.")
     return ImageRecord(
@@ -154,7 +161,7 @@ def make_record(
         areas=areas(boxes),
         has_masks=getattr(result, "has_masks", True),
         gt_keypoints=gt_keypoints,
-        keypoints=getattr(result, "keypoints", None),
+        keypoints=keypoints,
     )
 
 

@@ -59,12 +59,11 @@ def detect_augmented(
         The fused detections, in order of decreasing score.
     """
     height, width = image.shape[:2]
-    views, has_masks = [], True
+    views = []
     for detect in detectors:
         upright, mirrored = detect(iter([image, image[:, ::-1]]))
         views += [list(upright), [mirror(detection, width, keypoint_flip) for detection in mirrored]]
-        has_masks = upright.has_masks
-    return Detections.from_instances(fuse(views), (height, width), has_masks)
+    return Detections.from_instances(fuse(views), (height, width), upright.has_masks, upright.num_keypoints)
 
 
 def mirror(detection: Detection, width: int, keypoint_flip: Sequence[Sequence[int]] = ()) -> Detection:

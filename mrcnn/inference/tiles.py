@@ -99,7 +99,7 @@ def detect_tiled(
         for number, (window, result) in enumerate(zip(views, results, strict=True))
         for detection in (shift(detection, *window[:2]) for detection in result)
     ]
-    return Detections.from_instances(merge(seen), (height, width), results[0].has_masks)
+    return Detections.from_instances(merge(seen), (height, width), results[0].has_masks, results[0].num_keypoints)
 
 
 def shift(detection: Detection, y: int, x: int) -> Detection:

@@ -7,8 +7,33 @@ Shape notation: N objects, J keypoints, Q side of a map.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+
+from mrcnn.errors import UserError
+
+
+def as_keypoints(values: Any, count: int, number: int | None, requirement: str) -> np.ndarray:
+    """Returns keypoints as a float32 array `[N, J, 3]`.
+
+    Args:
+        values: array or nested lists.
+        count: N.
+        number: J, or None for any number.
+        requirement: what is expected and where, for the error message.
+
+    Raises:
+        ValueError: `values` do not have the shape. The message is `requirement` and the actual shape.
+    """
+    try:
+        points = np.asarray(values, np.float32)
+        got = "None" if values is None else str(list(points.shape))
+    except (TypeError, ValueError):
+        points, got = None, "values that are no array of numbers"
+    if points is None or points.ndim != 3 or points.shape != (count, number or points.shape[1], 3):
+        raise UserError(f"{requirement}, got {got}.")
+    return points
 
 
 def decode_keypoints(logits: np.ndarray, frames: np.ndarray) -> np.ndarray:

@@ -44,15 +44,17 @@ def mask_box(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
-def without_placeholders(masks: np.ndarray, class_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Removes empty masks of class 0 from masks `[H, W, N]` and class ids `[N]`.
+def without_placeholders(
+    masks: np.ndarray, class_ids: np.ndarray, keypoints: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Removes empty masks of class 0 from masks `[H, W, N]`, class ids `[N]` and keypoints `[N, J, 3]`, if any.
 
     Many scripts for Matterport, which dropped all empty masks, describe an image without objects by such a mask.
     """
     if not (np.asarray(class_ids) == 0).any() or masks.shape[-1] != len(class_ids):  # the caller reports mismatches
-        return masks, class_ids
+        return masks, class_ids, keypoints
     keep = np.flatnonzero((class_ids != 0) | masks.any(axis=(0, 1)))
-    return masks[:, :, keep], class_ids[keep]
+    return masks[:, :, keep], class_ids[keep], None if keypoints is None else keypoints[keep]
 
 
 def _nearest(n_in: int, n_out: int) -> np.ndarray:

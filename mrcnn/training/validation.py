@@ -87,8 +87,8 @@ class Validator:
                     with located_errors(f"{where}, load_mask()"):
                         masks, class_ids = self.dataset.load_mask(image_id)
                     masks, class_ids = np.asarray(masks, dtype=bool), np.asarray(class_ids, dtype=np.int32)
-                    masks, class_ids = without_placeholders(masks, class_ids)
                     points = load_keypoints(self.dataset, self.predictor.config, image_id, len(class_ids), where)
+                    masks, class_ids, points = without_placeholders(masks, class_ids, points)
                     self._truth[image_id] = class_ids, encode_masks(masks), photo.shape[:2], points
             except (UserError, OSError) as error:
                 if self.strict:

@@ -6,14 +6,15 @@ import tensorflow as tf
 
 import tiny_training
 from mrcnn import losses
+from mrcnn.checkpoints.report import LoadReport, branch_warning
 from mrcnn.data.loading import Example, load_image_gt, prepare, vary
 from mrcnn.data.pipeline import training_batches
 from mrcnn.detections import Detection, Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator
 from mrcnn.inference.processing import postprocess
-from mrcnn.inference.test_time_augmentation import mirror
-from mrcnn.inference.tiles import shift
+from mrcnn.inference.test_time_augmentation import detect_augmented, mirror
+from mrcnn.inference.tiles import detect_tiled, shift
 from mrcnn.layers.keypoint_targets import keypoint_cells
 from mrcnn.network import LOSSES, NetworkBuilder, loss_names, named_layers
 from mrcnn.ops.keypoints import decode_keypoints, mirror_keypoints
@@ -151,19 +152,82 @@ def test_batches_hold_the_keypoints_of_the_kept_instances():
     assert (keypoints[batch[4].numpy() == 0] == 0).all()
 
 
-@pytest.mark.parametrize("points", [None, np.zeros((1, 3, 3))])
-def test_wrong_keypoints_are_one_clear_line(points, monkeypatch):
+RAGGED = [[[1, 2, 2], [3]]]
+
+
+@pytest.mark.parametrize(
+    ("points", "got"),
+    [(None, "None"), (np.zeros((1, 3, 3)), r"\[1, 3, 3\]"), (RAGGED, "values that are no array of numbers")],
+)
+def test_wrong_keypoints_are_one_clear_line(points, got, monkeypatch):
     config = tiny_training.TrainingConfig().copy(**POINTS)
     monkeypatch.setattr(tiny_training.Squares, "load_keypoints", lambda self, image_id: points)
-    with pytest.raises(
-        ValueError, match=r"square_0.*load_keypoints\(\) must return \[1, 2, 3\].*got (None|\[1, 3, 3\])\.$"
-    ):
+    with pytest.raises(UserError, match=rf"square_0.*load_keypoints\(\) must return \[1, 2, 3\].*got {got}\.$"):
         load_image_gt(tiny_training.Squares(1), config, 0)
 
 
+def test_a_placeholder_for_no_objects_has_keypoints_too(monkeypatch):
+    dataset, config = tiny_training.Squares(1), tiny_training.TrainingConfig().copy(**POINTS)
+    height, width = dataset.load_image(0).shape[:2]
+    masks = np.zeros((height, width, 2), bool)
+    masks[2:9, 3:8, 1] = True
+    points = np.array([np.zeros((2, 3)), [[4, 3, 2], [7, 8, 2]]])
+    monkeypatch.setattr(dataset, "load_mask", lambda image_id: (masks, np.array([0, 1])))
+    monkeypatch.setattr(dataset, "load_keypoints", lambda image_id: points, raising=False)
+    example = prepare(dataset, config, 0)
+    assert example.class_ids.tolist() == [1] and example.keypoints.shape == (1, 2, 3)
+    monkeypatch.setattr(dataset, "load_mask", lambda image_id: (masks[..., :1], np.array([0])))
+    monkeypatch.setattr(dataset, "load_keypoints", lambda image_id: points[:1], raising=False)
+    assert prepare(dataset, config, 0).keypoints.shape == (0, 2, 3)
+
+
+class Shifted:
+    """An augmentation that returns `values` after image, masks and class ids."""
+
+    max_side = 1000
+
+    def __init__(self, *values):
+        self.values = values
+
+    def augment_photo(self, image, masks, class_ids, rng, keypoints=None):
+        return image, masks, class_ids, *self.values
+
+
+class Fixed(Shifted):
+    """An augmentation that does not know keypoints."""
+
+    def augment_photo(self, image, masks, class_ids, rng):
+        return image, masks, class_ids
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "message"),
+    [
+        (Fixed(), r"^Fixed.augment_photo\(\) must take the keypoints as its fifth argument with NUM_KEYPOINTS\.$"),
+        (
+            Shifted(),
+            r"^Shifted.augment_photo\(\) must return image, masks, class ids and keypoints .*, got 3 values\.$",
+        ),
+        (Shifted(np.zeros((2, 2, 3))), r"^Shifted.* must return keypoints \[1, 2, 3\], got \[2, 2, 3\]\.$"),
+        (Shifted(None), r"^Shifted.* must return keypoints \[1, 2, 3\], got None\.$"),
+    ],
+)
+def test_augmentations_must_return_keypoints(augmentation, message):
+    config = tiny_training.TrainingConfig().copy(**POINTS)
+    with pytest.raises(UserError, match=message):
+        load_image_gt(Dots(1), config, 0, augmentation=augmentation)
+    moved = np.ones((1, 2, 3))
+    example = vary(prepare(Dots(1), config, 0, Fixed()), config, Shifted(moved))
+    assert example.keypoints.shape == (1, 2, 3)
+    without = tiny_training.TrainingConfig()
+    assert vary(prepare(Dots(1), without, 0, Fixed()), without, Shifted(moved)).keypoints is None
+
+
 def test_augmentation_that_cannot_move_keypoints_is_refused():
-    with pytest.raises(ValueError, match="do not move keypoints"):
-        training_batches(Dots(1), tiny_training.TrainingConfig().copy(**POINTS), augmentation=lambda **planes: planes)
+    config = tiny_training.TrainingConfig().copy(**POINTS)
+    for augmentation in (lambda **planes: planes, Fixed()):
+        with pytest.raises(UserError, match="(function|Fixed) does not move keypoints"):
+            training_batches(Dots(1), config, augmentation=augmentation)
 
 
 @pytest.mark.parametrize("pairs", [((1, 3),), ((0, 1), (1, 2)), ((0, 0),), ((0.0, 1.5),), ((0, 1, 2),), (0, 1), 1])
@@ -223,6 +287,15 @@ def test_weights_without_keypoints_start_a_model_with_them(tmp_path):
         model.load_weights(tmp_path / "masks.h5")
 
 
+def test_each_branch_that_a_file_lacks_is_in_the_warning():
+    report = LoadReport("boxes.h5", missing=("mrcnn_mask_conv1", "mrcnn_mask", "mrcnn_keypoint_conv1"))
+    assert branch_warning(report, ["mrcnn_class_conv1"]) == (
+        "the file is of a model without masks and keypoints: 2 layers of masks and 1 layers of keypoints keep their "
+        "current weights (mrcnn_mask_conv1, mrcnn_mask, mrcnn_keypoint_conv1). Train them before you detect masks and "
+        "keypoints."
+    )
+
+
 # --- Detections ---
 
 
@@ -234,6 +307,17 @@ def test_detections_keep_their_keypoints():
     np.testing.assert_array_equal(again.keypoints, points)
     with pytest.raises(ValueError, match=r"expected keypoints \[1, J, 3\], got \[2, 2, 3\]"):
         Detections([[0, 0, 4, 4]], [1], [0.9], None, (10, 10), keypoints=points)
+
+
+@pytest.mark.parametrize("keypoints", [None, np.zeros((0, 2, 3))])
+def test_without_detections_all_views_have_the_same_keypoints(keypoints):
+    def detect(images):
+        for image in images:
+            yield Detections([], [], [], [], image.shape, keypoints=keypoints)
+
+    image = np.zeros((90, 100, 3), np.uint8)
+    for found in (detect_augmented([detect], image), detect_tiled(detect, image, 2, 64)):
+        assert np.shape(found.keypoints) == np.shape(keypoints) and (found.keypoints is None) == (keypoints is None)
 
 
 def test_views_of_an_image_move_keypoints_back():
@@ -275,6 +359,21 @@ def test_ap_is_that_of_object_keypoint_similarity():
     assert [oks_ap(distance + shift)["AP75"] for shift in (-0.1, 0.1)] == pytest.approx([1, 0])
     assert oks_ap(distance + 0.1)["AP50"] == pytest.approx(1)
     assert oks_ap(500, visible=0)["AP"] == pytest.approx(1)  # keypoints that are not labelled do not count
+
+
+@pytest.mark.parametrize(
+    ("points", "got"),
+    [
+        (np.ones((1, 3, 3)), r"\[1, 3, 3\]"),
+        (np.ones((1, 6)), r"\[1, 6\]"),
+        (RAGGED, "values that are no array of numbers"),
+    ],
+)
+def test_keypoints_of_another_shape_are_not_evaluated(points, got):
+    result = Detections([[0, 0, 5, 5]], [1], [0.9], None, (9, 9), keypoints=np.ones((1, 2, 3)))
+    message = rf"image 'a': expected gt_keypoints \[1, 2, 3\] for 1 masks and detections with 2 keypoints, got {got}\.$"
+    with pytest.raises(UserError, match=message):
+        CocoEvaluator(["BG", "logo"]).add("a", [1], np.ones((9, 9, 1), bool), result, gt_keypoints=points)
 
 
 def test_evaluation_without_keypoints_has_no_metrics_of_them():
