@@ -202,14 +202,15 @@ class MaskRCNN(OriginalMethods):
         calibration: Iterable = (),
         accept: Callable[[Path], dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """Exports the network for a runtime and compares its detections with those of this model in float32.
+        """Exports the network for a runtime and compares its detections with those of Keras with these weights.
 
         `mrcnn.load_model(path)` runs the result, without TensorFlow except for "saved_model".
 
         Args:
             path: folder to write; an earlier export there is replaced.
             format: "openvino", "openvino-int8", "onnx" or "saved_model".
-            images: images for the comparison, as for `detect`; None: two images of noise.
+            images: images with objects for the comparison, as for `detect`; None: those of `calibration`, else two
+                images of noise.
             calibration: images for "openvino-int8", as for `detect`; a few dozen that are typical.
             accept: called with the folder of the exported model before it is moved to `path`; returns values to add to
                 the result, or raises VerificationError to refuse the model.
@@ -218,7 +219,7 @@ class MaskRCNN(OriginalMethods):
             The result of the comparison, see `mrcnn.export.verify.compare`.
 
         Raises:
-            VerificationError: the detections differ too much; nothing was written.
+            VerificationError: the detections differ too much, or there are none; nothing was written.
             ValueError: the format is unknown, its package is missing, or the model cannot be exported.
         """
         from mrcnn.export.write import write_export  # slow to import, rarely needed

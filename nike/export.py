@@ -13,8 +13,8 @@ from mrcnn.export import FORMATS, ExportedModel, VerificationError, is_export
 from mrcnn.export.verify import summary
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets import photos
-from nike.datasets.labelme import read_folder
 from nike.datasets.nike_dataset import SAMPLE_DATA
+from nike.datasets.read_any_format import read_dataset
 from nike.datasets.read_subset import count_labels
 from nike.detection.detector import Detector, load_model, read_settings
 from nike.detection.options import (
@@ -95,8 +95,11 @@ def run_command(arguments: argparse.Namespace) -> int:
     model = load_model(path, config)
     model.class_names = class_names
     output = arguments.output or Path(f"{path.stem}_{arguments.format}")
-    if arguments.format == INT8 and count_labels([read_folder(arguments.verify)]):
-        accept = partial(_compare_ap, path, config, class_names, arguments.verify)
+    if arguments.format == INT8:
+        if set(count_labels([read_dataset(arguments.verify)])) & set(class_names):
+            accept = partial(_compare_ap, path, config, class_names, arguments.verify)
+        else:
+            print(f"--verify: no labels of {', '.join(class_names[1:])} in {arguments.verify}; AP is not compared.")
     try:
         table = model.export(output, arguments.format, images, calibration, accept)
     except VerificationError as error:
@@ -126,7 +129,7 @@ def _compare_ap(path: Path, config: Config, names: list[str], folder: Path, expo
     aps = []
     for model in (original, ExportedModel(exported, MIN_CONFIDENCE)):
         detector = Detector(model, names, path=path)
-        summarized = evaluate_folder(detector, folder, None, None, [], lines=False)[0].summarize()
+        summarized = evaluate_folder(detector, folder, "all", None, [], lines=False)[0].summarize()
         aps.append(float(summarized["mask" if detector.has_masks else "box"]["AP"]))
     if aps[0] - aps[1] > LARGEST_LOSS:
         raise VerificationError(

@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 import json
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,7 +35,7 @@ FORMATS = {  # format -> package that runs it
     "saved_model": "tensorflow",
 }
 OUTPUTS = ("detections", "masks", "keypoints")  # of the network; the last two only where it has them
-FILES = (FILE, "model.xml", "model.onnx", "saved_model.pb")  # one of them makes a folder an export
+FILES = (FILE, "model.xml", "model.onnx", "saved_model.pb")  # a folder with one of them is an exported model
 KEYS = {"format": str, "version": str, "runtime": str, "config": dict, "files": dict}
 
 
@@ -73,7 +72,7 @@ def describe(name: str, config: Config, class_names: list[str] | None, weights: 
     return {
         "format": name,
         "version": __version__,
-        "runtime": f"{package} {version(package)}",
+        "runtime": f"{package} {import_module(package).__version__}",
         "config": json.loads(config.to_json()),
         "class_names": class_names,
         "weights": weights,

@@ -31,7 +31,7 @@ def write_export(
         VerificationError: the exported model does not compute what the model computes. Nothing was written.
         ExportError: the format, the model or the path cannot be used.
     """
-    module, path = format_module(format), Path(path)
+    module, path, calibration = format_module(format), Path(path), list(calibration)
     if path.exists() and not is_export(path) and not (path.is_dir() and not any(path.iterdir())):
         raise ExportError(f"{path} exists and is not an exported model. Choose another folder.")
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -40,25 +40,36 @@ def write_export(
         graph = ExportGraph(model, getattr(module, "ROI_ALIGN_METHOD", "crop_and_resize"))
         folder = temporary / "new"
         folder.mkdir()  # with the usual permissions, unlike that of mkdtemp
-        module.write(graph, folder, list(calibration))
+        module.write(graph, folder, calibration)
         metadata = describe(format, model.config, model.class_names, graph.weights_hash)
         write_metadata(folder, metadata)
         allowed = tolerance(format)
         threshold = min(allowed.threshold, float(graph.config.DETECTION_MIN_CONFIDENCE or 0))
         lower = max(threshold - allowed.margin, 0.0)
         reference = graph.reference(graph.config.copy(DETECTION_MIN_CONFIDENCE=lower))
-        images = _noise(graph.config) if images is None else images
+        if images is None:
+            images = calibration or _noise(graph.config)
         table = compare(images, reference, ExportedModel(folder, lower).predictor, threshold)
         check(table, format)
         if accept is not None:
             table |= accept(folder)
         write_metadata(folder, metadata | {"verification": table})
-        if path.exists():
-            os.replace(path, temporary / "old")
-        os.replace(folder, path)
+        _replace(folder, path, temporary / "old")
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return table
+
+
+def _replace(folder: Path, path: Path, old: Path) -> None:
+    """Moves a folder to a path. A folder there is moved to `old`, and back if the first cannot be moved."""
+    if path.exists():
+        os.replace(path, old)
+    try:
+        os.replace(folder, path)
+    except OSError:
+        if old.exists():
+            os.replace(old, path)
+        raise
 
 
 def _noise(config) -> list[np.ndarray]:

@@ -211,11 +211,12 @@ class TestCompare:
     class Fake:
         mask_padding = None
 
-        def __init__(self, config, rows):
+        def __init__(self, config, rows, maps=None):
+            self.maps = [maps]
             self.config, self.rows = config, np.array([[*rows, *np.zeros((4 - len(rows), 6))]], np.float32)
 
         def __call__(self, images, metas):
-            return self.rows, [None]
+            return self.rows, [None], self.maps
 
     ROWS = ((0.0, 0.0, 0.5, 0.5, 1, 0.9), (0.5, 0.5, 1.0, 1.0, 2, 0.4))
 
@@ -227,13 +228,14 @@ class TestCompare:
     def test_equal_in_another_order(self, tiny_config):
         table = self.table(tiny_config, self.ROWS[::-1])
         expected = {"images": 1, "detections": 2, "unmatched": 0, "box": 0.0, "score": 0.0, "mask_iou": None}
+        expected["keypoint"] = None
         assert table == expected
         verify.check(table, "openvino")
 
     def test_differences_in_pixels_and_score(self, tiny_config):
         table = self.table(tiny_config, [(0.0, 0.0, 0.5, 0.6, 1, 0.88), self.ROWS[1]])
         assert table["box"] == pytest.approx(0.1 * 63) and table["score"] == pytest.approx(0.02)
-        with pytest.raises(VerificationError, match="box 6.3 px and of a score 0.02"):
+        with pytest.raises(VerificationError, match="box 6.3 px, of a score 0.02"):
             verify.check(table, "openvino")
 
     @pytest.mark.parametrize("rows", [ROWS[:1], [*ROWS, (0, 0, 1, 1, 1, 0.2)], [(*ROWS[0][:4], 2, 0.9), ROWS[1]]])
@@ -243,3 +245,25 @@ class TestCompare:
 
     def test_a_low_score_needs_no_counterpart(self, tiny_config):
         assert self.table(tiny_config, [*self.ROWS, (0, 0, 1, 1, 1, 0.099)])["unmatched"] == 0
+
+    def test_nan_is_no_agreement(self, tiny_config):
+        with pytest.raises(VerificationError, match="NaN"):
+            self.table(tiny_config, [(np.nan, 0.0, 0.5, 0.5, 1, np.nan), self.ROWS[1]])
+
+    def test_images_without_detections_verify_nothing(self, tiny_config):
+        image, fake = np.zeros((64, 64, 3), np.uint8), self.Fake(tiny_config(), [])
+        with pytest.raises(VerificationError, match="nothing to compare: no detection with a score of 0.1"):
+            verify.compare([image], fake, fake, 0.1)
+
+    @pytest.mark.parametrize("logit", [0.0, 1.0])
+    def test_maps_of_keypoints_are_compared(self, tiny_config, logit):
+        """One cell of four has the logit 1 or 0: its probability is e / (e + 3) or 1 / 4."""
+        maps = np.zeros((4, 2, 2, 1), np.float32)
+        other = maps.copy()
+        maps[:, 0, 0], other[:, 0, 0] = 1.0, logit
+        fakes = [self.Fake(tiny_config(), self.ROWS, each) for each in (maps, other)]
+        table = verify.compare([np.zeros((64, 64, 3), np.uint8)], *fakes, 0.1)
+        assert table["keypoint"] == pytest.approx((1 - logit) * (np.e / (np.e + 3) - 0.25), abs=1e-6)
+        if logit == 0:
+            with pytest.raises(VerificationError, match="keypoint's probability 0.23"):
+                verify.check(table, "openvino")
