@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from mrcnn.errors import UserError
 from mrcnn.inference.processing import preprocess
@@ -139,7 +138,9 @@ def summary(table: dict[str, Any]) -> str:
 
 def _probabilities(maps: np.ndarray) -> np.ndarray:
     """Returns the softmax over the cells of each map of keypoints, `[Q*Q, J]` for `maps [Q, Q, J]`."""
-    return softmax(maps.reshape(-1, maps.shape[-1]), axis=0)
+    cells = maps.reshape(-1, maps.shape[-1])
+    odds = np.exp(cells - cells.max(axis=0))
+    return odds / odds.sum(axis=0)
 
 
 def _count(rows: np.ndarray) -> int:

@@ -2,38 +2,46 @@
 
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 _STDERR = threading.Lock()  # one thread at a time redirects the process's stderr
 
 
 @contextmanager
 def without_cost_warnings() -> Iterator[None]:
-    """Redirects stderr to a file and writes it back at the end without the lines about `PredictCost()`.
+    """Drops the lines about `PredictCost()` from stderr. A thread passes all other lines on at once.
 
     Grappler's cost estimator fails on an unknown number of boxes and prints eight lines or more. The failure has no
     effect. The messages come from C++, so Python's `sys.stderr` and `warnings` do not see them.
     """
-    with _STDERR, ExitStack() as stack:
+    with _STDERR:
         try:
-            held = stack.enter_context(tempfile.TemporaryFile())
-            terminal = os.dup(2)
-        except OSError:  # no folder for temporary files, or stderr is closed
+            terminal, copy = os.dup(2), os.dup(2)
+        except OSError:  # stderr is closed
             yield
             return
-        stack.callback(os.close, terminal)
+        read, write = os.pipe()
+        thread = threading.Thread(target=_pass_lines, args=(read, copy), daemon=True)
+        thread.start()
         _flush()
-        os.dup2(held.fileno(), 2)
+        os.dup2(write, 2)
+        os.close(write)
         try:
             yield
         finally:
             _flush()
             os.dup2(terminal, 2)
-            held.seek(0)
-            os.write(terminal, b"".join(line for line in held if b"PredictCost()" not in line))
+            os.close(terminal)
+            thread.join(timeout=1)  # a process that was started in the block keeps the pipe open
+
+
+def _pass_lines(read: int, write: int) -> None:
+    with open(read, "rb") as lines, open(write, "wb", buffering=0) as terminal:
+        for line in lines:
+            if b"PredictCost()" not in line:
+                terminal.write(line)
 
 
 def quiet_first_call(function: Callable) -> Callable:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -41,6 +42,24 @@ def test_lines_are_kept_after_an_error(capfd):
     except ValueError:
         pass
     assert capfd.readouterr().err == "before\n"
+
+
+def test_lines_are_passed_on_at_once(capfd):
+    with without_cost_warnings():
+        os.write(2, b"waiting\n")
+        deadline = time.monotonic() + 5
+        while not (seen := capfd.readouterr().err) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert seen == "waiting\n"
+
+
+def test_a_process_that_outlives_the_block_does_not_delay_it(capfd):
+    started = time.monotonic()
+    with without_cost_warnings():
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(20)"])
+    assert time.monotonic() - started < 10
+    process.kill()
+    process.wait()
 
 
 @pytest.mark.parametrize("script", [DETECT, TRAIN], ids=["detection", "training"])
