@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image
 
 from mrcnn.errors import UserError
-from mrcnn.export import FORMATS
-from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
+from mrcnn.export.metadata import FORMATS, read_metadata
+from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets import photos
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.detection.detector import load_detector, resolve_weights
@@ -46,18 +46,40 @@ def export_all(weights: str, folder: Path, formats: list[str]) -> dict[str, Path
 
     Returns:
         Weights by name: the file of the original, and the folders.
+
+    Raises:
+        UserError: an existing model was exported from other weights.
     """
     found = {ORIGINAL: resolve_weights(weights)}
+    existing = [folder / name for name in formats if (folder / name).exists()]
+    expected = weights_hash(found[ORIGINAL]) if existing else None
+    for output in existing:
+        if read_metadata(output).get("weights") != expected:
+            raise UserError(
+                f"{output}: exported from other weights than {weights}. Choose another folder or delete it."
+            )
     for name in formats:
         output = folder / name
         if not output.exists():
             command = ["export", "--weights", str(found[ORIGINAL]), "--format", name, "--output", str(output)]
             done = subprocess.run([sys.executable, "-m", "nike", *command], capture_output=True, text=True)
             if done.returncode:
-                print(f"{name}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}", file=sys.stderr)
+                print(f"{name}: {reason(done)}", file=sys.stderr)
                 continue
         found[name] = output
     return found
+
+
+def weights_hash(path: Path) -> str:
+    """Returns the SHA-256 of the weights in a file, as in the metadata of exported models."""
+    from mrcnn.export.graph import ExportGraph
+
+    return ExportGraph(load_detector(path).model).weights_hash
+
+
+def reason(failed: subprocess.CompletedProcess) -> str:
+    """Returns the last line of the error output of a process, or its exit code without one."""
+    return (failed.stderr.strip().splitlines() or [f"exit code {failed.returncode}"])[-1]
 
 
 def size(path: Path) -> int:
@@ -71,7 +93,7 @@ def run_command(path: Path, photo: Path, output: Path) -> tuple[float, float]:
     command = [sys.executable, "-m", "nike", "detect", str(photo), *options]
     done = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"nike detect --weights {path} failed: {done.stderr.strip().splitlines()[-1]}")
+        raise UserError(f"nike detect --weights {path} failed: {reason(done)}")
     seconds, kibibytes = done.stdout.split()
     return float(seconds), int(kibibytes) * 1024 / 1e6
 
@@ -134,8 +156,8 @@ def table(figures: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Entry point of `python -m nike.detection.runtimes`."""
+def run_benchmark(argv: list[str] | None) -> None:
+    """Runs the benchmark of a command line and prints its table."""
     parser = argparse.ArgumentParser(
         prog="python -m nike.detection.runtimes",
         description=__doc__,
@@ -156,7 +178,11 @@ def main(argv: list[str] | None = None) -> int:
     print(table(figures))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `python -m nike.detection.runtimes`. For the exit codes see `nike.cli.run`."""
+    return cli.run(lambda: run_benchmark(argv), argv)
 
 
 if __name__ == "__main__":

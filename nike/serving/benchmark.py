@@ -4,7 +4,7 @@ It measures the rate of the detector alone, starts a server with the same option
 clients, each one image after another. The report has answers by status, images per second beside the detector's own
 rate, latency, and the memory and processor time of the server. Other options are those of `nike serve`.
 
-With --url it tests a server that runs already, and reports statuses, rate and latency.
+With --url it tests a server that is already running, and reports statuses, rate and latency.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mrcnn.errors import UserError
 from nike import cli, serve
 from nike.example import SAMPLE_DATA
 
@@ -52,7 +53,9 @@ class Load:
     def run(self, clients: int) -> None:
         """Runs the test with a number of concurrent clients."""
         start = time.perf_counter()
-        threads = [threading.Thread(target=self._send, args=(i, start + self.planned_seconds)) for i in range(clients)]
+        deadline = start + self.planned_seconds
+        # Daemons do not keep an interrupted process alive.
+        threads = [threading.Thread(target=self._send, args=(i, deadline), daemon=True) for i in range(clients)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -130,15 +133,17 @@ def running_server(options: list[str]) -> Iterator[tuple[str, int]]:
     """Starts `nike serve` in a process and stops it with SIGTERM. Yields its URL and process id.
 
     Raises:
-        RuntimeError: the server does not start, or its exit code is not 0.
+        UserError: the server does not start.
+        RuntimeError: its exit code is not 0.
     """
     command = [sys.executable, "-m", "nike", "serve", *options, "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
-            lines = iter(process.stderr.readline, "")
-            found = next(filter(None, (re.search(r"running on (http://\S+)", line) for line in lines)), None)
+            found, last = None, "no message"
+            while found is None and (line := process.stderr.readline()):
+                found, last = re.search(r"running on (http://\S+)", line), line.strip() or last
             if found is None:
-                raise RuntimeError(f"{' '.join(command)}: the server did not start.")
+                raise UserError(f"{' '.join(command)}: the server did not start: {last}")
             yield found[1], process.pid
         finally:
             process.terminate()
@@ -150,7 +155,7 @@ def running_server(options: list[str]) -> Iterator[tuple[str, int]]:
 def run_watched(load: Load, clients: int, pid: int) -> list[str]:
     """Runs a test and returns the lines about the processor time and the memory of the server."""
     memory, before = [resident_megabytes(pid)], processor_seconds(pid)
-    thread = threading.Thread(target=load.run, args=(clients,))
+    thread = threading.Thread(target=load.run, args=(clients,), daemon=True)
     thread.start()
     while thread.is_alive():
         thread.join(max(0.1, load.planned_seconds / 10))
@@ -159,8 +164,8 @@ def run_watched(load: Load, clients: int, pid: int) -> list[str]:
     return [f"processor {1000 * used:.0f} ms an image", "memory    " + " ".join(f"{m:.0f}" for m in memory) + " MB"]
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Entry point; the exit code is 1 if there was an answer other than 200 and 503."""
+def run_test(argv: list[str] | None) -> int:
+    """Runs the test of a command line. Returns 1 if there was an answer other than 200 and 503, else 0."""
     parser = argparse.ArgumentParser(
         prog="python -m nike.serving.benchmark",
         description=__doc__,
@@ -168,9 +173,13 @@ def main(argv: list[str] | None = None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--images", nargs="+", type=Path, help="image files (default: the sample images)")
-    parser.add_argument("--url", help="of a running server (default: starts one)")
-    parser.add_argument("--clients", type=int, default=50, metavar="N", help="at once (default: 50)")
-    parser.add_argument("--seconds", type=float, default=120, metavar="S", help="time of the test (default: 120)")
+    parser.add_argument("--url", help="URL of a running server (default: starts one)")
+    parser.add_argument(
+        "--clients", type=int, default=50, metavar="N", help="number of concurrent clients (default: 50)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=120, metavar="S", help="duration of the test in seconds (default: 120)"
+    )
     arguments, options = parser.parse_known_args(argv)
     if arguments.url and options:
         parser.error(f"--url: the options of a running server cannot be chosen ({' '.join(options)})")
@@ -189,6 +198,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"detector  {alone:.2f} images/s alone; the server reaches {load.rate / alone:.2f} of it")
         print("\n".join(lines))
     return 0 if set(load.statuses) <= {"200", "503"} and load.latencies else 1
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `python -m nike.serving.benchmark`. For the exit codes see `run_test` and `nike.cli.run`."""
+    return cli.run(lambda: run_test(argv), argv)
 
 
 if __name__ == "__main__":

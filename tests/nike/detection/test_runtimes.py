@@ -27,6 +27,31 @@ def test_the_table_has_a_row_for_each_format(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.count("\n| `") == 2
 
 
+def test_a_model_of_other_weights_is_not_reused(tmp_path, monkeypatch, capsys):
+    model = random_model()
+    model.save_weights(tmp_path / "tiny.h5", metadata={"class_names": model.class_names})
+    metadata = {"weights": runtimes.weights_hash(tmp_path / "tiny.h5")}
+    monkeypatch.setattr(runtimes, "read_metadata", lambda folder: metadata)
+    (tmp_path / "onnx").mkdir()
+    assert list(runtimes.export_all(str(tmp_path / "tiny.h5"), tmp_path, ["onnx"])) == ["tensorflow", "onnx"]
+    metadata["weights"] = "0" * 64
+    arguments = ["--weights", str(tmp_path / "tiny.h5"), "--exports", str(tmp_path), "--formats", "onnx"]
+    assert runtimes.main(arguments) == 2
+    assert f"error: {tmp_path / 'onnx'}: exported from other weights than" in capsys.readouterr().err
+
+
+def test_a_missing_weights_file(capsys):
+    assert runtimes.main(["--weights", "nosuch.h5"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and "nosuch.h5" in error and error.count("\n") == 1
+
+
+def test_a_command_that_dies_without_a_message(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtimes, "LAUNCHER", "import sys; sys.exit(7)")
+    with pytest.raises(ValueError, match="failed: exit code 7"):
+        runtimes.run_command(tmp_path, tmp_path, tmp_path)
+
+
 def test_a_format_that_cannot_be_exported_is_left_out(tmp_path, capsys):
     (tmp_path / "broken.h5").write_bytes(b"")
     found = runtimes.export_all(str(tmp_path / "broken.h5"), tmp_path, ["openvino"])

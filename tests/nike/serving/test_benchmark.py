@@ -2,6 +2,10 @@
 
 import os
 import re
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -99,7 +103,31 @@ def test_rate_memory_and_processor_time_of_a_server(server, gate, photo, tmp_pat
 
 def test_a_server_that_does_not_start():
     with (
-        pytest.raises(RuntimeError, match="--weights none.h5 --port 0: the server did not start"),
+        pytest.raises(ValueError, match="--weights none.h5 --port 0: the server did not start: error: .*none.h5"),
         running_server(["--weights", "none.h5"]),
     ):
         pass
+
+
+@pytest.mark.parametrize("option", ["--images", "--weights"])
+def test_files_that_do_not_exist(capsys, option):
+    assert main([option, "nosuch.jpg"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and "nosuch.jpg" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_ctrl_c_ends_the_process(watched):
+    """The server accepts connections and does not answer; the test would last for a minute."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        test = f"run_watched(Load({url!r}, [b''], 60), 2, os.getpid())" if watched else f"main(['--url', {url!r}])"
+        code = f"import os; from nike import cli; from nike.serving.benchmark import *; cli.run(lambda: {test})"
+        with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+            silent.accept()  # the clients have started
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            try:
+                assert "Interrupted." in process.communicate(timeout=10)[1]
+            finally:
+                process.kill()
