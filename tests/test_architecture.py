@@ -91,6 +91,32 @@ def test_imports_go_one_way(module):
         assert own is None or not [name for name, other in ranks.items() if other is not None and other > own]
 
 
+def defined_names(path: Path) -> set[str]:
+    """Names in the body of a module, inside its `if` and `try` blocks too."""
+    names, nodes = set(), list(ast.parse(path.read_text()).body)
+    for node in nodes:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, (ast.If, ast.Try, ast.With)):
+            nodes += [*node.body, *getattr(node, "orelse", [])]
+        else:
+            names |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    return names
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imported_names_exist(module):
+    """Also of imports inside functions, which run only where the function is called."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module in MODULES and node.level == 0:
+            known = defined_names(MODULES[node.module])
+            if "__getattr__" not in known:
+                missing = {alias.name for alias in node.names} - known
+                assert all(f"{node.module}.{name}" in MODULES for name in missing), (node.module, missing)
+
+
 def test_no_module_imports_itself_through_others():
     remaining = {name: targets - {name} for name, targets in IMPORTS.items()}
     while leaves := {name for name, targets in remaining.items() if not targets}:
