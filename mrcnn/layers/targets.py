@@ -287,6 +287,8 @@ class DetectionTargetLayer(Float32Layer):
         if negatives not in NEGATIVES:
             raise ValueError(f"negatives must be one of {', '.join(NEGATIVES)}; got {negatives!r}.")
         check_mask_targets(mask_targets, image_shape)
+        if keypoint_map and image_shape is None:
+            raise ValueError("keypoint_map needs image_shape=(height, width) of the preprocessed image.")
         self.settings = dict(
             rois_per_image=int(rois_per_image),
             positive_ratio=float(positive_ratio),

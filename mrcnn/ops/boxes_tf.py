@@ -33,15 +33,20 @@ def apply_box_deltas(boxes: tf.Tensor, deltas: tf.Tensor, std_dev: Sequence[floa
         std_dev: 4 factors of the deltas. They are applied after the deltas were sliced, because OpenVINO's 8-bit
             transformations take a product with a constant for a dequantization and slice its constant wrongly.
     """
+    deltas = tf.convert_to_tensor(deltas)
+    boxes = tf.convert_to_tensor(boxes, deltas.dtype)
+    factors = [tf.constant(part, deltas.dtype) for part in (std_dev[:2], std_dev[2:])]
     size = boxes[..., 2:] - boxes[..., :2]
-    centre = boxes[..., :2] + 0.5 * size + deltas[..., :2] * tf.constant(std_dev[:2]) * size
-    size = size * tf.exp(tf.minimum(deltas[..., 2:] * tf.constant(std_dev[2:]), MAX_LOG_GROWTH))
+    centre = boxes[..., :2] + 0.5 * size + deltas[..., :2] * factors[0] * size
+    size = size * tf.exp(tf.minimum(deltas[..., 2:] * factors[1], MAX_LOG_GROWTH))
     top_left = centre - 0.5 * size
     return tf.concat([top_left, top_left + size], axis=-1)
 
 
 def clip_boxes(boxes: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
     """Clips boxes `[..., N, 4]` to a window `[4]`, or to one window per image `[B, 1, 4]`, in the same frame."""
+    boxes = tf.convert_to_tensor(boxes)
+    window = tf.convert_to_tensor(window, boxes.dtype)
     # No gather: OpenVINO's 8-bit transformations crash on one that follows a product with a constant.
     low, high = (tf.concat([corner, corner], axis=-1) for corner in (window[..., :2], window[..., 2:]))
     return tf.maximum(tf.minimum(boxes, high), low)

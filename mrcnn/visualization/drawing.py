@@ -219,7 +219,13 @@ def draw_keypoints(
         color: RGB, range 0..255.
         width: line width in pixels.
         skeleton: pairs of indices of connected keypoints.
+
+    Raises:
+        ValueError: `skeleton` has an item that is not a pair of indices of keypoints.
     """
+    indices = range(len(keypoints))
+    if not all(np.shape(pair) == (2,) and all(_is_index(i) and i in indices for i in pair) for pair in skeleton):
+        raise UserError(f"skeleton: expected pairs of indices below {len(keypoints)} keypoints, got {list(skeleton)}.")
     canvas = Image.fromarray(image)
     pen = ImageDraw.Draw(canvas)
     points = [(float(x) - 0.5, float(y) - 0.5) if shown > 0 else None for x, y, shown in keypoints]
@@ -230,6 +236,10 @@ def draw_keypoints(
         for radius, fill in ((2 * width + 1, (255, 255, 255)), (2 * width - 1, tuple(int(value) for value in color))):
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
     image[:] = np.asarray(canvas)
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, (int, np.integer))
 
 
 def color_splash(image: np.ndarray, masks: np.ndarray) -> np.ndarray:

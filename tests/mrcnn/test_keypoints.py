@@ -336,6 +336,13 @@ def test_keypoints_are_drawn_and_written():
     np.testing.assert_allclose(found.to_coco()[0]["keypoints"], [5, 5, 0.9, 25, 5, 0.8, 14.5, 14.5, 0], atol=1e-4)
 
 
+@pytest.mark.parametrize("skeleton", [[(0, 3)], [(-1, 0)], [(0, 0.5)], [(0, 1, 2)], (0, 1)])
+def test_a_skeleton_of_missing_keypoints_is_one_clear_line(skeleton):
+    found = Detections([[0, 0, 30, 30]], [1], [0.9], None, (30, 30), keypoints=np.ones((1, 3, 3)))
+    with pytest.raises(UserError, match="^skeleton: expected pairs of indices below 3 keypoints, got "):
+        found.draw(np.zeros((30, 30, 3), np.uint8), skeleton=skeleton)
+
+
 # --- evaluation ---
 
 

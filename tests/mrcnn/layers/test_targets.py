@@ -234,6 +234,11 @@ def small_image():
 SMALL = dict(rois_per_image=6, positive_ratio=0.5, mask_shape=(4, 4))
 
 
+def test_keypoints_need_the_shape_of_the_image():
+    with pytest.raises(ValueError, match="keypoint_map needs image_shape"):
+        DetectionTargetLayer(keypoint_map=56)
+
+
 class TestDetectionTargets:
     def test_by_hand(self):
         proposals, *rest = small_image()
