@@ -136,7 +136,7 @@ def make_record(
                 f"image {image_id!r}, {where}: expected class ids 1..{num_classes - 1}, got {int(wrong[0])}."
             )
     keypoints = getattr(result, "keypoints", None)
-    if gt_keypoints is not None:
+    if gt_keypoints is not None and len(gt_keypoints) + len(gt_rles):  # [] is valid without instances
         number = None if keypoints is None else keypoints.shape[1]
         requirement = (
             f"image {image_id!r}: expected gt_keypoints [{len(gt_rles)}, {number or 'J'}, 3] for {len(gt_rles)} masks"
@@ -171,9 +171,18 @@ def kinds_of(records: Sequence[ImageRecord]) -> tuple[str, ...]:
 
 
 def has_keypoints(records: Sequence[ImageRecord]) -> bool:
-    """Returns whether the instances and the detections of all images have keypoints."""
-    truth = all(record.gt_keypoints is not None for record in records)
-    return truth and all(record.keypoints is not None or not len(record.scores) for record in records)
+    """Returns whether the instances and the detections of all images have keypoints.
+
+    Raises:
+        ValueError: all have keypoints, but their number differs.
+    """
+    if any(record.gt_keypoints is None or (record.keypoints is None and len(record.scores)) for record in records):
+        return False
+    found = [points for record in records for points in (record.gt_keypoints, record.keypoints)]
+    numbers = {points.shape[1] for points in found if points is not None and len(points)}
+    if len(numbers) > 1:
+        raise UserError(f"keypoints: expected the same number for all images, got {sorted(numbers)}.")
+    return True
 
 
 def _image_shape(image_id, masks, rles, image_shapes) -> tuple[int, int]:

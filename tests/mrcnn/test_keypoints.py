@@ -383,6 +383,19 @@ def test_keypoints_of_another_shape_are_not_evaluated(points, got):
         CocoEvaluator(["BG", "logo"]).add("a", [1], np.ones((9, 9, 1), bool), result, gt_keypoints=points)
 
 
+def test_all_images_have_the_same_number_of_keypoints():
+    evaluator = CocoEvaluator(["BG", "logo"])
+    evaluator.add("none", [], np.zeros((9, 9, 0), bool), Detections([], [], [], None, (9, 9)), gt_keypoints=[])
+    for count in (2, 3):
+        points = np.full((1, count, 3), 2.0)
+        result = Detections([[0, 0, 9, 9]], [1], [0.9], None, (9, 9), keypoints=points)
+        evaluator.add(count, [1], np.ones((9, 9, 1), bool), result, gt_keypoints=points)
+        if count == 2:
+            assert evaluator.summarize()["keypoints"]["AP"] == pytest.approx(1)
+    with pytest.raises(UserError, match=r"^keypoints: expected the same number for all images, got \[2, 3\]\.$"):
+        evaluator.summarize()
+
+
 def test_evaluation_without_keypoints_has_no_metrics_of_them():
     evaluator = CocoEvaluator(["BG", "logo"])
     evaluator.add("a", [], np.zeros((9, 9, 0), bool), Detections(np.zeros((0, 4)), [], [], None, (9, 9)))
