@@ -127,15 +127,18 @@ def postprocess(
     count = padding[0] if len(padding) else len(detections)
     boxes, class_ids = detections[:count, :4], detections[:count, 4].astype(np.int32)
     scores = detections[:count, 5]
+    frames = _frames(boxes, image_shape)
+    origin, scale = _to_original(original_shape, window)
+    points = None
+    if keypoints is not None:
+        points = decode_keypoints(keypoints[:count], frames)
+        points[..., :2] = (points[..., :2] - origin[::-1]) * scale[::-1]
+    if mask_padding is not None:
+        frames = (pad_boxes(frames, mask_padding) - np.tile(origin, 2)) * np.tile(scale, 2)
+        return _paste_refined(frames, class_ids, scores, masks[:count], original_shape, points)
     y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
     size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
     boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0 for a window of one pixel
-    points = None
-    if keypoints is not None:
-        points = decode_keypoints(keypoints[:count], _frames(detections[:count, :4], image_shape))
-        points = _to_original(points, original_shape, window)
-    if mask_padding is not None:
-        return _paste_refined(boxes, class_ids, scores, masks[:count], original_shape, mask_padding, points)
     boxes = denorm_boxes(boxes, original_shape)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     boxes, class_ids, scores = boxes[keep], class_ids[keep], scores[keep]
@@ -152,16 +155,25 @@ def _frames(boxes, image_shape) -> np.ndarray:
     return boxes * (np.array([height, width, height, width]) - 1) + [0, 0, 1, 1]
 
 
-def _to_original(points, original_shape, window) -> np.ndarray:
-    """Moves keypoints `[n, J, 3]` from pixels of the preprocessed to pixels of the original image, edge to edge."""
-    y1, x1, y2, x2 = np.asarray(window, np.float32)
-    height, width = original_shape[:2]
-    return (points - np.float32([x1, y1, 0])) * np.float32([width / (x2 - x1), height / (y2 - y1), 1])
+def _to_original(original_shape, window) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the map of points from the preprocessed to the original image, edge to edge: `(point - origin) * scale`.
+
+    Boxes without refined masks are mapped as in the original project instead, centre of pixel to centre of pixel. For
+    an image that was halved that moves them by up to half a pixel and makes them a pixel smaller.
+
+    Args:
+        original_shape: (height, width, ...) of the original image.
+        window: `[4]`, region of the preprocessed image without the padding, in pixels.
+
+    Returns:
+        `origin [2]` and `scale [2]`, (y, x).
+    """
+    window = np.asarray(window, np.float64)
+    return window[:2], np.asarray(original_shape[:2]) / (window[2:] - window[:2])
 
 
-def _paste_refined(boxes, class_ids, scores, masks, original_shape, padding, points) -> Detections:
-    """Detections of refined masks `[n, Q, Q]` in boxes `[n, 4]` normalised to the original image."""
-    frames = pad_boxes(_frames(boxes, original_shape), padding)
+def _paste_refined(frames, class_ids, scores, masks, original_shape, points) -> Detections:
+    """Detections of refined masks `[n, Q, Q]` in padded boxes `[n, 4]` in float pixels of the original image."""
     pasted = [sample_mask(mask, frame, original_shape) for mask, frame in zip(masks, frames, strict=True)]
     keep = [i for i, (_, crop) in enumerate(pasted) if crop.size]
     boxes, crops = [pasted[i][0] for i in keep], [pasted[i][1] for i in keep]
