@@ -23,7 +23,7 @@ from mrcnn.checkpoints import log_dirs
 from mrcnn.config import Config
 from mrcnn.data.augmentation import Augmentation
 from mrcnn.data.dataset import Dataset
-from mrcnn.data.loading import load_image_gt
+from mrcnn.data.training_examples import load_image_gt
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError, UserTypeError
 from mrcnn.inference.predictor import Predictor, require_eager

@@ -15,12 +15,12 @@ from mrcnn.errors import UserError
 from mrcnn.inference.prefetch import prefetch
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.detection.options import add_detector_arguments, chosen_detector
-from nike.detection.outputs import WRITERS, Outputs, draw_overlay, output_folders
+from nike.detection.output_formats import WRITERS, Outputs, draw_overlay, output_folders
+from nike.detection.preview_window import Window, has_display
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, count_pictures, find_sources, read
 from nike.detection.stream import detect_pictures
 from nike.detection.tracking import LOW, track
-from nike.detection.window import Window, has_display
 from nike.output_checks import check_output_folder
 from nike.text import plural, printable
 

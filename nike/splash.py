@@ -17,7 +17,7 @@ from mrcnn.inference.prefetch import prefetch
 from mrcnn.visualization.drawing import color_splash
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.detection.options import add_detector_arguments, chosen_detector
-from nike.detection.outputs import region
+from nike.detection.output_formats import region
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, find_sources, read
 from nike.detection.stream import detect_pictures

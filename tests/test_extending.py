@@ -26,12 +26,12 @@ def test_backbone(tmp_path, monkeypatch):
 
 
 def test_output_format(tmp_path, monkeypatch):
-    from nike.detection import outputs
+    from nike.detection import output_formats
 
-    monkeypatch.setattr(outputs, "WRITERS", dict(outputs.WRITERS))
+    monkeypatch.setattr(output_formats, "WRITERS", dict(output_formats.WRITERS))
     run(OUTPUT)
     with ExitStack() as stack:
-        writer = outputs.WRITERS["counts"](tmp_path / "counts", ["BG", "nike"], stack)
+        writer = output_formats.WRITERS["counts"](tmp_path / "counts", ["BG", "nike"], stack)
         writer.write(SimpleNamespace(source=SimpleNamespace(name="shoe.jpg")), [1, 2])
     assert (tmp_path / "counts.txt").read_text() == "shoe.jpg 2\n"
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from mrcnn.errors import UserError
 
 logger = logging.getLogger(__name__)

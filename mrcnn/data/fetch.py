@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from mrcnn.checkpoints.download import web_opener
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from mrcnn.errors import UserError, printable
 
 MAX_PHOTO_BYTES = 64 << 20

@@ -25,8 +25,8 @@ from mrcnn.data.augmentation import check_augmentation, moves_keypoints
 from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.interpreter_exit import skipped_at_exit
-from mrcnn.data.loading import Example, GroundTruth, ground_truth, prepare, vary
 from mrcnn.data.padding import fill_slots
+from mrcnn.data.training_examples import Example, GroundTruth, ground_truth, prepare, vary
 from mrcnn.errors import UserError
 from mrcnn.layers.targets import select_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
@@ -185,7 +185,7 @@ def first_examples(
         seed, augmentation: see `training_batches`.
 
     Returns:
-        The images with masks `[S, S, N]` of the size of the image, see `mrcnn.data.loading.load_image_gt`.
+        The images with masks `[S, S, N]` of the size of the image, see `mrcnn.data.training_examples.load_image_gt`.
     """
     examples = _Examples(dataset, config, seed, True, augmentation, set(), "raise", 0, DataProblems())
 

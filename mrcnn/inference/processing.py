@@ -13,7 +13,7 @@ import numpy as np
 from mrcnn.config import Config
 from mrcnn.data.fetch import read_path_or_url
 from mrcnn.data.image import normalize_image, resize_image
-from mrcnn.data.reading import as_rgb
+from mrcnn.data.image_files import as_rgb
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.inference.prefetch import prefetch

@@ -12,8 +12,8 @@ import numpy as np
 from mrcnn.config import Config
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.image import normalize_image
-from mrcnn.data.loading import load_image_gt
 from mrcnn.data.padding import fill_slots
+from mrcnn.data.training_examples import load_image_gt
 from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.random_rois import generate_random_rois

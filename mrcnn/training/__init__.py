@@ -5,7 +5,7 @@ from mrcnn.training.interruption import TrainingInterrupted
 from mrcnn.training.options import TrainOptions
 from mrcnn.training.progress import Progress
 from mrcnn.training.run_state import RunState, resume
-from mrcnn.training.state import find_state
+from mrcnn.training.saved_state import find_state
 from mrcnn.training.trainer import train
 
 __all__ = [

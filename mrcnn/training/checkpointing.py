@@ -14,12 +14,12 @@ import keras
 
 from mrcnn.atomic import replacing
 from mrcnn.checkpoints import log_dirs
-from mrcnn.training import state as states
+from mrcnn.training import saved_state as states
 from mrcnn.training.distribution import is_chief
 from mrcnn.training.interruption import Interruption, TrainingInterrupted
-from mrcnn.training.objective import TrainingModel
 from mrcnn.training.options import TrainOptions
 from mrcnn.training.progress import Progress
+from mrcnn.training.training_model import TrainingModel
 
 
 class CheckpointWriter:

@@ -17,9 +17,9 @@ from mrcnn.data.pipeline import DataProblems, training_batches
 from mrcnn.training.callbacks import Curves, EarlyStop, HistoryFile, Recorder, StopOnNaN, Stopwatch
 from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreMeans
 from mrcnn.training.interruption import Interruption, StopOnInterrupt
-from mrcnn.training.objective import TrainingModel
 from mrcnn.training.run_state import RunState
 from mrcnn.training.tensorboard import TensorBoardEvents
+from mrcnn.training.training_model import TrainingModel
 from mrcnn.training.validation import VALIDATION_PHOTOS, Validation, Validator
 
 

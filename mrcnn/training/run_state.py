@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mrcnn.checkpoints import log_dirs
 from mrcnn.training.history import read_history
 from mrcnn.training.progress import Progress
-from mrcnn.training.state import State, check_config, find_state, restore_variables
+from mrcnn.training.saved_state import State, check_config, find_state, restore_variables
 from mrcnn.training.validation import Validator
 
 if TYPE_CHECKING:

@@ -23,13 +23,13 @@ from mrcnn.training.devices import choose_kernel_gradient
 from mrcnn.training.distribution import is_chief
 from mrcnn.training.fitting import TrainingData, fit
 from mrcnn.training.freezing import layer_regex, set_trainable
-from mrcnn.training.objective import TrainingModel
 from mrcnn.training.optimizers import build_optimizer, loss_weight_decay
 from mrcnn.training.options import TrainOptions
 from mrcnn.training.progress import Progress, Stage
 from mrcnn.training.run_state import RunState
+from mrcnn.training.saved_state import State, restore_variables
 from mrcnn.training.schedules import Schedule
-from mrcnn.training.state import State, restore_variables
+from mrcnn.training.training_model import TrainingModel
 
 
 def train(

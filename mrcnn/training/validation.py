@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from mrcnn.data.dataset_errors import located_errors
-from mrcnn.data.loading import load_keypoints
+from mrcnn.data.training_examples import load_keypoints
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator, best_f1, rank_detections, threshold_below

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from mrcnn.data.reading import as_rgb
+from mrcnn.data.image_files import as_rgb
 from mrcnn.errors import UserError
 from mrcnn.ops.masks import extract_bboxes, mask_box
 from mrcnn.visualization.captions import draw_labels

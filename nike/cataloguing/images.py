@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mrcnn.data.fetch import FetchError, check_url, fetch, is_url
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from nike.cataloguing.rows import open_member
 from nike.datasets import photos
 from nike.text import printable

@@ -12,7 +12,7 @@ import numpy as np
 
 from mrcnn.config import Config
 from mrcnn.data.image import resize_scale
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from mrcnn.detections import Detection
 from mrcnn.inference.voting import mask_iou
 from mrcnn.ops.masks import mask_box

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from mrcnn.data.dataset import Dataset
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from mrcnn.errors import UserError
 from nike.datasets.labelme import embedded_photo
 from nike.datasets.labels import Labels

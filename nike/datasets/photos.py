@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import PIL.Image
 
-from mrcnn.data.reading import MAX_PIXELS, open_image
+from mrcnn.data.image_files import MAX_PIXELS, open_image
 from mrcnn.errors import UserError
 from nike.datasets.records import Photo
 from nike.text import printable, short

@@ -17,7 +17,7 @@ import numpy as np
 import PIL.Image
 
 from mrcnn.atomic import replacing
-from mrcnn.data.reading import MAX_PIXELS
+from mrcnn.data.image_files import MAX_PIXELS
 from mrcnn.errors import UserError
 from nike.datasets import photos
 from nike.datasets.pieces import mask_piece

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from mrcnn.data import fetch
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from mrcnn.errors import UserError
 from nike.datasets import photos
 from nike.detection import video

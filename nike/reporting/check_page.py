@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from nike.datasets.inspection import Inspection, histogram_names, part_rows
 from nike.datasets.records import SEVERITIES, Problem
 from nike.reporting.page import picture, table, text, write_page

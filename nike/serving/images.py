@@ -8,7 +8,7 @@ import io
 
 import numpy as np
 
-from mrcnn.data.reading import open_image, read_image
+from mrcnn.data.image_files import open_image, read_image
 from mrcnn.errors import UserError
 
 NAME = "image"  # name in error messages instead of the client's file name

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from mrcnn.errors import UserError
 from nike.augmentation import photometric
 from nike.datasets import photos

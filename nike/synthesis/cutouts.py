@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from mrcnn.errors import UserError
 from nike.datasets.labels import Labels
 from nike.datasets.read_subset import has_own_split, read_subset

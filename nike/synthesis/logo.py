@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrcnn.data.reading import open_image
+from mrcnn.data.image_files import open_image
 from mrcnn.errors import UserError
 from mrcnn.ops.contours import mask_to_rings, signed_area, simplify
 from nike.synthesis.svg import read_svg

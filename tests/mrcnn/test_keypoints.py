@@ -7,8 +7,8 @@ import tensorflow as tf
 import tiny_training
 from mrcnn import losses
 from mrcnn.checkpoints.report import LoadReport, branch_warning
-from mrcnn.data.loading import Example, load_image_gt, prepare, vary
 from mrcnn.data.pipeline import training_batches
+from mrcnn.data.training_examples import Example, load_image_gt, prepare, vary
 from mrcnn.detections import Detection, Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from mrcnn.data.loading import load_image_gt
+from mrcnn.data.training_examples import load_image_gt
 from nike import convert
 from nike.augmentation import LogoAugmentation, Strength
 from nike.config import NikeConfig

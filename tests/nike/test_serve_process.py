@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("fastapi", reason="pip install -e '.[serve,test]' brings FastAPI")
 from fastapi.testclient import TestClient
 
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from nike import serve
 from nike.detection.options import chosen_detector
 from nike.serving.app import create_app

@@ -21,7 +21,7 @@ import numpy as np
 import PIL.Image
 import pyarrow as pa
 
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from mrcnn.detections import Detections
 from nike.cataloguing.plan import Plan, write_plan
 from nike.cataloguing.rows import SCHEMA

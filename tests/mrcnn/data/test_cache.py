@@ -1,7 +1,7 @@
 import numpy as np
 
 from mrcnn.data.cache import ExampleCache
-from mrcnn.data.loading import prepare
+from mrcnn.data.training_examples import prepare
 
 
 def test_cached_examples_equal_read_examples(squares, small_config):

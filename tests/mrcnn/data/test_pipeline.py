@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from mrcnn.data.loading import load_image_gt
 from mrcnn.data.pipeline import DataProblems, training_batches
+from mrcnn.data.training_examples import load_image_gt
 from mrcnn.inference.processing import preprocess
 from mrcnn.matterport.targets_numpy import build_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors

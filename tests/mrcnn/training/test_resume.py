@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from mrcnn.training import resume, state
+from mrcnn.training import resume, saved_state
 
 PROGRAM = pathlib.Path(__file__).parents[2] / "helpers" / "tiny_training.py"
 EPOCHS = 4
@@ -65,7 +65,7 @@ def test_after_a_crash_within_an_epoch(tiny, uninterrupted, tmp_path):
 
 
 def test_after_a_crash_between_weights_and_state(tiny, uninterrupted, tmp_path, monkeypatch):
-    real, calls = state.write_state, []
+    real, calls = saved_state.write_state, []
 
     def crash_at_the_third(*arguments):
         calls.append(arguments)
@@ -73,7 +73,7 @@ def test_after_a_crash_between_weights_and_state(tiny, uninterrupted, tmp_path, 
             raise Crash
         real(*arguments)
 
-    monkeypatch.setattr(state, "write_state", crash_at_the_third)
+    monkeypatch.setattr(saved_state, "write_state", crash_at_the_third)
     with pytest.raises(Crash):
         train(tiny, tmp_path, save_minutes=0)
     folder = next(tmp_path.iterdir())

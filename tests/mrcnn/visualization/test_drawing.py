@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from mrcnn.data.reading import as_rgb
+from mrcnn.data.image_files import as_rgb
 from mrcnn.visualization import drawing
 from mrcnn.visualization.colors import PALETTE, class_color
 

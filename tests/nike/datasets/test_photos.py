@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from mrcnn.data.reading import read_image
+from mrcnn.data.image_files import read_image
 from nike.datasets.photos import as_written, find_files, is_inside, locate, name_in, upright_size
 
 ORIENTATION = 0x0112

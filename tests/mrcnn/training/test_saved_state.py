@@ -11,7 +11,7 @@ import pytest
 
 from mrcnn import checkpoints
 from mrcnn.checkpoints.hdf5 import CheckpointError
-from mrcnn.training import find_state, state
+from mrcnn.training import find_state, saved_state
 from mrcnn.training.progress import Progress
 
 
@@ -24,8 +24,8 @@ def write_pair(folder, epoch, identity, weights_identity=None):
     layer = keras.layers.Dense(1, name="layer")
     layer.build((None, 1))
     path = folder / f"mask_rcnn_tiny_{epoch:04d}.h5"
-    checkpoints.save_weights({"layer": layer}, path, metadata={state.ID: weights_identity or identity})
-    state.write_state(state.state_path(path), record(identity, epoch), {})
+    checkpoints.save_weights({"layer": layer}, path, metadata={saved_state.ID: weights_identity or identity})
+    saved_state.write_state(saved_state.state_path(path), record(identity, epoch), {})
     return path
 
 
@@ -38,18 +38,18 @@ def folder(tmp_path):
 
 def test_variables_are_restored_exactly(folder):
     source = [keras.Variable(np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)), keras.Variable(7)]
-    state.write_state(folder / "x.state", record("a"), {"optimizer": source})
+    saved_state.write_state(folder / "x.state", record("a"), {"optimizer": source})
     target = [keras.Variable(np.zeros((3, 2), np.float32)), keras.Variable(0)]
-    state.restore_variables(folder / "x.state", "optimizer", target)
+    saved_state.restore_variables(folder / "x.state", "optimizer", target)
     for one, other in zip(source, target, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
 def test_mismatched_shapes_change_nothing(folder):
-    state.write_state(folder / "x.state", record("a"), {"optimizer": [keras.Variable([1.0, 2.0])]})
+    saved_state.write_state(folder / "x.state", record("a"), {"optimizer": [keras.Variable([1.0, 2.0])]})
     target = [keras.Variable([0.0])]
     with pytest.raises(CheckpointError, match="optimizer: 1 arrays do not fit the 1 variables"):
-        state.restore_variables(folder / "x.state", "optimizer", target)
+        saved_state.restore_variables(folder / "x.state", "optimizer", target)
     assert target[0].numpy() == [0]
 
 
@@ -67,7 +67,7 @@ def test_last_is_the_newest_matching_pair(folder, tmp_path):
 def test_a_state_within_an_epoch_is_newer_than_that_of_the_previous_epoch(folder, tmp_path):
     write_pair(folder, 2, "b")
     partial = folder / "training_tiny_partial.state"
-    state.write_state(partial, record("c", epoch=2, step=3, holds_weights=True), {})
+    saved_state.write_state(partial, record("c", epoch=2, step=3, holds_weights=True), {})
     found = find_state("last", tmp_path, "tiny")
     assert (found.path, found.weights) == (partial, None)
 
@@ -75,15 +75,15 @@ def test_a_state_within_an_epoch_is_newer_than_that_of_the_previous_epoch(folder
 def test_the_last_file_by_name_is_a_weights_file(folder):
     write_pair(folder, 1, "a")
     second = write_pair(folder, 2, "b")
-    partial = state.state_path(folder / "mask_rcnn_tiny_partial.h5")
-    state.write_state(partial, record("c", step=1, holds_weights=True), {})
+    partial = saved_state.state_path(folder / "mask_rcnn_tiny_partial.h5")
+    saved_state.write_state(partial, record("c", step=1, holds_weights=True), {})
     assert sorted(name for name in os.listdir(folder) if name.startswith("mask_rcnn"))[-1] == second.name
 
 
 def test_states_with_the_former_file_name_can_be_resumed(folder, tmp_path):
     first, second = write_pair(folder, 1, "a"), write_pair(folder, 2, "b")
     for weights in (first, second):
-        state.state_path(weights).rename(weights.with_suffix(".state"))
+        saved_state.state_path(weights).rename(weights.with_suffix(".state"))
     for source in ("last", folder, second, second.with_suffix(".state")):
         found = find_state(source, tmp_path, "tiny")
         assert (found.path, found.weights) == (second.with_suffix(".state"), second)
@@ -124,31 +124,31 @@ def test_other_files_are_rejected(folder):
     path = folder / "training_tiny_0001.state"
     path.write_text("no HDF5")
     with pytest.raises(CheckpointError, match="expected HDF5"):
-        state.read_record(path)
+        saved_state.read_record(path)
     with h5py.File(path, "w") as file:
-        file[state.RECORD] = np.frombuffer(b'{"progress": {"epochs": 1}}', np.uint8)
+        file[saved_state.RECORD] = np.frombuffer(b'{"progress": {"epochs": 1}}', np.uint8)
     with pytest.raises(ValueError, match="not the state of a training run"):
-        state.read_record(path)
+        saved_state.read_record(path)
 
 
 def test_a_full_disk_keeps_the_earlier_file(folder, monkeypatch):
     path = folder / "x.state"
-    state.write_state(path, record("first"), {})
+    saved_state.write_state(path, record("first"), {})
 
     def no_space(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OSError, match=r"could not be written \(No space left on device\). Free space, then resume"):
-        state.write_state(path, record("second"), {})
-    assert state.read_record(path)["id"] == "first" and [file.name for file in folder.iterdir()] == ["x.state"]
+        saved_state.write_state(path, record("second"), {})
+    assert saved_state.read_record(path)["id"] == "first" and [file.name for file in folder.iterdir()] == ["x.state"]
 
 
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from mrcnn.training import state
+from mrcnn.training import saved_state
 
 class Variable:
     shape = (50, 50)
@@ -158,7 +158,7 @@ class Variable:
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a file of over 100 KB fails like a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    state.write_state(Path(sys.argv[1]), {}, {"optimizer": [Variable()] * 40})
+    saved_state.write_state(Path(sys.argv[1]), {}, {"optimizer": [Variable()] * 40})
 except OSError as error:
     print(error)
 """

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from mrcnn.data import reading
-from mrcnn.data.reading import as_rgb, read_image
+from mrcnn.data import image_files
+from mrcnn.data.image_files import as_rgb, read_image
 
 COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]], [[9, 99, 200], [0, 0, 0]]], np.uint8)
 GREY = np.array([[0, 100], [200, 255], [7, 70]], np.uint8)
@@ -231,7 +231,7 @@ class TestErrors:
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
         np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", COLOURS)), COLOURS)
         assert Image.MAX_IMAGE_PIXELS == 2 and not recwarn.list
-        monkeypatch.setattr(reading, "MAX_PIXELS", 5)
+        monkeypatch.setattr(image_files, "MAX_PIXELS", 5)
         with pytest.raises(ValueError, match="more than 5 pixels"):
             read_image(tmp_path / "a.png")
 

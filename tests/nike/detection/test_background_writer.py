@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from nike.detection.background import BackgroundWriter
+from nike.detection.background_writer import BackgroundWriter
 
 
 def test_writer_runs_calls_in_order_and_completes_them():

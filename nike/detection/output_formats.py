@@ -28,7 +28,7 @@ from mrcnn.visualization.colors import distinct_colors
 from mrcnn.visualization.drawing import color_splash, crops, overlay
 from nike.datasets import photos
 from nike.datasets.labelme import write_detections
-from nike.detection.background import BackgroundWriter
+from nike.detection.background_writer import BackgroundWriter
 from nike.detection.sources import Picture
 from nike.detection.video import new_video
 from nike.text import printable

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mrcnn.data.loading import load_image_gt, prepare
+from mrcnn.data.training_examples import load_image_gt, prepare
 from mrcnn.matterport.arrays import parse_image_meta
 from mrcnn.ops.masks import minimize_mask
 

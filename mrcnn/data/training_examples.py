@@ -19,7 +19,7 @@ from mrcnn.data.augmentation import augment_resized, augment_whole, changes_whol
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.dataset_errors import located_errors
 from mrcnn.data.image import resize_image
-from mrcnn.data.reading import as_rgb
+from mrcnn.data.image_files import as_rgb
 from mrcnn.errors import UserError
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.keypoints import as_keypoints, mirror_keypoints

@@ -9,7 +9,7 @@ import pytest
 
 from mrcnn.detections import Detections
 from nike import detect
-from nike.detection import window
+from nike.detection import preview_window
 from nike.detection.sources import Source
 from nike.detection.video import new_video
 
@@ -79,8 +79,8 @@ def test_presence_of_a_display(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    assert not window.has_display()
+    assert not preview_window.has_display()
     monkeypatch.setenv("DISPLAY", ":0")
     for gui, expected in (("QT5", True), ("NONE", False)):
         monkeypatch.setattr(cv2, "getBuildInformation", lambda gui=gui: f"General\n  GUI:      {gui}\n")
-        assert window.has_display() is expected
+        assert preview_window.has_display() is expected

@@ -12,7 +12,7 @@ from mrcnn.detections import Detections
 from mrcnn.ops.masks import extract_bboxes
 from nike.datasets.coco import read_coco
 from nike.datasets.labelme import read_labelme
-from nike.detection.outputs import WRITERS, Outputs, output_folders
+from nike.detection.output_formats import WRITERS, Outputs, output_folders
 from nike.detection.sources import Picture, Source
 
 NAMES = ["BG", "nike", "adidas"]

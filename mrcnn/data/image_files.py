@@ -201,7 +201,7 @@ def _decode(image: Image.Image, mode: str) -> np.ndarray:
 def _explain(error: Exception, file: BinaryIO) -> str:
     """Returns an error message for an exception of the decoder."""
     if isinstance(error, Image.DecompressionBombError):
-        return f"has more than {MAX_PIXELS} pixels. Downscale it or increase mrcnn.data.reading.MAX_PIXELS."
+        return f"has more than {MAX_PIXELS} pixels. Downscale it or increase mrcnn.data.image_files.MAX_PIXELS."
     if isinstance(error, UnidentifiedImageError):
         if getattr(file, "seekable", bool)() and file.seek(0, os.SEEK_END) == 0:
             return "is empty (0 bytes). Copy or download it again."
