@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrcnn import checkpoints
+from mrcnn import checkpoints, load_model
 from nike.example import sample_data
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "weights" / "mask_rcnn_nike.h5"
+QUANTIZED = ROOT / "weights" / "mask_rcnn_nike_int8"
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +36,23 @@ def test_the_file_has_its_settings_and_no_machine_paths():
     assert not re.search(rb"/(home|root|work|tmp|Users)/", WEIGHTS.read_bytes())
 
 
-def test_ap_on_the_sample_images(model):
+def test_the_quantized_model_is_that_of_the_file(model):
+    pytest.importorskip("openvino")
+    from mrcnn.export import read_metadata
+    from mrcnn.export.graph import ExportGraph
+
+    assert read_metadata(QUANTIZED)["weights"] == ExportGraph(model).weights_hash
+    assert not re.search(rb"/(home|root|work|tmp|Users)/", (QUANTIZED / "model.xml").read_bytes())
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_ap_on_the_sample_images(model, quantized):
     """Synthetic images that were not used for training. The model card has the AP on photos."""
     from mrcnn.evaluation.coco import CocoEvaluator
 
+    if quantized:
+        pytest.importorskip("openvino")
+        model = load_model(QUANTIZED)
     dataset = sample_data("val")
     evaluator = CocoEvaluator(dataset.class_names)
     images = [dataset.load_image(number) for number in dataset.image_ids]
