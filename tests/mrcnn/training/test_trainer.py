@@ -143,7 +143,7 @@ def test_interruption_completes_the_step_and_saves_a_resumable_state(model, tiny
             if batch == 0:
                 os.kill(os.getpid(), 2)
 
-    with pytest.raises(TrainingInterrupted, match=r"step is in .*training_tiny_partial\.state"):
+    with pytest.raises(TrainingInterrupted, match=r"saved in .*training_tiny_partial\.state"):
         model.train(tiny.Squares(4), None, 0.02, 1, "heads", custom_callbacks=[PressCtrlC()], **QUIET)
     assert [name for name in os.listdir(model.log_dir) if "events" not in name] == ["training_tiny_partial.state"]
 
