@@ -241,7 +241,7 @@ def test_defaults_are_those_that_the_help_names(photos, tmp_path, capsys):
     for default in (
         "(default: that of --config, else of the weights)",
         f"square network input (default: that of --config, else {plain.IMAGE_MAX_DIM})",
-        f"images per step and device (default: that of --config, else {plain.IMAGES_PER_GPU})",
+        f"what is available (default: that of --config, else {plain.IMAGES_PER_GPU})",
         f"at least {plain.STEPS_PER_EPOCH})",  # six images are three batches
         "0: no validation and no best checkpoint",
     ):
