@@ -20,7 +20,7 @@ lint: install  ## check the code with ruff, the types of the public modules with
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint  ## lint and run all tests in two processes (about 25 minutes on 2 cores, no network)
+test: lint  ## lint and run all tests in two processes (about 15 minutes on 2 cores, no network)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all:  ## run the tests on each supported Python version that is installed
