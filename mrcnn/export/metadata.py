@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from mrcnn import __version__
+from mrcnn.checkpoints.hub import sha256_of
 from mrcnn.config import Config
 from mrcnn.errors import UserError
 
@@ -122,7 +123,7 @@ def signature(config: Config) -> dict[str, Any]:
 def write_metadata(folder: Path, metadata: dict[str, Any]) -> None:
     """Writes `metadata.json` for all other files of a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILE)
-    hashes = {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
     metadata = metadata | {"files": hashes}
     text = json.dumps(metadata | {"checksum": _checksum(metadata)}, indent=2)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")
@@ -150,7 +151,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         file = folder / name
         if not file.is_file():
             raise ExportError(f"{file}: the file is missing. Export the model again.")
-        if _sha256(file) != expected:
+        if sha256_of(file) != expected:
             raise ExportError(f"{file}: truncated, or a file of another model than {FILE}. Export the model again.")
     return metadata
 
@@ -158,7 +159,3 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 def _checksum(metadata: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -94,18 +94,7 @@ class MaskHead:
 
     def __init__(self, pool_size, num_classes, train_bn=True, channels=256, convolutions=4, **roi_align):
         self.roi_align = PyramidROIAlign((pool_size, pool_size), name="roi_align_mask", **roi_align)
-        self.layers = [
-            PerRoI(
-                ConvNorm(
-                    keras.layers.Conv2D(channels, 3, padding="same", name=f"mrcnn_mask_conv{index}"),
-                    BatchNorm(name=f"mrcnn_mask_bn{index}"),
-                    train_bn,
-                    activation="relu",
-                    name=f"mrcnn_mask_block{index}",
-                )
-            )
-            for index in range(1, convolutions + 1)
-        ]
+        self.layers = _conv_blocks("mask", channels, convolutions, train_bn)
         deconv = keras.layers.Conv2DTranspose(channels, 2, strides=2, activation="relu", name="mrcnn_mask_deconv")
         self.layers.append(PerRoI(deconv))
         self.mask = PerRoI(keras.layers.Conv2D(num_classes, 1, activation="sigmoid", dtype=FLOAT32, name="mrcnn_mask"))
@@ -128,20 +117,7 @@ class KeypointHead:
 
     def __init__(self, pool_size, num_keypoints, train_bn=True, channels=512, convolutions=8, **roi_align):
         self.roi_align = PyramidROIAlign((pool_size, pool_size), name="roi_align_keypoint", **roi_align)
-        self.layers = [
-            PerRoI(
-                ConvNorm(
-                    keras.layers.Conv2D(
-                        channels, 3, padding="same", kernel_initializer="he_normal", name=f"mrcnn_keypoint_conv{index}"
-                    ),
-                    BatchNorm(name=f"mrcnn_keypoint_bn{index}"),
-                    train_bn,
-                    activation="relu",
-                    name=f"mrcnn_keypoint_block{index}",
-                )
-            )
-            for index in range(1, convolutions + 1)
-        ]
+        self.layers = _conv_blocks("keypoint", channels, convolutions, train_bn, kernel_initializer="he_normal")
         deconv = dict(strides=2, padding="same", dtype=FLOAT32, name="mrcnn_keypoint_deconv")
         self.layers.append(PerRoI(keras.layers.Conv2DTranspose(num_keypoints, 4, **deconv)))
         upsampling = dict(interpolation="bilinear", dtype=FLOAT32, name="mrcnn_keypoint")
@@ -153,3 +129,19 @@ class KeypointHead:
         for layer in self.layers:
             x = layer(x)
         return self.upsample(x, rois=count)
+
+
+def _conv_blocks(head: str, channels: int, count: int, train_bn, **convolution) -> list[PerRoI]:
+    """Returns 3x3 convolutions with batch normalisation and ReLU for a head on RoI features."""
+    return [
+        PerRoI(
+            ConvNorm(
+                keras.layers.Conv2D(channels, 3, padding="same", name=f"mrcnn_{head}_conv{index}", **convolution),
+                BatchNorm(name=f"mrcnn_{head}_bn{index}"),
+                train_bn,
+                activation="relu",
+                name=f"mrcnn_{head}_block{index}",
+            )
+        )
+        for index in range(1, count + 1)
+    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from mrcnn.atomic import replacing
+from mrcnn.checkpoints.hub import sha256_of
 from mrcnn.errors import UserError
 from mrcnn.export import is_export
 from mrcnn.export.metadata import FILE as METADATA
@@ -78,8 +78,7 @@ def file_sha256(path: Path) -> str:
 
     Of an exported model, it is that of its metadata file, which holds the hashes of the others.
     """
-    with open(path / METADATA if is_export(path) else path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path / METADATA if is_export(path) else path)
 
 
 def make_processor(

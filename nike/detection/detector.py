@@ -115,7 +115,7 @@ class Detector:
     @property
     def keypoint_names(self) -> Sequence[str]:
         """Names of the keypoints of each detection; empty without keypoints."""
-        return getattr(self.model.config, "KEYPOINT_NAMES", ())
+        return self.model.config.KEYPOINT_NAMES
 
     def detect(self, photos: Iterable[np.ndarray]) -> Iterator[Detections]:
         """Runs detection on images.
@@ -146,7 +146,7 @@ class Detector:
         def detect(views: Iterable[np.ndarray]) -> Iterable[Detections]:
             if self.augmented is None:
                 return self.model.detect_stream(views)
-            flip = getattr(self.model.config, "KEYPOINT_FLIP", ())
+            flip = self.model.config.KEYPOINT_FLIP
             return (detect_augmented(self.augmented, view, flip) for view in views)
 
         if self.tiles is None:

@@ -179,7 +179,7 @@ def test_a_failed_verification_exits_with_1(place, tmp_path, monkeypatch, capsys
 
 
 def test_the_examples_run(place, monkeypatch, capsys):
-    """In order, because they share the inputs."""
+    """In order, because later examples use the inputs of earlier ones."""
     monkeypatch.chdir(place)
     names: dict = {}
     for example in EXAMPLES:
