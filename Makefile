@@ -21,7 +21,7 @@ lint: install  ## check the code with ruff, the types of the public modules with
 	$(BIN)/mypy
 
 test: lint  ## lint and run all tests in two processes (about 15 minutes on 2 cores, no network)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 test-all:  ## run the tests on each supported Python version that is installed
 	@for version in 3.11 3.12 3.13; do \

@@ -5,12 +5,12 @@ import itertools
 import json
 import os
 import pathlib
-import types
 
 import numpy as np
 import pytest
 from skimage.measure import label, regionprops
 
+from mrcnn.config import Config
 from mrcnn.detections import Detections
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -61,7 +61,7 @@ class RedFinder:
 
     def __init__(self, smallest: float = 0.0):
         self.smallest = smallest
-        self.config = types.SimpleNamespace(IMAGE_MAX_DIM=64)
+        self.config = Config().copy(IMAGE_MIN_DIM=64, IMAGE_MAX_DIM=64)
         self.shapes: list[tuple] = []  # of its input images
 
     def detect_stream(self, images, on_error="raise"):

@@ -110,7 +110,7 @@ class Detector:
     @property
     def has_masks(self) -> bool:
         """Whether the detections have masks; False for weights that were trained with `--task boxes`."""
-        return bool(getattr(self.model.config, "MASK_HEAD", True))
+        return self.model.config.MASK_HEAD
 
     @property
     def keypoint_names(self) -> Sequence[str]:

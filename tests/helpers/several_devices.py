@@ -16,13 +16,20 @@ from mrcnn.training import distribution
 BATCH = 2
 
 
-class Losses(keras.callbacks.Callback):
-    def __init__(self):
-        super().__init__()
-        self.values = []
+class FirstStep(keras.callbacks.Callback):
+    """Records the losses of the first step, and how it changes the weights."""
+
+    def on_train_begin(self, logs=None):
+        self.before = self.trained()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.values.append([float(logs[name]) for name in ("loss", *LOSSES)])
+        if batch == 0:
+            self.losses = [float(logs[name]) for name in ("loss", *LOSSES)]
+            self.update = self.trained() - self.before
+
+    def trained(self):
+        """Returns all trainable weights as one array."""
+        return np.concatenate([weights.numpy().ravel() for weights in self.model.trainable_weights])
 
 
 def clipped_update(strategy):
@@ -48,12 +55,13 @@ def main(devices, logs, result):
     clipped = clipped_update(strategy) if replicas == 2 else []
     with strategy.scope():
         model = tiny.build(logs, GPU_COUNT=replicas, IMAGES_PER_GPU=BATCH // replicas, STEPS_PER_EPOCH=2)
-    losses = Losses()
+    first = FirstStep()
     progress = model.train(
-        tiny.Squares(4), tiny.Squares(1, seed=1), 0.01, 1, "all", verbose=0, custom_callbacks=[losses], average=0.9
+        tiny.Squares(4), tiny.Squares(1, seed=1), 0.01, 1, "all", verbose=0, custom_callbacks=[first], average=0.9
     )
     weights = {v.path.replace("/", ":"): v.numpy() for v in model.keras_model.weights}
-    np.savez(result, clipped=clipped, steps=losses.values, ap=progress.rows[-1]["val_mask_AP"], **weights)
+    ap = progress.rows[-1]["val_mask_AP"]
+    np.savez(result, clipped=clipped, losses=first.losses, update=first.update, ap=ap, **weights)
 
 
 if __name__ == "__main__":

@@ -66,10 +66,17 @@ def test_workers_end_with_equal_weights(results):
 
 @pytest.mark.parametrize("name", ["mirrored", "worker0"])
 def test_losses_equal_those_of_the_joint_batch(results, name):
-    # All five losses, although the images have different numbers of objects. Keras reports the mean over all steps,
-    # so the second value includes a step with changed weights.
+    # All five losses, although the images have different numbers of objects. Later steps are not compared: rounding
+    # errors of the weights change which RoIs are chosen.
     _, found = results
-    np.testing.assert_allclose(found[name]["steps"], found["one"]["steps"], rtol=1e-4)
+    np.testing.assert_allclose(found[name]["losses"], found["one"]["losses"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mirrored", "worker0"])
+def test_weights_change_as_with_the_joint_batch(results, name):
+    _, found = results
+    update, expected = found[name]["update"], found["one"]["update"]
+    assert np.linalg.norm(update - expected) < 1e-3 * np.linalg.norm(expected) > 0
 
 
 @pytest.mark.parametrize("name", ["mirrored", "worker0"])

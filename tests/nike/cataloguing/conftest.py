@@ -29,11 +29,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             server.requests[self.path] = server.requests.get(self.path, 0) + 1
             server.active += 1
             server.most_active = max(server.most_active, server.active)
-        try:
-            self.answer(fault, int(name.removesuffix(".jpg")), server.requests[self.path])
-        finally:
-            with server.changed:
-                server.active -= 1
+            count = server.requests[self.path]
+        if fault == "slow":
+            time.sleep(0.05)
+        with server.changed:  # before the answer, after which the client may send its next request
+            server.active -= 1
+        self.answer(fault, int(name.removesuffix(".jpg")), count)
 
     def answer(self, fault, number, request):
         data = jpeg(number)
@@ -42,8 +43,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Retry-After", "7")
             self.end_headers()
             return
-        if fault == "slow":
-            time.sleep(0.05)
         self.send_response(200)
         self.send_header("Content-Type", "text/html" if fault == "page" else "image/jpeg")
         self.send_header("Content-Length", str(len(data) + (9 if fault == "cut" else 0)))
