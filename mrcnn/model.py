@@ -10,6 +10,7 @@ weights.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,9 @@ from mrcnn.data.augmentation import Augmentation
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.training_examples import load_image_gt
 from mrcnn.detections import Detections
-from mrcnn.errors import UserError, UserTypeError
+from mrcnn.errors import UserError
 from mrcnn.inference.predictor import Predictor, require_eager
-from mrcnn.inference.processing import detect_stream
+from mrcnn.inference.processing import check_images, detect_list, detect_stream
 from mrcnn.layers.common import BatchNorm
 from mrcnn.layers.detection import DetectionLayer
 from mrcnn.layers.heads import build_rpn_model
@@ -364,48 +365,50 @@ class MaskRCNN(OriginalMethods):
 
     # --- Detection ---
 
-    def detect(self, images: Iterable, verbose: int = 0, on_error: str = "raise") -> list[Detections]:
-        """Detects objects in images.
+    def detect(
+        self, images: Iterable | str | os.PathLike, verbose: int = 0, on_error: str = "raise"
+    ) -> list[Detections]:
+        """Detects objects in images, or in all frames of a video.
 
         Args:
             images: any number of images of any sizes. An image is a path, an http or https URL, a PIL image, or a
-                `[H, W, channels]` or `[H, W]` array in 0..255 (floats also in 0..1).
+                `[H, W, channels]` or `[H, W]` array in 0..255 (floats also in 0..1). Or the path or URL of one image,
+                or of one video (.mp4, .mov, .avi, .mkv, .webm, ...).
             verbose: 1 prints shapes and ranges of the images.
-            on_error: "raise", or "skip": an image that cannot be used gives empty detections with `error` set.
+            on_error: "raise", or "skip": an image that cannot be used gives empty detections with `error` set. A video
+                that cannot be read always raises an exception.
 
         Returns:
-            One `Detections` per image. The original's keys work: "rois" int32 `[N, 4]` pixels, "class_ids" int32
-            `[N]`, "scores" float32 `[N]`, "masks" bool `[H, W, N]`.
+            One `Detections` per image or frame. The original's keys work: "rois" int32 `[N, 4]` pixels, "class_ids"
+            int32 `[N]`, "scores" float32 `[N]`, "masks" bool `[H, W, N]`. The frames of a video are not kept, only
+            the masks as crops; `detect_stream` yields results with their frames.
 
         Raises:
             ValueError, TypeError, FileNotFoundError: an image cannot be used; the message names the file or position.
+                Or the video cannot be read, or is cut short.
         """
-        if isinstance(images, (str, Path)) or (isinstance(images, np.ndarray) and images.ndim < 4):
-            raise UserTypeError(
-                f"detect() takes a list of images, got one {type(images).__name__}. Write detect([image])."
-            )
-        if verbose:
+        check_images(images)
+        if verbose and not isinstance(images, (str, os.PathLike)):
             images = list(images)
             log(f"Processing {len(images)} images")
             for image in images:
                 if isinstance(image, np.ndarray):
                     log("image", image)
-        results = list(self.detect_stream(images, on_error))
-        for result, image in zip(
-            results, images if isinstance(images, (list, tuple, np.ndarray)) else (), strict=False
-        ):
-            result.source = image
-        return results
+        return detect_list(self.detect_stream(images, on_error), images)
 
-    def detect_stream(self, images: Iterable, on_error: str = "raise") -> Iterator[Detections]:
-        """Detects objects in a stream of images. Only one batch is in memory.
+    def detect_stream(self, images: Iterable | str | os.PathLike, on_error: str = "raise") -> Iterator[Detections]:
+        """Detects objects in a stream of images or in a video. Only one batch is in memory.
+
+            for result in model.detect_stream("clip.mp4"):
+                frame = result.draw()
 
         Args:
             images: see `detect`; may be infinite.
             on_error: see `detect`.
 
         Yields:
-            The detections of each image, in order.
+            The detections of each image or frame, in order. `source` is the frame for videos and None for images. A
+            video that is cut short raises its exception after the last frame that can be read.
         """
         require_eager()
         if on_error not in ("raise", "skip"):

@@ -21,7 +21,7 @@ from nike.detection.output_formats import region
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, find_sources, read
 from nike.detection.stream import detect_pictures
-from nike.detection.video import new_video
+from nike.detection.video_writing import new_video
 from nike.output_checks import check_output_file
 
 EPILOG = """\

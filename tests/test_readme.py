@@ -19,6 +19,7 @@ from PIL import Image
 
 from mrcnn.model import MaskRCNN
 from nike import cli
+from nike.detection.video_writing import new_video
 from tiny_config import TinyConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -172,6 +173,8 @@ def reader(tmp_path, monkeypatch, weights):
     random = np.random.default_rng(0)
     for path in ("photo.jpg", "photos/a.jpg", "nike/sample_data/b.jpg", *(f"my_photos/{i}.png" for i in range(5))):
         Image.fromarray(random.integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(path)
+    with new_video("clip.mp4", 10, (60, 80)) as add:
+        add(random.integers(0, 256, (60, 80, 3), dtype=np.uint8))
     shape = {"label": "nike", "points": [[20, 20], [60, 15], [50, 45]], "shape_type": "polygon", "flags": {}}
     for i in range(5):
         labels = {"version": "5.0", "flags": {}, "shapes": [shape], "imagePath": f"{i}.png", "imageData": None}

@@ -55,7 +55,8 @@ class Detections:
         probabilities: list of N float arrays `[Q, Q]`, the masks as predicted inside `frames`; or None. Set by
             detection with mask refinement.
         frames: float64 `[N, 4]`, frames of `probabilities` in pixels of the image, which they may exceed; or None.
-        source: the image as it was given to `MaskRCNN.detect`, an array, a PIL image or a path, or None.
+        source: the image as it was given to `MaskRCNN.detect`, an array, a PIL image or a path; the frame of a video
+            that was given to `MaskRCNN.detect_stream`; or None.
 
     Raises:
         ValueError: the arguments differ in length, or a crop does not have the size of its box.
@@ -319,7 +320,7 @@ class Detections:
         """Returns the image, uint8 RGB `[H, W, 3]`, from `source`, which may be a path or a URL.
 
         Raises:
-            ValueError: `source` is None. `MaskRCNN.detect` sets it for a list of images, `detect_stream` does not.
+            ValueError: `source` is None. `MaskRCNN.detect` sets it for a list of images, `detect_stream` for a video.
         """
         from mrcnn.data.fetch import read_path_or_url
         from mrcnn.visualization.drawing import new_canvas

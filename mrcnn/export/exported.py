@@ -11,9 +11,9 @@ import numpy as np
 
 from mrcnn.config import Config
 from mrcnn.detections import Detections
-from mrcnn.errors import UserError, UserTypeError
+from mrcnn.errors import UserError
 from mrcnn.export.metadata import OUTPUTS, format_module, read_metadata
-from mrcnn.inference.processing import detect_stream, mask_padding
+from mrcnn.inference.processing import detect_list, detect_stream, mask_padding
 from mrcnn.ops.image_meta import META_FIELDS
 
 # (images [B, S, S, channels], windows [B, 4], min_confidence [B]) -> `metadata.OUTPUTS`, None for those it lacks
@@ -93,16 +93,12 @@ class ExportedModel:
         run = format_module(self.metadata["format"]).load(Path(path))
         self.predictor, self._batch_size = ExportedPredictor(run, self.config, min_confidence), batch_size
 
-    def detect(self, images: Iterable, on_error: str = "raise") -> list[Detections]:
-        """Detects objects in images; see `MaskRCNN.detect`."""
-        if isinstance(images, (str, Path)) or (isinstance(images, np.ndarray) and images.ndim < 4):
-            raise UserTypeError(
-                f"detect() takes a list of images, got one {type(images).__name__}. Write detect([image])."
-            )
-        return list(self.detect_stream(images, on_error))
+    def detect(self, images: Iterable | str | os.PathLike, on_error: str = "raise") -> list[Detections]:
+        """Detects objects in images or in a video; see `MaskRCNN.detect`."""
+        return detect_list(self.detect_stream(images, on_error), images)
 
-    def detect_stream(self, images: Iterable, on_error: str = "raise") -> Iterator[Detections]:
-        """Detects objects in a stream of images; see `MaskRCNN.detect_stream`."""
+    def detect_stream(self, images: Iterable | str | os.PathLike, on_error: str = "raise") -> Iterator[Detections]:
+        """Detects objects in a stream of images or in a video; see `MaskRCNN.detect_stream`."""
         if on_error not in ("raise", "skip"):
             raise UserError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
         for result in detect_stream(images, self.predictor, self._batch_size, on_error == "skip"):

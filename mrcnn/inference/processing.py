@@ -3,19 +3,23 @@
 Shape notation: B images, S side, D detections, C classes, M mask side, J keypoints, Q side of a keypoint map.
 """
 
+import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from mrcnn.config import Config
 from mrcnn.data.fetch import read_path_or_url
 from mrcnn.data.image import normalize_image, resize_image
 from mrcnn.data.image_files import as_rgb
+from mrcnn.data.video_files import frames, is_video
 from mrcnn.detections import Detections
-from mrcnn.errors import UserError
+from mrcnn.errors import UserError, UserTypeError
 from mrcnn.inference.prefetch import prefetch
 from mrcnn.ops.boxes import denorm_boxes, norm_boxes, pad_boxes
 from mrcnn.ops.image_meta import compose_image_meta
@@ -67,6 +71,8 @@ def preprocess(photo, config: Config, number: int = 0) -> PreprocessedImage:
             warnings.warn(MEAN_SUBTRACTED, stacklevel=2)
             photo = photo + np.asarray(config.MEAN_PIXEL)
         photo = as_rgb(photo, channels=config.IMAGE_CHANNEL_COUNT, name=name)
+    elif is_video(photo):
+        raise UserError(f"{photo}: expected an image, got a video. Pass a video alone, without a list: detect(path).")
     else:
         photo = read_path_or_url(photo, config.IMAGE_CHANNEL_COUNT)
     image, window, scale, _, _ = resize_image(
@@ -183,21 +189,39 @@ def _paste_refined(frames, class_ids, scores, masks, original_shape, points) -> 
     return detections
 
 
-def detect_stream(photos: Iterable, predictor: Callable, batch_size: int, skip_errors: bool) -> Iterator[Detections]:
+def check_images(images) -> None:
+    """Raises UserTypeError if `images`, the argument of `detect`, is one array or PIL image instead of several."""
+    if isinstance(images, Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4):
+        raise UserTypeError(f"detect() takes a list of images, got one {type(images).__name__}. Write detect([image]).")
+
+
+def detect_stream(
+    photos: Iterable | str | os.PathLike, predictor: Callable, batch_size: int, skip_errors: bool
+) -> Iterator[Detections]:
     """Runs detection on a stream of images. Images are preprocessed in a background thread.
 
     Consecutive images with the same preprocessed shape form a batch.
 
     Args:
-        photos: iterable of arrays or paths, possibly infinite.
+        photos: iterable of arrays or paths, possibly infinite; or the path or URL of one image or video.
         predictor: `mrcnn.inference.predictor.Predictor`, or a function with the same call, `config` and `mask_padding`.
         batch_size: maximum number of images in a batch.
         skip_errors: bool, whether to yield `Detections.failed` for an image that cannot be used, instead of raising an
             exception.
 
     Yields:
-        The detections of each image, in order.
+        The detections of each image, in order; of the frames of a video with the frame as their `source`.
+
+    Raises:
+        UserTypeError: `photos` is one image and not a list.
+        FileNotFoundError, UserError: a video cannot be read.
     """
+    if isinstance(photos, (str, os.PathLike)):
+        if is_video(photos):
+            yield from _detect_frames(photos, predictor, batch_size, skip_errors)
+            return
+        photos = [photos]
+    check_images(photos)
     config = predictor.config
 
     def try_preprocess(numbered):
@@ -216,6 +240,38 @@ def detect_stream(photos: Iterable, predictor: Callable, batch_size: int, skip_e
                 batch = []
             batch.append(item)
         yield from _detect_batch(batch, predictor)
+
+
+def _detect_frames(video, predictor: Callable, batch_size: int, skip_errors: bool) -> Iterator[Detections]:
+    """Runs detection on the frames of a video. Each frame is freed with its result."""
+    waiting: deque[np.ndarray] = deque()
+
+    def images():
+        for frame, _ in frames(video):
+            waiting.append(frame)
+            yield frame
+
+    for result in detect_stream(images(), predictor, batch_size, skip_errors):
+        result.source = waiting.popleft()
+        yield result
+
+
+def detect_list(results: Iterable[Detections], images) -> list[Detections]:
+    """Returns the results of a stream as a list, each with its image as `source` if `images` is a list of images.
+
+    Args:
+        results: the stream.
+        images: the argument of `detect`. The frames of a video are not kept, because they would fill the memory.
+    """
+    if isinstance(images, (str, os.PathLike)):
+        images = () if is_video(images) else [images]
+    found = []
+    for result in results:
+        result.source = None
+        found.append(result)
+    for result, image in zip(found, images if isinstance(images, (list, tuple, np.ndarray)) else (), strict=False):
+        result.source = image
+    return found
 
 
 def _fits(batch: list, new, batch_size: int) -> bool:

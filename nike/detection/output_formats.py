@@ -30,7 +30,7 @@ from nike.datasets import photos
 from nike.datasets.labelme import write_detections
 from nike.detection.background_writer import BackgroundWriter
 from nike.detection.sources import Picture
-from nike.detection.video import new_video
+from nike.detection.video_writing import new_video
 from nike.text import printable
 
 JPEG_QUALITY = 92

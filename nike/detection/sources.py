@@ -8,12 +8,10 @@ A source that cannot be read yields a picture with an error message, and the str
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import io
 import os
 import re
-import tempfile
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,14 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mrcnn.data import fetch
+from mrcnn.data import fetch, video_files
 from mrcnn.data.image_files import read_image
 from mrcnn.errors import UserError
 from nike.datasets import photos
-from nike.detection import video
 from nike.text import printable
 
-SUFFIXES = photos.SUFFIXES | video.SUFFIXES  # of files in folders and files that match globs
+SUFFIXES = photos.SUFFIXES | video_files.SUFFIXES  # of files in folders and files that match globs
 MAX_NAME = 180  # maximum length of an output file name in bytes; file systems allow 255 including number and suffix
 _UNSAFE = re.compile(r"[^\w.,+@#&~()\- ]")  # characters that are not portable in file names
 
@@ -98,8 +95,7 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
             continue
         if fetch.is_url(argument):
             fetch.check_url(argument)
-            path = Path(urllib.parse.urlsplit(argument).path)
-            sources[argument] = Source(argument, None, _is_video(path))
+            sources[argument] = Source(argument, None, video_files.is_video(argument))
             continue
         if not argument.strip():  # Path("") is the working directory
             raise UserError("expected a path, got an empty string. Check that all shell variables are set.")
@@ -107,7 +103,7 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
             raise UserError(f"{printable(argument)}: lies in a subfolder of --output. Choose another --output.")
         for path in _expand(argument):
             if not _is_in(_real(path), forbidden):
-                sources.setdefault(os.path.abspath(path), Source(str(path), path, _is_video(path)))
+                sources.setdefault(os.path.abspath(path), Source(str(path), path, video_files.is_video(path)))
     if not sources:
         raise UserError(f"{', '.join(map(printable, arguments))}: no images or videos found.")
     if not any(source.path is None or photos.is_file(source.path) for source in sources.values()):
@@ -119,7 +115,7 @@ def _live(argument: str) -> int | str | None:
     """Returns the number of a camera, unless a file has this name, or the address of a stream; else None."""
     if re.fullmatch(r"\d{1,2}", argument, re.ASCII) and not os.path.exists(argument):
         return int(argument)
-    return argument if argument.lower().startswith(("rtsp://", "rtsps://", "rtmp://")) else None
+    return argument if argument.lower().startswith(video_files.STREAMS) else None
 
 
 def count_pictures(sources: Iterable[Source], every: int = 1) -> int | None:
@@ -129,7 +125,7 @@ def count_pictures(sources: Iterable[Source], every: int = 1) -> int | None:
         if not source.is_video:
             total += 1
             continue
-        count = None if source.path is None else video.count_frames(source.path)
+        count = None if source.path is None else video_files.count_frames(source.path)
         if count is None:
             return None
         total += -(-count // every)
@@ -154,10 +150,6 @@ def _real(path: str | Path) -> Path:
 
 def _is_in(real: Path, folders: Sequence[Path]) -> bool:
     return any(real.is_relative_to(folder) for folder in folders)
-
-
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in video.SUFFIXES
 
 
 def read(sources: Iterable[Source], every: int = 1) -> Iterator[Picture]:
@@ -191,17 +183,9 @@ def _read_photo(source: Source, name: str) -> Iterator[Picture]:
 
 
 def _read_video(source: Source, name: str, every: int) -> Iterator[Picture]:
-    with contextlib.ExitStack() as stack:
-        path: str | Path | int | None = source.path if source.live is None else source.live
-        if path is None:
-            file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".video"))
-            fetch.fetch(source.name, file, fetch.MAX_VIDEO_BYTES, fetch.VIDEO_SECONDS)
-            file.flush()
-            path = file.name
-        elif source.live is None and not photos.is_file(source.path):
-            raise FileNotFoundError(f"{printable(source.name)}: no such file. Check the path.")
-        for number, (image, rate) in enumerate(video.frames(path, every)):
-            yield Picture(source, name, image, number * every, rate)
+    video = source.name if source.live is None else source.live
+    for number, (image, rate) in enumerate(video_files.frames(video, every)):
+        yield Picture(source, name, image, number * every, rate)
 
 
 class Names:

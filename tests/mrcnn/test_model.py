@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import weakref
 
 import keras
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 
 from mrcnn import utils
 from mrcnn.checkpoints import log_dirs
+from mrcnn.data.video_files import frames
+from mrcnn.errors import UserError
 from mrcnn.inference.processing import preprocess
 from mrcnn.model import MaskRCNN
 
@@ -369,3 +372,83 @@ def test_keras_loads_saved_models_after_import_mrcnn_alone(model, tiny_config, t
         np.testing.assert_allclose(outputs["detections"], expected, atol=1e-5)
     trainer.summary()
     assert "mrcnn_class_logits" in capsys.readouterr().out
+
+
+# --- videos ---
+
+
+def write_video(path, count):
+    """Writes a video of noise and returns its frames as they are read again."""
+    cv2 = pytest.importorskip("cv2")
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
+    for seed in range(count):
+        writer.write(photo(48, 64, seed))
+    writer.release()
+    return [frame for frame, _ in frames(path)]
+
+
+def test_a_video_gives_one_result_per_frame(model, tmp_path):
+    path = tmp_path / "clip.mp4"
+    images = write_video(path, 5)
+    expected = model.detect(images)
+    for given in (path, str(path)):
+        results = model.detect(given)
+        assert len(results) == 5 and all(same(*pair) for pair in zip(results, expected, strict=True))
+        assert [result.source for result in results] == [None] * 5  # the frames would fill the memory
+    streamed = list(model.detect_stream(path))
+    for result, image, other in zip(streamed, images, expected, strict=True):
+        assert same(result, other) and len(result)
+        np.testing.assert_array_equal(result.source, image)
+        np.testing.assert_array_equal(result.draw(), result.draw(image))
+
+
+def test_a_video_is_streamed(model, tmp_path, monkeypatch):
+    image, alive = photo(), []
+
+    def endless(path):
+        while True:
+            frame = image.copy()
+            alive.append(weakref.ref(frame))
+            yield frame, 25.0
+
+    monkeypatch.setattr("mrcnn.inference.processing.frames", endless)
+    stream = model.detect_stream("endless.mp4")
+    for _ in range(20):
+        next(stream)
+    assert 20 <= len(alive) < 32 and sum(frame() is not None for frame in alive) < 12
+    stream.close()
+
+
+def test_unusable_videos(model, tmp_path):
+    (tmp_path / "text.mp4").write_text("not a video")
+    for on_error in ("raise", "skip"):
+        with pytest.raises(FileNotFoundError, match=r"absent\.mp4: no such file"):
+            model.detect(tmp_path / "absent.mp4", on_error=on_error)
+        with pytest.raises(UserError, match=r"text\.mp4: no frame can be read"):
+            model.detect(tmp_path / "text.mp4", on_error=on_error)
+    (tmp_path / "text.mp4").rename(tmp_path / "text.avi")
+    with pytest.raises(UserError, match=r"text\.avi: expected an image, got a video\. .* detect\(path\)"):
+        model.detect([photo(), tmp_path / "text.avi"])
+    first, second = model.detect([photo(), tmp_path / "text.avi"], on_error="skip")
+    assert len(first) and "expected an image, got a video" in second.error
+
+
+def test_one_path_is_one_image(model, tmp_path):
+    Image.fromarray(photo()).save(tmp_path / "photo.png")
+    expected = model.detect([photo()])[0]
+    for given in (tmp_path / "photo.png", str(tmp_path / "photo.png")):
+        (result,) = model.detect(given, verbose=1)
+        assert same(result, expected) and result.source == given
+    with pytest.raises(FileNotFoundError, match=r"absent\.png: no such file"):
+        model.detect("absent.png")
+
+
+@pytest.mark.parametrize("one", [photo(), photo()[..., 0], Image.fromarray(photo())])
+def test_one_array_or_pil_image_needs_a_list(model, one):
+    for call in (
+        lambda: model.detect(one),
+        lambda: model.detect(one, verbose=1),
+        lambda: list(model.detect_stream(one)),
+    ):
+        with pytest.raises(TypeError, match=r"got one \w+\. Write detect\(\[image\]\)"):
+            call()

@@ -50,7 +50,9 @@ def exported(request, model, images, tmp_path_factory):
 def test_detections_equal_those_of_keras(exported, model, images):
     loaded = mrcnn.load_model(exported)
     assert isinstance(loaded, ExportedModel) and loaded.config.to_json() == model.config.to_json()
-    for new, old in zip(loaded.detect(images), model.detect(images), strict=True):
+    results = loaded.detect(images)
+    assert all(result.source is image for result, image in zip(results, images, strict=True))
+    for new, old in zip(results, model.detect(images), strict=True):
         assert len(new) == len(old) > 0 and new.class_names == ["BG", "a", "b"]
         np.testing.assert_array_equal(new["rois"], old["rois"])
         np.testing.assert_array_equal(new["class_ids"], old["class_ids"])

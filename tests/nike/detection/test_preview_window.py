@@ -11,7 +11,7 @@ from mrcnn.detections import Detections
 from nike import detect
 from nike.detection import preview_window
 from nike.detection.sources import Source
-from nike.detection.video import new_video
+from nike.detection.video_writing import new_video
 
 SHAPE = (48, 64)
 

@@ -183,6 +183,6 @@ def test_a_missing_camera_is_one_line():
 def test_images_and_frames_are_counted(folder, monkeypatch):
     folder.photo("a.jpg")
     (folder.root / "clip.mp4").write_bytes(b"")
-    monkeypatch.setattr("nike.detection.video.count_frames", lambda path: 21)
+    monkeypatch.setattr("mrcnn.data.video_files.count_frames", lambda path: 21)
     sources = find_sources([str(folder.root)])
     assert count_pictures(sources) == 22 and count_pictures(sources, every=10) == 4

@@ -1,4 +1,4 @@
-"""Reads videos with OpenCV and writes them with PyAV if it is installed, else with OpenCV.
+"""Writes videos with PyAV if it is installed, else with OpenCV; `mrcnn.data.video_files` reads them.
 
 Both packages are imported on first use. The written MP4 files play in browsers. PyAV encodes H.264, which is smaller
 and ten times faster. OpenCV encodes VP9, because its wheels contain no H.264 encoder.
@@ -10,20 +10,18 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mrcnn.atomic import replacing
+from mrcnn.data.video_files import import_opencv
 from mrcnn.errors import UserError
 from nike.text import printable
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
-SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"))
-DEFAULT_RATE = 25.0  # frames per second, for files without a valid frame rate
 H264 = "libx264"
 # Visually nearly lossless and fast compared with the network. The colour matrix is that of libswscale; without the
 # tag, players guess it.
@@ -32,61 +30,6 @@ MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # codecs that
 CODECS = ("vp09", "mp4v")  # OpenCV codecs: browsers play the first, and every OpenCV build can write the second
 
 AddFrame = Callable[[np.ndarray], None]
-
-
-def _opencv() -> ModuleType:
-    # OpenCV and FFmpeg messages are suppressed, because errors are raised as exceptions.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    try:
-        import cv2
-    except ImportError:
-        raise UserError("videos require OpenCV. Install it with: pip install opencv-python-headless") from None
-    return cv2
-
-
-def count_frames(path: str | os.PathLike) -> int | None:
-    """Returns the number of frames that the header of a video states; None without one."""
-    cv2 = _opencv()
-    capture = cv2.VideoCapture(os.fspath(path))
-    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-    capture.release()
-    return count if 0 < count < 1 << 31 else None
-
-
-def frames(path: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np.ndarray, float]]:
-    """Reads the frames of a video, upright, one at a time.
-
-    Args:
-        path: video file, address of a stream (rtsp://), or number of a camera.
-        every: N to yield every N-th frame. The others are not decoded to pixels.
-
-    Yields:
-        The frame, uint8 RGB `[H, W, 3]`, and the rate of these frames in frames per second.
-
-    Raises:
-        ValueError: no frame can be read, or OpenCV is not installed.
-    """
-    cv2 = _opencv()
-    name = printable(path)
-    capture = cv2.VideoCapture(path if isinstance(path, int) else os.fspath(path))
-    try:
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        rate = rate if 0 < rate < 1000 else DEFAULT_RATE
-        good, frame = capture.read()
-        if not good and isinstance(path, int):
-            raise UserError(
-                f"camera {path}: no frame can be read. Check its connection and close other programs that use it."
-            )
-        if not good:
-            raise UserError(f"{name}: no frame can be read. The file is damaged or its format is not supported.")
-        while good:
-            yield np.ascontiguousarray(frame[:, :, ::-1]), rate / every
-            if not all(capture.grab() for _ in range(every - 1)):
-                return
-            good, frame = capture.read()
-    finally:
-        capture.release()
 
 
 @contextmanager
@@ -178,7 +121,7 @@ def _sound_copier(
 
 @contextmanager
 def _write_with_opencv(file: str, rate: float, shape: tuple[int, ...], name: str) -> Iterator[AddFrame]:
-    cv2 = _opencv()
+    cv2 = import_opencv()
     size = (int(shape[1]), int(shape[0]))
     for codec in CODECS:
         writer = cv2.VideoWriter(file, cv2.VideoWriter_fourcc(*codec), rate, size)

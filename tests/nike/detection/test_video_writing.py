@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from nike.detection import video
+from mrcnn.data.video_files import frames
+from nike.detection import video_writing
 
 # As OpenCV names them. MDN's page "Media container formats" lists MP4 with H.264 and VP9 for all current browsers.
 CODECS = {"with OpenCV": "VP90", "with PyAV": "h264"}
@@ -26,13 +27,13 @@ def test_a_new_video_plays_in_browsers(tmp_path, monkeypatch, way):
     else:
         monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
     path = tmp_path / "clip.mp4"
-    with video.new_video(path, 12.5, (HEIGHT, WIDTH, 3)) as add:
+    with video_writing.new_video(path, 12.5, (HEIGHT, WIDTH, 3)) as add:
         for number in range(8):
             add(frame(number))
     assert b"ftyp" in path.read_bytes()[:12]  # an MP4
     capture = cv2.VideoCapture(str(path))
     assert int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode() == CODECS[way]
-    read = list(video.frames(path))
+    read = list(frames(path))
     assert len(read) == 8 and read[0][1] == pytest.approx(12.5)
     for number, (pixels, _) in enumerate(read):
         assert pixels.shape == (HEIGHT - 1, WIDTH - 1, 3)
@@ -43,8 +44,8 @@ def test_a_new_video_plays_in_browsers(tmp_path, monkeypatch, way):
 def test_without_vp9_another_codec_is_used(tmp_path, monkeypatch):
     cv2 = pytest.importorskip("cv2")
     monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.setattr(video, "CODECS", ("none", video.CODECS[-1]))
-    with video.new_video(tmp_path / "clip.mp4", 25, (HEIGHT, WIDTH, 3)) as add:
+    monkeypatch.setattr(video_writing, "CODECS", ("none", video_writing.CODECS[-1]))
+    with video_writing.new_video(tmp_path / "clip.mp4", 25, (HEIGHT, WIDTH, 3)) as add:
         add(frame(0))
     assert cv2.VideoCapture(str(tmp_path / "clip.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 1
 
@@ -52,9 +53,9 @@ def test_without_vp9_another_codec_is_used(tmp_path, monkeypatch):
 def test_error_of_an_unwritable_video_is_one_line(tmp_path, monkeypatch):
     pytest.importorskip("cv2")
     monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.setattr(video, "CODECS", ("none",))
+    monkeypatch.setattr(video_writing, "CODECS", ("none",))
     with pytest.raises(ValueError, match="clip.mp4: OpenCV found no encoder for a video of 65x49 pixels"):  # noqa: SIM117
-        with video.new_video(tmp_path / "clip.mp4", 25, (HEIGHT, WIDTH, 3)):
+        with video_writing.new_video(tmp_path / "clip.mp4", 25, (HEIGHT, WIDTH, 3)):
             pass
     assert list(tmp_path.iterdir()) == []
 
@@ -91,26 +92,20 @@ def seconds_of_sound(path):
 
 @pytest.mark.parametrize("every", [1, 4])
 def test_the_sound_is_kept_and_frames_are_skipped(clip, tmp_path, every):
-    read = list(video.frames(clip, every))
+    read = list(frames(clip, every))
     assert len(read) == 20 / every and read[0][1] == pytest.approx(10 / every)
-    with video.new_video(tmp_path / "out.mp4", read[0][1], read[0][0].shape, clip) as add:
+    with video_writing.new_video(tmp_path / "out.mp4", read[0][1], read[0][0].shape, clip) as add:
         for pixels, _ in read:
             add(pixels)
     assert seconds_of_sound(tmp_path / "out.mp4") == pytest.approx(2, abs=0.15)
-    written = list(video.frames(tmp_path / "out.mp4"))
+    written = list(frames(tmp_path / "out.mp4"))
     assert len(written) == len(read)
     assert all(np.abs(new[0].astype(int) - old[0]).mean() < 6 for new, old in zip(written, read, strict=True))
 
 
 def test_sound_ends_with_the_frames(clip, tmp_path):
     """After Ctrl-C the video is as long as what was written."""
-    with video.new_video(tmp_path / "out.mp4", 10, (48, 64, 3), clip) as add:
+    with video_writing.new_video(tmp_path / "out.mp4", 10, (48, 64, 3), clip) as add:
         for number in range(5):
             add(frame(number))
     assert seconds_of_sound(tmp_path / "out.mp4") == pytest.approx(0.5, abs=0.15)
-
-
-def test_frames_are_counted(clip, tmp_path):
-    assert video.count_frames(clip) == 20
-    (tmp_path / "broken.mp4").write_bytes(b"no video")
-    assert video.count_frames(tmp_path / "broken.mp4") is None

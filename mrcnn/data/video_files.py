@@ -1,0 +1,139 @@
+"""Reads the frames of videos with OpenCV, which is imported on first use."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from mrcnn.data import fetch
+from mrcnn.errors import UserError, printable
+
+SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"))
+STREAMS = ("rtsp://", "rtsps://", "rtmp://")
+DEFAULT_RATE = 25.0  # frames per second, for files without a valid frame rate
+
+
+def is_video(source: Any) -> bool:
+    """Returns whether a value is a path or a URL with the suffix of a video."""
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    path = os.fspath(source)
+    if isinstance(path, str) and fetch.is_url(path):
+        path = urllib.parse.urlsplit(path).path
+    return PurePath(os.fsdecode(path)).suffix.lower() in SUFFIXES
+
+
+def count_frames(path: str | os.PathLike) -> int | None:
+    """Returns the number of frames that the header of a video file states; None without one."""
+    cv2 = import_opencv()
+    capture = cv2.VideoCapture(os.fspath(path))
+    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    capture.release()
+    return count if 0 < count < 1 << 31 else None
+
+
+def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np.ndarray, float]]:
+    """Reads the frames of a video, upright, one at a time.
+
+    Args:
+        source: video file, its http or https URL, address of a stream (rtsp://), or number of a camera.
+        every: N to yield every N-th frame. The others are not decoded to pixels.
+
+    Yields:
+        The frame, uint8 RGB `[H, W, 3]`, and the rate of these frames in frames per second.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: no frame can be read, OpenCV is not installed, or, after the last frame that can be read, an MP4 or
+            MOV file is truncated.
+    """
+    cv2 = import_opencv()
+    name = f"camera {source}" if isinstance(source, int) else printable(os.fsdecode(source))
+    with _local(source) as place:
+        capture = cv2.VideoCapture(place)
+        try:
+            rate = capture.get(cv2.CAP_PROP_FPS)
+            rate = rate if 0 < rate < 1000 else DEFAULT_RATE
+            good, frame = capture.read()
+            if not good and isinstance(source, int):
+                raise UserError(
+                    f"{name}: no frame can be read. Check its connection and close other programs that use it."
+                )
+            if not good:
+                raise UserError(
+                    f"{name}: no frame can be read. The file is not a video, its format is not supported, or it is "
+                    "damaged or cut short."
+                )
+            count = 0
+            while good:
+                yield np.ascontiguousarray(frame[:, :, ::-1]), rate / every
+                count += 1
+                good = all(capture.grab() for _ in range(every - 1))
+                if good:
+                    good, frame = capture.read()
+        finally:
+            capture.release()
+        if isinstance(place, str) and (sizes := _truncated(place)):
+            raise UserError(
+                f"{name}: cut short: {sizes[0]:,} of at least {sizes[1]:,} bytes, {count} frames read. Copy or "
+                "download it again."
+            )
+
+
+@contextmanager
+def _local(source: str | os.PathLike | int) -> Iterator[str | int]:
+    """Yields what OpenCV opens: for a URL, a temporary file with its content."""
+    path = source if isinstance(source, int) else os.fsdecode(source)
+    if isinstance(path, int) or path.lower().startswith(STREAMS):
+        yield path
+    elif fetch.is_url(path):
+        with tempfile.NamedTemporaryFile(suffix=".video") as file:
+            fetch.fetch(path, file, fetch.MAX_VIDEO_BYTES, fetch.VIDEO_SECONDS)
+            file.flush()
+            yield file.name
+    elif os.path.isfile(path):
+        yield path
+    else:
+        raise FileNotFoundError(f"{printable(path)}: no such file. Check the path.")
+
+
+def _truncated(path: str) -> tuple[int, int] | None:
+    """Returns the size of an MP4 or MOV file and the size that its boxes state; None if it is complete.
+
+    OpenCV does not report that such a file ends early. Source: ISO/IEC 14496-12, section 4.2.
+    """
+    if not os.path.isfile(path):
+        return None
+    size, end = os.path.getsize(path), 0
+    with open(path, "rb") as file:
+        if file.read(8)[4:] != b"ftyp":
+            return None
+        while end + 8 <= size:
+            file.seek(end)
+            header = file.read(16)
+            length = int.from_bytes(header[:4], "big")
+            if length == 1:  # the length follows in 8 bytes
+                length = int.from_bytes(header[8:], "big")
+            if length < 8 or not header[4:8].isalnum():  # 0: up to the end of the file; other bytes are no box
+                return None
+            end += length
+    return (size, end) if end > size else None
+
+
+def import_opencv() -> ModuleType:
+    """Returns the module cv2. Its messages are suppressed, because errors are raised as exceptions."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    try:
+        import cv2
+    except ImportError:
+        raise UserError("videos require OpenCV. Install it with: pip install opencv-python-headless") from None
+    return cv2
