@@ -418,4 +418,5 @@ class MaskRCNN(OriginalMethods):
 
     def _with_names(self, result: Detections) -> Detections:
         result.class_names = self.class_names
+        result.keypoint_names = list(self.config.KEYPOINT_NAMES) or None
         return result

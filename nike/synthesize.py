@@ -17,9 +17,10 @@ import numpy as np
 from PIL import Image
 
 from mrcnn.atomic import replacing
+from mrcnn.detections.labelme import keypoint_shapes
 from mrcnn.errors import UserError
 from nike import cli
-from nike.datasets.labelme import keypoint_shapes, write_labelme
+from nike.datasets.labelme import write_labelme
 from nike.datasets.labels import IGNORE
 from nike.detection.progress import ProgressBar
 from nike.synthesis.backgrounds import find_backgrounds

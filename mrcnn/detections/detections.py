@@ -51,6 +51,7 @@ class Detections:
         error: str or None.
         keypoints: float32 `[N, J, 3]` or None.
         class_names: class names by class id, background first, or None. Set by `MaskRCNN.detect`.
+        keypoint_names: J names of the keypoints, or None. Set by `MaskRCNN.detect`.
         track_ids: int32 `[N]`, number of the object over the frames of a video, -1 without; or None. Set by trackers.
         probabilities: list of N float arrays `[Q, Q]`, the masks as predicted inside `frames`; or None. Set by
             detection with mask refinement.
@@ -81,6 +82,7 @@ class Detections:
         self.error = error
         self.keypoints = None if keypoints is None else np.asarray(keypoints, dtype=np.float32)
         self.class_names: list[str] | None = None
+        self.keypoint_names: list[str] | None = None
         self.track_ids: np.ndarray | None = None
         self.probabilities: list[np.ndarray] | None = None
         self.frames: np.ndarray | None = None
@@ -213,7 +215,8 @@ class Detections:
         chosen = Detections(
             self.boxes[rows], self.class_ids[rows], self.scores[rows], crops, self.image_shape, self.error, points
         )
-        chosen.class_names, chosen.source = self.class_names, self.source
+        chosen.class_names, chosen.keypoint_names = self.class_names, self.keypoint_names
+        chosen.source = self.source
         chosen.track_ids = None if self.track_ids is None else self.track_ids[rows]
         if self.probabilities is not None and self.frames is not None and not any(map(self._is_edited, rows)):
             chosen.probabilities, chosen.frames = [self.probabilities[row] for row in rows], self.frames[rows]
@@ -387,6 +390,7 @@ class Detections:
 
         Objects with holes are exact masks. Others are polygons with few points, which are smooth and have sub-pixel
         precision with mask refinement, and an IoU of at least 0.99 without. Without masks, objects are rectangles.
+        Keypoints are points with the `group_id` of their object.
 
         Args:
             image_path: path of the image relative to the JSON file (default: the file name of `source`).

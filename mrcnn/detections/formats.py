@@ -23,11 +23,16 @@ class Found(Protocol):
     class_ids: np.ndarray
     scores: np.ndarray
     track_ids: np.ndarray | None
+    keypoints: np.ndarray | None  # [N, J, 3]
+    keypoint_names: list[str] | None
     image_shape: tuple[int, int]
     has_masks: bool
 
     @property
     def masks(self) -> np.ndarray | None: ...
+
+    @property
+    def num_keypoints(self) -> int: ...
 
     @property
     def names(self) -> list[str]: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ def mask_to_shapes(label: str, mask: np.ndarray, number: int) -> list[dict[str, 
 
 
 def detections_to_shapes(detections: Found, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Converts detections to entries of labelme's `shapes`. The parts of an object have the same `group_id`.
+    """Converts detections to entries of labelme's `shapes`. Parts and keypoints of an object have the same `group_id`.
 
     Detections with mask refinement become smooth polygons with at most 60 points, see
     `mrcnn.ops.polygons.rings_to_polygons`. Detections without masks become rectangles.
@@ -63,17 +63,43 @@ def detections_to_shapes(detections: Found, labels: Sequence[str]) -> list[dict[
         labels: N class names.
     """
     shapes = []
+    names = detections.keypoint_names or [f"keypoint {j}" for j in range(detections.num_keypoints)]
     for i, (label, score) in enumerate(zip(labels, detections.scores, strict=True)):
         description = f"score {score:.3f}"
         polygons = simple_polygons(detections, i) if detections.has_masks else None
         if not detections.has_masks:
             corners = {"points": _first_and_last_pixel(detections.boxes[i]), "mask": None}
-            shapes += _entries("rectangle", label, [corners], i + 1, description)
+            parts = _entries("rectangle", label, [corners], i + 1, description)
         elif polygons is None:
-            shapes += _mask_shapes(label, detections.full_mask(i), i + 1, description)
+            parts = _mask_shapes(label, detections.full_mask(i), i + 1, description)
         else:
-            shapes += _polygon_shapes(label, polygons, i + 1, description)
+            parts = _polygon_shapes(label, polygons, i + 1, description)
+        points: list[dict[str, Any]] = []
+        if detections.keypoints is not None:
+            points = keypoint_shapes(dict(zip(names, detections.keypoints[i], strict=True)), i + 1)
+        shapes += with_points(parts, points)
     return shapes
+
+
+def keypoint_shapes(keypoints: Mapping[str, Sequence[float]], group_id: int) -> list[dict[str, Any]]:
+    """Returns keypoints as shapes of the type "point".
+
+    Args:
+        keypoints: (x, y, visibility or score) by name, in pixels.
+        group_id: number of their object.
+    """
+    common = {"group_id": group_id, "description": "", "shape_type": "point", "flags": {}, "mask": None}
+    return [
+        {"label": name, "points": [[round(float(x), 2), round(float(y), 2)]], **common}
+        for name, (x, y, _) in keypoints.items()
+    ]
+
+
+def with_points(parts: list[dict[str, Any]], points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the entries of an object and its keypoints, with a common `group_id`. No points without parts."""
+    if not (parts and points):
+        return parts
+    return [part | {"group_id": points[0]["group_id"]} for part in parts] + points
 
 
 def _mask_shapes(label: str, mask: np.ndarray, number: int, description: str = "") -> list[dict[str, Any]]:

@@ -103,4 +103,5 @@ class ExportedModel:
             raise UserError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
         for result in detect_stream(images, self.predictor, self._batch_size, on_error == "skip"):
             result.class_names = self.class_names
+            result.keypoint_names = list(self.config.KEYPOINT_NAMES) or None
             yield result

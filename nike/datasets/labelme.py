@@ -21,7 +21,13 @@ from typing import Any
 import numpy as np
 
 from mrcnn.detections import Detections
-from mrcnn.detections.labelme import detections_to_shapes, labelme_document, mask_to_shapes
+from mrcnn.detections.labelme import (
+    detections_to_shapes,
+    keypoint_shapes,
+    labelme_document,
+    mask_to_shapes,
+    with_points,
+)
 from mrcnn.errors import UserError
 from nike.datasets import photos
 from nike.datasets.json_files import keys_of
@@ -336,20 +342,8 @@ def masks_to_shapes(
     shapes = []
     for i, label in enumerate(labels):
         parts = mask_to_shapes(label, masks[:, :, i], i + 1)
-        points = keypoint_shapes(keypoints[i], i + 1) if keypoints and parts else []
-        for part in parts if points else ():
-            part["group_id"] = i + 1
-        shapes += parts + points
+        shapes += with_points(parts, keypoint_shapes(keypoints[i], i + 1) if keypoints else [])
     return shapes
-
-
-def keypoint_shapes(keypoints: Mapping[str, tuple], group_id: int) -> list[dict[str, Any]]:
-    """Returns `Instance.keypoints` as shapes of the type "point"."""
-    common = {"group_id": group_id, "description": "", "shape_type": "point", "flags": {}, "mask": None}
-    return [
-        {"label": name, "points": [[round(float(x), 2), round(float(y), 2)]], **common}
-        for name, (x, y, _) in keypoints.items()
-    ]
 
 
 def write_detections(photo: Path, result: Detections, class_names: Sequence[str]) -> Path:

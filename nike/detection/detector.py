@@ -157,7 +157,7 @@ class Detector:
     def _choose(self, result: Detections) -> Detections:
         rows = np.flatnonzero(np.isin(result.class_ids, self.class_ids) & (result.scores >= self.min_confidence))
         chosen = result[rows[np.argsort(-result.scores[rows], kind="stable")][: self.max_detections]]
-        chosen.class_names = self.class_names
+        chosen.class_names, chosen.keypoint_names = self.class_names, list(self.keypoint_names) or None
         return chosen
 
 

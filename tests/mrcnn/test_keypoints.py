@@ -261,7 +261,9 @@ def test_the_option_off_costs_nothing():
 @pytest.mark.parametrize("masks", [True, False])
 def test_eight_images_can_be_overfitted(masks, tmp_path):
     wider = dict(TOP_DOWN_PYRAMID_SIZE=32, RPN_CHANNELS=32, FPN_CLASSIF_FC_LAYERS_SIZE=64, TRAIN_ROIS_PER_IMAGE=32)
-    model = tiny_training.build(tmp_path, MASK_HEAD=masks, TRAIN_BN=None, STEPS_PER_EPOCH=120, **wider, **POINTS)
+    names = dict(KEYPOINT_NAMES=("left", "right"))
+    options = wider | names | POINTS
+    model = tiny_training.build(tmp_path, MASK_HEAD=masks, TRAIN_BN=None, STEPS_PER_EPOCH=120, **options)
     photos = Dots(8)
     options = dict(optimizer="adamw", schedule="cosine", warmup_steps=20, verbose=0)
     progress = model.train(photos, photos, 2e-3, 2, "all", **options)
@@ -272,6 +274,7 @@ def test_eight_images_can_be_overfitted(masks, tmp_path):
     for image_id in photos.image_ids:
         found = model.detect([photos.load_image(image_id)])[0]
         assert found.has_masks == masks and found.keypoints.shape == (len(found), 2, 3)
+        assert found.keypoint_names == found[:1].keypoint_names == ["left", "right"]
         for truth in photos.load_keypoints(image_id):
             errors.append(np.linalg.norm(found.keypoints[..., :2] - truth[:, :2], axis=-1).max(axis=1).min())
     assert np.median(errors) < 2

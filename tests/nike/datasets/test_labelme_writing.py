@@ -54,6 +54,30 @@ def test_labelme_reads_the_file(folder, monkeypatch):
         np.testing.assert_array_equal(instances == i + 1, painted)
 
 
+def test_keypoints_of_detections_are_read_again(folder):
+    photo = folder.photo("a.jpg")
+    stack = masks()[:, :, :2]  # the second object has two parts
+    points = np.array([[[20, 20, 0.9], [25.5, 21.25, 0.8]], [[50, 20, 0.7], [70, 30, 0.6]]])
+    boxes = extract_bboxes(stack)
+    crops = [stack[y1:y2, x1:x2, i] for i, (y1, x1, y2, x2) in enumerate(boxes)]
+    result = Detections(boxes, [1, 1], [0.9, 0.8], crops, (60, 80), keypoints=points)
+    result.keypoint_names = ["hook", "tail"]
+    instances = read_labelme(write_detections(photo, result, ["BG", "nike"])).instances
+    assert [len(instance.pieces) for instance in instances] == [1, 2]
+    for instance, expected in zip(instances, points, strict=True):
+        assert instance.keypoints == {
+            name: (*point[:2], 2) for name, point in zip(["hook", "tail"], expected, strict=True)
+        }
+    shapes = detections_to_shapes(result[:1], ["nike"])
+    assert [(shape["label"], shape["group_id"]) for shape in shapes] == [("nike", 1), ("hook", 1), ("tail", 1)]
+
+
+def test_keypoints_without_names_are_numbered():
+    result = Detections([[0, 0, 4, 4]], [1], [0.9], None, (8, 8), keypoints=np.ones((1, 2, 3)))
+    shapes = detections_to_shapes(result, ["nike"])
+    assert [shape["label"] for shape in shapes] == ["nike", "keypoint 0", "keypoint 1"]
+
+
 def test_write_detections(folder):
     photo = folder.photo("a.jpg")
     mask = masks()[:, :, :1]
