@@ -26,6 +26,7 @@ from mrcnn.layers.targets import DetectionTargetLayer
 from mrcnn.ops import boxes, boxes_tf
 from mrcnn.ops.anchors import compute_backbone_shapes, generate_pyramid_anchors
 from mrcnn.ops.image_meta import split_image_meta
+from mrcnn.ops.keypoints import BOX_PADDING
 
 LOSSES = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
 REFINEMENT_LOSS = "mrcnn_refined_mask_loss"
@@ -260,7 +261,8 @@ class NetworkBuilder:
             Without MASK_HEAD there is no `mrcnn_mask`. With MASK_REFINEMENT_SIZE also `mrcnn_refined_mask
             [B, D', Q, Q]` of the class of each detection, in its padded box; D' <= D is the largest number of
             detections of an image, at least 1. With NUM_KEYPOINTS the last output is `mrcnn_keypoint [B, D, Q, Q, J]`,
-            logits in the box of each detection. Class, deltas, mask and maps of padding rows are undefined.
+            logits in the box of each detection, padded by BOX_PADDING. Class, deltas, mask and maps of padding rows are
+            undefined.
         """
         config = config or self.config
         anchors = keras.Input((None, 4), name="input_anchors")
@@ -285,7 +287,10 @@ class NetworkBuilder:
             )
             outputs.append(refined)
         if self.keypoint_head:
-            maps = self.keypoint_head(detected_boxes, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
+            margin = BOX_PADDING * (detected_boxes[..., 2:] - detected_boxes[..., :2])
+            frames = [detected_boxes[..., :2] - margin, detected_boxes[..., 2:] + margin]
+            frames = keras.ops.concatenate(frames, axis=-1)
+            maps = self.keypoint_head(frames, pyramid, self.meta, count=config.DETECTION_MAX_INSTANCES)
             outputs.append(maps)
         return self._network(inputs, outputs)
 

@@ -27,6 +27,7 @@ from mrcnn import __version__
 from mrcnn.checkpoints.hub import sha256_of
 from mrcnn.config import Config
 from mrcnn.errors import UserError
+from mrcnn.ops.keypoints import BOX_PADDING
 
 FILE = "metadata.json"
 FORMATS = {  # format -> package that runs it
@@ -93,7 +94,8 @@ def signature(config: Config) -> dict[str, Any]:
     }
     keypoints = {
         "shape": ["B", detections, *[4 * int(config.MASK_POOL_SIZE)] * 2, int(config.NUM_KEYPOINTS)],
-        "meaning": "logits of the position of each keypoint in the box of each detection",
+        "meaning": "logits of the position of each keypoint in the box of each detection, enlarged by "
+        f"{BOX_PADDING} of its sides on each side",
     }
     return {
         "inputs": {

@@ -23,7 +23,7 @@ from mrcnn.errors import UserError, UserTypeError
 from mrcnn.inference.prefetch import prefetch
 from mrcnn.ops.boxes import denorm_boxes, norm_boxes, pad_boxes
 from mrcnn.ops.image_meta import compose_image_meta
-from mrcnn.ops.keypoints import decode_keypoints
+from mrcnn.ops.keypoints import BOX_PADDING, decode_keypoints
 from mrcnn.ops.masks import mask_in_box, sample_mask
 
 MEAN_SUBTRACTED = (
@@ -124,7 +124,7 @@ def postprocess(
         image_shape: (height, width, ...) of the preprocessed image.
         window: `[4]`, region of the preprocessed image without the padding, in pixels.
         mask_padding: see the function `mask_padding`. With refinement, the box of a detection is that of its mask.
-        keypoints: `[n, Q, Q, J]` logits in the box of each detection, or None.
+        keypoints: `[n, Q, Q, J]` logits in the box of each detection, padded by BOX_PADDING, or None.
 
     Returns:
         The detections, without boxes of area zero and empty refined masks.
@@ -137,7 +137,7 @@ def postprocess(
     origin, scale = _to_original(original_shape, window)
     points = None
     if keypoints is not None:
-        points = decode_keypoints(keypoints[:count], frames)
+        points = decode_keypoints(keypoints[:count], _frames(pad_boxes(boxes, BOX_PADDING), image_shape))
         points[..., :2] = (points[..., :2] - origin[::-1]) * scale[::-1]
     if mask_padding is not None:
         frames = (pad_boxes(frames, mask_padding) - np.tile(origin, 2)) * np.tile(scale, 2)

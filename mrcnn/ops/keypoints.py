@@ -13,6 +13,10 @@ import numpy as np
 
 from mrcnn.errors import UserError
 
+# Fraction of the box's sides that the maps cover on each side in addition, because a predicted box often cuts off the
+# tips that keypoints mark.
+BOX_PADDING = 0.1
+
 
 def as_keypoints(values: Any, count: int, number: int | None, requirement: str) -> np.ndarray:
     """Returns keypoints as a float32 array `[N, J, 3]`.

@@ -89,23 +89,25 @@ def test_loss_equals_the_mean_cross_entropy_of_labelled_points():
 
 
 @pytest.mark.parametrize(
-    ("original_shape", "image_shape", "window", "cell", "expected"),
+    ("original_shape", "image_shape", "window", "cell", "scale"),
     [
-        ((4096, 4096), (1024, 1024), (0, 0, 1024, 1024), (10, 20), (4 * 20.5, 4 * 10.5)),
-        ((1024, 2048), (1024, 1024), (256, 0, 768, 1024), (10, 20), (2 * 20.5, 2 * 10.5)),  # padded above and below
-        ((256, 256), (1024, 1024), (0, 0, 1024, 1024), (0, 55), (55.5 / 4, 0.5 / 4)),
-        ((333, 1000), (512, 512), (170, 0, 341, 512), (10, 20), (20.5 * 1000 / 512, 10.5 * 333 / 171)),
+        ((4096, 4096), (1024, 1024), (0, 0, 1024, 1024), (10, 20), (4, 4)),
+        ((1024, 2048), (1024, 1024), (256, 0, 768, 1024), (10, 20), (2, 2)),  # padded above and below
+        ((256, 256), (1024, 1024), (0, 0, 1024, 1024), (0, 55), (1 / 4, 1 / 4)),
+        ((333, 1000), (512, 512), (170, 0, 341, 512), (10, 20), (333 / 171, 1000 / 512)),
     ],
 )
-def test_detected_keypoints_are_scaled_from_edge_to_edge(original_shape, image_shape, window, cell, expected):
+def test_detected_keypoints_are_scaled_from_edge_to_edge(original_shape, image_shape, window, cell, scale):
     top, left = window[:2]
     height, width = image_shape
-    box = np.array([top, left, top + 55, left + 55]) / np.array([height - 1, width - 1] * 2)  # 56 pixels, a cell each
+    # 56 pixels. The map covers the box and a tenth of the distance between its first and last pixel on each side.
+    box = np.array([top, left, top + 55, left + 55]) / np.array([height - 1, width - 1] * 2)
+    y, x = (-5.5 + (np.array(cell) + 0.5) / 56 * (56 + 2 * 5.5)) * scale
     maps = np.zeros((1, 56, 56, 1), np.float32)
     maps[0, *cell] = 20
     detections = np.array([[*box, 1, 0.9]], np.float32)
     found = postprocess(detections, None, original_shape, image_shape, window, keypoints=maps)
-    np.testing.assert_allclose(found.keypoints[0, 0, :2], expected, atol=1e-3)
+    np.testing.assert_allclose(found.keypoints[0, 0, :2], (x, y), atol=1e-3)
 
 
 # --- data ---
