@@ -81,7 +81,8 @@ class Config:
 
     # --- Network ---
     # A name from `choices.SETTINGS`, or a function `f(image, stage5, train_bn) -> [C1, ..., C5]`; with a function,
-    # COMPUTE_BACKBONE_SHAPE(image_shape) must give the `[5, 2]` sizes of P2..P6.
+    # COMPUTE_BACKBONE_SHAPE(image_shape) must give the `[5, 2]` sizes of P2..P6. "resnet50_c4" and "resnet101_c4" have
+    # no pyramid: RPN and RoIs use C4, with all anchor scales there, and stage 5 is the body of the box and mask heads.
     BACKBONE: Any = "resnet101"
     COMPUTE_BACKBONE_SHAPE: Any = None
     BACKBONE_STRIDES = [4, 8, 16, 32, 64]
@@ -167,6 +168,8 @@ class Config:
     ROI_NEGATIVES = "balanced"
     ADD_GT_BOXES = False  # True: add the ground-truth boxes to the proposals in training, like the paper's code
     MASK_TARGETS = "rounded"  # or "coverage": the covered fraction of each cell instead of 0 or 1, see `mask_targets`
+    # "sigmoid": a binary mask for each class; "softmax": classes and background compete for each cell, for comparison.
+    MASK_ACTIVATION = "sigmoid"
     # Side of the refined masks in cells, a multiple of 8, such as 112; 0: no refinement. See `layers.mask_refinement`.
     MASK_REFINEMENT_SIZE = 0
     MASK_REFINEMENT_PADDING = 0.15  # fraction of the box's sides that is added on each side
@@ -323,6 +326,12 @@ class Config:
             if getattr(self, field) and not self.MASK_HEAD:
                 off = type(getattr(self, field))(0)
                 raise UserError(f"{name}: {field} needs masks, but MASK_HEAD is False. Set {field} = {off}.")
+        for field in ("MASK_REFINEMENT_SIZE", "NUM_KEYPOINTS"):
+            if getattr(self, field) and self.BACKBONE in choices.C4_BACKBONES:
+                raise UserError(
+                    f"{name}: {field} needs the feature pyramid, which BACKBONE = {self.BACKBONE!r} does not have. "
+                    f"Set {field} = 0."
+                )
         if self.MASK_REFINEMENT_SIZE % 8:
             raise UserError(f"{name}: MASK_REFINEMENT_SIZE must be a multiple of 8, got {self.MASK_REFINEMENT_SIZE}.")
         names = list(self.KEYPOINT_NAMES)

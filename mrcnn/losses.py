@@ -137,6 +137,31 @@ def mrcnn_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_m
     return _mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits))
 
 
+def mrcnn_softmax_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_masks: tf.Tensor) -> tf.Tensor:
+    """Computes the cross entropy of mask cells that are distributed over classes and background.
+
+    A cell with target t has probability t for the class of its RoI and 1 - t for the background.
+
+    Args:
+        target_masks, target_class_ids, pred_masks: see `mrcnn_mask_loss`. The probabilities of a cell sum to 1.
+
+    Returns:
+        Scalar mean over the pixels of the positive RoIs.
+
+    Source: He et al. 2017, Mask R-CNN, table 2b; Long et al. 2015, fully convolutional networks.
+    """
+    positive, target_class = _positives(target_class_ids[:, : tf.shape(pred_masks)[1]])
+    target = tf.cast(tf.gather_nd(target_masks, positive), tf.float32)  # [n, M, M]
+    masks = tf.transpose(tf.cast(pred_masks, tf.float32), [0, 1, 4, 2, 3])
+    background = tf.gather_nd(masks[:, :, 0], positive)  # [n, M, M]
+    foreground = tf.gather_nd(masks, target_class)
+    entropies = [
+        weight * tf.math.log(tf.maximum(probability, PROBABILITY_EPSILON))
+        for weight, probability in ((target, foreground), (1.0 - target, background))
+    ]
+    return _mean(-tf.add_n(entropies))
+
+
 def mrcnn_refined_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_masks: tf.Tensor) -> tf.Tensor:
     """Computes binary cross entropy plus Dice loss of the refined masks of the positive RoIs.
 

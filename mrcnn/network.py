@@ -16,6 +16,8 @@ import tensorflow as tf
 from mrcnn import checkpoints, losses
 from mrcnn.backbones import build_backbone
 from mrcnn.backbones.fpn import build_fpn
+from mrcnn.backbones.resnet import build_res5
+from mrcnn.choices import C4_BACKBONES
 from mrcnn.config import Config
 from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, TrimPadding, register
 from mrcnn.layers.detection import DetectionLayer
@@ -24,7 +26,7 @@ from mrcnn.layers.mask_refinement import MaskRefinement, RefinedRoIs, Refinement
 from mrcnn.layers.proposals import ProposalLayer
 from mrcnn.layers.targets import DetectionTargetLayer
 from mrcnn.ops import boxes, boxes_tf
-from mrcnn.ops.anchors import compute_backbone_shapes, generate_pyramid_anchors
+from mrcnn.ops.anchors import anchor_settings, generate_pyramid_anchors
 from mrcnn.ops.image_meta import split_image_meta
 from mrcnn.ops.keypoints import BOX_PADDING
 
@@ -91,22 +93,21 @@ class Network(keras.Model):
 def flatten_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """Yields the plain Keras layers (Conv2D, BatchNorm, Dense, ...) of a model in order, without their wrappers."""
     for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from flatten_layers(layer)
-        elif isinstance(layer, PerRoI) and isinstance(layer.layer, ConvNorm):
-            yield from (part for part in (layer.layer.conv, layer.layer.norm) if part is not None)
-        elif isinstance(layer, ConvNorm):
-            yield from (part for part in (layer.conv, layer.norm) if part is not None)
+        inner = layer.layer if isinstance(layer, PerRoI) else layer
+        if isinstance(inner, keras.Model):
+            yield from flatten_layers(inner)
+        elif isinstance(inner, ConvNorm):
+            yield from (part for part in (inner.conv, inner.norm) if part is not None)
         else:
-            yield layer.layer if isinstance(layer, PerRoI) else layer
+            yield inner
 
 
 def conv_norms(model: keras.Model) -> Iterator[ConvNorm]:
     """Yields the ConvNorm layers of a model and of the models in it."""
     for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from conv_norms(layer)
         inner = layer.layer if isinstance(layer, PerRoI) else layer
+        if isinstance(inner, keras.Model):
+            yield from conv_norms(inner)
         if isinstance(inner, ConvNorm):
             yield inner
 
@@ -118,10 +119,21 @@ def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
 
 @register
 class LossLayer(Float32Layer):
-    """One of `loss_names` as a layer of the graph: the float32 scalar of the loss function with the layer's name."""
+    """One of `loss_names` as a layer of the graph: the float32 scalar of a function of `losses`.
+
+    Args:
+        function: name of the function. Defaults to the name of the layer.
+    """
+
+    def __init__(self, function=None, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function or self.name
 
     def call(self, inputs):
-        return getattr(losses, self.name)(*inputs)
+        return getattr(losses, self.function)(*inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "function": self.function}
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor((), dtype="float32")
@@ -139,7 +151,7 @@ class Anchors(Float32Layer):
     def __init__(self, scales, ratios, feature_shapes, feature_strides, anchor_stride, image_shape, **kwargs):
         super().__init__(**kwargs)
         self.settings = dict(
-            scales=[float(v) for v in scales],
+            scales=np.asarray(scales, float).tolist(),
             ratios=[float(v) for v in ratios],
             feature_shapes=np.asarray(feature_shapes).tolist(),
             feature_strides=[int(v) for v in feature_strides],
@@ -203,9 +215,14 @@ class NetworkBuilder:
         self.meta = keras.Input((config.IMAGE_META_SIZE,), name="input_image_meta")
         backbone = config.function("BACKBONE") if callable(config.BACKBONE) else config.BACKBONE
         features = build_backbone(backbone, self.image, config.TRAIN_BN)
-        self.pyramid = build_fpn(features, config.TOP_DOWN_PYRAMID_SIZE)
-        ratios = len(config.RPN_ANCHOR_RATIOS)
-        rpn = build_rpn_model(config.RPN_ANCHOR_STRIDE, ratios, config.TOP_DOWN_PYRAMID_SIZE, config.RPN_CHANNELS)
+        ratios, heads = len(config.RPN_ANCHOR_RATIOS), {}
+        if backbone in C4_BACKBONES:
+            self.pyramid = [features[3]]
+            ratios *= len(config.RPN_ANCHOR_SCALES)
+            heads["res5"] = PerRoI(build_res5(backbone.removesuffix("_c4"), config.TRAIN_BN))
+        else:
+            self.pyramid = build_fpn(features, config.TOP_DOWN_PYRAMID_SIZE)
+        rpn = build_rpn_model(config.RPN_ANCHOR_STRIDE, ratios, self.pyramid[0].shape[-1], config.RPN_CHANNELS)
         rpn_pyramid = self.pyramid[: len(config.RPN_ANCHOR_SCALES)]
         levels = zip(*[rpn(feature_map) for feature_map in rpn_pyramid], strict=True)
         self.rpn = [
@@ -214,13 +231,16 @@ class NetworkBuilder:
         ]  # [B, A, 2], [B, A, 2], [B, A, 4]
         roi_align = dict(method=config.ROI_ALIGN_METHOD, pooling=config.ROI_POOLING)
         classes, train_bn = config.NUM_CLASSES, config.TRAIN_BN
-        self.box_head = BoxHead(config.POOL_SIZE, classes, train_bn, config.FPN_CLASSIF_FC_LAYERS_SIZE, **roi_align)
+        fc_layers_size = config.FPN_CLASSIF_FC_LAYERS_SIZE
+        self.box_head = BoxHead(config.POOL_SIZE, classes, train_bn, fc_layers_size, **heads, **roi_align)
         self.mask_head = config.MASK_HEAD and MaskHead(
             config.MASK_POOL_SIZE,
             classes,
             train_bn,
             config.MASK_HEAD_CHANNELS,
             config.MASK_HEAD_CONVOLUTIONS,
+            config.MASK_ACTIVATION,
+            **heads,
             **roi_align,
         )
         self.keypoint_head = config.NUM_KEYPOINTS and KeypointHead(
@@ -345,7 +365,11 @@ class NetworkBuilder:
         ]
         if self.mask_head:
             loss_inputs.append([masks_and_keypoints[0], class_ids, *predicted_masks])
-        nodes = [LossLayer(name=name)(tensors) for name, tensors in zip(LOSSES, loss_inputs, strict=False)]
+        functions = {LOSSES[-1]: "mrcnn_softmax_mask_loss"} if config.MASK_ACTIVATION == "softmax" else {}
+        nodes = [
+            LossLayer(functions.get(name), name=name)(tensors)
+            for name, tensors in zip(LOSSES, loss_inputs, strict=False)
+        ]
         if self.mask_refinement:
             rois_to_refine = RefinedRoIs(config.MASK_REFINEMENT_ROIS, config.BBOX_STD_DEV, name="refined_rois")
             coarse_rois = positives[:, : config.MASK_REFINEMENT_ROIS]
@@ -372,15 +396,8 @@ class NetworkBuilder:
 
     def _anchors(self) -> Anchors:
         config = self.config
-        return Anchors(
-            config.RPN_ANCHOR_SCALES,
-            config.RPN_ANCHOR_RATIOS,
-            compute_backbone_shapes(config, config.IMAGE_SHAPE),
-            config.BACKBONE_STRIDES,
-            config.RPN_ANCHOR_STRIDE,
-            config.IMAGE_SHAPE,
-            name="anchors",
-        )
+        settings = anchor_settings(config, config.IMAGE_SHAPE)
+        return Anchors(**settings, image_shape=config.IMAGE_SHAPE, name="anchors")
 
     def _targets(self) -> DetectionTargetLayer:
         config = self.config

@@ -71,16 +71,23 @@ def _residual_network(image, depth, stage5, train_bn, *, width_factor=1, groups=
     x = conv_norm(x, 64, 7, ("conv1", "bn_conv1"), strides=2, activation="relu", precision="float32", **options)
     c1 = x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="pool1")(x)
     features = [c1]
-    for stage, (width, blocks) in enumerate(zip(WIDTHS, BLOCKS[depth], strict=True), start=2):
+    for stage in (2, 3, 4, 5):
         if stage == 5 and not stage5:
             return [*features, None]
-        filters = (width * width_factor, width * width_factor, width * 4)
         strides = 1 if stage == 2 else 2
-        x = conv_block(x, 3, filters, stage, "a", strides=strides, groups=groups, **options)
-        for index in range(1, blocks):
-            x = identity_block(x, 3, filters, stage, chr(ord("a") + index), groups=groups, **options)
+        x = _stage(x, stage, depth, strides=strides, width_factor=width_factor, groups=groups, **options)
         features.append(x)
     return features
+
+
+def _stage(x, stage, depth, *, strides, width_factor=1, **options):
+    """Applies the bottleneck blocks of a stage to `x`. The first has the stride."""
+    width, blocks = WIDTHS[stage - 2], BLOCKS[depth][stage - 2]
+    filters = (width * width_factor, width * width_factor, width * 4)
+    x = conv_block(x, 3, filters, stage, "a", strides=strides, **options)
+    for index in range(1, blocks):
+        x = identity_block(x, 3, filters, stage, chr(ord("a") + index), **options)
+    return x
 
 
 def build_resnet(input_image, architecture, stage5=False, train_bn=True):
@@ -99,6 +106,22 @@ def build_resnet(input_image, architecture, stage5=False, train_bn=True):
     if architecture not in ("resnet50", "resnet101"):
         raise ValueError(f"architecture must be 'resnet50' or 'resnet101', got {architecture!r}.")
     return _residual_network(input_image, architecture.removeprefix("resnet"), stage5, train_bn)
+
+
+def build_res5(architecture, train_bn=True) -> keras.Model:
+    """Builds stage 5 of a ResNet as a model from RoI features `[N, h, w, 4*WIDTHS[2]]` to `[N, h, w, 4*WIDTHS[3]]`.
+
+    Its stride is 1.
+
+    Args:
+        architecture: "resnet50" or "resnet101".
+        train_bn: see `Config.TRAIN_BN`.
+
+    Source: He et al. 2017, Mask R-CNN, figure 4, left.
+    """
+    features = keras.Input((None, None, 4 * WIDTHS[2]), name="input_res5")
+    options = dict(strides=1, use_bias=True, train_bn=train_bn)
+    return keras.Model(features, _stage(features, 5, architecture.removeprefix("resnet"), **options), name="res5")
 
 
 def build_resnext(input_image, architecture, stage5=False, train_bn=True):

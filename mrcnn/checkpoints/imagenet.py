@@ -50,18 +50,19 @@ def imagenet_weights(backbone: str) -> Path:
     """Returns the ImageNet weights of a backbone for `load_weights`, downloaded if not in `locate.search_folders`.
 
     Args:
-        backbone: str, a key of PUBLISHED.
+        backbone: str, a key of PUBLISHED, or the C4 backbone of one.
 
     Raises:
         ValueError: if no weights are published for the backbone.
         WeightsNotFoundError: if the file is not found and cannot be downloaded.
     """
-    if backbone not in PUBLISHED:
+    trunk = str(backbone).removesuffix("_c4")
+    if trunk not in PUBLISHED:
         raise UserError(
             f"BACKBONE {backbone!r}: ImageNet weights are available for {', '.join(PUBLISHED)}. Choose one of them or "
             "start from other weights."
         )
-    names, url, size, md5 = PUBLISHED[backbone]
+    names, url, size, md5 = PUBLISHED[trunk]
     found = find_weights(names)
     if found is not None:
         return found

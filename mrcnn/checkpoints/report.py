@@ -109,7 +109,7 @@ def explain(
 
 def missing_branches(layers: Iterable[str]) -> list[str]:
     """Returns the names of the branches that a file does not have, if it has the layers of the box head."""
-    if "mrcnn_class_conv1" not in layers:
+    if "mrcnn_class_logits" not in layers:
         return []
     return [branch for branch, pattern in BRANCHES.items() if not any(pattern.fullmatch(name) for name in layers)]
 

@@ -196,7 +196,7 @@ class PerRoI(keras.layers.Wrapper):
 
     def call(self, inputs, rois=None, training=None):
         shape = ops.shape(inputs)
-        options = {"training": training} if isinstance(self.layer, ConvNorm) else {}
+        options = {"training": training} if isinstance(self.layer, (ConvNorm, keras.Model)) else {}
         outputs = self.layer(ops.reshape(inputs, (-1, *inputs.shape[2:])), **options)  # [B*R', ...]
         outputs = ops.reshape(outputs, (shape[0], shape[1], *outputs.shape[1:]))
         if rois is None:

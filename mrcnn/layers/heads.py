@@ -1,6 +1,7 @@
-"""RPN head (Ren et al. 2015, section 3.1), box head, mask head (He et al. 2017, figure 4, right) and keypoint head.
+"""RPN head (Ren et al. 2015, section 3.1), box head, mask head (He et al. 2017, figure 4) and keypoint head.
 
-A head object owns its layers, so the training and the inference graph use the same weights.
+A head object owns its layers, so the training and the inference graph use the same weights. The box head and the mask
+head of a C4 backbone share `res5`, the stage 5 of the backbone as a `PerRoI` layer (figure 4, left).
 
 Shape notation: B images, R RoIs, F pyramid channels, C classes with background 0, M mask side,
 J keypoints, Q side of a keypoint map.
@@ -49,23 +50,27 @@ class BoxHead:
     """Classifies and refines RoIs: RoIAlign, two fully connected layers, then class scores and box deltas.
 
     The fully connected layers are convolutions, as in Matterport's checkpoints. The kernel of the first one covers the
-    whole crop.
+    whole crop. With `res5`, that stage and the mean over the crop replace them.
     """
 
-    def __init__(self, pool_size, num_classes, train_bn=True, fc_layers_size=1024, **roi_align):
+    def __init__(self, pool_size, num_classes, train_bn=True, fc_layers_size=1024, res5=None, **roi_align):
         self.roi_align = PyramidROIAlign((pool_size, pool_size), name="roi_align_classifier", **roi_align)
-        self.layers = [
-            PerRoI(
-                ConvNorm(
-                    keras.layers.Conv2D(fc_layers_size, size, name=f"mrcnn_class_conv{index}"),
-                    BatchNorm(name=f"mrcnn_class_bn{index}"),
-                    train_bn,
-                    activation="relu",
-                    name=f"mrcnn_class_fc{index}",
+        if res5 is not None:
+            self.layers = [res5, PerRoI(keras.layers.GlobalAveragePooling2D(name="mrcnn_class_mean"))]
+            fc_layers_size = res5.layer.output.shape[-1]
+        else:
+            self.layers = [
+                PerRoI(
+                    ConvNorm(
+                        keras.layers.Conv2D(fc_layers_size, size, name=f"mrcnn_class_conv{index}"),
+                        BatchNorm(name=f"mrcnn_class_bn{index}"),
+                        train_bn,
+                        activation="relu",
+                        name=f"mrcnn_class_fc{index}",
+                    )
                 )
-            )
-            for index, size in ((1, pool_size), (2, 1))
-        ]
+                for index, size in ((1, pool_size), (2, 1))
+            ]
         self.squeeze = keras.layers.Reshape((-1, fc_layers_size), name="pool_squeeze")
         self.class_logits = PerRoI(keras.layers.Dense(num_classes, dtype=FLOAT32, name="mrcnn_class_logits"))
         self.softmax = keras.layers.Activation("softmax", dtype=FLOAT32, name="mrcnn_class")
@@ -77,7 +82,7 @@ class BoxHead:
 
         Args:
             rois: `[B, R', 4]` normalised.
-            feature_maps: P2..P5, each `[B, h, w, F]`.
+            feature_maps: P2..P5, each `[B, h, w, F]`, or C4 alone.
             image_meta: `[B, 12+C]`.
             count: R. Rows of the output from R' on are padding. Defaults to R'.
         """
@@ -90,14 +95,25 @@ class BoxHead:
 
 
 class MaskHead:
-    """Predicts a mask per RoI and class: RoIAlign, 3x3 convolutions, 2x2 deconvolution, sigmoid."""
+    """Predicts a mask per RoI and class: RoIAlign, 3x3 convolutions or `res5`, 2x2 deconvolution, activation."""
 
-    def __init__(self, pool_size, num_classes, train_bn=True, channels=256, convolutions=4, **roi_align):
+    def __init__(
+        self,
+        pool_size,
+        num_classes,
+        train_bn=True,
+        channels=256,
+        convolutions=4,
+        activation="sigmoid",
+        res5=None,
+        **roi_align,
+    ):
         self.roi_align = PyramidROIAlign((pool_size, pool_size), name="roi_align_mask", **roi_align)
-        self.layers = _conv_blocks("mask", channels, convolutions, train_bn)
+        self.layers = [res5] if res5 is not None else _conv_blocks("mask", channels, convolutions, train_bn)
         deconv = keras.layers.Conv2DTranspose(channels, 2, strides=2, activation="relu", name="mrcnn_mask_deconv")
         self.layers.append(PerRoI(deconv))
-        self.mask = PerRoI(keras.layers.Conv2D(num_classes, 1, activation="sigmoid", dtype=FLOAT32, name="mrcnn_mask"))
+        output = dict(activation=activation, dtype=FLOAT32, name="mrcnn_mask")
+        self.mask = PerRoI(keras.layers.Conv2D(num_classes, 1, **output))
 
     def __call__(self, rois, feature_maps, image_meta, count=None):
         """Returns `mrcnn_mask [B, R, M, M, C]`, float32 probabilities. See `BoxHead.__call__` for the arguments."""

@@ -2,7 +2,8 @@
 
 RoIAlign (He et al. 2017, section 3) samples the feature map bilinearly without quantization. RoIPool (Girshick 2015,
 Fast R-CNN, section 2.1) quantizes the RoI to whole feature map cells and takes maxima. Equation 1 of Lin et al. 2017
-(FPN) assigns a level to each RoI. Shape notation: B images, R RoIs, F channels.
+(FPN) assigns a level to each RoI; a single feature map, such as C4, has all RoIs. Shape notation: B images, R RoIs,
+F channels.
 
 Differs from the paper: one sample per bin at corner-aligned positions, which `tf.image.crop_and_resize` computes and
 Matterport's checkpoints were trained with.
@@ -34,15 +35,14 @@ def roi_levels(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(4 + tf.cast(tf.round(level), tf.int32), LEVELS[0], LEVELS[-1])
 
 
-def crop_levels(boxes, levels, feature_maps, pool_shape, method="bilinear"):
+def crop_levels(boxes, levels, feature_maps, pool_shape):
     """Computes RoIAlign with one `crop_and_resize` per level for the RoIs of that level.
 
     Args:
         boxes: `[B, R, 4]` normalised.
         levels: `[B, R]` int32 in 2..5.
-        feature_maps: P2..P5, each `[B, h, w, F]` float32.
+        feature_maps: P2..P5, each `[B, h, w, F]` float32, or the first of them.
         pool_shape: (height, width) of the crop.
-        method: "bilinear" or "nearest".
 
     Returns:
         `[B*R, height, width, F]` float32.
@@ -50,10 +50,10 @@ def crop_levels(boxes, levels, feature_maps, pool_shape, method="bilinear"):
     count = tf.shape(boxes)[1]
     flat_boxes, flat_levels = tf.reshape(boxes, (-1, 4)), tf.reshape(levels, (-1,))
     indices, crops = [], []
-    for level, feature_map in zip(LEVELS, feature_maps, strict=True):
+    for level, feature_map in enumerate(feature_maps, start=LEVELS[0]):
         index = tf.where(tf.equal(flat_levels, level))[:, 0]  # int64 [n]
         image = tf.cast(index // tf.cast(count, tf.int64), tf.int32)
-        crop = tf.image.crop_and_resize(feature_map, tf.gather(flat_boxes, index), image, pool_shape, method)
+        crop = tf.image.crop_and_resize(feature_map, tf.gather(flat_boxes, index), image, pool_shape)
         indices.append(tf.cast(index, tf.int32))
         crops.append(crop)
     return tf.dynamic_stitch(indices, crops)
@@ -65,13 +65,7 @@ def gather_levels(boxes, levels, feature_maps, pool_shape):
     The feature vectors of all levels are concatenated, and the four neighbours of each sample are gathered by index.
     """
     height, width = pool_shape
-    shapes = [tf.shape(feature_map)[1:3] for feature_map in feature_maps]
-    sizes = [shape[0] * shape[1] for shape in shapes]
-    starts = tf.stack([sum(sizes[:i], 0) for i in range(len(sizes))])
-    channels = feature_maps[0].shape[-1]
-    vectors = tf.concat([tf.reshape(m, (tf.shape(m)[0], -1, channels)) for m in feature_maps], axis=1)  # [B, sum hw, F]
-    shape = tf.gather(tf.stack(shapes), levels - LEVELS[0])  # [B, R, 2]
-    start = tf.gather(starts, levels - LEVELS[0])  # [B, R]
+    vectors, start, shape = _concatenate(levels, feature_maps)
 
     def positions(low, high, side, samples):
         """Returns the sample positions `[B, R, samples]` of crop_and_resize in feature map cells."""
@@ -105,7 +99,50 @@ def gather_levels(boxes, levels, feature_maps, pool_shape):
     bottom = gather(y1, x0) * (1.0 - fraction_x) + gather(y1, x1) * fraction_x
     crops = top * (1.0 - fraction_y) + bottom * fraction_y
     crops = crops * (inside_y[..., :, None, None] * inside_x[..., None, :, None])
-    return tf.reshape(crops, (-1, height, width, channels))
+    return tf.reshape(crops, (-1, height, width, vectors.shape[-1]))
+
+
+def pool_levels(boxes, levels, feature_maps, pool_shape):
+    """Computes RoIPool: rounds the RoI to whole cells, divides these into bins and takes the maximum of each bin.
+
+    Bin i of n rows has rows floor(i * n / height) to ceil((i + 1) * n / height) - 1, so bins may overlap. See
+    `crop_levels` for the arguments.
+
+    Source: Girshick 2015, Fast R-CNN, section 2.1; He et al. 2017, Mask R-CNN, section 3, for the rounding.
+    """
+    height, width = pool_shape
+    vectors, start, shape = _concatenate(levels, feature_maps)
+
+    def cells(low, high, side, bins):
+        """Returns the cells `[B, R, bins, n]` of each bin. Bins smaller than the largest, n, repeat their last cell."""
+        last_cell = tf.cast(side, tf.float32) - 1.0
+        first, last = (tf.clip_by_value(tf.cast(tf.round(v * last_cell), tf.int32), 0, side - 1) for v in (low, high))
+        count, index = (last - first + 1)[..., None], tf.range(bins)  # [B, R, 1], [bins]
+        begin, end = index * count // bins, ((index + 1) * count + bins - 1) // bins  # [B, R, bins]
+        largest = tf.range(tf.reduce_max(end - begin))
+        return first[..., None, None] + tf.minimum(begin[..., None] + largest, end[..., None] - 1)
+
+    ys = cells(boxes[..., 0], boxes[..., 2], shape[..., 0], height)
+    xs = cells(boxes[..., 1], boxes[..., 3], shape[..., 1], width)
+    rows = start[..., None, None] + ys * shape[..., 1, None, None]
+    index = rows[:, :, :, None, :, None] + xs[:, :, None, :, None, :]  # [B, R, height, width, n, m]
+    maxima = tf.reduce_max(tf.gather(vectors, index, batch_dims=1), axis=[4, 5])
+    return tf.reshape(maxima, (-1, height, width, vectors.shape[-1]))
+
+
+def _concatenate(levels, feature_maps):
+    """Concatenates the feature vectors of all levels.
+
+    Returns:
+        The vectors `[B, sum of h*w, F]`, and for each RoI the index `[B, R]` of the first vector of its level and the
+        (height, width) `[B, R, 2]` of its level.
+    """
+    shapes = [tf.shape(feature_map)[1:3] for feature_map in feature_maps]
+    sizes = [shape[0] * shape[1] for shape in shapes]
+    starts = tf.stack([sum(sizes[:i], 0) for i in range(len(sizes))])
+    channels = feature_maps[0].shape[-1]
+    vectors = tf.concat([tf.reshape(m, (tf.shape(m)[0], -1, channels)) for m in feature_maps], axis=1)
+    return vectors, tf.gather(starts, levels - LEVELS[0]), tf.gather(tf.stack(shapes), levels - LEVELS[0])
 
 
 @register
@@ -116,10 +153,10 @@ class PyramidROIAlign(Float32Layer):
         pool_shape: (height, width) of the crop, for example (7, 7).
         method: "crop_and_resize", which is fastest on CPU, or "gather", which compiles under XLA. Both give the same
             values.
-        pooling: "align" for RoIAlign or "pool" for RoIPool. RoIPool uses crop_and_resize for either method and takes
-            the maximum of 2x2 samples per bin.
+        pooling: "align" for RoIAlign or "pool" for RoIPool, which ignores `method`.
 
-    Call arguments: [`boxes [B, R, 4]` normalised, `image_meta [B, 12+C]`, P2, P3, P4, P5 each `[B, h, w, F]`].
+    Call arguments: [`boxes [B, R, 4]` normalised, `image_meta [B, 12+C]`, P2, P3, P4, P5 each `[B, h, w, F]`], or one
+    feature map in place of P2 to P5.
 
     Returns:
         `[B, R, height, width, F]` in the dtype of the feature maps.
@@ -139,22 +176,13 @@ class PyramidROIAlign(Float32Layer):
         boxes = tf.stop_gradient(tf.cast(boxes, tf.float32))  # Ren et al. 2015, section 3.2
         image_shape = split_image_meta(tf.cast(image_meta, tf.float32))["image_shape"][0]
         levels = roi_levels(boxes, image_shape)
-        if self.pooling == "pool":
-            crops = self._pool(boxes, levels, feature_maps)
-        else:
-            crop = crop_levels if self.method == "crop_and_resize" else gather_levels
-            crops = crop(boxes, levels, feature_maps, self.pool_shape)
+        if len(feature_maps) == 1:
+            levels = tf.fill(tf.shape(levels), LEVELS[0])
+        align = crop_levels if self.method == "crop_and_resize" else gather_levels
+        crop = pool_levels if self.pooling == "pool" else align
+        crops = crop(boxes, levels, feature_maps, self.pool_shape)
         shape = (tf.shape(boxes)[0], tf.shape(boxes)[1], *self.pool_shape, channels)
         return tf.cast(tf.reshape(crops, shape), dtype)
-
-    def _pool(self, boxes, levels, feature_maps):
-        """Computes RoIPool: expands the RoI to whole cells and takes the maximum of the nearest cells."""
-        shapes = tf.stack([tf.shape(feature_map)[1:3] for feature_map in feature_maps])  # [4, 2]
-        side = tf.cast(tf.gather(shapes, levels - LEVELS[0]), tf.float32) - 1.0  # [B, R, 2]
-        whole = tf.concat([tf.floor(boxes[..., :2] * side), tf.math.ceil(boxes[..., 2:] * side)], axis=-1)
-        whole = tf.math.divide_no_nan(whole, tf.concat([side, side], axis=-1))
-        fine = crop_levels(whole, levels, feature_maps, [2 * side for side in self.pool_shape], "nearest")
-        return tf.nn.max_pool2d(fine, 2, 2, "VALID")
 
     def compute_output_spec(self, inputs):
         boxes, features = inputs[0], inputs[2]

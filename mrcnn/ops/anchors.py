@@ -6,8 +6,13 @@ Checkpoints depend on both.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from mrcnn.choices import C4_BACKBONES
+
+C4_STRIDE = 16
 
 
 def generate_anchors(
@@ -72,20 +77,30 @@ def compute_backbone_shapes(config, image_shape: Sequence[int]) -> np.ndarray:
         image_shape: (height, width, ...) of the image in pixels.
 
     Returns:
-        `[levels, 2]` int (height, width).
+        `[levels, 2]` int (height, width). A C4 backbone has one level.
     """
     if callable(config.BACKBONE):
         return np.array(config.function("COMPUTE_BACKBONE_SHAPE")(image_shape))
     height, width = image_shape[:2]
-    return np.array([[math.ceil(height / stride), math.ceil(width / stride)] for stride in config.BACKBONE_STRIDES])
+    strides = [C4_STRIDE] if config.BACKBONE in C4_BACKBONES else config.BACKBONE_STRIDES
+    return np.array([[math.ceil(height / stride), math.ceil(width / stride)] for stride in strides])
+
+
+def anchor_settings(config, image_shape: Sequence[int]) -> dict[str, Any]:
+    """Returns the arguments of `generate_pyramid_anchors` for a preprocessed image of `image_shape`.
+
+    Level i of the pyramid has scale i. A C4 backbone has all scales at its only level.
+    """
+    has_pyramid = config.BACKBONE not in C4_BACKBONES
+    return {
+        "scales": config.RPN_ANCHOR_SCALES if has_pyramid else [config.RPN_ANCHOR_SCALES],
+        "ratios": config.RPN_ANCHOR_RATIOS,
+        "feature_shapes": compute_backbone_shapes(config, image_shape),
+        "feature_strides": config.BACKBONE_STRIDES if has_pyramid else [C4_STRIDE],
+        "anchor_stride": config.RPN_ANCHOR_STRIDE,
+    }
 
 
 def pixel_anchors(config, image_shape: Sequence[int]) -> np.ndarray:
     """Generates the anchors `[A, 4]`, float64 pixels, of a preprocessed image of `image_shape` (height, width, ...)."""
-    return generate_pyramid_anchors(
-        config.RPN_ANCHOR_SCALES,
-        config.RPN_ANCHOR_RATIOS,
-        compute_backbone_shapes(config, image_shape),
-        config.BACKBONE_STRIDES,
-        config.RPN_ANCHOR_STRIDE,
-    )
+    return generate_pyramid_anchors(**anchor_settings(config, image_shape))

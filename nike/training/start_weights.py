@@ -32,6 +32,7 @@ BOUND = (
     "RPN_BBOX_STD_DEV",
     "BBOX_STD_DEV",
     "ROI_POOLING",
+    "MASK_ACTIVATION",
 )
 
 REFINEMENT = r"mrcnn_refine_.*"  # layers that older files and those of the original do not have

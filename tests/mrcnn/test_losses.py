@@ -150,6 +150,17 @@ class TestMaskLoss:
         expected = np.mean([-np.log(np.where(t == 1, p, 1 - p)).mean() for t, p in pairs])
         assert float(losses.mrcnn_mask_loss(target, class_ids, predicted)) == pytest.approx(expected, rel=1e-5)
 
+    def test_softmax_by_hand(self):
+        target, class_ids, predicted = self.masks()
+        target[0, 0, 0, 0] = 0.25  # a cell that is covered in part
+        predicted /= predicted.sum(axis=-1, keepdims=True)
+        triples = [(target[i], predicted[i], class_ids[i]) for i in ((0, 0), (0, 1), (1, 0))]
+        expected = np.mean([-(t * np.log(p[..., c]) + (1 - t) * np.log(p[..., 0])) for t, p, c in triples])
+        for rows in (5, 2):  # those of negatives may be missing
+            loss = losses.mrcnn_softmax_mask_loss(target, class_ids, predicted[:, :rows])
+            assert float(loss) == pytest.approx(expected, rel=1e-5)
+        assert float(losses.mrcnn_softmax_mask_loss(target, 0 * class_ids, predicted)) == 0
+
     def test_predictions_of_negatives_may_be_missing(self):
         target, class_ids, predicted = self.masks()
         whole = losses.mrcnn_mask_loss(target, class_ids, predicted)

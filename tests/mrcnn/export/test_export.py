@@ -12,6 +12,7 @@ import pytest
 
 import mrcnn
 from mrcnn import MaskRCNN
+from mrcnn.backbones import resnet
 from mrcnn.errors import UserError
 from mrcnn.export import ExportedModel, VerificationError, verify
 from mrcnn.export.metadata import FILE, FILES, read_metadata, write_metadata
@@ -59,6 +60,18 @@ def test_detections_equal_those_of_keras(exported, model, images):
         np.testing.assert_allclose(new["scores"], old["scores"], atol=1e-5)
         assert np.mean(new["masks"] != old["masks"]) < 1e-3
         assert np.median(abs(new.keypoints - old.keypoints)) < 1e-3
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_c4_roi_pool_and_softmax_masks(runtime, images, tmp_path, monkeypatch):
+    for package in RUNTIMES[runtime]:
+        pytest.importorskip(package)
+    monkeypatch.setitem(resnet.BLOCKS, "50", (1, 1, 1, 1))
+    monkeypatch.setattr(resnet, "WIDTHS", (4, 4, 4, 8))
+    c4 = dict(BACKBONE="resnet50_c4", MASK_POOL_SIZE=7, MASK_SHAPE=(14, 14), MASK_REFINEMENT_SIZE=0)
+    model = random_model(**c4, ROI_POOLING="pool", MASK_ACTIVATION="softmax", DETECTION_ANY_FOREGROUND=True)
+    table = model.export(tmp_path / "out", runtime, images)
+    assert table["detections"] > 5 and table["unmatched"] == 0
 
 
 def test_the_threshold_is_chosen_at_loading(exported, images):

@@ -99,6 +99,12 @@ def test_per_roi_equals_one_call_per_roi_and_pads(rng):
     assert layer.name == "inner"
 
 
+def test_per_roi_passes_training_to_the_layers_of_a_model():
+    layer, inputs = LAYERS["per roi, a model"]
+    assert layer.name == "model"
+    assert not np.allclose(layer(inputs, training=True), layer(inputs, training=False), atol=0.01)
+
+
 def test_norm_boxes_keeps_padding_zero():
     boxes = NormBoxes()([np.array([[[0, 8, 16, 17], [0, 0, 0, 0]]]), np.zeros((1, 33, 65, 3))])
     np.testing.assert_allclose(boxes, [[[0, 8 / 64, 15 / 32, 16 / 64], [0, 0, 0, 0]]])
@@ -127,6 +133,12 @@ def random(*shape):
     return np.random.default_rng(2).uniform(0, 1, shape).astype(np.float32)
 
 
+def two_layers():
+    inputs = keras.Input((None, None, F))
+    outputs = ConvNorm(keras.layers.Conv2D(4, 3, name="c"), BatchNorm(name="n"), None, "relu", name="first")(inputs)
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="second")(outputs), name="model")
+
+
 PYRAMID = [random(B, side, side, F) for side in (16, 8, 4, 2)]
 LAYERS = {
     "proposals": (
@@ -136,6 +148,7 @@ LAYERS = {
     "align": (PyramidROIAlign((3, 5)), [unit_boxes(B, K), META, *PYRAMID]),
     "gather": (PyramidROIAlign((3, 5), method="gather"), [unit_boxes(B, K), META, *PYRAMID]),
     "pool": (PyramidROIAlign((3, 5), pooling="pool"), [unit_boxes(B, K), META, *PYRAMID]),
+    "one map": (PyramidROIAlign((3, 5)), [unit_boxes(B, K), META, PYRAMID[1]]),
     "detection": (
         DetectionLayer(
             bbox_std_dev=[0.3, 0.1, 0.2, 0.4],
@@ -152,11 +165,16 @@ LAYERS = {
         PYRAMID[0],
     ),
     "per roi": (PerRoI(keras.layers.Dense(3, name="d")), random(B, K, F)),
+    "per roi, a model": (PerRoI(two_layers()), random(B, K, 5, 5, F)),
     "trim": (TrimPadding(), unit_boxes(B, K)),
     "positives": (LeadingPositives(), [unit_boxes(B, K), np.ones((B, K), np.int32)]),
     "norm boxes": (NormBoxes(), [unit_boxes(B, K) * 60, random(B, 64, 64, 3)]),
     "anchors": (Anchors((8, 16), (1, 2), [(4, 4), (2, 2)], (16, 32), 2, (64, 64)), random(B, 64, 64, 3)),
     "loss": (LossLayer(name="rpn_class_loss"), [np.ones((B, A, 1), np.int32), random(B, A, 2)]),
+    "another loss": (
+        LossLayer("mrcnn_softmax_mask_loss", name="mrcnn_mask_loss"),
+        [random(B, K, 4, 4), np.ones((B, K), np.int32), random(B, K, 4, 4, C)],
+    ),
     "refined rois": (
         RefinedRoIs(4, [0.3, 0.1, 0.2, 0.4]),
         [unit_boxes(B, K), np.ones((B, K), np.int32), random(B, K, C, 4)],

@@ -1,11 +1,13 @@
 """RoIAlign and RoIPool: reference arrays of the original, a ramp derived by hand, and both methods compared."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from mrcnn.layers.roi_align import PyramidROIAlign, roi_levels
+from mrcnn.layers.roi_align import PyramidROIAlign, pool_levels, roi_levels
 
 SIDE = 256
 
@@ -84,10 +86,56 @@ def test_ramp_by_hand(method):
 
 
 def test_pool_rounds_to_whole_cells_and_takes_the_maximum():
-    # 0.5..2.5 is expanded to the cells 0..3. The last bin contains cell 3, where the maximum of the ramp is 33.
-    pooled = ramp(pooling="pool", box=(0.125, 0.125, 0.625, 0.625), size=2)
-    assert pooled[-1, -1] == 33
-    assert np.array_equal(pooled, np.round(pooled))
+    # 0.4..2.6 is rounded to the cells 0..3, two for each bin.
+    np.testing.assert_array_equal(ramp(pooling="pool", box=(0.1, 0.1, 0.65, 0.65), size=2), [[11, 13], [31, 33]])
+    # Three cells in two bins: both have the middle one.
+    np.testing.assert_array_equal(ramp(pooling="pool", box=(0, 0, 0.5, 0.5), size=2), [[11, 12], [21, 22]])
+
+
+def pool_by_hand(boxes, levels, pyramid, side):
+    """RoIPool of Fast R-CNN in loops."""
+    pooled = np.zeros((*levels.shape, side, side, pyramid[0].shape[-1]), np.float32)
+    for image, roi in np.ndindex(levels.shape):
+        feature = pyramid[levels[image, roi] - 2][image]
+        low, high = np.rint(boxes[image, roi].reshape(2, 2) * (np.array(feature.shape[:2]) - 1)).astype(int)
+        window = feature[low[0] : high[0] + 1, low[1] : high[1] + 1]
+        for row, column in np.ndindex(side, side):
+            (y1, x1), (y2, x2) = (
+                [rounding(bin * length / side) for bin, length in zip(bins, window.shape[:2], strict=True)]
+                for bins, rounding in (((row, column), math.floor), ((row + 1, column + 1), math.ceil))
+            )
+            pooled[image, roi, row, column] = window[y1:y2, x1:x2].max(axis=(0, 1))
+    return pooled
+
+
+@pytest.mark.parametrize("maps", [4, 1])
+def test_pool_equals_loops_over_the_bins(golden, maps):
+    boxes, meta, *pyramid = pyramid_inputs(golden("losses.npz"))
+    pyramid = pyramid[:maps]
+    levels = np.asarray(roi_levels(tf.constant(boxes), meta[0, 4:7])) if maps == 4 else np.full(boxes.shape[:2], 2)
+    assert maps == 1 or len(set(levels.ravel())) > 2
+    pooled = PyramidROIAlign((7, 7), pooling="pool")([boxes, meta, *pyramid])
+    np.testing.assert_array_equal(pooled, pool_by_hand(boxes, levels, pyramid, 7))
+
+
+def test_pool_passes_the_gradient_to_the_maxima():
+    feature = tf.Variable(np.arange(25, dtype=np.float32).reshape(1, 5, 5, 1))
+    with tf.GradientTape() as tape:
+        pooled = pool_levels(np.float32([[[0, 0, 0.75, 1]]]), np.array([[2]]), [feature], (2, 2))
+        loss = tf.reduce_sum(pooled)
+    expected = np.zeros((5, 5))
+    expected[np.ix_([1, 3], [2, 4])] = 1
+    np.testing.assert_array_equal(tf.convert_to_tensor(tape.gradient(loss, feature))[0, :, :, 0], expected)
+
+
+@pytest.mark.parametrize("method", ["crop_and_resize", "gather"])
+def test_all_rois_are_cropped_from_a_single_map(golden, method):
+    boxes, meta, _, _, c4, _ = pyramid_inputs(golden("losses.npz"))
+    boxes = boxes * 0.98  # away from the border, see `test_equals_the_original`
+    crops = np.asarray(PyramidROIAlign((7, 7), method=method)([boxes, meta, c4]))
+    images = np.repeat(np.arange(len(boxes)), boxes.shape[1])
+    expected = tf.image.crop_and_resize(c4, boxes.reshape(-1, 4), images, (7, 7))
+    np.testing.assert_allclose(crops.reshape(expected.shape), expected, atol=2e-5)
 
 
 def test_padding_boxes_give_finite_crops():

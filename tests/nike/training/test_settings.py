@@ -20,6 +20,7 @@ VALUES = {
     "IMAGE_MIN_DIM": 448,
     "IMAGE_MAX_DIM": 576,
     "IMAGE_RESIZE_MODE": "pad64",
+    "MASK_ACTIVATION": "softmax",
     "MASK_REFINEMENT_SIZE": 64,
     "MASK_TARGETS": "rounded",
     "NAME": "shoes",
