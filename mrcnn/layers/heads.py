@@ -1,7 +1,7 @@
 """RPN head (Ren et al. 2015, section 3.1), box head, mask head (He et al. 2017, figure 4) and keypoint head.
 
 A head object owns its layers, so the training and the inference graph use the same weights. The box head and the mask
-head of a C4 backbone share `res5`, the stage 5 of the backbone as a `PerRoI` layer (figure 4, left).
+head of a C4 backbone have one `res5`, the stage 5 of the backbone as a `PerRoI` layer (figure 4, left).
 
 Shape notation: B images, R RoIs, F pyramid channels, C classes with background 0, M mask side,
 J keypoints, Q side of a keypoint map.

@@ -1,0 +1,228 @@
+"""Trains the models of the papers for an equal number of steps: `python -m nike.training.paper_models`.
+
+Each row of the table changes one choice of table 2 of the Mask R-CNN paper (He et al. 2017) or of section 3.2 of Faster
+R-CNN (Ren et al. 2015). It is trained by `nike train` on synthetic images of three logos and on the sample images, with
+several random seeds, and validated on other such images. Finished rows are kept in the output folder, and an
+interrupted command continues the row in which it was stopped. See docs/models-of-the-papers.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mrcnn.checkpoints.log_dirs import run_folders
+from mrcnn.errors import UserError
+from nike import cli
+from nike.datasets.nike_dataset import SAMPLE_DATA
+from nike.datasets.safe_json import read_json, write_json, write_text
+from nike.synthesis.logo import DEFAULT_LOGO
+from nike.synthesize import Settings, synthesize
+
+EPOCHS = 4  # of `nike train`, one for each stage of alternating training
+METRICS = ("mask_AP", "mask_AP50", "mask_AP75", "box_AP")
+VALIDATION_FRACTION = 0.25  # of the number of training images
+# Logos beside the bundled one, because the activation of masks makes no difference with a single class.
+SHAPES = {
+    "star": "M50 0L61 35L98 35L68 57L79 91L50 70L21 91L32 57L2 35L39 35Z",
+    "ring": "M50 0A50 50 0 1 0 50 100A50 50 0 1 0 50 0ZM50 25A25 25 0 1 0 50 75A25 25 0 1 0 50 25Z",
+}
+BASE = {
+    "BACKBONE": "resnet50",
+    "TOP_DOWN_PYRAMID_SIZE": 128,
+    "RPN_CHANNELS": 256,
+    "MASK_HEAD_CHANNELS": 128,
+    "FPN_CLASSIF_FC_LAYERS_SIZE": 512,
+    "TRAIN_ROIS_PER_IMAGE": 32,
+    # Options of this project that the papers do not have.
+    "MASK_REFINEMENT_SIZE": 0,
+    "DETECTION_MASK_SCORES": False,
+    "DETECTION_BOX_VOTING": 1.0,
+}
+QUICK = {
+    "TOP_DOWN_PYRAMID_SIZE": 16,
+    "RPN_CHANNELS": 16,
+    "MASK_HEAD_CHANNELS": 16,
+    "FPN_CLASSIF_FC_LAYERS_SIZE": 16,
+    "TRAIN_ROIS_PER_IMAGE": 8,
+}
+QUICK_ROWS = ("fpn-softmax", "c4-pool", "random-resnext")
+C4 = {"BACKBONE": "resnet50_c4", "MASK_POOL_SIZE": 7, "MASK_SHAPE": [14, 14]}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model of the table.
+
+    Attributes:
+        title: first cell of the row.
+        settings: changes to BASE.
+        options: options of `nike train`.
+    """
+
+    title: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ("--layers=all",)
+
+
+# Rows by name. The names are also those of the runs. No ImageNet weights of ResNeXt are available, so its row and the
+# one that it is compared with start at random.
+ROWS = {
+    "fpn": Row("ResNet-50-FPN, RoIAlign, sigmoid masks, joint training"),
+    "fpn-pool": Row("RoIPool", {"ROI_POOLING": "pool"}),
+    "fpn-softmax": Row("softmax masks", {"MASK_ACTIVATION": "softmax"}),
+    "fpn-alternating": Row("4-step alternating training", options=("--schedule=alternating",)),
+    "c4": Row("ResNet-50-C4", C4),
+    "c4-pool": Row("ResNet-50-C4, RoIPool", {**C4, "ROI_POOLING": "pool"}),
+    "random": Row("ResNet-50-FPN, random weights", options=("--layers=all", "--weights=none")),
+    "random-resnext": Row(
+        "ResNeXt-50-FPN, random weights", {"BACKBONE": "resnext50"}, ("--layers=all", "--weights=none")
+    ),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command."""
+    add = parser.add_argument
+    add("--output", type=Path, default=Path("logs/paper_models"), metavar="DIR", help="default: %(default)s")
+    add(
+        "--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME", help=f"default: all of {', '.join(ROWS)}"
+    )
+    add("--seeds", type=int, default=3, metavar="N", help="runs of each row (default: 3)")
+    add("--steps", type=int, default=600, metavar="N", help="training steps, a multiple of 4 (default: 600)")
+    add("--batch", type=int, default=2, metavar="N", help="images per step (default: 2)")
+    add("--images", type=int, default=120, metavar="N", help="synthetic training images of each logo (default: 120)")
+    add("--image-size", type=int, default=256, metavar="PIXELS", help="side of the images (default: 256)")
+    add("--weights", default="imagenet", metavar="NAME", help="initial weights, see nike train (default: imagenet)")
+    add(
+        "--quick",
+        action="store_true",
+        help=f"a test of the command: 4 steps of a narrow network, rows {', '.join(QUICK_ROWS)}",
+    )
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line. Raises UserError for options that do not fit."""
+    parser = argparse.ArgumentParser(
+        prog="python -m nike.training.paper_models",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    if arguments.quick:
+        parser.set_defaults(rows=QUICK_ROWS, seeds=1, steps=EPOCHS, batch=1, images=4, image_size=64, weights="none")
+        arguments = parser.parse_args(argv)
+    if arguments.steps < 1 or arguments.steps % EPOCHS:
+        raise UserError(f"--steps: expected a multiple of {EPOCHS}, got {arguments.steps}.")
+    for name in ("seeds", "batch", "images"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name}: expected at least 1, got {getattr(arguments, name)}.")
+    return arguments
+
+
+def prepare(arguments: argparse.Namespace) -> Path:
+    """Writes the images if they do not exist. Returns the folder of the dataset.
+
+    Raises:
+        UserError: the output folder holds results of other options.
+    """
+    names = ("steps", "batch", "images", "image_size", "weights", "quick")
+    options = {name: getattr(arguments, name) for name in names}
+    file, data = arguments.output / "options.json", arguments.output / "data"
+    if file.is_file() and (before := read_json(file)) != options:
+        raise UserError(f"{file}: the folder has results of other options: {before}. Choose another --output.")
+    write_json(file, options)
+    if data.is_dir():
+        return data
+    with tempfile.TemporaryDirectory(dir=arguments.output) as temporary:
+        logos = {"nike": DEFAULT_LOGO}
+        for name, path in SHAPES.items():
+            logos[name] = Path(temporary, f"{name}.svg")
+            write_text(logos[name], f'<svg xmlns="http://www.w3.org/2000/svg"><path d="{path}"/></svg>')
+        validation = max(1, round(VALIDATION_FRACTION * arguments.images))
+        for part, first_seed, count in (("train", 100, arguments.images), ("val", 200, validation)):
+            folder, side = Path(temporary, "data", part), arguments.image_size
+            shutil.copytree(SAMPLE_DATA / part, folder)
+            for seed, (name, logo) in enumerate(logos.items(), start=first_seed):
+                written = list(synthesize(Settings(folder, seed, side, side, label=name, logo=logo), count))
+                print(f"{len(written)} images of {name} for {part}", flush=True)
+        Path(temporary, "data").replace(data)
+    return data
+
+
+def train(name: str, seed: int, data: Path, arguments: argparse.Namespace) -> dict[str, float]:
+    """Trains one row with one seed, or continues its interrupted run. Returns the validation metrics.
+
+    Raises:
+        UserError: training failed; the message has its last line.
+    """
+    row, logs, run = ROWS[name], arguments.output / "runs", f"{name}-{seed}"
+    config, log = arguments.output / "settings" / f"{name}.json", arguments.output / "runs" / f"{run}.log"
+    write_json(config, BASE | row.settings | (QUICK if arguments.quick else {}))
+    logs.mkdir(exist_ok=True)
+    command = [f"--resume={folder}" for folder in run_folders(logs, run) if any(folder.glob("training_*.state"))][:1]
+    command = command or [
+        *(f"--dataset={data}", f"--config={config}", f"--logs={logs}", f"--name={run}", f"--seed={seed}"),
+        *(f"--epochs={EPOCHS}", f"--steps={arguments.steps // EPOCHS}", f"--batch={arguments.batch}"),
+        *(f"--image-size={arguments.image_size}", f"--weights={arguments.weights}", "--augment=light", "--ema=0"),
+        *(f"--validate-every={EPOCHS}", "--validation-photos=0", "--keep=1", "--mixed-precision=off", *row.options),
+    ]
+    with open(log, "a", encoding="utf-8") as file:
+        code = subprocess.call([sys.executable, "-m", "nike", "train", *command], stdout=file, stderr=file)
+    if code:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [f"exit code {code}"]
+        raise UserError(f"{log}: {lines[-1]}")
+    with open(run_folders(logs, run)[0] / "history.csv", encoding="utf-8", newline="") as file:
+        *_, last = csv.DictReader(file)
+    return {metric: float(last[f"val_{metric}"]) for metric in METRICS}
+
+
+def table(results: dict[str, list[dict[str, float]]]) -> str:
+    """Returns the results of the seeds of each row as a Markdown table with mean and standard deviation."""
+    lines = ["| Model | Mask AP | AP50 | AP75 | Box AP |", "|---|---|---|---|---|"]
+    for name, runs in results.items():
+        cells = [summary([run[metric] for run in runs]) for metric in METRICS]
+        lines.append(f"| {ROWS[name].title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def summary(values: Sequence[float]) -> str:
+    """Returns the mean and, of several values, the sample standard deviation."""
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{spread}"
+
+
+def run_command(arguments: argparse.Namespace) -> None:
+    """Trains the rows that are not finished, one seed of all rows after the other, and prints the table."""
+    data = prepare(arguments)
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.rows}
+    for seed in range(arguments.seeds):
+        for name in arguments.rows:
+            file = arguments.output / "results" / f"{name}-{seed}.json"
+            if not file.is_file():
+                write_json(file, train(name, seed, data, arguments))
+            results[name].append(read_json(file))
+            print(f"{name}, seed {seed}: mask AP {results[name][-1]['mask_AP']:.3f}", flush=True)
+    text = table(results)
+    write_text(arguments.output / "table.md", text + "\n")
+    print(f"\n{text}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `python -m nike.training.paper_models`. For the exit codes see `nike.cli.run`."""
+    return cli.run(lambda: run_command(parse(argv)), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
