@@ -143,6 +143,9 @@ class Config:
     GRADIENT_CLIP_NORM: float | None = 5.0
 
     # --- Not in the original; the defaults behave like it ---
+    # "rpn", or the name of another source of proposals: the network then has no RPN (Fast R-CNN), and the method
+    # `load_rois` of the dataset and `detect(images, proposals=...)` provide the boxes. Requires USE_RPN_ROIS = False.
+    PROPOSALS = "rpn"
     MASK_HEAD = True  # False: boxes only (Faster R-CNN)
     # Number of keypoints of each object; 0: without. The keypoint head has the RoI size of the mask head and twice its
     # channels and convolutions (MASK_POOL_SIZE, MASK_HEAD_CHANNELS, MASK_HEAD_CONVOLUTIONS), as in the paper.
@@ -182,6 +185,11 @@ class Config:
         side = self.IMAGE_MIN_DIM if self.IMAGE_RESIZE_MODE == "crop" else self.IMAGE_MAX_DIM
         self.IMAGE_SHAPE = np.array([side, side, self.IMAGE_CHANNEL_COUNT])
         self.IMAGE_META_SIZE = IMAGE_META_BASE + self.NUM_CLASSES
+
+    @property
+    def has_rpn(self) -> bool:
+        """Whether the network has an RPN; False if its proposals come from outside."""
+        return self.PROPOSALS == "rpn"
 
     @classmethod
     def fields(cls) -> list[str]:
@@ -316,6 +324,11 @@ class Config:
             raise UserError(
                 f"{name}: RPN_ANCHOR_SCALES needs 1 to {LEVELS} scales, for the levels from P2 on, got "
                 f"{len(self.RPN_ANCHOR_SCALES)}: {self.RPN_ANCHOR_SCALES}."
+            )
+        if not self.has_rpn and self.USE_RPN_ROIS:
+            raise UserError(
+                f"{name}: PROPOSALS = {self.PROPOSALS!r} means a network without an RPN, but USE_RPN_ROIS is True. Set "
+                "USE_RPN_ROIS = False."
             )
         if tuple(self.MASK_SHAPE) != (2 * self.MASK_POOL_SIZE, 2 * self.MASK_POOL_SIZE):
             raise UserError(

@@ -28,7 +28,7 @@ from mrcnn.data.training_examples import load_image_gt
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.inference.predictor import Predictor, require_eager
-from mrcnn.inference.processing import check_images, detect_list, detect_stream
+from mrcnn.inference.processing import check_images, detect_list, detect_stream, with_proposals
 from mrcnn.layers.common import BatchNorm
 from mrcnn.layers.detection import DetectionLayer
 from mrcnn.layers.heads import build_rpn_model
@@ -366,7 +366,11 @@ class MaskRCNN(OriginalMethods):
     # --- Detection ---
 
     def detect(
-        self, images: Iterable | str | os.PathLike, verbose: int = 0, on_error: str = "raise"
+        self,
+        images: Iterable | str | os.PathLike,
+        verbose: int = 0,
+        on_error: str = "raise",
+        proposals: Iterable | None = None,
     ) -> list[Detections]:
         """Detects objects in images, or in all frames of a video.
 
@@ -377,6 +381,8 @@ class MaskRCNN(OriginalMethods):
             verbose: 1 prints shapes and ranges of the images.
             on_error: "raise", or "skip": an image that cannot be used gives empty detections with `error` set. A video
                 that cannot be read always raises an exception.
+            proposals: boxes `[K, 4]` (y1, x1, y2, x2) of each image in its pixels, the best first, for networks without
+                an RPN (`Config.PROPOSALS`).
 
         Returns:
             One `Detections` per image or frame. The original's keys work: "rois" int32 `[N, 4]` pixels, "class_ids"
@@ -394,9 +400,11 @@ class MaskRCNN(OriginalMethods):
             for image in images:
                 if isinstance(image, np.ndarray):
                     log("image", image)
-        return detect_list(self.detect_stream(images, on_error), images)
+        return detect_list(self.detect_stream(images, on_error, proposals), images)
 
-    def detect_stream(self, images: Iterable | str | os.PathLike, on_error: str = "raise") -> Iterator[Detections]:
+    def detect_stream(
+        self, images: Iterable | str | os.PathLike, on_error: str = "raise", proposals: Iterable | None = None
+    ) -> Iterator[Detections]:
         """Detects objects in a stream of images or in a video. Only one batch is in memory.
 
             for result in model.detect_stream("clip.mp4"):
@@ -405,6 +413,7 @@ class MaskRCNN(OriginalMethods):
         Args:
             images: see `detect`; may be infinite.
             on_error: see `detect`.
+            proposals: see `detect`; read in step with `images`.
 
         Yields:
             The detections of each image or frame, in order. `source` is the frame for videos and None for images. A
@@ -413,6 +422,7 @@ class MaskRCNN(OriginalMethods):
         require_eager()
         if on_error not in ("raise", "skip"):
             raise UserError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
+        images = with_proposals(images, proposals, self.config)
         results = detect_stream(images, self.predictor, self.config.BATCH_SIZE, on_error == "skip")
         return (self._with_names(result) for result in results)
 

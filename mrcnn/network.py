@@ -37,7 +37,7 @@ KEYPOINT_LOSS = "mrcnn_keypoint_loss"
 
 def loss_names(config: Config) -> tuple[str, ...]:
     """Returns the names of the losses of a training graph, in the order of its last outputs."""
-    names = LOSSES if config.MASK_HEAD else LOSSES[:-1]
+    names = LOSSES[0 if config.has_rpn else 2 : len(LOSSES) if config.MASK_HEAD else -1]
     names += (REFINEMENT_LOSS,) if config.MASK_REFINEMENT_SIZE else ()
     return names + ((KEYPOINT_LOSS,) if config.NUM_KEYPOINTS else ())
 
@@ -215,20 +215,13 @@ class NetworkBuilder:
         self.meta = keras.Input((config.IMAGE_META_SIZE,), name="input_image_meta")
         backbone = config.function("BACKBONE") if callable(config.BACKBONE) else config.BACKBONE
         features = build_backbone(backbone, self.image, config.TRAIN_BN)
-        ratios, heads = len(config.RPN_ANCHOR_RATIOS), {}
+        heads = {}
         if backbone in C4_BACKBONES:
             self.pyramid = [features[3]]
-            ratios *= len(config.RPN_ANCHOR_SCALES)
             heads["res5"] = PerRoI(build_res5(backbone.removesuffix("_c4"), config.TRAIN_BN))
         else:
             self.pyramid = build_fpn(features, config.TOP_DOWN_PYRAMID_SIZE)
-        rpn = build_rpn_model(config.RPN_ANCHOR_STRIDE, ratios, self.pyramid[0].shape[-1], config.RPN_CHANNELS)
-        rpn_pyramid = self.pyramid[: len(config.RPN_ANCHOR_SCALES)]
-        levels = zip(*[rpn(feature_map) for feature_map in rpn_pyramid], strict=True)
-        self.rpn = [
-            keras.layers.Concatenate(axis=1, name=name, dtype="float32")(list(level))
-            for name, level in zip(("rpn_class_logits", "rpn_class", "rpn_bbox"), levels, strict=True)
-        ]  # [B, A, 2], [B, A, 2], [B, A, 4]
+        self.rpn = self._rpn() if config.has_rpn else []
         roi_align = dict(method=config.ROI_ALIGN_METHOD, pooling=config.ROI_POOLING)
         classes, train_bn = config.NUM_CLASSES, config.TRAIN_BN
         fc_layers_size = config.FPN_CLASSIF_FC_LAYERS_SIZE
@@ -258,6 +251,20 @@ class NetworkBuilder:
             config.ROI_ALIGN_METHOD,
         )
 
+    def _rpn(self) -> list[keras.KerasTensor]:
+        """Returns `rpn_class_logits [B, A, 2]`, `rpn_class [B, A, 2]` and `rpn_bbox [B, A, 4]` of all levels."""
+        config = self.config
+        ratios = len(config.RPN_ANCHOR_RATIOS)
+        if len(self.pyramid) == 1:  # C4: all scales on one map
+            ratios *= len(config.RPN_ANCHOR_SCALES)
+        rpn = build_rpn_model(config.RPN_ANCHOR_STRIDE, ratios, self.pyramid[0].shape[-1], config.RPN_CHANNELS)
+        rpn_pyramid = self.pyramid[: len(config.RPN_ANCHOR_SCALES)]
+        levels = zip(*[rpn(feature_map) for feature_map in rpn_pyramid], strict=True)
+        return [
+            keras.layers.Concatenate(axis=1, name=name, dtype="float32")(list(level))
+            for name, level in zip(("rpn_class_logits", "rpn_class", "rpn_bbox"), levels, strict=True)
+        ]
+
     def _network(self, inputs: list, outputs: list) -> Network:
         network = Network(inputs, outputs, name="mask_rcnn")
         network.config = self.config
@@ -266,6 +273,11 @@ class NetworkBuilder:
     def _propose(self, count: int, anchors) -> keras.KerasTensor:
         layer = ProposalLayer(count, self.config.RPN_NMS_THRESHOLD, self.config, name="ROI")
         return layer([self.rpn[1], self.rpn[2], anchors])
+
+    def _external_proposals(self, count: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        """Returns the input `input_roi [B, K, 4]` in pixels, and the same boxes normalised."""
+        rois = keras.Input((count, 4), dtype="int32", name="input_roi")
+        return rois, NormBoxes(name="ROI")([rois, self.image])
 
     def inference(self, config: Config | None = None, threshold_input: bool = False) -> Network:
         """Builds the inference graph.
@@ -283,17 +295,22 @@ class NetworkBuilder:
             detections of an image, at least 1. With NUM_KEYPOINTS the last output is `mrcnn_keypoint [B, D, Q, Q, J]`,
             logits in the box of each detection, padded by BOX_PADDING. Class, deltas, mask and maps of padding rows are
             undefined.
+            Without an RPN (PROPOSALS), the third input is `input_roi [B, K, 4]` int32, pixels, zero padded, and the
+            outputs of the RPN are missing.
         """
         config = config or self.config
-        anchors = keras.Input((None, 4), name="input_anchors")
+        if config.has_rpn:
+            anchors_or_rois = keras.Input((None, 4), name="input_anchors")
+            rois = self._propose(config.POST_NMS_ROIS_INFERENCE, anchors_or_rois)
+        else:
+            anchors_or_rois, rois = self._external_proposals(config.POST_NMS_ROIS_INFERENCE)
         thresholds = [keras.Input((), name="input_min_confidence")] if threshold_input else []
-        inputs = [self.image, self.meta, anchors, *thresholds]
-        rois = self._propose(config.POST_NMS_ROIS_INFERENCE, anchors)
+        inputs = [self.image, self.meta, anchors_or_rois, *thresholds]
         pyramid = self.pyramid[:4]  # P6 is for the RPN only
         used = TrimPadding(name="trim_proposals")(rois)
         _, probs, deltas = self.box_head(used, pyramid, self.meta, count=config.POST_NMS_ROIS_INFERENCE)
         detections = DetectionLayer(config, name="mrcnn_detection")([rois, probs, deltas, self.meta, *thresholds])
-        outputs = [detections, probs, deltas, rois, self.rpn[1], self.rpn[2]]
+        outputs = [detections, probs, deltas, rois, *self.rpn[1:]]
         if not self.mask_head and not self.keypoint_head:
             return self._network(inputs, outputs)
         detected_boxes = TrimPadding(name="trim_detections")(detections[..., :4])
@@ -324,10 +341,13 @@ class NetworkBuilder:
             pixels] to [`rpn_class_logits`, `rpn_class`, `rpn_bbox`,
             `mrcnn_class_logits`, `mrcnn_class`, `mrcnn_bbox`, `mrcnn_mask`, `ROI`, `output_rois [B, R, 4]`, and the
             losses of `loss_names`, scalars]. Without MASK_HEAD there are no `input_gt_masks` and no `mrcnn_mask`.
+            Without an RPN (PROPOSALS) there are no inputs and outputs of the RPN.
         """
         config, meta = self.config, self.meta
-        rpn_match = keras.Input((None, 1), dtype="int32", name="input_rpn_match")
-        rpn_bbox = keras.Input((None, 4), name="input_rpn_bbox")
+        rpn_targets = []
+        if config.has_rpn:
+            rpn_match = keras.Input((None, 1), dtype="int32", name="input_rpn_match")
+            rpn_targets = [rpn_match, keras.Input((None, 4), name="input_rpn_bbox")]
         gt_class_ids = keras.Input((config.MAX_GT_INSTANCES,), dtype="int32", name="input_gt_class_ids")
         gt_boxes = keras.Input((config.MAX_GT_INSTANCES, 4), name="input_gt_boxes")
         gt_masks = [self._gt_masks()] if self.mask_head else []
@@ -335,14 +355,13 @@ class NetworkBuilder:
         if self.keypoint_head:
             shape = (config.MAX_GT_INSTANCES, config.NUM_KEYPOINTS, 3)
             gt_keypoints = [keras.Input(shape, name="input_gt_keypoints")]
-        inputs = [self.image, meta, rpn_match, rpn_bbox, gt_class_ids, gt_boxes, *gt_masks, *gt_keypoints]
+        inputs = [self.image, meta, *rpn_targets, gt_class_ids, gt_boxes, *gt_masks, *gt_keypoints]
 
         if config.USE_RPN_ROIS:
             proposals = self._propose(config.POST_NMS_ROIS_TRAINING, self._anchors()(self.image))
         else:
-            rois = keras.Input((config.POST_NMS_ROIS_TRAINING, 4), dtype="int32", name="input_roi")
+            rois, proposals = self._external_proposals(config.POST_NMS_ROIS_TRAINING)
             inputs.append(rois)
-            proposals = NormBoxes(name="ROI")([rois, self.image])
         targets = self._targets()
         gt_boxes = NormBoxes(name="norm_gt_boxes")([gt_boxes, self.image])
         rois, class_ids, bbox, *masks_and_keypoints = targets(
@@ -357,18 +376,16 @@ class NetworkBuilder:
         if self.mask_head:
             predicted_masks = [self.mask_head(positives, pyramid, meta, count=config.TRAIN_ROIS_PER_IMAGE)]
         active = _active_class_ids(meta)
-        loss_inputs = [
-            [rpn_match, self.rpn[0]],
-            [rpn_bbox, rpn_match, self.rpn[2]],
-            [class_ids, logits, active],
-            [bbox, class_ids, deltas],
-        ]
+        loss_inputs = [[class_ids, logits, active], [bbox, class_ids, deltas]]
+        if config.has_rpn:
+            rpn_match, rpn_bbox = rpn_targets
+            loss_inputs = [[rpn_match, self.rpn[0]], [rpn_bbox, rpn_match, self.rpn[2]], *loss_inputs]
         if self.mask_head:
             loss_inputs.append([masks_and_keypoints[0], class_ids, *predicted_masks])
         functions = {LOSSES[-1]: "mrcnn_softmax_mask_loss"} if config.MASK_ACTIVATION == "softmax" else {}
         nodes = [
             LossLayer(functions.get(name), name=name)(tensors)
-            for name, tensors in zip(LOSSES, loss_inputs, strict=False)
+            for name, tensors in zip(loss_names(config), loss_inputs, strict=False)
         ]
         if self.mask_refinement:
             rois_to_refine = RefinedRoIs(config.MASK_REFINEMENT_ROIS, config.BBOX_STD_DEV, name="refined_rois")

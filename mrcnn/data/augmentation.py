@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mrcnn.errors import UserError, UserTypeError
+from mrcnn.ops.boxes import as_boxes
 from mrcnn.ops.keypoints import as_keypoints
 
 MASKS_AT_ONCE = 16  # limits the memory, because imgaug uses 4 bytes per pixel and mask
@@ -44,6 +45,7 @@ class PhotoAugmenter(Protocol):
         class_ids: np.ndarray,
         rng: np.random.Generator,
         keypoints: np.ndarray | None = None,
+        boxes: np.ndarray | None = None,
     ) -> tuple[np.ndarray, ...]:
         """Augments one image. May add, remove and reclassify instances. Must be thread-safe.
 
@@ -53,11 +55,13 @@ class PhotoAugmenter(Protocol):
             class_ids: `[N]` int32, negative for regions to ignore.
             rng: random generator, the only permitted source of randomness.
             keypoints: `[N, J, 3]` (x, y, visibility) in pixels; passed only with `Config.NUM_KEYPOINTS`.
+            boxes: `[K, 4]` float32 proposals in pixels; passed by name, only with proposals from outside.
 
         Returns:
             The augmented image, masks and class ids, of any size. Masks are bool, or uint8 with the coverage of each
             pixel in 0..255, so that mini masks keep the position of outlines between pixels. If keypoints were passed,
-            they are the fourth value; mirroring swaps the pairs of `Config.KEYPOINT_FLIP`.
+            they are the fourth value; mirroring swaps the pairs of `Config.KEYPOINT_FLIP`. If boxes were passed, they
+            are the last value.
         """
         ...
 
@@ -90,6 +94,11 @@ def moves_keypoints(augmentation: Any) -> bool:
     return True
 
 
+def moves_boxes(augmentation: Any) -> bool:
+    """Returns whether `augmentation` is a `PhotoAugmenter` whose method takes boxes."""
+    return changes_whole_photo(augmentation) and "boxes" in inspect.signature(augmentation.augment_photo).parameters
+
+
 def check_augmentation(augmentation: Any) -> None:
     """Raises TypeError if `augmentation` is neither None nor of one of the three kinds."""
     if augmentation is not None and not changes_whole_photo(augmentation) and not callable(augmentation):
@@ -106,21 +115,28 @@ def augment_whole(
     class_ids: np.ndarray,
     rng: np.random.Generator,
     keypoints: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    boxes: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Applies `augment_photo`. See there for the arguments.
 
     Returns:
-        The augmented image, masks, class ids, and keypoints or None.
+        The augmented image, masks, class ids, keypoints or None, and boxes or None.
 
     Raises:
-        ValueError: there are keypoints, and `augment_photo` does not take and return them.
+        ValueError: there are keypoints or boxes, and `augment_photo` does not take and return them.
     """
-    if keypoints is None:
-        return *augmentation.augment_photo(image, masks, class_ids, rng)[:3], None
     name = f"{type(augmentation).__name__}.augment_photo()"
-    if not moves_keypoints(augmentation):
+    if keypoints is not None and not moves_keypoints(augmentation):
         raise UserError(f"{name} must take the keypoints as its fifth argument with NUM_KEYPOINTS.")
-    augmented = augmentation.augment_photo(image, masks, class_ids, rng, keypoints)
+    if boxes is not None and not moves_boxes(augmentation):
+        raise UserError(f"{name} must take `boxes` with proposals from outside.")
+    arguments = [image, masks, class_ids, rng, *([] if keypoints is None else [keypoints])]
+    augmented = augmentation.augment_photo(*arguments, **({} if boxes is None else {"boxes": boxes}))
+    if boxes is not None:
+        *augmented, boxes = augmented
+        boxes = as_boxes(boxes, f"{name}, last value")
+    if keypoints is None:
+        return *augmented[:3], None, boxes
     if len(augmented) != 4:
         raise UserError(
             f"{name} must return image, masks, class ids and keypoints with NUM_KEYPOINTS, got {len(augmented)} values."
@@ -128,7 +144,7 @@ def augment_whole(
     image, masks, class_ids, moved = augmented
     count, number = len(class_ids), keypoints.shape[1]
     moved = as_keypoints(moved, count, number, f"{name} must return keypoints [{count}, {number}, 3]")
-    return image, masks, class_ids, moved
+    return image, masks, class_ids, moved, boxes
 
 
 def augment_resized(

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.config import Config
-from mrcnn.data.augmentation import check_augmentation, moves_keypoints
+from mrcnn.data.augmentation import check_augmentation, moves_boxes, moves_keypoints
 from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.interpreter_exit import skipped_at_exit
@@ -30,6 +30,7 @@ from mrcnn.data.training_examples import Example, GroundTruth, ground_truth, pre
 from mrcnn.errors import UserError
 from mrcnn.layers.targets import select_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
+from mrcnn.ops.boxes import place_proposals
 from mrcnn.ops.random_rois import generate_random_rois
 
 logger = logging.getLogger(__name__)
@@ -114,8 +115,8 @@ def training_batches(
         pixels; gt_masks `[B, h, w, G]` bool, unless `config.MASK_HEAD` is False; gt_keypoints `[B, G, J, 3]` float32,
         in pixels, with `config.NUM_KEYPOINTS`; rois `[B, K, 4]` int32, in pixels, without `config.USE_RPN_ROIS`). The
         rois come from `dataset.load_rois`, which returns boxes in pixels of the original image in order of decreasing
-        score, or are random boxes if the dataset has no such method. Unused slots are zeros. Images without objects are
-        included.
+        score, or None. They are random boxes if the dataset has none and the network has an RPN. For a network without
+        an RPN there are no rpn_match and rpn_bbox. Unused slots are zeros. Images without objects are included.
 
     Raises:
         ValueError: if an argument is invalid.
@@ -138,6 +139,8 @@ def training_batches(
         arrays = tf.numpy_function(load_arrays, [position], dtypes, stateful=False)
         arrays = [tf.ensure_shape(a, shape) for a, (_, shape) in zip(arrays, examples.signature, strict=True)]
         draw, image, meta, class_ids, boxes, *others = arrays
+        if not config.has_rpn:
+            return image, meta, class_ids, boxes, *others
         rpn_match, rpn_bbox = select_rpn_targets(
             anchors,
             class_ids,
@@ -214,10 +217,11 @@ class _Examples:
             )
         if on_error not in ("skip", "raise"):
             raise UserError(f'training_batches: on_error must be "skip" or "raise", got {on_error!r}.')
-        if not config.USE_RPN_ROIS and augmentation is not None and hasattr(dataset, "load_rois"):
+        has_proposals = not config.USE_RPN_ROIS and hasattr(dataset, "load_rois")
+        if has_proposals and augmentation is not None and not moves_boxes(augmentation):
             raise UserError(
-                "training_batches: proposals of load_rois() cannot be augmented with the image. Train with "
-                "augmentation=None, or with USE_RPN_ROIS = True."
+                f"training_batches: {type(augmentation).__name__} does not move the proposals of load_rois(). Train "
+                "with an object whose augment_photo() takes boxes, or with augmentation=None."
             )
         if config.NUM_KEYPOINTS and augmentation is not None and not moves_keypoints(augmentation):
             raise UserError(
@@ -279,7 +283,7 @@ class _Examples:
         masks = gt.mask if config.MASK_HEAD else None
         class_ids, boxes, *others = fill_slots(gt.class_ids, gt.bbox, masks, config.MAX_GT_INSTANCES, rng, keypoints)
         draw = rng.integers(2**31, size=2, dtype=np.int32)
-        rois = [] if config.USE_RPN_ROIS else [self._rois(image_id, example, gt, rng)]
+        rois = [] if config.USE_RPN_ROIS else [self._rois(example, gt, rng)]
         return [draw, gt.image, gt.image_meta.astype(np.float32), class_ids, boxes.astype(np.float32), *others, *rois]
 
     def _read(self, epoch: int, index: int):
@@ -311,15 +315,10 @@ class _Examples:
     def _name(self, image_id: int) -> str:
         return str(self.dataset.image_info[image_id].get("id", image_id))
 
-    def _rois(self, image_id, example, gt, rng) -> np.ndarray:
+    def _rois(self, example, gt, rng) -> np.ndarray:
         """Returns external or random proposals, `[K, 4]` int32, in pixels of the resized image, zero padded."""
         count = self.config.POST_NMS_ROIS_TRAINING
-        if not hasattr(self.dataset, "load_rois"):
+        if example.proposals is None:
             generator = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
             return generate_random_rois(gt.image.shape, count, gt.class_ids, gt.bbox, generator)
-        rois = np.asarray(self.dataset.load_rois(image_id))[:count].reshape(-1, 4)
-        y1, x1, y2, x2 = example.window
-        rois = np.around(rois * example.scale + [y1, x1, y1, x1])
-        rois = np.clip(rois, [y1, x1, y1, x1], [y2, x2, y2, x2])
-        rois = rois[(rois[:, 2:] > rois[:, :2]).all(axis=1)]
-        return np.pad(rois, [(0, count - len(rois)), (0, 0)]).astype(np.int32)
+        return place_proposals(example.proposals, example.window, count)

@@ -21,6 +21,7 @@ from mrcnn.data.dataset_errors import located_errors
 from mrcnn.data.image import resize_image
 from mrcnn.data.image_files import as_rgb
 from mrcnn.errors import UserError
+from mrcnn.ops.boxes import as_boxes
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.keypoints import as_keypoints, mirror_keypoints
 from mrcnn.ops.masks import FULL_COVERAGE, extract_bboxes, minimize_mask, resize_mask, without_placeholders
@@ -42,6 +43,7 @@ class Example:
             resizing.
         scale: ratio of the resized to the original size.
         keypoints: `[N, J, 3]` (x, y, visibility) in pixels of `image`, or None without NUM_KEYPOINTS.
+        proposals: `[K, 4]` float32 boxes of `load_rois` in pixels of `image`, or None without them.
     """
 
     image: np.ndarray
@@ -51,6 +53,7 @@ class Example:
     window: tuple[int, int, int, int] | None = None
     scale: float = 1
     keypoints: np.ndarray | None = None
+    proposals: np.ndarray | None = None
 
 
 class GroundTruth(NamedTuple):
@@ -142,7 +145,8 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
             f"{where}: class id {unknown[0]} is not one of 1..{dataset.num_classes - 1} (negative: ignored). "
             "Return internal class ids from load_mask()."
         )
-    example = Example(image, masks, class_ids, image.shape, keypoints=keypoints)
+    proposals = load_proposals(dataset, config, image_id, where)
+    example = Example(image, masks, class_ids, image.shape, keypoints=keypoints, proposals=proposals)
     if changes_whole_photo(augmentation):
         return _shrink(example, augmentation.max_side)
     return example if config.IMAGE_RESIZE_MODE == "crop" else _fit(example, config)
@@ -172,6 +176,35 @@ def load_keypoints(dataset: Dataset, config: Config, image_id: int, count: int, 
     return as_keypoints(keypoints, count, config.NUM_KEYPOINTS, requirement)
 
 
+def load_proposals(dataset: Dataset, config: Config, image_id: int, where: str) -> np.ndarray | None:
+    """Returns the proposals of `dataset.load_rois`, `[K, 4]` float32 pixels, the best first.
+
+    Args:
+        dataset: prepared dataset.
+        config: USE_RPN_ROIS and PROPOSALS.
+        image_id: internal image id.
+        where: name of the image, for error messages.
+
+    Returns:
+        The boxes, or None with USE_RPN_ROIS, and if the dataset has none for a network with an RPN.
+
+    Raises:
+        ValueError: the network has no RPN and the dataset has no proposals, or they are no boxes.
+    """
+    if config.USE_RPN_ROIS:
+        return None
+    with located_errors(f"{where}, load_rois()"):
+        boxes = dataset.load_rois(image_id) if hasattr(dataset, "load_rois") else None
+    if boxes is not None:
+        return as_boxes(boxes, f"{where}, load_rois()")
+    if not config.has_rpn:
+        raise UserError(
+            f"{where}: the network has no RPN (PROPOSALS = {config.PROPOSALS!r}), and the dataset has no proposals. "
+            "Return boxes [K, 4] from its method load_rois(image_id)."
+        )
+    return None
+
+
 def vary(
     example: Example,
     config: Config,
@@ -190,15 +223,18 @@ def vary(
     """
     if changes_whole_photo(augmentation):
         photo = example.image, example.masks, example.class_ids
-        image, masks, class_ids, keypoints = augment_whole(augmentation, *photo, _generator(rng), example.keypoints)
-        example = Example(image, masks, class_ids, example.original_shape, keypoints=keypoints)
+        moving = example.keypoints, example.proposals
+        image, masks, class_ids, keypoints, proposals = augment_whole(augmentation, *photo, _generator(rng), *moving)
+        example = Example(image, masks, class_ids, example.original_shape, keypoints=keypoints, proposals=proposals)
     if example.window is None:
         example = _fit(example, config, random if rng is None else random.Random(int(rng.integers(2**63))))
     if mirror and (random.randint(0, 1) if rng is None else rng.integers(2)):
-        points = example.keypoints
+        points, boxes, width = example.keypoints, example.proposals, example.image.shape[1]
         if points is not None:
-            points = mirror_keypoints(points, example.image.shape[1], config.KEYPOINT_FLIP)
-        mirrored = dict(image=example.image[:, ::-1], masks=example.masks[:, ::-1], keypoints=points)
+            points = mirror_keypoints(points, width, config.KEYPOINT_FLIP)
+        if boxes is not None:
+            boxes = (boxes * [1, -1, 1, -1] + [0, width, 0, width])[:, [0, 3, 2, 1]]
+        mirrored = dict(image=example.image[:, ::-1], masks=example.masks[:, ::-1], keypoints=points, proposals=boxes)
         example = dataclasses.replace(example, **mirrored)
     if augmentation is not None and not changes_whole_photo(augmentation):
         image, masks = augment_resized(augmentation, example.image, example.masks, _generator(rng))
@@ -262,17 +298,25 @@ def _shrink(example: Example, max_side: int) -> Example:
     masks = np.zeros((example.masks.shape[2], *size[::-1]), dtype=bool)  # [N, h, w], so that each mask is contiguous
     for i, mask in enumerate(masks):
         np.greater_equal(resize(example.masks[:, :, i] * np.uint8(255)), 128, out=mask)
-    keypoints = example.keypoints
-    if keypoints is not None:
-        keypoints = _scale_points(keypoints, (width, height), size)
-    return dataclasses.replace(
-        example, image=resize(example.image), masks=masks.transpose(1, 2, 0), keypoints=keypoints
-    )
+    masks = masks.transpose(1, 2, 0)
+    return dataclasses.replace(example, image=resize(example.image), masks=masks, **_scaled(example, size))
 
 
-def _scale_points(keypoints: np.ndarray, old_size: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """Scales keypoints `[N, J, 3]` like an image whose (width, height) becomes `size`, which is rounded."""
-    return keypoints * np.float32([*size, 1]) / np.float32([*old_size, 1])
+def _scaled(example: Example, size: tuple[int, int], left: int = 0, top: int = 0) -> dict[str, np.ndarray | None]:
+    """Scales and shifts the keypoints and proposals of an example like its image.
+
+    Args:
+        example: the example before it is resized.
+        size: new (width, height) of the image, which is rounded.
+        left, top: shift in pixels of the resized image.
+    """
+    old, new = np.float32(example.image.shape[1::-1]), np.float32(size)
+    points, boxes = example.keypoints, example.proposals
+    if points is not None:
+        points = points * np.float32([*new, 1]) / np.float32([*old, 1]) + np.float32([left, top, 0])
+    if boxes is not None:
+        boxes = boxes * np.tile(new[::-1] / old[::-1], 2) + np.float32([top, left, top, left])
+    return {"keypoints": points, "proposals": boxes}
 
 
 def _fit(example: Example, config: Config, rng: Any = random) -> Example:
@@ -288,10 +332,7 @@ def _fit(example: Example, config: Config, rng: Any = random) -> Example:
     masks = example.masks
     if image.shape != example.image.shape or scale != 1:
         masks = resize_mask(masks, scale, padding, crop)
-    keypoints = example.keypoints
-    if keypoints is not None:
-        top, left = (padding[0][0], padding[1][0]) if crop is None else (-crop[0], -crop[1])
-        height, width = example.image.shape[:2]
-        size = scaled_side(width, scale), scaled_side(height, scale)
-        keypoints = _scale_points(keypoints, (width, height), size) + np.float32([left, top, 0])
-    return dataclasses.replace(example, image=image, masks=masks, window=window, scale=scale, keypoints=keypoints)
+    top, left = (padding[0][0], padding[1][0]) if crop is None else (-crop[0], -crop[1])
+    size = scaled_side(example.image.shape[1], scale), scaled_side(example.image.shape[0], scale)
+    moved = _scaled(example, size, left, top)
+    return dataclasses.replace(example, image=image, masks=masks, window=window, scale=scale, **moved)

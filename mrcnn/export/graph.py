@@ -32,12 +32,17 @@ class ExportGraph(tf.Module):
         weights_hash: SHA-256 of the weights.
 
     Raises:
-        ExportError: the size of the images is not fixed, or a weight is not finite.
+        ExportError: the network has no RPN, the size of the images is not fixed, or a weight is not finite.
     """
 
     def __init__(self, model: Any, roi_align_method: str = "crop_and_resize"):
         super().__init__()
         self.config = config = model.config.copy(ROI_ALIGN_METHOD=roi_align_method)
+        if not config.has_rpn:
+            raise ExportError(
+                f"the network has no RPN (PROPOSALS = {config.PROPOSALS!r}), and exported models take images only. "
+                "Export weights that were trained with an RPN."
+            )
         if config.IMAGE_RESIZE_MODE != "square":
             raise ExportError(
                 f'IMAGE_RESIZE_MODE: exported models have one image size and need "square", got '

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.config import Config
+from mrcnn.errors import UserError
 from mrcnn.inference.cost_warnings import quiet_first_call
-from mrcnn.inference.processing import mask_padding
+from mrcnn.inference.processing import NO_RPN, mask_padding
 from mrcnn.layers.common import masks_of_classes
 from mrcnn.layers.detection import score_by_masks
 from mrcnn.ops.anchors import pixel_anchors
@@ -32,9 +33,9 @@ def require_eager() -> None:
 
 def detection_model(network: keras.Model, config: Config) -> keras.Model:
     """Returns an inference graph with the outputs that detection uses: detections, masks and maps of keypoints."""
-    outputs = [network.outputs[0]]
+    outputs, refined = [network.outputs[0]], -2 if config.NUM_KEYPOINTS else -1
     if config.MASK_HEAD:
-        outputs.append(network.outputs[7 if config.MASK_REFINEMENT_SIZE else 3])
+        outputs.append(network.outputs[refined if config.MASK_REFINEMENT_SIZE else 3])
     if config.NUM_KEYPOINTS:
         outputs.append(network.outputs[-1])
     return keras.Model(network.inputs, outputs)
@@ -88,7 +89,9 @@ class Predictor:
         signature = [
             tf.TensorSpec((None, None, None, channels), tf.float32),
             tf.TensorSpec((None, meta), tf.float32),
-            tf.TensorSpec((1, None, 4), tf.float32),
+            tf.TensorSpec((1, None, 4), tf.float32)
+            if config.has_rpn
+            else tf.TensorSpec((None, config.POST_NMS_ROIS_INFERENCE, 4), tf.int32),
         ]
         self._run = tf.function(lambda *inputs: self._detect(model, inputs), input_signature=signature)
         self._run_quietly = quiet_first_call(self._run)
@@ -100,25 +103,35 @@ class Predictor:
         count = tf.reduce_max(tf.math.count_nonzero(detections[..., 4], axis=1))
         return select_maps(detections, [each[:, :count] for each in maps], self.config, self._min_confidence)
 
-    def __call__(self, images: np.ndarray, metas: np.ndarray) -> tuple[np.ndarray, Sequence, Sequence]:
+    def __call__(
+        self, images: np.ndarray, metas: np.ndarray, rois: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Sequence, Sequence]:
         """Runs the network on a batch.
 
         Args:
             images: `[B, H, W, channels]`, preprocessed.
             metas: `[B, 12+C]`.
+            rois: proposals `[B, K, 4]` int32, in pixels of `images`, zero padded; only for networks without an RPN.
 
         Returns:
             detections: `[B, D, 6]` float32, (y1, x1, y2, x2, class id, score) with normalized boxes.
             masks: `[B, n, M, M]` float32 probabilities, n <= D; B times None without a mask head.
             keypoints: `[B, n, Q, Q, J]` float32 logits; B times None without keypoints.
         """
-        inputs = tf.cast(images, tf.float32), tf.cast(metas, tf.float32), self.anchors(images.shape[1:3])
+        anchors_or_rois = self.anchors(images.shape[1:3]) if rois is None else tf.constant(rois, tf.int32)
+        inputs = tf.cast(images, tf.float32), tf.cast(metas, tf.float32), anchors_or_rois
         detections, *maps = self._run_quietly(*inputs)
         masks, keypoints = ([None] * len(images) if each is None else each.numpy() for each in maps)
         return detections.numpy(), masks, keypoints
 
     def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:
-        """Returns the normalized anchors `[1, A, 4]` float32 for a preprocessed image of the given shape, cached."""
+        """Returns the normalized anchors `[1, A, 4]` float32 for a preprocessed image of the given shape, cached.
+
+        Raises:
+            ValueError: the network has no RPN.
+        """
+        if not self.config.has_rpn:
+            raise UserError(NO_RPN.format(self.config.PROPOSALS))
         key = self.latest_shape = tuple(int(side) for side in image_shape[:2])
         anchors = self._anchors.get(key)
         if anchors is None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from PIL import Image
@@ -21,7 +22,7 @@ from mrcnn.data.video_files import frames, is_video
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError, UserTypeError
 from mrcnn.inference.prefetch import prefetch
-from mrcnn.ops.boxes import denorm_boxes, norm_boxes, pad_boxes
+from mrcnn.ops.boxes import as_boxes, denorm_boxes, norm_boxes, pad_boxes, place_proposals
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.keypoints import BOX_PADDING, decode_keypoints
 from mrcnn.ops.masks import mask_in_box, sample_mask
@@ -30,6 +31,7 @@ MEAN_SUBTRACTED = (
     "detect() subtracts the mean pixel itself, so it was added back to an image that mold_image() had normalized. Pass "
     "the original image."
 )
+NO_RPN = "the network has no RPN (PROPOSALS = {!r}). Pass the proposals of each image to detect() or detect_stream()."
 MIN_ABSOLUTE = 16  # images minus the mean have values at least this far from 0, unlike z-scored images
 SIDE_MULTIPLE = 32  # stride of C5; the sides of the network input must be multiples of it
 
@@ -43,15 +45,17 @@ class PreprocessedImage:
         meta: `[12+C]`, see `compose_image_meta`.
         window: `[4]`, (y1, x1, y2, x2) half-open region of `image` without the padding, in pixels.
         original_shape: (H, W, channels) of the original image.
+        rois: proposals `[K, 4]` int32 in pixels of `image`, zero padded; None for networks with an RPN.
     """
 
     image: np.ndarray
     meta: np.ndarray
     window: np.ndarray
     original_shape: tuple[int, ...]
+    rois: np.ndarray | None = None
 
 
-def preprocess(photo, config: Config, number: int = 0) -> PreprocessedImage:
+def preprocess(photo, config: Config, number: int = 0, proposals=None) -> PreprocessedImage:
     """Preprocesses an image: resizes it, pads it and subtracts the mean pixel.
 
     Args:
@@ -59,6 +63,7 @@ def preprocess(photo, config: Config, number: int = 0) -> PreprocessedImage:
             normalized by `mold_image`, as in some tutorials, are converted back with a warning.
         config: image settings.
         number: index in the caller's list, for error messages.
+        proposals: boxes `[N, 4]` in pixels of the original image, the best first, for networks without an RPN.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -89,7 +94,12 @@ def preprocess(photo, config: Config, number: int = 0) -> PreprocessedImage:
         )
     no_classes = np.zeros([config.NUM_CLASSES], dtype=np.int32)
     meta = compose_image_meta(0, photo.shape, image.shape, window, scale, no_classes)
-    return PreprocessedImage(normalize_image(image, config.MEAN_PIXEL), meta, np.array(window), photo.shape)
+    rois = None
+    if proposals is not None:
+        origin, scale = _to_original(photo.shape, window)
+        boxes = as_boxes(proposals, f"proposals[{number}]") / np.tile(scale, 2) + np.tile(origin, 2)
+        rois = place_proposals(boxes, window, config.POST_NMS_ROIS_INFERENCE)
+    return PreprocessedImage(normalize_image(image, config.MEAN_PIXEL), meta, np.array(window), photo.shape, rois)
 
 
 def is_mean_subtracted(photo: np.ndarray, config: Config) -> bool:
@@ -195,6 +205,38 @@ def check_images(images) -> None:
         raise UserTypeError(f"detect() takes a list of images, got one {type(images).__name__}. Write detect([image]).")
 
 
+def with_proposals(images, proposals: Iterable | None, config: Config) -> Iterable | str | os.PathLike:
+    """Returns the images, or for a network without an RPN the pairs of each image and its proposals.
+
+    Args:
+        images, proposals: see `MaskRCNN.detect`.
+        config: PROPOSALS.
+
+    Raises:
+        ValueError: the network has an RPN and there are proposals, or the reverse, or their number differs.
+    """
+    if config.has_rpn:
+        if proposals is not None:
+            raise UserError('proposals: the network computes its own (PROPOSALS = "rpn"). Omit them.')
+        return images
+    if proposals is None:
+        raise UserError(NO_RPN.format(config.PROPOSALS))
+    if isinstance(images, (str, os.PathLike)):
+        if is_video(images):
+            raise UserError(f"{images}: pass the frames of a video as images, and proposals for each of them.")
+        images = [images]
+    check_images(images)
+    return _pairs(images, proposals)
+
+
+def _pairs(images: Iterable, proposals: Iterable) -> Iterator[tuple]:
+    missing = object()
+    for number, pair in enumerate(zip_longest(images, proposals, fillvalue=missing)):
+        if any(each is missing for each in pair):
+            raise UserError(f"proposals: expected boxes for each image, but images or proposals end after {number}.")
+        yield pair
+
+
 def detect_stream(
     photos: Iterable | str | os.PathLike, predictor: Callable, batch_size: int, skip_errors: bool
 ) -> Iterator[Detections]:
@@ -203,7 +245,8 @@ def detect_stream(
     Consecutive images with the same preprocessed shape form a batch.
 
     Args:
-        photos: iterable of arrays or paths, possibly infinite; or the path or URL of one image or video.
+        photos: iterable of arrays or paths, possibly infinite; or the path or URL of one image or video. For a network
+            without an RPN, the pairs of `with_proposals`.
         predictor: `mrcnn.inference.predictor.Predictor`, or a function with the same call, `config` and `mask_padding`.
         batch_size: maximum number of images in a batch.
         skip_errors: bool, whether to yield `Detections.failed` for an image that cannot be used, instead of raising an
@@ -225,8 +268,10 @@ def detect_stream(
     config = predictor.config
 
     def try_preprocess(numbered):
+        number, photo = numbered
+        photo, proposals = (photo, None) if config.has_rpn else photo
         try:
-            return preprocess(numbered[1], config, numbered[0])
+            return preprocess(photo, config, number, proposals)
         except (UserError, OSError) as error:
             if skip_errors:
                 return error
@@ -284,7 +329,8 @@ def _fits(batch: list, new, batch_size: int) -> bool:
 def _detect_batch(batch: list, predictor: Callable) -> Iterator[Detections]:
     images = [item for item in batch if isinstance(item, PreprocessedImage)]
     if images:
-        predicted = predictor(np.stack([i.image for i in images]), np.stack([i.meta for i in images]))
+        arrays = [(i.image, i.meta) if i.rois is None else (i.image, i.meta, i.rois) for i in images]
+        predicted = predictor(*map(np.stack, zip(*arrays, strict=True)))
         results = iter(zip(*predicted, strict=True))
     for item in batch:
         if isinstance(item, PreprocessedImage):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mrcnn.detections import Detection, Detections
+from mrcnn.errors import UserError
 from mrcnn.inference.processing import detect_stream
 from mrcnn.inference.voting import Detect, mask_iou, part_in, vote
 from mrcnn.ops.keypoints import mirror_keypoints
@@ -31,8 +32,14 @@ def scaled_detectors(model: Any, scales: Sequence[float] = SCALES) -> list[Detec
         model: MaskRCNN. Its DETECTION_MIN_CONFIDENCE should be lower than the threshold for the fused scores, which
             are means over all views.
         scales: scales of the network input, 1 for the size in the model's Config.
+
+    Raises:
+        ValueError: the network has no RPN.
     """
     from mrcnn.inference.predictor import Predictor  # imports TensorFlow
+
+    if not model.config.has_rpn:
+        raise UserError("test-time augmentation: the network has no RPN, and there are no proposals for the views.")
 
     def detector(scale: float) -> Detect:
         config = model.config

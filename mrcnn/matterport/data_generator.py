@@ -66,6 +66,10 @@ def data_generator(
     """
     if not len(dataset.image_ids):
         raise ValueError("data_generator: the dataset has no images. Add images, then call prepare().")
+    if not config.has_rpn:
+        raise ValueError(
+            f"data_generator: the network has no RPN (PROPOSALS = {config.PROPOSALS!r}). Use training_batches."
+        )
     anchors = pixel_anchors(config, config.IMAGE_SHAPE)
     plain_sources = set(no_augmentation_sources or ())
     batch, failures, skipped = [], [], 0

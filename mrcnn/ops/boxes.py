@@ -7,7 +7,11 @@ Boxes are (y1, x1, y2, x2). *Pixel* boxes are half-open: row y2 and column x2 ar
 `tf.image.crop_and_resize` expects these coordinates, and Matterport's checkpoints were trained with them.
 """
 
+from typing import Any
+
 import numpy as np
+
+from mrcnn.errors import UserError
 
 
 def compute_iou(box: np.ndarray, boxes: np.ndarray, box_area: float, boxes_area: np.ndarray) -> np.ndarray:
@@ -135,6 +139,40 @@ def clip_boxes(boxes: np.ndarray, window: np.ndarray) -> np.ndarray:
     """Clips boxes `[N, 4]` to a window `[4]` in the same frame."""
     low, high = np.asarray(window)[[0, 1, 0, 1]], np.asarray(window)[[2, 3, 2, 3]]
     return np.clip(boxes, low, high)
+
+
+def as_boxes(values: Any, where: str) -> np.ndarray:
+    """Returns boxes `[N, 4]` as float32. An empty list has no boxes.
+
+    Raises:
+        ValueError: `values` are no boxes; the message begins with `where`.
+    """
+    try:
+        boxes = np.asarray(values, np.float32)
+    except (TypeError, ValueError):
+        boxes = None
+    if boxes is not None and boxes.size == 0:
+        return np.zeros((0, 4), np.float32)
+    if boxes is None or boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        got = "values that are no array" if boxes is None else f"{list(boxes.shape)}"
+        raise UserError(f"{where}: expected finite boxes [N, 4] (y1, x1, y2, x2) in pixels of the image, got {got}.")
+    return boxes
+
+
+def place_proposals(boxes: np.ndarray, window: np.ndarray, count: int) -> np.ndarray:
+    """Rounds proposals, clips them to a window, and removes those without area.
+
+    Args:
+        boxes: `[N, 4]` pixels, the best first.
+        window: `[4]` pixels, the part of the preprocessed image that is not padding.
+        count: K, the number of rows to return.
+
+    Returns:
+        `[K, 4]` int32, the first K of `boxes`, zero padded.
+    """
+    boxes = clip_boxes(np.around(boxes), window)
+    boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)][:count]
+    return np.pad(boxes, [(0, count - len(boxes)), (0, 0)]).astype(np.int32)
 
 
 def _scale_and_shift(shape) -> tuple[np.ndarray, np.ndarray]:

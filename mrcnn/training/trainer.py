@@ -182,6 +182,8 @@ def _is_deterministic(options: TrainOptions) -> bool:
 def _describe_stage(model, learning_rate: float, epochs: int, layers: str, options, resumed: State | None) -> Stage:
     if not learning_rate > 0:
         raise UserError(f"learning_rate: expected a number above 0, got {learning_rate!r}.")
+    if options.losses == "rpn" and not model.config.has_rpn:
+        raise UserError(f"losses: the network has no RPN (PROPOSALS = {model.config.PROPOSALS!r}). Use losses='all'.")
     stage = Stage(
         layers=layer_regex(layers),
         epochs=int(epochs),

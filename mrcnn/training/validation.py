@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from mrcnn.data.dataset_errors import located_errors
-from mrcnn.data.training_examples import load_keypoints
+from mrcnn.data.training_examples import load_keypoints, load_proposals
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator, best_f1, rank_detections, threshold_below
@@ -76,6 +76,7 @@ class Validator:
 
     def _photos(self, shown: list[tuple[int, np.ndarray]]):
         """Yields the images in order. Each is appended to `shown` with its id first."""
+        config = self.predictor.config
         for image_id in self.image_ids:
             if image_id in self.unreadable:
                 continue
@@ -83,11 +84,12 @@ class Validator:
                 where = f"image {image_id} ({self.dataset.image_info[image_id].get('id')})"
                 with located_errors(f"{where}, load_image()"):
                     photo = self.dataset.load_image(image_id)
+                proposals = load_proposals(self.dataset, config, image_id, where)
                 if image_id not in self._truth:
                     with located_errors(f"{where}, load_mask()"):
                         masks, class_ids = self.dataset.load_mask(image_id)
                     masks, class_ids = np.asarray(masks, dtype=bool), np.asarray(class_ids, dtype=np.int32)
-                    points = load_keypoints(self.dataset, self.predictor.config, image_id, len(class_ids), where)
+                    points = load_keypoints(self.dataset, config, image_id, len(class_ids), where)
                     masks, class_ids, points = without_placeholders(masks, class_ids, points)
                     self._truth[image_id] = class_ids, encode_masks(masks), photo.shape[:2], points
             except (UserError, OSError) as error:
@@ -96,7 +98,7 @@ class Validator:
                 self.unreadable[image_id] = str(error)
                 continue
             shown.append((image_id, photo))
-            yield photo
+            yield photo if config.has_rpn else (photo, proposals)
 
 
 def operating_point(records: Sequence[ImageRecord]) -> dict[str, float]:
