@@ -19,6 +19,7 @@ from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.nike_dataset import NikeDataset
 from nike.datasets.records import ERROR
 from nike.datasets.safe_json import write_json
+from nike.datasets.selective_search import cache_folder
 from nike.detection.detector import Detector
 from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.progress import ProgressBar, report_failures
@@ -117,6 +118,7 @@ def evaluate_folder(
         raise UserError(f"{folder}: {error}") from None
     dataset, split, notes = load_photos(folder, split, meaning, run, boxes=not detector.has_masks)
     dataset.keypoint_names = detector.keypoint_names
+    detector.cache = cache_folder(folder)
     unknown, nothing_else = unknown_labels(dataset, meaning) if labels is None else ("", False)
     if unknown:
         classes = detector.class_names[1:]

@@ -105,6 +105,7 @@ class LogoAugmentation:
         class_ids: np.ndarray,
         rng: np.random.Generator,
         keypoints: np.ndarray | None = None,
+        boxes: np.ndarray | None = None,
     ) -> tuple[np.ndarray, ...]:
         """Returns a randomly augmented image of the network's input size.
 
@@ -114,19 +115,30 @@ class LogoAugmentation:
             class_ids: `[N]` int32 class ids, negative for regions to ignore.
             rng: random generator.
             keypoints: `[N, J, 3]` (x, y, visibility), or None.
+            boxes: `[K, 4]` proposals in pixels, or None.
 
         Returns:
             image: `[side, side, 3]` uint8 RGB image.
             masks: `[side, side, N']` uint8 coverage of each pixel by each object, 0..255. Pasted logos come last.
             class_ids: `[N']` int32 class ids. The id of an object that is barely visible becomes negative.
             keypoints: `[N', J, 3]`, only if they were passed. Those of pasted logos are not labelled.
+            boxes: `[K, 4]` enclosing boxes of the moved proposals, inside the image, only if they were passed. Pasted
+                logos have none.
         """
         plain = rng.random() < self.strength.plain
         matrix = self._sample_homography(image.shape[:2], masks, class_ids, plain, rng)
         image, masks, class_ids = self._augment(image, masks, class_ids, matrix, plain, rng)
-        if keypoints is None:
-            return image, masks, class_ids
-        return image, masks, class_ids, self._move_keypoints(keypoints, matrix, len(class_ids))
+        moved = [] if keypoints is None else [self._move_keypoints(keypoints, matrix, len(class_ids))]
+        moved += [] if boxes is None else [self._move_boxes(boxes, matrix)]
+        return image, masks, class_ids, *moved
+
+    def _move_boxes(self, boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Applies a homography to boxes `[K, 4]`, and returns the boxes of the results clipped to the output."""
+        if not len(boxes):
+            return boxes
+        corners = boxes[:, [[1, 0], [3, 0], [3, 2], [1, 2]]].astype(np.float64)  # [K, 4, 2] (x, y)
+        corners = cv2.perspectiveTransform(corners, matrix)[..., ::-1]  # (y, x)
+        return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1).clip(0, self.side)
 
     def _move_keypoints(self, keypoints: np.ndarray, matrix: np.ndarray, count: int) -> np.ndarray:
         """Applies a homography to keypoints `[N, J, 3]` and pads them to `[count, J, 3]`."""

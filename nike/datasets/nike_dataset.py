@@ -26,6 +26,7 @@ from nike.datasets.labels import Labels
 from nike.datasets.photos import name_in, upright_size
 from nike.datasets.read_subset import SUBSETS, read_subset
 from nike.datasets.records import ERROR, WARNING, Collection, Instance, Photo, Problem
+from nike.datasets.selective_search import cache_folder, find_proposals
 from nike.text import short
 
 SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample_data"
@@ -41,6 +42,7 @@ class NikeDataset(Dataset):
         ignored: number of instances that are excluded from training and evaluation: those labelled `ignore`, COCO
             crowds, and those with a misspelt label.
         keypoint_names: names of the keypoints that `load_keypoints` returns, in order; empty without keypoints.
+        proposals: `Config.PROPOSALS` of the network, which `load_rois` returns.
     """
 
     def __init__(self):
@@ -49,6 +51,7 @@ class NikeDataset(Dataset):
         self.skipped = 0
         self.ignored = 0
         self.keypoint_names: Sequence[str] = ()
+        self.proposals = "rpn"
 
     def load_nike(
         self,
@@ -133,9 +136,9 @@ class NikeDataset(Dataset):
         self.problems += problems
         self.skipped += len(collection.photos) - len(usable) + sum(p.severity == ERROR for p in collection.problems)
         for photo in usable:
-            self._add_photo(photo, label_map)
+            self._add_photo(photo, label_map, cache_folder(Path(folder)))
 
-    def _add_photo(self, photo: Photo, labels: Labels) -> None:
+    def _add_photo(self, photo: Photo, labels: Labels, cache: Path) -> None:
         instances: list[Instance] = []
         class_ids: list[int] = []
         for instance in photo.instances:
@@ -155,6 +158,7 @@ class NikeDataset(Dataset):
             photo=photo,
             instances=instances,
             instance_classes=class_ids,
+            cache=cache,
         )
 
     def prepare(self, class_map=None) -> None:
@@ -202,6 +206,12 @@ class NikeDataset(Dataset):
                     )
                 row[names.index(name)] = point
         return points[_seen(info["photo"].draw(info["instances"]))]
+
+    def load_rois(self, image_id: int) -> np.ndarray | None:
+        """Returns the proposals of `proposals`, float32 `[K, 4]` in pixels, cached; None for those of an RPN."""
+        if self.proposals == "rpn":
+            return None
+        return find_proposals(self.load_image(image_id), self.proposals, self.image_info[image_id]["cache"])
 
     def image_reference(self, image_id: int) -> str:
         """Returns the path of the image file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.export import ExportedModel, is_export, read_metadata
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
+from nike.datasets.selective_search import check_proposals, find_proposals
 from nike.datasets.settings import read_settings_file
 from nike.quiet import import_tensorflow
 from nike.training.start_weights import bundled_weights
@@ -77,6 +79,9 @@ class Detector:
         max_detections: maximum number of detections per image, highest scores first, or None.
         path: weights file, or None.
 
+    Attributes:
+        cache: folder in which proposals from outside are cached, or None; see `nike.datasets.selective_search`.
+
     Raises:
         ValueError: an option is out of range, or a class is unknown.
     """
@@ -99,6 +104,7 @@ class Detector:
         if tiles is not None:
             check_tiling(tiles, tile_overlap)
         self.model, self.class_names, self.path = model, list(class_names), path
+        self.cache: Path | None = None
         self.tiles, self.tile_overlap, self.augmented = tiles, tile_overlap, augmented
         self.min_confidence, self.max_detections = min_confidence, max_detections
         unknown = set(classes or ()) - set(self.class_names[1:])
@@ -128,10 +134,18 @@ class Detector:
             an image that cannot be used.
         """
         if self.tiles is None and self.augmented is None:
-            results = self.model.detect_stream(photos, on_error="skip")
+            results = self._detect_stream(photos, on_error="skip")
         else:
             results = map(self._detect_one, photos)
         return map(self._choose, results)
+
+    def _detect_stream(self, photos: Iterable[np.ndarray], **options: Any) -> Iterable[Detections]:
+        source = getattr(self.model.config, "PROPOSALS", "rpn")
+        if source == "rpn":
+            return self.model.detect_stream(photos, **options)
+        photos, copies = tee(photos)
+        proposals = (find_proposals(photo, source, self.cache) for photo in copies)
+        return self.model.detect_stream(photos, proposals=proposals, **options)
 
     def _detect_one(self, photo: np.ndarray) -> Detections:
         try:
@@ -145,7 +159,7 @@ class Detector:
 
         def detect(views: Iterable[np.ndarray]) -> Iterable[Detections]:
             if self.augmented is None:
-                return self.model.detect_stream(views)
+                return self._detect_stream(views)
             flip = self.model.config.KEYPOINT_FLIP
             return (detect_augmented(self.augmented, view, flip) for view in views)
 
@@ -197,6 +211,7 @@ def load_detector(
     if batch < 1:
         raise UserError(f"--batch: expected 1 or more, got {batch}.")
     config, class_names = read_settings(path, config_file)
+    check_proposals(config.PROPOSALS)
     if min_confidence is None:
         min_confidence = float(config.DETECTION_MIN_CONFIDENCE or 0)
     min_confidence *= fraction

@@ -16,6 +16,7 @@ from mrcnn.errors import UserError
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.config import NikeConfig
 from nike.datasets.safe_json import read_json, write_json
+from nike.datasets.selective_search import CACHE, check_proposals
 from nike.output_checks import check_output_folder
 from nike.quiet import import_tensorflow
 from nike.text import plural
@@ -199,6 +200,7 @@ class Run:
             *summary_lines(self.data),
             f"network     {config.BACKBONE}, {square} pixels, {'' if config.MASK_HEAD else 'boxes only, '}classes: "
             + ", ".join(self.data.train.class_names[1:]),
+            *([] if config.has_rpn else [f"proposals   {config.PROPOSALS}, cached in {CACHE} in the datasets"]),
             f"start       {start}",
             f"plan        {config.STEPS_PER_EPOCH} steps per epoch, {config.BATCH_SIZE} images per step; {stages}",
             f"            {arguments.optimizer}, {arguments.lr_schedule} schedule, augmentation {arguments.augment}",
@@ -312,6 +314,7 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     config = config.copy(NAME=name.lower(), NUM_CLASSES=data.train.num_classes)
     config = apply_options(config, arguments, len(data.train.image_ids))
     _choose_keypoints(data, config)
+    _choose_proposals(data, config)
     return Run(arguments, argv, config, data, _stages(arguments, config), weights)
 
 
@@ -345,6 +348,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
         config = read_config(changed.config, config, arguments, data.train.class_names)
     config = apply_options(config, arguments, len(data.train.image_ids))
     _choose_keypoints(data, config)
+    _choose_proposals(data, config)
     return Run(arguments, _joined(saved, argv), config, data, _stages(arguments, config), state=state)
 
 
@@ -427,6 +431,12 @@ def _choose_keypoints(data: TrainingData, config: NikeConfig) -> None:
             f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS}, but no training object has a keypoint of KEYPOINT_NAMES "
             f"({', '.join(config.KEYPOINT_NAMES)}). Add points with the group_id of their object."
         )
+
+
+def _choose_proposals(data: TrainingData, config: NikeConfig) -> None:
+    """Sets the source of the proposals that the datasets return. Raises ValueError if it is not available."""
+    check_proposals(config.PROPOSALS)
+    data.train.proposals = data.val.proposals = config.PROPOSALS
 
 
 def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[StagePlan]:

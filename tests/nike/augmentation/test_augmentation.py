@@ -241,3 +241,30 @@ def test_images_one_pixel_high_and_fully_covered_images():
 def test_unknown_strength_raises():
     with pytest.raises(ValueError, match="light, medium, strong.*'huge'"):
         LogoAugmentation(SIDE, strength="huge")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_boxes_move_with_the_image(seed):
+    """The moved box of an object encloses the moved object."""
+    sample = logo_image()
+    rows, columns = (np.flatnonzero(sample[1][:, :, 0].any(axis=axis)) for axis in (1, 0))
+    box = [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]
+    augmentation = LogoAugmentation(SIDE, None, "strong" if seed else Strength(1, *[0] * 11))
+    rng = np.random.default_rng(seed)
+    _, coverage, _, boxes = augmentation.augment_photo(*sample, rng, boxes=np.float32([box, [0, 0, 150, 200]]))
+    assert boxes.shape == (2, 4) and (boxes >= 0).all() and (boxes <= SIDE).all()
+    rows, columns = (np.flatnonzero((coverage[:, :, 0] >= 128).any(axis=axis)) for axis in (1, 0))
+    y1, x1, y2, x2 = boxes[0]
+    if not len(rows):
+        return
+    assert y1 <= rows[0] + 1 and x1 <= columns[0] + 1 and y2 >= rows[-1] and x2 >= columns[-1]
+    if not seed:  # only resized and perhaps mirrored: the box is that of the object
+        np.testing.assert_allclose([y1, x1, y2, x2], [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], atol=1)
+        assert boxes[1].tolist() == [16, 0, 112, 128]
+
+
+def test_boxes_follow_keypoints():
+    points = np.zeros((1, 2, 3), np.float32)
+    augmentation = LogoAugmentation(SIDE, None, "strong")
+    *_, keypoints, boxes = augmentation.augment_photo(*logo_image(), np.random.default_rng(0), points, np.zeros((0, 4)))
+    assert keypoints.shape[1:] == (2, 3) and boxes.shape == (0, 4)

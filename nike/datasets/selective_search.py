@@ -1,0 +1,94 @@
+"""Selective Search: proposals from a hierarchy of segments, without training, and their cache on the disk.
+
+Source: Uijlings et al. 2013, "Selective Search for Object Recognition", in OpenCV's contrib modules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mrcnn.atomic import replacing
+from mrcnn.errors import UserError
+
+MODES = {  # values of `Config.PROPOSALS`
+    "selective_search_fast": "switchToSelectiveSearchFast",
+    "selective_search_quality": "switchToSelectiveSearchQuality",
+}
+SIDE = 500  # pixels; larger images are downscaled, because the time grows with the area (R-CNN's code does so too)
+CACHE = ".proposals"  # folder in that of the dataset
+
+
+def check_proposals(name: str) -> None:
+    """Raises ValueError unless `name` is a source of proposals that is available: "rpn" or one of MODES."""
+    if name == "rpn":
+        return
+    if name not in MODES:
+        raise UserError(f"PROPOSALS: expected one of rpn, {', '.join(MODES)}; got {name!r}.")
+    # `hasattr(cv2, "ximgproc")` does not suffice: the folder of an overwritten opencv-contrib-python may be left.
+    if not hasattr(getattr(cv2, "ximgproc", None), "segmentation"):
+        raise UserError(
+            "Selective Search needs opencv-contrib-python, which replaces the files of opencv-python: "
+            "pip install --force-reinstall --no-deps opencv-contrib-python"
+        )
+
+
+def selective_search(image: np.ndarray, mode: str) -> np.ndarray:
+    """Computes the proposals of an image.
+
+    Args:
+        image: uint8 RGB `[H, W, 3]`.
+        mode: one of MODES.
+
+    Returns:
+        `[K, 4]` float32 boxes (y1, x1, y2, x2) in pixels of `image`. They have no scores. As in the paper (section
+        3.3), the order is random with a preference for large segments, here by area. It is the same at every call.
+    """
+    height, width = image.shape[:2]
+    scale = min(1.0, SIDE / max(height, width))
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+    search.setBaseImage(cv2.resize(image[..., ::-1], size, interpolation=cv2.INTER_AREA))
+    getattr(search, MODES[mode])()
+    rectangles = np.reshape(search.process(), (-1, 4))
+    x, y, w, h = np.unique(rectangles, axis=0).T  # sorted, because OpenCV's order changes from call to call
+    by_area = np.argsort(-(w * h), kind="stable")
+    ranks = np.empty(len(x))
+    ranks[by_area] = np.random.default_rng(0).random(len(x)) * np.arange(1, len(x) + 1)
+    boxes = np.stack([y, x, y + h, x + w], axis=1)[np.argsort(ranks)]
+    return np.float32(boxes * np.tile([height / size[1], width / size[0]], 2))
+
+
+def cache_folder(dataset: Path) -> Path:
+    """Returns the folder for the proposals of a dataset, given its folder or annotation file."""
+    return (dataset if dataset.is_dir() else dataset.parent) / CACHE
+
+
+def find_proposals(image: np.ndarray, mode: str, folder: Path | None) -> np.ndarray:
+    """Returns the proposals of an image from the cache, or computes and stores them.
+
+    A file is named by the mode and by a hash of the pixels, so it is never out of date and can be deleted at any time.
+
+    Args:
+        image: see `selective_search`.
+        mode: see `selective_search`.
+        folder: folder of the cache, or None.
+    """
+    if folder is None:
+        return selective_search(image, mode)
+    digest = hashlib.sha256(f"{SIDE} {image.shape}".encode() + image.tobytes()).hexdigest()
+    path = folder / f"{mode}_{digest[:32]}.npy"
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError):  # missing, or damaged
+        boxes = selective_search(image, mode)
+    try:
+        with replacing(path) as temporary:
+            np.save(temporary, boxes)
+    except OSError as error:
+        warnings.warn(f"{folder}: proposals are computed again every time ({error.strerror}).", stacklevel=2)
+    return boxes
