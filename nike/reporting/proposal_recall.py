@@ -1,0 +1,180 @@
+"""Recall of proposals against their number: `python -m nike.reporting.proposal_recall` prints a Markdown table.
+
+It compares Selective Search with the RPN of the weights at two IoU thresholds: an instance is found by the first N
+proposals of its image if one of them has at least this IoU with its box. Nothing is cached.
+
+Source: Ren et al. 2015, Faster R-CNN, section 4.1, "Recall-to-IoU"; Hosang et al. 2016, "What makes for effective
+detection proposals?".
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mrcnn.atomic import replacing
+from mrcnn.errors import UserError
+from mrcnn.inference.processing import preprocess
+from mrcnn.ops.boxes import compute_overlaps
+from mrcnn.ops.masks import extract_bboxes
+from nike import cli  # imported first to suppress TensorFlow's messages
+from nike.datasets.labels import Labels
+from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
+from nike.datasets.selective_search import MODES, check_proposals, selective_search
+from nike.detection.detector import load_model, read_settings, resolve_weights
+from nike.reporting.selection import load_photos
+
+IOUS = (0.5, 0.7)
+COUNTS = (10, 30, 100, 300, 1000, 2000)  # of the table; the last is the maximum
+TITLES = {"selective_search_fast": "Selective Search, fast", "selective_search_quality": "Selective Search, quality"}
+
+Proposer = Callable[[np.ndarray], np.ndarray]  # image -> boxes [K, 4] in pixels, the best first
+
+
+class Curve(NamedTuple):
+    """Result of one source of proposals.
+
+    Attributes:
+        needed: number of proposals after which each instance is found, by IoU threshold; infinite if it never is.
+        boxes: mean number of proposals of an image.
+        seconds: median processor time of an image.
+    """
+
+    needed: dict[float, np.ndarray]
+    boxes: float
+    seconds: float
+
+    def recall(self, iou: float, count: int) -> float:
+        """Returns the fraction of instances that the first `count` proposals of their images find."""
+        return float(np.mean(self.needed[iou] <= count))
+
+
+def count_needed(proposals: np.ndarray, gt_boxes: np.ndarray, iou: float) -> np.ndarray:
+    """Returns the number of proposals after which each ground-truth box is found, `[G]`; infinite if it never is.
+
+    Args:
+        proposals: `[K, 4]`, the best first.
+        gt_boxes: `[G, 4]`.
+        iou: minimum IoU.
+    """
+    if not len(proposals):
+        return np.full(len(gt_boxes), np.inf)
+    found = compute_overlaps(proposals, gt_boxes) >= iou  # [K, G]
+    return np.where(found.any(axis=0), found.argmax(axis=0) + 1, np.inf)
+
+
+def rpn_proposer(model: Any) -> Proposer:
+    """Returns the function that computes the proposals of a MaskRCNN."""
+    import keras
+
+    network = model.inference_model
+    rpn = keras.Model(network.inputs, network.get_layer("ROI").output)
+
+    def propose(image: np.ndarray) -> np.ndarray:
+        item = preprocess(image, model.config)
+        height, width = item.image.shape[:2]
+        anchors = model.get_anchors(item.image.shape)[None]
+        rois = np.asarray(rpn([item.image[None], np.float32(item.meta)[None], anchors], training=False))[0]
+        rois = rois[rois.any(axis=1)] * (np.array([height, width] * 2) - 1) + [0, 0, 1, 1]
+        top, left, bottom, right = item.window
+        scale = np.array([image.shape[0] / (bottom - top), image.shape[1] / (right - left)] * 2)
+        return (rois - [top, left, top, left]) * scale
+
+    return propose
+
+
+def measure(dataset: NikeDataset, propose: Proposer) -> Curve:
+    """Runs a source of proposals on the images of a dataset that show an object."""
+    needed: dict[float, list[np.ndarray]] = {iou: [] for iou in IOUS}
+    counts, seconds = [], []
+    for image_id in dataset.image_ids:
+        masks, class_ids = dataset.load_mask(image_id)
+        gt_boxes = extract_bboxes(masks[:, :, class_ids > 0])
+        if not len(gt_boxes):
+            continue
+        image = dataset.load_image(image_id)
+        start = time.process_time()
+        proposals = propose(image)
+        seconds.append(time.process_time() - start)
+        counts.append(len(proposals))
+        for iou in IOUS:
+            needed[iou].append(count_needed(proposals, gt_boxes, iou))
+    if not counts:
+        raise UserError("--dataset: no image shows an object of the classes of the weights.")
+    return Curve({iou: np.concatenate(each) for iou, each in needed.items()}, np.mean(counts), np.median(seconds))
+
+
+def table(curves: dict[str, Curve]) -> str:
+    """Returns the recall at COUNTS as a Markdown table."""
+    lines = [
+        "| Proposals | IoU | " + " | ".join(f"{count}" for count in COUNTS) + " | boxes | processor time |",
+        "|---" * (len(COUNTS) + 4) + "|",
+    ]
+    for iou in IOUS:
+        for name, curve in curves.items():
+            recalls = " | ".join(f"{curve.recall(iou, count):.2f}" for count in COUNTS)
+            lines.append(f"| {name} | {iou} | {recalls} | {curve.boxes:.0f} | {curve.seconds:.2f} s |")
+    return "\n".join(lines)
+
+
+def save_figure(path: Path, curves: dict[str, Curve], title: str) -> None:
+    """Draws recall against the number of proposals, one panel for each IoU threshold, and writes an image file."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    panels: Sequence[Any] = figure.subplots(1, len(IOUS), sharey=True)
+    counts = np.unique(np.geomspace(1, COUNTS[-1], 200).astype(int))
+    for panel, iou in zip(panels, IOUS, strict=True):
+        for name, curve in curves.items():
+            panel.step(counts, [curve.recall(iou, count) for count in counts], where="post", label=name)
+        panel.set(xscale="log", xlim=(1, COUNTS[-1]), ylim=(0, 1), title=f"IoU {iou}", xlabel="proposals per image")
+        panel.set_xticks((1, 10, 100, 1000), ("1", "10", "100", "1000"))
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("recall")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(curves))
+    figure.suptitle(title)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def run_comparison(argv: list[str] | None) -> None:
+    """Runs the comparison of a command line, prints its table and writes its figure."""
+    parser = argparse.ArgumentParser(
+        prog="python -m nike.reporting.proposal_recall",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="default: the sample images")
+    parser.add_argument("--split", choices=("train", "val", "all"), help="images (default: val, else all)")
+    parser.add_argument("--weights", default="nike", metavar="NAME", help="weights with an RPN (default: nike)")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="write the curves as an image")
+    arguments = parser.parse_args(argv)
+    for mode in MODES:
+        check_proposals(mode)
+    path = resolve_weights(arguments.weights)
+    config, class_names = read_settings(path)
+    dataset, split, _ = load_photos(arguments.dataset, arguments.split, Labels(class_names[1:]))
+    config = config.copy(POST_NMS_ROIS_INFERENCE=COUNTS[-1], GPU_COUNT=1, IMAGES_PER_GPU=1)
+    sources: dict[str, Proposer] = {f"RPN of {arguments.weights}": rpn_proposer(load_model(path, config))}
+    sources |= {TITLES[mode]: lambda image, mode=mode: selective_search(image, mode) for mode in MODES}
+    curves = {name: measure(dataset, propose) for name, propose in sources.items()}
+    instances = len(next(iter(curves.values())).needed[IOUS[0]])
+    title = f"{arguments.dataset.name}, {split}: {instances} instances"
+    print(title, table(curves), sep="\n\n")
+    if arguments.figure:
+        save_figure(arguments.figure, curves, title)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `python -m nike.reporting.proposal_recall`. For the exit codes see `nike.cli.run`."""
+    return cli.run(lambda: run_comparison(argv), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
