@@ -10,6 +10,40 @@ SETTINGS = {  # by name in `Config`
     "MASK_TARGETS": ("rounded", "coverage"),
     "MASK_ACTIVATION": ("sigmoid", "softmax"),
 }
+COUNTS = (  # settings that must be whole numbers of at least 1
+    "NUM_CLASSES",
+    "IMAGE_CHANNEL_COUNT",
+    "GPU_COUNT",
+    "IMAGES_PER_GPU",
+    "IMAGE_MIN_DIM",
+    "IMAGE_MAX_DIM",
+    "PRE_NMS_LIMIT",
+    "POST_NMS_ROIS_TRAINING",
+    "POST_NMS_ROIS_INFERENCE",
+    "TRAIN_ROIS_PER_IMAGE",
+    "RPN_TRAIN_ANCHORS_PER_IMAGE",
+    "RPN_ANCHOR_STRIDE",
+    "RPN_CHANNELS",
+    "MAX_GT_INSTANCES",
+    "DETECTION_MAX_INSTANCES",
+    "TOP_DOWN_PYRAMID_SIZE",
+    "FPN_CLASSIF_FC_LAYERS_SIZE",
+    "MASK_HEAD_CHANNELS",
+    "POOL_SIZE",
+    "MASK_POOL_SIZE",
+    "MASK_REFINEMENT_CHANNELS",
+    "MASK_REFINEMENT_ROIS",
+)
+SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE", "NUM_KEYPOINTS")  # whole numbers; 0: without
+SHARES = (  # settings that must lie between 0 and 1
+    "RPN_NMS_THRESHOLD",
+    "RPN_POSITIVE_IOU",
+    "DETECTION_NMS_THRESHOLD",
+    "DETECTION_MIN_CONFIDENCE",
+    "DETECTION_BOX_VOTING",
+    "ROI_POSITIVE_RATIO",
+    "MASK_REFINEMENT_PADDING",
+)
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine", "step")  # of the learning rate
 LOSS_GROUPS = ("all", "rpn", "mrcnn")

@@ -32,40 +32,6 @@ REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # d
 IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1
 NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
 LEVELS = 5  # P2..P6
-COUNTS = (  # settings that must be whole numbers of at least 1
-    "NUM_CLASSES",
-    "IMAGE_CHANNEL_COUNT",
-    "GPU_COUNT",
-    "IMAGES_PER_GPU",
-    "IMAGE_MIN_DIM",
-    "IMAGE_MAX_DIM",
-    "PRE_NMS_LIMIT",
-    "POST_NMS_ROIS_TRAINING",
-    "POST_NMS_ROIS_INFERENCE",
-    "TRAIN_ROIS_PER_IMAGE",
-    "RPN_TRAIN_ANCHORS_PER_IMAGE",
-    "RPN_ANCHOR_STRIDE",
-    "RPN_CHANNELS",
-    "MAX_GT_INSTANCES",
-    "DETECTION_MAX_INSTANCES",
-    "TOP_DOWN_PYRAMID_SIZE",
-    "FPN_CLASSIF_FC_LAYERS_SIZE",
-    "MASK_HEAD_CHANNELS",
-    "POOL_SIZE",
-    "MASK_POOL_SIZE",
-    "MASK_REFINEMENT_CHANNELS",
-    "MASK_REFINEMENT_ROIS",
-)
-SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE", "NUM_KEYPOINTS")  # whole numbers; 0: without
-SHARES = (  # settings that must lie between 0 and 1
-    "RPN_NMS_THRESHOLD",
-    "RPN_POSITIVE_IOU",
-    "DETECTION_NMS_THRESHOLD",
-    "DETECTION_MIN_CONFIDENCE",
-    "DETECTION_BOX_VOTING",
-    "ROI_POSITIVE_RATIO",
-    "MASK_REFINEMENT_PADDING",
-)
 
 
 class Config:
@@ -427,11 +393,11 @@ def _expected(field: str, value: Any) -> str | None:
     if isinstance(default, bool):
         is_flag = isinstance(value, (int, np.integer, np.bool_)) and value in (0, 1)
         return None if is_flag else "True or False"
-    if field in (*COUNTS, *SWITCHES):
-        least = 0 if field in SWITCHES else 1
+    if field in (*choices.COUNTS, *choices.SWITCHES):
+        least = 0 if field in choices.SWITCHES else 1
         is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         return None if is_whole and value >= least else f"a whole number of at least {least}"
-    if field in SHARES:
+    if field in choices.SHARES:
         return None if _is_number(value) and value <= 1 else "a number between 0 and 1"
     if isinstance(default, (int, float)):
         return None if _is_number(value) else "a finite number of at least 0"
