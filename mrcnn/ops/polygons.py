@@ -16,6 +16,7 @@ from mrcnn.ops.masks import mask_box
 CONTOUR_LEVEL = 1 - 1e-3
 MAX_POINTS = 60  # of a polygon that a person is to correct
 MIN_PART = 0.05  # parts and holes below this fraction of the largest part are dropped
+MAX_POINTS_FOR_CROSSINGS = 1_000  # the search for self-crossings compares every pair of edges
 TOLERANCE_FACTORS = (1, 0.8, 0.65, 0.5, 0.35, 0.25, 0)  # tried in this order
 
 
@@ -25,7 +26,7 @@ def mask_to_polygons(mask: np.ndarray, tolerance: float = 1.0, min_iou: float = 
     Args:
         mask: bool `[H, W]`.
         tolerance: float, maximum distance in pixels of the polygon from the edge of the mask. It is lowered until
-            `min_iou` is reached.
+            `min_iou` is reached and no outline crosses itself, if that is possible.
         min_iou: float, minimum IoU of the mask and the polygons as rasterized by labelme.
 
     Returns:
@@ -36,12 +37,14 @@ def mask_to_polygons(mask: np.ndarray, tolerance: float = 1.0, min_iou: float = 
     mask = mask[y1:y2, x1:x2]
     if not mask.size:
         return []
-    rings = _outer_rings(mask)
+    rings, found = _outer_rings(mask), None
     for factor in TOLERANCE_FACTORS:
         polygons = [_simplify(ring, factor * tolerance) for ring in rings]
         if iou(fill(polygons, *mask.shape), mask) >= min_iou:
-            return [polygon + (x1, y1) for polygon in polygons]
-    return None
+            found = found or [polygon + (x1, y1) for polygon in polygons]
+            if not any(map(crosses_itself, polygons)):
+                return [polygon + (x1, y1) for polygon in polygons]
+    return found
 
 
 def rings_to_polygons(rings: list[np.ndarray]) -> list[np.ndarray] | None:
@@ -86,6 +89,32 @@ def has_area(points: np.ndarray) -> bool:
     arms = points - points[0]
     far = arms[np.argmax(np.abs(arms).sum(axis=1))]
     return bool(np.any(np.abs(arms[:, 0] * far[1] - arms[:, 1] * far[0]) > 1e-6))
+
+
+def crosses_itself(points: np.ndarray) -> bool:
+    """Returns whether two edges of the closed polygon `[P, 2]` cross in their interiors.
+
+    Returns False for polygons with more than MAX_POINTS_FOR_CROSSINGS points, which are not checked.
+    """
+    count = len(points)
+    if count < 4 or count > MAX_POINTS_FOR_CROSSINGS:
+        return False
+    start, end = points, np.roll(points, -1, axis=0)
+    edge = end - start
+    for first in range(0, count, 256):  # blocks limit the memory
+        block = slice(first, first + 256)
+        # [b, P], side of the edges of the block on which the ends of all edges lie, and vice versa
+        side_start = _cross(edge[block, None], start[None] - start[block, None])
+        side_end = _cross(edge[block, None], end[None] - start[block, None])
+        other_start = _cross(edge[None], start[block, None] - start[None])
+        other_end = _cross(edge[None], end[block, None] - start[None])
+        if np.any((side_start * side_end < 0) & (other_start * other_end < 0)):
+            return True
+    return False
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:

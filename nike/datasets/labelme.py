@@ -29,13 +29,14 @@ from mrcnn.detections.labelme import (
     with_points,
 )
 from mrcnn.errors import UserError
+from mrcnn.ops.polygons import crosses_itself
 from nike.datasets import photos
 from nike.datasets.json_files import keys_of
 from nike.datasets.labels import IGNORE
 from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Instance, Photo, Problem, group_pieces
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import MAX_JSON_BYTES, read_json, write_json
-from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, check_label, crosses_itself, parse_points, parse_shape
+from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, check_label, parse_points, parse_shape
 from nike.text import short
 
 MAX_SHAPES = 10_000

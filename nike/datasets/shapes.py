@@ -36,7 +36,6 @@ MAX_POINTS = 100_000
 MAX_OUTLINE = 1_000_000  # perimeter in pixels, about 60 times that of a 12-megapixel photo
 MAX_LABEL = 200  # characters
 ELLIPSE_POINTS = 72
-MAX_POINTS_FOR_CROSSINGS = 1_000  # the search for self-crossings compares every pair of edges
 
 
 class ShapeError(UserError):
@@ -173,32 +172,6 @@ def rotate(points: np.ndarray, degrees: float, center: np.ndarray) -> np.ndarray
     """Returns points `[P, 2]` (x, y) rotated clockwise, as seen on the image, about a center (x, y)."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return (points - center) @ np.array([[cos, sin], [-sin, cos]]) + center
-
-
-def crosses_itself(points: np.ndarray) -> bool:
-    """Returns whether two edges of the closed polygon `[P, 2]` cross in their interiors.
-
-    Returns False for polygons with more than MAX_POINTS_FOR_CROSSINGS points, which are not checked.
-    """
-    count = len(points)
-    if count < 4 or count > MAX_POINTS_FOR_CROSSINGS:
-        return False
-    start, end = points, np.roll(points, -1, axis=0)
-    edge = end - start
-    for first in range(0, count, 256):  # blocks limit the memory
-        block = slice(first, first + 256)
-        # [b, P], side of the edges of the block on which the ends of all edges lie, and vice versa
-        side_start = _cross(edge[block, None], start[None] - start[block, None])
-        side_end = _cross(edge[block, None], end[None] - start[block, None])
-        other_start = _cross(edge[None], start[block, None] - start[None])
-        other_end = _cross(edge[None], end[block, None] - start[None])
-        if np.any((side_start * side_end < 0) & (other_start * other_end < 0)):
-            return True
-    return False
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
 
 
 def _radius(points: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mrcnn.errors import UserError
+from mrcnn.ops.polygons import crosses_itself
 from nike.datasets.json_files import json_files
 from nike.datasets.photos import find_photo, image_folders
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
@@ -17,7 +18,6 @@ from nike.datasets.shapes import (
     Shape,
     ShapeError,
     check_label,
-    crosses_itself,
     ellipse_points,
     parse_shape,
 )

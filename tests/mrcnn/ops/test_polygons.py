@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 from skimage.draw import disk
 
-from mrcnn.ops.polygons import fill, iou, mask_to_polygons
+from mrcnn.ops.polygons import crosses_itself, fill, iou, mask_to_polygons
 
 
 def blobs(rng, count):
@@ -53,3 +53,9 @@ def test_largest_component_is_first_and_holes_give_none():
 def test_empty_mask():
     assert mask_to_polygons(np.zeros((5, 5), bool)) == []
     assert iou(np.zeros((5, 5), bool), np.zeros((5, 5), bool)) == 1
+
+
+def test_outlines_do_not_cross_themselves(rng):
+    """Simplified outlines of thin parts would, where both sides pass the same pixels."""
+    polygons = [polygon for mask in blobs(rng, 20) for polygon in mask_to_polygons(mask)]
+    assert len(polygons) > 100 and not any(map(crosses_itself, polygons))

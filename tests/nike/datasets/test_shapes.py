@@ -7,7 +7,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from nike.datasets.shapes import Shape, ShapeError, crosses_itself, parse_shape
+from mrcnn.ops.polygons import crosses_itself
+from nike.datasets.shapes import Shape, ShapeError, parse_shape
 
 HEIGHT, WIDTH = 60, 80
 
