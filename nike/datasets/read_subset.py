@@ -12,7 +12,7 @@ from nike.datasets import split
 from nike.datasets.labels import Labels
 from nike.datasets.photos import name_in
 from nike.datasets.read_any_format import format_of, read_dataset
-from nike.datasets.records import Collection
+from nike.datasets.records import Collection, Photo
 
 SUBSETS = {"train": "training", "val": "validation"}
 
@@ -122,7 +122,7 @@ def split_collection(collection: Collection, labels: Labels, fraction: float, se
     Returns:
         The subsets "train" and "val".
     """
-    photos = [photo for photo in collection.photos if not photo.lost]  # photos with unusable shapes are not loaded
+    photos = _usable(collection)
     keys = [_key(photo.file) for photo in photos]
     shown = [{name for i in photo.instances if not i.crowd and (name := labels.class_of(i.label))} for photo in photos]
     validation = set(split.split_by_group(keys, split.groups_of([str(key) for key in keys]), fraction, seed, shown)[1])
@@ -130,6 +130,16 @@ def split_collection(collection: Collection, labels: Labels, fraction: float, se
         subset: take(collection, lambda file, subset=subset: (_key(file) in validation) == (subset == "val"))
         for subset in SUBSETS
     }
+
+
+def has_product_groups(collection: Collection) -> bool:
+    """Returns whether `split_collection` keeps any images together, as views of one product."""
+    keys = [str(_key(photo.file)) for photo in _usable(collection)]
+    return len(set(split.groups_of(keys))) < len(set(keys))
+
+
+def _usable(collection: Collection) -> list[Photo]:
+    return [photo for photo in collection.photos if not photo.lost]  # photos with unusable shapes are not loaded
 
 
 def take(collection: Collection, wanted: Callable[[str], bool]) -> Collection:

@@ -12,7 +12,14 @@ from pathlib import Path
 from mrcnn.errors import UserError
 from nike.datasets.labels import Labels, found_lines
 from nike.datasets.nike_dataset import NikeDataset
-from nike.datasets.read_subset import SUBSETS, count_labels, read_own_split, read_subset, split_collection
+from nike.datasets.read_subset import (
+    SUBSETS,
+    count_labels,
+    has_product_groups,
+    read_own_split,
+    read_subset,
+    split_collection,
+)
 from nike.datasets.records import ERROR, WARNING, Collection
 from nike.text import plural
 from nike.training.run_photos import write_run_photos
@@ -136,7 +143,8 @@ def read_training_parts(
         whole = read_subset(folder, None, reading, allow_outside, boxes=boxes)
         parts = {"all": whole}
         val_split = VAL_SPLIT if val_split is None else val_split
-        split = f"{val_split:.0%} of the images for validation, grouped by product (seed {seed})"
+        grouped = ", grouped by product" if has_product_groups(whole) else ""
+        split = f"{val_split:.0%} of the images for validation{grouped} (seed {seed})"
     more = [(path, _read("--also", path, reading, allow_outside, boxes)) for path in also]
     counts = count_labels([*parts.values(), *(collection for _, collection in more)]) if given is None else None
     known = given or Labels.found_in(counts or {})

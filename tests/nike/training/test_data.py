@@ -74,3 +74,10 @@ def test_a_given_fraction_overrides_the_split_of_the_folder(photos):
     assert names(load_training_data(photos).val) == {"shoe-a.jpg"}
     data = load_training_data(photos, val_split=0.5)
     assert len(names(data.val)) == 5 and "50% of the images for validation" in data.split
+
+
+@pytest.mark.parametrize("names, grouped", [("boot_1 boot_2 hat_1 hat_2 shoe_1", True), ("IMG_1 IMG_2 DSC_3 a", False)])
+def test_groups_are_mentioned_if_there_are_any(folder, shape, names, grouped):
+    for name in names.split():
+        folder.labelled(f"{name}.jpg", [shape()])
+    assert ("grouped by product" in load_training_data(folder.root).split) == grouped
