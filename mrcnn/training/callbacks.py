@@ -1,14 +1,18 @@
-"""Keras callbacks: stop on NaN, step times, history, curves, early stopping."""
+"""Keras callbacks: stop on NaN, step times, history, curves, validation overlays, early stopping."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import ops
+from PIL import Image
 
+from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
 from mrcnn.training.history import write_history
 from mrcnn.training.progress import Progress
@@ -157,6 +161,26 @@ class Curves(keras.callbacks.Callback):
         columns = dict.fromkeys(name for row in self.progress.rows for name in row)
         curves = {name: [row.get(name, math.nan) for row in self.progress.rows] for name in columns}
         plot_training_curves(curves, self.path)
+
+
+class ValidationOverlays(keras.callbacks.Callback):
+    """Writes some validation images with their detections, `validation_1.jpg` and so on, at each new best AP.
+
+    Args:
+        progress: progress of the run.
+        folder: log folder.
+        pictures: name and uint8 `[H, W, 3]` of each image; read after every epoch.
+    """
+
+    def __init__(self, progress: Progress, folder: str | Path, pictures: Iterable[tuple[str, np.ndarray]]):
+        super().__init__()
+        self.progress, self.folder, self.pictures = progress, Path(folder), pictures
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.progress.is_best:
+            for name, picture in self.pictures:
+                with replacing(self.folder / f"validation_{name}.jpg") as temporary:
+                    Image.fromarray(picture).save(temporary, "JPEG", quality=90)
 
 
 class EarlyStop(keras.callbacks.Callback):

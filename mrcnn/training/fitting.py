@@ -14,7 +14,15 @@ from mrcnn.data.augmentation import Augmentation
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.dataset_errors import DatasetError
 from mrcnn.data.pipeline import DataProblems, training_batches
-from mrcnn.training.callbacks import Curves, EarlyStop, HistoryFile, Recorder, StopOnNaN, Stopwatch
+from mrcnn.training.callbacks import (
+    Curves,
+    EarlyStop,
+    HistoryFile,
+    Recorder,
+    StopOnNaN,
+    Stopwatch,
+    ValidationOverlays,
+)
 from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreMeans
 from mrcnn.training.interruption import Interruption, StopOnInterrupt
 from mrcnn.training.run_state import RunState
@@ -163,6 +171,7 @@ def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> li
     return [
         HistoryFile(writer.progress, model.log_dir),
         Curves(writer.progress, model.log_dir),
+        ValidationOverlays(writer.progress, model.log_dir, pictures),
         TensorBoardEvents(writer.progress, model.log_dir, pictures),
     ]
 

@@ -46,8 +46,8 @@ def train(
 ) -> Progress:
     """Trains a MaskRCNN up to epoch `epochs`; see `MaskRCNN.train` for the arguments.
 
-    Files are written to `model.log_dir`: checkpoints (see `checkpointing`), `history.csv`, `curves.png` and TensorBoard
-    events.
+    Files are written to `model.log_dir`: checkpoints (see `checkpointing`), `history.csv`, `curves.png`, validation
+    images with the detections of the best weights (`validation_1.jpg` ...) and TensorBoard events.
 
     Args:
         options: the keyword arguments of `MaskRCNN.train`; None: their defaults.

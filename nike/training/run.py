@@ -178,17 +178,12 @@ class Run:
         return Path(model.log_dir) / f"mask_rcnn_{self.config.NAME}_best.h5"
 
     def _finish_trackers(self, model) -> None:
-        """Gives the best weights, or the last ones, and the curves to the trackers."""
+        """Gives the best weights, or the last ones, the curves and the pictures of the run to the trackers."""
         folder, weights = Path(model.log_dir), self._best_weights(model)
         weights = weights if weights.is_file() else Path(model.checkpoint_path.format(epoch=model.epoch))
+        files = [weights, folder / "curves.png", folder / PREVIEW, folder / RUN_FILE, *folder.glob("validation_*.jpg")]
         for tracker in self.trackers:
-            tracker.finish(
-                [
-                    file
-                    for file in (weights, folder / "curves.png", folder / PREVIEW, folder / RUN_FILE)
-                    if file.is_file()
-                ]
-            )
+            tracker.finish([file for file in files if file.is_file()])
 
     def plan_lines(self, device: str, policy: str, start: str, log_dir: str) -> list[str]:
         """Returns the lines printed before training: device, data, network, initial weights and stages."""

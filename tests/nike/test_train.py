@@ -384,7 +384,8 @@ def test_a_run_is_reported_to_trackers(photos, settings, tmp_path, monkeypatch):
     assert train.main(options) == 0
     assert reported["folder"].parent == tmp_path and reported["options"]["option_epochs"] == 1
     assert list(reported["metrics"]) == [1] and {"loss", "val_mask_AP"} <= set(reported["metrics"][1])
-    assert {"curves.png", "run.json"} <= set(reported["files"]) and any(f.endswith(".h5") for f in reported["files"])
+    assert {"curves.png", "run.json", "augmented.jpg", "validation_1.jpg"} <= set(reported["files"])
+    assert any(file.endswith(".h5") for file in reported["files"])
 
 
 def test_training_enables_one_dnn_and_keeps_a_choice_of_the_user(monkeypatch):

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from mrcnn import checkpoints
 from mrcnn.training import TrainingInterrupted, fitting, trainer
@@ -64,7 +65,9 @@ def test_files_of_a_run(run):
     events = [name for name in names if name.startswith("events.out.tfevents")]
     kept = ["mask_rcnn_tiny_0002.h5", "mask_rcnn_tiny_0003.h5", "training_tiny_0003.state"]
     assert len(events) == 2
-    assert set(names) - set(events) == {*kept, "mask_rcnn_tiny_best.h5", "curves.png", "history.csv"}
+    overlays = [f"validation_{number + 1}.jpg" for number in range(len(model.run.validator.pictures))]
+    assert set(names) - set(events) == {*kept, "mask_rcnn_tiny_best.h5", "curves.png", "history.csv", *overlays}
+    assert overlays and all(Image.open(os.path.join(model.log_dir, name)).size == (64, 64) for name in overlays)
     assert model.epoch == progress.epoch == 3
 
 
