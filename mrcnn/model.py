@@ -411,7 +411,7 @@ class MaskRCNN(OriginalMethods):
                 frame = result.draw()
 
         Args:
-            images: see `detect`; may be infinite.
+            images: see `detect`; may be infinite. Also the address of a stream, such as `rtsp://host/door`.
             on_error: see `detect`.
             proposals: see `detect`; read in step with `images`.
 

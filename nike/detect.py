@@ -112,7 +112,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="+",
         metavar="PATH",
-        help="image, video, folder, pattern such as '*.jpg', URL, number of a camera (0), or rtsp:// address",
+        help="image, video, folder, pattern such as '*.jpg', URL, number of a camera (0), or address of a stream "
+        "(rtsp://, or http:// that ends in .mjpg or .m3u8)",
     )
     parser.add_argument(
         "--output",

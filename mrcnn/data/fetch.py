@@ -37,7 +37,7 @@ class FetchError(UserError):
 
     Attributes:
         reason: one of "refused" (scheme or private address), "missing" (404, 410), "http_error", "timeout",
-            "network", "too_large", "not_an_image" (a web page).
+            "network", "too_large", "not_an_image" (a web page or a live stream).
         is_transient: whether another attempt may succeed.
         retry_after: seconds that the server asks to wait before it, or None.
     """
@@ -186,6 +186,9 @@ def _fetch(
     with opener.open(request, timeout=min(ANSWER_SECONDS, seconds)) as response:
         if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
             message = f"{name}: expected an image or video, got an HTML page. Pass the URL of the file itself."
+            raise FetchError(message, "not_an_image")
+        if response.headers.get_content_type() == "multipart/x-mixed-replace":
+            message = f"{name}: is a live stream. Add #.mjpg to the URL to read it as a video."
             raise FetchError(message, "not_an_image")
         size = 0
         while chunk := response.read1(CHUNK):

@@ -17,7 +17,8 @@ from mrcnn.data import fetch
 from mrcnn.errors import UserError, printable
 
 SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"))
-STREAMS = ("rtsp://", "rtsps://", "rtmp://")
+STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp")
+HTTP_STREAMS = (".mjpg", ".mjpeg", ".m3u8")  # ends of http and https URLs of streams
 DEFAULT_RATE = 25.0  # frames per second, for files without a valid frame rate
 
 
@@ -29,6 +30,16 @@ def is_video(source: Any) -> bool:
     if isinstance(path, str) and fetch.is_url(path):
         path = urllib.parse.urlsplit(path).path
     return PurePath(os.fsdecode(path)).suffix.lower() in SUFFIXES
+
+
+def is_stream(source: Any) -> bool:
+    """Returns whether a value is the address of a stream, which may be endless: RTSP, RTMP, MJPEG or HLS."""
+    if not isinstance(source, str) or not fetch.is_url(source):
+        return False
+    scheme, _, path, _, fragment = urllib.parse.urlsplit(source)
+    return scheme in STREAM_SCHEMES or (
+        scheme in ("http", "https") and (path.lower().endswith(HTTP_STREAMS) or fragment.lower().endswith(HTTP_STREAMS))
+    )
 
 
 def count_frames(path: str | os.PathLike) -> int | None:
@@ -44,7 +55,7 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
     """Reads the frames of a video, upright, one at a time.
 
     Args:
-        source: video file, its http or https URL, address of a stream (rtsp://), or number of a camera.
+        source: video file, its http or https URL, address of a stream (see `is_stream`), or number of a camera.
         every: N to yield every N-th frame. The others are not decoded to pixels.
 
     Yields:
@@ -92,8 +103,10 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
 def _local(source: str | os.PathLike | int) -> Iterator[str | int]:
     """Yields what OpenCV opens: for a URL, a temporary file with its content."""
     path = source if isinstance(source, int) else os.fsdecode(source)
-    if isinstance(path, int) or path.lower().startswith(STREAMS):
+    if isinstance(path, int):
         yield path
+    elif is_stream(path):
+        yield urllib.parse.urldefrag(path).url
     elif fetch.is_url(path):
         with tempfile.NamedTemporaryFile(suffix=".video") as file:
             fetch.fetch(path, file, fetch.MAX_VIDEO_BYTES, fetch.VIDEO_SECONDS)

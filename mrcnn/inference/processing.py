@@ -18,7 +18,7 @@ from mrcnn.config import Config
 from mrcnn.data.fetch import read_path_or_url
 from mrcnn.data.image import normalize_image, resize_image
 from mrcnn.data.image_files import as_rgb
-from mrcnn.data.video_files import frames, is_video
+from mrcnn.data.video_files import frames, is_stream, is_video
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError, UserTypeError
 from mrcnn.inference.prefetch import prefetch
@@ -222,7 +222,7 @@ def with_proposals(images, proposals: Iterable | None, config: Config) -> Iterab
     if proposals is None:
         raise UserError(NO_RPN.format(config.PROPOSALS))
     if isinstance(images, (str, os.PathLike)):
-        if is_video(images):
+        if is_video(images) or is_stream(images):
             raise UserError(f"{images}: pass the frames of a video as images, and proposals for each of them.")
         images = [images]
     check_images(images)
@@ -245,8 +245,8 @@ def detect_stream(
     Consecutive images with the same preprocessed shape form a batch.
 
     Args:
-        photos: iterable of arrays or paths, possibly infinite; or the path or URL of one image or video. For a network
-            without an RPN, the pairs of `with_proposals`.
+        photos: iterable of arrays or paths, possibly infinite; or the path or URL of one image, video or stream. For a
+            network without an RPN, the pairs of `with_proposals`.
         predictor: `mrcnn.inference.predictor.Predictor`, or a function with the same call, `config` and `mask_padding`.
         batch_size: maximum number of images in a batch.
         skip_errors: bool, whether to yield `Detections.failed` for an image that cannot be used, instead of raising an
@@ -260,7 +260,7 @@ def detect_stream(
         FileNotFoundError, UserError: a video cannot be read.
     """
     if isinstance(photos, (str, os.PathLike)):
-        if is_video(photos):
+        if is_video(photos) or is_stream(photos):
             yield from _detect_frames(photos, predictor, batch_size, skip_errors)
             return
         photos = [photos]
@@ -308,6 +308,8 @@ def detect_list(results: Iterable[Detections], images) -> list[Detections]:
         results: the stream.
         images: the argument of `detect`. The frames of a video are not kept, because they would fill the memory.
     """
+    if is_stream(images):
+        raise UserError(f"{images}: a stream may be endless, so a list cannot hold its results. Use detect_stream().")
     if isinstance(images, (str, os.PathLike)):
         images = () if is_video(images) else [images]
     found = []

@@ -38,7 +38,7 @@ class Source:
         name: path or URL, as passed by the user.
         path: path of the file, or None for a URL.
         is_video: whether it is a video, according to the suffix.
-        live: number of a camera or address of a stream (rtsp://), which may be endless; None for files and URLs.
+        live: number of a camera or address of a stream, which may be endless; None for files and other URLs.
     """
 
     name: str
@@ -78,7 +78,7 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
 
     Args:
         arguments: images, videos, folders (searched recursively), globs (including `**`), http or https URLs, the
-            number of a camera, and rtsp:// addresses. A missing file becomes a source that fails when it is read, so
+            number of a camera, and addresses of streams. A missing file becomes a source that fails when it is read, so
             that the other sources are still processed.
         without: output folders, whose files are excluded.
 
@@ -115,7 +115,7 @@ def _live(argument: str) -> int | str | None:
     """Returns the number of a camera, unless a file has this name, or the address of a stream; else None."""
     if re.fullmatch(r"\d{1,2}", argument, re.ASCII) and not os.path.exists(argument):
         return int(argument)
-    return argument if argument.lower().startswith(video_files.STREAMS) else None
+    return argument if video_files.is_stream(argument) else None
 
 
 def count_pictures(sources: Iterable[Source], every: int = 1) -> int | None:

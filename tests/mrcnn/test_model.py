@@ -402,7 +402,8 @@ def test_a_video_gives_one_result_per_frame(model, tmp_path):
         np.testing.assert_array_equal(result.draw(), result.draw(image))
 
 
-def test_a_video_is_streamed(model, tmp_path, monkeypatch):
+@pytest.mark.parametrize("address", ["endless.mp4", "rtsp://host/door"])
+def test_a_video_is_streamed(model, monkeypatch, address):
     image, alive = photo(), []
 
     def endless(path):
@@ -412,7 +413,9 @@ def test_a_video_is_streamed(model, tmp_path, monkeypatch):
             yield frame, 25.0
 
     monkeypatch.setattr("mrcnn.inference.processing.frames", endless)
-    stream = model.detect_stream("endless.mp4")
+    with pytest.raises(UserError, match=r"rtsp://host/door: a stream may be endless.* Use detect_stream\(\)"):
+        model.detect("rtsp://host/door")
+    stream = model.detect_stream(address)
     for _ in range(20):
         next(stream)
     assert 20 <= len(alive) < 32 and sum(frame() is not None for frame in alive) < 12

@@ -1,9 +1,15 @@
 """Frames of videos: files made with OpenCV and PyAV, and files that are no complete videos."""
 
+import io
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from mrcnn.data.video_files import count_frames, frames, is_video
+from mrcnn.data.fetch import read_path_or_url
+from mrcnn.data.video_files import count_frames, frames, is_stream, is_video
 
 RATE, COUNT, HEIGHT, WIDTH = 10, 20, 48, 64
 
@@ -129,3 +135,45 @@ def test_a_missing_camera_is_one_line():
 def test_videos_are_told_by_their_suffix(tmp_path):
     assert all(map(is_video, ("a.mp4", "b/c.MOV", tmp_path / "d.webm", "https://x.org/e.avi?name=f.jpg#top")))
     assert not any(map(is_video, ("a.jpg", "mp4", "", "https://x.org/a.jpg?b=c.mp4", 0, np.zeros(3), b"a", None)))
+
+
+@pytest.fixture
+def camera():
+    """Address of an HTTP server that sends five JPEG images as a camera does (MJPEG), then closes the connection."""
+    file = io.BytesIO()
+    Image.new("RGB", (WIDTH, HEIGHT), color(9)).save(file, "JPEG", quality=95)
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path != "/video":
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            for _ in range(5):
+                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n")
+                self.wfile.write(b"Content-Length: %d\r\n\r\n%s\r\n" % (file.tell(), file.getvalue()))
+
+        def log_message(self, *values):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/video"
+        server.shutdown()
+
+
+def test_a_camera_with_an_http_address(camera):
+    read = [frame for frame, _ in frames(f"{camera}#.mjpg")]
+    assert len(read) == 5 and np.abs(read[4].mean(axis=(0, 1)) - color(9)).max() < 8
+    with pytest.raises(ValueError, match=r"/gone\.mjpg: no frame can be read"):
+        next(frames(camera.replace("video", "gone.mjpg")))
+    with pytest.raises(ValueError, match=r"/video: is a live stream\. Add #\.mjpg to the URL"):
+        read_path_or_url(camera)
+
+
+def test_addresses_of_streams():
+    streams = ["rtsp://a/b", "RTMP://a/b", "http://a/b.mjpg", "https://a/b.M3U8?key=1", "http://a/b?c=d#.mjpg"]
+    assert all(map(is_stream, streams))
+    assert not any(map(is_stream, ("http://a/b.mp4", "http://a/b.jpg?c=d.mjpg.jpg", "b.mjpg", "ftp://a/b.mjpg", 0)))
