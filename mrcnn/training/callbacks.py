@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 from PIL import Image
+from tqdm import tqdm
 
 from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
@@ -101,7 +102,8 @@ class Stopwatch(keras.callbacks.Callback):
             self.waited_before = self.model.waited  # the first step includes compilation and the start of the pipeline
         if self.verbose and self.total_steps and len(self.durations) == FIRST_STEPS + 1:
             rest = duration_text(self.seconds_per_step * self.total_steps)
-            print(f"\n{self.seconds_per_step:.2f} s a step: about {rest} for {self.total_steps} steps, plus validation")
+            pace = f"{self.seconds_per_step:.2f} s a step"
+            tqdm.write(f"{pace}: about {rest} for {self.total_steps} steps, plus validation")
             self.total_steps = 0  # printed once
 
     @property
@@ -194,7 +196,7 @@ class EarlyStop(keras.callbacks.Callback):
         if is_exhausted(self.progress, self.patience):
             self.model.stop_training = True
             best = self.progress.best_of_stage
-            print(f"\nStopped early: no better {self.progress.kind} AP than {best:.3f} in {self.patience} validations")
+            print(f"Stopped early: no better {self.progress.kind} AP than {best:.3f} in {self.patience} validations")
 
 
 def is_exhausted(progress: Progress, patience: int) -> bool:

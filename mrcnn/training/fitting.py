@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 import keras
@@ -24,6 +24,7 @@ from mrcnn.training.callbacks import (
     ValidationOverlays,
 )
 from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreMeans
+from mrcnn.training.display import EpochDisplay
 from mrcnn.training.interruption import Interruption, StopOnInterrupt
 from mrcnn.training.run_state import RunState
 from mrcnn.training.tensorboard import TensorBoardEvents
@@ -80,12 +81,19 @@ def fit(
         )
     validator = _validator(model, data.val, options, verbose)
     fitted.skip = progress.step
+    display = EpochDisplay(steps, epochs, bar=verbose == 1)
 
-    with Interruption() as interruption, raise_causes(problems, val_problems), fitted.strategy.scope():
+    with (
+        Interruption() as interruption,
+        closing(display),
+        raise_causes(problems, val_problems),
+        fitted.strategy.scope(),
+    ):
         callbacks = [
             SeedSampling(model.keras_model, seed, steps, progress.step),
             *([RestoreMeans(model.run.resumed.path)] if progress.step else []),
             Stopwatch(epochs * steps - done, verbose > 0),
+            *([display] if verbose else []),
             StopOnNaN(data.train, model.log_dir),
             *([Validation(validator, options.validate_every, epochs, verbose > 0)] if validator else []),
             Recorder(progress),
@@ -104,7 +112,7 @@ def fit(
             epochs=epochs,
             steps_per_epoch=steps,
             callbacks=callbacks,
-            verbose=verbose,
+            verbose=0,
         )
     model.keras_model.history = fitted.history  # scripts for the original read it there
     _report_problems(problems, validator, verbose)

@@ -136,4 +136,4 @@ class Validation(keras.callbacks.Callback):
             figures = ", ".join(
                 f"{kind} AP {summary[kind]['AP']:.3f} (AP50 {summary[kind]['AP50']:.3f})" for kind in kinds
             )
-            print(f"\nValidation on {summary['images']} images: {figures}; {logs['validation_seconds']:.0f} s")
+            print(f"Validation on {summary['images']} images: {figures}; {logs['validation_seconds']:.0f} s")

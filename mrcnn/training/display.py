@@ -1,0 +1,53 @@
+"""What training prints while it runs: a progress bar of one line, and one line for each epoch."""
+
+from __future__ import annotations
+
+import sys
+
+import keras
+from tqdm import tqdm
+
+
+class EpochDisplay(keras.callbacks.Callback):
+    """Shows the steps of an epoch as a bar with the mean loss, and prints a line at its end.
+
+    The bar of Keras shows every loss and exceeds the width of a terminal, so it repeats itself line by line. All
+    losses are in `history.csv` and `curves.png`.
+
+    Args:
+        steps: steps per epoch.
+        epochs: last epoch.
+        bar: whether to show the bar.
+    """
+
+    def __init__(self, steps: int, epochs: int, bar: bool):
+        super().__init__()
+        self.steps, self.epochs, self.is_shown = steps, epochs, bar
+        self._bar: tqdm | None = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        title = f"Epoch {epoch + 1}/{self.epochs}"
+        self._bar = tqdm(
+            total=self.steps,
+            desc=title,
+            unit="step",
+            file=sys.stdout,
+            leave=False,
+            dynamic_ncols=True,
+            disable=not self.is_shown,
+        )
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._bar.set_postfix_str(f"loss {logs['loss']:.3f}", refresh=False)
+        self._bar.update()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._bar.close()
+        validation = f", validation loss {logs['val_loss']:.3f}" if "val_loss" in logs else ""
+        pace = f", {logs['seconds_per_step']:.2f} s a step" if "seconds_per_step" in logs else ""
+        print(f"Epoch {epoch + 1}/{self.epochs}: loss {logs['loss']:.3f}{validation}{pace}", flush=True)
+
+    def close(self) -> None:
+        """Erases the bar of an epoch that an exception has ended."""
+        if self._bar is not None:
+            self._bar.close()
