@@ -73,11 +73,13 @@ def _at_threshold(scores: dict[str, Any]) -> Iterator[str]:
     if at["true"]:
         median = f"median {scores['kind']} IoU {figure(at['median_iou'])}"
         yield f"True positives: {median}, {at['accurate']:.0%} with IoU 0.9 or more"
-    low, high = negatives["interval_95"]
-    yield (
-        f"False positives on {negatives['images_with_detections']} of {plural(negatives['images'], 'negative image')} "
-        f"(95% interval {low:.0%} to {high:.0%}), {negatives['per_image']:.2f} per image"
-    )
+    if negatives["images"]:
+        low, high = negatives["interval_95"]
+        yield (
+            f"False positives on {negatives['images_with_detections']} of "
+            f"{plural(negatives['images'], 'negative image')} (95% interval {low:.0%} to {high:.0%}), "
+            f"{negatives['per_image']:.2f} per image"
+        )
     for point in scores["operating_points"]:
         if point["threshold"] < 0:
             yield f"Precision {point['precision']:g}: not reached at any score"

@@ -92,7 +92,9 @@ def test_check_train_interrupt_resume_detect_evaluate_pack(photos, tmp_path, mon
     assert (tmp_path / "output" / "overlay" / f"{photo.stem}.jpg").is_file()
 
     assert evaluate.main(["--weights=best", "--dataset", str(photos), "--json=scores.json", "--html=page.html"]) == 0
-    assert f"split       2 validation images of the run in {photos}\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"split       2 validation images of the run in {photos}\n" in printed
+    assert "(no negatives)" in printed and "negative images" not in printed  # no rate of nothing
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert (scores["split"], scores["counts"]["photos"], scores["counts"]["instances"]) == ("val", 2, 2)
     assert {image["file"] for image in scores["photos"]} == {name for name, _ in record["val"]}
