@@ -136,4 +136,5 @@ class Validation(keras.callbacks.Callback):
             figures = ", ".join(
                 f"{kind} AP {summary[kind]['AP']:.3f} (AP50 {summary[kind]['AP50']:.3f})" for kind in kinds
             )
-            print(f"Validation on {summary['images']} images: {figures}; {logs['validation_seconds']:.0f} s")
+            images = f"{summary['images']} image{'' if summary['images'] == 1 else 's'}"
+            print(f"Validation on {images}: {figures}; {logs['validation_seconds']:.0f} s")

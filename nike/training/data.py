@@ -261,7 +261,8 @@ def count_lines(data: TrainingData) -> list[str]:
         counts = dataset.summary()
         instances = ", ".join(f"{counts[label]} {label}" for label in dataset.class_names[1:])
         ignored = f", {counts['ignored']} ignored" if counts["ignored"] else ""
-        lines.append(f"{name:11} {counts['photos']} images ({counts['negatives']} without logos): {instances}{ignored}")
+        images = f"{plural(counts['photos'], 'image')} ({counts['negatives']} without logos)"
+        lines.append(f"{name:11} {images}: {instances}{ignored}")
     return [*lines, f"split       {data.split}"]
 
 

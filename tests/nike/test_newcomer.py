@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+from pathlib import Path
 
 import keras
 import pytest
@@ -61,6 +62,8 @@ def test_check_train_interrupt_resume_detect_evaluate_pack(photos, tmp_path, mon
         "training    10 images (0 without logos): 5 adidas, 5 puma",
         "validation  2 images (0 without logos): 1 adidas, 1 puma",
     ]
+    readme = Path(__file__).resolve().parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    assert " ".join(said[0].split()) in readme
     assert check.main([str(photos)]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[:3] == said and "no errors, no warnings" in printed

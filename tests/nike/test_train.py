@@ -139,7 +139,7 @@ def test_messages_before_and_after_training(run, photos):
     folder = next(logs.iterdir())
     for line in (
         "training    5 images (1 without logos): 4 nike",
-        "validation  1 images (0 without logos): 1 nike",
+        "validation  1 image (0 without logos): 1 nike",
         "network     mobilenet_v2, 64 x 64 pixels, classes: nike",
         "start       random",
         "2 steps per epoch, 2 images per step; heads to epoch 1, learning rate 0.00015",

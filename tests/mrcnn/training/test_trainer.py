@@ -201,7 +201,7 @@ def test_an_unreadable_image(model, tiny, capsys, monkeypatch):
     model.train(Broken(4), Broken(2), 0.01, 1, "heads", seed=1, verbose=2)
     printed = capsys.readouterr().out
     assert "skipped images: 1" in printed and "1 validation images could not be read" in printed
-    assert "Validation on 1 images" in printed
+    assert "Validation on 1 image:" in printed
 
 
 @pytest.mark.parametrize("part", ["training", "validation"])
