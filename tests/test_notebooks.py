@@ -23,6 +23,7 @@ NAMES = [
     "09_your_own_logo",
     "10_from_rcnn_to_mask_rcnn",
     "11_semantic_and_instance_segmentation",
+    "12_keypoints",
 ]
 MACHINE_PATH = re.compile(r"(?<![\w./])/(home|root|work|tmp|Users|usr|opt|mnt|var)/|[A-Z]:\\\\")
 NOISE = ("oneDNN", "cudart", "absl::InitializeLog", "cuInit", "Traceback", "Warning:")

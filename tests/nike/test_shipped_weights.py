@@ -12,6 +12,7 @@ from nike.example import sample_data
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "weights" / "mask_rcnn_nike.h5"
+KEYPOINTS = ROOT / "weights" / "mask_rcnn_nike_keypoints.h5"
 QUANTIZED = ROOT / "weights" / "mask_rcnn_nike_int8"
 
 
@@ -24,16 +25,42 @@ def model(tmp_path_factory):
     )
 
 
-def test_the_file_is_small_and_described_in_the_model_card():
-    assert WEIGHTS.stat().st_size <= 25e6
-    card = (WEIGHTS.parent / "README.md").read_text(encoding="utf-8")
-    assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() in card
+@pytest.mark.parametrize("path", [WEIGHTS, KEYPOINTS])
+def test_the_file_is_small_and_described_in_the_model_card(path):
+    assert path.stat().st_size <= 25e6
+    card = (path.parent / "README.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in card
 
 
-def test_the_file_has_its_settings_and_no_machine_paths():
-    config = checkpoints.read_checkpoint(WEIGHTS).config
+@pytest.mark.parametrize("path", [WEIGHTS, KEYPOINTS])
+def test_the_file_has_its_settings_and_no_machine_paths(path):
+    config = checkpoints.read_checkpoint(path).config
     assert (config["NAME"], config["NUM_CLASSES"], config["BACKBONE"]) == ("nike", 2, "mobilenet_v2")
-    assert not re.search(rb"/(home|root|work|tmp|Users)/", WEIGHTS.read_bytes())
+    assert not re.search(rb"/(home|root|work|tmp|Users)/", path.read_bytes())
+
+
+def test_landmarks_of_synthetic_logos(tmp_path):
+    from mrcnn.model import MaskRCNN
+    from mrcnn.utils import compute_overlaps, extract_bboxes
+    from nike.datasets.nike_dataset import NikeDataset
+    from nike.landmarks import NAMES
+    from nike.synthesize import Settings, synthesize
+
+    list(synthesize(Settings(tmp_path / "val", keypoints=True, negatives=0, seed=3), 10))
+    dataset = NikeDataset()
+    dataset.keypoint_names = NAMES
+    dataset.load_nike(tmp_path, "val")
+    dataset.prepare()
+    model, errors = MaskRCNN.from_checkpoint(KEYPOINTS, model_dir=tmp_path), []
+    for image_id in dataset.image_ids:
+        (found,) = model.detect([dataset.load_image(image_id)])
+        boxes, truth = extract_bboxes(dataset.load_mask(image_id)[0]), dataset.load_keypoints(image_id)
+        overlaps = compute_overlaps(boxes, found.boxes)
+        for i in np.flatnonzero(overlaps.max(axis=1, initial=0) >= 0.5):
+            length = np.linalg.norm(truth[i, 0, :2] - truth[i, 2, :2])
+            distances = np.linalg.norm(found.keypoints[overlaps[i].argmax(), :, :2] - truth[i, :, :2], axis=1)
+            errors += (distances / length)[truth[i, :, 2] > 0].tolist()
+    assert len(errors) >= 15 and np.median(errors) < 0.05
 
 
 def test_the_quantized_model_is_that_of_the_file(model):
