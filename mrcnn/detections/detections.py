@@ -37,8 +37,7 @@ class Detections:
         crops: N bool arrays `[y2 - y1, x2 - x1]`, each mask inside its box; None without masks.
         image_shape: (H, W) of the image; further items are ignored.
         error: reason why the image could not be processed, or None.
-        keypoints: float `[N, J, 3]` (x, y, score) in pixels of the image, 0 at the outer edge of the first pixel; None
-            without keypoints.
+        keypoints: float `[N, J, 3]` (x, y, score), pixels of the image with 0 at the edge of the first one; or None.
 
     Attributes:
         boxes: int32 `[N, 4]`.
@@ -215,8 +214,7 @@ class Detections:
         chosen = Detections(
             self.boxes[rows], self.class_ids[rows], self.scores[rows], crops, self.image_shape, self.error, points
         )
-        chosen.class_names, chosen.keypoint_names = self.class_names, self.keypoint_names
-        chosen.source = self.source
+        chosen.class_names, chosen.keypoint_names, chosen.source = self.class_names, self.keypoint_names, self.source
         chosen.track_ids = None if self.track_ids is None else self.track_ids[rows]
         if self.probabilities is not None and self.frames is not None and not any(map(self._is_edited, rows)):
             chosen.probabilities, chosen.frames = [self.probabilities[row] for row in rows], self.frames[rows]
@@ -389,8 +387,7 @@ class Detections:
         """Returns a labelme document (JSON values), as `nike detect --save labelme` writes it.
 
         Objects with holes are exact masks. Others are polygons with few points, which are smooth and have sub-pixel
-        precision with mask refinement, and an IoU of at least 0.99 without. Without masks, objects are rectangles.
-        Keypoints are points with the `group_id` of their object.
+        precision with mask refinement, else an IoU of at least 0.99, or rectangles without masks. Keypoints are points.
 
         Args:
             image_path: path of the image relative to the JSON file (default: the file name of `source`).
@@ -435,8 +432,7 @@ class Detections:
         Raises:
             ValueError: another suffix.
         """
-        path = Path(path)
-        suffix = path.suffix.lower()
+        suffix = (path := Path(path)).suffix.lower()
         if suffix not in (".json", ".jpg", ".jpeg", ".png", ".webp"):
             raise ValueError(f"{path}: expected a name that ends in .jpg, .png, .webp or .json.")
         with replacing(path) as temporary:
