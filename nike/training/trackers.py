@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 from mrcnn.errors import UserError
 
 PROJECT = "nike-mrcnn"
+PLACE = "log_folder"  # tag of a run in MLflow: machine and path
 
 
 class Tracker(Protocol):
@@ -29,7 +31,7 @@ class Tracker(Protocol):
 
 
 class MLflow:
-    """A run of MLflow. See `Tracker`.
+    """A run of MLflow. See `Tracker`. A resumed run continues the run of its log folder, with the first settings.
 
     Args:
         folder: log folder of the run, whose name is that of the run.
@@ -46,8 +48,16 @@ class MLflow:
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # the store that needs no database
             mlflow.set_tracking_uri((folder.parent / "mlruns").resolve().as_uri())
         mlflow.set_experiment(PROJECT)
-        mlflow.start_run(run_name=folder.name)
-        mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
+        # Another machine that reports to the same server may have a log folder of this name.
+        place = f"{platform.node()}:{folder.resolve()}"
+        named = f"attributes.run_name = '{folder.name}'"
+        runs = mlflow.search_runs(experiment_names=[PROJECT], filter_string=named, output_format="list")
+        earlier = next((run.info.run_id for run in runs if run.data.tags.get(PLACE) == place), None)
+        if earlier is not None:
+            mlflow.start_run(run_id=earlier)
+        else:
+            mlflow.start_run(run_name=folder.name, tags={PLACE: place})
+            mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
 
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
         self._mlflow.log_metrics(dict(metrics), step=epoch)
@@ -59,7 +69,7 @@ class MLflow:
 
 
 class WeightsAndBiases:
-    """A run of Weights & Biases, offline without an API key. See `Tracker`.
+    """A run of Weights & Biases, offline without an API key. See `Tracker`. A resumed run is another run of that name.
 
     Args:
         folder: log folder of the run, whose name is that of the run.

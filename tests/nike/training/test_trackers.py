@@ -34,6 +34,23 @@ def test_mlflow_writes_its_file_store(folder):
     assert next((folder.parent / "mlruns").rglob("mask_rcnn_nike_best.h5")).read_bytes() == b"weights"
 
 
+def test_a_resumed_run_continues_its_run_of_mlflow(folder):
+    mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed: pip install mlflow-skinny")
+    for epoch, options in ((1, {"epochs": 2}), (2, {"epochs": 2, "resume": "logs"})):
+        tracker = MLflow(folder, options)
+        tracker.log({"loss": 3.0 - epoch}, epoch)
+        tracker.finish([])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("platform.node", lambda: "another machine")
+        MLflow(folder, {}).finish([])
+    runs = mlflow.search_runs(experiment_names=[trackers.PROJECT], output_format="list")
+    assert [run.info.run_name for run in runs] == [folder.name] * 2
+    (resumed,) = [run for run in runs if run.data.metrics]
+    history = mlflow.MlflowClient().get_metric_history(resumed.info.run_id, "loss")
+    assert [(point.step, point.value) for point in history] == [(1, 2.0), (2, 1.0)]
+    assert resumed.data.params == {"epochs": "2"} and resumed.info.status == "FINISHED"
+
+
 def test_wandb_writes_an_offline_run(folder):
     pytest.importorskip("wandb", reason="wandb is not installed: pip install wandb")
     tracker = WeightsAndBiases(folder, {"epochs": 2})
