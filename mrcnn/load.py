@@ -15,8 +15,8 @@ def load_model(path: str | Path) -> MaskRCNN | ExportedModel:
     """Loads a model for `detect` and `detect_stream`.
 
     Args:
-        path: folder of an exported model, which is run without TensorFlow if its format allows; or a checkpoint or
-            `hf://owner/name`, see `MaskRCNN.from_checkpoint`.
+        path: folder of an exported model, or a file of it such as `model.tflite`, which is run without TensorFlow if
+            its format allows; or a checkpoint or `hf://owner/name`, see `MaskRCNN.from_checkpoint`.
 
     Raises:
         FileNotFoundError: the file does not exist.

@@ -209,7 +209,7 @@ class MaskRCNN(OriginalMethods):
 
         Args:
             path: folder to write; an earlier export there is replaced.
-            format: "openvino", "openvino-int8", "onnx" or "saved_model".
+            format: "openvino", "openvino-int8", "onnx", "litert" or "saved_model".
             images: images with objects for the comparison, as for `detect`; None: those of `calibration`, else two
                 images of noise.
             calibration: images for "openvino-int8", as for `detect`; a few dozen that are typical.

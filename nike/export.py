@@ -24,6 +24,7 @@ from nike.detection.options import (
     chosen_weights,
     with_image_size,
 )
+from nike.detection.runtimes import size
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 
 VERIFIED = 8  # images; a wrong conversion shows on most of them
@@ -40,6 +41,7 @@ formats:
                  (pip install openvino nncf). With labelled images in --verify, the AP of both
                  is compared; the model is refused if it loses more than 0.01.
   onnx           for ONNX Runtime, without TensorFlow (pip install onnxruntime; to export, also tf2onnx)
+  litert         for phones and ARM devices, without TensorFlow (pip install ai-edge-litert)
   saved_model    for TensorFlow Serving, and for programs without this package
 
 examples:
@@ -105,11 +107,10 @@ def run_command(arguments: argparse.Namespace) -> int:
     except VerificationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     print(f"Compared with the original: {summary(table)}")
     if "ap" in table:
         print(f"AP on {arguments.verify}: {table['ap']:.3f}, of the original {table['ap_original']:.3f}")
-    print(f"Written: {output} ({size / 1e6:.1f} MB). Run it with: nike detect --weights {output} photo.jpg")
+    print(f"Written: {output} ({size(output) / 1e6:.1f} MB). Run it with: nike detect --weights {output} photo.jpg")
     return 0
 
 

@@ -4,7 +4,15 @@ An exported model is a folder: the files of its format and `metadata.json`, see 
 """
 
 from mrcnn.export.exported import ExportedModel
-from mrcnn.export.metadata import FORMATS, ExportError, is_export, read_metadata
+from mrcnn.export.metadata import FORMATS, ExportError, export_folder, is_export, read_metadata
 from mrcnn.export.verify import VerificationError
 
-__all__ = ["FORMATS", "ExportError", "ExportedModel", "VerificationError", "is_export", "read_metadata"]
+__all__ = [
+    "FORMATS",
+    "ExportError",
+    "ExportedModel",
+    "VerificationError",
+    "export_folder",
+    "is_export",
+    "read_metadata",
+]

@@ -12,7 +12,7 @@ import numpy as np
 from mrcnn.config import Config
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
-from mrcnn.export.metadata import OUTPUTS, format_module, read_metadata
+from mrcnn.export.metadata import OUTPUTS, export_folder, format_module, read_metadata
 from mrcnn.inference.processing import detect_list, detect_stream, mask_padding
 from mrcnn.ops.image_meta import META_FIELDS
 
@@ -71,7 +71,7 @@ class ExportedModel:
     """A model in a folder written by `MaskRCNN.export` or `nike export`.
 
     Args:
-        path: the folder.
+        path: the folder, or a file of it such as `model.tflite`.
         min_confidence: score threshold. None: DETECTION_MIN_CONFIDENCE of the exported Config.
         batch_size: maximum number of images in a batch.
 
@@ -85,12 +85,13 @@ class ExportedModel:
     """
 
     def __init__(self, path: str | Path, min_confidence: float | None = None, batch_size: int = 1):
+        path = export_folder(path)
         self.metadata = read_metadata(path)
         self.config = Config.from_dict(self.metadata["config"], str(path))
         self.class_names: list[str] | None = self.metadata.get("class_names")
         if min_confidence is None:
             min_confidence = float(self.config.DETECTION_MIN_CONFIDENCE or 0)
-        run = format_module(self.metadata["format"]).load(Path(path))
+        run = format_module(self.metadata["format"]).load(path)
         self.predictor, self._batch_size = ExportedPredictor(run, self.config, min_confidence), batch_size
 
     def detect(self, images: Iterable | str | os.PathLike, on_error: str = "raise") -> list[Detections]:

@@ -94,16 +94,16 @@ class ExportGraph(tf.Module):
         )
         inputs = [images, meta, tf.constant(anchors), min_confidence]
         detections, *maps = keras.tree.flatten(self._model(inputs, training=False))
-        maps = [_pad_rows(each, config.DETECTION_MAX_INSTANCES) for each in maps]
+        shape = images.shape[0] or -1, int(config.DETECTION_MAX_INSTANCES)
+        maps = [_pad_rows(each, shape) for each in maps]
         outputs = select_maps(detections, maps, config, min_confidence)
         return {name: value for name, value in zip(OUTPUTS, outputs, strict=True) if value is not None}
 
 
-def _pad_rows(maps: tf.Tensor, count: int) -> tf.Tensor:
-    """Pads `[B, n, ...]` to `[B, count, ...]`, because converters follow constant shapes best."""
-    shape = (-1, count, *maps.shape[2:])
-    padding = [[0, 0], [0, count - tf.shape(maps)[1]]] + [[0, 0]] * (len(shape) - 2)
-    return tf.reshape(tf.pad(maps, padding), shape)
+def _pad_rows(maps: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
+    """Pads `[B, n, ...]` to `[*shape, ...]`, because converters follow constant shapes best. -1 stands for B."""
+    padding = [[0, 0], [0, shape[1] - tf.shape(maps)[1]]] + [[0, 0]] * (len(maps.shape) - 2)
+    return tf.reshape(tf.pad(maps, padding), (*shape, *maps.shape[2:]))
 
 
 def _copy_weights(source: dict, target: dict) -> str:

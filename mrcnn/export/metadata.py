@@ -34,10 +34,12 @@ FORMATS = {  # format -> package that runs it
     "openvino": "openvino",
     "openvino-int8": "openvino",
     "onnx": "onnxruntime",
+    "litert": "ai_edge_litert",
     "saved_model": "tensorflow",
 }
 OUTPUTS = ("detections", "masks", "keypoints")  # of the network; the last two only where it has them
-FILES = (FILE, "model.xml", "model.onnx", "saved_model.pb")  # a folder with one of them is an exported model
+# A folder with one of these files is an exported model.
+FILES = (FILE, "model.xml", "model.onnx", "model.tflite", "saved_model.pb")
 KEYS = {"format": str, "version": str, "runtime": str, "config": dict, "files": dict}
 
 
@@ -45,9 +47,15 @@ class ExportError(UserError):
     """A model cannot be exported, or an exported model cannot be used."""
 
 
+def export_folder(path: str | Path) -> Path:
+    """Returns the folder of the file of an exported model, such as `model.tflite`, and other paths unchanged."""
+    path = Path(path)
+    return path.parent if path.name in FILES and path.is_file() else path
+
+
 def is_export(path: str | Path) -> bool:
-    """Returns whether a path is a folder that looks like an exported model."""
-    folder = Path(path)
+    """Returns whether a path looks like an exported model: its folder, or a file of it."""
+    folder = export_folder(path)
     return folder.is_dir() and any((folder / name).is_file() for name in FILES)
 
 
@@ -65,6 +73,7 @@ def format_module(name: str) -> ModuleType:
         package = FORMATS[name]
         if (error.name or "").partition(".")[0] != package:
             raise
+        package = package.replace("_", "-")
         raise ExportError(f"format {name} requires the package {package}: pip install {package}.") from None
 
 
@@ -160,4 +169,3 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 def _checksum(metadata: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
-

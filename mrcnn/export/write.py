@@ -32,7 +32,7 @@ def write_export(
         ExportError: the format, the model or the path cannot be used.
     """
     module, path, calibration = format_module(format), Path(path), list(calibration)
-    if path.exists() and not is_export(path) and not (path.is_dir() and not any(path.iterdir())):
+    if path.exists() and not (path.is_dir() and (is_export(path) or not any(path.iterdir()))):
         raise ExportError(f"{path} exists and is not an exported model. Choose another folder.")
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.absolute().parent, prefix=f".{path.name}."))

@@ -54,7 +54,8 @@ def masks_of_classes(masks, class_ids):
         `[B, P, M, M]`.
     """
     chosen = tf.one_hot(tf.cast(class_ids, tf.int32), tf.shape(masks)[-1], dtype=masks.dtype)
-    return tf.reduce_sum(masks * chosen[:, :, None, None], axis=-1)
+    chosen = tf.expand_dims(tf.expand_dims(chosen, 2), 2)  # [B, P, 1, 1, C]; LiteRT cannot slice with two new axes
+    return tf.reduce_sum(masks * chosen, axis=-1)
 
 
 @register

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.layers.common import Float32Layer, map_images, register
+from mrcnn.ops import boxes_tf
 from mrcnn.ops.boxes_tf import apply_box_deltas, clip_boxes, compute_overlaps, norm_boxes
 from mrcnn.ops.image_meta import split_image_meta
 
@@ -32,7 +33,7 @@ def non_max_suppression(boxes, class_ids, scores, num_classes, max_instances, nm
     # The boxes of each class are moved to a cell of their own. A square grid keeps the coordinates small and exact.
     columns = math.ceil(math.sqrt(num_classes))
     cells = 2.0 * tf.cast(tf.stack([class_ids // columns, class_ids % columns], axis=-1), tf.float32)  # [n, 2]
-    return tf.image.non_max_suppression(boxes + tf.tile(cells, [1, 2]), scores, max_instances, nms_threshold)
+    return boxes_tf.non_max_suppression(boxes + tf.tile(cells, [1, 2]), scores, max_instances, nms_threshold)
 
 
 def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou, bbox_std_dev):
@@ -60,8 +61,8 @@ def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou, bbox_std_
     deltas = tf.gather(tf.transpose(deltas, [1, 0, 2]), class_ids)  # [n, K, 4]
     voters = clip_boxes(apply_box_deltas(rois, deltas, bbox_std_dev), window)
     overlaps = compute_overlaps(boxes[:, None], voters)[:, 0]  # [n, K]; NaN is no vote
-    is_vote = ((overlaps >= min_iou) & is_roi)[..., None]
-    weights = tf.where(is_vote, tf.gather(tf.transpose(probs), class_ids)[..., None], 0.0)  # [n, K, 1]
+    is_vote = tf.expand_dims((overlaps >= min_iou) & is_roi, -1)
+    weights = tf.where(is_vote, tf.expand_dims(tf.gather(tf.transpose(probs), class_ids), -1), 0.0)  # [n, K, 1]
     total = tf.reduce_sum(weights, axis=1)
     voted = tf.reduce_sum(weights * tf.where(is_vote, voters, 0.0), axis=1)  # avoids 0 * NaN
     return tf.where(total > 0, voted / total, boxes)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.layers.common import Float32Layer, map_images, register
-from mrcnn.ops.boxes_tf import apply_box_deltas, clip_boxes
+from mrcnn.ops.boxes_tf import apply_box_deltas, clip_boxes, non_max_suppression
 
 # Intermediate outputs in order of computation, with the names of Matterport's graph.
 STEPS = ("pre_nms_anchors", "refined_anchors", "refined_anchors_clipped", "rpn_non_max_suppression")
@@ -56,7 +56,7 @@ class ProposalLayer(Float32Layer):
             remain in the first image.
         """
         anchors, refined, clipped, scores = self._refine(*inputs)
-        indices = tf.image.non_max_suppression(clipped[0], scores[0], self.proposal_count, self.nms_threshold)
+        indices = non_max_suppression(clipped[0], scores[0], self.proposal_count, self.nms_threshold)
         return dict(zip(STEPS, (anchors, refined, clipped, indices), strict=True))
 
     def _refine(self, probs, deltas, anchors):
@@ -74,7 +74,7 @@ class ProposalLayer(Float32Layer):
     def _suppress(self, boxes, scores):
         def one_image(args):
             boxes, scores = args  # [n, 4], [n]
-            kept = tf.image.non_max_suppression(boxes, scores, self.proposal_count, self.nms_threshold)
+            kept = non_max_suppression(boxes, scores, self.proposal_count, self.nms_threshold)
             boxes = tf.gather(boxes, kept)
             return tf.pad(boxes, [[0, self.proposal_count - tf.shape(kept)[0]], [0, 0]])
 

@@ -120,3 +120,24 @@ def compute_overlaps(boxes1: tf.Tensor, boxes2: tf.Tensor) -> tf.Tensor:
     area1 = tf.reduce_prod(boxes1[..., 2:] - boxes1[..., :2], axis=-1)
     area2 = tf.reduce_prod(boxes2[..., 2:] - boxes2[..., :2], axis=-1)
     return intersection / (area1 + area2 - intersection)
+
+
+def non_max_suppression(boxes: tf.Tensor, scores: tf.Tensor, max_count: int, threshold: float) -> tf.Tensor:
+    """Returns the int32 indices of the boxes that remain, highest score first. See `boxes.non_max_suppression`.
+
+    Args:
+        boxes: `[N, 4]`.
+        scores: `[N]`.
+        max_count: maximum number of indices.
+        threshold: IoU above which the lower-scoring box is removed.
+    """
+    # `tf.image.non_max_suppression` with the number of indices: LiteRT's operation pads them, and its converter would
+    # not remove the padding.
+    kept, count = tf.raw_ops.NonMaxSuppressionV4(
+        boxes=boxes,
+        scores=scores,
+        max_output_size=max_count,
+        iou_threshold=threshold,
+        score_threshold=float("-inf"),
+    )
+    return kept[:count]

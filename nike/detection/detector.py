@@ -13,11 +13,11 @@ import numpy as np
 
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
-from mrcnn.export import ExportedModel, is_export, read_metadata
+from mrcnn.export import ExportedModel, export_folder, is_export, read_metadata
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.datasets.selective_search import check_proposals, find_proposals
 from nike.datasets.settings import read_settings_file
-from nike.quiet import import_tensorflow
+from nike.quiet import import_tensorflow, quiet_stderr
 from nike.training.start_weights import bundled_weights
 
 TTA_CONFIDENCE = 0.05  # score threshold of a single view; min_confidence applies to the mean of all views
@@ -29,7 +29,7 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
 
     Args:
         name: "nike" (bundled), "coco" (downloaded if necessary), "last" or "best" (of the newest run), a path, the log
-            folder of a run or its name in `logs` (best weights, else the last), the folder of an exported model, or
+            folder of a run or its name in `logs` (best weights, else the last), an exported model (folder or file), or
             `hf://owner/name[@revision][/file][#sha256=HEX]` on the Hugging Face Hub.
         logs: parent folder of the log folders, for "last" and "best".
         run_name: name of the run, for "last" and "best". None chooses among all runs.
@@ -52,7 +52,7 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
     if checkpoints.is_hub_reference(name):
         return checkpoints.hub_weights(name)
     if is_export(name):
-        return Path(name)
+        return export_folder(name)
     for folder in (Path(name), logs / name):
         if folder.is_dir() and (found := log_dirs.best_or_last(folder)) is not None:
             return found
@@ -223,7 +223,8 @@ def load_detector(
         DETECTION_MAX_INSTANCES=max(config.DETECTION_MAX_INSTANCES, max_detections or 0),
     )
     if is_export(path):
-        model = ExportedModel(path, min_confidence, batch)
+        with quiet_stderr():  # LiteRT names its kernels
+            model = ExportedModel(path, min_confidence, batch)
         _check_exported(model, path, config, tta, device)
     else:
         model = load_model(path, config, device)

@@ -14,12 +14,17 @@ import mrcnn
 from mrcnn import MaskRCNN
 from mrcnn.backbones import resnet
 from mrcnn.errors import UserError
-from mrcnn.export import ExportedModel, VerificationError, verify
+from mrcnn.export import ExportedModel, VerificationError, export_folder, is_export, verify
 from mrcnn.export.metadata import FILE, FILES, read_metadata, write_metadata
 from random_model import random_model
 
 ROOT = Path(__file__).resolve().parents[3]
-RUNTIMES = {"openvino": ["openvino"], "onnx": ["onnxruntime", "tf2onnx"], "saved_model": []}  # format -> packages
+RUNTIMES = {  # format -> packages
+    "openvino": ["openvino"],
+    "onnx": ["onnxruntime", "tf2onnx"],
+    "litert": ["ai_edge_litert"],
+    "saved_model": [],
+}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +84,16 @@ def test_the_threshold_is_chosen_at_loading(exported, images):
     middle = float(np.median(scores))
     higher = ExportedModel(exported, min_confidence=middle, batch_size=2).detect(images)
     assert sum(len(result) for result in higher) == np.count_nonzero(scores >= middle)
+
+
+def test_an_image_without_detections(exported, images):
+    assert len(ExportedModel(exported, min_confidence=1.0).detect(images[:1])[0]) == 0
+
+
+def test_the_file_of_a_model_stands_for_its_folder(exported):
+    (file,) = [exported / name for name in FILES if (exported / name).is_file() and name != FILE]
+    assert is_export(file) and export_folder(file) == exported
+    assert mrcnn.load_model(file).metadata == read_metadata(exported)
 
 
 def test_metadata_describe_the_files(exported):
@@ -212,6 +227,9 @@ class TestRefusedExports:
         (tmp_path / "note.txt").touch()
         with pytest.raises(UserError, match="not an exported model"):
             model.export(tmp_path, "saved_model")
+        (tmp_path / "model.tflite").touch()
+        with pytest.raises(UserError, match="not an exported model"):
+            model.export(tmp_path / "model.tflite", "saved_model")
 
     def test_missing_package(self, model, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "openvino", None)

@@ -76,14 +76,16 @@ def test_box_refinement_equals_the_encoder_of_keras(rng):
 def test_tensorflow_counterparts_agree(rng):
     first, second = random_boxes(rng, 30), random_boxes(rng, 30)
     window, shape = np.array([0.0, 5.0, 50.0, 60.0], np.float32), (90, 120)
-    deltas = rng.normal(0, 0.3, (30, 4)).astype(np.float32)
+    deltas, scores = rng.normal(0, 0.3, (30, 4)).astype(np.float32), rng.permutation(30).astype(np.float32)
     pairs = [
         (boxes.box_refinement(first, second), boxes_tf.box_refinement(first, second)),
         (boxes.apply_box_deltas(first, deltas), boxes_tf.apply_box_deltas(first, deltas)),
         (boxes.clip_boxes(first, window), boxes_tf.clip_boxes(first, window)),
         (boxes.norm_boxes(first, shape), boxes_tf.norm_boxes(first, shape)),
         (boxes.compute_overlaps(first, second), boxes_tf.compute_overlaps(first, second)),
+        (boxes.non_max_suppression(first, scores, 0.3), boxes_tf.non_max_suppression(first, scores, 30, 0.3)),
     ]
+    assert 1 < len(pairs[-1][0]) < 30
     for expected, tensor in pairs:
         np.testing.assert_allclose(np.asarray(tensor), expected, rtol=1e-5, atol=1e-5)
     normalised = boxes.norm_boxes(np.round(first), shape)
