@@ -125,14 +125,20 @@ def compute_overlaps(boxes1: tf.Tensor, boxes2: tf.Tensor) -> tf.Tensor:
 def non_max_suppression(boxes: tf.Tensor, scores: tf.Tensor, max_count: int, threshold: float) -> tf.Tensor:
     """Returns the int32 indices of the boxes that remain, highest score first. See `boxes.non_max_suppression`.
 
+    It is `tf.image.non_max_suppression` in a form that keeps its result in LiteRT. LiteRT's operation pads the indices,
+    and its converter removes the padding only if their number is used. It also selects a box again and again if the
+    IoU of the box with itself is 0, as for a box of area zero.
+
     Args:
-        boxes: `[N, 4]`.
+        boxes: `[N, 4]`, not negative. Boxes of area zero overlap no other box.
         scores: `[N]`.
         max_count: maximum number of indices.
         threshold: IoU above which the lower-scoring box is removed.
     """
-    # `tf.image.non_max_suppression` with the number of indices: LiteRT's operation pads them, and its converter would
-    # not remove the padding.
+    # A box of area zero gets a place of its own.
+    index = tf.cast(tf.range(tf.shape(boxes)[0]), tf.float32)[:, None]  # [N, 1]
+    is_empty = tf.reduce_prod(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) <= 0.0  # [N, 1]
+    boxes = tf.where(is_empty, [-2.0, -2.0, -1.5, -1.5] - index, boxes)
     kept, count = tf.raw_ops.NonMaxSuppressionV4(
         boxes=boxes,
         scores=scores,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import tensorflow as tf
 
 import mrcnn
 from mrcnn import MaskRCNN
@@ -16,6 +17,7 @@ from mrcnn.backbones import resnet
 from mrcnn.errors import UserError
 from mrcnn.export import ExportedModel, VerificationError, export_folder, is_export, verify
 from mrcnn.export.metadata import FILE, FILES, read_metadata, write_metadata
+from mrcnn.ops import boxes_tf
 from random_model import random_model
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -171,6 +173,25 @@ def test_a_saved_model_runs_without_this_package(model, images, exported, tmp_pa
     outputs = np.load(tmp_path / "out.npz")
     np.testing.assert_allclose(outputs["detections"], detections, atol=1e-6)
     np.testing.assert_allclose(outputs["masks"], masks, atol=1e-5)
+
+
+def test_non_max_suppression_in_litert(rng):
+    """Its operation alone selects a box of area zero again and again, and pads the indices with 0."""
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    corners, scores = rng.uniform(0, 1, (2, 40, 2)), rng.permutation(40).astype(np.float32)
+    boxes = np.concatenate([corners.min(axis=0), corners.max(axis=0)], axis=1).astype(np.float32)
+    boxes[::3, 2] = boxes[::3, 0]
+
+    def suppress(boxes, scores):
+        return {"out": tf.pad(boxes_tf.non_max_suppression(boxes, scores, 50, 0.2), [[1, 0]], constant_values=-1)}
+
+    signature = [tf.TensorSpec((None, 4), tf.float32), tf.TensorSpec((None,), tf.float32)]
+    function = tf.function(suppress, input_signature=signature).get_concrete_function()
+    model = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module()).convert()
+    found = interpreter.Interpreter(model_content=model).get_signature_runner()(boxes=boxes, scores=scores)["out"]
+    expected = tf.image.non_max_suppression(boxes, scores, 50, 0.2).numpy()
+    assert 14 < len(expected) < 40
+    np.testing.assert_array_equal(found, [-1, *expected])
 
 
 class TestInt8:

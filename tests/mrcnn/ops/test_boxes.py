@@ -73,6 +73,15 @@ def test_box_refinement_equals_the_encoder_of_keras(rng):
     np.testing.assert_allclose(boxes.box_refinement(start, goal), np.asarray(encoded), atol=1e-4)
 
 
+def test_boxes_of_area_zero_are_not_suppressed():
+    """As in `tf.image.non_max_suppression`, whose IoU of a box of area zero is 0, even with itself."""
+    corners = np.array([[0.5, 0, 0.5, 1], [0.5, 0, 0.5, 1], [0, 0, 1, 1], [0, 0, 1, 0.9], [0, 0, 0, 0]], np.float32)
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32)
+    kept = boxes_tf.non_max_suppression(tf.constant(corners), scores, 5, 0.3)
+    np.testing.assert_array_equal(kept, [0, 1, 2, 4])
+    np.testing.assert_array_equal(kept, tf.image.non_max_suppression(corners, scores, 5, 0.3))
+
+
 def test_tensorflow_counterparts_agree(rng):
     first, second = random_boxes(rng, 30), random_boxes(rng, 30)
     window, shape = np.array([0.0, 5.0, 50.0, 60.0], np.float32), (90, 120)
