@@ -22,6 +22,8 @@ ROI_ALIGN_METHOD = "gather"  # crop_and_resize is not one of LiteRT's own operat
 
 def write(graph: ExportGraph, folder: Path, calibration: list) -> None:
     """Writes `model.tflite`, for one image at a time, with LiteRT's own operations only."""
+    if graph.config.ROI_POOLING == "pool":
+        raise ExportError("LiteRT has no operation for RoIPool (ROI_POOLING = 'pool'). Choose another format.")
     import tensorflow as tf
 
     function = graph.function(batch=1).get_concrete_function()
