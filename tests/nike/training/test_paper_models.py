@@ -26,9 +26,7 @@ class FakeTrain:
     def __init__(self):
         self.runs, self.resumed, self.stop = {}, [], None
 
-    def __call__(self, command, stdout, stderr):
-        assert command[1:4] == ["-m", "nike", "train"] and stdout is stderr
-        argv = command[4:]
+    def __call__(self, argv, log):
         if argv[0].startswith("--resume="):
             folder = Path(argv[0].removeprefix("--resume="))
             self.resumed.append(folder.name)
@@ -40,7 +38,7 @@ class FakeTrain:
             folder.mkdir()
             (folder / "training_run_partial.state").touch()
             if arguments.name == self.stop:
-                print("loading\nerror: disk full", file=stderr, flush=True)
+                log.write_text("loading\nerror: disk full\n")
                 return 2
         with open(folder / "history.csv", "w", newline="") as file:
             rows = csv.DictWriter(file, [f"val_{metric}" for metric in paper_models.METRICS])
@@ -53,7 +51,7 @@ class FakeTrain:
 @pytest.fixture
 def fake(monkeypatch):
     fake = FakeTrain()
-    monkeypatch.setattr(paper_models.subprocess, "call", fake)
+    monkeypatch.setattr(paper_models, "run_training", fake)
     return fake
 
 
@@ -79,6 +77,13 @@ def test_mean_and_sample_standard_deviation():
     runs = [dict.fromkeys(paper_models.METRICS, value) | {"box_AP": 0.5} for value in (0.1, 0.3)]
     *_, row = paper_models.table({"c4": runs}).splitlines()
     assert row == f"| ResNet-50-C4 | {'0.200 ± 0.141 | ' * 3}0.500 ± 0.000 |"  # 0.2 / sqrt(2)
+
+
+def test_the_output_of_training_is_kept(tmp_path):
+    (tmp_path / "run.log").write_text("earlier\n")
+    assert paper_models.run_training(["--epochs=0"], tmp_path / "run.log") == 2
+    expected = "earlier\nerror: --epochs: expected at least 1, got 0.\n"
+    assert (tmp_path / "run.log").read_text() == expected
 
 
 def test_an_interrupted_command_continues(fake, tmp_path, capsys):
