@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-import time
 from pathlib import Path
 
-from nike.cataloguing import pipeline, run
+from nike.cataloguing import pipeline, results, run
 from nike.cataloguing.benchmark.parts import load_waiting_detector, plan_of, start_server
 from nike.cataloguing.images import Limits
 from nike.cataloguing.simulation import Costs, Layout, simulate
@@ -55,13 +54,13 @@ def _measure_layout(
     make = functools.partial(run.make_processor, output, functools.partial(load_waiting_detector, detect), limits, 1)
     pipeline.start_ray(None)
     try:
-        done, ends = [], []
-        for statistics in pipeline.process_shards(range(plan.shards), make, pipeline.Pool(layout.actors, 1)):
-            done.append(statistics)
-            ends.append(time.monotonic())
+        done = list(pipeline.process_shards(range(plan.shards), make, pipeline.Pool(layout.actors, 1)))
     finally:
         pipeline.stop_ray()
         server.terminate()
-    seconds = ends[-1] - ends[0] + done[0]["seconds"]  # without the start of the actors
+    # From the start of the first shard to the end of the last, by the times of their files, because Ray returns results
+    # late and in groups.
+    ends = [results.shard_path(output, each["shard"]).stat().st_mtime for each in done]
+    seconds = max(ends) - min(end - each["seconds"] for end, each in zip(ends, done, strict=True))
     busy = sum(each["detect_seconds"] for each in done) / (seconds * layout.actors)
     return images / seconds, Costs.measured(done, 0), busy
