@@ -49,7 +49,8 @@ def test_the_server_imports_the_packages_of_the_dockerfile_only():
     names = {re.match(r"[\w-]+", line)[0] for line in dependencies} - {"tensorflow"}
     absent = sorted(name for name in names if f"{name}>" not in DOCKERFILE)
     assert absent == ["fonttools", "imgaug", "opencv-python"]
-    code = "import sys; sys.modules.update(cv2=None, imgaug=None, fontTools=None); import mrcnn.model, nike.serving.app"
+    code = "import sys; sys.modules.update(cv2=None, imgaug=None, fontTools=None); "
+    code += "import mrcnn.model, nike.serve, nike.serving.app"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

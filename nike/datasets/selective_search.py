@@ -9,11 +9,15 @@ import hashlib
 import warnings
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
+
+try:
+    import cv2
+except ImportError:  # small images of containers lack the system libraries of OpenCV, and other models do not need it
+    cv2 = None
 
 MODES = {  # values of `Config.PROPOSALS`
     "selective_search_fast": "switchToSelectiveSearchFast",
