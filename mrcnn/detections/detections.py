@@ -34,7 +34,7 @@ class Detections:
         boxes: int `[N, 4]` (y1, x1, y2, x2) pixels of the image, half-open, inside the image.
         class_ids: int `[N]`, 1 or above.
         scores: float `[N]`, 0..1.
-        crops: N bool arrays `[y2 - y1, x2 - x1]`, each mask inside its box; None without masks.
+        mask_crops: N bool arrays `[y2 - y1, x2 - x1]`, each mask inside its box; None without masks.
         image_shape: (H, W) of the image; further items are ignored.
         error: reason why the image could not be processed, or None.
         keypoints: float `[N, J, 3]` (x, y, score), pixels of the image with 0 at the edge of the first one; or None.
@@ -43,7 +43,7 @@ class Detections:
         boxes: int32 `[N, 4]`.
         class_ids: int32 `[N]`.
         scores: float32 `[N]`.
-        crops: list of N bool arrays; without masks, views that are True everywhere.
+        mask_crops: list of N bool arrays; without masks, views that are True everywhere.
         has_masks: False for detections of a network without mask head (MASK_HEAD = False). `masks` is then None, and
             an object covers its box where a mask of one object is needed (`full_mask`, `rings`, `polygons`).
         image_shape: (H, W).
@@ -67,7 +67,7 @@ class Detections:
         boxes: ArrayLike,
         class_ids: ArrayLike,
         scores: ArrayLike,
-        crops: Iterable[np.ndarray] | None,
+        mask_crops: Iterable[np.ndarray] | None,
         image_shape: Sequence[int],
         error: str | None = None,
         keypoints: ArrayLike | None = None,
@@ -75,8 +75,8 @@ class Detections:
         self.boxes = np.asarray(boxes, dtype=np.int32).reshape(-1, 4)
         self.class_ids = np.asarray(class_ids, dtype=np.int32).reshape(-1)
         self.scores = np.asarray(scores, dtype=np.float32).reshape(-1)
-        self.has_masks = crops is not None
-        self.crops = [_full_crop(box) for box in self.boxes] if crops is None else list(crops)
+        self.has_masks = mask_crops is not None
+        self.mask_crops = [_full_crop(box) for box in self.boxes] if mask_crops is None else list(mask_crops)
         self.image_shape = (int(image_shape[0]), int(image_shape[1]))
         self.error = error
         self.keypoints = None if keypoints is None else np.asarray(keypoints, dtype=np.float32)
@@ -86,13 +86,15 @@ class Detections:
         self.probabilities: list[np.ndarray] | None = None
         self.frames: np.ndarray | None = None
         self.source: Any = None
-        lengths = {len(self.boxes), len(self.class_ids), len(self.scores), len(self.crops)}
+        lengths = {len(self.boxes), len(self.class_ids), len(self.scores), len(self.mask_crops)}
         sizes = self.boxes[:, 2:] - self.boxes[:, :2]
-        if len(lengths) > 1 or any(crop.shape != tuple(size) for crop, size in zip(self.crops, sizes, strict=True)):
+        if len(lengths) > 1 or any(
+            crop.shape != tuple(size) for crop, size in zip(self.mask_crops, sizes, strict=True)
+        ):
             raise ValueError(
                 f"Detections: expected one class id, one score and one crop of the box's size for each of "
                 f"{len(self.boxes)} boxes, got {len(self.class_ids)} class ids, {len(self.scores)} scores and crops of "
-                f"shapes {[crop.shape for crop in self.crops]}."
+                f"shapes {[crop.shape for crop in self.mask_crops]}."
             )
         if self.keypoints is not None and (len(self.keypoints), *self.keypoints.shape[2:]) != (len(self.boxes), 3):
             raise ValueError(
@@ -155,7 +157,7 @@ class Detections:
         if not self.has_masks:
             return None
         masks = np.zeros((len(self), *self.image_shape), dtype=bool)
-        for full, (y1, x1, y2, x2), crop in zip(masks, self.boxes, self.crops, strict=True):
+        for full, (y1, x1, y2, x2), crop in zip(masks, self.boxes, self.mask_crops, strict=True):
             full[y1:y2, x1:x2] = crop
         return masks.transpose(1, 2, 0)
 
@@ -166,17 +168,17 @@ class Detections:
             return pasted[:, :, index]
         mask = np.zeros(self.image_shape, dtype=bool)
         y1, x1, y2, x2 = self.boxes[index]
-        mask[y1:y2, x1:x2] = self.crops[index]
+        mask[y1:y2, x1:x2] = self.mask_crops[index]
         return mask
 
     def _crop(self, index: int) -> np.ndarray:
         y1, x1, y2, x2 = self.boxes[index]
         pasted = self.__dict__.get("masks")
-        return self.crops[index] if pasted is None else pasted[y1:y2, x1:x2, index]
+        return self.mask_crops[index] if pasted is None else pasted[y1:y2, x1:x2, index]
 
     def _is_edited(self, index: int) -> bool:
         """Returns whether the pasted mask of an object has been changed since it was pasted."""
-        pasted, crop = self.__dict__.get("masks"), self.crops[index]
+        pasted, crop = self.__dict__.get("masks"), self.mask_crops[index]
         return pasted is not None and not (
             np.array_equal(self._crop(index), crop) and np.count_nonzero(pasted[:, :, index]) == np.count_nonzero(crop)
         )
@@ -300,20 +302,19 @@ class Detections:
             return [np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)], dtype=np.float64)]
         return [ring + (x1, y1) for ring in mask_to_rings(self._crop(index))]
 
-    def polygons(self, index: int, tolerance: float = 0.5) -> list[np.ndarray]:
-        """Returns the simplified contours of an object, including holes; see `rings`.
+    def polygons(self, tolerance: float = 0.5) -> list[list[np.ndarray]]:
+        """Returns the simplified contours of each object, including holes; see `rings`.
 
         Args:
-            index: index of the object.
             tolerance: maximum distance in pixels from the contour.
 
         Returns:
-            List of float64 `[P, 2]`, (x, y) in pixels of the image, the first point not repeated.
+            N lists of float64 `[P, 2]`, (x, y) in pixels of the image, the first point not repeated.
         """
         from mrcnn.ops.contours import simplify
 
-        simple = [simplify(ring, tolerance) for ring in self.rings(index)]
-        return [ring for ring in simple if len(ring) >= 3]
+        simple = [[simplify(ring, tolerance) for ring in self.rings(index)] for index in range(len(self))]
+        return [[ring for ring in rings if len(ring) >= 3] for rings in simple]
 
     # --- drawing ---
 
@@ -344,9 +345,7 @@ class Detections:
             captions = [f"#{i} {text}" if i >= 0 else text for i, text in zip(self.track_ids, captions, strict=True)]
         return overlay(self.image() if image is None else image, self, (), **{"captions": captions} | options)
 
-    def image_crops(
-        self, image: np.ndarray | None = None, margin: float = 0.1, cutout: bool = False
-    ) -> list[np.ndarray]:
+    def crops(self, image: np.ndarray | None = None, margin: float = 0.1, cutout: bool = False) -> list[np.ndarray]:
         """Returns the part of the image that shows each object, see `mrcnn.visualization.drawing.crops`."""
         from mrcnn.visualization.drawing import crops
 

@@ -51,10 +51,10 @@ def test_choosing(found):
 
 
 def test_polygons(found):
-    (square,) = found.polygons(1)
+    (square,) = found.polygons()[1]
     np.testing.assert_allclose(square.min(axis=0), (50, 30), atol=0.51)
     np.testing.assert_allclose(square.max(axis=0), (56, 36), atol=0.51)
-    outer, hole = sorted(found.polygons(0, tolerance=0), key=len, reverse=True)
+    outer, hole = sorted(found.polygons(tolerance=0)[0], key=len, reverse=True)
     assert np.ptp(outer, axis=0).tolist() == [10, 10] and np.ptp(hole, axis=0).tolist() == [4, 4]
 
 
@@ -62,7 +62,7 @@ def test_drawing(found, tmp_path):
     drawn = found.draw()
     assert drawn.shape == IMAGE.shape and (drawn[7, 21] != 120).any() and (drawn[39, 0] == 120).all()
     np.testing.assert_array_equal(found.draw(IMAGE), drawn)
-    assert [crop.shape for crop in found.image_crops(margin=0)] == [(10, 10, 3), (6, 6, 3)]
+    assert [crop.shape for crop in found.crops(margin=0)] == [(10, 10, 3), (6, 6, 3)]
     assert found.plot(width=6).get_size_inches().tolist() == [6, 4]
     with PIL.Image.open(io.BytesIO(found._repr_png_())) as shown:
         np.testing.assert_array_equal(np.asarray(shown), drawn)
@@ -95,7 +95,7 @@ def test_labelme(found):
     assert (document["imagePath"], document["imageHeight"], document["imageWidth"]) == ("photo.jpg", 40, 60)
     ring, square = document["shapes"]
     assert (ring["label"], ring["shape_type"], ring["points"]) == ("nike", "mask", [[20, 5], [29, 14]])
-    np.testing.assert_array_equal(np.asarray(img_b64_to_arr(ring["mask"])).astype(bool), found.crops[0])
+    np.testing.assert_array_equal(np.asarray(img_b64_to_arr(ring["mask"])).astype(bool), found.mask_crops[0])
     assert base64.b64decode(ring["mask"])[:4] == b"\x89PNG"
     assert (square["label"], square["shape_type"], square["group_id"]) == ("puma", "polygon", None)
     np.testing.assert_array_equal(fill([np.array(square["points"])], 40, 60), found.full_mask(1))

@@ -92,7 +92,7 @@ def test_detections_are_those_of_nike_detect(float32):
     assert len(expected) > 0 and [entry["class_id"] for entry in found] == expected.class_ids.tolist()
     assert [entry["box"] for entry in found] == [[x1, y1, x2, y2] for y1, x1, y2, x2 in expected.boxes.tolist()]
     assert [entry["score"] for entry in found] == pytest.approx(expected.scores.tolist(), abs=1e-4)
-    assert [entry["area"] for entry in found] == [int(crop.sum()) for crop in expected.crops]
+    assert [entry["area"] for entry in found] == [int(crop.sum()) for crop in expected.mask_crops]
     assert PIL.Image.open(io.BytesIO(drawn)).size == expected.image_shape[::-1]
 
 
