@@ -111,7 +111,7 @@ def start(
     """Parses the options of a command and runs it.
 
     Args:
-        name: name of the command, such as "detect".
+        name: see `parser`.
         add_arguments: adds the options to a parser.
         run_command: runs the command with the parsed options.
         argv: command line, or None for that of the process.
@@ -130,8 +130,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(name: str, add_arguments: Callable[[argparse.ArgumentParser], None]) -> argparse.ArgumentParser:
-    """Returns the argument parser of a command."""
-    new = _Parser(prog=f"nike {name}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Returns the argument parser of a command: one of COMMANDS, or the module of `python -m MODULE`."""
+    prog = f"nike {name}" if name in COMMANDS else f"python -m {name}"
+    new = _Parser(prog=prog, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(new)
     new.add_argument("--debug", action="store_true", help="show the traceback after an error")
     return new

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,7 @@ import numpy as np
 
 from mrcnn.detections import Detections
 from mrcnn.evaluation import evaluate_image, make_record
-from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
+from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
 from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.sources import Picture, Source
@@ -135,16 +136,19 @@ def _homogeneous(motion: np.ndarray) -> np.ndarray:
     return np.vstack([motion, [0, 0, 1]])
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Prints the metrics of all videos together, without and with tracking, as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command."""
+    parser.description = __doc__
     parser.add_argument(
         "--dataset", type=Path, default=SAMPLE_DATA, help="labelled images (default: the sample images)"
     )
     parser.add_argument("--videos", type=int, default=4, help="number of images of which a video is made (default: 4)")
     parser.add_argument("--frames", type=int, default=60, help="frames of each video (default: 60)")
     add_detector_arguments(parser)
-    arguments = parser.parse_args(argv)
+
+
+def run_benchmark(arguments: argparse.Namespace) -> None:
+    """Prints the metrics of all videos together, without and with tracking, as JSON."""
     detector = chosen_detector(arguments, LOW)
     threshold = detector.min_confidence / LOW
     dataset = NikeDataset()
@@ -167,5 +171,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(json.dumps({"results": name, **combined}))
 
 
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `python -m nike.detection.benchmark`. For the exit codes see `nike.cli.run`."""
+    return cli.start("nike.detection.benchmark", add_arguments, run_benchmark, argv)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

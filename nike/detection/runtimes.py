@@ -8,7 +8,6 @@ formats take turns, so that other programs disturb all of them alike. DIR keeps 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -25,7 +24,9 @@ from mrcnn.export.metadata import FORMATS, read_metadata
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets import photos
 from nike.datasets.nike_dataset import SAMPLE_DATA
+from nike.datasets.safe_json import write_json
 from nike.detection.detector import load_detector, resolve_weights
+from nike.output_checks import check_output_file, check_output_folder
 
 ORIGINAL = "tensorflow"
 PHOTO_SIZE = (1280, 1600)  # width and height in pixels
@@ -156,13 +157,9 @@ def table(figures: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def run_benchmark(argv: list[str] | None) -> None:
-    """Runs the benchmark of a command line and prints its table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m nike.detection.runtimes",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command."""
+    parser.description = __doc__
     parser.add_argument("--weights", default="nike", help="weights to export (default: nike)")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS), help="default: all")
     parser.add_argument(
@@ -170,19 +167,28 @@ def run_benchmark(argv: list[str] | None) -> None:
     )
     parser.add_argument("--rounds", type=int, default=12, metavar="N", help="calls of model.detect (default: 12)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    arguments = parser.parse_args(argv)
+
+
+def run_benchmark(arguments: argparse.Namespace) -> None:
+    """Runs the benchmark and prints its table."""
+    if arguments.rounds < 1:
+        raise UserError(f"--rounds: expected at least 1, got {arguments.rounds}.")
+    if arguments.json:
+        check_output_file(arguments.json, "--json")
+    if arguments.exports:
+        check_output_folder(arguments.exports, "--exports")
     images = list(photos.find_files(SAMPLE_DATA))
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.exports or Path(temporary)
         figures = measure(export_all(arguments.weights, folder, arguments.formats), images, arguments.rounds)
     print(table(figures))
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        write_json(arguments.json, figures)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `python -m nike.detection.runtimes`. For the exit codes see `nike.cli.run`."""
-    return cli.run(lambda: run_benchmark(argv), argv)
+    return cli.start("nike.detection.runtimes", add_arguments, run_benchmark, argv)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import numpy as np
 
 from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
+from mrcnn.export import is_export
 from mrcnn.inference.processing import preprocess
 from mrcnn.ops.boxes import compute_overlaps
 from mrcnn.ops.masks import extract_bboxes
@@ -28,9 +29,11 @@ from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
 from nike.datasets.selective_search import MODES, check_proposals, selective_search
 from nike.detection.detector import load_model, read_settings, resolve_weights
+from nike.output_checks import check_output_file
 from nike.reporting.selection import load_photos
 
 IOUS = (0.5, 0.7)
+FIGURES = (".png", ".svg", ".pdf")
 COUNTS = (10, 30, 100, 300, 1000, 2000)  # of the table; the last is the maximum
 TITLES = {"selective_search_fast": "Selective Search, fast", "selective_search_quality": "Selective Search, quality"}
 
@@ -143,22 +146,27 @@ def save_figure(path: Path, curves: dict[str, Curve], title: str) -> None:
         figure.savefig(temporary, dpi=110)
 
 
-def run_comparison(argv: list[str] | None) -> None:
-    """Runs the comparison of a command line, prints its table and writes its figure."""
-    parser = argparse.ArgumentParser(
-        prog="python -m nike.reporting.proposal_recall",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command."""
+    parser.description = __doc__
     parser.add_argument("--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="default: the sample images")
     parser.add_argument("--split", choices=("train", "val", "all"), help="images (default: val, else all)")
     parser.add_argument("--weights", default="nike", metavar="NAME", help="weights with an RPN (default: nike)")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="write the curves as an image")
-    arguments = parser.parse_args(argv)
-    for mode in MODES:
-        check_proposals(mode)
+
+
+def run_comparison(arguments: argparse.Namespace) -> None:
+    """Runs the comparison, prints its table and writes its figure."""
+    if arguments.figure:
+        check_output_file(arguments.figure, "--figure")
+        if arguments.figure.suffix not in FIGURES:
+            raise UserError(f"--figure: expected a name that ends in {', '.join(FIGURES)}, got {arguments.figure}.")
     path = resolve_weights(arguments.weights)
     config, class_names = read_settings(path)
+    if is_export(path) or not config.has_rpn:
+        raise UserError(f"--weights: {path} is an exported model or has no RPN. Choose a weights file with an RPN.")
+    for mode in MODES:
+        check_proposals(mode)
     dataset, split, _ = load_photos(arguments.dataset, arguments.split, Labels(class_names[1:]))
     config = config.copy(POST_NMS_ROIS_INFERENCE=COUNTS[-1], GPU_COUNT=1, IMAGES_PER_GPU=1)
     sources: dict[str, Proposer] = {f"RPN of {arguments.weights}": rpn_proposer(load_model(path, config))}
@@ -173,7 +181,7 @@ def run_comparison(argv: list[str] | None) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `python -m nike.reporting.proposal_recall`. For the exit codes see `nike.cli.run`."""
-    return cli.run(lambda: run_comparison(argv), argv)
+    return cli.start("nike.reporting.proposal_recall", add_arguments, run_comparison, argv)
 
 
 if __name__ == "__main__":

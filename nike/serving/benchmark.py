@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import itertools
+import math
 import os
 import re
 import statistics
@@ -164,14 +165,9 @@ def run_watched(load: Load, clients: int, pid: int) -> list[str]:
     return [f"processor {1000 * used:.0f} ms an image", "memory    " + " ".join(f"{m:.0f}" for m in memory) + " MB"]
 
 
-def run_test(argv: list[str] | None) -> int:
-    """Runs the test of a command line. Returns 1 if there was an answer other than 200 and 503, else 0."""
-    parser = argparse.ArgumentParser(
-        prog="python -m nike.serving.benchmark",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command. Unknown ones are those of `nike serve`."""
+    parser.description, parser.allow_abbrev = __doc__, False
     parser.add_argument("--images", nargs="+", type=Path, help="image files (default: the sample images)")
     parser.add_argument("--url", help="URL of a running server (default: starts one)")
     parser.add_argument(
@@ -180,9 +176,18 @@ def run_test(argv: list[str] | None) -> int:
     parser.add_argument(
         "--seconds", type=float, default=120, metavar="S", help="duration of the test in seconds (default: 120)"
     )
+
+
+def run_test(argv: list[str] | None) -> int:
+    """Runs the test of a command line. Returns 1 if there was an answer other than 200 and 503, else 0."""
+    parser = cli.parser("nike.serving.benchmark", add_arguments)
     arguments, options = parser.parse_known_args(argv)
+    if arguments.clients < 1 or not 0 < arguments.seconds < math.inf:
+        raise UserError(f"expected --clients and --seconds above 0, got {arguments.clients} and {arguments.seconds:g}.")
+    if arguments.url and not re.match("http://[^/]", arguments.url):
+        raise UserError(f"--url: expected http://HOST:PORT, got {arguments.url}.")
     if arguments.url and options:
-        parser.error(f"--url: the options of a running server cannot be chosen ({' '.join(options)})")
+        raise UserError(f"--url: the options of a running server cannot be chosen ({' '.join(options)}).")
     paths = arguments.images or sorted(SAMPLE_DATA.glob("val/*.jpg"))
     images, token = [path.read_bytes() for path in paths], os.environ.get("NIKE_TOKEN", "")
     if arguments.url:

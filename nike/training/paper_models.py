@@ -25,8 +25,11 @@ from mrcnn.errors import UserError
 from nike import cli
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.datasets.safe_json import read_json, write_json, write_text
+from nike.detection.options import check_image_size
+from nike.output_checks import check_output_folder
 from nike.synthesis.logo import DEFAULT_LOGO
 from nike.synthesize import Settings, synthesize
+from nike.training.start_weights import find_start_weights
 
 EPOCHS = 4  # of `nike train`, one for each stage of alternating training
 LEARNING_RATE = 3e-4  # twice that of `nike train` with two images, because the runs are short
@@ -94,7 +97,7 @@ ROWS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
-    add = parser.add_argument
+    parser.description, add = __doc__, parser.add_argument
     add("--output", type=Path, default=Path("logs/paper_models"), metavar="DIR", help="default: %(default)s")
     add(
         "--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME", help=f"default: all of {', '.join(ROWS)}"
@@ -114,13 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line. Raises UserError for options that do not fit."""
-    parser = argparse.ArgumentParser(
-        prog="python -m nike.training.paper_models",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_arguments(parser)
-    parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    parser = cli.parser("nike.training.paper_models", add_arguments)
     arguments = parser.parse_args(argv)
     if arguments.quick:
         parser.set_defaults(rows=QUICK_ROWS, seeds=1, steps=EPOCHS, batch=1, images=4, image_size=64, weights="none")
@@ -130,6 +127,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     for name in ("seeds", "batch", "images"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name}: expected at least 1, got {getattr(arguments, name)}.")
+    check_image_size(arguments.image_size)
+    check_output_folder(arguments.output, "--output")
+    find_start_weights(arguments.weights, arguments.output)
     return arguments
 
 
@@ -170,7 +170,7 @@ def train(name: str, seed: int, data: Path, arguments: argparse.Namespace) -> di
         UserError: training failed; the message has its last line.
     """
     row, logs, run = ROWS[name], arguments.output / "runs", f"{name}-{seed}"
-    config, log = arguments.output / "settings" / f"{name}.json", arguments.output / "runs" / f"{run}.log"
+    config, log = arguments.output / "settings" / f"{name}.json", logs / f"{run}.log"
     write_json(config, BASE | row.settings | (QUICK if arguments.quick else {}))
     logs.mkdir(exist_ok=True)
     command = [f"--resume={folder}" for folder in run_folders(logs, run) if any(folder.glob("training_*.state"))][:1]

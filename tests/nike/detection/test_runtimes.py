@@ -40,10 +40,17 @@ def test_a_model_of_other_weights_is_not_reused(tmp_path, monkeypatch, capsys):
     assert f"error: {tmp_path / 'onnx'}: exported from other weights than" in capsys.readouterr().err
 
 
-def test_a_missing_weights_file(capsys):
-    assert runtimes.main(["--weights", "nosuch.h5"]) == 2
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--weights", "nosuch.h5"), ("--rounds", "0"), ("--json", "{file}/a.json"), ("--exports", "{file}")],
+)
+def test_mistakes_are_reported_before_the_benchmark(tmp_path, monkeypatch, capsys, option, value):
+    monkeypatch.setattr(runtimes, "measure", lambda *arguments: pytest.fail("measured"))
+    (tmp_path / "file").touch()
+    value = value.format(file=tmp_path / "file")
+    assert runtimes.main([option, value, "--formats", "onnx"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and "nosuch.h5" in error and error.count("\n") == 1
+    assert error.startswith(f"error: {option}: ") and error.count("\n") == 1
 
 
 def test_a_command_that_dies_without_a_message(tmp_path, monkeypatch):

@@ -58,3 +58,20 @@ def test_the_missing_package_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr("nike.datasets.selective_search.cv2", object())
     assert main([]) == 2
     assert "opencv-contrib-python" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("figure", ["curves.docx", "file/curves.png"])
+def test_a_figure_that_cannot_be_written(tmp_path, monkeypatch, capsys, figure):
+    monkeypatch.setattr("nike.reporting.proposal_recall.load_model", lambda *arguments: pytest.fail("loaded"))
+    (tmp_path / "file").touch()
+    assert main(["--figure", str(tmp_path / figure)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --figure: ") and error.count("\n") == 1
+
+
+def test_weights_without_an_rpn(tmp_path, monkeypatch, capsys):
+    settings = TinyConfig().copy(PROPOSALS="selective_search_fast", USE_RPN_ROIS=False), ["BG", "nike"]
+    monkeypatch.setattr("nike.reporting.proposal_recall.read_settings", lambda path: settings)
+    assert main([]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --weights: ") and "has no RPN" in error and error.count("\n") == 1

@@ -69,9 +69,24 @@ def test_a_running_server(server, photo, tmp_path, capsys):
     assert "images/s" in capsys.readouterr().out
     assert main([*arguments, str(tmp_path / "b.png")]) == 1
     assert "422" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main(["--url", server.url, "--queue", "3"])
-    assert "--url: the options of a running server cannot be chosen (--queue 3)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--url", "http://host", "--queue", "3"],
+            "--url: the options of a running server cannot be chosen (--queue 3)",
+        ),
+        (["--url", "https://host"], "--url: expected http://HOST:PORT, got https://host"),
+        (["--url", "host:8000"], "--url: expected http://HOST:PORT, got host:8000"),
+        (["--clients", "0"], "expected --clients and --seconds above 0, got 0 and 120"),
+        (["--seconds", "nan"], "expected --clients and --seconds above 0, got 50 and nan"),
+    ],
+)
+def test_mistakes_are_one_line(capsys, options, message):
+    assert main(options) == 2
+    assert capsys.readouterr().err == f"error: {message}.\n"
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/proc is Linux's")

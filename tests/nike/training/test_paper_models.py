@@ -103,6 +103,8 @@ def test_an_interrupted_command_continues(fake, tmp_path, capsys):
     [
         (["--steps=6"], "--steps: expected a multiple of 4, got 6"),
         (["--seeds=0"], "--seeds: expected at least 1, got 0"),
+        (["--image-size=100"], "--image-size: expected a multiple of 64"),
+        (["--weights=nosuch.h5"], "--weights: .* got nosuch.h5"),
         ([*QUICK, "--steps=8"], "results of other options.*'steps': 4.*Choose another --output"),
     ],
 )
@@ -113,3 +115,8 @@ def test_mistakes_are_one_line(fake, tmp_path, capsys, argv, message):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert re.search(message, error)
+
+
+def test_a_mistake_leaves_nothing_in_the_output_folder(fake, tmp_path):
+    assert paper_models.main([*QUICK, "--image-size=100", "--output", str(tmp_path)]) == 2
+    assert not list(tmp_path.iterdir())
