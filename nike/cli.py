@@ -138,6 +138,13 @@ def parser(name: str, add_arguments: Callable[[argparse.ArgumentParser], None]) 
     return new
 
 
+def add_device_argument(parser: argparse._ActionsContainer) -> None:
+    """Adds `--device`, see `mrcnn.training.devices.prepare_devices`."""
+    parser.add_argument(
+        "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if there is one)"
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `nike`. Only the module of the given command is imported."""
     argv = list(sys.argv[1:] if argv is None else argv)

@@ -152,11 +152,16 @@ def run_command(arguments: argparse.Namespace) -> int:
     default = labels.classes[0] if labels else "object"
     collection = read_dataset(arguments.source, default, arguments.allow_outside)
     problems: list[Problem] = list(collection.all_problems())
-    found = [photo for photo in collection.photos if photo.path is not None]
+    found = []
     for photo in collection.photos:
         if photo.path is None:
             message = "the image is embedded in the JSON (imageData). Save it as a file next to the JSON to convert it."
             problems.append(Problem(photo.noted_in, "photo-embedded", message))
+        elif photo.lost:
+            message = "the image is skipped, because objects whose shapes are unusable would count as background."
+            problems.append(Problem(photo.noted_in, "left-out", message, photo=photo.path))
+        else:
+            found.append(photo)
     if not found:
         raise UserError(
             f"{arguments.source}: no image to convert. {problems[0] if problems else 'No image is annotated.'}"

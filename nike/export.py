@@ -24,7 +24,6 @@ from nike.detection.options import (
     chosen_weights,
     with_image_size,
 )
-from nike.detection.runtimes import size
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 
 VERIFIED = 8  # images; a wrong conversion shows on most of them
@@ -110,8 +109,13 @@ def run_command(arguments: argparse.Namespace) -> int:
     print(f"Compared with the original: {summary(table)}")
     if "ap" in table:
         print(f"AP on {arguments.verify}: {table['ap']:.3f}, of the original {table['ap_original']:.3f}")
-    print(f"Written: {output} ({size(output) / 1e6:.1f} MB). Run it with: nike detect --weights {output} photo.jpg")
+    print(f"Written: {output} ({megabytes(output):.1f} MB). Run it with: nike detect --weights {output} photo.jpg")
     return 0
+
+
+def megabytes(path: Path) -> float:
+    """Returns the size of a file, or of the files in a folder, in megabytes."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()) / 1e6
 
 
 def _find_images(folder: Path, option: str, most: int) -> list[Path]:

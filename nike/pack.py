@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mrcnn.errors import UserError
 from mrcnn.evaluation.average_precision import Ranking, threshold_below
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.datasets.read_subset import SUBSETS, has_own_split
+from nike.datasets.read_subset import has_own_split
 from nike.detection.detector import Detector, load_model, read_settings
 from nike.detection.options import (
     add_image_size_argument,
@@ -26,6 +26,7 @@ from nike.detection.options import (
 from nike.detection.progress import report_failures
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 from nike.reporting.operating_points import operating_points
+from nike.reporting.selection import add_split_argument
 from nike.text import plural
 from nike.training.run_photos import read_run_photos
 
@@ -226,11 +227,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate", type=Path, metavar="DIR", help="labelled images for the calibration, not used in training"
     )
-    parser.add_argument(
-        "--split",
-        choices=(*SUBSETS, "all"),
-        help="subset of --calibrate (default: validation images of the training run, else val, else all)",
-    )
+    add_split_argument(parser, "--calibrate")
     parser.add_argument(
         "--target-precision",
         type=float,

@@ -18,7 +18,7 @@ import PIL.ImageDraw
 
 from mrcnn.errors import UserError
 from mrcnn.ops.polygons import fill, has_area
-from nike.text import short
+from nike.text import plural, short
 
 # Minimum and maximum number of points of each shape type.
 POINT_COUNTS = {
@@ -129,9 +129,9 @@ def parse_points(raw: Any, kind: str = "polygon") -> np.ndarray:
         raise ShapeError(f"points must be a list of [x, y] pairs, got {short(raw)}.")
     minimum, maximum = (1, 1) if kind == "point" else POINT_COUNTS[kind]
     if len(raw) < minimum or (maximum and len(raw) > maximum):
-        expected = f"exactly {maximum}" if maximum else f"at least {minimum}"
+        expected = f"{'exactly' if maximum else 'at least'} {plural(minimum, 'point')}"
         raise ShapeError(
-            f"a {kind} needs {expected} points, got {len(raw)}. Fix it in labelme or delete the shape.", "points-count"
+            f"a {kind} needs {expected}, got {len(raw)}. Fix it in labelme or delete the shape.", "points-count"
         )
     if len(raw) > MAX_POINTS:
         raise ShapeError(f"has {len(raw):,} points, more than {MAX_POINTS:,}; simplify or redraw it.", "points-count")

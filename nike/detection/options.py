@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mrcnn.config import Config
 from mrcnn.errors import UserError
+from nike import cli
 from nike.detection.detector import Detector, load_detector, resolve_weights
 
 IMAGE_SIZES = range(64, 4097, 64)  # pixels
@@ -93,9 +94,7 @@ def add_detector_arguments(
     detection.add_argument(
         "--batch", type=int, default=1, metavar="N", help="batch size; larger batches are faster on a GPU (default: 1)"
     )
-    detection.add_argument(
-        "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if there is one)"
-    )
+    cli.add_device_argument(detection)
 
 
 def add_image_size_argument(parser: argparse.ArgumentParser) -> None:

@@ -26,6 +26,7 @@ from nike.datasets import photos
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.datasets.safe_json import write_json
 from nike.detection.detector import load_detector, resolve_weights
+from nike.export import megabytes
 from nike.output_checks import check_output_file, check_output_folder
 
 ORIGINAL = "tensorflow"
@@ -83,11 +84,6 @@ def reason(failed: subprocess.CompletedProcess) -> str:
     return (failed.stderr.strip().splitlines() or [f"exit code {failed.returncode}"])[-1]
 
 
-def size(path: Path) -> int:
-    """Returns the bytes of a file, or of the files in a folder."""
-    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
-
-
 def run_command(path: Path, photo: Path, output: Path) -> tuple[float, float]:
     """Runs `nike detect` on one image. Returns its time in seconds and its peak memory in MB."""
     options = ["--weights", str(path), "--output", str(output), "--min-confidence", str(MIN_CONFIDENCE)]
@@ -133,7 +129,7 @@ def measure(weights: dict[str, Path], images: list[Path], rounds: int) -> list[d
     return [
         {
             "format": name,
-            "megabytes": size(path) / 1e6,
+            "megabytes": megabytes(path),
             "command_seconds": statistics.median(run[name][0] for run in runs),
             "memory_megabytes": statistics.median(run[name][1] for run in runs),
             "detect_seconds": seconds[name][0],

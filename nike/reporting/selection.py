@@ -24,11 +24,7 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled images (default: the sample images)"
     )
-    parser.add_argument(
-        "--split",
-        choices=(*SUBSETS, "all"),
-        help="subset of the images (default: validation images of the training run, else val, else all)",
-    )
+    add_split_argument(parser, "--dataset")
     parser.add_argument(
         "--labels",
         metavar="NAMES",
@@ -40,6 +36,15 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.5,
         metavar="SCORE",
         help="score threshold for all figures except AP, which uses all scores (default: 0.5)",
+    )
+
+
+def add_split_argument(parser: argparse.ArgumentParser, dataset: str) -> None:
+    """Adds `--split`, the subset of the images of the option `dataset`; for None see `load_photos`."""
+    parser.add_argument(
+        "--split",
+        choices=(*SUBSETS, "all"),
+        help=f"subset of {dataset} (default: validation images of the training run, else val, else all)",
     )
 
 

@@ -20,6 +20,8 @@ def check_options(arguments: argparse.Namespace) -> None:
             value = getattr(arguments, name)
             if value not in (None, "auto") and value < least:
                 raise UserError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
+    if arguments.seed >= 2**32:
+        raise UserError(f"--seed: expected a number below 2^32, got {arguments.seed}.")
     if arguments.lr is not None and not 0 < arguments.lr < math.inf:
         raise UserError(f"--lr: expected a number above 0, got {arguments.lr}.")
     if not 0 <= arguments.ema < 1:

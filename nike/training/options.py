@@ -213,9 +213,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="also report to mlflow, wandb or both, separated by commas (default: TensorBoard and CSV files only)",
     )
-    run.add_argument(
-        "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if there is one)"
-    )
+    cli.add_device_argument(run)
     run.add_argument(
         "--devices", type=int, default=1, metavar="N", help="number of GPUs (default: that of --config, else 1)"
     )

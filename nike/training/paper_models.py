@@ -23,9 +23,9 @@ from typing import Any
 from mrcnn.checkpoints.log_dirs import run_folders
 from mrcnn.errors import UserError
 from nike import cli
+from nike.config import NikeConfig
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.datasets.safe_json import read_json, write_json, write_text
-from nike.detection.options import check_image_size
 from nike.output_checks import check_output_folder
 from nike.synthesis.logo import DEFAULT_LOGO
 from nike.synthesize import Settings, synthesize
@@ -127,7 +127,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     for name in ("seeds", "batch", "images"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name}: expected at least 1, got {getattr(arguments, name)}.")
-    check_image_size(arguments.image_size)
+    NikeConfig().copy(IMAGE_MIN_DIM=arguments.image_size, IMAGE_MAX_DIM=arguments.image_size).validate()
     check_output_folder(arguments.output, "--output")
     find_start_weights(arguments.weights, arguments.output)
     return arguments

@@ -142,9 +142,9 @@ class Run:
 
         arguments, config = self.arguments, self.config
         print("Measuring the times of steps, validation and checkpoints for --time ...", flush=True)
-        trial = StagePlan("trial", arguments.layers or "all", 2, self.stages[0].learning_rate)
+        stage = StagePlan("trial", arguments.layers or "all", 2, self.stages[0].learning_rate)
         every, available = arguments.validate_every, len(self.data.val.image_ids)
-        train = partial(self._train, model, trial, validate_every=min(every, 1))
+        train = partial(self._train, model, stage, validate_every=min(every, 1))
         speed = measure(model, train, available, arguments.logs)
         limit = arguments.validation_photos
         if limit is None:

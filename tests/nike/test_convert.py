@@ -30,10 +30,22 @@ def test_round_trip(folder, shape, tmp_path, capsys):
 
 
 def test_problems_are_listed(folder, shape, tmp_path, capsys):
-    folder.labelled("a.jpg", [shape(), shape("adidas"), shape(points=[[1, 2]])])
+    folder.labelled("a.jpg", [shape(), shape("adidas")])
+    folder.labelled("b.jpg", [shape(), shape(points=[[1, 2]])])
     assert main([str(folder.root), str(tmp_path / "coco.json"), "--labels", "nike"]) == 1
     error = capsys.readouterr().err
-    assert "a.json, shapes[2]: a polygon needs" in error and "'adidas' has no category" in error
+    assert "b.json, shapes[1]: a polygon needs" in error and "'adidas' has no category" in error
+
+
+@pytest.mark.parametrize("options", [[], ["--to", "yolo"]])
+def test_an_image_with_an_unusable_shape_is_not_converted(folder, shape, tmp_path, capsys, options):
+    """Without the shape, its object would be background."""
+    folder.labelled("a.jpg", [shape()])
+    folder.labelled("b.jpg", [shape(points=[[1, 2]])])
+    target = tmp_path / "new" / ("" if options else "coco.json")
+    assert main([str(folder.root), str(target), *options]) == 1
+    assert "b.json: the image is skipped" in capsys.readouterr().err
+    assert [photo.path.name for photo in read_subset(tmp_path / "new", None, Labels()).photos] == ["a.jpg"]
 
 
 def test_annotations_are_not_overwritten(folder, shape, capsys):

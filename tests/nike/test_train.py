@@ -272,6 +272,7 @@ def test_errors_in_options(photos, settings, tmp_path, capsys):
     assert "--lr: expected a number above 0" in mistake(capsys, *common, "--lr=-1")
     assert "--name: expected letters" in mistake(capsys, *common, "--name=../x")
     assert "--seed: expected at least 0, got -1" in mistake(capsys, *common, "--seed=-1")
+    assert "--seed: expected a number below 2^32, got 4294967296" in mistake(capsys, *common, "--seed=4294967296")
     assert "--keep: expected at least 0, got -2" in mistake(capsys, *common, "--keep=-2")
     assert "--accumulate: supported on one device only" in mistake(capsys, *common, "--accumulate=2", "--devices=2")
     assert "--ema: expected 0 (off) or a momentum below 1, got 1.0" in mistake(capsys, *common, "--ema=1")

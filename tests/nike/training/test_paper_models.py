@@ -103,7 +103,7 @@ def test_an_interrupted_command_continues(fake, tmp_path, capsys):
     [
         (["--steps=6"], "--steps: expected a multiple of 4, got 6"),
         (["--seeds=0"], "--seeds: expected at least 1, got 0"),
-        (["--image-size=100"], "--image-size: expected a multiple of 64"),
+        (["--image-size=100"], "IMAGE_MAX_DIM must be a multiple of 64"),
         (["--weights=nosuch.h5"], "--weights: .* got nosuch.h5"),
         ([*QUICK, "--steps=8"], "results of other options.*'steps': 4.*Choose another --output"),
     ],
