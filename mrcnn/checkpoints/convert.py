@@ -26,7 +26,7 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ _TORCH_NORM = (
 )
 
 
-def is_backbone_only(layers: Mapping[str, LayerWeights]) -> bool:
+def is_backbone_only(layers: Iterable[str]) -> bool:
     """Returns whether a file contains no Mask R-CNN layers except the backbone."""
     return not any(BEYOND_BACKBONE.fullmatch(name) for name in layers)
 

@@ -108,8 +108,8 @@ def explain(
 
 
 def missing_branches(layers: Iterable[str]) -> list[str]:
-    """Returns the names of the branches that a file does not have, if it has the layers of the box head."""
-    if "mrcnn_class_logits" not in layers:
+    """Returns the names of the branches that a file does not have, none for a file of a backbone."""
+    if is_backbone_only(layers):
         return []
     return [branch for branch, pattern in BRANCHES.items() if not any(pattern.fullmatch(name) for name in layers)]
 

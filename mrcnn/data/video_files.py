@@ -28,7 +28,7 @@ def is_video(source: Any) -> bool:
         return False
     path = os.fspath(source)
     if isinstance(path, str) and fetch.is_url(path):
-        path = urllib.parse.urlsplit(path).path
+        path = _split(path).path
     return PurePath(os.fsdecode(path)).suffix.lower() in SUFFIXES
 
 
@@ -36,10 +36,17 @@ def is_stream(source: Any) -> bool:
     """Returns whether a value is the address of a stream, which may be endless: RTSP, RTMP, MJPEG or HLS."""
     if not isinstance(source, str) or not fetch.is_url(source):
         return False
-    scheme, _, path, _, fragment = urllib.parse.urlsplit(source)
+    scheme, _, path, _, fragment = _split(source)
     return scheme in STREAM_SCHEMES or (
         scheme in ("http", "https") and (path.lower().endswith(HTTP_STREAMS) or fragment.lower().endswith(HTTP_STREAMS))
     )
+
+
+def _split(url: str) -> urllib.parse.SplitResult:
+    try:
+        return urllib.parse.urlsplit(url)
+    except ValueError:  # `fetch` raises an error that names the URL
+        return urllib.parse.urlsplit("")
 
 
 def count_frames(path: str | os.PathLike) -> int | None:

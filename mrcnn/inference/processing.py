@@ -63,7 +63,7 @@ def preprocess(photo, config: Config, number: int = 0, proposals=None) -> Prepro
             normalized by `mold_image`, as in some tutorials, are converted back with a warning.
         config: image settings.
         number: index in the caller's list, for error messages.
-        proposals: boxes `[N, 4]` in pixels of the original image, the best first, for networks without an RPN.
+        proposals: array `[N, 4]` of boxes in pixels of the original image, the best first, for networks without an RPN.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -97,7 +97,7 @@ def preprocess(photo, config: Config, number: int = 0, proposals=None) -> Prepro
     rois = None
     if proposals is not None:
         origin, scale = _to_original(photo.shape, window)
-        boxes = as_boxes(proposals, f"proposals[{number}]") / np.tile(scale, 2) + np.tile(origin, 2)
+        boxes = proposals / np.tile(scale, 2) + np.tile(origin, 2)
         rois = place_proposals(boxes, window, config.POST_NMS_ROIS_INFERENCE)
     return PreprocessedImage(normalize_image(image, config.MEAN_PIXEL), meta, np.array(window), photo.shape, rois)
 
@@ -269,22 +269,19 @@ def detect_stream(
 
     def try_preprocess(numbered):
         number, photo = numbered
-        photo, proposals = (photo, None) if config.has_rpn else photo
         try:
-            return preprocess(photo, config, number, proposals)
+            if config.has_rpn:
+                return preprocess(photo, config, number)
+            photo, proposals = photo
+            return preprocess(photo, config, number, as_boxes(proposals, f"proposals[{number}]"))
         except (UserError, OSError) as error:
             if skip_errors:
                 return error
             raise
 
-    batch: list = []
     with closing(prefetch(map(try_preprocess, enumerate(photos)), batch_size + 1)) as preprocessed_images:
-        for item in preprocessed_images:
-            if batch and not _fits(batch, item, batch_size):
-                yield from _detect_batch(batch, predictor)
-                batch = []
-            batch.append(item)
-        yield from _detect_batch(batch, predictor)
+        for batch in _batches(preprocessed_images, batch_size):
+            yield from _detect_batch(batch, predictor)
 
 
 def _detect_frames(video, predictor: Callable, batch_size: int, skip_errors: bool) -> Iterator[Detections]:
@@ -319,6 +316,21 @@ def detect_list(results: Iterable[Detections], images) -> list[Detections]:
     for result, image in zip(found, images if isinstance(images, (list, tuple, np.ndarray)) else (), strict=False):
         result.source = image
     return found
+
+
+def _batches(items: Iterable, batch_size: int) -> Iterator[list]:
+    """Yields lists of consecutive items that fit together. An exception of `items` follows the items before it."""
+    batch: list = []
+    try:
+        for item in items:
+            if batch and not _fits(batch, item, batch_size):
+                yield batch
+                batch = []
+            batch.append(item)
+    except Exception:
+        yield batch
+        raise
+    yield batch
 
 
 def _fits(batch: list, new, batch_size: int) -> bool:

@@ -161,6 +161,15 @@ def test_another_number_of_classes_is_explained(make_layers, write_h5):
     check_raises_and_changes_nothing(layers, path, "81 classes, the model 2", exclude=HEADS[:3])
 
 
+def test_other_classes_and_a_branch_that_the_file_lacks(make_layers, write_h5):
+    body = {"conv1": {"kernel": (2, 3)}, "mrcnn_class_conv1": {"kernel": (2, 3)}}
+    path = write_h5(stored_like({**body, **head_weights(81), "mrcnn_mask_conv1": {"kernel": (2, 3)}}))
+    model = {**body, **head_weights(2), "mrcnn_mask_conv1": {"kernel": (2, 3)}, "mrcnn_keypoint_conv1": {"bias": (3,)}}
+    with pytest.warns(UserWarning, match="model without keypoints: 1 layers of keypoints keep"):
+        report = load_weights(make_layers(model), path, exclude=HEADS)
+    assert report.missing == ("mrcnn_keypoint_conv1",)
+
+
 def resnet(blocks):
     names = ["conv1", *(f"res4{chr(97 + i)}_branch2a" for i in range(blocks))]
     return {name: {"kernel": (2, 3)} for name in names}
