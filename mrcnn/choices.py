@@ -35,7 +35,8 @@ COUNTS = (  # settings that must be whole numbers of at least 1
     "MASK_REFINEMENT_ROIS",
 )
 SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE", "NUM_KEYPOINTS")  # whole numbers; 0: without
-SHARES = (  # settings that must lie between 0 and 1
+LENGTHS = {"BACKBONE_STRIDES": 5, "MASK_SHAPE": 2, "MINI_MASK_SHAPE": 2, "BBOX_STD_DEV": 4, "RPN_BBOX_STD_DEV": 4}
+FRACTIONS = (  # settings that must lie between 0 and 1
     "RPN_NMS_THRESHOLD",
     "RPN_POSITIVE_IOU",
     "DETECTION_NMS_THRESHOLD",

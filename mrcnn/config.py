@@ -263,6 +263,7 @@ class Config:
         """
         self._validate_values()
         self._validate_network()
+        self._validate_keypoints()
         self._validate_image_size()
 
     def _validate_network(self) -> None:
@@ -281,10 +282,6 @@ class Config:
             raise UserError(
                 f"{name}: NUM_CLASSES was changed to {self.NUM_CLASSES} after the config was made. "
                 "Set it in the class, or call config.__init__() after the change."
-            )
-        if len(self.BACKBONE_STRIDES) != LEVELS:
-            raise UserError(
-                f"{name}: BACKBONE_STRIDES needs {LEVELS} strides, of P2 to P6, got {self.BACKBONE_STRIDES}."
             )
         if not 1 <= len(self.RPN_ANCHOR_SCALES) <= LEVELS:
             raise UserError(
@@ -313,6 +310,18 @@ class Config:
                 )
         if self.MASK_REFINEMENT_SIZE % 8:
             raise UserError(f"{name}: MASK_REFINEMENT_SIZE must be a multiple of 8, got {self.MASK_REFINEMENT_SIZE}.")
+        if len(np.atleast_1d(self.MEAN_PIXEL)) != self.IMAGE_CHANNEL_COUNT:
+            raise UserError(
+                f"{name}: MEAN_PIXEL needs one value per channel (IMAGE_CHANNEL_COUNT = {self.IMAGE_CHANNEL_COUNT}), "
+                f"got {len(np.atleast_1d(self.MEAN_PIXEL))}."
+            )
+        for field, words in choices.SETTINGS.items():
+            value = getattr(self, field)
+            if value not in words and not (field == "BACKBONE" and callable(value)):
+                raise UserError(f"{name}: {field} must be one of {', '.join(words)}; got {value!r}.")
+
+    def _validate_keypoints(self) -> None:
+        name = type(self).__name__
         names = list(self.KEYPOINT_NAMES)
         if names and not len(set(names)) == len(names) == self.NUM_KEYPOINTS:
             raise UserError(
@@ -327,15 +336,6 @@ class Config:
                 f"{name}: KEYPOINT_FLIP must hold pairs of different indices below NUM_KEYPOINTS "
                 f"({self.NUM_KEYPOINTS}), each index in one pair, got {pairs.tolist()}."
             )
-        if len(np.atleast_1d(self.MEAN_PIXEL)) != self.IMAGE_CHANNEL_COUNT:
-            raise UserError(
-                f"{name}: MEAN_PIXEL needs one value per channel (IMAGE_CHANNEL_COUNT = {self.IMAGE_CHANNEL_COUNT}), "
-                f"got {len(np.atleast_1d(self.MEAN_PIXEL))}."
-            )
-        for field, words in choices.SETTINGS.items():
-            value = getattr(self, field)
-            if value not in words and not (field == "BACKBONE" and callable(value)):
-                raise UserError(f"{name}: {field} must be one of {', '.join(words)}; got {value!r}.")
 
     def _validate_values(self) -> None:
         name = type(self).__name__
@@ -397,7 +397,7 @@ def _expected(field: str, value: Any) -> str | None:
         least = 0 if field in choices.SWITCHES else 1
         is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         return None if is_whole and value >= least else f"a whole number of at least {least}"
-    if field in choices.SHARES:
+    if field in choices.FRACTIONS:
         return None if _is_number(value) and value <= 1 else "a number between 0 and 1"
     if isinstance(default, (int, float)):
         return None if _is_number(value) else "a finite number of at least 0"
@@ -408,8 +408,11 @@ def _expected(field: str, value: Any) -> str | None:
         are_strings = isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
         return None if are_strings else "strings"
     if isinstance(default, (list, tuple, np.ndarray)):
-        are_numbers = all(_is_number(each) for each in np.array(value, dtype=object).flat)
-        return None if are_numbers else "finite numbers of at least 0"
+        items, length = np.array(value, dtype=object), choices.LENGTHS.get(field)
+        are_numbers = all(_is_number(each) for each in items.flat) and (items.ndim > 0 or field == "MEAN_PIXEL")
+        count = f"{length} " if length else ""
+        fits = not length or items.shape == (length,)
+        return None if are_numbers and fits else f"a list of {count}finite numbers of at least 0"
     if isinstance(default, str) or field == "NAME":
         return None if isinstance(value, str) or callable(value) else "a string"
     return None

@@ -28,7 +28,7 @@ from mrcnn.data.training_examples import load_image_gt
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.inference.predictor import Predictor, require_eager
-from mrcnn.inference.processing import check_images, detect_list, detect_stream, with_proposals
+from mrcnn.inference.streams import check_images, detect_list, detect_stream, with_proposals
 from mrcnn.layers.common import BatchNorm
 from mrcnn.layers.detection import DetectionLayer
 from mrcnn.layers.heads import build_rpn_model

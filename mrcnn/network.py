@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from mrcnn import checkpoints, losses
@@ -19,14 +18,15 @@ from mrcnn.backbones.fpn import build_fpn
 from mrcnn.backbones.resnet import build_res5
 from mrcnn.choices import C4_BACKBONES
 from mrcnn.config import Config
-from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, TrimPadding, register
+from mrcnn.layers.anchors import Anchors
+from mrcnn.layers.boxes import LeadingPositives, NormBoxes, TrimPadding
+from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, register
 from mrcnn.layers.detection import DetectionLayer
 from mrcnn.layers.heads import BoxHead, KeypointHead, MaskHead, build_rpn_model
 from mrcnn.layers.mask_refinement import MaskRefinement, RefinedRoIs, RefinementTargets
 from mrcnn.layers.proposals import ProposalLayer
 from mrcnn.layers.targets import DetectionTargetLayer
-from mrcnn.ops import boxes, boxes_tf
-from mrcnn.ops.anchors import anchor_settings, generate_pyramid_anchors
+from mrcnn.ops.anchors import anchor_settings
 from mrcnn.ops.image_meta import split_image_meta
 from mrcnn.ops.keypoints import BOX_PADDING
 
@@ -137,68 +137,6 @@ class LossLayer(Float32Layer):
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor((), dtype="float32")
-
-
-@register
-class Anchors(Float32Layer):
-    """The normalised anchors of one image size as a constant `[1, A, 4]`. The input is ignored.
-
-    Args:
-        scales, ratios, feature_shapes, feature_strides, anchor_stride: see `generate_pyramid_anchors`.
-        image_shape: (height, width) of the preprocessed image in pixels.
-    """
-
-    def __init__(self, scales, ratios, feature_shapes, feature_strides, anchor_stride, image_shape, **kwargs):
-        super().__init__(**kwargs)
-        self.settings = dict(
-            scales=np.asarray(scales, float).tolist(),
-            ratios=[float(v) for v in ratios],
-            feature_shapes=np.asarray(feature_shapes).tolist(),
-            feature_strides=[int(v) for v in feature_strides],
-            anchor_stride=int(anchor_stride),
-            image_shape=[int(v) for v in image_shape[:2]],
-        )
-        pyramid = {key: value for key, value in self.settings.items() if key != "image_shape"}
-        self.boxes = boxes.norm_boxes(generate_pyramid_anchors(**pyramid), image_shape)[None]
-
-    def call(self, inputs):
-        return tf.constant(self.boxes)
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor(self.boxes.shape, dtype="float32")
-
-    def get_config(self):
-        return {**super().get_config(), **self.settings}
-
-
-@register
-class NormBoxes(Float32Layer):
-    """Normalises the pixel boxes `[B, N, 4]` of images `[B, H, W, channels]`. Padding rows remain zeros."""
-
-    def call(self, inputs):
-        pixel_boxes, images = inputs
-        is_box = tf.reduce_any(tf.not_equal(pixel_boxes, 0), axis=-1, keepdims=True)
-        return tf.where(is_box, boxes_tf.norm_boxes(pixel_boxes, tf.shape(images)[1:3]), 0.0)
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor(inputs[0].shape, dtype="float32")
-
-
-@register
-class LeadingPositives(Float32Layer):
-    """Slices RoIs `[B, R, 4]` to `[B, R', 4]`, where R' is the largest number of positives in an image, at least 1.
-
-    Only positive RoIs have a mask target, and they come first, so the mask head need not run on the others. See
-    `TrimPadding` for the minimum of 1.
-    """
-
-    def call(self, inputs):
-        rois, class_ids = inputs
-        count = tf.reduce_max(tf.math.count_nonzero(class_ids > 0, axis=1))
-        return rois[:, : tf.maximum(count, 1)]
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor((inputs[0].shape[0], None, 4), dtype=inputs[0].dtype)
 
 
 class NetworkBuilder:
@@ -375,18 +313,14 @@ class NetworkBuilder:
             positives = LeadingPositives(name="positive_rois")([rois, class_ids])
         if self.mask_head:
             predicted_masks = [self.mask_head(positives, pyramid, meta, count=config.TRAIN_ROIS_PER_IMAGE)]
-        active = _active_class_ids(meta)
-        loss_inputs = [[class_ids, logits, active], [bbox, class_ids, deltas]]
+        active = split_image_meta(meta)["active_class_ids"]
+        loss_inputs = {"mrcnn_class_loss": [class_ids, logits, active], "mrcnn_bbox_loss": [bbox, class_ids, deltas]}
         if config.has_rpn:
             rpn_match, rpn_bbox = rpn_targets
-            loss_inputs = [[rpn_match, self.rpn[0]], [rpn_bbox, rpn_match, self.rpn[2]], *loss_inputs]
+            loss_inputs["rpn_class_loss"] = [rpn_match, self.rpn[0]]
+            loss_inputs["rpn_bbox_loss"] = [rpn_bbox, rpn_match, self.rpn[2]]
         if self.mask_head:
-            loss_inputs.append([masks_and_keypoints[0], class_ids, *predicted_masks])
-        functions = {LOSSES[-1]: "mrcnn_softmax_mask_loss"} if config.MASK_ACTIVATION == "softmax" else {}
-        nodes = [
-            LossLayer(functions.get(name), name=name)(tensors)
-            for name, tensors in zip(loss_names(config), loss_inputs, strict=False)
-        ]
+            loss_inputs["mrcnn_mask_loss"] = [masks_and_keypoints[0], class_ids, *predicted_masks]
         if self.mask_refinement:
             rois_to_refine = RefinedRoIs(config.MASK_REFINEMENT_ROIS, config.BBOX_STD_DEV, name="refined_rois")
             coarse_rois = positives[:, : config.MASK_REFINEMENT_ROIS]
@@ -397,10 +331,12 @@ class NetworkBuilder:
             refined_targets = RefinementTargets(
                 config.MASK_REFINEMENT_SIZE, config.USE_MINI_MASK, name="refinement_targets"
             )([boxes, frames, gt_class_ids, gt_boxes, *gt_masks, self.image])
-            nodes.append(LossLayer(name=REFINEMENT_LOSS)([refined_targets, class_ids, refined]))
+            loss_inputs[REFINEMENT_LOSS] = [refined_targets, class_ids, refined]
         if self.keypoint_head:
             maps = self.keypoint_head(positives, pyramid, meta)
-            nodes.append(LossLayer(name=KEYPOINT_LOSS)([masks_and_keypoints[-1], maps]))
+            loss_inputs[KEYPOINT_LOSS] = [masks_and_keypoints[-1], maps]
+        functions = {"mrcnn_mask_loss": "mrcnn_softmax_mask_loss"} if config.MASK_ACTIVATION == "softmax" else {}
+        nodes = [LossLayer(functions.get(name), name=name)(loss_inputs[name]) for name in loss_names(config)]
         output_rois = keras.layers.Identity(name="output_rois")(rois)
         outputs = [*self.rpn, logits, probs, deltas, *predicted_masks, proposals, output_rois, *nodes]
         return self._network(inputs, outputs)
@@ -431,8 +367,3 @@ class NetworkBuilder:
             keypoint_map=4 * config.MASK_POOL_SIZE if config.NUM_KEYPOINTS else 0,
             name="proposal_targets",
         )
-
-
-def _active_class_ids(meta) -> keras.KerasTensor:
-    """Returns the active class flags `[B, C]` of `image_meta [B, 12+C]`, a Keras tensor."""
-    return split_image_meta(meta)["active_class_ids"]

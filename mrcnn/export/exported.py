@@ -13,7 +13,8 @@ from mrcnn.config import Config
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.export.metadata import OUTPUTS, export_folder, format_module, read_metadata
-from mrcnn.inference.processing import detect_list, detect_stream, mask_padding
+from mrcnn.inference.processing import mask_padding
+from mrcnn.inference.streams import detect_list, detect_stream
 from mrcnn.ops.image_meta import META_FIELDS
 
 # (images [B, S, S, channels], windows [B, 4], min_confidence [B]) -> `metadata.OUTPUTS`, None for those it lacks

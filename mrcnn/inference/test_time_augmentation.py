@@ -16,7 +16,7 @@ import numpy as np
 
 from mrcnn.detections import Detection, Detections
 from mrcnn.errors import UserError
-from mrcnn.inference.processing import detect_stream
+from mrcnn.inference.streams import detect_stream
 from mrcnn.inference.voting import Detect, mask_iou, part_in, vote
 from mrcnn.ops.keypoints import mirror_keypoints
 

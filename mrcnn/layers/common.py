@@ -1,4 +1,4 @@
-"""Keras layers of which backbones and heads consist: BatchNorm, ConvNorm, PerRoI, TrimPadding."""
+"""Keras layers of which backbones and heads consist: BatchNorm, ConvNorm, PerRoI."""
 
 import keras
 import tensorflow as tf
@@ -210,20 +210,3 @@ class PerRoI(keras.layers.Wrapper):
         output = self.layer.compute_output_spec(inner)
         count = inputs.shape[1] if rois is None else rois
         return keras.KerasTensor((inputs.shape[0], count, *output.shape[1:]), dtype=output.dtype)
-
-
-@register
-class TrimPadding(Float32Layer):
-    """Slices zero-padded boxes `[B, R, 4]` to `[B, R', 4]`, where R' is the largest number of boxes in an image.
-
-    Subsequent layers then skip the padding. R' is at least 1, because TensorFlow's convolutions return a wrong shape
-    for an empty batch.
-    """
-
-    def call(self, boxes):
-        used = tf.reduce_any(tf.not_equal(boxes, 0.0), axis=[0, 2])  # [R]
-        count = tf.reduce_max(tf.where(used, tf.range(1, tf.shape(boxes)[1] + 1), 1))
-        return boxes[:, :count]
-
-    def compute_output_spec(self, boxes):
-        return keras.KerasTensor((boxes.shape[0], None, boxes.shape[2]), dtype=boxes.dtype)

@@ -194,18 +194,23 @@ def norm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
     return np.divide(boxes - shift, scale).astype(np.float32)
 
 
-def denorm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
-    """Converts normalised boxes to pixel boxes, rounded half to even.
+def pixel_boxes(boxes: np.ndarray, shape) -> np.ndarray:
+    """Converts normalised boxes to float pixel boxes.
 
     Args:
         boxes: `[..., 4]` normalised.
         shape: (height, width, ...) of the image in pixels.
 
     Returns:
-        `[..., 4]` int32 pixels, half-open.
+        `[..., 4]` pixels, half-open.
     """
     scale, shift = _scale_and_shift(shape)
-    return np.around(np.multiply(boxes, scale) + shift).astype(np.int32)
+    return np.multiply(boxes, scale) + shift
+
+
+def denorm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
+    """Returns `pixel_boxes` rounded half to even, int32."""
+    return np.around(pixel_boxes(boxes, shape)).astype(np.int32)
 
 
 def pad_boxes(boxes: np.ndarray, padding: float) -> np.ndarray:

@@ -16,7 +16,7 @@ from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator, best_f1, rank_detections, threshold_below
 from mrcnn.evaluation.records import KINDS, ImageRecord, encode_masks, kinds_of
 from mrcnn.inference.predictor import Predictor
-from mrcnn.inference.processing import detect_stream
+from mrcnn.inference.streams import detect_stream
 from mrcnn.ops.masks import without_placeholders
 from mrcnn.visualization.drawing import overlay
 

@@ -22,7 +22,7 @@ from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
 from mrcnn.export import is_export
 from mrcnn.inference.processing import preprocess
-from mrcnn.ops.boxes import compute_overlaps
+from mrcnn.ops.boxes import compute_overlaps, pixel_boxes
 from mrcnn.ops.masks import extract_bboxes
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.labels import Labels
@@ -81,10 +81,9 @@ def rpn_proposer(model: Any) -> Proposer:
 
     def propose(image: np.ndarray) -> np.ndarray:
         item = preprocess(image, model.config)
-        height, width = item.image.shape[:2]
         anchors = model.get_anchors(item.image.shape)[None]
         rois = np.asarray(rpn([item.image[None], np.float32(item.meta)[None], anchors], training=False))[0]
-        rois = rois[rois.any(axis=1)] * (np.array([height, width] * 2) - 1) + [0, 0, 1, 1]
+        rois = pixel_boxes(rois[rois.any(axis=1)], item.image.shape)
         top, left, bottom, right = item.window
         scale = np.array([image.shape[0] / (bottom - top), image.shape[1] / (right - left)] * 2)
         return (rois - [top, left, top, left]) * scale

@@ -412,7 +412,7 @@ def test_a_video_is_streamed(model, monkeypatch, address):
             alive.append(weakref.ref(frame))
             yield frame, 25.0
 
-    monkeypatch.setattr("mrcnn.inference.processing.frames", endless)
+    monkeypatch.setattr("mrcnn.inference.streams.frames", endless)
     with pytest.raises(UserError, match=r"rtsp://host/door: a stream may be endless.* Use detect_stream\(\)"):
         model.detect("rtsp://host/door")
     stream = model.detect_stream(address)

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mrcnn.layers.common import BatchNorm, ConvNorm, PerRoI, TrimPadding
+from mrcnn.layers.anchors import Anchors
+from mrcnn.layers.boxes import LeadingPositives, NormBoxes, TrimPadding
+from mrcnn.layers.common import BatchNorm, ConvNorm, PerRoI
 from mrcnn.layers.detection import DetectionLayer
 from mrcnn.layers.mask_refinement import PaddedFrames, RefinedRoIs, RefinementCrops, RefinementTargets
 from mrcnn.layers.proposals import ProposalLayer
 from mrcnn.layers.roi_align import PyramidROIAlign
-from mrcnn.network import Anchors, LeadingPositives, LossLayer, NormBoxes
+from mrcnn.network import LossLayer
 
 
 def conv_norm(rng, conv, train_norm=False, activation="relu", channels=3):
