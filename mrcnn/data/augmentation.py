@@ -13,6 +13,7 @@ All randomness comes from the generator that is passed in, so the result does no
 """
 
 import copy
+import dataclasses
 import inspect
 import random
 import threading
@@ -21,6 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mrcnn.data.example import Example
 from mrcnn.errors import UserError, UserTypeError
 from mrcnn.ops.boxes import as_boxes
 from mrcnn.ops.keypoints import as_keypoints
@@ -108,43 +110,31 @@ def check_augmentation(augmentation: Any) -> None:
         )
 
 
-def augment_whole(
-    augmentation: PhotoAugmenter,
-    image: np.ndarray,
-    masks: np.ndarray,
-    class_ids: np.ndarray,
-    rng: np.random.Generator,
-    keypoints: np.ndarray | None = None,
-    boxes: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Applies `augment_photo`. See there for the arguments.
-
-    Returns:
-        The augmented image, masks, class ids, keypoints or None, and boxes or None.
+def augment_whole(augmentation: PhotoAugmenter, example: Example, rng: np.random.Generator) -> Example:
+    """Applies `augment_photo` to an example before resizing.
 
     Raises:
-        ValueError: there are keypoints or boxes, and `augment_photo` does not take and return them.
+        ValueError: the example has keypoints or proposals, and `augment_photo` does not take and return them.
     """
     name = f"{type(augmentation).__name__}.augment_photo()"
-    if keypoints is not None and not moves_keypoints(augmentation):
+    points, boxes = example.keypoints, example.proposals
+    if points is not None and not moves_keypoints(augmentation):
         raise UserError(f"{name} must take the keypoints as its fifth argument with NUM_KEYPOINTS.")
     if boxes is not None and not moves_boxes(augmentation):
         raise UserError(f"{name} must take `boxes` with proposals from outside.")
-    arguments = [image, masks, class_ids, rng, *([] if keypoints is None else [keypoints])]
+    arguments = [example.image, example.masks, example.class_ids, rng, *([] if points is None else [points])]
     augmented = augmentation.augment_photo(*arguments, **({} if boxes is None else {"boxes": boxes}))
+    parts = ["image", "masks", "class ids", *(["keypoints"] * (points is not None)), *(["boxes"] * (boxes is not None))]
+    if len(augmented) < len(parts):
+        raise UserError(f"{name} must return {', '.join(parts)}, got {len(augmented)} values.")
+    image, masks, class_ids, *moved = augmented
     if boxes is not None:
-        *augmented, boxes = augmented
-        boxes = as_boxes(boxes, f"{name}, last value")
-    if keypoints is None:
-        return *augmented[:3], None, boxes
-    if len(augmented) != 4:
-        raise UserError(
-            f"{name} must return image, masks, class ids and keypoints with NUM_KEYPOINTS, got {len(augmented)} values."
-        )
-    image, masks, class_ids, moved = augmented
-    count, number = len(class_ids), keypoints.shape[1]
-    moved = as_keypoints(moved, count, number, f"{name} must return keypoints [{count}, {number}, 3]")
-    return image, masks, class_ids, moved, boxes
+        boxes = as_boxes(moved[-1], f"{name}, last value")
+    if points is not None:
+        count, number = len(class_ids), points.shape[1]
+        points = as_keypoints(moved[0], count, number, f"{name} must return keypoints [{count}, {number}, 3]")
+    changes = dict(image=image, masks=masks, class_ids=class_ids, keypoints=points, proposals=boxes)
+    return dataclasses.replace(example, **changes)
 
 
 def augment_resized(

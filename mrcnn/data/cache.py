@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mrcnn.data.training_examples import Example
+from mrcnn.data.example import Example
 from mrcnn.ops.masks import extract_bboxes
 
 

@@ -24,9 +24,10 @@ from mrcnn.config import Config
 from mrcnn.data.augmentation import check_augmentation, moves_boxes, moves_keypoints
 from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
+from mrcnn.data.example import Example
 from mrcnn.data.interpreter_exit import skipped_at_exit
 from mrcnn.data.padding import fill_slots
-from mrcnn.data.training_examples import Example, GroundTruth, ground_truth, prepare, vary
+from mrcnn.data.training_examples import GroundTruth, ground_truth, prepare, vary
 from mrcnn.errors import UserError
 from mrcnn.layers.targets import select_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors

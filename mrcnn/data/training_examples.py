@@ -12,48 +12,20 @@ import random
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from mrcnn.config import Config
 from mrcnn.data.augmentation import augment_resized, augment_whole, changes_whole_photo, check_augmentation
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.dataset_errors import located_errors
-from mrcnn.data.image import resize_image
+from mrcnn.data.example import Example, fit, flip, shrink
 from mrcnn.data.image_files import as_rgb
 from mrcnn.errors import UserError
 from mrcnn.ops.boxes import as_boxes
 from mrcnn.ops.image_meta import compose_image_meta
-from mrcnn.ops.keypoints import as_keypoints, mirror_keypoints
-from mrcnn.ops.masks import FULL_COVERAGE, extract_bboxes, minimize_mask, resize_mask, without_placeholders
-from mrcnn.ops.resizing import scaled_side
+from mrcnn.ops.keypoints import as_keypoints
+from mrcnn.ops.masks import FULL_COVERAGE, extract_bboxes, minimize_mask, without_placeholders
 
 MIN_SIDE = 2  # pixels; the normalized height of a 1-pixel box is 0, so its delta log(h) is not finite
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """An image and its instances, before or after resizing for the network.
-
-    Attributes:
-        image: `[h, w, channels]` uint8.
-        masks: `[h, w, N]` bool, or uint8 coverage in 0..FULL_COVERAGE.
-        class_ids: `[N]` int32, negative for regions to ignore.
-        original_shape: (H, W, channels) of the image file.
-        window: (y1, x1, y2, x2) half-open region of the network input without the padding, in pixels, or None before
-            resizing.
-        scale: ratio of the resized to the original size.
-        keypoints: `[N, J, 3]` (x, y, visibility) in pixels of `image`, or None without NUM_KEYPOINTS.
-        proposals: `[K, 4]` float32 boxes of `load_rois` in pixels of `image`, or None without them.
-    """
-
-    image: np.ndarray
-    masks: np.ndarray
-    class_ids: np.ndarray
-    original_shape: tuple[int, ...]
-    window: tuple[int, int, int, int] | None = None
-    scale: float = 1
-    keypoints: np.ndarray | None = None
-    proposals: np.ndarray | None = None
 
 
 class GroundTruth(NamedTuple):
@@ -148,8 +120,8 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
     proposals = load_proposals(dataset, config, image_id, where)
     example = Example(image, masks, class_ids, image.shape, keypoints=keypoints, proposals=proposals)
     if changes_whole_photo(augmentation):
-        return _shrink(example, augmentation.max_side)
-    return example if config.IMAGE_RESIZE_MODE == "crop" else _fit(example, config)
+        return shrink(example, augmentation.max_side)
+    return example if config.IMAGE_RESIZE_MODE == "crop" else fit(example, config)
 
 
 def load_keypoints(dataset: Dataset, config: Config, image_id: int, count: int, where: str) -> np.ndarray | None:
@@ -222,20 +194,11 @@ def vary(
         mirror: bool, whether to mirror the example with probability 0.5.
     """
     if changes_whole_photo(augmentation):
-        photo = example.image, example.masks, example.class_ids
-        moving = example.keypoints, example.proposals
-        image, masks, class_ids, keypoints, proposals = augment_whole(augmentation, *photo, _generator(rng), *moving)
-        example = Example(image, masks, class_ids, example.original_shape, keypoints=keypoints, proposals=proposals)
+        example = augment_whole(augmentation, example, _generator(rng))
     if example.window is None:
-        example = _fit(example, config, random if rng is None else random.Random(int(rng.integers(2**63))))
+        example = fit(example, config, random if rng is None else random.Random(int(rng.integers(2**63))))
     if mirror and (random.randint(0, 1) if rng is None else rng.integers(2)):
-        points, boxes, width = example.keypoints, example.proposals, example.image.shape[1]
-        if points is not None:
-            points = mirror_keypoints(points, width, config.KEYPOINT_FLIP)
-        if boxes is not None:
-            boxes = (boxes * [1, -1, 1, -1] + [0, width, 0, width])[:, [0, 3, 2, 1]]
-        mirrored = dict(image=example.image[:, ::-1], masks=example.masks[:, ::-1], keypoints=points, proposals=boxes)
-        example = dataclasses.replace(example, **mirrored)
+        example = flip(example, config.KEYPOINT_FLIP)
     if augmentation is not None and not changes_whole_photo(augmentation):
         image, masks = augment_resized(augmentation, example.image, example.masks, _generator(rng))
         example = dataclasses.replace(example, image=image, masks=masks)
@@ -282,57 +245,3 @@ def ground_truth(
 
 def _generator(rng: np.random.Generator | None) -> np.random.Generator:
     return np.random.default_rng(np.random.randint(2**31)) if rng is None else rng
-
-
-def _shrink(example: Example, max_side: int) -> Example:
-    """Downscales an example to a longer side of at most `max_side` pixels, with a box filter against aliasing."""
-    height, width = example.image.shape[:2]
-    scale = max_side / max(height, width)
-    if scale >= 1:
-        return example
-    size = scaled_side(width, scale), scaled_side(height, scale)
-
-    def resize(plane: np.ndarray) -> np.ndarray:
-        return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX))
-
-    masks = np.zeros((example.masks.shape[2], *size[::-1]), dtype=bool)  # [N, h, w], so that each mask is contiguous
-    for i, mask in enumerate(masks):
-        np.greater_equal(resize(example.masks[:, :, i] * np.uint8(255)), 128, out=mask)
-    masks = masks.transpose(1, 2, 0)
-    return dataclasses.replace(example, image=resize(example.image), masks=masks, **_scaled(example, size))
-
-
-def _scaled(example: Example, size: tuple[int, int], left: int = 0, top: int = 0) -> dict[str, np.ndarray | None]:
-    """Scales and shifts the keypoints and proposals of an example like its image.
-
-    Args:
-        example: the example before it is resized.
-        size: new (width, height) of the image, which is rounded.
-        left, top: shift in pixels of the resized image.
-    """
-    old, new = np.float32(example.image.shape[1::-1]), np.float32(size)
-    points, boxes = example.keypoints, example.proposals
-    if points is not None:
-        points = points * np.float32([*new, 1]) / np.float32([*old, 1]) + np.float32([left, top, 0])
-    if boxes is not None:
-        boxes = boxes * np.tile(new[::-1] / old[::-1], 2) + np.float32([top, left, top, left])
-    return {"keypoints": points, "proposals": boxes}
-
-
-def _fit(example: Example, config: Config, rng: Any = random) -> Example:
-    """Resizes, pads or crops an example for the network. `rng` is used in the mode "crop" only."""
-    image, window, scale, padding, crop = resize_image(
-        example.image,
-        min_dim=config.IMAGE_MIN_DIM,
-        max_dim=config.IMAGE_MAX_DIM,
-        min_scale=config.IMAGE_MIN_SCALE,
-        mode=config.IMAGE_RESIZE_MODE,
-        rng=rng,
-    )
-    masks = example.masks
-    if image.shape != example.image.shape or scale != 1:
-        masks = resize_mask(masks, scale, padding, crop)
-    top, left = (padding[0][0], padding[1][0]) if crop is None else (-crop[0], -crop[1])
-    size = scaled_side(example.image.shape[1], scale), scaled_side(example.image.shape[0], scale)
-    moved = _scaled(example, size, left, top)
-    return dataclasses.replace(example, image=image, masks=masks, window=window, scale=scale, **moved)

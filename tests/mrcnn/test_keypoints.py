@@ -7,8 +7,9 @@ import tensorflow as tf
 import tiny_training
 from mrcnn import losses
 from mrcnn.checkpoints.report import LoadReport, branch_warning
+from mrcnn.data.example import Example
 from mrcnn.data.pipeline import training_batches
-from mrcnn.data.training_examples import Example, load_image_gt, prepare, vary
+from mrcnn.data.training_examples import load_image_gt, prepare, vary
 from mrcnn.detections import Detection, Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator
@@ -208,7 +209,7 @@ class Fixed(Shifted):
         (Fixed(), r"^Fixed.augment_photo\(\) must take the keypoints as its fifth argument with NUM_KEYPOINTS\.$"),
         (
             Shifted(),
-            r"^Shifted.augment_photo\(\) must return image, masks, class ids and keypoints .*, got 3 values\.$",
+            r"^Shifted.augment_photo\(\) must return image, masks, class ids, keypoints, got 3 values\.$",
         ),
         (Shifted(np.zeros((2, 2, 3))), r"^Shifted.* must return keypoints \[1, 2, 3\], got \[2, 2, 3\]\.$"),
         (Shifted(None), r"^Shifted.* must return keypoints \[1, 2, 3\], got None\.$"),
