@@ -410,7 +410,7 @@ def _expected(field: str, value: Any) -> str | None:
     if isinstance(default, (list, tuple, np.ndarray)):
         items, length = np.array(value, dtype=object), choices.LENGTHS.get(field)
         may_be_scalar = field in ("MEAN_PIXEL", "KEYPOINT_FLIP")  # checked later
-        are_numbers = all(_is_number(each) for each in items.flat) and (items.ndim or may_be_scalar)
+        are_numbers = all(_is_number(each) for each in items.flat) and (items.ndim > 0 or may_be_scalar)
         count = f"{length} " if length else ""
         fits = not length or items.shape == (length,)
         return None if are_numbers and fits else f"a list of {count}finite numbers of at least 0"

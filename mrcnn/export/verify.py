@@ -13,6 +13,7 @@ import numpy as np
 
 from mrcnn.errors import UserError
 from mrcnn.inference.processing import preprocess
+from mrcnn.ops.boxes import compute_overlaps
 from mrcnn.ops.polygons import iou
 
 SAME_BOX = 0.5  # minimum IoU of two detections of one object
@@ -148,18 +149,13 @@ def _count(rows: np.ndarray) -> int:
 
 
 def _match(a: np.ndarray, b: np.ndarray) -> dict[int, int]:
-    """Returns the row of `b [D, 6]` that belongs to each row of `a [D, 6]`: same class, nearest box, each once."""
-    matches: dict[int, int] = {}
-    for i in range(_count(a)):
-        free = [j for j in range(_count(b)) if j not in matches.values() and a[i, 4] == b[j, 4]]
-        nearest = min(free, key=lambda j: np.abs(a[i, :4] - b[j, :4]).max(), default=None)
-        if nearest is not None and _box_iou(a[i], b[nearest]) >= SAME_BOX:
-            matches[i] = nearest
-    return matches
+    """Returns the row of `b [D, 6]` that belongs to each row of `a [D, 6]`: same class, highest IoU, each once."""
+    from mrcnn.evaluation.matching import match_overlaps  # imports pycocotools, which running a model does not need
 
-
-def _box_iou(a: np.ndarray, b: np.ndarray) -> float:
-    height, width = np.maximum(np.minimum(a[2:4], b[2:4]) - np.maximum(a[:2], b[:2]), 0)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    union = sum(areas) - height * width
-    return float(height * width / union) if union > 0 else 1.0
+    a, b = a[: _count(a)], b[: _count(b)]
+    with np.errstate(invalid="ignore"):
+        overlaps = compute_overlaps(a[:, :4], b[:, :4])
+    distances = np.abs(a[:, None, :4] - b[None, :, :4]).max(axis=2)
+    overlaps = np.where(np.isnan(overlaps), 1 - distances, overlaps)  # NaN for two boxes of area zero
+    rows = match_overlaps(overlaps, b[:, 4], a[:, 4], SAME_BOX)[1]
+    return {i: int(j) for i, j in enumerate(rows) if j >= 0}

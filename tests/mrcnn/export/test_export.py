@@ -305,6 +305,12 @@ class TestCompare:
     def test_a_low_score_needs_no_counterpart(self, tiny_config):
         assert self.table(tiny_config, [*self.ROWS, (0, 0, 1, 1, 1, 0.099)])["unmatched"] == 0
 
+    def test_boxes_of_area_zero_belong_to_the_nearest(self, tiny_config):
+        lines = [(0.1, 0.1, 0.1, 0.9, 1, 0.9), (0.7, 0.1, 0.7, 0.9, 1, 0.8)]
+        config, images = tiny_config(), [np.zeros((64, 64, 3), np.uint8)]
+        table = verify.compare(images, self.Fake(config, lines), self.Fake(config, lines[::-1]), 0.1)
+        assert table["detections"] == 2 and table["box"] == 0
+
     def test_nan_is_no_agreement(self, tiny_config):
         with pytest.raises(VerificationError, match="NaN"):
             self.table(tiny_config, [(np.nan, 0.0, 0.5, 0.5, 1, np.nan), self.ROWS[1]])
