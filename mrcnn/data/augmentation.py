@@ -56,7 +56,7 @@ class PhotoAugmenter(Protocol):
             masks: `[H, W, N]` bool. Must not be modified in place.
             class_ids: `[N]` int32, negative for regions to ignore.
             rng: random generator, the only permitted source of randomness.
-            keypoints: `[N, J, 3]` (x, y, visibility) in pixels; passed only with `Config.NUM_KEYPOINTS`.
+            keypoints: `[N, J, 3]` (x, y, visibility) in pixels; passed by name, only with `Config.NUM_KEYPOINTS`.
             boxes: `[K, 4]` float32 proposals in pixels; passed by name, only with proposals from outside.
 
         Returns:
@@ -85,20 +85,9 @@ def changes_whole_photo(augmentation: Any) -> bool:
     return hasattr(augmentation, "augment_photo")
 
 
-def moves_keypoints(augmentation: Any) -> bool:
-    """Returns whether `augmentation` is a `PhotoAugmenter` whose method takes keypoints."""
-    if not changes_whole_photo(augmentation):
-        return False
-    try:
-        inspect.signature(augmentation.augment_photo).bind(*["argument"] * 5)
-    except TypeError:
-        return False
-    return True
-
-
-def moves_boxes(augmentation: Any) -> bool:
-    """Returns whether `augmentation` is a `PhotoAugmenter` whose method takes boxes."""
-    return changes_whole_photo(augmentation) and "boxes" in inspect.signature(augmentation.augment_photo).parameters
+def moves(augmentation: Any, what: str) -> bool:
+    """Returns whether `augmentation` is a `PhotoAugmenter` whose method takes `what`, "keypoints" or "boxes"."""
+    return changes_whole_photo(augmentation) and what in inspect.signature(augmentation.augment_photo).parameters
 
 
 def check_augmentation(augmentation: Any) -> None:
@@ -117,23 +106,23 @@ def augment_whole(augmentation: PhotoAugmenter, example: Example, rng: np.random
         ValueError: the example has keypoints or proposals, and `augment_photo` does not take and return them.
     """
     name = f"{type(augmentation).__name__}.augment_photo()"
-    points, boxes = example.keypoints, example.proposals
-    if points is not None and not moves_keypoints(augmentation):
-        raise UserError(f"{name} must take the keypoints as its fifth argument with NUM_KEYPOINTS.")
-    if boxes is not None and not moves_boxes(augmentation):
-        raise UserError(f"{name} must take `boxes` with proposals from outside.")
-    arguments = [example.image, example.masks, example.class_ids, rng, *([] if points is None else [points])]
-    augmented = augmentation.augment_photo(*arguments, **({} if boxes is None else {"boxes": boxes}))
-    parts = ["image", "masks", "class ids", *(["keypoints"] * (points is not None)), *(["boxes"] * (boxes is not None))]
+    given = {"keypoints": example.keypoints, "boxes": example.proposals}
+    given = {what: array for what, array in given.items() if array is not None}
+    for what in given:
+        if not moves(augmentation, what):
+            raise UserError(f"{name} must take `{what}`.")
+    augmented = augmentation.augment_photo(example.image, example.masks, example.class_ids, rng, **given)
+    parts = ["image", "masks", "class ids", *given]
     if len(augmented) < len(parts):
         raise UserError(f"{name} must return {', '.join(parts)}, got {len(augmented)} values.")
     image, masks, class_ids, *moved = augmented
-    if boxes is not None:
-        boxes = as_boxes(moved[-1], f"{name}, last value")
-    if points is not None:
-        count, number = len(class_ids), points.shape[1]
-        points = as_keypoints(moved[0], count, number, f"{name} must return keypoints [{count}, {number}, 3]")
-    changes = dict(image=image, masks=masks, class_ids=class_ids, keypoints=points, proposals=boxes)
+    changes = dict(image=image, masks=masks, class_ids=class_ids)
+    if "keypoints" in given:
+        count, number = len(class_ids), given["keypoints"].shape[1]
+        requirement = f"{name} must return keypoints [{count}, {number}, 3]"
+        changes["keypoints"] = as_keypoints(moved[0], count, number, requirement)
+    if "boxes" in given:
+        changes["proposals"] = as_boxes(moved[-1], f"{name}, last value")
     return dataclasses.replace(example, **changes)
 
 

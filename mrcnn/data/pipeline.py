@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.config import Config
-from mrcnn.data.augmentation import check_augmentation, moves_boxes, moves_keypoints
+from mrcnn.data.augmentation import check_augmentation, moves
 from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.example import Example
@@ -219,12 +219,12 @@ class _Examples:
         if on_error not in ("skip", "raise"):
             raise UserError(f'training_batches: on_error must be "skip" or "raise", got {on_error!r}.')
         has_proposals = not config.USE_RPN_ROIS and hasattr(dataset, "load_rois")
-        if has_proposals and augmentation is not None and not moves_boxes(augmentation):
+        if has_proposals and augmentation is not None and not moves(augmentation, "boxes"):
             raise UserError(
                 f"training_batches: {type(augmentation).__name__} does not move the proposals of load_rois(). Train "
                 "with an object whose augment_photo() takes boxes, or with augmentation=None."
             )
-        if config.NUM_KEYPOINTS and augmentation is not None and not moves_keypoints(augmentation):
+        if config.NUM_KEYPOINTS and augmentation is not None and not moves(augmentation, "keypoints"):
             raise UserError(
                 f"training_batches: {type(augmentation).__name__} does not move keypoints. Train with NUM_KEYPOINTS "
                 "and an object whose augment_photo() takes keypoints, or with augmentation=None."

@@ -161,7 +161,7 @@ def load_proposals(dataset: Dataset, config: Config, image_id: int, where: str) 
         The boxes, or None with USE_RPN_ROIS, and if the dataset has none for a network with an RPN.
 
     Raises:
-        ValueError: the network has no RPN and the dataset has no proposals, or they are no boxes.
+        ValueError: the network has no RPN and the dataset has no proposals, or they are not boxes.
     """
     if config.USE_RPN_ROIS:
         return None

@@ -81,15 +81,11 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
             rate = capture.get(cv2.CAP_PROP_FPS)
             rate = rate if 0 < rate < 1000 else DEFAULT_RATE
             good, frame = capture.read()
-            if not good and isinstance(source, int):
-                raise UserError(
-                    f"{name}: no frame can be read. Check its connection and close other programs that use it."
-                )
             if not good:
-                raise UserError(
-                    f"{name}: no frame can be read. The file is not a video, its format is not supported, or it is "
-                    "damaged or cut short."
-                )
+                reason = "The file is not a video, its format is not supported, or it is damaged or cut short."
+                if isinstance(source, int):
+                    reason = "Check its connection and close other programs that use it."
+                raise UserError(f"{name}: no frame can be read. {reason}")
             count = 0
             while good:
                 yield np.ascontiguousarray(frame[:, :, ::-1]), rate / every
@@ -142,7 +138,7 @@ def _truncated(path: str) -> tuple[int, int] | None:
             length = int.from_bytes(header[:4], "big")
             if length == 1:  # the length follows in 8 bytes
                 length = int.from_bytes(header[8:], "big")
-            if length < 8 or not header[4:8].isalnum():  # 0: up to the end of the file; other bytes are no box
+            if length < 8 or not header[4:8].isalnum():  # 0: up to the end of the file; other bytes are not a box
                 return None
             end += length
     return (size, end) if end > size else None

@@ -74,7 +74,7 @@ def compare(images: Iterable, reference: Callable, exported: Callable, threshold
         probability in the map of a keypoint, None without keypoints).
 
     Raises:
-        VerificationError: an output of the exported predictor is NaN or infinite, or there is no detection to compare.
+        VerificationError: an output of the exported predictor is NaN or infinite, or no detection was found.
     """
     config = reference.config
     boxes, scores, ious, keypoints, count, unmatched = [], [], [], [], 0, 0

@@ -145,7 +145,7 @@ def as_boxes(values: Any, where: str) -> np.ndarray:
     """Returns boxes `[N, 4]` as float32. An empty list has no boxes.
 
     Raises:
-        ValueError: `values` are no boxes; the message begins with `where`.
+        ValueError: `values` are not boxes; the message begins with `where`.
     """
     try:
         boxes = np.asarray(values, np.float32)
@@ -154,7 +154,7 @@ def as_boxes(values: Any, where: str) -> np.ndarray:
     if boxes is not None and boxes.size == 0:
         return np.zeros((0, 4), np.float32)
     if boxes is None or boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-        got = "values that are no array" if boxes is None else f"{list(boxes.shape)}"
+        got = "values that are not numbers" if boxes is None else f"{list(boxes.shape)}"
         raise UserError(f"{where}: expected finite boxes [N, 4] (y1, x1, y2, x2) in pixels of the image, got {got}.")
     return boxes
 

@@ -34,7 +34,7 @@ def as_keypoints(values: Any, count: int, number: int | None, requirement: str) 
         points = np.asarray(values, np.float32)
         got = "None" if values is None else str(list(points.shape))
     except (TypeError, ValueError):
-        points, got = None, "values that are no array of numbers"
+        points, got = None, "values that are not numbers"
     if points is None or points.ndim != 3 or points.shape != (count, number or points.shape[1], 3):
         raise UserError(f"{requirement}, got {got}.")
     return points

@@ -39,7 +39,7 @@ def mask_to_polygons(mask: np.ndarray, tolerance: float = 1.0, min_iou: float = 
         return []
     rings, found = _outer_rings(mask), None
     for factor in TOLERANCE_FACTORS:
-        polygons = [_simplify(ring, factor * tolerance) for ring in rings]
+        polygons = [_simplify_for_labelme(ring, factor * tolerance) for ring in rings]
         if iou(fill(polygons, *mask.shape), mask) >= min_iou:
             found = found or [polygon + (x1, y1) for polygon in polygons]
             if not any(map(crosses_itself, polygons)):
@@ -61,11 +61,11 @@ def rings_to_polygons(rings: list[np.ndarray]) -> list[np.ndarray] | None:
     kept = [(area, ring) for area, ring in by_area if abs(area) >= MIN_PART * abs(by_area[0][0])]
     if any(area < 0 for area, _ in kept):
         return None
-    polygons = [_simplified(ring) for _, ring in kept]
+    polygons = [_limit_points(ring) for _, ring in kept]
     return [polygon for polygon in polygons if len(polygon) >= 3 and has_area(polygon)]
 
 
-def _simplified(ring: np.ndarray) -> np.ndarray:
+def _limit_points(ring: np.ndarray) -> np.ndarray:
     """Simplifies a ring with the smallest tolerance of 0.5 pixels or more that leaves at most MAX_POINTS points."""
     tolerance = 0.5
     polygon = simplify(ring, tolerance)
@@ -133,11 +133,9 @@ def _outer_rings(mask: np.ndarray) -> list[np.ndarray]:
     return [np.rint(ring) - 1 for _, ring in sorted(outer, key=lambda pair: -pair[0])]
 
 
-def _simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:
+def _simplify_for_labelme(ring: np.ndarray, tolerance: float) -> np.ndarray:
     """Simplifies a ring and moves its points by half a pixel, which labelme rasterizes to the same pixels."""
-    from skimage.measure import approximate_polygon
-
-    points = approximate_polygon(ring, tolerance)[:-1]  # without the repeated first point
+    points = simplify(ring, tolerance)
     if len(points) >= 3 and has_area(points):
         return points + 0.5
     # For a component that is one pixel wide: a triangle with positive area inside the same pixels.
