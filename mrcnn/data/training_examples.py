@@ -99,24 +99,7 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
     with located_errors(f"{where}, load_image()"):
         image = dataset.load_image(image_id)
     image = as_rgb(image, config.IMAGE_CHANNEL_COUNT, where)
-    with located_errors(f"{where}, load_mask()"):
-        masks, class_ids = dataset.load_mask(image_id)
-    masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
-    keypoints = load_keypoints(dataset, config, image_id, len(class_ids), where)
-    masks, class_ids, keypoints = without_placeholders(masks, class_ids, keypoints)
-    if not masks.size and not len(class_ids):  # some scripts return masks of another shape for images without instances
-        masks = np.zeros((*image.shape[:2], 0), dtype=bool)
-    if masks.shape != (*image.shape[:2], len(class_ids)):
-        raise UserError(
-            f"{where}: load_mask() must return masks [H, W, N] and class ids [N] for the image's "
-            f"{image.shape[0]}x{image.shape[1]} pixels, got masks {masks.shape} and {len(class_ids)} class ids."
-        )
-    unknown = class_ids[(class_ids == 0) | (abs(class_ids) >= dataset.num_classes)]
-    if len(unknown):
-        raise UserError(
-            f"{where}: class id {unknown[0]} is not one of 1..{dataset.num_classes - 1} (negative: ignored). "
-            "Return internal class ids from load_mask()."
-        )
+    masks, class_ids, keypoints = load_instances(dataset, config, image_id, image.shape, where)
     proposals = load_proposals(dataset, config, image_id, where)
     example = Example(image, masks, class_ids, image.shape, keypoints=keypoints, proposals=proposals)
     if changes_whole_photo(augmentation):
@@ -124,28 +107,53 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
     return example if config.IMAGE_RESIZE_MODE == "crop" else fit(example, config)
 
 
-def load_keypoints(dataset: Dataset, config: Config, image_id: int, count: int, where: str) -> np.ndarray | None:
-    """Returns the keypoints of the instances of an image, `[N, J, 3]` float32, or None without NUM_KEYPOINTS.
+def load_instances(
+    dataset: Dataset, config: Config, image_id: int, image_shape: tuple[int, ...], where: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Returns the masks, class ids and keypoints of an image.
 
     Args:
         dataset: prepared dataset.
         config: NUM_KEYPOINTS.
         image_id: internal image id.
-        count: N, number of instances that `load_mask` returned.
+        image_shape: (H, W, ...) of the image.
         where: name of the image, for error messages.
 
+    Returns:
+        masks: `[H, W, N]` bool.
+        class_ids: `[N]` int32, negative for regions to ignore.
+        keypoints: `[N, J, 3]` float32, or None without NUM_KEYPOINTS.
+
     Raises:
-        ValueError: the dataset has no keypoints, or their number differs.
+        ValueError: they do not fit the image or the dataset, or the dataset has no keypoints.
     """
-    if not config.NUM_KEYPOINTS:
-        return None
-    with located_errors(f"{where}, load_keypoints()"):
-        keypoints = dataset.load_keypoints(image_id)
-    requirement = (
-        f"{where}: load_keypoints() must return [{count}, {config.NUM_KEYPOINTS}, 3], the (x, y, visibility) of "
-        f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS} keypoints of each instance of load_mask()"
-    )
-    return as_keypoints(keypoints, count, config.NUM_KEYPOINTS, requirement)
+    with located_errors(f"{where}, load_mask()"):
+        masks, class_ids = dataset.load_mask(image_id)
+    masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
+    keypoints, count, number = None, len(class_ids), config.NUM_KEYPOINTS
+    if number:
+        with located_errors(f"{where}, load_keypoints()"):
+            keypoints = dataset.load_keypoints(image_id)
+        requirement = (
+            f"{where}: load_keypoints() must return [{count}, {number}, 3], the (x, y, visibility) of NUM_KEYPOINTS = "
+            f"{number} keypoints of each instance of load_mask()"
+        )
+        keypoints = as_keypoints(keypoints, count, number, requirement)
+    masks, class_ids, keypoints = without_placeholders(masks, class_ids, keypoints)
+    if not masks.size and not len(class_ids):  # some scripts return masks of another shape for images without instances
+        masks = np.zeros((*image_shape[:2], 0), dtype=bool)
+    if masks.shape != (*image_shape[:2], len(class_ids)):
+        raise UserError(
+            f"{where}: load_mask() must return masks [H, W, N] and class ids [N] for the image's "
+            f"{image_shape[0]}x{image_shape[1]} pixels, got masks {masks.shape} and {len(class_ids)} class ids."
+        )
+    unknown = class_ids[(class_ids == 0) | (abs(class_ids) >= dataset.num_classes)]
+    if len(unknown):
+        raise UserError(
+            f"{where}: class id {unknown[0]} is not one of 1..{dataset.num_classes - 1} (negative: ignored). "
+            "Return internal class ids from load_mask()."
+        )
+    return masks, class_ids, keypoints
 
 
 def load_proposals(dataset: Dataset, config: Config, image_id: int, where: str) -> np.ndarray | None:

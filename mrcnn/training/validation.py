@@ -10,14 +10,13 @@ import keras
 import numpy as np
 
 from mrcnn.data.dataset_errors import located_errors
-from mrcnn.data.training_examples import load_keypoints, load_proposals
+from mrcnn.data.training_examples import load_instances, load_proposals
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator, best_f1, rank_detections, threshold_below
 from mrcnn.evaluation.records import KINDS, ImageRecord, encode_masks, kinds_of
 from mrcnn.inference.predictor import Predictor
 from mrcnn.inference.streams import detect_stream
-from mrcnn.ops.masks import without_placeholders
 from mrcnn.visualization.drawing import overlay
 
 MIN_CONFIDENCE = 0.05  # AP needs detections of low confidence too
@@ -84,13 +83,9 @@ class Validator:
                 where = f"image {image_id} ({self.dataset.image_info[image_id].get('id')})"
                 with located_errors(f"{where}, load_image()"):
                     photo = self.dataset.load_image(image_id)
-                proposals = load_proposals(self.dataset, config, image_id, where)
+                item = photo if config.has_rpn else (photo, load_proposals(self.dataset, config, image_id, where))
                 if image_id not in self._truth:
-                    with located_errors(f"{where}, load_mask()"):
-                        masks, class_ids = self.dataset.load_mask(image_id)
-                    masks, class_ids = np.asarray(masks, dtype=bool), np.asarray(class_ids, dtype=np.int32)
-                    points = load_keypoints(self.dataset, config, image_id, len(class_ids), where)
-                    masks, class_ids, points = without_placeholders(masks, class_ids, points)
+                    masks, class_ids, points = load_instances(self.dataset, config, image_id, photo.shape, where)
                     self._truth[image_id] = class_ids, encode_masks(masks), photo.shape[:2], points
             except (UserError, OSError) as error:
                 if self.strict:
@@ -98,7 +93,7 @@ class Validator:
                 self.unreadable[image_id] = str(error)
                 continue
             shown.append((image_id, photo))
-            yield photo if config.has_rpn else (photo, proposals)
+            yield item
 
 
 def operating_point(records: Sequence[ImageRecord]) -> dict[str, float]:

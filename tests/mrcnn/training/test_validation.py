@@ -1,10 +1,14 @@
-"""The score threshold that a validation chooses."""
+"""The score threshold that a validation chooses, and images that it cannot use."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import tiny_training
+from mrcnn.errors import UserError
 from mrcnn.evaluation import make_record
-from mrcnn.training.validation import MIN_CONFIDENCE, operating_point
+from mrcnn.training.validation import MIN_CONFIDENCE, Validator, operating_point
 
 
 def record(*scores_and_hits):
@@ -30,3 +34,37 @@ def test_the_threshold_is_not_lower_than_that_of_the_validation():
 
 def test_no_true_positive():
     assert operating_point([record((0.9, False))]) == {}
+
+
+class NothingFound:
+    """A predictor without a network."""
+
+    mask_padding = None
+
+    def __init__(self, network, config):
+        self.config = config
+
+    def __call__(self, images, metas):
+        return np.zeros((len(images), 1, 6), np.float32), np.zeros((len(images), 0, 28, 28)), [None] * len(images)
+
+
+@pytest.mark.parametrize(
+    ("shape", "class_id", "message"),
+    [((7, 9), 1, r"square_1.*masks \(7, 9, 1\)"), ((64, 64), 5, "square_1.*class id 5 is not one of")],
+)
+def test_an_image_with_invalid_masks_is_listed(monkeypatch, shape, class_id, message):
+    """Otherwise it would end a training after its first epoch."""
+
+    class OneWrong(tiny_training.Squares):
+        def load_mask(self, image_id):
+            return (np.ones((*shape, 1), bool), np.array([class_id])) if image_id == 1 else super().load_mask(image_id)
+
+    monkeypatch.setattr("mrcnn.training.validation.Predictor", NothingFound)
+    builder = SimpleNamespace(inference=lambda config: None)
+    validator = Validator(SimpleNamespace(config=tiny_training.TrainingConfig(), builder=builder), OneWrong(3))
+    assert validator()["images"] == 2 and list(validator.unreadable) == [1]
+    with pytest.raises(UserError, match=message):
+        raise UserError(validator.unreadable[1])
+    validator.unreadable, validator.strict = {}, True
+    with pytest.raises(UserError, match=message):
+        validator()
