@@ -29,7 +29,7 @@ from mrcnn.data.interpreter_exit import skipped_at_exit
 from mrcnn.data.padding import fill_slots
 from mrcnn.data.training_examples import GroundTruth, ground_truth, prepare, vary
 from mrcnn.errors import UserError
-from mrcnn.layers.targets import select_rpn_targets
+from mrcnn.layers.rpn_targets import select_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.boxes import place_proposals
 from mrcnn.ops.random_rois import generate_random_rois

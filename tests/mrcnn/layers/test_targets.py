@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from mrcnn.config import Config
-from mrcnn.layers.targets import DetectionTargetLayer, select_rpn_targets
+from mrcnn.layers.rpn_targets import select_rpn_targets
+from mrcnn.layers.targets import DetectionTargetLayer
 from mrcnn.matterport.graphs import detection_targets_graph
 from mrcnn.matterport.targets_numpy import build_rpn_targets
 from mrcnn.ops.anchors import compute_backbone_shapes, generate_pyramid_anchors
