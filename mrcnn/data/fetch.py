@@ -36,7 +36,7 @@ class FetchError(UserError):
     """A download failed.
 
     Attributes:
-        reason: one of "refused" (scheme or private address), "missing" (404, 410), "http_error", "timeout",
+        reason: one of "refused" (invalid URL, scheme, private address), "missing" (404, 410), "http_error", "timeout",
             "network", "too_large", "not_an_image" (a web page or a live stream).
         is_transient: whether another attempt may succeed.
         retry_after: seconds that the server asks to wait before it, or None.
@@ -155,12 +155,16 @@ def fetch(
             error.code in TRANSIENT_STATUS,
             float(retry_after) if retry_after.isdecimal() else None,
         ) from None
-    except (OSError, http.client.HTTPException, UnicodeError) as error:
-        cause = getattr(error, "reason", error)
+    except FetchError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an invalid URL, also of a redirect
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
         text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         if isinstance(cause, _PrivateAddressError):
             raise FetchError(f"{name}: {printable(text)}, which is refused.", "refused") from None
-        is_refused = isinstance(cause, (UnicodeError, http.client.InvalidURL)) or "unknown url type" in str(cause)
+        is_refused = not isinstance(cause, (OSError, http.client.HTTPException)) or isinstance(
+            cause, http.client.InvalidURL
+        )
         reason = "refused" if is_refused else "timeout" if isinstance(cause, TimeoutError) else "network"
         message = f"{name}: download failed ({printable(text)[:100]})."
         raise FetchError(message, reason, not is_refused) from None

@@ -96,7 +96,7 @@ class Reader:
     def read(self, numbered: tuple[int, Mapping[str, Any]]) -> Image:
         """Reads the file of a row; a failure is a status.
 
-        Statuses: "no_location"; "missing" (no such file, HTTP 404 or 410); "refused" (scheme, private address);
+        Statuses: "no_location"; "missing" (no such file, HTTP 404 or 410); "refused" (invalid URL, scheme, private address);
         "http_error"; "timeout"; "network"; "too_large"; "not_an_image" (a web page); "unreadable" (file).
         """
         row, values = numbered

@@ -15,7 +15,12 @@ from mrcnn.data.fetch import FetchError, check_url, fetch, is_public, is_url, re
 from mrcnn.detections import Detections
 from mrcnn.inference.processing import preprocess
 
-TARGETS = {"/to/photo": "/photo.png", "/to/file": "file:///etc/passwd", "/to/ftp": "ftp://127.0.0.1/photo.png"}
+TARGETS = {
+    "/to/invalid": "http://[",
+    "/to/photo": "/photo.png",
+    "/to/file": "file:///etc/passwd",
+    "/to/ftp": "ftp://127.0.0.1/photo.png",
+}
 
 
 def png(height=20, width=30):
@@ -184,7 +189,7 @@ def test_public_servers_are_allowed(server, monkeypatch):
 @pytest.mark.parametrize(
     "path, reason, transient",
     [("/missing", "missing", False), ("/page", "not_an_image", False), ("/to/ftp", "refused", False)]
-    + [("/cut", "network", True)],
+    + [("/to/invalid", "refused", False), ("/\u00e9.jpg", "refused", False), ("/cut", "network", True)],
 )
 def test_reasons(server, path, reason, transient):
     with pytest.raises(FetchError) as caught:

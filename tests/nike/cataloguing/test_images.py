@@ -54,7 +54,7 @@ def test_limit_by_host_and_of_threads(server):
 @pytest.mark.parametrize(
     "location, status",
     [(None, "no_location"), ("/no/such.jpg", "missing"), ("/dev/zero", "missing"), ("a\0b", "missing")]
-    + [("ftp://a/1.jpg", "refused"), ("http://[bad/1.jpg", "refused"), ("http://\udcff/", "network")],
+    + [("ftp://a/1.jpg", "refused"), ("http://[bad/1.jpg", "refused"), ("http://\udcff/", "refused")],
 )
 def test_locations_that_are_none(location, status):
     assert read(location).status == status
