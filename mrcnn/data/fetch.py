@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 import socket
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -25,7 +26,7 @@ MAX_PHOTO_BYTES = 64 << 20
 MAX_VIDEO_BYTES = 2 << 30
 PHOTO_SECONDS = 30
 VIDEO_SECONDS = 900
-ANSWER_SECONDS = 10  # socket timeout
+ANSWER_SECONDS = 10  # socket timeout, and the limit until the body begins
 CHUNK = 1 << 16  # bytes
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 TRANSIENT_STATUS = frozenset((408, 425, 429, 500, 502, 503, 504))
@@ -75,6 +76,19 @@ class _PublicConnection(http.client.HTTPConnection):
                 self.sock = connection
                 return
         raise error or OSError(f"{self.host} has no address")
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        """Limits the time until the body begins. The timeout of the socket restarts with every byte."""
+        timer = threading.Timer(ANSWER_SECONDS, self.sock.shutdown, [socket.SHUT_RDWR])
+        timer.daemon = True
+        timer.start()
+        try:
+            response = super().getresponse()
+            if timer.finished.is_set():  # a header that is cut short is not an error of HTTPConnection
+                raise TimeoutError(f"no answer within {ANSWER_SECONDS} seconds")
+            return response
+        finally:
+            timer.cancel()
 
 
 class _PublicSecureConnection(http.client.HTTPSConnection, _PublicConnection):

@@ -96,8 +96,8 @@ class Reader:
     def read(self, numbered: tuple[int, Mapping[str, Any]]) -> Image:
         """Reads the file of a row; a failure is a status.
 
-        Statuses: "no_location"; "missing" (no such file, HTTP 404 or 410); "refused" (invalid URL, scheme, private address);
-        "http_error"; "timeout"; "network"; "too_large"; "not_an_image" (a web page); "unreadable" (file).
+        Statuses: "no_location"; "missing" (no such file, HTTP 404 or 410); "refused" (invalid URL, scheme, private
+        address); "http_error"; "timeout"; "network"; "too_large"; "not_an_image" (a web page); "unreadable" (file).
         """
         row, values = numbered
         image = Image(row, values["id"], values["location"])

@@ -1,7 +1,9 @@
 """Downloads: http(s) only, also after redirects, limits on size and time, and errors that name the URL."""
 
+import contextlib
 import http.server
 import io
+import socket
 import threading
 import time
 
@@ -177,6 +179,25 @@ def test_a_redirect_to_a_private_server_is_refused(server, monkeypatch):
     with pytest.raises(FetchError, match="private address"):
         fetch(f"{server}/to/photo", io.BytesIO(), allow_private=False)
     assert len(checked) == 2
+
+
+def test_an_answer_byte_by_byte_is_a_timeout(monkeypatch):
+    monkeypatch.setattr("mrcnn.data.fetch.is_public", lambda address: True)
+    monkeypatch.setattr("mrcnn.data.fetch.ANSWER_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            with contextlib.suppress(OSError), listener.accept()[0] as connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                for _ in range(30):
+                    connection.sendall(b"A: b\r\n")
+                    time.sleep(0.1)
+
+        threading.Thread(target=answer, daemon=True).start()
+        start = time.monotonic()
+        with pytest.raises(FetchError, match="no answer within 0.3 seconds") as caught:
+            fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/", io.BytesIO(), allow_private=False)
+    assert caught.value.reason == "timeout" and time.monotonic() - start < 2
 
 
 def test_public_servers_are_allowed(server, monkeypatch):
