@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -91,7 +92,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def limits_of(arguments: argparse.Namespace) -> Limits:
-    """Returns the limits given by the options. Raises ValueError if one is not positive."""
+    """Returns the limits given by the options. Raises ValueError if one is not a positive number."""
+    for name in ("max_megabytes", "max_megapixels", "timeout"):
+        if not 0 < (value := getattr(arguments, name)) < math.inf:
+            raise UserError(f"--{name.replace('_', '-')}: expected a positive number, got {value:g}.")
     return Limits(
         queue=arguments.queue,
         batch=arguments.batch,

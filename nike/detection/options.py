@@ -171,4 +171,7 @@ def _tiles(text: str) -> int | str:
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"expected names of classes, got {text!r}")
+    return names

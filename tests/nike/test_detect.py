@@ -321,3 +321,8 @@ def test_errors_of_splash(command, folder):
     code, out, err = command(splash, "--video", folder.root / "clip.mp4", "--output", folder.root / "a.mp4")
     assert code == 1 and out == "" and "no frame can be read" in err
     assert not (folder.root / "a.mp4").exists()
+
+
+def test_no_class_is_a_mistake(command, tmp_path):
+    code, _, error = command(detect, "a.jpg", "--output", tmp_path, "--classes", ",")
+    assert code == 2 and error.startswith("error: argument --classes: expected names of classes, got ','.")

@@ -7,6 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from mrcnn.data.fetch import FetchError
 from nike.detection.sources import Names, Source, count_pictures, find_sources, read
 
 
@@ -126,6 +127,8 @@ def test_urls_are_downloaded(folder, monkeypatch):
     monkeypatch.setattr("mrcnn.data.fetch.fetch", lambda url, file: file.write(photo))
     (picture,) = read(find_sources(["http://x.org/photo.png?size=2"]))
     assert picture.error == "" and picture.image.shape == (20, 30, 3) and picture.name == "photo"
+    with pytest.raises(FetchError, match=r"http://\[a/b.jpg: Invalid IPv6 URL"):
+        find_sources(["http://[a/b.jpg"])
     with pytest.raises(ValueError, match="expected an http or https URL"):
         find_sources(["ftp://x.org/a.jpg"])
 
