@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -143,6 +143,19 @@ def add_device_argument(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if there is one)"
     )
+
+
+def comma_separated(known: Iterable[str] = ()) -> Callable[[str], list[str]]:
+    """Returns a type of `add_argument` for different names, separated by commas. Without `known`, any are valid."""
+
+    def parse(text: str) -> list[str]:
+        names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+        if not names or (known and not set(names) <= set(known)):
+            expected = f"of {','.join(known)}" if known else "names"
+            raise argparse.ArgumentTypeError(f"expected one or more {expected}, got {text!r}")
+        return names
+
+    return parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -97,14 +97,6 @@ def print_hints(sources: list[Source], arguments: argparse.Namespace, threshold:
         print(f"no detections in {plural(len(sources) - HINTS, 'more image')}")
 
 
-def _kinds(text: str) -> list[str]:
-    kinds = list(dict.fromkeys(kind.strip() for kind in text.split(",") if kind.strip()))
-    unknown = [kind for kind in kinds if kind not in WRITERS]
-    if unknown or not kinds:
-        raise argparse.ArgumentTypeError(f"expected one or more of {','.join(WRITERS)}, got {text!r}")
-    return kinds
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike detect`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
@@ -123,7 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--save",
-        type=_kinds,
+        type=cli.comma_separated(WRITERS),
         default=["overlay", "csv"],
         metavar="KINDS",
         help="output formats, separated by commas, see below (default: overlay,csv)",

@@ -253,7 +253,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike open-images`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
-        "--classes", required=True, metavar="NAMES", help="Open Images class names, separated by commas"
+        "--classes",
+        type=cli.comma_separated(),
+        required=True,
+        metavar="NAMES",
+        help="Open Images class names, separated by commas",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="output folder for images and labelme files"
@@ -290,11 +294,11 @@ def run_command(arguments: argparse.Namespace) -> int:
     lists = []
     for name in (CLASSES_CSV, MASKS_CSV.format(subset=arguments.subset)):
         lists.append(cache / name if (cache / name).is_file() else fetch(f"{LISTS}/{name}", cache / name))
-    names = [name.strip() for name in arguments.classes.split(",") if name.strip()]
-    grouped = by_photo(mask_rows(lists[1], class_ids(lists[0], names)), arguments.limit)
+    grouped = by_photo(mask_rows(lists[1], class_ids(lists[0], arguments.classes)), arguments.limit)
     if not grouped:
         raise UserError(
-            f"no masks of {', '.join(names)} in subset {arguments.subset}. Only 350 classes of Open Images have masks."
+            f"no masks of {', '.join(arguments.classes)} in subset {arguments.subset}. Only 350 classes of Open Images "
+            "have masks."
         )
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tqdm(total=len(grouped), unit="photo", disable=not sys.stderr.isatty()) as bar:

@@ -64,7 +64,10 @@ def add_detector_arguments(
         f"(default: {'that of --config or the weights, usually 0.5' if min_confidence is None else min_confidence})",
     )
     detection.add_argument(
-        "--classes", type=_names, metavar="NAMES", help="classes to report, such as nike,adidas (default: all)"
+        "--classes",
+        type=cli.comma_separated(),
+        metavar="NAMES",
+        help="classes to report, such as nike,adidas (default: all)",
     )
     detection.add_argument(
         "--max-detections", type=int, metavar="N", help="maximum number of detections per image (default: all)"
@@ -168,10 +171,3 @@ def _tiles(text: str) -> int | str:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a number or 'auto' (--tiles auto PATH ...), got {text!r}") from None
-
-
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise argparse.ArgumentTypeError(f"expected names of classes, got {text!r}")
-    return names

@@ -157,7 +157,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
     parser.description = __doc__
     parser.add_argument("--weights", default="nike", help="weights to export (default: nike)")
-    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS), help="default: all")
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS), help="formats (default: all)")
     parser.add_argument(
         "--exports", type=Path, metavar="DIR", help="folder of the exported models (default: temporary)"
     )

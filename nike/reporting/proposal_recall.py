@@ -27,6 +27,7 @@ from mrcnn.ops.masks import extract_bboxes
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
+from nike.datasets.read_subset import SUBSETS
 from nike.datasets.selective_search import MODES, check_proposals, selective_search
 from nike.detection.detector import load_model, read_settings, resolve_weights
 from nike.output_checks import check_output_file
@@ -148,8 +149,10 @@ def save_figure(path: Path, curves: dict[str, Curve], title: str) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
     parser.description = __doc__
-    parser.add_argument("--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="default: the sample images")
-    parser.add_argument("--split", choices=("train", "val", "all"), help="images (default: val, else all)")
+    parser.add_argument(
+        "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled images (default: the sample images)"
+    )
+    parser.add_argument("--split", choices=(*SUBSETS, "all"), help="subset of --dataset (default: val, else all)")
     parser.add_argument("--weights", default="nike", metavar="NAME", help="weights with an RPN (default: nike)")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="write the curves as an image")
 

@@ -208,7 +208,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     run.add_argument(
         "--log",
-        type=_trackers,
+        type=cli.comma_separated(("tensorboard", *TRACKERS)),
         default=[],
         metavar="NAMES",
         help="also report to mlflow, wandb or both, separated by commas (default: TensorBoard and CSV files only)",
@@ -217,14 +217,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--devices", type=int, default=1, metavar="N", help="number of GPUs (default: that of --config, else 1)"
     )
-
-
-def _trackers(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    known = ("tensorboard", *TRACKERS)
-    if not names or not set(names) <= set(known):
-        raise argparse.ArgumentTypeError(f"expected one or more of {','.join(known)}, got {text!r}")
-    return [name for name in dict.fromkeys(names) if name in TRACKERS]  # TensorBoard is always written
 
 
 def parse(argv: list[str]) -> argparse.Namespace:

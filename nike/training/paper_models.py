@@ -98,10 +98,15 @@ ROWS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
     parser.description, add = __doc__, parser.add_argument
-    add("--output", type=Path, default=Path("logs/paper_models"), metavar="DIR", help="default: %(default)s")
     add(
-        "--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME", help=f"default: all of {', '.join(ROWS)}"
+        "--output",
+        type=Path,
+        default=Path("logs/paper_models"),
+        metavar="DIR",
+        help="output folder (default: %(default)s)",
     )
+    names = ", ".join(ROWS)
+    add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME", help=f"models (default: all of {names})")
     add("--seeds", type=int, default=3, metavar="N", help="runs of each row (default: 3)")
     add("--steps", type=int, default=600, metavar="N", help="training steps, a multiple of 4 (default: 600)")
     add("--batch", type=int, default=2, metavar="N", help="images per step (default: 2)")

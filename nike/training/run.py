@@ -93,7 +93,8 @@ class Run:
             self._fit_to_time(model, started)
         for line in self.plan_lines(device, policy, start, model.log_dir):
             print(line)
-        self.trackers = [TRACKERS[name](Path(model.log_dir), self._tracked_settings()) for name in self.arguments.log]
+        names = [name for name in self.arguments.log if name in TRACKERS]  # TensorBoard is always written
+        self.trackers = [TRACKERS[name](Path(model.log_dir), self._tracked_settings()) for name in names]
         for stage in self.stages:
             print(f"\n== {stage.title}: to epoch {stage.epochs}", flush=True)
             try:

@@ -325,4 +325,4 @@ def test_errors_of_splash(command, folder):
 
 def test_no_class_is_a_mistake(command, tmp_path):
     code, _, error = command(detect, "a.jpg", "--output", tmp_path, "--classes", ",")
-    assert code == 2 and error.startswith("error: argument --classes: expected names of classes, got ','.")
+    assert code == 2 and error.startswith("error: argument --classes: expected one or more names, got ','.")
