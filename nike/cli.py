@@ -31,7 +31,7 @@ COMMANDS = {
     "synthesize": "generate synthetic labelled images of a logo",
     "annotate": "annotate images in labelme, starting from predictions",
     "pack": "pack trained weights into one small file",
-    "export": "export weights for OpenVINO or ONNX Runtime, or as a TensorFlow SavedModel",
+    "export": "export weights for OpenVINO, ONNX Runtime, LiteRT or TensorFlow Serving",
     "push": "upload weights with a model card to the Hugging Face Hub",
     "convert": "convert a dataset to labelme, COCO, YOLO, Roboflow, VOC, CVAT or Label Studio",
     "open-images": "download images and masks of chosen Open Images classes",
