@@ -92,23 +92,22 @@ class Network(keras.Model):
 
 def flatten_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """Yields the plain Keras layers (Conv2D, BatchNorm, Dense, ...) of a model in order, without their wrappers."""
-    for layer in model.layers:
-        inner = layer.layer if isinstance(layer, PerRoI) else layer
-        if isinstance(inner, keras.Model):
-            yield from flatten_layers(inner)
-        elif isinstance(inner, ConvNorm):
-            yield from (part for part in (inner.conv, inner.norm) if part is not None)
-        else:
-            yield inner
+    for layer in _nested_layers(model):
+        parts = (layer.conv, layer.norm) if isinstance(layer, ConvNorm) else (layer,)
+        yield from (part for part in parts if part is not None)
 
 
 def conv_norms(model: keras.Model) -> Iterator[ConvNorm]:
     """Yields the ConvNorm layers of a model and of the models in it."""
+    return (layer for layer in _nested_layers(model) if isinstance(layer, ConvNorm))
+
+
+def _nested_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     for layer in model.layers:
         inner = layer.layer if isinstance(layer, PerRoI) else layer
         if isinstance(inner, keras.Model):
-            yield from conv_norms(inner)
-        if isinstance(inner, ConvNorm):
+            yield from _nested_layers(inner)
+        else:
             yield inner
 
 

@@ -59,7 +59,7 @@ def main() -> None:
     found = np.asarray(proposals(*inputs))[0].any(axis=1).sum()
     layer, predictors = network.get_layer("mrcnn_detection"), {}
     for count in COUNTS:
-        layer.max_instances = count  # the output of the mask head remains padded to 100
+        layer.settings["max_instances"] = count  # the output of the mask head remains padded to 100
         predictor = predictors[count] = Predictor(network, config)
         detections, masks, _ = predictor(item.image[None], item.meta[None])  # traces with this number of detections
     functions = {f"detect_{n}": lambda p=p: p(item.image[None], item.meta[None]) for n, p in predictors.items()}

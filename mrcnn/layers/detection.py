@@ -176,40 +176,27 @@ class DetectionLayer(Float32Layer):
         def choose(value, field):
             return getattr(config, field) if value is None and config is not None else value
 
-        self.bbox_std_dev = [float(v) for v in np.ravel(choose(bbox_std_dev, "BBOX_STD_DEV"))]
         self.min_confidence = float(choose(min_confidence, "DETECTION_MIN_CONFIDENCE") or 0)
-        self.max_instances = int(choose(max_instances, "DETECTION_MAX_INSTANCES"))
-        self.nms_threshold = float(choose(nms_threshold, "DETECTION_NMS_THRESHOLD"))
-        self.any_foreground = bool(choose(any_foreground, "DETECTION_ANY_FOREGROUND"))
         box_voting = choose(box_voting, "DETECTION_BOX_VOTING")
-        self.box_voting = 1.0 if box_voting is None else float(box_voting)
+        self.settings = dict(
+            bbox_std_dev=[float(v) for v in np.ravel(choose(bbox_std_dev, "BBOX_STD_DEV"))],
+            max_instances=int(choose(max_instances, "DETECTION_MAX_INSTANCES")),
+            nms_threshold=float(choose(nms_threshold, "DETECTION_NMS_THRESHOLD")),
+            any_foreground=bool(choose(any_foreground, "DETECTION_ANY_FOREGROUND")),
+            box_voting=1.0 if box_voting is None else float(box_voting),
+        )
         self.supports_jit = False  # non-maximum suppression on CPU has no XLA kernel
 
     def call(self, inputs):
         rois, probs, deltas, image_meta, *thresholds = inputs
         meta = split_image_meta(image_meta)
         windows = norm_boxes(meta["window"], meta["image_shape"][0])  # [B, 4]
-        settings = dict(
-            bbox_std_dev=self.bbox_std_dev,
-            max_instances=self.max_instances,
-            nms_threshold=self.nms_threshold,
-            any_foreground=self.any_foreground,
-            box_voting=self.box_voting,
-        )
         images = rois, probs, deltas, windows, *(thresholds or [tf.fill(tf.shape(rois)[:1], self.min_confidence)])
-        spec = tf.TensorSpec((self.max_instances, 6), tf.float32)
-        return map_images(lambda image: refine_detections(*image, **settings), images, spec)
+        spec = tf.TensorSpec((self.settings["max_instances"], 6), tf.float32)
+        return map_images(lambda image: refine_detections(*image, **self.settings), images, spec)
 
     def compute_output_spec(self, inputs):
-        return keras.KerasTensor((inputs[0].shape[0], self.max_instances, 6), dtype="float32")
+        return keras.KerasTensor((inputs[0].shape[0], self.settings["max_instances"], 6), dtype="float32")
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "bbox_std_dev": self.bbox_std_dev,
-            "min_confidence": self.min_confidence,
-            "max_instances": self.max_instances,
-            "nms_threshold": self.nms_threshold,
-            "any_foreground": self.any_foreground,
-            "box_voting": self.box_voting,
-        }
+        return {**super().get_config(), **self.settings, "min_confidence": self.min_confidence}

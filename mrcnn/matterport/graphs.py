@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from mrcnn import losses
 from mrcnn.backbones.resnet import build_resnet
-from mrcnn.layers.detection import refine_detections
+from mrcnn.layers.detection import DetectionLayer, refine_detections
 from mrcnn.layers.heads import BoxHead, MaskHead, apply_rpn_head
 from mrcnn.layers.targets import select_roi_targets
 from mrcnn.ops import boxes_tf
@@ -94,18 +94,8 @@ def build_fpn_mask_graph(rois, feature_maps, image_meta, pool_size, num_classes,
 
 def refine_detections_graph(rois, probs, deltas, window, config):
     """Computes the detections `[D, 6]` of one image with the settings of a Config; see `refine_detections`."""
-    return refine_detections(
-        rois,
-        probs,
-        deltas,
-        window,
-        bbox_std_dev=[float(value) for value in config.BBOX_STD_DEV],
-        min_confidence=config.DETECTION_MIN_CONFIDENCE or 0.0,
-        max_instances=config.DETECTION_MAX_INSTANCES,
-        nms_threshold=config.DETECTION_NMS_THRESHOLD,
-        any_foreground=config.DETECTION_ANY_FOREGROUND,
-        box_voting=config.DETECTION_BOX_VOTING,
-    )
+    layer = DetectionLayer(config)
+    return refine_detections(rois, probs, deltas, window, layer.min_confidence, **layer.settings)
 
 
 def detection_targets_graph(proposals, gt_class_ids, gt_boxes, gt_masks, config):

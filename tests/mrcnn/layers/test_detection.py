@@ -135,8 +135,9 @@ class TestBoxVoting:
 
     def test_config_sets_the_argument_of_the_layer(self):
         layer = DetectionLayer(Config().copy(DETECTION_BOX_VOTING=0.25))
-        assert layer.box_voting == DetectionLayer.from_config(layer.get_config()).box_voting == 0.25
-        assert DetectionLayer(Config()).box_voting == 1
+        assert layer.settings == DetectionLayer.from_config(layer.get_config()).settings
+        assert layer.settings["box_voting"] == 0.25
+        assert DetectionLayer(Config()).settings["box_voting"] == 1
 
 
 class TestMaskScores:
