@@ -106,17 +106,21 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
         raise UserError("nike catalogue requires Ray. Install it with: pip install 'nike-mrcnn[catalogue]'") from None
     logging.getLogger("ray.data").setLevel(logging.INFO if verbose else logging.ERROR)
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    try:
-        with contextlib.nullcontext() if verbose else quiet_stderr():
-            ray.init(
-                address or "local",
-                logging_level="WARNING" if verbose else "FATAL",
-                log_to_driver=verbose,
-                **({} if address else local),
-            )
-    except Exception as error:  # Ray raises a plain Exception if it does not start within 30 seconds.
-        reason = f"--address {address}: no Ray cluster is reachable there" if address else "Ray does not start"
-        raise UserError(f"{reason} ({(str(error) or type(error).__name__).splitlines()[0]}).") from None
+    for last in (bool(address), True):  # a busy machine may exceed the 30 seconds that Ray waits for its own start
+        try:
+            with contextlib.nullcontext() if verbose else quiet_stderr():
+                ray.init(
+                    address or "local",
+                    logging_level="WARNING" if verbose else "FATAL",
+                    log_to_driver=verbose,
+                    **({} if address else local),
+                )
+            break
+        except Exception as error:  # Ray raises a plain Exception
+            ray.shutdown()
+            if last:
+                reason = f"--address {address}: no Ray cluster is reachable there" if address else "Ray does not start"
+                raise UserError(f"{reason} ({(str(error) or type(error).__name__).splitlines()[0]}).") from None
     found = ray.cluster_resources()
     return found.get("CPU", 0.0), found.get("GPU", 0.0)
 

@@ -36,12 +36,29 @@ def test_actors_that_do_not_fit(pool, cpus, gpus):
 def test_a_failed_start_is_one_line(monkeypatch, address, message):
     ray = pytest.importorskip("ray", reason="pip install -e '.[catalogue]' brings it")
 
+    starts = []
+
     def init(*arguments, **options):
+        starts.append(arguments)
         raise Exception("The current node timed out during startup.\nThis could happen")
 
     monkeypatch.setattr(ray, "init", init)
     with pytest.raises(UserError, match=rf"^{message}.* \(The current node timed out during startup\.\)\.$"):
         pipeline.start_ray(address)
+    assert starts == [(address or "local",)] * (1 if address else 2)
+
+
+def test_a_slow_start_is_tried_again(monkeypatch):
+    ray = pytest.importorskip("ray", reason="pip install -e '.[catalogue]' brings it")
+    answers = [Exception("The current node timed out during startup."), None]
+
+    def init(*arguments, **options):
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    assert pipeline.start_ray(None) == (2.0, 0.0) and answers == []
 
 
 @pytest.fixture(scope="module")
