@@ -21,7 +21,7 @@ from nike.datasets.read_subset import count_labels
 from nike.detection.detector import Detector
 from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.progress import report_failures
-from nike.text import plural
+from nike.formatting import plural
 
 DESCRIPTION = """\
 Open a folder of images in labelme and annotate logos with polygons:

@@ -21,8 +21,8 @@ from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Problem
 from nike.datasets.safe_json import write_json
 from nike.datasets.settings import read_settings_file
 from nike.datasets.split import SPLIT_FILE
+from nike.formatting import aligned, plural, printable
 from nike.output_checks import check_output_file
-from nike.text import aligned, plural, printable
 from nike.training.data import count_lines, prepare_training_data, read_training_parts
 from nike.training.options import TASKS
 

@@ -16,10 +16,10 @@ from nike.datasets.records import ERROR
 from nike.datasets.safe_json import write_json
 from nike.detection.detector import load_detector, read_settings, resolve_weights
 from nike.detection.progress import ProgressBar, report_failures
+from nike.formatting import plural, printable
 from nike.reporting.comparison import NAMES, compare, comparison_lines
 from nike.reporting.selection import add_selection_arguments, check_selection, choose_labels, load_photos
-from nike.text import plural, printable
-from nike.training.run_photos import photo_key, read_run_photos
+from nike.training.run_split import photo_key, read_run_photos
 
 SHOWN_ON_PAGE = 20  # images of each kind
 DESCRIPTION = """\

@@ -19,7 +19,7 @@ from nike.datasets.read_any_format import FORMATS, read_dataset
 from nike.datasets.read_subset import read_own_split
 from nike.datasets.records import NOTE, WARNING, Collection, Photo, Problem
 from nike.datasets.relocation import copy_photos, copy_split, relocate
-from nike.text import plural, short
+from nike.formatting import plural, short
 
 DESCRIPTION = """\
 Convert a dataset to another format. The format of SOURCE is found by its content: labelme,

@@ -21,8 +21,8 @@ from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, count_pictures, find_sources, read
 from nike.detection.stream import detect_pictures
 from nike.detection.tracking import LOW, track
+from nike.formatting import plural, printable
 from nike.output_checks import check_output_folder
-from nike.text import plural, printable
 
 DEFAULT_OUTPUT = Path("output")
 LOWEST = 0.01  # score threshold of the second run, on images without detections

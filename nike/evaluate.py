@@ -24,6 +24,7 @@ from nike.detection.detector import Detector
 from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.stream import detect_pictures
+from nike.formatting import plural, printable
 from nike.reporting.operating_points import PRECISIONS
 from nike.reporting.score_table import summary_lines
 from nike.reporting.scores import coco_results, score
@@ -35,8 +36,7 @@ from nike.reporting.selection import (
     load_photos,
     unknown_labels,
 )
-from nike.text import plural, printable
-from nike.training.run_photos import read_run_photos
+from nike.training.run_split import read_run_photos
 
 MIN_CONFIDENCE = 0.01  # AP is computed from the ranking of nearly all detections
 WORST_ON_PAGE = 40  # images with errors in the HTML report

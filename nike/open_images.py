@@ -25,7 +25,7 @@ from mrcnn.errors import UserError
 from nike import cli
 from nike.datasets import photos
 from nike.datasets.labelme import masks_to_shapes, write_labelme
-from nike.text import plural, short
+from nike.formatting import plural, short
 
 SUBSETS = ("train", "validation", "test")
 LISTS = "https://storage.googleapis.com/openimages/v5"

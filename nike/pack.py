@@ -25,10 +25,10 @@ from nike.detection.options import (
 )
 from nike.detection.progress import report_failures
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
+from nike.formatting import plural
 from nike.reporting.operating_points import operating_points
 from nike.reporting.selection import add_split_argument
-from nike.text import plural
-from nike.training.run_photos import read_run_photos
+from nike.training.run_split import read_run_photos
 
 if TYPE_CHECKING:
     from mrcnn.model import MaskRCNN

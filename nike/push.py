@@ -17,10 +17,10 @@ from mrcnn.errors import UserError
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.safe_json import read_json
 from nike.detection.detector import resolve_weights
+from nike.formatting import plural, printable, short
 from nike.reporting.model_card import METRICS, Evaluation, ModelCard, render
 from nike.runs import HISTORY, read_history
-from nike.text import plural, printable, short
-from nike.training.run_photos import read_run_photos
+from nike.training.run_split import read_run_photos
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][\w.-]*\.h5", re.ASCII)
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]*")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from nike import cli
 from nike.datasets.safe_json import read_json
-from nike.text import aligned, printable, short
-from nike.training.run_photos import read_run_photos
+from nike.formatting import aligned, printable, short
+from nike.training.run_split import read_run_photos
 
 HISTORY, COMMAND = "history.csv", "run.json"  # in the log folder of a run
 MAX_HISTORY_BYTES = 50_000_000

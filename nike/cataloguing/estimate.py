@@ -17,7 +17,7 @@ from nike.cataloguing.report import duration
 from nike.cataloguing.rows import SCHEMA
 from nike.cataloguing.shard import Stages
 from nike.cataloguing.simulation import Costs, Layout, simulate
-from nike.text import short
+from nike.formatting import short
 
 SAMPLE = 100  # rows
 WARM_UP = 3  # images excluded from the time measurement, because the first ones compile the network

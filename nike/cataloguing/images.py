@@ -20,7 +20,7 @@ from mrcnn.data.fetch import FetchError, check_url, fetch, is_url
 from mrcnn.data.image_files import read_image
 from nike.cataloguing.rows import open_member
 from nike.datasets import photos
-from nike.text import printable
+from nike.formatting import printable
 
 MAX_WAIT = 30.0  # maximum time between attempts in seconds, regardless of the server's Retry-After
 FIRST_WAIT = 0.5

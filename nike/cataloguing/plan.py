@@ -24,7 +24,7 @@ from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
 from nike.cataloguing.rows import SCHEMA
 from nike.cataloguing.unique import UniqueIds
-from nike.text import printable, short
+from nike.formatting import printable, short
 
 SHARDS_PER_PART = 100
 FOLDER, FILE = "plan", "plan.json"

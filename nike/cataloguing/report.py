@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nike.text import plural
+from nike.formatting import plural
 
 INTERVAL = 10.0  # seconds between two lines
 

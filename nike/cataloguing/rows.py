@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from mrcnn.data.fetch import is_url
 from mrcnn.errors import UserError
 from nike.datasets import photos
-from nike.text import printable
+from nike.formatting import printable
 
 SCHEMA = pa.schema(
     [

@@ -24,7 +24,7 @@ from nike.cataloguing.images import Limits
 from nike.cataloguing.plan import FOLDER, Plan, open_plan, write_plan
 from nike.cataloguing.report import Report
 from nike.cataloguing.shard import ShardProcessor, Stages
-from nike.text import printable, short
+from nike.formatting import printable, short
 
 Show = Callable[[str], None]
 

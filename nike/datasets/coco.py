@@ -18,16 +18,16 @@ from mrcnn.detections.formats import encode_rle
 from mrcnn.errors import UserError
 from mrcnn.ops.masks import mask_box
 from nike.datasets import rle
+from nike.datasets.instance_parts import CocoPolygons, RunLengths, box_piece, run_lengths
 from nike.datasets.json_files import MAX_BYTES, json_files
 from nike.datasets.labels import IGNORE, Labels
 from nike.datasets.photos import find_photo, image_folders
-from nike.datasets.pieces import CocoPolygons, RunLengths, box_piece, run_lengths
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import read_json, write_json
 from nike.datasets.shapes import MAX_COORDINATE, MAX_POINTS, ShapeError, check_outline, outline_length
 from nike.datasets.subsets import read_parts
-from nike.text import short
+from nike.formatting import short
 
 
 def parse_segmentation(raw: Any, height: int, width: int) -> RunLengths | CocoPolygons:

@@ -18,8 +18,8 @@ import numpy as np
 
 from mrcnn.errors import UserError
 from mrcnn.ops.masks import mask_box
+from nike.datasets.instance_parts import CocoPolygons, RunLengths, mask_piece, polygon_piece
 from nike.datasets.photos import find_photo
-from nike.datasets.pieces import CocoPolygons, RunLengths, mask_piece, polygon_piece
 from nike.datasets.records import Collection, Photo, Problem, group_pieces
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
@@ -27,7 +27,7 @@ from nike.datasets.safe_xml import has_root, read_xml
 from nike.datasets.shapes import MAX_COORDINATE, MAX_POINTS, ShapeError, check_label, ellipse_points, rotate
 from nike.datasets.single_polygon import simple_polygon
 from nike.datasets.subsets import subset_named
-from nike.text import short
+from nike.formatting import short
 
 NEGATIVE = "negative"
 

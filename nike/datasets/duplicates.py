@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 
 from nike.datasets.records import ERROR, WARNING, Photo, Problem
-from nike.text import short
+from nike.formatting import short
 
 THUMBNAIL = 32  # pixels
 # Correlation of grey thumbnails. In a test with 256 photos it was at least 0.993 for scaled and recompressed copies and

@@ -22,7 +22,7 @@ from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import label_problems
 from nike.datasets.photos import name_in
 from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Photo, Problem
-from nike.text import plural, printable
+from nike.formatting import plural, printable
 
 SMALLEST_SIDE = 2  # pixels at the network's resolution; thinner boxes are excluded from training
 ANCHOR_REACH = 2.0  # objects more than this factor smaller or larger than all anchors have a low IoU with them

@@ -37,7 +37,7 @@ from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, I
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import MAX_JSON_BYTES, read_json, write_json
 from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, check_label, parse_points, parse_shape
-from nike.text import short
+from nike.formatting import short
 
 MAX_SHAPES = 10_000
 MAX_MASK_AREA = 1_000_000_000  # pixels of all PNG masks in one file, which bounds the decoding time

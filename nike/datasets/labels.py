@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from mrcnn.errors import UserError
-from nike.text import printable, short
+from nike.formatting import printable, short
 
 IGNORE = ("ignore", "__ignore__")  # excluded from training and evaluation, neither positive nor negative
 SHOWN = 10  # maximum number of labels in a message

@@ -27,7 +27,7 @@ from nike.datasets.photos import name_in, upright_size
 from nike.datasets.read_subset import SUBSETS, read_subset
 from nike.datasets.records import ERROR, WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.selective_search import cache_folder, find_proposals
-from nike.text import short
+from nike.formatting import short
 
 SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample_data"
 SOURCE = "nike"

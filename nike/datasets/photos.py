@@ -13,7 +13,7 @@ import PIL.Image
 from mrcnn.data.image_files import MAX_PIXELS, open_image
 from mrcnn.errors import UserError
 from nike.datasets.records import Photo
-from nike.text import printable, short
+from nike.formatting import printable, short
 
 # HEIC images cannot be decoded. They are listed so that they are reported instead of ignored.
 SUFFIXES = frozenset(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mrcnn.errors import UserError
-from nike.datasets import coco, cvat, labelme, labelstudio, roboflow, via, voc, voc_boxes, yolo
+from nike.datasets import coco, cvat, label_studio, labelme, roboflow, via, voc, voc_boxes, yolo
 from nike.datasets.records import Collection, Photo, Problem
 
 Writer = Callable[[Path, Mapping[str, Sequence[Photo]], list[Problem]], None]
@@ -44,7 +44,7 @@ FORMATS: dict[str, Format] = {
     "voc": Format(voc.find, voc.read_voc, voc.write_voc),
     "voc-boxes": Format(voc_boxes.find, voc_boxes.read_voc_boxes, None),
     "cvat": Format(cvat.find, cvat.read_cvat, cvat.write_cvat),
-    "labelstudio": Format(labelstudio.find, labelstudio.read_labelstudio, labelstudio.write_labelstudio),
+    "labelstudio": Format(label_studio.find, label_studio.read_label_studio, label_studio.write_label_studio),
     "via": Format(via.find, via.read_any, None),
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mrcnn.errors import UserError
 from nike.datasets.shapes import ShapeError
-from nike.text import printable
+from nike.formatting import printable
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)

@@ -13,7 +13,7 @@ from mrcnn.errors import UserError
 from nike.datasets.records import Photo, Problem
 from nike.datasets.split import SPLIT_FILE, read_split, write_split
 from nike.datasets.subsets import plain_name
-from nike.text import printable
+from nike.formatting import printable
 
 
 def relocate(photos: list[Photo], root: Path) -> tuple[list[Photo], dict[Path, Path]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mrcnn.errors import UserError
-from nike.text import short
+from nike.formatting import short
 
 
 def decode(rle: Any, height: int, width: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
-from nike.text import printable
+from nike.formatting import printable
 
 MAX_JSON_BYTES = 200_000_000  # labelme may embed the photo (`imageData`)
 MAX_JSON_DEPTH = 64  # labelme has 4 levels, COCO 5

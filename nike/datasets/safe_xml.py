@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from mrcnn.errors import UserError
 from nike.datasets.photos import is_file
-from nike.text import printable
+from nike.formatting import printable
 
 MAX_XML_BYTES = 500_000_000
 MAX_XML_DEPTH = 32  # CVAT has 5 levels

@@ -18,7 +18,7 @@ import PIL.ImageDraw
 
 from mrcnn.errors import UserError
 from mrcnn.ops.polygons import fill, has_area
-from nike.text import plural, short
+from nike.formatting import plural, short
 
 # Minimum and maximum number of points of each shape type.
 POINT_COUNTS = {

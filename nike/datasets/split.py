@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from mrcnn.errors import UserError
 from nike.datasets.safe_json import read_json, write_json
-from nike.text import short
+from nike.formatting import short
 
 Key = TypeVar("Key")
 

@@ -22,7 +22,7 @@ from nike.datasets.shapes import (
     parse_shape,
 )
 from nike.datasets.subsets import read_parts
-from nike.text import short
+from nike.formatting import short
 
 # Names of the region attribute with the class, in order of preference. A single attribute may have any name.
 LABEL_ATTRIBUTES = ("label", "class", "name", "category", "object", "type")

@@ -20,13 +20,13 @@ from mrcnn.atomic import replacing
 from mrcnn.data.image_files import MAX_PIXELS
 from mrcnn.errors import UserError
 from nike.datasets import photos
-from nike.datasets.pieces import mask_piece
+from nike.datasets.instance_parts import mask_piece
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
 from nike.datasets.shapes import ShapeError
 from nike.datasets.subsets import PARTS
-from nike.text import printable, short
+from nike.formatting import printable, short
 
 IMAGES, OBJECTS, CLASSES = "JPEGImages", "SegmentationObject", "SegmentationClass"
 SETS = "ImageSets/Segmentation"

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from mrcnn.errors import UserError
 from nike.datasets import photos
-from nike.datasets.pieces import CocoPolygons, box_piece
+from nike.datasets.instance_parts import CocoPolygons, box_piece
 from nike.datasets.records import Collection, Instance, Photo, Problem
 from nike.datasets.safe_xml import has_root, read_xml
 from nike.datasets.shapes import ShapeError, check_label
 from nike.datasets.subsets import PARTS
 from nike.datasets.voc import IMAGES, read_lines
-from nike.text import short
+from nike.formatting import short
 
 ANNOTATIONS, SETS = "Annotations", "ImageSets/Main"
 MAX_XML_BYTES = 10_000_000  # of one image

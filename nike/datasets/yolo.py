@@ -16,14 +16,14 @@ import numpy as np
 
 from mrcnn.errors import UserError
 from nike.datasets import photos
-from nike.datasets.pieces import box_piece, polygon_piece
+from nike.datasets.instance_parts import box_piece, polygon_piece
 from nike.datasets.records import NOTE, Collection, Instance, Photo, Problem
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
 from nike.datasets.shapes import MAX_POINTS, ShapeError
 from nike.datasets.single_polygon import mask_to_polygon
 from nike.datasets.subsets import PARTS
-from nike.text import short
+from nike.formatting import short
 
 MAX_YAML_BYTES = 1_000_000
 MAX_LABEL_BYTES = 20_000_000

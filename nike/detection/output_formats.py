@@ -31,7 +31,7 @@ from nike.datasets.labelme import write_detections
 from nike.detection.background_writer import BackgroundWriter
 from nike.detection.sources import Picture
 from nike.detection.video_writing import new_video
-from nike.text import printable
+from nike.formatting import printable
 
 JPEG_QUALITY = 92
 MAX_JPEG_SIDE = 65_500  # pixels; libjpeg's limit (JPEG_MAX_DIMENSION)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from nike.text import printable
+from nike.formatting import printable
 
 
 class ProgressBar:

@@ -23,7 +23,7 @@ from mrcnn.data import fetch, video_files
 from mrcnn.data.image_files import read_image
 from mrcnn.errors import UserError
 from nike.datasets import photos
-from nike.text import printable
+from nike.formatting import printable
 
 SUFFIXES = photos.SUFFIXES | video_files.SUFFIXES  # of files in folders and files that match globs
 MAX_NAME = 180  # maximum length of an output file name in bytes; file systems allow 255 including number and suffix

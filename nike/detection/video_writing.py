@@ -17,7 +17,7 @@ import numpy as np
 from mrcnn.atomic import replacing
 from mrcnn.data.video_files import import_opencv
 from mrcnn.errors import UserError
-from nike.text import printable
+from nike.formatting import printable
 
 if TYPE_CHECKING:
     from av.container import OutputContainer

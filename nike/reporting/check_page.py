@@ -13,8 +13,8 @@ import PIL.ImageDraw
 from mrcnn.data.image_files import read_image
 from nike.datasets.inspection import Inspection, histogram_names, part_rows
 from nike.datasets.records import SEVERITIES, Problem
+from nike.formatting import plural
 from nike.reporting.page import picture, table, text, write_page
-from nike.text import plural
 
 THUMBNAIL = 280  # pixels
 MAX_PICTURES = 300  # limits the page to about 10 MB; further problems are listed without a picture

@@ -15,9 +15,9 @@ from mrcnn.evaluation import (
     evaluate_image,
     kinds_of,
 )
+from nike.formatting import aligned, plural, printable
 from nike.reporting.score_table import figure
 from nike.reporting.scores import IOU, photo_scores, totals
-from nike.text import aligned, plural, printable
 
 NAMES = ("A", "B")
 METRICS = ("AP", "AP50", "AP75")

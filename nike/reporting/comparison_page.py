@@ -8,6 +8,7 @@ from typing import Any
 
 from mrcnn.evaluation import CocoEvaluator, evaluate_image
 from nike.datasets.nike_dataset import NikeDataset
+from nike.formatting import plural
 from nike.reporting.comparison import (
     NAMES,
     describe_change,
@@ -19,7 +20,6 @@ from nike.reporting.comparison import (
 from nike.reporting.page import picture, table, text, write_page
 from nike.reporting.pictures import CHIPS, PHOTO_STYLE, draw_outcomes
 from nike.reporting.scores import IOU
-from nike.text import plural
 
 STYLE = """
 .names { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; padding: .4rem 1rem; gap: 1rem }

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from nike.text import printable
+from nike.formatting import printable
 
 TASK = "image-segmentation"
 LIBRARY = "nike-mrcnn"

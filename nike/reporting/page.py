@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 
 from nike.datasets.safe_json import write_text
-from nike.text import printable
+from nike.formatting import printable
 
 JPEG_QUALITY = 85
 STYLE = """

@@ -10,13 +10,13 @@ import numpy as np
 
 from mrcnn.evaluation import CocoEvaluator, evaluate_image
 from nike.datasets.nike_dataset import NikeDataset
+from nike.formatting import plural
 from nike.reporting import charts
 from nike.reporting.charts import Series, bar_chart, line_chart
 from nike.reporting.page import picture, table, text, write_page
 from nike.reporting.pictures import CHIPS, PHOTO_STYLE, draw_outcomes
 from nike.reporting.score_table import coco_rows, confusion_rows, describe_photo, figure, voc_rows
 from nike.reporting.scores import IOU
-from nike.text import plural
 
 STYLE = """
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.25rem 0 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from nike.formatting import aligned, plural, printable
 from nike.reporting.scores import IOU
-from nike.text import aligned, plural, printable
 
 SHOWN = 5  # images with the most errors
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")

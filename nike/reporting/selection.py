@@ -12,9 +12,9 @@ from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
 from nike.datasets.read_subset import SUBSETS, has_own_split, read_subset
 from nike.datasets.records import Collection
+from nike.formatting import plural, printable
 from nike.output_checks import check_output_file
-from nike.text import plural, printable
-from nike.training.run_photos import RunPhotos, photo_key
+from nike.training.run_split import RunPhotos, photo_key
 
 SHOWN_LABELS = 5  # maximum number of labels in a message
 

@@ -17,6 +17,7 @@ from mrcnn import __version__
 from mrcnn.detections import Detections
 from mrcnn.detections.formats import MaskFormat
 from mrcnn.visualization.drawing import overlay
+from nike.formatting import printable
 from nike.serving import label_studio, x_anylabeling
 from nike.serving.images import NAME, UnusableImageError
 from nike.serving.limits import Limits
@@ -26,7 +27,6 @@ from nike.serving.results import to_coco, to_json, to_labelme
 from nike.serving.service import Service
 from nike.serving.task_images import TaskImages
 from nike.serving.worker import DetectsImages
-from nike.text import printable
 
 PAGE = Path(__file__).parent / "page"
 PAGE_FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}

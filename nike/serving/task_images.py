@@ -16,8 +16,8 @@ from typing import Any
 
 from mrcnn.checkpoints.download import web_opener
 from mrcnn.errors import UserError
+from nike.formatting import short
 from nike.serving.images import UnusableImageError, decode_base64
-from nike.text import short
 
 SECONDS = 20
 MAX_TOKEN_BYTES = 1 << 16

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mrcnn.errors import UserError
-from nike.text import plural
+from nike.formatting import plural
 
 FRACTION = 0.6  # of the available memory; images of unusual shapes and validation need some, other programs too
 MAX_BATCH = 16

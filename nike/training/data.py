@@ -21,8 +21,8 @@ from nike.datasets.read_subset import (
     split_collection,
 )
 from nike.datasets.records import ERROR, WARNING, Collection
-from nike.text import plural
-from nike.training.run_photos import write_run_photos
+from nike.formatting import plural
+from nike.training.run_split import write_run_photos
 
 VAL_SPLIT = 0.2  # fraction of validation images in datasets without a split
 SHOWN = 5  # maximum number of problems or files named in a message

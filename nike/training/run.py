@@ -17,19 +17,19 @@ from nike import cli  # noqa: F401  imported first to suppress TensorFlow's mess
 from nike.config import NikeConfig
 from nike.datasets.safe_json import read_json, write_json
 from nike.datasets.selective_search import CACHE, check_proposals
+from nike.formatting import plural
 from nike.output_checks import check_output_folder
 from nike.quiet import import_tensorflow
-from nike.text import plural
 from nike.training.batch_size import TRIAL_STEPS, choose_batch, device_memory
 from nike.training.checks import check_options, replicas
 from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
 from nike.training.options import EPOCHS, MIN_STEPS, parse
 from nike.training.preview import PREVIEW, write_preview
-from nike.training.run_photos import read_run_photos
+from nike.training.run_split import read_run_photos
+from nike.training.score_threshold import store_threshold
 from nike.training.settings import read_config
 from nike.training.stages import StagePlan, plan_stages
 from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
-from nike.training.threshold import store_threshold
 from nike.training.time_budget import measure, plan_epochs
 from nike.training.trackers import TRACKERS, Tracker, keras_callback
 from nike.training.trial import trial

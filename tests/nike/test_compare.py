@@ -10,7 +10,7 @@ from nike import compare
 from nike.datasets.labelme import read_folder
 from nike.detection.detector import Detector
 from nike.reporting.comparison import describe_change
-from nike.training.run_photos import write_run_photos
+from nike.training.run_split import write_run_photos
 
 RED, GREEN, BLUE = (230, 20, 20), (30, 160, 60), (20, 20, 230)
 

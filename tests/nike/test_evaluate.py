@@ -14,7 +14,7 @@ from nike import evaluate
 from nike.datasets.coco import write_coco
 from nike.datasets.labelme import read_folder
 from nike.detection.detector import Detector
-from nike.training.run_photos import PHOTOS_FILE, write_run_photos
+from nike.training.run_split import PHOTOS_FILE, write_run_photos
 
 RED, GREEN = (230, 20, 20), (30, 160, 60)
 

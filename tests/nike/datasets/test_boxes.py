@@ -164,7 +164,7 @@ def test_invalid_objects_of_voc(folder, shape, old, new, message):
 def test_masks_of_boxes_have_their_sides(folder, shape):
     """Fractions of pixels are rounded, and a box is at least one pixel wide."""
     write_voc(folder, shape)
-    from nike.datasets.pieces import box_piece
+    from nike.datasets.instance_parts import box_piece
 
     masks = np.stack([box_piece(box, 60, 80).draw(60, 80) for box in [(3, 4, 4, 5), (3.2, 4.1, 9.8, 7.9)]], axis=-1)
     assert extract_bboxes(masks).tolist() == [[3, 4, 4, 5], [3, 4, 10, 8]]

@@ -11,8 +11,8 @@ import pytest
 from mrcnn.ops.polygons import iou
 from nike.check import main as check
 from nike.convert import main as convert
-from nike.datasets import labelstudio_rle
-from nike.datasets.pieces import mask_piece
+from nike.datasets import label_studio_rle
+from nike.datasets.instance_parts import mask_piece
 from nike.datasets.read_any_format import FORMATS, format_of, read_dataset
 from nike.datasets.read_subset import has_own_split, read_own_split
 from nike.datasets.records import Instance, Photo
@@ -200,7 +200,7 @@ def test_datumaro_reads_what_is_written(name, theirs, tmp_path):
 def test_label_studio_reads_and_writes_the_same_brush_masks():
     brush = pytest.importorskip("label_studio_sdk.converter.brush", reason="pip install label-studio-sdk")
     for mask in masks().values():
-        pixels = np.reshape(brush.decode_rle(labelstudio_rle.encode(mask)), (HEIGHT, WIDTH, 4))
+        pixels = np.reshape(brush.decode_rle(label_studio_rle.encode(mask)), (HEIGHT, WIDTH, 4))
         np.testing.assert_array_equal(pixels[..., 3] == 255, mask)
         encoded = brush.mask2rle(mask.astype(np.uint8) * 255)
-        np.testing.assert_array_equal(labelstudio_rle.decode(encoded, HEIGHT, WIDTH), mask)
+        np.testing.assert_array_equal(label_studio_rle.decode(encoded, HEIGHT, WIDTH), mask)

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nike.datasets.cvat import read_cvat
-from nike.datasets.labelstudio import read_labelstudio
-from nike.datasets.labelstudio_rle import decode, encode
+from nike.datasets.label_studio import read_label_studio
+from nike.datasets.label_studio_rle import decode, encode
 from nike.datasets.safe_xml import read_xml
 from nike.datasets.voc import read_voc
 from nike.datasets.yolo import find, read_yolo
@@ -168,7 +168,7 @@ def test_label_studio_files(root, name, regions):
     tasks = [{"data": {"image": name}, "annotations": [{"result": regions}]}]
     path = root / "tasks.json"
     path.write_text(json.dumps(tasks))
-    assert_safe(read_labelstudio(path), root)
+    assert_safe(read_label_studio(path), root)
 
 
 @settings(**SETTINGS)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from nike.datasets.safe_json import json_depth, read_json, write_json
-from nike.text import printable, short
+from nike.formatting import printable, short
 
 
 def test_round_trip(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from scipy.ndimage import binary_fill_holes
 
 from mrcnn.ops.polygons import iou
-from nike.datasets.pieces import mask_piece, polygon_piece
+from nike.datasets.instance_parts import mask_piece, polygon_piece
 from nike.datasets.read_any_format import FORMATS, read_dataset
 from nike.datasets.records import Instance, Photo
 

@@ -3,7 +3,7 @@
 import pytest
 
 from nike.training import run
-from nike.training.run_photos import write_run_photos
+from nike.training.run_split import write_run_photos
 
 
 def test_different_classes_cannot_be_resumed(tmp_path):

@@ -16,17 +16,17 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 
 from mrcnn.errors import UserError
-from nike.datasets import labelstudio_rle
+from nike.datasets import label_studio_rle
+from nike.datasets.instance_parts import CocoPolygons, RunLengths, mask_piece, polygon_piece
 from nike.datasets.json_files import json_files
 from nike.datasets.photos import find_photo
-from nike.datasets.pieces import CocoPolygons, RunLengths, mask_piece, polygon_piece
 from nike.datasets.records import NOTE, Collection, Photo, Problem, group_pieces
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import read_json, write_json
 from nike.datasets.shapes import MAX_POINTS, ShapeError, check_label, ellipse_points, rotate
 from nike.datasets.single_polygon import simple_polygon
 from nike.datasets.subsets import subset_named
-from nike.text import short
+from nike.formatting import short
 
 KINDS = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels")
 MAX_BYTES = 1_000_000_000
@@ -41,7 +41,9 @@ def find(path: Path) -> list[Path]:
 # --- reading ---
 
 
-def read_labelstudio(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
+def read_label_studio(
+    path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False
+) -> Collection:
     """Reads tasks that were exported as "JSON". Images are searched for next to the file and in `images/`.
 
     See `Format` for the arguments.
@@ -147,7 +149,7 @@ def _read_region(region: Any, kind: Any, photo: Photo) -> CocoPolygons | RunLeng
         raise ShapeError(f"was drawn on {drawn} pixels; the image has {photo.width}x{photo.height}.")
     if kind == "brushlabels":
         try:
-            return mask_piece(labelstudio_rle.decode(value.get("rle"), photo.height, photo.width))
+            return mask_piece(label_studio_rle.decode(value.get("rle"), photo.height, photo.width))
         except ShapeError:
             raise
         except ValueError as error:
@@ -186,7 +188,7 @@ def _check_percent(number: Any) -> float:
 # --- writing ---
 
 
-def write_labelstudio(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+def write_label_studio(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes `annotations.json` with polygons, or brush masks for instances with holes or several parts.
 
     Args:
@@ -209,7 +211,7 @@ def _region(identity: str, label: str, mask: np.ndarray) -> dict[str, Any]:
     height, width = mask.shape
     polygon = simple_polygon(mask)
     if polygon is None:
-        kind, value = "brushlabels", {"format": "rle", "rle": labelstudio_rle.encode(mask)}
+        kind, value = "brushlabels", {"format": "rle", "rle": label_studio_rle.encode(mask)}
     else:
         kind, value = "polygonlabels", {"points": (polygon * 100 / (width, height)).round(4).tolist(), "closed": True}
     return {

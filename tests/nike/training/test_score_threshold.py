@@ -8,7 +8,7 @@ import pytest
 from mrcnn.checkpoints import read_checkpoint, save_weights
 from mrcnn.training.progress import Progress
 from nike.config import NikeConfig
-from nike.training.threshold import store_threshold
+from nike.training.score_threshold import store_threshold
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Values as text: safe in a terminal, bounded, with complete file names."""
 
-from nike.text import MAX_SHORT, aligned, plural, printable, short
+from nike.formatting import MAX_SHORT, aligned, plural, printable, short
 
 
 def test_control_characters_are_escaped():
