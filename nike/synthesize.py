@@ -23,6 +23,7 @@ from nike import cli
 from nike.datasets.labelme import write_labelme
 from nike.datasets.labels import IGNORE
 from nike.detection.progress import ProgressBar
+from nike.output_checks import check_output_folder
 from nike.synthesis.backgrounds import find_backgrounds
 from nike.synthesis.compose import Assets, render_image
 from nike.synthesis.cutouts import load_cutouts
@@ -246,6 +247,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run_command(arguments: argparse.Namespace) -> int:
     """Runs the command and returns the exit code."""
     output, (width, height) = arguments.output, arguments.size
+    check_output_folder(output, "--output")
     settings = Settings(
         output,
         arguments.seed,

@@ -28,7 +28,8 @@ MAX_FILE_BYTES = 4 << 30  # uncompressed; Matterport's largest file has 0.26 GB
 # Magic bytes of files that are often mistaken for HDF5.
 OTHER_FORMATS = (
     (rb"version https://git-lfs", "a git-LFS pointer. Run `git lfs pull` or download the file"),
-    (rb"\s*<(!doctype|html|\?xml)", "an HTML page. Download the weights file itself"),
+    (rb"\s*<(!doctype|html)", "an HTML page. Download the weights file itself"),
+    (rb"\s*<\?xml", "an XML file. If it is an exported model, pass the weights file from which it was made"),
     (rb"PK\x03\x04", "a zip archive (such as .keras, .npz or .pth). Convert it to HDF5 weights"),
     (rb"\x1f\x8b", "gzip-compressed. Unpack it"),
 )

@@ -137,3 +137,10 @@ def test_unreadable_background_raises(tmp_path):
     settings = Settings(tmp_path / "out", backgrounds=tmp_path / "bg", height=64, width=64)
     with pytest.raises(ValueError, match=r"broken\.jpg"):
         list(synthesize.synthesize(settings, 20))
+
+
+def test_an_output_that_is_a_file_is_named(tmp_path, capsys):
+    (tmp_path / "out").write_text("kept")
+    assert main(["--output", str(tmp_path / "out"), "--count", "1", *SMALL]) == 2
+    assert f"--output: {tmp_path / 'out'} is not a writable folder" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "kept"

@@ -80,6 +80,7 @@ def npz_bytes():
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git-LFS pointer"),
         (b"\n <!DOCTYPE html><html>not found", "HTML page"),
         (b"\x1f\x8b123", "gzip"),
+        (b'<?xml version="1.0"?>\n<net name="model">', "an XML file. If it is an exported model"),
         (npz_bytes(), "zip archive"),
         (b"\x89PNG....", "another file format"),
         (b"\x89HDF\r\n\x1a\n" + bytes(50), "damaged"),
