@@ -81,10 +81,12 @@ class _PublicConnection(http.client.HTTPConnection):
         """Limits the time until the body begins. The timeout of the socket restarts with every byte."""
         timer = threading.Timer(ANSWER_SECONDS, self.sock.shutdown, [socket.SHUT_RDWR])
         timer.daemon = True
+        start = time.monotonic()
         timer.start()
         try:
             response = super().getresponse()
-            if timer.finished.is_set():  # a header that is cut short is not an error of HTTPConnection
+            # A header that is cut short is not an error of HTTPConnection. The timer is not finished yet when it cuts.
+            if time.monotonic() - start >= ANSWER_SECONDS:
                 raise TimeoutError(f"no answer within {ANSWER_SECONDS} seconds")
             return response
         finally:

@@ -62,7 +62,7 @@ def test_labelme_points_belong_to_the_object_of_their_group(write):
             [SQUARE, {**SQUARE, "label": "adidas"}, point()],
             "shapes[2]: point 'hook': objects 'nike' and 'adidas' both have its group_id 3. Give each object its own.",
         ),
-        ([SQUARE, {**point(), "points": [[1, 2], [3, 4]]}], "shapes[1]: a point needs exactly 1 points, got 2."),
+        ([SQUARE, {**point(), "points": [[1, 2], [3, 4]]}], "shapes[1]: a point needs exactly 1 point, got 2."),
     ],
 )
 def test_points_that_cannot_be_used_are_reported(write, shapes, message):
