@@ -315,10 +315,10 @@ class Config:
                 f"{name}: MEAN_PIXEL needs one value per channel (IMAGE_CHANNEL_COUNT = {self.IMAGE_CHANNEL_COUNT}), "
                 f"got {len(np.atleast_1d(self.MEAN_PIXEL))}."
             )
-        for field, words in choices.SETTINGS.items():
+        for field, allowed in choices.SETTINGS.items():
             value = getattr(self, field)
-            if value not in words and not (field == "BACKBONE" and callable(value)):
-                raise UserError(f"{name}: {field} must be one of {', '.join(words)}; got {value!r}.")
+            if value not in allowed and not (field == "BACKBONE" and callable(value)):
+                raise UserError(f"{name}: {field} must be one of {', '.join(allowed)}; got {value!r}.")
 
     def _validate_keypoints(self) -> None:
         name = type(self).__name__

@@ -85,7 +85,7 @@ class _PublicConnection(http.client.HTTPConnection):
         timer.start()
         try:
             response = super().getresponse()
-            # A header that is cut short is not an error of HTTPConnection. The timer is not finished yet when it cuts.
+            # A header that is cut short is not an error of HTTPConnection. `timer.finished` may be set only after it.
             if time.monotonic() - start >= ANSWER_SECONDS:
                 raise TimeoutError(f"no answer within {ANSWER_SECONDS} seconds")
             return response

@@ -135,7 +135,7 @@ def non_max_suppression(boxes: tf.Tensor, scores: tf.Tensor, max_count: int, thr
         max_count: maximum number of indices.
         threshold: IoU above which the lower-scoring box is removed.
     """
-    # A box of area zero gets a place of its own.
+    # A box of area zero becomes a box outside the image, which overlaps itself and no other.
     index = tf.cast(tf.range(tf.shape(boxes)[0]), tf.float32)[:, None]  # [N, 1]
     is_empty = tf.reduce_prod(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) <= 0.0  # [N, 1]
     boxes = tf.where(is_empty, [-2.0, -2.0, -1.5, -1.5] - index, boxes)
