@@ -184,7 +184,7 @@ def train(name: str, seed: int, data: Path, arguments: argparse.Namespace) -> di
         *(f"--epochs={EPOCHS}", f"--steps={arguments.steps // EPOCHS}", f"--batch={arguments.batch}"),
         *(f"--image-size={arguments.image_size}", f"--weights={arguments.weights}", "--augment=light", "--ema=0"),
         *(f"--lr={LEARNING_RATE}", f"--warmup={int(WARMUP * arguments.steps)}"),
-        *(f"--validate-every={EPOCHS}", "--validation-photos=0", "--keep=1", "--mixed-precision=off", *row.options),
+        *(f"--validate-every={EPOCHS}", "--validation-photos=0", "--keep=1", *row.options),
     ]
     if code := run_training(command, log):
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [f"exit code {code}"]
