@@ -130,7 +130,7 @@ def _find_images(folder: Path, option: str, most: int) -> list[Path]:
 
 def _compare_ap(path: Path, config: Config, names: list[str], folder: Path, exported: Path) -> dict[str, float]:
     """Compares the AP of an exported model with that of the original. Raises VerificationError if it is lower."""
-    original = load_model(path, config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE))
+    original = load_model(path, config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE), precision="off")
     aps = []
     for model in (original, ExportedModel(exported, MIN_CONFIDENCE)):
         detector = Detector(model, names, path=path)

@@ -6,7 +6,7 @@ Fast R-CNN, section 2.1) quantizes the RoI to whole feature map cells and takes 
 F channels.
 
 Differs from the paper: one sample per bin at corner-aligned positions, which `tf.image.crop_and_resize` computes and
-Matterport's checkpoints were trained with.
+Matterport's checkpoints were trained with. Differs from Matterport: samples at the border of the image are always inside.
 """
 
 import keras
@@ -16,6 +16,7 @@ from mrcnn.layers.common import Float32Layer, register
 from mrcnn.ops.image_meta import split_image_meta
 
 LEVELS = (2, 3, 4, 5)
+BORDER = 1 - 1e-6  # end of a box at the border of the image, at most 2e-4 cells inside
 
 
 def roi_levels(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
@@ -180,6 +181,9 @@ class PyramidROIAlign(Float32Layer):
             levels = tf.fill(tf.shape(levels), LEVELS[0])
         align = crop_levels if self.method == "crop_and_resize" else gather_levels
         crop = pool_levels if self.pooling == "pool" else align
+        # Rounding would place the last sample of every thirtieth side that ends at the border outside the feature map,
+        # where crop_and_resize returns 0.
+        boxes = tf.where(tf.abs(boxes - 1.0) < 1.0 - BORDER, BORDER, boxes)
         crops = crop(boxes, levels, feature_maps, self.pool_shape)
         shape = (tf.shape(boxes)[0], tf.shape(boxes)[1], *self.pool_shape, channels)
         return tf.cast(tf.reshape(crops, shape), dtype)

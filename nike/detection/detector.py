@@ -187,6 +187,7 @@ def load_detector(
     tta: bool = False,
     batch: int = 1,
     device: str | None = None,
+    precision: str = "auto",
     fraction: float = 1.0,
 ) -> Detector:
     """Loads weights and builds their detector.
@@ -198,7 +199,7 @@ def load_detector(
         classes, max_detections, tiles, tile_overlap: see `Detector`.
         tta: whether to use test-time augmentation.
         batch: batch size.
-        device: see `load_model`.
+        device, precision: see `load_model`.
         fraction: fraction of the score threshold that the detector applies, for callers that need lower scores too.
 
     Raises:
@@ -227,7 +228,7 @@ def load_detector(
             model = ExportedModel(path, min_confidence, batch)
         _check_exported(model, path, config, tta, device)
     else:
-        model = load_model(path, config, device)
+        model = load_model(path, config, device, precision)
     augmented = None
     if tta:
         from mrcnn.inference.test_time_augmentation import scaled_detectors
@@ -307,15 +308,15 @@ def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -
     return ["BG", "nike"] if count == 2 else ["BG", *(f"class {i}" for i in range(1, count))]
 
 
-def load_model(path: Path, config: Any, device: str | None = None) -> Any:
+def load_model(path: Path, config: Any, device: str | None = None, precision: str = "auto") -> Any:
     """Builds a `MaskRCNN` in inference mode and loads its weights. Messages are printed to stderr.
-
-    The computation uses bfloat16 where it is faster than float32.
 
     Args:
         path: weights file.
         config: settings of the network.
         device: see `mrcnn.training.devices.prepare_devices`.
+        precision: "on" for bfloat16, "off" for float32, "auto" for the faster of them; see
+            `mrcnn.training.devices.set_precision`.
     """
     import_tensorflow()
     import keras
@@ -325,7 +326,7 @@ def load_model(path: Path, config: Any, device: str | None = None) -> Any:
 
     policy = keras.config.dtype_policy()
     with contextlib.redirect_stdout(sys.stderr):  # stdout is reserved for results
-        print(f"device {prepare_devices(device)}, {set_precision()}")
+        print(f"device {prepare_devices(device)}, {set_precision(precision)}")
         try:
             model = MaskRCNN("inference", config, "logs")
         finally:  # the layers keep their policy; the global one is restored for the caller

@@ -1,8 +1,9 @@
 """Benchmark of the runtimes: `python -m nike.detection.runtimes --exports DIR` prints a Markdown table.
 
 It exports the weights to every format whose packages are installed. For each it measures the size of the files, the
-time and the peak memory of `nike detect` on one image as a whole command, and the median time of `model.detect`. The
-formats take turns, so that other programs disturb all of them alike. DIR keeps the models for the next time.
+time and the peak memory of `nike detect` on one image as a whole command, and the median time of `model.detect`, for
+TensorFlow in float32 and in bfloat16. `nike detect` uses the faster of these two. The formats take turns, so that other
+programs disturb all of them alike. DIR keeps the models for the next time.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from nike.export import megabytes
 from nike.output_checks import check_output_file, check_output_folder
 
 ORIGINAL = "tensorflow"
+PRECISIONS = {"float32": "off", "bfloat16": "on"}  # of the original
 PHOTO_SIZE = (1280, 1600)  # width and height in pixels
 MIN_CONFIDENCE = 0.5
 COMMAND_ROUNDS = 3
@@ -111,7 +113,7 @@ def alternate(functions: dict[str, Callable[[int], object]], rounds: int) -> dic
 
 
 def measure(weights: dict[str, Path], images: list[Path], rounds: int) -> list[dict]:
-    """Returns the figures of each format."""
+    """Returns the figures of each format, and of the original in each precision."""
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder, "photo.jpg")
         pixels = [np.asarray(Image.open(path).convert("RGB").resize(PHOTO_SIZE)) for path in images]
@@ -120,22 +122,24 @@ def measure(weights: dict[str, Path], images: list[Path], rounds: int) -> list[d
         runs = [
             {name: run_command(path, photo, output) for name, path in weights.items()} for _ in range(COMMAND_ROUNDS)
         ]
-    models = {name: load_detector(path, min_confidence=MIN_CONFIDENCE).model for name, path in weights.items()}
-    functions = {
-        name: lambda number, model=model: model.detect([pixels[number % len(pixels)]]) for name, model in models.items()
-    }
+    rows = {f"{ORIGINAL} {name}": (ORIGINAL, precision) for name, precision in PRECISIONS.items()}
+    rows |= {name: (name, "auto") for name in weights if name != ORIGINAL}
+    functions = {}
+    for row, (name, precision) in rows.items():
+        model = load_detector(weights[name], min_confidence=MIN_CONFIDENCE, precision=precision).model
+        functions[row] = lambda number, model=model: model.detect([pixels[number % len(pixels)]])
     alternate(functions, 2)  # the first calls are slower
     seconds = alternate(functions, rounds)
     return [
         {
-            "format": name,
-            "megabytes": megabytes(path),
+            "format": row,
+            "megabytes": megabytes(weights[name]),
             "command_seconds": statistics.median(run[name][0] for run in runs),
             "memory_megabytes": statistics.median(run[name][1] for run in runs),
-            "detect_seconds": seconds[name][0],
-            "processor_seconds": seconds[name][1],
+            "detect_seconds": seconds[row][0],
+            "processor_seconds": seconds[row][1],
         }
-        for name, path in weights.items()
+        for row, (name, _) in rows.items()
     ]
 
 

@@ -23,12 +23,12 @@ def test_equals_the_original(golden, size, method):
     arrays = golden("losses.npz")
     crops = np.asarray(PyramidROIAlign((size, size), method=method)(pyramid_inputs(arrays)))
     expected = arrays[f"roialign_{size}__out"]
-    # RoIs that end at the image border sample at exactly the last cell. Rounding determines whether it is inside or
-    # outside (zero), so these RoIs are compared separately.
+    # RoIs that end at the image border sample at the last cell. In the original, rounding determines whether it is
+    # inside or outside (zero). Here it is 2e-4 cells inside at most.
     inside = (arrays["roialign__in_boxes"][..., 2:] < 1).all(axis=-1)
     np.testing.assert_allclose(crops[inside], expected[inside], atol=2e-5)
-    agree = np.isclose(crops[~inside], expected[~inside], atol=2e-5).mean()
-    assert agree > 0.95
+    agree = np.isclose(crops[~inside], expected[~inside], atol=1e-3)
+    assert agree.mean() > 0.95 and (expected[~inside][~agree] == 0).all()
 
 
 def test_both_methods_have_the_same_gradient(golden):
@@ -83,6 +83,17 @@ def test_ramp_by_hand(method):
     # The ramp is linear between cells.
     box = (0.125, 0.125, 0.625, 0.625)  # cells 0.5..2.5
     np.testing.assert_allclose(ramp(method=method, box=box)[0], [5.5, 6.5, 7.5], atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["crop_and_resize", "gather"])
+def test_samples_at_the_border_of_the_image_are_inside(method):
+    """Rounding can place the last sample 2e-6 cells outside the map, where crop_and_resize returns 0."""
+    starts = np.random.default_rng(0).uniform(0, 0.9, (200, 2))
+    boxes = np.concatenate([starts, np.ones((200, 2))], axis=1).astype(np.float32)
+    pyramid = [np.ones((1, side, side, 1), np.float32) for side in (192, 96, 48, 24)]
+    meta = np.array([[0, 768, 768, 3, 768, 768, 3, 0, 0, 768, 768, 1]], np.float32)
+    crops = PyramidROIAlign((7, 7), method)([boxes[None], meta, *pyramid])
+    np.testing.assert_allclose(crops, 1, atol=1e-6)
 
 
 def test_pool_rounds_to_whole_cells_and_takes_the_maximum():

@@ -21,10 +21,11 @@ def test_the_table_has_a_row_for_each_format(tmp_path, monkeypatch, capsys):
     options = ["--formats", "openvino", "--rounds", "1", "--json", str(tmp_path / "figures.json")]
     assert runtimes.main([*files, *options]) == 0
     rows = json.loads((tmp_path / "figures.json").read_text())
-    assert [row["format"] for row in rows] == ["tensorflow", "openvino"]
+    assert [row["format"] for row in rows] == ["tensorflow float32", "tensorflow bfloat16", "openvino"]
     assert all(value > 0 for row in rows for key, value in row.items() if key != "format")
-    assert rows[1]["memory_megabytes"] < rows[0]["memory_megabytes"]
-    assert capsys.readouterr().out.count("\n| `") == 2
+    assert rows[2]["memory_megabytes"] < rows[0]["memory_megabytes"] == rows[1]["memory_megabytes"]
+    assert rows[0]["detect_seconds"] != rows[1]["detect_seconds"]
+    assert capsys.readouterr().out.count("\n| `") == 3
 
 
 def test_a_model_of_other_weights_is_not_reused(tmp_path, monkeypatch, capsys):
