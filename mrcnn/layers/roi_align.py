@@ -6,7 +6,9 @@ Fast R-CNN, section 2.1) quantizes the RoI to whole feature map cells and takes 
 F channels.
 
 Differs from the paper: one sample per bin at corner-aligned positions, which `tf.image.crop_and_resize` computes and
-Matterport's checkpoints were trained with. Differs from Matterport: samples at the border of the image are always inside.
+Matterport's checkpoints were trained with.
+
+Differs from Matterport: the last samples of RoIs at the image border are always inside the feature map.
 """
 
 import keras
