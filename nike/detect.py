@@ -181,6 +181,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             count = plural(found["pictures"] - found["hits"], "image")
             print(f"No detections in {count} at threshold {threshold:.2f}. Lower it with --min-confidence.")
         else:
+            del detector, results  # not two models in memory
             print_hints(empty, arguments, threshold)
     return code
 

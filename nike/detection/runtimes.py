@@ -114,20 +114,25 @@ def alternate(functions: dict[str, Callable[[int], object]], rounds: int) -> dic
 
 def measure(weights: dict[str, Path], images: list[Path], rounds: int) -> list[dict]:
     """Returns the figures of each format, and of the original in each precision."""
-    with tempfile.TemporaryDirectory() as folder:
-        photo = Path(folder, "photo.jpg")
-        pixels = [np.asarray(Image.open(path).convert("RGB").resize(PHOTO_SIZE)) for path in images]
-        Image.fromarray(pixels[0]).save(photo)
-        output = Path(folder, "out")
-        runs = [
-            {name: run_command(path, photo, output) for name, path in weights.items()} for _ in range(COMMAND_ROUNDS)
-        ]
+    pixels = [np.asarray(Image.open(path).convert("RGB").resize(PHOTO_SIZE)) for path in images]
     rows = {f"{ORIGINAL} {name}": (ORIGINAL, precision) for name, precision in PRECISIONS.items()}
     rows |= {name: (name, "auto") for name in weights if name != ORIGINAL}
-    functions = {}
-    for row, (name, precision) in rows.items():
-        model = load_detector(weights[name], min_confidence=MIN_CONFIDENCE, precision=precision).model
-        functions[row] = lambda number, model=model: model.detect([pixels[number % len(pixels)]])
+    models = {
+        row: load_detector(weights[name], min_confidence=MIN_CONFIDENCE, precision=precision).model
+        for row, (name, precision) in rows.items()
+    }
+    original = next(iter(models.values()))
+    # Without detections, `nike detect` runs again with a lower threshold.
+    photo = next((pixel for pixel in pixels if len(original.detect([pixel])[0])), pixels[0])
+    with tempfile.TemporaryDirectory() as folder:
+        file, output = Path(folder, "photo.jpg"), Path(folder, "out")
+        Image.fromarray(photo).save(file)
+        runs = [
+            {name: run_command(path, file, output) for name, path in weights.items()} for _ in range(COMMAND_ROUNDS)
+        ]
+    functions = {
+        row: lambda number, model=model: model.detect([pixels[number % len(pixels)]]) for row, model in models.items()
+    }
     alternate(functions, 2)  # the first calls are slower
     seconds = alternate(functions, rounds)
     return [
