@@ -28,7 +28,7 @@ ROOMS = (  # of mrcnn; a module imports from its own room and from those of earl
     {"benchmark"},
 )
 APPLICATION_ROOMS = (  # of nike, likewise; every other module is a command or `cli`
-    {"text", "output_checks", "quiet", "config"},
+    {"formatting", "output_checks", "quiet", "config"},
     {"datasets"},
     {"augmentation", "synthesis"},
     {"training"},
