@@ -22,11 +22,11 @@ from nike.datasets.relocation import copy_photos, copy_split, relocate
 from nike.formatting import plural, short
 
 DESCRIPTION = """\
-Convert a dataset to another format. The format of SOURCE is found by its content: labelme,
-COCO, YOLO segmentation, Roboflow, Pascal VOC masks, CVAT, Label Studio or VIA. With --to,
-a new dataset folder is made, with copies of the images and with the split of SOURCE.
-Without it, one COCO file or one labelme file per image is written, and images outside the
-folder of TARGET are copied into it. nike check and nike train can use the result."""
+Convert a dataset to another format. The format of SOURCE is detected from its content:
+labelme, COCO, YOLO segmentation, Roboflow, Pascal VOC masks, CVAT, Label Studio or VIA. With
+--to, TARGET is a new dataset folder with copies of the images and the split of SOURCE.
+Without --to, one COCO file or one labelme file per image is written, and images outside the
+folder of TARGET are copied there. nike check and nike train accept the result."""
 EPILOG = """\
 examples:
   nike convert my_photos my_photos/coco.json          labelme files to one COCO file
@@ -38,30 +38,44 @@ examples:
 Exit code: 0 all converted; 1 some images or annotations were skipped (listed on stderr); 2 nothing was written."""
 
 
-def labelme_files(photos: list[Photo], problems: list[Problem]) -> list[Photo]:
-    """Returns the photos that can each have a labelme file.
+def usable_photos(collection: Collection, problems: list[Problem]) -> list[Photo]:
+    """Returns the photos that can be converted. The others are appended to `problems`."""
+    usable = []
+    for photo in collection.photos:
+        if photo.path is None:
+            message = "the image is embedded in the JSON (imageData). Save it as a file next to the JSON to convert it."
+            problems.append(Problem(photo.noted_in, "photo-embedded", message))
+        elif photo.lost:
+            message = "the image is skipped, because objects whose shapes are unusable would count as background."
+            problems.append(Problem(photo.noted_in, "left-out", message, photo=photo.path))
+        else:
+            usable.append(photo)
+    return usable
+
+
+def drop_same_stems(photos: list[Photo], problems: list[Problem]) -> list[Photo]:
+    """Returns the first photo of each file stem, because `a.jpg` and `a.png` have the same labelme file, `a.json`.
 
     Args:
         photos: records from a dataset reader, each with a path.
-        problems: list to which photos are added whose JSON file would have the same name as that of another photo
-            (`a.jpg`, `a.png`). They are skipped.
+        problems: list to which the other photos are appended.
     """
     chosen: dict[PurePosixPath, Photo] = {}
     for photo in photos:
         first = chosen.setdefault(PurePosixPath(photo.file).with_suffix(".json"), photo)
         if first is not photo:
-            message = f"has the same file stem as {short(first.file)}, hence the same labelme file. Rename the image."
+            message = f"has the same file stem as {short(first.file)} and so the same labelme file. Rename the image."
             problems.append(Problem(photo.file, "name-twice", message))
     return list(chosen.values())
 
 
-def relabelled(photos: Iterable[Photo], labels: Labels | None, problems: list[Problem]) -> list[Photo]:
-    """Returns photos whose instances have the names of their classes as labels, and regions to ignore `ignore`.
+def relabel(photos: Iterable[Photo], labels: Labels | None, problems: list[Problem]) -> list[Photo]:
+    """Replaces the label of each instance by the name of its class, and the labels of ignored regions by `ignore`.
 
     Args:
         photos: records from a dataset reader.
-        labels: classes; None to keep all labels.
-        problems: list to which instances of no class are appended. They are skipped.
+        labels: mapping of labels to classes, or None to keep all labels.
+        problems: list to which instances without a class are appended. They are skipped.
     """
     result = []
     for photo in photos:
@@ -78,8 +92,8 @@ def relabelled(photos: Iterable[Photo], labels: Labels | None, problems: list[Pr
     return result
 
 
-def parts_of(source: Path, collection: Collection) -> dict[str, list[Photo]]:
-    """Returns the photos of a dataset by subset, as the dataset determines them; by "" if it does not."""
+def group_by_subset(source: Path, collection: Collection) -> dict[str, list[Photo]]:
+    """Returns the photos of a dataset by subset. The only key is "" if the dataset has no split of its own."""
     subset_of = dict(collection.subsets)
     if not subset_of and source.is_dir() and (own := read_own_split(source)) is not None:
         subset_of = {photo.file: name for name, part in own.items() for photo in part.photos}
@@ -90,13 +104,16 @@ def parts_of(source: Path, collection: Collection) -> dict[str, list[Photo]]:
 
 
 def write_dataset(name: str, target: Path, parts: dict[str, list[Photo]], problems: list[Problem]) -> None:
-    """Writes a dataset with its images into a new folder, completely or not at all.
+    """Writes a dataset with its images to a new folder, atomically.
 
     Args:
         name: name of a format in FORMATS.
         target: path of a folder that does not exist or is empty.
         parts: photos by subset.
         problems: list to which skipped photos and instances are appended.
+
+    Raises:
+        ValueError: the target is a file or a folder with content.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists already. Nothing was written. Choose another name or move it.")
@@ -110,7 +127,7 @@ def write_dataset(name: str, target: Path, parts: dict[str, list[Photo]], proble
 
 
 def keypoint_note(name: str, parts: dict[str, list[Photo]]) -> list[Problem]:
-    """Returns a note if the photos have keypoints that the format with this name does not write."""
+    """Returns a note if the photos have keypoints and the format called `name` cannot store them, else no problem."""
     instances = (instance for photos in parts.values() for photo in photos for instance in photo.instances)
     count = sum(bool(instance.keypoints) for instance in instances)
     if FORMATS[name].keypoints or not count:
@@ -128,6 +145,44 @@ def refuse_to_overwrite(paths: Iterable[Path]) -> None:
         raise UserError(f"{there[0]} exists already{more}. Nothing was written. Choose another name or move it.")
 
 
+def write_annotations(
+    source: Path, target: Path, photos: list[Photo], labels: Labels | None, problems: list[Problem]
+) -> str:
+    """Writes a COCO file or labelme files, and copies the images that are outside of the folder of the target.
+
+    Args:
+        source: path of the dataset, whose split is copied.
+        target: path of the COCO file (.json) or of the folder of labelme files.
+        photos: records from a dataset reader, each with a path.
+        labels: mapping of labels to classes, or None to keep all labels.
+        problems: list to which skipped photos and instances are appended.
+
+    Returns:
+        A message that says what was written.
+
+    Raises:
+        ValueError: a file exists already.
+    """
+    is_coco = target.suffix.lower() == ".json"
+    root = image_folders(target)[0] if is_coco else target
+    if not is_coco:
+        photos = drop_same_stems(photos, problems)
+        photos = photos if labels is None else relabel(photos, labels, problems)
+    placed, copies = relocate(photos, root)
+    refuse_to_overwrite([target] if is_coco else [photo.path.with_suffix(".json") for photo in placed])
+    copy_photos(copies)
+    if is_coco:
+        counts = write_coco(target, placed, labels, problems)
+        done = f"{plural(counts['images'], 'image')}, {plural(counts['annotations'], 'instance')}"
+    else:
+        for photo in placed:
+            write_photo(photo)
+        done = plural(len(placed), "labelme file")
+    copy_split(source, root, photos, placed)
+    copied = f", {plural(len(copies), 'image')} copied to {root}" if copies else ""
+    return f"{done} written to {target}{copied}."
+
+
 # --- command ---
 
 
@@ -143,55 +198,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", metavar="NAMES", help="classes to keep, such as nike,swoosh=nike (default: all labels)"
     )
-    parser.add_argument("--allow-outside", action="store_true", help="allow annotations of images outside of SOURCE")
+    parser.add_argument("--allow-outside", action="store_true", help="allow annotations of images outside SOURCE")
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Converts the dataset. Returns 1 if anything was skipped, else 0."""
+    """Converts the dataset and prints what was skipped. Returns 1 if anything was skipped, else 0."""
     labels = Labels(arguments.labels) if arguments.labels is not None else None
     default = labels.classes[0] if labels else "object"
     collection = read_dataset(arguments.source, default, arguments.allow_outside)
     problems: list[Problem] = list(collection.all_problems())
-    found = []
-    for photo in collection.photos:
-        if photo.path is None:
-            message = "the image is embedded in the JSON (imageData). Save it as a file next to the JSON to convert it."
-            problems.append(Problem(photo.noted_in, "photo-embedded", message))
-        elif photo.lost:
-            message = "the image is skipped, because objects whose shapes are unusable would count as background."
-            problems.append(Problem(photo.noted_in, "left-out", message, photo=photo.path))
-        else:
-            found.append(photo)
-    if not found:
+    photos = usable_photos(collection, problems)
+    if not photos:
         raise UserError(
             f"{arguments.source}: no image to convert. {problems[0] if problems else 'No image is annotated.'}"
         )
     target = arguments.target
     if arguments.to is not None:
-        parts = parts_of(arguments.source, replace(collection, photos=relabelled(found, labels, problems)))
+        photos = relabel(photos, labels, problems)
+        parts = group_by_subset(arguments.source, replace(collection, photos=photos))
         write_dataset(arguments.to, target, parts, problems)
         problems += keypoint_note(arguments.to, parts)
-        return report(f"{plural(sum(map(len, parts.values())), 'image')} written to {target}.", problems)
-    is_coco = target.suffix.lower() == ".json"
-    root = image_folders(target)[0] if is_coco else target
-    found = found if is_coco else labelme_files(found, problems)
-    placed, copies = relocate(found, root)
-    refuse_to_overwrite([target] if is_coco else [photo.path.with_suffix(".json") for photo in placed])
-    copy_photos(copies)
-    if is_coco:
-        counts = write_coco(target, placed, labels, problems)
-        done = f"{plural(counts['images'], 'image')}, {plural(counts['annotations'], 'instance')}"
+        done = f"{plural(len(photos), 'image')} written to {target}."
     else:
-        for photo in placed:
-            write_photo(photo)
-        done = plural(len(placed), "labelme file")
-    copy_split(arguments.source, root, found, placed)
-    copied = f", {plural(len(copies), 'image')} copied to {root}" if copies else ""
-    return report(f"{done} written to {target}{copied}.", problems)
-
-
-def report(done: str, problems: list[Problem]) -> int:
-    """Prints the problems and what was done. Returns the exit code."""
+        done = write_annotations(arguments.source, target, photos, labels, problems)
     for problem in problems:
         print(f"{problem.severity}: {problem}", file=sys.stderr)
     print(done)

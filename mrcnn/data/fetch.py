@@ -31,6 +31,8 @@ CHUNK = 1 << 16  # bytes
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 TRANSIENT_STATUS = frozenset((408, 425, 429, 500, 502, 503, 504))
 GONE_STATUS = frozenset((404, 410))
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # the last 32 bits are the IPv4 address (RFC 6052)
+LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # not public (RFC 8215), which Python before 3.12.4 does not know
 
 
 class FetchError(UserError):
@@ -40,7 +42,7 @@ class FetchError(UserError):
         reason: one of "refused" (invalid URL, scheme, private address), "missing" (404, 410), "http_error", "timeout",
             "network", "too_large", "not_an_image" (a web page or a live stream).
         is_transient: whether another attempt may succeed.
-        retry_after: seconds that the server asks to wait before it, or None.
+        retry_after: delay in seconds that the server requests before another attempt, or None.
     """
 
     def __init__(self, message: str, reason: str, is_transient: bool = False, retry_after: float | None = None):
@@ -78,14 +80,15 @@ class _PublicConnection(http.client.HTTPConnection):
         raise error or OSError(f"{self.host} has no address")
 
     def getresponse(self) -> http.client.HTTPResponse:
-        """Limits the time until the body begins. The timeout of the socket restarts with every byte."""
+        """Limits the time until the body begins, because the socket timeout restarts with every byte."""
         timer = threading.Timer(ANSWER_SECONDS, self.sock.shutdown, [socket.SHUT_RDWR])
         timer.daemon = True
         start = time.monotonic()
         timer.start()
         try:
             response = super().getresponse()
-            # A header that is cut short is not an error of HTTPConnection. `timer.finished` may be set only after it.
+            # HTTPConnection accepts a header that is cut short. The clock is read because the timer thread may set
+            # `timer.finished` after this line.
             if time.monotonic() - start >= ANSWER_SECONDS:
                 raise TimeoutError(f"no answer within {ANSWER_SECONDS} seconds")
             return response
@@ -94,7 +97,10 @@ class _PublicConnection(http.client.HTTPConnection):
 
 
 class _PublicSecureConnection(http.client.HTTPSConnection, _PublicConnection):
-    """The same with TLS, which `HTTPSConnection.connect` adds to what the next class connects."""
+    """A TLS connection to public addresses only.
+
+    `HTTPSConnection.connect` calls the `connect` of `_PublicConnection`, the next base class, and adds TLS.
+    """
 
 
 class _PublicHandler(urllib.request.HTTPHandler):
@@ -115,10 +121,16 @@ def _goes_to_proxy(request: urllib.request.Request) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Returns whether an IP address is public: not private, of this machine, or multicast."""
+    """Returns whether an IP address is public, that is, neither private, loopback, link-local nor multicast.
+
+    An IPv6 address that embeds an IPv4 address (mapped, 6to4, NAT64) is as public as the embedded address.
+    """
     ip = ipaddress.ip_address(address.partition("%")[0])  # without the interface of a link-local address
-    embedded = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-    ip = embedded or ip
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in LOCAL_NAT64:
+            return False
+        translated = ipaddress.IPv4Address(ip.packed[-4:]) if ip in NAT64 else None
+        ip = translated or ip.ipv4_mapped or ip.sixtofour or ip
     return ip.is_global and not ip.is_multicast
 
 
@@ -187,7 +199,10 @@ def fetch(
 
 
 def read_path_or_url(image: str | os.PathLike | Image.Image, channels: int = 3) -> np.ndarray:
-    """Reads an image like `read_image`, or downloads it if it is a URL. Use it for what the user has entered only."""
+    """Reads an image like `read_image`, or downloads it if it is a URL.
+
+    Use it only for URLs that the user has entered, because it allows servers in private networks.
+    """
     if not (isinstance(image, str) and is_url(image)):
         return read_image(image, channels)
     file = io.BytesIO()

@@ -47,7 +47,10 @@ class OriginalMethods:
     def compile(self, learning_rate: float, momentum: float) -> None:
         """Compiles `keras_model` with SGD and the five losses, for scripts that call `keras_model.fit` themselves.
 
-        `train` needs no call of it. Call `set_trainable` first.
+        Call `set_trainable` first. `train` compiles the model itself.
+
+        Raises:
+            ValueError: the model is not in training mode.
         """
         from mrcnn.training.optimizers import build_optimizer  # slow to import, rarely needed
 
@@ -57,7 +60,11 @@ class OriginalMethods:
         self.keras_model.compile(optimizer=optimizer, jit_compile=False)  # crop_and_resize has no XLA kernel
 
     def set_trainable(self, layer_regex: str, keras_model=None, indent: int = 0, verbose: int = 1) -> None:
-        """Makes the layers whose full name matches trainable and freezes all others. Compile the model afterwards."""
+        """Makes the layers whose full name matches trainable and freezes all others. Compile the model afterwards.
+
+        An expression that matches no layer is accepted, as in the original. `mrcnn.training.freezing.set_trainable`
+        raises an error.
+        """
         layers = list(flatten_layers(keras_model or self.keras_model))
         if verbose and keras_model is None:
             log("Selecting layers to train")
@@ -71,17 +78,17 @@ class OriginalMethods:
     # --- Preprocessing and postprocessing ---
 
     def detect_molded(self, molded_images: np.ndarray, image_metas: np.ndarray, verbose: int = 0) -> list[Detections]:
-        """Runs detection on images that `mold_inputs` returned. Boxes and masks refer to the preprocessed image.
+        """Runs detection on images from `mold_inputs`. Boxes and masks are in pixels of the preprocessed image.
 
         Args:
             molded_images: `[B, S, S, channels]`.
             image_metas: `[B, 12+C]`.
             verbose: 1 prints the number of images, and the shape and range of `molded_images`.
         """
+        molded_images = np.asarray(molded_images)  # notebooks also pass lists
         if verbose:
             log(f"Processing {len(molded_images)} images")
             log("molded_images", molded_images)
-        molded_images = np.asarray(molded_images)  # notebooks also pass lists
         shape = molded_images.shape[1:]
         window = (0, 0, shape[0], shape[1])
         predicted = self.predictor(molded_images, image_metas)
@@ -145,18 +152,18 @@ class OriginalMethods:
         return self._separate_graph
 
     def ancestor(self, tensor, name: str, checked=None):
-        """Returns the tensor named `name` from which `tensor` is computed, or None.
+        """Returns the tensor called `name` in the inference graph, or None; see `introspection.find_tensor`.
 
-        See `introspection.find_tensor` for the names.
+        `tensor` and `checked` are ignored.
         """
         return introspection.find_tensor(self._introspection_graph(), name)
 
     def find_trainable_layer(self, layer):
-        """Returns the layer that holds the weights, which is the inner layer of a wrapper."""
+        """Returns the layer inside a wrapper, or the layer itself if it is not wrapped."""
         return self.find_trainable_layer(layer.layer) if hasattr(layer, "layer") else layer
 
     def get_trainable_layers(self) -> list:
-        """Returns all layers that hold weights."""
+        """Returns all layers that have weights, without their wrappers."""
         return [layer for layer in flatten_layers(self.keras_model) if layer.weights]
 
     def run_graph(self, images, outputs, image_metas=None) -> OrderedDict:

@@ -254,7 +254,7 @@ def test_crop_mode_applies_to_training_only(tiny_config):
     assert (y2 - y1) / (x2 - x1) == pytest.approx(40 / 60, rel=0.05)  # the whole image
 
 
-def test_molding_and_unmolding_equal_the_original(model):
+def test_molding_and_unmolding_equal_the_original(model, capsys):
     images, metas, windows = model.mold_inputs([photo(), photo(seed=1)])
     assert images.shape == (2, 64, 64, 3) and metas.shape == (2, 15) and windows.shape == (2, 4)
     assert model.get_anchors((64, 64, 3)).shape == model.anchors.shape == (1023, 4)
@@ -266,8 +266,10 @@ def test_molding_and_unmolding_equal_the_original(model):
     )
     result = dict(rois=rois, class_ids=class_ids, scores=scores, masks=full)
     assert same(result, model.detect([photo()])[0])
-    molded = model.detect_molded(list(images), metas)[0]
+    capsys.readouterr()
+    molded = model.detect_molded(list(images), metas, verbose=1)[0]
     assert molded["masks"].shape[:2] == (64, 64)
+    assert "Processing 2 images" in (printed := capsys.readouterr().out) and "(2, 64, 64, 3)" in printed
     scores = [model.run_graph(batch, [("rpn_class", "rpn_class")], metas)["rpn_class"] for batch in (images, [*images])]
     assert np.array_equal(*scores)
 

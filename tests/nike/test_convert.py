@@ -37,6 +37,14 @@ def test_problems_are_listed(folder, shape, tmp_path, capsys):
     assert "b.json, shapes[1]: a polygon needs" in error and "'adidas' has no category" in error
 
 
+def test_labels_choose_the_classes_of_labelme_files(folder, shape, tmp_path, capsys):
+    folder.labelled("a.jpg", [shape(), shape("adidas"), shape("swoosh"), shape("ignore")])
+    assert main([str(folder.root), str(tmp_path / "new"), "--labels", "nike,swoosh=nike"]) == 1
+    assert "label 'adidas' has no class; skipped" in capsys.readouterr().err
+    (photo,) = read_folder(tmp_path / "new").photos
+    assert [instance.label for instance in photo.instances] == ["nike", "nike", "ignore"]
+
+
 @pytest.mark.parametrize("options", [[], ["--to", "yolo"]])
 def test_an_image_with_an_unusable_shape_is_not_converted(folder, shape, tmp_path, capsys, options):
     """Without the shape, its object would be background."""

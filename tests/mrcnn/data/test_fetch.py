@@ -152,7 +152,8 @@ def test_paths_are_not_urls(path):
     [("8.8.8.8", True), ("2606:4700:4700::1111", True), ("127.0.0.1", False), ("10.1.2.3", False)]
     + [("192.168.0.1", False), ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False)]
     + [("224.0.0.1", False), ("::1", False), ("fe80::1%eth0", False), ("::ffff:10.0.0.1", False)]
-    + [("::ffff:8.8.8.8", True), ("2002:0a00:0001::", False), ("fd00::1", False)],
+    + [("::ffff:8.8.8.8", True), ("2002:0a00:0001::", False), ("fd00::1", False)]
+    + [("64:ff9b::8.8.8.8", True), ("64:ff9b::169.254.169.254", False), ("64:ff9b:1::8.8.8.8", False)],  # NAT64
 )
 def test_public_addresses(address, public):
     assert is_public(address) is public
