@@ -2,8 +2,8 @@
 
 This module passes the settings of a `Config` to the layers.
 
-Shape notation: B images, A anchors, K proposals, R sampled RoIs, D detections, G ground-truth slots, C classes with
-background 0, M mask side, J keypoints.
+Shape notation: B images, A anchors, T sampled anchors, K proposals, R sampled RoIs, D detections, G ground-truth slots,
+C classes with background 0, M mask side, Q refined mask side, J keypoints, N keypoint map side.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,17 +36,17 @@ KEYPOINT_LOSS = "mrcnn_keypoint_loss"
 
 
 def loss_names(config: Config) -> tuple[str, ...]:
-    """Returns the names of the losses of a training graph, in the order of its last outputs."""
+    """Returns the names of the losses, which are the last outputs of the training graph, in their order."""
     names = LOSSES[0 if config.has_rpn else 2 : len(LOSSES) if config.MASK_HEAD else -1]
     names += (REFINEMENT_LOSS,) if config.MASK_REFINEMENT_SIZE else ()
     return names + ((KEYPOINT_LOSS,) if config.NUM_KEYPOINTS else ())
 
 
 class InputImage(keras.KerasTensor):
-    """The input image as a Keras tensor that TensorFlow converts to the name of the input.
+    """The input image as a Keras tensor that TensorFlow operations convert to a string, the name of the input.
 
-    Scripts for TensorFlow 1 request the input as `tf.identity(input_image)`. TensorFlow accepts no Keras tensors; the
-    name lets `run_graph` resolve the request.
+    Scripts for TensorFlow 1 request the input from `run_graph` as `tf.identity(input_image)`. TensorFlow 2 raises an
+    error for a Keras tensor, but accepts this one, and `run_graph` finds the input by its name.
     """
 
     def __tf_tensor__(self, dtype=None, name=None):
@@ -66,7 +66,7 @@ class Network(keras.Model):
     config: Config | None = None
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> keras.layers.Layer:
-        """Returns the layer called `name`, which may be nested. Raises ValueError if it does not exist."""
+        """Returns a layer by name, also from nested models. Raises ValueError if it does not exist."""
         if name is not None and name not in {layer.name for layer in self.layers}:
             for layer in flatten_layers(self):
                 if layer.name == name:
@@ -84,14 +84,14 @@ class Network(keras.Model):
         return checkpoints.load_weights(named_layers(self), filepath, exclude=exclude, by_name=by_name)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Sum of the weighted losses, the last outputs of the training graph, and the L2 penalty."""
+        """Returns the weighted sum of the losses, which are the last elements of `y_pred`, plus the L2 penalty."""
         weights = [self.config.LOSS_WEIGHTS.get(name, 1.0) for name in loss_names(self.config)]
         weighted = [weight * loss for weight, loss in zip(weights, y_pred[-len(weights) :], strict=True)]
         return tf.add_n(weighted) + losses.weight_decay_loss(self.trainable_variables, self.config.WEIGHT_DECAY)
 
 
 def flatten_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields the plain Keras layers (Conv2D, BatchNorm, Dense, ...) of a model in order, without their wrappers."""
+    """Yields the layers (Conv2D, BatchNorm, Dense, ...) of a model and its nested models in order, without wrappers."""
     for layer in _nested_layers(model):
         parts = (layer.conv, layer.norm) if isinstance(layer, ConvNorm) else (layer,)
         yield from (part for part in parts if part is not None)
@@ -118,7 +118,7 @@ def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
 
 @register
 class LossLayer(Float32Layer):
-    """One of `loss_names` as a layer of the graph: the float32 scalar of a function of `losses`.
+    """Computes a float32 scalar with a function of `mrcnn.losses`. The layer has the name of the loss.
 
     Args:
         function: name of the function. Defaults to the name of the layer.
@@ -139,7 +139,7 @@ class LossLayer(Float32Layer):
 
 
 class NetworkBuilder:
-    """Creates the layers once; `training()` and `inference()` connect them to two models with the same weights.
+    """Creates the layers, which `training()` and `inference()` connect to two models that share their weights.
 
     Args:
         config: a validated Config.
@@ -163,30 +163,34 @@ class NetworkBuilder:
         classes, train_bn = config.NUM_CLASSES, config.TRAIN_BN
         fc_layers_size = config.FPN_CLASSIF_FC_LAYERS_SIZE
         self.box_head = BoxHead(config.POOL_SIZE, classes, train_bn, fc_layers_size, **heads, **roi_align)
-        self.mask_head = config.MASK_HEAD and MaskHead(
-            config.MASK_POOL_SIZE,
-            classes,
-            train_bn,
-            config.MASK_HEAD_CHANNELS,
-            config.MASK_HEAD_CONVOLUTIONS,
-            config.MASK_ACTIVATION,
-            **heads,
-            **roi_align,
-        )
-        self.keypoint_head = config.NUM_KEYPOINTS and KeypointHead(
-            config.MASK_POOL_SIZE,
-            config.NUM_KEYPOINTS,
-            train_bn,
-            2 * config.MASK_HEAD_CHANNELS,
-            2 * config.MASK_HEAD_CONVOLUTIONS,
-            **roi_align,
-        )
-        self.mask_refinement = config.MASK_REFINEMENT_SIZE and MaskRefinement(
-            config.MASK_REFINEMENT_SIZE,
-            config.MASK_REFINEMENT_PADDING,
-            config.MASK_REFINEMENT_CHANNELS,
-            config.ROI_ALIGN_METHOD,
-        )
+        self.mask_head = self.keypoint_head = self.mask_refinement = None
+        if config.MASK_HEAD:
+            self.mask_head = MaskHead(
+                config.MASK_POOL_SIZE,
+                classes,
+                train_bn,
+                config.MASK_HEAD_CHANNELS,
+                config.MASK_HEAD_CONVOLUTIONS,
+                config.MASK_ACTIVATION,
+                **heads,
+                **roi_align,
+            )
+        if config.NUM_KEYPOINTS:
+            self.keypoint_head = KeypointHead(
+                config.MASK_POOL_SIZE,
+                config.NUM_KEYPOINTS,
+                train_bn,
+                2 * config.MASK_HEAD_CHANNELS,
+                2 * config.MASK_HEAD_CONVOLUTIONS,
+                **roi_align,
+            )
+        if config.MASK_REFINEMENT_SIZE:
+            self.mask_refinement = MaskRefinement(
+                config.MASK_REFINEMENT_SIZE,
+                config.MASK_REFINEMENT_PADDING,
+                config.MASK_REFINEMENT_CHANNELS,
+                config.ROI_ALIGN_METHOD,
+            )
 
     def _rpn(self) -> list[keras.KerasTensor]:
         """Returns `rpn_class_logits [B, A, 2]`, `rpn_class [B, A, 2]` and `rpn_bbox [B, A, 4]` of all levels."""
@@ -227,13 +231,13 @@ class NetworkBuilder:
             Model from [`input_image [B, H, W, channels]`, `input_image_meta [B, 12+C]`, `input_anchors [B or 1, A, 4]`
             normalised] to [`mrcnn_detection [B, D, 6]`, `mrcnn_class [B, K, C]`, `mrcnn_bbox [B, K, C, 4]`,
             `mrcnn_mask [B, D, M, M, C]`, `ROI [B, K, 4]`, `rpn_class [B, A, 2]`, `rpn_bbox [B, A, 4]`], all float32.
-            Without MASK_HEAD there is no `mrcnn_mask`. With MASK_REFINEMENT_SIZE also `mrcnn_refined_mask
-            [B, D', Q, Q]` of the class of each detection, in its padded box; D' <= D is the largest number of
-            detections of an image, at least 1. With NUM_KEYPOINTS the last output is `mrcnn_keypoint [B, D, Q, Q, J]`,
-            logits in the box of each detection, padded by BOX_PADDING. Class, deltas, mask and maps of padding rows are
-            undefined.
-            Without an RPN (PROPOSALS), the third input is `input_roi [B, K, 4]` int32, pixels, zero padded, and the
-            outputs of the RPN are missing.
+            Without MASK_HEAD there is no `mrcnn_mask`. With MASK_REFINEMENT_SIZE there is `mrcnn_refined_mask
+            [B, D', Q, Q]`, the mask of the class of each detection in its padded box; D' <= D is the largest number of
+            detections of an image, at least 1. With NUM_KEYPOINTS the last output is `mrcnn_keypoint [B, D, N, N, J]`,
+            logits in the box of each detection, padded by BOX_PADDING. Probabilities, deltas, masks and keypoint maps
+            of padding rows are undefined.
+            Without an RPN (PROPOSALS), the third input is `input_roi [B, K, 4]` int32, pixels, zero padded, and there
+            are no outputs of the RPN.
         """
         config = config or self.config
         if config.has_rpn:
@@ -274,11 +278,11 @@ class NetworkBuilder:
         Returns:
             Model from [`input_image`, `input_image_meta`, `input_rpn_match [B, A, 1]`, `input_rpn_bbox [B, T, 4]`,
             `input_gt_class_ids [B, G]`, `input_gt_boxes [B, G, 4]` pixels, `input_gt_masks [B, h, w, G]`, with
-            NUM_KEYPOINTS `input_gt_keypoints [B, G, J, 3]` pixels, and without `USE_RPN_ROIS` `input_roi [B, K, 4]`
-            pixels] to [`rpn_class_logits`, `rpn_class`, `rpn_bbox`,
-            `mrcnn_class_logits`, `mrcnn_class`, `mrcnn_bbox`, `mrcnn_mask`, `ROI`, `output_rois [B, R, 4]`, and the
-            losses of `loss_names`, scalars]. Without MASK_HEAD there are no `input_gt_masks` and no `mrcnn_mask`.
-            Without an RPN (PROPOSALS) there are no inputs and outputs of the RPN.
+            NUM_KEYPOINTS `input_gt_keypoints [B, G, J, 3]` pixels, and without USE_RPN_ROIS `input_roi [B, K, 4]`
+            pixels] to [`rpn_class_logits`, `rpn_class`, `rpn_bbox`, `mrcnn_class_logits`, `mrcnn_class`, `mrcnn_bbox`,
+            `mrcnn_mask`, `ROI`, `output_rois [B, R, 4]`, and the losses of `loss_names`, scalars]. Without MASK_HEAD
+            there is neither `input_gt_masks` nor `mrcnn_mask`. Without an RPN (PROPOSALS) there are neither inputs nor
+            outputs of the RPN.
         """
         config, meta = self.config, self.meta
         rpn_targets = []

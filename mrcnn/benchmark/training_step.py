@@ -17,11 +17,11 @@ from mrcnn.training.freezing import layer_regex, set_trainable
 from mrcnn.training.progress import Stage
 from mrcnn.training.trainer import compile_model, make_deterministic
 
-OBJECTS = np.array([[100, 100, 300, 300], [20, 40, 90, 200], [300, 300, 500, 480]])
+OBJECTS = np.array([[100, 100, 300, 300], [20, 40, 90, 200], [300, 300, 500, 480]])  # boxes in pixels
 
 
 def random_batch(config: Config) -> tuple:
-    """Returns the inputs of the training graph for a batch of random images with three objects each."""
+    """Returns the inputs of the training graph for a batch: one random image with three objects, repeated."""
     rng, size = np.random.default_rng(0), config.IMAGE_MAX_DIM
     anchors = pixel_anchors(config, config.IMAGE_SHAPE)
     class_ids = np.zeros(config.MAX_GT_INSTANCES, np.int32)
@@ -75,11 +75,10 @@ def main() -> None:
     seconds = measure.medians(
         dict(step=lambda: fitted.train_function(batches), bare=measure.bare_convolution(options.precision))
     )
-    rate = measure.BARE_OPERATIONS / seconds["bare"]
     figures = dict(
         step=round(seconds["step"], 3),
         per_image=round(seconds["step"] / options.batch, 3),
-        bare_gflops=round(rate / 1e9),
+        bare_gflops=round(measure.BARE_OPERATIONS / seconds["bare"] / 1e9),
         matmul_gradient=next(conv_norms(model.keras_model)).matmul_gradient,
         peak_mib=measure.peak_memory(),
     )

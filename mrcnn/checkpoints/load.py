@@ -1,4 +1,4 @@
-"""Loads weights files into Keras layers by name, after all shapes have been checked, and reports the result."""
+"""Loads weights files into Keras layers by name. All shapes are checked before the first weight is changed."""
 
 from __future__ import annotations
 
@@ -36,21 +36,22 @@ def load_weights(
     """Sets the weights of Keras layers from a file, matched by layer name and by role (kernel, bias, gamma, ...).
 
     Args:
-        layers: dict of Keras layers by name. A nested model is one layer, and layers without weights are skipped.
+        layers: dict of Keras layers by name. Nested models are flattened, and layers without weights are skipped.
         path: HDF5 file of Matterport or Keras, or ImageNet weights of a backbone (see `imagenet`). For the latter, only
             the backbone is loaded and the other layers are reported as missing.
         exclude: names or regular expressions (full match) of layers, or of their groups, that are not loaded.
         by_name: bool, whether layers of the file that the model does not have are skipped instead of raising an error.
-            In two cases the weights are loaded with a UserWarning: the backbone in the file is deeper than that of the
-            model, or the file has no layers of masks or keypoints, so that those of the model keep their weights.
+            A UserWarning is issued if the backbone of the file is deeper than that of the model, or if the file has no
+            mask or keypoint layers and those of the model keep their weights.
 
     Returns:
-        The report.
+        The `LoadReport`.
 
     Raises:
         FileNotFoundError: if the file does not exist.
         CheckpointError: (a ValueError) if the file is damaged or has another format.
         WeightsMismatchError: (a ValueError) if a layer that is not excluded is missing or has another shape.
+        ValueError: if `exclude` contains an invalid regular expression.
 
     All errors are raised before any weight is changed.
     """
@@ -90,7 +91,7 @@ def load_weights(
 
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[dict[str, LayerWeights], tuple[str, ...]]]:
-    """Yields the layers of a file by the names of this package, and notes on the conversion."""
+    """Yields the layers of a file under the layer names of this package, and notes on their conversion."""
     if path.suffix == ".npz":
         arrays = mobilenet_v2_from_torch(path)
         yield {name: LayerWeights(name, weights) for name, weights in arrays.items()}, ()
@@ -102,6 +103,7 @@ def _open(path: Path) -> Iterator[tuple[dict[str, LayerWeights], tuple[str, ...]
 
 
 def _excluder(exclude: Iterable[str] | None) -> Callable[..., bool]:
+    """Returns a function of the names of a layer and its group, True if one of them matches `exclude`."""
     patterns = [exclude] if isinstance(exclude, str) else list(exclude or ())
     compiled = []
     for pattern in patterns:
@@ -115,7 +117,7 @@ def _excluder(exclude: Iterable[str] | None) -> Callable[..., bool]:
 
 
 def _pair(model: LayerWeights, stored: LayerWeights) -> dict[str, tuple[Any, Any]]:
-    """Returns `{role: (variable, stored weight)}`, with None for a weight that the model or the file lacks."""
+    """Returns `{role: (variable, stored weight)}`, with None for a weight that is missing in the model or the file."""
     sources = stored.weights
     # If no weight in the file has a known name, weights are matched by position.
     if len(sources) == len(model.weights) and not set(sources) & set(KNOWN_WEIGHTS):
@@ -140,7 +142,7 @@ def _read(path: Path, name: str, source: Any) -> np.ndarray:
     bad = array.size - np.count_nonzero(np.isfinite(array))
     if bad:
         raise CheckpointError(
-            f"{path}: {name}: {bad} of {array.size} values are NaN or infinite, so the training diverged. Use an "
-            "earlier checkpoint."
+            f"{path}: {name}: {bad} of {array.size} values are NaN or infinite, for example because training "
+            "diverged. Use an earlier checkpoint."
         )
     return array

@@ -17,7 +17,7 @@ from mrcnn.checkpoints.layout import NESTED, LayerWeights, file_order, flatten_m
 from mrcnn.errors import UserError
 
 MAX_ATTRIBUTE_BYTES = 64512  # HDF5 stores attributes in the object header, which is limited to 64 KB
-KERAS_VERSION = "2.2.4"  # version of the layout, which determines the conversions of a reader
+KERAS_VERSION = "2.2.4"  # of the layout; readers convert weights of older versions
 
 
 def save_weights(
@@ -33,10 +33,10 @@ def save_weights(
     Args:
         layers: dict of Keras layers by name, as for `load_weights`. Layers without weights are skipped.
         path: path of the file. Its folder is created if it does not exist.
-        config: a `Config` or a dict of settings to store with the weights.
-        metadata: JSON-serializable dict, for example epoch and class names.
-        dtype: "float32" or "float16". With float16, kernels are rounded to 11 bits; vectors (biases and batch norm)
-            remain float32.
+        config: a `Config` or a dict of settings to store with the weights, or None.
+        metadata: JSON-serializable dict, for example epoch and class names, or None.
+        dtype: "float32" or "float16". With "float16", kernels are stored as float16; vectors (biases and batch norm)
+            and kernels with values above 65,504 remain float32.
         overwrite: bool, whether to replace an existing file.
 
     Returns:
@@ -70,12 +70,13 @@ def save_weights(
 
 
 def update_config(path: str | os.PathLike, **settings: Any) -> None:
-    """Replaces settings in the Config that a weights file stores, atomically. The weights and metadata stay.
+    """Replaces settings in the Config of a weights file, atomically. Weights and metadata are kept.
 
-    A hard link to the file keeps the earlier settings.
+    The file is replaced, so hard links to it keep the earlier settings.
 
     Raises:
         CheckpointError: if the file has no Config or is damaged.
+        ValueError: if the settings cannot be stored as JSON.
         OSError: if the file cannot be written. The existing file is kept.
     """
     with read_checkpoint(path) as checkpoint:
@@ -98,7 +99,7 @@ def _write(file: h5py.File, layers: dict[str, LayerWeights], dtype: str) -> None
         group = NESTED.get(layer, own_group)
         arrays = {f"{layer}/{role}:0": _stored(variable, dtype) for role, variable in weights.items()}
         groups.setdefault(group, {}).update(arrays)
-    # Every combination of Keras 2 and h5py can decode fixed-length bytes.
+    # Fixed-length bytes, because all versions of Keras 2 and h5py can decode them.
     file.attrs["backend"] = np.bytes_("tensorflow")
     file.attrs["keras_version"] = np.bytes_(KERAS_VERSION)
     _write_names(file, "layer_names", list(groups))

@@ -19,12 +19,12 @@ from mrcnn.evaluation.records import ImageRecord, has_keypoints, kinds_of, make_
 
 AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}  # pixels
 MAX_DETECTIONS = (1, 10, 100)  # per image
-COCO_KEYPOINTS = 17  # for which pycocotools has a standard deviation each
+COCO_KEYPOINTS = 17  # number of keypoints whose standard deviations pycocotools defines
 KEYPOINT_SIGMA = 0.05  # standard deviation of other keypoints, as a fraction of the square root of the object's area
 
 
 def _keypoint_evaluation(truth: COCO, found: COCO) -> COCOeval:
-    """Returns the evaluation by object keypoint similarity (OKS), with the areas and limits of the other kinds."""
+    """Returns an evaluation by object keypoint similarity (OKS) with AREA_RANGES and MAX_DETECTIONS."""
     evaluation = COCOeval(truth, found, "keypoints")
     params = evaluation.params
     params.areaRng, params.areaRngLbl = [list(limits) for limits in AREA_RANGES.values()], list(AREA_RANGES)
@@ -92,14 +92,14 @@ class CocoEvaluator:
     def summarize(self) -> dict[str, Any]:
         """Computes the COCO metrics of all images added so far.
 
-        Ground-truth areas are mask areas. Detection areas are box areas, as in pycocotools for results that have a
-        box.
+        Ground-truth areas are mask areas. Detection areas are box areas, which pycocotools also uses for results with
+        boxes.
 
         Returns:
             `{"mask": metrics, "box": metrics, "images", "instances", "ignored", "detections"}`. `metrics` has AP, AP50,
             AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm and ARl as means over classes, and `per_class` with the same
-            values for each class name. A metric is -1 if no instance of that size exists. There is no "mask" for
-            detections without masks, and "keypoints" (AP by object keypoint similarity) only with keypoints.
+            values for each class name. A metric is -1 if no instance of that size exists. "mask" is missing if the
+            detections have no masks. "keypoints" (AP by object keypoint similarity) exists only with keypoints.
         """
         summary: dict[str, Any] = {}
         for kind in (*kinds_of(self.records), *(("keypoints",) if has_keypoints(self.records) else ())):
@@ -120,7 +120,7 @@ class CocoEvaluator:
 def coco_metrics(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
     """Computes the twelve COCO metrics from the arrays that `coco_curves` returns."""
     area = {name: index for index, name in enumerate(AREA_RANGES)}
-    ap = precision[..., -1]  # [T, R, K, A], every AP uses up to 100 detections per image
+    ap = precision[..., -1]  # [T, R, K, A]; AP uses up to 100 detections per image
     metrics = {
         "AP": ap[..., area["all"]],
         "AP50": ap[0, ..., area["all"]],
@@ -145,25 +145,26 @@ def coco_curves(records: Sequence[ImageRecord], num_classes: int, kind: str) -> 
     Args:
         records: one `ImageRecord` per image.
         num_classes: int, number of classes including background; K = num_classes - 1.
-        kind: "mask", "box", "keypoints" or "boundary" (see `mrcnn.evaluation.boundary`), the type of IoU.
+        kind: type of IoU, one of "mask", "box", "keypoints" and "boundary" (see `mrcnn.evaluation.boundary`).
 
     Returns:
         `precision [T, R, K, A, M]` and `recall [T, K, A, M]`, -1 where a class has no instance in an area range.
     """
+    evaluation = match_images(records, num_classes, kind)
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = match_images(records, num_classes, kind)
         evaluation.accumulate()
     return evaluation.eval["precision"], evaluation.eval["recall"]
 
 
 def match_images(records: Sequence[ImageRecord], num_classes: int, kind: str, ap_only: bool = False) -> COCOeval:
-    """Matches the detections of each image, see `coco_curves` for the arguments.
+    """Matches the detections of each image to its ground truth.
 
     Args:
-        ap_only: whether to match for AP alone, without area ranges and other detection limits.
+        records, num_classes, kind: see `coco_curves`.
+        ap_only: whether to match for AP alone, over all areas and with the largest detection limit only.
 
     Returns:
-        The `COCOeval` before the accumulation over images.
+        The `COCOeval`, not yet accumulated over images.
     """
     images = [{"id": i, "height": r.height, "width": r.width} for i, r in enumerate(records, start=1)]
     categories = [{"id": class_id} for class_id in range(1, num_classes)]

@@ -2,14 +2,16 @@
 
 RoIAlign (He et al. 2017, section 3) samples the feature map bilinearly without quantization. RoIPool (Girshick 2015,
 Fast R-CNN, section 2.1) quantizes the RoI to whole feature map cells and takes maxima. Equation 1 of Lin et al. 2017
-(FPN) assigns a level to each RoI; a single feature map, such as C4, has all RoIs. Shape notation: B images, R RoIs,
-F channels.
+(FPN) assigns a level to each RoI. With a single feature map, such as C4, all RoIs are cropped from it. Shape notation:
+B images, R RoIs, F channels.
 
 Differs from the paper: one sample per bin at corner-aligned positions, which `tf.image.crop_and_resize` computes and
 Matterport's checkpoints were trained with.
 
 Differs from Matterport: the last samples of RoIs at the image border are always inside the feature map.
 """
+
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -18,7 +20,7 @@ from mrcnn.layers.common import Float32Layer, register
 from mrcnn.ops.image_meta import split_image_meta
 
 LEVELS = (2, 3, 4, 5)
-BORDER = 1 - 1e-6  # end of a box at the border of the image, at most 2e-4 cells inside
+BORDER = 1 - 1e-6  # replaces the normalised coordinate 1; about 2.5e-4 cells inside a map of 256 cells
 
 
 def roi_levels(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
@@ -38,13 +40,15 @@ def roi_levels(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(4 + tf.cast(tf.round(level), tf.int32), LEVELS[0], LEVELS[-1])
 
 
-def crop_levels(boxes, levels, feature_maps, pool_shape):
+def crop_levels(
+    boxes: tf.Tensor, levels: tf.Tensor, feature_maps: Sequence[tf.Tensor], pool_shape: tuple[int, int]
+) -> tf.Tensor:
     """Computes RoIAlign with one `crop_and_resize` per level for the RoIs of that level.
 
     Args:
         boxes: `[B, R, 4]` normalised.
         levels: `[B, R]` int32 in 2..5.
-        feature_maps: P2..P5, each `[B, h, w, F]` float32, or the first of them.
+        feature_maps: one `[B, h, w, F]` float32 per level, P2..P5, or a single map if all levels are 2.
         pool_shape: (height, width) of the crop.
 
     Returns:
@@ -62,10 +66,13 @@ def crop_levels(boxes, levels, feature_maps, pool_shape):
     return tf.dynamic_stitch(indices, crops)
 
 
-def gather_levels(boxes, levels, feature_maps, pool_shape):
-    """Computes the same as `crop_levels` with gather operations, which XLA and model converters support.
+def gather_levels(
+    boxes: tf.Tensor, levels: tf.Tensor, feature_maps: Sequence[tf.Tensor], pool_shape: tuple[int, int]
+) -> tf.Tensor:
+    """Computes `crop_levels` with gather operations, which XLA and model converters support.
 
     The feature vectors of all levels are concatenated, and the four neighbours of each sample are gathered by index.
+    See `crop_levels` for the arguments.
     """
     height, width = pool_shape
     vectors, start, shape = _concatenate(levels, feature_maps)
@@ -83,7 +90,7 @@ def gather_levels(boxes, levels, feature_maps, pool_shape):
 
     def neighbours(position, side):
         last = side[..., None] - 1
-        # crop_and_resize returns 0 outside
+        # Samples outside the map are 0, as in crop_and_resize.
         inside = tf.cast((position >= 0.0) & (position <= tf.cast(last, tf.float32)), tf.float32)
         # Clipped as integers, because a runtime may compute NaN for the position of a padding row.
         low = tf.clip_by_value(tf.cast(tf.floor(position), tf.int32), 0, last)
@@ -105,11 +112,13 @@ def gather_levels(boxes, levels, feature_maps, pool_shape):
     return tf.reshape(crops, (-1, height, width, vectors.shape[-1]))
 
 
-def pool_levels(boxes, levels, feature_maps, pool_shape):
-    """Computes RoIPool: rounds the RoI to whole cells, divides these into bins and takes the maximum of each bin.
+def pool_levels(
+    boxes: tf.Tensor, levels: tf.Tensor, feature_maps: Sequence[tf.Tensor], pool_shape: tuple[int, int]
+) -> tf.Tensor:
+    """Computes RoIPool: rounds each RoI to whole cells, divides it into bins and takes the maximum of each bin.
 
-    Bin i of n rows has rows floor(i * n / height) to ceil((i + 1) * n / height) - 1, so bins may overlap. See
-    `crop_levels` for the arguments.
+    Bin i of an RoI with c rows of cells has rows floor(i * c / height) to ceil((i + 1) * c / height) - 1, so bins may
+    overlap. See `crop_levels` for the arguments.
 
     Source: Girshick 2015, Fast R-CNN, section 2.1; He et al. 2017, Mask R-CNN, section 3, for the rounding.
     """
@@ -117,7 +126,7 @@ def pool_levels(boxes, levels, feature_maps, pool_shape):
     vectors, start, shape = _concatenate(levels, feature_maps)
 
     def cells(low, high, side, bins):
-        """Returns the cells `[B, R, bins, n]` of each bin. Bins smaller than the largest, n, repeat their last cell."""
+        """Returns the cells `[B, R, bins, n]` of each bin. The largest has n cells; others repeat their last one."""
         last_cell = tf.cast(side, tf.float32) - 1.0
         first, last = (tf.clip_by_value(tf.cast(tf.round(v * last_cell), tf.int32), 0, side - 1) for v in (low, high))
         count, index = (last - first + 1)[..., None], tf.range(bins)  # [B, R, 1], [bins]
@@ -133,7 +142,7 @@ def pool_levels(boxes, levels, feature_maps, pool_shape):
     return tf.reshape(maxima, (-1, height, width, vectors.shape[-1]))
 
 
-def _concatenate(levels, feature_maps):
+def _concatenate(levels: tf.Tensor, feature_maps: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Concatenates the feature vectors of all levels.
 
     Returns:
@@ -158,8 +167,8 @@ class PyramidROIAlign(Float32Layer):
             values.
         pooling: "align" for RoIAlign or "pool" for RoIPool, which ignores `method`.
 
-    Call arguments: [`boxes [B, R, 4]` normalised, `image_meta [B, 12+C]`, P2, P3, P4, P5 each `[B, h, w, F]`], or one
-    feature map in place of P2 to P5.
+    Call arguments: [`boxes [B, R, 4]` normalised, `image_meta [B, 12+C]`, P2, P3, P4, P5 each `[B, h, w, F]`]. A single
+    feature map may replace P2 to P5.
 
     Returns:
         `[B, R, height, width, F]` in the dtype of the feature maps.
@@ -183,8 +192,8 @@ class PyramidROIAlign(Float32Layer):
             levels = tf.fill(tf.shape(levels), LEVELS[0])
         align = crop_levels if self.method == "crop_and_resize" else gather_levels
         crop = pool_levels if self.pooling == "pool" else align
-        # Rounding would place the last sample of every thirtieth side that ends at the border outside the feature map,
-        # where crop_and_resize returns 0.
+        # For about one in thirty RoIs that end at the border, rounding would place the last samples outside the feature
+        # map, where crop_and_resize returns 0.
         boxes = tf.where(tf.abs(boxes - 1.0) < 1.0 - BORDER, BORDER, boxes)
         crops = crop(boxes, levels, feature_maps, self.pool_shape)
         shape = (tf.shape(boxes)[0], tf.shape(boxes)[1], *self.pool_shape, channels)

@@ -1,7 +1,7 @@
-"""The functions on tensors of Matterport's `model` and `utils` modules, with their signatures.
+"""Tensor functions of Matterport's `model` and `utils` modules, with their signatures.
 
-The modules of `mrcnn` implement them. Shape notation: B images, K proposals, R sampled RoIs, G ground-truth slots,
-C classes, M mask side, F pyramid channels.
+Most of them call functions and layers of `mrcnn`. Shape notation: B images, K proposals, R sampled RoIs, D detections,
+G ground-truth slots, M mask side.
 """
 
 import tensorflow as tf
@@ -70,12 +70,12 @@ def batch_slice(inputs, graph_fn, batch_size: int, names: list[str] | None = Non
 
 
 def batch_pack_graph(x, counts, num_rows: int):
-    """Concatenates the first `counts[i]` items of each row i of `x [num_rows, N, ...]` to `[sum(counts), ...]`."""
+    """Concatenates the first `counts[i]` items of each row i of `x [num_rows, N, ...]` as `[sum(counts), ...]`."""
     return tf.concat([x[row, : counts[row]] for row in range(num_rows)], axis=0)
 
 
 def log2_graph(x):
-    """Computes the logarithm to base 2; -inf at 0."""
+    """Computes the logarithm to base 2. It is -inf at 0."""
     return tf.math.log(x) / tf.math.log(2.0)
 
 
@@ -83,12 +83,12 @@ def log2_graph(x):
 
 
 def fpn_classifier_graph(rois, feature_maps, image_meta, pool_size, num_classes, train_bn=True, fc_layers_size=1024):
-    """Builds a box head; see `heads.BoxHead`."""
+    """Builds a box head and returns its logits, probabilities and deltas; see `heads.BoxHead`."""
     return BoxHead(pool_size, num_classes, train_bn, fc_layers_size)(rois, feature_maps, image_meta)
 
 
 def build_fpn_mask_graph(rois, feature_maps, image_meta, pool_size, num_classes, train_bn=True):
-    """Builds a mask head; see `heads.MaskHead`."""
+    """Builds a mask head and returns its masks; see `heads.MaskHead`."""
     return MaskHead(pool_size, num_classes, train_bn)(rois, feature_maps, image_meta)
 
 
@@ -106,7 +106,7 @@ def detection_targets_graph(proposals, gt_class_ids, gt_boxes, gt_masks, config)
         gt_class_ids: `[G]` int32.
         gt_boxes: `[G, 4]` normalised, zero padded.
         gt_masks: `[h, w, G]` bool.
-        config: provides TRAIN_ROIS_PER_IMAGE, ROI_POSITIVE_RATIO, MASK_SHAPE, USE_MINI_MASK and BBOX_STD_DEV.
+        config: Config. TRAIN_ROIS_PER_IMAGE, ROI_POSITIVE_RATIO, MASK_SHAPE, USE_MINI_MASK and BBOX_STD_DEV are used.
 
     Returns:
         rois `[R, 4]`, class_ids `[R]` int32, deltas `[R, 4]`, masks `[R, M, M]`.

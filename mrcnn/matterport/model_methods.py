@@ -28,7 +28,7 @@ def log(text: str, array: np.ndarray | None = None) -> None:
 
 
 class OriginalMethods:
-    """Mixed into `mrcnn.model.MaskRCNN`, which sets these attributes and documents them."""
+    """Mixin of `mrcnn.model.MaskRCNN`, which sets and documents the attributes below."""
 
     mode: str
     config: Config
@@ -140,10 +140,10 @@ class OriginalMethods:
     # --- Intermediate outputs ---
 
     def _introspection_graph(self) -> keras.Model:
-        """Returns an inference graph whose layers are in no other graph, so that each has one output.
+        """Returns an inference graph that shares no layers with other graphs, so that each layer has one output.
 
-        The two graphs of a model in training share their layers, so a third graph is built. `run_graph` copies the
-        weights to it.
+        In training mode the training graph and the inference graph share their layers, so a separate graph is built.
+        `run_graph` copies the weights to it.
         """
         if self.mode == "inference":
             return self.inference_model

@@ -1,6 +1,6 @@
 """Box operations on TensorFlow tensors: counterparts of functions of `mrcnn.ops.boxes`, in float32 unless noted.
 
-Import the module (`from mrcnn.ops import boxes_tf`), because its functions have the names of the NumPy ones.
+Import the module (`from mrcnn.ops import boxes_tf`), because its functions have the same names as the NumPy functions.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 # Limits the growth of a side to a factor of exp(10) = 22,000. Larger deltas would overflow to inf and then to NaN.
 MAX_LOG_GROWTH = 10.0
+Shape = tf.Tensor | Sequence[int | tf.Tensor]  # height and width; further elements are ignored
 
 
 def box_refinement(box: tf.Tensor, gt_box: tf.Tensor) -> tf.Tensor:
@@ -17,7 +18,7 @@ def box_refinement(box: tf.Tensor, gt_box: tf.Tensor) -> tf.Tensor:
 
 
 def encode_boxes(box: tf.Tensor, gt_box: tf.Tensor) -> tf.Tensor:
-    """Computes `box_refinement` in the dtype of its arguments. Anchor targets are computed in float64."""
+    """Computes `box_refinement` in the dtype of its arguments, such as float64 for anchor targets."""
     size = box[..., 2:] - box[..., :2]
     gt_size = gt_box[..., 2:] - gt_box[..., :2]
     shift = (gt_box[..., :2] + 0.5 * gt_size - (box[..., :2] + 0.5 * size)) / size
@@ -30,11 +31,12 @@ def apply_box_deltas(boxes: tf.Tensor, deltas: tf.Tensor, std_dev: Sequence[floa
     Args:
         boxes: `[..., 4]`.
         deltas: `[..., 4]`.
-        std_dev: 4 factors of the deltas. They are applied after the deltas were sliced, because OpenVINO's 8-bit
-            transformations take a product with a constant for a dequantization and slice its constant wrongly.
+        std_dev: 4 factors by which the deltas are multiplied.
     """
     deltas = tf.convert_to_tensor(deltas)
     boxes = tf.convert_to_tensor(boxes, deltas.dtype)
+    # The deltas are sliced before the multiplication, because OpenVINO's 8-bit transformations mistake a product with a
+    # constant for a dequantization and slice the constant wrongly.
     factors = [tf.constant(part, deltas.dtype) for part in (std_dev[:2], std_dev[2:])]
     size = boxes[..., 2:] - boxes[..., :2]
     centre = boxes[..., :2] + 0.5 * size + deltas[..., :2] * factors[0] * size
@@ -44,7 +46,7 @@ def apply_box_deltas(boxes: tf.Tensor, deltas: tf.Tensor, std_dev: Sequence[floa
 
 
 def clip_boxes(boxes: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-    """Clips boxes `[..., N, 4]` to a window `[4]`, or to one window per image `[B, 1, 4]`, in the same frame."""
+    """Clips boxes `[..., N, 4]` to a window `[4]`, or to one window per image `[B, 1, 4]`, in the same coordinates."""
     boxes = tf.convert_to_tensor(boxes)
     window = tf.convert_to_tensor(window, boxes.dtype)
     # No gather: OpenVINO's 8-bit transformations crash on one that follows a product with a constant.
@@ -52,24 +54,24 @@ def clip_boxes(boxes: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
     return tf.maximum(tf.minimum(boxes, high), low)
 
 
-def _scale_and_shift(shape) -> tuple[tf.Tensor, tf.Tensor]:
+def _scale_and_shift(shape: Shape) -> tuple[tf.Tensor, tf.Tensor]:
     side = tf.cast(shape, tf.float32)[:2] - 1.0
     return tf.concat([side, side], axis=0), tf.constant([0.0, 0.0, 1.0, 1.0])
 
 
-def norm_boxes(boxes: tf.Tensor, shape) -> tf.Tensor:
+def norm_boxes(boxes: tf.Tensor, shape: Shape) -> tf.Tensor:
     """Converts pixel boxes `[..., 4]` of an image of `shape` (height, width) to normalised boxes, float32."""
     scale, shift = _scale_and_shift(shape)
     return (tf.cast(boxes, tf.float32) - shift) / scale
 
 
-def denorm_boxes(boxes: tf.Tensor, shape) -> tf.Tensor:
+def denorm_boxes(boxes: tf.Tensor, shape: Shape) -> tf.Tensor:
     """Converts normalised boxes `[..., 4]` to int32 pixel boxes of an image of `shape` (height, width)."""
     scale, shift = _scale_and_shift(shape)
     return tf.cast(tf.round(boxes * scale + shift), tf.int32)
 
 
-def edge_coordinates(boxes: tf.Tensor, shape) -> tf.Tensor:
+def edge_coordinates(boxes: tf.Tensor, shape: Shape) -> tf.Tensor:
     """Converts normalised boxes `[..., 4]` to fractions of the image: 0 and 1 are its outer edges.
 
     Args:
@@ -87,20 +89,20 @@ def relative_boxes(boxes: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
     return tf.concat([tf.math.divide_no_nan(boxes[..., i : i + 2] - origin, size) for i in (0, 2)], axis=-1)
 
 
-def cell_samples(boxes: tf.Tensor, shape, cells: Sequence[int], margin: int = 0) -> tf.Tensor:
-    """Converts boxes to those whose corner-aligned samples are the centres of cells.
+def cell_samples(boxes: tf.Tensor, shape: Shape, cells: Sequence[int], margin: int = 0) -> tf.Tensor:
+    """Converts boxes so that `tf.image.crop_and_resize` samples at the centres of their cells.
 
-    `tf.image.crop_and_resize` places the outer samples on the edges of a box and expects positions as fractions of the
-    last index. The centre of pixel i is i + 0.5 pixels from the edge of the map.
+    `crop_and_resize` places the outer samples on the edges of a box and expects positions as fractions of the last
+    index. The centre of pixel i is i + 0.5 pixels from the edge of the map.
 
     Args:
         boxes: `[..., 4]` relative to the map, whose outer edges are 0 and 1.
         shape: (height, width) of the map in pixels, without the margin.
         cells: (rows, columns) of cells in each box.
-        margin: pixels that were added on each side of the map.
+        margin: padding of the map on each side, in pixels.
 
     Returns:
-        `[..., 4]`, to crop from the map with its margin to `cells`.
+        `[..., 4]`, boxes for `crop_and_resize` of the padded map to the size `cells`.
     """
     sides = tf.stack([tf.cast(side, tf.float32) for side in (shape[0], shape[1])])
     half = (boxes[..., 2:] - boxes[..., :2]) / [2.0 * count for count in cells]
@@ -125,12 +127,12 @@ def compute_overlaps(boxes1: tf.Tensor, boxes2: tf.Tensor) -> tf.Tensor:
 def non_max_suppression(boxes: tf.Tensor, scores: tf.Tensor, max_count: int, threshold: float) -> tf.Tensor:
     """Returns the int32 indices of the boxes that remain, highest score first. See `boxes.non_max_suppression`.
 
-    It is `tf.image.non_max_suppression` in a form that keeps its result in LiteRT. LiteRT's operation pads the indices,
-    and its converter removes the padding only if their number is used. It also selects a box again and again if the
-    IoU of the box with itself is 0, as for a box of area zero.
+    Replaces `tf.image.non_max_suppression`, whose result differs in LiteRT. LiteRT's operation pads the indices, and
+    its converter removes the padding only if the count is used. The operation also selects a box of area zero
+    repeatedly, because the IoU of such a box with itself is 0.
 
     Args:
-        boxes: `[N, 4]`, not negative. Boxes of area zero overlap no other box.
+        boxes: `[N, 4]` with coordinates >= 0. Boxes of area zero overlap no other box.
         scores: `[N]`.
         max_count: maximum number of indices.
         threshold: IoU above which the lower-scoring box is removed.

@@ -1,7 +1,7 @@
 """Measures which kernels are faster on this CPU, once per machine, and caches the result.
 
-The instruction sets of a CPU do not determine it. With `avx512_bf16` alone some CPUs are slower in bfloat16 than in
-float32. oneDNN's gradient of a convolution kernel is fast on some CPUs only.
+The instruction sets of a CPU do not predict this. Some CPUs with `avx512_bf16` are slower in bfloat16 than in float32,
+and oneDNN's gradient of a convolution kernel is fast on some CPUs only.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from mrcnn.checkpoints.locate import cache_folder
 from mrcnn.ops.convolution import convolve_with_matmul_gradient
 
 CACHE_FILE = "kernel_speed.json"
-SHAPE = (1, 28, 28, 128)  # of a 3x3 convolution; small, because bfloat16 gradients can take 20 times as long
+SHAPE = (1, 28, 28, 128)  # input of a 3x3 convolution; small, because bfloat16 gradients can take 20 times as long
 GRADIENT_SHAPE = (1, 96, 96, 128)  # level P2 of a 384-pixel image; the difference grows with the size
-REPEATS = 3  # under 1 s in all for each measurement on two cores with AVX2
+REPEATS = 3  # each measurement takes less than 1 s on two cores with AVX2
 
 
 def bfloat16_gain() -> float:
-    """Speed of a convolution and its gradients in bfloat16 relative to float32 on this CPU; above 1 bfloat16 is faster.
+    """Returns the speed of a convolution and its gradients in bfloat16 relative to float32 on this CPU.
 
-    The first call on a machine measures it. If the cache cannot be read or written, the measurement is repeated.
+    The first call on a machine measures the speed. If the cache cannot be written, every process measures it again.
     """
     return _cached_gain(
         "bfloat16", lambda: measure_gain(*(_step(SHAPE, precision=each) for each in ("float32", "bfloat16")))
@@ -39,7 +39,7 @@ def bfloat16_gain() -> float:
 
 
 def matmul_gradient_gain() -> float:
-    """Speed of a kernel gradient by matrix products relative to TensorFlow's own on this CPU; cached likewise."""
+    """Returns the speed of a kernel gradient by matrix products relative to TensorFlow's on this CPU; cached too."""
     functions = (_convolve, convolve_with_matmul_gradient)
     return _cached_gain(
         "matmul_gradient",
@@ -64,7 +64,7 @@ def machine_key() -> str:
 
 
 def cpu_model(path: str = "/proc/cpuinfo") -> str:
-    """Name of the CPU; on Linux with revision and checksum of its instruction sets, which virtual machines may mask."""
+    """Returns the name of the CPU, on Linux with revision and a checksum of its flags, which hypervisors may mask."""
     try:
         first = Path(path).read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
     except OSError:
@@ -76,7 +76,7 @@ def cpu_model(path: str = "/proc/cpuinfo") -> str:
 
 
 def measure_gain(reference: Callable, alternative: Callable) -> float:
-    """Calls both functions in turns and returns the ratio of their best times, reference to alternative."""
+    """Calls two functions alternately and returns the best time of `reference` divided by that of `alternative`."""
     best = {reference: math.inf, alternative: math.inf}
     for turn in range(REPEATS + 1):
         for function in best:
@@ -112,7 +112,7 @@ def _step(
 
 
 def _read(path: Path) -> dict[str, float]:
-    """Returns the cached gains by machine, without invalid entries; empty if the file cannot be used."""
+    """Returns the cached gains by key, without invalid entries. The dict is empty if the file cannot be read."""
     try:
         gains = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -123,6 +123,6 @@ def _read(path: Path) -> dict[str, float]:
 
 
 def _write(path: Path, gains: dict[str, float]) -> None:
-    """Replaces the cache; does nothing if the folder is not writable."""
+    """Replaces the cache file, unless the folder is not writable."""
     with contextlib.suppress(OSError), replacing(path) as temporary:
         temporary.write_text(json.dumps(gains, indent=2), encoding="utf-8")
