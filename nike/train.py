@@ -16,7 +16,7 @@ def run_command(argv: list[str]) -> int:
     # On CPUs without AVX512-VNNI, where TensorFlow leaves oneDNN off, it halves the time of a training step. Detection
     # of single images is slower with it there, so the other commands keep TensorFlow's default.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # read when TensorFlow is imported
-    from nike.training.run import continue_run, new_run
+    from nike.training.preparation import continue_run, new_run
     from nike.training.settings import with_settings_as_options
 
     argv = with_settings_as_options(argv)

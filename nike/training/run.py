@@ -1,10 +1,8 @@
-"""A training run of `nike train`: checks the options, prints the plan, trains the stages and prints the results."""
+"""A training run of `nike train`: prints the plan, trains the stages and prints the results."""
 
 from __future__ import annotations
 
 import argparse
-import math
-import re
 import shlex
 import time
 from dataclasses import dataclass, field
@@ -12,34 +10,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mrcnn.errors import UserError
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.config import NikeConfig
-from nike.datasets.safe_json import read_json, write_json
-from nike.datasets.selective_search import CACHE, check_proposals
+from nike.datasets.safe_json import write_json
+from nike.datasets.selective_search import CACHE
 from nike.formatting import plural
-from nike.output_checks import check_output_folder
 from nike.quiet import import_tensorflow
 from nike.training.batch_size import TRIAL_STEPS, choose_batch, device_memory
-from nike.training.checks import check_options, replicas
-from nike.training.data import TrainingData, error_lines, load_training_data, photo_with_object, summary_lines
+from nike.training.data import TrainingData, error_lines, photo_with_object, summary_lines
 from nike.training.options import EPOCHS, MIN_STEPS, parse
 from nike.training.preview import PREVIEW, write_preview
-from nike.training.run_split import read_run_photos
 from nike.training.score_threshold import store_threshold
-from nike.training.settings import read_config
+from nike.training.settings import apply_options
 from nike.training.stages import StagePlan, plan_stages
-from nike.training.start_weights import StartWeights, find_start_weights, load_start_weights
+from nike.training.start_weights import StartWeights, load_start_weights
 from nike.training.time_budget import measure, plan_epochs
 from nike.training.trackers import TRACKERS, Tracker, keras_callback
 from nike.training.trial import trial
 
 RUN_FILE = "run.json"  # command line of a run, in its log folder
 # Learning rates per image of a batch (linear scaling rule, Goyal et al. 2017): at 2 images 1.5e-4 and 0.005. On 207
-# product photos with ResNet-50 from ImageNet, three epochs of AdamW at this rate reached a mask AP50 of 0.42, and five
-# epochs of SGD with the gradient clipping of the original was still near 0.
+# product photos with ResNet-50 from ImageNet, mask AP50 was 0.42 after three epochs of AdamW at this rate, and still
+# near 0 after five epochs of SGD with the gradient clipping of the original.
 RATES = {"adamw": 7.5e-5, "sgd": 0.0025}
-BOXES_ONLY = {"MASK_HEAD": False, "MASK_REFINEMENT_SIZE": 0, "DETECTION_MASK_SCORES": False}  # of --task boxes
 HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # higher learning rates print a warning
 
 
@@ -128,7 +121,7 @@ class Run:
         self.argv = [*self.argv, f"--batch={batch}"]
         self.arguments = parse(self.argv)
         self.config = model.config = apply_options(self.config, self.arguments, photos)
-        self.stages = _stages(self.arguments, self.config)
+        self.stages = stages_of(self.arguments, self.config)
         print(f"batch       {reason}")
 
     def _fit_to_time(self, model, started: float) -> None:
@@ -163,7 +156,7 @@ class Run:
         self.argv = [*self.argv, f"--epochs={epochs}", f"--steps={steps}"]
         self.arguments = parse(self.argv)
         self.config = model.config = config.copy(STEPS_PER_EPOCH=steps)
-        self.stages = _stages(self.arguments, self.config)
+        self.stages = stages_of(self.arguments, self.config)
         print(
             f"time        {duration_text(arguments.time)}: {plural(epochs, 'epoch')} of {plural(steps, 'step')}; "
             f"{speed.step:.2f} s a step, {photos * speed.validation:.0f} s a validation, {speed.epoch:.0f} s a "
@@ -285,157 +278,8 @@ class Run:
         ]
 
 
-def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
-    """Prepares a new run from its options and validates them before the network is built.
-
-    Raises:
-        FileNotFoundError: a file or folder does not exist.
-        ValueError: an option is out of range, or a dataset or weights file cannot be used.
-        OSError: the log folder cannot be written to.
-    """
-    check_options(arguments)
-    if arguments.time is not None and arguments.epochs is not None:
-        raise UserError("--time chooses the number of epochs. Remove --epochs.")
-    check_output_folder(arguments.logs, "--logs")
-    data = _load_data(arguments)
-    name = arguments.name or NikeConfig.NAME
-    if not re.fullmatch(r"[\w-]+", name):
-        raise UserError(f"--name: expected letters, digits, - and _, got {name!r}.")
-    weights = find_start_weights(arguments.weights, arguments.logs, arguments.name)
-    config = NikeConfig.from_dict(weights.settings, where=f"--weights={arguments.weights}")
-    if arguments.weights == "none":  # random weights have no batch statistics that could be frozen
-        config = config.copy(TRAIN_BN=None)
-    if arguments.config is not None:
-        config = read_config(arguments.config, config, arguments, data.train.class_names)
-    config = config.copy(NAME=name.lower(), NUM_CLASSES=data.train.num_classes)
-    config = apply_options(config, arguments, len(data.train.image_ids))
-    _choose_keypoints(data, config)
-    _choose_proposals(data, config)
-    return Run(arguments, argv, config, data, _stages(arguments, config), weights)
-
-
-def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
-    """Prepares the run selected by `--resume`. Options of this command line override those of the run.
-
-    Raises:
-        FileNotFoundError: there is no run to resume.
-        ValueError: the run cannot be resumed with these options or images.
-    """
-    if arguments.time is not None:
-        raise UserError("--time: a resumed run keeps its epochs. Change them with --epochs.")
-    if arguments.batch == "auto":
-        raise UserError("--batch auto: a resumed run keeps its batch.")
-    import_tensorflow()
-    from mrcnn.training import find_state
-
-    state = find_state(arguments.resume, arguments.logs, arguments.name)
-    file = state.path.parent / RUN_FILE
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file, so the run cannot be resumed. Start a new one with --weights.")
-    saved = _read_command_line(file)
-    changed = arguments
-    arguments = parse([*saved, *argv])
-    check_options(arguments)
-    check_output_folder(state.path.parent, "--resume")
-    data = _load_data(arguments)
-    _check_same_classes(state.path, data.train.class_names[1:])
-    config = NikeConfig.from_dict(state.record["config"], where=str(state.path))
-    if changed.config is not None:
-        config = read_config(changed.config, config, arguments, data.train.class_names)
-    config = apply_options(config, arguments, len(data.train.image_ids))
-    _choose_keypoints(data, config)
-    _choose_proposals(data, config)
-    return Run(arguments, _joined(saved, argv), config, data, _stages(arguments, config), state=state)
-
-
-def _read_command_line(file: Path) -> list[str]:
-    record = read_json(file)
-    argv = record.get("argv") if isinstance(record, dict) else None
-    if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
-        raise UserError(f'{file}: expected {{"argv": [WORD, ...]}}. Start a new run with --weights.')
-    return argv
-
-
-def _check_same_classes(state: Path, classes: list[str]) -> None:
-    """Raises ValueError if the classes differ from those of the run."""
-    record = read_run_photos(state)
-    before = sorted(set(record.labels.values())) if record is not None else None
-    if before is not None and before != sorted(classes):
-        raise UserError(
-            f"--resume: expected the classes of the run ({', '.join(before)}), the dataset has {', '.join(classes)}. "
-            "Select the classes of the run with --labels."
-        )
-
-
-def _joined(saved: list[str], more: list[str]) -> list[str]:
-    """Appends a command line to a saved one if it changes any option."""
-    before, after = ({**vars(parse(argv)), "resume": None} for argv in (saved, [*saved, *more]))
-    return saved if before == after else [*saved, *more]
-
-
-def apply_options(config: NikeConfig, arguments: argparse.Namespace, photos: int) -> NikeConfig:
-    """Returns a copy of the config with the options of the command line.
-
-    Args:
-        config: settings of the network.
-        arguments: parsed options.
-        photos: number of training images, which determines the steps per epoch.
-
-    Raises:
-        ValueError: the settings are invalid or inconsistent.
-    """
-    changes: dict[str, Any] = dict(BOXES_ONLY) if arguments.task == "boxes" else {}
-    if arguments.backbone is not None:
-        changes["BACKBONE"] = arguments.backbone
-    if arguments.image_size is not None:
-        changes |= {"IMAGE_MIN_DIM": arguments.image_size, "IMAGE_MAX_DIM": arguments.image_size}
-    if arguments.batch not in (None, "auto"):
-        changes["IMAGES_PER_GPU"] = arguments.batch
-    config = config.copy(GPU_COUNT=replicas(arguments.devices), **changes)
-    config = config.copy(STEPS_PER_EPOCH=arguments.steps or max(math.ceil(photos / config.BATCH_SIZE), MIN_STEPS))
-    config.validate()
-    return config
-
-
-def _load_data(arguments: argparse.Namespace) -> TrainingData:
-    given = {"dataset": [arguments.dataset], "val": [arguments.val], "also": arguments.also}
-    for option, folders in {**given, "negatives": arguments.negatives}.items():
-        for folder in filter(None, folders):
-            if not folder.exists():
-                raise FileNotFoundError(f"--{option}: {folder}: no such folder. Check the path.")
-    return load_training_data(
-        arguments.dataset,
-        arguments.labels,
-        val=arguments.val,
-        val_split=arguments.val_split,
-        also=arguments.also,
-        negatives=arguments.negatives,
-        seed=arguments.seed,
-        strict=arguments.strict,
-        boxes=arguments.task == "boxes",
-    )
-
-
-def _choose_keypoints(data: TrainingData, config: NikeConfig) -> None:
-    """Sets the names of the keypoints that the datasets return."""
-    data.train.keypoint_names = data.val.keypoint_names = config.KEYPOINT_NAMES
-    instances = [instance for info in data.train.image_info for instance in info["instances"]]
-    if config.NUM_KEYPOINTS and not config.KEYPOINT_NAMES:
-        raise UserError(f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS}, but KEYPOINT_NAMES is empty. Set it to their names.")
-    if config.NUM_KEYPOINTS and not any(set(config.KEYPOINT_NAMES) & set(each.keypoints) for each in instances):
-        raise UserError(
-            f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS}, but no training object has a keypoint of KEYPOINT_NAMES "
-            f"({', '.join(config.KEYPOINT_NAMES)}). Add points with the group_id of their object."
-        )
-
-
-def _choose_proposals(data: TrainingData, config: NikeConfig) -> None:
-    """Sets the source of the proposals that the datasets return. Raises ValueError if it is not available."""
-    check_proposals(config.PROPOSALS)
-    data.train.proposals = data.val.proposals = config.PROPOSALS
-
-
-def _stages(arguments: argparse.Namespace, config: NikeConfig) -> list[StagePlan]:
+def stages_of(arguments: argparse.Namespace, config: NikeConfig) -> list[StagePlan]:
+    """Plans the stages of a run from its options and its batch size."""
     rate = arguments.lr
     if rate is None:
         rate = config.BATCH_SIZE * RATES[arguments.optimizer]

@@ -1,8 +1,12 @@
-"""The file of `nike train --config`. Settings that the command determines are treated as options, or are rejected."""
+"""The settings of a training run, from the file of `nike train --config` and from the options.
+
+Settings in the file that the command determines are treated as options, or are rejected.
+"""
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,12 @@ from mrcnn.config import DERIVED
 from mrcnn.errors import UserError
 from nike.config import NikeConfig
 from nike.datasets.settings import read_settings_file
-from nike.training.options import parse
+from nike.training.checks import replicas
+from nike.training.options import MIN_STEPS, parse
 
 OPTIONS = {"STEPS_PER_EPOCH": "--steps", "LEARNING_RATE": "--lr", "GPU_COUNT": "--devices", "NAME": "--name"}
 SGD_ONLY = ("LEARNING_MOMENTUM", "WEIGHT_DECAY")  # AdamW has neither momentum nor an L2 penalty
+BOXES_ONLY = {"MASK_HEAD": False, "MASK_REFINEMENT_SIZE": 0, "DETECTION_MASK_SCORES": False}  # of --task boxes
 SOURCES = {  # of derived settings
     "BATCH_SIZE": "IMAGES_PER_GPU or --batch",
     "IMAGE_SHAPE": "IMAGE_MIN_DIM and IMAGE_MAX_DIM, or --image-size",
@@ -70,4 +76,28 @@ def read_config(file: Path, base: NikeConfig, arguments: argparse.Namespace, cla
     for name in SGD_ONLY if arguments.optimizer != "sgd" else ():
         if name in settings and settings[name] != getattr(NikeConfig, name):
             raise UserError(f"{file}: {name} has no effect with {arguments.optimizer}. Add --optimizer sgd.")
+    return config
+
+
+def apply_options(config: NikeConfig, arguments: argparse.Namespace, count: int) -> NikeConfig:
+    """Applies the options of the command line to a copy of the config.
+
+    Args:
+        config: settings of the network.
+        arguments: parsed options.
+        count: number of training images, which determines the steps per epoch.
+
+    Raises:
+        ValueError: the settings are invalid or inconsistent.
+    """
+    changes: dict[str, Any] = dict(BOXES_ONLY) if arguments.task == "boxes" else {}
+    if arguments.backbone is not None:
+        changes["BACKBONE"] = arguments.backbone
+    if arguments.image_size is not None:
+        changes |= {"IMAGE_MIN_DIM": arguments.image_size, "IMAGE_MAX_DIM": arguments.image_size}
+    if arguments.batch not in (None, "auto"):
+        changes["IMAGES_PER_GPU"] = arguments.batch
+    config = config.copy(GPU_COUNT=replicas(arguments.devices), **changes)
+    config = config.copy(STEPS_PER_EPOCH=arguments.steps or max(math.ceil(count / config.BATCH_SIZE), MIN_STEPS))
+    config.validate()
     return config

@@ -17,7 +17,7 @@ from nike.datasets.nike_dataset import NikeDataset
 from nike.datasets.read_any_format import FORMATS
 from nike.synthesis.logo import load_logo, with_landmarks
 from nike.synthesize import Settings, synthesize
-from nike.training.run import _choose_keypoints
+from nike.training.preparation import _choose_keypoints
 
 NAMES = ("hook", "belly", "tail")
 SQUARE = {"label": "nike", "shape_type": "polygon", "points": [[4, 4], [24, 4], [24, 24], [4, 24]], "group_id": 3}

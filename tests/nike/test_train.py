@@ -174,7 +174,7 @@ def test_a_finished_run_continues_with_more_epochs(run, tmp_path, capsys):
 
 
 def test_a_new_run_starts_from_the_last_weights_with_their_settings(run, photos, capsys, monkeypatch):
-    from nike.training.run import new_run
+    from nike.training.preparation import new_run
 
     arguments = train.parse(["--weights=last", "--dataset", str(photos), "--logs", str(run[0])])
     planned = new_run(arguments, [])
@@ -185,7 +185,7 @@ def test_a_new_run_starts_from_the_last_weights_with_their_settings(run, photos,
 
 
 def test_a_resumed_run_keeps_its_options_and_added_ones():
-    from nike.training.run import _joined
+    from nike.training.preparation import _joined
 
     assert _joined(["--lr=1", "--seed=2"], ["--resume"]) == ["--lr=1", "--seed=2"]
     assert _joined(["--lr=1"], ["--resume", "x", "--lr", "1"]) == ["--lr=1"]
@@ -218,7 +218,7 @@ def test_resume_with_another_config(run, tmp_path, capsys):
 
 
 def test_a_config_file_overrides_the_settings_for_random_weights(photos, tmp_path):
-    from nike.training.run import new_run
+    from nike.training.preparation import new_run
 
     frozen = tmp_path / "frozen.json"
     frozen.write_text('{"TRAIN_BN": false}')
@@ -228,7 +228,7 @@ def test_a_config_file_overrides_the_settings_for_random_weights(photos, tmp_pat
 
 
 def test_defaults_are_those_that_the_help_names(photos, tmp_path, capsys):
-    from nike.training.run import new_run
+    from nike.training.preparation import new_run
 
     with pytest.raises(SystemExit):
         train.parse(["--help"])
@@ -251,7 +251,7 @@ def test_defaults_are_those_that_the_help_names(photos, tmp_path, capsys):
 def test_checks_before_a_run_do_not_import_tensorflow(photos, tmp_path):
     """`quiet.import_tensorflow` imports it after the dataset and the options have been checked."""
     script = (
-        "import sys; from nike import train; from nike.training.run import new_run\n"
+        "import sys; from nike import train; from nike.training.preparation import new_run\n"
         "new_run(train.parse(sys.argv[1:]), sys.argv[1:])\n"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
@@ -390,9 +390,9 @@ def test_a_run_is_reported_to_trackers(photos, settings, tmp_path, monkeypatch):
 
 
 def test_training_enables_one_dnn_and_keeps_a_choice_of_the_user(monkeypatch):
-    from nike.training import run
+    from nike.training import preparation
 
-    monkeypatch.setattr(run, "new_run", lambda *arguments: SimpleNamespace(start=lambda: None))
+    monkeypatch.setattr(preparation, "new_run", lambda *arguments: SimpleNamespace(start=lambda: None))
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     train.run_command([])
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"

@@ -9,7 +9,7 @@ from mrcnn.config import Config
 from nike import train
 from nike.config import NikeConfig
 from nike.datasets.nike_dataset import SAMPLE_DATA
-from nike.training.run import new_run
+from nike.training.preparation import new_run
 from nike.training.settings import with_settings_as_options
 
 # Valid values that differ from the defaults of `nike train`. Other fields follow by rule, see `other`.

@@ -1,0 +1,152 @@
+"""Prepares a run of `nike train`: reads the data, the start weights and the settings, and checks them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from mrcnn.errors import UserError
+from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
+from nike.config import NikeConfig
+from nike.datasets.safe_json import read_json
+from nike.datasets.selective_search import check_proposals
+from nike.output_checks import check_output_folder
+from nike.quiet import import_tensorflow
+from nike.training.checks import check_options
+from nike.training.data import TrainingData, load_training_data
+from nike.training.options import parse
+from nike.training.run import RUN_FILE, Run, stages_of
+from nike.training.run_split import read_run_photos
+from nike.training.settings import apply_options, read_config
+from nike.training.start_weights import find_start_weights
+
+
+def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
+    """Prepares a new run from its options and validates them before the network is built.
+
+    Raises:
+        FileNotFoundError: a file or folder does not exist.
+        ValueError: an option is out of range, or a dataset or weights file cannot be used.
+        OSError: the log folder cannot be written to.
+    """
+    check_options(arguments)
+    if arguments.time is not None and arguments.epochs is not None:
+        raise UserError("--time chooses the number of epochs. Remove --epochs.")
+    check_output_folder(arguments.logs, "--logs")
+    data = _load_data(arguments)
+    name = arguments.name or NikeConfig.NAME
+    if not re.fullmatch(r"[\w-]+", name):
+        raise UserError(f"--name: expected letters, digits, - and _, got {name!r}.")
+    weights = find_start_weights(arguments.weights, arguments.logs, arguments.name)
+    config = NikeConfig.from_dict(weights.settings, where=f"--weights={arguments.weights}")
+    if arguments.weights == "none":  # random weights have no batch statistics that could be frozen
+        config = config.copy(TRAIN_BN=None)
+    if arguments.config is not None:
+        config = read_config(arguments.config, config, arguments, data.train.class_names)
+    config = config.copy(NAME=name.lower(), NUM_CLASSES=data.train.num_classes)
+    config = apply_options(config, arguments, len(data.train.image_ids))
+    _choose_keypoints(data, config)
+    _choose_proposals(data, config)
+    return Run(arguments, argv, config, data, stages_of(arguments, config), weights)
+
+
+def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
+    """Prepares the run selected by `--resume`. The options of this command line override those of the run.
+
+    Raises:
+        FileNotFoundError: there is no run to resume.
+        ValueError: the run cannot be resumed with these options or images.
+    """
+    if arguments.time is not None:
+        raise UserError("--time: a resumed run keeps its epochs. Change them with --epochs.")
+    if arguments.batch == "auto":
+        raise UserError("--batch auto: a resumed run keeps its batch.")
+    import_tensorflow()
+    from mrcnn.training import find_state
+
+    state = find_state(arguments.resume, arguments.logs, arguments.name)
+    file = state.path.parent / RUN_FILE
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file, so the run cannot be resumed. Start a new one with --weights.")
+    saved = _read_command_line(file)
+    changed = arguments
+    arguments = parse([*saved, *argv])
+    check_options(arguments)
+    check_output_folder(state.path.parent, "--resume")
+    data = _load_data(arguments)
+    _check_same_classes(state.path, data.train.class_names[1:])
+    config = NikeConfig.from_dict(state.record["config"], where=str(state.path))
+    if changed.config is not None:
+        config = read_config(changed.config, config, arguments, data.train.class_names)
+    config = apply_options(config, arguments, len(data.train.image_ids))
+    _choose_keypoints(data, config)
+    _choose_proposals(data, config)
+    return Run(arguments, _joined(saved, argv), config, data, stages_of(arguments, config), state=state)
+
+
+def _read_command_line(file: Path) -> list[str]:
+    record = read_json(file)
+    argv = record.get("argv") if isinstance(record, dict) else None
+    if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
+        raise UserError(f'{file}: expected {{"argv": [WORD, ...]}}. Start a new run with --weights.')
+    return argv
+
+
+def _check_same_classes(state: Path, classes: list[str]) -> None:
+    """Raises ValueError if the classes differ from those of the run."""
+    record = read_run_photos(state)
+    before = sorted(set(record.labels.values())) if record is not None else None
+    if before is not None and before != sorted(classes):
+        raise UserError(
+            f"--resume: expected the classes of the run ({', '.join(before)}), the dataset has {', '.join(classes)}. "
+            "Select the classes of the run with --labels."
+        )
+
+
+def _joined(saved: list[str], more: list[str]) -> list[str]:
+    """Returns the saved command line, with the options of `more` appended if they change any value."""
+    before, after = ({**vars(parse(argv)), "resume": None} for argv in (saved, [*saved, *more]))
+    return saved if before == after else [*saved, *more]
+
+
+def _load_data(arguments: argparse.Namespace) -> TrainingData:
+    given = {"dataset": [arguments.dataset], "val": [arguments.val], "also": arguments.also}
+    for option, folders in {**given, "negatives": arguments.negatives}.items():
+        for folder in filter(None, folders):
+            if not folder.exists():
+                raise FileNotFoundError(f"--{option}: {folder}: no such folder. Check the path.")
+    return load_training_data(
+        arguments.dataset,
+        arguments.labels,
+        val=arguments.val,
+        val_split=arguments.val_split,
+        also=arguments.also,
+        negatives=arguments.negatives,
+        seed=arguments.seed,
+        strict=arguments.strict,
+        boxes=arguments.task == "boxes",
+    )
+
+
+def _choose_keypoints(data: TrainingData, config: NikeConfig) -> None:
+    """Sets the names of the keypoints that the datasets return.
+
+    Raises:
+        ValueError: the keypoints have no names, or no training object has one of them.
+    """
+    data.train.keypoint_names = data.val.keypoint_names = config.KEYPOINT_NAMES
+    instances = [instance for info in data.train.image_info for instance in info["instances"]]
+    if config.NUM_KEYPOINTS and not config.KEYPOINT_NAMES:
+        raise UserError(f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS}, but KEYPOINT_NAMES is empty. Set it to their names.")
+    if config.NUM_KEYPOINTS and not any(set(config.KEYPOINT_NAMES) & set(each.keypoints) for each in instances):
+        raise UserError(
+            f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS}, but no training object has a keypoint of KEYPOINT_NAMES "
+            f"({', '.join(config.KEYPOINT_NAMES)}). Add points with the group_id of their object."
+        )
+
+
+def _choose_proposals(data: TrainingData, config: NikeConfig) -> None:
+    """Sets the source of the proposals that the datasets return. Raises ValueError if it is not available."""
+    check_proposals(config.PROPOSALS)
+    data.train.proposals = data.val.proposals = config.PROPOSALS
