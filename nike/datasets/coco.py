@@ -1,7 +1,7 @@
 """Reads and writes COCO instance annotations. Files are untrusted input.
 
-Polygons are rasterized by pycocotools, run-length encodings are decoded by `nike.datasets.rle`. Masks are written run-
-length encoded, because labelme and the COCO tools rasterize polygons differently.
+Polygons are rasterized by pycocotools, and run lengths are decoded by `nike.datasets.rle`. Masks are written as run
+lengths, because labelme and the COCO tools rasterize polygons differently.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def parse_segmentation(raw: Any, height: int, width: int) -> RunLengths | CocoPo
 
     Args:
         raw: JSON value of any type.
-        height, width: int, size of the photo in pixels.
+        height, width: int, size of the photo in pixels. Polygons are clipped to it.
 
     Raises:
         ValueError: if the segmentation is invalid.
@@ -51,7 +51,7 @@ def parse_segmentation(raw: Any, height: int, width: int) -> RunLengths | CocoPo
 
 def _parse_polygon(raw: Any, height: int, width: int) -> np.ndarray:
     if not isinstance(raw, list) or len(raw) < 6 or len(raw) % 2 or len(raw) > 2 * MAX_POINTS:
-        raise UserError(f"a polygon needs x, y, x, y, ... of at least 3 points, got {short(raw)}.")
+        raise UserError(f"a polygon needs the coordinates x, y, x, y, ... of at least 3 points, got {short(raw)}.")
     if not all(type(value) in (int, float) and abs(value) < 1e6 for value in raw):
         raise UserError(f"polygon coordinates must be numbers of pixels, got {short(raw)}.")
     polygon = np.array(raw, dtype=np.float64).reshape(-1, 2)
@@ -70,7 +70,7 @@ def read_coco(
         allow_outside: bool, whether `file_name` and symbolic links may refer to files outside the dataset folder.
 
     Returns:
-        A `Collection` of the valid photos. Invalid annotations are listed in the problems of their photo.
+        A `Collection` of the valid photos and the problems. An invalid annotation is an unusable shape of its photo.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -92,7 +92,7 @@ def read_coco(
         try:
             if photo is not None:
                 _read_annotation(raw, photo, categories, names, path.name, f"annotations[{i}]")
-            elif type(image_id) is not int or image_id not in known:  # a known photo has already been reported
+            elif type(image_id) is not int or image_id not in known:  # other missing photos were reported above
                 raise UserError(f"image_id {short(image_id)} is not an id of 'images'.")
         except ValueError as error:
             if photo is None:
@@ -118,7 +118,7 @@ def read_any(path: str | os.PathLike, default_label: str = "object", allow_outsi
 def _read_images(
     raw_images: list, path: Path, folders: list[Path], allow_outside: bool, problems: list[Problem]
 ) -> dict[int, Photo]:
-    """Returns photos without instances by image id, and appends invalid ones to `problems`."""
+    """Returns photos by image id, still without instances. Invalid images are appended to `problems`."""
     by_id: dict[int, Photo] = {}
     for i, raw in enumerate(raw_images):
         try:
@@ -146,7 +146,10 @@ def _read_categories(raw: list) -> tuple[dict[int, str], dict[int, list[str]]]:
 
 
 def _read_keypoints(raw: Any, names: list[str]) -> dict[str, tuple[float, float, int]]:
-    """Returns the labelled keypoints of an annotation. COCO's pixels have their centre at whole numbers."""
+    """Returns the labelled keypoints of an annotation as (x, y, v), shifted by half a pixel.
+
+    COCO places pixel centres at whole numbers.
+    """
     if not isinstance(raw, list) or len(raw) != 3 * len(names):
         raise UserError(f"keypoints must be x, y, v of the {len(names)} keypoints of its category, got {short(raw)}.")
     if not all(type(value) in (int, float) and abs(value) <= MAX_COORDINATE for value in raw):
@@ -160,7 +163,11 @@ def _read_keypoints(raw: Any, names: list[str]) -> dict[str, tuple[float, float,
 def _read_annotation(
     raw: dict, photo: Photo, categories: dict[int, str], names: dict[int, list[str]], file: str, where: str
 ) -> None:
-    """Adds an annotation to the instances of its photo, or to its boxes. Raises ValueError."""
+    """Adds an annotation to the instances of its photo, or to its boxes if it has no segmentation.
+
+    Raises:
+        ValueError: if the annotation is invalid.
+    """
     category = raw.get("category_id")
     if type(category) is not int or category not in categories:
         raise UserError(f"category_id {short(category)} is not an id of 'categories'.")
@@ -187,17 +194,17 @@ def write_coco(
     path: str | os.PathLike,
     collection: Iterable[Photo],
     labels: Labels | None = None,
-    problems: list | None = None,
+    problems: list[Problem] | None = None,
     keypoint_names: Sequence[str] | None = None,
 ) -> dict[str, int]:
     """Writes photos and their instances as COCO JSON, with run-length encoded masks.
 
     Args:
-        path: path of the JSON file. Photos are named by their path relative to the dataset folder.
+        path: path of the JSON file. `file_name` of an image is `Photo.file`, relative to the dataset folder.
         collection: iterable of `Photo`. A photo without instances is written as an image without annotations.
-        labels: `Labels`, mapping of labels to categories. By default every label is a category, in alphabetical order.
+        labels: mapping of labels to categories. By default every label is a category, in alphabetical order.
         problems: list to which skipped instances (without a category or pixels) are appended, or None.
-        keypoint_names: names of the keypoints of the categories in their order. By default those of the photos.
+        keypoint_names: names of the keypoints of all categories, in order. By default those of the photos.
 
     Returns:
         A dict with the number of "images", "annotations" and "crowds" (ignored instances, `iscrowd` 1).

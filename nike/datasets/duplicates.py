@@ -12,21 +12,21 @@ from nike.datasets.records import ERROR, WARNING, Photo, Problem
 from nike.formatting import short
 
 THUMBNAIL = 32  # pixels
-# Correlation of grey thumbnails. In a test with 256 photos it was at least 0.993 for scaled and recompressed copies and
-# at most 0.978 for different shoes in the same pose and scene. Perceptual hashes of 64 and 256 bits did not separate
-# the two.
+# Minimum correlation of grey thumbnails. In a test with 256 photos it was at least 0.993 for scaled and recompressed
+# copies and at most 0.978 for different shoes in the same pose and scene. Perceptual hashes of 64 and 256 bits did not
+# separate these two cases.
 SAME_PHOTO_CORRELATION = 0.985
 
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """Features of a photo for the search for duplicates.
+    """Features of a photo by which duplicates are found.
 
     Attributes:
         photo: `Photo`.
         digest: SHA-256 of the file, hexadecimal.
-        thumbnail: grey values, float32 `[THUMBNAIL**2]`, normalised to mean 0 and norm 1, so that they do not depend on
-            brightness and contrast.
+        thumbnail: grey values, float32 `[THUMBNAIL**2]`, normalised for brightness and contrast to mean 0 and norm 1.
+            The norm of nearly uniform images is below 1.
     """
 
     photo: Photo
@@ -50,14 +50,14 @@ def fingerprint(photo: Photo, data: bytes, image: np.ndarray) -> Fingerprint:
 
 
 def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
-    """Finds identical files, and photos of the second subset that are similar to one of the first.
+    """Finds identical files in all subsets, and validation photos that are similar to a training photo.
 
     Args:
         parts: fingerprints by name of the subset, training first.
 
     Returns:
-        A warning for each duplicate in one subset and for each near-duplicate, and an error for each duplicate across
-        subsets.
+        A warning for each duplicate within a subset and for each near-duplicate, and an error for each duplicate across
+        subsets. Near-duplicates are searched for if there are two subsets.
     """
     problems = []
     first: dict[str, tuple[str, Photo]] = {}
@@ -73,22 +73,19 @@ def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
             message += ". Remove one of them."
             problems.append(_problem(this.photo, other, code, message, severity))
     if len(parts) == 2:
-        problems += _near_duplicates(*parts.items())
+        problems += _near_duplicates(next(iter(parts)), *parts.values())
     return problems
 
 
-def _near_duplicates(train: tuple[str, list[Fingerprint]], val: tuple[str, list[Fingerprint]]) -> list[Problem]:
-    """Finds scaled, recompressed or brightened copies. Crops are not found."""
-    (name, known), (_, asked) = train, val
-    if not known or not asked:
+def _near_duplicates(name: str, train: list[Fingerprint], val: list[Fingerprint]) -> list[Problem]:
+    """Finds scaled, recompressed or brightened copies of the photos of subset `name`. Crops are not found."""
+    if not train or not val:
         return []
-    correlation = np.stack([p.thumbnail for p in asked]) @ np.stack([p.thumbnail for p in known]).T  # [val, train]
+    correlation = np.stack([p.thumbnail for p in val]) @ np.stack([p.thumbnail for p in train]).T  # [val, train]
     problems = []
-    for this, row in zip(asked, correlation, strict=True):
-        other = known[int(row.argmax())]
-        if (
-            row.max() < SAME_PHOTO_CORRELATION or other.digest == this.digest
-        ):  # identical files have been reported already
+    for this, row in zip(val, correlation, strict=True):
+        other = train[int(row.argmax())]
+        if row.max() < SAME_PHOTO_CORRELATION or other.digest == this.digest:  # identical files were reported before
             continue
         message = f"is similar to {short(other.photo.file)} in {name}. Remove one of them if it is a copy."
         problems.append(_problem(this.photo, other.photo, "near-duplicate-across", message, WARNING))

@@ -1,4 +1,4 @@
-"""The detector behind the commands: weights, tiles, test-time augmentation and filtering of the detections."""
+"""Loads weights and runs detection for the commands, with tiles, test-time augmentation and filters."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
         name: "nike" (bundled), "coco" (downloaded if necessary), "last" or "best" (of the newest run), a path, the log
             folder of a run or its name in `logs` (best weights, else the last), an exported model (folder or file), or
             `hf://owner/name[@revision][/file][#sha256=HEX]` on the Hugging Face Hub.
-        logs: parent folder of the log folders, for "last" and "best".
+        logs: parent folder of the log folders.
         run_name: name of the run, for "last" and "best". None chooses among all runs.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        HubError: (a ValueError) the file on the Hub cannot be downloaded.
+        FileNotFoundError: the file or the run does not exist.
+        HubError: (a ValueError) the file cannot be downloaded from the Hub.
     """
     from mrcnn import checkpoints
     from mrcnn.checkpoints import log_dirs
@@ -67,10 +67,10 @@ class Detector:
     """Runs a model on images, optionally with tiles or test-time augmentation, and filters its detections.
 
     Args:
-        model: a MaskRCNN in inference mode, or an object with the same `detect_stream` and `config`.
+        model: a MaskRCNN in inference mode, an ExportedModel, or another object with `detect_stream` and `config`.
         class_names: class names by class id, background first.
-        tiles: number of tiles along the longer side, "auto" or None for no tiling, see
-            `mrcnn.inference.tiles.tile_side`.
+        tiles: number of tiles along the longer side, "auto" (see `mrcnn.inference.tiles.tile_side`), or None for no
+            tiling.
         tile_overlap: fraction of a tile that overlaps the next one, 0 to 0.9.
         augmented: detection functions for test-time augmentation, see `mrcnn.inference.test_time_augmentation`, or
             None.
@@ -80,7 +80,7 @@ class Detector:
         path: weights file, or None.
 
     Attributes:
-        cache: folder in which proposals from outside are cached, or None; see `nike.datasets.selective_search`.
+        cache: folder in which external proposals are cached, or None; see `nike.datasets.selective_search`.
 
     Raises:
         ValueError: an option is out of range, or a class is unknown.
@@ -115,12 +115,12 @@ class Detector:
 
     @property
     def has_masks(self) -> bool:
-        """Whether the detections have masks; False for weights that were trained with `--task boxes`."""
+        """Whether the detections have masks. False for weights trained with `--task boxes`."""
         return self.model.config.MASK_HEAD
 
     @property
     def keypoint_names(self) -> Sequence[str]:
-        """Names of the keypoints of each detection; empty without keypoints."""
+        """Names of the keypoints of each detection. Empty if the model has no keypoints."""
         return self.model.config.KEYPOINT_NAMES
 
     def detect(self, photos: Iterable[np.ndarray]) -> Iterator[Detections]:
@@ -130,8 +130,8 @@ class Detector:
             photos: images, uint8 RGB `[H, W, 3]` of any size. A generator is read lazily.
 
         Yields:
-            The `Detections` of each image, in order of decreasing score, or a failed result with the key "error" for
-            an image that cannot be used.
+            The `Detections` of each image, in order of decreasing score. For an image that cannot be used, a result
+            without detections that has the key "error".
         """
         if self.tiles is None and self.augmented is None:
             results = self._detect_stream(photos, on_error="skip")
@@ -194,13 +194,13 @@ def load_detector(
 
     Args:
         path: weights file.
-        config_file: see `read_settings`.
+        config_file: settings file, see `read_settings`.
         min_confidence: score threshold, 0 to 1, or None for the value in the Config.
         classes, max_detections, tiles, tile_overlap: see `Detector`.
         tta: whether to use test-time augmentation.
         batch: batch size.
         device, precision: see `load_model`.
-        fraction: fraction of the score threshold that the detector applies, for callers that need lower scores too.
+        fraction: factor of the score threshold, below 1 for callers that also need detections with lower scores.
 
     Raises:
         ValueError: an option is out of range, or the weights cannot be used.
@@ -224,7 +224,7 @@ def load_detector(
         DETECTION_MAX_INSTANCES=max(config.DETECTION_MAX_INSTANCES, max_detections or 0),
     )
     if is_export(path):
-        with quiet_stderr():  # LiteRT names its kernels
+        with quiet_stderr():  # LiteRT prints the names of its kernels
             model = ExportedModel(path, min_confidence, batch)
         _check_exported(model, path, config, tta, device)
     else:
@@ -248,7 +248,7 @@ def load_detector(
 
 
 def _check_exported(model: ExportedModel, path: Path, config: Any, tta: bool, device: str | None) -> None:
-    """Raises ValueError for options that would need another network."""
+    """Raises ValueError for options that an exported model does not support."""
     if tta:
         raise UserError(f"--tta: {path} is an exported model with one image size. Use the weights it was made from.")
     if device not in (None, "cpu"):
@@ -262,14 +262,14 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
 
     Args:
         path: weights file, or the folder of an exported model.
-        config_file: JSON or YAML file with settings that override those in the weights file. It is required for files
-            without settings, except for weights with the 81 COCO classes.
+        config_file: JSON or YAML file with settings that override those in the weights file. Required for weights files
+            without settings, except those with the 81 COCO classes.
 
     Returns:
         The Config, and the class names by class id, background first.
 
     Raises:
-        ValueError: the file is damaged, or `config_file` is required.
+        ValueError: the file is damaged, `config_file` is invalid or required, or it is given for an exported model.
     """
     from mrcnn.checkpoints import read_checkpoint
     from mrcnn.config import Config
@@ -315,7 +315,7 @@ def load_model(path: Path, config: Any, device: str | None = None, precision: st
         path: weights file.
         config: settings of the network.
         device: see `mrcnn.training.devices.prepare_devices`.
-        precision: "on" for bfloat16, "off" for float32, "auto" for the faster of them; see
+        precision: "on" for bfloat16, "off" for float32, "auto" for the faster of the two; see
             `mrcnn.training.devices.set_precision`.
     """
     import_tensorflow()

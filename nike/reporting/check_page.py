@@ -1,4 +1,4 @@
-"""The HTML page of `nike check`, with a picture of every problem."""
+"""The HTML page of `nike check`, with thumbnails of the problems."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nike.reporting.page import picture, table, text, write_page
 
 THUMBNAIL = 280  # pixels
 MAX_PICTURES = 300  # limits the page to about 10 MB; further problems are listed without a picture
-MIN_BOX = 40  # pixels; a smaller box on the thumbnail is enlarged
+MIN_BOX = 40  # pixels on the thumbnail; around a smaller box the photo is cropped and enlarged
 
 STYLE = """
 :root { --error: #c62828; --warning: #b26a00; --note: #1565a8; --bar: #8a8a85 }
@@ -35,12 +35,12 @@ STYLE = """
 
 
 def write_check(path: str | os.PathLike, result: Inspection, title: str) -> None:
-    """Writes the page.
+    """Writes the results of `nike check` as an HTML page.
 
     Args:
         path: path of the HTML file.
         result: result of `inspect_dataset`.
-        title: str, name of the dataset.
+        title: name of the dataset.
     """
     pictures = _Pictures()
     groups = []
@@ -85,7 +85,7 @@ class _Pictures:
         self._read = lru_cache(maxsize=4)(_read)  # problems of a photo are consecutive
 
     def show(self, path: Path | None, extent: tuple[float, float, float, float] | None) -> str:
-        """Returns a thumbnail as HTML, or an empty string without a readable photo or above MAX_PICTURES."""
+        """Returns a thumbnail as HTML, or "" if the photo cannot be read or MAX_PICTURES have been created."""
         if path is None or self.left <= 0:
             return ""
         image = self._read(path)
@@ -98,16 +98,16 @@ class _Pictures:
 def _read(path: Path) -> np.ndarray | None:
     try:
         return read_image(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # the check lists the photo as unreadable
         return None
 
 
 def draw_thumbnail(image: np.ndarray, extent: tuple[float, float, float, float] | None) -> PIL.Image.Image:
-    """Returns a thumbnail with a frame around a region. A small region is cropped and enlarged.
+    """Returns a thumbnail with a frame around a region. For a small region, the thumbnail shows its surroundings only.
 
     Args:
         image: uint8 `[H, W, 3]`.
-        extent: (y1, x1, y2, x2) in pixels, not clipped to the photo, or None for no frame.
+        extent: (y1, x1, y2, x2) in pixels, which may extend beyond the photo, or None for no frame.
     """
     photo = PIL.Image.fromarray(image)
     y1, x1, y2, x2 = extent or (0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""ASGI middleware for metrics, authorization, the request queue and the limits of request bodies.
+"""ASGI middleware: metrics, authentication, and limits on the number, size and duration of requests.
 
 The size of a body is checked while it is received, so a request that is too large is never stored.
 """
@@ -34,13 +34,15 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
 
 
 class Measure:
-    """Counts requests by path and status and measures their duration. `paths` bounds the number of labels."""
+    """Counts requests by path and status and measures their duration.
+
+    Paths that are not in `paths` are counted as "other", which bounds the number of time series.
+    """
 
     def __init__(self, app: App, metrics: Metrics, paths: Iterable[str]):
         self.app, self.metrics, self.paths = app, metrics, frozenset(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles a request."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         path = scope["path"] if scope["path"] in self.paths else "other"
@@ -59,7 +61,7 @@ class Measure:
 
 
 class RequireToken:
-    """Responds with 401 to requests without the token, except for public paths.
+    """Responds with 401 to requests without the token, except for `open_paths`.
 
     The token is accepted as `Authorization: Bearer TOKEN`, as the password of `Authorization: Basic` (Label Studio) and
     as `Token: TOKEN` (X-AnyLabeling).
@@ -69,14 +71,13 @@ class RequireToken:
         self.app, self.token, self.open_paths = app, token.encode(), frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles a request."""
         if scope["type"] != "http" or scope["path"] in self.open_paths or self._is_valid(_token_of(_headers(scope))):
             return await self.app(scope, receive, send)
         response = _error(401, "A token is required: Authorization: Bearer TOKEN.", WWW_Authenticate="Bearer")
         await response(scope, receive, send)
 
     def _is_valid(self, token: bytes) -> bool:
-        # Comparison in constant time, against timing attacks.
+        # Constant-time comparison prevents timing attacks.
         return hmac.compare_digest(token, self.token)
 
 
@@ -103,7 +104,6 @@ class LimitRequests:
         self._in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles a request."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return await self.app(scope, receive, send)
         if self._in_progress >= self.limits.queue:
@@ -126,7 +126,7 @@ class LimitRequests:
             response = _error(413, f"The request is larger than {self.limits.bytes:,} bytes.", Connection="close")
             return await response(scope, receive, send)
         except TimeoutError:
-            response = _error(408, f"The body took over {self.limits.seconds:g} s to arrive.", Connection="close")
+            response = _error(408, f"The body was not received within {self.limits.seconds:g} s.", Connection="close")
             return await response(scope, receive, send)
         except ConnectionAbortedError:  # the client has disconnected
             return
@@ -141,13 +141,13 @@ class LimitRequests:
             async with asyncio.timeout_at(deadline):
                 await self.app(scope, _replay(body, receive), send_and_note)
         except TimeoutError:
-            if started:  # a started response cannot be replaced; the error closes the connection
+            if started:  # the response cannot be replaced any more, and the error closes the connection
                 raise
             message = f"No result after {self.limits.seconds:g} s. Try again later."
             await _error(503, message, Retry_After=RETRY_SECONDS)(scope, receive, send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
-        """The body of a request."""
+        """Receives the body of a request. Raises `_TooLargeError` above the limit."""
         announced = _headers(scope).get(b"content-length", b"0")
         if not announced.isdigit() or int(announced) > self.limits.bytes:
             raise _TooLargeError

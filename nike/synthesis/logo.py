@@ -1,8 +1,8 @@
-"""The logo to draw: its outlines, and its colours if it was read from a raster image."""
+"""Logos as outlines, with their colours if they are read from a raster image."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,10 +24,10 @@ class Logo:
     """A shape in its unit frame: centred on the origin, with a longer side of 1 and y down.
 
     Attributes:
-        outlines: Closed polygons `[P, 2]` float64 (x, y), filled with the even-odd rule. No edge is longer than
+        outlines: closed polygons `[P, 2]` float64 (x, y), filled with the even-odd rule. No edge is longer than
             `MAX_STEP`.
         texture: `[h, w, 3]` uint8 RGB colours, or None for a shape that can be drawn in any colour.
-        scale: Length of the unit in pixels of `texture`.
+        scale: length of the unit in pixels of `texture`.
         centre: (x, y) position of the origin in pixels of `texture`.
         landmarks: (x, y) positions in the unit frame by name.
     """
@@ -42,17 +42,17 @@ class Logo:
 def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
     """Reads a logo from an SVG file or from a raster image with an alpha channel.
 
-    The colours of a raster image are kept if there is more than one.
+    The colours of a raster image are kept if the shape is not of a single colour.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If the file cannot be read, is too large, or contains no shape.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file cannot be read, is too large, or contains no shape.
     """
     path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with paths or a .png with alpha.")
     if path.suffix.lower() == ".svg":
         return make_logo(read_svg(path))
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with one path or a .png with alpha.")
     try:
         with open_image(path) as image:
             if max(image.size) > MAX_SIDE:
@@ -66,7 +66,7 @@ def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
 
 
 def with_landmarks(swoosh: Logo) -> Logo:
-    """Adds the landmarks of the bundled logo: the tips of the hook and the tail, and the lowest point of the belly."""
+    """Returns the bundled logo with its landmarks: the tips of hook and tail, and the lowest point of the belly."""
     points = np.concatenate(swoosh.outlines)
     left = points[points[:, 0] < 0]
     landmarks = {
@@ -95,12 +95,15 @@ def _from_rgba(pixels: np.ndarray, path: Path) -> Logo:
 
 
 def trace(mask: np.ndarray) -> list[np.ndarray]:
-    """Returns the outlines of a mask (bool `[H, W]`) and of its holes, `[P, 2]` (x, y) in pixels."""
+    """Returns the outlines of a mask (bool `[H, W]`) and of its holes, float `[P, 2]` (x, y) in pixels.
+
+    Parts and holes below MIN_AREA are dropped.
+    """
     return [simplify(ring, 0.5) for ring in mask_to_rings(mask) if abs(signed_area(ring)) >= MIN_AREA]
 
 
-def make_logo(outlines, texture: np.ndarray | None = None) -> Logo:
-    """Creates a logo from outlines, which are in pixels of `texture` if it is given."""
+def make_logo(outlines: Sequence[np.ndarray], texture: np.ndarray | None = None) -> Logo:
+    """Creates a logo from outlines `[P, 2]` (x, y), in pixels of `texture` if there is one, else in any unit."""
     points = np.concatenate(outlines)
     low, high = points.min(axis=0), points.max(axis=0)
     side, middle = float((high - low).max()), (low + high) / 2

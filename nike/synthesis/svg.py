@@ -1,4 +1,4 @@
-"""Reading of outlines from the path elements of SVG files."""
+"""Reads outlines from the path elements of SVG files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ CURVE_STEPS = 16  # points per curve segment, an error of about 0.1 pixels for a
 
 
 class _Flattener(BasePen):
-    """A pen of fontTools that collects each subpath as a polygon. Arcs and quadratic curves arrive as cubic curves."""
+    """A fontTools pen that collects each subpath as a polygon.
+
+    fontTools converts arcs and quadratic curves to cubic curves.
+    """
 
     def __init__(self):
         super().__init__()
@@ -47,12 +50,10 @@ def read_svg(path: str | Path) -> list[np.ndarray]:
         Outlines `[P, 2]` float64, (x, y) in SVG user units with y down.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If the file is too large, is not XML, has a document type declaration, or has no valid path.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file is too large, is not XML, has a document type declaration, or has no valid path.
     """
     path, outlines = Path(path), []
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with one path or a .png with alpha.")
     root = read_xml(path, MAX_BYTES)
     for number, element in enumerate(e for e in root.iter() if str(e.tag).rpartition(":")[2] == "path"):
         try:
@@ -68,10 +69,10 @@ def flatten_path(d: str) -> list[np.ndarray]:
     """Converts SVG path data to polygons. Each curve becomes `CURVE_STEPS` line segments.
 
     Returns:
-        One `[P, 2]` float64 polygon per subpath that is more than a line; the last point does not repeat the first.
+        One `[P, 2]` float64 polygon per subpath that encloses an area. The last point does not repeat the first.
 
     Raises:
-        ValueError: If the text is not valid path data.
+        ValueError: if the text is not valid path data.
     """
     pen = _Flattener()
     try:
