@@ -51,7 +51,7 @@ def parse_segmentation(raw: Any, height: int, width: int) -> RunLengths | CocoPo
 
 def _parse_polygon(raw: Any, height: int, width: int) -> np.ndarray:
     if not isinstance(raw, list) or len(raw) < 6 or len(raw) % 2 or len(raw) > 2 * MAX_POINTS:
-        raise UserError(f"a polygon needs the coordinates x, y, x, y, ... of at least 3 points, got {short(raw)}.")
+        raise UserError(f"a polygon needs x, y, x, y, ... of at least 3 points, got {short(raw)}.")
     if not all(type(value) in (int, float) and abs(value) < 1e6 for value in raw):
         raise UserError(f"polygon coordinates must be numbers of pixels, got {short(raw)}.")
     polygon = np.array(raw, dtype=np.float64).reshape(-1, 2)

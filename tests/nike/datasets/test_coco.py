@@ -67,7 +67,7 @@ def test_problems_are_reported(folder):
         "c.json, annotations[6]: image_id None is not an id of 'images'.",
         "c.json, annotations[1]: has no segmentation. Masks cannot be created from boxes.",
         "c.json, annotations[2]: category_id 9 is not an id of 'categories'.",
-        "c.json, annotations[4]: a polygon needs the coordinates x, y, x, y, ... of at least 3 points, got [1, 2, 3, 4].",
+        "c.json, annotations[4]: a polygon needs x, y, x, y, ... of at least 3 points, got [1, 2, 3, 4].",
         "c.json, annotations[5]: the mask is empty. Delete the annotation.",
     ]
 
