@@ -14,21 +14,22 @@ from numpy.typing import ArrayLike
 from mrcnn.atomic import replacing
 from mrcnn.detections import formats, labelme
 from mrcnn.detections.detection import Detection
+from mrcnn.detections.result_dict import ResultDict
 
 if TYPE_CHECKING:
     import pandas
     import supervision
     from matplotlib.figure import Figure
 
-KEYS = ("rois", "class_ids", "scores", "masks")  # of the original's result dict
 
-
-class Detections:
+class Detections(ResultDict):
     """The objects detected in one image, highest score first.
 
     The keys of the original's result dict work as they do there: `detections["rois"]`, `["class_ids"]`, `["scores"]`,
     `["masks"]`, and `["error"]` where there is one. Masks are stored as crops and pasted into an array of the image's
     size at the first access to `masks`.
+
+    Assigning or deleting a key changes the mapping only, see `ResultDict`; `detections[keep]` returns a subset.
 
     Args:
         boxes: int `[N, 4]` (y1, x1, y2, x2) pixels of the image, half-open, inside the image.
@@ -131,9 +132,10 @@ class Detections:
 
         Args:
             result: "rois" `[N, 4]`, "class_ids" `[N]`, "scores" `[N]`, "masks" bool `[H, W, N]`. Boxes are clipped to
-                the image, empty boxes are removed, and masks are cropped to their boxes.
+                the image, empty boxes are removed, and masks are cropped to their boxes. `Detections` whose keys have
+                not been assigned are returned as they are.
         """
-        if isinstance(result, Detections):
+        if isinstance(result, Detections) and result._items is None:
             return result
         height, width = result["masks"].shape[:2]
         boxes = np.clip(np.asarray(result["rois"]).reshape(-1, 4), 0, (height, width, height, width))
@@ -204,7 +206,7 @@ class Detections:
         """
         if isinstance(key, str):
             if key in self.keys():
-                return self.boxes if key == "rois" else getattr(self, key)
+                return self._item(key)
             if key in (self.class_names or ())[1:]:
                 return self.filter(classes=[key])
             raise KeyError(key)
@@ -221,28 +223,6 @@ class Detections:
         if self.probabilities is not None and self.frames is not None and not any(map(self._is_edited, rows)):
             chosen.probabilities, chosen.frames = [self.probabilities[row] for row in rows], self.frames[rows]
         return chosen
-
-    def __setitem__(self, key: object, value: object) -> None:
-        raise TypeError("Detections cannot be assigned to. Make a dict first: result = dict(result).")
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and key in self.keys()
-
-    def keys(self) -> tuple[str, ...]:
-        """Returns the keys of the original's result dict, and "error" for an image that could not be processed."""
-        return KEYS if self.error is None else (*KEYS, "error")
-
-    def values(self) -> list:
-        """Returns the arrays of `keys()`."""
-        return [self[key] for key in self.keys()]
-
-    def items(self) -> list[tuple[str, Any]]:
-        """Returns pairs of `keys()` and `values()`."""
-        return [(key, self[key]) for key in self.keys()]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Returns the array of a key, or `default` if the key does not exist."""
-        return self[key] if key in self.keys() else default
 
     def __repr__(self) -> str:
         height, width = self.image_shape

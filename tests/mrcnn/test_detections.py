@@ -1,5 +1,7 @@
 """`Detections` compared with arrays derived by hand."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,30 @@ def test_keys_of_the_original(detections):
         detections["boxes"]
 
 
+def test_keys_can_be_assigned_and_deleted(detections):
+    """Scripts for the original filter and convert results in place. Attributes and methods are not affected."""
+    masks = detections["masks"]
+    detections["rois"] = np.delete(detections["rois"], 0, axis=0)
+    detections["masks"] = np.delete(masks, 0, axis=-1)
+    detections["class_ids"], detections["scores"] = detections["class_ids"][1:], detections["scores"][1:].tolist()
+    detections["class_names"] = ["swoosh"]
+    assert detections["rois"].tolist() == [[0, 2, 2, 3]] and detections["scores"] == [0.5]
+    assert detections.get("class_names") == ["swoosh"] and "class_names" in detections
+    assert len(detections) == 2 and detections.class_ids.tolist() == [1, 2] and detections.masks is masks
+    only = Detections.from_result(detections)  # as for a dict
+    assert only.class_ids.tolist() == [2] and only["masks"][:, :, 0].sum() == 2
+    assert detections.pop("masks").shape == (3, 4, 1) and detections.pop("masks", None) is None
+    del detections["class_ids"]
+    detections.update({"scores": 1}, image="a.jpg")
+    expected = {"rois": [[0, 2, 2, 3]], "scores": 1, "class_names": ["swoosh"], "image": "a.jpg"}
+    assert {**dict(detections), "rois": detections["rois"].tolist()} == expected
+    assert copy.deepcopy(detections).keys() == tuple(expected)
+    with pytest.raises(KeyError, match="masks"):
+        detections["masks"]
+    with pytest.raises(TypeError, match="expected a key such as 'rois'"):
+        detections[0] = None
+
+
 def test_indexing_equals_numpy(detections):
     assert [item.score for item in detections] == pytest.approx([0.9, 0.5])
     assert isinstance(detections[1], Detection) and detections[1].box == (0, 2, 2, 3) and detections[-1].class_id == 2
@@ -57,8 +83,6 @@ def test_edited_masks_are_kept(detections):
     """Some scripts edit `result["masks"]` in place."""
     detections["masks"][:, :, 0] = False
     assert not detections.full_mask(0).any() and not detections[:1].masks.any() and not detections[0].mask.any()
-    with pytest.raises(TypeError, match=r"dict\(result\)"):
-        detections["masks"] = None
 
 
 def test_indices_and_keys_of_other_types(detections):

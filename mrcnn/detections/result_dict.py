@@ -1,0 +1,68 @@
+"""The result dict of the original, as the mapping part of `Detections`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+KEYS = ("rois", "class_ids", "scores", "masks")  # of the original's result dict
+
+
+class ResultDict:
+    """Mixed into `Detections`, which sets these attributes and documents them.
+
+    Keys can be assigned and deleted, as scripts for the original do to filter or convert a result. This changes the
+    items of the mapping only: attributes, `len` and the other methods keep describing all detections.
+    """
+
+    boxes: np.ndarray
+    error: str | None
+    _items: dict[str, Any] | None = None  # the mapping, once a key has been assigned or deleted
+
+    def keys(self) -> tuple[str, ...]:
+        """Returns the keys of the original's result dict, and "error" for an image that could not be processed."""
+        if self._items is not None:
+            return tuple(self._items)
+        return KEYS if self.error is None else (*KEYS, "error")
+
+    def values(self) -> list:
+        """Returns the arrays of `keys()`."""
+        return [self._item(key) for key in self.keys()]
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Returns pairs of `keys()` and `values()`."""
+        return [(key, self._item(key)) for key in self.keys()]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Returns the array of a key, or `default` if the key does not exist."""
+        return self._item(key) if key in self.keys() else default
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Removes a key and returns its value, or `default` if the key does not exist."""
+        return self._own_items().pop(key, *default)
+
+    def update(self, *items: Any, **more: Any) -> None:
+        """Assigns several keys, with the arguments of `dict.update`."""
+        self._own_items().update(*items, **more)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key in self.keys()
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if not isinstance(key, str):
+            raise TypeError(f"Detections: expected a key such as 'rois' for an assignment, got {key!r}.")
+        self._own_items()[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._own_items()[key]
+
+    def _item(self, key: str) -> Any:
+        if self._items is not None:
+            return self._items[key]
+        return self.boxes if key == "rois" else getattr(self, key)
+
+    def _own_items(self) -> dict[str, Any]:
+        if self._items is None:
+            self._items = dict(self.items())
+        return self._items
