@@ -89,15 +89,21 @@ class MaskRCNN(OriginalMethods):
         ValueError: the mode is unknown or the settings do not fit each other.
     """
 
+    # Initial values for subclasses that replace `__init__` or `build` without calling these, as some for the original.
+    class_names: list[str] | None = None  # of the loaded weights, by class id, background first
+    run: RunState | None = None
+    builder: NetworkBuilder | None = None
+    _predictor: Predictor | None = None
+    _separate_graph: keras.Model | None = None
+    _inference_model: keras.Model | None = None
+
     def __init__(self, mode: str, config: Config, model_dir: str | Path):
         if mode not in ("training", "inference"):
             raise UserError(f"mode must be 'training' or 'inference', got {mode!r}.")
         require_eager()
         config.validate()
         self.mode, self.config, self.model_dir = mode, config, str(model_dir)
-        self.class_names: list[str] | None = None  # of the loaded weights, by class id, background first
         self.set_log_dir()
-        self.run: RunState | None = None
         self.keras_model = self.build(mode, config)
 
     @classmethod
@@ -134,8 +140,7 @@ class MaskRCNN(OriginalMethods):
     def build(self, mode: str, config: Config) -> keras.Model:
         """Builds the graph of the mode. The constructor calls it once."""
         self.builder = NetworkBuilder(config)
-        self._predictor: Predictor | None = None
-        self._separate_graph: keras.Model | None = None
+        self._predictor = self._separate_graph = None
         self._inference_model = self.builder.inference() if mode == "inference" else None
         return self._inference_model or self.builder.training()
 
@@ -143,7 +148,7 @@ class MaskRCNN(OriginalMethods):
     def inference_model(self) -> keras.Model:
         """The inference graph, over the same weights as `keras_model`."""
         if self._inference_model is None:
-            self._inference_model = self.builder.inference()
+            self._inference_model = self.builder.inference() if self.builder else self.keras_model
         return self._inference_model
 
     @property

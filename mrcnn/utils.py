@@ -1,5 +1,18 @@
 """Drop-in replacement of Matterport's `utils` module: re-exports its public names."""
 
+# `from mrcnn.utils import *` gives scripts these modules too.
+import logging
+import math
+import os
+import random
+import shutil
+import sys
+import warnings
+
+import numpy as np
+import skimage
+import tensorflow as tf
+
 from mrcnn.checkpoints.download import COCO_URL as COCO_MODEL_URL
 from mrcnn.checkpoints.download import download_trained_weights
 from mrcnn.data.dataset import Dataset

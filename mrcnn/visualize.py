@@ -4,9 +4,18 @@ Functions draw with Matplotlib's active backend. With an `ax` argument they draw
 They return the axes, because a notebook would display a returned figure a second time.
 """
 
+# Scripts draw with these modules and functions through this one: `visualize.patches`, `from mrcnn.visualize import *`.
+import colorsys
+import itertools
 import os
+import random
+import sys
 
-import matplotlib.pyplot as plt  # noqa: F401  existing scripts use `visualize.plt`
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import lines, patches
+from matplotlib.patches import Polygon
+from skimage.measure import find_contours
 
 from mrcnn.visualization.boxes import draw_box, draw_boxes, draw_rois
 from mrcnn.visualization.images import display_images
@@ -23,8 +32,10 @@ from mrcnn.visualization.tables import display_table, display_weight_stats
 ROOT_DIR = os.path.abspath("../")  # as in the original, whose scripts are one folder below its root
 
 __all__ = [
+    "Polygon",
     "ROOT_DIR",
     "apply_mask",
+    "colorsys",
     "display_differences",
     "display_images",
     "display_instances",
@@ -34,8 +45,17 @@ __all__ = [
     "draw_box",
     "draw_boxes",
     "draw_rois",
+    "find_contours",
+    "itertools",
+    "lines",
+    "np",
+    "os",
+    "patches",
     "plot_overlaps",
     "plot_precision_recall",
     "plot_training_curves",
+    "plt",
+    "random",
     "random_colors",
+    "sys",
 ]

@@ -1,5 +1,6 @@
 """Single calls of scripts for the original that Keras 3, NumPy 2 or this package could break."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -206,6 +207,60 @@ def test_error_in_graph_mode_names_the_cause(model):
 
 def test_names_that_visualize_re_exports():
     assert visualize.plt is pyplot and Path(visualize.ROOT_DIR).is_absolute()
+    _, ax = visualize.plt.subplots(1)
+    ax.add_patch(visualize.patches.Rectangle((1, 1), 2, 2, linestyle="dashed", edgecolor=(1, 0, 0), facecolor="none"))
+    [contour] = visualize.find_contours(np.pad(np.ones((3, 3)), 1), 0.5)
+    ax.add_patch(visualize.Polygon(np.fliplr(contour) - 1, facecolor="none", edgecolor=(1, 0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("visualize", "colorsys find_contours itertools lines np os patches Polygon plt random sys display_instances"),
+        ("utils", "logging math np os random shutil skimage sys tf warnings Dataset"),
+    ],
+)
+def test_star_import_includes_the_modules_that_the_original_imports(module, names):
+    imported = {}
+    exec(f"from mrcnn.{module} import *", imported)
+    assert set(names.split()) <= set(imported)
+
+
+def test_a_result_is_filtered_and_converted_in_place(model):
+    r = model.detect([Photos().load_image(0)])[0]
+    count, unwanted = len(r["scores"]), np.where(r["class_ids"] != r["class_ids"][0])[0]
+    for key in ("rois", "class_ids", "scores"):
+        r[key] = np.delete(r[key], unwanted, axis=0)
+    r["masks"] = np.delete(r["masks"], unwanted, axis=2)
+    assert len(r["rois"]) == r["masks"].shape[2] == count - len(unwanted) == (r["class_ids"] == r["class_ids"][0]).sum()
+    visualize.display_instances(
+        Photos().load_image(0), r["rois"], r["masks"], r["class_ids"], Photos().class_names, r["scores"]
+    )
+    r["class_names"] = [Photos().class_names[i] for i in r["class_ids"]]
+    r["rois"] = r["rois"].tolist()
+    del r["masks"], r["class_ids"], r["scores"]
+    assert json.loads(json.dumps(dict(r))) == {"rois": r["rois"], "class_names": r["class_names"]}
+
+
+def test_subclasses_with_their_own_constructor_or_graph(model, tmp_path):
+    class OwnConstructor(modellib.MaskRCNN):
+        def __init__(self, mode, config, model_dir):
+            self.mode, self.config, self.model_dir = mode, config, model_dir
+            self.set_log_dir()
+            self.keras_model = self.build(mode=mode, config=config)
+
+    class OwnGraph(modellib.MaskRCNN):
+        def build(self, mode, config):
+            return model.keras_model
+
+    image = Photos().load_image(0)
+    own = OwnConstructor("inference", model.config, str(tmp_path))
+    own.keras_model.set_weights(model.keras_model.get_weights())
+    other = OwnGraph("inference", model.config, str(tmp_path))
+    expected = model.detect([image])[0]
+    for subclass in (own, other):
+        np.testing.assert_array_equal(subclass.detect([image])[0]["rois"], expected["rois"])
+        np.testing.assert_array_equal(subclass.get_anchors((64, 64, 3)), model.get_anchors((64, 64, 3)))
 
 
 def test_compile_and_fit(small_defaults, tmp_path):
