@@ -14,8 +14,9 @@ from nike import cli, evaluate  # imported first to suppress TensorFlow's messag
 from nike.datasets.nike_dataset import NikeDataset
 from nike.datasets.records import ERROR
 from nike.datasets.safe_json import write_json
-from nike.detection.detector import load_detector, read_settings, resolve_weights
+from nike.detection.detector import load_detector
 from nike.detection.progress import ProgressBar, report_failures
+from nike.detection.weights import read_settings, resolve_weights
 from nike.formatting import plural, printable
 from nike.reporting.comparison import NAMES, compare, comparison_lines
 from nike.reporting.selection import add_selection_arguments, check_selection, choose_labels, load_photos

@@ -26,7 +26,7 @@ def example_weights() -> Path:
     Raises:
         FileNotFoundError: the file is missing.
     """
-    from nike.detection.detector import resolve_weights
+    from nike.detection.weights import resolve_weights
 
     return resolve_weights("nike")
 

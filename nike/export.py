@@ -16,7 +16,7 @@ from nike.datasets import photos
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.datasets.read_any_format import read_dataset
 from nike.datasets.read_subset import count_labels
-from nike.detection.detector import Detector, load_model, read_settings
+from nike.detection.detector import Detector
 from nike.detection.options import (
     add_image_size_argument,
     add_weights_arguments,
@@ -24,6 +24,7 @@ from nike.detection.options import (
     chosen_weights,
     with_image_size,
 )
+from nike.detection.weights import load_model, read_settings
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 
 VERIFIED = 8  # images; a wrong conversion shows on most of them

@@ -15,7 +15,7 @@ from mrcnn.errors import UserError
 from mrcnn.evaluation.average_precision import Ranking, threshold_below
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.read_subset import has_own_split
-from nike.detection.detector import Detector, load_model, read_settings
+from nike.detection.detector import Detector
 from nike.detection.options import (
     add_image_size_argument,
     add_weights_arguments,
@@ -24,6 +24,7 @@ from nike.detection.options import (
     with_image_size,
 )
 from nike.detection.progress import report_failures
+from nike.detection.weights import load_model, read_settings
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 from nike.formatting import plural
 from nike.reporting.operating_points import operating_points

@@ -16,7 +16,7 @@ from mrcnn.checkpoints.log_dirs import parse_checkpoint
 from mrcnn.errors import UserError
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.safe_json import read_json
-from nike.detection.detector import resolve_weights
+from nike.detection.weights import resolve_weights
 from nike.formatting import plural, printable, short
 from nike.reporting.model_card import METRICS, Evaluation, ModelCard, render
 from nike.runs import HISTORY, read_history

@@ -14,8 +14,9 @@ import numpy as np
 
 from mrcnn.errors import UserError
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.detection.detector import Detector, read_settings, resolve_weights
+from nike.detection.detector import Detector
 from nike.detection.options import add_detector_arguments, chosen_detector
+from nike.detection.weights import read_settings, resolve_weights
 from nike.serving.limits import Limits
 
 LOWEST = 0.1  # minimum score threshold that a request can choose

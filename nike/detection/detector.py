@@ -1,10 +1,8 @@
-"""Loads weights and runs detection for the commands, with tiles, test-time augmentation and filters."""
+"""`Detector`, which the commands use for detection, with tiles, test-time augmentation and filters."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import tee
 from pathlib import Path
 from typing import Any
@@ -13,54 +11,13 @@ import numpy as np
 
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
-from mrcnn.export import ExportedModel, export_folder, is_export, read_metadata
+from mrcnn.export import ExportedModel, is_export
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.datasets.selective_search import check_proposals, find_proposals
-from nike.datasets.settings import read_settings_file
-from nike.quiet import import_tensorflow, quiet_stderr
-from nike.training.start_weights import bundled_weights
+from nike.detection.weights import load_model, read_settings
+from nike.quiet import quiet_stderr
 
 TTA_CONFIDENCE = 0.05  # score threshold of a single view; min_confidence applies to the mean of all views
-COCO_CLASSES = 81
-
-
-def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None = None) -> Path:
-    """Returns the weights file for a value of `--weights`.
-
-    Args:
-        name: "nike" (bundled), "coco" (downloaded if necessary), "last" or "best" (of the newest run), a path, the log
-            folder of a run or its name in `logs` (best weights, else the last), an exported model (folder or file), or
-            `hf://owner/name[@revision][/file][#sha256=HEX]` on the Hugging Face Hub.
-        logs: parent folder of the log folders.
-        run_name: name of the run, for "last" and "best". None chooses among all runs.
-
-    Raises:
-        FileNotFoundError: the file or the run does not exist.
-        HubError: (a ValueError) the file cannot be downloaded from the Hub.
-    """
-    from mrcnn import checkpoints
-    from mrcnn.checkpoints import log_dirs
-
-    if name == "coco":
-        return Path(checkpoints.coco_weights())
-    if name == "last":
-        return log_dirs.find_last(logs, run_name)
-    if name == "best":
-        return log_dirs.find_best(logs, run_name)
-    if name == "nike":
-        return bundled_weights()
-    if checkpoints.is_hub_reference(name):
-        return checkpoints.hub_weights(name)
-    if is_export(name):
-        return export_folder(name)
-    for folder in (Path(name), logs / name):
-        if folder.is_dir() and (found := log_dirs.best_or_last(folder)) is not None:
-            return found
-    if not Path(name).is_file():
-        raise FileNotFoundError(
-            f"--weights: expected nike, coco, last, best, hf://owner/name or an existing file, got {name}."
-        )
-    return Path(name)
 
 
 class Detector:
@@ -140,7 +97,7 @@ class Detector:
         return map(self._choose, results)
 
     def _detect_stream(self, photos: Iterable[np.ndarray], **options: Any) -> Iterable[Detections]:
-        source = getattr(self.model.config, "PROPOSALS", "rpn")
+        source = self.model.config.PROPOSALS
         if source == "rpn":
             return self.model.detect_stream(photos, **options)
         photos, copies = tee(photos)
@@ -255,81 +212,3 @@ def _check_exported(model: ExportedModel, path: Path, config: Any, tta: bool, de
         raise UserError(f"--device: exported models run on the CPU, got {device}.")
     if (most := model.config.DETECTION_MAX_INSTANCES) != config.DETECTION_MAX_INSTANCES:
         raise UserError(f"--max-detections: {path} was exported for at most {most}.")
-
-
-def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, list[str]]:
-    """Reads the Config and the class names of a weights file.
-
-    Args:
-        path: weights file, or the folder of an exported model.
-        config_file: JSON or YAML file with settings that override those in the weights file. Required for weights files
-            without settings, except those with the 81 COCO classes.
-
-    Returns:
-        The Config, and the class names by class id, background first.
-
-    Raises:
-        ValueError: the file is damaged, `config_file` is invalid or required, or it is given for an exported model.
-    """
-    from mrcnn.checkpoints import read_checkpoint
-    from mrcnn.config import Config
-    from mrcnn.data.coco_classes import COCO_CLASS_NAMES
-
-    if is_export(path):
-        if config_file is not None:
-            raise UserError(
-                f"--config: the settings of the exported model {path} are fixed. Export it again with them."
-            )
-        metadata = read_metadata(path)
-        config = Config.from_dict(metadata["config"], str(path))
-        return config, _class_names(metadata, config.NUM_CLASSES, COCO_CLASS_NAMES)
-    with read_checkpoint(path) as checkpoint:
-        settings, metadata = checkpoint.config, checkpoint.metadata
-        head = checkpoint.layers.get("mrcnn_class_logits")
-        classes = head.weights["bias"].shape[0] if head is not None and "bias" in head.weights else None
-    changes = {} if config_file is None else read_settings_file(config_file)
-    if settings is None and config_file is None and classes != COCO_CLASSES:
-        raise UserError(
-            f"{path}: no Config stored in this file (checkpoints from other tools have none). Pass the training "
-            'settings with --config FILE, such as {"BACKBONE": "resnet101", "IMAGE_MAX_DIM": 512} in JSON.'
-        )
-    config = Config.from_dict({"NAME": "weights", "NUM_CLASSES": classes or 2, **(settings or {})}, str(path))
-    config = config.from_dict(changes, str(config_file))
-    return config, _class_names(metadata, config.NUM_CLASSES, COCO_CLASS_NAMES)
-
-
-def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -> list[str]:
-    """Returns the class names in the metadata, else those of COCO for 81 classes, else generic names."""
-    names = metadata.get("class_names")
-    if isinstance(names, list) and len(names) == count and all(isinstance(name, str) for name in names):
-        return names
-    if count == COCO_CLASSES:
-        return list(coco)
-    return ["BG", "nike"] if count == 2 else ["BG", *(f"class {i}" for i in range(1, count))]
-
-
-def load_model(path: Path, config: Any, device: str | None = None, precision: str = "auto") -> Any:
-    """Builds a `MaskRCNN` in inference mode and loads its weights. Messages are printed to stderr.
-
-    Args:
-        path: weights file.
-        config: settings of the network.
-        device: see `mrcnn.training.devices.prepare_devices`.
-        precision: "on" for bfloat16, "off" for float32, "auto" for the faster of the two; see
-            `mrcnn.training.devices.set_precision`.
-    """
-    import_tensorflow()
-    import keras
-
-    from mrcnn.model import MaskRCNN
-    from mrcnn.training.devices import prepare_devices, set_precision
-
-    policy = keras.config.dtype_policy()
-    with contextlib.redirect_stdout(sys.stderr):  # stdout is reserved for results
-        print(f"device {prepare_devices(device)}, {set_precision(precision)}")
-        try:
-            model = MaskRCNN("inference", config, "logs")
-        finally:  # the layers keep their policy; the global one is restored for the caller
-            keras.config.set_dtype_policy(policy)
-        model.load_weights(path)  # not by name, which would accept the weights of a deeper backbone
-    return model

@@ -9,7 +9,8 @@ from pathlib import Path
 from mrcnn.config import Config
 from mrcnn.errors import UserError
 from nike import cli
-from nike.detection.detector import Detector, load_detector, resolve_weights
+from nike.detection.detector import Detector, load_detector
+from nike.detection.weights import resolve_weights
 
 IMAGE_SIZES = range(64, 4097, 64)  # pixels
 

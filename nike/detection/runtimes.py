@@ -26,7 +26,8 @@ from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets import photos
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.datasets.safe_json import write_json
-from nike.detection.detector import load_detector, resolve_weights
+from nike.detection.detector import load_detector
+from nike.detection.weights import resolve_weights
 from nike.export import megabytes
 from nike.output_checks import check_output_file, check_output_folder
 

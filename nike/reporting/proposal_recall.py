@@ -29,7 +29,7 @@ from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
 from nike.datasets.read_subset import SUBSETS
 from nike.datasets.selective_search import MODES, check_proposals, selective_search
-from nike.detection.detector import load_model, read_settings, resolve_weights
+from nike.detection.weights import load_model, read_settings, resolve_weights
 from nike.output_checks import check_output_file
 from nike.reporting.selection import load_photos
 

@@ -17,7 +17,8 @@ from nike import pack
 from nike.config import NikeConfig
 from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import SAMPLE_DATA
-from nike.detection.detector import Detector, load_model, read_settings
+from nike.detection.detector import Detector
+from nike.detection.weights import load_model, read_settings
 from nike.evaluate import evaluate
 from nike.reporting.selection import load_photos
 from nike.training.start_weights import BUNDLED_WEIGHTS

@@ -1,0 +1,60 @@
+"""Weights by name, their settings and class names."""
+
+import argparse
+
+import keras
+import pytest
+
+from mrcnn.checkpoints import save_weights
+from nike.detection.options import add_detector_arguments, chosen_weights
+from nike.detection.weights import read_settings, resolve_weights
+
+
+def options(*arguments) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_detector_arguments(parser)
+    return parser.parse_args([str(argument) for argument in arguments])
+
+
+def test_error_without_the_bundled_weights_has_a_remedy(monkeypatch):
+    monkeypatch.setattr("mrcnn.checkpoints.find_weights", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="Reinstall the package or pass the path") as caught:
+        resolve_weights("nike")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["--weights", "last"], "puma20260101T1200/mask_rcnn_puma_0001.h5"),
+        (["--weights", "best"], "puma20260101T1200/mask_rcnn_puma_best.h5"),
+        (["--weights", "last", "--name", "Nike"], "nike20250101T1200/mask_rcnn_nike_0003.h5"),
+        (["--weights", "best", "--name", "nike"], "nike20250101T1200/mask_rcnn_nike_best.h5"),
+    ],
+)
+def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path, capsys, arguments, expected):
+    runs = {"nike20240101T1200": ["0007"], "nike20250101T1200": ["0003", "0002", "best"]}
+    for run, labels in {**runs, "puma20260101T1200": ["0001", "best"]}.items():
+        (tmp_path / run).mkdir()
+        for label in labels:
+            (tmp_path / run / f"mask_rcnn_{run[:4]}_{label}.h5").touch()
+    assert chosen_weights(options(*arguments, "--logs", tmp_path)) == tmp_path / expected
+    assert expected in capsys.readouterr().err  # the user did not specify a file
+
+
+@pytest.mark.parametrize("classes, names", [(81, ("BG", "person", "toothbrush")), (2, ("BG", "nike", "nike"))])
+def test_files_without_settings(tmp_path, classes, names):
+    """Files of the original: COCO weights are recognised by 81 classes, others need a settings file."""
+    head = keras.layers.Dense(classes, name="mrcnn_class_logits")
+    head.build((None, 4))
+    save_weights({head.name: head}, tmp_path / "a.h5")
+    settings = None
+    if classes != 81:
+        with pytest.raises(ValueError, match=r"a\.h5: no Config stored in this file.*--config FILE"):
+            read_settings(tmp_path / "a.h5")
+        settings = tmp_path / "settings.json"
+        settings.write_text('{"BACKBONE": "resnet50", "IMAGE_MAX_DIM": 512}')
+    config, class_names = read_settings(tmp_path / "a.h5", settings)
+    assert config.NUM_CLASSES == classes == len(class_names)
+    assert (class_names[0], class_names[1], class_names[-1]) == names
+    assert {config.BACKBONE, config.IMAGE_MAX_DIM} == ({"resnet101", 1024} if classes == 81 else {"resnet50", 512})
