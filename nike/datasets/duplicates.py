@@ -12,6 +12,7 @@ from nike.datasets.records import ERROR, WARNING, Photo, Problem
 from nike.formatting import short
 
 THUMBNAIL = 32  # pixels
+CHUNK = 256  # validation photos compared at once, which bounds the memory of the correlations
 # Minimum correlation of grey thumbnails. In a test with 256 photos it was at least 0.993 for scaled and recompressed
 # copies and at most 0.978 for different shoes in the same pose and scene. Perceptual hashes of 64 and 256 bits did not
 # separate these two cases.
@@ -81,11 +82,15 @@ def _near_duplicates(name: str, train: list[Fingerprint], val: list[Fingerprint]
     """Finds scaled, recompressed or brightened copies of the photos of subset `name`. Crops are not found."""
     if not train or not val:
         return []
-    correlation = np.stack([p.thumbnail for p in val]) @ np.stack([p.thumbnail for p in train]).T  # [val, train]
+    known = np.stack([each.thumbnail for each in train]).T  # [THUMBNAIL**2, train]
+    best: list[tuple[int, float]] = []  # index and correlation of the most similar training photo
+    for start in range(0, len(val), CHUNK):
+        correlation = np.stack([each.thumbnail for each in val[start : start + CHUNK]]) @ known  # [CHUNK, train]
+        best += zip(correlation.argmax(axis=1).tolist(), correlation.max(axis=1).tolist(), strict=True)
     problems = []
-    for this, row in zip(val, correlation, strict=True):
-        other = train[int(row.argmax())]
-        if row.max() < SAME_PHOTO_CORRELATION or other.digest == this.digest:  # identical files were reported before
+    for this, (index, similarity) in zip(val, best, strict=True):
+        other = train[index]
+        if similarity < SAME_PHOTO_CORRELATION or other.digest == this.digest:  # identical files were reported before
             continue
         message = f"is similar to {short(other.photo.file)} in {name}. Remove one of them if it is a copy."
         problems.append(_problem(this.photo, other.photo, "near-duplicate-across", message, WARNING))
