@@ -32,6 +32,8 @@ REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # d
 IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1
 NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
 LEVELS = 5  # P2..P6
+# False and 0 mean none. Many scripts set False; mode "square" requires IMAGE_MAX_DIM.
+MAY_BE_FALSE = ("IMAGE_MIN_SCALE", "IMAGE_MAX_DIM")
 
 
 class Config:
@@ -180,6 +182,7 @@ class Config:
         Settings that a subclass adds are left out, because other programs do not have them.
         """
         settings = {name: value for name, value in self.to_dict().items() if name in Config.fields()}
+        settings |= {name: 0 for name in MAY_BE_FALSE if settings[name] is False}
         return json.dumps(settings, indent=indent, default=jsonable, sort_keys=True)
 
     @classmethod
@@ -387,6 +390,8 @@ def _expected(field: str, value: Any) -> str | None:
     """Description of the valid values of a setting, from its annotation and default; None if the value is valid."""
     default = getattr(Config, field)
     if value is None and _may_be_none(field):
+        return None
+    if field in MAY_BE_FALSE and isinstance(value, int) and value == 0:  # False is an int
         return None
     if field == "TRAIN_BN":  # compared by identity: 1 would freeze
         return None if isinstance(value, bool) else "None, True or False"

@@ -54,6 +54,7 @@ class BoxHead:
     """
 
     def __init__(self, pool_size, num_classes, train_bn=True, fc_layers_size=1024, res5=None, **roi_align):
+        num_classes = int(num_classes)  # Dense accepts no NumPy integers
         self.roi_align = PyramidROIAlign((pool_size, pool_size), name="roi_align_classifier", **roi_align)
         if res5 is not None:
             self.layers = [res5, PerRoI(keras.layers.GlobalAveragePooling2D(name="mrcnn_class_mean"))]

@@ -295,6 +295,25 @@ def test_a_config_with_a_constructor(small_defaults):
     assert copy.NUM_CLASSES == 5 and copy.IMAGE_META_SIZE == 17 and isinstance(copy, Counted)
 
 
+def test_settings_that_are_false_and_class_counts_of_numpy(small_defaults, tmp_path):
+    class NucleiConfig(ToyConfig):
+        NUM_CLASSES = np.max([0, 1, 2]) + 1
+        IMAGE_RESIZE_MODE = "pad64"
+        IMAGE_MIN_DIM = 128
+        IMAGE_MAX_DIM = False
+        IMAGE_MIN_SCALE = False
+
+    model = modellib.MaskRCNN("inference", NucleiConfig(), tmp_path)
+    image, meta, window = (array[0] for array in model.mold_inputs([Photos().load_image(0)]))
+    assert image.shape == (128, 192, 3) and window.tolist() == [0, 10, 128, 181]  # 60 x 80, enlarged to 128 x 171
+    assert model.detect([Photos().load_image(0)])[0]["masks"].shape[:2] == (60, 80)
+    model.save_weights(tmp_path / "nuclei.h5")
+    config = modellib.MaskRCNN.from_checkpoint(tmp_path / "nuclei.h5").config
+    assert (config.IMAGE_MAX_DIM, config.IMAGE_MIN_SCALE, config.NUM_CLASSES) == (0, 0, 3)
+    with pytest.raises(ValueError, match="IMAGE_MAX_DIM"):
+        NucleiConfig().copy(IMAGE_RESIZE_MODE="square").validate()
+
+
 def test_parallel_model_raises_an_error_with_a_remedy():
     with pytest.raises(NotImplementedError, match=r"choose_strategy\(2\)\.scope"):
         ParallelModel(None, 2)
