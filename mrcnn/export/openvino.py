@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import openvino
+from openvino import opset13 as ops
 
 from mrcnn.export.exported import one_at_a_time, thread_count
 from mrcnn.export.metadata import OUTPUTS, ExportError
@@ -30,7 +32,32 @@ def convert(graph: ExportGraph) -> openvino.Model:
     for node in model.get_ops():
         if node.get_type_name() == "TopK" and node.get_input_partial_shape(0).get_max_shape()[-1] > MANY:
             node.set_attribute("stable", False)  # the stable sort of all anchors takes seconds
+        if node.get_type_name() == "Convolution" and _covers_input(node):
+            _replace_by_product(node)
     return model
+
+
+def _covers_input(convolution: openvino.Node) -> bool:
+    """Returns whether a constant kernel is as large as the input, as in the first layer of the box head."""
+    if convolution.input_value(1).get_node().get_type_name() != "Constant":
+        return False
+    source, kernel = (convolution.input_value(i).get_partial_shape() for i in (0, 1))
+    sides = [side.get_length() if side.is_static else None for shape in (source, kernel) for side in list(shape)[2:]]
+    return sides[:2] == sides[2:] and max(sides) > 1 and not any(convolution.get_attributes()["pads_begin"])
+
+
+def _replace_by_product(convolution: openvino.Node) -> None:
+    """Replaces a convolution with one output cell by a matrix product.
+
+    OpenVINO's convolution would read the kernel, 51 MB in the box head, once per RoI.
+    """
+    kernel = convolution.input_value(1).get_node().data  # [channels, depth, height, width]
+    matrix = kernel.reshape(len(kernel), -1)
+    vectors = ops.reshape(convolution.input_value(0), np.int64([-1, matrix.shape[1]]), special_zero=False)
+    product = ops.matmul(vectors, ops.constant(matrix), False, True)
+    cells = ops.reshape(product, np.int64([-1, len(kernel), 1, 1]), special_zero=False)
+    cells.set_friendly_name(convolution.get_friendly_name())
+    convolution.output(0).replace(cells.output(0))
 
 
 def load(folder: Path) -> Run:

@@ -157,6 +157,9 @@ def _concatenate(levels: tf.Tensor, feature_maps: Sequence[tf.Tensor]) -> tuple[
     return vectors, tf.gather(starts, levels - LEVELS[0]), tf.gather(tf.stack(shapes), levels - LEVELS[0])
 
 
+METHODS = {"crop_and_resize": crop_levels, "gather": gather_levels}
+
+
 @register
 class PyramidROIAlign(Float32Layer):
     """Crops each RoI from its pyramid level.
@@ -190,7 +193,7 @@ class PyramidROIAlign(Float32Layer):
         levels = roi_levels(boxes, image_shape)
         if len(feature_maps) == 1:
             levels = tf.fill(tf.shape(levels), LEVELS[0])
-        align = crop_levels if self.method == "crop_and_resize" else gather_levels
+        align = METHODS[self.method]
         crop = pool_levels if self.pooling == "pool" else align
         # For about one in thirty RoIs that end at the border, rounding would place the last samples outside the feature
         # map, where crop_and_resize returns 0.

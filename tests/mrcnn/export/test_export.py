@@ -95,6 +95,20 @@ def test_the_threshold_is_chosen_at_loading(exported, images):
     assert sum(len(result) for result in higher) == np.count_nonzero(scores >= middle)
 
 
+def test_openvino_has_no_convolution_with_a_single_output_cell(model, images, tmp_path):
+    """The first layer of the box head is a matrix product, which reads its large kernel once for all RoIs."""
+    openvino = pytest.importorskip("openvino")
+    model.export(tmp_path / "out", "openvino", images)
+    operations = openvino.Core().read_model(tmp_path / "out" / "model.xml").get_ops()
+    shapes = [
+        [list(op.input_value(i).get_partial_shape())[2:] for i in (0, 1)]
+        for op in operations
+        if op.get_type_name() == "Convolution"
+    ]
+    side = model.config.POOL_SIZE
+    assert len(shapes) > 10 and [[side, side]] * 2 not in shapes
+
+
 def test_an_image_without_detections(exported, images):
     assert len(ExportedModel(exported, min_confidence=1.0).detect(images[:1])[0]) == 0
 
