@@ -93,7 +93,7 @@ def relabel(photos: Iterable[Photo], labels: Labels | None, problems: list[Probl
 
 
 def group_by_subset(source: Path, collection: Collection) -> dict[str, list[Photo]]:
-    """Returns the photos of a dataset by subset. The only key is "" if the dataset has no split of its own."""
+    """Returns the photos of a dataset by subset. The only key is "" if the dataset defines no split."""
     subset_of = dict(collection.subsets)
     if not subset_of and source.is_dir() and (own := read_own_split(source)) is not None:
         subset_of = {photo.file: name for name, part in own.items() for photo in part.photos}
@@ -158,7 +158,7 @@ def write_annotations(
         problems: list to which skipped photos and instances are appended.
 
     Returns:
-        A message that says what was written.
+        A message with the numbers of written annotations and copied images.
 
     Raises:
         ValueError: a file exists already.

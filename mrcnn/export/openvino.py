@@ -41,9 +41,10 @@ def _covers_input(convolution: openvino.Node) -> bool:
     """Returns whether a constant kernel is as large as the input, as in the first layer of the box head."""
     if convolution.input_value(1).get_node().get_type_name() != "Constant":
         return False
-    source, kernel = (convolution.input_value(i).get_partial_shape() for i in (0, 1))
-    sides = [side.get_length() if side.is_static else None for shape in (source, kernel) for side in list(shape)[2:]]
-    return sides[:2] == sides[2:] and max(sides) > 1 and not any(convolution.get_attributes()["pads_begin"])
+    source, kernel = (list(convolution.input_value(i).get_partial_shape())[2:] for i in (0, 1))
+    attributes = convolution.get_attributes()
+    is_padded = any([*attributes["pads_begin"], *attributes["pads_end"]])
+    return source == kernel and not is_padded and any(side.get_length() > 1 for side in kernel)
 
 
 def _replace_by_product(convolution: openvino.Node) -> None:

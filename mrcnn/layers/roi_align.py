@@ -193,8 +193,7 @@ class PyramidROIAlign(Float32Layer):
         levels = roi_levels(boxes, image_shape)
         if len(feature_maps) == 1:
             levels = tf.fill(tf.shape(levels), LEVELS[0])
-        align = METHODS[self.method]
-        crop = pool_levels if self.pooling == "pool" else align
+        crop = pool_levels if self.pooling == "pool" else METHODS[self.method]
         # For about one in thirty RoIs that end at the border, rounding would place the last samples outside the feature
         # map, where crop_and_resize returns 0.
         boxes = tf.where(tf.abs(boxes - 1.0) < 1.0 - BORDER, BORDER, boxes)

@@ -45,9 +45,7 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     if arguments.config is not None:
         config = read_config(arguments.config, config, arguments, data.train.class_names)
     config = config.copy(NAME=name.lower(), NUM_CLASSES=data.train.num_classes)
-    config = apply_options(config, arguments, len(data.train.image_ids))
-    _choose_keypoints(data, config)
-    _choose_proposals(data, config)
+    config = _finish_settings(config, arguments, data)
     return Run(arguments, argv, config, data, stages_of(arguments, config), weights)
 
 
@@ -79,9 +77,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     config = NikeConfig.from_dict(state.record["config"], where=str(state.path))
     if changed.config is not None:
         config = read_config(changed.config, config, arguments, data.train.class_names)
-    config = apply_options(config, arguments, len(data.train.image_ids))
-    _choose_keypoints(data, config)
-    _choose_proposals(data, config)
+    config = _finish_settings(config, arguments, data)
     return Run(arguments, _joined(saved, argv), config, data, stages_of(arguments, config), state=state)
 
 
@@ -127,6 +123,14 @@ def _load_data(arguments: argparse.Namespace) -> TrainingData:
         strict=arguments.strict,
         boxes=arguments.task == "boxes",
     )
+
+
+def _finish_settings(config: NikeConfig, arguments: argparse.Namespace, data: TrainingData) -> NikeConfig:
+    """Returns the settings with the options, after setting the keypoints and proposals that the datasets return."""
+    config = apply_options(config, arguments, len(data.train.image_ids))
+    _choose_keypoints(data, config)
+    _choose_proposals(data, config)
+    return config
 
 
 def _choose_keypoints(data: TrainingData, config: NikeConfig) -> None:
