@@ -2,7 +2,7 @@
 
     from mrcnn import Config, Dataset, Detections, MaskRCNN, load_model
 
-These names are imported at first use, so `import mrcnn` and `from mrcnn import Config` do not import TensorFlow.
+These names are imported on first use, so `import mrcnn` and `from mrcnn import Config` do not import TensorFlow.
 """
 
 from importlib import import_module

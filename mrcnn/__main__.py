@@ -1,7 +1,7 @@
-"""`python -m mrcnn SCRIPT [ARGUMENTS]` runs a script that was written for the original before 2018.
+"""`python -m mrcnn SCRIPT [ARGUMENTS]` runs a script written for Matterport's code before 2018.
 
 Such scripts import top-level modules: `import model as modellib`, `import utils`, `from config import Config`. These
-imports resolve to the modules of `mrcnn` unless Python finds other modules of these names, for example beside the
+imports resolve to the modules of `mrcnn` unless Python finds other modules of these names, for example next to the
 script. Otherwise the command behaves like `python SCRIPT [ARGUMENTS]`.
 """
 
@@ -30,7 +30,7 @@ class FlatLayout:
 
     @staticmethod
     def exec_module(module: ModuleType) -> None:
-        module.__spec__ = module.__spec__.loader_state  # the import system has replaced it by the spec of the flat name
+        module.__spec__ = module.__spec__.loader_state  # the import system has set the spec of the flat name
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Files that appear completely or not at all."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def replacing(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
 
     Args:
         path: file to write. Missing parent folders are created.
-        durable: whether the file is synchronised with the disk before the block ends, so that it survives a power
+        durable: whether to synchronise the file with the disk before it replaces `path`, so that it survives a power
             failure.
 
     Yields:
-        A temporary path in the same folder, with the same suffix, to write to. It replaces `path` when the block ends.
-        After an exception it is deleted and an existing file at `path` remains unchanged.
+        A temporary path in the same folder, with the same suffix, to write to. The file replaces `path` when the block
+        ends. After an exception it is deleted, and an existing file at `path` remains unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,8 +37,8 @@ def replacing(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
 
 
 def _synchronize(path: Path) -> None:
-    """Waits until a file, or the list of files of a folder, is on the disk."""
-    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder
+    """Waits until a file, or the entries of a folder, are on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open folders
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:

@@ -1,7 +1,7 @@
-"""Allowed values of settings and options, for the checks of `Config`, the layers and the commands."""
+"""Allowed values of settings and options, used by the checks of `Config`, the layers and the commands."""
 
-C4_BACKBONES = ("resnet50_c4", "resnet101_c4")  # without a pyramid: RPN and RoIs on C4, stage 5 in the heads
-SETTINGS = {  # by name in `Config`
+C4_BACKBONES = ("resnet50_c4", "resnet101_c4")  # no pyramid: RPN and RoIs use C4, the heads contain stage 5
+SETTINGS = {  # allowed values of settings of `Config`
     "BACKBONE": ("resnet50", "resnet101", "resnext50", "resnext101", "mobilenet_v2", *C4_BACKBONES),
     "IMAGE_RESIZE_MODE": ("none", "square", "pad64", "crop"),
     "ROI_POOLING": ("align", "pool"),
@@ -34,7 +34,7 @@ COUNTS = (  # settings that must be whole numbers of at least 1
     "MASK_REFINEMENT_CHANNELS",
     "MASK_REFINEMENT_ROIS",
 )
-SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE", "NUM_KEYPOINTS")  # whole numbers; 0: without
+SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE", "NUM_KEYPOINTS")  # whole numbers of at least 0; 0: off
 LENGTHS = {"BACKBONE_STRIDES": 5, "MASK_SHAPE": 2, "MINI_MASK_SHAPE": 2, "BBOX_STD_DEV": 4, "RPN_BBOX_STD_DEV": 4}
 FRACTIONS = (  # settings that must lie between 0 and 1
     "RPN_NMS_THRESHOLD",
@@ -46,6 +46,6 @@ FRACTIONS = (  # settings that must lie between 0 and 1
     "MASK_REFINEMENT_PADDING",
 )
 OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("constant", "cosine", "step")  # of the learning rate
+SCHEDULES = ("constant", "cosine", "step")  # learning rate schedules
 LOSS_GROUPS = ("all", "rpn", "mrcnn")
 PRECISIONS = ("auto", "on", "off")  # mixed precision

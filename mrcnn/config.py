@@ -1,4 +1,4 @@
-"""Config: every setting of the network, its training and detection, as UPPER_CASE attributes of a class.
+"""The `Config` class: settings of the network, training and detection as UPPER_CASE class attributes.
 
 Subclass it and override settings:
 
@@ -6,7 +6,7 @@ Subclass it and override settings:
         NAME = "shapes"
         NUM_CLASSES = 1 + 3  # background + 3 shapes
 
-Names and defaults are those of Matterport's Mask R-CNN. The settings of the last block are not in the original.
+Names and defaults are those of Matterport's Mask R-CNN. The last block contains settings that Matterport does not have.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from mrcnn.config_json import jsonable, like
 from mrcnn.errors import UserError
 
 DERIVED = ("BATCH_SIZE", "IMAGE_SHAPE", "IMAGE_META_SIZE")  # computed by __init__
-REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # defaults of settings of older files
-# Image id, original shape, preprocessed shape, window and scale; one flag for each class follows.
+REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # settings in older files, with defaults
+# Length of image id, original shape, preprocessed shape, window and scale. One flag per class follows them.
 IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1
 NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
-LEVELS = 5  # P2..P6
-# False and 0 mean none. Many scripts set False; mode "square" requires IMAGE_MAX_DIM.
+LEVELS = 5  # pyramid levels P2..P6
+# Settings for which False and 0 mean "no limit". Many Matterport scripts set False. Mode "square" needs IMAGE_MAX_DIM.
 MAY_BE_FALSE = ("IMAGE_MIN_SCALE", "IMAGE_MAX_DIM")
 
 
 class Config:
-    """Settings of one experiment. Class attributes are the settings; `__init__` computes the derived values."""
+    """Settings of one experiment. The settings are class attributes, and `__init__` computes the derived values."""
 
-    NAME: str | None = None  # short name; part of log folders and checkpoint files
+    NAME: str | None = None  # short name, used in the names of log folders and checkpoint files
 
     # --- Devices and steps ---
     GPU_COUNT = 1
@@ -48,20 +48,21 @@ class Config:
     VALIDATION_STEPS = 50
 
     # --- Network ---
-    # A name from `choices.SETTINGS`, or a function `f(image, stage5, train_bn) -> [C1, ..., C5]`; with a function,
-    # COMPUTE_BACKBONE_SHAPE(image_shape) must give the `[5, 2]` sizes of P2..P6. "resnet50_c4" and "resnet101_c4" have
-    # no pyramid: RPN and RoIs use C4, with all anchor scales there, and stage 5 is the body of the box and mask heads.
+    # A name from `choices.SETTINGS`, or a function `f(image, stage5, train_bn) -> [C1, ..., C5]`. A function also
+    # requires COMPUTE_BACKBONE_SHAPE(image_shape), which returns the `[5, 2]` sizes of P2..P6. "resnet50_c4" and
+    # "resnet101_c4" have no feature pyramid: the RPN (with all anchor scales) and the RoIs use C4, and stage 5 is the
+    # body of the box and mask heads.
     BACKBONE: Any = "resnet101"
     COMPUTE_BACKBONE_SHAPE: Any = None
     BACKBONE_STRIDES = [4, 8, 16, 32, 64]
     FPN_CLASSIF_FC_LAYERS_SIZE = 1024
     TOP_DOWN_PYRAMID_SIZE = 256
-    NUM_CLASSES = 1  # background included: one logo makes 2
+    NUM_CLASSES = 1  # including the background, so 2 for one object class
     TRAIN_BN: bool | None = False  # None: batch statistics in training; False: frozen; True: always batch statistics
 
     # --- Region proposals ---
-    # Side of the square anchor in pixels, one to five values for the levels P2, P3, ... A level without a scale has no
-    # anchors, and the RPN does not run on it.
+    # Side length of the square anchors in pixels: one to five values for the levels P2, P3, ... The RPN does not run
+    # on levels without a scale.
     RPN_ANCHOR_SCALES = (32, 64, 128, 256, 512)
     RPN_ANCHOR_RATIOS = [0.5, 1, 2]  # width / height
     RPN_ANCHOR_STRIDE = 1
@@ -110,40 +111,41 @@ class Config:
     USE_RPN_ROIS = True
     GRADIENT_CLIP_NORM: float | None = 5.0
 
-    # --- Not in the original; the defaults behave like it ---
-    # "rpn", or the name of another source of proposals: the network then has no RPN (Fast R-CNN), and the method
-    # `load_rois` of the dataset and `detect(images, proposals=...)` provide the boxes. Requires USE_RPN_ROIS = False.
+    # --- Settings that Matterport does not have; except for ROI_NEGATIVES, the defaults keep its behaviour ---
+    # "rpn", or the name of an external source of proposals. With an external source, the network has no RPN (Fast
+    # R-CNN), and the boxes come from `load_rois` of the dataset and from `detect(images, proposals=...)`. This requires
+    # USE_RPN_ROIS = False.
     PROPOSALS = "rpn"
     MASK_HEAD = True  # False: boxes only (Faster R-CNN)
-    # Number of keypoints of each object; 0: without. The keypoint head has the RoI size of the mask head and twice its
-    # channels and convolutions (MASK_POOL_SIZE, MASK_HEAD_CHANNELS, MASK_HEAD_CONVOLUTIONS), as in the paper.
+    # Number of keypoints per object; 0: no keypoint head. The keypoint head uses the RoI size of the mask head and
+    # twice its channels and convolutions (MASK_POOL_SIZE, MASK_HEAD_CHANNELS, MASK_HEAD_CONVOLUTIONS), as in the paper.
     NUM_KEYPOINTS = 0
-    KEYPOINT_NAMES: Sequence[str] = ()  # names of the keypoints in annotation files, in order, if they have names
-    # Pairs of indices of left and right keypoints, which mirroring swaps, such as ((1, 2), (3, 4)).
+    KEYPOINT_NAMES: Sequence[str] = ()  # optional names of the keypoints, in order, as in annotation files
+    # Index pairs of left and right keypoints, such as ((1, 2), (3, 4)). Mirroring an image swaps them.
     KEYPOINT_FLIP: Sequence[Sequence[int]] = ()
     RPN_CHANNELS = 512  # width of the RPN's shared convolution
     MASK_HEAD_CHANNELS = 256
     MASK_HEAD_CONVOLUTIONS = 4
     ROI_POOLING = "align"  # "align": RoIAlign; "pool": RoIPool of Fast R-CNN, for comparison
     ROI_ALIGN_METHOD = "crop_and_resize"  # or "gather": slower on CPUs, but supports XLA and all export formats
-    # True: use the best foreground class even if background is more probable, which AP requires.
+    # True: assign the best foreground class even if the background is more probable. AP needs these detections.
     DETECTION_ANY_FOREGROUND = False
-    # Minimum IoU of boxes that are averaged into a detection, for example 0.5; 1: off. Values below the NMS threshold
-    # would average neighbouring objects.
+    # Bounding box voting: minimum IoU of the boxes that are averaged into a detection, such as 0.5; 1: no voting. A
+    # value below the NMS threshold would average the boxes of neighbouring objects.
     DETECTION_BOX_VOTING = 1.0
-    # True: detect() multiplies scores by the confidence of the masks, and DETECTION_MIN_CONFIDENCE is the threshold of
-    # the product, which improves mask AP. The outputs of the network, as run_graph returns them, are not changed.
+    # True: detect() multiplies each score by the confidence of the mask, which improves mask AP. The threshold
+    # DETECTION_MIN_CONFIDENCE then applies to the product. The network outputs of run_graph do not change.
     DETECTION_MASK_SCORES = False
-    # Background RoIs for training the heads, see `targets.DetectionTargetLayer`: "balanced" (also in images without
-    # objects), "matterport" (none without a positive RoI) or "fill" (all remaining rows).
+    # Background RoIs used to train the heads: "balanced" (also in images without objects), "matterport" (only in images
+    # with a positive RoI) or "fill" (all remaining rows). See `targets.DetectionTargetLayer`.
     ROI_NEGATIVES = "balanced"
     ADD_GT_BOXES = False  # True: add the ground-truth boxes to the proposals in training, like the paper's code
-    MASK_TARGETS = "rounded"  # or "coverage": the covered fraction of each cell instead of 0 or 1, see `mask_targets`
+    MASK_TARGETS = "rounded"  # or "coverage": the covered fraction of each cell instead of 0 or 1; see `mask_targets`
     # "sigmoid": a binary mask for each class; "softmax": classes and background compete for each cell, for comparison.
     MASK_ACTIVATION = "sigmoid"
     # Side of the refined masks in cells, a multiple of 8, such as 112; 0: no refinement. See `layers.mask_refinement`.
     MASK_REFINEMENT_SIZE = 0
-    MASK_REFINEMENT_PADDING = 0.15  # fraction of the box's sides that is added on each side
+    MASK_REFINEMENT_PADDING = 0.15  # padding on each side of the box, as a fraction of its height or width
     MASK_REFINEMENT_CHANNELS = 16
     MASK_REFINEMENT_ROIS = 8  # positive RoIs per image that train the refinement
     RPN_POSITIVE_IOU = 0.7  # minimum IoU of positive anchors; thin objects need a lower value
@@ -156,7 +158,7 @@ class Config:
 
     @property
     def has_rpn(self) -> bool:
-        """Whether the network has an RPN; False if its proposals come from outside."""
+        """Whether the network has an RPN. False if the proposals are external."""
         return self.PROPOSALS == "rpn"
 
     @classmethod
@@ -165,7 +167,7 @@ class Config:
         return sorted(name for name in dir(cls) if name.isupper())
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns all settings and derived values by name, sorted, without a backbone function."""
+        """Returns all settings and derived values, sorted by name. Functions are left out."""
         names = sorted(name for name in dir(self) if name.isupper())
         return {name: getattr(self, name) for name in names if not callable(getattr(self, name))}
 
@@ -177,9 +179,9 @@ class Config:
         print("\n")
 
     def to_json(self, indent: int | None = 2) -> str:
-        """Returns the settings, without derived values, as JSON. `from_json` reads it.
+        """Returns the settings, without derived values, as JSON that `from_json` reads.
 
-        Settings that a subclass adds are left out, because other programs do not have them.
+        Settings added by a subclass are left out, because `Config.from_json` would reject them.
         """
         settings = {name: value for name, value in self.to_dict().items() if name in Config.fields()}
         settings |= {name: 0 for name in MAY_BE_FALSE if settings[name] is False}
@@ -187,18 +189,18 @@ class Config:
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any], where: str = "config") -> Self:
-        """Returns a config with some settings replaced.
+        """Creates a config with some settings replaced.
 
         Args:
-            settings: values by field name; derived values (BATCH_SIZE, ...) are accepted and recomputed. Removed
-                settings of older files are ignored, with a warning unless they have their default.
-            where: named in error messages, for example the file.
+            settings: values by field name. Derived values (BATCH_SIZE, ...) are accepted and recomputed. Settings of
+                older files that have been removed are ignored, with a warning if they differ from their default.
+            where: prefix of error messages, such as the file name.
 
         Returns:
             An instance of a subclass of this class.
 
         Raises:
-            ValueError: a field does not exist or its value has the wrong type.
+            ValueError: if a field does not exist or its value has the wrong type.
         """
         if not isinstance(settings, dict):
             raise UserError(f"{where}: expected an object of settings by name, got {type(settings).__name__}.")
@@ -215,7 +217,7 @@ class Config:
 
     @classmethod
     def from_json(cls, text: str, where: str = "config") -> Self:
-        """Returns a config from the JSON of `to_json`. Raises ValueError as `from_dict`."""
+        """Creates a config from the output of `to_json`. Raises ValueError if the text is not valid."""
         try:
             settings = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -223,7 +225,7 @@ class Config:
         return cls.from_dict(settings, where)
 
     def function(self, field: str) -> Callable:
-        """Returns the function in a setting, also if the class body has made it a method (BACKBONE = my_backbone)."""
+        """Returns the function in a setting such as BACKBONE, even if the class body has made it a method."""
         value = getattr(self, field)
         plain = getattr(value, "__func__", None)
         if plain is not None and next(iter(inspect.signature(plain).parameters), None) != "self":
@@ -234,7 +236,7 @@ class Config:
         """Returns a copy, including instance attributes, with some settings replaced. Derived values are recomputed.
 
         Raises:
-            ValueError: a setting does not exist. Values are checked by `validate`.
+            ValueError: if a setting does not exist. The values are checked by `validate`.
         """
         _check_names(changes, self.fields(), type(self).__name__)
         settings = {**{name: self.function(name) for name in self.fields()}, **changes}
@@ -246,13 +248,13 @@ class Config:
 
     @classmethod
     def _with(cls, settings: Mapping[str, Any]) -> type[Self]:
-        """Returns a class with some settings replaced. Its base is the class written in code, not a copy."""
+        """Returns a subclass with some settings replaced. Its base is the class defined in code, never another copy."""
         base = cls.__dict__.get("_written_class", cls)
         inherited = {name: value for name, value in vars(cls).items() if name.isupper()} if base is not cls else {}
         return type(base.__name__, (base,), {**inherited, **settings, "_written_class": base})
 
     def __reduce__(self) -> tuple:
-        """Pickles the settings and the class written in code, because the class of a copy cannot be imported."""
+        """Pickles the settings and the class defined in code, because the class of a copy cannot be imported."""
         base = type(self).__dict__.get("_written_class")
         if base is None:
             return _restore, (type(self), {}, vars(self))
@@ -262,7 +264,7 @@ class Config:
         """Checks that the settings are consistent.
 
         Raises:
-            ValueError: the message has the setting, the expected and the actual value, and the fix.
+            ValueError: if they are not. The message has the setting, the expected and the actual value, and the fix.
         """
         self._validate_values()
         self._validate_network()
@@ -342,7 +344,7 @@ class Config:
 
     def _validate_values(self) -> None:
         name = type(self).__name__
-        for field in Config.fields():  # not those that a subclass adds
+        for field in Config.fields():  # settings added by a subclass are not checked
             value = getattr(self, field)
             expected = _expected(field, value)
             if expected is not None:
@@ -370,7 +372,7 @@ class Config:
 
 
 def _restore(base: type[Config], settings: dict[str, Any], attributes: dict[str, Any]) -> Config:
-    """Restores a pickled config, see `Config.__reduce__`."""
+    """Restores a pickled config; see `Config.__reduce__`."""
     settings = {name: staticmethod(value) if callable(value) else value for name, value in settings.items()}
     config = object.__new__(base._with(settings) if settings else base)
     vars(config).update(attributes)
@@ -387,13 +389,16 @@ def _check_names(settings: Iterable[str], fields: list[str], where: str) -> None
 
 
 def _expected(field: str, value: Any) -> str | None:
-    """Description of the valid values of a setting, from its annotation and default; None if the value is valid."""
+    """Returns a description of the valid values of a setting, or None if `value` is valid.
+
+    The valid values follow from the annotation and the default of the setting.
+    """
     default = getattr(Config, field)
     if value is None and _may_be_none(field):
         return None
     if field in MAY_BE_FALSE and isinstance(value, int) and value == 0:  # False is an int
         return None
-    if field == "TRAIN_BN":  # compared by identity: 1 would freeze
+    if field == "TRAIN_BN":  # ConvNorm compares by identity, so 1 would have the effect of False
         return None if isinstance(value, bool) else "None, True or False"
     if isinstance(default, bool):
         is_flag = isinstance(value, (int, np.integer, np.bool_)) and value in (0, 1)
@@ -414,7 +419,7 @@ def _expected(field: str, value: Any) -> str | None:
         return None if are_strings else "strings"
     if isinstance(default, (list, tuple, np.ndarray)):
         items, length = np.array(value, dtype=object), choices.LENGTHS.get(field)
-        may_be_scalar = field in ("MEAN_PIXEL", "KEYPOINT_FLIP")  # checked later
+        may_be_scalar = field in ("MEAN_PIXEL", "KEYPOINT_FLIP")  # their shapes are checked by other methods
         are_numbers = all(_is_number(each) for each in items.flat) and (items.ndim > 0 or may_be_scalar)
         count = f"{length} " if length else ""
         fits = not length or items.shape == (length,)

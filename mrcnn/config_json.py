@@ -1,4 +1,4 @@
-"""Conversion of the values of settings to and from JSON."""
+"""Conversion of setting values to and from JSON."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def jsonable(value: Any) -> Any:
 
 
 def like(default: Any, value: Any, where: str) -> Any:
-    """Converts a value from JSON to the type of the setting's default: a list to an array or tuple.
+    """Converts a value from JSON to the type of the setting's default, such as a list to an array or a tuple.
 
     A function is wrapped so that it does not become a method of the class.
     """

@@ -1,15 +1,15 @@
-"""Errors that the user of this library can correct, as opposed to defects of the library."""
+"""Exceptions for mistakes that the user of the library can correct, as opposed to defects of the library."""
 
 
 class UserError(ValueError):
-    """An argument, a setting or a file cannot be used. The message says where, what was expected, and how to fix it.
+    """Raised if an argument, a setting or a file cannot be used. The message gives the location, expectation and fix.
 
-    Any other ValueError or TypeError is a defect. A missing or unwritable file is an OSError, as everywhere in Python.
+    Any other ValueError or TypeError is a defect of the library. A missing or unwritable file raises an OSError.
     """
 
 
 class UserTypeError(UserError, TypeError):
-    """An argument has the wrong type. Both a ValueError and a TypeError, for callers that catch either."""
+    """Raised if an argument has the wrong type. It is a ValueError and a TypeError, so callers can catch either."""
 
 
 def printable(text: object) -> str:

@@ -1,9 +1,9 @@
 """Lets `keras.saving.load_model` load the models of this package after `import mrcnn` alone.
 
-Keras looks up classes in a dict, to which each module of this package adds its classes when it is imported. Those
-modules import TensorFlow, but `import mrcnn` does not. An import hook therefore adds placeholders for the outermost
-objects of a saved model after Keras is imported. When a model is loaded, a placeholder imports the module of its class
-and thereby all others.
+Keras looks up classes in a registry. Each module of this package adds its classes to the registry when it is imported.
+These modules import TensorFlow, but `import mrcnn` does not. For this reason, an import hook adds placeholders for the
+outermost objects of a saved model after Keras is imported. When a model is loaded, a placeholder imports the module of
+its class, which imports all other modules.
 """
 
 import functools
@@ -50,7 +50,7 @@ def _add_placeholders(keras: ModuleType) -> None:
 
 
 def _placeholder(name: str) -> type:
-    """Returns a class with only the `from_config` that Keras calls."""
+    """Returns a class whose only method is the `from_config` that Keras calls."""
 
     def from_config(cls, config, **options):
         return getattr(import_module(MODULES[name]), name).from_config(config, **options)

@@ -1,4 +1,4 @@
-"""`load_model`: a model for detection from any file or folder that this package writes."""
+"""Loading of checkpoints and exported models for detection."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ def load_model(path: str | Path) -> MaskRCNN | ExportedModel:
     """Loads a model for `detect` and `detect_stream`.
 
     Args:
-        path: folder of an exported model, or a file of it such as `model.tflite`, which is run without TensorFlow if
-            its format allows; or a checkpoint or `hf://owner/name`, see `MaskRCNN.from_checkpoint`.
+        path: folder of an exported model, or one of its files such as `model.tflite`; or a checkpoint or
+            `hf://owner/name` (see `MaskRCNN.from_checkpoint`). Exported models run without TensorFlow if their format
+            allows it.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: the file is damaged or contains no Config.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file is damaged or contains no Config.
     """
     if is_export(path):
         return ExportedModel(path)

@@ -1,6 +1,6 @@
 """The five losses of Mask R-CNN, the losses of keypoints and of mask refinement, and weight decay.
 
-All functions are pure and compute in float32. Each loss is the mean over its supervised elements, and 0 without any.
+All functions are pure and compute in float32. Each loss is the mean over its supervised elements, or 0 without them.
 Shape notation: B images, A anchors, T sampled anchors, R sampled RoIs, C classes with background 0, M mask side, J
 keypoints, Q side of a keypoint map.
 """
@@ -64,7 +64,7 @@ def rpn_bbox_loss(target_bbox: tf.Tensor, rpn_match: tf.Tensor, rpn_bbox: tf.Ten
     """
     positive = tf.equal(tf.squeeze(rpn_match, -1), 1)  # [B, A]
     counts = tf.reduce_sum(tf.cast(positive, tf.int32), axis=1)
-    # Both are ordered by image, then by anchor, so their rows correspond.
+    # Predictions and targets are ordered by image, then by anchor, so their rows correspond.
     predicted = tf.gather_nd(rpn_bbox, tf.where(positive))  # [n, 4]
     target = tf.boolean_mask(target_bbox, tf.sequence_mask(counts, tf.shape(target_bbox)[1]))
     return _mean(smooth_l1_loss(target, predicted))
@@ -138,7 +138,7 @@ def mrcnn_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_m
 
 
 def mrcnn_softmax_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_masks: tf.Tensor) -> tf.Tensor:
-    """Computes the cross entropy of mask cells that are distributed over classes and background.
+    """Computes the cross entropy of masks with a softmax over the classes and the background in each cell.
 
     A cell with target t has probability t for the class of its RoI and 1 - t for the background.
 
@@ -189,7 +189,7 @@ def mrcnn_keypoint_loss(target_cells: tf.Tensor, pred_maps: tf.Tensor) -> tf.Ten
     """Computes the softmax cross entropy over the cells of the map of each labelled keypoint.
 
     Args:
-        target_cells: `[B, R, J]` integer cell of each keypoint, -1 without, see `keypoint_cells`.
+        target_cells: `[B, R, J]` integer cell of each keypoint, -1 if not labelled; see `keypoint_cells`.
         pred_maps: `[B, R', Q, Q, J]` logits of the leading R' <= R RoIs, which hold all positive ones.
 
     Returns:
@@ -217,8 +217,8 @@ def weight_decay_loss(variables: Iterable[keras.Variable], rate: float) -> tf.Te
         float32 scalar.
 
     Source: Matterport.
-    Differs from common practice: the mean of squares instead of their sum, so large kernels decay more slowly. Biases
-        decay too.
+    Differs from common practice: the mean of squares replaces the sum, so large kernels decay more slowly. Biases are
+        decayed too.
     """
     decayed = [v for v in variables if v.trainable and v.name not in ("gamma", "beta")]
     penalties = [tf.reduce_mean(tf.square(tf.cast(tf.convert_to_tensor(v), tf.float32))) for v in decayed]
@@ -238,7 +238,7 @@ def joint_mean(total: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 
 
 def _mean(values: tf.Tensor) -> tf.Tensor:
-    """Computes the mean over all elements of the joint batch; 0 for an empty tensor."""
+    """Computes the mean over all elements of the batch of all replicas; 0 for an empty tensor."""
     return joint_mean(tf.reduce_sum(values), tf.cast(tf.size(values), tf.float32))
 
 
@@ -250,6 +250,6 @@ def _positives(class_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _logit(probability: tf.Tensor) -> tf.Tensor:
-    """Computes the inverse of the sigmoid; finite at 0 and 1."""
+    """Computes the inverse of the sigmoid. Finite at 0 and 1."""
     probability = tf.clip_by_value(probability, PROBABILITY_EPSILON, 1.0 - PROBABILITY_EPSILON)
     return tf.math.log(probability / (1.0 - probability))

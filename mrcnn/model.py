@@ -1,11 +1,10 @@
-"""`MaskRCNN`, the class that users import, and every public name of the original's `model` module.
+"""The `MaskRCNN` class and all public names of Matterport's `model` module.
 
     model = MaskRCNN(mode="inference", config=config, model_dir="logs")
     model.load_weights("mask_rcnn_coco.h5", by_name=True)
     result = model.detect([image])[0]  # Detections: result["rois"], result["masks"], ...
 
-It delegates to `network`, which builds the graphs, `inference`, `training` and `checkpoints`, which reads and writes
-weights.
+`MaskRCNN` delegates to `network` (graphs), `inference`, `training` and `checkpoints` (reading and writing weights).
 """
 
 from __future__ import annotations
@@ -72,25 +71,25 @@ if TYPE_CHECKING:  # importing training is slow, and detection does not need it
 
 
 class MaskRCNN(OriginalMethods):
-    """Mask R-CNN: builds the network, loads weights, trains and detects.
+    """Mask R-CNN model for training and detection.
 
     Args:
-        mode: "training" or "inference", the graph of `keras_model`. Both graphs use the same weights, so a model in
-            training can also detect.
-        config: settings; validated here.
-        model_dir: folder that holds the log folders of runs.
+        mode: "training" or "inference", the graph of `keras_model`. Both graphs share their weights, so a model in
+            training mode can also detect objects.
+        config: settings, which the constructor validates.
+        model_dir: parent folder of the log folders of runs.
 
     Attributes:
-        keras_model: the Keras model of the mode; inputs and outputs as `NetworkBuilder.training` / `.inference`.
-        log_dir, checkpoint_path, epoch: those of the current run, see `set_log_dir`.
-        run: state of training between two calls of `train`; None before the first.
+        keras_model: the Keras model of the mode. See `NetworkBuilder.training` and `.inference` for inputs and outputs.
+        log_dir, checkpoint_path, epoch: log folder, checkpoint path and epoch of the current run; see `set_log_dir`.
+        run: training state that is kept between calls of `train`; None before the first call.
 
     Raises:
-        ValueError: the mode is unknown or the settings do not fit each other.
+        ValueError: if the mode is unknown or the settings are inconsistent.
     """
 
-    # Initial values for subclasses that replace `__init__` or `build` without calling these, as some for the original.
-    class_names: list[str] | None = None  # of the loaded weights, by class id, background first
+    # Defaults for subclasses that override `__init__` or `build` without calling the base method.
+    class_names: list[str] | None = None  # class names of the loaded weights by class id, background first
     run: RunState | None = None
     builder: NetworkBuilder | None = None
     _predictor: Predictor | None = None
@@ -114,24 +113,24 @@ class MaskRCNN(OriginalMethods):
         model_dir: str | Path = "logs",
         settings: Mapping[str, Any] | None = None,
     ) -> MaskRCNN:
-        """Creates a model with the Config and the weights of one file.
+        """Creates a model from the Config and the weights in one file.
 
         Args:
-            path: a checkpoint with its Config, as this project writes them, or `hf://owner/name`, a file on the Hugging
-                Face Hub, see `checkpoints.hub`.
-            mode: as for the class.
-            model_dir: as for the class.
-            settings: values by name that replace those of the file, for example `{"DETECTION_MIN_CONFIDENCE": 0.9}`.
+            path: a checkpoint that contains its Config, as this package writes it, or `hf://owner/name` for a file on
+                the Hugging Face Hub (see `checkpoints.hub`).
+            mode: see the class.
+            model_dir: see the class.
+            settings: settings by name that override those in the file, such as `{"DETECTION_MIN_CONFIDENCE": 0.9}`.
 
         Raises:
-            ValueError: the file is damaged, or it contains no Config (original checkpoints have none).
+            ValueError: if the file is damaged or contains no Config (Matterport's checkpoints have none).
         """
         path = checkpoints.hub_weights(str(path)) if checkpoints.is_hub_reference(path) else path
         stored = checkpoints.read_checkpoint(path).config
         if stored is None:
             raise UserError(
-                f"{path}: no Config stored in this file (checkpoints of the original have none). "
-                "Build MaskRCNN with the Config it was trained with, then load_weights."
+                f"{path}: no Config stored in this file (Matterport's checkpoints have none). "
+                "Create MaskRCNN with the Config used for training, then call load_weights."
             )
         model = cls(mode, Config.from_dict({**stored, **(settings or {})}, where=str(path)), model_dir)
         model.load_weights(path, by_name=True)
@@ -146,7 +145,7 @@ class MaskRCNN(OriginalMethods):
 
     @property
     def inference_model(self) -> keras.Model:
-        """The inference graph, over the same weights as `keras_model`."""
+        """The inference graph, which shares its weights with `keras_model`."""
         if self._inference_model is None:
             self._inference_model = self.builder.inference() if self.builder else self.keras_model
         return self._inference_model
@@ -159,7 +158,7 @@ class MaskRCNN(OriginalMethods):
         return self._predictor
 
     def summary(self) -> None:
-        """Prints the layers of `keras_model`, their output shapes, weights, and whether they are trainable."""
+        """Prints the layers of `keras_model` with their output shapes and weights, and whether they are trainable."""
         self.keras_model.summary(line_length=120, show_trainable=True)  # the default width of 80 truncates layer names
 
     # --- Weights and log folders ---
@@ -167,24 +166,24 @@ class MaskRCNN(OriginalMethods):
     def load_weights(
         self, filepath: str | Path, by_name: bool = False, exclude: Iterable[str] | None = None
     ) -> checkpoints.LoadReport:
-        """Loads weights from a checkpoint of this project or of the original, or ImageNet weights of the backbone.
+        """Loads weights from a checkpoint of this package or of Matterport, or ImageNet weights of the backbone.
 
-        A checkpoint in the log folder of a run continues that run: `log_dir` and `epoch` become those of the file. Any
-        other file leaves them as they are.
+        A checkpoint in the log folder of a run continues this run: `log_dir` and `epoch` are set to those of the file.
+        Other files leave them unchanged.
 
         Args:
             filepath: HDF5 file.
-            by_name: False: layers of the file that the model does not have are an error. True: weights of a deeper
-                backbone (ResNet-101 into ResNet-50) are loaded as far as they fit, with a UserWarning.
-            exclude: names of layers, or regular expressions, whose weights are kept, for example the heads if the
-                classes differ.
+            by_name: False: raise an error for layers in the file that the model does not have. True: load weights of a
+                deeper backbone (ResNet-101 into ResNet-50) as far as they fit, with a UserWarning.
+            exclude: layer names, or regular expressions on them, whose weights are not loaded, for example the heads if
+                the classes differ.
 
         Returns:
-            The report, also printed as one line: layers that were loaded, excluded, missing and unexpected.
+            A report of the loaded, excluded, missing and unexpected layers. It is also printed as one line.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: the file is damaged or does not fit. No weight has changed.
+            FileNotFoundError: if the file does not exist.
+            ValueError: if the file is damaged or does not fit the model. No weights are changed in this case.
         """
         report = checkpoints.load_weights(self.named_layers(), filepath, exclude=exclude, by_name=by_name)
         print(report.summary())
@@ -197,7 +196,7 @@ class MaskRCNN(OriginalMethods):
         return report
 
     def save_weights(self, filepath: str | Path, metadata: dict | None = None, dtype: str = "float32") -> None:
-        """Writes the weights and the Config in the original's layout; see `checkpoints.save_weights`."""
+        """Writes the weights and the Config in Matterport's layout; see `checkpoints.save_weights`."""
         checkpoints.save_weights(self.named_layers(), filepath, config=self.config, metadata=metadata, dtype=dtype)
 
     def export(
@@ -208,27 +207,27 @@ class MaskRCNN(OriginalMethods):
         calibration: Iterable = (),
         accept: Callable[[Path], dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """Exports the network for a runtime and compares its detections with those of Keras with these weights.
+        """Exports the network for an inference runtime and compares its detections with those of Keras.
 
-        `mrcnn.load_model(path)` runs the result, without TensorFlow except for "saved_model".
+        `mrcnn.load_model(path)` loads the exported model. Only "saved_model" needs TensorFlow at run time.
 
         Args:
-            path: folder to write; an earlier export there is replaced.
+            path: folder to write. An existing export in this folder is replaced.
             format: "openvino", "openvino-int8", "onnx", "litert" or "saved_model".
-            images: images with objects for the comparison, as for `detect`; None: those of `calibration`, else two
-                images of noise.
-            calibration: images for "openvino-int8", as for `detect`; a few dozen that are typical.
-            accept: called with the folder of the exported model before it is moved to `path`; returns values to add to
-                the result, or raises VerificationError to refuse the model.
+            images: images with objects for the comparison, in any form that `detect` accepts. None: the calibration
+                images if there are any, else two noise images.
+            calibration: a few dozen typical images for "openvino-int8", in any form that `detect` accepts.
+            accept: function called with the folder of the exported model before it is moved to `path`. It returns
+                values to add to the result, or raises VerificationError to reject the model.
 
         Returns:
-            The result of the comparison, see `mrcnn.export.verify.compare`.
+            The result of the comparison; see `mrcnn.export.verify.compare`.
 
         Raises:
-            VerificationError: the detections differ too much, or there are none; nothing was written.
-            ValueError: the format is unknown, its package is missing, or the model cannot be exported.
+            VerificationError: if the detections differ too much or there are none. Nothing is written.
+            ValueError: if the format is unknown, its package is missing, or the model cannot be exported.
         """
-        from mrcnn.export.write import write_export  # slow to import, rarely needed
+        from mrcnn.export.write import write_export  # slow to import and rarely needed
 
         return write_export(self, path, format, images, calibration, accept)
 
@@ -237,13 +236,16 @@ class MaskRCNN(OriginalMethods):
         return named_layers(self.keras_model)
 
     def get_imagenet_weights(self) -> str:
-        """Returns the path of ImageNet weights for the config's backbone, downloaded if necessary."""
+        """Returns the path of the ImageNet weights for the backbone of the Config. Downloads them if necessary."""
         return str(checkpoints.imagenet_weights(self.config.BACKBONE))
 
     def find_last(self) -> str:
-        """Returns the newest checkpoint of the newest run of this NAME. Raises FileNotFoundError without any.
+        """Returns the latest checkpoint of the latest run with the NAME of the Config.
 
-        `find_last()[1]` is the same path, for scripts written for release 2.1 of the original.
+        `find_last()[1]` is the same path, for scripts written for Matterport's release 2.1.
+
+        Raises:
+            FileNotFoundError: if there is no checkpoint.
         """
         return log_dirs.CheckpointPath(log_dirs.find_last(self.model_dir, self.config.NAME or ""))
 
@@ -285,9 +287,9 @@ class MaskRCNN(OriginalMethods):
         verbose: int | None = None,
         eager: bool = False,
     ) -> Progress:
-        """Trains up to epoch `epochs` (a total that includes earlier calls).
+        """Trains until epoch `epochs`, a total that includes earlier calls.
 
-        The defaults train like the original, with COCO AP on `val_dataset` after every epoch.
+        The defaults train like Matterport's code and report COCO AP on `val_dataset` after every epoch.
 
         Args:
             train_dataset: prepared dataset.
@@ -302,24 +304,25 @@ class MaskRCNN(OriginalMethods):
             optimizer: "sgd" or "adamw".
             schedule: "constant", "cosine" or "step", over the epochs of one call.
             warmup_steps: steps over which the learning rate rises linearly from 0.
-            losses: "all"; "rpn" or "mrcnn": only the losses of the proposals, or of the heads.
+            losses: "all", "rpn" (only the losses of the RPN) or "mrcnn" (only the losses of the heads).
             average: momentum of a moving average of the weights (EMA), for example 0.999; 0: off. Validation and
                 checkpoints use the average.
-            accumulate: batches whose gradients are averaged for one update.
-            seed: of the order of the images, augmentation and sampling. None: 0, and `deterministic` stays off
-                unless it is True.
-            deterministic: True: equal seeds give equal weights, bit for bit, on the same machine. This switches on
-                TensorFlow's deterministic operations for the whole process; some have no GPU kernel. None: on if a
-                seed is given and there is no GPU. A message is printed if it is on.
-            workers: threads that prepare batches; None: one per core, 2 to 8.
-            strict: True: an image that cannot be read stops training; False: it is skipped and listed at the end.
+            accumulate: number of batches whose gradients are averaged for one update.
+            seed: random seed for the order of the images, augmentation and sampling. None: seed 0, and `deterministic`
+                stays off unless it is True.
+            deterministic: True: equal seeds give bit-identical weights on the same machine. This enables TensorFlow's
+                deterministic operations for the whole process; some of them have no GPU kernel. None: True if a seed is
+                given and there is no GPU. A message is printed if this mode is on.
+            workers: number of threads that prepare batches; None: one per core, at least 2 and at most 8.
+            strict: True: stop training at an image that cannot be read. False: skip these images and list them at the
+                end.
             validate_every: epochs between validations; 0: never.
-            validation_photos: maximum number of images for validation AP, a fixed random subset; 0: all; None:
-                `VALIDATION_STEPS` batches, or 500 images if VALIDATION_STEPS is 0.
-            patience: validations without a better mask AP, or box AP without MASK_HEAD, after which training stops; 0:
-                never.
-            keep: number of latest checkpoints to keep beside the best; 0: all.
-            save_minutes: minutes between saves within an epoch, from which a crashed run resumes; 0: only after epochs.
+            validation_photos: maximum number of images for validation AP, chosen as a fixed random subset; 0: all;
+                None: the images of VALIDATION_STEPS batches, or 500 images if VALIDATION_STEPS is 0.
+            patience: number of validations without a better mask AP (box AP without MASK_HEAD) after which training
+                stops; 0: never.
+            keep: number of latest checkpoints to keep in addition to the best one; 0: all.
+            save_minutes: minutes between saves within an epoch, for resuming after a crash; 0: save only after epochs.
             verbose: 0: silent; 1: progress bar; 2: one line per epoch; None: 1 on a terminal and in a notebook, else 2.
             eager: whether to run the step in eager mode, for debugging.
 
@@ -327,10 +330,10 @@ class MaskRCNN(OriginalMethods):
             The progress of the run: epoch, history, best epoch.
 
         Raises:
-            TypeError, ValueError: an argument cannot be used, or the arguments differ from those of the run to resume.
-            NonFiniteLossError: the loss became NaN; the message names the images.
-            OSError: a file could not be written.
-            TrainingInterrupted: Ctrl-C was pressed. The state has been saved.
+            TypeError, ValueError: if an argument is invalid or the arguments differ from those of the run to resume.
+            NonFiniteLossError: if the loss becomes NaN. The message names the images.
+            OSError: if a file cannot be written.
+            TrainingInterrupted: if Ctrl-C was pressed. The training state has been saved.
         """
         from mrcnn import training  # slow to import, and detection does not need it
 
@@ -380,23 +383,23 @@ class MaskRCNN(OriginalMethods):
         """Detects objects in images, or in all frames of a video.
 
         Args:
-            images: any number of images of any sizes. An image is a path, an http or https URL, a PIL image, or a
-                `[H, W, channels]` or `[H, W]` array in 0..255 (floats also in 0..1). Or the path or URL of one image,
-                or of one video (.mp4, .mov, .avi, .mkv, .webm, ...).
-            verbose: 1 prints shapes and ranges of the images.
-            on_error: "raise", or "skip": an image that cannot be used gives empty detections with `error` set. A video
-                that cannot be read always raises an exception.
-            proposals: boxes `[K, 4]` (y1, x1, y2, x2) of each image in its pixels, the best first, for networks without
-                an RPN (`Config.PROPOSALS`).
+            images: an iterable of images of any sizes, or the path or URL of one image or one video (.mp4, .mov, .avi,
+                .mkv, .webm, ...). An image is a path, an http or https URL, a PIL image, or an array
+                `[H, W, channels]` or `[H, W]` in 0..255 (float arrays also in 0..1).
+            verbose: 1: print the shapes and ranges of the images.
+            on_error: "raise", or "skip" to return empty detections with `error` set for images that cannot be used. A
+                video that cannot be read always raises an exception.
+            proposals: boxes `[K, 4]` (y1, x1, y2, x2) of each image in its pixels, best first, for networks without an
+                RPN (`Config.PROPOSALS`).
 
         Returns:
-            One `Detections` per image or frame. The original's keys work: "rois" int32 `[N, 4]` pixels, "class_ids"
-            int32 `[N]`, "scores" float32 `[N]`, "masks" bool `[H, W, N]`. The frames of a video are not kept, only
-            the masks as crops; `detect_stream` yields results with their frames.
+            One `Detections` per image or frame. It supports Matterport's keys: "rois" int32 `[N, 4]` pixels,
+            "class_ids" int32 `[N]`, "scores" float32 `[N]`, "masks" bool `[H, W, N]`. The frames of a video are not
+            kept; use `detect_stream` to obtain results with their frames.
 
         Raises:
-            ValueError, TypeError, FileNotFoundError: an image cannot be used; the message names the file or position.
-                Or the video cannot be read, or is cut short.
+            ValueError, TypeError, FileNotFoundError: if an image cannot be used (the message names its file or
+                position), or a video cannot be read or is truncated.
         """
         check_images(images)
         if verbose and not isinstance(images, (str, os.PathLike)):
@@ -410,19 +413,19 @@ class MaskRCNN(OriginalMethods):
     def detect_stream(
         self, images: Iterable | str | os.PathLike, on_error: str = "raise", proposals: Iterable | None = None
     ) -> Iterator[Detections]:
-        """Detects objects in a stream of images or in a video. Only one batch is in memory.
+        """Detects objects in a stream of images or in a video. Only one batch is kept in memory.
 
             for result in model.detect_stream("clip.mp4"):
                 frame = result.draw()
 
         Args:
-            images: see `detect`; may be infinite. Also the address of a stream, such as `rtsp://host/door`.
+            images: see `detect`. The iterable may be infinite. Stream addresses such as `rtsp://host/door` also work.
             on_error: see `detect`.
-            proposals: see `detect`; read in step with `images`.
+            proposals: see `detect`. Read in step with `images`.
 
         Yields:
             The detections of each image or frame, in order. `source` is the frame for videos and None for images. A
-            video that is cut short raises its exception after the last frame that can be read.
+            truncated video raises an exception after the last readable frame.
         """
         require_eager()
         if on_error not in ("raise", "skip"):

@@ -1,4 +1,4 @@
-"""Assembles the layers into the training graph and the inference graph, which use the same weights.
+"""Assembles the layers into the training graph and the inference graph, which share their weights.
 
 This module passes the settings of a `Config` to the layers.
 
@@ -36,17 +36,17 @@ KEYPOINT_LOSS = "mrcnn_keypoint_loss"
 
 
 def loss_names(config: Config) -> tuple[str, ...]:
-    """Returns the names of the losses, which are the last outputs of the training graph, in their order."""
+    """Returns the names of the losses in the order of the last outputs of the training graph."""
     names = LOSSES[0 if config.has_rpn else 2 : len(LOSSES) if config.MASK_HEAD else -1]
     names += (REFINEMENT_LOSS,) if config.MASK_REFINEMENT_SIZE else ()
     return names + ((KEYPOINT_LOSS,) if config.NUM_KEYPOINTS else ())
 
 
 class InputImage(keras.KerasTensor):
-    """The input image as a Keras tensor that TensorFlow operations convert to a string, the name of the input.
+    """Keras tensor of the input image that TensorFlow operations convert to a string, the name of the input.
 
     Scripts for TensorFlow 1 request the input from `run_graph` as `tf.identity(input_image)`. TensorFlow 2 raises an
-    error for a Keras tensor, but accepts this one, and `run_graph` finds the input by its name.
+    error for other Keras tensors but accepts this class, and `run_graph` finds the input by its name.
     """
 
     def __tf_tensor__(self, dtype=None, name=None):
@@ -98,7 +98,7 @@ def flatten_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def conv_norms(model: keras.Model) -> Iterator[ConvNorm]:
-    """Yields the ConvNorm layers of a model and of the models in it."""
+    """Yields the ConvNorm layers of a model and of its nested models."""
     return (layer for layer in _nested_layers(model) if isinstance(layer, ConvNorm))
 
 
@@ -112,13 +112,13 @@ def _nested_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
-    """Returns the layers with weights by name, as checkpoints store them."""
+    """Returns the layers that have weights, by the name under which checkpoints store them."""
     return {layer.name: layer for layer in flatten_layers(model) if layer.weights}
 
 
 @register
 class LossLayer(Float32Layer):
-    """Computes a float32 scalar with a function of `mrcnn.losses`. The layer has the name of the loss.
+    """Computes a scalar loss in float32 with a function of `mrcnn.losses`. The layer has the name of the loss.
 
     Args:
         function: name of the function. Defaults to the name of the layer.
@@ -139,7 +139,7 @@ class LossLayer(Float32Layer):
 
 
 class NetworkBuilder:
-    """Creates the layers, which `training()` and `inference()` connect to two models that share their weights.
+    """Creates the layers of the network. `training()` and `inference()` build models that share them.
 
     Args:
         config: a validated Config.
@@ -196,7 +196,7 @@ class NetworkBuilder:
         """Returns `rpn_class_logits [B, A, 2]`, `rpn_class [B, A, 2]` and `rpn_bbox [B, A, 4]` of all levels."""
         config = self.config
         ratios = len(config.RPN_ANCHOR_RATIOS)
-        if len(self.pyramid) == 1:  # C4: all scales on one map
+        if len(self.pyramid) == 1:  # C4: all scales on one feature map
             ratios *= len(config.RPN_ANCHOR_SCALES)
         rpn = build_rpn_model(config.RPN_ANCHOR_STRIDE, ratios, self.pyramid[0].shape[-1], config.RPN_CHANNELS)
         rpn_pyramid = self.pyramid[: len(config.RPN_ANCHOR_SCALES)]
@@ -216,7 +216,7 @@ class NetworkBuilder:
         return layer([self.rpn[1], self.rpn[2], anchors])
 
     def _external_proposals(self, count: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        """Returns the input `input_roi [B, K, 4]` in pixels, and the same boxes normalised."""
+        """Returns the input `input_roi [B, K, 4]` in pixels and the same boxes in normalised coordinates."""
         rois = keras.Input((count, 4), dtype="int32", name="input_roi")
         return rois, NormBoxes(name="ROI")([rois, self.image])
 
@@ -224,20 +224,20 @@ class NetworkBuilder:
         """Builds the inference graph.
 
         Args:
-            config: Config with different detection settings; defaults to the Config of the builder.
-            threshold_input: whether the last input `input_min_confidence [B]` replaces DETECTION_MIN_CONFIDENCE.
+            config: Config with other detection settings. Defaults to the Config of the builder.
+            threshold_input: whether to add an input `input_min_confidence [B]` that replaces DETECTION_MIN_CONFIDENCE.
 
         Returns:
             Model from [`input_image [B, H, W, channels]`, `input_image_meta [B, 12+C]`, `input_anchors [B or 1, A, 4]`
             normalised] to [`mrcnn_detection [B, D, 6]`, `mrcnn_class [B, K, C]`, `mrcnn_bbox [B, K, C, 4]`,
             `mrcnn_mask [B, D, M, M, C]`, `ROI [B, K, 4]`, `rpn_class [B, A, 2]`, `rpn_bbox [B, A, 4]`], all float32.
             Without MASK_HEAD there is no `mrcnn_mask`. With MASK_REFINEMENT_SIZE there is `mrcnn_refined_mask
-            [B, D', Q, Q]`, the mask of the class of each detection in its padded box; D' <= D is the largest number of
-            detections of an image, at least 1. With NUM_KEYPOINTS the last output is `mrcnn_keypoint [B, D, N, N, J]`,
-            logits in the box of each detection, padded by BOX_PADDING. Probabilities, deltas, masks and keypoint maps
-            of padding rows are undefined.
-            Without an RPN (PROPOSALS), the third input is `input_roi [B, K, 4]` int32, pixels, zero padded, and there
-            are no outputs of the RPN.
+            [B, D', Q, Q]`, the mask of each detection for its class, in its padded box. D' <= D is the largest number
+            of detections of an image, at least 1. With NUM_KEYPOINTS the last output is `mrcnn_keypoint
+            [B, D, N, N, J]`, logits in the box of each detection, padded by BOX_PADDING. In padding rows,
+            probabilities, deltas, masks and keypoint maps are undefined.
+            Without an RPN (PROPOSALS), the third input is `input_roi [B, K, 4]`, int32 pixels, zero padded, and the
+            outputs of the RPN are missing.
         """
         config = config or self.config
         if config.has_rpn:
@@ -247,7 +247,7 @@ class NetworkBuilder:
             anchors_or_rois, rois = self._external_proposals(config.POST_NMS_ROIS_INFERENCE)
         thresholds = [keras.Input((), name="input_min_confidence")] if threshold_input else []
         inputs = [self.image, self.meta, anchors_or_rois, *thresholds]
-        pyramid = self.pyramid[:4]  # P6 is for the RPN only
+        pyramid = self.pyramid[:4]  # only the RPN uses P6
         used = TrimPadding(name="trim_proposals")(rois)
         _, probs, deltas = self.box_head(used, pyramid, self.meta, count=config.POST_NMS_ROIS_INFERENCE)
         detections = DetectionLayer(config, name="mrcnn_detection")([rois, probs, deltas, self.meta, *thresholds])
@@ -281,8 +281,8 @@ class NetworkBuilder:
             NUM_KEYPOINTS `input_gt_keypoints [B, G, J, 3]` pixels, and without USE_RPN_ROIS `input_roi [B, K, 4]`
             pixels] to [`rpn_class_logits`, `rpn_class`, `rpn_bbox`, `mrcnn_class_logits`, `mrcnn_class`, `mrcnn_bbox`,
             `mrcnn_mask`, `ROI`, `output_rois [B, R, 4]`, and the losses of `loss_names`, scalars]. Without MASK_HEAD
-            there is neither `input_gt_masks` nor `mrcnn_mask`. Without an RPN (PROPOSALS) there are neither inputs nor
-            outputs of the RPN.
+            `input_gt_masks` and `mrcnn_mask` are missing. Without an RPN (PROPOSALS) the inputs and outputs of the
+            RPN are missing.
         """
         config, meta = self.config, self.meta
         rpn_targets = []

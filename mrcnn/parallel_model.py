@@ -1,4 +1,4 @@
-"""Drop-in replacement of Matterport's `parallel_model` module."""
+"""Drop-in replacement for Matterport's `parallel_model` module."""
 
 from mrcnn.matterport.parallel_model import ParallelModel
 

@@ -1,6 +1,6 @@
-"""Drop-in replacement of Matterport's `utils` module: re-exports its public names."""
+"""Drop-in replacement for Matterport's `utils` module. Re-exports its public names."""
 
-# `from mrcnn.utils import *` gives scripts these modules too.
+# Modules that scripts obtain with `from mrcnn.utils import *`.
 import logging
 import math
 import os

@@ -1,10 +1,10 @@
-"""Drop-in replacement of Matterport's `visualize` module: re-exports the Matplotlib figures of `mrcnn.visualization`.
+"""Drop-in replacement for Matterport's `visualize` module. Re-exports the Matplotlib figures of `mrcnn.visualization`.
 
-Functions draw with Matplotlib's active backend. With an `ax` argument they draw on it and do not show the figure.
-They return the axes, because a notebook would display a returned figure a second time.
+The functions draw with Matplotlib's active backend. With an `ax` argument, they draw on these axes and do not show the
+figure. They return axes rather than figures, because a notebook would display a returned figure a second time.
 """
 
-# Scripts draw with these modules and functions through this one: `visualize.patches`, `from mrcnn.visualize import *`.
+# Scripts use these modules through this one, as in `visualize.patches` or `from mrcnn.visualize import *`.
 import colorsys
 import itertools
 import os
@@ -29,7 +29,7 @@ from mrcnn.visualization.instances import (
 from mrcnn.visualization.plots import plot_overlaps, plot_precision_recall, plot_training_curves
 from mrcnn.visualization.tables import display_table, display_weight_stats
 
-ROOT_DIR = os.path.abspath("../")  # as in the original, whose scripts are one folder below its root
+ROOT_DIR = os.path.abspath("../")  # as in Matterport's module, whose scripts are one folder below the root
 
 __all__ = [
     "Polygon",

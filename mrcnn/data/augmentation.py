@@ -9,7 +9,7 @@ albumentations need not be installed.
   image too.
 * A `PhotoAugmenter`. It is applied to the image before resizing and can therefore zoom without loss of resolution.
 
-All randomness comes from the generator that is passed in, so the result does not depend on the order of the threads.
+All randomness comes from the generator that is passed in, so the result does not depend on the order of threads.
 """
 
 import copy
@@ -57,26 +57,26 @@ class PhotoAugmenter(Protocol):
             class_ids: `[N]` int32, negative for regions to ignore.
             rng: random generator, the only permitted source of randomness.
             keypoints: `[N, J, 3]` (x, y, visibility) in pixels; passed by name, only with `Config.NUM_KEYPOINTS`.
-            boxes: `[K, 4]` float32 proposals in pixels; passed by name, only with proposals from outside.
+            boxes: `[K, 4]` float32 proposals in pixels; passed by name, only with external proposals.
 
         Returns:
             The augmented image, masks and class ids, of any size. Masks are bool, or uint8 with the coverage of each
-            pixel in 0..255, so that mini masks keep the position of outlines between pixels. If keypoints were passed,
-            they are the fourth value; mirroring swaps the pairs of `Config.KEYPOINT_FLIP`. If boxes were passed, they
-            are the last value.
+            pixel in 0..255, so that mini masks keep the sub-pixel position of outlines. If keypoints were passed, they
+            are the fourth value; mirroring swaps the pairs of `Config.KEYPOINT_FLIP`. If boxes were passed, they are
+            the last value.
         """
         ...
 
 
 class ImgaugAugmenter(Protocol):
-    """The methods of `imgaug.augmenters.Augmenter` that are called."""
+    """The methods of `imgaug.augmenters.Augmenter` that are used."""
 
     def to_deterministic(self) -> Any:
         """Returns a copy that changes each array in the same way."""
         ...
 
 
-# The last is an albumentations transform: `transform(image=..., masks=...)` returns a dict with these keys.
+# The last type is an albumentations transform: `transform(image=..., masks=...)` returns a dict with these keys.
 Augmentation = PhotoAugmenter | ImgaugAugmenter | Callable[..., dict[str, Any]]
 
 
@@ -91,7 +91,7 @@ def moves(augmentation: Any, what: str) -> bool:
 
 
 def check_augmentation(augmentation: Any) -> None:
-    """Raises TypeError if `augmentation` is neither None nor of one of the three kinds."""
+    """Raises TypeError if `augmentation` is neither None nor one of the three kinds of objects."""
     if augmentation is not None and not changes_whole_photo(augmentation) and not callable(augmentation):
         raise UserTypeError(
             "augmentation must be an imgaug augmenter, an albumentations transform, or an object with augment_photo(); "
@@ -103,7 +103,7 @@ def augment_whole(augmentation: PhotoAugmenter, example: Example, rng: np.random
     """Applies `augment_photo` to an example before resizing.
 
     Raises:
-        ValueError: the example has keypoints or proposals, and `augment_photo` does not take and return them.
+        ValueError: if the example has keypoints or proposals, and `augment_photo` does not take and return them.
     """
     name = f"{type(augmentation).__name__}.augment_photo()"
     given = {"keypoints": example.keypoints, "boxes": example.proposals}

@@ -13,7 +13,7 @@ from mrcnn.ops.masks import extract_bboxes
 class ExampleCache:
     """Cache of examples by image id, up to a memory budget.
 
-    Examples are never evicted, because a least-recently-used policy never hits if each epoch visits all images once.
+    Examples are never evicted, because a least-recently-used policy never hits if every epoch visits all images once.
 
     Args:
         budget: maximum size of images and masks in bytes. 0 disables the cache.

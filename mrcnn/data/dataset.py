@@ -14,8 +14,8 @@
     dataset.load_shapes(folder)
     dataset.prepare()
 
-A *source* is the name of the origin of images and classes, such as "coco". Images and classes have the id of their
-source, which can be any value, and an internal id, which is their index in the dataset. Class 0 is the background.
+A *source* is the origin of images and classes, such as "coco". Images and classes have an id in their source, which can
+be any value, and an internal id, which is their index in the dataset. Class 0 is the background.
 """
 
 import logging
@@ -147,7 +147,7 @@ class Dataset:
         return info["id"]
 
     def image_reference(self, image_id: int) -> Any:
-        """Returns a link, path or id of the image for display. Override it; the default is ""."""
+        """Returns a link, path or id of the image for display. Override it, because the default is ""."""
         return ""
 
     def source_image_link(self, image_id: int) -> Any:
@@ -162,7 +162,7 @@ class Dataset:
 
         Raises:
             FileNotFoundError: if the file does not exist.
-            ValueError: if the image has no path or cannot be read, see `read_image`.
+            ValueError: if the image has no path or cannot be read; see `read_image`.
         """
         info = self.image_info[image_id]
         where = f"{type(self).__name__}, image {image_id} ({info['source']}.{info['id']})"
@@ -193,8 +193,8 @@ class Dataset:
 
         Returns:
             `[N, J, 3]` (x, y, visibility) in pixels of the image, 0 at the outer edge of the first pixel. The
-            visibility is that of COCO: 0 not labelled, 1 labelled but occluded, 2 visible. None, the default: the
-            dataset has no keypoints.
+            visibility follows COCO: 0 not labelled, 1 labelled but occluded, 2 visible. None (default) if the dataset
+            has no keypoints.
         """
         return None
 

@@ -16,7 +16,7 @@ LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib",
 
 
 class DatasetError(UserError):
-    """A method of a dataset raised an exception.
+    """Raised if a method of a dataset raises an exception.
 
     Attributes:
         original: the exception. It is also the `__cause__`, which Keras deletes from exceptions raised in `fit`.

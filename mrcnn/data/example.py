@@ -1,4 +1,4 @@
-"""`Example`: a training image with its instances, and the changes of its size and direction.
+"""The `Example` class, a training image with its instances, and functions that resize and mirror examples.
 
 Shape notation: H, W size of the image file, N instances, J keypoints, K proposals. Boxes in pixels are half-open.
 """
@@ -31,7 +31,7 @@ class Example:
             resizing.
         scale: ratio of the resized to the original size.
         keypoints: `[N, J, 3]` (x, y, visibility) in pixels of `image`, or None without NUM_KEYPOINTS.
-        proposals: `[K, 4]` float32 boxes of `load_rois` in pixels of `image`, or None without them.
+        proposals: `[K, 4]` float32 boxes of `load_rois` in pixels of `image`, or None.
     """
 
     image: np.ndarray
@@ -74,7 +74,7 @@ def shrink(example: Example, max_side: int) -> Example:
 
 
 def fit(example: Example, config: Config, rng: Any = random) -> Example:
-    """Resizes, pads or crops an example for the network. `rng` is used in the mode "crop" only."""
+    """Resizes, pads or crops an example for the network. `rng` is used only in mode "crop"."""
     image, window, scale, padding, crop = resize_image(
         example.image,
         min_dim=config.IMAGE_MIN_DIM,

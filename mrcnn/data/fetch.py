@@ -26,17 +26,17 @@ MAX_PHOTO_BYTES = 64 << 20
 MAX_VIDEO_BYTES = 2 << 30
 PHOTO_SECONDS = 30
 VIDEO_SECONDS = 900
-ANSWER_SECONDS = 10  # socket timeout, and the limit until the body begins
+ANSWER_SECONDS = 10  # socket timeout, and the time limit for the response headers
 CHUNK = 1 << 16  # bytes
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 TRANSIENT_STATUS = frozenset((408, 425, 429, 500, 502, 503, 504))
 GONE_STATUS = frozenset((404, 410))
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # the last 32 bits are the IPv4 address (RFC 6052)
-LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # not public (RFC 8215), which Python before 3.12.4 does not know
+LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # not public (RFC 8215); Python before 3.12.4 does not know it
 
 
 class FetchError(UserError):
-    """A download failed.
+    """Raised if a download fails.
 
     Attributes:
         reason: one of "refused" (invalid URL, scheme, private address), "missing" (404, 410), "http_error", "timeout",
@@ -51,7 +51,7 @@ class FetchError(UserError):
 
 
 class _PrivateAddressError(OSError):
-    """A host name resolves to an address that is not public."""
+    """Raised if a host name resolves to an address that is not public."""
 
 
 class _PublicConnection(http.client.HTTPConnection):
@@ -80,14 +80,17 @@ class _PublicConnection(http.client.HTTPConnection):
         raise error or OSError(f"{self.host} has no address")
 
     def getresponse(self) -> http.client.HTTPResponse:
-        """Limits the time until the body begins, because the socket timeout restarts with every byte."""
+        """Returns the response, with a limit on the time until the body begins.
+
+        The socket timeout is not sufficient, because it restarts with every byte.
+        """
         timer = threading.Timer(ANSWER_SECONDS, self.sock.shutdown, [socket.SHUT_RDWR])
         timer.daemon = True
         start = time.monotonic()
         timer.start()
         try:
             response = super().getresponse()
-            # HTTPConnection accepts a header that is cut short. The clock is read because the timer thread may set
+            # HTTPConnection accepts truncated headers. The clock is read, because the timer thread may set
             # `timer.finished` after this line.
             if time.monotonic() - start >= ANSWER_SECONDS:
                 raise TimeoutError(f"no answer within {ANSWER_SECONDS} seconds")
@@ -125,7 +128,7 @@ def is_public(address: str) -> bool:
 
     An IPv6 address that embeds an IPv4 address (mapped, 6to4, NAT64) is as public as the embedded address.
     """
-    ip = ipaddress.ip_address(address.partition("%")[0])  # without the interface of a link-local address
+    ip = ipaddress.ip_address(address.partition("%")[0])  # without the interface name of a link-local address
     if isinstance(ip, ipaddress.IPv6Address):
         if ip in LOCAL_NAT64:
             return False
@@ -135,7 +138,7 @@ def is_public(address: str) -> bool:
 
 
 def is_url(text: str) -> bool:
-    """Returns whether a text is a URL and not a path such as `C:\\photos`."""
+    """Returns whether a text is a URL rather than a path such as `C:\\photos`."""
     return SCHEME.match(text) is not None
 
 
@@ -164,11 +167,11 @@ def fetch(
         max_bytes: maximum size of the download.
         seconds: maximum duration of the download.
         allow_private: whether servers in private networks and on this machine are allowed, also after a redirect. Use
-            False for URLs that the user has not entered. Behind a proxy, the rules of the proxy apply.
+            False for URLs that do not come from the user. Behind a proxy, the rules of the proxy apply.
 
     Raises:
-        FetchError: (a ValueError) the URL is not http or https or is refused, the server returns an error or an HTML
-            page, or a limit is exceeded.
+        FetchError: (a ValueError) if the URL is not http or https or is refused, if the server returns an error or an
+            HTML page, or if a limit is exceeded.
     """
     check_url(url)
     name = printable(url)
@@ -185,7 +188,7 @@ def fetch(
         ) from None
     except FetchError:
         raise
-    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an invalid URL, also of a redirect
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: invalid URL, also in a redirect
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         if isinstance(cause, _PrivateAddressError):
@@ -201,14 +204,14 @@ def fetch(
 def read_path_or_url(image: str | os.PathLike | Image.Image, channels: int = 3) -> np.ndarray:
     """Reads an image like `read_image`, or downloads it if it is a URL.
 
-    Use it only for URLs that the user has entered, because it allows servers in private networks.
+    Use it only for URLs entered by the user, because it allows servers in private networks.
     """
     if not (isinstance(image, str) and is_url(image)):
         return read_image(image, channels)
     file = io.BytesIO()
     fetch(image, file)
     file.seek(0)
-    file.name = printable(image)  # for messages
+    file.name = printable(image)  # for error messages
     return read_image(file, channels)
 
 

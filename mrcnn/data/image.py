@@ -48,7 +48,8 @@ def resize_image(
         ValueError: if the image is empty or not `[H, W, C]`, if the mode is unknown, or if `max_dim` or `min_dim` is
             missing or invalid for the mode.
 
-    Source: Matterport. Unlike there, a side never becomes 0 (for example of a 20000x3 image).
+    Source: Matterport.
+    Differs from Matterport: a side never becomes 0, for example for a 20000x3 image.
     """
     _check(image, min_dim, max_dim, mode)
     height, width = image.shape[:2]

@@ -31,8 +31,8 @@ _pillow_limit = threading.Lock()
 def read_image(path_or_file: str | os.PathLike | BinaryIO | Image.Image, channels: int = 3) -> np.ndarray:
     """Reads an image and applies its EXIF orientation.
 
-    Accepts FORMATS and reads the first image of a file. Greyscale images are repeated to three channels, CMYK and
-    palette images are converted to RGB, 16-bit channels are reduced to their upper 8 bits, and float TIFFs are
+    Accepts the formats in FORMATS and reads the first image of a file. Greyscale images are repeated to three channels,
+    CMYK and palette images are converted to RGB, 16-bit channels are reduced to their upper 8 bits, and float TIFFs are
     converted as in `as_rgb`. The alpha channel is dropped without blending, as in Matterport's code. Color profiles
     are not applied.
 
@@ -80,8 +80,8 @@ def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image", clip: bool
         channels: int, number of channels of the result. For 3, greyscale images (C = 1, or C = 2 with alpha) are
             repeated and the alpha channel of C = 4 is dropped.
         name: str, name of the image in error messages.
-        clip: bool, whether to clip values out of range, replace NaN by 0, and scale integers up to 1 like floats, for
-            visualization only.
+        clip: bool, whether to clip values that are out of range, replace NaN by 0, and scale integers up to 1 like
+            floats. For visualization only.
 
     Returns:
         `[H, W, channels]` uint8. It may be a view of `image`.
@@ -134,7 +134,7 @@ def _to_uint8(image: np.ndarray, name: str) -> np.ndarray:
         raise UserError(f"{name}: some pixels are NaN or infinite. Replace them with np.nan_to_num(image).")
     is_float = image.dtype.kind == "f"
     scale = 255 if is_float and high < 255.5 / 255 else 1
-    # Out of range for [0, 1] but nearly black in [0, 255], or z-scored.
+    # Floats that exceed [0, 1] but would be almost black in [0, 255], or standardized values.
     ambiguous = is_float and scale == 1 and (high < 2 or (low < 0 and high < 16))
     if low * scale < -0.5 or high * scale >= 255.5 or ambiguous:
         expected = "floats in [0, 1] or [0, 255]" if is_float else "integers in 0..255"
@@ -171,7 +171,7 @@ def open_image(file: str | os.PathLike | BinaryIO) -> Image.Image:
 
 @functools.cache
 def _known_formats() -> tuple[str, ...]:
-    """Returns the FORMATS that the installed Pillow supports. It raises an exception for unknown names."""
+    """Returns the FORMATS that the installed Pillow supports. Pillow raises an exception for unknown names."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 

@@ -1,9 +1,9 @@
 """The input pipeline of training: reads, augments, resizes and prefetches images in tf.data threads.
 
 The content of a batch depends only on the seed and the step, not on the timing or number of threads, so a run can be
-resumed at any step. The order of the images in epoch e is drawn from (seed, e, 0), and the augmentation of the k-th
-image of the epoch (k from 1) from (seed, e, k). Threads are used instead of processes, because TensorFlow hangs after a
-fork.
+resumed at any step. The random generator for the order of the images in epoch e has the seed (seed, e, 0). The one for
+the augmentation of the k-th image of the epoch (k from 1) has the seed (seed, e, k). Threads are used instead of
+processes, because TensorFlow hangs after a fork.
 
 Shape notation: B images, S side, C classes, A anchors, T sampled anchors, G ground-truth slots, K proposals, J
 keypoints.
@@ -38,11 +38,11 @@ logger = logging.getLogger(__name__)
 
 CACHE_BYTES = 512 << 20
 BATCHES_AHEAD = 2  # prefetched batches
-BAD_PHOTOS_IN_A_ROW = 20  # more consecutive unreadable images end the training; the folder is probably missing
+BAD_PHOTOS_IN_A_ROW = 20  # consecutive unreadable images that end the training; the folder is probably missing
 
 
 class DataProblems:
-    """Problems that the pipeline has encountered. Thread-safe.
+    """Records problems that the pipeline has encountered. Thread-safe.
 
     Attributes:
         skipped: dict of error messages by name of the skipped image.
@@ -92,7 +92,7 @@ def training_batches(
     cache_bytes: int = CACHE_BYTES,
     problems: DataProblems | None = None,
 ) -> tf.data.Dataset:
-    """Returns a dataset of training batches that runs through the epochs without interruption.
+    """Returns a dataset of training batches that continues across epochs.
 
     Args:
         dataset: prepared dataset.
@@ -116,8 +116,8 @@ def training_batches(
         pixels; gt_masks `[B, h, w, G]` bool, unless `config.MASK_HEAD` is False; gt_keypoints `[B, G, J, 3]` float32,
         in pixels, with `config.NUM_KEYPOINTS`; rois `[B, K, 4]` int32, in pixels, without `config.USE_RPN_ROIS`). The
         rois come from `dataset.load_rois`, which returns boxes in pixels of the original image in order of decreasing
-        score, or None. They are random boxes if the dataset has none and the network has an RPN. For a network without
-        an RPN there are no rpn_match and rpn_bbox. Unused slots are zeros. Images without objects are included.
+        score, or None. If the dataset has none and the network has an RPN, random boxes are used. For a network without
+        an RPN, rpn_match and rpn_bbox are left out. Unused slots are zeros. Images without objects are included.
 
     Raises:
         ValueError: if an argument is invalid.
@@ -154,7 +154,7 @@ def training_batches(
         return image, meta, rpn_match[:, tf.newaxis], rpn_bbox, class_ids, boxes, *others
 
     def subtract_mean(images: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tf.cast(images, tf.float32) - mean, *others  # as `normalize_image`
+        return tf.cast(images, tf.float32) - mean, *others  # same as `normalize_image`
 
     batches = (
         tf.data.Dataset.range(start_step * batch_size, stop)
@@ -180,23 +180,23 @@ def first_examples(
 ) -> list[GroundTruth]:
     """Returns the first images of training with their ground truth, as `training_batches` produces them.
 
-    No random generator other than those of these images is used, so that training is not affected.
+    Only the random generators of these images are used, so training is not affected.
 
     Args:
         dataset: prepared dataset.
         config: settings.
-        count: number of images. Those that cannot be read are left out.
+        count: number of images. Images that cannot be read are left out.
         seed, augmentation: see `training_batches`.
 
     Returns:
-        The images with masks `[S, S, N]` of the size of the image, see `mrcnn.data.training_examples.load_image_gt`.
+        The images with masks `[S, S, N]` at the size of the image; see `mrcnn.data.training_examples.load_image_gt`.
     """
     examples = _Examples(dataset, config, seed, True, augmentation, set(), "raise", 0, DataProblems())
 
     def load(position: int) -> GroundTruth | None:
         try:
             image_id, example, _ = examples.augmented(position)
-        except (ValueError, OSError):  # reported by the training itself
+        except (ValueError, OSError):  # training reports these errors
             return None
         return ground_truth(example, dataset, config, image_id, use_mini_mask=False)[0]
 

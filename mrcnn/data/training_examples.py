@@ -82,7 +82,7 @@ def load_image_gt(
 
 
 def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any = None) -> Example:
-    """Reads an image with its masks and does all resizing that is deterministic.
+    """Reads an image with its masks and applies all resizing that is deterministic.
 
     Args:
         dataset: prepared dataset.
@@ -125,7 +125,7 @@ def load_instances(
         keypoints: `[N, J, 3]` float32, or None without NUM_KEYPOINTS.
 
     Raises:
-        ValueError: they do not fit the image or the dataset, or the dataset has no keypoints.
+        ValueError: if they do not fit the image or the dataset, or if the dataset has no keypoints.
     """
     with located_errors(f"{where}, load_mask()"):
         masks, class_ids = dataset.load_mask(image_id)
@@ -157,7 +157,7 @@ def load_instances(
 
 
 def load_proposals(dataset: Dataset, config: Config, image_id: int, where: str) -> np.ndarray | None:
-    """Returns the proposals of `dataset.load_rois`, `[K, 4]` float32 pixels, the best first.
+    """Returns the proposals of `dataset.load_rois`, `[K, 4]` float32 pixels, best first.
 
     Args:
         dataset: prepared dataset.
@@ -166,10 +166,10 @@ def load_proposals(dataset: Dataset, config: Config, image_id: int, where: str) 
         where: name of the image, for error messages.
 
     Returns:
-        The boxes, or None with USE_RPN_ROIS, and if the dataset has none for a network with an RPN.
+        The boxes. None with USE_RPN_ROIS, or if the network has an RPN and the dataset has no proposals.
 
     Raises:
-        ValueError: the network has no RPN and the dataset has no proposals, or they are not boxes.
+        ValueError: if the proposals are not boxes, or if the network has no RPN and the dataset has no proposals.
     """
     if config.USE_RPN_ROIS:
         return None

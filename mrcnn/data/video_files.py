@@ -50,7 +50,7 @@ def _split(url: str) -> urllib.parse.SplitResult:
 
 
 def count_frames(path: str | os.PathLike) -> int | None:
-    """Returns the number of frames that the header of a video file states; None without one."""
+    """Returns the number of frames in the header of a video file, or None if the header has no valid number."""
     cv2 = import_opencv()
     capture = cv2.VideoCapture(os.fspath(path))
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
@@ -66,11 +66,11 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
         every: N to yield every N-th frame. The others are not decoded to pixels.
 
     Yields:
-        The frame, uint8 RGB `[H, W, 3]`, and the rate of these frames in frames per second.
+        The frame, uint8 RGB `[H, W, 3]`, and the rate of the yielded frames in frames per second.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: no frame can be read, OpenCV is not installed, or, after the last frame that can be read, an MP4 or
+        FileNotFoundError: if the file does not exist.
+        ValueError: if no frame can be read or OpenCV is not installed. Also after the last readable frame if an MP4 or
             MOV file is truncated.
     """
     cv2 = import_opencv()
@@ -104,7 +104,7 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
 
 @contextmanager
 def _local(source: str | os.PathLike | int) -> Iterator[str | int]:
-    """Yields what OpenCV opens: for a URL, a temporary file with its content."""
+    """Yields the source in a form that OpenCV opens. For a URL, this is a temporary file with the content."""
     path = source if isinstance(source, int) else os.fsdecode(source)
     if isinstance(path, int):
         yield path
@@ -122,9 +122,9 @@ def _local(source: str | os.PathLike | int) -> Iterator[str | int]:
 
 
 def _truncated(path: str) -> tuple[int, int] | None:
-    """Returns the size of an MP4 or MOV file and the size that its boxes state; None if it is complete.
+    """Returns the size of a truncated MP4 or MOV file and the size according to its boxes; None for other files.
 
-    OpenCV does not report that such a file ends early. Source: ISO/IEC 14496-12, section 4.2.
+    OpenCV does not report truncated files. Source: ISO/IEC 14496-12, section 4.2.
     """
     if not os.path.isfile(path):
         return None
@@ -138,7 +138,7 @@ def _truncated(path: str) -> tuple[int, int] | None:
             length = int.from_bytes(header[:4], "big")
             if length == 1:  # the length follows in 8 bytes
                 length = int.from_bytes(header[8:], "big")
-            if length < 8 or not header[4:8].isalnum():  # 0: up to the end of the file; other bytes are not a box
+            if length < 8 or not header[4:8].isalnum():  # length 0: box until the end of the file; else: not a box
                 return None
             end += length
     return (size, end) if end > size else None

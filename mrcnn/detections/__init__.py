@@ -1,4 +1,4 @@
-"""The result of detection, `Detections`, and its conversion to the formats of other tools."""
+"""The `Detections` class and its conversion to the formats of other tools."""
 
 from mrcnn.detections.detection import Box, Detection
 from mrcnn.detections.detections import Detections

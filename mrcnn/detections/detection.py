@@ -1,4 +1,4 @@
-"""`Detection`: one detected object."""
+"""The `Detection` class."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Detection:
     """One detected object.
 
     Attributes:
-        box: (y1, x1, y2, x2) pixels of the image, half-open, not empty.
+        box: (y1, x1, y2, x2) in pixels of the image, half-open, not empty.
         mask: bool `[y2 - y1, x2 - x1]`, the mask inside the box; True everywhere if there are no masks.
-        class_id: 1 or above.
-        score: 0..1.
+        class_id: class id, 1 or above.
+        score: score in 0..1.
         keypoints: float32 `[J, 3]` (x, y, score), see `Detections`, or None.
     """
 

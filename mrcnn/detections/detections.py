@@ -1,4 +1,4 @@
-"""`Detections`: the objects found in one image, with masks kept as crops, or boxes only."""
+"""The `Detections` class: the objects detected in one image."""
 
 from __future__ import annotations
 
@@ -25,42 +25,43 @@ if TYPE_CHECKING:
 class Detections(ResultDict):
     """The objects detected in one image, highest score first.
 
-    The keys of the original's result dict work as they do there: `detections["rois"]`, `["class_ids"]`, `["scores"]`,
-    `["masks"]`, and `["error"]` where there is one. Masks are stored as crops and pasted into an array of the image's
-    size at the first access to `masks`.
+    The keys of Matterport's result dict are supported: `detections["rois"]`, `["class_ids"]`, `["scores"]`,
+    `["masks"]`, and `["error"]` if the image could not be processed. Masks are stored as crops. They are pasted into an
+    array of the size of the image when `masks` is first accessed.
 
-    Assigning or deleting a key changes the mapping only, see `ResultDict`; `detections[keep]` returns a subset.
+    Assigning or deleting a key changes only the mapping (see `ResultDict`). `detections[keep]` returns a subset.
 
     Args:
         boxes: int `[N, 4]` (y1, x1, y2, x2) pixels of the image, half-open, inside the image.
         class_ids: int `[N]`, 1 or above.
         scores: float `[N]`, 0..1.
-        mask_crops: N bool arrays `[y2 - y1, x2 - x1]`, each mask inside its box; None without masks.
+        mask_crops: N bool arrays `[y2 - y1, x2 - x1]`, each mask inside its box; None for detections without masks.
         image_shape: (H, W) of the image; further items are ignored.
         error: reason why the image could not be processed, or None.
-        keypoints: float `[N, J, 3]` (x, y, score), pixels of the image with 0 at the edge of the first one; or None.
+        keypoints: float `[N, J, 3]` (x, y, score) in pixels, where 0 is the outer edge of the first pixel; or None.
 
     Attributes:
         boxes: int32 `[N, 4]`.
         class_ids: int32 `[N]`.
         scores: float32 `[N]`.
-        mask_crops: list of N bool arrays; without masks, views that are True everywhere.
-        has_masks: False for detections of a network without mask head (MASK_HEAD = False). `masks` is then None, and
-            an object covers its box where a mask of one object is needed (`full_mask`, `rings`, `polygons`).
+        mask_crops: list of N bool arrays. Without masks, they are views that are True everywhere.
+        has_masks: False if the network has no mask head (MASK_HEAD = False). `masks` is then None, and methods that
+            need the mask of one object (`full_mask`, `rings`, `polygons`) use its box.
         image_shape: (H, W).
         error: str or None.
         keypoints: float32 `[N, J, 3]` or None.
         class_names: class names by class id, background first, or None. Set by `MaskRCNN.detect`.
         keypoint_names: J names of the keypoints, or None. Set by `MaskRCNN.detect`.
-        track_ids: int32 `[N]`, number of the object over the frames of a video, -1 without; or None. Set by trackers.
-        probabilities: list of N float arrays `[Q, Q]`, the masks as predicted inside `frames`; or None. Set by
-            detection with mask refinement.
-        frames: float64 `[N, 4]`, frames of `probabilities` in pixels of the image, which they may exceed; or None.
-        source: the image as it was given to `MaskRCNN.detect`, an array, a PIL image or a path; the frame of a video
-            that was given to `MaskRCNN.detect_stream`; or None.
+        track_ids: int32 `[N]`, identity of each object across the frames of a video, -1 for objects without a track;
+            or None. Set by trackers.
+        probabilities: list of N float arrays `[Q, Q]`, the predicted mask probabilities inside `frames`; or None. Set
+            by detection with mask refinement.
+        frames: float64 `[N, 4]`, boxes of `probabilities` in pixels, which may extend beyond the image; or None.
+        source: the image as passed to `MaskRCNN.detect` (an array, a PIL image or a path), the frame of a video passed
+            to `MaskRCNN.detect_stream`, or None.
 
     Raises:
-        ValueError: the arguments differ in length, or a crop does not have the size of its box.
+        ValueError: if the arguments differ in length or a crop does not have the size of its box.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Detections(ResultDict):
     ) -> Detections:
         """Creates `Detections` in descending score order, without masks if `has_masks` is False.
 
-        `num_keypoints` is required for keypoints `[0, J, 3]` without instances.
+        `num_keypoints` is needed for the shape of the keypoints if there are no instances.
         """
         ordered = sorted(instances, key=lambda instance: -instance.score)
         keypoints: Any = [instance.keypoints for instance in ordered if instance.keypoints is not None]
@@ -128,12 +129,12 @@ class Detections(ResultDict):
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any] | Detections) -> Detections:
-        """Creates `Detections` from the original's result dict.
+        """Creates `Detections` from Matterport's result dict.
 
         Args:
             result: "rois" `[N, 4]`, "class_ids" `[N]`, "scores" `[N]`, "masks" bool `[H, W, N]`. Boxes are clipped to
-                the image, empty boxes are removed, and masks are cropped to their boxes. `Detections` whose keys have
-                not been assigned are returned as they are.
+                the image, empty boxes are removed, and masks are cropped to their boxes. A `Detections` object is
+                returned unchanged if none of its keys has been assigned.
         """
         if isinstance(result, Detections) and result._items is None:
             return result
@@ -151,7 +152,7 @@ class Detections(ResultDict):
 
     @cached_property
     def masks(self) -> np.ndarray | None:
-        """All masks at the size of the image, bool `[H, W, N]`, or None without masks. Pasted at the first access.
+        """Masks at the size of the image, bool `[H, W, N]`, or None without masks. Computed at the first access.
 
         The array is a transposed view in which each mask is contiguous. It may be edited or replaced; all methods
         then use the edited masks.
@@ -164,8 +165,8 @@ class Detections(ResultDict):
         return masks.transpose(1, 2, 0)
 
     def full_mask(self, index: int) -> np.ndarray:
-        """Returns the mask of an object at the size of the image, bool `[H, W]`; its box if there are no masks."""
-        pasted = self.__dict__.get("masks")  # scripts edit the pasted masks
+        """Returns the mask of an object at the size of the image, bool `[H, W]`. Without masks, its box is filled."""
+        pasted = self.__dict__.get("masks")  # scripts may have edited the pasted masks
         if pasted is not None:
             return pasted[:, :, index]
         mask = np.zeros(self.image_shape, dtype=bool)
@@ -187,7 +188,7 @@ class Detections(ResultDict):
 
     @property
     def num_keypoints(self) -> int:
-        """Number of keypoints of each object; 0 without."""
+        """Number of keypoints of each object; 0 if there are none."""
         return 0 if self.keypoints is None else self.keypoints.shape[1]
 
     def __len__(self) -> int:
@@ -199,7 +200,7 @@ class Detections(ResultDict):
             yield Detection(tuple(box.tolist()), self._crop(i), int(class_id), float(score), points)
 
     def __getitem__(self, key: str | int | slice | np.ndarray) -> Any:
-        """Returns an array for a key of the original, a `Detection` for an index, or a subset of the detections.
+        """Returns an array for a key of Matterport's dict, a `Detection` for an index, or a subset of the detections.
 
         Args:
             key: one of `keys()`, a class name, an index, a slice, a bool array `[N]` or an int array `[n]`.
@@ -233,19 +234,19 @@ class Detections(ResultDict):
 
     @property
     def names(self) -> list[str]:
-        """The class name of each object, such as "class 7" if `class_names` is None."""
+        """The class name of each object, or a placeholder such as "class 7" if the name is not known."""
         known = self.class_names or []
         return [str(known[i]) if i < len(known) else f"class {i}" for i in self.class_ids.tolist()]
 
     def filter(self, min_confidence: float = 0.0, classes: Iterable[str | int] | None = None) -> Detections:
-        """Returns the objects of some classes that have a minimum score.
+        """Returns the objects of the given classes that reach a minimum score.
 
         Args:
             min_confidence: minimum score, 0..1.
             classes: class names or ids; None for all.
 
         Raises:
-            ValueError: a name is not among `class_names`.
+            ValueError: if a name is not among `class_names`.
         """
         keep = self.scores >= min_confidence
         if classes is not None:
@@ -265,9 +266,9 @@ class Detections(ResultDict):
         return self.probabilities is not None and self.frames is not None and not self._is_edited(index)
 
     def rings(self, index: int) -> list[np.ndarray]:
-        """Returns the closed contours of an object, including holes; the outline of its box without masks.
+        """Returns the closed contours of an object, including its holes. Without masks, returns the outline of its box.
 
-        They are computed by `mrcnn.ops.contours.probability_rings` if `is_sub_pixel`, else by `mask_to_rings`.
+        Contours are computed by `mrcnn.ops.contours.probability_rings` if `is_sub_pixel`, else by `mask_to_rings`.
 
         Args:
             index: index of the object.
@@ -289,7 +290,7 @@ class Detections(ResultDict):
             tolerance: maximum distance in pixels from the contour.
 
         Returns:
-            N lists of float64 `[P, 2]`, (x, y) in pixels of the image, the first point not repeated.
+            N lists of float64 `[P, 2]`, (x, y) in pixels of the image. The first point is not repeated.
         """
         from mrcnn.ops.contours import simplify
 
@@ -302,7 +303,7 @@ class Detections(ResultDict):
         """Returns the image, uint8 RGB `[H, W, 3]`, from `source`, which may be a path or a URL.
 
         Raises:
-            ValueError: `source` is None. `MaskRCNN.detect` sets it for a list of images, `detect_stream` for a video.
+            ValueError: if `source` is None. `MaskRCNN.detect` sets it for images, `detect_stream` for video frames.
         """
         from mrcnn.data.fetch import read_path_or_url
         from mrcnn.visualization.drawing import new_canvas
@@ -316,7 +317,7 @@ class Detections(ResultDict):
 
         Args:
             image: `[H, W, 3]` RGB, or a grayscale or RGBA image; by default `image()`.
-            **options: of `mrcnn.visualization.drawing.overlay`, such as `boxes=True` or `alpha=0.3`.
+            **options: options of `mrcnn.visualization.drawing.overlay`, such as `boxes=True` or `alpha=0.3`.
         """
         from mrcnn.visualization.drawing import caption, overlay
 
@@ -326,13 +327,13 @@ class Detections(ResultDict):
         return overlay(self.image() if image is None else image, self, (), **{"captions": captions} | options)
 
     def crops(self, image: np.ndarray | None = None, margin: float = 0.1, cutout: bool = False) -> list[np.ndarray]:
-        """Returns the part of the image that shows each object, see `mrcnn.visualization.drawing.crops`."""
+        """Returns a crop of the image for each object; see `mrcnn.visualization.drawing.crops`."""
         from mrcnn.visualization.drawing import crops
 
         return crops(self.image() if image is None else image, self, margin, cutout)
 
     def plot(self, image: np.ndarray | None = None, width: float = 10.0, **options: Any) -> Figure:
-        """Returns a Matplotlib figure of `draw`, which notebooks show.
+        """Returns a Matplotlib figure of the result of `draw`. Notebooks display it.
 
         Args:
             image: see `draw`.
@@ -363,10 +364,11 @@ class Detections(ResultDict):
     # --- conversion ---
 
     def to_labelme(self, image_path: str | None = None) -> dict[str, Any]:
-        """Returns a labelme document (JSON values), as `nike detect --save labelme` writes it.
+        """Returns a labelme document (JSON values), as written by `nike detect --save labelme`.
 
-        Objects with holes are exact masks. Others are polygons with few points, which are smooth and have sub-pixel
-        precision with mask refinement, else an IoU of at least 0.99, or rectangles without masks. Keypoints are points.
+        Objects with holes become exact masks. Other objects become polygons with few points. With mask refinement, the
+        polygons are smooth and have sub-pixel precision; otherwise, their IoU with the mask is at least 0.99. Objects
+        without masks become rectangles. Keypoints become points.
 
         Args:
             image_path: path of the image relative to the JSON file (default: the file name of `source`).
@@ -379,8 +381,8 @@ class Detections(ResultDict):
     def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
         """Returns entries of a COCO results file: boxes (x, y, width, height), scores and run-length encoded masks.
 
-        The entries are valid annotations of a COCO dataset too, because they have an id, an area and `iscrowd`. They
-        have no `segmentation` without masks.
+        The entries have an id, an area and `iscrowd`, so they are also valid annotations of a COCO dataset. Without
+        masks, they have no `segmentation`.
         """
         return formats.to_coco(self, image_id)
 
@@ -393,7 +395,7 @@ class Detections(ResultDict):
         return formats.to_pandas(self)
 
     def to_json(self, indent: int | None = None) -> str:
-        """Returns JSON: the image's size, and class, score, box (x1, y1, x2, y2), area and polygons of each object.
+        """Returns JSON with the image size and the class, score, box (x1, y1, x2, y2), area and polygons of objects.
 
         An object has one polygon per part, with holes filled. Without masks, area and polygon are those of the box.
         """
@@ -409,7 +411,7 @@ class Detections(ResultDict):
             image: see `draw`.
 
         Raises:
-            ValueError: another suffix.
+            ValueError: if the path has another suffix.
         """
         suffix = (path := Path(path)).suffix.lower()
         if suffix not in (".json", ".jpg", ".jpeg", ".png", ".webp"):
@@ -425,5 +427,5 @@ class Detections(ResultDict):
 
 
 def _full_crop(box: np.ndarray) -> np.ndarray:
-    """Returns a mask that covers its box, a read-only view of a single value."""
+    """Returns a mask that is True everywhere in its box, as a read-only view of a single value."""
     return np.broadcast_to(np.True_, tuple(np.maximum(box[2:] - box[:2], 0)))

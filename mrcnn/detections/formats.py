@@ -1,4 +1,4 @@
-"""Converts `Detections` to JSON, COCO, supervision and pandas. Optional packages are imported at use."""
+"""Converts `Detections` to JSON, COCO, supervision and pandas. Optional packages are imported when they are needed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Found(Protocol):
 
 
 def simple_polygons(detections: Found, index: int) -> list[np.ndarray] | None:
-    """Returns the polygons of an object for annotation tools, one per part and with few points.
+    """Returns the polygons of an object for annotation tools: one per part, with few points.
 
     Without masks, the result is the outline of the box.
 
@@ -67,7 +67,7 @@ def simple_polygons(detections: Found, index: int) -> list[np.ndarray] | None:
 def outlines(detections: Found, index: int) -> list[list[list[float]]]:
     """Returns `simple_polygons` of an object as `[[x, y], ...]`, with holes filled."""
     polygons = simple_polygons(detections, index)
-    if polygons is None:  # without a minimum IoU, holes are ignored
+    if polygons is None:  # the object has holes, which a minimum IoU of 0 ignores
         polygons = mask_to_polygons(detections.full_mask(index), min_iou=0.0)
     return [polygon.round(2).tolist() for polygon in polygons or []]
 
@@ -91,8 +91,9 @@ def to_records(
         masks: "polygons" (see `outlines`), "rle" (COCO's compressed run lengths) or "none".
 
     Returns:
-        `box` is [x1, y1, x2, y2] pixels, half-open; `area` that of the mask in pixels; `keypoints`, if there are any,
-        [[x, y, score], ...]. Without masks, area and polygon are those of the box, and there are no run lengths.
+        One dict per object. `box` is [x1, y1, x2, y2] in pixels, half-open. `area` is the area of the mask in pixels.
+        `keypoints`, if there are any, is [[x, y, score], ...]. Without masks, area and polygon are those of the box,
+        and there are no run lengths.
     """
     records = []
     for i, (item, label) in enumerate(zip(detections, labels or detections.names, strict=True)):
@@ -123,7 +124,7 @@ def to_coco(detections: Found, image_id: int = 0, first_id: int = 1) -> list[dic
         first_id: id of the first annotation.
 
     Returns:
-        Annotations with a `segmentation`, unless the detections have no masks, and with `keypoints` if they have them.
+        Annotations with a `segmentation` if the detections have masks, and with `keypoints` if they have keypoints.
     """
     return [
         {
@@ -143,7 +144,7 @@ def to_coco(detections: Found, image_id: int = 0, first_id: int = 1) -> list[dic
 
 
 def _coco_keypoints(keypoints: list[list[float]]) -> list[float]:
-    """Returns x, y, score of each keypoint. COCO's pixels have their centre at whole numbers."""
+    """Returns x, y and score of each keypoint in COCO's coordinates, in which pixel centres are whole numbers."""
     return [value for x, y, score in keypoints for value in (x - 0.5, y - 0.5, score)]
 
 
@@ -153,7 +154,7 @@ def coco_categories(class_names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def to_supervision(detections: Found) -> supervision.Detections:
-    """Converts to `supervision.Detections`, see `Detections.to_supervision`."""
+    """Converts to `supervision.Detections`, as described in `Detections.to_supervision`."""
     import supervision
 
     y1, x1, y2, x2 = detections.boxes.astype(np.float32).T
@@ -169,7 +170,7 @@ def to_supervision(detections: Found) -> supervision.Detections:
 
 
 def to_pandas(detections: Found) -> pandas.DataFrame:
-    """Converts to a table with one row per object, see `Detections.to_pandas`."""
+    """Converts to a table with one row per object, as described in `Detections.to_pandas`."""
     import pandas
 
     y1, x1, y2, x2 = detections.boxes.T

@@ -1,4 +1,4 @@
-"""Masks and detections as labelme documents (JSON values)."""
+"""Conversion of masks and detections to labelme documents (JSON values)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def labelme_document(image_path: str, height: int, width: int, shapes: Iterable[
     Args:
         image_path: path of the image relative to the JSON file, with forward slashes.
         height, width: int, size of the upright image in pixels.
-        shapes: entries of `shapes`; empty for a negative.
+        shapes: entries of `shapes`; empty for an image without objects.
     """
     return {
         "version": LABELME_VERSION,
@@ -55,7 +55,7 @@ def mask_to_shapes(label: str, mask: np.ndarray, number: int) -> list[dict[str, 
 def detections_to_shapes(detections: Found, labels: Sequence[str]) -> list[dict[str, Any]]:
     """Converts detections to entries of labelme's `shapes`. Parts and keypoints of an object have the same `group_id`.
 
-    Detections with mask refinement become smooth polygons with at most 60 points, see
+    Detections with mask refinement become smooth polygons with at most 60 points; see
     `mrcnn.ops.polygons.rings_to_polygons`. Detections without masks become rectangles.
 
     Args:
@@ -86,7 +86,7 @@ def keypoint_shapes(keypoints: Mapping[str, Sequence[float]], group_id: int) -> 
 
     Args:
         keypoints: (x, y, visibility or score) by name, in pixels.
-        group_id: number of their object.
+        group_id: group id of the object.
     """
     common = {"group_id": group_id, "description": "", "shape_type": "point", "flags": {}, "mask": None}
     return [
@@ -96,7 +96,7 @@ def keypoint_shapes(keypoints: Mapping[str, Sequence[float]], group_id: int) -> 
 
 
 def with_points(parts: list[dict[str, Any]], points: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the entries of an object and its keypoints, with a common `group_id`. No points without parts."""
+    """Returns the entries of an object and its keypoints, with a common `group_id`; empty without `parts`."""
     if not (parts and points):
         return parts
     return [part | {"group_id": points[0]["group_id"]} for part in parts] + points
@@ -118,12 +118,12 @@ def _polygon_shapes(
 
 
 def _first_and_last_pixel(box: Sequence[int]) -> list[list[float]]:
-    """Returns the points of a mask or rectangle. labelme draws both pixels."""
+    """Returns the top-left and the bottom-right pixel of a mask or rectangle, which includes both."""
     y1, x1, y2, x2 = (float(side) for side in box)
     return [[x1, y1], [x2 - 1, y2 - 1]]
 
 
 def _entries(kind: str, label: str, parts: list[dict], number: int, description: str) -> list[dict[str, Any]]:
-    """Returns entries of one object, with a `group_id` if there are several."""
+    """Returns the entries of one object, with a `group_id` if there are several."""
     common = {"label": label, "group_id": number if len(parts) > 1 else None, "description": description}
     return [common | {"flags": {}, "shape_type": kind} | part for part in parts]

@@ -1,4 +1,4 @@
-"""The result dict of the original, as the mapping part of `Detections`."""
+"""Mapping interface of `Detections`, compatible with Matterport's result dict."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-KEYS = ("rois", "class_ids", "scores", "masks")  # of the original's result dict
+KEYS = ("rois", "class_ids", "scores", "masks")  # keys of Matterport's result dict
 
 
 class ResultDict:
-    """Mixed into `Detections`, which sets these attributes and documents them.
+    """Mixin for `Detections`, which sets and documents these attributes.
 
-    Keys can be assigned and deleted, as scripts for the original do to filter or convert a result. This changes the
-    items of the mapping only: attributes, `len` and the other methods keep describing all detections.
+    Keys can be assigned and deleted, as Matterport scripts do to filter or convert a result. This changes only the
+    items of the mapping. The attributes, `len` and the other methods still describe all detections.
     """
 
     boxes: np.ndarray
@@ -21,21 +21,21 @@ class ResultDict:
     _items: dict[str, Any] | None = None  # the mapping, once a key has been assigned or deleted
 
     def keys(self) -> tuple[str, ...]:
-        """Returns the keys of the original's result dict, and "error" for an image that could not be processed."""
+        """Returns the keys of Matterport's result dict, and "error" for an image that could not be processed."""
         if self._items is not None:
             return tuple(self._items)
         return KEYS if self.error is None else (*KEYS, "error")
 
     def values(self) -> list:
-        """Returns the arrays of `keys()`."""
+        """Returns the values in the order of `keys()`."""
         return [self._item(key) for key in self.keys()]
 
     def items(self) -> list[tuple[str, Any]]:
-        """Returns pairs of `keys()` and `values()`."""
+        """Returns pairs of keys and values."""
         return [(key, self._item(key)) for key in self.keys()]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Returns the array of a key, or `default` if the key does not exist."""
+        """Returns the value of a key, or `default` if the key does not exist."""
         return self._item(key) if key in self.keys() else default
 
     def pop(self, key: str, *default: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The anchors of the training graph as a layer."""
+"""Layer for the anchors of the training graph."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from mrcnn.ops.boxes import norm_boxes
 
 @register
 class Anchors(Float32Layer):
-    """The normalised anchors of one image size as a constant `[1, A, 4]`. The input is ignored.
+    """Returns the normalised anchors for one image size as a constant `[1, A, 4]`. The input is ignored.
 
     Args:
         scales, ratios, feature_shapes, feature_strides, anchor_stride: see `generate_pyramid_anchors`.

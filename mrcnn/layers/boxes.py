@@ -1,4 +1,4 @@
-"""Layers on boxes `[B, N, 4]`: normalisation, and removal of rows that later layers need not compute."""
+"""Layers that normalise boxes `[B, N, 4]` or remove rows that later layers do not need."""
 
 import keras
 import tensorflow as tf
@@ -9,7 +9,7 @@ from mrcnn.ops import boxes_tf
 
 @register
 class NormBoxes(Float32Layer):
-    """Normalises the pixel boxes `[B, N, 4]` of images `[B, H, W, channels]`. Padding rows remain zeros."""
+    """Normalises pixel boxes `[B, N, 4]` of images `[B, H, W, channels]`. Padding rows remain zeros."""
 
     def call(self, inputs):
         pixel_boxes, images = inputs

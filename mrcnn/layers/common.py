@@ -1,4 +1,4 @@
-"""Keras layers of which backbones and heads consist: BatchNorm, ConvNorm, PerRoI."""
+"""Building blocks of the backbones and heads: BatchNorm, ConvNorm and PerRoI."""
 
 import keras
 import tensorflow as tf
@@ -13,8 +13,8 @@ register = keras.saving.register_keras_serializable(package=PACKAGE)
 class Float32Layer(keras.layers.Layer):
     """Base class of layers that compute in float32 under every dtype policy and do not cast their inputs.
 
-    Box coordinates need float32. The 8 significant bits of bfloat16 would move a box of a 1024 pixel image by up to 4
-    pixels.
+    Box coordinates need float32. The 8 significant bits of bfloat16 would round coordinates above 512 pixels to
+    multiples of 4 pixels.
     """
 
     def __init__(self, **kwargs):
@@ -27,7 +27,7 @@ class Float32Layer(keras.layers.Layer):
 def map_images(function, tensors, spec):
     """Applies a function to the tensors `[B, ...]` of each image, as `tf.map_fn` does.
 
-    A static batch of one image needs no loop. Model converters support few operations in loops.
+    A static batch size of 1 needs no loop. Model converters support few operations in loops.
 
     Args:
         function: takes a tuple of tensors without the batch axis.
@@ -36,15 +36,15 @@ def map_images(function, tensors, spec):
     """
     if tensors[0].shape[0] == 1:
         result = function(tuple(tensor[0] for tensor in tensors))
-        return tf.reshape(result, (1, *spec.shape))  # a shape that converters see
+        return tf.reshape(result, (1, *spec.shape))  # gives converters a static shape
     return tf.map_fn(function, tensors, fn_output_signature=spec)
 
 
 def masks_of_classes(masks, class_ids):
     """Selects the mask of one class for each RoI.
 
-    It is computed as a product, because gathering single values by batch is slow and gives wrong results in some
-    runtimes.
+    The masks are multiplied by a one-hot vector, because a batched gather of single values is slow and gives wrong
+    results in some runtimes.
 
     Args:
         masks: `[B, P, M, M, C]`, finite.
@@ -60,7 +60,7 @@ def masks_of_classes(masks, class_ids):
 
 @register
 class BatchNorm(keras.layers.BatchNormalization):
-    """Batch normalisation with epsilon 1e-3, the default of Keras and the value of Matterport."""
+    """Batch normalisation with epsilon 1e-3, as in Keras and in Matterport's code."""
 
 
 @register
@@ -82,7 +82,7 @@ class ConvNorm(Float32Layer):
 
     Attributes:
         matmul_gradient: whether the kernel gradient of a 3x3 convolution with stride 1 is computed by matrix products.
-            Read when the training step is traced. See `mrcnn.training.devices.choose_kernel_gradient`.
+            The value is read when the training step is traced. See `mrcnn.training.devices.choose_kernel_gradient`.
     """
 
     matmul_gradient = False
@@ -127,7 +127,7 @@ class ConvNorm(Float32Layer):
         return kernel, shift if bias is None else shift + bias * scale
 
     def _normalize_by_batch(self, outputs):
-        """Normalises by batch statistics without an update of the moving statistics, for inference."""
+        """Normalises with batch statistics at inference. The moving statistics are not updated."""
         norm, inputs = self.norm, ops.cast(outputs, "float32")
         mean, variance = ops.moments(inputs, axes=(0, 1, 2))
         normed = ops.batch_normalization(inputs, mean, variance, -1, norm.beta, norm.gamma, norm.epsilon)
@@ -143,7 +143,7 @@ class ConvNorm(Float32Layer):
         else:
             convolve = ops.depthwise_conv if is_depthwise else ops.conv
             outputs = convolve(inputs, kernel, data_format="channels_last", **options)
-        # TensorFlow fuses BiasAdd, unlike an addition, and the following ReLU into the convolution.
+        # TensorFlow fuses BiasAdd and the following ReLU into the convolution. It does not fuse an addition.
         return outputs if bias is None else tf.nn.bias_add(outputs, ops.cast(bias, self.precision))
 
     def compute_output_spec(self, inputs, training=None):
@@ -179,7 +179,8 @@ def _is_plain_3x3(conv) -> bool:
 class PerRoI(keras.layers.Wrapper):
     """Applies a layer to each RoI, `[B, R, ...] -> [B, R, ...]`, by merging the first two axes.
 
-    It replaces Matterport's `TimeDistributed`. Wrapper and inner layer have the same name, as checkpoints require.
+    It replaces the `TimeDistributed` layers of Matterport's code. The wrapper and the inner layer have the same name,
+    as checkpoints require.
 
     Call arguments:
         inputs: `[B, R', ...]`.

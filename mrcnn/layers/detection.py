@@ -1,6 +1,6 @@
 """DetectionLayer: converts classified RoIs to detections (He et al. 2017, section 3.1, inference).
 
-Shape notation: B images, K RoIs, C classes with background 0, D detections, M mask side. Boxes are normalised, see
+Shape notation: B images, K RoIs, C classes with background 0, D detections, M mask side. Boxes are normalised; see
 `mrcnn.ops.boxes`.
 """
 
@@ -30,7 +30,8 @@ def non_max_suppression(boxes, class_ids, scores, num_classes, max_instances, nm
     Returns:
         int32 indices of the remaining detections, highest score first.
     """
-    # The boxes of each class are moved to a cell of their own. A square grid keeps the coordinates small and exact.
+    # Boxes of different classes are moved to different cells of a grid, so that they do not overlap. A square grid
+    # keeps the coordinates small, which preserves their precision.
     columns = math.ceil(math.sqrt(num_classes))
     cells = 2.0 * tf.cast(tf.stack([class_ids // columns, class_ids % columns], axis=-1), tf.float32)  # [n, 2]
     return boxes_tf.non_max_suppression(boxes + tf.tile(cells, [1, 2]), scores, max_instances, nms_threshold)
@@ -60,7 +61,7 @@ def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou, bbox_std_
     is_roi = tf.reduce_any(tf.not_equal(rois, 0.0), axis=1)
     deltas = tf.gather(tf.transpose(deltas, [1, 0, 2]), class_ids)  # [n, K, 4]
     voters = clip_boxes(apply_box_deltas(rois, deltas, bbox_std_dev), window)
-    overlaps = compute_overlaps(boxes[:, None], voters)[:, 0]  # [n, K]; NaN is no vote
+    overlaps = compute_overlaps(boxes[:, None], voters)[:, 0]  # [n, K]; NaN counts as no vote
     is_vote = tf.expand_dims((overlaps >= min_iou) & is_roi, -1)
     weights = tf.where(is_vote, tf.expand_dims(tf.gather(tf.transpose(probs), class_ids), -1), 0.0)  # [n, K, 1]
     total = tf.reduce_sum(weights, axis=1)
@@ -71,14 +72,15 @@ def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou, bbox_std_
 def score_by_masks(detections, masks, min_confidence, *others):
     """Multiplies each score by the mask score, the mean probability of the foreground pixels of the mask.
 
-    The class score does not reflect the quality of the mask. The product ranks detections better for mask AP. Mask
-    Scoring R-CNN (Huang et al. 2019) predicts the second factor; this mean is from Mask2Former (Cheng et al. 2022).
+    The class score does not reflect the quality of the mask, so the product ranks detections better for mask AP. Mask
+    Scoring R-CNN (Huang et al. 2019) predicts the mask score. The mean used here is from Mask2Former (Cheng et al.
+    2022).
 
     Args:
         detections: `[B, D, 6]` (y1, x1, y2, x2, class_id, score), zero padded.
         masks: `[B, n, M, M]` mask probabilities of the first n <= D detections for their class.
-        min_confidence: threshold of the new scores, one or `[B]`; 0 keeps all detections.
-        others: further tensors `[B, n, ...]` of the detections.
+        min_confidence: threshold of the new scores, a scalar or `[B]`; 0 keeps all detections.
+        others: further tensors `[B, n, ...]` with one row per detection.
 
     Returns:
         The updated detections, masks and further tensors, highest new score first.
@@ -142,14 +144,14 @@ class DetectionLayer(Float32Layer):
     """Classifies RoIs, refines and clips their boxes, and removes low scores and duplicates.
 
     Args:
-        config: Config that provides the arguments that are None.
+        config: Config that replaces arguments that are None.
         bbox_std_dev: 4 factors by which the predicted deltas are multiplied.
         min_confidence: score threshold; 0 or None keeps all detections.
         max_instances: D, maximum number of detections per image.
         nms_threshold: IoU above which the lower-scoring detection is removed.
-        any_foreground: False drops RoIs whose most probable class is background, so with two classes no score is below
-            0.5. True uses the most probable foreground class, which AP needs.
-        box_voting: minimum IoU of boxes that vote on a detection, see `vote_boxes`; 1 disables voting.
+        any_foreground: False: drop RoIs whose most probable class is the background. With two classes, no score is then
+            below 0.5. True: use the most probable foreground class, as AP requires.
+        box_voting: minimum IoU of the boxes that vote on a detection; 1 disables voting. See `vote_boxes`.
 
     Call arguments: [`rois [B, K, 4]` normalised, zero padded; `mrcnn_class [B, K, C]` probabilities;
         `mrcnn_bbox [B, K, C, 4]` deltas; `image_meta [B, 12+C]`; optionally `min_confidence [B]`, which replaces that

@@ -1,7 +1,7 @@
 """RPN head (Ren et al. 2015, section 3.1), box head, mask head (He et al. 2017, figure 4) and keypoint head.
 
-A head object owns its layers, so the training and the inference graph use the same weights. The box head and the mask
-head of a C4 backbone have one `res5`, the stage 5 of the backbone as a `PerRoI` layer (figure 4, left).
+A head object owns its layers, so the training and the inference graph use the same weights. With a C4 backbone, the box
+head and the mask head share `res5`, stage 5 of the backbone as a `PerRoI` layer (figure 4, left).
 
 Shape notation: B images, R RoIs, F pyramid channels, C classes with background 0, M mask side,
 J keypoints, Q side of a keypoint map.
@@ -16,7 +16,7 @@ FLOAT32 = "float32"  # dtype of softmax, sigmoid and box deltas under every dtyp
 
 
 def build_rpn_model(anchor_stride: int, anchors_per_location: int, depth: int, channels: int = 512) -> keras.Model:
-    """Builds the region proposal network of one pyramid level, a model that is applied to all levels.
+    """Builds the region proposal network, which is applied to each pyramid level.
 
     Args:
         anchor_stride: distance between anchor centres in feature map cells.
@@ -34,7 +34,7 @@ def build_rpn_model(anchor_stride: int, anchors_per_location: int, depth: int, c
 
 
 def apply_rpn_head(feature_map, anchors_per_location: int, anchor_stride: int, channels: int = 512) -> list:
-    """Applies new layers of `build_rpn_model` to a Keras tensor `[B, h, w, F]`."""
+    """Creates the layers of `build_rpn_model` and applies them to a Keras tensor `[B, h, w, F]`."""
     conv = keras.layers.Conv2D(channels, 3, padding="same", strides=anchor_stride, name="rpn_conv_shared")
     shared = ConvNorm(conv, activation="relu", name="rpn_conv_shared")(feature_map)
     raw = keras.layers.Conv2D(2 * anchors_per_location, 1, name="rpn_class_raw")
@@ -50,11 +50,11 @@ class BoxHead:
     """Classifies and refines RoIs: RoIAlign, two fully connected layers, then class scores and box deltas.
 
     The fully connected layers are convolutions, as in Matterport's checkpoints. The kernel of the first one covers the
-    whole crop. With `res5`, that stage and the mean over the crop replace them.
+    whole crop. With `res5`, stage 5 and the mean over the crop replace the fully connected layers.
     """
 
     def __init__(self, pool_size, num_classes, train_bn=True, fc_layers_size=1024, res5=None, **roi_align):
-        num_classes = int(num_classes)  # Dense accepts no NumPy integers
+        num_classes = int(num_classes)  # Dense does not accept NumPy integers
         self.roi_align = PyramidROIAlign((pool_size, pool_size), name="roi_align_classifier", **roi_align)
         if res5 is not None:
             self.layers = [res5, PerRoI(keras.layers.GlobalAveragePooling2D(name="mrcnn_class_mean"))]

@@ -1,4 +1,4 @@
-"""Keypoint targets: the cell of the map of each positive RoI that contains a keypoint of its object."""
+"""Keypoint targets: for each positive RoI, the cell of its map that contains each keypoint of the object."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def keypoint_cells(
         side: Q, number of cells along a side of the map.
 
     Returns:
-        `[B, P, J]` int32 indices of cells, row by row; -1 for keypoints that are not labelled or outside the RoI.
+        `[B, P, J]` int32 cell indices in row-major order; -1 for keypoints that are not labelled or outside the RoI.
 
     Source: He et al. 2017, Mask R-CNN, section 5.
     """

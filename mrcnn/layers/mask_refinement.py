@@ -4,12 +4,12 @@ The 28 x 28 mask of the mask head is too coarse for thin objects. The refinement
 with the image and P2, and corrects it with a small encoder-decoder. The padding recovers parts of the object outside
 the box. The result depends on the class only through the coarse mask.
 
-Image crops follow the boundary patch refinement of Tang et al. 2021 (Look Closer to Segment Better, section 3), and
-stride-4 features and the supervision at several times 28 x 28 follow RefineMask (Zhang et al. 2021, section 3).
+The image crops follow the boundary patch refinement of Tang et al. 2021 (Look Closer to Segment Better, section 3). The
+stride-4 features and the supervision at more than 28 x 28 cells follow RefineMask (Zhang et al. 2021, section 3).
 Differs from both: one pass over the whole box, and frames around the refined boxes instead of the proposals.
 
 Shape notation: B images, P RoIs, G ground-truth slots, C classes, F pyramid channels, M coarse and Q refined mask side.
-Frames are boxes in edge coordinates, see `mrcnn.ops.boxes_tf.edge_coordinates`.
+Frames are boxes in edge coordinates; see `mrcnn.ops.boxes_tf.edge_coordinates`.
 """
 
 import keras
@@ -27,13 +27,13 @@ from mrcnn.ops.boxes_tf import (
     relative_boxes,
 )
 
-IMAGE_SCALE = 1 / 64  # brings the image minus its mean to about -2..2
-COARSE_RANGE = 0.05, 0.95  # coarse probabilities are clipped to this, so that they can be corrected
+IMAGE_SCALE = 1 / 64  # scales the image minus its mean to about -2..2
+COARSE_RANGE = 0.05, 0.95  # coarse probabilities are clipped to this range, so that the refinement can correct them
 
 
 @register
 class RefinedRoIs(Float32Layer):
-    """Applies to the leading RoIs the deltas of their target class. The results are boxes as detection returns them.
+    """Applies the deltas of their target class to the leading RoIs, which gives boxes as in detection.
 
     Args:
         count: maximum number of RoIs per image.
@@ -74,7 +74,7 @@ class PaddedFrames(Float32Layer):
     Call arguments: [`boxes [B, P, 4]` normalised, `images [B, H, W, channels]`].
 
     Returns:
-        Frames `[B, P, 4]` in edge coordinates; they may exceed the image.
+        Frames `[B, P, 4]` in edge coordinates; they may extend beyond the image.
     """
 
     def __init__(self, padding, **kwargs):
@@ -100,7 +100,7 @@ class RefinementCrops(Float32Layer):
 
     Args:
         size: Q.
-        method: "crop_and_resize" or "gather", see `PyramidROIAlign`.
+        method: "crop_and_resize" or "gather"; see `PyramidROIAlign`.
 
     Call arguments: [`frames [B, P, 4]`, `rois [B, P, 4]` normalised boxes of the coarse masks, `class_ids [B, R]`,
         `masks [B, R, M, M, C]` probabilities, `images [B, H, W, channels]`, `features [B, h, w, F]`]. R >= P.
@@ -129,7 +129,7 @@ class RefinementCrops(Float32Layer):
     def _crop_masks(self, masks, frames):
         """Resamples masks `[B, P, M, M]` to frames relative to them: `[B, P, Q, Q, 1]`."""
         shape = tf.shape(masks)
-        # A margin of zeros lets the mask fade out over half a cell, as pasting does.
+        # With a margin of zeros, the mask fades out over half a cell, as in pasting.
         masks = tf.pad(tf.reshape(masks, [-1, *masks.shape[2:], 1]), [[0, 0], [1, 1], [1, 1], [0, 0]])
         crops = self._crop(masks, tf.reshape(frames, [-1, 1, 4]), self.size, margin=1)
         return tf.reshape(crops, [shape[0], shape[1], self.size, self.size, 1])
@@ -137,7 +137,7 @@ class RefinementCrops(Float32Layer):
     def _crop(self, maps, frames, size, margin=0):
         """Samples `maps [B, h, w, c]` bilinearly at the centres of size x size cells: `[B, P, size, size, c]`.
 
-        Frames are relative to the maps without their margin of `margin` pixels on each side.
+        Frames are relative to the maps without the margin of `margin` pixels on each side.
         """
         maps = tf.cast(maps, tf.float32)
         boxes = cell_samples(frames, tf.shape(maps)[1:3] - 2 * margin, (size, size), margin)  # [B, P, 4]
@@ -167,7 +167,7 @@ class RefinementCrops(Float32Layer):
 
 
 class MaskRefinement:
-    """Refines coarse masks. Owns its layers, so the training and the inference graph use the same weights.
+    """Refines coarse masks. It owns its layers, so the training and the inference graph use the same weights.
 
     The encoder has 1, 2, 4 and 6 times `channels` at Q, Q/2, Q/4 and Q/8. The decoder adds features of equal
     resolution. The last convolution predicts a correction of the logits of the coarse mask.
@@ -247,7 +247,7 @@ def _conv_norm(name: str, channels: int, kernel: int = 3, strides: int = 1) -> C
 
 @register
 class RefinementTargets(Float32Layer):
-    """Crops the mask of the object with the highest IoU to each frame.
+    """Crops to each frame the mask of the object that has the highest IoU with the box.
 
     Args:
         size: Q.

@@ -1,6 +1,6 @@
 """Mask targets: the ground-truth mask inside each positive RoI, resized to M x M cells.
 
-Shape notation: B images, P positive RoIs, G ground-truth slots, M mask side. Boxes are normalised, see
+Shape notation: B images, P positive RoIs, G ground-truth slots, M mask side. Boxes are normalised; see
 `mrcnn.ops.boxes`.
 """
 
@@ -12,7 +12,7 @@ from mrcnn import choices
 from mrcnn.ops.boxes_tf import cell_samples, edge_coordinates, relative_boxes
 
 MASK_TARGETS = choices.SETTINGS["MASK_TARGETS"]
-SAMPLES = 2  # samples per cell and axis: M = 28 cells of a box then sample each pixel of its 56x56 mini mask
+SAMPLES = 2  # samples per cell and axis; 28 cells then sample every pixel of a 56x56 mini mask
 
 
 def crop_mask_targets(
@@ -32,7 +32,7 @@ def crop_mask_targets(
       pasting places the samples at the cell centres.
     * "coverage": the fraction of each cell that the object covers, estimated as the mean of 2x2 bilinear samples. It is
       consistent with pasting and preserves parts of objects that are narrower than a cell. Mini masks with more than
-      two pixels per cell are averaged first. The estimate is rough for whole-image masks of large objects.
+      two pixels per cell are averaged first. The estimate is less accurate for whole-image masks of large objects.
 
     Args:
         rois: `[B, P, 4]` normalised.
@@ -91,10 +91,10 @@ def crop_coverage(
 
 def _used_masks(gt_masks: tf.Tensor, slots: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the masks as images, float32 `[B*G', h, w, 1]`, and the index `[B*P]` of the mask of each RoI."""
-    gt_masks = gt_masks[..., : 1 + tf.maximum(tf.reduce_max(slots), 0)]  # drop slots that no RoI uses
+    gt_masks = gt_masks[..., : 1 + tf.maximum(tf.reduce_max(slots), 0)]  # drops slots that no RoI uses
     batch, height, width, count = tf.unstack(tf.shape(gt_masks))
-    # float32 because the kernels for half precision (CPU) and uint8 (GPU) are slow. `tf.where` replaces a cast, which
-    # TensorFlow would move behind the transposition and then warn about transposing bool.
+    # float32, because the kernels for half precision (CPU) and uint8 (GPU) are slow. `tf.where` is used because
+    # TensorFlow would move a cast behind the transposition and then warn about transposing bool.
     masks = tf.where(tf.cast(gt_masks, tf.bool), 1.0, 0.0)
     masks = tf.reshape(tf.transpose(masks, [0, 3, 1, 2]), [batch * count, height, width, 1])
     return masks, tf.reshape(slots + count * tf.range(batch)[:, None], [-1])

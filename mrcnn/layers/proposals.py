@@ -1,6 +1,6 @@
 """ProposalLayer: converts the scores and deltas of the RPN to proposals (Ren et al. 2015, section 3.3).
 
-Shape notation: B images, A anchors, K proposals. Boxes are normalised, see `mrcnn.ops.boxes`.
+Shape notation: B images, A anchors, K proposals. Boxes are normalised; see `mrcnn.ops.boxes`.
 """
 
 import keras
@@ -48,11 +48,11 @@ class ProposalLayer(Float32Layer):
         return tf.stop_gradient(self._suppress(clipped, scores))
 
     def steps(self, inputs) -> dict[str, tf.Tensor]:
-        """Computes the intermediate outputs of `call` by name, see `STEPS`.
+        """Returns the intermediate outputs of `call` by name; see `STEPS`.
 
         Returns:
             `pre_nms_anchors`, `refined_anchors` and `refined_anchors_clipped` are `[B, n, 4]`, highest score first,
-            with n = min(PRE_NMS_LIMIT, A). `rpn_non_max_suppression [m]` are the int32 indices of the boxes that
+            with n = min(PRE_NMS_LIMIT, A). `rpn_non_max_suppression [m]` contains the int32 indices of the boxes that
             remain in the first image.
         """
         anchors, refined, clipped, scores = self._refine(*inputs)
@@ -64,7 +64,7 @@ class ProposalLayer(Float32Layer):
         count = tf.minimum(self.pre_nms_limit, tf.shape(scores)[1])
         scores, indices = tf.math.top_k(scores, count)  # [B, n]
         deltas = tf.gather_nd(deltas, indices[..., None], batch_dims=1)  # [B, n, 4]
-        # A set of anchors for all images is gathered by index instead of copied B times.
+        # If all images share one set of anchors, it is gathered by index instead of being copied B times.
         shared = tf.equal(tf.shape(anchors)[0], 1)
         image = tf.where(shared, 0, tf.range(tf.shape(indices)[0]))[:, None]  # [B, 1]
         anchors = tf.gather_nd(anchors, tf.stack([tf.broadcast_to(image, tf.shape(indices)), indices], axis=-1))

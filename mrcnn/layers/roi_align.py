@@ -1,12 +1,12 @@
-"""PyramidROIAlign: crops a feature map of fixed size per RoI from a level of the feature pyramid.
+"""PyramidROIAlign: crops a feature map of fixed size for each RoI from a level of the feature pyramid.
 
 RoIAlign (He et al. 2017, section 3) samples the feature map bilinearly without quantization. RoIPool (Girshick 2015,
 Fast R-CNN, section 2.1) quantizes the RoI to whole feature map cells and takes maxima. Equation 1 of Lin et al. 2017
 (FPN) assigns a level to each RoI. With a single feature map, such as C4, all RoIs are cropped from it. Shape notation:
 B images, R RoIs, F channels.
 
-Differs from the paper: one sample per bin at corner-aligned positions, which `tf.image.crop_and_resize` computes and
-Matterport's checkpoints were trained with.
+Differs from the paper: one sample per bin at corner-aligned positions, as in `tf.image.crop_and_resize`. Matterport's
+checkpoints were trained with these positions.
 
 Differs from Matterport: the last samples of RoIs at the image border are always inside the feature map.
 """
@@ -20,7 +20,7 @@ from mrcnn.layers.common import Float32Layer, register
 from mrcnn.ops.image_meta import split_image_meta
 
 LEVELS = (2, 3, 4, 5)
-BORDER = 1 - 1e-6  # replaces the normalised coordinate 1; about 2.5e-4 cells inside a map of 256 cells
+BORDER = 1 - 1e-6  # replaces the normalised coordinate 1; moves it by 2.5e-4 cells in a map of 256 cells
 
 
 def roi_levels(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
@@ -126,7 +126,7 @@ def pool_levels(
     vectors, start, shape = _concatenate(levels, feature_maps)
 
     def cells(low, high, side, bins):
-        """Returns the cells `[B, R, bins, n]` of each bin. The largest has n cells; others repeat their last one."""
+        """Returns the cells `[B, R, bins, n]` of each bin. n is that of the largest; others repeat their last cell."""
         last_cell = tf.cast(side, tf.float32) - 1.0
         first, last = (tf.clip_by_value(tf.cast(tf.round(v * last_cell), tf.int32), 0, side - 1) for v in (low, high))
         count, index = (last - first + 1)[..., None], tf.range(bins)  # [B, R, 1], [bins]
@@ -166,9 +166,9 @@ class PyramidROIAlign(Float32Layer):
 
     Args:
         pool_shape: (height, width) of the crop, for example (7, 7).
-        method: "crop_and_resize", which is fastest on CPU, or "gather", which compiles under XLA. Both give the same
+        method: "crop_and_resize", which is fastest on CPU, or "gather", which XLA can compile. Both give the same
             values.
-        pooling: "align" for RoIAlign or "pool" for RoIPool, which ignores `method`.
+        pooling: "align" for RoIAlign, or "pool" for RoIPool. RoIPool ignores `method`.
 
     Call arguments: [`boxes [B, R, 4]` normalised, `image_meta [B, 12+C]`, P2, P3, P4, P5 each `[B, h, w, F]`]. A single
     feature map may replace P2 to P5.

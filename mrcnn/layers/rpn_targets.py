@@ -26,15 +26,15 @@ def select_rpn_targets(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Samples anchors of one image and computes the targets of the RPN.
 
-    An anchor is positive if its IoU with an object is at least `positive_iou`, or if it has the highest IoU of all
-    anchors with some object (all anchors that tie for it). It is negative if its IoU is below 0.3 with all objects and
-    it does not overlap an ignore region. At most half of the T sampled anchors are positive, the rest are negative. An
-    image without objects has negative anchors only.
+    An anchor is positive if its IoU with an object is at least `positive_iou`, or if no other anchor has a higher IoU
+    with that object (several anchors can tie). It is negative if its IoU is below 0.3 with all objects and it does not
+    overlap an ignore region. At most half of the T sampled anchors are positive, and the rest are negative. An image
+    without objects has only negative anchors.
 
     Args:
         anchors_px: `[A, 4]` pixels of the preprocessed image. IoU is computed in float64, because ties depend on the
             last bit.
-        gt_class_ids: `[G]` integer; above 0 objects, below 0 ignore regions or crowds, 0 padding.
+        gt_class_ids: `[G]` integer; above 0 for objects, below 0 for ignore regions or crowds, 0 for padding.
         gt_boxes: `[G, 4]` pixels of the preprocessed image; boxes without area are ignored.
         train_anchors_per_image: T.
         bbox_std_dev: `[4]` divisors of the deltas.
@@ -47,7 +47,8 @@ def select_rpn_targets(
             IoU; zero padded.
 
     Source: Ren et al. 2015, Faster R-CNN, section 3.1.2; Matterport.
-    Differs from Matterport: an object without overlapping anchors makes no anchor positive instead of all.
+    Differs from Matterport: an object that overlaps no anchor has no positive anchor. In Matterport's code, it makes
+        all anchors positive.
     """
     anchors = tf.cast(anchors_px, tf.float64)
     boxes = tf.cast(gt_boxes, tf.float64)
@@ -60,7 +61,7 @@ def select_rpn_targets(
     positive = is_best | (best_iou >= positive_iou)
     negative = ~positive & (best_iou < RPN_NEGATIVE_IOU) & (ignored_iou < IGNORE_IOU)
 
-    # One random draw is enough, because the two sets are disjoint.
+    # One random draw serves both sets, because they are disjoint.
     draw = tf.random.stateless_uniform(tf.shape(best_iou), seed)
     positive = _sample(positive, draw, train_anchors_per_image // 2)
     negative = _sample(negative, draw, train_anchors_per_image - tf.shape(positive)[0])

@@ -40,8 +40,8 @@ def select_roi_targets(
 ) -> list[tf.Tensor]:
     """Samples RoIs and computes the targets of the heads. See `DetectionTargetLayer` for inputs, arguments and outputs.
 
-    `draw` is `[B, K]` in 0..1. If there are more candidates than needed, those with the smallest draw are selected, and
-    ties are resolved by order.
+    `draw` contains random numbers in 0..1, `[B, K]`. If there are more candidates than needed, those with the smallest
+    numbers are selected. Ties are resolved by order.
     """
     max_positives = int(rois_per_image * positive_ratio)
     best_object, positive, negative = _match_proposals(proposals, gt_class_ids, gt_boxes)
@@ -50,7 +50,8 @@ def select_roi_targets(
     max_negatives = _max_negatives(positives, rois_per_image, positive_ratio, negatives)
     used = positives + tf.minimum(tf.reduce_sum(tf.cast(negative, tf.int32), axis=1, keepdims=True), max_negatives)
 
-    # Order: all positives, all negatives, then the rest, each by draw. Half the draw cannot reach the next group.
+    # Positives come first, then negatives, then the rest, each sorted by `draw`. Half of `draw` is less than 1, so it
+    # does not change the group.
     group = tf.where(positive, 0.0, tf.where(negative, 1.0, 2.0))
     order = tf.argsort(group + 0.5 * draw, stable=True)  # [B, K]
     row = tf.range(rois_per_image)[None]  # [1, R]
@@ -67,7 +68,7 @@ def select_roi_targets(
     deltas = tf.where(is_positive[..., None], deltas, 0.0)
 
     outputs = [rois, class_ids, deltas]
-    rows = slice(None), slice(max_positives)  # only these can be positive
+    rows = slice(None), slice(max_positives)  # only these rows can be positive
     if gt_masks is not None:
         masks = crop_mask_targets(
             rois[rows],
@@ -91,7 +92,7 @@ def select_roi_targets(
 
 
 def _match_proposals(proposals, gt_class_ids, gt_boxes) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the int32 slot of the best object, and whether a proposal is positive and negative, each `[B, K]`."""
+    """Returns the int32 slot of the best object and bool tensors of positive and negative proposals, all `[B, K]`."""
     is_proposal = tf.reduce_any(tf.not_equal(proposals, 0.0), axis=-1)
     has_box = tf.reduce_any(tf.not_equal(gt_boxes, 0.0), axis=-1)
     overlaps = compute_overlaps(proposals, gt_boxes)  # [B, K, G]; NaN for pairs of padding, replaced below
@@ -104,7 +105,7 @@ def _match_proposals(proposals, gt_class_ids, gt_boxes) -> tuple[tf.Tensor, tf.T
 
 
 def _max_negatives(positives: tf.Tensor, rois_per_image: int, positive_ratio: float, negatives: str) -> tf.Tensor:
-    """Returns the maximum number of negatives beside `positives [B, 1]`; see `DetectionTargetLayer`."""
+    """Returns the maximum number of negatives in addition to `positives [B, 1]`; see `DetectionTargetLayer`."""
     if negatives == "fill":
         return rois_per_image - positives
     total = tf.cast(tf.cast(positives, tf.float32) * (1.0 / positive_ratio), tf.int32)
@@ -121,19 +122,19 @@ class DetectionTargetLayer(Float32Layer):
     and it does not overlap an ignore region. At most a fraction `positive_ratio` of the RoIs is positive. `negatives`
     determines the number of negative RoIs:
 
-    * "matterport": as many as keep `positive_ratio`. An image without positive RoIs has no negative ones either, so the
-      heads are trained on padding only.
-    * "balanced": like "matterport", but an image without positive RoIs has `rois_per_image` negative ones. Images
-      without objects thus contribute to the class loss.
-    * "fill": all remaining rows, as in Fast R-CNN. Padding counts as background in the class loss, and "fill" replaces
-      it by actual background.
+    * "matterport": as many as the fraction `positive_ratio` allows. An image without positive RoIs has no negative RoIs
+      either, so the heads are trained on padding only.
+    * "balanced": like "matterport", but an image without positive RoIs has `rois_per_image` negative RoIs. Images
+      without objects therefore contribute to the class loss.
+    * "fill": all remaining rows, as in Fast R-CNN. The other options fill these rows with padding, which counts as
+      background in the class loss.
 
     Inputs, a list:
         proposals: `[B, K, 4]` normalised, zero padded.
-        gt_class_ids: `[B, G]` int32; above 0 objects, below 0 ignore regions or crowds, 0 padding.
+        gt_class_ids: `[B, G]` int32; above 0 for objects, below 0 for ignore regions or crowds, 0 for padding.
         gt_boxes: `[B, G, 4]` normalised, zero padded.
-        gt_masks: `[B, h, w, G]` bool or 0/1; masks of the whole image, or mini masks of the boxes. Without them there
-            is no `target_mask`.
+        gt_masks: `[B, h, w, G]` bool or 0/1; masks of the whole image, or mini masks of the boxes. If they are not
+            passed, `target_mask` is not returned.
         gt_keypoints: `[B, G, J, 3]` (x, y, visibility) in pixels of the preprocessed image; only with `keypoint_map`.
 
     Outputs, a list, without gradient; positives first, then negatives, then zero padding:
@@ -141,7 +142,7 @@ class DetectionTargetLayer(Float32Layer):
         target_class_ids: `[B, R]` int32; 0 for negatives and padding.
         target_bbox: `[B, R, 4]` deltas divided by `bbox_std_dev`; zeros except for positives.
         target_mask: `[B, R, M, M]` float32, 0 or 1, or in 0..1 with "coverage"; zeros except for positives.
-        target_keypoints: `[B, R, J]` int32, see `keypoint_cells`; -1 except for positives.
+        target_keypoints: `[B, R, J]` int32; -1 except for positives. See `keypoint_cells`.
 
     Args:
         rois_per_image: R.
@@ -150,16 +151,16 @@ class DetectionTargetLayer(Float32Layer):
         use_mini_mask: whether `gt_masks` are mini masks.
         bbox_std_dev: `[4]` divisors of the deltas.
         negatives: "matterport", "balanced" or "fill".
-        add_gt_boxes: whether the ground-truth boxes are added to the proposals, which provides positive RoIs from the
-            first step.
+        add_gt_boxes: whether the ground-truth boxes are added to the proposals, so that there are positive RoIs from
+            the first step.
         shuffle: whether RoIs are sampled at random; otherwise the first ones are selected.
         seed: seed of the sampling. Its state is a variable of the layer, so training resumes with the same sequence.
-        mask_targets: "rounded" or "coverage", see `crop_mask_targets`.
+        mask_targets: "rounded" or "coverage"; see `crop_mask_targets`.
         image_shape: (H, W) of the preprocessed image in pixels; required for "coverage" and `keypoint_map`.
-        keypoint_map: side of the keypoint maps in cells; 0: without keypoints.
+        keypoint_map: side of the keypoint maps in cells; 0: no keypoints.
 
     Raises:
-        ValueError: `positive_ratio`, `negatives` or `mask_targets` is invalid, or `image_shape` is missing.
+        ValueError: if `positive_ratio`, `negatives` or `mask_targets` is invalid, or if `image_shape` is missing.
 
     Source: Girshick 2015, Fast R-CNN, section 2.3; He et al. 2017, Mask R-CNN, section 3.1; Matterport.
     Differs from the reference code of Fast R-CNN: ground-truth boxes are added only with `add_gt_boxes`.
@@ -220,7 +221,7 @@ class DetectionTargetLayer(Float32Layer):
     def _draw(self, shape: tf.Tensor) -> tf.Tensor:
         """Draws a number in 0..1 for each proposal of a batch of `shape` (B, K, 4).
 
-        With several replicas, each takes its part of one draw, so the samples do not depend on how a batch is split.
+        Replicas use parts of one common draw, so the sample does not depend on how a batch is split.
         """
         seed = tf.cast(self.seed_generator.next(), tf.int32)
         context = tf.distribute.get_replica_context()

@@ -1,7 +1,7 @@
 """Pyramid anchors of the region proposal network (Lin et al. 2017, FPN, section 4.1).
 
 Anchors are ordered by level, row, column and ratio. Their centres are at index * stride, without a half-stride shift.
-Checkpoints depend on both.
+Checkpoints depend on this order and these positions.
 """
 
 import math
@@ -25,7 +25,7 @@ def generate_anchors(
     """Generates the anchors of one pyramid level.
 
     Args:
-        scales: square root of the anchor area in pixels, one or several.
+        scales: square root of the anchor area in pixels, one value or several.
         ratios: width / height of the anchors.
         shape: (height, width) of the feature map.
         feature_stride: stride of the feature map in pixels.
@@ -55,7 +55,7 @@ def generate_pyramid_anchors(
     """Generates the anchors of all pyramid levels, finest first.
 
     Args:
-        scales: scale (or scales) of each level in pixels. Levels beyond its length have no anchors.
+        scales: scale (or scales) of each level in pixels. Levels without a scale have no anchors.
         ratios: width / height of the anchors.
         feature_shapes: `[levels, 2]` (height, width) of the feature maps.
         feature_strides: strides of the feature maps in pixels.
@@ -89,7 +89,7 @@ def compute_backbone_shapes(config, image_shape: Sequence[int]) -> np.ndarray:
 def anchor_settings(config, image_shape: Sequence[int]) -> dict[str, Any]:
     """Returns the arguments of `generate_pyramid_anchors` for a preprocessed image of `image_shape`.
 
-    Level i of the pyramid has scale i. A C4 backbone has all scales at its only level.
+    Pyramid level i uses scale i. A C4 backbone uses all scales at its only level.
     """
     has_pyramid = config.BACKBONE not in C4_BACKBONES
     return {

@@ -110,7 +110,7 @@ def box_refinement(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
 
 
 def encode_boxes(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
-    """Computes `box_refinement` in the dtype of its arguments. Anchor targets are computed in float64."""
+    """Computes `box_refinement` in the dtype of its arguments. Anchor targets use float64."""
     size = box[:, 2:] - box[:, :2]  # [N, 2] height, width
     gt_size = gt_box[:, 2:] - gt_box[:, :2]
     shift = (gt_box[:, :2] + 0.5 * gt_size - (box[:, :2] + 0.5 * size)) / size
@@ -118,7 +118,7 @@ def encode_boxes(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
 
 
 def apply_box_deltas(boxes: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """Applies deltas to boxes. The inverse of `box_refinement`.
+    """Applies deltas to boxes. This is the inverse of `box_refinement`.
 
     Args:
         boxes: `[N, 4]`.
@@ -142,10 +142,10 @@ def clip_boxes(boxes: np.ndarray, window: np.ndarray) -> np.ndarray:
 
 
 def as_boxes(values: Any, where: str) -> np.ndarray:
-    """Returns boxes `[N, 4]` as float32. An empty list has no boxes.
+    """Converts boxes to float32 `[N, 4]`. An empty list gives an array without rows.
 
     Raises:
-        ValueError: `values` are not boxes; the message begins with `where`.
+        ValueError: if `values` are not boxes. The message begins with `where`.
     """
     try:
         boxes = np.asarray(values, np.float32)
@@ -163,7 +163,7 @@ def place_proposals(boxes: np.ndarray, window: np.ndarray, count: int) -> np.nda
     """Rounds proposals, clips them to a window, and removes those without area.
 
     Args:
-        boxes: `[N, 4]` pixels, the best first.
+        boxes: `[N, 4]` pixels, best first.
         window: `[4]` pixels, the part of the preprocessed image that is not padding.
         count: K, the number of rows to return.
 

@@ -1,4 +1,4 @@
-"""Box operations on TensorFlow tensors: counterparts of functions of `mrcnn.ops.boxes`, in float32 unless noted.
+"""Box operations on TensorFlow tensors: counterparts of functions in `mrcnn.ops.boxes`, in float32 unless noted.
 
 Import the module (`from mrcnn.ops import boxes_tf`), because its functions have the same names as the NumPy functions.
 """
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-# Limits the growth of a side to a factor of exp(10) = 22,000. Larger deltas would overflow to inf and then to NaN.
+# Limits the growth of a side to a factor of exp(10) = 22,000. Larger deltas can overflow to inf and then give NaN.
 MAX_LOG_GROWTH = 10.0
 Shape = tf.Tensor | Sequence[int | tf.Tensor]  # height and width; further elements are ignored
 
@@ -49,7 +49,7 @@ def clip_boxes(boxes: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
     """Clips boxes `[..., N, 4]` to a window `[4]`, or to one window per image `[B, 1, 4]`, in the same coordinates."""
     boxes = tf.convert_to_tensor(boxes)
     window = tf.convert_to_tensor(window, boxes.dtype)
-    # No gather: OpenVINO's 8-bit transformations crash on one that follows a product with a constant.
+    # A gather is avoided, because OpenVINO's 8-bit transformations crash if it follows a product with a constant.
     low, high = (tf.concat([corner, corner], axis=-1) for corner in (window[..., :2], window[..., 2:]))
     return tf.maximum(tf.minimum(boxes, high), low)
 
@@ -137,7 +137,7 @@ def non_max_suppression(boxes: tf.Tensor, scores: tf.Tensor, max_count: int, thr
         max_count: maximum number of indices.
         threshold: IoU above which the lower-scoring box is removed.
     """
-    # A box of area zero becomes a box outside the image, which overlaps itself and no other.
+    # A box of area zero becomes a box outside the image that overlaps itself and no other box.
     index = tf.cast(tf.range(tf.shape(boxes)[0]), tf.float32)[:, None]  # [N, 1]
     is_empty = tf.reduce_prod(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) <= 0.0  # [N, 1]
     boxes = tf.where(is_empty, [-2.0, -2.0, -1.5, -1.5] - index, boxes)

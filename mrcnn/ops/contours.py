@@ -10,10 +10,11 @@ from mrcnn.ops.masks import mask_box
 
 
 def mask_to_rings(mask: np.ndarray) -> list[np.ndarray]:
-    """Returns the contours of a mask: outer ones counterclockwise on the image, holes clockwise.
+    """Returns the contours of a mask: outer contours clockwise on the image, holes counterclockwise.
 
-    They run through the midpoints between the centers of pixels inside and outside. Coordinates are continuous: pixel
-    (0, 0) covers the square from (0, 0) to (1, 1), as in COCO. Parts that touch at a corner are separate.
+    The contours run through the midpoints between the centres of pixels inside and outside the mask. Coordinates are
+    continuous: pixel (0, 0) covers the square from (0, 0) to (1, 1), as in COCO. Parts that touch at a corner are
+    separate.
 
     Args:
         mask: bool `[H, W]`.
@@ -27,7 +28,7 @@ def mask_to_rings(mask: np.ndarray) -> list[np.ndarray]:
     crop = mask[y1:y2, x1:x2]
     if not crop.size:
         return []
-    offset = np.array([x1, y1]) - 0.5  # the padding moves by 1, the pixel's center by 0.5
+    offset = np.array([x1, y1]) - 0.5  # padding shifts indices by 1, and pixel centres are at 0.5
     return [ring[:, ::-1] + offset for ring in find_contours(np.pad(crop, 1).astype(np.float32), 0.5)]
 
 
@@ -36,15 +37,15 @@ def probability_rings(
 ) -> list[np.ndarray]:
     """Returns the contours of a predicted mask at a probability of 0.5, with sub-pixel precision.
 
-    They are computed on the cells of the prediction (marching squares), so they lack the steps of a mask of pixels.
+    The contours are computed on the cells of the prediction (marching squares), so they do not follow pixel edges.
 
     Args:
         probabilities: float `[h, w]` inside the frame.
-        frame: (y1, x1, y2, x2) float pixels of the image; may exceed the image.
+        frame: (y1, x1, y2, x2) float pixels of the image; may extend beyond the image.
         image_shape: (H, W, ...) of the image, to which the contours are clipped.
 
     Returns:
-        Closed rings as `mask_to_rings` returns them.
+        Closed rings; see `mask_to_rings`.
 
     Source: Lorensen and Cline 1987, Marching Cubes, for the contours.
     """
@@ -59,13 +60,13 @@ def probability_rings(
 
 
 def signed_area(ring: np.ndarray) -> float:
-    """Returns the area of a closed ring `[P, 2]` (x, y), negative for holes of `mask_to_rings`."""
+    """Returns the area of a closed ring `[P, 2]` (x, y). It is negative for holes of `mask_to_rings`."""
     x, y = ring.T
     return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2
 
 
 def simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:
-    """Returns a closed ring with fewer points (Douglas and Peucker 1973), without the repeated last one.
+    """Simplifies a closed ring (Douglas and Peucker 1973). The last point of the result does not repeat the first.
 
     Args:
         ring: float `[P, 2]`, closed.

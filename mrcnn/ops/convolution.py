@@ -5,11 +5,11 @@ import tensorflow as tf
 
 @tf.custom_gradient
 def convolve_with_matmul_gradient(inputs: tf.Tensor, kernel: tf.Tensor):
-    """Convolves with stride 1 and padding "same". Only the computation of the gradient differs from `tf.nn.conv2d`.
+    """Convolves with stride 1 and padding "same". Only the gradient computation differs from `tf.nn.conv2d`.
 
     The gradient of one kernel element `[C, F]` is the product of the shifted inputs and the upstream gradient, both
     with the positions of the whole batch as rows. On some CPUs this is several times as fast as oneDNN's kernel if the
-    feature map is large, such as level P2 of the pyramid. `mrcnn.training.cpu_speed` measures it.
+    feature map is large, such as level P2 of the pyramid. `mrcnn.training.cpu_speed` measures the difference.
 
     Args:
         inputs: `[B, H, W, C]`.

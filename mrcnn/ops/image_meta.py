@@ -1,4 +1,4 @@
-"""`image_meta`: the vector with the shapes, window, scale and active classes of a preprocessed image."""
+"""The vector `image_meta` with the shapes, window, scale and active classes of a preprocessed image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,14 +31,14 @@ def compose_image_meta(
         image_shape: (H, W, channels) after resizing and padding.
         window: (y1, x1, y2, x2) of the image inside the padding, pixels, half-open.
         scale: factor from the original to the resized image.
-        active_class_ids: `[C]`; 1 for the classes that the source of the image labels, else 0. The class loss ignores
-            all other classes.
+        active_class_ids: `[C]`; 1 for the classes that the source of the image annotates, else 0. The class loss
+            ignores all other classes.
 
     Returns:
         `[12+C]` float64.
 
     Raises:
-        ValueError: a shape or the window has a wrong number of values, which would shift all later fields.
+        ValueError: if a shape or the window has the wrong number of values, which would shift all later fields.
 
     Source: Matterport.
     """
@@ -54,7 +54,7 @@ def compose_image_meta(
 
 
 def split_image_meta(meta: Any) -> dict[str, Any]:
-    """Splits `image_meta [B, 12+C]`, an array or a tensor, into its fields and keeps the dtype.
+    """Splits `image_meta [B, 12+C]`, an array or a tensor, into its fields. The dtype does not change.
 
     Returns:
         Dictionary with the arguments of `compose_image_meta` as keys. `image_id` and `scale` are `[B]`; all others have

@@ -1,7 +1,7 @@
-"""Keypoints in NumPy: positions from the maps of the keypoint head, and mirror images.
+"""Keypoint operations in NumPy: decoding of the maps of the keypoint head, and mirroring.
 
 A keypoint is (x, y, score) or (x, y, visibility). x and y are continuous pixels with 0 at the outer edge of the first
-pixel. The visibility is that of COCO: 0 not labelled, 1 labelled but occluded, 2 visible.
+pixel. The visibility follows COCO: 0 not labelled, 1 labelled but occluded, 2 visible.
 
 Shape notation: N objects, J keypoints, Q side of a map.
 """
@@ -13,8 +13,8 @@ import numpy as np
 
 from mrcnn.errors import UserError
 
-# Fraction of the box's sides that the maps cover on each side in addition, because a predicted box often cuts off the
-# tips that keypoints mark.
+# The maps extend beyond the box by this fraction of its height and width on each side, because a predicted box often
+# cuts off the ends of an object, where its keypoints are.
 BOX_PADDING = 0.1
 
 
@@ -25,10 +25,10 @@ def as_keypoints(values: Any, count: int, number: int | None, requirement: str) 
         values: array or nested lists.
         count: N.
         number: J, or None for any number.
-        requirement: what is expected and where, for the error message.
+        requirement: the location and the expected shape, for the error message.
 
     Raises:
-        ValueError: `values` do not have the shape. The message is `requirement` and the actual shape.
+        ValueError: if `values` do not have this shape. The message contains `requirement` and the actual shape.
     """
     try:
         points = np.asarray(values, np.float32)
@@ -51,13 +51,13 @@ def decode_keypoints(logits: np.ndarray, frames: np.ndarray) -> np.ndarray:
         `[N, J, 3]` float32 (x, y, score). The score is the softmax probability of the maximum.
 
     Source: He et al. 2017, Mask R-CNN, section 5.
-    Differs from the paper's code: the maps are not resized to the box; the parabola replaces it.
+    Differs from the paper's code: the maps are not resized to the box. The parabola gives the sub-cell position.
     """
     count, side, _, keypoints = logits.shape
     maps = logits.transpose(0, 3, 1, 2).reshape(-1, side, side).astype(np.float64)  # [N*J, Q, Q]
     best = maps.reshape(-1, side * side).argmax(axis=1)
     cells = np.stack(np.divmod(best, side), axis=1)  # [N*J, 2], row and column
-    # Mirrored at the border, so that the parabola of a maximum at the border stays there.
+    # The maps are mirrored at the border, so that the parabola of a maximum at the border stays there.
     row, column = (cells + 1).T
     maps, at = np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode="reflect"), np.arange(len(maps))
     highest = maps[at, row, column]
@@ -78,7 +78,7 @@ def mirror_keypoints(keypoints: np.ndarray, width: float, pairs: Iterable[Sequen
     Args:
         keypoints: (x, y, score or visibility).
         width: width of the image in pixels.
-        pairs: indices of left and right counterparts, which are swapped, see `Config.KEYPOINT_FLIP`.
+        pairs: index pairs of left and right keypoints, which are swapped; see `Config.KEYPOINT_FLIP`.
     """
     mirrored = swap_keypoints(keypoints, pairs)
     mirrored[..., 0] = width - mirrored[..., 0]
@@ -86,7 +86,7 @@ def mirror_keypoints(keypoints: np.ndarray, width: float, pairs: Iterable[Sequen
 
 
 def swap_keypoints(keypoints: np.ndarray, pairs: Iterable[Sequence[int]]) -> np.ndarray:
-    """Returns a copy of keypoints `[..., J, 3]` in which the pairs have changed places."""
+    """Returns a copy of keypoints `[..., J, 3]` in which the two keypoints of each pair are swapped."""
     order = np.arange(keypoints.shape[-2])
     for a, b in pairs:
         order[[a, b]] = b, a

@@ -9,9 +9,9 @@ import numpy as np
 
 from mrcnn.ops.resizing import input_positions, linear_bands, scaled_side
 
-THRESHOLD = 0.5  # mask value of the outline
-FULL_COVERAGE = 255  # of a pixel that lies inside an object; it counts as inside if more than half of it does
-LARGE_CELL = 1500  # image pixels per mask pixel from which interpolation near the outline only is faster
+THRESHOLD = 0.5  # mask value at the outline
+FULL_COVERAGE = 255  # coverage of a pixel that is entirely inside an object; more than half counts as inside
+LARGE_CELL = 1500  # image pixels per mask pixel above which it is faster to interpolate only near the outline
 
 
 def extract_bboxes(mask: np.ndarray) -> np.ndarray:
@@ -49,7 +49,7 @@ def without_placeholders(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Removes empty masks of class 0 from masks `[H, W, N]`, class ids `[N]` and keypoints `[N, J, 3]`, if any.
 
-    Many scripts for Matterport, which dropped all empty masks, describe an image without objects by such a mask.
+    Many Matterport scripts return such a mask for an image without objects, because Matterport drops empty masks.
     """
     if not (np.asarray(class_ids) == 0).any() or masks.shape[-1] != len(class_ids):  # the caller reports mismatches
         return masks, class_ids, keypoints
@@ -69,10 +69,10 @@ def resize_mask(
     padding: Sequence[tuple[int, int]],
     crop: tuple[int, int, int, int] | None = None,
 ) -> np.ndarray:
-    """Resizes masks like `resize_image` resized their image.
+    """Resizes masks in the same way as `resize_image` resized the image.
 
-    Nearest neighbour interpolation with aligned corner pixels, like `scipy.ndimage.zoom(order=0)`. The image is resized
-    with aligned edges instead, so masks are shifted by up to half a pixel of the coarser grid near the border.
+    Uses nearest neighbour interpolation with aligned corner pixels, like `scipy.ndimage.zoom(order=0)`. The image is
+    resized with aligned edges instead, so masks are shifted by up to half a pixel of the coarser grid near the border.
     Checkpoints were trained with this shift.
 
     Args:
@@ -104,7 +104,7 @@ def _paste(mask: np.ndarray, box: Sequence[int], inside: np.ufunc, out: np.ndarr
 
     Args:
         mask: `[h, w]`.
-        box: (y1, x1, y2, x2) in pixels of `out`; the part outside is not computed. A box without area is ignored.
+        box: (y1, x1, y2, x2) in pixels of `out`. Only the part inside `out` is computed. Empty boxes are ignored.
         inside: `np.greater_equal` or `np.greater`, the comparison with THRESHOLD.
         out: bool `[H, W]`, all False.
     """
@@ -115,7 +115,7 @@ def _paste(mask: np.ndarray, box: Sequence[int], inside: np.ufunc, out: np.ndarr
     if rows[0] >= rows[1] or cols[0] >= cols[1]:
         return
     out = out[y1 + rows[0] : y1 + rows[1], x1 + cols[0] : x1 + cols[1]]
-    if inside(mask.min(), THRESHOLD):  # clipping keeps the faded border at or above the minimum
+    if inside(mask.min(), THRESHOLD):  # clipping keeps the border, which fades to 0, at or above the minimum
         out[:] = True
     elif shape[0] * shape[1] < LARGE_CELL * mask.size:
         _fill(mask, shape, rows, cols, inside, out)
@@ -124,17 +124,17 @@ def _paste(mask: np.ndarray, box: Sequence[int], inside: np.ufunc, out: np.ndarr
 
 
 def _fill(mask, shape, rows, cols, inside, out) -> None:
-    """Computes part `rows`, `cols` of `mask` resized to `shape` and thresholded."""
+    """Computes the part `rows`, `cols` of `mask`, resized to `shape` and thresholded."""
     for start, band in linear_bands(mask, shape, rows, cols, clip=False):
         inside(band, THRESHOLD, out=out[start : start + len(band)])
 
 
 def _fill_by_cells(mask, shape, rows, cols, inside, out) -> None:
-    """Computes the same as `_fill` for large boxes and interpolates near the outline only. `out` must be all False.
+    """Computes the same as `_fill` for large boxes but interpolates only near the outline. `out` must be all False.
 
     Interpolation between four neighbouring mask pixels that are all inside or all outside cannot cross the threshold.
     """
-    corners = np.pad(inside(mask, THRESHOLD), 1).astype(np.int8)  # outside the mask is 0
+    corners = np.pad(inside(mask, THRESHOLD), 1).astype(np.int8)  # values outside the mask are 0
     corners = corners[:-1] + corners[1:]
     corners = corners[:, :-1] + corners[:, 1:]  # [h+1, w+1] number of corners inside, per cell
     cells = np.where(corners % 4, 1, corners)  # 0: outside, 4: inside, 1: outline
@@ -162,13 +162,13 @@ def minimize_mask(
         bbox: `[N, 4]` int pixel boxes of the masks.
         mask: `[H, W, N]`, non-zero inside.
         mini_shape: (height, width) of the mini masks.
-        is_coverage: whether `mask` is uint8 coverage in 0..FULL_COVERAGE, which places outlines between pixels.
+        is_coverage: whether `mask` is uint8 coverage in 0..FULL_COVERAGE, which gives outlines sub-pixel precision.
 
     Returns:
         `[height, width, N]` bool; a value of exactly 0.5 is outside.
 
     Raises:
-        ValueError: a box has no area inside the image.
+        ValueError: if a box has no area inside the image.
 
     Source: Matterport.
     """
@@ -187,7 +187,7 @@ def minimize_mask(
 
 
 def expand_mask(bbox: np.ndarray, mini_mask: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
-    """Inverts `minimize_mask` up to the resolution of the mini masks.
+    """Inverts `minimize_mask`, up to the resolution of the mini masks.
 
     Args:
         bbox: `[N, 4]` int pixel boxes of the mini masks.
@@ -225,7 +225,7 @@ def paste_mask(mask: np.ndarray, box: Sequence[int], image_shape: Sequence[int])
 
 
 def mask_in_box(mask: np.ndarray, box: Sequence[int]) -> np.ndarray:
-    """Returns the mask of a box at the resolution of the image: the box's part of `paste_mask`.
+    """Resizes a predicted mask to the size of its box and thresholds it at 0.5.
 
     Args:
         mask: `[M, M]` float, probabilities inside the box.
@@ -245,11 +245,11 @@ def sample_mask(
 
     Args:
         mask: `[h, w]` float, probabilities inside the frame.
-        frame: (y1, x1, y2, x2) float pixels of the image; may exceed the image.
+        frame: (y1, x1, y2, x2) float pixels of the image; may extend beyond the image.
         image_shape: (H, W, ...) of the image.
 
     Returns:
-        box: the smallest int pixel box of the mask; (0, 0, 0, 0) without pixels inside.
+        box: the smallest int pixel box of the mask; (0, 0, 0, 0) if no pixel is inside.
         crop: bool `[y2 - y1, x2 - x1]`.
     """
     frame = np.asarray(frame, dtype=np.float64)
@@ -271,7 +271,7 @@ def sample_mask(
 
 
 def _interpolation(start: int, stop: int, first: float, last: float, cells: int) -> tuple[np.ndarray, ...]:
-    """Returns both neighbouring cells and the weight of the second one for the centres of pixels start..stop - 1."""
+    """Returns both neighbouring cells, and the weight of the second, for the centres of pixels start..stop - 1."""
     position = (np.arange(start, stop) + 0.5 - first) * (cells / (last - first)) - 0.5
     position = np.clip(position, 0, cells - 1).astype(np.float32)
     low = np.minimum(position.astype(np.intp), cells - 1)

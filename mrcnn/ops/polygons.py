@@ -1,4 +1,4 @@
-"""Converts masks and contours to polygons with few points, as annotation tools show them.
+"""Converts masks and contours to polygons with few points for annotation tools.
 
 Polygons are float64 `[P, 2]`, (x, y) in pixels of the image, without a repeated point.
 """
@@ -14,7 +14,7 @@ from mrcnn.ops.masks import mask_box
 
 # The contour at a level just below 1 passes through the centers of the outermost pixels, up to rounding.
 CONTOUR_LEVEL = 1 - 1e-3
-MAX_POINTS = 60  # of a polygon that a person is to correct
+MAX_POINTS = 60  # maximum for a polygon that an annotator may edit
 MIN_PART = 0.05  # parts and holes below this fraction of the largest part are dropped
 MAX_POINTS_FOR_CROSSINGS = 1_000  # the search for self-crossings compares every pair of edges
 TOLERANCE_FACTORS = (1, 0.8, 0.65, 0.5, 0.35, 0.25, 0)  # tried in this order
@@ -26,7 +26,7 @@ def mask_to_polygons(mask: np.ndarray, tolerance: float = 1.0, min_iou: float = 
     Args:
         mask: bool `[H, W]`.
         tolerance: float, maximum distance in pixels of the polygon from the edge of the mask. It is lowered until
-            `min_iou` is reached and no outline crosses itself, if that is possible.
+            `min_iou` is reached and no outline crosses itself, if possible.
         min_iou: float, minimum IoU of the mask and the polygons as rasterized by labelme.
 
     Returns:
@@ -51,7 +51,7 @@ def rings_to_polygons(rings: list[np.ndarray]) -> list[np.ndarray] | None:
     """Converts sub-pixel contours to polygons with at most 60 points each.
 
     Args:
-        rings: closed contours (x, y), see `mrcnn.detections.Detections.rings`.
+        rings: closed contours (x, y); see `mrcnn.detections.Detections.rings`.
 
     Returns:
         A list of polygons, float64 `[P, 2]` (x, y), largest first; tiny parts and holes are dropped. None if polygons
@@ -101,7 +101,7 @@ def crosses_itself(points: np.ndarray) -> bool:
         return False
     start, end = points, np.roll(points, -1, axis=0)
     edge = end - start
-    for first in range(0, count, 256):  # blocks limit the memory
+    for first in range(0, count, 256):  # processing in blocks limits the memory
         block = slice(first, first + 256)
         # [b, P], side of the edges of the block on which the ends of all edges lie, and vice versa
         side_start = _cross(edge[block, None], start[None] - start[block, None])

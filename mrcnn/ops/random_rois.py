@@ -1,4 +1,4 @@
-"""Random regions of interest, which replace proposals if the region proposal network is not used."""
+"""Random regions of interest, which replace the proposals if the region proposal network is not used."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ def generate_random_rois(
 ) -> np.ndarray:
     """Generates random RoIs: 90% near the objects, the rest anywhere in the image.
 
-    RoIs near an object lie within its box, extended by its height and width on each side.
+    RoIs near an object lie within its box extended by its height and width on each side.
 
     Args:
         image_shape: (height, width, ...) of the image in pixels, at least 2 each.
@@ -24,7 +24,7 @@ def generate_random_rois(
         `[count, 4]` int32 pixels with height and width of at least 1.
 
     Raises:
-        ValueError: a box has no area or is outside the image, or the image has a single row or column.
+        ValueError: if a box has no area or is outside the image, or if the image has a single row or column.
 
     Source: Matterport.
     """
@@ -48,7 +48,7 @@ def _random_boxes(rows: tuple[int, int], columns: tuple[int, int], count: int, r
             f"generate_random_rois: rows {rows} and columns {columns} are too small for random boxes. "
             "Expected ground-truth boxes with an area, inside the image."
         )
-    while True:  # draw twice as many as needed, because coinciding corners are dropped
+    while True:  # draw twice as many as needed, because boxes without area are dropped
         ys = rng.randint(*rows, (2 * count, 2))
         xs = rng.randint(*columns, (2 * count, 2))
         ys, xs = (np.sort(ends[ends[:, 0] != ends[:, 1]][:count], axis=1) for ends in (ys, xs))

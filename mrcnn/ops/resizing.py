@@ -21,10 +21,10 @@ def scaled_side(side: int, scale: float) -> int:
 
 
 class _Taps(NamedTuple):
-    """Samples and weights of each output pixel of one axis, all `[n]`."""
+    """Samples and weights for each output pixel of one axis, all `[n]`."""
 
-    lower: np.ndarray  # index of the input pixel below the sample position
-    upper: np.ndarray  # index of the input pixel above it
+    lower: np.ndarray  # index of the last input pixel at or below the sample position
+    upper: np.ndarray  # index of the next input pixel
     fraction: np.ndarray  # float64 in 0..1, weight of `upper`
     fade: np.ndarray  # float64, total weight inside the image; below 1 only at the border
 
@@ -108,9 +108,9 @@ def resize(
     anti_aliasing: bool = False,
     anti_aliasing_sigma: float | None = None,
 ) -> np.ndarray:
-    """Resizes an image. The arguments are those of `skimage.transform.resize`, with Matterport's defaults.
+    """Resizes an image. The arguments are those of `skimage.transform.resize`, with the defaults of Matterport.
 
-    Arguments other than the defaults are delegated to scikit-image.
+    Calls with values other than the defaults are delegated to scikit-image.
 
     Args:
         image: `[H, W]` or `[H, W, C]`.
@@ -121,7 +121,7 @@ def resize(
         float64 `[height, width]` or `[height, width, C]`.
 
     Raises:
-        ValueError: the image is empty, or a side of the output is below 1.
+        ValueError: if the image is empty or a side of the output is below 1.
 
     Source: Matterport.
     """
