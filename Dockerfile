@@ -1,9 +1,9 @@
-# nike serve on a CPU.
+# Image that runs `nike serve` on a CPU.
 #
 #   docker build -t nike-serve .
 #   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp nike-serve
 #
-# For a folder of `nike export --format openvino`, TensorFlow is not needed:
+# A folder written by `nike export --format openvino` does not need TensorFlow:
 #
 #   docker build -t nike-serve --build-arg RUNTIME="openvino" .
 #   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp -v ./model_openvino:/model:ro nike-serve --weights /model
@@ -12,7 +12,8 @@ ARG PYTHON=3.12
 FROM python:${PYTHON}-slim AS build
 ARG RUNTIME="tensorflow-cpu>=2.21 keras>=3.15"
 RUN python -m venv /opt/nike
-# What detection and the server import; training's packages (imgaug, OpenCV) need system libraries that slim lacks.
+# Packages that detection and the server import. imgaug and OpenCV, which training needs, require system libraries that the
+# slim image lacks.
 RUN /opt/nike/bin/pip install --no-cache-dir ${RUNTIME} \
     "numpy>=2.0" "scikit-image>=0.26" "matplotlib>=3.10" "h5py>=3.14" "pillow>=11.2" "pycocotools>=2.0.8" \
     "tqdm>=4.66" "pyyaml>=6" \

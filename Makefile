@@ -7,16 +7,16 @@ BIN = $(VENV)/bin
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-# The stamp file is newer than the metadata if the environment is up to date.
+# The file .installed is newer than pyproject.toml and setup.py if the environment is up to date.
 $(VENV)/.installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[serve,test]'
 	touch $@
 
-install: $(VENV)/.installed  ## create .venv and install the project with the test extra
+install: $(VENV)/.installed  ## create .venv and install the project with the extras serve and test
 
-lint: install  ## check the code with ruff, the types of the public modules with mypy
+lint: install  ## check the code with ruff and the types of the public modules with mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
@@ -29,13 +29,13 @@ test-all:  ## run the tests on each supported Python version that is installed
 	    echo "== Python $$version"; $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "== Python $$version is not installed"; fi; done
 
-test-install: install  ## install the wheel, and what the Dockerfile installs, in fresh environments (downloads packages)
+test-install: install  ## install the wheel and the packages of the Dockerfile in fresh environments (downloads packages)
 	NIKE_TEST_INSTALL=1 $(BIN)/python -m pytest tests/test_wheel.py tests/test_docker.py
 
 # The bundled weights were not trained on the bolt logo. AP and overlays are computed on held-out images.
 DEMO = output/demo
 BOLTS = --logo docs/images/bolt.svg --label bolt --size 512x512 --workers 2
-demo: install  ## train on synthetic images of a new logo; AP and overlays before and after (about 4 minutes on 2 cores)
+demo: install  ## train on synthetic images of a new logo, with AP and overlays before and after (about 4 minutes on 2 cores)
 	rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(BIN)/nike synthesize --output $(DEMO)/data/train --count 64 --seed 1 $(BOLTS)
 	$(BIN)/nike synthesize --output $(DEMO)/data/val --count 12 --seed 2 $(BOLTS)
@@ -47,12 +47,12 @@ demo: install  ## train on synthetic images of a new logo; AP and overlays befor
 	@for run in before after; do echo "== $$run"; grep -E '^ +AP |^mask +[0-9]|^At score|^False' $(DEMO)/$$run.txt; done
 	@echo "Overlays: $(DEMO)/before/overlay and $(DEMO)/after/overlay"
 
-docs: install  ## build the documentation site into site/, links checked
+docs: install  ## build the documentation site into site/ and check its links
 	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "open site/index.html"
 
-# Outputs are not stored: `notebooks/run.py --save` does that.
+# This does not change the notebooks. `notebooks/run.py --save` stores their outputs.
 notebooks: install  ## run all notebooks from top to bottom (under 20 minutes on 2 cores)
 	$(BIN)/python -m pip install --quiet -e '.[notebooks]'
 	$(BIN)/python notebooks/run.py
@@ -61,5 +61,5 @@ bench: install  ## measure speed and memory of detection and training on this ma
 	$(BIN)/python -m mrcnn.benchmark
 	$(BIN)/python -m nike.detection.runtimes
 
-clean:  ## remove the files that the other targets create
+clean:  ## remove the files created by the other targets
 	rm -rf .venv .venv-* build dist site $(DEMO) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The build step that pyproject.toml cannot declare; all metadata is there.
+"""Build step that cannot be declared in pyproject.toml, which contains all metadata.
 
 pip and `python -m build` run this file when they build the project.
 """
@@ -13,11 +13,11 @@ BUNDLED_WEIGHTS = "weights/mask_rcnn_nike.h5"
 
 
 class Build(build_py):
-    """Adds what lies outside the packages: the bundled weights, and the `.pth` file that lets imgaug be imported."""
+    """Adds files from outside the packages: the bundled weights, and the `.pth` file that makes imgaug importable."""
 
     def run(self):
         super().run()
-        # Of an editable installation, only what lies in the wheel's own folder is installed.
+        # An editable installation installs only files in the wheel's own folder.
         folder = self.get_finalized_command("install").install_lib if self.editable_mode else self.build_lib
         self.copy_file(str(HERE / "mrcnn" / "data" / "imgaug_shim.pth"), str(Path(folder, "mrcnn_imgaug.pth")))
         if not self.editable_mode:  # an editable installation finds the weights in the repository

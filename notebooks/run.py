@@ -1,4 +1,4 @@
-"""Executes the notebooks from top to bottom; with `--save`, stores them with their outputs and small figures.
+"""Executes the notebooks from top to bottom. With `--save`, they are stored with their outputs and small figures.
 
 python notebooks/run.py                    all notebooks, in order
 python notebooks/run.py --save 01 04       two notebooks, stored with their outputs
@@ -17,12 +17,12 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # for the kernels: most of the time is training, see `nike.train`
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # inherited by the kernels; speeds up training, see `nike.train`
 
 FOLDER = Path(__file__).resolve().parent
-CELL_SECONDS = 600  # timeout of a cell, ten times what an idle machine needs
-FIGURE_WIDTH, FIGURE_COLOURS = 800, 96  # of stored figures
-# Keeps the messages that TensorFlow's C++ code writes to stderr while it loads out of the outputs.
+CELL_SECONDS = 600  # timeout of a cell; ten times the duration on an idle machine
+FIGURE_WIDTH, FIGURE_COLOURS = 800, 96  # maximum width in pixels and number of colours of stored figures
+# Excludes messages that TensorFlow's C++ code writes to stderr from the outputs.
 KERNEL_ARGUMENTS = ["--IPKernelApp.capture_fd_output=False"]
 
 
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def run(path: Path, save: bool) -> bool:
-    """Executes a notebook in its folder, as Jupyter does, and prints the time and the error, if any."""
+    """Executes a notebook in its folder, as Jupyter does. Prints the duration, and the error if it fails."""
     notebook = nbformat.read(path, as_version=4)
     options = dict(kernel_name="python3", extra_arguments=KERNEL_ARGUMENTS, coalesce_streams=True)
     client = NotebookClient(notebook, timeout=CELL_SECONDS, **options)
@@ -72,7 +72,7 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def small_png(encoded: str) -> str:
-    """Reduces the width and the colours of a base64-encoded PNG, which keeps about a fifth of the bytes."""
+    """Reduces the width and the number of colours of a base64-encoded PNG, to about a fifth of its size."""
     figure = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
     if figure.width > FIGURE_WIDTH:
         height = round(figure.height * FIGURE_WIDTH / figure.width)
