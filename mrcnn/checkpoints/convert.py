@@ -52,7 +52,7 @@ _TORCH_NORM = (
 
 
 def is_backbone_only(layers: Iterable[str]) -> bool:
-    """Returns whether a file contains no Mask R-CNN layers except the backbone."""
+    """Returns whether a file contains only backbone layers."""
     return not any(BEYOND_BACKBONE.fullmatch(name) for name in layers)
 
 

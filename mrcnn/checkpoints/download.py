@@ -39,7 +39,7 @@ class _SecureRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def coco_weights() -> Path:
-    """Returns Matterport's COCO weights (ResNet-101, 81 classes), downloaded if not in `locate.search_folders`.
+    """Returns Matterport's COCO weights (ResNet-101, 81 classes). Downloads them if no search folder contains them.
 
     Returns:
         Path of `mask_rcnn_coco.h5`. The layers of the file are verified.
@@ -73,7 +73,7 @@ def download(
         url: str, http or https URL.
         path: destination path. An existing file is replaced after the download has been verified.
         expected_size: int, size in bytes, or None if unknown.
-        verify: function of the path of the downloaded file that raises ValueError if the file is invalid.
+        verify: function that takes the path of the downloaded file and raises ValueError if the file is invalid.
         verbose: bool, whether to show a progress bar.
 
     Returns:
@@ -81,7 +81,7 @@ def download(
 
     Raises:
         ValueError: if the URL is not http or https.
-        WeightsNotFoundError: if the download fails. The message has the reason, the URL and the destination.
+        WeightsNotFoundError: if the download fails. The message contains the reason, the URL and the destination.
     """
     path = Path(path)
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
@@ -95,7 +95,7 @@ def download(
         except ValueError:
             if not resumes:
                 raise
-            part.unlink(missing_ok=True)  # the partial file may be of another version, so start again
+            part.unlink(missing_ok=True)  # the partial file may belong to another version, so start again
             _fetch_and_verify(url, part, expected_size, verify, verbose)
         os.replace(part, path)
     except (ValueError, OSError, http.client.HTTPException) as error:

@@ -36,7 +36,7 @@ OTHER_FORMATS = (
 
 
 class CheckpointError(UserError):
-    """A weights file is invalid. The message has the path, the reason and a remedy."""
+    """Raised if a weights file is invalid. The message contains the path, the reason and a remedy."""
 
 
 class Checkpoint:
@@ -45,7 +45,7 @@ class Checkpoint:
     Attributes:
         path: path of the file.
         layers: `{layer: LayerWeights}` in file order. The weights are `h5py.Dataset`s by short name ("kernel").
-            Nested groups are split into their layers, see `layout.flatten_group`.
+            Nested groups are split into their layers; see `layout.flatten_group`.
         config: dict, settings of the network that wrote the file (JSON attribute `mrcnn_config`), or None.
         metadata: dict, `keras_version` and `backend` if stored, and the metadata passed to `save_weights`.
     """
@@ -103,7 +103,7 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
 
 @contextmanager
 def hdf5_errors(path: Path) -> Iterator[None]:
-    """Converts exceptions of h5py for an invalid file to a CheckpointError that names the file."""
+    """Converts the exceptions that h5py raises for an invalid file to a CheckpointError that names the file."""
     try:
         yield
     except (CheckpointError, PermissionError):

@@ -1,8 +1,8 @@
 """Weights in model repositories of the Hugging Face Hub: `hf://owner/name[@revision][/file][#sha256=HEX]`.
 
 `huggingface_hub` (extra `hub`) downloads into its own cache and reads the token of a private repository from `HF_TOKEN`
-or from `hf auth login`. `HF_ENDPOINT` names another server, and `HF_HUB_OFFLINE=1` uses the cache only. Only formats
-that `load_weights` reads are downloaded, none of which contains code.
+or from `hf auth login`. `HF_ENDPOINT` selects another server, and `HF_HUB_OFFLINE=1` uses only the cache. Only formats
+that `load_weights` reads are downloaded. None of them contains code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _REFERENCE = re.compile(
 
 
 class HubError(UserError):
-    """Weights cannot be downloaded or uploaded. The message has the reference, the reason and a remedy."""
+    """Raised if weights cannot be downloaded or uploaded. The message has the reference, the reason and a remedy."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class HubReference:
 
 
 def is_hub_reference(name: str | os.PathLike) -> bool:
-    """Returns whether a name of weights is a reference to the Hub and not a path."""
+    """Returns whether a name of weights is a reference to the Hub instead of a path."""
     return isinstance(name, str) and name.startswith(PREFIX)
 
 
@@ -63,7 +63,7 @@ def check_repository(name: str) -> str:
     """Returns the name of a repository, `owner/name`.
 
     Raises:
-        HubError: (a ValueError) the name has another form.
+        HubError: (a ValueError) if the name has another form.
     """
     if not _REPOSITORY.fullmatch(name):
         raise HubError(f"{name!r}: expected owner/name of a model repository, such as me/shoes.")
@@ -74,7 +74,7 @@ def parse_hub_reference(text: str) -> HubReference:
     """Parses `hf://owner/name[@revision][/file][#sha256=HEX]`.
 
     Raises:
-        HubError: (a ValueError) the text has another form, or the file is not a weights file.
+        HubError: (a ValueError) if the text has another form or the file is not a weights file.
     """
     match = _REFERENCE.fullmatch(text)
     if match is None:
@@ -94,15 +94,15 @@ def is_weights_file(name: str) -> bool:
 
 
 def hub_weights(text: str) -> Path:
-    """Returns the weights file of a reference, downloaded to the cache of `huggingface_hub` unless it is there.
+    """Returns the weights file of a reference. Downloads it to the cache of `huggingface_hub` if necessary.
 
     Without a connection, the cached file of the same revision is used.
 
     Args:
-        text: reference, see `parse_hub_reference`.
+        text: reference; see `parse_hub_reference`.
 
     Raises:
-        HubError: (a ValueError) the reference is invalid, the file cannot be downloaded, or its SHA-256 differs.
+        HubError: (a ValueError) if the reference is invalid, the file cannot be downloaded, or its SHA-256 differs.
     """
     reference = parse_hub_reference(text)
     with hub_errors(str(reference)):
@@ -133,14 +133,14 @@ def _only_weights_file(reference: HubReference) -> str:
 
 
 def _list_files(reference: HubReference) -> list[str]:
-    """Returns the files of a repository; without a connection, those of the cached snapshot."""
+    """Returns the files of a repository. Without a connection, returns those of the cached snapshot."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
     try:
         info = HfApi().model_info(reference.repository, revision=reference.revision)
         return [file.rfilename for file in info.siblings or ()]
-    except HfHubHTTPError:  # the server's answer
+    except HfHubHTTPError:  # the server responded with an error
         raise
     except (HTTPError, OSError):  # no connection, or HF_HUB_OFFLINE
         options = dict(revision=reference.revision, allow_patterns=[f"*{suffix}" for suffix in SUFFIXES])
@@ -150,7 +150,7 @@ def _list_files(reference: HubReference) -> list[str]:
 
 @contextmanager
 def hub_errors(where: str) -> Iterator[None]:
-    """Turns the errors of `huggingface_hub` in the `with` block into a HubError of one line.
+    """Converts errors of `huggingface_hub` in the `with` block to a HubError with a message of one line.
 
     Args:
         where: start of the message, such as the reference.
@@ -177,7 +177,7 @@ def hub_errors(where: str) -> Iterator[None]:
         refused = status in (401, 403)
         remedy = f"Check the access rights of the token, or {login}." if refused else "Try again later."
         raise HubError(f"{where}: the server answered with HTTP status {status}. {remedy}") from None
-    except (errors.HTTPError, ConnectionError, RuntimeError) as error:  # RuntimeError: of an upload
+    except (errors.HTTPError, ConnectionError, RuntimeError) as error:  # uploads raise RuntimeError
         reason = " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__
         raise HubError(f"{where}: the server cannot be reached ({reason}). Check the connection.") from None
     except errors.HFValidationError as error:

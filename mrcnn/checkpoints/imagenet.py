@@ -47,10 +47,10 @@ PUBLISHED = {
 
 
 def imagenet_weights(backbone: str) -> Path:
-    """Returns the ImageNet weights of a backbone for `load_weights`, downloaded if not in `locate.search_folders`.
+    """Returns the ImageNet weights of a backbone for `load_weights`. Downloads them if no search folder contains them.
 
     Args:
-        backbone: str, a key of PUBLISHED, or the C4 backbone of one.
+        backbone: str, a key of PUBLISHED, or such a key with the suffix "_c4".
 
     Raises:
         ValueError: if no weights are published for the backbone.

@@ -21,7 +21,7 @@ HEAD_ORDER = (
     *("class_conv2", "class_bn2", "mask_conv4", "mask_bn4", "bbox_fc", "mask_deconv", "class_logits", "mask"),
 )
 KNOWN_WEIGHTS = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "pointwise_kernel")
-# Former weight names. `running_std` of Keras 1 is a variance. `depthwise_kernel` is from Keras 2.
+# Weight names in older files. In Keras 1, `running_std` is a variance. `depthwise_kernel` is from Keras 2.
 ALIASES = {
     "W": "kernel",
     "b": "bias",
@@ -107,7 +107,7 @@ def flatten_model(layers: Mapping[str, Any]) -> dict[str, LayerWeights]:
 
 
 def matterport_order() -> list[str]:
-    """Returns the names of all layers with weights of Matterport's ResNet-101 model, in the order of its COCO file."""
+    """Returns the names of all layers with weights in Matterport's ResNet-101 model, in the order of its COCO file."""
     names = ["conv1", "bn_conv1"]
     for stage, blocks in ((2, 3), (3, 4), (4, 23), (5, 3)):
         for block in string.ascii_lowercase[:blocks]:

@@ -103,7 +103,7 @@ def _open(path: Path) -> Iterator[tuple[dict[str, LayerWeights], tuple[str, ...]
 
 
 def _excluder(exclude: Iterable[str] | None) -> Callable[..., bool]:
-    """Returns a function of the names of a layer and its group, True if one of them matches `exclude`."""
+    """Returns a function that takes the names of a layer and its group and returns whether `exclude` matches one."""
     patterns = [exclude] if isinstance(exclude, str) else list(exclude or ())
     compiled = []
     for pattern in patterns:

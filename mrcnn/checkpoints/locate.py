@@ -11,7 +11,7 @@ REPOSITORY_FOLDER = Path(__file__).resolve().parents[2] / "weights"
 
 
 class WeightsNotFoundError(FileNotFoundError):
-    """Weights were not found and cannot be downloaded. The message has their URL and the expected path."""
+    """Raised if weights are not found and cannot be downloaded. The message contains the URL and the expected path."""
 
 
 def search_folders() -> list[Path]:
@@ -38,7 +38,7 @@ def find_weights(names: str | Iterable[str]) -> Path | None:
 
 
 def download_folder() -> Path:
-    """Returns the destination of downloads: MRCNN_WEIGHTS_DIR, else an existing `weights` folder, else the cache."""
+    """Returns the folder for downloads: MRCNN_WEIGHTS_DIR, else an existing `weights` folder, else the cache."""
     if os.environ.get(FOLDER_VARIABLE):
         return Path(os.environ[FOLDER_VARIABLE]).expanduser()
     for place in (Path("weights"), REPOSITORY_FOLDER):

@@ -9,16 +9,16 @@ LOG_DIR = re.compile(r"^.*?(\d{8}T\d{4})$")
 
 
 class CheckpointPath(str):
-    """A path whose item 1 is the path itself, for scripts written for Matterport 2.1, which returned a pair."""
+    """A path whose item 1 is the path itself. Scripts for Matterport 2.1 expect a pair."""
 
     def __getitem__(self, key):
         return str(self) if isinstance(key, int) and key == 1 else super().__getitem__(key)
 
 
 def new_log_dir(model_dir: str | Path, name: str | None) -> Path:
-    """Returns a new log folder `<model_dir>/<name><yyyymmdd>T<hhmm>`, which is not created.
+    """Returns the path of a new log folder `<model_dir>/<name><yyyymmdd>T<hhmm>`. The folder is not created.
 
-    If the folder of the current minute exists, the next unused minute is taken.
+    If the folder of the current minute exists, the next unused minute is used.
     """
     time = datetime.datetime.now()
     while (folder := Path(model_dir) / f"{(name or '').lower()}{time:%Y%m%dT%H%M}").exists():
@@ -41,14 +41,14 @@ def parse_checkpoint(path: str | Path) -> tuple[Path, int] | None:
 
 
 def run_folders(model_dir: str | Path, name: str | None = None) -> list[Path]:
-    """Returns the log folders of all runs called `name`, or of any name for None, newest first."""
+    """Returns the log folders of all runs called `name`, newest first. With None, runs of any name are returned."""
     # Matches the whole name, so that "nike" does not select runs called "nikeshoes".
     own = LOG_DIR if name is None else re.compile(re.escape(name.lower()) + r"(\d{8}T\d{4})")
     root = Path(model_dir)
     folders = [folder for folder in root.iterdir() if own.fullmatch(folder.name)] if root.is_dir() else []
 
     def start(folder: Path) -> tuple[str, float]:
-        return own.fullmatch(folder.name)[1], folder.stat().st_mtime  # two names may start within one minute
+        return own.fullmatch(folder.name)[1], folder.stat().st_mtime  # runs of two names may start in the same minute
 
     return sorted((folder for folder in folders if folder.is_dir()), key=start, reverse=True)
 
@@ -59,13 +59,13 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def best_or_last(folder: Path) -> Path | None:
-    """Returns the checkpoint of a run with the best validation AP, else its last one; None without a checkpoint."""
+    """Returns the checkpoint of a run with the best validation AP, else its last one, else None."""
     best = sorted(folder.glob("mask_rcnn_*_best.h5"))
     return next(iter(best[-1:] or checkpoints(folder)[-1:]), None)
 
 
 def find_last(model_dir: str | Path, name: str | None = None) -> Path:
-    """Returns the last checkpoint of the newest run called `name`, or of any name for None, that has one.
+    """Returns the last checkpoint of the newest run called `name` that has one. With None, runs of any name count.
 
     Raises:
         FileNotFoundError: if no run called `name` has a checkpoint.

@@ -15,7 +15,7 @@ from mrcnn.errors import UserError
 HEAD_OUTPUTS = {"mrcnn_class_logits": 1, "mrcnn_bbox_fc": 4, "mrcnn_mask": 1}
 # Layers to exclude for another number of classes. "mrcnn_bbox" has no weights, but Matterport's scripts list it too.
 HEADS = ["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"]
-# Layers of the branches that a model may have and its start weights may not.
+# Layers of the branches that a model may have and its initial weights may lack.
 BRANCHES = {"masks": re.compile(r"mrcnn_(mask|refine).*"), "keypoints": re.compile(r"mrcnn_keypoint.*")}
 REBUILD = "Build the model with the settings of the file"
 SHOWN = 4  # maximum number of names in a message
@@ -23,7 +23,7 @@ SHOWN = 4  # maximum number of names in a message
 
 @dataclass(frozen=True, repr=False)
 class LoadReport:
-    """Result of loading a weights file, for each layer with weights. The layers inside `rpn_model` count separately.
+    """Result of loading a weights file, for each layer with weights. The layers in `rpn_model` are counted separately.
 
     Attributes:
         file: path of the weights file.
@@ -64,7 +64,7 @@ class LoadReport:
 
 
 class WeightsMismatchError(UserError):
-    """The weights file does not fit the model. No weight was changed. `report` has the details."""
+    """Raised if a weights file does not fit the model. No weights are changed. `report` contains the details."""
 
     def __init__(self, message: str, report: LoadReport) -> None:
         super().__init__(message)
@@ -108,7 +108,7 @@ def explain(
 
 
 def missing_branches(layers: Iterable[str]) -> list[str]:
-    """Returns the names of the branches that a file does not have, none for a file of a backbone."""
+    """Returns the names of the branches that a file does not have. Empty for a file with only a backbone."""
     if is_backbone_only(layers):
         return []
     return [branch for branch, pattern in BRANCHES.items() if not any(pattern.fullmatch(name) for name in layers)]
@@ -126,7 +126,7 @@ def branch_warning(report: LoadReport, file: Iterable[str]) -> str:
     counts = " and ".join(f"{len(names)} layers of {branch}" for branch, names in layers.items())
     missing = [name for names in layers.values() for name in names]
     return (
-        f"the file is of a model without {' and '.join(layers)}: {counts} keep their current weights "
+        f"the file comes from a model without {' and '.join(layers)}: {counts} keep their current weights "
         f"({_some(missing)}). Train them before you detect {' and '.join(layers)}."
     )
 
@@ -134,8 +134,8 @@ def branch_warning(report: LoadReport, file: Iterable[str]) -> str:
 def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file: Mapping[str, LayerWeights]) -> str:
     """Returns a warning if the file fits by name and shape but has another backbone, or "".
 
-    A ResNet-101 file has all layers of a ResNet-50, but the blocks of its stage 4 do not have the same functions. See
-    `explain` for the arguments.
+    A ResNet-101 file has all layers of a ResNet-50, but the blocks of the same names in stage 4 compute different
+    features. See `explain` for the arguments.
     """
     other = _other_backbone(model, file)
     return other and (
@@ -147,7 +147,7 @@ def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file
 def _other_backbone(model: Iterable[str], file: Iterable[str]) -> str:
     in_file, in_model = _backbone(file), _backbone(model)
     differ = in_file and in_model and in_file != in_model
-    return f"the file has backbone {in_file}, the model {in_model}" if differ else ""
+    return f"the file has backbone {in_file}, but the model has {in_model}" if differ else ""
 
 
 def _explain_shapes(
@@ -158,8 +158,8 @@ def _explain_shapes(
         in_file, in_model = _class_count(file, names), _class_count(model, names)
         if in_file != in_model:
             return (
-                f"the file has {in_file} classes, the model {in_model}. To load all layers except the heads, pass "
-                f"exclude={json.dumps(HEADS)} (on the command line: --weights=coco). To load the heads, set "
+                f"the file has {in_file} classes, but the model has {in_model}. To load all layers except the heads, "
+                f"pass exclude={json.dumps(HEADS)} (on the command line: --weights=coco). To load the heads, set "
                 f"NUM_CLASSES = {in_file}."
             )
     return (

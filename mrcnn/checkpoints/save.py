@@ -17,7 +17,7 @@ from mrcnn.checkpoints.layout import NESTED, LayerWeights, file_order, flatten_m
 from mrcnn.errors import UserError
 
 MAX_ATTRIBUTE_BYTES = 64512  # HDF5 stores attributes in the object header, which is limited to 64 KB
-KERAS_VERSION = "2.2.4"  # of the layout; readers convert weights of older versions
+KERAS_VERSION = "2.2.4"  # version of the layout; Keras 2 converts weights of older versions
 
 
 def save_weights(
@@ -99,7 +99,7 @@ def _write(file: h5py.File, layers: dict[str, LayerWeights], dtype: str) -> None
         group = NESTED.get(layer, own_group)
         arrays = {f"{layer}/{role}:0": _stored(variable, dtype) for role, variable in weights.items()}
         groups.setdefault(group, {}).update(arrays)
-    # Fixed-length bytes, because all versions of Keras 2 and h5py can decode them.
+    # The names are fixed-length bytes, which all versions of Keras 2 and h5py can decode.
     file.attrs["backend"] = np.bytes_("tensorflow")
     file.attrs["keras_version"] = np.bytes_(KERAS_VERSION)
     _write_names(file, "layer_names", list(groups))

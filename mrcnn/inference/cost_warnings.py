@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
-_STDERR = threading.Lock()  # one thread at a time redirects the process's stderr
+_STDERR = threading.Lock()  # only one thread at a time can redirect stderr of the process
 
 
 @contextmanager
 def without_cost_warnings() -> Iterator[None]:
-    """Drops the lines about `PredictCost()` from stderr. A thread passes all other lines on at once.
+    """Drops the lines about `PredictCost()` from stderr. A thread passes on all other lines immediately.
 
-    Grappler's cost estimator fails on an unknown number of boxes and prints eight lines or more. The failure has no
-    effect. The messages come from C++, so Python's `sys.stderr` and `warnings` do not see them.
+    Grappler's cost estimator fails on an unknown number of boxes and prints at least eight lines. The failure has no
+    effect. The messages come from C++ and bypass Python's `sys.stderr` and `warnings`.
     """
     with _STDERR:
         try:
@@ -45,7 +45,7 @@ def _pass_lines(read: int, write: int) -> None:
 
 
 def quiet_first_call(function: Callable) -> Callable:
-    """Wraps a function so that its first call, in which TensorFlow optimizes the graph, prints no such lines."""
+    """Wraps a function to suppress these lines in its first call, in which TensorFlow optimizes the graph."""
     is_called = False
 
     def call(*args):
@@ -59,5 +59,5 @@ def quiet_first_call(function: Callable) -> Callable:
 
 
 def _flush() -> None:
-    if sys.stderr is not None:  # as in a process without a console
+    if sys.stderr is not None:  # None in a process without a console
         sys.stderr.flush()

@@ -37,14 +37,14 @@ def run_graph(model: keras.Model, inputs: list, outputs) -> OrderedDict:
     Args:
         model: the inference graph.
         inputs: one array per input of the model.
-        outputs: list of (name, Keras tensor or layer name). The layer name may be a string tensor, see
+        outputs: list of (name, Keras tensor or layer name). The layer name may be a string tensor; see
             `network.InputImage`.
 
     Returns:
         NumPy arrays by name, in the order of `outputs`.
 
     Raises:
-        ValueError: an output is None, or a layer does not exist.
+        ValueError: if an output is None or a layer does not exist.
     """
     outputs = OrderedDict(outputs)
     for name, tensor in outputs.items():
@@ -55,6 +55,6 @@ def run_graph(model: keras.Model, inputs: list, outputs) -> OrderedDict:
         if isinstance(tensor, str):
             outputs[name] = model.get_layer(tensor).output
     inputs = [tf.convert_to_tensor(array) for array in inputs]
-    # A dictionary, because Keras unpacks a list of one output.
+    # The outputs are a dict, because Keras unpacks a list with one output.
     arrays = keras.Model(model.inputs, dict(outputs))(inputs, training=False)
     return OrderedDict((name, np.asarray(arrays[name])) for name in outputs)

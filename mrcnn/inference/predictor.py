@@ -23,7 +23,7 @@ ANCHOR_SHAPES_KEPT = 16  # limits the memory for streams of images of many sizes
 
 
 def require_eager() -> None:
-    """Raises RuntimeError in the graph mode of TensorFlow 1, which Keras 3 does not support."""
+    """Raises RuntimeError in TensorFlow 1's graph mode, which Keras 3 does not support."""
     if not tf.executing_eagerly():
         raise RuntimeError(
             "Keras 3 requires eager execution. Remove tf.compat.v1.disable_eager_execution(), disable_v2_behavior() "
@@ -32,7 +32,7 @@ def require_eager() -> None:
 
 
 def detection_model(network: keras.Model, config: Config) -> keras.Model:
-    """Returns an inference graph with the outputs that detection uses: detections, masks and maps of keypoints."""
+    """Returns an inference graph with only the outputs used by detection: detections, masks and keypoint maps."""
     outputs, refined = [network.outputs[0]], -2 if config.NUM_KEYPOINTS else -1
     if config.MASK_HEAD:
         outputs.append(network.outputs[refined if config.MASK_REFINEMENT_SIZE else 3])
@@ -42,16 +42,16 @@ def detection_model(network: keras.Model, config: Config) -> keras.Model:
 
 
 def select_maps(detections, maps: Sequence, config: Config, min_confidence) -> tuple:
-    """Selects the mask of the class of each detection, and scores the masks if the config says so.
+    """Selects the mask of the class of each detection. With DETECTION_MASK_SCORES, applies `score_by_masks`.
 
     Args:
         detections: `[B, D, 6]`.
         maps: the other outputs of `detection_model` for the first n <= D detections.
         config: settings of the network.
-        min_confidence: threshold of the mask scores, see `score_by_masks`.
+        min_confidence: threshold of the new scores; see `score_by_masks`.
 
     Returns:
-        Detections `[B, D, 6]`, masks `[B, n, M, M]` or None, and maps of keypoints `[B, n, Q, Q, J]` or None.
+        Detections `[B, D, 6]`, masks `[B, n, M, M]` or None, and keypoint maps `[B, n, Q, Q, J]` or None.
     """
     keypoints = maps[-1:] if config.NUM_KEYPOINTS else ()
     masks = None
@@ -70,13 +70,13 @@ class Predictor:
     The function is traced once for all batch and image sizes. Calls are thread-safe.
 
     Args:
-        network: inference graph, see `NetworkBuilder.inference`.
+        network: inference graph; see `NetworkBuilder.inference`.
         config: settings of the network, for the anchors and DETECTION_MASK_SCORES.
 
     Attributes:
-        mask_padding: fraction of the sides of a box that is added on each side to get the frame of its mask; None
-            without mask refinement.
-        latest_shape: (height, width) of the preprocessed image for which anchors were last computed, initially that of
+        mask_padding: padding of the frame of a mask on each side of the box, as a fraction of the sides of the box;
+            None without mask refinement.
+        latest_shape: (height, width) of the preprocessed image for which anchors were last requested, initially that of
             the config.
     """
 
@@ -115,8 +115,8 @@ class Predictor:
 
         Returns:
             detections: `[B, D, 6]` float32, (y1, x1, y2, x2, class id, score) with normalized boxes.
-            masks: `[B, n, M, M]` float32 probabilities, n <= D; B times None without a mask head.
-            keypoints: `[B, n, Q, Q, J]` float32 logits; B times None without keypoints.
+            masks: `[B, n, M, M]` float32 probabilities, n <= D; a list of B None values without a mask head.
+            keypoints: `[B, n, Q, Q, J]` float32 logits; a list of B None values without keypoints.
         """
         anchors_or_rois = self.anchors(images.shape[1:3]) if rois is None else tf.constant(rois, tf.int32)
         inputs = tf.cast(images, tf.float32), tf.cast(metas, tf.float32), anchors_or_rois
@@ -125,10 +125,10 @@ class Predictor:
         return detections.numpy(), masks, keypoints
 
     def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:
-        """Returns the normalized anchors `[1, A, 4]` float32 for a preprocessed image of the given shape, cached.
+        """Returns the normalized anchors `[1, A, 4]`, float32, for a preprocessed image of the given shape. Cached.
 
         Raises:
-            ValueError: the network has no RPN.
+            ValueError: if the network has no RPN.
         """
         if not self.config.has_rpn:
             raise UserError(NO_RPN.format(self.config.PROPOSALS))

@@ -16,11 +16,11 @@ def prefetch(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
     """Computes the items of an iterator in a background thread.
 
     Args:
-        items: the iterator. An exception that it raises is raised in place of the item.
+        items: the iterator. If it raises an exception, the exception is raised in place of the item.
         depth: maximum number of items computed in advance.
 
     Yields:
-        The items in their order.
+        The items in their original order.
     """
     pool = ThreadPoolExecutor(1)
     try:
@@ -28,7 +28,7 @@ def prefetch(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
         while (item := futures.popleft().result()) is not _END:
             futures.append(pool.submit(next, items, _END))
             yield item
-            del item  # otherwise this frame keeps one more image in memory
+            del item  # otherwise this frame would keep one more image in memory
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -37,8 +37,8 @@ def prefetch_map(function: Callable[[Item], Result], items: Iterable[Item], thre
     """Computes `map(function, items)` in several threads, in order.
 
     Args:
-        function: called in the threads.
-        items: read in the caller's thread.
+        function: function that is called in the threads.
+        items: iterable that is read in the caller's thread.
         threads: number of threads. At most `threads` + 1 results are computed ahead of the consumer.
     """
     pool, items = ThreadPoolExecutor(threads), iter(items)

@@ -1,4 +1,4 @@
-"""Preprocessing and postprocessing of images, for the Keras network and for exported models alike.
+"""Preprocessing and postprocessing of images, shared by the Keras network and exported models.
 
 Shape notation: B images, S side, D detections, C classes, M mask side, J keypoints, Q side of a keypoint map.
 """
@@ -25,7 +25,7 @@ MEAN_SUBTRACTED = (
     "the original image."
 )
 NO_RPN = "the network has no RPN (PROPOSALS = {!r}). Pass the proposals of each image to detect() or detect_stream()."
-MIN_ABSOLUTE = 16  # images minus the mean have values at least this far from 0, unlike z-scored images
+MIN_ABSOLUTE = 16  # the largest absolute value of an image minus its mean is at least this, unlike in z-scored images
 SIDE_MULTIPLE = 32  # stride of C5; the sides of the network input must be multiples of it
 
 
@@ -35,7 +35,7 @@ class PreprocessedImage:
 
     Attributes:
         image: `[h, w, channels]` float32, resized, padded and normalized.
-        meta: `[12+C]`, see `compose_image_meta`.
+        meta: `[12+C]`; see `compose_image_meta`.
         window: `[4]`, (y1, x1, y2, x2) half-open region of `image` without the padding, in pixels.
         original_shape: (H, W, channels) of the original image.
         rois: proposals `[K, 4]` int32 in pixels of `image`, zero padded; None for networks with an RPN.
@@ -52,11 +52,11 @@ def preprocess(photo, config: Config, number: int = 0, proposals=None) -> Prepro
     """Preprocesses an image: resizes it, pads it and subtracts the mean pixel.
 
     Args:
-        photo: image array `[H, W, channels]` or `[H, W]`, see `as_rgb`, a path or a URL. Arrays that have been
+        photo: image array `[H, W, channels]` or `[H, W]` (see `as_rgb`), a path or a URL. Arrays that have been
             normalized by `mold_image`, as in some tutorials, are converted back with a warning.
         config: image settings.
         number: index in the caller's list, for error messages.
-        proposals: array `[N, 4]` of boxes in pixels of the original image, the best first, for networks without an RPN.
+        proposals: array `[N, 4]` of boxes in pixels of the original image, best first, for networks without an RPN.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -96,7 +96,7 @@ def preprocess(photo, config: Config, number: int = 0, proposals=None) -> Prepro
 
 
 def is_mean_subtracted(photo: np.ndarray, config: Config) -> bool:
-    """Returns whether an array is an image minus the mean pixel, judged by its range.
+    """Returns whether an array is an image minus the mean pixel, according to its value range.
 
     Other normalizations (-1..1, z-scores) have a smaller range. They cannot be reverted and are rejected by `as_rgb`.
     """
@@ -110,7 +110,7 @@ def is_mean_subtracted(photo: np.ndarray, config: Config) -> bool:
 
 
 def mask_padding(config: Config) -> float | None:
-    """Returns the fraction of a box's sides that frames of refined masks add on each side; None without refinement."""
+    """Returns the fraction of a box's sides that refined masks add on each side; None without refinement."""
     return float(config.MASK_REFINEMENT_PADDING) if config.MASK_REFINEMENT_SIZE else None
 
 
@@ -121,16 +121,16 @@ def postprocess(
 
     Args:
         detections: `[D, 6]`, (y1, x1, y2, x2, class id, score) with boxes normalized to the preprocessed image. The
-            first class id 0 ends the list.
+            rows from the first class id 0 on are ignored.
         masks: `[n, M, M]` probabilities for the class of each detection, or None.
         original_shape: (height, width, ...) of the original image.
         image_shape: (height, width, ...) of the preprocessed image.
         window: `[4]`, region of the preprocessed image without the padding, in pixels.
-        mask_padding: see the function `mask_padding`. With refinement, the box of a detection is that of its mask.
+        mask_padding: see the function `mask_padding`. With refinement, the box of a detection is the box of its mask.
         keypoints: `[n, Q, Q, J]` logits in the box of each detection, padded by BOX_PADDING, or None.
 
     Returns:
-        The detections, without boxes of area zero and empty refined masks.
+        The detections, without boxes of area zero and without empty refined masks.
     """
     padding = np.flatnonzero(detections[:, 4] == 0)
     count = padding[0] if len(padding) else len(detections)
@@ -159,10 +159,10 @@ def postprocess(
 
 
 def _to_original(original_shape, window) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the map of points from the preprocessed to the original image, edge to edge: `(point - origin) * scale`.
+    """Returns the edge-aligned map of points from the preprocessed to the original image: `(point - origin) * scale`.
 
-    Boxes without refined masks are mapped as in the original project instead, centre of pixel to centre of pixel. For
-    an image that was halved that moves them by up to half a pixel and makes them a pixel smaller.
+    Boxes without refined masks are mapped between pixel centres instead, as in Matterport's code. In an image that was
+    downscaled by 2, this moves them by up to half a pixel and makes them one pixel smaller.
 
     Args:
         original_shape: (height, width, ...) of the original image.
@@ -176,7 +176,7 @@ def _to_original(original_shape, window) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _paste_refined(frames, class_ids, scores, masks, original_shape, points) -> Detections:
-    """Detections of refined masks `[n, Q, Q]` in padded boxes `[n, 4]` in float pixels of the original image."""
+    """Creates detections from refined masks `[n, Q, Q]` in padded boxes `[n, 4]`, pixels of the original image."""
     pasted = [sample_mask(mask, frame, original_shape) for mask, frame in zip(masks, frames, strict=True)]
     keep = [i for i, (_, crop) in enumerate(pasted) if crop.size]
     boxes, crops = [pasted[i][0] for i in keep], [pasted[i][1] for i in keep]

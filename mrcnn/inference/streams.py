@@ -1,4 +1,4 @@
-"""Detection on lists, streams and videos, for the Keras network and for exported models alike."""
+"""Detection on lists, streams and videos, shared by the Keras network and exported models."""
 
 import os
 from collections import deque
@@ -25,14 +25,15 @@ def check_images(images) -> None:
 
 
 def with_proposals(images, proposals: Iterable | None, config: Config) -> Iterable | str | os.PathLike:
-    """Returns the images, or for a network without an RPN the pairs of each image and its proposals.
+    """Returns the images. For a network without an RPN, returns pairs of an image and its proposals.
 
     Args:
         images, proposals: see `MaskRCNN.detect`.
-        config: PROPOSALS.
+        config: the Config of the network.
 
     Raises:
-        ValueError: the network has an RPN and there are proposals, or the reverse, or their number differs.
+        ValueError: if a network with an RPN gets proposals or a network without an RPN gets none, or if the number of
+            proposals differs from the number of images.
     """
     if config.has_rpn:
         if proposals is not None:
@@ -66,17 +67,18 @@ def detect_stream(
     Args:
         photos: iterable of arrays or paths, possibly infinite; or the path or URL of one image, video or stream. For a
             network without an RPN, the pairs of `with_proposals`.
-        predictor: `mrcnn.inference.predictor.Predictor`, or a function with the same call, `config` and `mask_padding`.
+        predictor: `mrcnn.inference.predictor.Predictor`, or a callable with the same arguments, results, `config` and
+            `mask_padding`.
         batch_size: maximum number of images in a batch.
         skip_errors: bool, whether to yield `Detections.failed` for an image that cannot be used, instead of raising an
             exception.
 
     Yields:
-        The detections of each image, in order; of the frames of a video with the frame as their `source`.
+        The detections of each image, in order. For a video, their `source` is the frame.
 
     Raises:
-        UserTypeError: `photos` is one image and not a list.
-        FileNotFoundError, UserError: a video cannot be read.
+        UserTypeError: if `photos` is one image instead of a list.
+        FileNotFoundError, UserError: if a video cannot be read.
     """
     if isinstance(photos, (str, os.PathLike)):
         if is_video(photos) or is_stream(photos):
@@ -104,7 +106,7 @@ def detect_stream(
 
 
 def _detect_frames(video, predictor: Callable, batch_size: int, skip_errors: bool) -> Iterator[Detections]:
-    """Runs detection on the frames of a video. Each frame is freed with its result."""
+    """Runs detection on the frames of a video. A frame is kept only until its result is freed."""
     waiting: deque[np.ndarray] = deque()
 
     def images():
@@ -138,7 +140,7 @@ def detect_list(results: Iterable[Detections], images) -> list[Detections]:
 
 
 def _batches(items: Iterable, batch_size: int) -> Iterator[list]:
-    """Yields lists of consecutive items that fit together. An exception of `items` follows the items before it."""
+    """Yields batches of consecutive items that fit together. An exception of `items` follows the last batch."""
     batch: list = []
     try:
         for item in items:

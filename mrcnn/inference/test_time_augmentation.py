@@ -1,7 +1,7 @@
 """Test-time augmentation: fuses the detections on flipped and rescaled views of an image.
 
 The score of an object is its mean score over all views, with 0 for views in which it is not detected. This lowers the
-score of false positives that only one view has.
+score of false positives that appear in only one view.
 
 Source: Solovyev et al. 2021, "Weighted boxes fusion", section 3. The weighted majority vote of masks is an addition.
 """
@@ -21,7 +21,7 @@ from mrcnn.inference.voting import Detect, mask_iou, part_in, vote
 from mrcnn.ops.keypoints import mirror_keypoints
 
 SAME_IOU = 0.5  # minimum mask IoU of two detections of one object
-SCALES = (1.0, 1.5)  # scales of the network input; enlarging helps with small objects
+SCALES = (1.0, 1.5)  # scales of the network input; a larger input improves the detection of small objects
 SIDE_MULTIPLE = 64  # stride of P6
 
 
@@ -34,7 +34,7 @@ def scaled_detectors(model: Any, scales: Sequence[float] = SCALES) -> list[Detec
         scales: scales of the network input, 1 for the size in the model's Config.
 
     Raises:
-        ValueError: the network has no RPN.
+        ValueError: if the network has no RPN.
     """
     from mrcnn.inference.predictor import Predictor  # imports TensorFlow
 
@@ -58,9 +58,9 @@ def detect_augmented(
     """Runs all detectors on an image and its mirror image and fuses the detections.
 
     Args:
-        detectors: detection functions, see `scaled_detectors`.
+        detectors: detection functions; see `scaled_detectors`.
         image: `[H, W, channels]`.
-        keypoint_flip: see `Config.KEYPOINT_FLIP`. Keypoints are those of the view with the highest score.
+        keypoint_flip: see `Config.KEYPOINT_FLIP`. The keypoints are taken from the view with the highest score.
 
     Returns:
         The fused detections, in order of decreasing score.

@@ -2,8 +2,9 @@
 
 Detection runs on overlapping tiles and on the whole image, which covers objects larger than a tile.
 
-Source: Akyon et al. 2022 (SAHI). Unlike there, two detections are matched by their masks inside the region that both
-views show, so that the parts of an object that is cut by a tile border are matched in the overlap of the tiles.
+Source: Akyon et al. 2022 (SAHI).
+Differs from SAHI: two detections are matched by their masks inside the region that both views show. The parts of an
+object that is cut by a tile border are therefore matched in the overlap of the tiles.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from mrcnn.errors import UserError
 from mrcnn.inference.voting import Detect, intersect, part_in, vote
 
 SAME_IOU = 0.5  # minimum IoU of two detections of one object
-SAME_IOS = 0.7  # or their minimum intersection over the smaller mask, for partly visible or partly detected objects
+SAME_IOS = 0.7  # minimum intersection over the smaller mask, which matches partly visible or partly detected objects
 CUT_MARGIN = 0.01  # fraction of the tile side; a box this close to the border is considered cut
-MAX_TILES_A_SIDE = 10  # for "auto"; in larger images the tiles are larger than the network input
+MAX_TILES_A_SIDE = 10  # limit for "auto"; in larger images the tiles are larger than the network input
 WORTHWHILE = 1.25  # "auto" uses tiles if the image is at least this many times larger than the network input
 
 
@@ -75,7 +76,7 @@ def detect_tiled(
     """Runs detection on an image and on its tiles, and merges the detections.
 
     Args:
-        detect: detection function, see `mrcnn.inference.voting.Detect`.
+        detect: detection function; see `mrcnn.inference.voting.Detect`.
         image: `[H, W, channels]`.
         tiles: see `tile_side`.
         network_side: see `tile_side`.
@@ -85,7 +86,7 @@ def detect_tiled(
         The merged detections, in order of decreasing score.
 
     Raises:
-        ValueError: `tiles` or `overlap` is out of range.
+        ValueError: if `tiles` or `overlap` is out of range.
     """
     check_tiling(tiles, overlap)
     height, width = image.shape[:2]
@@ -119,12 +120,12 @@ def check_tiling(tiles: int | str, overlap: float) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A detection and the view that it comes from.
+    """A detection and the view in which it was found.
 
     Attributes:
         detection: the detection, in pixels of the image.
         view: number of the view. Detections of the same view are different objects.
-        window: (y1, x1, y2, x2), region of the image that the view shows.
+        window: (y1, x1, y2, x2), region of the image that the view covers.
         is_cut: whether the object probably extends beyond the border of the view.
     """
 
@@ -205,7 +206,7 @@ def _connected(start: int, duplicates: Sequence[set[int]], without: set[int]) ->
 def _join(pieces: Sequence[Detection]) -> Detection:
     """Returns the union of the parts of an object, with the score of the first part.
 
-    Each keypoint is that of the part with the highest score of this keypoint.
+    Each keypoint is taken from the part in which it has the highest score.
     """
     if len(pieces) == 1:
         return pieces[0]

@@ -1,4 +1,4 @@
-"""Training: Keras's `fit`, with the loss, freezing, optimisers, validation and exact resume of this network."""
+"""Training with Keras's `fit`: losses, layer freezing, optimizers, validation, checkpoints and exact resume."""
 
 from mrcnn.training.freezing import LAYER_SETS, layer_regex, set_trainable
 from mrcnn.training.interruption import TrainingInterrupted

@@ -10,13 +10,13 @@ import tensorflow as tf
 class WeightAverage:
     """Exponential moving average of variables: `average += (1 - momentum) * (variable - average)` after each step.
 
-    The momentum is min(momentum, (1 + steps) / (10 + steps)), so that the initial weights are soon forgotten.
+    The momentum is min(momentum, (1 + steps) / (10 + steps)), so the initial weights lose their influence quickly.
 
     Args:
         variables: the variables to average, usually the trainable variables of a model.
-        momentum: 0 to 1, for example 0.999: an average over about 1,000 steps.
+        momentum: number in 0..1; 0.999 averages over about 1,000 steps.
 
-    Source: Polyak & Juditsky 1992; the rule for the first steps is that of `tf.train.ExponentialMovingAverage`.
+    Source: Polyak & Juditsky 1992. The momentum of the first steps follows `tf.train.ExponentialMovingAverage`.
     """
 
     def __init__(self, variables: Iterable[keras.Variable], momentum: float):
@@ -27,11 +27,11 @@ class WeightAverage:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """The variables that an exact resume restores."""
+        """The variables to restore in an exact resume."""
         return [self.steps, *self.averages]
 
     def update(self) -> None:
-        """Adds the current weights to the average. Part of the compiled step."""
+        """Adds the current weights to the average. Called in the compiled step."""
         self.steps.assign(self.steps + 1.0)
         momentum = tf.minimum(self.momentum, (1.0 + self.steps) / (10.0 + self.steps))
         for average, source in zip(self.averages, self.sources, strict=True):
@@ -39,7 +39,7 @@ class WeightAverage:
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Inside this context the variables hold the averages."""
+        """Context manager in which the variables hold the averages."""
         latest = [source.numpy() for source in self.sources]
         self.overwrite()
         try:

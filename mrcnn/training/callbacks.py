@@ -1,4 +1,4 @@
-"""Keras callbacks: stop on NaN, step times, history, curves, validation overlays, early stopping."""
+"""Keras callbacks: NaN checks, step times, history, curves, validation overlays and early stopping."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FIRST_STEPS = 5  # number of steps after the first from which the total time is 
 
 
 class NonFiniteLossError(UserError):
-    """The loss, or a weight, became NaN or infinite."""
+    """Raised if the loss or a weight becomes NaN or infinite."""
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Raises NonFiniteLossError after a step with a NaN or infinite loss, and names the images of the batch.
+    """Raises NonFiniteLossError after a step with a NaN or infinite loss. The message names the images of the batch.
 
-    At the end of an epoch it checks the weights too.
+    The weights are checked at the end of each epoch.
 
     Args:
         dataset: training dataset, for the names of the images.
@@ -50,7 +50,7 @@ class StopOnNaN(keras.callbacks.Callback):
         self._stop(f"epoch {self.epoch + 1}, step {batch + 1}: the loss is {loss}")
 
     def on_epoch_end(self, epoch, logs=None):
-        # The last step can make weights NaN although its loss was finite. Such weights must not be saved.
+        # The last step can make weights NaN although its loss is finite. These weights must not be saved.
         for variable in self.model.trainable_variables:
             if not bool(ops.all(ops.isfinite(variable))):
                 self._stop(f"epoch {epoch + 1}: weights of {variable.path.split('/')[0]} are NaN or infinite")
@@ -77,8 +77,8 @@ class Stopwatch(keras.callbacks.Callback):
     `waiting` is the fraction of the step time that is spent waiting for data.
 
     Args:
-        total_steps: steps to the end of the stage.
-        verbose: False prints nothing.
+        total_steps: number of steps until the end of the stage.
+        verbose: whether to print the estimate.
     """
 
     def __init__(self, total_steps: int, verbose: bool = True):
@@ -104,11 +104,11 @@ class Stopwatch(keras.callbacks.Callback):
             rest = duration_text(self.seconds_per_step * self.total_steps)
             pace = f"{self.seconds_per_step:.2f} s a step"
             tqdm.write(f"{pace}: about {rest} for {self.total_steps} steps, plus validation")
-            self.total_steps = 0  # printed once
+            self.total_steps = 0  # print the estimate only once
 
     @property
     def seconds_per_step(self) -> float:
-        """Mean over the steps of this epoch, without the first."""
+        """Mean duration of the steps of this epoch, without the first step."""
         durations = self.durations[1:] or self.durations
         return sum(durations) / max(len(durations), 1)
 
@@ -127,7 +127,7 @@ def duration_text(seconds: float) -> str:
 
 
 class Recorder(keras.callbacks.Callback):
-    """Adds the logs of an epoch to the progress of the run. It follows all callbacks that add to the logs."""
+    """Adds the logs of an epoch to the progress of the run. Must come after all callbacks that add to the logs."""
 
     def __init__(self, progress: Progress):
         super().__init__()
@@ -158,7 +158,7 @@ class Curves(keras.callbacks.Callback):
         self.progress, self.path = progress, Path(folder) / "curves.png"
 
     def on_epoch_end(self, epoch, logs=None):
-        from mrcnn.visualization.plots import plot_training_curves  # Matplotlib takes a second to import
+        from mrcnn.visualization.plots import plot_training_curves  # Matplotlib is slow to import
 
         columns = dict.fromkeys(name for row in self.progress.rows for name in row)
         curves = {name: [row.get(name, math.nan) for row in self.progress.rows] for name in columns}
@@ -166,7 +166,7 @@ class Curves(keras.callbacks.Callback):
 
 
 class ValidationOverlays(keras.callbacks.Callback):
-    """Writes some validation images with their detections, `validation_1.jpg` and so on, at each new best AP.
+    """Saves some validation images with their detections (`validation_1.jpg`, ...) whenever the AP improves.
 
     Args:
         progress: progress of the run.
@@ -186,7 +186,7 @@ class ValidationOverlays(keras.callbacks.Callback):
 
 
 class EarlyStop(keras.callbacks.Callback):
-    """Stops after `patience` validations without a better AP of masks or, without masks, of boxes."""
+    """Stops training after `patience` validations without a better mask AP (box AP for a network without masks)."""
 
     def __init__(self, progress: Progress, patience: int):
         super().__init__()

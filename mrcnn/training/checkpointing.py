@@ -1,4 +1,4 @@
-"""Checkpoints of a run: weights in the original's layout, state for an exact resume, best epoch, clean-up."""
+"""Checkpoints of a run: weights in Matterport's layout, state for an exact resume, best epoch, clean-up."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class CheckpointWriter:
     """Writes the files of a run into `model.log_dir`.
 
     * `mask_rcnn_<name>_<epoch>.h5` after every epoch.
-    * `training_<name>_<epoch>.state` beside the latest of them, at least twice as large.
-    * `mask_rcnn_<name>_best.h5`, the epoch with the best mask AP; without masks, box AP.
+    * `training_<name>_<epoch>.state` next to the latest checkpoint, at least twice as large.
+    * `mask_rcnn_<name>_best.h5`, the checkpoint with the best mask AP (box AP without masks).
     * `training_<name>_partial.state` within an epoch.
 
     Args:
@@ -35,11 +35,11 @@ class CheckpointWriter:
         fitted: the model that Keras trains.
         progress: progress of the run.
         options: options of the stage, such as `keep`.
-        data: identity of the training data, see `trainer.data_identity`.
-        metadata: further metadata of weights files, such as the class names.
+        data: identity of the training data; see `trainer.data_identity`.
+        metadata: further metadata for the weights files, such as the class names.
 
     Attributes:
-        enabled: False in all but one of several workers.
+        enabled: whether this process writes files. With several workers, only one of them does.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class CheckpointWriter:
                     unfinished.unlink(missing_ok=True)
 
     def path(self, label: str) -> Path:
-        """`mask_rcnn_<name>_<label>.h5` in the folder of the run."""
+        """Returns the path `mask_rcnn_<name>_<label>.h5` in the folder of the run."""
         return self.folder / f"mask_rcnn_{(self.model.config.NAME or '').lower()}_{label}.h5"
 
     @property
@@ -70,7 +70,7 @@ class CheckpointWriter:
         path = self.latest
         state = states.state_path(path)
         identity = uuid.uuid4().hex
-        state.unlink(missing_ok=True)  # it belongs to the previous weights
+        state.unlink(missing_ok=True)  # the old state belongs to the previous weights
         average = self.fitted.average
         with average.swapped_in() if average else nullcontext():
             self.model.save_weights(path, metadata={**self.metadata, **self._figures(), states.ID: identity})
@@ -80,7 +80,7 @@ class CheckpointWriter:
         self._clean_up()
 
     def save_partial(self) -> Path:
-        """Writes the state within an epoch, weights included; returns its path."""
+        """Writes the state within an epoch, including the weights, and returns its path."""
         path = states.state_path(self.path("partial"))
         if self.enabled:
             self._write_state(path, uuid.uuid4().hex, holds_weights=True)
@@ -117,7 +117,7 @@ class CheckpointWriter:
         states.write_state(path, record, groups)
 
     def _clean_up(self) -> None:
-        """Removes the states of earlier epochs, and weights beyond `keep`."""
+        """Removes the states of earlier epochs and all but the latest `keep` weights files."""
         for state in states.state_files(self.folder):
             if state != states.state_path(self.latest):
                 state.unlink(missing_ok=True)
@@ -137,9 +137,9 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         progress = self.writer.progress
-        progress.step = max(progress.step, batch + 1)  # a resumed epoch skips steps that are done
+        progress.step = max(progress.step, batch + 1)  # a resumed epoch skips the completed steps
         if progress.step >= progress.stage["steps_per_epoch"]:
-            return  # `on_epoch_end` saves next
+            return  # `on_epoch_end` saves the state
         minutes = self.writer.options.save_minutes
         is_due = minutes and time.monotonic() - self.saved_at > 60 * minutes
         if is_due or self.interruption.requested:
@@ -173,7 +173,7 @@ def metric_variables(fitted: TrainingModel) -> list:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Replaces `target` atomically by a hard link to `source`, or by a copy if the file system has no links."""
+    """Replaces `target` atomically by a hard link to `source`, or by a copy if hard links are not supported."""
     with replacing(target) as temporary:
         try:
             os.link(source, temporary)

@@ -1,7 +1,7 @@
 """Measures which kernels are faster on this CPU, once per machine, and caches the result.
 
-The instruction sets of a CPU do not predict this. Some CPUs with `avx512_bf16` are slower in bfloat16 than in float32,
-and oneDNN's gradient of a convolution kernel is fast on some CPUs only.
+The instruction sets of a CPU do not determine this. Some CPUs with `avx512_bf16` are slower in bfloat16 than in
+float32, and oneDNN's gradient of a convolution kernel is fast only on some CPUs.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from mrcnn.checkpoints.locate import cache_folder
 from mrcnn.ops.convolution import convolve_with_matmul_gradient
 
 CACHE_FILE = "kernel_speed.json"
-SHAPE = (1, 28, 28, 128)  # input of a 3x3 convolution; small, because bfloat16 gradients can take 20 times as long
-GRADIENT_SHAPE = (1, 96, 96, 128)  # level P2 of a 384-pixel image; the difference grows with the size
+SHAPE = (1, 28, 28, 128)  # input of a 3x3 convolution; small, because bfloat16 gradients can be 20 times as slow
+GRADIENT_SHAPE = (1, 96, 96, 128)  # level P2 of a 384-pixel image; the gain increases with the size
 REPEATS = 3  # each measurement takes less than 1 s on two cores with AVX2
 
 
@@ -39,7 +39,7 @@ def bfloat16_gain() -> float:
 
 
 def matmul_gradient_gain() -> float:
-    """Returns the speed of a kernel gradient by matrix products relative to TensorFlow's on this CPU; cached too."""
+    """Returns the speed of kernel gradients by matrix products relative to TensorFlow's on this CPU. Cached as well."""
     functions = (_convolve, convolve_with_matmul_gradient)
     return _cached_gain(
         "matmul_gradient",
@@ -64,7 +64,7 @@ def machine_key() -> str:
 
 
 def cpu_model(path: str = "/proc/cpuinfo") -> str:
-    """Returns the name of the CPU, on Linux with revision and a checksum of its flags, which hypervisors may mask."""
+    """Returns the name of the CPU. On Linux, adds its revision and a checksum of the flags visible to this system."""
     try:
         first = Path(path).read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
     except OSError:
@@ -82,7 +82,7 @@ def measure_gain(reference: Callable, alternative: Callable) -> float:
         for function in best:
             start = time.perf_counter()
             function()
-            if turn > 0:  # the first call traces
+            if turn > 0:  # the first call traces the function
                 best[function] = min(best[function], time.perf_counter() - start)
     return best[reference] / best[alternative]
 
@@ -96,7 +96,7 @@ def _step(
 ) -> Callable:
     """Returns a function that computes a 3x3 convolution `[B, H, W, C] -> [B, H, W, C]` and its gradients.
 
-    With `kernel_only` it computes the gradient of the kernel alone.
+    With `kernel_only`, it computes only the gradient of the kernel.
     """
     inputs, kernel = tf.ones(shape, precision), tf.ones((3, 3, shape[-1], shape[-1]), precision)
 
@@ -123,6 +123,6 @@ def _read(path: Path) -> dict[str, float]:
 
 
 def _write(path: Path, gains: dict[str, float]) -> None:
-    """Replaces the cache file, unless the folder is not writable."""
+    """Replaces the cache file. Does nothing if the folder is not writable."""
     with contextlib.suppress(OSError), replacing(path) as temporary:
         temporary.write_text(json.dumps(gains, indent=2), encoding="utf-8")

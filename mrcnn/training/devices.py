@@ -1,4 +1,4 @@
-"""Devices: GPU memory growth, and mixed precision where it is faster."""
+"""Devices: selection, GPU memory growth, mixed precision, and the computation of kernel gradients."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from mrcnn.training.cpu_speed import bfloat16_gain, matmul_gradient_gain
 
 BFLOAT16_CPU_GAIN = 1.15  # minimum measured speed-up of bfloat16 over float32
 MATMUL_GRADIENT_GAIN = 1.2  # minimum measured speed-up of kernel gradients by matrix products
-BFLOAT16_GPU = (8, 0)  # compute capability: Ampere and later multiply bfloat16 in their tensor cores
+BFLOAT16_GPU = (8, 0)  # minimum compute capability; Ampere and later GPUs have bfloat16 tensor cores
 
 
 def prepare_devices(device: str | None = None) -> str:
     """Selects the device and enables memory growth on GPUs. Call it before the first tensor is created.
 
     Args:
-        device: "cpu", "gpu" (all GPUs), "gpu:1" (only the second), or None for GPUs if there are any.
+        device: "cpu", "gpu" (all GPUs) or "gpu:1" (only the second GPU). None: all GPUs if there are any, else the CPU.
 
     Returns:
         Name of the device, for example "2 GPUs (NVIDIA A100)" or "CPU (x86_64, 8 threads)".
 
     Raises:
-        ValueError: the machine does not have this device.
+        ValueError: if the machine does not have this device.
     """
     if device is not None:
         tf.config.set_visible_devices(_chosen_gpus(device), "GPU")
@@ -37,7 +37,7 @@ def prepare_devices(device: str | None = None) -> str:
     for gpu in gpus:
         try:
             tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:  # in use already, for example in a notebook
+        except RuntimeError:  # the GPU is already in use, for example in a notebook
             break
     if not gpus:
         return f"CPU ({platform.machine()}, {os.cpu_count()} threads)"
@@ -54,12 +54,12 @@ def _chosen_gpus(device: str) -> list:
     gpus = tf.config.list_physical_devices("GPU")
     if int(match[1] or 0) >= len(gpus):
         found = f"only {', '.join(f'gpu:{number}' for number in range(len(gpus)))}" if gpus else "no GPU"
-        raise UserError(f"--device: {device} was asked for, TensorFlow finds {found}. Check the driver: nvidia-smi.")
+        raise UserError(f"--device: {device} requested, but TensorFlow finds {found}. Check the driver: nvidia-smi.")
     return gpus if match[1] is None else [gpus[int(match[1])]]
 
 
 def choose_precision() -> tuple[bool, str]:
-    """Returns whether the first GPU, or the CPU without one, is clearly faster in bfloat16, and a short reason."""
+    """Returns whether bfloat16 is clearly faster on the first GPU (or on the CPU without a GPU), and a short reason."""
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
@@ -72,14 +72,14 @@ def set_precision(mixed: str = "auto") -> str:
     """Sets Keras's dtype policy. Call it before the network is built.
 
     Args:
-        mixed: "on": mixed_bfloat16, convolutions in bfloat16 and weights, boxes and losses in float32; "off": float32;
-            "auto": the result of `choose_precision`.
+        mixed: "on": mixed_bfloat16, which computes convolutions in bfloat16 and keeps weights, boxes and losses in
+            float32. "off": float32. "auto": the result of `choose_precision`.
 
     Returns:
         The name of the policy, with the reason if the choice was automatic: "float32 (bfloat16 measured 0.77x)".
 
     Raises:
-        ValueError: another value.
+        ValueError: if `mixed` has another value.
     """
     if mixed not in PRECISIONS:
         raise UserError(f"mixed precision: expected one of {', '.join(PRECISIONS)}, got {mixed!r}.")
@@ -90,7 +90,7 @@ def set_precision(mixed: str = "auto") -> str:
 
 
 def choose_kernel_gradient(network: keras.Model) -> bool:
-    """Selects the faster of two computations of the kernel gradients on a CPU. Call it before the step is traced.
+    """Selects the faster computation of kernel gradients on a CPU. Call it before the training step is traced.
 
     Returns:
         Whether the gradients of 3x3 convolutions in float32 are computed by matrix products.

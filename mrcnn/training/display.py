@@ -1,4 +1,4 @@
-"""What training prints while it runs: a progress bar of one line, and one line for each epoch."""
+"""Console output of training: a progress bar, and one line for each epoch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tqdm import tqdm
 
 
 class EpochDisplay(keras.callbacks.Callback):
-    """Shows the steps of an epoch as a bar with the mean loss, and prints a line at its end.
+    """Shows a progress bar with the mean loss during an epoch, and prints one line at the end of the epoch.
 
-    The bar of Keras shows every loss and exceeds the width of a terminal, so it repeats itself line by line. All
-    losses are in `history.csv` and `curves.png`.
+    The progress bar of Keras shows every loss. It exceeds the width of a terminal and is then printed repeatedly. Here,
+    all losses are written to `history.csv` and `curves.png`.
 
     Args:
-        steps: steps per epoch.
-        epochs: last epoch.
+        steps: number of steps per epoch.
+        epochs: number of the last epoch.
         bar: whether to show the bar.
     """
 
@@ -48,6 +48,6 @@ class EpochDisplay(keras.callbacks.Callback):
         print(f"Epoch {epoch + 1}/{self.epochs}: loss {logs['loss']:.3f}{validation}{pace}", flush=True)
 
     def close(self) -> None:
-        """Erases the bar of an epoch that an exception has ended."""
+        """Removes the bar of an epoch that was ended by an exception."""
         if self._bar is not None:
             self._bar.close()

@@ -1,4 +1,4 @@
-"""Several devices: a `tf.distribute` strategy, and optimizers that clip the gradient of the whole batch."""
+"""Training on several devices: the `tf.distribute` strategy, and optimizers that clip the gradient of the batch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mrcnn.errors import UserError
 
 
 def choose_strategy(devices: int = 1, split_cpu: bool = False) -> tf.distribute.Strategy:
-    """Returns the strategy to build and train a model under. Call it before the first tensor is created.
+    """Returns the strategy for building and training a model. Call it before the first tensor is created.
 
     Args:
-        devices: number of GPUs. If the environment variable TF_CONFIG is set, the workers that it lists train together,
-            each on all of its GPUs.
-        split_cpu: takes logical CPU devices in place of GPUs, to test programs without GPUs.
+        devices: number of GPUs. If the environment variable TF_CONFIG is set, the workers in it train together, each on
+            all of its GPUs.
+        split_cpu: whether to use logical CPU devices instead of GPUs, for tests on machines without GPUs.
 
     Raises:
-        ValueError: the machine has fewer GPUs.
+        ValueError: if the machine has fewer GPUs.
     """
     if os.environ.get("TF_CONFIG"):
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -29,7 +29,7 @@ def choose_strategy(devices: int = 1, split_cpu: bool = False) -> tf.distribute.
         return tf.distribute.MirroredStrategy(_split_cpu(devices))
     gpus = tf.config.list_logical_devices("GPU") if tf.config.get_visible_devices("GPU") else []
     if devices > len(gpus):
-        raise UserError(f"--devices: {devices} GPUs were asked for, TensorFlow finds {len(gpus) or 'none'}.")
+        raise UserError(f"--devices: {devices} GPUs requested, but TensorFlow finds {len(gpus) or 'none'}.")
     return tf.distribute.MirroredStrategy([device.name for device in gpus[:devices]])
 
 
@@ -41,7 +41,7 @@ def _split_cpu(count: int) -> list[str]:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process writes files and validates."""
+    """Returns whether this process is the one that writes files."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_id is None:
         return True
@@ -54,11 +54,11 @@ class SummedFirst:
     """Optimizer mixin that sums the gradients of the replicas before they are clipped.
 
     Keras clips the gradient of each replica and sums the results, so the step depends on how a batch is split. With
-    this mixin every replica clips the same sum. It is divided by the number of replicas because Keras sums again.
+    this mixin, every replica clips the same sum. It is divided by the number of replicas, because Keras sums again.
     """
 
     def apply(self, grads, trainable_variables=None):
-        """Applies the gradients `grads` of this replica's part of the batch."""
+        """Applies the gradients `grads` of the part of the batch on this replica."""
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
             present = [gradient for gradient in grads if gradient is not None]

@@ -1,4 +1,4 @@
-"""Calls Keras's `fit` with the batches and callbacks of a stage and replaces TensorFlow's errors by their causes."""
+"""Calls Keras's `fit` with the batches and callbacks of a stage, and replaces TensorFlow errors by their causes."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def fit(
     data: TrainingData,
     custom_callbacks: list[keras.callbacks.Callback],
 ) -> None:
-    """Trains to the end of the current stage, or until early stopping.
+    """Trains until the end of the current stage or until early stopping.
 
     Args:
         model: the MaskRCNN.
         fitted: its compiled training model.
-        writer: writes the checkpoints; holds the progress and the options.
+        writer: checkpoint writer with the progress and the options of the stage.
         data: datasets and augmentation.
-        custom_callbacks: callbacks that run after all others, when the epoch has been saved.
+        custom_callbacks: callbacks that run after the epoch has been saved.
     """
     options, progress, config = writer.options, writer.progress, model.config
     epochs, steps = progress.stage["epochs"], progress.stage["steps_per_epoch"]
@@ -74,7 +74,7 @@ def fit(
         problems=problems,
         **common,
     )
-    val_batches, val_steps = None, int(config.VALIDATION_STEPS)  # scripts may pass a float, the result of a division
+    val_batches, val_steps = None, int(config.VALIDATION_STEPS)  # scripts may set a float, for example by a division
     if data.val is not None and val_steps:
         val_batches = training_batches(
             data.val, config, shuffle=False, steps=val_steps, problems=val_problems, **common
@@ -114,23 +114,23 @@ def fit(
             callbacks=callbacks,
             verbose=0,
         )
-    model.keras_model.history = fitted.history  # scripts for the original read it there
+    model.keras_model.history = fitted.history  # Matterport scripts read this attribute
     _report_problems(problems, validator, verbose)
 
 
 def can_redraw_lines() -> bool:
-    """Returns whether standard output is a terminal or a notebook cell, where a progress bar can return to its line."""
+    """Returns whether standard output is a terminal or a notebook cell, where a progress bar can overwrite its line."""
     return sys.stdout.isatty() or type(sys.stdout).__module__.startswith("ipykernel.")
 
 
 class SeedSampling(keras.callbacks.Callback):
-    """Seeds the sampling of RoIs in each epoch, so that it depends only on the seed and the step.
+    """Seeds the sampling of RoIs in each epoch, so that the sampling depends only on the seed and the step.
 
     Args:
         network: the training graph.
         seed: seed of the run.
-        steps_per_epoch: steps of an epoch.
-        skipped: steps of the first epoch that were done before the run was resumed.
+        steps_per_epoch: number of steps per epoch.
+        skipped: number of steps of the first epoch that were completed before the run was resumed.
     """
 
     def __init__(self, network: keras.Model, seed: int, steps_per_epoch: int, skipped: int):
@@ -140,7 +140,7 @@ class SeedSampling(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.generator is not None:
-            # Keras increments the second number at every use.
+            # Keras increments the second number of the state at every use.
             self.generator.state.assign([self.seed, epoch * self.steps_per_epoch + self.skipped])
         self.skipped = 0
 
@@ -148,14 +148,14 @@ class SeedSampling(keras.callbacks.Callback):
 def _as_inputs(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Wraps batches as (x,), so that `fit` does not unpack them as (x, y)."""
     sharding = tf.data.Options()
-    # Each worker reads all images and takes its part of every batch.
+    # Each worker reads all images and uses its part of every batch.
     sharding.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     # repeat() marks the dataset as infinite. Otherwise Keras checks for partial batches and fails on several devices.
     return batches.map(lambda *inputs: (inputs,)).repeat().with_options(sharding)
 
 
 def _validator(model, dataset, options, verbose: int) -> Validator | None:
-    """Returns the validator, reused from an earlier stage to save compilation, or None without validation."""
+    """Returns the validator, or None without validation. A validator of an earlier stage is reused."""
     if dataset is None or not options.validate_every:
         return None
     photos = options.validation_photos
@@ -172,7 +172,7 @@ def _validator(model, dataset, options, verbose: int) -> Validator | None:
 
 
 def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> list:
-    """Returns the callbacks that write the history, curves and TensorBoard events."""
+    """Returns the callbacks that write the history, curves, validation images and TensorBoard events."""
     if not writer.enabled:
         return []
     pictures = validator.pictures if validator else []
@@ -186,21 +186,21 @@ def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> li
 
 @contextmanager
 def raise_causes(*problems: DataProblems) -> Iterator[None]:
-    """Replaces an error of TensorFlow by its cause. `problems` are those of the batches read in the block."""
+    """Context manager that raises the causes of TensorFlow errors, which `problems` of the batches record."""
     try:
         yield
     except DatasetError as error:
         raise error from error.original
     except tf.errors.OpError as error:
         first = str(error).splitlines()[0][:200]
-        if "No space left" in first:  # also a ResourceExhaustedError
+        if "No space left" in first:  # TensorFlow may raise it as a ResourceExhaustedError
             raise OSError(f"A file could not be written ({first}). Free space, then resume.") from None
         if isinstance(error, tf.errors.ResourceExhaustedError):
             raise MemoryError(f"The device has too little memory ({first}). Use smaller batches or images.") from None
         cause = next((each.error for each in problems if each.error is not None), None)
         if cause is None:
             raise
-        raise cause from cause.__cause__  # not from TensorFlow's error
+        raise cause from cause.__cause__  # without TensorFlow's error
 
 
 def _report_problems(problems, validator: Validator | None, verbose: int) -> None:

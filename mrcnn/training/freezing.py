@@ -1,4 +1,4 @@
-"""Layer sets of the original as regular expressions, and freezing of layers by name."""
+"""Matterport's layer sets as regular expressions, and freezing of layers by name."""
 
 import re
 
@@ -11,7 +11,7 @@ HEADS = r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)"
 
 
 def _from_stage(stages: str, blocks: str) -> str:
-    """ResNet stages (a range of digits), MobileNetV2 blocks (an expression for their numbers), and the heads."""
+    """Returns a regular expression for the given ResNet stages, MobileNetV2 block numbers and the heads."""
     resnet = rf"(res[{stages}].*)|(bn[{stages}].*)"
     mobilenet = rf"((bn_)?mnv2_({blocks})_.*)"
     return f"{resnet}|{mobilenet}|{HEADS}"
@@ -31,10 +31,10 @@ def layer_regex(layers: str) -> str:
     """Returns the regular expression of a layer set.
 
     Args:
-        layers: "heads", "3+", "4+", "5+", "all", or a regular expression, which is returned as it is.
+        layers: "heads", "3+", "4+", "5+", "all", or a regular expression, which is returned unchanged.
 
     Raises:
-        ValueError: the expression is invalid.
+        ValueError: if the expression is invalid.
     """
     try:
         re.compile(LAYER_SETS.get(layers, layers))
@@ -45,20 +45,20 @@ def layer_regex(layers: str) -> str:
 
 
 def set_trainable(network: keras.Model, regex: str) -> list[str]:
-    """Makes the layers whose name matches (fully) trainable and freezes all others.
+    """Makes the layers whose full name matches an expression trainable and freezes all other layers.
 
-    Frozen batch normalization keeps its moving statistics too. Compile the model afterwards, because Keras collects
-    the trainable weights when it compiles.
+    Frozen batch normalization does not update its moving statistics. Compile the model afterwards, because Keras
+    collects the trainable weights at compilation.
 
     Args:
         network: the training graph.
-        regex: regular expression, see `layer_regex`.
+        regex: regular expression; see `layer_regex`.
 
     Returns:
         Names of the trainable layers, in graph order.
 
     Raises:
-        ValueError: no layer matches.
+        ValueError: if no layer matches.
     """
     trained = []
     for layer in flatten_layers(network):

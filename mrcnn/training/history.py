@@ -12,7 +12,7 @@ FILE = "history.csv"
 
 
 def write_history(rows: list[dict], folder: str | Path) -> None:
-    """Writes all rows, so that a resumed run has no duplicates. Metrics that an epoch lacks are left empty."""
+    """Writes all rows to the file, so a resumed run has no duplicates. Missing metrics are left empty."""
     path = Path(folder) / FILE
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
@@ -28,7 +28,7 @@ def write_history(rows: list[dict], folder: str | Path) -> None:
 
 
 def read_history(folder: str | Path, epochs: int) -> list[dict]:
-    """Returns the rows of the first `epochs` epochs; empty if the file does not exist or is not a history."""
+    """Returns the rows of the first `epochs` epochs, or an empty list if there is no valid history file."""
     try:
         with open(Path(folder) / FILE, encoding="utf-8", newline="") as file:
             rows = [

@@ -1,4 +1,4 @@
-"""Ctrl-C during training: training ends after the current step is saved. A second Ctrl-C ends it immediately."""
+"""Handling of Ctrl-C during training. The first Ctrl-C stops it after the current step, the second immediately."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Training was stopped by the user. `path` is the saved file to resume from."""
+    """Raised if the user stops training. `path` is the saved file from which training can be resumed."""
 
     def __init__(self, path: Path):
         super().__init__(f"Interrupted. The state up to this step is saved in {path}. Resume from this file.")
@@ -22,11 +22,11 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class StopOnInterrupt(keras.callbacks.Callback):
-    """Ends training after an epoch in which Ctrl-C was pressed. It is the last callback.
+    """Stops training after an epoch in which Ctrl-C was pressed. Must be the last callback.
 
     Args:
-        interruption: the context that receives Ctrl-C.
-        latest: returns the path of the latest checkpoint.
+        interruption: the context manager that receives Ctrl-C.
+        latest: function that returns the path of the latest checkpoint.
     """
 
     def __init__(self, interruption: Interruption, latest: Callable[[], Path]):
@@ -39,9 +39,9 @@ class StopOnInterrupt(keras.callbacks.Callback):
 
 
 class Interruption:
-    """A context in which Ctrl-C (or SIGTERM) only sets `requested`.
+    """Context manager in which Ctrl-C (or SIGTERM) only sets `requested`.
 
-    It has no effect outside the main thread, where Python allows no signal handlers.
+    It has no effect outside the main thread, because Python allows signal handlers only in the main thread.
     """
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""Optimizers: SGD like the original's, and AdamW."""
+"""Optimizers: SGD as in Matterport's code, and AdamW."""
 
 import keras
 import tensorflow as tf
@@ -18,23 +18,23 @@ def build_optimizer(
     """Builds the optimizer of one stage of training.
 
     Args:
-        name: "sgd": momentum `LEARNING_MOMENTUM`; "adamw": Loshchilov & Hutter 2019, with decoupled weight decay on
-            everything except biases and batch norm.
-        learning_rate: a number, which callbacks may change while training, or a schedule.
+        name: "sgd" with momentum LEARNING_MOMENTUM, or "adamw" (Loshchilov & Hutter 2019) with decoupled weight decay
+            on everything except biases and batch norm.
+        learning_rate: a number, which callbacks may change during training, or a schedule.
         config: LEARNING_MOMENTUM and GRADIENT_CLIP_NORM, the maximum global norm of the gradients.
-        accumulate: batches whose gradients are averaged for one update; on one device only.
+        accumulate: number of batches whose gradients are averaged for one update; above 1 only on one device.
 
     Raises:
-        ValueError: the name is unknown, or gradients are to be accumulated on several devices.
+        ValueError: if the name is unknown, or if `accumulate` is above 1 on several devices.
     """
     if name not in OPTIMIZERS:
         raise UserError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {name!r}.")
-    # With several replicas the optimizers see the sum of the gradients divided by the number of replicas.
+    # With several replicas, the optimizers receive the sum of the gradients divided by the number of replicas.
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if accumulate > 1 and replicas > 1:  # Keras updates in a conditional branch, where replicas cannot communicate
         raise UserError(
-            f"accumulate: gradients are accumulated on one device only; there are {replicas}. "
-            "Leave it out: the batches of all devices are one update already."
+            f"accumulate: supported on one device only, got {replicas} devices. "
+            "Remove it, because one update already uses the batches of all devices."
         )
     options = dict(
         learning_rate=learning_rate,
@@ -50,5 +50,5 @@ def build_optimizer(
 
 
 def loss_weight_decay(name: str, config: Config) -> float:
-    """Returns the rate of the L2 penalty in the loss; 0 for AdamW, which has its own weight decay."""
+    """Returns the rate of the L2 penalty in the loss; 0 for AdamW, which applies weight decay itself."""
     return config.WEIGHT_DECAY if name == "sgd" else 0.0

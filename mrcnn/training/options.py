@@ -1,4 +1,4 @@
-"""The options of training that are not in `Config`: optimizer, schedule, validation, checkpoints, data loading."""
+"""Training options that are not in `Config`: optimizer, schedule, validation, checkpoints, data loading."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mrcnn.errors import UserError
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The validated keyword arguments of `MaskRCNN.train`, which documents them.
+    """Validated keyword arguments of `MaskRCNN.train`. See that method for their meaning.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: if an argument is out of range.
     """
 
     optimizer: str = "sgd"

@@ -1,4 +1,4 @@
-"""The progress of a run: epoch and step, history, best epoch."""
+"""The progress of a run: epoch, step, history and best epoch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Stage:
     first_epoch: int = 0
 
     def same_as(self, other: dict[str, Any]) -> bool:
-        """Returns whether `other`, from a saved run, is this stage."""
+        """Returns whether `other`, a stage of a saved run, equals this stage."""
         return self.differences(other) == []
 
     def differences(self, other: dict[str, Any]) -> list[str]:
@@ -50,14 +50,14 @@ class Progress:
     """State of a run except weights and optimizer. All values are JSON-serializable.
 
     Attributes:
-        epoch: epochs completed.
-        step: steps completed in the current epoch.
+        epoch: number of completed epochs.
+        step: number of completed steps in the current epoch.
         stage: the current stage, or None between stages.
         finished: completed stages.
         rows: the history, one dict per epoch.
-        best: {"epoch", "mask_AP"} of the best validation, {"epoch", "box_AP"} without masks, or None.
+        best: {"epoch", "mask_AP"} of the best validation ("box_AP" for a network without masks), or None.
         without_gain: number of validations since the best one of this stage.
-        best_of_stage: best AP of this stage, mask AP or, without masks, box AP.
+        best_of_stage: best mask AP of this stage (box AP for a network without masks).
     """
 
     epoch: int = 0
@@ -75,7 +75,7 @@ class Progress:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Progress:
-        """Inverse of `to_dict`. Raises ValueError for other dicts."""
+        """Creates a Progress from the result of `to_dict`. Raises ValueError for other dicts."""
         try:
             return cls(**values)
         except TypeError as error:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunState:
-    """The state of the current run of a model, `MaskRCNN.run`.
+    """The state of the current run of a model, stored as `MaskRCNN.run`.
 
     Attributes:
         log_dir: log folder of the run.
-        progress: epochs and steps done, history, best epoch.
+        progress: completed epochs and steps, history, best epoch.
         resumed: the state file that the next call of `train` continues from, or None.
-        validator: of the latest stage. The next stage reuses it, because a new one compiles the inference graph.
+        validator: validator of the latest stage. The next stage reuses it to avoid another compilation.
     """
 
     log_dir: str
@@ -36,8 +36,8 @@ class RunState:
     def of(cls, model) -> RunState:
         """Returns the state of the model's current run, stored in `model.run`.
 
-        If the log folder or the epoch of the model has changed, this is another run: its progress is that of the
-        `history.csv` in its folder.
+        If the log folder or the epoch of the model has changed, the model belongs to another run. Its progress is then
+        read from `history.csv` in its folder.
         """
         run = model.run
         if run is None or run.log_dir != model.log_dir or run.progress.epoch != model.epoch:
@@ -46,7 +46,7 @@ class RunState:
         return run
 
     def validator_for(self, model, dataset: Dataset, photos: int) -> Validator:
-        """Returns a validator on at most `photos` images of a dataset, the current one if it matches."""
+        """Returns a validator on at most `photos` images of a dataset. Reuses the current one if it matches."""
         current = self.validator
         if current is None or current.dataset is not dataset or current.limit != photos:
             self.validator = current = Validator(model, dataset, photos, model.config.BATCH_SIZE)
@@ -56,7 +56,7 @@ class RunState:
 def resume(model, source: str | Path = "last") -> State:
     """Restores the weights, epoch and log folder of a run. The next calls of `train` continue it.
 
-    Call `train` afterwards with the same arguments as the first time: finished stages return at once, the current one
+    Call `train` afterwards with the same arguments as before. Finished stages return immediately, and the current stage
     continues from the exact step.
 
     Args:
@@ -64,7 +64,7 @@ def resume(model, source: str | Path = "last") -> State:
         source: see `find_state`.
 
     Raises:
-        FileNotFoundError, ValueError: there is nothing to resume, the file is damaged, or the Config differs.
+        FileNotFoundError, ValueError: if there is nothing to resume, the file is damaged, or the Config differs.
     """
     state = find_state(source, model.model_dir, model.config.NAME or "")
     check_config(state, model.config)

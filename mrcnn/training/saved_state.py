@@ -1,9 +1,10 @@
-"""Exact resume: the state of a run in one file beside the weights. A process killed at any moment leaves a usable pair.
+"""Exact resume: the training state, stored in one file next to the weights.
 
-`training_<name>_<epoch>.state` belongs to the checkpoint `mask_rcnn_<name>_<epoch>.h5`. Both contain the same random
-id, and a pair with different ids is not used. `training_<name>_partial.state`, written within an epoch, contains the
-weights too. The name does not begin with `mask_rcnn`, because scripts take the last such file of a folder as the newest
-weights. A state file is HDF5 with arrays by group and one JSON text. Reading it does not execute code.
+A process that is killed at any time leaves a usable pair of files. `training_<name>_<epoch>.state` belongs to the
+checkpoint `mask_rcnn_<name>_<epoch>.h5`. Both contain the same random id, and a pair with different ids is not used.
+`training_<name>_partial.state`, written within an epoch, also contains the weights. The name does not begin with
+`mask_rcnn`, because scripts take the last such file of a folder as the newest weights. A state file is an HDF5 file
+with arrays by group and one JSON text. Reading it does not execute code.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from mrcnn.training.progress import Progress
 
 SUFFIX = ".state"
 PREFIX = "training_"
-WEIGHTS_PREFIX = "mask_rcnn_"  # also of the state files of earlier versions, which can still be resumed
+WEIGHTS_PREFIX = "mask_rcnn_"  # also for the state files of earlier versions, which can still be resumed
 RECORD = "record"
-ID = "state_id"  # in the metadata of the weights file
-# Prefixes of settings that may differ in a resumed run, because they change neither weights nor the order of the data.
-# Those of detection change the validation AP.
+ID = "state_id"  # key in the metadata of the weights file
+# Prefixes of settings that may differ in a resumed run, because they change neither the weights nor the order of the
+# data. The detection settings change only the validation AP.
 FREE_SETTINGS = ("VALIDATION_STEPS", "DETECTION_")
 
 
@@ -73,7 +74,7 @@ def write_state(path: Path, record: Mapping[str, Any], groups: Mapping[str, Sequ
         groups: variables by group name.
 
     Raises:
-        OSError: the disk is full or the folder is not writable. An existing file is kept.
+        OSError: if the disk is full or the folder is not writable. An existing file is kept.
     """
     text = json.dumps(record).encode()
     size = len(text) + 4 * sum(int(np.prod(v.shape)) for variables in groups.values() for v in variables)
@@ -100,7 +101,7 @@ def restore_variables(path: Path, group: str, variables: Sequence[Any]) -> None:
     """Sets variables from a group of a state file.
 
     Raises:
-        CheckpointError: the number or the shapes of the variables differ. No variable is changed.
+        CheckpointError: if the number or the shapes of the variables differ. No variable is changed.
     """
     with hdf5_errors(path), h5py.File(path, "r") as file:
         stored = file[group]
@@ -119,13 +120,13 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
     """Returns the newest usable state.
 
     Args:
-        source: "last" for the newest run named `name` in `model_dir` (None: of any name), a log folder, a checkpoint,
+        source: "last" for the newest run named `name` in `model_dir` (None: any name), a log folder, a checkpoint,
             or a state file.
         model_dir, name: see `log_dirs`.
 
     Raises:
-        FileNotFoundError: there is no state to resume from.
-        CheckpointError: the requested file is damaged, or belongs to other weights.
+        FileNotFoundError: if there is no state to resume from.
+        CheckpointError: if the requested file is damaged or belongs to other weights.
     """
     if str(source) != "last":
         path = Path(source)
@@ -150,7 +151,7 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
     if str(source) == "last":
         where = f"{model_dir}: no run" + (f" called {name!r}" if name is not None else "")
     advice = (log_dirs.other_names(model_dir, name) if str(source) == "last" else "") or "Start a new run."
-    raise FileNotFoundError(f"{where} can be resumed: no checkpoint with a {SUFFIX} file beside it. {advice}")
+    raise FileNotFoundError(f"{where} can be resumed: no checkpoint with a {SUFFIX} file next to it. {advice}")
 
 
 def _usable_states(folder: Path) -> list[State]:
@@ -159,7 +160,7 @@ def _usable_states(folder: Path) -> list[State]:
         try:
             states.append(_pair(path))
         except (CheckpointError, FileNotFoundError):
-            continue  # a process killed between two files leaves these; the previous pair exists
+            continue  # left by a process that was killed between two files; the previous pair exists
     return states
 
 
@@ -171,13 +172,13 @@ def _pair(path: Path) -> State:
     with read_checkpoint(weights) as checkpoint:
         found = checkpoint.metadata.get(ID)
     if found != record["id"]:
-        raise CheckpointError(f"{path}: belongs to other weights than {weights.name}. Resume from another checkpoint.")
+        raise CheckpointError(f"{path}: does not belong to the weights {weights.name}. Resume from another checkpoint.")
     return State(path, weights, record)
 
 
 def check_config(state: State, config) -> None:
-    """Raises ValueError with the differences if `config` is not that of the run."""
-    # Runs of earlier versions lack new settings, and JSON lacks functions: both count as the default.
+    """Raises ValueError if `config` differs from the Config of the run. The message lists the differences."""
+    # Settings that did not exist in earlier versions, and functions, which JSON cannot store, count as the default.
     defaults = json.loads(Config().to_json())
     own, saved = defaults | json.loads(config.to_json()), defaults | state.record["config"]
     names = sorted(name for name in {*own, *saved} - {*REMOVED} if not name.startswith(FREE_SETTINGS))

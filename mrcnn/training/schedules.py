@@ -10,19 +10,19 @@ from mrcnn.errors import UserError
 STEP_AT = (
     0.67,
     0.89,
-)  # fractions of the run after which "step" divides the rate by 10; 60k and 80k of 90k in the paper
-COSINE_END = 0.01  # final fraction of the learning rate of "cosine"
+)  # fractions of the run after which "step" divides the rate by 10; 60k and 80k of 90k steps in Detectron
+COSINE_END = 0.01  # final learning rate of "cosine" as a fraction of the initial rate
 
 
 @keras.saving.register_keras_serializable(package="mrcnn")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate of each step of a run.
+    """The learning rate as a function of the step.
 
     Args:
         learning_rate: rate after the warm-up.
         total_steps: number of steps of the run.
-        kind: "constant"; "cosine": half a cosine down to 1% at the end (Loshchilov & Hutter 2017, section 3, without
-            restarts); "step": a tenth after 67% of the steps and a hundredth after 89% (He et al. 2017, section 3.1).
+        kind: "constant"; "cosine": half a cosine that ends at 1% of the rate (Loshchilov & Hutter 2017, section 3,
+            without restarts); "step": a tenth of the rate after 67% of the steps and a hundredth after 89%.
         warmup_steps: number of steps over which the rate rises linearly (Goyal et al. 2017, section 2.2).
     """
 

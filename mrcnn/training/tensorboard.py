@@ -1,6 +1,6 @@
 """TensorBoard events: losses, learning rate, AP, and some validation images with their detections.
 
-Writing them does not need the package `tensorboard`. To view them: `pip install tensorboard`, then
+The package `tensorboard` is not needed to write the events. To view them, run `pip install tensorboard` and
 `tensorboard --logdir logs`.
 """
 
@@ -17,8 +17,8 @@ from PIL import Image
 
 from mrcnn.training.progress import Progress
 
-STEPS_APART = 10  # steps between two logged losses
-MAX_SIDE = 800  # pixels of a picture
+STEPS_APART = 10  # number of steps between two logged losses
+MAX_SIDE = 800  # maximum side of an image in pixels
 
 Summary = tf.compat.v1.Summary
 

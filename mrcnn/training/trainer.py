@@ -44,22 +44,22 @@ def train(
     no_augmentation_sources: Collection[str] | None = None,
     options: TrainOptions | None = None,
 ) -> Progress:
-    """Trains a MaskRCNN up to epoch `epochs`; see `MaskRCNN.train` for the arguments.
+    """Trains a MaskRCNN until epoch `epochs`; see `MaskRCNN.train` for the arguments.
 
-    Files are written to `model.log_dir`: checkpoints (see `checkpointing`), `history.csv`, `curves.png`, validation
-    images with the detections of the best weights (`validation_1.jpg` ...) and TensorBoard events.
+    The files are written to `model.log_dir`: checkpoints (see `checkpointing`), `history.csv`, `curves.png`, validation
+    images with the detections of the best weights (`validation_1.jpg`, ...) and TensorBoard events.
 
     Args:
-        options: the keyword arguments of `MaskRCNN.train`; None: their defaults.
+        options: the keyword arguments of `MaskRCNN.train`; None for the defaults.
 
     Returns:
         The progress of the run: history, best epoch.
 
     Raises:
-        TypeError, ValueError: an argument cannot be used, or the arguments differ from those of the run to resume.
-        NonFiniteLossError: the loss became NaN; the message names the images.
-        OSError: a file could not be written.
-        TrainingInterrupted: Ctrl-C was pressed. The state has been saved.
+        TypeError, ValueError: if an argument is invalid or the arguments differ from those of the run to resume.
+        NonFiniteLossError: if the loss becomes NaN. The message names the images.
+        OSError: if a file cannot be written.
+        TrainingInterrupted: if Ctrl-C was pressed. The training state has been saved.
     """
     options = options or TrainOptions()
     check_datasets(model.config, train_dataset, val_dataset)
@@ -106,16 +106,17 @@ def check_datasets(config, train_dataset, val_dataset) -> None:
         if dataset is None and name == "val_dataset":
             continue
         if len(getattr(dataset, "image_ids", ())) == 0:
-            raise UserError(f"{name}: it has no images. Add images and call prepare().")
+            raise UserError(f"{name}: the dataset has no images. Add images and call prepare().")
         if dataset.num_classes != config.NUM_CLASSES:
             raise UserError(
-                f"{name}: it has {dataset.num_classes} classes with the background ({', '.join(dataset.class_names)}), "
-                f"the network has {config.NUM_CLASSES}. Set NUM_CLASSES = {dataset.num_classes}."
+                f"{name}: the dataset has {dataset.num_classes} classes including the background "
+                f"({', '.join(dataset.class_names)}), but the network has {config.NUM_CLASSES}. Set NUM_CLASSES = "
+                f"{dataset.num_classes}."
             )
     if val_dataset is not None and list(val_dataset.class_names) != list(train_dataset.class_names):
         raise UserError(
-            f"val_dataset: its classes are {', '.join(val_dataset.class_names)}, those of train_dataset "
-            f"{', '.join(train_dataset.class_names)}. Add the same classes in the same order to both."
+            f"val_dataset: expected the classes of train_dataset ({', '.join(train_dataset.class_names)}), got "
+            f"{', '.join(val_dataset.class_names)}. Add the same classes in the same order to both."
         )
 
 
@@ -133,13 +134,13 @@ def _make_folder(folder: Path) -> None:
 
 
 def data_identity(dataset) -> dict:
-    """Identifies the images of a dataset: their number, and a hash of their ids in order."""
+    """Returns the number of images and a hash of their ids in order, which identify the training images."""
     ids = "\n".join(f"{info['source']}.{info['id']}" for info in dataset.image_info)
     return {"photos": len(dataset.image_info), "ids": hashlib.sha256(ids.encode("utf-8", "replace")).hexdigest()}
 
 
 def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
-    """Compiles the model that Keras trains in a stage. Its layers are those of `model.keras_model`."""
+    """Compiles the model that Keras trains in a stage. It uses the layers of `model.keras_model`."""
     config = model.config
     strategy = model.keras_model.distribute_strategy
     choose_kernel_gradient(model.keras_model)
@@ -165,9 +166,9 @@ def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
 
 
 def make_deterministic(seed: int) -> None:
-    """Switches on deterministic operations of TensorFlow for the whole process.
+    """Enables TensorFlow's deterministic operations for the whole process.
 
-    Otherwise the gradient of crop_and_resize is summed in the order in which threads finish.
+    Without them, the gradient of crop_and_resize is summed in the order in which threads finish.
     """
     tf.random.set_seed(seed)  # deterministic operations need a global seed
     tf.config.experimental.enable_op_determinism()
@@ -205,7 +206,7 @@ def _describe_stage(model, learning_rate: float, epochs: int, layers: str, optio
 
 
 def _is_done(stage: Stage, progress: Progress, resumed: State | None) -> bool:
-    """Returns whether the stage is finished. A resumed stage may not be, although its last epoch was saved."""
+    """Returns whether the stage is finished. A resumed stage may be unfinished although its last epoch was saved."""
     if resumed is None:
         return progress.epoch >= stage.epochs
     if any(stage.same_as(finished) for finished in progress.finished):

@@ -1,4 +1,4 @@
-"""The model that Keras trains: the losses of the training graph, their weighted sum, and one compiled step."""
+"""The model that Keras trains: the losses of the training graph, their weighted sum, and the compiled step."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,21 +14,21 @@ from mrcnn.training.averaging import WeightAverage
 
 
 class TrainingModel(Network):
-    """Maps the inputs of the training graph to its losses. All layers are those of the graph.
+    """Maps the inputs of the training graph to its losses. It uses the layers of the graph.
 
     Args:
-        network: the training graph, see `NetworkBuilder.training`.
+        network: the training graph; see `NetworkBuilder.training`.
         loss_weights: weights by name of the loss.
-        weight_decay: rate of the L2 penalty, see `losses.weight_decay_loss`.
+        weight_decay: rate of the L2 penalty; see `losses.weight_decay_loss`.
         average: moving average of the weights to update after every step, or None.
 
-    `trainer.compile_model` creates it outside the scope of the `tf.distribute` strategy and trains it inside.
+    `trainer.compile_model` creates this model outside the scope of the `tf.distribute` strategy and trains it inside.
 
     Attributes:
-        image_ids: `[B]` of the latest batch, indices into the dataset.
+        image_ids: `[B]` indices of the images of the latest batch in the dataset.
         strategy: the `tf.distribute` strategy of the graph.
-        waited: seconds spent waiting for data so far.
-        skip: remaining steps that `fit` counts without running them, because they were done before a resume.
+        waited: total seconds spent waiting for data.
+        skip: number of steps that `fit` still counts without running them, because they were completed before a resume.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class TrainingModel(Network):
     ):
         names = loss_names(network.config)
         super().__init__(tuple(network.inputs), network.outputs[-len(names) :], name=network.name)
-        # Only variables are created in the scope of the strategy. For a model created in it, Keras's `fit` averages the
-        # batches of all devices, which fails for bool masks.
+        # Only the variables are created in the scope of the strategy. If the model were created in it, Keras's `fit`
+        # would average the batches of all devices, which fails for bool masks.
         self.strategy = network.distribute_strategy
         self.config = network.config
         self.loss_weights = [float(loss_weights[name]) for name in names]
@@ -59,9 +59,9 @@ class TrainingModel(Network):
         return float(self.optimizer.learning_rate.numpy())
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Sum of the weighted losses and the L2 penalty. The weighted losses are reported as metrics.
+        """Returns the sum of the weighted losses and the L2 penalty. The weighted losses are reported as metrics.
 
-        It is divided by the number of replicas, because Keras sums their gradients.
+        The sum is divided by the number of replicas, because Keras sums the gradients of the replicas.
         """
         weighted = [weight * loss for weight, loss in zip(self.loss_weights, y_pred, strict=True)]
         for mean, loss in zip(self.loss_means, weighted, strict=True):
@@ -72,8 +72,8 @@ class TrainingModel(Network):
     def make_train_function(self, force: bool = False) -> None:
         """Sets `train_function(iterator)`, which `fit` calls for every step.
 
-        Unlike Keras's function it takes the batch from the iterator outside the compiled step, which gives the images
-        of the batch and the waiting time. It also supports several workers, whose metrics Keras's function cannot
+        Unlike Keras's function, it takes the batch from the iterator outside the compiled step, which makes the image
+        ids and the waiting time available. It also supports several workers, whose metrics Keras's function cannot
         reduce.
         """
         if self.train_function is not None and not force:
@@ -94,13 +94,13 @@ class TrainingModel(Network):
         self.train_function = train_function
 
     def make_test_function(self, force: bool = False) -> None:
-        """Sets `test_function(iterator)`, for the losses of validation batches."""
+        """Sets `test_function(iterator)`, which computes the losses of validation batches."""
         if self.test_function is None or force:
             run = self._compiled(self.test_step)
             self.test_function = lambda iterator: run(next(iterator))
 
     def _compiled(self, step: Callable, average: WeightAverage | None = None) -> Callable:
-        """`batch -> logs`: the step on all devices, compiled; then the moving average of the weights."""
+        """Returns a compiled function `batch -> logs` that runs the step on all devices and updates the average."""
 
         def run(batch):
             logs = self.strategy.run(step, args=(batch,))

@@ -1,4 +1,4 @@
-"""Validation during training: COCO AP of boxes and masks from the inference graph over the weights in training."""
+"""Validation during training: COCO AP of boxes and masks, computed with the current weights."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from mrcnn.inference.predictor import Predictor
 from mrcnn.inference.streams import detect_stream
 from mrcnn.visualization.drawing import overlay
 
-MIN_CONFIDENCE = 0.05  # AP needs detections of low confidence too
+MIN_CONFIDENCE = 0.05  # AP also needs detections with low scores
 FIGURES = ("AP", "AP50", "AP75")
 PICTURES = 4
-VALIDATION_PHOTOS = 500  # default maximum; AP of 5,000 images would take longer than an epoch
+VALIDATION_PHOTOS = 500  # default maximum; evaluating 5,000 images would take longer than an epoch
 SUBSET_SEED = 0  # fixed, so that the AP of different runs can be compared
 
 
@@ -32,11 +32,11 @@ class Validator:
     Args:
         model: MaskRCNN; its current weights are evaluated.
         dataset: prepared Dataset.
-        photos: maximum number of images, a fixed random subset in dataset order; 0: all.
-        batch_size: images per step.
+        photos: maximum number of images, chosen as a fixed random subset in dataset order; 0: all.
+        batch_size: number of images per batch.
 
     Attributes:
-        strict: True raises the error of an image that cannot be read.
+        strict: whether an image that cannot be read raises an error.
         unreadable: error messages by image id.
         pictures: names and overlays of the first images that have objects.
     """
@@ -52,7 +52,7 @@ class Validator:
         self.strict = False
         self.unreadable: dict[int, str] = {}
         self.pictures: list[tuple[str, np.ndarray]] = []
-        self._truth: dict[int, tuple] = {}  # run-length encoded, a few kilobytes per image
+        self._truth: dict[int, tuple] = {}  # ground truth by image id, run-length encoded; a few kilobytes per image
 
     def __call__(self) -> dict:
         """Returns the metrics of `CocoEvaluator.summarize`, and the `operating_point` if there is a true positive."""
@@ -74,7 +74,7 @@ class Validator:
         return overlay(photo, result[result.scores >= self.confidence], self.dataset.class_names)
 
     def _photos(self, shown: list[tuple[int, np.ndarray]]):
-        """Yields the images in order. Each is appended to `shown` with its id first."""
+        """Yields the images in order. Before an image is yielded, it is appended to `shown` with its id."""
         config = self.predictor.config
         for image_id in self.image_ids:
             if image_id in self.unreadable:
@@ -97,9 +97,10 @@ class Validator:
 
 
 def operating_point(records: Sequence[ImageRecord]) -> dict[str, float]:
-    """Returns the score `threshold` with the highest F1 at IoU 0.5 of masks or, without masks, of boxes, and the `F1`.
+    """Returns the score `threshold` with the highest F1 at an IoU of 0.5, and this `F1`. Uses box IoU without masks.
 
-    Empty without a true positive. Detections below MIN_CONFIDENCE are unknown, so the threshold is not lower.
+    The dict is empty if there is no true positive. The threshold is at least MIN_CONFIDENCE, because detections with
+    lower scores are not available.
     """
     ranking = rank_detections(records, kinds_of(records)[0])
     best = best_f1(ranking)

@@ -296,9 +296,9 @@ def test_weights_without_keypoints_start_a_model_with_them(tmp_path):
 def test_each_branch_that_a_file_lacks_is_in_the_warning():
     report = LoadReport("boxes.h5", missing=("mrcnn_mask_conv1", "mrcnn_mask", "mrcnn_keypoint_conv1"))
     assert branch_warning(report, ["mrcnn_class_logits"]) == (
-        "the file is of a model without masks and keypoints: 2 layers of masks and 1 layers of keypoints keep their "
-        "current weights (mrcnn_mask_conv1, mrcnn_mask, mrcnn_keypoint_conv1). Train them before you detect masks and "
-        "keypoints."
+        "the file comes from a model without masks and keypoints: 2 layers of masks and 1 layers of keypoints keep "
+        "their current weights (mrcnn_mask_conv1, mrcnn_mask, mrcnn_keypoint_conv1). Train them before you detect "
+        "masks and keypoints."
     )
 
 

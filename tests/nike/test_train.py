@@ -285,8 +285,8 @@ def test_errors_in_options(photos, settings, tmp_path, capsys):
     )
     assert "--time chooses the number of epochs. Remove --epochs" in mistake(capsys, *common, "--time=2h", "--epochs=3")
     assert "--time: a resumed run keeps its epochs" in mistake(capsys, *common, "--time=2h", "--resume")
-    assert "--device: gpu:7 was asked for, TensorFlow finds " in mistake(capsys, *common, "--device=gpu:7")
-    assert "--devices: 99 GPUs were asked for, TensorFlow finds " in mistake(capsys, *common, "--devices=99")
+    assert "--device: gpu:7 requested, but TensorFlow finds " in mistake(capsys, *common, "--device=gpu:7")
+    assert "--devices: 99 GPUs requested, but TensorFlow finds " in mistake(capsys, *common, "--devices=99")
     assert "can be resumed" in mistake(capsys, *common, "--resume")
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("IMAGE_SIZE: 3")

@@ -151,14 +151,14 @@ def test_another_number_of_classes_is_explained(make_layers, write_h5):
     body = {"conv1": {"kernel": (2, 3)}}
     path = write_h5(stored_like({**body, **head_weights(81)}))
     layers = make_layers({**body, **head_weights(2), "mrcnn_bbox": {}})
-    text = check_raises_and_changes_nothing(layers, path, "the file has 81 classes, the model 2")
+    text = check_raises_and_changes_nothing(layers, path, "the file has 81 classes, but the model has 2")
     assert 'exclude=["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"]' in text
     assert "--weights=coco" in text
     report = load_weights(layers, path, exclude=HEADS)
     assert report.loaded == ("conv1",) and len(report.excluded) == 3 and report.unexpected == ()
     # With one head excluded, the others still show the number of classes.
-    check_raises_and_changes_nothing(layers, path, "81 classes, the model 2", exclude=HEADS[:1])
-    check_raises_and_changes_nothing(layers, path, "81 classes, the model 2", exclude=HEADS[:3])
+    check_raises_and_changes_nothing(layers, path, "81 classes, but the model has 2", exclude=HEADS[:1])
+    check_raises_and_changes_nothing(layers, path, "81 classes, but the model has 2", exclude=HEADS[:3])
 
 
 def test_other_classes_and_a_branch_that_the_file_lacks(make_layers, write_h5):
@@ -178,8 +178,8 @@ def resnet(blocks):
 @pytest.mark.parametrize(
     ("in_file", "in_model", "message"),
     [
-        (resnet(6), resnet(23), "backbone resnet50, the model resnet101"),
-        (resnet(6), {"mnv2_conv1": {"kernel": (2, 3)}}, "backbone resnet50, the model mobilenet_v2"),
+        (resnet(6), resnet(23), "backbone resnet50, but the model has resnet101"),
+        (resnet(6), {"mnv2_conv1": {"kernel": (2, 3)}}, "backbone resnet50, but the model has mobilenet_v2"),
     ],
 )
 def test_another_backbone_is_explained(make_layers, write_h5, in_file, in_model, message):
@@ -190,8 +190,10 @@ def test_another_backbone_is_explained(make_layers, write_h5, in_file, in_model,
 def test_a_deeper_backbone_loads_by_name_with_a_warning(make_layers, write_h5):
     """A file of a ResNet-101 has all names and shapes of a ResNet-50. The original loads them."""
     path, layers = write_h5(stored_like(resnet(23))), make_layers(resnet(6))
-    check_raises_and_changes_nothing(layers, path, "backbone resnet101, the model resnet50", by_name=False)
-    with pytest.warns(UserWarning, match="resnet101, the model resnet50: 7 layers loaded by name, 17 skipped") as seen:
+    check_raises_and_changes_nothing(layers, path, "backbone resnet101, but the model has resnet50", by_name=False)
+    with pytest.warns(
+        UserWarning, match="resnet101, but the model has resnet50: 7 layers loaded by name, 17 skipped"
+    ) as seen:
         report = load_weights(layers, path, by_name=True)
     assert len(seen) == 1 and len(report.loaded) == 7 and len(report.unexpected) == 17
     assert report.notes == (str(seen[0].message).removeprefix(f"{path}: "),)

@@ -56,7 +56,7 @@ def test_every_weight_is_loaded(layout, published, make_layers):
 
 def test_two_class_model_loads_all_but_the_heads(layout, published, make_layers):
     layers = make_layers(spec_of(layout, classes=2))
-    with pytest.raises(ValueError, match="the file has 81 classes, the model 2"):
+    with pytest.raises(ValueError, match="the file has 81 classes, but the model has 2"):
         load_weights(layers, published)
     report = load_weights(layers, published, exclude=HEADS)
     assert report.tensors == 684 and report.missing == report.unexpected == ()

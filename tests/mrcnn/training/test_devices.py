@@ -72,13 +72,13 @@ class TestDevice:
 
     @pytest.mark.parametrize("name", ["gpu:2", "gpu:10"])
     def test_that_does_not_exist(self, machine, name):
-        with pytest.raises(ValueError, match=f"--device: {name} was asked for, TensorFlow finds only gpu:0, gpu:1"):
+        with pytest.raises(ValueError, match=f"--device: {name} requested, but TensorFlow finds only gpu:0, gpu:1"):
             devices.prepare_devices(name)
         assert machine == []
 
     def test_without_gpus(self, monkeypatch):
         monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: [])
-        with pytest.raises(ValueError, match="--device: gpu was asked for, TensorFlow finds no GPU. Check"):
+        with pytest.raises(ValueError, match="--device: gpu requested, but TensorFlow finds no GPU. Check"):
             devices.prepare_devices("gpu")
 
     @pytest.mark.parametrize("name", ["tpu", "gpu:", "gpu:-1", "1", ""])

@@ -96,7 +96,7 @@ def test_more_gpus_than_available(monkeypatch, gpus, found):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: gpus)
-    with pytest.raises(ValueError, match=f"--devices: 3 GPUs were asked for, TensorFlow finds {found}"):
+    with pytest.raises(ValueError, match=f"--devices: 3 GPUs requested, but TensorFlow finds {found}"):
         distribution.choose_strategy(3)
 
 

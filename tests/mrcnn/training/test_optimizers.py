@@ -48,7 +48,7 @@ def test_accumulation_averages_batches():
 
 def test_accumulation_is_rejected_on_several_devices(monkeypatch):
     monkeypatch.setattr(tf.distribute, "get_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2))
-    with pytest.raises(ValueError, match="on one device only; there are 2"):
+    with pytest.raises(ValueError, match="on one device only, got 2"):
         build_optimizer("adamw", 0.1, Config(), accumulate=4)
     build_optimizer("adamw", 0.1, Config())
 

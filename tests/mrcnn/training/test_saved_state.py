@@ -116,7 +116,7 @@ def test_nothing_to_resume_of_this_name(folder, tmp_path):
 
 def test_a_mismatched_pair_is_rejected(folder, tmp_path):
     path = write_pair(folder, 1, "a", weights_identity="b")
-    with pytest.raises(CheckpointError, match=r"belongs to other weights than mask_rcnn_tiny_0001.h5"):
+    with pytest.raises(CheckpointError, match=r"does not belong to the weights mask_rcnn_tiny_0001.h5"):
         find_state(path, tmp_path, "tiny")
 
 

@@ -311,9 +311,9 @@ def test_datasets_are_checked_before_training(model, tiny):
     other.class_info[1]["name"] = "circle"
     other.prepare()
     for train, val, message in (
-        (tiny.Squares(0), None, "train_dataset: it has no images"),
-        (two, None, r"train_dataset: it has 3 classes with the background \(BG, square, circle\), the network has 2"),
-        (tiny.Squares(1), other, "val_dataset: its classes are BG, circle, those of train_dataset BG, square"),
+        (tiny.Squares(0), None, "train_dataset: the dataset has no images"),
+        (two, None, r"3 classes including the background \(BG, square, circle\), but the network has 2"),
+        (tiny.Squares(1), other, r"val_dataset: expected the classes of train_dataset \(BG, square\), got BG, circle"),
     ):
         with pytest.raises(ValueError, match=message):
             model.train(train, val, 0.01, 1, "heads", **QUIET)
