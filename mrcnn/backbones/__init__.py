@@ -2,7 +2,7 @@
 
 A backbone is a function `f(image, stage5, train_bn) -> [C1, C2, C3, C4, C5]` on Keras tensors. C2..C5 have strides 4,
 8, 16 and 32. `Config.BACKBONE` is a key of `BACKBONES` or such a function. The C4 backbones end with C4, and their
-stage 5 is part of the heads, see `mrcnn.backbones.resnet.build_res5`.
+stage 5 is part of the heads; see `mrcnn.backbones.resnet.build_res5`.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def build_backbone(backbone: str | Callable, image, train_bn: bool | None) -> li
     """Computes the feature maps [C1, ..., C5] of a Keras tensor. C5 of a C4 backbone is None.
 
     Args:
-        backbone: key of `BACKBONES` or a function, see above.
+        backbone: key of `BACKBONES`, or a function as described for this module.
         image: `[B, H, W, channels]`, RGB minus mean.
         train_bn: see `Config.TRAIN_BN`.
     """

@@ -21,7 +21,8 @@ STEM_CHANNELS = 32
 def _depthwise(x, name, strides, train_bn):
     """Applies a 3x3 depthwise convolution with symmetric padding of 1, also for stride 2."""
     x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
-    # he_normal for the 9 inputs of a channel. Keras counts the inputs of all channels, so the features would vanish.
+    # The same as he_normal for the 9 inputs of each channel. Keras would count the inputs of all channels, and the
+    # features would vanish.
     scale = keras.initializers.RandomNormal(stddev=(2 / 9) ** 0.5)
     options = dict(use_bias=False, depthwise_initializer=scale)
     conv = keras.layers.DepthwiseConv2D(3, strides=strides, name=name, **options)
@@ -53,7 +54,7 @@ def build_mobilenet_v2(input_image, stage5=True, train_bn=True):
     Returns:
         [C1, ..., C5], the last feature map at each of the strides 2, 4, 8, 16, 32, with 16, 24, 32, 96, 320 channels.
     """
-    x = keras.layers.ZeroPadding2D(1, name="mnv2_conv1_pad", dtype="float32")(input_image)  # see `resnet.py`
+    x = keras.layers.ZeroPadding2D(1, name="mnv2_conv1_pad", dtype="float32")(input_image)  # float32 as in `resnet.py`
     options = dict(strides=2, activation="relu6", use_bias=False, train_bn=train_bn, precision="float32")
     x = conv_norm(x, STEM_CHANNELS, 3, ("mnv2_conv1", "bn_mnv2_conv1"), **options)
     by_stride, stride, index = {}, 2, 0

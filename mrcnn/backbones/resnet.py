@@ -1,6 +1,6 @@
 """ResNet-50/101 (He et al. 2016) and ResNeXt-50/101 32x4d (Xie et al. 2017) with Matterport's layer names.
 
-ResNet is Caffe's variant: each convolution has a bias, and the stride of a stage is on its first 1x1 convolution.
+The ResNet is Caffe's variant: each convolution has a bias, and the stride of a stage is on its first 1x1 convolution.
 """
 
 import keras
@@ -35,7 +35,7 @@ def conv_norm(x, filters, kernel_size, names, *, strides=1, padding="valid", act
 
 
 def _bottleneck(x, shortcut, kernel_size, filters, stage, block, *, strides=1, groups=1, **options):
-    """Applies a bottleneck block. The stride is on the first convolution, or on the grouped 3x3 one of ResNeXt."""
+    """Applies a bottleneck block. The stride is on the first convolution, or on the grouped 3x3 convolution."""
     width1, width2, width3 = filters
     conv, norm = f"res{stage}{block}_branch2", f"bn{stage}{block}_branch2"
     first, second = (strides, 1) if groups == 1 else (1, strides)
@@ -81,7 +81,7 @@ def _residual_network(image, depth, stage5, train_bn, *, width_factor=1, groups=
 
 
 def _stage(x, stage, depth, *, strides, width_factor=1, **options):
-    """Applies the bottleneck blocks of a stage to `x`. The first has the stride."""
+    """Applies the bottleneck blocks of a stage to `x`. The first block has the stride."""
     width, blocks = WIDTHS[stage - 2], BLOCKS[depth][stage - 2]
     filters = (width * width_factor, width * width_factor, width * 4)
     x = conv_block(x, 3, filters, stage, "a", strides=strides, **options)
@@ -111,7 +111,7 @@ def build_resnet(input_image, architecture, stage5=False, train_bn=True):
 def build_res5(architecture, train_bn=True) -> keras.Model:
     """Builds stage 5 of a ResNet as a model from RoI features `[N, h, w, 4*WIDTHS[2]]` to `[N, h, w, 4*WIDTHS[3]]`.
 
-    Its stride is 1.
+    The stride of the stage is 1.
 
     Args:
         architecture: "resnet50" or "resnet101".

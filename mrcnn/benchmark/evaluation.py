@@ -19,7 +19,7 @@ COUNT = 100
 
 
 def detections(rng: np.random.Generator) -> Detections:
-    """Discs of 50 to 600 pixels."""
+    """Returns detections whose masks are discs with diameters of 50 to 600 pixels."""
     sides = rng.integers(50, 600, COUNT)
     corners = rng.integers(0, np.array(SHAPE) - sides[:, None])  # [N, 2]
     boxes = np.concatenate([corners, corners + sides[:, None]], axis=1)
@@ -31,7 +31,7 @@ def detections(rng: np.random.Generator) -> Detections:
 
 
 def peak_memory() -> int:
-    """Peak resident memory of this process in MiB."""
+    """Returns the peak resident memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 

@@ -16,11 +16,11 @@ from mrcnn.layers.mask_targets import crop_mask_targets
 from mrcnn.ops.boxes import norm_boxes, pad_boxes
 from mrcnn.ops.masks import FULL_COVERAGE, extract_bboxes, minimize_mask, paste_mask, resize_mask, sample_mask
 
-SIDE = 1024  # of the image in pixels
-SCALE = 0.5  # from the image to the network's image
-LENGTHS = (24, 48, 96, 192, 384)  # of the objects in pixels of the image
+SIDE = 1024  # side of the image in pixels
+SCALE = 0.5  # scale factor from the image to the network input
+LENGTHS = (24, 48, 96, 192, 384)  # lengths of the objects in pixels of the image
 REPEATS = 20
-PADDING = 0.15  # of refinement
+PADDING = 0.15  # padding of the refinement
 NO_PADDING = [(0, 0), (0, 0), (0, 0)]
 
 
@@ -47,7 +47,7 @@ def pasted_target(
         mini: side of the mini masks.
         refined: side of the refined masks in cells; 0 for targets of the mask head, 28 cells.
         kind: mask targets of the mask head, "rounded" or "coverage".
-        is_coverage: whether resizing keeps the covered fraction of each pixel, as an augmentation of whole images may.
+        is_coverage: whether resizing keeps the covered fraction of each pixel, as a `PhotoAugmenter` may do.
     """
     resized = resize_mask(mask[..., None], SCALE, NO_PADDING)
     shape, inside = resized.shape[:2], resized

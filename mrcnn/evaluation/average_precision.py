@@ -25,7 +25,7 @@ class Ranking:
 
     @property
     def recalls(self) -> np.ndarray:
-        """`[N]` recall at each detection; NaN without ground truth."""
+        """`[N]` recall at each detection; NaN if there is no ground truth."""
         return np.cumsum(self.is_true) / (self.num_gt or np.nan)
 
     @property
@@ -98,7 +98,7 @@ def best_f1(ranking: Ranking) -> dict[str, float]:
 
 
 def threshold_below(ranking: Ranking, score: float) -> float:
-    """Returns the midpoint in log odds between a score and the next lower one, which rounding of scores does not cross.
+    """Returns the midpoint in log odds between a score and the next lower one. Rounding does not move scores across it.
 
     Args:
         ranking: the detections.

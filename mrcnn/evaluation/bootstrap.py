@@ -22,10 +22,10 @@ def ap_difference_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Computes the 95% interval of COCO AP of one model minus that of another, by the paired percentile bootstrap.
+    """Computes the 95% confidence interval of the COCO AP of `after` minus that of `before`, by the paired bootstrap.
 
-    The images are drawn with replacement, the same ones for both models (Efron & Tibshirani 1993, section 13.3). The
-    interval describes the sample of images only, not the variation between training runs.
+    The interval uses percentiles. The images are drawn with replacement, the same images for both models (Efron &
+    Tibshirani 1993, section 13.3). It covers the sampling of images, not the variation between training runs.
 
     Args:
         before, after: records of both models, of the same images in the same order.
@@ -38,7 +38,7 @@ def ap_difference_interval(
         Lower and upper limit; (0, 0) if no image has an instance.
 
     Raises:
-        ValueError: the images differ.
+        ValueError: if the images differ.
     """
     if [record.image_id for record in before] != [record.image_id for record in after]:
         raise UserError("ap_difference_interval: expected records of the same images in the same order.")
@@ -56,7 +56,7 @@ def ap_difference_interval(
 def _resampled_ap(
     records: Sequence[ImageRecord], num_classes: int, kind: str, samples: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """Returns AP on each sample of images, NaN without an instance. Images are matched once."""
+    """Returns the AP on each sample of images, NaN for samples without instances. Images are matched only once."""
     scores = []
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = match_images(records, num_classes, kind, ap_only=True)

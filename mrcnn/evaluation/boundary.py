@@ -20,7 +20,7 @@ def boundary_rle(rle: dict) -> dict:
     Returns:
         Run-length encoded mask of the same size.
     """
-    import cv2  # needs system libraries that small images of containers lack, and detection does not
+    import cv2  # needs system libraries that small container images lack; detection does not need them
 
     width = max(1, round(WIDTH * float(np.hypot(*rle["size"]))))
     mask = rle_lib.decode(rle)  # [H, W] uint8

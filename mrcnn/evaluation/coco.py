@@ -1,4 +1,4 @@
-"""COCO metrics of a dataset, computed by pycocotools: `CocoEvaluator`.
+"""The class `CocoEvaluator`, which computes the COCO metrics of a dataset with pycocotools.
 
 Shape notation: T IoU thresholds, R recall levels, K classes, A area ranges, M detection limits per image.
 """
@@ -18,7 +18,7 @@ from mrcnn.evaluation.boundary import BoundaryEval
 from mrcnn.evaluation.records import ImageRecord, has_keypoints, kinds_of, make_record, xywh
 
 AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}  # pixels
-MAX_DETECTIONS = (1, 10, 100)  # per image
+MAX_DETECTIONS = (1, 10, 100)  # detection limits per image
 COCO_KEYPOINTS = 17  # number of keypoints whose standard deviations pycocotools defines
 KEYPOINT_SIGMA = 0.05  # standard deviation of other keypoints, as a fraction of the square root of the object's area
 
@@ -161,7 +161,7 @@ def match_images(records: Sequence[ImageRecord], num_classes: int, kind: str, ap
 
     Args:
         records, num_classes, kind: see `coco_curves`.
-        ap_only: whether to match for AP alone, over all areas and with the largest detection limit only.
+        ap_only: whether to match only what AP needs: all areas, and the largest detection limit.
 
     Returns:
         The `COCOeval`, not yet accumulated over images.

@@ -41,7 +41,8 @@ def compute_matches(
         pred_match: `[n]` float, index of the matched ground truth, or -1; predictions in descending score order.
         overlaps: `[n, g]` mask IoU; predictions in descending score order.
 
-    Source: Matterport. Unlike there, the sort by score is stable and padding rows may be anywhere.
+    Source: Matterport.
+    Differs from Matterport: the sort by score is stable, and padding rows may be anywhere.
     """
     overlaps, gt_class_ids, pred_class_ids = _ranked_overlaps(
         gt_boxes, gt_class_ids, gt_masks, pred_boxes, pred_class_ids, pred_scores, pred_masks
@@ -141,7 +142,7 @@ def compute_ap(
         mAP: float, average precision; NaN for an image without ground truth (use `np.nanmean` to average).
         precisions: `[n + 2]`, the precision envelope, padded with a value at recall 0 and 0 at recall 1.
         recalls: `[n + 2]`, padded with 0 and 1.
-        overlaps: `[n, g]` mask IoU, predictions in descending score order, see `compute_matches`.
+        overlaps: `[n, g]` mask IoU, predictions in descending score order; see `compute_matches`.
 
     Source: Matterport; Everingham et al. 2010, section 4.2.
     """
@@ -176,14 +177,15 @@ def compute_ap_range(
 ) -> float:
     """Computes the mean of `compute_ap` over IoU thresholds, by default 0.5, 0.55, ..., 0.95.
 
-    The arguments are those of `compute_matches`, and:
+    The arguments are those of `compute_matches` and:
         iou_thresholds: list or array of float; None or empty for the default.
         verbose: int, 1 prints one line per threshold and one for the mean.
 
     Returns:
         float, mean AP; NaN for an image without ground truth.
 
-    Source: Matterport. Unlike there, `iou_thresholds` may be an array and mask IoUs are computed only once.
+    Source: Matterport.
+    Differs from Matterport: `iou_thresholds` may be an array, and mask IoUs are computed only once.
     """
     if iou_thresholds is None or len(iou_thresholds) == 0:
         iou_thresholds = np.arange(0.5, 1.0, 0.05)

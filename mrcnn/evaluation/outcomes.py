@@ -1,4 +1,4 @@
-"""True and false positives per image, confusion matrix, false positives on negative images.
+"""True and false positives per image, the confusion matrix, and false positives on negative images.
 
 Detections are matched by the COCO rules at one IoU threshold. In descending score order, each detection is matched to
 the unmatched instance of its class with the highest IoU. A second detection of an instance is a false positive. A
@@ -122,8 +122,8 @@ def confusion_matrix(
     """Computes the confusion matrix of a dataset.
 
     Detections are matched within their class first, so the diagonal holds the true positives. The remaining
-    detections and instances are then matched across classes in descending score order. Unmatched ones are paired with
-    the background.
+    detections and instances are then matched across classes in descending score order. Detections and instances without
+    a match are paired with the background.
 
     Returns:
         `[C, C]` int, rows are true classes, columns are detected classes. Column 0 counts false negatives, row 0
@@ -140,7 +140,7 @@ def confusion_matrix(
         none = np.zeros(len(instances), dtype=bool)
         overlaps = record.overlaps(kind, detections, instances)
         match = match_detections(overlaps, none, none, np.array([iou_threshold]))[0]
-        confused_with = np.append(record.gt_class_ids[instances], 0)[match]  # -1 selects the 0, background
+        confused_with = np.append(record.gt_class_ids[instances], 0)[match]  # -1 selects the appended 0, the background
         np.add.at(matrix, (confused_with, record.class_ids[detections]), 1)
         missed = np.delete(instances, match[match >= 0])
         np.add.at(matrix, (record.gt_class_ids[missed], 0), 1)

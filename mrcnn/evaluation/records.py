@@ -13,7 +13,7 @@ from mrcnn.errors import UserError
 from mrcnn.ops.boxes import areas
 from mrcnn.ops.keypoints import as_keypoints
 
-KINDS = ("mask", "box")  # of IoU and AP; the best epoch of a training run is that of the first kind that it has
+KINDS = ("mask", "box")  # kinds of IoU and AP; the first one available selects the best epoch of a training run
 
 
 @dataclass(frozen=True)
@@ -102,16 +102,16 @@ def make_record(
         gt_class_ids: `[G]` int. A negative id is an ignored region (COCO's `iscrowd`) of class `abs(id)`.
         gt_masks: `[H, W, G]` bool, or list of G run-length encoded masks.
         result: one result of `detect()`: `class_ids [N]`, `scores [N]`, `masks [H, W, N]` (or N encoded masks) and
-            `rois [N, 4]` in pixels. `rois` default to the boxes of the masks. Without masks (`Detections.has_masks`)
+            `rois [N, 4]` in pixels. `rois` defaults to the boxes of the masks. Without masks (`Detections.has_masks`),
             only boxes can be evaluated.
         num_classes: int, number of classes including background.
-        image_shape: `(H, W, ...)`, required only without any mask.
+        image_shape: `(H, W, ...)`, required only if there are no masks.
         gt_keypoints: `[G, J, 3]` (x, y, visibility) in pixels, or None.
 
     Raises:
         ValueError: if shapes, class ids or scores are invalid. The message names the image.
     """
-    if isinstance(result, Detections):  # one mask at a time in memory
+    if isinstance(result, Detections):  # keeps only one full mask in memory at a time
         rles, gt_rles = [encode_rle(result.full_mask(i)) for i in range(len(result))], encode_masks(gt_masks)
         height, width = _image_shape(image_id, [gt_masks], rles + gt_rles, [image_shape, result.image_shape])
     else:
@@ -174,7 +174,7 @@ def has_keypoints(records: Sequence[ImageRecord]) -> bool:
     """Returns whether the instances and the detections of all images have keypoints.
 
     Raises:
-        ValueError: all have keypoints, but their number differs.
+        ValueError: if all have keypoints but their number differs.
     """
     if any(record.gt_keypoints is None or (record.keypoints is None and len(record.scores)) for record in records):
         return False

@@ -1,6 +1,6 @@
-"""Exported models: writing them, checking them and running them. Running them does not import TensorFlow.
+"""Writing, verification and inference of exported models. Only the format "saved_model" needs TensorFlow for inference.
 
-An exported model is a folder: the files of its format and `metadata.json`, see `mrcnn.export.metadata`.
+An exported model is a folder with the files of its format and `metadata.json`; see `mrcnn.export.metadata`.
 """
 
 from mrcnn.export.exported import ExportedModel

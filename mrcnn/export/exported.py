@@ -1,4 +1,4 @@
-"""`ExportedModel`: detection with an exported model, with the same pre- and postprocessing as `MaskRCNN`."""
+"""Detection with an exported model, with the same preprocessing and postprocessing as `MaskRCNN`."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from mrcnn.inference.processing import mask_padding
 from mrcnn.inference.streams import detect_list, detect_stream
 from mrcnn.ops.image_meta import META_FIELDS
 
-# (images [B, S, S, channels], windows [B, 4], min_confidence [B]) -> `metadata.OUTPUTS`, None for those it lacks
+# (images [B, S, S, channels], windows [B, 4], min_confidence [B]) -> `metadata.OUTPUTS`, None for missing outputs
 Run = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray | None, ...]]
 
 
 def thread_count() -> int:
-    """Returns the number of threads of a runtime: OMP_NUM_THREADS, which Ray sets, or 0 for all cores."""
+    """Returns the number of threads for a runtime: OMP_NUM_THREADS, which Ray sets, or 0 for all cores."""
     count = os.environ.get("OMP_NUM_THREADS", "")
     return int(count) if count.isdecimal() else 0
 
 
 def one_at_a_time(infer: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Run:
-    """Returns the function of a runtime whose models take one image. Several threads may call it.
+    """Returns a thread-safe `Run` function for a runtime whose models take one image at a time.
 
     Args:
-        infer: runs the model on inputs by name, for a batch of one image, and returns its outputs by name.
+        infer: function that runs the model on a batch of one image. It takes inputs and returns outputs by name.
     """
     lock = threading.Lock()
 
@@ -48,7 +48,7 @@ def one_at_a_time(infer: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]
 
 
 class ExportedPredictor:
-    """Runs an exported network; the counterpart of `mrcnn.inference.predictor.Predictor`.
+    """Runs an exported network. The counterpart of `mrcnn.inference.predictor.Predictor`.
 
     Args:
         run: function of the runtime.
@@ -61,7 +61,7 @@ class ExportedPredictor:
         self._run, self._min_confidence = run, min_confidence
 
     def __call__(self, images: np.ndarray, metas: np.ndarray):
-        """Returns detections `[B, D, 6]`, masks and maps of keypoints, see `Predictor.__call__`."""
+        """Returns detections `[B, D, 6]`, masks and keypoint maps; see `Predictor.__call__`."""
         windows = np.asarray(metas[:, META_FIELDS["window"]], np.float32)
         thresholds = np.full(len(images), self._min_confidence, np.float32)
         outputs = self._run(np.asarray(images, np.float32), windows, thresholds)
@@ -72,17 +72,17 @@ class ExportedModel:
     """A model in a folder written by `MaskRCNN.export` or `nike export`.
 
     Args:
-        path: the folder, or a file of it such as `model.tflite`.
+        path: the folder, or one of its files such as `model.tflite`.
         min_confidence: score threshold. None: DETECTION_MIN_CONFIDENCE of the exported Config.
         batch_size: maximum number of images in a batch.
 
     Attributes:
         config: the exported settings.
-        class_names: names by class id, background first, or None.
+        class_names: class names by class id, background first, or None.
         metadata: see `mrcnn.export.metadata`.
 
     Raises:
-        ExportError: the folder is damaged, or the package of its format is not installed.
+        ExportError: if the folder is damaged or the package of its format is not installed.
     """
 
     def __init__(self, path: str | Path, min_confidence: float | None = None, batch_size: int = 1):

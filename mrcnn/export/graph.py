@@ -1,4 +1,4 @@
-"""The network as one TensorFlow function in float32, from preprocessed images to detections, their masks and keypoints.
+"""The network as a TensorFlow function in float32, from preprocessed images to detections, masks and keypoints.
 
 Shape notation: B images, S side, D detections, C classes, M mask side.
 """
@@ -21,18 +21,18 @@ from mrcnn.ops.boxes import norm_boxes
 
 
 class ExportGraph(tf.Module):
-    """A float32 copy of a model, whatever the precision of the model, with anchors for its one image size.
+    """A float32 copy of a model of any precision, with the anchors for its image size.
 
     Args:
         model: the `mrcnn.model.MaskRCNN` to copy.
-        roi_align_method: the ROI_ALIGN_METHOD that the converter of the format replaces by fast operations.
+        roi_align_method: the ROI_ALIGN_METHOD that the converter of the format translates to fast operations.
 
     Attributes:
         config: settings of the model.
         weights_hash: SHA-256 of the weights.
 
     Raises:
-        ExportError: the network has no RPN, the size of the images is not fixed, or a weight is not finite.
+        ExportError: if the network has no RPN, the size of the images is not fixed, or a weight is not finite.
     """
 
     def __init__(self, model: Any, roi_align_method: str = "crop_and_resize"):
@@ -61,7 +61,7 @@ class ExportGraph(tf.Module):
         self._builder = builder
 
     def reference(self, config: Config) -> Predictor:
-        """Returns a predictor of the Keras network with other detection settings, to compare with."""
+        """Returns a predictor of the Keras network with other detection settings, for comparison."""
         return Predictor(self._builder.inference(config), config)
 
     def function(self, batch: int | None) -> tf.types.experimental.PolymorphicFunction:
@@ -101,13 +101,13 @@ class ExportGraph(tf.Module):
 
 
 def _pad_rows(maps: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
-    """Pads `[B, n, ...]` to `[*shape, ...]`, because converters follow constant shapes best. -1 stands for B."""
+    """Pads `[B, n, ...]` to `[*shape, ...]`, because converters handle constant shapes best. B may be -1."""
     padding = [[0, 0], [0, shape[1] - tf.shape(maps)[1]]] + [[0, 0]] * (len(maps.shape) - 2)
     return tf.reshape(tf.pad(maps, padding), (*shape, *maps.shape[2:]))
 
 
 def _copy_weights(source: dict, target: dict) -> str:
-    """Copies the weights of layers by name. Returns their SHA-256."""
+    """Copies the weights of layers by name and returns their SHA-256."""
     digest = hashlib.sha256()
     for name in sorted(target):
         arrays = [np.asarray(array, np.float32) for array in source[name].get_weights()]

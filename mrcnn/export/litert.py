@@ -1,4 +1,4 @@
-"""LiteRT (TensorFlow Lite): for phones and other ARM devices, and for CPUs without TensorFlow."""
+"""Export to LiteRT (TensorFlow Lite), for phones and other ARM devices, and for CPUs without TensorFlow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROI_ALIGN_METHOD = "gather"  # crop_and_resize is not one of LiteRT's own operat
 
 
 def write(graph: ExportGraph, folder: Path, calibration: list) -> None:
-    """Writes `model.tflite`, for one image at a time, with LiteRT's own operations only."""
+    """Writes `model.tflite` for one image at a time, with only LiteRT's own operations."""
     if graph.config.ROI_POOLING == "pool":
         raise ExportError("LiteRT has no operation for RoIPool (ROI_POOLING = 'pool'). Choose another format.")
     import tensorflow as tf

@@ -3,15 +3,15 @@
 | Key | Value |
 |---|---|
 | `format` | one of `FORMATS` |
-| `version` | of mrcnn |
+| `version` | version of mrcnn |
 | `runtime` | package and version that converted the model, such as "openvino 2026.4.1" |
-| `config` | settings, see `mrcnn.config.Config` |
+| `config` | settings; see `mrcnn.config.Config` |
 | `class_names` | names by class id, background first, or null |
 | `weights` | SHA-256 of the float32 weights in the order of their names |
 | `files` | SHA-256 of each other file, by path in the folder |
 | `signature` | inputs and outputs: name, shape, dtype and meaning |
-| `verification` | the largest differences from the Keras model, see `mrcnn.export.verify` |
-| `checksum` | SHA-256 of the other values, because the settings must be those of the files |
+| `verification` | the largest differences from the Keras model; see `mrcnn.export.verify` |
+| `checksum` | SHA-256 of the other values, which detects changed settings |
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ FORMATS = {  # format -> package that runs it
     "litert": "ai_edge_litert",
     "saved_model": "tensorflow",
 }
-OUTPUTS = ("detections", "masks", "keypoints")  # of the network; the last two only where it has them
+OUTPUTS = ("detections", "masks", "keypoints")  # outputs of the network; the last two are optional
 # A folder with one of these files is an exported model.
 FILES = (FILE, "model.xml", "model.onnx", "model.tflite", "saved_model.pb")
 KEYS = {"format": str, "version": str, "runtime": str, "config": dict, "files": dict}
 
 
 class ExportError(UserError):
-    """A model cannot be exported, or an exported model cannot be used."""
+    """Raised if a model cannot be exported or an exported model cannot be used."""
 
 
 def export_folder(path: str | Path) -> Path:
-    """Returns the folder of the file of an exported model, such as `model.tflite`, and other paths unchanged."""
+    """Returns the folder of a file of an exported model, such as `model.tflite`. Other paths are returned unchanged."""
     path = Path(path)
     return path.parent if path.name in FILES and path.is_file() else path
 
 
 def is_export(path: str | Path) -> bool:
-    """Returns whether a path looks like an exported model: its folder, or a file of it."""
+    """Returns whether a path looks like an exported model, that is, its folder or one of its files."""
     folder = export_folder(path)
     return folder.is_dir() and any((folder / name).is_file() for name in FILES)
 
@@ -63,7 +63,7 @@ def format_module(name: str) -> ModuleType:
     """Returns the module that writes and runs a format.
 
     Raises:
-        ExportError: the format is unknown, or its package is not installed.
+        ExportError: if the format is unknown or its package is not installed.
     """
     if name not in FORMATS:
         raise ExportError(f"export format: expected one of {', '.join(FORMATS)}, got {name!r}.")
@@ -92,7 +92,7 @@ def describe(name: str, config: Config, class_names: list[str] | None, weights: 
 
 
 def signature(config: Config) -> dict[str, Any]:
-    """Returns the inputs and outputs of an exported model. Dimension "B" is 1 where a runtime needs a constant."""
+    """Returns the inputs and outputs of an exported model. Dimension "B" is 1 for runtimes that need a constant."""
     side, channels = int(config.IMAGE_MAX_DIM), int(config.IMAGE_CHANNEL_COUNT)
     detections = int(config.DETECTION_MAX_INSTANCES)
     mask = int(config.MASK_REFINEMENT_SIZE or config.MASK_SHAPE[0])
@@ -132,7 +132,7 @@ def signature(config: Config) -> dict[str, Any]:
 
 
 def write_metadata(folder: Path, metadata: dict[str, Any]) -> None:
-    """Writes `metadata.json` for all other files of a folder."""
+    """Writes `metadata.json` with the SHA-256 of all other files of a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILE)
     hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
     metadata = metadata | {"files": hashes}
@@ -141,10 +141,10 @@ def write_metadata(folder: Path, metadata: dict[str, Any]) -> None:
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """Reads the metadata of an exported model and checks that the files are those it was written with.
+    """Reads the metadata of an exported model and checks that its files are unchanged.
 
     Raises:
-        ExportError: `metadata.json` is missing or invalid, or a file is missing, truncated or of another model.
+        ExportError: if `metadata.json` is missing or invalid, or a file is missing, truncated or from another model.
     """
     folder = Path(path)
     try:
@@ -163,7 +163,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         if not file.is_file():
             raise ExportError(f"{file}: the file is missing. Export the model again.")
         if sha256_of(file) != expected:
-            raise ExportError(f"{file}: truncated, or a file of another model than {FILE}. Export the model again.")
+            raise ExportError(f"{file}: truncated, or from another model than {FILE}. Export the model again.")
     return metadata
 
 

@@ -1,4 +1,4 @@
-"""ONNX: for ONNX Runtime and other programs that read this format, without TensorFlow."""
+"""Export to ONNX, for ONNX Runtime and other programs that read this format without TensorFlow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROI_ALIGN_METHOD = "gather"  # crop_and_resize would become a loop over the boxe
 
 
 def write(graph: ExportGraph, folder: Path, calibration: list) -> None:
-    """Writes `model.onnx`, for one image at a time. Raises ExportError if tf2onnx is not installed."""
+    """Writes `model.onnx` for one image at a time. Raises ExportError if tf2onnx is not installed."""
     try:
         import tf2onnx
     except ModuleNotFoundError:
@@ -35,7 +35,7 @@ def load(folder: Path) -> Run:
     options.intra_op_num_threads = thread_count()
     try:
         session = onnxruntime.InferenceSession(folder / FILE, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # of many classes
+    except Exception as error:  # ONNX Runtime raises exceptions of many classes
         reason = " ".join(str(error).split())
         version = onnxruntime.__version__
         raise ExportError(f"{folder}: ONNX Runtime {version} cannot load the model ({reason}).") from None

@@ -1,4 +1,4 @@
-"""OpenVINO: fast inference on Intel and ARM CPUs without TensorFlow."""
+"""Export to OpenVINO, for fast inference on Intel and ARM CPUs without TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from mrcnn.export.graph import ExportGraph
 
 FILE = "model.xml"  # the weights are in model.bin
-MANY = 10_000  # anchors; equal scores keep the order of Keras below that
+MANY = 10_000  # number of anchors up to which anchors of equal score keep the order of Keras
 OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}  # bfloat16 would move boxes
 
 
 def write(graph: ExportGraph, folder: Path, calibration: list) -> None:
-    """Writes `model.xml` and `model.bin`, for one image at a time."""
+    """Writes `model.xml` and `model.bin` for one image at a time."""
     openvino.save_model(convert(graph), folder / FILE, compress_to_fp16=False)
 
 
 def convert(graph: ExportGraph) -> openvino.Model:
-    """Converts the network, for one image at a time."""
+    """Converts the network for one image at a time."""
     model = openvino.convert_model(graph.function(batch=1).get_concrete_function())
     for node in model.get_ops():
         if node.get_type_name() == "TopK" and node.get_input_partial_shape(0).get_max_shape()[-1] > MANY:

@@ -1,4 +1,4 @@
-"""OpenVINO with convolutions in 8 bits: post-training quantization with NNCF."""
+"""Export to OpenVINO with 8-bit convolutions: post-training quantization with NNCF."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "write"]
 MIN_CONFIDENCE = 0.1  # score threshold during calibration, so that the mask layers run too
-LAYERS = {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul"}  # what 8 bits accelerate
+LAYERS = {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul"}  # faster in 8 bits
 
 
 def write(graph: ExportGraph, folder: Path, calibration: list) -> None:
-    """Writes `model.xml` and `model.bin`, with the ranges of activations on the calibration images.
+    """Writes `model.xml` and `model.bin`, quantized with the activation ranges of the calibration images.
 
     Raises:
-        ExportError: NNCF is not installed, or there are no calibration images.
+        ExportError: if NNCF is not installed or there are no calibration images.
     """
     try:
         import nncf
@@ -43,17 +43,17 @@ def write(graph: ExportGraph, folder: Path, calibration: list) -> None:
     model = convert(graph)
     ignored = [op.get_friendly_name() for op in model.get_ops() if not _in_8_bits(op)]
     options = {"preset": nncf.QuantizationPreset.MIXED, "ignored_scope": nncf.IgnoredScope(names=ignored)}
-    nncf.set_log_level(logging.WARNING)  # otherwise one line for each operation
-    with redirect_stdout(sys.stderr):  # progress bars
+    nncf.set_log_level(logging.WARNING)  # avoids one line for each operation
+    with redirect_stdout(sys.stderr):  # NNCF prints progress bars
         model = nncf.quantize(model, nncf.Dataset(inputs), subset_size=len(inputs), **options)
     openvino.save_model(model, folder / FILE, compress_to_fp16=False)
 
 
 def _in_8_bits(op: openvino.Node) -> bool:
-    """Returns whether an operation gets inputs of 8 bits: layers, and sums of feature maps.
+    """Returns whether an operation gets 8-bit inputs. These are layers and sums of feature maps.
 
     All other operations compute boxes or copy values. Boxes need float32. Copies stay in float32, because NNCF measures
-    the range of their inputs, and those can be empty, such as the RoIs of one pyramid level.
+    the range of their inputs, which can be empty, for example the RoIs of one pyramid level.
     """
     if op.get_type_name() == "Add":
         return op.get_output_partial_shape(0).rank.get_length() == 4

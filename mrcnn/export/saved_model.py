@@ -1,4 +1,4 @@
-"""TensorFlow SavedModel: for TensorFlow Serving, and for programs with TensorFlow but without this package."""
+"""Export to a TensorFlow SavedModel, for TensorFlow Serving and programs that use TensorFlow without this package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mrcnn.export.metadata import OUTPUTS, ExportError
 
 
 def write(graph: ExportGraph, folder: Path, calibration: list) -> None:
-    """Writes the SavedModel with the signature `serving_default`, for any number of images."""
+    """Writes the SavedModel with the signature `serving_default` for any number of images."""
     tf.saved_model.save(graph, str(folder), signatures={"serving_default": graph.function(batch=None)})
 
 
@@ -21,7 +21,7 @@ def load(folder: Path) -> Run:
     try:
         model = tf.saved_model.load(str(folder))
         run = model.signatures["serving_default"]
-    except Exception as error:  # of many classes
+    except Exception as error:  # TensorFlow raises exceptions of many classes
         reason = " ".join(str(error).split())
         raise ExportError(f"{folder}: TensorFlow {tf.__version__} cannot load the model ({reason}).") from None
 
@@ -29,5 +29,5 @@ def load(folder: Path) -> Run:
         outputs = run(images=images, windows=windows, min_confidence=min_confidence)
         return tuple(outputs[name].numpy() if name in outputs else None for name in OUTPUTS)
 
-    detect.model = model  # its variables live as long as it does
+    detect.model = model  # keeps the variables of the model alive
     return detect

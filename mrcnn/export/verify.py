@@ -1,6 +1,6 @@
-"""Comparison of an exported model with the Keras model that it was made from.
+"""Comparison of an exported model with the Keras model from which it was made.
 
-Shape notation: B images, D detections, M mask side, J keypoints, Q side of a map of keypoints.
+Shape notation: B images, D detections, M mask side, J keypoints, Q side of a keypoint map.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ SAME_BOX = 0.5  # minimum IoU of two detections of one object
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The largest differences of a format that passes `check`.
+    """The largest differences that `check` accepts for a format.
 
     Attributes:
-        threshold: score of the detections that are compared.
-        margin: detections with scores this far below the threshold are computed too, to have all counterparts.
-        box: pixels of the preprocessed image.
-        score: 0..1.
+        threshold: minimum score of the detections that are compared.
+        margin: detections up to this much below the threshold are also computed, so that all counterparts are found.
+        box: largest difference of box coordinates, in pixels of the preprocessed image.
+        score: largest difference of scores, 0..1.
         mask_iou: smallest IoU of the two masks of a detection.
-        keypoint: 0..1, of the probability of a keypoint in a cell of its map.
-        unmatched: fraction of detections without a counterpart.
+        keypoint: largest difference of the probability of a keypoint in a cell of its map, 0..1.
+        unmatched: largest fraction of detections without a counterpart.
     """
 
     threshold: float = 0.1
@@ -42,7 +42,7 @@ class Tolerance:
     unmatched: float = 0.0
 
 
-# These values only find a broken model. Whether a quantized model is good enough is decided by its AP.
+# These values only detect a broken model. The quality of a quantized model is measured by its AP.
 TOLERANCES = {
     "openvino-int8": Tolerance(
         threshold=0.5, margin=0.3, box=16.0, score=0.3, mask_iou=0.5, keypoint=1.0, unmatched=0.2
@@ -56,7 +56,7 @@ def tolerance(format: str) -> Tolerance:
 
 
 class VerificationError(UserError):
-    """An exported model does not compute what the Keras model computes."""
+    """Raised if an exported model does not compute the same as the Keras model."""
 
 
 def compare(images: Iterable, reference: Callable, exported: Callable, threshold: float) -> dict[str, Any]:
@@ -64,17 +64,17 @@ def compare(images: Iterable, reference: Callable, exported: Callable, threshold
 
     Args:
         images: arrays or paths.
-        reference: predictor of the Keras network, with a score threshold a little below `threshold`.
-        exported: predictor of the exported network, likewise.
-        threshold: detections with a lower score in both need no counterpart.
+        reference: predictor of the Keras network, with a score threshold slightly below `threshold`.
+        exported: predictor of the exported network, with the same score threshold as `reference`.
+        threshold: detections whose score is lower in both need no counterpart.
 
     Returns:
         `images`, `detections` (compared), `unmatched`, `box` (largest difference in pixels), `score` (largest
         difference), `mask_iou` (lowest IoU of masks, None without masks), `keypoint` (largest difference of a
-        probability in the map of a keypoint, None without keypoints).
+        probability in a keypoint map, None without keypoints).
 
     Raises:
-        VerificationError: an output of the exported predictor is NaN or infinite, or no detection was found.
+        VerificationError: if an output of the exported predictor is NaN or infinite, or if no detection was found.
     """
     config = reference.config
     boxes, scores, ious, keypoints, count, unmatched = [], [], [], [], 0, 0
@@ -138,7 +138,7 @@ def summary(table: dict[str, Any]) -> str:
 
 
 def _probabilities(maps: np.ndarray) -> np.ndarray:
-    """Returns the softmax over the cells of each map of keypoints, `[Q*Q, J]` for `maps [Q, Q, J]`."""
+    """Returns the softmax over the cells of each keypoint map, `[Q*Q, J]` for `maps [Q, Q, J]`."""
     cells = maps.reshape(-1, maps.shape[-1])
     odds = np.exp(cells - cells.max(axis=0))
     return odds / odds.sum(axis=0)
@@ -149,13 +149,13 @@ def _count(rows: np.ndarray) -> int:
 
 
 def _match(a: np.ndarray, b: np.ndarray) -> dict[int, int]:
-    """Returns the row of `b [D, 6]` that belongs to each row of `a [D, 6]`: same class, highest IoU, each once."""
-    from mrcnn.evaluation.matching import match_overlaps  # imports pycocotools, which running a model does not need
+    """Matches each row of `a [D, 6]` to a different row of `b [D, 6]`: the one of its class with the highest IoU."""
+    from mrcnn.evaluation.matching import match_overlaps  # imports pycocotools, which inference does not need
 
     a, b = a[: _count(a)], b[: _count(b)]
     with np.errstate(invalid="ignore"):
         overlaps = compute_overlaps(a[:, :4], b[:, :4])
     distances = np.abs(a[:, None, :4] - b[None, :, :4]).max(axis=2)
-    overlaps = np.where(np.isnan(overlaps), 1 - distances, overlaps)  # NaN for two boxes of area zero
+    overlaps = np.where(np.isnan(overlaps), 1 - distances, overlaps)  # the IoU of two boxes of area zero is NaN
     rows = match_overlaps(overlaps, b[:, 4], a[:, 4], SAME_BOX)[1]
     return {i: int(j) for i, j in enumerate(rows) if j >= 0}

@@ -1,4 +1,4 @@
-"""Writing an exported model: convert, verify, then move it into place."""
+"""Writes an exported model: converts and verifies it before it replaces an earlier export."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def write_export(
     """Exports a model to a folder and verifies it; see `MaskRCNN.export`.
 
     Raises:
-        VerificationError: the exported model does not compute what the model computes. Nothing was written.
-        ExportError: the format, the model or the path cannot be used.
+        VerificationError: if the exported model does not compute the same as the model. Nothing is written.
+        ExportError: if the format, the model or the path cannot be used.
     """
     module, path, calibration = format_module(format), Path(path), list(calibration)
     if path.exists() and not (path.is_dir() and (is_export(path) or not any(path.iterdir()))):
@@ -39,7 +39,7 @@ def write_export(
     try:
         graph = ExportGraph(model, getattr(module, "ROI_ALIGN_METHOD", "crop_and_resize"))
         folder = temporary / "new"
-        folder.mkdir()  # with the usual permissions, unlike that of mkdtemp
+        folder.mkdir()  # has the usual permissions, unlike the folder of mkdtemp
         module.write(graph, folder, calibration)
         metadata = describe(format, model.config, model.class_names, graph.weights_hash)
         write_metadata(folder, metadata)
@@ -61,7 +61,7 @@ def write_export(
 
 
 def _replace(folder: Path, path: Path, old: Path) -> None:
-    """Moves a folder to a path. A folder there is moved to `old`, and back if the first cannot be moved."""
+    """Moves a folder to a path. An existing folder is moved to `old` first, and moved back if the move fails."""
     if path.exists():
         os.replace(path, old)
     try:
@@ -73,7 +73,7 @@ def _replace(folder: Path, path: Path, old: Path) -> None:
 
 
 def _noise(config) -> list[np.ndarray]:
-    """Two images of smooth noise, for a verification without images."""
+    """Returns two images of smooth noise, for a verification without images."""
     side = int(config.IMAGE_MAX_DIM)
     cells = np.random.default_rng(0).integers(0, 256, (2, 8, 8, config.IMAGE_CHANNEL_COUNT), dtype=np.uint8)
     return [np.kron(cell, np.ones((side // 8, side // 8, 1), np.uint8)) for cell in cells]

@@ -1,1 +1,1 @@
-"""Functions of Matterport's `mrcnn` that the library does not need itself. The drop-in modules re-export them."""
+"""Functions of Matterport's `mrcnn` that this package does not use itself. The drop-in modules re-export them."""

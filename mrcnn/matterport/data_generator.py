@@ -1,4 +1,4 @@
-"""Matterport's `data_generator` for scripts and notebooks that use it. It does not need TensorFlow.
+"""Matterport's `data_generator`, for scripts and notebooks that use it. It does not need TensorFlow.
 
 Training uses `mrcnn.data.pipeline`, which prefetches and can be resumed.
 """
@@ -20,7 +20,7 @@ from mrcnn.ops.random_rois import generate_random_rois
 
 logger = logging.getLogger(__name__)
 
-MAX_FAILURES = 5  # number of images that may fail
+MAX_FAILURES = 5  # maximum number of images that may fail
 
 
 def data_generator(
@@ -34,7 +34,7 @@ def data_generator(
     detection_targets: bool = False,
     no_augmentation_sources: Collection[str] | None = None,
 ) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
-    """Yields an infinite sequence of batches. Random numbers are from NumPy's global generator.
+    """Yields an infinite sequence of batches. Random numbers come from NumPy's global generator.
 
     Shape notation: B `batch_size`, S image side, C classes, A anchors, T sampled anchors, G ground-truth slots,
     K `random_rois`, R sampled RoIs, M mask side.
@@ -59,7 +59,7 @@ def data_generator(
         Empty slots are zeros.
 
     Raises:
-        ValueError: the dataset is empty, more than MAX_FAILURES images failed, or no image is usable.
+        ValueError: if the dataset is empty, more than MAX_FAILURES images failed, or no image is usable.
 
     Source: Matterport.
     Differs from Matterport: images without objects are yielded, except with `detection_targets`. Errors name the image.

@@ -14,7 +14,7 @@ from mrcnn.layers.targets import select_roi_targets
 from mrcnn.ops import boxes_tf
 from mrcnn.ops.image_meta import split_image_meta
 
-# Functions with the same arguments as in the original.
+# Functions with the same arguments as in Matterport's code.
 apply_box_deltas_graph = boxes_tf.apply_box_deltas
 box_refinement_graph = boxes_tf.box_refinement
 clip_boxes_graph = boxes_tf.clip_boxes

@@ -1,4 +1,4 @@
-"""Methods of the original's `MaskRCNN` that the library itself does not call."""
+"""Methods of Matterport's `MaskRCNN` that this package does not call itself."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class OriginalMethods:
         Call `set_trainable` first. `train` compiles the model itself.
 
         Raises:
-            ValueError: the model is not in training mode.
+            ValueError: if the model is not in training mode.
         """
-        from mrcnn.training.optimizers import build_optimizer  # slow to import, rarely needed
+        from mrcnn.training.optimizers import build_optimizer  # slow to import and rarely needed
 
         if self.mode != "training":
             raise UserError("compile() needs a model built with mode='training'.")
@@ -62,8 +62,8 @@ class OriginalMethods:
     def set_trainable(self, layer_regex: str, keras_model=None, indent: int = 0, verbose: int = 1) -> None:
         """Makes the layers whose full name matches trainable and freezes all others. Compile the model afterwards.
 
-        An expression that matches no layer is accepted, as in the original. `mrcnn.training.freezing.set_trainable`
-        raises an error.
+        An expression that matches no layer is accepted, as in Matterport's code. In contrast,
+        `mrcnn.training.freezing.set_trainable` raises an error.
         """
         layers = list(flatten_layers(keras_model or self.keras_model))
         if verbose and keras_model is None:
@@ -83,7 +83,7 @@ class OriginalMethods:
         Args:
             molded_images: `[B, S, S, channels]`.
             image_metas: `[B, 12+C]`.
-            verbose: 1 prints the number of images, and the shape and range of `molded_images`.
+            verbose: 1: print the number of images, and the shape and range of `molded_images`.
         """
         molded_images = np.asarray(molded_images)  # notebooks also pass lists
         if verbose:
@@ -102,7 +102,7 @@ class OriginalMethods:
         """Preprocesses images. Returns images `[B, S, S, channels]`, metas `[B, 12+C]` and windows `[B, 4]` in pixels.
 
         Raises:
-            ValueError: the preprocessed images have different sizes (IMAGE_RESIZE_MODE "none" or "pad64").
+            ValueError: if the preprocessed images have different sizes (IMAGE_RESIZE_MODE "none" or "pad64").
         """
         molded = [preprocess(image, self.config, number) for number, image in enumerate(images)]
         if len({item.image.shape for item in molded}) > 1:

@@ -1,4 +1,4 @@
-"""Matterport's `ParallelModel`, which a distribution strategy of TensorFlow replaces."""
+"""Placeholder for Matterport's `ParallelModel`. Use a distribution strategy of TensorFlow instead."""
 
 
 def ParallelModel(keras_model, gpu_count: int):

@@ -1,4 +1,4 @@
-"""Training targets in NumPy with Matterport's names: for scripts that use them, and as reference implementations.
+"""NumPy training targets with Matterport's names, for scripts that use them and as reference implementations.
 
 Sampling uses NumPy's global generator, so `np.random.seed` makes it reproducible. Training uses `mrcnn.layers.targets`.
 """
@@ -29,8 +29,8 @@ def build_rpn_targets(
         rpn_bbox: `[T, 4]` float64 deltas of the positive anchors in anchor order, zero padded.
 
     Source: Ren et al. 2015, Faster R-CNN, section 3.1.2; Matterport.
-    Differs from Matterport: images without objects are accepted. An object without overlapping anchors makes no anchor
-        positive.
+    Differs from Matterport: images without objects are accepted. An object that overlaps no anchor has no positive
+        anchor.
     """
     del image_shape
     has_area = (gt_boxes[:, 2:] > gt_boxes[:, :2]).all(axis=1)
@@ -78,7 +78,7 @@ def build_detection_targets(
         masks: `[R, M, M, C]` float32 in 0..1 at the class of the RoI, else zeros.
 
     Raises:
-        ValueError: there are no RoIs, no objects, or no negative RoIs to fill R.
+        ValueError: if there are no RoIs, no objects, or no negative RoIs to fill R.
 
     Source: Matterport, where it is used to debug the heads.
     Differs from `targets.select_roi_targets`: positive RoIs have IoU > 0.5, not >= 0.5, and masks are not rounded.
@@ -120,7 +120,7 @@ def build_detection_targets(
 
 
 def _subsample(match: np.ndarray, value: int, max_count: int) -> None:
-    """Sets random entries of `match` with this value to 0 such that at most `max_count` remain."""
+    """Sets random entries of `match` with this value to 0, so that at most `max_count` remain."""
     candidates = np.flatnonzero(match == value)
     if len(candidates) > max_count:
         match[np.random.choice(candidates, len(candidates) - max_count, replace=False)] = 0

@@ -34,7 +34,7 @@ PLOT_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 def distinct_colors(count: int) -> np.ndarray:
     """Returns the first `count` colors of a fixed sequence, uint8 `[count, 3]`.
 
-    The 16 colors of the palette are followed by darker and lighter shades of it in turn.
+    The 16 colors of the palette are followed by alternating darker and lighter shades of the palette.
     """
     repeats = -(-count // len(PALETTE))
     return np.concatenate([PALETTE[:0], *(_shade(PALETTE, step) for step in range(repeats))])[:count]

@@ -20,7 +20,7 @@ MIN_SIZE_TO_OUTLINE = 10  # minimum ratio of the shorter side of a mask to the w
 
 
 class Result(Protocol):
-    """The methods of a mapping that are called: `Detections`, or a dict with some of its keys."""
+    """The mapping methods that are used, of `Detections` or of a dict with some of its keys."""
 
     def __getitem__(self, key: str, /) -> Any: ...
 
@@ -82,12 +82,12 @@ def overlay(
             `rois [N, 4]`, `scores [N]`. A negative class id is an ignored region.
         class_names: list of class names, background first.
         alpha: float in 0..1, opacity of the masks.
-        boxes: bool, whether to draw boxes. They are always drawn without masks.
+        boxes: bool, whether to draw boxes. If there are no masks, boxes are always drawn.
         labels: bool, whether to draw class and score.
         colors: RGB in 0..255 for each instance; by default one color per class.
         captions: list of N str that replace class and score.
-        skeleton: pairs of indices of keypoints that are connected by a line. Keypoints are drawn if `result` is
-            `Detections` that have them.
+        skeleton: index pairs of keypoints that are connected by a line. Keypoints are drawn if `result` is a
+            `Detections` object with keypoints.
 
     Returns:
         uint8 `[H, W, 3]`.
@@ -139,7 +139,7 @@ def caption(class_names: Sequence[str], class_id: int, score: float | None = Non
 
 
 def _instances(result: Result, image_shape: tuple[int, ...]):
-    """Returns class ids `[N]`, masks `[H, W, N]` or None, boxes `[N, 4]` and scores `[N]` (NaN without), validated."""
+    """Returns validated class ids `[N]`, masks `[H, W, N]` or None, boxes `[N, 4]` and scores `[N]` or NaN."""
     class_ids = np.asarray(result["class_ids"], dtype=np.int64).reshape(-1)
     masks, rois, scores = result.get("masks"), result.get("rois"), result.get("scores")
     if masks is not None and masks.shape != (*image_shape[:2], len(class_ids)):
@@ -149,7 +149,10 @@ def _instances(result: Result, image_shape: tuple[int, ...]):
     rois = extract_bboxes(masks) if rois is None else np.asarray(rois).reshape(-1, 4)
     scores = np.full(len(class_ids), np.nan) if scores is None else np.asarray(scores, dtype=np.float64).reshape(-1)
     if not len(class_ids) == len(rois) == len(scores):
-        raise UserError(f"result: {len(class_ids)} class_ids, {len(rois)} rois, {len(scores)} scores.")
+        raise UserError(
+            f"result: expected arrays of equal length, got {len(class_ids)} class_ids, {len(rois)} rois and "
+            f"{len(scores)} scores."
+        )
     return class_ids, masks, rois, scores
 
 
@@ -158,7 +161,7 @@ def draw_outline(
 ) -> None:
     """Draws the edge of a mask in place, as a colored line with a dark casing for contrast.
 
-    The arguments are those of `blend_mask`; `width` is the line width in pixels.
+    The arguments are those of `blend_mask`. `width` is the line width in pixels.
     """
     y1, x1, y2, x2 = mask_box(mask) if box is None else box
     if y2 == 0:
@@ -211,17 +214,17 @@ def draw_frame(image: np.ndarray, box: Sequence[float], color: Sequence[int], wi
 def draw_keypoints(
     image: np.ndarray, keypoints: np.ndarray, color: Sequence[int], width: int, skeleton: Sequence[Sequence[int]] = ()
 ) -> None:
-    """Draws keypoints in place, as white-rimmed dots that are connected by the lines of a skeleton.
+    """Draws keypoints in place, as white-rimmed dots connected by the lines of a skeleton.
 
     Args:
         image: uint8 `[H, W, 3]`.
-        keypoints: `[J, 3]` (x, y, score or visibility); those with 0 are not drawn.
+        keypoints: `[J, 3]` (x, y, score or visibility). Keypoints with a score or visibility of 0 are not drawn.
         color: RGB, range 0..255.
         width: line width in pixels.
         skeleton: pairs of indices of connected keypoints.
 
     Raises:
-        ValueError: `skeleton` has an item that is not a pair of indices of keypoints.
+        ValueError: if `skeleton` has an item that is not a pair of keypoint indices.
     """
     indices = range(len(keypoints))
     if not all(np.shape(pair) == (2,) and all(_is_index(i) and i in indices for i in pair) for pair in skeleton):
@@ -250,7 +253,7 @@ def color_splash(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
         masks: `[H, W, N]` or `[H, W]`.
 
     Returns:
-        uint8 `[H, W, 3]`, entirely gray without any instance.
+        uint8 `[H, W, 3]`, entirely gray if there are no instances.
     """
     image = new_canvas(image)
     masks = np.asarray(masks)
@@ -262,7 +265,7 @@ def color_splash(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def crops(image: np.ndarray, result: Result, margin: float = 0.1, cutout: bool = False) -> list[np.ndarray]:
-    """Crops every instance.
+    """Returns a crop of the image for each instance.
 
     Args:
         image: `[H, W, 3]` RGB, or a grayscale or RGBA image.

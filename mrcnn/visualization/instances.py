@@ -20,7 +20,8 @@ GT_COLOR, DETECTION_COLOR = (tuple(color / 255) for color in PALETTE[:2])  # blu
 def random_colors(N: int, bright: bool = True) -> list[tuple[float, float, float]]:
     """Returns N distinguishable colors, RGB in 0..1.
 
-    Source: Matterport. Unlike there, the colors and their order are fixed, so that figures are comparable.
+    Source: Matterport.
+    Differs from Matterport: the colors and their order are fixed, so that figures are comparable.
     """
     colors = distinct_colors(N) / 255 * (1.0 if bright else 0.7)
     return [tuple(float(v) for v in color) for color in colors]
@@ -81,7 +82,10 @@ def display_instances(
     count = len(boxes)
     num_masks = count if masks is None else masks.shape[-1]
     if not count == num_masks == len(class_ids):
-        raise UserError(f"display_instances: {count} boxes, {num_masks} masks, {len(class_ids)} class ids.")
+        raise UserError(
+            f"display_instances: expected equal numbers, got {count} boxes, {num_masks} masks and {len(class_ids)} "
+            "class ids."
+        )
     if count == 0:
         print("\n*** No instances to display *** \n")
     if captions is None:
@@ -115,7 +119,7 @@ def show_masks(
     margin: int,
     tint: bool = True,
 ) -> None:
-    """Shows an image with a margin in pixels, and the masks `[H, W, N]` that are `shown`, outlined and tinted."""
+    """Shows an image with a margin in pixels and the masks `[H, W, N]` of the indices `shown`, with outlines and tints."""
     reduced, factor = reduce_image(image), reduction_factor(image.shape)
     small = {} if masks is None else {i: masks[::factor, ::factor, i] for i in shown}
     for i in small if tint else ():
@@ -136,7 +140,7 @@ def draw_contour(ax: Axes, mask: np.ndarray, color: Sequence[float], scale: int 
 
 
 def write_caption(ax: Axes, x: float, y: float, text: str, color: Sequence[float]) -> None:
-    """Draws text on a colored background. (x, y) is its lower left corner, or the upper left one at the top edge."""
+    """Draws text on a colored background. (x, y) is its lower left corner, or its upper left corner at the top edge."""
     if not text:
         return
     foreground = [v / 255 for v in text_color([255 * v for v in color[:3]])]
@@ -165,15 +169,16 @@ def display_differences(
 ) -> Axes:
     """Shows ground truth (blue) and detections (orange) of one image, with the score and mask IoU of each detection.
 
-    The arguments are those of `compute_matches` and `display_instances`. The IoU is that of the matched instance, or
-    the maximum without a match.
+    The arguments are those of `compute_matches` and `display_instances`. The IoU is that with the matched instance, or
+    the maximum IoU if there is no match.
 
-    Source: Matterport. Unlike there, the colors are blue and orange, and detections may be in any order.
+    Source: Matterport.
+    Differs from Matterport: the colors are blue and orange, and detections may be in any order.
     """
     _, pred_match, overlaps = compute_matches(
         gt_box, gt_class_id, gt_mask, pred_box, pred_class_id, pred_score, pred_mask, iou_threshold, score_threshold
     )
-    # `compute_matches` drops all-zero boxes and sorts by score, so the same is done here.
+    # `compute_matches` drops all-zero boxes and sorts by score. The boxes are brought into the same order here.
     gt, pred = np.flatnonzero(np.any(gt_box, axis=1)), np.flatnonzero(np.any(pred_box, axis=1))
     pred = pred[np.argsort(-np.asarray(pred_score)[pred], kind="stable")]
     captions = [""] * len(gt)

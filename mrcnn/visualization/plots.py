@@ -85,13 +85,13 @@ def plot_training_curves(
 ) -> Figure:
     """Plots losses, average precision and learning rate by epoch.
 
-    Validation metrics (`val_x` of a pair `x`, `val_x`) are dashed. Plotted columns are `loss`, `..._loss`, AP
+    A validation metric `val_x` is dashed if `x` is plotted too. Plotted columns are `loss`, `..._loss`, AP
     (`mask_AP`, `val_box_AP50`, ...) and `lr` or `learning_rate`. Missing columns and values are skipped.
 
     Args:
         history_csv_or_dict: path of a CSV file written by Keras's `CSVLogger`, `fit(...).history`, or a Keras
             `History`.
-        path: file to save the figure to (.png, .svg, .pdf); None does not save it.
+        path: file to which the figure is saved (.png, .svg, .pdf), or None.
 
     Returns:
         The figure. It is not registered with pyplot and need not be closed.

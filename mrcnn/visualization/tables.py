@@ -14,7 +14,8 @@ def display_table(table: Sequence[Sequence[Any]]) -> None:
     Args:
         table: list of rows. Each cell is converted with `str()`; markup is escaped.
 
-    Source: Matterport. Unlike there, text is printed outside notebooks, and cells are text instead of HTML.
+    Source: Matterport.
+    Differs from Matterport: text is printed outside notebooks, and cells contain text instead of HTML.
     """
     if _in_notebook():
         from IPython.display import HTML, display
@@ -65,7 +66,7 @@ def display_weight_stats(model: Any) -> None:
 def weight_warning(name: str, values: np.ndarray) -> str:
     """Returns a warning about non-finite, very large or all-zero values of a weight, or an empty string.
 
-    Biases, betas and moving means are initialized with zeros, so zeros are allowed there.
+    Biases, betas and moving means are initialized with zeros, so zeros do not cause a warning.
     """
     if not np.isfinite(values).all():
         return "*** not finite"

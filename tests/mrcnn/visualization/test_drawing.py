@@ -142,7 +142,7 @@ def test_line_width_and_font_size_scale_with_the_image():
     "change, message",
     [
         ({"masks": np.zeros((9, 9, 1), dtype=bool)}, "masks: expected"),
-        ({"scores": np.ones(2)}, "1 class_ids, 1 rois, 2 scores"),
+        ({"scores": np.ones(2)}, "1 class_ids, 1 rois and 2 scores"),
         ({"masks": None, "rois": None}, "masks or rois"),
     ],
 )

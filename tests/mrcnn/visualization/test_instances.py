@@ -142,7 +142,7 @@ def test_display_instances_skips_zero_boxes_and_reports_empty_results(capsys):
 
 
 def test_display_instances_rejects_inconsistent_arrays():
-    with pytest.raises(ValueError, match="2 boxes, 1 masks, 2 class ids"):
+    with pytest.raises(ValueError, match="2 boxes, 1 masks and 2 class ids"):
         visualize.display_instances(np.zeros((9, 9, 3)), BOXES, np.zeros((9, 9, 1)), [1, 2], NAMES)
 
 
