@@ -119,7 +119,7 @@ def show_masks(
     margin: int,
     tint: bool = True,
 ) -> None:
-    """Shows an image with a margin in pixels and the masks `[H, W, N]` of the indices `shown`, with outlines and tints."""
+    """Shows an image with a margin in pixels and the `shown` masks of `[H, W, N]`, outlined and tinted."""
     reduced, factor = reduce_image(image), reduction_factor(image.shape)
     small = {} if masks is None else {i: masks[::factor, ::factor, i] for i in shown}
     for i in small if tint else ():
