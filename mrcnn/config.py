@@ -139,7 +139,7 @@ class Config:
     # Background RoIs used to train the heads: "balanced" (also in images without objects), "matterport" (only in images
     # with a positive RoI) or "fill" (all remaining rows). See `targets.DetectionTargetLayer`.
     ROI_NEGATIVES = "balanced"
-    ADD_GT_BOXES = False  # True: add the ground-truth boxes to the proposals in training, like the paper's code
+    ADD_GT_BOXES = False  # True: add the ground-truth boxes to the proposals in training, as in the paper's code
     MASK_TARGETS = "rounded"  # or "coverage": the covered fraction of each cell instead of 0 or 1; see `mask_targets`
     # "sigmoid": a binary mask for each class; "softmax": classes and background compete for each cell, for comparison.
     MASK_ACTIVATION = "sigmoid"
@@ -280,17 +280,17 @@ class Config:
             )
         if self.NUM_CLASSES < 2:
             raise UserError(
-                f"{name}: NUM_CLASSES counts the background, so it must be at least 2; got {self.NUM_CLASSES}. "
+                f"{name}: NUM_CLASSES counts the background, so it must be at least 2, got {self.NUM_CLASSES}. "
                 "Set NUM_CLASSES = 1 + your number of classes."
             )
         if self.IMAGE_META_SIZE != IMAGE_META_BASE + self.NUM_CLASSES:
             raise UserError(
-                f"{name}: NUM_CLASSES was changed to {self.NUM_CLASSES} after the config was made. "
+                f"{name}: NUM_CLASSES was changed to {self.NUM_CLASSES} after the Config was created. "
                 "Set it in the class, or call config.__init__() after the change."
             )
         if not 1 <= len(self.RPN_ANCHOR_SCALES) <= LEVELS:
             raise UserError(
-                f"{name}: RPN_ANCHOR_SCALES needs 1 to {LEVELS} scales, for the levels from P2 on, got "
+                f"{name}: RPN_ANCHOR_SCALES must have 1 to {LEVELS} scales, one per level from P2 on, got "
                 f"{len(self.RPN_ANCHOR_SCALES)}: {self.RPN_ANCHOR_SCALES}."
             )
         if not self.has_rpn and self.USE_RPN_ROIS:
@@ -351,7 +351,7 @@ class Config:
                 raise UserError(f"{name}: {field} must be {expected}, got {value!r}.")
         if self.DETECTION_BOX_VOTING == 0:
             raise UserError(
-                f"{name}: DETECTION_BOX_VOTING must be above 0, or all boxes of the image would be averaged. "
+                f"{name}: DETECTION_BOX_VOTING must be above 0, because 0 would average all boxes of the image. "
                 "Set it to 1 for no voting."
             )
 

@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """Raised if an argument, a setting or a file cannot be used. The message gives the location, expectation and fix.
+    """Raised if an argument, a setting or a file cannot be used. The message contains the location and the remedy.
 
     Any other ValueError or TypeError is a defect of the library. A missing or unwritable file raises an OSError.
     """

@@ -1,4 +1,4 @@
-"""Lets `keras.saving.load_model` load the models of this package after `import mrcnn` alone.
+"""Allows `keras.saving.load_model` to load the models of this package after `import mrcnn` alone.
 
 Keras looks up classes in a registry. Each module of this package adds its classes to the registry when it is imported.
 These modules import TensorFlow, but `import mrcnn` does not. For this reason, an import hook adds placeholders for the

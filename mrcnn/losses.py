@@ -1,8 +1,8 @@
 """The five losses of Mask R-CNN, the losses of keypoints and of mask refinement, and weight decay.
 
-All functions are pure and compute in float32. Each loss is the mean over its supervised elements, or 0 without them.
-Shape notation: B images, A anchors, T sampled anchors, R sampled RoIs, C classes with background 0, M mask side, J
-keypoints, Q side of a keypoint map.
+All functions are pure and compute in float32. Each loss is the mean over its supervised elements, or 0 if there are
+none. Shape notation: B images, A anchors, T sampled anchors, R sampled RoIs, C classes with background 0, M mask side,
+J keypoints, Q side of a keypoint map.
 """
 
 from collections.abc import Iterable
@@ -75,8 +75,8 @@ def mrcnn_class_loss(
 ) -> tf.Tensor:
     """Computes the cross entropy of the class predictions of the RoIs.
 
-    A RoI is ignored if its predicted (argmax) class is not annotated in the dataset of its image. Padding RoIs count as
-    background, as in Matterport.
+    An RoI is ignored if its predicted (argmax) class is not annotated in the dataset of its image. Padding RoIs count
+    as background, as in Matterport's code.
 
     Args:
         target_class_ids: `[B, R]` integer, 0 background and padding.
@@ -190,7 +190,7 @@ def mrcnn_keypoint_loss(target_cells: tf.Tensor, pred_maps: tf.Tensor) -> tf.Ten
 
     Args:
         target_cells: `[B, R, J]` integer cell of each keypoint, -1 if not labelled; see `keypoint_cells`.
-        pred_maps: `[B, R', Q, Q, J]` logits of the leading R' <= R RoIs, which hold all positive ones.
+        pred_maps: `[B, R', Q, Q, J]` logits of the leading R' <= R RoIs, which include all positive RoIs.
 
     Returns:
         Scalar mean over the labelled keypoints of the positive RoIs.
@@ -229,7 +229,7 @@ def joint_mean(total: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """Computes `total / count` of two float32 scalars, or 0 if the count is 0.
 
     With several replicas, `count` is averaged over them. The mean of their losses and gradients then equals that of
-    one device with the whole batch, however the objects are distributed over the replicas.
+    one device with the whole batch, for any distribution of the objects over the replicas.
     """
     context = tf.distribute.get_replica_context()
     if context is not None and context.num_replicas_in_sync > 1:

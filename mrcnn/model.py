@@ -168,8 +168,8 @@ class MaskRCNN(OriginalMethods):
     ) -> checkpoints.LoadReport:
         """Loads weights from a checkpoint of this package or of Matterport, or ImageNet weights of the backbone.
 
-        A checkpoint in the log folder of a run continues this run: `log_dir` and `epoch` are set to those of the file.
-        Other files leave them unchanged.
+        Loading a checkpoint in the log folder of a run continues that run: `log_dir` and `epoch` are set to those of
+        the file. Other files leave them unchanged.
 
         Args:
             filepath: HDF5 file.
@@ -287,7 +287,7 @@ class MaskRCNN(OriginalMethods):
         verbose: int | None = None,
         eager: bool = False,
     ) -> Progress:
-        """Trains until epoch `epochs`, a total that includes earlier calls.
+        """Trains until epoch `epochs`, which includes the epochs of earlier calls.
 
         The defaults train like Matterport's code and report COCO AP on `val_dataset` after every epoch.
 
@@ -331,7 +331,7 @@ class MaskRCNN(OriginalMethods):
 
         Raises:
             TypeError, ValueError: if an argument is invalid or the arguments differ from those of the run to resume.
-            NonFiniteLossError: if the loss becomes NaN. The message names the images.
+            NonFiniteLossError: if the loss becomes NaN or infinite. The message names the images.
             OSError: if a file cannot be written.
             TrainingInterrupted: if Ctrl-C was pressed. The training state has been saved.
         """

@@ -66,7 +66,7 @@ class Network(keras.Model):
     config: Config | None = None
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> keras.layers.Layer:
-        """Returns a layer by name, also from nested models. Raises ValueError if it does not exist."""
+        """Returns a layer by name, including layers of nested models. Raises ValueError if it does not exist."""
         if name is not None and name not in {layer.name for layer in self.layers}:
             for layer in flatten_layers(self):
                 if layer.name == name:

@@ -26,7 +26,7 @@ CHUNK = 1 << 18
 
 
 class _BadContentError(UserError):
-    """The response is not the requested file, and the partial file must be discarded."""
+    """Raised if the response is not the requested file. The partial file must then be discarded."""
 
 
 class _SecureRedirects(urllib.request.HTTPRedirectHandler):

@@ -112,8 +112,8 @@ def hub_weights(text: str) -> Path:
         path = Path(hf_hub_download(reference.repository, file, revision=reference.revision))
     if reference.sha256 is not None and (found := sha256_of(path)) != reference.sha256:
         raise HubError(
-            f"{reference}: expected sha256 {reference.sha256}, got {found}. The file was replaced since the reference "
-            "was written; do not use it unless you trust the change."
+            f"{reference}: expected sha256 {reference.sha256}, got {found}. The file has been replaced since the "
+            "reference was written; use it only if you trust the change."
         )
     return path
 

@@ -98,5 +98,7 @@ def find_best(model_dir: str | Path, name: str | None = None) -> Path:
     folder = find_last(model_dir, name).parent
     found = sorted(folder.glob("mask_rcnn_*_best.h5"))
     if not found:
-        raise FileNotFoundError(f"{folder}: no mask_rcnn_*_best.h5, as the run has not been validated. Use 'last'.")
+        raise FileNotFoundError(
+            f"{folder}: no mask_rcnn_*_best.h5, because the run has not been validated. Use 'last'."
+        )
     return found[-1]

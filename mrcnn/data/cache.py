@@ -26,7 +26,7 @@ class ExampleCache:
         self._lock = threading.Lock()
 
     def get(self, image_id: int, prepare: Callable[[], Example]) -> Example:
-        """Returns the example of an image, which `prepare` computes if it is not in the cache. Thread-safe."""
+        """Returns the cached example of an image, or computes it with `prepare`. Thread-safe."""
         kept = self._kept.get(image_id)
         if kept is not None:
             return kept.unpack()

@@ -31,7 +31,7 @@ class DatasetError(UserError):
 def located_errors(where: str) -> Iterator[None]:
     """Context manager that converts exceptions to a DatasetError with their type, message, file and line.
 
-    A ValueError or OSError raised by this package is not converted, because its message names the image already.
+    A ValueError or OSError raised by this package is not converted, because its message already names the image.
 
     Args:
         where: name of the method and the image, for the message.

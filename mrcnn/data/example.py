@@ -97,7 +97,7 @@ def _scaled(example: Example, size: tuple[int, int], left: int = 0, top: int = 0
 
     Args:
         example: the example before it is resized.
-        size: new (width, height) of the image, which is rounded.
+        size: new (width, height) of the image in whole pixels.
         left, top: shift in pixels of the resized image.
     """
     old, new = np.float32(example.image.shape[1::-1]), np.float32(size)

@@ -162,7 +162,7 @@ def fetch(
     """Downloads a URL into an open file.
 
     Args:
-        url: http or https URL. Redirects must be http or https too.
+        url: http or https URL. Redirects must also be http or https.
         file: binary file, open for writing.
         max_bytes: maximum size of the download.
         seconds: maximum duration of the download.

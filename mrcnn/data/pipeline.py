@@ -105,7 +105,7 @@ def training_batches(
         start_step: number of the first batch, to resume a run.
         steps: number of batches, or None for an infinite dataset.
         batch_size: B, or None for `config.BATCH_SIZE`.
-        on_error: "skip" replaces an image that cannot be read by the next one, "raise" ends the pipeline. Errors of the
+        on_error: "skip": replace an image that cannot be read by the next one. "raise": end the pipeline. Errors of the
             augmentation always end it.
         cache_bytes: memory budget for the cache of decoded and resized images.
         problems: object that collects the problems while the pipeline runs, or None.
@@ -178,7 +178,7 @@ def first_examples(
     seed: int = 0,
     augmentation: Any = None,
 ) -> list[GroundTruth]:
-    """Returns the first images of training with their ground truth, as `training_batches` produces them.
+    """Returns the first training images with their ground truth, as `training_batches` produces them.
 
     Only the random generators of these images are used, so training is not affected.
 
@@ -213,8 +213,8 @@ class _Examples:
             raise UserError("training_batches: the dataset has no images. Call add_image() and prepare().")
         if dataset.num_classes != config.NUM_CLASSES:
             raise UserError(
-                f"training_batches: the dataset has {dataset.num_classes} classes including background, the network "
-                f"has {config.NUM_CLASSES}. Set NUM_CLASSES = {dataset.num_classes}."
+                f"training_batches: the dataset has {dataset.num_classes} classes including background, but the "
+                f"network has {config.NUM_CLASSES}. Set NUM_CLASSES = {dataset.num_classes}."
             )
         if on_error not in ("skip", "raise"):
             raise UserError(f'training_batches: on_error must be "skip" or "raise", got {on_error!r}.')
@@ -238,7 +238,7 @@ class _Examples:
         slots, mask_shape = config.MAX_GT_INSTANCES, config.MINI_MASK_SHAPE
         mask_shape = mask_shape if config.USE_MINI_MASK else config.IMAGE_SHAPE[:2]
         self.signature = [
-            (tf.int32, (2,)),  # seed of the RPN's sample
+            (tf.int32, (2,)),  # seed for sampling the anchors
             (tf.uint8, tuple(config.IMAGE_SHAPE)),
             (tf.float32, (config.IMAGE_META_SIZE,)),
             (tf.int32, (slots,)),

@@ -62,7 +62,7 @@ def load_image_gt(
 
     Returns:
         image: `[S, S, 3]` uint8.
-        image_meta: `[12+C]` float64, see `compose_image_meta`.
+        image_meta: `[12+C]` float64; see `compose_image_meta`.
         class_ids: `[N]` int32, negative for regions to ignore.
         bbox: `[N, 4]` int32, half-open boxes in pixels of the resized image.
         mask: `[S, S, N]` bool, or `[h, w, N]` bool with mini masks.
@@ -114,7 +114,7 @@ def load_instances(
 
     Args:
         dataset: prepared dataset.
-        config: NUM_KEYPOINTS.
+        config: Config; NUM_KEYPOINTS is used.
         image_id: internal image id.
         image_shape: (H, W, ...) of the image.
         where: name of the image, for error messages.
@@ -161,7 +161,7 @@ def load_proposals(dataset: Dataset, config: Config, image_id: int, where: str) 
 
     Args:
         dataset: prepared dataset.
-        config: USE_RPN_ROIS and PROPOSALS.
+        config: Config; USE_RPN_ROIS and PROPOSALS are used.
         image_id: internal image id.
         where: name of the image, for error messages.
 

@@ -18,7 +18,7 @@ class Detection:
         mask: bool `[y2 - y1, x2 - x1]`, the mask inside the box; True everywhere if there are no masks.
         class_id: class id, 1 or above.
         score: score in 0..1.
-        keypoints: float32 `[J, 3]` (x, y, score), see `Detections`, or None.
+        keypoints: float32 `[J, 3]` (x, y, score), or None; see `Detections`.
     """
 
     box: Box

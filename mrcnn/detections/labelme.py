@@ -118,7 +118,7 @@ def _polygon_shapes(
 
 
 def _first_and_last_pixel(box: Sequence[int]) -> list[list[float]]:
-    """Returns the top-left and the bottom-right pixel of a mask or rectangle, which includes both."""
+    """Returns the top-left and the bottom-right pixel, both inside the mask or rectangle."""
     y1, x1, y2, x2 = (float(side) for side in box)
     return [[x1, y1], [x2 - 1, y2 - 1]]
 

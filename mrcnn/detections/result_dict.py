@@ -10,7 +10,7 @@ KEYS = ("rois", "class_ids", "scores", "masks")  # keys of Matterport's result d
 
 
 class ResultDict:
-    """Mixin for `Detections`, which sets and documents these attributes.
+    """Mixin for `Detections`, which sets and documents the attributes below.
 
     Keys can be assigned and deleted, as Matterport scripts do to filter or convert a result. This changes only the
     items of the mapping. The attributes, `len` and the other methods still describe all detections.

@@ -24,8 +24,9 @@ def ap_difference_interval(
 ) -> tuple[float, float]:
     """Computes the 95% confidence interval of the COCO AP of `after` minus that of `before`, by the paired bootstrap.
 
-    The interval uses percentiles. The images are drawn with replacement, the same images for both models (Efron &
-    Tibshirani 1993, section 13.3). It covers the sampling of images, not the variation between training runs.
+    The images are drawn with replacement, the same images for both models (Efron & Tibshirani 1993, section 13.3). The
+    interval consists of percentiles of the resampled differences. It covers the sampling of images, not the variation
+    between training runs.
 
     Args:
         before, after: records of both models, of the same images in the same order.

@@ -179,7 +179,7 @@ def compute_ap_range(
 
     The arguments are those of `compute_matches` and:
         iou_thresholds: list or array of float; None or empty for the default.
-        verbose: int, 1 prints one line per threshold and one for the mean.
+        verbose: int; 1: print one line per threshold and one for the mean.
 
     Returns:
         float, mean AP; NaN for an image without ground truth.

@@ -121,7 +121,7 @@ def confusion_matrix(
 ) -> np.ndarray:
     """Computes the confusion matrix of a dataset.
 
-    Detections are matched within their class first, so the diagonal holds the true positives. The remaining
+    Detections are matched within their class first, so the diagonal contains the true positives. The remaining
     detections and instances are then matched across classes in descending score order. Detections and instances without
     a match are paired with the background.
 

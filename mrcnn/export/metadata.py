@@ -157,7 +157,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     if not valid or metadata["format"] not in FORMATS or not metadata["files"]:
         raise ExportError(f"{folder / FILE}: not the metadata of an exported model. Export the model again.")
     if metadata.pop("checksum", None) != _checksum(metadata):
-        raise ExportError(f"{folder / FILE}: changed since the export. Export the model again with other settings.")
+        raise ExportError(f"{folder / FILE}: changed after the export. Export the model again with the new settings.")
     for name, expected in metadata["files"].items():
         file = folder / name
         if not file.is_file():

@@ -144,7 +144,7 @@ class DetectionLayer(Float32Layer):
     """Classifies RoIs, refines and clips their boxes, and removes low scores and duplicates.
 
     Args:
-        config: Config that replaces arguments that are None.
+        config: Config with the values for arguments that are None.
         bbox_std_dev: 4 factors by which the predicted deltas are multiplied.
         min_confidence: score threshold; 0 or None keeps all detections.
         max_instances: D, maximum number of detections per image.
@@ -154,8 +154,8 @@ class DetectionLayer(Float32Layer):
         box_voting: minimum IoU of the boxes that vote on a detection; 1 disables voting. See `vote_boxes`.
 
     Call arguments: [`rois [B, K, 4]` normalised, zero padded; `mrcnn_class [B, K, C]` probabilities;
-        `mrcnn_bbox [B, K, C, 4]` deltas; `image_meta [B, 12+C]`; optionally `min_confidence [B]`, which replaces that
-        of the layer].
+        `mrcnn_bbox [B, K, C, 4]` deltas; `image_meta [B, 12+C]`; optionally `min_confidence [B]`, which replaces the
+        threshold of the layer].
 
     Returns:
         `[B, D, 6]` float32 (y1, x1, y2, x2, class_id, score), normalised, highest score first, zero padded.

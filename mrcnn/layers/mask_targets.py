@@ -101,7 +101,7 @@ def _used_masks(gt_masks: tf.Tensor, slots: tf.Tensor) -> tuple[tf.Tensor, tf.Te
 
 
 def check_mask_targets(kind: str, image_shape: Sequence[int] | None) -> None:
-    """Raises ValueError if `kind` is not in `MASK_TARGETS`, or if "coverage" lacks `image_shape`."""
+    """Raises ValueError if `kind` is not in `MASK_TARGETS`, or `image_shape` is missing for "coverage"."""
     if kind not in MASK_TARGETS:
         raise ValueError(f"mask_targets must be one of {', '.join(MASK_TARGETS)}; got {kind!r}.")
     if kind == "coverage" and image_shape is None:

@@ -126,7 +126,7 @@ def pool_levels(
     vectors, start, shape = _concatenate(levels, feature_maps)
 
     def cells(low, high, side, bins):
-        """Returns the cells `[B, R, bins, n]` of each bin. n is that of the largest; others repeat their last cell."""
+        """Returns the cells `[B, R, bins, n]` of each bin. Bins with fewer than n cells repeat their last cell."""
         last_cell = tf.cast(side, tf.float32) - 1.0
         first, last = (tf.clip_by_value(tf.cast(tf.round(v * last_cell), tf.int32), 0, side - 1) for v in (low, high))
         count, index = (last - first + 1)[..., None], tf.range(bins)  # [B, R, 1], [bins]

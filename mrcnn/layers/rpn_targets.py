@@ -1,6 +1,6 @@
 """Assigns training targets to anchors: matching with the ground truth, sampling, and deltas.
 
-Shape notation: A anchors, T sampled anchors, G ground-truth slots. `mrcnn.matterport.targets_numpy` holds a NumPy
+Shape notation: A anchors, T sampled anchors, G ground-truth slots. `mrcnn.matterport.targets_numpy` has a NumPy
 reference implementation.
 """
 

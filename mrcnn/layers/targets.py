@@ -1,7 +1,7 @@
 """Assigns training targets to RoIs: matching with the ground truth, sampling, and targets of the heads.
 
 Shape notation: B images, K proposals, R sampled RoIs, G ground-truth slots, M mask side, J keypoints.
-`mrcnn.matterport.targets_numpy` holds a NumPy reference implementation.
+`mrcnn.matterport.targets_numpy` has a NumPy reference implementation.
 """
 
 from collections.abc import Sequence
@@ -118,9 +118,9 @@ def _max_negatives(positives: tf.Tensor, rois_per_image: int, positive_ratio: fl
 class DetectionTargetLayer(Float32Layer):
     """Samples RoIs from the proposals and computes the targets of the heads: class, deltas, mask and keypoints.
 
-    A RoI is positive if its IoU with an object is at least 0.5. It is negative if its IoU is below 0.5 with all objects
-    and it does not overlap an ignore region. At most a fraction `positive_ratio` of the RoIs is positive. `negatives`
-    determines the number of negative RoIs:
+    An RoI is positive if its IoU with an object is at least 0.5. It is negative if its IoU is below 0.5 with all
+    objects and it does not overlap an ignore region. At most a fraction `positive_ratio` of the RoIs is positive.
+    `negatives` determines the number of negative RoIs:
 
     * "matterport": as many as the fraction `positive_ratio` allows. An image without positive RoIs has no negative RoIs
       either, so the heads are trained on padding only.

@@ -45,7 +45,7 @@ class OriginalMethods:
         def predictor(self) -> Predictor: ...
 
     def compile(self, learning_rate: float, momentum: float) -> None:
-        """Compiles `keras_model` with SGD and the five losses, for scripts that call `keras_model.fit` themselves.
+        """Compiles `keras_model` with SGD and its losses, for scripts that call `keras_model.fit` themselves.
 
         Call `set_trainable` first. `train` compiles the model itself.
 

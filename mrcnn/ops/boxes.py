@@ -1,6 +1,6 @@
 """Box operations on NumPy arrays: IoU, deltas, clipping, normalised coordinates, NMS.
 
-`mrcnn.ops.boxes_tf` holds the counterparts on TensorFlow tensors.
+`mrcnn.ops.boxes_tf` contains the counterparts for TensorFlow tensors.
 
 Boxes are (y1, x1, y2, x2). *Pixel* boxes are half-open: row y2 and column x2 are outside. *Normalised* boxes are
 `(box - [0, 0, 1, 1]) / [H-1, W-1, H-1, W-1]`, so 0 and 1 are the centres of the first and last pixel.
@@ -209,12 +209,12 @@ def pixel_boxes(boxes: np.ndarray, shape) -> np.ndarray:
 
 
 def denorm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
-    """Returns `pixel_boxes` rounded half to even, int32."""
+    """Converts normalised boxes to int32 pixel boxes, rounded half to even."""
     return np.around(pixel_boxes(boxes, shape)).astype(np.int32)
 
 
 def pad_boxes(boxes: np.ndarray, padding: float) -> np.ndarray:
-    """Adds a fraction of the height and the width to each side of boxes `[..., 4]`, float."""
+    """Adds a fraction of the height and the width to each side of boxes `[..., 4]`. Returns float64."""
     boxes = np.asarray(boxes, dtype=np.float64)
     margin = padding * (boxes[..., 2:] - boxes[..., :2])
     return boxes + np.concatenate([-margin, margin], axis=-1)

@@ -18,7 +18,7 @@ from mrcnn.errors import UserError
 from mrcnn.training.history import write_history
 from mrcnn.training.progress import Progress
 
-FIRST_STEPS = 5  # number of steps after the first from which the total time is estimated
+FIRST_STEPS = 5  # number of steps, after the first one, that are used to estimate the total time
 
 
 class NonFiniteLossError(UserError):

@@ -11,8 +11,8 @@ from tqdm import tqdm
 class EpochDisplay(keras.callbacks.Callback):
     """Shows a progress bar with the mean loss during an epoch, and prints one line at the end of the epoch.
 
-    The progress bar of Keras shows every loss. It exceeds the width of a terminal and is then printed repeatedly. Here,
-    all losses are written to `history.csv` and `curves.png`.
+    The progress bar of Keras shows every loss. It exceeds the width of a terminal and is then printed repeatedly. All
+    losses are in `history.csv` and `curves.png`.
 
     Args:
         steps: number of steps per epoch.

@@ -186,7 +186,7 @@ def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> li
 
 @contextmanager
 def raise_causes(*problems: DataProblems) -> Iterator[None]:
-    """Context manager that raises the causes of TensorFlow errors, which `problems` of the batches record."""
+    """Context manager that replaces TensorFlow errors by the errors that are recorded in `problems`."""
     try:
         yield
     except DatasetError as error:

@@ -1,4 +1,4 @@
-"""Handling of Ctrl-C during training. The first Ctrl-C stops it after the current step, the second immediately."""
+"""Handling of Ctrl-C: the first Ctrl-C ends training after the current step, and the second ends it immediately."""
 
 from __future__ import annotations
 

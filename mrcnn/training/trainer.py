@@ -57,7 +57,7 @@ def train(
 
     Raises:
         TypeError, ValueError: if an argument is invalid or the arguments differ from those of the run to resume.
-        NonFiniteLossError: if the loss becomes NaN. The message names the images.
+        NonFiniteLossError: if the loss becomes NaN or infinite. The message names the images.
         OSError: if a file cannot be written.
         TrainingInterrupted: if Ctrl-C was pressed. The training state has been saved.
     """

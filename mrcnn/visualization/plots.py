@@ -22,7 +22,7 @@ def plot_precision_recall(AP: float, precisions: np.ndarray, recalls: np.ndarray
 
     Args:
         AP: float, average precision at IoU 0.5, shown in the title.
-        precisions: `[N]` float, see `compute_ap`.
+        precisions: `[N]` float; see `compute_ap`.
         recalls: `[N]` float.
 
     Returns:
