@@ -6,7 +6,7 @@ Subclass it and override settings:
         NAME = "shapes"
         NUM_CLASSES = 1 + 3  # background + 3 shapes
 
-Names and defaults are those of Matterport's Mask R-CNN. The last block contains settings that Matterport does not have.
+Names and defaults follow Matterport's Mask R-CNN. The last block contains settings that Matterport does not have.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DERIVED = ("BATCH_SIZE", "IMAGE_SHAPE", "IMAGE_META_SIZE")  # computed by __init
 REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # settings in older files, with defaults
 # Length of image id, original shape, preprocessed shape, window and scale. One flag per class follows them.
 IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1
-NETWORK_STRIDE = 64  # P6 is 64 times smaller than the image
+NETWORK_STRIDE = 64  # stride of P6 in pixels
 LEVELS = 5  # pyramid levels P2..P6
 # Settings for which False and 0 mean "no limit". Many Matterport scripts set False. Mode "square" needs IMAGE_MAX_DIM.
 MAY_BE_FALSE = ("IMAGE_MIN_SCALE", "IMAGE_MAX_DIM")

@@ -299,7 +299,7 @@ class MaskRCNN(OriginalMethods):
             layers: "heads", "3+", "4+", "5+", "all", or a regular expression on layer names.
             augmentation: imgaug augmenter, albumentations transform, or `PhotoAugmenter`; see
                 `mrcnn.data.augmentation`.
-            custom_callbacks: Keras callbacks, called after those of this library.
+            custom_callbacks: Keras callbacks, called after the callbacks of this library.
             no_augmentation_sources: sources of the dataset whose images are not augmented.
             optimizer: "sgd" or "adamw".
             schedule: "constant", "cosine" or "step", over the epochs of one call.

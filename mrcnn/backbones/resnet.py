@@ -16,8 +16,8 @@ def conv_norm(x, filters, kernel_size, names, *, strides=1, padding="valid", act
 
     Args:
         names: names of the convolution and of the normalisation.
-        options: `use_bias` and `groups` of the convolution; `train_bn`, see `Config.TRAIN_BN`; `precision`, see
-            `ConvNorm`.
+        options: `use_bias` and `groups` of the convolution, `train_bn` (see `Config.TRAIN_BN`) and `precision` (see
+            `ConvNorm`).
     """
     conv_name, norm_name = names
     conv = keras.layers.Conv2D(

@@ -173,7 +173,7 @@ def _mobilenet_v2_from_keras(layers: dict[str, LayerWeights]) -> dict[str, Layer
 
 
 def _fold_epsilon(weights: Mapping[str, np.ndarray], epsilon: float) -> dict[str, np.ndarray]:
-    """Returns batch norm weights that are equivalent under EPSILON to the given ones under `epsilon`."""
+    """Converts batch norm weights for `epsilon` to equivalent weights for EPSILON."""
     variance = np.asarray(weights["moving_variance"], np.float64)
     gamma = weights["gamma"] * np.sqrt((variance + EPSILON) / (variance + epsilon))
     return {**weights, "gamma": gamma.astype(np.float32)}

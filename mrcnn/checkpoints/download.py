@@ -137,7 +137,7 @@ def _fetch(url: str, part: Path, expected_size: int | None, verbose: bool) -> No
     start = _size(part)
     if expected_size is not None and start == expected_size:
         return
-    # A compressed response cannot be resumed, and its length is not that of the file.
+    # A compressed response cannot be resumed, and its length differs from the length of the file.
     headers = {"User-Agent": "mrcnn", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"

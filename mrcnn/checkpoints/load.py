@@ -41,8 +41,8 @@ def load_weights(
             the backbone is loaded and the other layers are reported as missing.
         exclude: names or regular expressions (full match) of layers, or of their groups, that are not loaded.
         by_name: bool, whether layers of the file that the model does not have are skipped instead of raising an error.
-            A UserWarning is issued if the backbone of the file is deeper than that of the model, or if the file has no
-            mask or keypoint layers and those of the model keep their weights.
+            A UserWarning is issued if the file has a deeper backbone than the model, or if it has no mask or keypoint
+            layers and the model has them. These layers then keep their weights.
 
     Returns:
         The `LoadReport`.

@@ -86,7 +86,7 @@ def explain(
     may_lack += [BEYOND_BACKBONE] * is_backbone_only(file)
     missing = [name for name in report.missing if not any(pattern.fullmatch(name) for pattern in may_lack)]
     if (strict or missing or report.mismatched) and (other := _other_backbone(model, file)):
-        return f"{other}. Set BACKBONE to that of the file, or use a file that fits the model."
+        return f"{other}. Set BACKBONE to the backbone of the file, or use a file that fits the model."
     if missing and not report.loaded and not report.mismatched:
         return (
             f"no layer of the model is in the file. Expected {_some(missing)}, got {_some(file)}. Use a Mask R-CNN "
@@ -140,7 +140,7 @@ def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file
     other = _other_backbone(model, file)
     return other and (
         f"{other}: {len(report.loaded)} layers loaded by name, {len(report.unexpected)} skipped. Train the model, "
-        "or set BACKBONE to that of the file."
+        "or set BACKBONE to the backbone of the file."
     )
 
 

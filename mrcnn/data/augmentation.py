@@ -6,7 +6,7 @@ albumentations need not be installed.
 * An imgaug augmenter, as in Matterport's code. It is applied to the resized and padded image. Geometric augmenters are
   also applied to the masks.
 * An albumentations transform, called as `transform(image=..., masks=...)`. It is applied to the resized and padded
-  image too.
+  image as well.
 * A `PhotoAugmenter`. It is applied to the image before resizing and can therefore zoom without loss of resolution.
 
 All randomness comes from the generator that is passed in, so the result does not depend on the order of threads.

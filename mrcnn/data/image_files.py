@@ -76,7 +76,7 @@ def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image", clip: bool
 
     Args:
         image: `[H, W]` or `[H, W, C]`. uint8, uint16 (the upper 8 bits are kept), other integers in 0..255, bool, or
-            floats in [0, 1] or [0, 255], which are rounded. Floats are in [0, 1] if none is above 1.
+            floats in [0, 1] or [0, 255], which are rounded. Floats up to 1 are treated as [0, 1].
         channels: int, number of channels of the result. For 3, greyscale images (C = 1, or C = 2 with alpha) are
             repeated and the alpha channel of C = 4 is dropped.
         name: str, name of the image in error messages.
@@ -158,7 +158,7 @@ def open_image(file: str | os.PathLike | BinaryIO) -> Image.Image:
 
     Raises:
         UnidentifiedImageError: if the file has none of the FORMATS.
-        Exception: of almost any type, if the header is damaged.
+        Exception: if the header is damaged. Its type can be almost any.
     """
     # By default Pillow warns above 89 megapixels and fails above 179. The limit is a global variable.
     with _pillow_limit:

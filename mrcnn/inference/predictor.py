@@ -76,8 +76,8 @@ class Predictor:
     Attributes:
         mask_padding: padding of the frame of a mask on each side of the box, as a fraction of the sides of the box;
             None without mask refinement.
-        latest_shape: (height, width) of the preprocessed image for which anchors were last requested, initially that of
-            the config.
+        latest_shape: (height, width) of the preprocessed image for which anchors were last requested, initially the
+            shape in the config.
     """
 
     def __init__(self, network: keras.Model, config: Config):

@@ -219,8 +219,8 @@ def _check_resumable(state: State, stage: Stage, identity: dict) -> None:
     saved = state.record["data"]
     if saved != identity:
         raise UserError(
-            f"{state.path}: the training images are not those of the run ({saved['photos']} -> {identity['photos']} "
-            "images, or different names). Restore them, or start a new run from its weights."
+            f"{state.path}: the training images differ from those of the run ({saved['photos']} -> "
+            f"{identity['photos']} images, or other ids). Restore them, or start a new run from its weights."
         )
     under_way = state.progress.stage
     if under_way is not None and (different := stage.differences(under_way)):

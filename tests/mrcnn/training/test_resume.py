@@ -95,7 +95,7 @@ def test_a_run_cannot_be_resumed_with_other_settings(tiny, tmp_path):
     resume(model)
     with pytest.raises(ValueError, match=r"different settings \(learning_rate: 0.02 -> 0.1\). Resume with its"):
         model.train(tiny.Squares(7), None, 0.1, 2, "heads", verbose=0, seed=3)
-    with pytest.raises(ValueError, match=r"the training images are not those of the run \(7 -> 8 images"):
+    with pytest.raises(ValueError, match=r"the training images differ from those of the run \(7 -> 8 images"):
         model.train(tiny.Squares(8), None, 0.02, 2, "heads", verbose=0, seed=3)
 
 
