@@ -28,7 +28,7 @@ from mrcnn.errors import UserError
 
 DERIVED = ("BATCH_SIZE", "IMAGE_SHAPE", "IMAGE_META_SIZE")  # computed by __init__
 REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # settings in older files, with defaults
-# Length of image id, original shape, preprocessed shape, window and scale. One flag per class follows them.
+# Number of values for image id, original shape, preprocessed shape, window and scale. One flag per class follows.
 IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1
 NETWORK_STRIDE = 64  # stride of P6 in pixels
 LEVELS = 5  # pyramid levels P2..P6

@@ -21,7 +21,7 @@ COCO_URL = f"https://github.com/matterport/Mask_RCNN/releases/download/v2.0/{COC
 COCO_BYTES = 257_557_808
 
 MAX_ATTEMPTS = 10  # a retry requires that the previous attempt received data
-TIMEOUT = 30  # seconds without data
+TIMEOUT = 30  # seconds without data until an attempt fails
 CHUNK = 1 << 18
 
 
@@ -144,7 +144,7 @@ def _fetch(url: str, part: Path, expected_size: int | None, verbose: bool) -> No
     try:
         response = web_opener(_SecureRedirects()).open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and start:  # the partial file is longer than the file
+        if error.code == 416 and start:  # the requested range starts beyond the end of the file
             raise _BadContentError("the partial file belongs to another file") from None
         raise
     with response:

@@ -24,7 +24,7 @@ from mrcnn.errors import UserError
 
 CONFIG_ATTRIBUTE = "mrcnn_config"
 METADATA_ATTRIBUTE = "mrcnn_metadata"
-MAX_FILE_BYTES = 4 << 30  # uncompressed; Matterport's largest file has 0.26 GB
+MAX_FILE_BYTES = 4 << 30  # maximum uncompressed size; Matterport's largest file has 0.26 GB
 # Magic bytes of files that are often mistaken for HDF5.
 OTHER_FORMATS = (
     (rb"version https://git-lfs", "a git-LFS pointer. Run `git lfs pull` or download the file"),

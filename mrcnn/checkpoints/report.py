@@ -15,7 +15,7 @@ from mrcnn.errors import UserError
 HEAD_OUTPUTS = {"mrcnn_class_logits": 1, "mrcnn_bbox_fc": 4, "mrcnn_mask": 1}
 # Layers to exclude for another number of classes. "mrcnn_bbox" has no weights, but Matterport's scripts list it too.
 HEADS = ["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"]
-# Layers of the branches that a model may have and its initial weights may lack.
+# Layers of branches that may be missing in the initial weights of a model.
 BRANCHES = {"masks": re.compile(r"mrcnn_(mask|refine).*"), "keypoints": re.compile(r"mrcnn_keypoint.*")}
 REBUILD = "Build the model with the settings of the file"
 SHOWN = 4  # maximum number of names in a message

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 CACHE_BYTES = 512 << 20
 BATCHES_AHEAD = 2  # prefetched batches
-BAD_PHOTOS_IN_A_ROW = 20  # consecutive unreadable images that end the training; the folder is probably missing
+BAD_PHOTOS_IN_A_ROW = 20  # number of consecutive unreadable images that ends training, as for a missing folder
 
 
 class DataProblems:

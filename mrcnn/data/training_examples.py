@@ -25,7 +25,7 @@ from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.keypoints import as_keypoints
 from mrcnn.ops.masks import FULL_COVERAGE, extract_bboxes, minimize_mask, without_placeholders
 
-MIN_SIDE = 2  # pixels; the normalized height of a 1-pixel box is 0, so its delta log(h) is not finite
+MIN_SIDE = 2  # pixels; the normalized height h of a 1-pixel box is 0, so log(h) is not finite
 
 
 class GroundTruth(NamedTuple):

@@ -17,7 +17,8 @@ from mrcnn.errors import UserError
 from mrcnn.evaluation.boundary import BoundaryEval
 from mrcnn.evaluation.records import ImageRecord, has_keypoints, kinds_of, make_record, xywh
 
-AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}  # pixels
+# Limits of the areas in pixels.
+AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
 MAX_DETECTIONS = (1, 10, 100)  # detection limits per image
 COCO_KEYPOINTS = 17  # number of keypoints whose standard deviations pycocotools defines
 KEYPOINT_SIGMA = 0.05  # standard deviation of other keypoints, as a fraction of the square root of the object's area

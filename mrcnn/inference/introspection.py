@@ -10,7 +10,7 @@ import tensorflow as tf
 from mrcnn.errors import UserError
 from mrcnn.layers.proposals import STEPS, ProposalSteps
 
-# Names of the intermediate outputs of the proposal layer, also as tensor names of Matterport's graph.
+# Matches names of the intermediate outputs of the proposal layer, including tensor names of Matterport's graph.
 STEP_NAME = re.compile(r"(?:.*/)?(" + "|".join(STEPS) + r")(?:/NonMaxSuppressionV\d)?(?::0)?")
 
 

@@ -25,7 +25,7 @@ MEAN_SUBTRACTED = (
     "the original image."
 )
 NO_RPN = "the network has no RPN (PROPOSALS = {!r}). Pass the proposals of each image to detect() or detect_stream()."
-MIN_ABSOLUTE = 16  # the largest absolute value of an image minus its mean is at least this, unlike in z-scored images
+MIN_ABSOLUTE = 16  # the absolute maximum of an image minus its mean is at least this; standardized images stay below it
 SIDE_MULTIPLE = 32  # stride of C5; the sides of the network input must be multiples of it
 
 
@@ -147,7 +147,7 @@ def postprocess(
         return _paste_refined(frames, class_ids, scores, masks[:count], original_shape, points)
     y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
     size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
-    boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # 0 for a window of one pixel
+    boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # the size of a one-pixel window is 0
     boxes = denorm_boxes(boxes, original_shape)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     boxes, class_ids, scores = boxes[keep], class_ids[keep], scores[keep]

@@ -20,7 +20,7 @@ from mrcnn.layers.common import Float32Layer, register
 from mrcnn.ops.image_meta import split_image_meta
 
 LEVELS = (2, 3, 4, 5)
-BORDER = 1 - 1e-6  # replaces the normalised coordinate 1; moves it by 2.5e-4 cells in a map of 256 cells
+BORDER = 1 - 1e-6  # replaces the normalised coordinate 1 and moves it by 2.5e-4 cells in a map of 256 cells
 
 
 def roi_levels(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
@@ -92,7 +92,7 @@ def gather_levels(
         last = side[..., None] - 1
         # Samples outside the map are 0, as in crop_and_resize.
         inside = tf.cast((position >= 0.0) & (position <= tf.cast(last, tf.float32)), tf.float32)
-        # Clipped as integers, because a runtime may compute NaN for the position of a padding row.
+        # The positions are clipped as integers, because a runtime may compute NaN for a padding row.
         low = tf.clip_by_value(tf.cast(tf.floor(position), tf.int32), 0, last)
         return low, tf.minimum(low + 1, last), position - tf.cast(low, tf.float32), inside
 

@@ -103,7 +103,7 @@ def crosses_itself(points: np.ndarray) -> bool:
     edge = end - start
     for first in range(0, count, 256):  # processing in blocks limits the memory
         block = slice(first, first + 256)
-        # [b, P], side of the edges of the block on which the ends of all edges lie, and vice versa
+        # [b, P]: the side of each edge of the block on which the ends of all edges lie, and vice versa
         side_start = _cross(edge[block, None], start[None] - start[block, None])
         side_end = _cross(edge[block, None], end[None] - start[block, None])
         other_start = _cross(edge[None], start[block, None] - start[None])
@@ -138,6 +138,6 @@ def _simplify_for_labelme(ring: np.ndarray, tolerance: float) -> np.ndarray:
     points = simplify(ring, tolerance)
     if len(points) >= 3 and has_area(points):
         return points + 0.5
-    # For a component that is one pixel wide: a triangle with positive area inside the same pixels.
+    # A component that is one pixel wide becomes a triangle with positive area inside the same pixels.
     first, last = ring[np.lexsort(ring.T)[[0, -1]]]
     return np.array([first + (0.2, 0.2), last + (0.2, 0.8), last + (0.8, 0.2)])

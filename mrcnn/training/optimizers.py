@@ -9,7 +9,7 @@ from mrcnn.errors import UserError
 from mrcnn.training.distribution import SGD, AdamW
 from mrcnn.training.schedules import Schedule
 
-ADAMW_WEIGHT_DECAY = 0.05  # He et al. 2022, "Masked Autoencoders", and common for detection with AdamW
+ADAMW_WEIGHT_DECAY = 0.05  # as in He et al. 2022, "Masked Autoencoders"; common for detection with AdamW
 
 
 def build_optimizer(

@@ -27,7 +27,7 @@ PALETTE = np.array(
     dtype=np.uint8,
 )
 
-# Okabe and Ito (2008), for lines and areas on white.
+# Colors of Okabe and Ito (2008), for lines and areas on a white background.
 PLOT_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
