@@ -1,4 +1,7 @@
-"""Reference arrays: small ones are in `tests/golden`, large ones in an optional folder."""
+"""Fixtures for all tests: reference arrays, random numbers and a replacement for a trained network.
+
+Small reference arrays are in `tests/golden`, and large ones are in an optional folder.
+"""
 
 import functools
 import itertools
@@ -14,7 +17,7 @@ from mrcnn.config import Config
 from mrcnn.detections import Detections
 
 HERE = pathlib.Path(__file__).resolve().parent
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as in `nike.cli`, because the default depends on the CPU
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as in `nike.cli`; the default depends on the CPU
 FOLDERS = [HERE / "golden", os.environ.get("MRCNN_GOLDEN"), HERE.parents[1] / "shared" / "golden"]
 
 
@@ -29,13 +32,16 @@ def find_golden(name: str) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def golden_path():
-    """`golden_path(name)`: path of a reference file."""
+    """Returns the function `golden_path(name)`, which returns the path of a reference file."""
     return find_golden
 
 
 @pytest.fixture(scope="session")
 def golden():
-    """`golden(name)`: content of a reference file, arrays by name of an `.npz` or the parsed `.json`."""
+    """Returns the function `golden(name)`, which reads a reference file.
+
+    It returns the arrays of an `.npz` file by name, or the parsed content of a `.json` file.
+    """
 
     @functools.cache
     def load(name: str):
@@ -47,25 +53,25 @@ def golden():
 
 @pytest.fixture
 def rng():
-    """A seeded random generator."""
+    """Returns a random generator with a fixed seed."""
     return np.random.default_rng(0)
 
 
 class RedFinder:
-    """A stand-in for a trained network that detects each red spot of an image as an object of class 1.
+    """A replacement for a trained network. It detects each red spot of an image as an object of class 1.
 
     Args:
-        smallest: minimum length of a spot as a fraction of the longer side of the image. Smaller spots are missed, as
-            by a network that downscales images.
+        smallest: minimum length of a detected spot as a fraction of the longer side of the image. A network that
+            downscales images misses small objects too.
     """
 
     def __init__(self, smallest: float = 0.0):
         self.smallest = smallest
         self.config = Config().copy(IMAGE_MIN_DIM=64, IMAGE_MAX_DIM=64)
-        self.shapes: list[tuple] = []  # of its input images
+        self.shapes: list[tuple] = []  # shapes of the input images
 
     def detect_stream(self, images, on_error="raise"):
-        """Yields results. Like the network, it reads a batch of two before the first result."""
+        """Yields results. Like the network, it reads a batch of two images before it yields the first result."""
         images = iter(images)
         while batch := list(itertools.islice(images, 2)):
             yield from map(self.detect_one, batch)
@@ -93,5 +99,5 @@ class RedFinder:
 
 @pytest.fixture
 def red_finder():
-    """The class `RedFinder`."""
+    """Returns the class `RedFinder`."""
     return RedFinder

@@ -1,4 +1,4 @@
-"""Rules for the whole code: import order, light modules, and public APIs only."""
+"""Rules for the whole code: import order, modules without TensorFlow, public APIs only, classes of errors."""
 
 import ast
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "mrcnn").rglob("*.py"), *(ROOT / "nike").rglob("*.py")])
 FORBIDDEN = ("keras.src", "tensorflow.python", "tf_keras", "distutils", "pickle")
-ROOMS = (  # of mrcnn; a module imports from its own room and from those of earlier lines
+ROOMS = (  # layers of mrcnn; a module may import from its own layer and from earlier layers
     {"atomic", "choices", "config", "config_json", "errors", "ops"},
     {"layers", "losses", "checkpoints"},
     {"backbones"},
@@ -27,7 +27,7 @@ ROOMS = (  # of mrcnn; a module imports from its own room and from those of earl
     {"parallel_model", "load"},
     {"benchmark"},
 )
-APPLICATION_ROOMS = (  # of nike, likewise; every other module is a command or `cli`
+APPLICATION_ROOMS = (  # layers of nike; every other module is a command or `cli`
     {"formatting", "output_checks", "quiet", "config"},
     {"datasets"},
     {"augmentation", "synthesis"},
@@ -40,7 +40,7 @@ LIGHT += [f"nike.{name}" for name in ("datasets.labelme", "check", "cli", "synth
 
 
 def imports(path: Path) -> set[str]:
-    """Absolute names of the modules that a file imports, also inside functions."""
+    """Returns the absolute names of the modules that a file imports, including imports inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -59,7 +59,7 @@ MODULES = {module_name(path): path for path in SOURCES}
 
 
 def own_imports(path: Path) -> set[str]:
-    """The modules of this project that a file imports; of a package and a module in it, the module."""
+    """Returns the modules of this project that a file imports, without packages that contain an imported module."""
     found = {name for name in imports(path) if name in MODULES}
     return found - {name.rpartition(".")[0] for name in found}
 
@@ -68,7 +68,7 @@ IMPORTS = {name: own_imports(path) for name, path in MODULES.items()}
 
 
 def rank(module: str, package: str, rooms: tuple[set[str], ...]) -> int | None:
-    """The line of the room that holds a module, or None for a module of another package or of no room."""
+    """Returns the index of the layer that contains a module, or None if the module is in no layer of the package."""
     own, _, rest = module.partition(".")
     room = rest.partition(".")[0]
     return next((i for i, line in enumerate(rooms) if own == package and room in line), None)
@@ -82,7 +82,7 @@ def test_only_public_and_safe_modules_are_imported(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_go_one_way(module):
-    """Imports inside functions count too."""
+    """Imports inside functions are checked too."""
     if module.startswith("mrcnn"):
         assert not [name for name in IMPORTS[module] if f"{name}.".startswith("nike.")]
     for package, rooms in (("mrcnn", ROOMS), ("nike", APPLICATION_ROOMS)):
@@ -92,7 +92,7 @@ def test_imports_go_one_way(module):
 
 
 def defined_names(path: Path) -> set[str]:
-    """Names in the body of a module, inside its `if` and `try` blocks too."""
+    """Returns the names defined in the body of a module, including its `if`, `try` and `with` blocks."""
     names, nodes = set(), list(ast.parse(path.read_text()).body)
     for node in nodes:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -108,7 +108,7 @@ def defined_names(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imported_names_exist(module):
-    """Also of imports inside functions, which run only where the function is called."""
+    """Imports inside functions are checked too, because they fail only when the function is called."""
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.ImportFrom) and node.module in MODULES and node.level == 0:
             known = defined_names(MODULES[node.module])
@@ -117,7 +117,7 @@ def test_imported_names_exist(module):
                 assert all(f"{node.module}.{name}" in MODULES for name in missing), (node.module, missing)
 
 
-def test_no_module_imports_itself_through_others():
+def test_there_are_no_import_cycles():
     remaining = {name: targets - {name} for name, targets in IMPORTS.items()}
     while leaves := {name for name, targets in remaining.items() if not targets}:
         remaining = {name: targets - leaves for name, targets in remaining.items() if name not in leaves}
@@ -125,7 +125,7 @@ def test_no_module_imports_itself_through_others():
 
 
 def test_no_module_of_nike_hides_a_package():
-    """`python nike/train.py` puts nike/ first on the path."""
+    """`python nike/train.py` puts nike/ first on `sys.path`."""
     taken = set(packages_distributions()) | sys.stdlib_module_names
     inside = [*(ROOT / "nike").glob("*.py"), *(path.parent for path in (ROOT / "nike").glob("*/__init__.py"))]
     own = {path.stem for path in inside} - {"__init__", "__main__"}
@@ -149,13 +149,13 @@ MATHS = ("mrcnn.ops", "mrcnn.layers", "mrcnn.backbones", "mrcnn.matterport", "mr
 
 @pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith(MATHS)])
 def test_errors_of_users_have_a_class_of_their_own(module):
-    """The command line takes any other ValueError or TypeError for a defect; see `mrcnn/errors.py`."""
+    """The commands report any other ValueError or TypeError as a defect; see `mrcnn/errors.py`."""
     raised = [node.exc for node in ast.walk(ast.parse(MODULES[module].read_text())) if isinstance(node, ast.Raise)]
     names = {node.func.id for node in raised if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert names & {"ValueError", "TypeError"} == set()
 
 
 def test_files_are_small():
-    """Cohesion decides, not the size. This only finds files that have probably collected several ideas."""
+    """Cohesion matters more than size, but files above this length probably contain several ideas."""
     long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
     assert {name: lines for name, lines in long.items() if lines > 450} == {}

@@ -1,4 +1,4 @@
-"""docs/comparison.md: every entry of this project names a test that exists, and every claim about others a source."""
+"""docs/comparison.md: entries for this project name existing tests, and claims about other projects have sources."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_the_table_has_its_columns():
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_our_entry_shows_itself_and_is_tested(row):
+def test_entries_for_this_project_name_a_command_or_page_and_existing_tests(row):
     tests = re.fullmatch(r"(?:`([^`]+)` ?)+", row[4]) and re.findall("`([^`]+)`", row[4])
     for test in tests:
         file, _, name = test.partition("::")
@@ -30,7 +30,7 @@ def test_our_entry_shows_itself_and_is_tested(row):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_every_claim_about_others_has_a_source(row):
+def test_claims_about_other_projects_have_sources(row):
     for cell in row[1:3]:
         for claim in cell.split("; "):
             assert claim == "–" or re.search(r"\[\d+\]$", claim), claim
@@ -41,5 +41,5 @@ def test_sources_are_numbered_and_used():
     assert set(re.findall(r"\[(\d+)\](?!\()", TABLE)) == set(SOURCES)
 
 
-def test_what_others_do_better_is_said():
+def test_advantages_of_the_other_projects_are_listed():
     assert all(f"**{name}**" in REST for name in ("Ultralytics", "supervision", "labelme"))

@@ -1,6 +1,6 @@
-"""The Dockerfile and compose.yaml: their packages are those of pyproject.toml, and nothing runs as root.
+"""The Dockerfile and compose.yaml install the packages of pyproject.toml and do not run the server as root.
 
-With NIKE_TEST_INSTALL set, the steps of the Dockerfile are carried out in a fresh virtual environment, without Docker.
+If NIKE_TEST_INSTALL is set, the steps of the Dockerfile are executed in a fresh virtual environment without Docker.
 """
 
 import json
@@ -40,7 +40,7 @@ def test_the_container_is_not_root_and_cannot_write():
     service = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]["nike"]
     assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["tmpfs"] == ["/tmp"]
     assert all(value is None for value in service["environment"].values())  # no secrets in the file
-    assert int(service["stop_grace_period"].removesuffix("s")) > 65  # --timeout and 5 seconds
+    assert int(service["stop_grace_period"].removesuffix("s")) > 65  # --timeout plus 5 seconds
 
 
 def test_the_server_imports_the_packages_of_the_dockerfile_only():
@@ -57,7 +57,7 @@ def test_the_server_imports_the_packages_of_the_dockerfile_only():
 
 @pytest.mark.skipif("NIKE_TEST_INSTALL" not in os.environ, reason="downloads packages; set NIKE_TEST_INSTALL=1")
 def test_the_steps_in_a_fresh_environment(tmp_path):
-    """Runs the RUN and COPY lines with TensorFlow, then the entry point with the variables of the image."""
+    """Executes the RUN and COPY lines with TensorFlow, then the entry point with the environment of the image."""
     opt, src, runtime = tmp_path / "nike", tmp_path / "src", re.search(r'^ARG RUNTIME="(.*)"', DOCKERFILE, re.MULTILINE)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         src.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The code blocks of docs/extending.md run and do what the text claims."""
+"""The code blocks of docs/extending.md run and have the documented results."""
 
 import re
 from contextlib import ExitStack
@@ -42,4 +42,4 @@ def test_dataset_format(tmp_path):
     (photo,) = run(FORMAT)["read_boxes_csv"](file).photos
     masks = photo.draw()
     assert masks.shape == (40, 60, 2) and photo.instances[1].where == "line 2"
-    assert masks[5:16, 10:21, 0].all() and masks[:, :, 0].sum() == 11 * 11  # the outline is included
+    assert masks[5:16, 10:21, 0].all() and masks[:, :, 0].sum() == 11 * 11  # the mask includes the outline

@@ -1,4 +1,4 @@
-"""Stored notebooks: short cells with explanations, stored figures, and no traces of the machine that ran them.
+"""Stored notebooks have short cells with explanations, contain figures, and reveal nothing about the machine.
 
 `make notebooks` executes them. These tests only read the files.
 """

@@ -1,4 +1,4 @@
-"""The metadata in pyproject.toml, and the files that repeat parts of it."""
+"""The metadata in pyproject.toml, and files that duplicate parts of it."""
 
 import importlib
 import re
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-WORKING_SET = ("annotate", "notebooks", "test")  # extras from which requirements.txt takes lines
+WORKING_SET = ("annotate", "notebooks", "test")  # extras whose packages requirements.txt may contain
 
 
 def bounds(lines: list[str]) -> dict[str, str]:
@@ -31,7 +31,7 @@ def test_requirements_txt_repeats_the_dependencies_with_their_bounds():
 
 
 def test_a_package_has_one_lower_bound():
-    """Extras may add an upper bound, as the tests do for labelme."""
+    """Extras may add an upper bound, as the extra `test` does for labelme."""
     found: dict[str, set[str]] = {}
     for lines in (PROJECT["dependencies"], *EXTRAS.values()):
         for name, bound in bounds(lines).items():

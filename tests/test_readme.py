@@ -1,6 +1,6 @@
-"""Commands and options in the documentation exist. Quick commands and Python blocks of README run.
+"""Commands and options in the documentation exist. Quick commands and Python blocks of the README run.
 
-Commands for training and annotation are only parsed here; `tests/nike` runs them.
+Commands for training and annotation are only parsed here. `tests/nike` runs them.
 """
 
 import importlib
@@ -38,7 +38,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 COMMAND = re.compile(r"^(nike|make|pip|python3?) ")
 OPTION = re.compile(r"^--[a-z][a-z-]*( \w+)?$")
-RUN_HERE = ("check", "detect", "evaluate")  # seconds each; the other commands take minutes or open a window
+RUN_HERE = ("check", "detect", "evaluate")  # these take seconds; other commands take minutes or open a window
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -47,7 +47,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def block_commands(page: str) -> list[str]:
-    """Returns the commands in blocks without a language. Diagrams have none."""
+    """Returns the commands in code blocks without a language."""
     lines = [re.sub(r"(^|\s)#.*", "", line).strip() for text in blocks(page, "") for line in text.splitlines()]
     return [part.strip() for line in lines for part in line.split("&&") if COMMAND.match(f"{part.strip()} ")]
 
@@ -65,14 +65,14 @@ def check_nike(arguments: list[str]) -> None:
     if arguments in (["--help"], ["COMMAND", "--help"]):
         return
     assert arguments[0] in cli.COMMANDS
-    if arguments[1:] in ([], ["--help"]):  # a command without arguments in the text
+    if arguments[1:] in ([], ["--help"]):  # the text mentions the command without arguments
         return
     module = importlib.import_module(f"nike.{arguments[0].replace('-', '_')}")
     cli.parser(arguments[0], module.add_arguments).parse_args(arguments[1:])
 
 
 def check_option(words: list[str]) -> None:
-    """Checks that an option in the text is an option of a command."""
+    """Checks that an option in the text exists in some command."""
     for name in cli.COMMANDS:
         parser = cli.parser(name, importlib.import_module(f"nike.{name.replace('-', '_')}").add_arguments)
         if words[0] in parser._option_string_actions:
@@ -124,7 +124,7 @@ def test_invalid_commands_are_detected(command):
 
 
 def makefile_commands(target: str) -> list[str]:
-    """Returns the commands `nike ...` in the recipe of a target, without redirections and with variables expanded."""
+    """Returns the `nike` commands in the recipe of a target, with variables expanded and without redirections."""
     text = (ROOT / "Makefile").read_text()
     recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", text, re.MULTILINE)[1]
     for name, value in re.findall(r"^(DEMO|BOLTS) = (.*)$", text, re.MULTILINE):
@@ -164,7 +164,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def reader(tmp_path, monkeypatch, weights):
-    """A folder with images, labelled images and a trained run, which the commands of README expect."""
+    """Creates a folder with the images, labelled images and training run that the commands of the README expect."""
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
     policy = keras.config.dtype_policy()

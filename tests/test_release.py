@@ -1,4 +1,4 @@
-"""The release workflow: one build, tested before it is published, and no more rights than each job needs."""
+"""The release workflow builds once, tests before it publishes, and gives each job only the permissions it needs."""
 
 import re
 import tomllib
@@ -47,7 +47,8 @@ def test_each_job_has_the_rights_that_it_needs():
 def test_publishing_is_trusted_and_attested():
     assert JOBS["publish"]["environment"] == "pypi"
     assert {"actions/attest-build-provenance", "pypa/gh-action-pypi-publish"} <= set(actions("publish"))
-    assert "run" not in {key for step in JOBS["publish"]["steps"] for key in step}  # nothing runs beside the identity
+    # No command of the repository has the permission to publish.
+    assert "run" not in {key for step in JOBS["publish"]["steps"] for key in step}
 
 
 def test_the_wheel_is_tested_on_every_supported_python():

@@ -1,4 +1,4 @@
-"""Training on several machines: the commands of the page set a TF_CONFIG that is right on each of them."""
+"""The commands of docs/scaling.md for training on several machines set the correct TF_CONFIG on each machine."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def block(language, text):
 
 @pytest.fixture
 def shell(tmp_path):
-    """Runs a script in which `nike` prints its TF_CONFIG; returns these."""
+    """Returns a function that runs a script in which `nike` prints TF_CONFIG, and returns the parsed values."""
     for name, code in FAKES.items():
         (tmp_path / name).write_text(f"#!/bin/bash\n{code}\n")
         (tmp_path / name).chmod(0o755)

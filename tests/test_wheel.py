@@ -1,6 +1,6 @@
-"""The wheel, built from the source distribution: bundled weights, package data, and use without the repository.
+"""The wheel, built from the source distribution, contains weights and data and works without the repository.
 
-With NIKE_TEST_INSTALL set, it is installed with its dependencies in a fresh virtual environment.
+If NIKE_TEST_INSTALL is set, the wheel is installed with its dependencies in a fresh virtual environment.
 """
 
 import hashlib
@@ -33,10 +33,10 @@ def build(kind: str, source: Path, output: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A folder with the content of the wheel, as installed by `pip`."""
+    """Returns a folder with the content of the wheel, as installed by `pip`."""
     pytest.importorskip("setuptools", minversion="77", reason="pip install -e '.[test]' brings setuptools>=77")
     folder = tmp_path_factory.mktemp("build")
-    source = folder / "source"  # a copy, because builds create folders
+    source = folder / "source"  # a copy, because the build creates folders
     source.mkdir()
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "mrcnn", "nike", "weights"):
         if (ROOT / name).is_dir():
@@ -58,7 +58,7 @@ def test_it_has_the_bundled_weights(installed):
 def test_it_has_all_package_data(installed):
     data = {path.relative_to(ROOT) for path in (ROOT / "nike").rglob("*") if path.is_file()}
     data = {path for path in data if path.suffix not in (".py", ".pyc")}
-    assert len(data) > 48  # 24 sample images and their labels, the logo, a recipe
+    assert len(data) > 48  # 24 sample images, 24 labelme files, the logo and the recipes
     assert [path for path in data if not (installed / path).is_file()] == []
     assert (installed / "mrcnn" / "py.typed").is_file()
 

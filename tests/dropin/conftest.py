@@ -1,4 +1,4 @@
-"""The environment that scripts for the original expect: folders, datasets, weights; and a function that runs one."""
+"""The folders, datasets and weights that scripts for the original expect, and a function that runs a script."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SIDE = 64
 
 
 def toy_backbone(image, stage5, train_bn):
-    """Five convolutions at the strides of a backbone."""
+    """Returns five convolutions with the strides of a backbone."""
     features = []
     for i, stride in enumerate((4, 1, 2, 2, 2), 1):
         image = keras.layers.Conv2D(8, 5, stride, padding="same", activation="relu", name=f"toy{i}")(image)
@@ -29,17 +29,17 @@ def toy_backbone(image, stage5, train_bn):
 
 
 def toy_shapes(image_shape):
-    """The `[5, 2]` sizes of P2..P6."""
+    """Returns the sizes of P2 to P6, `[5, 2]`."""
     return [[-(-side // stride) for side in image_shape[:2]] for stride in (4, 8, 16, 32, 64)]
 
 
-# A network that trains within seconds. Scripts override these settings like those of the original.
+# Settings of a network that trains within seconds. Scripts override them like the defaults of the original.
 SMALL = dict(
     BACKBONE=staticmethod(toy_backbone),
     COMPUTE_BACKBONE_SHAPE=staticmethod(toy_shapes),
     IMAGES_PER_GPU=1,
     STEPS_PER_EPOCH=2,
-    VALIDATION_STEPS=0,  # AP only, because validation losses need another compilation; some scripts set this
+    VALIDATION_STEPS=0,  # AP only, because validation losses require a second compilation; some scripts override this
     IMAGE_MIN_DIM=SIDE,
     IMAGE_MAX_DIM=SIDE,
     RPN_ANCHOR_SCALES=(8, 16, 32, 48, 64),
@@ -59,7 +59,7 @@ SMALL = dict(
 
 @pytest.fixture(scope="module", autouse=True)
 def small_defaults():
-    """Replaces the defaults of Config by small ones, so that the scripts run unchanged."""
+    """Replaces the defaults of Config with those of a small network, so that unchanged scripts run fast."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SMALL.items():
             patch.setattr(Config, name, value)
@@ -68,7 +68,7 @@ def small_defaults():
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, small_defaults):
-    """A folder like a clone of the original: samples, images, datasets, `mask_rcnn_coco.h5`."""
+    """Creates a folder like a clone of the original, with samples, images, datasets and `mask_rcnn_coco.h5`."""
     root = tmp_path_factory.mktemp("project")
     for folder in ("coco", "balloon"):
         shutil.copytree(SCRIPTS, root / "samples" / folder)
@@ -78,7 +78,10 @@ def project(tmp_path_factory, small_defaults):
 
 @pytest.fixture
 def run_script(project, monkeypatch):
-    """`run_script("balloon.py", "train", ..., cwd="samples/balloon")` -> the globals that the script ends with."""
+    """Returns a function that runs a script and returns its globals.
+
+    Example: `run_script("balloon.py", "train", ..., cwd="samples/balloon")`.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -102,7 +105,7 @@ def run_script(project, monkeypatch):
 
 
 def write_weights(root: pathlib.Path) -> None:
-    """`mask_rcnn_coco.h5` of 81 classes, and weights of MobileNetV2 under the name of the published ones."""
+    """Writes `mask_rcnn_coco.h5` with 81 classes, and MobileNetV2 weights under the name of the published file."""
     from mrcnn import checkpoints
     from mrcnn.backbones import build_backbone
     from mrcnn.model import MaskRCNN
@@ -130,7 +133,7 @@ def draw_triangles(seed: int, count: int = 2) -> tuple[np.ndarray, list[tuple[li
 
 @pytest.fixture(scope="module")
 def via_dataset(project):
-    """`dataset/{train,val}` with photos (JPEG, PNG with alpha) and the JSON of VIA 2, or of VIA 1 for `val`."""
+    """Writes `dataset/{train,val}` with images and JSON files of VIA 2 (`train`) and VIA 1 (`val`)."""
     names = ("dent", "scratch")
     for subset, count in (("train", 4), ("val", 2)):
         folder = project / "dataset" / subset
@@ -157,7 +160,7 @@ def via_dataset(project):
 
 @pytest.fixture(scope="module")
 def nucleus_dataset(project):
-    """`nuclei/<id>/images/<id>.png` and one PNG per mask."""
+    """Writes `nuclei/<id>/images/<id>.png` and one PNG file per mask."""
     for i in range(6):
         folder = project / "nuclei" / f"cell{i}"
         (folder / "images").mkdir(parents=True)
@@ -172,7 +175,7 @@ def nucleus_dataset(project):
 
 @pytest.fixture(scope="module")
 def coco_dataset(project):
-    """`coco/annotations/instances_{train,val}2017.json` with 80 classes, polygons and a crowd, and the photos."""
+    """Writes images and `coco/annotations/instances_{train,val}2017.json` with 80 classes, polygons and a crowd."""
     root = project / "coco"
     (root / "annotations").mkdir(parents=True)
     categories = [{"id": i, "name": f"thing {i}", "supercategory": "thing"} for i in range(1, 81)]
@@ -202,7 +205,7 @@ def coco_dataset(project):
 
 @pytest.fixture(scope="module")
 def kangaroo_dataset(project):
-    """`kangaroo/images/0000N.jpg` and `kangaroo/annots/0000N.xml` with boxes."""
+    """Writes `kangaroo/images/0000N.jpg` and `kangaroo/annots/0000N.xml` with boxes."""
     for folder in ("images", "annots"):
         (project / "kangaroo" / folder).mkdir(parents=True)
     for i in range(1, 6):

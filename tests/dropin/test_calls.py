@@ -1,4 +1,4 @@
-"""Single calls of scripts for the original that Keras 3, NumPy 2 or this package could break."""
+"""Single calls in scripts for the original that Keras 3, NumPy 2 or this package could break."""
 
 import json
 import subprocess
@@ -24,12 +24,12 @@ class ToyConfig(Config):
     NAME = "toy"
     NUM_CLASSES = 1 + 2
     DETECTION_MIN_CONFIDENCE = 0.0
-    DATASET = Path("dataset")  # a field of the script that JSON cannot represent
+    DATASET = Path("dataset")  # an additional setting that JSON cannot represent
     THRESHOLD = 0.3
 
 
 class Photos(utils.Dataset):
-    """One image with two instances. `answer` is the return value of load_mask."""
+    """Dataset of one image with two instances. `answer` is the return value of load_mask."""
 
     def __init__(self, answer=None):
         super().__init__()
@@ -150,7 +150,7 @@ def test_an_empty_mask_of_class_0_means_no_instance(small_defaults):
     masks = np.concatenate([two_masks(), empty], axis=-1)
     gt = modellib.load_image_gt(Photos((masks, np.array([1, 2, 0]))), ToyConfig(), 0)
     assert gt.class_ids.tolist() == [1, 2] and gt.mask.shape == (64, 64, 2)
-    with pytest.raises(ValueError, match="class id 0 is not one of 1..2"):  # but not a mask with pixels
+    with pytest.raises(ValueError, match="class id 0 is not one of 1..2"):  # a non-empty mask of class 0 is an error
         modellib.load_image_gt(Photos((two_masks(), np.array([1, 0]))), ToyConfig(), 0)
 
 
@@ -264,7 +264,7 @@ def test_subclasses_with_their_own_constructor_or_graph(model, tmp_path):
 
 
 def test_compile_and_fit(small_defaults, tmp_path):
-    """`compile` sets the optimiser and the losses of `train` for scripts that call `fit`."""
+    """`compile` sets the same optimizer and losses as `train`, for scripts that call `fit`."""
     model = modellib.MaskRCNN("training", ToyConfig(), tmp_path)
     model.set_trainable(r"mrcnn_.*|rpn_.*", verbose=0)
     model.compile(0.01, 0.8)
@@ -274,7 +274,7 @@ def test_compile_and_fit(small_defaults, tmp_path):
     )
     before = arrays(model)
     generator = modellib.data_generator(Photos((two_masks(), np.array([1, 2]))), model.config)
-    batches = ((tuple(inputs),) for inputs, _ in generator)  # Keras 3 accepts no lists
+    batches = ((tuple(inputs),) for inputs, _ in generator)  # Keras 3 does not accept lists
     history = model.keras_model.fit(batches, steps_per_epoch=2, epochs=1, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     moved = {name for name, value in arrays(model).items() if not np.array_equal(value, before[name])}
@@ -289,7 +289,7 @@ def test_a_config_with_a_constructor(small_defaults):
 
     config = Counted(num_classes=4)
     config.IMAGES_PER_GPU = 3
-    config.__init__(5)  # scripts recompute the batch size like this
+    config.__init__(5)  # scripts recompute the batch size in this way
     copy = config.copy(DETECTION_MIN_CONFIDENCE=0.1)
     assert config.BATCH_SIZE == copy.BATCH_SIZE == 3
     assert copy.NUM_CLASSES == 5 and copy.IMAGE_META_SIZE == 17 and isinstance(copy, Counted)
@@ -320,7 +320,7 @@ def test_parallel_model_raises_an_error_with_a_remedy():
 
 
 def test_the_flat_layout_of_before_2018(tmp_path):
-    """`python -m mrcnn` provides the module names of old scripts. Modules beside the script take precedence."""
+    """`python -m mrcnn` provides the module names of old scripts. Modules next to the script take precedence."""
     (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
     (tmp_path / "utils.py").write_text("WORD = 'own'\n")
     (tmp_path / "script.py").write_text(
@@ -337,7 +337,7 @@ def test_the_flat_layout_of_before_2018(tmp_path):
 
 
 def test_imgaug_imported_first(tmp_path):
-    """`python -m mrcnn` also works without an installation. On NumPy 2, imgaug needs the import hook of mrcnn."""
+    """`python -m mrcnn` works without an installation. With NumPy 2, imgaug needs the import hook of mrcnn."""
     (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
     (tmp_path / "script.py").write_text(
         "import sys\nfrom imgaug import augmenters as iaa\nimport beside\n"

@@ -1,4 +1,4 @@
-"""Scripts that follow the original's samples and its tutorials run unchanged."""
+"""Scripts modelled on the samples and tutorials of the original run unchanged."""
 
 import re
 
@@ -16,7 +16,7 @@ LOSSES = {f"{part}_loss" for part in ("rpn_class", "rpn_bbox", "mrcnn_class", "m
 def test_train_shapes(run_script, project):
     left = run_script("train_shapes.py")
     assert set(left["history"]) >= {"loss", "val_loss", *LOSSES, *(f"val_{name}" for name in LOSSES)}
-    assert len(left["history"]["loss"]) == 1  # of the second call of train()
+    assert len(left["history"]["loss"]) == 1  # history of the second call of train()
     [run] = (project / "logs").glob("shapes*")
     assert re.fullmatch(r"shapes\d{8}T\d{4}", run.name)
     assert left["last_path"] == str(run / "mask_rcnn_shapes_0002.h5")
@@ -99,7 +99,7 @@ def test_inspect_data(run_script, project, via_dataset):
     assert np.mean(left["mini"] == left["mask"]) > 0.9  # minimized, expanded, minimized again
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # deltas of an untrained network
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # caused by deltas of an untrained network
 def test_inspect_model(run_script, project, via_dataset):
     left = run_script("inspect_model.py")
     rpn, activations = left["rpn"], left["activations"]

@@ -1,4 +1,4 @@
-"""A small Hugging Face Hub on the loopback interface: the part of its HTTP API that `huggingface_hub` uses here."""
+"""A small Hugging Face Hub on the loopback interface. It implements the HTTP API that the tested functions use."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ TOKEN = "hf_of_the_owner"
 
 
 class Repository:
-    """Commits of a repository: files by name."""
+    """The commits of a repository, as files by name."""
 
     def __init__(self, private=False, gated=False):
         self.private, self.gated = private, gated
@@ -34,7 +34,7 @@ class Repository:
 
 
 class HubServer:
-    """The server's state. `failure` is an HTTP status for all answers, or None."""
+    """State of the server. `failure` is an HTTP status for all responses, or None."""
 
     def __init__(self):
         self.repositories: dict[str, Repository] = {}
@@ -61,14 +61,17 @@ def hub_server():
 
 
 def use_server(monkeypatch, url, folder):
-    """Lets `huggingface_hub` use a server and an empty cache and no token, as the environment would at its import."""
+    """Makes `huggingface_hub` use the server, an empty cache and no token.
+
+    Environment variables would have to be set before the import.
+    """
     from huggingface_hub import constants
 
     for name in [name for name in os.environ if name.startswith("HF_")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(constants, "ENDPOINT", url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # the server speaks Git LFS
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # the server supports Git LFS only
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
 
@@ -113,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization") == f"Bearer {TOKEN}"
 
     def find(self, name, revision="main"):
-        """Returns a repository and a commit, or answers with the error of the Hub."""
+        """Returns a repository and a commit. If they do not exist, sends the error response of the Hub."""
         repository = self.state.repositories.get(name)
         if repository is None or (repository.private and not self.is_owner):
             self.send(404 if self.is_owner else 401, b"{}", X_Error_Code="RepoNotFound")

@@ -1,10 +1,10 @@
-"""Settings of the network of the original that the reference arrays were computed with."""
+"""Settings of the original network that computed the reference arrays."""
 
 from mrcnn.config import Config
 
 
 class ReferenceConfig(Config):
-    """ResNet-50, 256 pixels, two classes."""
+    """Config with ResNet-50, an image size of 256 pixels and two classes."""
 
     NAME = "small"
     BACKBONE = "resnet50"

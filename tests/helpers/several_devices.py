@@ -1,6 +1,9 @@
-"""Trains the tiny network on several devices. A program, because devices are fixed when TensorFlow starts.
+"""Trains the tiny network on several devices.
 
-python several_devices.py DEVICES LOGS RESULT.npz     (with TF_CONFIG set: as one of several workers)
+This is a program, because TensorFlow cannot change its devices after initialisation. If TF_CONFIG is set, the program
+is one of several workers.
+
+python several_devices.py DEVICES LOGS RESULT.npz
 """
 
 import sys
@@ -17,7 +20,7 @@ BATCH = 2
 
 
 class FirstStep(keras.callbacks.Callback):
-    """Records the losses of the first step, and how it changes the weights."""
+    """Records the losses of the first step and the change of the weights in this step."""
 
     def on_train_begin(self, logs=None):
         self.before = self.trained()
@@ -33,7 +36,7 @@ class FirstStep(keras.callbacks.Callback):
 
 
 def clipped_update(strategy):
-    """Applies the gradients (60, 0) and (0, 80) of two replicas, whose mean (30, 40) is clipped to norm 5."""
+    """Applies the gradients (60, 0) and (0, 80) of two replicas. Their mean (30, 40) is clipped to norm 5."""
     from mrcnn.training.optimizers import build_optimizer
 
     with strategy.scope():

@@ -1,10 +1,10 @@
-"""Settings of a network that is built, trained and run within seconds."""
+"""Settings of a network that can be built, trained and run within seconds."""
 
 from mrcnn.config import Config
 
 
 class TinyConfig(Config):
-    """64 pixels, MobileNetV2, narrow heads, and no threshold for scores."""
+    """Config with MobileNetV2, an image size of 64 pixels, narrow heads, and no score threshold."""
 
     NAME = "tiny"
     BACKBONE = "mobilenet_v2"

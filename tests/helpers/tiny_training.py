@@ -1,4 +1,6 @@
-"""A network, images and a run that train within seconds. Also a program, for tests that kill it.
+"""A network, images and a training run of a few seconds.
+
+This module is also a program for tests that kill the process.
 
 python tiny_training.py LOGS RESULT.npz [resume] [option=value ...]
 """
@@ -18,7 +20,7 @@ SIDE = 64
 
 
 def backbone(image, stage5, train_bn):
-    """Five convolutions of stride 2, named like the stages of a ResNet so that layer sets match them."""
+    """Returns five convolutions of stride 2. The names of the layers match the layer sets of a ResNet."""
     features, x = [], image
     for stage, channels in zip(range(1, 6), (8, 12, 16, 16, 16), strict=True):
         names = (f"res{stage}a", f"bn{stage}a") if stage > 1 else ("conv1", "bn_conv1")
@@ -32,7 +34,7 @@ def backbone_shape(image_shape):
 
 
 class TrainingConfig(TinyConfig):
-    """A backbone of five convolutions, and settings that give every head targets in every step."""
+    """Config with a backbone of five convolutions. Every head has targets in every step."""
 
     BACKBONE = staticmethod(backbone)
     COMPUTE_BACKBONE_SHAPE = staticmethod(backbone_shape)
@@ -51,7 +53,7 @@ class TrainingConfig(TinyConfig):
 
 
 class Squares(Dataset):
-    """Bright rectangles on dark noise, one or two per image."""
+    """Images with one or two bright rectangles on dark noise."""
 
     def __init__(self, count=8, seed=0, side=SIDE):
         super().__init__()
@@ -81,7 +83,7 @@ class Squares(Dataset):
 
 
 def build(logs, **changes):
-    """A MaskRCNN whose initial weights are always the same."""
+    """Returns a MaskRCNN with fixed initial weights."""
     from mrcnn.model import MaskRCNN
 
     keras.utils.set_random_seed(7)
@@ -89,7 +91,7 @@ def build(logs, **changes):
 
 
 class StepCounter(keras.callbacks.Callback):
-    """Writes the number of completed steps to a file, which tells another process when to kill."""
+    """Writes the number of completed steps to a file. The test reads it to kill the process at a certain step."""
 
     def __init__(self, path):
         super().__init__()
@@ -109,7 +111,7 @@ def main(logs, result, *arguments):
     if "resume" in arguments:
         training.resume(model)
     common = dict(custom_callbacks=[StepCounter(Path(logs) / "steps")], verbose=0, seed=3, **options)
-    data, val = Squares(7), Squares(2, seed=1)  # 7 images in batches of 2: data epochs and training epochs differ
+    data, val = Squares(7), Squares(2, seed=1)  # 7 images in batches of 2, so data epochs and training epochs differ
     Path(logs).mkdir(exist_ok=True)
     model.train(data, None, 0.02, 2, "heads", **common)
     progress = model.train(data, val, 0.02, 4, "all", schedule="cosine", average=0.9, **common)

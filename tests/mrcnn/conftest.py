@@ -1,4 +1,4 @@
-"""Settings of a small network."""
+"""Fixture for the settings of a small network."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tiny_config import TinyConfig
 
 @pytest.fixture(scope="session")
 def tiny_config():
-    """The class `TinyConfig`; every test changes its own instance."""
+    """Returns the class `TinyConfig`. Every test creates and changes its own instance."""
     return TinyConfig

@@ -1,4 +1,4 @@
-"""Files that appear completely or not at all."""
+"""Atomic writing: files appear completely or not at all."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""MASK_HEAD = False: Faster R-CNN from the same graph, from the batches to the detections."""
+"""MASK_HEAD = False: batches, network, training and detections of Faster R-CNN."""
 
 import json
 import warnings
@@ -34,7 +34,7 @@ def networks():
 
 @pytest.fixture
 def boxes():
-    """Two objects of an image of 40 x 60 pixels."""
+    """Returns the detections of two objects in an image of 40 x 60 pixels."""
     found = Detections([[10, 20, 30, 50], [0, 0, 5, 8]], [1, 2], [0.9, 0.4], None, (40, 60))
     found.class_names = ["BG", "square", "disc"]
     return found
@@ -88,7 +88,7 @@ def test_the_generator_of_the_original_yields_no_masks():
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A model that was trained on eight images, its dataset and the progress."""
+    """Returns a model that was trained on eight images, its dataset and the progress."""
     wider = dict(TOP_DOWN_PYRAMID_SIZE=32, RPN_CHANNELS=32, FPN_CLASSIF_FC_LAYERS_SIZE=64, TRAIN_ROIS_PER_IMAGE=32)
     folder = tmp_path_factory.mktemp("logs")
     model = tiny_training.build(folder, MASK_HEAD=False, TRAIN_BN=None, STEPS_PER_EPOCH=100, **wider)
@@ -209,7 +209,7 @@ def test_a_table_of_boxes_has_their_areas(boxes):
 def test_boxes_are_drawn(boxes, tmp_path):
     image = np.zeros((40, 60, 3), np.uint8)
     drawn = boxes.draw(image, labels=False)
-    assert drawn[10, 20:50].any(axis=1).all() and not drawn[15:25, 25:45].any()  # an outline, and nothing inside
+    assert drawn[10, 20:50].any(axis=1).all() and not drawn[15:25, 25:45].any()  # only the outline
     assert boxes.save(tmp_path / "a.png", image).stat().st_size > 0
     boxes.plot(image)
     axes = display_instances(image, boxes["rois"], boxes["masks"], boxes["class_ids"], boxes.class_names)

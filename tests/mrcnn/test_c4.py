@@ -1,4 +1,4 @@
-"""C4 backbones: anchors, layers, stage 5 in the heads, weights, settings that need the pyramid."""
+"""C4 backbones: anchors, layers, stage 5 in the heads, weights, settings that require a feature pyramid."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ from tiny_config import TinyConfig
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch):
-    """A ResNet-50 with two blocks a stage and few channels."""
+    """Makes ResNet-50 small, with two blocks per stage and few channels."""
     monkeypatch.setitem(resnet.BLOCKS, "50", (1, 1, 2, 2))
     monkeypatch.setattr(resnet, "WIDTHS", (4, 4, 4, 8))
 
@@ -33,12 +33,12 @@ def test_all_scales_are_at_every_cell_of_c4():
     assert compute_backbone_shapes(config, (64, 40, 3)).tolist() == [[4, 3]]
     anchors = pixel_anchors(config, (64, 40, 3))
     assert anchors.shape == (4 * 3 * 4, 4)
-    # The second cell: ratio 1 at both scales, then ratio 4, whose anchors are half as high and twice as wide.
+    # Anchors of the second cell: ratio 1 at both scales, then ratio 4, with half the height and twice the width.
     expected = [[-4, 12, 4, 20], [-8, 8, 8, 24], [-2, 8, 2, 24], [-4, 0, 4, 32]]
     np.testing.assert_array_equal(anchors[4:8], expected)
 
 
-def test_stage_5_of_the_heads_is_that_of_the_backbone_with_stride_1():
+def test_stage_5_of_the_heads_equals_that_of_the_backbone_with_stride_1():
     """The stride of the backbone is on 1x1 convolutions, so its C5 is stage 5 on every second cell of C4."""
     image = keras.Input((64, 64, 3))
     trunk = keras.Model(image, build_backbone("resnet50", image, False)[3:])

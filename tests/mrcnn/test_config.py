@@ -137,7 +137,7 @@ def test_copies_do_not_nest_classes():
     assert len(type(config).__mro__) == len(ShapesConfig.__mro__) + 1
     assert (config.IMAGES_PER_GPU, config.NAME, config.IMAGE_MAX_DIM) == (3, "run3", 128)
 
-    class InferenceConfig(config.__class__):  # as scripts for the original derive theirs
+    class InferenceConfig(config.__class__):  # as in scripts for the original
         GPU_COUNT = 2
 
     assert InferenceConfig().BATCH_SIZE == 6 and InferenceConfig().copy(NAME="x").GPU_COUNT == 2

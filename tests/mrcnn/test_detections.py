@@ -44,7 +44,7 @@ def test_keys_can_be_assigned_and_deleted(detections):
     assert detections["rois"].tolist() == [[0, 2, 2, 3]] and detections["scores"] == [0.5]
     assert detections.get("class_names") == ["swoosh"] and "class_names" in detections
     assert len(detections) == 2 and detections.class_ids.tolist() == [1, 2] and detections.masks is masks
-    only = Detections.from_result(detections)  # as for a dict
+    only = Detections.from_result(detections)  # works like a copy of a dict
     assert only.class_ids.tolist() == [2] and only["masks"][:, :, 0].sum() == 2
     assert detections.pop("masks").shape == (3, 4, 1) and detections.pop("masks", None) is None
     del detections["class_ids"]

@@ -1,4 +1,4 @@
-"""Methods of `Detections` for users: choosing, polygons, drawing, and values of other tools."""
+"""Public methods of `Detections`: selection, polygons, drawing, and conversion for other tools."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ SUPERVISION = "supervision is not installed: pip install -e '.[test]'"
 
 @pytest.fixture
 def found():
-    """A ring of 10 x 10 pixels at (5, 20), class nike, and a square at (30, 50), class puma."""
+    """Returns detections of a ring of 10 x 10 pixels at (5, 20), class nike, and a square at (30, 50), class puma."""
     ring = np.ones((10, 10), bool)
     ring[3:7, 3:7] = False
     found = Detections(
@@ -30,7 +30,7 @@ def found():
 
 @pytest.fixture
 def refined():
-    """A square of 10 x 10 pixels whose contour, by its probabilities, is half a pixel inside the box."""
+    """Returns a square of 10 x 10 pixels. The contour of its probabilities is half a pixel inside the box."""
     refined = Detections([[5, 20, 15, 30]], [1], [0.9], [np.ones((10, 10), bool)], IMAGE.shape)
     refined.probabilities, refined.frames = [np.ones((4, 4))], np.array([[5.5, 20.5, 14.5, 29.5]])
     refined.class_names = ["BG", "nike"]
@@ -106,18 +106,18 @@ def test_labelme_of_the_command_is_the_same(refined, tmp_path):
     document = refined.to_labelme("photo.jpg")
     assert json.loads(path.read_text()) == document
     points = np.array(document["shapes"][0]["points"])
-    np.testing.assert_allclose(points.max(axis=0), (29.5, 14.5))  # sub-pixel
+    np.testing.assert_allclose(points.max(axis=0), (29.5, 14.5))  # sub-pixel coordinates
 
 
 def test_only_edited_masks_lose_their_sub_pixel_contour(refined):
     (smooth,) = refined.rings(0)
-    np.testing.assert_array_equal(refined.masks.sum(), 100)  # reading changes nothing
+    np.testing.assert_array_equal(refined.masks.sum(), 100)  # reading masks does not change the polygons
     np.testing.assert_array_equal(refined.rings(0)[0], smooth)
     assert refined[:1].is_sub_pixel(0)
     refined.masks[5, 20] = False
     assert not refined.is_sub_pixel(0) and not refined[:1].is_sub_pixel(0)
     np.testing.assert_array_equal(refined.rings(0)[0].max(axis=0), (30, 15))
-    refined.masks[5, 20] = refined.masks[0, 0] = True  # outside the box
+    refined.masks[5, 20] = refined.masks[0, 0] = True  # one pixel is outside the box
     assert not refined.is_sub_pixel(0)
     refined.masks = np.zeros((40, 60, 1), bool)
     assert refined.rings(0) == []
@@ -158,7 +158,7 @@ def test_supervision_draws(found):
 
 
 def test_supervision_slices(found):
-    """`InferenceSlicer` moves what is found in a slice to its place."""
+    """`InferenceSlicer` moves the detections of a slice to their position in the image."""
     sv = pytest.importorskip("supervision", reason=SUPERVISION)
     slicer = sv.InferenceSlicer(lambda tile: found.to_supervision(), slice_wh=(60, 40), overlap_wh=(0, 0))
     sliced = slicer(np.zeros((40, 120, 3), np.uint8))
@@ -166,7 +166,7 @@ def test_supervision_slices(found):
 
 
 def test_trackers_keep_ids(found):
-    """ByteTrack, which supervision has moved to the package trackers, keeps the id of an object at rest."""
+    """ByteTrack of the package trackers keeps the id of an object that does not move."""
     trackers = pytest.importorskip("trackers", reason="trackers is not installed: pip install -e '.[test]'")
     tracker = trackers.ByteTrackTracker(minimum_consecutive_frames=1)
     ids = [tracker.update(found[:1].to_supervision()).tracker_id.tolist() for _ in range(4)]

@@ -1,4 +1,4 @@
-"""PROPOSALS other than "rpn": Fast R-CNN from the same graph, with boxes from the batches to the detections."""
+"""PROPOSALS other than "rpn": proposals in batches, network, training and detections of Fast R-CNN."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ EXTERNAL = {"PROPOSALS": "boxes of the test", "USE_RPN_ROIS": False}
 
 
 class Proposed(tiny_training.Squares):
-    """Squares with proposals: each object shifted by up to 3 pixels, and a grid of boxes."""
+    """Dataset of squares with proposals: the boxes of the objects shifted by up to 3 pixels, and a grid of boxes."""
 
     def load_rois(self, image_id):
         objects = np.array(self.image_info[image_id]["boxes"])
@@ -78,7 +78,7 @@ def test_the_settings_must_agree():
 def test_proposals_are_placed_in_the_window():
     boxes = np.array([[9.6, -3, 30, 40], [2, 2, 8, 30], [0, 0, 64, 64], [20, 20, 30, 30.0]])
     placed = place_proposals(boxes, (8, 0, 56, 60), 4)
-    # The second one lies above the window.
+    # The second box lies above the window.
     assert placed.tolist() == [[10, 0, 30, 40], [8, 0, 56, 60], [20, 20, 30, 30], [0, 0, 0, 0]]
     assert placed.dtype == np.int32
     assert place_proposals(boxes, (8, 0, 56, 60), 1).tolist() == [[10, 0, 30, 40]]
@@ -107,7 +107,7 @@ def test_training_and_detection_place_proposals_alike():
     example = vary(prepare(dataset, config, 0), config)
     trained = place_proposals(example.proposals, example.window, 50)
     np.testing.assert_array_equal(trained, preprocess(photo, config, 0, dataset.load_rois(0)).rois)
-    # 80 pixels become 64, below 13 rows of padding.
+    # 80 pixels are resized to 64, and 13 rows of padding are added above.
     y1, x1, y2, x2 = dataset.load_rois(0)[0]
     np.testing.assert_allclose(trained[0], [0.8 * y1 + 13, 0.8 * x1, 0.8 * y2 + 13, 0.8 * x2], atol=0.6)
 
@@ -127,7 +127,7 @@ def test_batches_are_those_of_an_rpn_without_its_targets():
 
 
 class Shift:
-    """Moves the image down by 8 pixels. Its boxes follow."""
+    """Augmentation that moves the image and its boxes down by 8 pixels."""
 
     max_side = 64
 
@@ -184,7 +184,7 @@ def test_augmentations_and_datasets_without_boxes_are_refused():
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A model that was trained on eight images, its dataset and the progress."""
+    """Returns a model that was trained on eight images, its dataset and the progress."""
     wider = dict(TOP_DOWN_PYRAMID_SIZE=32, FPN_CLASSIF_FC_LAYERS_SIZE=64, TRAIN_ROIS_PER_IMAGE=32)
     settings = dict(MASK_HEAD=False, TRAIN_BN=None, STEPS_PER_EPOCH=100, POST_NMS_ROIS_INFERENCE=50)
     model = tiny_training.build(tmp_path_factory.mktemp("logs"), **EXTERNAL, **settings, **wider)
@@ -211,7 +211,7 @@ def test_detections_come_from_the_proposals(trained):
     alone = [model.detect([image], proposals=[boxes])[0] for image, boxes in zip(images, proposals, strict=True)]
     for together, single in zip(found, alone, strict=True):
         np.testing.assert_array_equal(together.boxes, single.boxes)
-    left = [boxes[: 6 * n : n] for boxes, n in zip(proposals, counts, strict=True)]  # only of the first object
+    left = [boxes[: 6 * n : n] for boxes, n in zip(proposals, counts, strict=True)]  # of the first object only
     assert [len(each) for each in model.detect_stream(images, proposals=left)] == [1, 1, 1]
     assert len(model.detect(images[:1], proposals=[[]])[0]) == 0
 

@@ -26,7 +26,7 @@ POINTS = dict(NUM_KEYPOINTS=2, KEYPOINT_FLIP=((0, 1),))
 
 
 class Dots(tiny_training.Squares):
-    """Bright rectangles with a red and a blue dot at random positions, the two keypoints."""
+    """Dataset of bright rectangles with two keypoints: a red and a blue dot at random positions."""
 
     def load_keypoints(self, image_id):
         info = self.image_info[image_id]
@@ -64,7 +64,7 @@ def test_points_outside_a_roi_and_unlabelled_points_have_no_target():
     rois = tf.constant([[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.5, 0.5], [0, 0, 0, 0]]])
     points = np.array([[[3.2, 1.2, 2], [3.2, 1.2, 0], [4, 4, 1], [-0.1, 2, 2]]], np.float32)
     cells = keypoint_cells(rois, [[0, 0, 0]], points[None], (4, 4), 4).numpy()
-    assert cells[0, 0].tolist() == [1 * 4 + 3, -1, 15, -1]  # the far edge belongs to the last cell
+    assert cells[0, 0].tolist() == [1 * 4 + 3, -1, 15, -1]  # a keypoint on the far edge belongs to the last cell
     assert (cells[0, 1:] == -1).all()
 
 
@@ -73,7 +73,7 @@ def test_the_maximum_of_a_parabola_lies_between_cells():
     maps = np.stack([-((x - 3.7) ** 2) - 2 * (y - 5.2) ** 2, -((x - 0.2) ** 2) - (y - 7.9) ** 2], axis=-1)[None]
     decoded = decode_keypoints(maps, np.array([[10, 20, 18, 36]]))[0]
     np.testing.assert_allclose(decoded[0, :2], [20 + 2 * 3.7, 10 + 5.2], atol=1e-5)
-    np.testing.assert_allclose(decoded[1, :2], [20 + 2 * 0.5, 10 + 7.5], atol=1e-5)  # stays at the border
+    np.testing.assert_allclose(decoded[1, :2], [20 + 2 * 0.5, 10 + 7.5], atol=1e-5)  # the keypoint stays at the border
 
 
 def test_loss_equals_the_mean_cross_entropy_of_labelled_points():
@@ -101,7 +101,7 @@ def test_loss_equals_the_mean_cross_entropy_of_labelled_points():
 def test_detected_keypoints_are_scaled_from_edge_to_edge(original_shape, image_shape, window, cell, scale):
     top, left = window[:2]
     height, width = image_shape
-    # 56 pixels. The map covers the box and a tenth of the distance between its first and last pixel on each side.
+    # The box has 56 pixels. The map also covers a tenth of the distance between its first and last pixel on each side.
     box = np.array([top, left, top + 55, left + 55]) / np.array([height - 1, width - 1] * 2)
     y, x = (-5.5 + (np.array(cell) + 0.5) / 56 * (56 + 2 * 5.5)) * scale
     maps = np.zeros((1, 56, 56, 1), np.float32)
@@ -185,7 +185,7 @@ def test_a_placeholder_for_no_objects_has_keypoints_too(monkeypatch):
 
 
 class Shifted:
-    """An augmentation that returns `values` after image, masks and class ids."""
+    """Augmentation that returns `values` after image, masks and class ids."""
 
     max_side = 1000
 
@@ -197,7 +197,7 @@ class Shifted:
 
 
 class Fixed(Shifted):
-    """An augmentation that does not know keypoints."""
+    """Augmentation that does not support keypoints."""
 
     def augment_photo(self, image, masks, class_ids, rng):
         return image, masks, class_ids
@@ -256,7 +256,7 @@ def test_the_option_off_costs_nothing():
     graphs = [NetworkBuilder(TinyConfig().copy(NUM_KEYPOINTS=count)) for count in (0, 2)]
     off, on = (named_layers(graph.training()).keys() for graph in graphs)
     assert off < on and all(name.startswith("mrcnn_keypoint") for name in on - off)
-    assert len(on - off) == 2 * 4 + 1  # four convolutions, their normalisation, and the deconvolution
+    assert len(on - off) == 2 * 4 + 1  # four convolutions with normalisation, and the deconvolution
     assert loss_names(graphs[0].config) == LOSSES
     assert [tuple(output.shape) for output in graphs[1].inference().outputs[-1:]] == [(None, 10, 56, 56, 2)]
 
@@ -353,7 +353,7 @@ def test_a_skeleton_of_missing_keypoints_is_one_clear_line(skeleton):
 
 
 def oks_ap(distance, visible=2):
-    """AP of one object of 100 x 100 pixels, one of whose two keypoints is `distance` pixels away."""
+    """Returns the AP of one object of 100 x 100 pixels. One of its two keypoints is off by `distance` pixels."""
     mask = np.zeros((200, 200, 1), bool)
     mask[50:150, 50:150] = True
     truth = np.array([[[60, 60, 2], [140, 140, visible]]], float)
@@ -367,11 +367,11 @@ def oks_ap(distance, visible=2):
 
 def test_ap_is_that_of_object_keypoint_similarity():
     assert oks_ap(0)["AP"] == pytest.approx(1)
-    # Similarity of the second keypoint: exp(-d^2 / (2 area (2 sigma)^2)) with sigma 0.05, here 0.5; their mean is 0.75.
+    # The similarity of the second keypoint is exp(-d^2 / (2 area (2 sigma)^2)) = 0.5 with sigma 0.05. The mean is 0.75.
     distance = 100 * 2 * 0.05 * np.sqrt(2 * np.log(2))
     assert [oks_ap(distance + shift)["AP75"] for shift in (-0.1, 0.1)] == pytest.approx([1, 0])
     assert oks_ap(distance + 0.1)["AP50"] == pytest.approx(1)
-    assert oks_ap(500, visible=0)["AP"] == pytest.approx(1)  # keypoints that are not labelled do not count
+    assert oks_ap(500, visible=0)["AP"] == pytest.approx(1)  # unlabelled keypoints are ignored
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Losses: reference values of the original and values derived by hand."""
+"""Losses compared with reference values of the original and with values derived by hand."""
 
 import math
 
@@ -14,7 +14,7 @@ LN2 = math.log(2)
 
 @pytest.fixture(params=["normal", "nopos", "img2_nopos"])
 def case(request, golden):
-    """Inputs and reference outputs of one case, by short name."""
+    """Returns the inputs and reference outputs of one case by short name."""
     arrays = golden("losses.npz")
     prefix = f"loss_{request.param}__"
     return {key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)}
@@ -152,11 +152,11 @@ class TestMaskLoss:
 
     def test_softmax_by_hand(self):
         target, class_ids, predicted = self.masks()
-        target[0, 0, 0, 0] = 0.25  # a cell that is covered in part
+        target[0, 0, 0, 0] = 0.25  # a partly covered cell
         predicted /= predicted.sum(axis=-1, keepdims=True)
         triples = [(target[i], predicted[i], class_ids[i]) for i in ((0, 0), (0, 1), (1, 0))]
         expected = np.mean([-(t * np.log(p[..., c]) + (1 - t) * np.log(p[..., 0])) for t, p, c in triples])
-        for rows in (5, 2):  # those of negatives may be missing
+        for rows in (5, 2):  # the rows of negatives may be missing
             loss = losses.mrcnn_softmax_mask_loss(target, class_ids, predicted[:, :rows])
             assert float(loss) == pytest.approx(expected, rel=1e-5)
         assert float(losses.mrcnn_softmax_mask_loss(target, 0 * class_ids, predicted)) == 0

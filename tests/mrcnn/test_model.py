@@ -88,7 +88,7 @@ def test_unusual_shapes(model, shape):
 
 
 def bad_photos(folder):
-    """Unusable images, and the text that their errors must contain."""
+    """Returns unusable images and the text that their errors must contain."""
     (folder / "text.jpg").write_text("not an image")
     Image.fromarray(photo(300, 300)).save(folder / "cut.jpg")
     data = (folder / "cut.jpg").read_bytes()
@@ -166,7 +166,7 @@ def test_from_checkpoint_downloads_references_to_the_hub(model, tmp_path, monkey
 
 
 def test_mask_scores_rank_and_filter_detections(model, tmp_path):
-    """The same detections, ranked by the product of class and mask score. Products below the threshold are dropped."""
+    """Detections are ranked by the product of class and mask score. Products below the threshold are removed."""
     path = tmp_path / "weights.h5"
     model.save_weights(path)
     limit = 0.5 * float(
@@ -204,7 +204,7 @@ def test_paths_and_pil_images_are_images(model, tmp_path):
     assert len(results[0]) and all(same(result, results[0]) for result in results)
     for result in results:
         np.testing.assert_array_equal(result.image(), photo())
-    assert next(iter(model.detect_stream(given))).source is None  # a stream holds no image
+    assert next(iter(model.detect_stream(given))).source is None  # a stream does not keep images
 
 
 def test_class_names_travel_with_the_weights(model, tiny_config, tmp_path):
@@ -230,7 +230,7 @@ def test_log_dirs_equal_the_original(model, tiny_config, tmp_path):
     trainer.load_weights(last, by_name=True)
     assert (trainer.epoch, trainer.log_dir) == (10, str(runs[1]))
     trainer.save_weights(tmp_path / "foreign.h5")
-    trainer.load_weights(tmp_path / "foreign.h5")  # of no run: the current one is unchanged
+    trainer.load_weights(tmp_path / "foreign.h5")  # a file of no run does not change the current run
     assert (trainer.epoch, trainer.log_dir) == (10, str(runs[1]))
 
 
@@ -380,7 +380,7 @@ def test_keras_loads_saved_models_after_import_mrcnn_alone(model, tiny_config, t
 
 
 def write_video(path, count):
-    """Writes a video of noise and returns its frames as they are read again."""
+    """Writes a video of noise and returns its decoded frames."""
     cv2 = pytest.importorskip("cv2")
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
     for seed in range(count):
@@ -396,7 +396,7 @@ def test_a_video_gives_one_result_per_frame(model, tmp_path):
     for given in (path, str(path)):
         results = model.detect(given)
         assert len(results) == 5 and all(same(*pair) for pair in zip(results, expected, strict=True))
-        assert [result.source for result in results] == [None] * 5  # the frames would fill the memory
+        assert [result.source for result in results] == [None] * 5  # frames are not kept, to save memory
     streamed = list(model.detect_stream(path))
     for result, image, other in zip(streamed, images, expected, strict=True):
         assert same(result, other) and len(result)

@@ -1,4 +1,4 @@
-"""Training and inference graph: common weights, layer names, backbones, settings, dtype policies, padding."""
+"""Training and inference graph: shared weights, layer names, backbones, settings, dtype policies, padding."""
 
 import keras
 import numpy as np
@@ -75,7 +75,7 @@ def test_external_proposals(tiny_config):
 
 
 def test_every_trainable_weight_has_a_gradient(tiny_config):
-    """With frozen statistics, gamma and beta are trainable and the moving statistics are not."""
+    """With frozen statistics, gamma and beta are trainable, but the moving statistics are not."""
     config = tiny_config().copy(USE_RPN_ROIS=False)
     model = NetworkBuilder(config).training()
     rois = np.zeros((2, config.POST_NMS_ROIS_TRAINING, 4), np.int32)
@@ -133,7 +133,7 @@ def test_backbone_function(tiny_config):
     config = OwnConfig()
     config.validate()
     model = NetworkBuilder(config).inference()
-    assert named_layers(model)["fpn_c2p2"].get_weights()[0].shape[:3] == (1, 1, 3)  # the channels of the pooled image
+    assert named_layers(model)["fpn_c2p2"].get_weights()[0].shape[:3] == (1, 1, 3)  # channels of the pooled image
     detections, *_ = Predictor(model, config)(*image_batch(config))
     assert detections.shape == (2, 10, 6)
 
@@ -229,7 +229,7 @@ def test_nested_layers_are_found_by_name(tiny_config):
 
 @pytest.mark.parametrize("name", ["resnet101", "resnext50", "mobilenet_v2"])
 def test_random_weights_with_frozen_statistics_keep_the_scale_of_features(name):
-    """Batch norm with mean 0 and variance 1 is the identity: the initialisers alone set the scale."""
+    """Batch normalisation with mean 0 and variance 1 is the identity, so only the initialisers determine the scale."""
     keras.utils.set_random_seed(0)
     image = keras.Input((None, None, 3))
     network = keras.Model(image, build_backbone(name, image, train_bn=False))

@@ -1,4 +1,4 @@
-"""`from mrcnn import ...`: the public names, imported at first use."""
+"""Public names of `mrcnn`, which are imported at first use."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""As coco.py: a dataset over pycocotools with crowds, imgaug imported first, stages of training, COCO evaluation.
+"""Modelled on coco.py: a pycocotools dataset with crowds, imgaug imported first, training in stages, COCO evaluation.
 
 python coco.py train --dataset=DIR --model=coco
 python coco.py evaluate --dataset=DIR --model=last

@@ -1,4 +1,4 @@
-"""As the many custom.py: classes from VIA's region attributes, settings of their own, callbacks, warm restarts."""
+"""Modelled on custom.py scripts: classes from VIA region attributes, additional settings, callbacks, warm restarts."""
 
 import json
 import os
@@ -27,10 +27,10 @@ class CustomConfig(Config):
     NAME = "damage"
     IMAGES_PER_GPU = 1
     NUM_CLASSES = 1 + len(CLASSES)
-    STEPS_PER_EPOCH = 4 / 2  # floats, as division gives them
+    STEPS_PER_EPOCH = 4 / 2  # a float, as the result of a division
     VALIDATION_STEPS = 2 / 2
     USE_MINI_MASK = False
-    # Fields that the library does not know.
+    # Settings that are unknown to the library.
     DATASET_DIR = Path("dataset")
     CLASS_THRESHOLD = 0.33
     COLORS = {"dent": (255, 0, 0)}

@@ -1,4 +1,4 @@
-"""As the notebook demo: the COCO model on one photo of a folder."""
+"""Modelled on the notebook demo: runs the COCO model on an image of a folder."""
 
 import os
 import random

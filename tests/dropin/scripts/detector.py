@@ -1,4 +1,4 @@
-"""As notebooks for Kaggle contests: DICOM-like arrays, photos without objects, four anchor scales, the best epoch."""
+"""Modelled on Kaggle notebooks: DICOM-like arrays, images without objects, four anchor scales, choice of the epoch."""
 
 import os
 import random
@@ -116,7 +116,7 @@ new_history = model.keras_model.history.history
 for k in new_history:
     history[k] = history[k] + new_history[k]
 epochs = range(1, len(next(iter(history.values()))) + 1)
-table = np.array([history[k] for k in history])  # a data frame: each figure has a value an epoch
+table = np.array([history[k] for k in history])  # as a data frame would, requires one value per epoch for each metric
 plt.figure(figsize=(17, 5))
 plt.subplot(131)
 plt.plot(epochs, history["loss"], label="Train loss")

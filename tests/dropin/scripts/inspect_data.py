@@ -1,4 +1,4 @@
-"""As the notebooks inspect_data: what training is fed with, step by step, drawn."""
+"""Modelled on the notebooks inspect_data: draws the training data step by step."""
 
 import os
 import random
@@ -24,7 +24,7 @@ print(f"Image Count: {len(dataset.image_ids)}\nClass Count: {dataset.num_classes
 for i, info in enumerate(dataset.class_info):
     print("{:3}. {:50}".format(i, info["name"]))
 
-# Samples, boxes
+# Sample images and boxes
 image_id = random.choice(dataset.image_ids)
 image = dataset.load_image(image_id)
 mask, class_ids = dataset.load_mask(image_id)
@@ -37,7 +37,7 @@ log("class_ids", class_ids)
 log("bbox", bbox)
 visualize.display_instances(image, bbox, mask, class_ids, dataset.class_names)
 
-# Resize
+# Resizing
 original_shape = image.shape
 image, window, scale, padding, _ = utils.resize_image(
     image, min_dim=config.IMAGE_MIN_DIM, max_dim=config.IMAGE_MAX_DIM, mode=config.IMAGE_RESIZE_MODE
@@ -47,7 +47,7 @@ bbox = utils.extract_bboxes(mask)
 print("Original shape: ", original_shape)
 visualize.display_instances(image, bbox, mask, class_ids, dataset.class_names)
 
-# Mini masks, augmentation
+# Mini masks and augmentation
 image, image_meta, class_ids, bbox, mask = modellib.load_image_gt(dataset, config, image_id, use_mini_mask=False)
 log("image_meta", image_meta)
 display_images([image] + [mask[:, :, i] for i in range(min(mask.shape[-1], 7))])

@@ -1,4 +1,4 @@
-"""As the notebooks inspect_model: every stage of detection on one photo, looked at with run_graph and ancestor."""
+"""Modelled on the notebooks inspect_model: inspects each stage of detection with run_graph and ancestor."""
 
 import os
 import random
@@ -68,7 +68,7 @@ visualize.display_differences(
     image, gt_bbox, gt_class_id, gt_mask, *found, names, ax=get_ax(), iou_threshold=0.5, score_threshold=0.5
 )
 
-# RPN targets; the anchors are those of the latest detection
+# RPN targets, with the anchors of the latest detection
 target_rpn_match, target_rpn_bbox = modellib.build_rpn_targets(
     image.shape, model.anchors, gt_class_id, gt_bbox, model.config
 )

@@ -1,4 +1,4 @@
-"""As the notebook inspect_weights: statistics and histograms of a trained model's weights."""
+"""Modelled on the notebook inspect_weights: statistics and histograms of the weights of a trained model."""
 
 import os
 import sys

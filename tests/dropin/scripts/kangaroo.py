@@ -1,4 +1,4 @@
-"""As the kangaroo tutorials on the net: boxes from Pascal VOC's XML serve as masks; mAP over both sets; figures."""
+"""Modelled on kangaroo tutorials: boxes from Pascal VOC XML files as masks, mAP on both subsets, figures."""
 
 from os import listdir
 from xml.etree import ElementTree
@@ -99,7 +99,7 @@ display_instances(image, extract_bboxes(mask), mask, class_ids, train_set.class_
 config = KangarooConfig()
 config.display()
 model = MaskRCNN(mode="training", model_dir="./", config=config)
-model.keras_model.metrics_tensors = []  # a remedy for Keras 2.3 that many copies of the tutorial have
+model.keras_model.metrics_tensors = []  # a workaround for Keras 2.3 in many copies of the tutorial
 model.load_weights(
     "mask_rcnn_coco.h5", by_name=True, exclude=["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"]
 )

@@ -1,4 +1,4 @@
-"""As nucleus.py: one PNG per mask, random crops, augmentation by imgaug; detection writes figures and a CSV file.
+"""Modelled on nucleus.py: one PNG file per mask, random crops, imgaug augmentation, figures and a CSV file.
 
 python nucleus.py train --dataset=DIR --subset=train --weights=imagenet
 python nucleus.py detect --dataset=DIR --subset=val --weights=last

@@ -1,4 +1,4 @@
-"""As the notebook train_shapes: shapes drawn on the fly; heads first, then all layers; detection; mAP."""
+"""Modelled on the notebook train_shapes: generated shapes, training of heads and all layers, detection, mAP."""
 
 import os
 import random
@@ -9,7 +9,7 @@ import numpy as np
 import skimage.draw
 
 ROOT_DIR = os.path.abspath("../../")
-sys.path.append(ROOT_DIR)  # as notebooks do, to find a copy of the library that is not installed
+sys.path.append(ROOT_DIR)  # as in notebooks, to find a copy of the library that is not installed
 import mrcnn.model as modellib
 from mrcnn import utils, visualize
 from mrcnn.config import Config
@@ -47,7 +47,7 @@ class ShapesDataset(utils.Dataset):
             self.add_image("shapes", image_id=i, path=None, width=width, height=height, bg_color=color, shapes=shapes)
 
     def random_shapes(self, height, width):
-        """Background colour, and (kind, colour, (y, x, half side)) of some shapes that do not hide each other."""
+        """Returns the background colour and shapes (kind, colour, (y, x, half side)) that do not cover each other."""
         colors = np.random.randint(0, 256, (4, 3))
         places = [(random.randint(14, height - 14), random.randint(14, width - 14), random.randint(8, 14))] * 3
         boxes = np.array([(y - s, x - s, y + s, x + s) for y, x, s in places])
