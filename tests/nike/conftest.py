@@ -13,13 +13,13 @@ REAL_PHOTOS = [os.environ.get("MRCNN_DATA"), HERE.parents[2] / "shared" / "data"
 
 
 class Folder:
-    """Writes photos and annotation files into a folder."""
+    """Writes images and annotation files into a folder."""
 
     def __init__(self, root: pathlib.Path):
         self.root = root
 
     def photo(self, name: str, height: int = 60, width: int = 80, seed: int | None = 0, **options) -> pathlib.Path:
-        """Writes an image of soft colour spots that depend on the seed, or a grey one without a seed."""
+        """Writes an image. With a seed it has random soft colour spots, without a seed it is grey."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if seed is None:
@@ -60,7 +60,7 @@ def shape(label="nike", points=((10, 10), (40, 12), (30, 40)), shape_type="polyg
 
 @pytest.fixture
 def folder(tmp_path):
-    """An empty dataset folder."""
+    """Returns an empty dataset folder."""
     root = tmp_path / "photos"
     root.mkdir()
     return Folder(root)
@@ -68,13 +68,13 @@ def folder(tmp_path):
 
 @pytest.fixture(name="shape")
 def shape_fixture():
-    """The function `shape`."""
+    """Returns the function `shape`."""
     return shape
 
 
 @pytest.fixture(scope="session")
 def real_photos():
-    """A folder of labelled photos outside the project. The test is skipped without it."""
+    """Returns a folder of labelled photos outside the project. If it does not exist, the test is skipped."""
     for folder in filter(None, REAL_PHOTOS):
         if (path := pathlib.Path(folder) / "nike").is_dir():
             return path
@@ -83,5 +83,5 @@ def real_photos():
 
 @pytest.fixture
 def float32(monkeypatch):
-    """Makes detection and training choose float32 on every machine."""
+    """Makes detection and training use float32 on every machine."""
     monkeypatch.setattr("mrcnn.training.devices.choose_precision", lambda: (False, "test"))

@@ -12,7 +12,7 @@ from mrcnn.checkpoints import locate
 
 @pytest.fixture
 def weights_folder(tmp_path, monkeypatch):
-    """The only folder in which weights are searched for and to which they are downloaded."""
+    """Returns the only folder in which weights are searched for and to which they are downloaded."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(locate, "REPOSITORY_FOLDER", tmp_path / "none")
     monkeypatch.setenv("MRCNN_WEIGHTS_DIR", str(tmp_path))
@@ -43,7 +43,10 @@ class FakeLayer:
 
 @pytest.fixture
 def make_layers():
-    """`make_layers({"conv1": {"kernel": array or shape}})` -> layers by name. A shape gives zeros."""
+    """Returns a function that makes fake layers by name.
+
+    Example: `make_layers({"conv1": {"kernel": array or shape}})`. A shape gives an array of zeros.
+    """
 
     def make(spec):
         def value(item):
@@ -59,7 +62,10 @@ def make_layers():
 
 @pytest.fixture
 def write_h5(tmp_path):
-    """`write_h5({"conv1": {"conv1/kernel:0": array}})` -> path of a file in the layout of Keras 2."""
+    """Returns a function that writes an HDF5 file in the layout of Keras 2 and returns its path.
+
+    Example: `write_h5({"conv1": {"conv1/kernel:0": array}})`.
+    """
 
     def write(groups, name="weights.h5", root="/", text=np.bytes_, **attributes):
         path = tmp_path / name
@@ -83,10 +89,10 @@ class Server:
 
     Attributes:
         url: address of the file.
-        ranges: the Range header of each request so far (None where there was none).
-        supports_range: answer 206 to a Range.
-        bytes_per_answer: break off each answer after so many bytes.
-        content_type, status, location: what the answer's header says.
+        ranges: Range header of each request, or None for a request without this header.
+        supports_range: whether requests with a Range header get status 206.
+        bytes_per_answer: number of bytes after which each response is cut off.
+        content_type, status, location: values in the header of the response.
     """
 
     def __init__(self):

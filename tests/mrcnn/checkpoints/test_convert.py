@@ -40,12 +40,12 @@ def random_norm(random, channels):
     }
 
 
-# ---------------------------------------------------------------- torchvision's MobileNetV2
+# ---------------------------------------------------------------- MobileNetV2 of torchvision
 
 
 @pytest.fixture(scope="module")
 def torch_arrays():
-    """Random arrays with the names and shapes of torchvision's MobileNetV2 features, kernels OIHW."""
+    """Returns random arrays with the names and shapes of torchvision's MobileNetV2 features. Kernels are OIHW."""
     random = np.random.default_rng(0)
     arrays = {}
 
@@ -74,9 +74,9 @@ def torch_arrays():
 
 
 def torch_forward(arrays, photo):
-    """MobileNetV2 as torchvision runs it, to the end of block 17: an independent reading of its arrays.
+    """Runs MobileNetV2 of torchvision up to the end of block 17, independently of the code under test.
 
-    The photo `[H, W, 3]` (RGB, 0..255) is padded with MEAN_PIXEL before it is normalised, as this project does.
+    As in this project, the image `[H, W, 3]` (RGB, 0..255) is padded with MEAN_PIXEL before it is normalised.
     """
 
     def convolve(x, convolution, batch_norm, stride=1, activate=True):
@@ -124,7 +124,7 @@ def test_mobilenet_v2_features_equal_torchvision(torch_arrays, backbone, tmp_pat
     photo = np.random.default_rng(1).integers(0, 256, (64, 96, 3)).astype(np.float64)
     ours = backbone((photo - Config.MEAN_PIXEL)[None].astype(np.float32), training=False).numpy()
     expected = torch_forward(torch_arrays, photo)
-    assert expected.std() > 0.1  # not all clipped
+    assert expected.std() > 0.1  # the ReLU has not clipped everything
     np.testing.assert_allclose(ours, expected, atol=1e-4 * np.abs(expected).max())
 
 
@@ -223,7 +223,7 @@ def test_keras_resnet_values():
     np.testing.assert_allclose(norm(x, ours["bn_conv1"].weights, 1e-3), norm(x, theirs, 1.001e-5), rtol=1e-5, atol=1e-5)
 
 
-# ---------------------------------------------------------------- Keras 1's ResNet-50: RGB or BGR
+# ---------------------------------------------------------------- ResNet-50 of Keras 1: RGB or BGR
 
 
 def resnet50_layers(norms, extra=()):
@@ -245,7 +245,7 @@ def test_published_bgr_file_is_converted_to_rgb():
     ("norms", "extra", "notes"),
     [
         (RESNET50_CONV1_NORMS, (), 0),  # already RGB
-        ((5.0, 5.0, 5.0), (), 1),  # unknown: unchanged, with a note
+        ((5.0, 5.0, 5.0), (), 1),  # the order is unknown: unchanged, with a note
         (RESNET50_CONV1_NORMS[::-1], ("mrcnn_mask",), 0),  # a complete Mask R-CNN expects RGB
     ],
 )

@@ -15,7 +15,7 @@ module = inspect.getmodule(function)
 
 
 def check_fails(server, path, message, **options):
-    """Checks that the error has the reason, the URL and the destination, and that no file is left at `path`."""
+    """Checks that the error contains the reason, the URL and the destination, and that no file is left at `path`."""
     with pytest.raises(WeightsNotFoundError, match=message) as error:
         download(server.url, path, verbose=False, **options)
     text = str(error.value)
@@ -25,7 +25,7 @@ def check_fails(server, path, message, **options):
 
 @pytest.fixture
 def dead_url():
-    """A local URL without a server."""
+    """Returns a local URL without a server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""References `hf://owner/name` are downloaded with `huggingface_hub`, here from a server on the loopback interface."""
+"""Weights from `hf://owner/name`, downloaded with `huggingface_hub` from a server on the loopback interface."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ OTHER = b"\x89HDF other weights"
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """A server with the repository me/shoes, whose only weights file is shoes.h5, and an empty cache."""
+    """Returns a server with the repository me/shoes, which contains one weights file, shoes.h5. The cache is empty."""
     with hub_server() as server:
         use_server(monkeypatch, server.url, tmp_path)
         server.repositories["me/shoes"] = Repository()
@@ -166,14 +166,14 @@ def test_an_error_of_the_server_is_one_line(hub):
 
 
 def test_the_environment_names_the_server_and_errors_exit_with_2(hub, tmp_path):
-    """The whole path of the command line, where `huggingface_hub` reads HF_ENDPOINT and HF_HUB_OFFLINE itself."""
+    """Runs the command in a process, where `huggingface_hub` reads HF_ENDPOINT and HF_HUB_OFFLINE."""
     with h5py.File(tmp_path / "empty.h5", "w"):
         pass
     hub.repositories["me/shoes"].commit({"shoes.h5": (tmp_path / "empty.h5").read_bytes()})
     environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
     command = [sys.executable, "-m", "nike", "push", "--dry-run"]
     for arguments, more, message in (
-        (["hf://me/shoes", "me/copy"], {}, "shoes.h5: "),  # downloaded, and refused because it has no weights
+        (["hf://me/shoes", "me/copy"], {}, "shoes.h5: "),  # downloaded, and rejected because it contains no weights
         ([f"hf://me/shoes#sha256={DIGEST}", "me/copy"], {"HF_HUB_OFFLINE": "1"}, f"expected sha256 {DIGEST}"),
         (["hf://me/bags", "me/copy"], {"HF_HUB_OFFLINE": "1"}, "error: hf://me/bags: not in the cache"),
     ):

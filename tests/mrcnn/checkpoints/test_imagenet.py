@@ -14,7 +14,7 @@ module = inspect.getmodule(imagenet_weights)
 
 @pytest.fixture
 def published(server, write_h5, monkeypatch):
-    """Serves a small file as the published ResNet-50."""
+    """Serves a small file in place of the published ResNet-50."""
     server.content = write_h5({"conv1": {"conv1_W:0": np.zeros((7, 7, 3, 64))}}).read_bytes()
     entry = module.PUBLISHED["resnet50"]._replace(
         url=f"{server.url.rsplit('/', 1)[0]}/{module.PUBLISHED['resnet50'].names[-1]}",

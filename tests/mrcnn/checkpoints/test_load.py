@@ -1,4 +1,4 @@
-"""Loading by name: all or nothing, with an explanation of every mismatch."""
+"""Loading by name: either all weights are loaded or none, and every mismatch is explained."""
 
 import h5py
 import keras
@@ -77,7 +77,7 @@ def test_real_keras_layers(write_h5):
     roles = ("gamma", "beta", "moving_mean", "moving_variance")
     path = write_h5(
         {
-            "depthwise": {"depthwise/depthwise_kernel:0": kernel},  # float64 and Keras 2's name
+            "depthwise": {"depthwise/depthwise_kernel:0": kernel},  # float64, with the weight name of Keras 2
             "mrcnn_class_bn1": {f"mrcnn_class_bn1/{role}:0": vector for role in roles},
             "dropout": {"dropout/seed_generator_state:0": np.zeros(2, np.uint32)},
         }
@@ -156,7 +156,7 @@ def test_another_number_of_classes_is_explained(make_layers, write_h5):
     assert "--weights=coco" in text
     report = load_weights(layers, path, exclude=HEADS)
     assert report.loaded == ("conv1",) and len(report.excluded) == 3 and report.unexpected == ()
-    # With one head excluded, the others still show the number of classes.
+    # If one head is excluded, the others still determine the number of classes.
     check_raises_and_changes_nothing(layers, path, "81 classes, but the model has 2", exclude=HEADS[:1])
     check_raises_and_changes_nothing(layers, path, "81 classes, but the model has 2", exclude=HEADS[:3])
 
@@ -188,7 +188,7 @@ def test_another_backbone_is_explained(make_layers, write_h5, in_file, in_model,
 
 
 def test_a_deeper_backbone_loads_by_name_with_a_warning(make_layers, write_h5):
-    """A file of a ResNet-101 has all names and shapes of a ResNet-50. The original loads them."""
+    """A ResNet-101 file contains all names and shapes of a ResNet-50. The original loads it too."""
     path, layers = write_h5(stored_like(resnet(23))), make_layers(resnet(6))
     check_raises_and_changes_nothing(layers, path, "backbone resnet101, but the model has resnet50", by_name=False)
     with pytest.warns(

@@ -9,7 +9,7 @@ from mrcnn.checkpoints import locate
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """The folders in search order. None exists yet."""
+    """Returns the folders in search order. None of them exists yet."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr(locate, "REPOSITORY_FOLDER", tmp_path / "repository" / "weights")

@@ -16,7 +16,7 @@ def layout(golden):
 
 @pytest.fixture(scope="module")
 def published(layout, tmp_path_factory):
-    """A file with this layout. The i-th of the 690 tensors has the constant fill value i, so the file is small."""
+    """Writes a file with this layout. The i-th of the 690 tensors has the constant value i, so the file is small."""
     path = tmp_path_factory.mktemp("coco") / "mask_rcnn_coco.h5"
     with h5py.File(path, "w") as file:
         for name, value in layout["root_attrs"].items():
@@ -32,7 +32,7 @@ def published(layout, tmp_path_factory):
 
 
 def spec_of(layout, classes=81):
-    """Returns the shapes of all weights by layer, for the given number of classes."""
+    """Returns the shapes of all weights by layer for the given number of classes."""
     spec = {}
     for weight in layout["weights"]:
         layer, role = weight["weight_name"].removesuffix(":0").split("/")

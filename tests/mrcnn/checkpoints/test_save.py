@@ -1,4 +1,4 @@
-"""Writing of weights: Matterport's layout, readable by Keras, atomic."""
+"""Writing of weights: Matterport's layout, readable by Keras, written atomically."""
 
 import json
 import subprocess
@@ -116,7 +116,7 @@ def test_long_lists_of_names_are_split_like_in_keras(make_layers, tmp_path):
 
 
 def test_float16_rounds_kernels_only(make_layers, tmp_path):
-    huge = np.full((2, 2), 1e5, np.float32)  # exceeds the float16 range
+    huge = np.full((2, 2), 1e5, np.float32)  # exceeds the range of float16
     spec = {"a": {"kernel": (30, 30), "bias": (30,)}}
     layers = random_layers(make_layers, spec) | make_layers({"b": {"kernel": huge}})
     path = save_weights(layers, tmp_path / "half.h5", dtype="float16")
@@ -200,7 +200,7 @@ def test_update_of_the_config(make_layers, tmp_path):
     link.hardlink_to(path)
     update_config(link, DETECTION_MIN_CONFIDENCE=0.25)
     with read_checkpoint(path) as before, read_checkpoint(link) as after:
-        assert before.config["DETECTION_MIN_CONFIDENCE"] == 0.7  # the other name of the file
+        assert before.config["DETECTION_MIN_CONFIDENCE"] == 0.7  # a hard link keeps the old content
         assert after.config == before.config | {"DETECTION_MIN_CONFIDENCE": 0.25}
         assert after.metadata == before.metadata and list(after.layers) == list(before.layers)
         kernel = after.layers["conv1"].weights["kernel"]

@@ -22,7 +22,7 @@ class SmallConfig(Config):
 
 
 class MemoryDataset(Dataset):
-    """Images `[H, W, 3]` and masks `[H, W, N]` given as arrays. Reading `broken` images raises an error."""
+    """Dataset of images `[H, W, 3]` and masks `[H, W, N]` in memory. Reading the `broken` images raises an error."""
 
     def __init__(self, photos, broken=()):
         super().__init__()
@@ -44,7 +44,7 @@ class MemoryDataset(Dataset):
 
 
 def squares_photo(seed, boxes, class_ids=None, shape=(60, 80)):
-    """A noise image with white boxes (y1, x1, y2, x2) as objects."""
+    """Returns a noise image with white boxes (y1, x1, y2, x2) as objects."""
     image = np.random.default_rng(seed).integers(0, 60, (*shape, 3), dtype=np.uint8)
     masks = np.zeros((*shape, len(boxes)), dtype=bool)
     for i, (y1, x1, y2, x2) in enumerate(boxes):
@@ -60,7 +60,10 @@ def small_config():
 
 @pytest.fixture
 def squares():
-    """`squares(n, **kwargs)`: dataset of n images. Every third has no object, the others one or two boxes."""
+    """Returns the function `squares(n, **kwargs)`, which makes a dataset of n images.
+
+    Every third image has no object, and the others have one or two.
+    """
 
     def make(n=5, **kwargs):
         boxes = [[], [(10, 10, 30, 40)], [(5, 50, 25, 70), (35, 20, 55, 44)]]
@@ -71,13 +74,13 @@ def squares():
 
 @pytest.fixture
 def dataset_of():
-    """`dataset_of((boxes, class_ids), ...)`: dataset with one image per argument."""
+    """Returns the function `dataset_of((boxes, class_ids), ...)`, which makes a dataset with one image per argument."""
     return lambda *photos: MemoryDataset([squares_photo(i, *photo) for i, photo in enumerate(photos)])
 
 
 @pytest.fixture(scope="session")
 def golden_dataset(golden):
-    """The images and masks of the original's training batches, all of class 1."""
+    """Returns a dataset of the images and masks in the training batches of the original, all of class 1."""
     arrays = golden("dataset.npz")
     photos = []
     for i in range(5):

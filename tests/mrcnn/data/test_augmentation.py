@@ -24,7 +24,7 @@ GEOMETRIC = {
 
 @pytest.fixture
 def shapes():
-    """An image whose red and green channels show two objects, and their masks."""
+    """Returns an image with one object in the red and one in the green channel, and their masks."""
     masks = np.zeros((96, 96, 2), dtype=bool)
     masks[20:70, 25:55, 0] = True
     rows, columns = np.mgrid[:96, :96]
@@ -42,7 +42,7 @@ def shapes():
 def test_masks_are_transformed_with_the_image(shapes, augmenter):
     image, masks = augment_resized(augmenter, *shapes, np.random.default_rng(0))
     assert image.dtype == np.uint8 and masks.dtype == bool and masks.shape == (96, 96, 2)
-    shown = image[:, :, :2] > 110  # Multiply and blur make it darker
+    shown = image[:, :, :2] > 110  # `Multiply` and blur darken the objects
     agreement = (shown & masks).sum(axis=(0, 1)) / (shown | masks).sum(axis=(0, 1))
     assert agreement.min() > 0.88, agreement
 

@@ -14,7 +14,7 @@ def test_cached_examples_equal_read_examples(squares, small_config):
             np.testing.assert_array_equal(kept.masks, fresh.masks)
             assert kept.masks.dtype == bool and kept.class_ids.tolist() == fresh.class_ids.tolist()
             assert (kept.window, kept.scale, kept.original_shape) == (fresh.window, fresh.scale, fresh.original_shape)
-    assert dataset.reads == 3 + 6  # through the cache once each
+    assert dataset.reads == 3 + 6  # each image is read once through the cache
 
 
 def test_the_budget_limits_the_cache_and_the_first_examples_stay(squares, small_config):

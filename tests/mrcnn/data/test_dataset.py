@@ -1,4 +1,4 @@
-"""Dataset: the interface of the original, as used by scripts."""
+"""Dataset: the interface of the original as used in scripts."""
 
 import copy
 
@@ -10,7 +10,7 @@ from mrcnn.data.dataset import Dataset
 
 
 class Balloons(Dataset):
-    """Follows the original's sample of the same name, including `super(self.__class__, self)`."""
+    """Dataset modelled on the balloon sample of the original, including `super(self.__class__, self)`."""
 
     def load_mask(self, image_id):
         if self.image_info[image_id]["source"] != "balloon":
@@ -86,7 +86,7 @@ def test_errors_name_the_dataset_and_the_image(dataset, tmp_path):
 
 
 def test_load_mask_of_another_source_has_no_instances(dataset, caplog):
-    masks, class_ids = dataset.load_mask(1)  # size from image_info: the file does not exist
+    masks, class_ids = dataset.load_mask(1)  # the size is that of image_info, because the file does not exist
     assert masks.shape == (5, 8, 0) and masks.dtype == bool
     assert class_ids.shape == (0,) and class_ids.dtype == np.int32
     assert "load_mask()" in caplog.text

@@ -1,4 +1,4 @@
-"""Downloads: http(s) only, also after redirects, limits on size and time, and errors that name the URL."""
+"""Downloads: restriction to http and https, also after redirects, limits on size and time, errors that name the URL."""
 
 import contextlib
 import http.server
@@ -69,7 +69,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *arguments: None  # the tests disconnect early
+    server.handle_error = lambda *arguments: None  # suppresses errors, because the tests disconnect early
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -90,7 +90,7 @@ def test_images_of_paths_and_urls(server, tmp_path, monkeypatch):
 
 
 def test_detect_takes_urls(server):
-    """Of Keras and exported models; `detections.image()` reads the image again."""
+    """Keras and exported models accept URLs. `detections.image()` reads the image again."""
     image = preprocess(f"{server}/photo.png", Config())
     assert image.original_shape == (20, 30, 3)
     found = Detections([], [], [], [], (20, 30))
@@ -168,7 +168,7 @@ def test_private_servers_are_refused(server, name):
 
 
 def test_a_redirect_to_a_private_server_is_refused(server, monkeypatch):
-    """The first server is taken for a public one, and redirects to `localhost`."""
+    """The first server is treated as public and redirects to `localhost`."""
     real = fetching.is_public
     checked = []
 

@@ -1,4 +1,4 @@
-"""resize_image, molding and image_meta: reference arrays of the original, scikit-image, and values derived by hand."""
+"""resize_image, molding and image_meta, compared with the original, scikit-image and values derived by hand."""
 
 import random
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ MODES = {
     "crop_min_dim64": dict(mode="crop", min_dim=64),
     "crop_min_dim128": dict(mode="crop", min_dim=128),
 }
-# At these scales interpolated values are integers up to rounding errors, so truncation is unpredictable.
+# At these scales, interpolated values are integers up to rounding errors, so the result of truncation may differ by 1.
 WHOLE = ("min_scale2.0", "min_scale1.5")
 
 
@@ -32,7 +32,7 @@ def noise(*shape: int) -> np.ndarray:
 
 
 def assert_same_grey(got, expected, share):
-    """Asserts a difference of at most one grey level, in at most the fraction `share` of the values."""
+    """Asserts that at most the fraction `share` of the values differ, by at most one grey level."""
     difference = np.abs(got.astype(int) - expected)
     assert difference.max() <= 1 and (difference > 0).mean() <= share
 
@@ -61,7 +61,7 @@ class TestResizeImage:
         arrays = golden(f"infer_r50small_256_{photo}.npz")
         image, window, scale, _, _ = resize_image(golden("photos.npz")[photo], min_dim=256, max_dim=256)
         assert window == tuple(arrays["window"]) and scale == arrays["resize_scale_f64"]
-        # The astronaut is halved: see WHOLE.
+        # The image `astronaut` is halved, see WHOLE.
         assert_same_grey(image, arrays["resized_uint8"], 0.1 if photo == "astronaut" else 0.002)
 
     @pytest.mark.parametrize("source", [(300, 450, 3), (700, 500, 3), (90, 70, 1), (64, 99, 4)])
@@ -78,8 +78,8 @@ class TestResizeImage:
         def scale(height, width, **kwargs):
             return resize_image(noise(height, width, 3), **kwargs)[2]
 
-        assert scale(50, 80, min_dim=100, max_dim=400) == 2  # up to min_dim
-        assert scale(200, 300, min_dim=100, max_dim=400) == 1  # never down for min_dim
+        assert scale(50, 80, min_dim=100, max_dim=400) == 2  # enlarged to min_dim
+        assert scale(200, 300, min_dim=100, max_dim=400) == 1  # not reduced to min_dim
         assert scale(50, 80, min_dim=100, max_dim=120) == 1.5  # max_dim takes precedence over min_dim
         assert scale(50, 80, min_dim=50, max_dim=400, min_scale=3) == 3
         assert scale(50, 80, max_dim=40) == 0.5
@@ -93,7 +93,7 @@ class TestResizeImage:
             (2, 3),
             (1, 2),
             (0, 0),
-        ]  # the odd pixel is added below and on the right
+        ]  # an odd pixel is added at the bottom and on the right
         np.testing.assert_array_equal(image[2:5, 1:6], noise(3, 5, 2))
 
     def test_pad64_pads_to_the_next_multiple(self):

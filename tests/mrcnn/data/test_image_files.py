@@ -1,4 +1,4 @@
-"""read_image and as_rgb: all image formats, and errors that name the file and a remedy."""
+"""read_image and as_rgb: all image formats, and errors that name the file and the fix."""
 
 import io
 import struct
@@ -107,7 +107,7 @@ class TestFormats:
 
 
 class TestOrientation:
-    # The transformation that displays a stored image upright, by the table of the EXIF standard.
+    # Transformations that display a stored image upright, from the table in the EXIF standard.
     UPRIGHT = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -148,7 +148,7 @@ class TestOrientation:
 
 
 def png_of(width, height):
-    """A tiny PNG file whose header has the given large size."""
+    """Returns a tiny PNG file with the given large size in its header."""
     stream = io.BytesIO()
     Image.new("L", (1, 1)).save(stream, "PNG")
     content = bytearray(stream.getvalue())

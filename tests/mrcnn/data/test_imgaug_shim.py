@@ -43,7 +43,7 @@ def test_augmenters_change_the_image(augmenter):
 
 
 def run(code, *flags):
-    """Runs `code` in a new Python process. Returns its output, split at white space."""
+    """Runs `code` in a new Python process and returns its output, split at white space."""
     command = [sys.executable, *flags, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -51,7 +51,7 @@ def run(code, *flags):
 
 
 def test_imgaug_can_be_imported_first():
-    """With the files that the installation adds to site-packages. -S excludes the copy of this environment."""
+    """Uses the files that an installation adds to site-packages. -S excludes those of this environment."""
     paths = [path for path in sys.path if path.endswith("site-packages")]
     code = f"import site; sys.path += {paths}; site.addsitedir({str(ROOT / 'mrcnn' / 'data')!r})\n"
     code += "print('numpy' in sys.modules, 'mrcnn' in sys.modules)\n"

@@ -32,7 +32,7 @@ def assert_equal(batches, others):
 
 
 class Noise:
-    """An augmentation of varying duration, so that threads finish out of order."""
+    """Augmentation of varying duration, which makes threads finish out of order."""
 
     max_side = 1000
 
@@ -45,10 +45,10 @@ def test_equals_a_batch_of_the_original(golden, golden_dataset, golden_config):
     batch = next(iter(training_batches(golden_dataset, golden_config, shuffle=False, steps=1)))
     expected = golden("train_r50small_batch.npz")
     images, meta, rpn_match, rpn_bbox, class_ids, boxes, masks = [tensor.numpy() for tensor in batch]
-    off = abs(images - expected["images"])  # resizing differs by the rounding of single pixels
+    off = abs(images - expected["images"])  # resizing may round single pixels differently
     assert off.max() < 1.001 and (off > 1e-4).mean() < 0.003
     np.testing.assert_allclose(meta, expected["image_meta"], rtol=1e-6)
-    np.testing.assert_array_equal(rpn_match == 1, expected["rpn_match"] == 1)  # negatives are sampled differently
+    np.testing.assert_array_equal(rpn_match == 1, expected["rpn_match"] == 1)  # the sampled negatives differ
     assert (rpn_match == -1).sum() == (expected["rpn_match"] == -1).sum()
     np.testing.assert_allclose(rpn_bbox, expected["rpn_bbox"], atol=1e-6)
     np.testing.assert_array_equal(class_ids, expected["gt_class_ids"])
@@ -231,7 +231,7 @@ def test_proposals_of_the_dataset(dataset_of, small_config):
     dataset.load_rois = lambda image_id: np.array([[10, 10, 30, 40], [0, 0, 60, 80], [5, 5, 5, 20]])
     config = small_config.copy(USE_RPN_ROIS=False)
     rois = arrays(training_batches(dataset, config, steps=1, batch_size=1))[0][7][0]
-    # 60x80 becomes 48x64 below 8 rows of padding; the last one has no area.
+    # 60x80 is resized to 48x64, below 8 rows of padding. The last box has no area.
     assert rois[:2].tolist() == [[16, 8, 32, 32], [8, 0, 56, 64]] and not rois[2:].any()
     with pytest.raises(ValueError, match="augmentation=None"):
         training_batches(dataset, config, augmentation=Noise())
@@ -262,7 +262,7 @@ def test_threads_end_with_the_pipeline(squares, small_config):
     del iterator
     assert (
         threading.active_count() <= before + 1
-    )  # threads of TensorFlow that have run Python are counted until they end
+    )  # TensorFlow threads that have run Python code are counted until they end
 
 
 SCRIPT = """

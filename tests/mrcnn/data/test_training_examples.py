@@ -9,7 +9,7 @@ from mrcnn.ops.masks import minimize_mask
 def test_image_is_centred_and_its_objects_are_moved(dataset_of, small_config):
     dataset = dataset_of(([(10, 10, 30, 40)],))
     image, meta, class_ids, boxes, masks = load_image_gt(dataset, small_config, 0)
-    # 60x80 becomes 48x64, with 8 rows of padding above and below.
+    # 60x80 is resized to 48x64, with 8 rows of padding above and below.
     assert image.shape == (64, 64, 3) and image.dtype == np.uint8
     assert image[:8].max() == 0 and image[8:56].max() == 255 and image[56:].max() == 0
     parts = parse_image_meta(meta[None])
@@ -99,8 +99,8 @@ def test_custom_augmentation_is_applied_before_resizing(dataset_of, small_config
 def test_coverage_of_an_augmentation_reaches_the_mini_masks(dataset_of, small_config):
     coverage = np.zeros((64, 64, 1), np.uint8)
     coverage[10:30, 10:30] = 255
-    coverage[10:20, 29] = 0  # so that the box has pixels without the object
-    coverage[20:30, 29] = 191  # 3/4 of these pixels, which are inside
+    coverage[10:20, 29] = 0  # pixels of the box without the object
+    coverage[20:30, 29] = 191  # 3/4 of the area of these pixels, which belong to the mask
 
     class Coverage:
         max_side = 64
@@ -113,7 +113,7 @@ def test_coverage_of_an_augmentation_reaches_the_mini_masks(dataset_of, small_co
     full = load_image_gt(dataset, config, 0, augmentation=Coverage())
     assert full.mask.dtype == bool and full.bbox.tolist() == [[10, 10, 30, 30]] and full.mask.sum() == 20 * 19 + 10
     mini = load_image_gt(dataset, config, 0, augmentation=Coverage(), use_mini_mask=True).mask
-    # Of 10 cells per pixel, those beyond 19.5 + (0.75 - 0.5) / 0.75 = 19.83 pixels are outside.
+    # There are 10 cells per pixel. Cells beyond 19.5 + (0.75 - 0.5) / 0.75 = 19.83 pixels are outside.
     assert mini[15].sum() == 198
 
 

@@ -1,4 +1,4 @@
-"""Frames of videos: files made with OpenCV and PyAV, and files that are no complete videos."""
+"""Frames of video files written by OpenCV and PyAV, and errors for incomplete videos."""
 
 import io
 import threading
@@ -15,13 +15,13 @@ RATE, COUNT, HEIGHT, WIDTH = 10, 20, 48, 64
 
 
 def color(number):
-    """The colour of a frame, far from that of the next one."""
+    """Returns the colour of a frame, which differs strongly from that of the next frame."""
     return (10 * number, 200 - 10 * number, 40)
 
 
 @pytest.fixture
 def clip(tmp_path):
-    """A video of 20 frames of one colour each, in 2 seconds. Its index is at the end."""
+    """Writes a video of 2 seconds with 20 frames of one colour each. Its index is at the end of the file."""
     cv2 = pytest.importorskip("cv2")
     path = tmp_path / "clip.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), RATE, (WIDTH, HEIGHT))
@@ -76,7 +76,7 @@ def test_a_truncated_file_with_its_index_at_the_end_has_no_frames(clip):
 
 @pytest.fixture
 def streamable(tmp_path):
-    """A video of frames of noise with its index at the start."""
+    """Writes a video with frames of noise. Its index is at the start of the file."""
     av = pytest.importorskip("av")
     path = tmp_path / "streamable.mp4"
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
@@ -98,7 +98,7 @@ def test_a_truncated_file_is_an_error_after_its_frames(streamable, every):
     read = []
     expected = rf"streamable\.mp4: cut short: {len(data) * 2 // 3:,} of at least {len(data):,} bytes, \d+ frames read\."
     with pytest.raises(ValueError, match=expected):
-        read.extend(frames(streamable, every))  # what it read is kept
+        read.extend(frames(streamable, every))  # the frames read before the error are kept
     assert COUNT / 3 / every < len(read) < COUNT / every
 
 
@@ -139,7 +139,7 @@ def test_videos_are_told_by_their_suffix(tmp_path):
 
 @pytest.fixture
 def camera():
-    """Address of an HTTP server that sends five JPEG images as a camera does (MJPEG), then closes the connection."""
+    """Returns the URL of a server that sends five JPEG images like a camera (MJPEG) and closes the connection."""
     file = io.BytesIO()
     Image.new("RGB", (WIDTH, HEIGHT), color(9)).save(file, "JPEG", quality=95)
 

@@ -12,7 +12,7 @@ from mrcnn.evaluation import (
     voc_ap_all_points,
 )
 
-# Ten detections of five instances: true, true, three false, two true, two false, true.
+# Ten detections of five instances in order of score: true, true, three false, two true, two false, true.
 TEN = Ranking(np.linspace(0.95, 0.5, 10), np.array([1, 1, 0, 0, 0, 1, 1, 0, 0, 1], dtype=bool), 5)
 
 
@@ -23,7 +23,7 @@ def test_curve_of_ten_detections():
 
 def test_averages_of_ten_detections():
     curve = TEN.recalls, TEN.precisions
-    # Envelope: 1 up to recall 0.4, 4/7 up to 0.8, 1/2 up to 1.
+    # The envelope is 1 up to recall 0.4, 4/7 up to 0.8 and 1/2 up to 1.
     assert voc_ap_11_point(*curve) == pytest.approx((5 * 1 + 4 * 4 / 7 + 2 * 1 / 2) / 11)
     assert voc_ap_all_points(*curve) == pytest.approx(0.4 * 1 + 0.4 * 4 / 7 + 0.2 * 1 / 2)
     assert coco_ap_101_point(*curve) == pytest.approx((41 * 1 + 40 * 4 / 7 + 20 * 1 / 2) / 101)
@@ -42,7 +42,7 @@ def test_ap_is_zero_without_detections(average):
 
 
 def test_best_f1():
-    # For k detections with t true positives F1 = 2t / (k + 5). k = 7 gives 8/12, equal to 10/15 for all ten.
+    # F1 of k detections with t true positives is 2t / (k + 5). It is 8/12 for k = 7, equal to 10/15 for all ten.
     assert best_f1(TEN) == pytest.approx({"threshold": TEN.scores[6], "f1": 2 / 3, "precision": 4 / 7, "recall": 0.8})
 
 

@@ -1,4 +1,4 @@
-"""The interval of a difference in AP."""
+"""The confidence interval of a difference in AP."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ TRUTH[2:12, 2:12] = True
 
 
 def records(found):
-    """Records of images with one instance each, found exactly (True) or not at all (False)."""
+    """Returns records of images with one instance each, which is detected exactly (True) or not at all (False)."""
     evaluator = CocoEvaluator(["BG", "nike"])
     for number, is_found in enumerate(found):
         masks = TRUTH[..., : int(is_found)]
@@ -37,7 +37,7 @@ def test_the_interval_contains_the_difference_and_narrows_with_more_images():
     widths = []
     for repeats in (4, 40):
         before = records([True, False, False, True] * repeats).records
-        after = records([True, True, False, True] * repeats).records  # a quarter of the images is gained
+        after = records([True, True, False, True] * repeats).records  # a quarter of the images improves
         low, high = ap_difference_interval(before, after, 2, resamples=100)
         assert 0 <= low < 0.25 < high <= 1
         widths.append(high - low)

@@ -1,4 +1,4 @@
-"""Boundary IoU of squares, computed on paper."""
+"""Boundary IoU of squares, derived by hand."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def mask(y1, x1, y2, x2):
     "box, interior",
     [
         ((50, 60, 150, 160), (55, 65, 145, 155)),
-        ((0, 0, 300, 400), (5, 5, 295, 395)),  # the border of the image counts
+        ((0, 0, 300, 400), (5, 5, 295, 395)),  # the border of the image is part of the boundary
         ((10, 10, 20, 200), (15, 15, 15, 15)),  # no pixel of a thin object is farther than 5 pixels from its outline
         ((0, 0, 0, 0), (0, 0, 0, 0)),
     ],
@@ -32,8 +32,9 @@ def test_the_boundary_is_the_mask_without_its_interior(box, interior):
 
 @pytest.mark.parametrize("inset, expected", [(0, 1.0), (1, 0.4), (2, 0.0)])
 def test_boundary_ap(inset, expected):
-    # Inset 1: the boundaries have 100^2 - 90^2 = 1900 and 98^2 - 88^2 = 1860 pixels and 98^2 - 90^2 = 1504 in common:
-    # IoU 1504 / 2256 = 2/3, a match at 4 of 10 thresholds. Inset 2: 1116 / 2604 = 0.43. Mask IoUs: 0.96, 0.92.
+    # With an inset of 1, the boundaries have 100^2 - 90^2 = 1900 and 98^2 - 88^2 = 1860 pixels, of which
+    # 98^2 - 90^2 = 1504 are common. The IoU is 1504 / 2256 = 2/3, a match at 4 of 10 thresholds. With an inset of 2,
+    # the IoU is 1116 / 2604 = 0.43. The IoUs of the masks are 0.96 and 0.92.
     evaluator = CocoEvaluator(["BG", "nike"])
     gt, found = mask(50, 50, 150, 150), mask(50 + inset, 50 + inset, 150 - inset, 150 - inset)
     evaluator.add(

@@ -12,7 +12,7 @@ def test_at_most_100_detections_per_image_count():
     mask = np.ones((8, 8, 1), dtype=bool)
     evaluator = CocoEvaluator(["BG", "a"])
     masks = np.repeat(mask, 120, axis=2)
-    masks[:4, :, :110] = False  # IoU 0.5 for the 110 best detections, 1.0 for the rest
+    masks[:4, :, :110] = False  # the 110 best detections have IoU 0.5, the others 1.0
     evaluator.add("p", [1], mask, {"class_ids": np.ones(120), "scores": np.linspace(1, 0, 120), "masks": masks})
     figures = evaluator.summarize()["mask"]
     assert (figures["AP50"], figures["AP75"], figures["AR100"]) == (pytest.approx(1.0), 0.0, pytest.approx(0.1))

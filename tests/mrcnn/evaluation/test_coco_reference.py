@@ -1,4 +1,4 @@
-"""Compares the COCO metric with an independent NumPy implementation on random detections.
+"""COCO metrics of random detections, compared with an independent NumPy implementation.
 
 Shape notation: T IoU thresholds, R recall levels, K classes, A area ranges, M detection limits per image,
 N detections, G ground-truth instances.
@@ -37,7 +37,7 @@ def reference_curves(records: Sequence[ImageRecord], num_classes: int, kind: str
 
 
 class _ClassImage(NamedTuple):
-    """Detections and ground truth of one class in one image. Detections are in descending score order."""
+    """Detections and ground truth of one class in one image. Detections are sorted by descending score."""
 
     scores: np.ndarray  # [N]
     areas: np.ndarray  # [N]
@@ -82,7 +82,7 @@ def _inside(areas: np.ndarray, area_range: tuple[float, float]) -> np.ndarray:
 
 
 def _accumulate(matched: list[_Matched], max_detections: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns precision `[T, R]` and recall `[T]`, or None without any instance."""
+    """Returns precision `[T, R]` and recall `[T]`, or None if there is no instance."""
     num_gt = sum(image.num_gt for image in matched)
     if num_gt == 0:
         return None
@@ -107,7 +107,10 @@ def stack(masks: list[np.ndarray], height: int, width: int) -> np.ndarray:
 
 
 def random_evaluator(seed: int, num_images: int, with_rois: bool) -> CocoEvaluator:
-    """Images of many sizes with duplicates, tied scores, wrong classes and crowds. Some images have no instances."""
+    """Returns an evaluator with images of many sizes, duplicates, equal scores, wrong classes and crowds.
+
+    Some images have no instances.
+    """
     rng = np.random.default_rng(seed)
     evaluator = CocoEvaluator(["BG", "a", "b", "absent"])
     for image_id in range(num_images):
@@ -139,7 +142,7 @@ def test_coco_curves_equal_the_numpy_reference(seed, with_rois, kind):
     for ours, reference in zip(actual, expected, strict=True):
         np.testing.assert_allclose(ours, reference, atol=1e-6)
     if not with_rois:
-        assert expected[0].max() > 0.1  # the example is not trivial
+        assert expected[0].max() > 0.1  # the test is meaningful
 
 
 def test_encoded_masks_give_the_same_figures_as_arrays():

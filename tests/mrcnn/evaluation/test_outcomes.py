@@ -19,11 +19,14 @@ def squares(*corners: int, side: int = 10) -> np.ndarray:
 
 @pytest.fixture
 def evaluator() -> CocoEvaluator:
-    """Image "shoe" has class 1 at columns 0 and 100, class 2 at 50, an ignored region at 150. "wall" is a negative."""
+    """Returns an evaluator with the images "shoe" and "wall".
+
+    "shoe" has class 1 at columns 0 and 100, class 2 at 50, and an ignored region at 150. "wall" is a negative.
+    """
     evaluator = CocoEvaluator(["BG", "nike", "puma"])
     detections = {
-        # Detection 1 is a true positive. 0 is its duplicate, shifted by 2 columns (IoU 2/3). 2 detects a nike on a
-        # puma. 3 is on the background. 4 is ignored. 5 has a low score.
+        # Detection 1 is a true positive. Detection 0 is its duplicate (IoU 2/3). Detection 2 classifies a puma as
+        # nike. Detection 3 is on the background, 4 is ignored, and 5 has a low score.
         "class_ids": [1, 1, 1, 2, 1, 1],
         "scores": [0.8, 0.9, 0.7, 0.6, 0.95, 0.1],
         "masks": squares(2, 0, 50, 25, 150, 75),

@@ -1,4 +1,4 @@
-"""Exported models: equal numbers, one process without TensorFlow and one without this package, and bad folders."""
+"""Exported models: equality of detections, use without TensorFlow or without this package, damaged folders."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from mrcnn.ops import boxes_tf
 from random_model import random_model
 
 ROOT = Path(__file__).resolve().parents[3]
-RUNTIMES = {  # format -> packages
+RUNTIMES = {  # required packages by format
     "openvino": ["openvino"],
     "onnx": ["onnxruntime", "tf2onnx"],
     "litert": ["ai_edge_litert"],
@@ -31,7 +31,7 @@ RUNTIMES = {  # format -> packages
 
 @pytest.fixture(scope="module")
 def model():
-    """A network with random weights, mask refinement, mask scores and box voting."""
+    """Returns a network with random weights, mask refinement, mask scores and box voting."""
     return random_model(
         NUM_KEYPOINTS=2, DETECTION_MASK_SCORES=True, DETECTION_BOX_VOTING=0.5, DETECTION_ANY_FOREGROUND=True
     )
@@ -39,14 +39,14 @@ def model():
 
 @pytest.fixture(scope="module")
 def images():
-    """Images of several sizes with little padding, because RoIs in the padding have equal scores."""
+    """Returns images of several sizes. They have little padding, because RoIs in the padding have equal scores."""
     rng = np.random.default_rng(1)
     return [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((64, 64, 3), (60, 64, 3), (96, 90, 3))]
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def exported(request, model, images, tmp_path_factory):
-    """The folder of the model in one format."""
+    """Returns the folder of the model in one format."""
     for package in RUNTIMES[request.param]:
         pytest.importorskip(package)
     path = tmp_path_factory.mktemp("export") / request.param
@@ -96,7 +96,7 @@ def test_the_threshold_is_chosen_at_loading(exported, images):
 
 
 def test_openvino_has_no_convolution_with_a_single_output_cell(model, images, tmp_path):
-    """The first layer of the box head is a matrix product, which reads its large kernel once for all RoIs."""
+    """The first layer of the box head is a matrix product, which reads the large kernel once for all RoIs."""
     openvino = pytest.importorskip("openvino")
     model.export(tmp_path / "out", "openvino", images)
     operations = openvino.Core().read_model(tmp_path / "out" / "model.xml").get_ops()
@@ -149,7 +149,7 @@ def test_a_damaged_folder_gives_one_line(exported, tmp_path, damage):
 
 
 def test_a_file_that_the_runtime_cannot_read_gives_one_line(exported, tmp_path):
-    """As of a version of the runtime that does not know an operation."""
+    """Such an error occurs if a version of the runtime does not support an operation."""
     folder = Path(shutil.copytree(exported, tmp_path / "copy"))
     metadata = read_metadata(folder)
     (file,) = [folder / name for name in FILES if (folder / name).is_file() and name != FILE]
@@ -174,7 +174,7 @@ def test_detection_does_not_import_tensorflow(model, images, exported, tmp_path)
 
 
 def test_a_saved_model_runs_without_this_package(model, images, exported, tmp_path):
-    """With the signature in its metadata, in a process that cannot import `mrcnn`."""
+    """Runs the model with the signature from its metadata, in a process that cannot import `mrcnn`."""
     if exported.name != "saved_model":
         pytest.skip("another format")
     image, meta, _ = model.mold_inputs([images[1]])
@@ -197,7 +197,7 @@ def test_a_saved_model_runs_without_this_package(model, images, exported, tmp_pa
 
 
 def test_non_max_suppression_in_litert(rng):
-    """Its operation alone selects a box of area zero again and again, and pads the indices with 0."""
+    """The operation of LiteRT alone selects a box of area zero repeatedly and pads the indices with 0."""
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")
     corners, scores = rng.uniform(0, 1, (2, 40, 2)), rng.permutation(40).astype(np.float32)
     boxes = np.concatenate([corners.min(axis=0), corners.max(axis=0)], axis=1).astype(np.float32)
@@ -218,7 +218,7 @@ def test_non_max_suppression_in_litert(rng):
 class TestInt8:
     def test_convolutions_have_8_bits(self, model, images, tmp_path, monkeypatch):
         pytest.importorskip("nncf")
-        # The logits of masks from random weights are near 0, and so are the distances of the scores.
+        # The mask logits of random weights are close to 0, and the scores differ little.
         tolerance = verify.Tolerance(box=2.0, score=0.1, mask_iou=0.2, unmatched=0.5)
         monkeypatch.setitem(verify.TOLERANCES, "openvino-int8", tolerance)
         seen = []
@@ -281,7 +281,7 @@ class TestRefusedExports:
 
 
 class TestCompare:
-    """On two hand-made predictors."""
+    """Comparison of two predictors with given detections."""
 
     class Fake:
         mask_padding = None
@@ -338,7 +338,7 @@ class TestCompare:
 
     @pytest.mark.parametrize("logit", [0.0, 1.0])
     def test_maps_of_keypoints_are_compared(self, tiny_config, logit):
-        """One cell of four has the logit 1 or 0: its probability is e / (e + 3) or 1 / 4."""
+        """One of four cells has the logit 1 or 0, so its probability is e / (e + 3) or 1 / 4."""
         maps = np.zeros((4, 2, 2, 1), np.float32)
         other = maps.copy()
         maps[:, 0, 0], other[:, 0, 0] = 1.0, logit

@@ -1,4 +1,4 @@
-"""Only the messages of the cost estimator are dropped from stderr."""
+"""Only the messages of TensorFlow's cost estimator are removed from stderr."""
 
 import os
 import subprocess

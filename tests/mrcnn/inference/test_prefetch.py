@@ -1,4 +1,4 @@
-"""Prefetching: order, bounded queue, errors in their place, no thread left."""
+"""Prefetching: order of items, bounded queue, position of errors, end of the thread."""
 
 import threading
 import time

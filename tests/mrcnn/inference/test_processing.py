@@ -1,4 +1,4 @@
-"""Conversion of the network output to detections in the original image, by hand."""
+"""Conversion of the network output to detections in the original image, with values derived by hand."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ MASK = np.pad(np.ones((1, 2, 2), np.float32), [(0, 0), (1, 1), (1, 1)])  # the i
 
 
 def box_of_refined_mask(original, window, padding) -> list[int]:
-    """Box of a detection in rows 8 to 16 and columns 16 to 32 of a network image of 64 x 64 pixels."""
+    """Returns the box of a detection in rows 8 to 16 and columns 16 to 32 of a network input of 64 x 64 pixels."""
     box = norm_boxes(np.array([8, 16, 16, 32]), (64, 64))
     rows = np.array([[*box, 1, 0.8]], np.float32)
     return postprocess(rows, MASK, original, (64, 64), window, mask_padding=padding)["rois"][0].tolist()
@@ -30,5 +30,5 @@ def test_refined_masks_are_scaled_from_edge_to_edge(original, window, expected):
 
 
 def test_the_frame_is_padded_by_a_fraction_of_the_box():
-    """A quarter on each side: rows 6 to 18, columns 12 to 36."""
+    """A padding of a quarter on each side gives rows 6 to 18 and columns 12 to 36."""
     assert box_of_refined_mask((256, 256), (0, 0, 64, 64), padding=0.25) == [36, 72, 60, 120]

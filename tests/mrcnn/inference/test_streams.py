@@ -9,7 +9,7 @@ from mrcnn.inference.streams import detect_stream
 
 
 class NothingFound:
-    """A predictor without a network."""
+    """Predictor that detects nothing."""
 
     config = Config().copy(IMAGE_MIN_DIM=64, IMAGE_MAX_DIM=64)
     mask_padding = None
@@ -20,7 +20,7 @@ class NothingFound:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_all_images_before_an_error_are_detected(batch_size):
-    """A camera that is unplugged, or a video that is cut short."""
+    """Such an error occurs if a camera is unplugged or a video file is truncated."""
 
     def three_images():
         yield from np.zeros((3, 64, 64, 3), np.uint8)

@@ -41,7 +41,7 @@ def test_boxes_are_averaged_by_score_and_masks_by_majority():
     views = [[found((0, 0, 10, 20), 0.9)], [found((0, 2, 10, 20), 0.6)], [found((0, 2, 10, 23), 0.5)]]
     (fused,) = fuse(views)
     assert fused.box == (0, 1, 10, 21)  # (0*.9 + 2*.6 + 2*.5) / 2 = 1.1; (20*.9 + 20*.6 + 23*.5) / 2 = 20.75
-    # Votes of 2.0 in total: 0.9 in columns 1..2, all in 2..20, 0.5 in 20..21.
+    # The votes are 2.0 in total: 0.9 in columns 1..2, all of them in 2..20, and 0.5 in 20..21.
     assert fused.mask.shape == (10, 20)
     assert fused.mask.any(axis=0).tolist() == [False] + [True] * 18 + [False]
 

@@ -12,7 +12,7 @@ RED = (230, 20, 20)
 
 
 def photo(height, width, *boxes):
-    """A grey image with red boxes (y1, x1, y2, x2)."""
+    """Returns a grey image with red boxes (y1, x1, y2, x2)."""
     image = np.full((height, width, 3), 128, np.uint8)
     for y1, x1, y2, x2 in boxes:
         image[y1:y2, x1:x2] = RED
@@ -38,7 +38,7 @@ def test_tiles_cover_the_image_and_overlap(height, width, overlap):
     assert covered.min() == 1
     for axis in (0, 1):
         starts = np.unique(windows[:, axis])
-        assert (np.diff(starts) <= 64 * (1 - overlap) + 1).all()  # + 1: rounding to whole pixels
+        assert (np.diff(starts) <= 64 * (1 - overlap) + 1).all()  # 1 is added for rounding to whole pixels
 
 
 def test_no_more_tiles_than_needed():
@@ -51,7 +51,7 @@ def test_no_more_tiles_than_needed():
     "size, tiles, side",
     [
         ((64, 60), "auto", None),  # as small as the network input
-        ((79, 79), "auto", None),  # tiles would enlarge it by at most a quarter
+        ((79, 79), "auto", None),  # tiles would enlarge the image by at most a quarter
         ((81, 64), "auto", 64),
         ((6400, 100), "auto", 781),  # at most ten per side: 781 (1 + 9 * 0.8) >= 6400
         ((100, 50), 1, None),
@@ -91,7 +91,7 @@ def test_small_objects_are_detected_in_tiles_only(red_finder):
 
 
 def test_each_object_is_detected_once_and_exactly(red_finder, rng):
-    """The grid of boxes is so dense that every tile border cuts some."""
+    """The grid of boxes is dense enough for every tile border to cut some of them."""
     boxes = [(y, x, y + 9, x + 14) for y in range(3, 180, 16) for x in range(5, 270, 23)]
     image = photo(200, 300, *boxes)
     result = detect_tiled(red_finder().detect_stream, image, 4, 64, 0.25)
@@ -104,7 +104,7 @@ def test_an_object_longer_than_a_tile_is_merged_from_its_parts(red_finder):
     bar = (90, 10, 100, 390)
 
     def only_tiles(images):
-        """A network that misses the bar in the whole image."""
+        """Replaces the network by one that detects the bar in tiles but not in the whole image."""
         finder = red_finder()
         for number, image in enumerate(images):
             yield finder.detect_one(image if number else np.zeros_like(image))
@@ -139,9 +139,9 @@ LEFT, RIGHT, WHOLE = (0, 0, 100, 60), (0, 40, 100, 100), (0, 0, 100, 100)
 
 def test_halves_are_compared_in_the_common_strip_of_both_views():
     left, right = seen((10, 30, 20, 60), 1, LEFT, True), seen((10, 40, 20, 75), 2, RIGHT, True)
-    assert is_same_object(left, right)  # IoU is only 20 / 45, but in columns 40..60 both are equal
+    assert is_same_object(left, right)  # the IoU is only 20 / 45, but the masks are equal in columns 40..60
     other = seen((18, 40, 40, 75), 2, RIGHT, True)
-    assert not is_same_object(left, other)  # two common rows
+    assert not is_same_object(left, other)  # only two rows in common
     merged = merge([left, right])
     assert [detection.box for detection in merged] == [(10, 30, 20, 75)]
     assert merged[0].mask.all()
@@ -173,6 +173,6 @@ def test_one_of_several_views_is_kept_and_classes_are_separate():
 
 
 def test_a_single_view_is_unchanged():
-    """Non-maximum suppression has already separated the objects of a view."""
+    """Non-maximum suppression has already removed duplicates within a view."""
     views = [seen((10, 10, 20, 30), 0, WHOLE), seen((10, 12, 20, 32), 0, WHOLE)]
     assert [detection.box for detection in merge(views)] == [(10, 10, 20, 30), (10, 12, 20, 32)]

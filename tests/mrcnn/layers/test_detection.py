@@ -27,7 +27,7 @@ def test_equals_the_original(golden, confidence, count):
 
 
 def detect(rois, probs, deltas=None, **settings):
-    """Detections of one image, without padding rows."""
+    """Returns the detections of one image without padding rows."""
     rois, probs = np.array([rois], np.float32), np.array([probs], np.float32)
     deltas = np.zeros((*probs.shape, 4), np.float32) if deltas is None else deltas
     options = dict(bbox_std_dev=[0.1, 0.1, 0.2, 0.2], min_confidence=0.5, max_instances=5, nms_threshold=0.3)
@@ -48,7 +48,7 @@ def test_suppression_per_class():
 def test_background_low_scores_and_padding_are_dropped():
     rois = [BOX, FAR, [0, 0, 0, 0]]
     assert len(detect(rois, [[0.9, 0.1, 0], [0.3, 0.4, 0.3], [0, 1, 0]])) == 0
-    # Without a threshold the low score remains. Padding never gives a detection.
+    # Without a threshold, the detection with the low score remains. Padding rows give no detections.
     assert detect(rois, [[0.9, 0.1, 0], [0.3, 0.4, 0.3], [0, 1, 0]], min_confidence=0)[:, 4].tolist() == [1]
 
 

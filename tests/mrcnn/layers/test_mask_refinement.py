@@ -1,4 +1,4 @@
-"""Mask refinement: crops, targets, the initial state of the network, and its place in both graphs."""
+"""Mask refinement: crops, targets, initial state of the network, and use in both graphs."""
 
 import keras
 import numpy as np
@@ -28,7 +28,7 @@ def normalised(*boxes):
 
 
 def image(channels=3):
-    """Row number in all channels, `[1, 64, 96, channels]`."""
+    """Returns an image with the row number in all channels, `[1, 64, 96, channels]`."""
     return np.broadcast_to(np.arange(64, dtype=np.float32)[None, :, None, None], (1, *SHAPE, channels))
 
 
@@ -46,7 +46,7 @@ def crops(frame, masks, method="crop_and_resize", size=8, class_id=1):
 @pytest.mark.parametrize("method", ["crop_and_resize", "gather"])
 def test_image_and_features_are_sampled_at_cell_centres(method):
     sampled, _, features = crops((8, 24, 56, 72), np.ones((1, 1, 4, 4, 2), np.float32), method)
-    # Cells of 6 pixels from edge 8 on; the centre of pixel i is at i + 0.5.
+    # The cells have 6 pixels and start at pixel edge 8. The centre of pixel i is at i + 0.5.
     np.testing.assert_allclose(sampled[:, 0, 0], (8 + 6 * (np.arange(8) + 0.5) - 0.5) * IMAGE_SCALE, rtol=1e-5)
     np.testing.assert_allclose(features[:, 3, 1], 8 + 12 * (np.arange(4) + 0.5) - 0.5, rtol=1e-5)
 
@@ -61,7 +61,7 @@ def test_cells_outside_the_image_are_zero(method):
 @pytest.mark.parametrize("method", ["crop_and_resize", "gather"])
 def test_coarse_mask_keeps_its_place_in_the_padded_frame(method):
     masks = np.zeros((1, 1, 4, 4, 3), np.float32)
-    masks[..., 2] = 1  # only the class of the object is full
+    masks[..., 2] = 1  # only the mask of the true class is full
     low, high = (np.log(p / (1 - p)) for p in COARSE_RANGE)
     frame = 0, 16, 64, 80  # twice the box: 16 cells of 4 pixels, of which 4..11 are in the box
     _, logits, _ = crops(frame, masks, method, size=16, class_id=2)
@@ -85,7 +85,7 @@ def test_targets_are_the_coverage_of_the_frame():
     expected = np.zeros((8, 8))
     expected[2:6, 2:6] = 1
     np.testing.assert_allclose(RefinementTargets(8)(inputs)[0, 0], expected, atol=1e-4)
-    inputs[2] = np.array([[1, -1]])  # a region to ignore is no target
+    inputs[2] = np.array([[1, -1]])  # ignore regions are not targets
     assert not np.asarray(RefinementTargets(8)(inputs)).any()
 
 
@@ -150,7 +150,7 @@ def test_without_the_setting_nothing_is_added(tiny_config):
 
 
 def test_detections_have_the_boxes_of_their_masks(config, rng):
-    keras.utils.set_random_seed(0)  # about one seed in eight gives weights that detect nothing
+    keras.utils.set_random_seed(0)  # with about one seed in eight, the weights detect nothing
     model = MaskRCNN("inference", config, "logs")
     detections = model.detect([np.uint8(rng.uniform(0, 255, (80, 50, 3)))])[0]
     assert len(detections)
@@ -160,7 +160,7 @@ def test_detections_have_the_boxes_of_their_masks(config, rng):
 
 
 def small_batch(config):
-    """A batch whose objects fit into 64 pixels."""
+    """Returns a batch with objects that fit into 64 pixels."""
     batch = [tf.constant(part) for part in random_batch(config)]
     batch[5] = batch[5] * (64 / 512)
     return batch
@@ -178,11 +178,11 @@ def test_first_gradient_reaches_the_residual_alone(builder, config):
         if gradient is not None and np.abs(gradient).max() > 0
     }
     assert float(loss) > 0
-    assert moved == {"mrcnn_refine_residual"}  # it starts at zero and lets nothing through
+    assert moved == {"mrcnn_refine_residual"}  # its kernel is initially zero, so other layers get no gradient
 
 
 def test_later_gradients_reach_the_backbone(builder, config):
-    """Features get gradients through P2; the coarse mask and the boxes do not."""
+    """Features receive gradients through P2. The coarse mask and the boxes do not."""
     graph = builder.training()
     graph.get_layer("mrcnn_refine_residual").layer.kernel.assign(tf.ones((3, 3, config.MASK_REFINEMENT_CHANNELS, 1)))
     batch = small_batch(config)

@@ -1,4 +1,4 @@
-"""Mask targets by coverage. test_targets.py tests the rounded ones."""
+"""Mask targets by coverage. `test_targets.py` tests rounded targets."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ class TestCoverage:
 
 @pytest.mark.parametrize("use_mini_mask", [True, False])
 def test_pasting_inverts_coverage(use_mini_mask):
-    """A long thin wedge: coverage preserves more of it than rounded targets."""
+    """Targets by coverage preserve more of a long thin wedge than rounded targets."""
     height, width = SHAPE
     y, x = np.mgrid[:height, :width] + 0.5
     wedge = (abs(y - 50 + x / 2) < x / 20) & (x > 6) & (x < 86)

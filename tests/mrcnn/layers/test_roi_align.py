@@ -23,8 +23,8 @@ def test_equals_the_original(golden, size, method):
     arrays = golden("losses.npz")
     crops = np.asarray(PyramidROIAlign((size, size), method=method)(pyramid_inputs(arrays)))
     expected = arrays[f"roialign_{size}__out"]
-    # RoIs that end at the image border sample at the last cell. In the original, rounding determines whether it is
-    # inside or outside (zero). Here it is 2e-4 cells inside at most.
+    # The last sample of an RoI that ends at the image border lies on the last cell. In the original, rounding can move
+    # it outside, where its value is zero. In this implementation it is at most 2e-4 cells inside.
     inside = (arrays["roialign__in_boxes"][..., 2:] < 1).all(axis=-1)
     np.testing.assert_allclose(crops[inside], expected[inside], atol=2e-5)
     agree = np.isclose(crops[~inside], expected[~inside], atol=1e-3)
@@ -55,7 +55,7 @@ def test_gather_compiles_under_xla(golden):
 
 @pytest.mark.parametrize(
     ("side", "level"),
-    # 224 pixels are level 4, and a factor of 2 is one level. Half levels are rounded to even.
+    # A side of 224 pixels gives level 4, and a factor of 2 is one level. Half levels are rounded to even.
     [(224, 4), (112, 3), (56, 2), (8, 2), (448, 5), (1000, 5), (224 * 2**0.49, 4), (224 * 2**0.51, 5), (0, 2)],
 )
 def test_level_by_hand(side, level):
@@ -65,7 +65,7 @@ def test_level_by_hand(side, level):
 
 
 def ramp(pooling="align", method="crop_and_resize", box=(0.25, 0.25, 0.75, 0.75), size=3):
-    """Crops a 5x5 ramp with value 10*y + x at level 2."""
+    """Crops a 5x5 ramp with the values 10*y + x at level 2."""
     y, x = np.mgrid[0:5, 0:5]
     feature = (10 * y + x).astype(np.float32)[None, :, :, None]
     meta = np.zeros((1, 14), np.float32)
@@ -76,7 +76,7 @@ def ramp(pooling="align", method="crop_and_resize", box=(0.25, 0.25, 0.75, 0.75)
 
 @pytest.mark.parametrize("method", ["crop_and_resize", "gather"])
 def test_ramp_by_hand(method):
-    # 0.25..0.75 of 4 steps is cells 1..3, so the samples are at 1, 2, 3.
+    # 0.25..0.75 of 4 steps corresponds to the cells 1..3, so the samples are at 1, 2, 3.
     np.testing.assert_allclose(ramp(method=method), [[11, 12, 13], [21, 22, 23], [31, 32, 33]], atol=1e-5)
     # A single sample is at the centre of the box.
     np.testing.assert_allclose(ramp(method=method, size=1), [[22]], atol=1e-5)
@@ -99,12 +99,12 @@ def test_samples_at_the_border_of_the_image_are_inside(method):
 def test_pool_rounds_to_whole_cells_and_takes_the_maximum():
     # 0.4..2.6 is rounded to the cells 0..3, two for each bin.
     np.testing.assert_array_equal(ramp(pooling="pool", box=(0.1, 0.1, 0.65, 0.65), size=2), [[11, 13], [31, 33]])
-    # Three cells in two bins: both have the middle one.
+    # Three cells are divided into two bins, which share the middle cell.
     np.testing.assert_array_equal(ramp(pooling="pool", box=(0, 0, 0.5, 0.5), size=2), [[11, 12], [21, 22]])
 
 
 def pool_by_hand(boxes, levels, pyramid, side):
-    """RoIPool of Fast R-CNN in loops."""
+    """Computes the RoIPool of Fast R-CNN with loops."""
     pooled = np.zeros((*levels.shape, side, side, pyramid[0].shape[-1]), np.float32)
     for image, roi in np.ndindex(levels.shape):
         feature = pyramid[levels[image, roi] - 2][image]

@@ -1,4 +1,4 @@
-"""Training targets: reference arrays of the original, NumPy implementations on random images, and rules by hand."""
+"""Training targets, compared with the original, with NumPy implementations and with values derived by hand."""
 
 import keras
 import numpy as np
@@ -40,7 +40,7 @@ def random_boxes(rng, count, side):
 
 
 class TestRpnTargets:
-    # Five anchors of 10 x 10, at columns 0, 2, 5, 20 and 40.
+    # Five anchors of 10 x 10 pixels at columns 0, 2, 5, 20 and 40.
     FIVE = np.array([[0, x, 10, x + 10] for x in (0, 2, 5, 20, 40)], np.float64)
 
     @pytest.mark.parametrize("case", ["default", "nosub", "crowd"])
@@ -50,7 +50,7 @@ class TestRpnTargets:
         class_ids, boxes = arrays[f"rpn_{case}__in_gt_class_ids"], arrays[f"rpn_{case}__in_gt_boxes"]
         match, bbox = run_rpn(pyramid(256), class_ids, boxes, anchor_count)
         expected, expected_bbox = arrays[f"rpn_{case}__out_match"], arrays[f"rpn_{case}__out_bbox_f64"]
-        np.testing.assert_array_equal(match == 1, expected == 1)  # fewer than half, so sampling dropped none
+        np.testing.assert_array_equal(match == 1, expected == 1)  # fewer than half are positive, so all are kept
         assert np.count_nonzero(match == -1) == np.count_nonzero(expected == -1)
         if case == "nosub":
             np.testing.assert_array_equal(match, expected)
@@ -95,14 +95,14 @@ class TestRpnTargets:
         assert not bbox.any()
 
     def test_all_tied_anchors_are_positive(self):
-        # The box at columns 5-10 overlaps anchors 0, 1, 2 equally. Anchor 0 overlaps the one at columns 0-9 more.
+        # The box at columns 5-10 overlaps anchors 0, 1 and 2 equally. Anchor 0 overlaps the box at columns 0-9 more.
         match, bbox = run_rpn(self.FIVE, [1, 1], [[0, 5, 10, 10], [0, 0, 10, 9]])
         np.testing.assert_array_equal(match, [1, 1, 1, -1, -1])
         np.testing.assert_allclose(bbox[0], [0, -0.5, 0, np.log(0.9) / 0.2], rtol=1e-6)
         np.testing.assert_allclose(bbox[2], [0, -2.5, 0, np.log(0.5) / 0.2], rtol=1e-6)
 
     def test_tied_objects_are_resolved_by_order(self):
-        # Anchor 0 overlaps the boxes at columns 0-8 and 2-10 by 80/100 each.
+        # Anchor 0 has an IoU of 80/100 with each of the boxes at columns 0-8 and 2-10.
         _, bbox = run_rpn(self.FIVE, [1, 1], [[0, 0, 10, 8], [0, 2, 10, 10]])
         np.testing.assert_allclose(bbox[0], [0, -1, 0, np.log(0.8) / 0.2], rtol=1e-6)
 
@@ -135,7 +135,7 @@ class TestRpnTargets:
         np.testing.assert_array_equal(match, [1, 0, 0, -1, -1])
 
     def test_sampling_is_seeded_and_uniform(self):
-        box = [[0, 5, 10, 10]]  # three positives and two negatives, of which T = 2 keeps one each
+        box = [[0, 5, 10, 10]]  # three positives and two negatives; T = 2 keeps one of each
         samples = np.array([run_rpn(self.FIVE, [1], box, 2, (7, step))[0] for step in range(90)])
         repeated = run_rpn(self.FIVE, [1], box, 2, (7, 5))[0]
         np.testing.assert_array_equal(repeated, samples[5])
@@ -170,7 +170,7 @@ def golden_inputs(golden, case):
 
 
 def run_layer(inputs, **settings):
-    """Returns the outputs of one image. Inputs and outputs have no batch axis."""
+    """Returns the outputs for one image. Inputs and outputs have no batch axis."""
     layer = DetectionTargetLayer(**{"shuffle": False, **settings})
     return [output.numpy()[0] for output in layer([tf.constant(value)[None] for value in inputs])]
 
@@ -181,7 +181,7 @@ def assert_same_rows(actual, expected):
 
 
 def sort_by_roi(outputs):
-    """Sorts the rows by RoI."""
+    """Sorts the rows of all outputs by RoI."""
     order = np.lexsort(np.asarray(outputs[0]).T)
     return [np.asarray(output)[order] for output in outputs]
 
@@ -209,7 +209,7 @@ class TestDetectionTargetsAgainstTheOriginal:
         batch, outputs = golden(f"{run}_batch.npz"), golden(f"{run}.npz")
         shape = 256, 256
         proposals = norm_boxes(batch["input_roi"], shape) if "input_roi" in batch else outputs["rpn_rois"]
-        gt_boxes = norm_boxes(batch["gt_boxes"], shape)  # padding rows are not zeros here, but their class ids are
+        gt_boxes = norm_boxes(batch["gt_boxes"], shape)  # padding rows have class id 0, but boxes that are not zero
         layer = DetectionTargetLayer(64, negatives="matterport", shuffle=False)
         actual = layer([proposals, batch["gt_class_ids"], gt_boxes, batch["gt_masks"]])
         masks = np.unpackbits(outputs["t_mask_packed"])[: np.prod(outputs["t_mask_shape"])]
@@ -244,10 +244,10 @@ class TestDetectionTargets:
     def test_by_hand(self):
         proposals, *rest = small_image()
         rois, class_ids, deltas, masks = run_layer((proposals, *rest), **SMALL)
-        # Two positives (IoU >= 0.5) and as many negatives. The proposal on the ignore region is neither.
+        # There are two positives (IoU >= 0.5) and two negatives. The proposal on the ignore region is neither.
         np.testing.assert_array_equal(rois, proposals[[0, 1, 2, 3, 5, 5]])
         np.testing.assert_array_equal(class_ids, [2, 2, 0, 0, 0, 0])
-        # From the upper half to the whole object: half a height down, twice as high.
+        # From the upper half to the whole object, the centre moves down by half the height, and the height doubles.
         np.testing.assert_allclose(deltas[1], [0.5 / 0.1, 0, np.log(2) / 0.2, 0], atol=1e-5)
         assert not deltas[0].any() and not deltas[2:].any()
         # The upper half of the mask is full. The samples span rows 0 to 7 of 8 for the whole object and 0 to 3.5 for
@@ -261,12 +261,13 @@ class TestDetectionTargets:
         masks = np.zeros((65, 65, 3), bool)  # a step of 1/8 is 8 pixels
         masks[16:24, 16:27, 0] = True
         masks = run_layer((proposals, class_ids, boxes, masks), **SMALL, use_mini_mask=False)[3]
-        # Sampled columns: 16, 21.3, 26.7 (a third full), 32. Sampled rows of the upper half: 16, 18.7, 21.3, 24.
+        # The sampled columns are 16, 21.3, 26.7 (a third full) and 32. The sampled rows of the upper half are 16, 18.7,
+        # 21.3 and 24.
         np.testing.assert_array_equal(masks[0], [[1, 1, 0, 0], [1, 1, 0, 0], [0] * 4, [0] * 4])
         np.testing.assert_array_equal(masks[1], [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [0] * 4])
 
     def test_number_of_negatives_keeps_the_ratio(self):
-        # int(4 / 3) = 1 positive and int(3 * 1) - 1 = 2 negatives.
+        # There are int(4 / 3) = 1 positive and int(3 * 1) - 1 = 2 negatives.
         settings = {**SMALL, "rois_per_image": 4, "positive_ratio": 1 / 3}
         rois, class_ids, *_ = run_layer(small_image(), **settings)
         np.testing.assert_array_equal(class_ids, [2, 0, 0, 0])
@@ -363,7 +364,7 @@ class TestDetectionTargets:
 
     def test_boxes_without_area_give_finite_targets(self):
         _, class_ids, boxes, masks = small_image()
-        boxes[0] = [0.2, 0.2, 0.2, 0.2]  # object and first proposal have no area
+        boxes[0] = [0.2, 0.2, 0.2, 0.2]  # the object and the first proposal have no area
         proposals = np.array([[0.2, 0.2, 0.2, 0.2], [0.2, 0.2, 0.2, 0.4], [0, 0, 0, 0]], np.float32)
         for negatives in ("matterport", "balanced", "fill"):
             for output in run_layer((proposals, class_ids, boxes, masks), **SMALL, negatives=negatives):
@@ -372,7 +373,7 @@ class TestDetectionTargets:
 
 class TestSampling:
     def inputs(self):
-        """Returns 40 proposals on the object and 40 away from it."""
+        """Returns inputs with 40 proposals on the object and 40 away from it."""
         rng = np.random.default_rng(0)
         _, class_ids, boxes, masks = small_image()
         near = boxes[0] + rng.uniform(-0.01, 0.01, (40, 4))
@@ -389,7 +390,8 @@ class TestSampling:
         layer = DetectionTargetLayer(20, 0.25, seed=1)
         rois = np.concatenate([layer(inputs)[0][0] for _ in range(60)])
         counts = (rois[:, None] == inputs[0].numpy()).all(-1).sum(0)
-        # Expected: 60 * 5/40 = 7.5 for positives and 60 * 15/40 = 22.5 for negatives, standard deviations 2.6 and 3.8.
+        # Positives are expected 60 * 5/40 = 7.5 times and negatives 60 * 15/40 = 22.5 times, with standard deviations
+        # of 2.6 and 3.8.
         assert counts[:40].min() > 0 and counts[:40].max() < 18
         assert counts[40:].min() > 7 and counts[40:].max() < 38
 

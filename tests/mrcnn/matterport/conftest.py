@@ -1,4 +1,4 @@
-"""The in-memory datasets of the tests of `mrcnn.data`."""
+"""Fixtures with the in-memory datasets of the tests of `mrcnn.data`."""
 
 import importlib.util
 from pathlib import Path

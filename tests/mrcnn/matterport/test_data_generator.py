@@ -17,7 +17,7 @@ def test_equals_a_batch_of_the_original(golden, golden_dataset, golden_config, n
     expected = golden(name)
     images, meta, rpn_match, rpn_bbox, class_ids, boxes, masks = inputs[:7]
     assert images.dtype == np.float32
-    error = abs(images - expected["images"])  # resizing differs by the rounding of single pixels
+    error = abs(images - expected["images"])  # resizing may round single pixels differently
     assert error.max() < 1.001 and (error > 1e-4).mean() < 0.003
     np.testing.assert_allclose(meta, expected["image_meta"], rtol=1e-12)
     np.testing.assert_array_equal(rpn_match, expected["rpn_match"])

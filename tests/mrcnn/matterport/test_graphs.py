@@ -38,7 +38,7 @@ def test_boxes_may_be_lists_and_float64():
     boxes = np.array([[-0.5, 0.25, 0.5, 1.25]])
     for values in (boxes, boxes.astype(np.float32), boxes.tolist()):
         assert np.asarray(graphs.clip_boxes_graph(values, [0, 0, 1, 1])).tolist() == [[0, 0.25, 0.5, 1]]
-    deltas = np.array([[0.5, 0, np.log(2), 0]])  # half a height down, twice as high
+    deltas = np.array([[0.5, 0, np.log(2), 0]])  # down by half the height, twice as high
     moved = graphs.apply_box_deltas_graph(boxes, deltas)
     assert moved.dtype == "float64"
     np.testing.assert_allclose(moved, [[-0.5, 0.25, 1.5, 1.25]], atol=1e-12)

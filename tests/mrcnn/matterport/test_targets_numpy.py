@@ -38,7 +38,7 @@ class TestRpnTargets:
         np.testing.assert_allclose(bbox[: len(expected)], expected, atol=1e-12)
         assert not bbox[len(expected) :].any()
 
-    # Five anchors of 10 x 10, at columns 0, 2, 5, 20 and 40.
+    # Five anchors of 10 x 10 pixels at columns 0, 2, 5, 20 and 40.
     ANCHORS = np.array([[0, x, 10, x + 10] for x in (0, 2, 5, 20, 40)], np.float64)
 
     def run(self, class_ids, boxes, anchor_count=8):
@@ -51,7 +51,7 @@ class TestRpnTargets:
         # The IoU with the box at columns 0-10 is 1, 8/12, 5/15, 0, 0.
         match, bbox = self.run([1], [[0, 0, 10, 10]])
         np.testing.assert_array_equal(match, [1, 0, 0, -1, -1])
-        assert not bbox.any()  # the positive anchor is the box
+        assert not bbox.any()  # the positive anchor equals the box
 
     def test_the_anchor_with_the_highest_iou_is_positive(self):
         # Only anchor 3 overlaps the box at columns 24-30, with IoU 60/100.
@@ -111,7 +111,7 @@ class TestDetectionTargets:
 
     @staticmethod
     def inputs():
-        """Returns an object of class 2 whose upper half is filled, and RoIs: its box, half of it, a distant one."""
+        """Returns an object of class 2 with a full upper half, and as RoIs its box, half of it and a distant box."""
         mask = np.zeros((64, 64, 1), bool)
         mask[8:16, 8:24] = True
         rois = np.array([[8, 8, 24, 24], [8, 8, 16, 24], [40, 40, 60, 60]])
@@ -123,7 +123,7 @@ class TestDetectionTargets:
 
     def test_by_hand(self):
         rois, class_ids, boxes, mask = self.inputs()
-        # IoU 1, 0.5 (neither positive nor negative), 0. The only negative is repeated.
+        # The IoUs are 1, 0.5 (neither positive nor negative) and 0. The only negative is repeated.
         out_rois, out_ids, bboxes, masks = build_detection_targets(rois, class_ids, boxes, mask, self.config(4))
         np.testing.assert_array_equal(out_rois, rois[[0, 2, 2, 2]])
         np.testing.assert_array_equal(out_ids, [2, 0, 0, 0])

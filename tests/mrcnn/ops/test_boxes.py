@@ -1,4 +1,4 @@
-"""Box operations: reference arrays of the original, NumPy against TensorFlow, and values derived by hand."""
+"""Box operations, compared with the original, between NumPy and TensorFlow, and with values derived by hand."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_box_refinement_equals_the_encoder_of_keras(rng):
 
 
 def test_boxes_of_area_zero_are_not_suppressed():
-    """As in `tf.image.non_max_suppression`, whose IoU of a box of area zero is 0, even with itself."""
+    """In `tf.image.non_max_suppression`, the IoU of a box of area zero is 0, even with itself."""
     corners = np.array([[0.5, 0, 0.5, 1], [0.5, 0, 0.5, 1], [0, 0, 1, 1], [0, 0, 1, 0.9], [0, 0, 0, 0]], np.float32)
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32)
     kept = boxes_tf.non_max_suppression(tf.constant(corners), scores, 5, 0.3)
@@ -124,7 +124,7 @@ def test_extreme_deltas_stay_finite():
 def test_cell_samples_by_hand(margin):
     box = tf.constant([[0.25, 0.0, 0.75, 1.0]])  # rows 2..6 and all columns of a map of 8 x 4 pixels
     y1, x1, y2, x2 = boxes_tf.cell_samples(box, (8, 4), (2, 4), margin).numpy()[0]
-    # Rows: cells of 2 pixels whose centres are 3 and 5 pixels from the edge. Pixel i has its centre at i + 0.5.
+    # The rows are cells of 2 pixels with centres 3 and 5 pixels from the edge. The centre of pixel i is at i + 0.5.
     np.testing.assert_allclose([y1, y2], np.array([2.5 + margin, 4.5 + margin]) / (7 + 2 * margin), rtol=1e-6)
     np.testing.assert_allclose([x1, x2], np.array([margin, 3 + margin]) / (3 + 2 * margin), rtol=1e-6)
 

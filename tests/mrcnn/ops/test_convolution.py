@@ -1,4 +1,4 @@
-"""The convolution with another computation of its kernel gradient, against TensorFlow's own."""
+"""The convolution with a kernel gradient computed by matrix products, compared with that of TensorFlow."""
 
 import keras
 import numpy as np
@@ -30,9 +30,9 @@ def test_output_and_gradients_equal_those_of_tensorflow(size):
 
 
 def test_gradient_of_one_pixel():
-    """The only nonzero pixel is 5 at (1, 1) of a 3x3 image. The upstream gradient is 1 at (0, 2) only.
+    """The only nonzero pixel of a 3x3 image is 5 at (1, 1). The upstream gradient is 1 at (0, 2) and 0 elsewhere.
 
-    Output (0, 2) sees pixel (1, 1) through kernel element (2, 0), whose gradient is therefore 5. All others are 0.
+    Output (0, 2) uses pixel (1, 1) with kernel element (2, 0), whose gradient is therefore 5. All others are 0.
     """
     inputs = tf.constant(np.pad([[5.0]], 1).reshape(1, 3, 3, 1).astype("float32"))
     kernel = tf.zeros((3, 3, 1, 1))

@@ -1,4 +1,4 @@
-"""Masks: reference arrays of the original, scipy and scikit-image, and values derived by hand."""
+"""Masks, compared with the original, SciPy, scikit-image and values derived by hand."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ class TestResizeMask:
         np.testing.assert_array_equal(got, unpacked(f"{case}__mask_out"))
 
     def test_equals_scipy(self):
-        # mode="nearest" avoids the last row of zeros that rounding causes in scipy.
+        # mode="nearest" avoids a last row of zeros, which rounding causes in SciPy.
         rng = np.random.default_rng(0)
         for _ in range(200):
             height, width = rng.integers(1, 120, 2)
@@ -106,7 +106,7 @@ class TestMiniMasks:
 
     def test_round_trip(self):
         masks = np.zeros((90, 120, 3), bool)
-        masks[10:66, 20:76, 0] = blobs(1, 56)[0] > 0.5  # the size of the mini mask, lossless up to rounding
+        masks[10:66, 20:76, 0] = blobs(1, 56)[0] > 0.5  # as large as the mini mask, so lossless up to rounding
         masks[30:80, 60:110, 1] = blobs(1, 50)[0] > 0.5
         masks[5:7, 100:119, 2] = True
         boxes = extract_bboxes(masks)
@@ -123,7 +123,7 @@ class TestMiniMasks:
         assert paste_mask(checkers[:, :, 0], (0, 0, 1, 1), (1, 1)).all()  # inside for predicted masks
 
     def test_coverage_places_the_outline_between_pixels(self):
-        # The last pixel is covered by 3/4. Values fall from 0.75 at its centre 5.5 to 0 at 6.5, and reach 0.5 at 5.83.
+        # 3/4 of the last pixel is covered. Values fall from 0.75 at its centre 5.5 to 0 at 6.5 and reach 0.5 at 5.83.
         coverage = np.array([[255] * 5 + [191], [0] * 6], np.uint8)[:, :, None]
         box = np.array([[0, 0, 2, 6]])
         assert minimize_mask(box, coverage, (2, 60), is_coverage=True).sum(axis=1).ravel().tolist() == [58, 0]
@@ -206,7 +206,7 @@ class TestPaste:
 
 class TestSampleMask:
     def test_a_step_between_cells(self):
-        # Cells of 2 pixels from 10.0 on. The step from 1 to 0 is between cells 2 and 3, so at pixel edge 16.
+        # The cells have 2 pixels and start at 10.0. The step from 1 to 0 is between cells 2 and 3, at pixel edge 16.
         mask = np.zeros((6, 6), np.float32)
         mask[1:3, 2:4] = 1
         box, crop = sample_mask(mask, (10, 10, 22, 22), (40, 40))
@@ -215,7 +215,7 @@ class TestSampleMask:
         assert crop.shape == (4, 4)
 
     def test_fractions_of_pixels(self):
-        # As above, but the frame begins at 10.4: the object ends at 16.4, and the centre of pixel 16 is beyond it.
+        # As above, but the frame starts at 10.4. The object ends at 16.4, before the centre of pixel 16.
         mask = np.zeros((6, 6), np.float32)
         mask[1:3, 2:4] = 1
         assert sample_mask(mask, (10.4, 10.6, 22.4, 22.6), (40, 40))[0] == (12, 15, 16, 19)

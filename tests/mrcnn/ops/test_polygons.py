@@ -9,7 +9,7 @@ from mrcnn.ops.polygons import crosses_itself, fill, iou, mask_to_polygons
 
 
 def blobs(rng, count):
-    """Random masks without holes, ragged to smooth, often with several components."""
+    """Yields random masks without holes, from ragged to smooth, often with several components."""
     for _ in range(count):
         field = gaussian_filter(rng.random((48, 64)), rng.uniform(0.3, 5))
         yield binary_fill_holes(field > np.quantile(field, rng.uniform(0.3, 0.99)))
@@ -56,6 +56,6 @@ def test_empty_mask():
 
 
 def test_outlines_do_not_cross_themselves(rng):
-    """Simplified outlines of thin parts would, where both sides pass the same pixels."""
+    """Simplification could cause this in thin parts, where both sides of the outline pass the same pixels."""
     polygons = [polygon for mask in blobs(rng, 20) for polygon in mask_to_polygons(mask)]
     assert len(polygons) > 100 and not any(map(crosses_itself, polygons))

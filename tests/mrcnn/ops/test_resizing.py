@@ -1,4 +1,4 @@
-"""Resizing: scikit-image, reference arrays of the original, and ramps derived by hand."""
+"""Resizing, compared with scikit-image, the original and ramps derived by hand."""
 
 import numpy as np
 import pytest
@@ -43,11 +43,11 @@ def test_border_of_an_enlarged_image_fades_within_the_value_range(offset, clip):
 
 
 def test_ramps_by_hand():
-    # Twice the width: the positions are -0.25, 0.25, 0.75, 1.25. Zeros outside have weight 0.25.
+    # At twice the width, the positions are -0.25, 0.25, 0.75 and 1.25. Zeros outside have weight 0.25.
     np.testing.assert_array_equal(resize(np.array([[0.0, 1.0]]), (1, 4)), [[0, 0.25, 0.75, 0.75]])
     # 4 * 0.75 = 3 is clipped to the minimum of 4, 8 * 0.75 = 6 is not clipped.
     np.testing.assert_array_equal(resize(np.array([[4.0, 8.0]]), (1, 4)), [[4, 5, 7, 6]])
-    # A third of the height: the positions are 1 and 4, without anti-aliasing.
+    # At a third of the height, the positions are 1 and 4, without anti-aliasing.
     np.testing.assert_array_equal(resize(np.arange(6.0)[:, None], (2, 1)), [[1], [4]])
 
 
@@ -71,7 +71,7 @@ def test_integers_are_scaled_unless_the_range_is_preserved():
     assert resize(np.array([[255, 51]], np.uint8), (1, 2)).tolist() == [[1, 0.2]]
     assert resize(np.array([[65535]], np.uint16), (1, 1)).tolist() == [[1]]
     assert resize(np.array([[True, False]]), (1, 2)).tolist() == [[1, 0]]
-    assert resize(np.array([[-32768, 32767]], np.int16), (1, 2)).tolist() == [[-1, 1]]  # scikit-image's img_as_float
+    assert resize(np.array([[-32768, 32767]], np.int16), (1, 2)).tolist() == [[-1, 1]]  # as in skimage.img_as_float
     assert resize(np.array([[-7, 300]]), (1, 2), preserve_range=True).tolist() == [[-7, 300]]
 
 

@@ -1,4 +1,4 @@
-"""The tiny network and its images."""
+"""Fixture for the tiny network and its images."""
 
 import pytest
 
@@ -7,5 +7,5 @@ import tiny_training
 
 @pytest.fixture(scope="session")
 def tiny():
-    """The module `tiny_training`."""
+    """Returns the module `tiny_training`."""
     return tiny_training

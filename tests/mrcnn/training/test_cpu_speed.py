@@ -1,4 +1,4 @@
-"""Measured speed of kernels: use, cache per machine, and repeated measurement without a valid cache."""
+"""Measured speed of kernels: use, cache per machine, and new measurement without a valid cache."""
 
 import json
 
@@ -9,14 +9,14 @@ from mrcnn.training import cpu_speed
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """The cache file, which does not exist yet."""
+    """Returns the path of the cache file, which does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "mrcnn" / cpu_speed.CACHE_FILE
 
 
 @pytest.fixture
 def measurements(monkeypatch):
-    """The list of measurements. Each is 0.7 higher than the previous one."""
+    """Returns the list of measurements. Each measurement is 0.7 higher than the previous one."""
     done = []
 
     def measure(reference, alternative):
@@ -83,7 +83,7 @@ def test_an_unwritable_cache_is_not_an_error(cache, measurements):
 
 
 def test_the_best_times_are_compared(monkeypatch):
-    """The reference takes 2 s, the alternative 3 s and once 9 s: the ratio is 2 / 3. The first calls are ignored."""
+    """The reference takes 2 s and the alternative 3 s, once 9 s. The ratio is 2 / 3. The first calls are ignored."""
     now = [0.0]
     seconds = {"reference": iter([50, 2, 2, 2]), "alternative": iter([50, 9, 3, 3])}  # REPEATS = 3
 

@@ -1,4 +1,4 @@
-"""Hardware with fast bfloat16."""
+"""Selection of devices, and detection of hardware with fast bfloat16."""
 
 import keras
 import pytest
@@ -48,7 +48,7 @@ def test_gpus(details, line, monkeypatch):
 class TestDevice:
     @pytest.fixture
     def machine(self, monkeypatch):
-        """Two GPUs; returns the list of calls that select devices."""
+        """Simulates two GPUs. Returns the list of calls that select devices."""
         calls = []
         monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: ["first", "second"])
         monkeypatch.setattr(devices.tf.config, "set_visible_devices", lambda gpus, kind: calls.append(gpus))

@@ -1,4 +1,4 @@
-"""The bar and the lines of training on a terminal and in a log file."""
+"""The progress bar and the lines of training in a terminal and in a log file."""
 
 import io
 import re
@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 
 
 def run(monkeypatch, bar, **logs):
-    """Returns what two epochs of three steps print."""
+    """Returns the output of two epochs of three steps."""
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("COLUMNS", "80")
     display = EpochDisplay(steps=3, epochs=30, bar=bar)
@@ -36,7 +36,7 @@ def test_a_line_per_epoch_in_a_log_file(monkeypatch):
 
 def test_the_bar_stays_on_one_line_and_is_erased(monkeypatch):
     printed = run(monkeypatch, True)
-    assert printed.count("\n") == 2  # those of the lines of the epochs
+    assert printed.count("\n") == 2  # one line per epoch
     first, second, _ = printed.split("\n")
     frames = first.split("\r")
     assert re.match(r"Epoch 4/30: +0%.* 0/3 ", frames[1]) and max(map(len, frames)) <= 80

@@ -18,7 +18,7 @@ PROGRAM = pathlib.Path(__file__).parents[2] / "helpers" / "several_devices.py"
 
 
 def start(folder, name, devices=1, **environment):
-    # oneDNN chooses its kernels by the batch size. Their rounding differs, and the choice of RoIs amplifies it.
+    # oneDNN selects kernels by the batch size. Their rounding differs, and the selection of RoIs amplifies this.
     fixed = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "TF_ENABLE_ONEDNN_OPTS": "0"}
     environment = os.environ | fixed | environment
     command = [sys.executable, str(PROGRAM), str(devices), str(folder / name), str(folder / f"{name}.npz")]
@@ -42,7 +42,7 @@ def free_ports(count):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Two steps with the same joint batch: one process, two devices, two workers."""
+    """Returns the results of two steps with the same joint batch in one process, on two devices and by two workers."""
     folder = tmp_path_factory.mktemp("devices")
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
     processes = [start(folder, "one"), start(folder, "mirrored", devices=2)]
@@ -66,8 +66,8 @@ def test_workers_end_with_equal_weights(results):
 
 @pytest.mark.parametrize("name", ["mirrored", "worker0"])
 def test_losses_equal_those_of_the_joint_batch(results, name):
-    # All five losses, although the images have different numbers of objects. Later steps are not compared: rounding
-    # errors of the weights change which RoIs are chosen.
+    # All five losses are equal, although the images have different numbers of objects. Later steps are not compared,
+    # because rounding errors of the weights change the selected RoIs.
     _, found = results
     np.testing.assert_allclose(found[name]["losses"], found["one"]["losses"], rtol=1e-4)
 

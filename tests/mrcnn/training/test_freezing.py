@@ -32,7 +32,7 @@ def test_sets_of_mobilenet_start_where_the_stride_changes(layers, stride):
     model = keras.Model(image, features)
     names = [layer.name for layer in flatten_layers(model) if layer.weights]
     first = trained(layers, names)[0]
-    # The input of the first trained layer has the previous stride, the output of its block the new one.
+    # The input of the first trained layer has the previous stride, and the output of its block has the new stride.
     block = first.split("_")[1]
     assert model.get_layer(f"mnv2_{block}_project_bn_mnv2_{block}_project").output.shape[1] == 64 // stride
     assert trained(layers, names) == names[names.index(first) :]

@@ -1,4 +1,4 @@
-"""One update of each optimiser, derived by hand."""
+"""One update of each optimizer, derived by hand."""
 
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ def variables(**values):
 
 
 def test_sgd_clips_the_norm_of_all_gradients_together():
-    # The norm of (30, 40) is 50, so both are divided by 10, to norm 5. Momentum is 0.9 as in the config.
+    # The norm of (30, 40) is 50, so clipping to 5 divides both by 10. The momentum is 0.9, as in the config.
     kernel, bias = variables(kernel=1.0, bias=1.0)
     optimizer = build_optimizer("sgd", 0.1, Config())
     optimizer.build([kernel, bias])

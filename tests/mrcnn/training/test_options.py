@@ -1,4 +1,4 @@
-"""Options of train(): defaults and refused values."""
+"""Options of train(): defaults and rejected values."""
 
 import dataclasses
 import inspect

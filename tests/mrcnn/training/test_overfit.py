@@ -8,7 +8,7 @@ from mrcnn.backbones import resnet
 WIDER = dict(TOP_DOWN_PYRAMID_SIZE=32, RPN_CHANNELS=32, MASK_HEAD_CHANNELS=32, FPN_CLASSIF_FC_LAYERS_SIZE=64)
 OVERFITTING = dict(TRAIN_BN=None, STEPS_PER_EPOCH=100, TRAIN_ROIS_PER_IMAGE=32, **WIDER)
 OPTIONS = dict(optimizer="adamw", schedule="cosine", warmup_steps=20, validate_every=2, verbose=0)
-# The models of the papers. RoIs on C4 need several cells of 16 pixels, and the groups of ResNeXt 32 channels.
+# Models of the papers. RoIs on C4 need several cells of 16 pixels, and the groups of ResNeXt need 32 channels.
 C4 = dict(BACKBONE="resnet50_c4", RPN_ANCHOR_SCALES=(24, 40), MASK_POOL_SIZE=7, MASK_SHAPE=[14, 14])
 VARIANTS = {
     "C4": dict(widths=(8, 8, 16, 32), IMAGE_MIN_DIM=128, IMAGE_MAX_DIM=128, COMPUTE_BACKBONE_SHAPE=None, **C4),
@@ -31,7 +31,7 @@ def test_eight_images_can_be_overfitted(tiny, tmp_path, monkeypatch, variant):
 
 
 def test_a_resnet_with_frozen_statistics(tiny, tmp_path, monkeypatch):
-    """With the original's defaults and random weights, the loss starts small and decreases."""
+    """With the defaults of the original and random weights, the initial loss is small and decreases."""
     monkeypatch.setitem(resnet.BLOCKS, "50", (1, 1, 2, 1))
     model = tiny.build(tmp_path, BACKBONE="resnet50", COMPUTE_BACKBONE_SHAPE=None)
     losses = [row["loss"] for row in model.train(tiny.Squares(), None, 0.001, 2, "all", seed=0, verbose=0).rows]

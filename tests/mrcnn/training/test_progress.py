@@ -69,7 +69,7 @@ def test_differences_between_stages_are_named():
 
 
 def test_validation_without_objects_is_ignored():
-    """COCO reports -1 without objects, which is neither a best epoch nor a reason to stop early."""
+    """Without objects, COCO reports -1. Such an epoch is not a best epoch and does not count for early stopping."""
     progress = Progress()
     progress.end_epoch({"epoch": 1, "val_mask_AP": -1.0})
     assert progress.best is None and progress.without_gain == 0 and not progress.is_best

@@ -1,4 +1,4 @@
-"""Exact resume: a run interrupted at any point ends with the same weights as an uninterrupted run, bit for bit."""
+"""Exact resume: an interrupted run ends with exactly the same weights as an uninterrupted run."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ EPOCHS = 4
 
 
 class Crash(Exception):
-    """Simulates a kill: nothing is cleaned up."""
+    """Simulates a killed process, which cannot clean up."""
 
 
 class CrashAfter(keras.callbacks.Callback):
@@ -100,7 +100,7 @@ def test_a_run_cannot_be_resumed_with_other_settings(tiny, tmp_path):
 
 
 def test_sigkill(uninterrupted, tmp_path):
-    """Killed twice at random times, probably while writing, because the run saves after every step."""
+    """The process is killed twice at random times, probably during a write, because the run saves after every step."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     logs, result = tmp_path / "logs", tmp_path / "result.npz"
     command = [sys.executable, str(PROGRAM), str(logs), str(result), "save_minutes=1e-9"]

@@ -59,7 +59,7 @@ def test_last_is_the_newest_matching_pair(folder, tmp_path):
     write_pair(folder, 3, "c", weights_identity="of another moment")
     (folder / "training_tiny_0004.state").write_bytes(b"\x89HDF half a file")
     assert find_state("last", tmp_path, "tiny").weights == second
-    assert find_state("last", tmp_path, None).weights == second  # of a run of any name
+    assert find_state("last", tmp_path, None).weights == second  # the newest run of any name
     assert find_state(folder, tmp_path, "tiny").weights == second
     assert find_state(folder / "mask_rcnn_tiny_0001.h5", tmp_path, "tiny").progress.epoch == 1
 
@@ -166,7 +166,7 @@ except OSError as error:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the file size the POSIX way")
 def test_a_disk_that_becomes_full_does_not_end_the_process(folder):
-    """HDF5 ends the process with a segmentation fault if it cannot complete a file."""
+    """HDF5 alone would end the process with a segmentation fault if it cannot complete a file."""
     path = folder / "x.state"
     command = [sys.executable, "-c", FULL_DISK, str(path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -1,9 +1,10 @@
 """A compiled training step compared with the original: losses of two steps, and the update of each weight.
 
-ResNet-50, 256 pixels, batch of 2, SGD 0.01 with momentum 0.9, gradient norm clipped at 5, the original's weight decay.
-Once with external proposals (`_rois`), once with those of the network. In the original the box loss reaches the RPN
-through its targets, which are computed from the proposals. Here proposals are constants, as in the paper. To
-compare everything else, the tests enable this gradient.
+ResNet-50, 256 pixels, batches of 2, SGD with a learning rate of 0.01 and momentum 0.9, gradient norm clipped at 5,
+weight decay of the original. One case uses external proposals (`_rois`), the other those of the network. In the
+original, the box loss reaches the RPN through its targets, which are computed from the proposals. In this
+implementation proposals are constants, as in the paper. The tests enable the gradient of the original to compare
+everything else.
 """
 
 import runpy

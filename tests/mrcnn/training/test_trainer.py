@@ -85,10 +85,10 @@ def test_history_has_a_row_per_epoch_and_ap_where_validated(run):
     with open(os.path.join(model.log_dir, "history.csv"), encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    assert all(row["val_mask_AP"] for row in rows)  # every 2 epochs, and after the last
+    assert all(row["val_mask_AP"] for row in rows)  # every 2 epochs and after the last epoch
     assert float(rows[0]["loss"]) == pytest.approx(progress.rows[0]["loss"], rel=1e-5)
     names = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
-    # The remaining loss is weight decay.
+    # Only weight decay remains of the loss.
     assert 0 < float(rows[0]["loss"]) - sum(float(rows[0][name]) for name in names) < 0.01
 
 
@@ -116,7 +116,7 @@ def built(tiny, tmp_path_factory):
 
 @pytest.fixture
 def model(built, tmp_path):
-    """A model before its first step."""
+    """Returns a model before its first step."""
     model, weights = built
     for variable in model.keras_model.weights:
         variable.assign(weights[variable.path])
@@ -169,7 +169,7 @@ def test_nan_loss_stops_and_names_the_images(model, tiny):
 
 
 def test_non_finite_weights_are_not_saved(model, tiny):
-    """The gradient can explode in the last step of an epoch, whose loss is still finite."""
+    """The gradient can explode in the last step of an epoch, when the loss is still finite."""
 
     class Explode(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -337,7 +337,7 @@ def test_losses_of_validation_batches(model, tiny, monkeypatch):
     data = tiny.Squares(2, seed=1)
     progress = model.train(tiny.Squares(4), data, 1e-9, 1, "heads", validate_every=0, **QUIET)
     row = progress.rows[0]
-    # At this rate the weights hardly change, so both losses differ only by their images.
+    # At this learning rate the weights hardly change, so the losses differ only because of the images.
     assert row["val_loss"] == pytest.approx(row["loss"], rel=0.5) and "val_rpn_class_loss" in row
     assert "val_mask_AP" not in row
 

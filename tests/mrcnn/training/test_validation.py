@@ -1,4 +1,4 @@
-"""The score threshold that a validation chooses, and images that it cannot use."""
+"""The score threshold selected by validation, and unusable validation images."""
 
 from types import SimpleNamespace
 
@@ -12,7 +12,7 @@ from mrcnn.training.validation import MIN_CONFIDENCE, Validator, operating_point
 
 
 def record(*scores_and_hits):
-    """An image with one object and detections that do or do not cover it, with scores."""
+    """Returns the record of an image with one object and detections with the given scores, which cover it or not."""
     mask = np.zeros((8, 8, 1), bool)
     mask[2:6, 2:6] = True
     scores = np.array([score for score, _ in scores_and_hits], np.float32)
@@ -23,7 +23,7 @@ def record(*scores_and_hits):
 
 
 def test_threshold_with_the_highest_f1():
-    """F1 is 2/3, 1 and 4/5 for one, two and three detections. The odds of 0.8 and 0.2 are 4 and 1/4."""
+    """F1 of the first one, two and three detections is 2/3, 1 and 4/5. The odds of 0.8 and 0.2 are 4 and 1/4."""
     point = operating_point([record((0.9, True), (0.2, False)), record((0.8, True))])
     assert point == {"threshold": pytest.approx(0.5), "F1": 1.0}
 
@@ -37,7 +37,7 @@ def test_no_true_positive():
 
 
 class NothingFound:
-    """A predictor without a network."""
+    """Predictor that detects nothing."""
 
     mask_padding = None
 
@@ -53,7 +53,7 @@ class NothingFound:
     [((7, 9), 1, r"square_1.*masks \(7, 9, 1\)"), ((64, 64), 5, "square_1.*class id 5 is not one of")],
 )
 def test_an_image_with_invalid_masks_is_listed(monkeypatch, shape, class_id, message):
-    """Otherwise it would end a training after its first epoch."""
+    """An error in validation would end the training after its first epoch."""
 
     class OneWrong(tiny_training.Squares):
         def load_mask(self, image_id):

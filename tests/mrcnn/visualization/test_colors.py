@@ -1,4 +1,4 @@
-"""Color distances of the palette under color vision deficiency, and contrast of text."""
+"""Color distances of the palette with color vision deficiency, and contrast of text."""
 
 import numpy as np
 import pytest

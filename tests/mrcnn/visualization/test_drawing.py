@@ -43,7 +43,7 @@ def test_new_canvas_accepts_grayscale_rgb_and_rgba(shape):
     rgb = drawing.new_canvas(image)
     assert rgb.shape == (4, 5, 3) and rgb.dtype == np.uint8 and (rgb == 7).all()
     rgb[:] = 0
-    assert (image == 7).all()  # a copy
+    assert (image == 7).all()  # the canvas is a copy
 
 
 def test_new_canvas_of_floats():
@@ -163,7 +163,7 @@ def test_captions():
 def test_outline_is_a_colored_line_with_a_dark_casing(width):
     image = np.full((80, 80, 3), 200, dtype=np.uint8)
     drawing.draw_outline(image, rectangles(image.shape, (30, 30, 80, 80))[..., 0], (255, 0, 0), width)
-    across = image[:60, 60].astype(int)  # from outside to inside through the upper edge
+    across = image[:60, 60].astype(int)  # from the outside to the inside across the upper edge
     redness = across[:, 0] - across[:, 1]
     assert (redness > 128).sum() == width
     assert abs(np.flatnonzero(redness > 128).mean() - 29.5) <= 0.5

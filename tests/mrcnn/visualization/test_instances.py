@@ -12,7 +12,7 @@ from mrcnn.visualization import images, instances
 
 NAMES = ["BG", "nike", "puma"]
 
-# Function names and arguments of Matterport, which scripts pass by position and by keyword.
+# Functions of Matterport and their arguments, which scripts pass by position and by keyword.
 SIGNATURES = {
     "display_images": "images, titles=None, cols=4, cmap=None, norm=None, interpolation=None",
     "random_colors": "N, bright=True",
@@ -155,7 +155,7 @@ def test_large_images_are_reduced_in_the_same_coordinates(monkeypatch):
     )
     assert ax.images[0].get_array().shape == (41, 68, 3)
     assert list(ax.images[0].get_extent()) == [-0.5, 203.5, 122.5, -0.5]
-    # Every third pixel of the mask (rows 30 to 87, columns 21 to 78) represents a block of 3 x 3 pixels.
+    # Every third pixel of the mask (rows 30 to 87, columns 21 to 78) is drawn as a block of 3 x 3 pixels.
     (outline,) = ax.collections[0].get_paths()
     np.testing.assert_allclose(outline.get_extents().extents, [20.5, 29.5, 80.5, 89.5])
     picture = rendered(ax, (121, 203))
@@ -172,7 +172,7 @@ def test_display_differences_matches_ground_truth_and_detections():
         np.zeros((120, 200, 3)), BOXES, np.array([1, 2]), masks, shifted[order], np.array([2, 1]),
         np.array([0.6, 0.8]), rectangles((120, 200), shifted)[..., order], NAMES,
     )  # fmt: skip
-    # IoU 50 / 70 and 70 / 90; ground truth has no captions.
+    # The IoUs are 50 / 70 and 70 / 90. The ground truth has no captions.
     assert texts(ax) == ["0.80 / 0.71", "0.60 / 0.78"]
     assert [round(text.get_position()[0]) for text in ax.texts] == [30, 110]
     edges = [to_rgb(patch.get_edgecolor()) for patch in ax.patches]

@@ -60,7 +60,7 @@ def test_training_curves_of_a_history():
         "Learning rate": [[[1, 0.01], [2, 0.01], [3, 0.001]]],
     }
     assert [line.get_linestyle() for line in figure.axes[0].lines] == ["-", "--"]
-    assert not plt.get_fignums()  # not registered with pyplot
+    assert not plt.get_fignums()  # the figure is not registered with pyplot
 
 
 def test_training_curves_of_a_keras_history():
@@ -133,7 +133,7 @@ def test_weight_stats_warn_about_dead_weights(capsys):
     rows = capsys.readouterr().out.splitlines()
     assert rows[0].split() == ["WEIGHT", "NAME", "SHAPE", "MIN", "MAX", "STD"]
     assert rows[1].split("  ")[0] == "conv1/kernel" and rows[1].endswith("1 of 4 filters dead")
-    assert "+0.4330" in rows[1]  # three quarters are ones: standard deviation sqrt(3) / 4
+    assert "+0.4330" in rows[1]  # three quarters are ones, so the standard deviation is sqrt(3) / 4
     assert rows[2].startswith("conv1/bias") and "dead" not in rows[2]
 
 

@@ -72,7 +72,7 @@ def test_plain_images_match_detection_preprocessing():
     mirrored = set()
     for seed in range(12):
         image, masks, class_ids = augment(Strength(1, 1, (0.2, 3), 90, 1, 1, 1, 1, 1, 1, 1, 1), seed)
-        # 150x200 becomes 96x128, centred in black padding.
+        # 150x200 is resized to 96x128 and centred in black padding.
         assert image[:16].max() == 0 and image[112:].max() == 0 and image[16:112].min(axis=2).mean() > 60
         shift = np.nonzero(masks[:, :, 0])[1].mean()
         mirrored.add(round(shift))
@@ -83,7 +83,7 @@ def test_plain_images_match_detection_preprocessing():
 def test_plain_object_position_matches_detection():
     plain = Strength(1, 0, (1, 1), 0, 0, 0, 0, 0, 0, 0, 0, 0)
     centres = [np.argwhere(augment(plain, seed)[1][:, :, 0]).mean(axis=0) for seed in range(8)]
-    # Pixel (60, 120) is scaled by 0.64 and moved down by 16 rows of padding. Half of the images are mirrored.
+    # Pixel (60, 120) is scaled by 0.64 and moved down by the 16 rows of padding. Half of the images are mirrored.
     x = 120.5 * 0.64 - 0.5
     for centre in centres:
         assert centre[0] == pytest.approx(60.5 * 0.64 + 16 - 0.5, abs=0.1)
@@ -102,7 +102,7 @@ def test_masks_are_the_covered_fraction_of_each_pixel():
     augmentation = LogoAugmentation(SIDE, None, IDENTITY)
     matrix = np.diag([0.64, 0.64, 1.0])
     _, masks, _ = augmentation._apply_homography(image, mask, class_ids, matrix, True, np.random.default_rng(0))
-    # The sample of pixel 76 at 76.5 / 0.64 = 119.53 is 0.03 of a pixel beyond the centre of the last one inside.
+    # Pixel 76 is sampled at 76.5 / 0.64 = 119.53, which is 0.03 pixels beyond the centre of the last inner pixel.
     assert masks[40, 75:78, 0].tolist() == [255, pytest.approx(255 * (1 - 0.03), abs=2), 0]
     assert abs(masks.sum() / 255 - 40 * 70 * 0.64**2) < 20
 
@@ -110,10 +110,10 @@ def test_masks_are_the_covered_fraction_of_each_pixel():
 def test_barely_visible_object_is_ignored():
     image, mask, class_ids = logo_image()
     mask[:] = False
-    mask[60:150, 190:, 0] = True  # a quarter of it stays in view
+    mask[60:150, 190:, 0] = True  # a quarter of it remains visible
     augmentation = LogoAugmentation(SIDE, None, IDENTITY)
     matrix = np.diag([1.0, 1.0, 1.0])
-    matrix[0, 2] = -64.5  # columns 64.5 to 192.5 are in view
+    matrix[0, 2] = -64.5  # columns 64.5 to 192.5 are visible
     _, masks, ids = augmentation._apply_homography(image, mask, class_ids, matrix, True, np.random.default_rng(0))
     assert 0 < (masks >= 128).sum() < 0.3 * mask.sum() and ids.tolist() == [-1]
     matrix[0, 2] = -70
@@ -258,7 +258,7 @@ def test_boxes_move_with_the_image(seed):
     if not len(rows):
         return
     assert y1 <= rows[0] + 1 and x1 <= columns[0] + 1 and y2 >= rows[-1] and x2 >= columns[-1]
-    if not seed:  # only resized and perhaps mirrored: the box is that of the object
+    if not seed:  # without geometric changes, the box equals that of the object
         np.testing.assert_allclose([y1, x1, y2, x2], [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], atol=1)
         assert boxes[1].tolist() == [16, 0, 112, 128]
 

@@ -5,7 +5,7 @@ from nike.augmentation.fading import MAX_CONTRAST, MIN_CONTRAST, fade
 
 
 class ConstantGenerator:
-    """A random generator that always returns the same relative position in a range."""
+    """Random generator that always returns the same relative position in a range."""
 
     def __init__(self, fraction):
         self.fraction = fraction
@@ -39,7 +39,7 @@ def test_background_gradient_is_preserved():
     image[mask] = 250
     fade(image, mask, mask, ConstantGenerator(0.0))
     row = image[30, 35:65, 0].astype(float)
-    assert row[-1] > row[0]  # follows the gradient
+    assert row[-1] > row[0]  # the colour follows the gradient
     assert row.mean() == pytest.approx(90 + MIN_CONTRAST, abs=4)
 
 

@@ -56,7 +56,7 @@ def test_channel_order_is_kept(image):
 
 
 def test_compression_matches_pillow(image):
-    """JPEG stores blue less accurately than red, so a channel swap would change the result."""
+    """JPEG stores blue less accurately than red, so swapped channels would change the result."""
     quality = int(np.random.default_rng(3).integers(25, 90))
     buffer = io.BytesIO()
     PIL.Image.fromarray(image).save(buffer, "JPEG", quality=quality)

@@ -1,4 +1,4 @@
-"""A local web server with faults, and small images with one red spot each."""
+"""A local web server with faults that serves small images with one red spot each."""
 
 import http.server
 import io
@@ -11,7 +11,7 @@ import pytest
 
 
 def jpeg(number: int, height: int = 48, width: int = 64) -> bytes:
-    """An image with a red spot, at a place that depends on its number."""
+    """Returns an image with a red spot. The position depends on the number of the image."""
     pixels = np.full((height, width, 3), 230, np.uint8)
     y, x = number * 7 % max(1, height - 16), number * 11 % (width - 16)
     pixels[y : y + 16, x : x + 16] = (220, 20, 20)
@@ -21,7 +21,7 @@ def jpeg(number: int, height: int = 48, width: int = 64) -> bytes:
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """`/<fault>/<number>.jpg` or `/<number>.jpg`."""
+    """Responds to `/<number>.jpg`, and to `/<fault>/<number>.jpg` with the fault."""
 
     def do_GET(self):
         server, (fault, _, name) = self.server, self.path[1:].rpartition("/")
@@ -32,7 +32,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             count = server.requests[self.path]
         if fault == "slow":
             time.sleep(0.05)
-        with server.changed:  # before the answer, after which the client may send its next request
+        with server.changed:  # before the response, because the client then sends the next request
             server.active -= 1
         self.answer(fault, int(name.removesuffix(".jpg")), count)
 
@@ -62,7 +62,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 @pytest.fixture
 def server():
-    """A running server; `server.url` is its address."""
+    """Returns a running server. `server.url` is its address."""
     server = Server(("127.0.0.1", 0), Handler)
     server.changed, server.requests, server.active, server.most_active = threading.Lock(), {}, 0, 0
     server.url = f"http://127.0.0.1:{server.server_port}"
@@ -76,5 +76,5 @@ def server():
 
 @pytest.fixture
 def make_jpeg():
-    """The function that makes images."""
+    """Returns the function that makes images."""
     return jpeg

@@ -1,4 +1,4 @@
-"""The dry run: a uniform sample, and an estimate that follows from its costs."""
+"""The dry run: uniform random sample, and estimate of time and cost from the measured stages."""
 
 import re
 
@@ -25,7 +25,7 @@ def test_the_sample_is_uniform_and_in_order():
     sample, count = sample_rows(tables([f"/{i}" for i in range(1000)]), 100)
     numbers = [int(name[2:]) for name in sample["id"].to_pylist()]
     assert count == 1000 and len(set(numbers)) == 100 and numbers == sorted(numbers)
-    assert 400 < sum(numbers) / 100 < 600  # the mean is 500, its standard deviation 27
+    assert 400 < sum(numbers) / 100 < 600  # the mean is 500 with a standard deviation of 27
     assert len(sample_rows(tables(["/a", "/b"]))[0]) == 2
 
 
@@ -45,7 +45,7 @@ def test_lines(tmp_path, make_jpeg, red_finder, monkeypatch):
     assert lines[1].startswith("  'id30': /missing.jpg: no such file") and len(lines) == 9
     assert re.fullmatch(r"40 images with 2 actors: \d+ s, [\d.]+ images/s, [\d.]+ MB/s; \w+ saturate .*", lines[7])
     rate, cost = float(re.search(r"([\d.]+) images/s", lines[7])[1]), float(lines[8].rpartition(": ")[2])
-    assert cost == pytest.approx(40 / rate, rel=0.02, abs=0.01)  # a unit of money a second
+    assert cost == pytest.approx(40 / rate, rel=0.02, abs=0.01)  # the price is one unit per second
 
 
 def test_no_rows():

@@ -1,4 +1,4 @@
-"""Getting images: every failure has a status; retries, limits by host, sizes, private addresses."""
+"""Reading of images: status of every failure, retries, limits per host, size limits, private addresses."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -48,7 +48,7 @@ def test_limit_by_host_and_of_threads(server):
     with ThreadPoolExecutor(12) as pool:
         images = list(pool.map(lambda i: read(f"{server.url}/slow/{i}.jpg", reader), range(24)))
     assert {image.status for image in images} == {"ok"} and server.most_active == 3
-    assert reader._hosts == {}  # forgotten, or millions of hosts would fill the memory
+    assert reader._hosts == {}  # idle hosts are removed, because millions of hosts would fill the memory
 
 
 @pytest.mark.parametrize(

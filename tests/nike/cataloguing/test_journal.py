@@ -1,4 +1,4 @@
-"""The journal: an image is blamed after two attempts that ended on it, and only then."""
+"""The journal: an image is marked as crashed only after two attempts that ended on it."""
 
 from nike.cataloguing.journal import Journal
 
@@ -16,7 +16,7 @@ def test_two_strikes(tmp_path):
     first = attempt(tmp_path)
     assert not first.is_careful and first.crashed == set()
     assert attempt(tmp_path, 0, 1).is_careful
-    assert attempt(tmp_path, 0, 1).crashed == set()  # the first strike was perhaps an accident
+    assert attempt(tmp_path, 0, 1).crashed == set()  # the first crash may have another cause
     assert attempt(tmp_path, 0, 2).crashed == {1}
     assert attempt(tmp_path, 0, 2).crashed == {1}
     last = attempt(tmp_path)

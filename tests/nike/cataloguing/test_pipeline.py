@@ -1,4 +1,4 @@
-"""The pool of actors: as many as fit, a clear message where they do not, and what happens if one fails."""
+"""The pool of actors: number of actors, error if none fits, and failure of an actor."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The plan: shards of equal size, ids that differ, nothing half-written."""
+"""The plan: shards of equal size, unique ids, no incomplete files."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Reading ids and locations: every format, one message for what is wrong."""
+"""Reading of ids and locations from every format, and one-line errors."""
 
 import gzip
 import io
@@ -30,7 +30,7 @@ def test_tables_of_each_format(tmp_path):
     with gzip.open(tmp_path / "d.csv.gz", "wt") as file:
         file.write("id,url\n1,http://a/3.jpg\n")
     assert pairs(tmp_path / "a.parquet") == [("7", "http://a/1.jpg"), ("8", None)]
-    assert pairs(tmp_path / "b.csv") == [("007", str(tmp_path / "p.jpg")), ("8", None)]  # leading zeros stay
+    assert pairs(tmp_path / "b.csv") == [("007", str(tmp_path / "p.jpg")), ("8", None)]  # leading zeros are kept
     assert pairs(tmp_path / "c.jsonl") == [("9", "https://a/2.jpg"), ("x", None)]
     assert pairs(tmp_path / "d.csv.gz") == [("1", "http://a/3.jpg")]
 

@@ -1,4 +1,4 @@
-"""A shard: one row for each image in order, equal to plain detection; commit, resuming and images that kill."""
+"""Processing of a shard: rows equal to those of plain detection, commit, resuming, images that kill the process."""
 
 import functools
 import json
@@ -28,7 +28,10 @@ from nike.detection.detector import Detector
 
 @pytest.fixture
 def make_run(tmp_path, red_finder):
-    """`make_run(locations, shard_size)`: an output folder with a plan, and its processor."""
+    """Returns the function `make_run(locations, shard_size)`.
+
+    It creates an output folder with a plan and returns the folder and the processor of shards.
+    """
 
     def make(locations, shard_size=10, model=None, folder="out"):
         output, count = tmp_path / folder, len(locations)
@@ -94,7 +97,7 @@ def test_what_a_killed_writer_left_is_no_shard(make_run, photos, monkeypatch):
     monkeypatch.setattr(pq, "write_table", cut)
     with pytest.raises(OSError, match="No space left"):
         processor.process(0)
-    (output / "data" / ".1234.tmp.parquet").write_bytes(b"PAR1")  # of a process that was killed
+    (output / "data" / ".1234.tmp.parquet").write_bytes(b"PAR1")  # left by a process that was killed
     assert results.committed(output, 2).tolist() == [False, False]
     assert not list((output / "data").iterdir())
     monkeypatch.undo()
@@ -144,7 +147,7 @@ def test_images_that_kill_the_process_are_found_and_skipped(make_run, photos, ma
         command = [sys.executable, "-c", KILLER, str(output)]
         codes.append(subprocess.run(command, cwd=Path(__file__).parents[3], env=os.environ).returncode)
         assert len(codes) < 9
-    assert codes == [-signal.SIGKILL] * 5 + [0]  # the first attempt, and two for each of the images
+    assert codes == [-signal.SIGKILL] * 5 + [0]  # the first attempt, and two attempts for each of the images
     found = rows(output)
     assert [row["id"] for row in found if row["status"] == "crashed"] == ["id2", "id7"]
     assert [row["status"] for row in found].count("ok") == 10

@@ -1,4 +1,4 @@
-"""The simulation: throughputs that can be derived by hand."""
+"""The simulation of a run, with throughputs derived by hand."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_slow_servers_limit_the_downloads():
 
 
 def test_actors_share_cores():
-    """Two cores, 0.15 core seconds an image: 13.3 a second, whatever the number of actors from two on."""
+    """With two cores and 0.15 core seconds per image, two or more actors process 13.3 images per second."""
     costs = Costs(read=0.01, decode=0.05, detect=0.1)
     for actors in (2, 4):
         found = rate(costs, Layout(actors, cores=2))

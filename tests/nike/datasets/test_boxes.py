@@ -1,4 +1,4 @@
-"""Annotations that are only a box: instances for networks that detect boxes, unusable for masks, in every format."""
+"""Box annotations in every format: they are used by networks that detect boxes and reported for masks."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from mrcnn.ops.masks import extract_bboxes
 from nike.datasets.nike_dataset import NikeDataset
 from nike.datasets.read_any_format import format_of, read_dataset
 
-BOX = (10, 20, 30, 50)  # y1, x1, y2, x2 in a photo of 60 x 80 pixels
+BOX = (10, 20, 30, 50)  # y1, x1, y2, x2 in an image of 60 x 80 pixels
 VOC = """<annotation><filename>a.jpg</filename><size><width>80</width><height>60</height></size>
 <object><name>nike</name><bndbox><xmin>21</xmin><ymin>11</ymin><xmax>50</xmax><ymax>30</ymax></bndbox></object>
 {more}</annotation>"""
@@ -162,7 +162,7 @@ def test_invalid_objects_of_voc(folder, shape, old, new, message):
 
 
 def test_masks_of_boxes_have_their_sides(folder, shape):
-    """Fractions of pixels are rounded, and a box is at least one pixel wide."""
+    """Coordinates are rounded to pixels, and a box is at least one pixel wide."""
     write_voc(folder, shape)
     from nike.datasets.instance_parts import box_piece
 

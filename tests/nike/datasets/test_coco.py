@@ -1,4 +1,4 @@
-"""COCO JSON: masks compared with pycocotools, problems per annotation, conversion between labelme and COCO."""
+"""COCO JSON: masks compared with pycocotools, problems of annotations, conversion between labelme and COCO."""
 
 import json
 
@@ -39,7 +39,7 @@ def test_masks_equal_pycocotools(folder, rng):
     (photo,) = read_coco(path).photos
     theirs = COCO(path)
     for instance, raw in zip(photo.instances, value["annotations"], strict=True):
-        if raw["id"] == 4:  # pycocotools distorts edges outside the image; here points are clipped first
+        if raw["id"] == 4:  # pycocotools distorts edges outside the image; this project clips points
             raw = raw | {"segmentation": [[0, 0, 75, 0, 75, 55]]}
         np.testing.assert_array_equal(instance.draw(60, 80), theirs.annToMask(raw).astype(bool))
 
@@ -112,7 +112,7 @@ def test_other_formats_are_rejected(folder, value):
 
 
 def test_labelme_to_coco_and_back(folder, tmp_path, rng, shape):
-    """Thin, tiny, disconnected and ignored masks and masks with holes have an IoU of at least 0.99."""
+    """The IoU is at least 0.99 for thin, tiny, disconnected and ignored masks and for masks with holes."""
     thin = [[5, 50], [30, 44], [70, 30], [40, 45], [10, 52]]
     blobs = [(rng.normal(0, 9, (9, 2)) + (40, 30)).clip(0, 59).round(1).tolist() for _ in range(6)]
     folder.labelled(

@@ -1,4 +1,7 @@
-"""Near-duplicates across training and validation, on fingerprints. `tests/nike/test_check.py` has those of files."""
+"""Near-duplicates of training images in the validation set, on fingerprints.
+
+`tests/nike/test_check.py` tests them on files.
+"""
 
 import tracemalloc
 
@@ -16,7 +19,7 @@ def fingerprints(part, thumbnails):
 
 
 def test_each_copy_is_found_in_bounded_memory(rng):
-    """The matrix of all correlations would have 36 MB."""
+    """The matrix of all correlations would take 36 MB."""
     count = 3000
     thumbnails = rng.normal(size=(2, count, THUMBNAIL**2)).astype(np.float32)
     thumbnails /= np.linalg.norm(thumbnails, axis=-1, keepdims=True)
@@ -29,4 +32,4 @@ def test_each_copy_is_found_in_bounded_memory(rng):
     found = {problem.file: problem.message for problem in problems}
     assert list(found) == ["val0.jpg", "val1500.jpg", "val2999.jpg"]
     assert all(f"'train{7 + i}.jpg'" in message for i, message in enumerate(found.values()))
-    assert peak < 25e6  # 12 MB of them are the thumbnails of the training photos
+    assert peak < 25e6  # including 12 MB for the thumbnails of the training images

@@ -1,4 +1,4 @@
-"""Every format that is written: round trips, splits, what `nike check` and other readers make of the result."""
+"""All formats that can be written: round trips, splits, and reading with `nike check` and other software."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ HEIGHT, WIDTH = 60, 80
 
 
 def masks() -> dict[str, np.ndarray]:
-    """Shapes that formats lose: a ring, an object in two parts, a thin line, a single pixel, the whole width."""
+    """Returns masks that formats may not preserve: a ring, two parts, a thin line, a single pixel, the whole width."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     distance = np.hypot(y - 20, x - 20)
     blank = np.zeros((HEIGHT, WIDTH), bool)
@@ -35,7 +35,7 @@ def masks() -> dict[str, np.ndarray]:
 
 
 def write(name: str, folder: Path, target: Path, parts=("train", "val", "")) -> list[Photo]:
-    """Writes photos with the shapes above and a negative; returns them."""
+    """Writes images with the masks above and a negative, and returns their records."""
     given: dict[str, list[Photo]] = {}
     for i, part in enumerate(parts):
         for stem, labels in (("full", masks()), ("empty", {})):
@@ -86,8 +86,8 @@ def test_without_a_split(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", WRITABLE)
-def test_convert_makes_what_check_accepts(name, folder, shape, tmp_path, capsys):
-    """Labels, regions to ignore, a split, subfolders and negatives survive."""
+def test_the_result_of_convert_passes_check(name, folder, shape, tmp_path, capsys):
+    """Labels, ignore regions, the split, subfolders and negatives are preserved."""
     for seed, photo in enumerate(("train/a", "train/deep/b", "val/c")):
         folder.labelled(f"{photo}.jpg", [shape(), shape("ignore", [[50, 5], [60, 15]], "rectangle")], seed=seed)
     folder.labelled("val/d.jpg", [], seed=7)
@@ -128,11 +128,11 @@ def test_convert_maps_labels_and_lists_what_it_skips(folder, shape, tmp_path, ca
 
 # --- other readers ---
 
-SHAPES = ("ring", "edge")  # supervision draws YOLO polygons with OpenCV, half a pixel wider: thin shapes do not survive
+SHAPES = ("ring", "edge")  # supervision draws YOLO polygons half a pixel wider, which changes thin shapes
 
 
 def by_name(dataset) -> dict[str, np.ndarray]:
-    """Masks of the classes in the image `full0.png` of a dataset of supervision."""
+    """Returns the masks of the image `full0.png` in a dataset of supervision, by class name."""
     (found,) = [detections for path, _, detections in dataset if "full0" in path]
     return {dataset.classes[c]: mask.astype(bool) for c, mask in zip(found.class_id, found.mask, strict=True)}
 
@@ -170,7 +170,7 @@ def test_yolo_of_supervision_is_read(tmp_path):
     assert len(photos) == 2
     full = next(photo for name, photo in photos.items() if "full" in name)
     edge = next(i for i in full.instances if i.label == "edge")
-    assert iou(edge.draw(HEIGHT, WIDTH), masks()["edge"]) > 0.85  # its polygons run through the centers of pixels
+    assert iou(edge.draw(HEIGHT, WIDTH), masks()["edge"]) > 0.85  # polygons of supervision run through pixel centres
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_datumaro_reads_what_is_written(name, theirs, tmp_path):
     labels = [label.name for label in dataset.categories()[dm.AnnotationType.label]]
     objects = [item for item in items["full0"].annotations if item.type != dm.AnnotationType.bbox]
     assert sorted(labels[item.label] for item in objects) == sorted(masks())
-    drawn = [item for item in objects if item.type == dm.AnnotationType.mask]  # CVAT's other objects are polygons
+    drawn = [item for item in objects if item.type == dm.AnnotationType.mask]  # the other objects of CVAT are polygons
     assert len(drawn) == (2 if name == "cvat" else 5)
     for item in drawn:
         np.testing.assert_array_equal(item.image.astype(bool), masks()[labels[item.label]])

@@ -1,4 +1,4 @@
-"""Malicious annotation files: no crash, no hang, bounded messages, and no access outside the dataset."""
+"""Malicious annotation files cause no crash, no hang, no long messages and no access outside the dataset."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ from nike.datasets.shapes import ShapeError, parse_shape
 from nike.datasets.via import read_via
 
 HEIGHT, WIDTH = 24, 32
-SLOWEST = 2.0  # seconds per file of a few hundred bytes; milliseconds are typical
+SLOWEST = 2.0  # maximum seconds for a file of a few hundred bytes; milliseconds are typical
 SETTINGS = dict(
     deadline=None,
     derandomize=True,  # the same cases on every machine
@@ -35,7 +35,7 @@ def _png(width: int, height: int) -> str:
 
 
 def _png_that_lies() -> str:
-    """A PNG with a header of 60000 x 60000 pixels and the data of a small image."""
+    """Returns a PNG file with 60000 x 60000 pixels in its header and the data of a small image."""
     data = bytearray(base64.b64decode(_png(4, 4)))
     data[16:24] = (60_000).to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
@@ -90,7 +90,7 @@ kinds = st.sampled_from(["polygon", "rectangle", "circle", "oriented_rectangle",
 
 
 def _object(**fields):
-    """An object whose fields are valid, arbitrary or missing."""
+    """Returns a strategy for JSON objects whose fields are valid, arbitrary or missing."""
     return st.fixed_dictionaries({}, optional={name: value | anything for name, value in fields.items()})
 
 
@@ -133,7 +133,7 @@ via_files = st.dictionaries(texts, _object(filename=texts, regions=st.lists(regi
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """A folder with one image, and another image above it that must not be read."""
+    """Returns a folder with one image. Another image in the parent folder must not be read."""
     root = tmp_path_factory.mktemp("hostile") / "photos"
     root.mkdir()
     for path in (root / "photo.png", root.parent / "secret.png"):
@@ -142,7 +142,7 @@ def dataset(tmp_path_factory):
 
 
 def _check(photos, problems, root):
-    """Checks the invariants of every result of a reader."""
+    """Checks the invariants that every result of a reader must have."""
     for photo in photos:
         assert photo.path is None or photo.path.resolve().is_relative_to(root), photo.path
         masks = photo.draw()

@@ -1,4 +1,4 @@
-"""YOLO, CVAT, Label Studio and Pascal VOC files that are damaged or malicious: problems are listed, nothing crashes."""
+"""Problems of damaged or malicious YOLO, CVAT, Label Studio and Pascal VOC files are listed, and no reader crashes."""
 
 import json
 import time
@@ -32,7 +32,7 @@ paths = st.sampled_from(["photo.png", "../secret.png", "/etc/passwd", "..\\..\\s
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """A dataset folder with one image, and a secret image above it."""
+    """Returns a dataset folder with one image. A secret image is in the parent folder."""
     root = tmp_path_factory.mktemp("hostile") / "photos"
     (root / "images").mkdir(parents=True)
     for path in (root / "images" / "photo.png", root.parent / "secret.png"):
@@ -190,7 +190,7 @@ def test_brush_masks_survive(bits):
 
 
 def test_brush_literals():
-    """Two pixels of 8 values: a run of four values 255, then the literals 0 0 0 0."""
+    """Two RGBA pixels are encoded as a run of four values 255 and the literals 0 0 0 0."""
     bits = (
         f"{8:032b}{7:05b}{3:04b}{7:04b}{15:04b}{15:04b}" + f"1{0:02b}{3:04b}{255:08b}" + f"0{0:02b}{3:04b}" + "0" * 32
     )

@@ -1,4 +1,4 @@
-"""Reading of labelme files: all versions, search for the image, and no access outside the dataset."""
+"""Reading of labelme files: versions, search for the image, no access outside the dataset."""
 
 import base64
 import json
@@ -54,7 +54,7 @@ def test_group_id_joins_shapes_of_one_label(folder, shape):
 
 
 def test_groups_agree_with_labelme(folder, shape):
-    """Masks painted in the order of labelme equal its instance map."""
+    """Masks drawn in the same order as in labelme equal the instance map of labelme."""
     utils = pytest.importorskip("labelme.utils", reason="needs labelme: pip install labelme", exc_type=ImportError)
     rng = np.random.default_rng(3)
     for case in range(20):
@@ -75,7 +75,7 @@ def test_groups_agree_with_labelme(folder, shape):
     ["a.jpg", "./a.jpg", "..\\photos\\a.jpg", "C:\\Users\\me\\a.jpg", "/home/me/a.jpg", "b.jpg", None, 5, ""],
 )
 def test_finds_the_image(folder, shape, image_path):
-    """Tries `imagePath`, its file name beside the JSON file, and the name of the JSON file."""
+    """The candidates are `imagePath`, its file name in the folder of the JSON file, and the name of the JSON file."""
     path = folder.labelled("a.jpg", [shape()], imagePath=image_path)
     assert read_labelme(path).path.name == "a.jpg"
 
@@ -84,7 +84,7 @@ def test_finds_the_image_in_another_folder_of_the_dataset(folder, shape):
     folder.photo("images/a.jpg")
     path = folder.json("json/a.json", {"shapes": [shape()], "imagePath": "..\\images\\a.jpg", "imageData": None})
     assert read_labelme(path, folder.root).file == "images/a.jpg"
-    assert refusal(path).problem.code == "path-outside"  # the default dataset folder is that of the JSON file
+    assert refusal(path).problem.code == "path-outside"  # by default, the dataset folder is that of the JSON file
 
 
 def test_uses_the_embedded_image(folder, shape):
@@ -98,7 +98,7 @@ def test_uses_the_embedded_image(folder, shape):
 
 
 def test_coordinates_refer_to_the_upright_image(folder, shape):
-    """An image stored as 80x60 with EXIF orientation 6 is 60x80 on labelme's canvas."""
+    """labelme displays an image stored as 80x60 with EXIF orientation 6 as 60x80."""
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     folder.photo("a.jpg", 60, 80, exif=exif)
@@ -150,7 +150,7 @@ def test_shapes_with_warnings_are_kept_and_reported(folder, shape):
     assert len(photo.instances) == 3 and not photo.lost
     assert "3 of 4 points" in str(photo.problems[0])
     masks = photo.draw()
-    assert masks[:, :, 0].sum() == 10 * 10  # clipped at the border of the image, not moved into it
+    assert masks[:, :, 0].sum() == 10 * 10  # clipped at the border of the image, not moved inside
 
 
 def test_too_many_points_are_rejected(folder, shape):
@@ -200,7 +200,7 @@ def test_paths_stay_inside_the_dataset(folder, tmp_path, shape, image_path):
     path = folder.json("a.json", {"shapes": [shape()], "imagePath": image_path, "imageData": None})
     assert refusal(path).problem.code == "path-outside"
     assert read_labelme(path, allow_outside=True).path.resolve() == secret
-    folder.photo("secret.jpg")  # a copy beside the JSON file is used instead
+    folder.photo("secret.jpg")  # a copy in the folder of the JSON file is used instead
     assert read_labelme(path).file == "secret.jpg"
 
 
@@ -218,7 +218,7 @@ def test_links_stay_inside_the_dataset(folder, tmp_path, shape):
     assert [photo.file for photo in read_folder(folder.root, allow_outside=True).photos] == ["a.jpg"]
 
 
-def test_opens_nothing_outside(folder, tmp_path, monkeypatch, shape):
+def test_no_file_outside_the_dataset_is_opened(folder, tmp_path, monkeypatch, shape):
     """Neither the image nor the JSON file of another folder is opened."""
     secret = folder.photo("secret.jpg").rename(tmp_path / "secret.jpg")
     path = folder.json("a.json", {"shapes": [shape()], "imagePath": "../secret.jpg"})

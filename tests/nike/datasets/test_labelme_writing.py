@@ -97,7 +97,7 @@ def test_image_without_detections_is_a_negative(folder):
 
 
 def refined(probabilities, frame, shape=(60, 80)):
-    """Detections of one object with mask refinement."""
+    """Returns detections of one object with mask refinement."""
     from mrcnn.ops.masks import sample_mask
 
     box, crop = sample_mask(probabilities, frame, shape)
@@ -113,7 +113,7 @@ def disc(size=56, radius=20.0):
 
 class TestSubPixelContours:
     def test_disc_has_few_points_near_its_edge(self):
-        # Cells of 0.5 pixels: a disc of radius 10 pixels around (x, y) = (34.25, 24.25).
+        # The cells have 0.5 pixels. The object is a disc of radius 10 pixels around (x, y) = (34.25, 24.25).
         shapes = detections_to_shapes(refined(disc(), (10.25, 20.25, 38.25, 48.25)), ["nike"])
         assert [shape["shape_type"] for shape in shapes] == ["polygon"]
         points = np.array(shapes[0]["points"])

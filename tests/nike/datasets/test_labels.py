@@ -52,8 +52,8 @@ def test_white_space_around_labels_is_removed():
         ({}, ["nike"]),
         ({"ignore": 3}, ["nike"]),
         ({"puma": 2, "adidas": 1, "ignore": 9}, ["adidas", "puma"]),
-        ({"nike": 2, "Nike": 1, "Ignore": 1, "ingore": 1}, ["nike"]),  # capital letters
-        ({"nike": 10, "nkie": 1}, ["nike"]),  # similar and at most a tenth as frequent
+        ({"nike": 2, "Nike": 1, "Ignore": 1, "ingore": 1}, ["nike"]),  # labels that differ in case only
+        ({"nike": 10, "nkie": 1}, ["nike"]),  # a similar label that is at most a tenth as frequent
         ({"nike": 9, "nkie": 1}, ["nike", "nkie"]),
         ({"air-max-90": 50, "air-max-97": 1}, ["air-max-90", "air-max-97"]),
         ({"cap, red=x": 1, "": 1, "BG": 1}, ["cap, red=x"]),

@@ -57,7 +57,7 @@ def test_several_classes_and_another_source(folder, shape):
 
 
 def test_a_misspelt_label_is_ignored_and_reported(folder, shape):
-    """It counts neither as a logo nor as background."""
+    """Such an instance is neither a logo nor background."""
     folder.labelled("a.jpg", [shape("Nike"), shape()])
     dataset = load(folder.root)
     assert dataset.load_mask(0)[1].tolist() == [-1, 1]
@@ -67,7 +67,7 @@ def test_a_misspelt_label_is_ignored_and_reported(folder, shape):
 
 
 def test_an_image_with_an_invalid_shape_is_excluded(folder, shape):
-    """Otherwise its object would count as background."""
+    """If it were kept, its object would be background."""
     folder.labelled("good.jpg", [shape()])
     folder.labelled("lost.jpg", [shape(), shape(points=[[1, 1], [2, 2]])])
     folder.labelled("line.jpg", [shape(shape_type="line", points=[[1, 1], [2, 2]])])
@@ -156,7 +156,7 @@ def test_coco_subsets_by_file_name(folder, shape):
 
 
 def coco_file(folder, shape, photo, file):
-    """Writes an image and a COCO file that refers to it. Returns the path of the COCO file."""
+    """Writes an image and a COCO file that refers to it, and returns the path of the COCO file."""
     folder.labelled(photo, [shape()])
     annotation = (folder.root / photo).with_suffix(".json")
     found = read_labelme(annotation, folder.root)

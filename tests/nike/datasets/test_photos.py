@@ -16,7 +16,7 @@ ORIENTATION = 0x0112
 
 
 def turned(orientation: int, suffix: str) -> io.BytesIO:
-    """Writes an image stored as 80 x 60 pixels with an EXIF orientation. Its quarters have different grey levels."""
+    """Writes an image of 80 x 60 stored pixels with an EXIF orientation. The quarters have different grey levels."""
     pixels = np.kron(np.array([[0, 80], [160, 240]], np.uint8), np.ones((30, 40), np.uint8))
     exif, buffer = PIL.Image.Exif(), io.BytesIO()
     exif[ORIENTATION] = orientation
@@ -39,7 +39,7 @@ def test_size_is_that_of_the_upright_image(orientation, suffix):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_rotation_equals_labelme(orientation):
-    """Otherwise annotations would have the wrong coordinates."""
+    """A different rotation would give annotations wrong coordinates."""
     image = pytest.importorskip(
         "labelme.utils.image", reason="needs labelme: pip install labelme", exc_type=ImportError
     )

@@ -1,4 +1,4 @@
-"""Run-length encoding against pycocotools, and invalid encodings."""
+"""Run-length encoding compared with pycocotools, and invalid encodings."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_large_runs():
 
 
 def test_plain_counts():
-    # Column by column in a 2 x 3 image: one zero, two ones, three zeros.
+    # In column order, the 2 x 3 image has one zero, two ones and three zeros.
     mask = rle.decode({"size": [2, 3], "counts": [1, 2, 3]}, 2, 3)
     np.testing.assert_array_equal(mask, [[0, 1, 0], [1, 0, 0]])
 
@@ -44,7 +44,7 @@ def test_extent(rng):
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         y1, x1, y2, x2 = extent
         assert (x1, x2) == (columns[0], columns[-1] + 1)
-        # A run that continues in the next column counts with the full height.
+        # For a run that continues in the next column, the box has the full height.
         assert y1 in (rows[0], 0) and y2 in (rows[-1] + 1, mask.shape[0])
 
 

@@ -1,4 +1,4 @@
-"""Selective Search: its cache, its messages, and, with opencv-contrib-python, its boxes."""
+"""Selective Search: cache, messages and, if opencv-contrib-python is installed, boxes."""
 
 import types
 
@@ -20,7 +20,7 @@ needs_contrib = pytest.mark.skipif(
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Replaces the search by one that returns a box of the image's mean, and records its calls."""
+    """Replaces the search by a function that returns one box, the mean of the image, and records the calls."""
     calls = []
 
     def search(image, mode):
@@ -90,7 +90,7 @@ def test_a_dataset_returns_the_proposals_of_its_network(calls, folder, shape):
 
 @pytest.mark.parametrize("modules", [{}, {"ximgproc": types.ModuleType("ximgproc")}])
 def test_the_missing_package_is_named(monkeypatch, modules):
-    """The second one is what remains of opencv-contrib-python when opencv-python overwrites its files."""
+    """The second module is what remains of opencv-contrib-python if opencv-python overwrites its files."""
     monkeypatch.setattr(module, "cv2", types.SimpleNamespace(**modules))
     with pytest.raises(UserError, match="pip install --force-reinstall --no-deps opencv-contrib-python"):
         check_proposals(FAST)

@@ -21,7 +21,7 @@ def test_invalid_yaml(tmp_path, text):
 
 
 def test_check_accepts_the_settings_of_train(folder, shape, tmp_path, capsys):
-    for seed in range(2):  # one for training, one for validation
+    for seed in range(2):  # one image for training, one for validation
         folder.labelled(f"{seed}.jpg", [shape()], seed=seed)
     (tmp_path / "recipe.yaml").write_text("IMAGE_MIN_DIM: 640\nIMAGE_MAX_DIM: 640\n")
     assert main([str(folder.root), "--config", str(tmp_path / "recipe.yaml")]) == 0

@@ -1,4 +1,4 @@
-"""Shapes: validation, and rasterization compared with labelme."""
+"""Validation of shapes, and rasterization compared with labelme."""
 
 import base64
 import io
@@ -28,12 +28,12 @@ def pixels(mask: np.ndarray) -> set:
 
 
 def random_shape(kind: str, rng: np.random.Generator) -> dict:
-    """A shape with float coordinates, as from labelme's canvas, that may extend beyond the image."""
+    """Returns a shape with float coordinates, as labelme writes them, that may extend beyond the image."""
     low, high = ((-20, -20), (WIDTH + 20, HEIGHT + 20))
     if kind == "mask":
         x, y = rng.integers(0, WIDTH - 20), rng.integers(0, HEIGHT - 15)
         w, h = rng.integers(1, 20), rng.integers(1, 15)
-        corner = rng.random(2) * 0.9  # labelme truncates
+        corner = rng.random(2) * 0.9  # labelme truncates coordinates
         points = np.array([[x, y], [x + w - 1, y + h - 1]]) + corner
         return {"points": points.tolist(), "shape_type": kind, "mask": png(rng.random((h, w)) < 0.5)}
     if kind == "oriented_rectangle":
@@ -62,7 +62,7 @@ def test_draw_equals_labelme(kind):
 
 
 def test_polygon_includes_its_outline():
-    # With the outline, the corners (2,1), (5,1), (5,3), (2,3) cover 4 x 3 pixels, not 3 x 2.
+    # The outline is part of the mask, so the corners (2,1), (5,1), (5,3), (2,3) cover 4 x 3 pixels, not 3 x 2.
     expected = {(x, y) for x in range(2, 6) for y in range(1, 4)}
     for kind, points in (("polygon", [[2, 1], [5, 1], [5, 3], [2, 3]]), ("rectangle", [[5, 3], [2, 1]])):
         assert pixels(draw({"points": points, "shape_type": kind})) == expected
@@ -120,7 +120,7 @@ def test_invalid_shapes_are_rejected(raw, message):
 
 
 def test_a_png_bomb_is_not_decoded(monkeypatch):
-    """100 megapixels in 100 kB are rejected by the header, regardless of the size given by the two points."""
+    """100 megapixels in 100 kB are rejected because of the header, regardless of the size given by the two points."""
     bomb = png(np.zeros((10_000, 10_000), bool))
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: pytest.fail("decoded"))
     for last in ([9_999, 9_999], [20, 20]):
@@ -131,13 +131,13 @@ def test_a_png_bomb_is_not_decoded(monkeypatch):
 def test_crossings():
     bow_tie = np.array([[0, 0], [10, 10], [10, 0], [0, 10]], float)
     square = bow_tie[[0, 2, 1, 3]]
-    touching = np.array([[0, 0], [5, 5], [10, 0], [10, 10], [5, 5], [0, 10]], float)  # touches itself in a point
+    touching = np.array([[0, 0], [5, 5], [10, 0], [10, 10], [5, 5], [0, 10]], float)  # touches itself in one point
     assert crosses_itself(bow_tie)
     assert not crosses_itself(square)
     assert not crosses_itself(touching)
     circle = np.stack([np.cos(t := np.linspace(0, 6.2, 700)), np.sin(t)], axis=1)
     assert not crosses_itself(circle)
-    circle[600] = [-1.5, 0.3]  # across the ring, in a different block of edges
+    circle[600] = [-1.5, 0.3]  # crosses the ring, in a different block of edges
     assert crosses_itself(circle)
 
 

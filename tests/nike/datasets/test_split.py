@@ -1,4 +1,4 @@
-"""Splits by product group: separation of groups, seeds, strata, and split files."""
+"""Splits by product group: separation of groups, seeds, stratification, and split files."""
 
 from pathlib import PurePosixPath
 
@@ -16,7 +16,7 @@ from nike.datasets.split import group_of, groups_of, read_split, split_by_group,
         ("shoe_view_4", "shoe"),
         ("shoe_img2", "shoe"),
         ("air-max-90", "air-max"),
-        ("IMG_2034", "IMG_2034"),  # four digits are part of a name, not a view
+        ("IMG_2034", "IMG_2034"),  # four digits are part of the name, not the number of a view
         ("shoe", "shoe"),
         ("7", "7"),
         ("_1", "_1"),
@@ -83,16 +83,16 @@ def test_each_class_is_in_both_subsets(seed):
     classes = [("adidas",), ("puma",)] * 5 + [("adidas", "nike"), ("puma", "nike")]
     shown = dict(zip(keys, classes, strict=True))
     parts = split_by_group(keys, keys, 0.2, seed, classes)
-    assert [len(part) for part in parts] == [9, 3]  # one of each class
+    assert [len(part) for part in parts] == [9, 3]  # one image of each class
     assert all({name for key in part for name in shown[key]} == {"adidas", "puma", "nike"} for part in parts)
 
 
 @pytest.mark.parametrize(
     ("groups", "classes"),
     [
-        ("aab", [{"x"}, {"x"}, ()]),  # both in one group
+        ("aab", [{"x"}, {"x"}, ()]),  # both images with the class are in one group
         ("aabb", [(), {"x"}, {"x"}, ()]),
-        ("abc", [{"x"}, {"y"}, ()]),  # no class has two
+        ("abc", [{"x"}, {"y"}, ()]),  # no class has two images
         ("aa", [{"x"}, {"y"}]),
     ],
 )

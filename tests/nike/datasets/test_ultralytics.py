@@ -1,7 +1,8 @@
-"""YOLO segmentation datasets and the dataset loader of Ultralytics, in both directions.
+"""YOLO segmentation datasets: Ultralytics reads those of this project, and this project reads those of Ultralytics.
 
-Ultralytics rounds the points of polygons down to pixels and draws their outline too, so its masks are up to a pixel
-wider than those of COCO's rule, which `nike convert` writes for. Large shapes hide that.
+Ultralytics rounds the points of polygons down to pixels and also draws the outline. Its masks are therefore up to one
+pixel wider than by the rule of COCO, for which `nike convert` writes polygons. The test uses large shapes, for which
+the difference is small.
 """
 
 from pathlib import Path
@@ -21,7 +22,7 @@ HEIGHT, WIDTH = 960, 1280
 
 @pytest.fixture
 def ultralytics(tmp_path_factory, monkeypatch):
-    """The package, with its settings in a temporary folder and without its network access."""
+    """Returns the package, with its settings in a temporary folder and without network access."""
     monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path_factory.mktemp("settings")))
     monkeypatch.setenv("YOLO_OFFLINE", "true")
     return pytest.importorskip("ultralytics", reason="ultralytics is not installed: pip install ultralytics")
@@ -29,7 +30,7 @@ def ultralytics(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def masks():
-    """Large shapes that polygons represent differently: a hole, two parts, an edge of the image, a slanted outline."""
+    """Returns masks of large shapes: one with a hole, one with two parts, one at the image edge, one slanted."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     distance = np.hypot(y - 300, x - 300)
     two = (abs(y - 300) < 150) & (abs(x - 900) < 250) & (abs(x - 900) > 60)
@@ -43,7 +44,7 @@ def masks():
 
 @pytest.fixture
 def dataset(tmp_path, masks):
-    """A YOLO dataset written by this project: an image with the shapes and one without, in `train` and `val`."""
+    """Writes a YOLO dataset with an image with the shapes and an image without objects, in `train` and `val`."""
     given = {}
     for part in ("train", "val"):
         for stem, objects in (("full", masks), ("empty", {})):
@@ -74,7 +75,7 @@ def test_its_loader_reads_what_is_written(ultralytics, dataset, masks, part):
     item, label = items[f"full_{part}"], labels[f"full_{part}"]
     found = [data["names"][int(number)] for number in item["cls"].flatten()]
     assert sorted(found) == sorted(masks)
-    top = (item["masks"].shape[1] - HEIGHT) // 2  # it pads images to a square
+    top = (item["masks"].shape[1] - HEIGHT) // 2  # the loader pads images to a square
     assert top == (WIDTH - HEIGHT) // 2
     for name, mask, segment in zip(found, item["masks"].numpy(), label["segments"], strict=True):
         assert iou(mask[top : top + HEIGHT].astype(bool), masks[name]) >= 0.99, name
@@ -83,7 +84,7 @@ def test_its_loader_reads_what_is_written(ultralytics, dataset, masks, part):
 
 
 def test_labels_that_it_writes_are_read(ultralytics, dataset, masks):
-    """Those of `yolo predict save_txt=True`: outlines through the centres of the outer pixels, without holes."""
+    """`yolo predict save_txt=True` writes outlines through the centres of the outer pixels, without holes."""
     import torch
     from ultralytics.engine.results import Results
 

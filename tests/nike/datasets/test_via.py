@@ -1,4 +1,4 @@
-"""VIA files: versions 1 and 2, all shapes, and all places of labels."""
+"""VIA files: versions 1 and 2, all shapes, and all fields that may contain labels."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_shapes(folder):
     assert masks[6:11, 5:16, 0].all() and masks[:, :, 0].sum() == 5 * 11
     assert abs(masks[:, :, 1].sum() - np.pi * 25) < 20
     assert abs(masks[:, :, 2].sum() - np.pi * 80) < 40
-    assert masks[12:48, 40, 2].all() and not masks[30, 50, 2]  # rotated upright
+    assert masks[12:48, 40, 2].all() and not masks[30, 50, 2]  # the image is rotated upright
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Background writing: order, bounded queue, errors where they belong."""
+"""Background writer: order of writes, bounded queue, propagation of errors."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Figures of flicker, derived by hand, on a square that a still camera sees."""
+"""Flicker metrics of a motionless square, derived by hand."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def detections(*boxes_and_tracks):
 
 
 def test_interruption_switch_and_stability():
-    """Found, found 80% as high, missed, found with another track beside a false positive."""
+    """The square is detected, detected at 80% of its height, missed, and detected with another id and a false positive."""
     results = [detections((20, 10, 0)), detections((20, 8, 0)), detections(), detections((20, 10, 1), (45, 10, 2))]
     counts = dict(objects=4, found=3, false_positives=1, interruptions=1, id_switches=1)
     means = dict(iou=pytest.approx(2.8 / 3), stability=pytest.approx(0.8 / 3))
@@ -44,7 +44,7 @@ def test_the_motion_of_the_camera_is_no_flicker():
 
 
 def test_frames_and_truth_move_together():
-    """The centre of mass of a bright square follows the camera. A fade leaves it in place."""
+    """The centre of mass of a bright square follows the camera. A fade does not move it."""
     image = np.zeros((*SHAPE, 3), np.uint8)
     image[square(20)] = 200
     frames = list(make_video(image, square(20)[..., None], "a", 16))

@@ -16,14 +16,13 @@ pytestmark = pytest.mark.usefixtures("float32")  # results are compared with flo
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A weights file of a tiny random network with settings and class names, and the network."""
+    """Returns a weights file of a tiny random network with settings and class names, and the network."""
 
     folder = tmp_path_factory.mktemp("weights")
     model = MaskRCNN("inference", TinyConfig(), folder)
     kernel, _ = model.named_layers()["mrcnn_class_logits"].get_weights()
-    model.named_layers()["mrcnn_class_logits"].set_weights(
-        [kernel, np.array([-9, -9, 0])]
-    )  # predicts adidas everywhere
+    # All detections are adidas.
+    model.named_layers()["mrcnn_class_logits"].set_weights([kernel, np.array([-9, -9, 0])])
     model.save_weights(folder / "tiny.h5", metadata={"class_names": NAMES})
     return folder / "tiny.h5", model
 
@@ -44,7 +43,7 @@ def test_a_weights_file_needs_no_other_options(weights, capsys, rng):
         assert len(expected["scores"]) > 0
         for name in ("rois", "class_ids", "scores"):
             np.testing.assert_allclose(result[name], expected[name], atol=1e-5)
-        # Rounding differs between batches of 1 and 2, which affects pixels near the threshold.
+        # Rounding differs between batches of 1 and 2, which changes pixels near the threshold.
         assert np.mean(result["masks"] != expected["masks"]) < 1e-3
 
 
@@ -65,7 +64,7 @@ def test_tta_with_tiles_and_thresholds(weights, rng):
     (result,) = detector.detect([rng.integers(0, 255, (100, 120, 3), dtype=np.uint8)])
     assert result["masks"].shape[:2] == (100, 120) and 1 <= len(result["scores"]) <= 3
     assert set(result["class_ids"]) == {2}
-    # The first scale is that of the network, the second is larger.
+    # The first scale is that of the network, and the second scale is larger.
     plain, larger = detector.augmented
     photo = rng.integers(0, 255, (50, 60, 3), dtype=np.uint8)
     expected = detector.model.detect([photo])[0]

@@ -1,4 +1,4 @@
-"""All output formats: content, reading with other software, and atomic writing."""
+"""Output formats: content, compatibility with other software, atomic writing."""
 
 import csv
 import json
@@ -98,7 +98,7 @@ def test_names_with_dots_are_kept(output, picture):
 def test_crops(output, picture):
     write(output, ["crops"], (picture, result_of()))
     crop = np.asarray(PIL.Image.open(output / "crops" / "shoe_2.png"))
-    assert crop.shape == (31, 36, 4)  # a margin of a tenth of 30 px on each side
+    assert crop.shape == (31, 36, 4)  # the margin is a tenth of 30 pixels on each side
     assert (crop[..., 3] > 0).sum() == 25 * 30
     assert (crop[..., :3] == picture.image[22:53, 37:73]).all()
 
@@ -232,10 +232,10 @@ def test_detections_without_masks(output, picture):
     boxes = Detections([[10, 20, 30, 50], [25, 40, 50, 70]], [1, 2], [0.91, 0.4567], None, (60, 80))
     write(output, ["overlay", "splash", "masks", "crops", "labelme", "coco", "csv"], (picture, boxes))
     splash = np.asarray(PIL.Image.open(output / "splash" / "shoe.jpg")).astype(int)
-    assert np.abs(splash[12:24, 22:38] - picture.image[12:24, 22:38]).mean() < 3  # colour inside a box
-    assert np.ptp(splash[52:, :30], axis=-1).max() < 6  # grey outside
+    assert np.abs(splash[12:24, 22:38] - picture.image[12:24, 22:38]).mean() < 3  # inside a box, the colours are kept
+    assert np.ptp(splash[52:, :30], axis=-1).max() < 6  # outside, the image is grey
     numbers = np.asarray(PIL.Image.open(output / "masks" / "shoe.png"))
-    assert [(numbers == i).sum() for i in (1, 2)] == [600, 25 * 30 - 5 * 10]  # the higher score covers the other
+    assert [(numbers == i).sum() for i in (1, 2)] == [600, 25 * 30 - 5 * 10]  # the higher score covers the lower
     assert PIL.Image.open(output / "crops" / "shoe_1.jpg").mode == "RGB"
     (photo,) = [read_labelme(output / "labelme" / "shoe.json")]
     assert [extract_bboxes(photo.draw())[i].tolist() for i in (0, 1)] == boxes.boxes.tolist()

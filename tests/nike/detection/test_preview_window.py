@@ -1,4 +1,4 @@
-"""nike detect on a stream: a window, files, or an error without a display."""
+"""`nike detect` on a stream: preview window, files, and the error without a display."""
 
 import sys
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ SHAPE = (48, 64)
 
 @pytest.fixture
 def stream(tmp_path, monkeypatch):
-    """A stream of 5 frames in which a square is detected; returns the frames that were shown."""
+    """Simulates a stream of 5 frames with a detected square. Returns the displayed frames."""
     path = tmp_path / "clip.mp4"
     with new_video(path, 10, SHAPE) as add:
         for grey in range(0, 250, 50):
@@ -48,9 +48,9 @@ def display(monkeypatch):
 def test_all_frames_with_their_detections(stream, display, tmp_path, capsys):
     assert detect.main(["0"]) == 0
     assert len(stream) == 6 and stream.pop() == "closed"
-    assert stream[0].shape == (*SHAPE, 3) and np.ptp(stream[0][24, 24]) > 20 > np.ptp(stream[0][46, 2])  # tinted
+    assert stream[0].shape == (*SHAPE, 3) and np.ptp(stream[0][24, 24]) > 20 > np.ptp(stream[0][46, 2])  # tinted square
     assert "5 detections in 5 of 5 images.\n" in capsys.readouterr().out
-    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]  # nothing is written
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]  # no files are written
 
 
 @pytest.mark.parametrize("key, visible, frames", [(ord("q"), 1.0, 1), (27, 1.0, 1), (-1, 0.0, 1), (ord("x"), 1.0, 5)])

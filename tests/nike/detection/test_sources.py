@@ -30,7 +30,7 @@ def test_folders_patterns_and_files_without_repetition(folder):
         *everything[2:],
     ]
     assert names(find_sources([f"{root}/*"])) == [f"{root}/{name}" for name in ("a.png", "b.jpg", "clip.mp4")]
-    assert names(find_sources([f"{root}/notes.txt"])) == [f"{root}/notes.txt"]  # files named explicitly are tried
+    assert names(find_sources([f"{root}/notes.txt"])) == [f"{root}/notes.txt"]  # explicitly named files are kept
     assert [source.is_video for source in find_sources([root])] == [False, False, True, False]
 
 
@@ -56,7 +56,7 @@ def test_missing_sources(folder):
 
 @pytest.mark.parametrize("argument", ["", " "])
 def test_an_empty_argument_is_an_error(folder, monkeypatch, argument):
-    """It usually comes from an unset shell variable and must not mean the current folder."""
+    """An empty argument usually comes from an unset shell variable. It must not select the current folder."""
     folder.photo("a.jpg")
     monkeypatch.chdir(folder.root)
     with pytest.raises(ValueError, match="an empty string"):

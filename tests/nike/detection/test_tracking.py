@@ -1,4 +1,4 @@
-"""Tracks over frames with known truth: two objects that pass each other, one of them missed for a frame."""
+"""Tracking of two objects that pass each other, one of which is missed in one frame."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,10 @@ IMAGE = np.zeros((100, 200, 3), np.uint8)
 
 
 def frame(video: Source, number: int, missed: bool = False) -> tuple[Picture, Detections]:
-    """One object moves right at y = 10, one left at y = 50; they take turns at the better score."""
+    """Returns a frame with an object that moves right at y = 10 and one that moves left at y = 50.
+
+    The object with the higher score alternates.
+    """
     boxes = [(10, 10 + 4 * number, 30, 30 + 4 * number), (50, 150 - 4 * number, 70, 170 - 4 * number)]
     order = [0, 1] if number % 2 else [1, 0]
     order = order[:1] if missed else order
@@ -43,8 +46,8 @@ def test_ids_are_stable_and_begin_anew_with_each_video():
     assert (result.draw(IMAGE) != Detections.draw(given[0][1], IMAGE)).any()
 
 
-def test_a_low_score_continues_a_track_and_begins_none():
-    """The left object is at 0.4 in frames 5 to 8, the right one never reaches the threshold."""
+def test_a_low_score_continues_a_track_but_starts_none():
+    """The left object has a score of 0.4 in frames 5 to 8. The right object never reaches the threshold."""
     clip = Source("a.mp4", None, True)
 
     def scored(number):
@@ -62,7 +65,7 @@ def test_a_low_score_continues_a_track_and_begins_none():
 
 @pytest.mark.parametrize("first, expected", [(3, [10] * 3), (4, [10] * 12)])
 def test_a_short_track_does_not_continue_at_low_scores(first, expected):
-    """The left object is above the threshold in the first frames only; the first of them has no track yet."""
+    """The left object is above the threshold in the first frames only. In the first frame it has no track yet."""
     clip = Source("a.mp4", None, True)
 
     def scored(number):

@@ -8,7 +8,7 @@ import pytest
 from mrcnn.data.video_files import frames
 from nike.detection import video_writing
 
-# As OpenCV names them. MDN's page "Media container formats" lists MP4 with H.264 and VP9 for all current browsers.
+# Names used by OpenCV. According to MDN, "Media container formats", all current browsers play MP4 with H.264 or VP9.
 CODECS = {"with OpenCV": "VP90", "with PyAV": "h264"}
 HEIGHT, WIDTH = 49, 65  # 4:2:0 subsampling needs even sides
 
@@ -25,12 +25,12 @@ def test_a_new_video_plays_in_browsers(tmp_path, monkeypatch, way):
     if way == "with PyAV":
         pytest.importorskip("av")
     else:
-        monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
+        monkeypatch.setitem(sys.modules, "av", None)  # simulates that PyAV is not installed
     path = tmp_path / "clip.mp4"
     with video_writing.new_video(path, 12.5, (HEIGHT, WIDTH, 3)) as add:
         for number in range(8):
             add(frame(number))
-    assert b"ftyp" in path.read_bytes()[:12]  # an MP4
+    assert b"ftyp" in path.read_bytes()[:12]  # the file is an MP4
     capture = cv2.VideoCapture(str(path))
     assert int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode() == CODECS[way]
     read = list(frames(path))
@@ -62,7 +62,7 @@ def test_error_of_an_unwritable_video_is_one_line(tmp_path, monkeypatch):
 
 @pytest.fixture
 def clip(tmp_path):
-    """A video of 20 frames in 2 seconds, with 2 seconds of a tone."""
+    """Writes a video of 2 seconds with 20 frames and a tone."""
     av = pytest.importorskip("av")
     path = tmp_path / "tone.mp4"
     with av.open(str(path), "w") as container:
@@ -104,7 +104,7 @@ def test_the_sound_is_kept_and_frames_are_skipped(clip, tmp_path, every):
 
 
 def test_sound_ends_with_the_frames(clip, tmp_path):
-    """After Ctrl-C the video is as long as what was written."""
+    """After Ctrl-C, the sound is as long as the written frames."""
     with video_writing.new_video(tmp_path / "out.mp4", 10, (48, 64, 3), clip) as add:
         for number in range(5):
             add(frame(number))

@@ -1,4 +1,4 @@
-"""Weights by name, their settings and class names."""
+"""Weights by name, their settings and their class names."""
 
 import argparse
 
@@ -44,7 +44,7 @@ def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path, cap
 
 @pytest.mark.parametrize("classes, names", [(81, ("BG", "person", "toothbrush")), (2, ("BG", "nike", "nike"))])
 def test_files_without_settings(tmp_path, classes, names):
-    """Files of the original: COCO weights are recognised by 81 classes, others need a settings file."""
+    """COCO weights of the original are recognised by their 81 classes. Other weights need a settings file."""
     head = keras.layers.Dense(classes, name="mrcnn_class_logits")
     head.build((None, 4))
     save_weights({head.name: head}, tmp_path / "a.h5")
