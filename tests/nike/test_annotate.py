@@ -1,4 +1,4 @@
-"""nike annotate: command line of labelme, and predictions as a starting point."""
+"""`nike annotate`: command line of labelme, and predictions as a starting point."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ from nike.datasets.labels import Labels
 
 @pytest.fixture
 def opened(monkeypatch):
-    """The command lines of labelme, which is not started."""
+    """Returns the list of labelme command lines. labelme is not started."""
     calls = []
     monkeypatch.setattr(subprocess, "call", lambda command: calls.append(command) or 0)
     monkeypatch.setattr(annotate, "labelme_version", lambda: "6.3.1")
@@ -26,7 +26,7 @@ def opened(monkeypatch):
 
 
 class FakeDetector:
-    """Detects a square in images that are not black."""
+    """Detector that detects a square in images that are not black."""
 
     class_names = ["BG", "nike", "person"]
 
@@ -42,7 +42,7 @@ class FakeDetector:
 
 @pytest.fixture
 def detector(monkeypatch):
-    """A stand-in for the network. Returns the options that it was loaded with."""
+    """Replaces the network. Returns the options with which the detector was loaded."""
     loaded = []
     monkeypatch.setattr(annotate, "chosen_detector", lambda arguments: loaded.append(arguments) or FakeDetector())
     return loaded
@@ -88,9 +88,9 @@ def test_predictions_are_written_for_unlabelled_images(folder, opened, detector,
     for name in ("shoe", "deep/shoe"):
         described = read_labelme(folder.root / f"{name}.json")
         assert described.path == (folder.root / name).with_suffix(".jpg")
-        assert [instance.label for instance in described.instances] == ["nike"]  # persons were not requested
+        assert [instance.label for instance in described.instances] == ["nike"]  # not the label person
         assert described.draw().sum() == 100
-    assert not (folder.root / "empty.json").exists()  # it would become an unchecked negative
+    assert not (folder.root / "empty.json").exists()  # the file would make the image an unchecked negative
     assert (folder.root / "done.json").read_text() == done
     output = capsys.readouterr()
     assert "4 images without annotations in" in output.out and "predictions for 2 images" in output.out

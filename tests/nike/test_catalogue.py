@@ -1,4 +1,4 @@
-"""`nike catalogue` from the command line: mistakes are one line and leave nothing; a plan is continued."""
+"""The command `nike catalogue`: one-line errors that leave no files, and continuation of a plan."""
 
 import pytest
 

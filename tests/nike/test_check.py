@@ -1,4 +1,4 @@
-"""nike check: reports of all problem types, as text, JSON and HTML."""
+"""`nike check`: reports of all problem types as text, JSON and HTML."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def test_a_dataset_without_problems(folder, shape, capsys):
     assert code == 0 and text.endswith("no errors, no warnings, no notes.\n")
     assert re.search(r"^train +3 +1 +0 +2 in 2 images$", text, re.MULTILINE)
     assert re.search(r"^val +1 +0 +0 +1 in 1 image$", text, re.MULTILINE)
-    assert "\033" not in text  # no colour codes in a pipe
+    assert "\033" not in text  # no colour codes if the output is not a terminal
     result = report(capsys, folder.root)
     assert result["counts"] == {"error": 0, "warning": 0, "note": 0}
     assert result["parts"]["train"]["classes"] == {"nike": {"instances": 2, "photos": 2}}
@@ -69,7 +69,7 @@ def test_problems_of_files_and_labels(folder, shape, capsys):
 
 
 def test_sizes_against_the_anchors(folder, shape, capsys):
-    """Images of 640 x 640 pixels are not resized. The default anchor scales are 12 to 192 at 512 pixels."""
+    """Images of 640 x 640 pixels are not resized. The default anchor scales are 12 to 192 pixels at 512 pixels."""
     squares = {
         "tiny": (100, 100, 140, 100),
         "small": (100, 100, 103, 105),
@@ -155,7 +155,7 @@ def test_page_is_safe_and_self_contained(folder, shape, capsys, tmp_path):
     text = page.read_text()
     assert "<script" not in text and "&lt;script&gt;" in text and "x&amp;y.json" in text
     assert not re.findall(r'(?:src|href)="(?!data:)', text) and "http" not in text
-    assert text.count('<img src="data:image/jpeg;base64,') == 4  # 3 labels, 1 with points outside
+    assert text.count('<img src="data:image/jpeg;base64,') == 4  # 3 labels, 1 image with points outside
     assert json.loads((tmp_path / "report.json").read_text())["counts"]["error"] == 2
 
 
@@ -234,7 +234,7 @@ def test_a_single_file_is_split(folder, shape, capsys):
 
 
 def test_one_file_per_subset(folder, shape, capsys):
-    """A common export of COCO tools: a folder with two files and the images of both."""
+    """COCO tools often export a folder with two annotation files and the images of both."""
     for number in range(6):
         folder.labelled(f"IMG_{number:03}.jpg", [shape()], seed=number)
     photos = read_folder(folder.root).photos

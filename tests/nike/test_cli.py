@@ -112,7 +112,7 @@ def _help(command: str, capsys) -> str:
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_examples_in_the_help_are_valid(command, capsys):
-    """Each example is on its own line and is parsed by its command."""
+    """Each example is on its own line and is accepted by the parser of its command."""
     text = _help(command, capsys)
     assert "example" in text and max(map(len, text.splitlines())) <= 120
     examples = re.findall(r"^  nike (\S+) ?(.*?)(?:   .*)?$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""nike compare: changes derived by hand, images of the runs, and the page."""
+"""`nike compare`: changes derived by hand, images of the runs, and the HTML page."""
 
 import json
 
@@ -16,7 +16,7 @@ RED, GREEN, BLUE = (230, 20, 20), (30, 160, 60), (20, 20, 230)
 
 
 class Finder:
-    """Finds red spots; as weights B, blue spots too, as if they were red."""
+    """Detector of red spots. With weights B it also detects blue spots."""
 
     def __init__(self, red_finder, name):
         self.finder, self.name = red_finder(), name
@@ -31,7 +31,7 @@ class Finder:
 
 @pytest.fixture
 def weights(tmp_path):
-    """Two run folders with a file that stands for the weights."""
+    """Returns two run folders, each with a placeholder for the weights file."""
     for name in ("a", "b"):
         (tmp_path / "logs" / name).mkdir(parents=True)
         (tmp_path / "logs" / name / "mask_rcnn_nike_best.h5").touch()
@@ -40,7 +40,10 @@ def weights(tmp_path):
 
 @pytest.fixture
 def command(monkeypatch, red_finder, capsys, weights):
-    """`command(*options) -> (exit code, stdout, stderr)` for weights that find coloured spots."""
+    """Returns the function `command(*options)`, which returns (exit code, stdout, stderr).
+
+    The weights detect coloured spots.
+    """
 
     def run(*arguments, names=(("BG", "nike"), ("BG", "nike"))):
         classes = dict(zip("ab", names, strict=True))
@@ -58,7 +61,7 @@ def command(monkeypatch, red_finder, capsys, weights):
 
 
 def add(folder, shape, name, labelled=(), spots=()):
-    """Writes an image with coloured spots, (color, box), and instances, boxes (y1, x1, y2, x2)."""
+    """Writes an image with spots (color, box) and instances (boxes y1, x1, y2, x2)."""
     shapes = [shape("nike", [[x1, y1], [x2 - 1, y1], [x2 - 1, y2 - 1], [x1, y2 - 1]]) for y1, x1, y2, x2 in labelled]
     folder.labelled(name, shapes, height=100, width=100)
     pixels = np.full((100, 100, 3), GREEN, np.uint8)
@@ -69,12 +72,12 @@ def add(folder, shape, name, labelled=(), spots=()):
 
 @pytest.fixture
 def dataset(folder, shape):
-    """B gains an instance, loses one, adds a false positive, and one image is equal."""
+    """Returns a dataset. B gains and loses one instance and adds a false positive. One image has equal results."""
     box = (10, 10, 40, 90)
     add(folder, shape, "equal.png", [box], [(RED, box)])
     add(folder, shape, "gained.png", [box, (60, 10, 90, 90)], [(RED, box), (BLUE, (60, 10, 90, 90))])
     add(folder, shape, "false.png", [], [(BLUE, box)])
-    # B also takes the blue half of the image: IoU 0.5 becomes less, and the instance is lost.
+    # B also detects the blue half of the image. The IoU falls below 0.5, and the instance is lost.
     add(folder, shape, "lost.png", [box], [(RED, box), (BLUE, (40, 0, 100, 100))])
     return folder.root
 
@@ -153,7 +156,7 @@ def test_the_page_shows_ground_truth_and_both_detections(command, dataset, tmp_p
     path = tmp_path / "comparison.html"
     assert command("--dataset", dataset, "--html", path)[0] == 0
     text = path.read_text(encoding="utf-8")
-    assert text.count("<img") == 3 * 3  # of the images that differ
+    assert text.count("<img") == 3 * 3  # three pictures of each image with different results
     order = [text.index(f"<b>{name}.png</b>") for name in ("lost", "false", "gained")]
     assert order == sorted(order) and "<b>equal.png</b>" not in text
     assert "<script" not in text and "http" not in text

@@ -1,4 +1,4 @@
-"""nike convert: labelme to COCO and back on the command line."""
+"""`nike convert`: conversion of labelme to COCO and back."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ def test_labels_choose_the_classes_of_labelme_files(folder, shape, tmp_path, cap
 
 @pytest.mark.parametrize("options", [[], ["--to", "yolo"]])
 def test_an_image_with_an_unusable_shape_is_not_converted(folder, shape, tmp_path, capsys, options):
-    """Without the shape, its object would be background."""
+    """Without the shape, the object would count as background."""
     folder.labelled("a.jpg", [shape()])
     folder.labelled("b.jpg", [shape(points=[[1, 2]])])
     target = tmp_path / "new" / ("" if options else "coco.json")
@@ -65,7 +65,7 @@ def test_annotations_are_not_overwritten(folder, shape, capsys):
     assert drawn.read_bytes() == before
 
 
-TARGETS = [  # and the dataset that it makes
+TARGETS = [  # target and resulting dataset
     ("coco.json", "coco.json"),
     ("new/coco.json", "new"),
     ("new/coco.json", "new/coco.json"),
@@ -80,12 +80,12 @@ TARGETS = [  # and the dataset that it makes
 @pytest.mark.parametrize(
     ("source", "target", "dataset"),
     [
-        *(("labelme", *pair) for pair in TARGETS[:-1]),  # that would overwrite the source
+        *(("labelme", *pair) for pair in TARGETS[:-1]),  # the excluded target would overwrite the source
         *((source, *pair) for source in ("coco", "via") for pair in TARGETS),
     ],
 )
 def test_the_result_is_a_dataset_wherever_it_is(folder, shape, tmp_path, capsys, source, target, dataset):
-    """The source is in photos/; the target is below it, above it or elsewhere."""
+    """The source is in photos/. The target is below it, above it or elsewhere."""
     for number in range(6):
         folder.labelled(f"{'deep/' * (number % 2)}IMG_{number:03}.jpg", [shape()], seed=number)
     given = folder.root
@@ -134,7 +134,7 @@ def test_folders_of_both_parts_with_one_file(folder, shape, tmp_path):
 
 
 def test_files_in_the_way(folder, shape, tmp_path, capsys):
-    """Nothing is overwritten, and nothing is written before that is known."""
+    """No file is overwritten, and nothing is written before this is checked."""
     for seed in range(2):
         folder.labelled(f"{seed}.jpg", [shape()], seed=seed)
     new = type(folder)(tmp_path / "new")
@@ -144,7 +144,7 @@ def test_files_in_the_way(folder, shape, tmp_path, capsys):
         assert main([str(folder.root), str(tmp_path / target)]) == 2
         assert "another file has this name. Nothing was written" in capsys.readouterr().err
     photo.unlink()
-    photo.symlink_to(folder.root / "1.jpg")  # readers do not follow links out of a dataset
+    photo.symlink_to(folder.root / "1.jpg")  # readers do not follow links to files outside a dataset
     assert main([str(folder.root), str(tmp_path / "new")]) == 2
     assert "another file has this name. Nothing was written" in capsys.readouterr().err
     assert [path.name for path in new.root.iterdir()] == ["1.jpg"] and before != photo.read_bytes()
@@ -163,7 +163,7 @@ def test_a_copy_that_is_there_is_used(folder, shape, tmp_path, capsys):
 
 
 def test_images_that_cannot_have_a_labelme_file(folder, shape, tmp_path, capsys):
-    """Two images whose labelme files would have the same name, and one embedded in its annotation file."""
+    """The labelme files of two images would have the same name. A third image is embedded in its annotation file."""
     images = [{"id": i, "file_name": folder.photo(name).name} for i, name in enumerate(("a.jpg", "a.png"))]
     coco = folder.json("coco.json", {"images": images, "annotations": [], "categories": []})
     assert main([str(coco), str(tmp_path / "out")]) == 1

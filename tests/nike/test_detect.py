@@ -1,4 +1,4 @@
-"""nike detect and nike splash on the command line, with a stand-in for the network that detects red spots."""
+"""`nike detect` and `nike splash`, with a replacement for the network that detects red spots."""
 
 import csv
 import json
@@ -15,19 +15,22 @@ from nike import detect, splash
 from nike.detection.detector import Detector
 
 RED = (230, 20, 20)
-STATM = Path("/proc/self/statm").exists()  # on Linux
+STATM = Path("/proc/self/statm").exists()  # exists on Linux only
 
 
 @pytest.fixture
 def command(monkeypatch, red_finder, capsys):
-    """`command(detect, "photo.jpg", "--save", "csv") -> (exit code, stdout, stderr)`; Detector options by keyword."""
+    """Returns a function that runs a command and returns (exit code, stdout, stderr).
+
+    Example: `command(detect, "photo.jpg", "--save", "csv")`. Keywords are options of the Detector.
+    """
 
     def run(module, *arguments, **options):
         detector = Detector(red_finder(), ["BG", "nike"], **options)
         monkeypatch.setattr(module, "chosen_detector", lambda arguments, fraction=1.0: detector)
         try:
             code = module.main([str(argument) for argument in arguments])
-        except SystemExit as stop:  # errors in the options
+        except SystemExit as stop:  # raised for invalid options
             code = stop.code
         return code, *capsys.readouterr()
 
@@ -82,7 +85,7 @@ def test_detections_are_sorted_by_score_and_filtered(command, folder, tmp_path):
 
 @pytest.fixture
 def thresholds(monkeypatch, red_finder):
-    """Thresholds of the detectors that `nike detect` loads, in order. The default is 0.9."""
+    """Returns the thresholds of the detectors that `nike detect` loads, in order. The default is 0.9."""
     used = []
 
     def load(arguments, fraction=1.0):
@@ -95,7 +98,7 @@ def thresholds(monkeypatch, red_finder):
 
 
 def test_best_scores_are_reported_if_nothing_is_found(thresholds, folder, tmp_path, capsys):
-    red_photo(folder, "a.png", (5, 10, 25, 30), (40, 50, 45, 55))  # 0.5 + 0.5 * 20 / 80 = 0.625
+    red_photo(folder, "a.png", (5, 10, 25, 30), (40, 50, 45, 55))  # score 0.5 + 0.5 * 20 / 80 = 0.625
     red_photo(folder, "b.png")
     (folder.root / "broken.jpg").write_bytes(b"\xff\xd8 no")
     assert detect.main([str(folder.root), "--output", str(tmp_path / "out")]) == 1
@@ -108,11 +111,11 @@ def test_best_scores_are_reported_if_nothing_is_found(thresholds, folder, tmp_pa
     assert thresholds == [0.9, 0.01] and err.count("some.h5") == 1 and err.count("broken.jpg") == 1
     assert rows_of(tmp_path / "out") == []
     assert detect.main([str(folder.root / "a.png"), "--output", str(tmp_path / "out"), "--min-confidence", "0.6"]) == 0
-    assert rows_of(tmp_path / "out") == [("a.png", "10", "5")]  # the option in the message
+    assert rows_of(tmp_path / "out") == [("a.png", "10", "5")]  # the result with the option of the message
 
 
 def test_no_second_run_if_something_is_found(thresholds, folder, tmp_path, capsys):
-    red_photo(folder, "a.png", (5, 5, 25, 75))  # 0.5 + 0.5 * 70 / 80 = 0.94
+    red_photo(folder, "a.png", (5, 5, 25, 75))  # score 0.5 + 0.5 * 70 / 80 = 0.94
     red_photo(folder, "b.png", (5, 10, 25, 30))
     assert detect.main([str(folder.root), "--output", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.endswith(
@@ -130,13 +133,13 @@ def test_the_option_in_the_hint_is_not_above_the_score(score, shown, option):
 
 
 def test_overlays_match_photos_with_exif_rotation(command, folder, tmp_path):
-    """A portrait photo of a phone: the stored pixels are rotated, the mask is upright."""
+    """Phones store portrait photos with rotated pixels. The mask is upright."""
     exif = PIL.Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees
     path = red_photo(folder, "phone.jpg", (5, 50, 25, 75), exif=exif, quality=95)
     assert command(detect, path, "--output", tmp_path, "--save", "masks,labelme,overlay")[0] == 0
     mask = np.asarray(PIL.Image.open(tmp_path / "masks" / "phone.png"))
-    assert mask.shape == (80, 60)  # row 5 of the file becomes column 60 - 1 - 5
+    assert mask.shape == (80, 60)  # row 5 of the file is column 60 - 1 - 5 of the mask
     assert (mask[52:73, 37:53] == 1).all() and mask.sum() < 1.1 * 20 * 25
     assert PIL.Image.open(tmp_path / "overlay" / "phone.jpg").size == (60, 80)
     labelme = json.loads((tmp_path / "labelme" / "phone.json").read_text())
@@ -150,7 +153,7 @@ def test_tiles_and_test_time_augmentation(command, folder, tmp_path, red_finder)
     options = dict(tiles="auto", augmented=[finder.detect_stream])
     assert command(detect, path, "--output", tmp_path, "--save", "csv", **options)[0] == 0
     assert rows_of(tmp_path) == [("wide.png", "100", "30"), ("wide.png", "10", "5")]
-    views = 1 + 2 * 4  # 70 x 200 in tiles of 64 that overlap by a fifth
+    views = 1 + 2 * 4  # the image and 70 x 200 pixels in tiles of 64 that overlap by a fifth
     assert len(finder.shapes) == 2 * views
 
 
@@ -214,7 +217,7 @@ def test_sources_are_never_overwritten(command, folder):
 
 
 def test_memory_is_flat_over_2000_photos(command, folder, tmp_path, monkeypatch, red_finder):
-    """Images and masks of 2000 photos would take 240 MB. At most 12 of each may be alive at any time."""
+    """Images and masks of 2000 photos would take 240 MB. At most 12 of each may be in memory at any time."""
     path = red_photo(folder, "a.png", (10, 10, 30, 40), height=150, width=200)
     for i in range(2000):
         (folder.root / f"link{i}.png").hardlink_to(path)
@@ -241,7 +244,7 @@ def test_memory_is_flat_over_2000_photos(command, folder, tmp_path, monkeypatch,
 
 
 def interrupted(stream, after):
-    """`stream` as if the user pressed Ctrl-C at item number `after`."""
+    """Returns a stream that simulates Ctrl-C at item number `after`."""
 
     def run(*arguments):
         for number, item in enumerate(stream(*arguments)):
@@ -294,7 +297,7 @@ def test_splash_of_a_video(command, tmp_path):
     assert len(frames) == 7
     for number, frame in enumerate(frames):
         assert np.ptp(frame[15:25, 10 + number : 20 + number], axis=2).min() > 120  # still red
-        assert np.ptp(frame[35:, :], axis=2).max() < 30  # no longer green
+        assert np.ptp(frame[35:, :], axis=2).max() < 30  # the green part is grey
 
 
 def test_ctrl_c_keeps_the_frames_so_far(command, tmp_path, monkeypatch):

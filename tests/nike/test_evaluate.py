@@ -1,4 +1,4 @@
-"""nike evaluate: metrics derived by hand, output files, and the page in Chromium."""
+"""`nike evaluate`: metrics derived by hand, output files, and the HTML page in Chromium."""
 
 import html.parser
 import json
@@ -21,7 +21,10 @@ RED, GREEN = (230, 20, 20), (30, 160, 60)
 
 @pytest.fixture
 def command(monkeypatch, red_finder, capsys):
-    """`command("--dataset", folder, ...) -> (exit code, stdout, stderr)`, with red spots as the only detections."""
+    """Returns the function `command("--dataset", folder, ...)`, which returns (exit code, stdout, stderr).
+
+    Only red spots are detected.
+    """
 
     def run(*arguments, names=("BG", "nike"), path=None):
         finder = red_finder()
@@ -33,9 +36,9 @@ def command(monkeypatch, red_finder, capsys):
 
 
 def add(folder, shape, name, labelled=(), spots=(), height=100, width=100):
-    """Writes an image with red `spots` and a labelme file. Boxes are (y1, x1, y2, x2), labels by box."""
+    """Writes an image with red `spots` and a labelme file with labels and boxes. Boxes are (y1, x1, y2, x2)."""
     shapes = [
-        # labelme includes the outline, so the last row and column belong to the polygon
+        # The outline is part of the mask in labelme, so the last row and column belong to the polygon.
         shape(label, [[x1, y1], [x2 - 1, y1], [x2 - 1, y2 - 1], [x1, y2 - 1]])
         for label, (y1, x1, y2, x2) in labelled
     ]
@@ -48,7 +51,9 @@ def add(folder, shape, name, labelled=(), spots=(), height=100, width=100):
 
 @pytest.fixture
 def dataset(folder, shape):
-    """Four instances (one detected exactly, one roughly, two missed), one false positive and one ignore region."""
+    """Returns a dataset with four instances (one detected exactly, one roughly, two missed), a false positive and an
+    ignore region.
+    """
     add(folder, shape, "exact.png", [("nike", (10, 10, 40, 90))], [(10, 10, 40, 90)])  # score .9
     add(folder, shape, "rough.png", [("nike", (10, 10, 40, 70))], [(16, 10, 46, 70)])  # score .8, IoU 24/36
     add(folder, shape, "missed.png", [("nike", (10, 10, 20, 30)), ("nike", (60, 10, 70, 30))])
@@ -63,21 +68,21 @@ def test_metrics_derived_by_hand(command, dataset):
     assert (code, err) == (0, "")
     scores = json.loads(out)
     assert scores["counts"] == {"photos": 6, "negatives": 2, "instances": 4, "ignored": 1, "detections": 4}
-    # Ranking: true (.9), false (.85), true (.8); 4 instances. Precision 1 at recall .25, 2/3 at .5.
+    # The ranking is true (.9), false (.85), true (.8) of 4 instances. Precision is 1 at recall .25 and 2/3 at .5.
     voc = scores["voc"]["mask"]["nike"]
     assert voc["ap_11_point"] == pytest.approx((3 * 1 + 3 * 2 / 3) / 11)  # recalls 0 .1 .2 and .3 .4 .5
     assert voc["ap_all_points"] == pytest.approx(0.25 * 1 + 0.25 * 2 / 3)
     assert scores["mask"]["AP50"] == pytest.approx((26 * 1 + 25 * 2 / 3) / 101)
     assert scores["mask"]["AP75"] == pytest.approx(26 / 101)  # IoU 2/3 is below the threshold
-    assert scores["mask"]["AP"] == pytest.approx((4 * (26 + 50 / 3) + 6 * 26) / 1010)  # 2/3 passes .5 .55 .6 .65
-    assert scores["box"]["AP"] == pytest.approx(scores["mask"]["AP"])  # all are rectangles
+    assert scores["mask"]["AP"] == pytest.approx((4 * (26 + 50 / 3) + 6 * 26) / 1010)  # IoU 2/3 reaches .5 .55 .6 .65
+    assert scores["box"]["AP"] == pytest.approx(scores["mask"]["AP"])  # all masks are rectangles
     assert voc["best_f1"] == pytest.approx({"threshold": 0.8, "f1": 4 / 7, "precision": 2 / 3, "recall": 0.5})
     at = scores["at_threshold"]
     assert {name: at[name] for name in ("true", "false", "duplicates", "missed")} == {
         **dict(true=2, false=1, duplicates=0, missed=2)
     }
     assert at["confusion"] == [[0, 1], [2, 2]]
-    interval = pytest.approx((0.0945, 0.9055), abs=1e-4)  # Wilson, 1 of 2
+    interval = pytest.approx((0.0945, 0.9055), abs=1e-4)  # Wilson interval of 1 of 2
     assert at["negative_images"] == {
         **dict(images=2, images_with_detections=1, detections=1, per_image=0.5, interval_95=interval)
     }
@@ -198,12 +203,12 @@ def test_the_order_of_labels_does_not_matter(command, folder, shape):
     assert code == 0 and json.loads(out)["at_threshold"]["confusion"] == [[0, 0, 0], [0, 0, 0], [0, 1, 0]]
 
 
-# --- photos of the run ---
+# --- images of the run ---
 
 
 @pytest.fixture
 def weights(dataset, tmp_path):
-    """Path of weights of a run with two validation images and three training images."""
+    """Returns the path of weights of a run with two validation images and three training images."""
     photos = {photo.file: photo for photo in read_folder(dataset).photos}
     parts = ("exact.png", "rough.png", "missed.png"), ("background.png", "ignore.png")
     (tmp_path / "run").mkdir()
@@ -212,7 +217,7 @@ def weights(dataset, tmp_path):
 
 
 def test_photos_of_one_name_and_two_suffixes(command, folder, shape, tmp_path):
-    """The run validated on shoe.png; shoe.jpg was for training."""
+    """shoe.png is a validation image of the run, and shoe.jpg is a training image."""
     folder.labelled("one/shoe.png", [shape()])
     folder.labelled("two/shoe.jpg", [shape()], seed=1)
     found = read_folder(folder.root).photos
@@ -276,7 +281,7 @@ def test_error_of_a_damaged_record(command, dataset, weights):
 
 
 class Outline(html.parser.HTMLParser):
-    """Tags of a page, and the resources that it would load."""
+    """Parser that collects the tags of a page and the resources that it would load."""
 
     def __init__(self, text):
         super().__init__()
@@ -332,5 +337,5 @@ def test_chromium_renders_the_page(page, tmp_path):
 
     assert count((0, 114, 178), 2) > 2000  # bars and lines of the charts
     assert count((213, 94, 0), 2) > 300
-    assert count(GREEN, 12) > 50_000  # the photos
+    assert count(GREEN, 12) > 50_000  # the images
     assert count((255, 145, 0), 4) > 300  # labels of the errors

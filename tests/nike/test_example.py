@@ -1,4 +1,4 @@
-"""The sample data and the model of the notebooks."""
+"""The sample data and the model used in the notebooks."""
 
 import numpy as np
 

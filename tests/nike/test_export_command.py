@@ -1,4 +1,4 @@
-"""`nike export`, the commands on its folders, and the examples of docs/deploy.md."""
+"""`nike export`, commands with exported models, and the examples in docs/deploy.md."""
 
 import importlib.util
 import json
@@ -29,7 +29,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with the weights of a tiny network, its exported models and a photo."""
+    """Returns a folder with the weights of a tiny network, its exported models and an image."""
     pytest.importorskip("openvino")
     place = tmp_path_factory.mktemp("place")
     model, rng = random_model(), np.random.default_rng(0)
@@ -51,7 +51,7 @@ pipeline.process_shards = lambda shards, make, pool: map(make(pool.cpus), map(in
 
 
 def nike(place: Path, *arguments: str, before: str = "") -> subprocess.CompletedProcess:
-    """Runs a command, and prints whether it imported TensorFlow."""
+    """Runs a command and prints whether it imported TensorFlow."""
     code = before + "import sys\nfrom nike import cli\ncode = cli.main(sys.argv[1:])\n"
     code += "print('tensorflow' in sys.modules)\nsys.exit(code)"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -69,7 +69,7 @@ def test_nike_detect_runs_without_tensorflow(place, weights):
 
 
 def test_other_commands_run_exported_models(place, tmp_path):
-    """Without TensorFlow, except for `nike evaluate`, whose reports need it."""
+    """Only `nike evaluate` imports TensorFlow, which its reports need."""
     options = ["--weights", "nike_openvino", "--min-confidence", "0.01"]
     done = nike(place, "splash", "--image", "photo.jpg", "--output", str(tmp_path / "splash.png"), *options)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "False", done.stderr
@@ -182,7 +182,7 @@ def test_a_failed_verification_exits_with_1(place, tmp_path, monkeypatch, capsys
 
 
 def test_the_examples_run(place, monkeypatch, capsys):
-    """In order, because later examples use the inputs of earlier ones."""
+    """The examples run in order, because later examples use the inputs of earlier ones."""
     monkeypatch.chdir(place)
     names: dict = {}
     for example in EXAMPLES:

@@ -1,4 +1,4 @@
-"""nike train with the recipe of Fast R-CNN on synthetic images, then nike evaluate, detect and export."""
+"""`nike train` with the Fast R-CNN recipe on synthetic images, followed by `nike evaluate`, `detect` and `export`."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,7 +29,7 @@ TINY = {
 
 @pytest.fixture
 def searches(monkeypatch):
-    """Replaces Selective Search by a grid of boxes. Returns the list of its calls."""
+    """Replaces Selective Search by a grid of boxes. Returns the list of calls."""
     calls = []
 
     def search(image, mode):
@@ -51,7 +51,7 @@ def policy():
 
 @pytest.fixture
 def start(folder, shape, tmp_path):
-    """`start(*options)`: trains for two steps on six images."""
+    """Returns the function `start(*options)`, which trains for two steps on six images."""
     for i in range(6):
         folder.labelled(f"{i}.png", [shape(points=((10, 10), (60, 10), (60, 40), (10, 40)))], seed=i)
     settings = tmp_path / "settings.yaml"
@@ -82,7 +82,7 @@ def test_train_evaluate_detect_export(start, searches, folder, tmp_path, capsys)
     assert searches == []  # the validation images were cached
     photo, output = str(folder.root / "0.png"), str(tmp_path / "found")
     assert detect.main([*common, photo, f"--output={output}", "--save=csv", "--tiles=2"]) == 0
-    assert len(searches) > 1  # of the image and its tiles, which are not cached
+    assert len(searches) > 1  # proposals of the image and its tiles are not cached
     capsys.readouterr()
     assert export.main([f"--weights={weights}", "--format=saved_model", f"--output={tmp_path / 'out'}"]) == 2
     assert "the network has no RPN (PROPOSALS = 'selective_search_fast')" in capsys.readouterr().err

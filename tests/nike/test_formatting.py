@@ -1,4 +1,4 @@
-"""Values as text: safe in a terminal, bounded, with complete file names."""
+"""Formatting of values: safe for terminals, limited in length, with complete file names."""
 
 from nike.formatting import MAX_SHORT, aligned, plural, printable, short
 

@@ -1,4 +1,4 @@
-"""Rotation and slant of a logo from its landmarks, and the settings of docs/keypoints.md."""
+"""Rotation and slant of a logo from its landmarks, and the settings in docs/keypoints.md."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A typical first use: images with camera file names, custom labels, and no option but the folder."""
+"""A typical first use: images with file names of a camera, own labels, and the dataset folder as the only option."""
 
 import json
 import os
@@ -22,7 +22,7 @@ COLOURS = {"adidas": (250, 250, 250), "puma": (250, 60, 60)}
 
 @pytest.fixture
 def photos(folder, shape):
-    """A folder with IMG_000 to IMG_011, each with a light (adidas) or a red (puma) quadrilateral."""
+    """Writes a folder with IMG_000 to IMG_011, each with a light (adidas) or a red (puma) quadrilateral."""
     points = [[20, 20], [60, 15], [50, 45], [25, 40]]
     for number in range(12):
         label = ("adidas", "puma")[number % 2]
@@ -36,7 +36,7 @@ def photos(folder, shape):
 
 @pytest.fixture(autouse=True)
 def eager():
-    """Executes graphs eagerly, because tracing them takes longer than the few steps here. Restores the dtype policy."""
+    """Executes functions eagerly, because tracing takes longer than these few steps. Restores the dtype policy."""
     before = keras.config.dtype_policy()
     tf.config.run_functions_eagerly(True)
     yield
@@ -45,7 +45,7 @@ def eager():
 
 
 class PressCtrlC(keras.callbacks.Callback):
-    """Presses Ctrl-C after the first step."""
+    """Simulates Ctrl-C after the first step."""
 
     def on_train_batch_end(self, batch, logs=None):
         if batch == 0:
@@ -54,7 +54,7 @@ class PressCtrlC(keras.callbacks.Callback):
 
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")  # the input pipeline stays a graph
 def test_check_train_interrupt_resume_detect_evaluate_pack(photos, tmp_path, monkeypatch, capsys):
-    """As the README's section on own logos goes; only what makes it quick and small is an option."""
+    """Follows the section on your own logo in the README. Additional options only make the run short."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.json").write_text(json.dumps(TINY))
     said = [
@@ -97,7 +97,7 @@ def test_check_train_interrupt_resume_detect_evaluate_pack(photos, tmp_path, mon
     assert evaluate.main(["--weights=best", "--dataset", str(photos), "--json=scores.json", "--html=page.html"]) == 0
     printed = capsys.readouterr().out
     assert f"split       2 validation images of the run in {photos}\n" in printed
-    assert "(no negatives)" in printed and "negative images" not in printed  # no rate of nothing
+    assert "(no negatives)" in printed and "negative images" not in printed  # no rate is printed without negatives
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert (scores["split"], scores["counts"]["photos"], scores["counts"]["instances"]) == ("val", 2, 2)
     assert {image["file"] for image in scores["photos"]} == {name for name, _ in record["val"]}

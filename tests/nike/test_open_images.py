@@ -24,7 +24,7 @@ def png(mask: np.ndarray) -> bytes:
 
 @pytest.fixture
 def source(tmp_path):
-    """Lists, archives and images of Open Images: a dictionary from URL to content."""
+    """Returns lists, archives and images of Open Images as a dictionary from URL to content."""
     y, x = np.mgrid[:60, :80]
     blob = (x - 40) ** 2 + (y - 30) ** 2 < 400
     photo = io.BytesIO()
@@ -75,7 +75,7 @@ def test_only_selected_files_are_downloaded(tmp_path, fetched, capsys):
         (f"{IDS[1]}.jpg", ["Hat"]),
     ]
     assert not list(collection.all_problems()) and not collection.unlabelled
-    # The mask has half the size of the image, so its circle of radius 20 becomes one of radius 40.
+    # The mask has half the size of the image, so a circle of radius 20 in the mask has radius 40 in the image.
     assert collection.photos[0].draw().sum() == pytest.approx(np.pi * 40**2, rel=0.02)
 
 

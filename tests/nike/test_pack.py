@@ -1,4 +1,4 @@
-"""nike pack: calibration of scores, content of the file, and errors before anything is written."""
+"""`nike pack`: calibration of scores, content of the file, and errors before anything is written."""
 
 import json
 import re
@@ -40,7 +40,7 @@ class TestThreshold:
         np.testing.assert_allclose(odds[1], odds[0] * (1 - threshold) / threshold, rtol=1e-5)
 
     def test_for_a_precision(self):
-        """Precision is 1, 1, 2/3, 3/4, 3/5 down the ranking: the fourth score is the lowest with 0.7."""
+        """The precision along the ranking is 1, 1, 2/3, 3/4, 3/5. The fourth score is the lowest with at least 0.7."""
         ranking = Ranking(np.array([0.9, 0.8, 0.7, 0.5, 0.1]), np.array([1, 1, 0, 1, 0], bool), num_gt=4)
         threshold, recall = pack.threshold_for_precision(ranking, 0.7)
         assert (threshold, recall) == (pytest.approx(0.25), 0.75)
@@ -54,7 +54,7 @@ class TestThreshold:
 
 
 class TestIterations:
-    """The metrics measured in each iteration and the final shift of the scores in log odds."""
+    """Metrics measured in each iteration, and the final shift of the scores in log odds."""
 
     @staticmethod
     def moved(monkeypatch, *iterations):
@@ -74,7 +74,7 @@ class TestIterations:
         assert (odds, number, left) == (pytest.approx(np.log(4)), 1, 1)
 
     def test_keeps_the_converged_of_two_equal_iterations(self, monkeypatch):
-        """The second and the third have F1 0.8. The third has no better threshold; the shift is log 4 + log 1.5."""
+        """Iterations 2 and 3 have F1 0.8. Iteration 3 has no better threshold. The shift is log 4 + log 1.5."""
         odds, number, left = self.moved(monkeypatch, (0.8, 0.9, 0.7), (0.6, 0.9, 0.8), (0.5, 0.8, 0.8))
         assert (odds, number, left) == (pytest.approx(np.log(4) + np.log(1.5), rel=1e-5), 2, 0)
 
@@ -126,7 +126,7 @@ def test_a_packed_file_needs_no_settings(tmp_path, capsys, monkeypatch, mask_sco
     assert {name: packed.config[name] for name in same} == {name: shipped.config[name] for name in same}
     assert output.stat().st_size < 1.01 * checkpoints.find_weights(BUNDLED_WEIGHTS).stat().st_size
 
-    # On these photos no other threshold is better than 0.5 now, and `nike detect` uses it; rounding may cost one.
+    # On these images no threshold is better than 0.5 now, and `nike detect` uses 0.5. Rounding may cost a detection.
     config, names = read_settings(output)
     assert config.DETECTION_MIN_CONFIDENCE == 0.5
     settings = dict(DETECTION_MIN_CONFIDENCE=0.01, DETECTION_ANY_FOREGROUND=True)
@@ -140,7 +140,7 @@ def test_a_packed_file_needs_no_settings(tmp_path, capsys, monkeypatch, mask_sco
 
 
 class TestImpossibleCalibration:
-    """Nothing is written, and the error has the reason."""
+    """Nothing is written, and the error contains the reason."""
 
     @pytest.fixture
     def command(self, monkeypatch, tmp_path, capsys, red_finder):
@@ -166,7 +166,7 @@ class TestImpossibleCalibration:
     def test_no_usable_image(self, command, folder, shape):
         folder.labelled("a.png", [shape()])
         photo = folder.root / "a.png"
-        photo.write_bytes(photo.read_bytes()[:200])  # the size can be read, the pixels cannot
+        photo.write_bytes(photo.read_bytes()[:200])  # the size can be read, but the pixels cannot
         code, err = command(folder.root)
         assert code == 2 and "no image could be used" in err and "a.png" in err
 

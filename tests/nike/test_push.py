@@ -1,4 +1,4 @@
-"""`nike push`: a model card from what is known, one commit, and `hf://` reads back what was uploaded."""
+"""`nike push`: model card, upload in one commit, and reading of the uploaded weights with `hf://`."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ HISTORY = """epoch,loss,val_mask_AP,val_mask_AP50,val_box_AP,val_box_AP50
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A weights file with 2 classes and 10 weights of float16."""
+    """Writes a weights file with 2 classes and 10 weights in float16."""
     import h5py
     import numpy as np
 
@@ -51,7 +51,7 @@ def hub(monkeypatch, tmp_path):
 
 @pytest.fixture
 def run(tmp_path, weights):
-    """A log folder with the checkpoints of epoch 4 and of the best epoch, 2."""
+    """Writes a log folder with the checkpoints of epoch 4 and of the best epoch, 2."""
     folder = tmp_path / "logs" / RUN
     folder.mkdir(parents=True)
     for name in ("0004", "best"):

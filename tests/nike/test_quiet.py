@@ -1,4 +1,7 @@
-"""Messages of TensorFlow's import are hidden unless it fails. Uses a stand-in, because TensorFlow is slow."""
+"""Messages of the import of TensorFlow are shown only if the import fails.
+
+The tests replace TensorFlow by a small module, because its import is slow.
+"""
 
 import os
 import pathlib

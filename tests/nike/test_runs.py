@@ -1,4 +1,4 @@
-"""nike runs: the table and its JSON, of complete, young and damaged runs."""
+"""`nike runs`: table and JSON of complete, new and damaged runs."""
 
 import json
 import os

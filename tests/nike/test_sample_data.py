@@ -1,4 +1,4 @@
-"""The sample data: complete, valid, small, and free to distribute."""
+"""The sample data is complete, valid, small and free to distribute."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The server with the bundled weights: in its own process until SIGTERM, and its detections."""
+"""`nike serve` with the bundled weights in its own process: detections, and shutdown after SIGTERM."""
 
 import argparse
 import http.client

@@ -74,7 +74,7 @@ def test_the_quantized_model_is_that_of_the_file(model):
 
 @pytest.mark.parametrize("quantized", [False, True])
 def test_ap_on_the_sample_images(model, quantized):
-    """Synthetic images that were not used for training. The model card has the AP on photos."""
+    """The synthetic images were not used for training. The model card gives the AP on photos."""
     from mrcnn.evaluation.coco import CocoEvaluator
 
     if quantized:

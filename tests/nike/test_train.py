@@ -1,4 +1,4 @@
-"""nike train on synthetic images: messages, files, resume, and errors before the first step."""
+"""`nike train` on synthetic images: messages, files, resume, and errors before the first step."""
 
 import json
 import os
@@ -72,7 +72,7 @@ def policy():
 
 @pytest.fixture(scope="module")
 def run(photos, settings, tmp_path_factory):
-    """A first run and its output."""
+    """Returns a first run and its output."""
     logs = tmp_path_factory.mktemp("logs")
     options = ["--config", str(settings), "--layers=heads", "--epochs=1", "--steps=2", "--mixed-precision=off"]
     with pytest.MonkeyPatch.context() as patch:
@@ -84,7 +84,7 @@ def run(photos, settings, tmp_path_factory):
 
 
 def test_a_time_budget_gives_the_run_of_its_epochs(run, photos, settings, tmp_path, monkeypatch, capsys):
-    """The trial leaves no trace in the weights, the data or the folder; --resume does not repeat it."""
+    """The trial does not change the weights, the data or the folder, and `--resume` does not repeat it."""
     from nike.training import run as module
 
     planned = []
@@ -112,7 +112,7 @@ def test_a_time_budget_gives_the_run_of_its_epochs(run, photos, settings, tmp_pa
 
 
 def test_an_automatic_batch_gives_the_run_of_its_batch(photos, settings, tmp_path, monkeypatch, capsys):
-    """A batch of 1 is measured and one of 4 is chosen. --resume does not repeat it."""
+    """A batch of 1 is measured, and a batch of 4 is chosen. `--resume` does not repeat the measurement."""
     from nike.training import run as module
 
     def choose(peak, memory, most):
@@ -169,7 +169,7 @@ def test_a_finished_run_continues_with_more_epochs(run, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "0001.state: epoch 1, step 0" in printed and "as the network sees them" not in printed
     assert len(next(logs.glob("*/history.csv")).read_text().splitlines()) == 3
-    # After an interruption in epoch 2, --resume without other options also continues to epoch 2.
+    # After an interruption in epoch 2, `--resume` without other options also continues to epoch 2.
     assert train.parse(json.loads(next(logs.glob("*/run.json")).read_text())["argv"]).epochs == 2
 
 
@@ -195,7 +195,7 @@ def test_a_resumed_run_keeps_its_options_and_added_ones():
 
 @pytest.mark.parametrize("epochs, stop", [(28, 25), (30, 26), (100, 37)])
 def test_default_early_stopping_does_not_shorten_short_runs(epochs, stop):
-    """Without a gain after the first validation of the last stage, 1 + 20 of its validations are run."""
+    """If AP does not improve after the first validation of the last stage, 1 + 20 validations of this stage are run."""
     from mrcnn.training.callbacks import is_exhausted
     from mrcnn.training.progress import Progress
     from nike.training.stages import plan_stages
@@ -242,7 +242,7 @@ def test_defaults_are_those_that_the_help_names(photos, tmp_path, capsys):
         "(default: that of --config, else of the weights)",
         f"square network input (default: that of --config, else {plain.IMAGE_MAX_DIM})",
         f"what is available (default: that of --config, else {plain.IMAGES_PER_GPU})",
-        f"at least {plain.STEPS_PER_EPOCH})",  # six images are three batches
+        f"at least {plain.STEPS_PER_EPOCH})",  # six images give three batches
         "0: no validation and no best checkpoint",
     ):
         assert default in text
@@ -329,7 +329,7 @@ def test_an_unreadable_and_an_unlabelled_image_are_listed(photos, tmp_path):
     (folder / "blue.png").unlink()
     data = load_training_data(folder, val=photos)
     text = "\n".join(summary_lines(data))
-    heading, *errors = error_lines(data)  # also at the end of the run
+    heading, *errors = error_lines(data)  # errors are also listed at the end of the run
     assert heading.startswith("problems    2 errors") and any("red.png" in error for error in errors)
     assert "training    3 images" in text and "problems    2 errors, 1 warning;" in text
     assert all(name in text for name in ("red", "green", "blue"))
@@ -402,7 +402,7 @@ def test_training_enables_one_dnn_and_keeps_a_choice_of_the_user(monkeypatch):
 
 
 def test_boxes_only(photos, settings, tmp_path, capsys):
-    """Labelled with boxes in COCO format; the weights have no masks, and nike evaluate and detect read them."""
+    """Trains on boxes in COCO format. `nike evaluate` and `nike detect` accept the weights without masks."""
     from nike import detect, evaluate
 
     annotations = [{"id": i, "image_id": i, "category_id": 1, "bbox": [20, 15, 41, 31]} for i in range(1, 6)]

@@ -30,7 +30,7 @@ def detections(*boxes_and_tracks):
 
 
 def test_interruption_switch_and_stability():
-    """The square is detected, detected at 80% of its height, missed, and detected with another id and a false positive."""
+    """Detections: exact, 80% of the height, none, exact with another id plus a false positive."""
     results = [detections((20, 10, 0)), detections((20, 8, 0)), detections(), detections((20, 10, 1), (45, 10, 2))]
     counts = dict(objects=4, found=3, false_positives=1, interruptions=1, id_switches=1)
     means = dict(iou=pytest.approx(2.8 / 3), stability=pytest.approx(0.8 / 3))

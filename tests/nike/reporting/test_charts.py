@@ -1,4 +1,4 @@
-"""Charts: valid SVG, positions, and arbitrary texts and values."""
+"""Charts: valid SVG, positions, arbitrary texts and values."""
 
 import re
 import xml.etree.ElementTree as ET

@@ -13,7 +13,7 @@ def ranking(is_true, num_gt):
 
 
 def test_lowest_threshold_that_keeps_the_precision():
-    # Precisions 1, 1, 2/3, 3/4, 3/5 at scores 0.9, 0.7, 0.5, 0.3, 0.1.
+    # The precision is 1, 1, 2/3, 3/4, 3/5 at the scores 0.9, 0.7, 0.5, 0.3, 0.1.
     points = operating_points(ranking([1, 1, 0, 1, 0], 4), (0.95, 0.7))
     assert [point["precision"] for point in points] == [0.7, 0.95]
     assert [point["threshold"] for point in points] == pytest.approx([0.3, 0.7])
@@ -21,7 +21,7 @@ def test_lowest_threshold_that_keeps_the_precision():
 
 
 def test_detections_with_an_equal_score_are_kept_together():
-    """At 0.5 the second detection of that score is kept too, which lowers the precision from 1 to 2/3."""
+    """At a threshold of 0.5, both detections with this score are kept, which lowers the precision from 1 to 2/3."""
     ties = Ranking(scores=np.array([0.9, 0.5, 0.5]), is_true=np.array([True, True, False]), num_gt=2)
     assert operating_points(ties, [0.9]) == [{"precision": 0.9, "threshold": 0.9, "recall": 0.5}]
 
@@ -37,7 +37,7 @@ def test_mask_quality():
 
 
 def test_wilson_interval():
-    # Newcombe 1998, table I: 0 of 20 and 1 of 29; and no information without images.
+    # The first three intervals are from Newcombe 1998, table I. Without images, the interval is 0 to 1.
     assert wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
     assert wilson_interval(1, 29) == pytest.approx((0.0061, 0.1718), abs=1e-4)
     assert wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=1e-4)

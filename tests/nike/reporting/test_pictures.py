@@ -1,4 +1,4 @@
-"""Pictures of the reports: the region shown, and the outcome of every instance."""
+"""Pictures in the reports: displayed region, and outcome of every instance."""
 
 import numpy as np
 import pytest
@@ -19,8 +19,8 @@ def masks(*boxes, height=200, width=300):
     "boxes, region",
     [
         ([], (0, 0, 200, 300)),
-        ([[50, 50, 90, 100]], (20, 20, 120, 130)),  # 0.6 x 50 around it
-        ([[0, 0, 8, 8]], (0, 0, 28, 28)),  # a tiny instance is shown like one of 32 pixels
+        ([[50, 50, 90, 100]], (20, 20, 120, 130)),  # with a margin of 0.6 x 50
+        ([[0, 0, 8, 8]], (0, 0, 28, 28)),  # a tiny instance is treated like one of 32 pixels
         ([[10, 10, 190, 40]], (0, 0, 200, 300)),  # nearly as high as the image
         ([[0, 0, 10, 10], [180, 280, 200, 300]], (0, 0, 200, 300)),
     ],

@@ -1,4 +1,4 @@
-"""Recall of proposals against their number."""
+"""Recall as a function of the number of proposals."""
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ def dataset(folder, shape):
 
 def test_recall_is_the_fraction_of_all_instances(dataset, tmp_path):
     curve = measure(dataset, lambda image: np.array([[0, 0, 1, 1], [10, 10, 31, 41]]))
-    assert curve.needed[0.5].tolist() == curve.needed[0.7].tolist() == [2, np.inf]  # without the ignored one
+    assert curve.needed[0.5].tolist() == curve.needed[0.7].tolist() == [2, np.inf]  # ignore regions are excluded
     assert [curve.recall(0.5, count) for count in (1, 2, 9)] == [0, 0.5, 0.5] and curve.boxes == 2
     lines = table({"boxes": curve}).splitlines()
     assert len(lines) == 4 and lines[2].startswith("| boxes | 0.5 | 0.50 | ")
@@ -45,7 +45,7 @@ def test_recall_is_the_fraction_of_all_instances(dataset, tmp_path):
 
 def test_boxes_of_the_rpn_are_in_pixels_of_the_image(tmp_path, rng):
     model = MaskRCNN("inference", TinyConfig(), tmp_path)
-    image = rng.integers(0, 256, (32, 64, 3), dtype=np.uint8)  # not resized, between 16 rows of padding
+    image = rng.integers(0, 256, (32, 64, 3), dtype=np.uint8)  # not resized; 16 rows of padding above and below
     inputs = model.mold_inputs([image])[:2]
     expected = model.keras_model([*inputs, model.get_anchors((64, 64))[None]])[4][0].numpy() * 63 + [0, 0, 1, 1]
     small = rpn_proposer(model)(image)

@@ -1,4 +1,4 @@
-"""Metrics compared with pycocotools on the results file, and parts derived by hand."""
+"""Metrics, compared with pycocotools on the results file and with values derived by hand."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ def random_box_mask(rng):
 
 @pytest.fixture(scope="module")
 def photos():
-    """Random ground truth (some ignored) and nearby detections: name, class ids, masks, result."""
+    """Returns random ground truth (some of it ignored) and similar detections, as (name, class ids, masks, result)."""
     rng = np.random.default_rng(5)
     photos = []
     for number in range(40):
@@ -58,7 +58,7 @@ def evaluator(photos):
 
 
 def test_the_results_file_has_the_same_metrics(photos, evaluator):
-    """As other software does: its own ground truth, and the detections of the file."""
+    """Other software evaluates the detections of the file with its own ground truth."""
     numbers = {name: i for i, (name, *_) in enumerate(photos, 1)}
     truth = [
         (numbers[name], class_id, rle_lib.encode(np.asfortranarray(mask)))
@@ -116,7 +116,7 @@ def test_curves_and_histograms_match_the_metrics(evaluator):
     histograms = scores["histograms"]
     assert sum(histograms["iou"]) == sum(histograms["score_true"]) == scores["at_threshold"]["true"]
     assert sum(histograms["score_false"]) == scores["at_threshold"]["false"]
-    assert sum(histograms["iou"][:10]) == 0  # true from IoU 0.5
+    assert sum(histograms["iou"][:10]) == 0  # detections are true from IoU 0.5
 
 
 def test_long_curves_are_subsampled(evaluator):

@@ -1,4 +1,4 @@
-"""A server around a stand-in for the network that finds red spots."""
+"""A server with a replacement for the network, which detects red spots."""
 
 import io
 import threading
@@ -18,7 +18,7 @@ RED = (230, 20, 20)
 
 
 class Gate:
-    """A detector that waits at a gate, and counts."""
+    """Detector that waits until a gate is open and counts batches."""
 
     def __init__(self, detector):
         self.detector, self.open = detector, threading.Event()
@@ -35,13 +35,16 @@ class Gate:
 
 @pytest.fixture
 def gate(red_finder):
-    """Finds red spots as class "nike"; scores are 0.5 and half the fraction of the longer side."""
+    """Returns a detector of red spots, class "nike". The score is 0.5 plus half of the relative length of the spot."""
     return Gate(Detector(red_finder(), ["BG", "nike"], min_confidence=0.1))
 
 
 @pytest.fixture
 def serve(gate):
-    """`serve(**options of create_app) -> TestClient`; limits by their own names, closed after the test."""
+    """Returns the function `serve(**options)`, which starts an application and returns its TestClient.
+
+    The options are those of `create_app`, and limits by name. Clients are closed after the test.
+    """
     clients = []
 
     def start(limits=None, **options):
@@ -56,7 +59,7 @@ def serve(gate):
 
 @pytest.fixture
 def photo():
-    """`photo(box, ...) -> bytes`: a grey image with red boxes (y1, x1, y2, x2)."""
+    """Returns the function `photo(box, ...)`, which makes the file of a grey image with red boxes (y1, x1, y2, x2)."""
 
     def make(*boxes, height=60, width=80, kind="PNG", **options):
         pixels = np.full((height, width, 3), 120, np.uint8)

@@ -1,4 +1,4 @@
-"""The load test, and a server under load: only 200 and 503, and accepted requests are answered on shutdown."""
+"""The load test, and a server under load: it responds with 200 or 503 and completes accepted requests on shutdown."""
 
 import os
 import re
@@ -52,8 +52,8 @@ def test_shutdown_answers_what_was_accepted(server, gate, photo):
     thread.start()
     while len(server.server_state.connections) < 3:
         time.sleep(0.01)
-    time.sleep(0.5)  # the bodies have arrived
-    server.should_exit = True  # what SIGTERM does
+    time.sleep(0.5)  # until the request bodies have arrived
+    server.should_exit = True  # as after SIGTERM
     time.sleep(0.5)
     gate.open.set()
     thread.join(20)
@@ -91,7 +91,7 @@ def test_mistakes_are_one_line(capsys, options, message):
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/proc is Linux's")
 def test_rate_memory_and_processor_time_of_a_server(server, gate, photo, tmp_path, capsys, monkeypatch):
-    """The server is this process. Its options are given to the detector that is measured alone, too."""
+    """The server runs in this process. The detector that is measured alone gets the same options."""
     given = []
 
     @contextmanager
@@ -133,15 +133,15 @@ def test_files_that_do_not_exist(capsys, option):
 
 @pytest.mark.parametrize("watched", [False, True])
 def test_ctrl_c_ends_the_process(watched):
-    """The server accepts connections and does not answer; the test would last for a minute."""
+    """The server accepts connections but does not respond, so the load test would take a minute."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         test = f"run_watched(Load({url!r}, [b''], 60), 2, os.getpid())" if watched else f"main(['--url', {url!r}])"
-        # A background job of a shell ignores SIGINT, and so would its child processes.
+        # Background jobs of a shell and their child processes ignore SIGINT.
         code = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         code += f"from nike import cli; from nike.serving.benchmark import *; cli.run(lambda: {test})"
         with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
-            silent.accept()  # the clients have started
+            silent.accept()  # waits until the clients have started
             time.sleep(0.3)
             process.send_signal(signal.SIGINT)
             try:

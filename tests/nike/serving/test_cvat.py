@@ -1,6 +1,6 @@
-"""The function file for cvat-cli, loaded and run by CVAT's own SDK against a running server.
+"""The function file for cvat-cli, loaded and run by the SDK of CVAT against a running server.
 
-CVAT itself is replaced: the frames come from memory, and what would be uploaded is kept.
+The CVAT server is replaced: frames are in memory, and uploaded shapes are recorded.
 """
 
 import io
@@ -18,7 +18,7 @@ from nike.serving.app import create_app
 
 driver = pytest.importorskip("cvat_sdk.auto_annotation.driver", reason="pip install cvat-cli")
 FILE = Path(serving.__file__).with_name("cvat_function.py")
-BOX = (5, 10, 25, 30)  # of 60 x 80: score 0.625
+BOX = (5, 10, 25, 30)  # in an image of 60 x 80 pixels; the score is 0.625
 TOKEN = "correct-horse-battery"
 
 
@@ -35,7 +35,7 @@ def url(gate):
 
 
 def annotate(url, *frames, **options):
-    """Runs `cvat-cli task auto-annotate`'s code; returns the shapes that it uploads."""
+    """Runs the code of `cvat-cli task auto-annotate` and returns the uploaded shapes."""
     common = pytest.importorskip("cvat_cli._internal.common", reason="pip install cvat-cli")
     samples = [
         types.SimpleNamespace(frame_name=f"{i}.png", frame_index=i, media=mock.Mock(load_image=lambda data=data: data))
@@ -57,7 +57,7 @@ def test_polygons_of_a_task(url, photo, monkeypatch):
     xs, ys = shape.points[::2], shape.points[1::2]
     assert (min(xs), max(xs), min(ys), max(ys)) == (10.5, 29.5, 5.5, 24.5)
     assert annotate(url, *frames, conf_threshold=0.63) == []
-    assert len(annotate(url, *frames, conf_threshold=0.0)) == 1  # below the lowest that the server computes
+    assert len(annotate(url, *frames, conf_threshold=0.0)) == 1  # lower than the lowest threshold of the server
 
 
 def test_refusals_are_messages(url, monkeypatch):

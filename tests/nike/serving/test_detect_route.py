@@ -1,4 +1,4 @@
-"""POST /v1/detect: formats, thresholds, masks, orientation, and the rest of the application's own routes."""
+"""POST /v1/detect: formats, thresholds, masks, orientation. Other routes of the application."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from nike.datasets import rle
 from nike.datasets.labelme import read_labelme
 from nike.datasets.shapes import Shape
 
-BOX = (5, 10, 25, 30)  # 20 x 20 of 60 x 80: score 0.5 + 0.5 * 20 / 80 = 0.625
+BOX = (5, 10, 25, 30)  # in 60 x 80 pixels; the score is 0.5 + 0.5 * 20 / 80 = 0.625
 
 
 def test_json(serve, photo):
@@ -50,7 +50,7 @@ def test_the_default_threshold_and_the_lowest(serve, photo):
     assert client.post("/v1/detect", content=photo(BOX)).json()["detections"] == []
     assert len(client.post("/v1/detect?min_confidence=0.6", content=photo(BOX)).json()["detections"]) == 1
     answer = client.post("/v1/detect?min_confidence=0.05", content=photo(BOX))
-    assert answer.status_code == 422 and "0.1" in answer.text  # the detector did not keep such detections
+    assert answer.status_code == 422 and "0.1" in answer.text  # the detector discards lower scores
 
 
 def test_run_lengths_or_no_masks(serve, photo):
@@ -98,10 +98,10 @@ def test_a_form_with_a_file(serve, photo):
 
 def test_images_are_turned_upright(serve, photo):
     exif = PIL.Image.Exif()
-    exif[0x0112] = 6  # turn clockwise
+    exif[0x0112] = 6  # rotate clockwise
     answer = serve().post("/v1/detect", content=photo((0, 0, 10, 20), exif=exif)).json()
     assert (answer["width"], answer["height"]) == (60, 80)
-    assert answer["detections"][0]["box"] == [50, 0, 60, 20]  # top left becomes top right
+    assert answer["detections"][0]["box"] == [50, 0, 60, 20]  # from the top left to the top right
 
 
 def test_health_and_openapi(serve):

@@ -1,4 +1,4 @@
-"""Uploads that are broken on purpose: each is answered with 4xx, quickly, and the server keeps running."""
+"""Malicious uploads: the server responds with 4xx without delay and keeps running."""
 
 import io
 import struct
@@ -13,7 +13,7 @@ from nike.serving.limits import Limits
 
 BOX = (5, 10, 25, 30)
 PIXELS = 1_000_000
-ROUNDS = 1500  # of fuzzing; `python -m tests.nike.serving.test_hostile_uploads 100000` runs more
+ROUNDS = 1500  # number of mutated files; `python -m tests.nike.serving.test_hostile_uploads 100000` tests more
 
 
 def chunk(kind, data):
@@ -31,7 +31,7 @@ def encoded(kind, **options):
     return buffer.getvalue()
 
 
-ZEROS = zlib.compress(bytes(50_000_000), 9)  # 50 MB in 50 kB
+ZEROS = zlib.compress(bytes(50_000_000), 9)  # 50 MB compressed to 50 kB
 HOSTILE = {
     "empty": b"",
     "text": b"GET / HTTP/1.1\r\n\r\n",
@@ -94,7 +94,7 @@ def test_hostile_requests(serve, gate, path, body, kind):
 
 
 def mutated(rng, originals):
-    """One of the files with bytes changed, cut, or repeated."""
+    """Returns one of the files with changed, removed or repeated bytes."""
     data = bytearray(originals[rng.integers(len(originals))])
     for _ in range(rng.integers(1, 12)):
         at = int(rng.integers(len(data)))
@@ -113,7 +113,7 @@ def mutated(rng, originals):
 
 
 def fuzz(repeats):
-    """Decodes mutated files; returns how many were accepted."""
+    """Decodes mutated files and returns the number of accepted files."""
     rng = np.random.default_rng(0)
     originals = [encoded(kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")]
     accepted = 0

@@ -1,4 +1,4 @@
-"""Label Studio's machine learning backend: requests as `ml/api_connector.py` of Label Studio 1.23 sends them."""
+"""The machine learning backend for Label Studio, tested with requests of `ml/api_connector.py` in Label Studio 1.23."""
 
 import base64
 import http.server
@@ -20,7 +20,7 @@ JWT = "aaaa.bbbb.cccc"
 
 
 def predict_request(*images, config=POLYGONS):
-    """What `MLApi.make_predictions` posts."""
+    """Returns the request body of `MLApi.make_predictions`."""
     tasks = [{"id": i, "data": {"photo": image}, "meta": {}, "annotations": []} for i, image in enumerate(images, 1)]
     params = {"login": None, "password": None, "context": None}
     return {"tasks": tasks, "project": "1.1700000000", "label_config": config, "params": params}
@@ -94,14 +94,14 @@ def test_a_task_that_fails_beside_one_that_does_not(serve, photo):
     answer = client.post("/predict", json=predict_request("data:image/png;base64,AAAA", data_uri(photo(BOX)))).json()
     assert [len(prediction["result"]) for prediction in answer["results"]] == [0, 1]
     answer = client.post("/predict", json=predict_request("data:image/png;base64,AAAA"))
-    assert answer.status_code == 422  # Label Studio shows the message
+    assert answer.status_code == 422  # Label Studio displays the message
 
 
-# --- images on Label Studio ---
+# --- images stored by Label Studio ---
 
 
 class LabelStudio(http.server.BaseHTTPRequestHandler):
-    """Gives `photo` to whoever has the right token."""
+    """Server that returns `photo` to clients with the correct token."""
 
     photo = b""
 

@@ -1,4 +1,4 @@
-"""What the server refuses: too much, too large, too slow, without a token; and that it lives on."""
+"""Requests that the server rejects: too many, too large, too slow, without a token. It keeps running afterwards."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ def test_a_full_queue_answers_503_and_what_was_accepted_is_finished(serve, gate,
     until(lambda: "nike_requests_in_progress 3.0" in client.get("/metrics").text)
     refused = client.post("/v1/detect", content=photo(BOX))
     assert refused.status_code == 503 and int(refused.headers["retry-after"]) >= 1
-    assert client.get("/healthz").status_code == 200  # questions about health are no work
+    assert client.get("/healthz").status_code == 200  # health checks are not limited by the queue
     gate.open.set()
     for thread in threads:
         thread.join(10)
@@ -62,14 +62,14 @@ def test_the_size_of_a_request(serve, photo):
     client = serve(Limits(bytes=10_000))
     assert client.post("/v1/detect", content=photo(BOX)).status_code == 200
     assert client.post("/v1/detect", content=bytes(10_001)).status_code == 413
-    chunks = (bytes(1000) for _ in range(11))  # without a length
+    chunks = (bytes(1000) for _ in range(11))  # without Content-Length
     assert client.post("/v1/detect", content=chunks).status_code == 413
     assert client.post("/v1/predict", content=bytes(10_001)).status_code == 413
 
 
 def test_the_pixels_of_an_image(serve, gate, photo):
     client = serve(Limits(pixels=4799))
-    answer = client.post("/v1/detect", content=photo(BOX))  # 60 * 80 = 4800
+    answer = client.post("/v1/detect", content=photo(BOX))  # 60 * 80 = 4800 pixels
     assert answer.status_code == 413 and "80 x 60" in answer.json()["detail"] and gate.batches == []
 
 

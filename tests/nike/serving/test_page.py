@@ -1,4 +1,4 @@
-"""The page at / in a headless Chromium: with a photo, in light and dark, on a phone's width, with a token."""
+"""The page at / in headless Chromium: with an image, in light and dark mode, at the width of a phone, with a token."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ import uvicorn
 
 from nike.serving.app import create_app
 
-BOXES = ((100, 200, 300, 700), (500, 800, 560, 900))  # of 900 x 1200: scores 0.5 + 0.5 * 500 / 1200 and * 100 / 1200
+BOXES = ((100, 200, 300, 700), (500, 800, 560, 900))  # of 900 x 1200: scores 0.71 and 0.54
 TOKEN = "correct-horse-battery"
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright, and install Chromium")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -27,7 +27,7 @@ def browser():
 
 @pytest.fixture
 def address(gate):
-    """`address(**options of create_app)`: of a running server."""
+    """Returns the function `address(**options of create_app)`, which starts a server and returns its address."""
     running = []
 
     def start(**options):
@@ -47,7 +47,10 @@ def address(gate):
 
 @pytest.fixture
 def visit(browser, address):
-    """`visit(width, scheme, **options of create_app)`: the page, whose errors and foreign requests fail the test."""
+    """Returns the function `visit(width, scheme, **options of create_app)`, which opens the page.
+
+    The test fails if the page has errors or sends requests to other servers.
+    """
     problems, contexts = [], []
 
     def open_page(width=1280, scheme="light", **options):
@@ -90,7 +93,7 @@ def test_masks_and_the_threshold(visit, gate, photo, width, scheme, light):
     page.fill("#threshold", "0.5")
     assert page.inner_text("#status") == "2 detected" and page.locator("#masks path").count() == 2
     assert [text.strip() for text in page.locator("#list .score").all_inner_texts()] == ["0.71", "0.54"]
-    assert gate.batches == [1]  # the photo was detected once
+    assert gate.batches == [1]  # detection ran once
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(255, 255, 255)") == light
@@ -103,7 +106,7 @@ def test_downloads(visit, photo):
         page.click("#labelme")
     assert download.value.suggested_filename == "shoe.json"
     document = json.loads(download.value.path().read_text())
-    assert [shape["label"] for shape in document["shapes"]] == ["nike"]  # the other one is below the threshold
+    assert [shape["label"] for shape in document["shapes"]] == ["nike"]  # the other detection is below the threshold
     assert (document["imagePath"], document["imageWidth"], document["imageHeight"]) == ("shoe.png", 1200, 900)
     assert sorted(map(tuple, document["shapes"][0]["points"]))[0] == (200.5, 100.5)
     with page.expect_download() as download:

@@ -1,4 +1,4 @@
-"""The thread that owns the model: batches, waiting, cancellation, failures, closing."""
+"""The worker thread of the model: batches, waiting, cancellation, failures, closing."""
 
 import threading
 
@@ -10,7 +10,7 @@ from nike.serving.worker import DetectionWorker
 
 
 class Model:
-    """Answers with the value of an image's first pixel as class id; fails on batches and images that are marked."""
+    """Model that returns the first pixel of an image as the class id. Marked batches and images cause errors."""
 
     def __init__(self, fails_on=()):
         self.batches, self.fails_on, self.may_go = [], fails_on, threading.Event()
@@ -30,11 +30,11 @@ def image(value):
 
 
 def run(model, values, **options):
-    """Submits images while the model is held up by one before them; returns the futures."""
+    """Submits images while the model processes a previous image, and returns the futures."""
     model.may_go.clear()
     worker = DetectionWorker(model, **options)
     futures = [worker.submit(image(1))]
-    while worker._waiting.qsize():  # the first has been taken
+    while worker._waiting.qsize():  # until the worker has taken the first image
         pass
     futures += [worker.submit(image(value)) for value in values]
     return worker, futures

@@ -1,4 +1,4 @@
-"""X-AnyLabeling's remote server: requests as `remote_server.py` of X-AnyLabeling 4.2 sends them."""
+"""The remote server for X-AnyLabeling, tested with requests of `remote_server.py` in X-AnyLabeling 4.2."""
 
 import base64
 
@@ -9,7 +9,7 @@ HEADERS = {"Content-Type": "application/json", "Token": ""}
 
 
 def request(data, **params):
-    """What `RemoteServer.predict_shapes` posts."""
+    """Returns the request body of `RemoteServer.predict_shapes`."""
     uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
     settings = {"conf_threshold": 0.0, "iou_threshold": 0.0, "epsilon_factor": 0.001}
     return {"model": "nike", "image": uri, "params": settings | params}
@@ -26,13 +26,13 @@ def test_models(serve):
 def test_shapes(serve, photo):
     answer = serve().post("/v1/predict", json=request(photo(BOX)), headers=HEADERS).json()
     (shape,) = answer["data"]["shapes"]
-    # The keys that the client reads, and the repeated point with which its `Shape.add_point` closes a polygon.
+    # These are the keys that the client reads. `Shape.add_point` of the client closes a polygon at the repeated point.
     assert shape["label"] == "nike" and shape["shape_type"] == "polygon" and shape["score"] == 0.625
     assert shape["points"][0] == shape["points"][-1] and len(shape["points"]) == 5
     xs, ys = zip(*shape["points"], strict=True)
     assert (min(xs), max(xs), min(ys), max(ys)) == (10.5, 29.5, 5.5, 24.5)  # centres of the outermost pixels
     assert shape["group_id"] is None and shape["flags"] == {} and shape["attributes"] == {}
-    assert answer["data"]["replace"] is None  # the client's own choice
+    assert answer["data"]["replace"] is None  # the client decides
 
 
 def test_threshold_and_classes(serve, photo):
@@ -41,7 +41,7 @@ def test_threshold_and_classes(serve, photo):
     def count(**params):
         return len(client.post("/v1/predict", json=request(photo(BOX), **params)).json()["data"]["shapes"])
 
-    assert count() == 0  # 0.0 is what the client sends before the user sets a threshold
+    assert count() == 0  # the client sends 0.0 until the user sets a threshold
     assert count(conf_threshold=0.6) == 1
     assert count(conf_threshold=0.6, filter_classes=["nike"]) == 1
     assert count(conf_threshold=0.6, filter_classes=["adidas"]) == 0

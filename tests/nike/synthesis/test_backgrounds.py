@@ -39,7 +39,7 @@ def test_validation_photos_are_not_used(tmp_path):
 
 
 def test_all_backgrounds_are_from_the_folder(tmp_path):
-    """A photo of one colour gives images of one colour, also after the colour jitter."""
+    """Photos of one colour give images of one colour, even with colour jitter."""
     write_photo(tmp_path, "green")
     draw = find_backgrounds(tmp_path)
     for seed in range(10):
@@ -60,11 +60,11 @@ def test_default_backgrounds_are_photos_and_gradients(monkeypatch):
     monkeypatch.setattr(backgrounds.photometric, "jitter_colour", lambda image, rng, strength: image)
     draw = find_backgrounds(None)
     photos = sum((draw(np.random.default_rng(seed), 20, 20) == red[0, 0]).all() for seed in range(100))
-    assert 60 <= photos <= 90  # 75 expected
+    assert 60 <= photos <= 90  # 75 are expected
 
 
 def test_crop_keeps_the_aspect_and_the_photo():
-    """Of a vertical ramp, a crop of 60 to 100% shows at least 60% of the rows, in order."""
+    """A crop of 60 to 100% of a vertical ramp contains at least 60% of the rows, in the same order."""
     ramp = np.repeat(np.arange(200, dtype=np.uint8)[:, None, None], 300, axis=1).repeat(3, axis=2)
     before = ramp.copy()
     for seed in range(10):

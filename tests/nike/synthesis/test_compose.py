@@ -36,7 +36,7 @@ def test_images_and_instances_are_valid():
 
 
 def test_positive_images_show_a_clear_logo():
-    """Logos that are tiny, mostly outside the image or hidden do not count."""
+    """Logos that are tiny, hidden or mostly outside the image are not sufficient."""
     assets = Assets(background=lambda rng, h, w: np.full((h, w, 3), 128, np.uint8))
     for seed in range(40):
         assert any(instance.label == "nike" for instance in render(seed, 160, 160, assets)[1])
@@ -52,7 +52,7 @@ def test_negatives_have_no_instances_but_distractors(monkeypatch):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_polygons_are_the_changed_pixels(seed, monkeypatch):
-    """On a plain background, flat ink changes the pixels inside the polygon and no others."""
+    """On a plain background, flat ink changes only the pixels inside the polygon."""
     monkeypatch.setattr(paint, "STYLES", {"print": paint.Style(1)})
     monkeypatch.setattr(compose, "SIZES", (0.4, 0.5))
     bolt = make_logo([np.array([(13, 1), (4, 14), (10, 14), (8, 23), (19, 9), (12, 9)], float)])
@@ -60,7 +60,7 @@ def test_polygons_are_the_changed_pixels(seed, monkeypatch):
     add_logo(np.random.default_rng(seed), scene, bolt, scene.logos)
     (polygon,) = scene.logos[0].polygons((400, 400))
     changed = np.abs(scene.image - 0.5).mean(axis=2)
-    changed = changed > changed.max() / 2  # covered by more than half
+    changed = changed > changed.max() / 2  # more than half of the pixel is covered
     inside = polygon2mask(changed.shape, polygon[:, ::-1] - 0.5)
     assert (changed & inside).sum() / (changed | inside).sum() > 0.98
 
@@ -90,7 +90,7 @@ def test_windows_of_logos_do_not_overlap():
 def test_distractors_do_not_resemble_the_logo():
     star = make_logo([np.array([(0, 0), (4, 0), (4, 2), (0, 2.0)])])
     assert similarity(star, star) == pytest.approx(1)
-    assert similarity(make_logo([SQUARE]), star) == pytest.approx(0.5, abs=0.03)  # the half of a square
+    assert similarity(make_logo([SQUARE]), star) == pytest.approx(0.5, abs=0.03)  # half of a square
     swoosh = load_logo()
     mirrored = make_logo([outline * (-1, 1) for outline in swoosh.outlines])
     assert similarity(mirrored, swoosh) > 0.95
@@ -108,14 +108,14 @@ def test_cutouts_are_drawn_in_their_colours(monkeypatch):
 
 
 def edge_position(profile):
-    """Returns the position of the rise to half of the height of a step in a profile, with sub-pixel precision."""
+    """Returns the position at which a step in a profile reaches half of its height, with sub-pixel precision."""
     half = (profile[:10].mean() + profile[-10:].mean()) / 2
     i = np.flatnonzero((profile[:-1] < half) & (profile[1:] >= half))[0]
     return i + 0.5 + (half - profile[i]) / (profile[i + 1] - profile[i])
 
 
 def test_camera_effects_keep_the_geometry():
-    """Polygons are extracted before the camera effects, which therefore must not shift the image."""
+    """Polygons are extracted before camera effects are applied, so these effects must not shift the image."""
     step = np.full((80, 80, 3), 0.3, np.float32)
     step[:, 40:] = 0.7
     shifts = []

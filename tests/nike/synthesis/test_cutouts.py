@@ -48,7 +48,7 @@ def test_dataset_without_usable_instances_raises(tmp_path, shapes):
 
 
 def test_validation_photos_are_not_cut(tmp_path):
-    """They would bias the validation metrics."""
+    """Cutouts of validation photos would bias the validation metrics."""
     dataset(tmp_path, [("nike", RED, None)])
     (tmp_path / "split.json").write_text('{"val": ["a"]}')
     with pytest.raises(ValueError, match="no instance"):

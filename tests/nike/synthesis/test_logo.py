@@ -9,7 +9,7 @@ def test_bundled_logo_is_normalized():
     logo = load_logo()
     points = np.concatenate(logo.outlines)
     low, high = points.min(axis=0), points.max(axis=0)
-    np.testing.assert_allclose(high - low, (1, 8.401 / 24), atol=0.001)  # 24 x 8.401 in the file
+    np.testing.assert_allclose(high - low, (1, 8.401 / 24), atol=0.001)  # the path in the file is 24 x 8.401
     np.testing.assert_allclose(high + low, 0, atol=1e-6)
     assert logo.texture is None
     assert "trademark" in DEFAULT_LOGO.read_text()
@@ -39,12 +39,12 @@ def test_image_with_several_colours_becomes_a_texture(tmp_path):
     pixels[:, 50:, :2] = 0, 255
     logo = load_logo(write_image(tmp_path, pixels))
     assert logo.texture.shape == (100, 100, 3)
-    x, y = np.array((0.25, 0)) * logo.scale + logo.centre  # green half
+    x, y = np.array((0.25, 0)) * logo.scale + logo.centre  # a point in the green half
     assert tuple(logo.texture[int(y), int(x)]) == (0, 255, 0)
 
 
 def test_long_edges_are_subdivided():
-    """Otherwise a bent logo would have straight edges."""
+    """Without subdivision, a bent logo would have straight edges."""
     (outline,) = make_logo([np.array([(0, 0), (8, 0), (8, 2), (0, 2.0)])]).outlines
     steps = np.linalg.norm(np.diff(outline, axis=0, append=outline[:1]), axis=1)
     assert steps.max() <= MAX_STEP + 1e-9 and steps.sum() == pytest.approx(2.5)

@@ -9,7 +9,7 @@ SQUARE = np.array([(20, 30), (80, 30), (80, 70), (20, 70.0)])
 
 
 def fill(polygons, shape=(100, 120), scale=4):
-    """Returns the bool mask of the union of polygons on a grid of `scale` cells per pixel."""
+    """Returns the boolean mask of the union of polygons on a grid of `scale` cells per pixel."""
     size = (shape[0] * scale, shape[1] * scale)
     return np.any([polygon2mask(size, polygon[:, ::-1] * scale - 0.5) for polygon in polygons], axis=0)
 
@@ -18,7 +18,7 @@ def iou(a, b):
     return (a & b).sum() / (a | b).sum()
 
 
-@pytest.mark.parametrize("scale", [4, 8])  # as used for small logos
+@pytest.mark.parametrize("scale", [4, 8])  # scales that are used for small logos
 def test_rasterize_gives_the_coverage_of_polygons_with_holes(scale):
     hole = np.array([(12, 10), (14.5, 10), (14, 13)])
     exact = fill([STAR], (20, 20), 16) & ~fill([hole], (20, 20), 16)

@@ -25,7 +25,7 @@ def test_rod_is_painted_opaquely():
 
 
 def test_hidden_pixels_are_the_painted_ones():
-    """Where the visible part shrinks, the image changes."""
+    """The image changes where the logo is no longer visible."""
     for seed in range(20):
         logo, image = place([SQUARE], (100, 120)), np.full((100, 120, 3), 0.5, np.float32)
         whole = logo.coverage

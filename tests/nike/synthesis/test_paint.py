@@ -6,7 +6,7 @@ from nike.synthesis.masks import rasterize
 from nike.synthesis.paint import STYLES
 
 SQUARE = rasterize([np.array([(20, 20), (80, 20), (80, 80), (20, 80.0)])], (100, 100))
-UP = (0.0, -1.0)  # light from above
+UP = (0.0, -1.0)  # direction of light from above
 
 
 def surface(value=0.6):
@@ -21,7 +21,7 @@ def test_styles_change_the_logo_and_keep_the_surface(style):
         assert 0 <= painted.min() <= painted.max() <= 1
         change = np.abs(painted - 0.6).mean(axis=2)
         assert change[SQUARE > 0.99].mean() > 0.01
-        assert change[:8].max() < 0.01 and change[-8:].max() < 0.01  # shadows reach paint.MARGIN
+        assert change[:8].max() < 0.01 and change[-8:].max() < 0.01  # shadows extend to paint.MARGIN
 
 
 def test_flat_ink_changes_no_pixel_outside_the_logo():

@@ -18,7 +18,7 @@ def test_tilt_enlarges_the_right_side():
 
 
 def test_bend_foreshortens_the_ends():
-    """A point at arc length s on a cylinder of radius r appears at r sin(s / r); half of the width covers `bend`."""
+    """On a cylinder of radius r, arc length s appears at r sin(s / r). Half of the width covers the angle `bend`."""
     x = np.linspace(-0.5, 0.5, 11)
     bent = Placement(np.eye(3), bend=1.0).to_image(np.stack([x, 0 * x], 1))
     np.testing.assert_allclose(bent[:, 0], 0.5 * np.sin(x / 0.5), atol=1e-12)
@@ -38,7 +38,7 @@ def test_to_logo_inverts_to_image():
 
 
 def test_texture_follows_the_placement():
-    """The left half is red, the right half blue. A quarter turn puts red on top."""
+    """The left half is red and the right half blue. After a quarter turn, red is at the top."""
     texture = np.zeros((40, 80, 3), np.uint8)
     texture[:, :40, 0], texture[:, 40:, 2] = 255, 255
     logo = make_logo([np.array([(0, 0), (80, 0), (80, 40), (0, 40.0)])], texture)

@@ -15,7 +15,7 @@ def area(outline):
     "d",
     [
         "M1 2 L5 2 L5 4 L1 4 Z",
-        "m1,2 4,0 0,2 -4,0z",  # further pairs after a move are line segments
+        "m1,2 4,0 0,2 -4,0z",  # further coordinate pairs after a move are line segments
         "M1 2H5V4H1Z",
         "M 1 2 h4v2h-4 z",
         "M1 2L5 2 5 4 1 4 1 2",  # explicit closing segment

@@ -1,4 +1,4 @@
-"""`--batch auto`: choices derived by hand, and the memory of this process against an allocation of known size."""
+"""`--batch auto`: choices derived by hand, and measured memory compared with an allocation of known size."""
 
 import argparse
 import subprocess
@@ -14,7 +14,7 @@ GB = 10**9
 
 
 def chosen(memory, most=100, fixed=1.0, per_image=0.5):
-    """The choice for a network of fixed memory and memory per image, and the batches that were measured."""
+    """Returns the chosen and the measured batches of a network with the given fixed memory and memory per image."""
     measured = []
 
     def peak(batch):
@@ -26,7 +26,7 @@ def chosen(memory, most=100, fixed=1.0, per_image=0.5):
 
 
 def test_the_next_batch_would_exceed_the_limit():
-    """60% of 10 GB are 6 GB; 8 images need 1 + 4 = 5 GB, 16 would need 9 GB and are not tried."""
+    """The limit is 60% of 10 GB, or 6 GB. 8 images need 1 + 4 = 5 GB. 16 images would need 9 GB and are not tried."""
     batch, reason, measured = chosen(10)
     assert (batch, measured) == (8, [1, 2, 4, 8])
     assert reason == "8 images need 5.0 GB (16 would need about 9.0 GB); the limit is 6.0 GB, 60% of the memory"
@@ -41,21 +41,21 @@ def test_the_maximum_and_few_images():
 
 
 def test_a_single_image_above_the_limit():
-    """1 image takes 9 GB; the limit is 6 GB, so that 2 images are not tried."""
+    """1 image takes 9 GB, and the limit is 6 GB, so 2 images are not tried."""
     batch, reason, measured = chosen(10, per_image=8.0)
     assert (batch, measured) == (1, [1])
     assert reason == "1 image needs 9.0 GB (above the limit); the limit is 6.0 GB, 60% of the memory"
 
 
 def test_a_batch_that_was_measured_above_the_limit_is_not_chosen():
-    """2 images, the default, are always tried: 2 GB; the limit is 1.8 GB."""
+    """2 images, the default, are always tried. They take 2 GB, and the limit is 1.8 GB."""
     batch, reason, measured = chosen(3)
     assert (batch, measured) == (1, [1, 2])
     assert reason == "1 image needs 1.5 GB (2 would need 2.0 GB); the limit is 1.8 GB, 60% of the memory"
 
 
 def test_growth_faster_than_linear_is_measured():
-    """After 1, 1 and 2 GB, 8 images would need 4 GB by extrapolation and take 8 GB; the limit is 6 GB."""
+    """After 1, 1 and 2 GB, the extrapolation for 8 images is 4 GB, but they take 8 GB. The limit is 6 GB."""
     peaks = {1: 1 * GB, 2: 1 * GB, 4: 2 * GB, 8: 8 * GB}
     batch, reason = choose_batch(peaks.__getitem__, 10 * GB, 16)
     assert batch == 4 and "(8 would need 8.0 GB)" in reason
@@ -69,7 +69,7 @@ def test_memory_of_this_process(tmp_path, monkeypatch):
     np.ones(200_000_000, np.uint8).sum()
     assert 0.9 * 200e6 < memory.peak() - before < 1.5 * 200e6
     memory.reset_peak()
-    assert memory.peak() - before < 0.5 * 200e6  # the array was freed
+    assert memory.peak() - before < 0.5 * 200e6  # the array has been freed
     assert before < memory.available
     monkeypatch.setattr(batch_size, "CGROUP", tmp_path / "memory.max")
     for text, expected in (("max\n", memory.available), ("1000000\n", 1e6)):
@@ -80,7 +80,7 @@ def test_memory_of_this_process(tmp_path, monkeypatch):
         ProcessMemory()
 
 
-FREE = {"0": 5, "1": 40, "3": 30, "4": 20}  # MiB of each GPU of the machine
+FREE = {"0": 5, "1": 40, "3": 30, "4": 20}  # free MiB of each GPU
 
 
 def gpus(*numbers):
@@ -88,7 +88,7 @@ def gpus(*numbers):
 
 
 def nvidia_smi(command, **_):
-    """Reports the free memory of the GPUs of `--id`, or of all of them without it."""
+    """Prints the free memory of the GPUs in `--id`, or of all GPUs without this option."""
     ids = [option.removeprefix("--id=").split(",") for option in command if option.startswith("--id=")]
     return SimpleNamespace(stdout="".join(f"{FREE[number]}\n" for number in (ids[0] if ids else FREE)))
 
@@ -110,7 +110,7 @@ def test_only_the_gpus_of_the_option_device_count(monkeypatch, variable, numbers
 
 
 def test_memory_of_a_gpu(monkeypatch):
-    """nvidia-smi counts in MiB; of two GPUs the fuller one limits."""
+    """nvidia-smi reports MiB. The GPU with less free memory determines the limit."""
     import tensorflow as tf
 
     info = {"current": 100, "peak": 7}

@@ -1,4 +1,4 @@
-"""Training data: additional folders, and no image in both subsets."""
+"""Training data: additional folders, and separation of training and validation images."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def names(dataset):
 
 @pytest.fixture
 def photos(folder, shape):
-    """A folder of ten labelled images."""
+    """Returns a folder with ten labelled images."""
     for number in range(10):
         folder.labelled(f"shoe-{chr(97 + number)}.jpg", [shape()], seed=number)
     return folder.root
@@ -19,7 +19,7 @@ def photos(folder, shape):
 
 @pytest.fixture
 def more(folder, tmp_path, shape):
-    """A folder with three other labelled images, one of them in a folder named like a validation subset."""
+    """Returns a folder with three other labelled images, one of which is in a folder named like a validation subset."""
     extra = type(folder)(tmp_path / "more")
     for name in ("x.jpg", "y.jpg", "val/z.jpg"):
         extra.labelled(name, [shape()])
@@ -55,7 +55,7 @@ def test_a_missing_additional_folder(photos, tmp_path):
 
 
 def test_no_image_is_in_both_subsets(photos, more):
-    """Otherwise validation would reward overfitting."""
+    """Common images would make validation reward overfitting."""
     message = r"2 images \(.*shoe-[a-j].jpg, .*\) are in both training and validation.*--also"
     with pytest.raises(ValueError, match=message):
         load_training_data(photos, also=[photos])

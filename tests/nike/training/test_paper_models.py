@@ -1,4 +1,7 @@
-"""The table of the papers' models: plans of all rows, resumption, mean and spread. `nike train` only plans."""
+"""Comparison of the models of the papers: plans of all rows, resuming, mean and standard deviation.
+
+`nike train` only plans the runs.
+"""
 
 import csv
 import re
@@ -15,12 +18,12 @@ QUICK = ["--quick", "--images=1"]
 
 
 class FakeTrain:
-    """Replaces the process of `nike train`: checks the options and writes a history with AP 0.1.
+    """Replaces the process of `nike train`. It checks the options and writes a history with AP 0.1.
 
     Attributes:
         runs: planned runs by name.
         resumed: values of `--resume`.
-        stop: name of the run that is interrupted, after it has saved its state.
+        stop: name of a run that is interrupted after it has saved its state.
     """
 
     def __init__(self):
@@ -94,7 +97,7 @@ def test_an_interrupted_command_continues(fake, tmp_path, capsys):
     assert paper_models.main(argv) == 0
     assert fake.resumed == ["c4-020260101T0000"] and len(fake.runs) == 2
     capsys.readouterr()
-    assert paper_models.main(argv) == 0  # nothing is left to train
+    assert paper_models.main(argv) == 0  # all runs are finished
     assert len(fake.resumed) == 1 and capsys.readouterr().out.count(" 0.100 ") == 2 * 4
 
 

@@ -1,4 +1,4 @@
-"""The score threshold that a run stores in its best weights."""
+"""The score threshold that training stores in the best weights."""
 
 from types import SimpleNamespace
 

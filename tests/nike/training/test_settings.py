@@ -1,4 +1,4 @@
-"""Every setting of `nike train --config` reaches the run or is refused."""
+"""Every setting in `nike train --config` is either used by the run or rejected."""
 
 import json
 
@@ -12,7 +12,7 @@ from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.training.preparation import new_run
 from nike.training.settings import with_settings_as_options
 
-# Valid values that differ from the defaults of `nike train`. Other fields follow by rule, see `other`.
+# Valid values that differ from the defaults of `nike train`. `other` derives values of the remaining fields.
 VALUES = {
     "BACKBONE": "resnet101",
     "BACKBONE_STRIDES": [4, 8, 16, 32, 128],
@@ -28,7 +28,7 @@ VALUES = {
     "ROI_NEGATIVES": "balanced",
     "ROI_POOLING": "pool",
 }
-COUPLED = {  # fields that are valid only with others
+COUPLED = {  # fields that are valid only together with other fields
     "IMAGE_CHANNEL_COUNT": {"IMAGE_CHANNEL_COUNT": 1, "MEAN_PIXEL": [120]},
     "MASK_HEAD": {"MASK_HEAD": False, "MASK_REFINEMENT_SIZE": 0, "DETECTION_MASK_SCORES": False},
     "MASK_POOL_SIZE": {"MASK_POOL_SIZE": 16, "MASK_SHAPE": [32, 32]},
@@ -65,7 +65,7 @@ def planned(tmp_path, settings, *options):
     return new_run(train.parse(argv), argv)
 
 
-# They need data with keypoints or OpenCV's contrib modules, see `test_keypoints.py` and `test_fast_rcnn.py`.
+# These need data with keypoints or the contrib modules of OpenCV, see `test_keypoints.py` and `test_fast_rcnn.py`.
 ELSEWHERE = {"NUM_KEYPOINTS", "KEYPOINT_NAMES", "KEYPOINT_FLIP", "PROPOSALS"}
 
 
@@ -100,7 +100,7 @@ def test_options_override_the_file_and_a_run_records_both(tmp_path):
     run = planned(tmp_path, settings, "--steps=9", "--lr", "0.1", "--name=hats", "--batch=4")
     assert (run.config.STEPS_PER_EPOCH, run.config.NAME, run.config.BATCH_SIZE) == (9, "hats", 4)
     assert run.stages[0].learning_rate == 0.1
-    resumed = train.parse(planned(tmp_path, settings).argv)  # without reading the file again
+    resumed = train.parse(planned(tmp_path, settings).argv)  # the file is not read again
     assert (resumed.steps, resumed.lr, resumed.name) == (7, 0.5, "shoes")
 
 

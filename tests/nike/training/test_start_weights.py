@@ -1,4 +1,4 @@
-"""Start weights: settings from the file, and layers excluded for different classes."""
+"""Initial weights: settings from the file, and layers that are excluded if the classes differ."""
 
 import keras
 import pytest
@@ -18,7 +18,7 @@ def write(path, classes, config=None):
 
 
 class FakeModel:
-    """Records how weights are loaded."""
+    """Model that records how weights are loaded."""
 
     def __init__(self, classes, refinement=0):
         self.config = type("Config", (), {"NUM_CLASSES": classes, "MASK_REFINEMENT_SIZE": refinement})

@@ -1,4 +1,4 @@
-"""Times of a trial, and epochs and steps for a time budget, derived by hand."""
+"""Times measured in a trial, and epochs and steps for a time budget, derived by hand."""
 
 import argparse
 from pathlib import Path
@@ -24,14 +24,14 @@ def planned(seconds, is_fixed=False, **changes):
 
 
 def test_a_large_budget():
-    """60 s for the start of two stages; an epoch takes 50 x 2 + 12 x 0.5 + 4 = 110 s, so 10 fit. 50 s remain."""
+    """The start of two stages takes 60 s and an epoch 50 x 2 + 12 x 0.5 + 4 = 110 s, so 10 epochs fit. 50 s remain."""
     assert planned(60 + 10 * 110 + 50) == (10, 52)  # (1150 / 10 - 10) / 2 = 52.5
     assert planned(60 + 10 * 110 + 50, is_fixed=True) == (10, 50)
 
 
 def test_epochs_become_shorter_in_a_small_budget():
-    assert planned(60 + 6 * 60) == (6, 25)  # 60 s an epoch, 10 s of them without steps
-    assert planned(60 + 2 * 50 + 10) == (2, 22)  # at least 20 steps: 50 s an epoch
+    assert planned(60 + 6 * 60) == (6, 25)  # 60 s per epoch, including 10 s that are not steps
+    assert planned(60 + 2 * 50 + 10) == (2, 22)  # at least 20 steps, or 50 s per epoch
     assert planned(60 + 2 * 110, is_fixed=True) == (2, 50)
 
 
@@ -48,7 +48,7 @@ def test_a_part_of_the_time_is_left_free(monkeypatch):
 
 
 class Model:
-    """A network of one weight that any training changes."""
+    """Network with one weight, which any training step changes."""
 
     def __init__(self, logs):
         self.config, self.logs, self.weight = NikeConfig(), logs, 1
@@ -66,7 +66,7 @@ class Model:
 
 @pytest.mark.parametrize("photos, per_image", [(100, 0.5), (2, 1.0)])
 def test_times_of_a_trial(tmp_path, monkeypatch, photos, per_image):
-    """The first epoch ends after 60 s with compilation; the second takes 5 steps of 2 s, 2 s, and 4 s."""
+    """The first epoch takes 60 s including compilation. The second epoch takes 5 steps of 2 s, 2 s, and 4 s."""
     clock = [0.0]
     monkeypatch.setattr(time_budget.time, "perf_counter", lambda: clock[0])
     model = Model(tmp_path / "logs")

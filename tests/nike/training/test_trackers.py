@@ -1,4 +1,4 @@
-"""MLflow with its local file store and Weights & Biases in offline mode, as the real packages write them."""
+"""Files written by MLflow in its local file store and by Weights & Biases in offline mode."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from nike.training.trackers import MLflow, WeightsAndBiases, finite
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A log folder with weights. Nothing is sent to a server."""
+    """Returns a log folder with weights. Nothing is sent to a server."""
     for name in ("MLFLOW_TRACKING_URI", "WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
