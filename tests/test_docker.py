@@ -28,7 +28,7 @@ def test_packages_have_the_bounds_of_the_metadata():
     assert [name for name in wanted if f'"{name.replace("tensorflow-cpu", "tensorflow")}"' not in metadata] == []
 
 
-def test_the_build_context_has_what_the_build_needs():
+def test_the_build_context_contains_the_required_files():
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert {"setup.py", "pyproject.toml", "README.md", "LICENSE", "mrcnn", "nike", "weights"} == allowed
     assert all((ROOT / name).exists() for name in allowed)

@@ -36,7 +36,7 @@ def test_the_files_are_built_once():
         assert "actions/download-artifact" in actions(job) and "actions/checkout" not in actions(job)
 
 
-def test_each_job_has_the_rights_that_it_needs():
+def test_each_job_has_only_the_permissions_that_it_needs():
     assert WORKFLOW["permissions"] == {}
     rights = {name: job["permissions"] for name, job in JOBS.items()}
     assert rights["build"] == {"contents": "read"} and rights["test"] == {}

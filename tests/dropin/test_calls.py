@@ -314,12 +314,12 @@ def test_settings_that_are_false_and_class_counts_of_numpy(small_defaults, tmp_p
         NucleiConfig().copy(IMAGE_RESIZE_MODE="square").validate()
 
 
-def test_parallel_model_raises_an_error_with_a_remedy():
+def test_parallel_model_raises_an_error_with_a_fix():
     with pytest.raises(NotImplementedError, match=r"choose_strategy\(2\)\.scope"):
         ParallelModel(None, 2)
 
 
-def test_the_flat_layout_of_before_2018(tmp_path):
+def test_the_flat_module_layout_used_before_2018(tmp_path):
     """`python -m mrcnn` provides the module names of old scripts. Modules next to the script take precedence."""
     (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
     (tmp_path / "utils.py").write_text("WORD = 'own'\n")

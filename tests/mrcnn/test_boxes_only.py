@@ -61,12 +61,12 @@ def test_losses_and_outputs(networks):
 
 
 @pytest.mark.parametrize("settings", [{"MASK_REFINEMENT_SIZE": 112}, {"DETECTION_MASK_SCORES": True}])
-def test_settings_that_need_masks_are_refused(settings):
+def test_settings_that_require_masks_are_rejected(settings):
     with pytest.raises(ValueError, match=f"{next(iter(settings))} needs masks, but MASK_HEAD is False. Set"):
         BoxConfig().copy(**settings).validate()
 
 
-def test_batches_are_those_of_masks_without_the_masks():
+def test_batches_equal_those_with_masks_except_for_the_masks():
     dataset, config = tiny_training.Squares(4), tiny_training.TrainingConfig()
     with_masks, without = (
         next(iter(training_batches(dataset, config.copy(MASK_HEAD=mask), seed=1, workers=2))) for mask in (True, False)
@@ -135,7 +135,7 @@ def evaluate(model, dataset):
     return evaluator.summarize()
 
 
-def test_tiles_and_augmented_views_stay_without_masks(trained):
+def test_tiles_and_test_time_augmentation_work_without_masks(trained):
     model, photos, _ = trained
     image = photos.load_image(1)
 
@@ -146,7 +146,7 @@ def test_tiles_and_augmented_views_stay_without_masks(trained):
         assert len(found) and not found.has_masks
 
 
-def test_weights_of_boxes_start_masks_and_back(trained, tmp_path):
+def test_weights_load_between_networks_with_and_without_masks(trained, tmp_path):
     boxes, _, _ = trained
     path = tmp_path / "boxes.h5"
     boxes.save_weights(path)

@@ -86,7 +86,7 @@ def test_both_heads_train_stage_5():
         assert np.any(tape.gradient(loss, kernel))
 
 
-def test_weights_of_a_pyramid_start_the_trunk(tmp_path):
+def test_the_trunk_loads_weights_of_a_network_with_a_pyramid(tmp_path):
     model = MaskRCNN("inference", C4Config(), tmp_path)
     trunk = NetworkBuilder(TinyConfig().copy(BACKBONE="resnet50", MASK_SHAPE=[28, 28])).inference()
     trunk.save_weights(tmp_path / "pyramid.h5")
@@ -100,6 +100,6 @@ def test_weights_of_a_pyramid_start_the_trunk(tmp_path):
 
 
 @pytest.mark.parametrize("setting", [{"MASK_REFINEMENT_SIZE": 112}, {"NUM_KEYPOINTS": 2}])
-def test_settings_that_need_the_pyramid_are_refused(setting):
+def test_settings_that_require_the_pyramid_are_rejected(setting):
     with pytest.raises(ValueError, match=f"{next(iter(setting))} needs the feature pyramid.*'resnet50_c4'.* = 0"):
         C4Config().copy(**setting).validate()

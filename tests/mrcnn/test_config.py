@@ -86,7 +86,7 @@ def test_crop_mode_uses_the_smaller_side():
         ("LOSS_WEIGHTS", [1.0], "LOSS_WEIGHTS must be a dict"),
     ],
 )
-def test_validation_errors_name_the_setting_and_a_remedy(field, value, message):
+def test_validation_errors_name_the_setting_and_the_fix(field, value, message):
     config = ShapesConfig().copy(**{field: value})
     with pytest.raises(ValueError, match=message):
         config.validate()
@@ -143,7 +143,7 @@ def test_copies_do_not_nest_classes():
     assert InferenceConfig().BATCH_SIZE == 6 and InferenceConfig().copy(NAME="x").GPU_COUNT == 2
 
 
-def test_copy_refuses_unknown_settings():
+def test_copy_rejects_unknown_settings():
     with pytest.raises(ValueError, match="ShapesConfig: unknown setting 'LEARNING_RAT'; did you mean LEARNING_RATE"):
         ShapesConfig().copy(LEARNING_RAT=0.1)
     with pytest.raises(ValueError, match="unknown setting 'BATCH_SIZE'"):

@@ -37,7 +37,7 @@ def refined():
     return refined
 
 
-def test_choosing(found):
+def test_selection(found):
     assert found.names == ["nike", "puma"]
     assert found["puma"].scores.tolist() == pytest.approx([0.4]) and found["puma"].source is IMAGE
     assert found.filter(0.5).names == ["nike"] == found.filter(classes="nike").names == found.filter(classes=[1]).names

@@ -86,13 +86,13 @@ def test_proposals_are_placed_in_the_window():
 
 
 @pytest.mark.parametrize("values", [[[1, 2, 3]], [[[1, 2, 3, 4]]], [[1, 2, 3, np.nan]], "boxes", [[1, 2], [3]]])
-def test_values_that_are_no_boxes(values):
+def test_invalid_boxes(values):
     with pytest.raises(UserError, match=r"a.jpg: expected finite boxes \[N, 4\]"):
         as_boxes(values, "a.jpg")
     assert as_boxes([], "a.jpg").shape == (0, 4)
 
 
-def test_training_and_detection_place_proposals_alike():
+def test_training_and_detection_place_proposals_equally():
     photo = np.zeros((48, 80, 3), np.uint8)
     config = TrainingConfig().copy(**EXTERNAL, POST_NMS_ROIS_INFERENCE=50)
 
@@ -115,7 +115,7 @@ def test_training_and_detection_place_proposals_alike():
 # --- batches ---
 
 
-def test_batches_are_those_of_an_rpn_without_its_targets():
+def test_batches_equal_those_of_an_rpn_except_for_its_targets():
     config = TrainingConfig()
     with_rpn, without = (
         next(iter(training_batches(Proposed(4), config.copy(**changes), seed=1, workers=2)))
@@ -162,7 +162,7 @@ def test_proposals_are_mirrored_with_the_image():
         assert box.tolist() == [y1, 64 - x2, y2, 64 - x1]
 
 
-def test_augmentations_and_datasets_without_boxes_are_refused():
+def test_augmentations_and_datasets_without_boxes_are_rejected():
     class Still:
         max_side = 64
 
@@ -216,7 +216,7 @@ def test_detections_come_from_the_proposals(trained):
     assert len(model.detect(images[:1], proposals=[[]])[0]) == 0
 
 
-def test_wrong_uses_are_one_clear_line(trained, tmp_path):
+def test_invalid_uses_are_one_line_errors(trained, tmp_path):
     model, photos, _ = trained
     image, boxes = photos.load_image(0), photos.load_rois(0)
     no_rpn = r"has no RPN \(PROPOSALS = 'boxes of the test'\)"
@@ -244,7 +244,7 @@ def test_wrong_uses_are_one_clear_line(trained, tmp_path):
         tiny_training.build(tmp_path).detect([image], proposals=[boxes])
 
 
-def test_weights_of_an_rpn_start_a_network_without_one_and_not_back(tmp_path):
+def test_weights_load_from_a_network_with_an_rpn_but_not_into_one(tmp_path):
     with_rpn = tiny_training.build(tmp_path)
     with_rpn.save_weights(tmp_path / "rpn.h5")
     model = tiny_training.build(tmp_path, **EXTERNAL)

@@ -143,7 +143,7 @@ def test_keypoints_are_scaled_to_the_rounded_size(mode):
         np.testing.assert_allclose(right - middle, [751, 500, 0], atol=1e-4)
 
 
-def test_batches_hold_the_keypoints_of_the_kept_instances():
+def test_batches_contain_the_keypoints_of_the_kept_instances():
     config = tiny_training.TrainingConfig().copy(**POINTS)
     batch = next(iter(training_batches(Dots(4), config, seed=1, workers=2)))
     plain = next(iter(training_batches(Dots(4), tiny_training.TrainingConfig(), seed=1, workers=2)))
@@ -162,7 +162,7 @@ RAGGED = [[[1, 2, 2], [3]]]
     ("points", "got"),
     [(None, "None"), (np.zeros((1, 3, 3)), r"\[1, 3, 3\]"), (RAGGED, "values that are not numbers")],
 )
-def test_wrong_keypoints_are_one_clear_line(points, got, monkeypatch):
+def test_invalid_keypoints_are_one_line_errors(points, got, monkeypatch):
     config = tiny_training.TrainingConfig().copy(**POINTS)
     monkeypatch.setattr(tiny_training.Squares, "load_keypoints", lambda self, image_id: points)
     with pytest.raises(UserError, match=rf"square_0.*load_keypoints\(\) must return \[1, 2, 3\].*got {got}\.$"):
@@ -226,7 +226,7 @@ def test_augmentations_must_return_keypoints(augmentation, message):
     assert vary(prepare(Dots(1), without, 0, Fixed()), without, Shifted(moved)).keypoints is None
 
 
-def test_augmentation_that_cannot_move_keypoints_is_refused():
+def test_augmentation_without_support_for_keypoints_is_rejected():
     config = tiny_training.TrainingConfig().copy(**POINTS)
     for augmentation in (lambda **planes: planes, Fixed()):
         with pytest.raises(UserError, match="(function|Fixed) does not move keypoints"):
@@ -252,7 +252,7 @@ def test_names_are_checked(names):
 # --- network, training, detection ---
 
 
-def test_the_option_off_costs_nothing():
+def test_without_keypoints_the_network_is_unchanged():
     graphs = [NetworkBuilder(TinyConfig().copy(NUM_KEYPOINTS=count)) for count in (0, 2)]
     off, on = (named_layers(graph.training()).keys() for graph in graphs)
     assert off < on and all(name.startswith("mrcnn_keypoint") for name in on - off)
@@ -283,7 +283,7 @@ def test_eight_images_can_be_overfitted(masks, tmp_path):
     assert np.median(errors) < 2
 
 
-def test_weights_without_keypoints_start_a_model_with_them(tmp_path):
+def test_a_model_with_keypoints_loads_weights_without_them(tmp_path):
     tiny_training.build(tmp_path).save_weights(tmp_path / "masks.h5")
     model = tiny_training.build(tmp_path, **POINTS)
     with pytest.warns(UserWarning, match="model without keypoints: 9 layers of keypoints keep"):
@@ -293,7 +293,7 @@ def test_weights_without_keypoints_start_a_model_with_them(tmp_path):
         model.load_weights(tmp_path / "masks.h5")
 
 
-def test_each_branch_that_a_file_lacks_is_in_the_warning():
+def test_the_warning_lists_each_branch_that_the_file_lacks():
     report = LoadReport("boxes.h5", missing=("mrcnn_mask_conv1", "mrcnn_mask", "mrcnn_keypoint_conv1"))
     assert branch_warning(report, ["mrcnn_class_logits"]) == (
         "the file comes from a model without masks and keypoints: 2 layers of masks and 1 layers of keypoints keep "
@@ -326,7 +326,7 @@ def test_without_detections_all_views_have_the_same_keypoints(keypoints):
         assert np.shape(found.keypoints) == np.shape(keypoints) and (found.keypoints is None) == (keypoints is None)
 
 
-def test_views_of_an_image_move_keypoints_back():
+def test_keypoints_of_test_time_augmentation_are_mapped_back():
     found = Detection((2, 3, 6, 9), np.ones((4, 6), bool), 1, 0.9, np.array([[4, 3, 0.5], [8, 5, 0.7]], np.float32))
     np.testing.assert_allclose(shift(found, 10, 20).keypoints, [[24, 13, 0.5], [28, 15, 0.7]])
     np.testing.assert_allclose(mirror(found, 12, [(0, 1)]).keypoints, [[4, 5, 0.7], [8, 3, 0.5]])
@@ -343,7 +343,7 @@ def test_keypoints_are_drawn_and_written():
 
 
 @pytest.mark.parametrize("skeleton", [[(0, 3)], [(-1, 0)], [(0, 0.5)], [(0, 1, 2)], (0, 1)])
-def test_a_skeleton_of_missing_keypoints_is_one_clear_line(skeleton):
+def test_a_skeleton_of_missing_keypoints_is_a_one_line_error(skeleton):
     found = Detections([[0, 0, 30, 30]], [1], [0.9], None, (30, 30), keypoints=np.ones((1, 3, 3)))
     with pytest.raises(UserError, match="^skeleton: expected pairs of indices below 3 keypoints, got "):
         found.draw(np.zeros((30, 30, 3), np.uint8), skeleton=skeleton)
@@ -402,7 +402,7 @@ def test_all_images_have_the_same_number_of_keypoints():
         evaluator.summarize()
 
 
-def test_evaluation_without_keypoints_has_no_metrics_of_them():
+def test_evaluation_without_keypoints_has_no_keypoint_metrics():
     evaluator = CocoEvaluator(["BG", "logo"])
     evaluator.add("a", [], np.zeros((9, 9, 0), bool), Detections(np.zeros((0, 4)), [], [], None, (9, 9)))
     assert "keypoints" not in evaluator.summarize()

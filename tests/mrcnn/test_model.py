@@ -113,7 +113,7 @@ def test_an_unusable_image_is_named_and_the_others_are_kept(model, tmp_path, ind
     assert same(results[0], results[2]) and same(results[0], model.detect([good])[0])
 
 
-def test_misuse_raises_an_error_with_a_remedy(model, tiny_config, tmp_path):
+def test_misuse_raises_an_error_with_a_fix(model, tiny_config, tmp_path):
     with pytest.raises(TypeError, match=r"detect\(\[image\]\)"):
         model.detect(photo())
     with pytest.raises(ValueError, match="mode must be"):
@@ -207,7 +207,7 @@ def test_paths_and_pil_images_are_images(model, tmp_path):
     assert next(iter(model.detect_stream(given))).source is None  # a stream does not keep images
 
 
-def test_class_names_travel_with_the_weights(model, tiny_config, tmp_path):
+def test_class_names_are_stored_with_the_weights(model, tiny_config, tmp_path):
     model.save_weights(tmp_path / "weights.h5", metadata={"class_names": ["BG", "nike", "puma"]})
     loaded = MaskRCNN("inference", tiny_config(), tmp_path)
     loaded.load_weights(tmp_path / "weights.h5")

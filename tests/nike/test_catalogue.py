@@ -35,7 +35,7 @@ def weights(tmp_path):
         (["--weights", "none.h5"], "--weights"),
     ],
 )
-def test_mistakes(table, weights, tmp_path, capsys, options, message):
+def test_user_errors(table, weights, tmp_path, capsys, options, message):
     assert catalogue.main([table, str(tmp_path / "out"), "--weights", weights, *options]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
@@ -69,7 +69,7 @@ def test_a_run_is_continued_with_the_same_options_only(table, weights, tmp_path,
     assert "was started with input" in capsys.readouterr().err
 
 
-def test_ctrl_c_says_how_to_continue(table, weights, tmp_path, capsys, monkeypatch):
+def test_after_ctrl_c_a_message_explains_how_to_continue(table, weights, tmp_path, capsys, monkeypatch):
     def process_all(*arguments, **options):
         raise KeyboardInterrupt
 

@@ -34,7 +34,7 @@ def test_debug_shows_the_traceback():
 
 
 @pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, RuntimeError])
-def test_a_defect_is_not_reported_as_the_users_mistake(error, capsys):
+def test_a_defect_is_not_reported_as_a_user_error(error, capsys):
     assert cli.run(lambda: fail(error("no such thing")), []) == 1
     message, *calls, report = capsys.readouterr().err.splitlines()
     assert message.startswith(f"internal error: {error.__name__}: ") and "no such thing" in message

@@ -135,7 +135,7 @@ def test_images_are_those_of_the_run_and_training_images_are_named(command, data
     assert "warning     B was trained on 1 of 2 images" in out and "A was trained" not in out
 
 
-def test_mistakes(command, dataset, weights, capsys):
+def test_user_errors(command, dataset, weights, capsys):
     def error(*arguments, **options):
         code, out, err = command(*arguments, **options)
         assert code == 2 and out == "" and len(err.splitlines()) == 1

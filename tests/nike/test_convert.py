@@ -133,7 +133,7 @@ def test_folders_of_both_parts_with_one_file(folder, shape, tmp_path):
     assert val_files(tmp_path / "new") == ["val/IMG_002.jpg"]
 
 
-def test_files_in_the_way(folder, shape, tmp_path, capsys):
+def test_existing_files_are_not_overwritten(folder, shape, tmp_path, capsys):
     """No file is overwritten, and nothing is written before this is checked."""
     for seed in range(2):
         folder.labelled(f"{seed}.jpg", [shape()], seed=seed)
@@ -154,7 +154,7 @@ def test_files_in_the_way(folder, shape, tmp_path, capsys):
     assert "0.json exists already. Nothing was written" in capsys.readouterr().err and drawn.read_bytes() == before
 
 
-def test_a_copy_that_is_there_is_used(folder, shape, tmp_path, capsys):
+def test_existing_copies_are_used(folder, shape, tmp_path, capsys):
     folder.labelled("a.jpg", [shape()])
     assert main([str(folder.root), str(tmp_path / "new" / "one.json")]) == 0
     assert "1 image copied to" in capsys.readouterr().out

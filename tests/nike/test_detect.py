@@ -97,7 +97,7 @@ def thresholds(monkeypatch, red_finder):
     return used
 
 
-def test_best_scores_are_reported_if_nothing_is_found(thresholds, folder, tmp_path, capsys):
+def test_best_scores_are_reported_without_detections(thresholds, folder, tmp_path, capsys):
     red_photo(folder, "a.png", (5, 10, 25, 30), (40, 50, 45, 55))  # score 0.5 + 0.5 * 20 / 80 = 0.625
     red_photo(folder, "b.png")
     (folder.root / "broken.jpg").write_bytes(b"\xff\xd8 no")
@@ -114,7 +114,7 @@ def test_best_scores_are_reported_if_nothing_is_found(thresholds, folder, tmp_pa
     assert rows_of(tmp_path / "out") == [("a.png", "10", "5")]  # the result with the option of the message
 
 
-def test_no_second_run_if_something_is_found(thresholds, folder, tmp_path, capsys):
+def test_no_second_run_if_objects_are_detected(thresholds, folder, tmp_path, capsys):
     red_photo(folder, "a.png", (5, 5, 25, 75))  # score 0.5 + 0.5 * 70 / 80 = 0.94
     red_photo(folder, "b.png", (5, 10, 25, 30))
     assert detect.main([str(folder.root), "--output", str(tmp_path / "out")]) == 0
@@ -326,6 +326,6 @@ def test_errors_of_splash(command, folder):
     assert not (folder.root / "a.mp4").exists()
 
 
-def test_no_class_is_a_mistake(command, tmp_path):
+def test_no_class_is_an_error(command, tmp_path):
     code, _, error = command(detect, "a.jpg", "--output", tmp_path, "--classes", ",")
     assert code == 2 and error.startswith("error: argument --classes: expected one or more names, got ','.")

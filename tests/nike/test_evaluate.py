@@ -158,7 +158,7 @@ def test_unusable_images(command, dataset, folder, shape):
         (["--threshold", "2"], "--threshold: expected a number from 0 to 1, got 2"),
     ],
 )
-def test_mistakes(command, arguments, message):
+def test_user_errors(command, arguments, message):
     code, out, err = command(*arguments)
     assert code == 2 and out == "" and message in err and len(err.splitlines()) == 1
 

@@ -160,7 +160,7 @@ def test_options_that_need_the_original_weights(place, option, message):
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_config_and_a_second_export_are_refused(place, tmp_path):
+def test_config_and_a_second_export_are_rejected(place, tmp_path):
     (tmp_path / "changes.json").write_text('{"IMAGE_MAX_DIM": 128}')
     done = nike(place, "evaluate", "--weights", "nike_openvino", "--config", str(tmp_path / "changes.json"))
     assert done.returncode == 2 and "settings of the exported model" in done.stderr

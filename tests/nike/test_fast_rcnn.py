@@ -88,7 +88,7 @@ def test_train_evaluate_detect_export(start, searches, folder, tmp_path, capsys)
     assert "the network has no RPN (PROPOSALS = 'selective_search_fast')" in capsys.readouterr().err
 
 
-def test_without_the_package_nothing_is_built(start, capsys):
+def test_without_the_package_the_error_precedes_building_the_network(start, capsys):
     if hasattr(getattr(module.cv2, "ximgproc", None), "segmentation"):
         pytest.skip("opencv-contrib-python is installed")
     assert start() == 2

@@ -139,7 +139,7 @@ def test_the_subsets_have_the_same_order_of_keypoints(write, tmp_path, name, fil
 
 
 @pytest.mark.parametrize(("name", "noted"), [("yolo", True), ("voc", True), ("coco", False), ("labelme", False)])
-def test_convert_says_when_keypoints_are_not_written(write, tmp_path, capsys, name, noted):
+def test_convert_reports_keypoints_that_are_not_written(write, tmp_path, capsys, name, noted):
     write(SQUARE, point())
     target = tmp_path.parent / f"{tmp_path.name}_new"
     assert convert.main([str(tmp_path), str(target), "--to", name]) == 0

@@ -82,7 +82,7 @@ def test_upload_and_download_give_the_same_file(hub, weights, capsys):
     assert not hub.repositories["me/shoes"].private
 
 
-def test_the_card_says_what_the_file_holds(hub, weights):
+def test_the_card_describes_the_file(hub, weights):
     assert push.main([str(weights), "me/shoes", "--license", "cc-by-4.0", "--file", "v1.h5"]) == 0
     text = content(hub)["README.md"].decode()
     data = huggingface_hub.ModelCard(text).data

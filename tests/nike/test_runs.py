@@ -52,7 +52,7 @@ def test_damaged_runs_are_listed(tmp_path, capsys):
     assert "damaged" in capsys.readouterr().out
 
 
-def test_no_runs_are_one_line(tmp_path, capsys):
+def test_no_runs_give_a_one_line_message(tmp_path, capsys):
     for folder in (tmp_path, tmp_path / "missing"):
         assert main(["--logs", str(folder)]) == 2
         assert "no runs found. Start one with nike train" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def test_limits_of_the_options():
         (["--weights", "none.h5"], "--weights: "),
     ],
 )
-def test_mistakes_are_one_line(arguments, message, capsys):
+def test_user_errors_are_one_line(arguments, message, capsys):
     assert serve.main(arguments) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1

@@ -60,7 +60,7 @@ def server():
     running.process.wait()
 
 
-def test_sigterm_answers_what_was_accepted(server):
+def test_accepted_requests_are_completed_after_sigterm(server):
     status, body = server.post("/v1/detect", PHOTO.read_bytes())
     assert status == 200 and len(json.loads(body)["detections"]) > 0
     assert server.post("/v1/detect", b"no image")[0] == 422

@@ -63,7 +63,7 @@ def test_landmarks_of_synthetic_logos(tmp_path):
     assert len(errors) >= 15 and np.median(errors) < 0.05
 
 
-def test_the_quantized_model_is_that_of_the_file(model):
+def test_the_quantized_model_was_made_from_the_weights_file(model):
     pytest.importorskip("openvino")
     from mrcnn.export import read_metadata
     from mrcnn.export.graph import ExportGraph
@@ -89,7 +89,7 @@ def test_ap_on_the_sample_images(model, quantized):
     assert evaluator.summarize()["mask"]["AP50"] >= 0.6
 
 
-def test_bfloat16_finds_the_same_masks(model, tmp_path):
+def test_bfloat16_gives_the_same_masks(model, tmp_path):
     import keras
 
     from mrcnn.model import MaskRCNN

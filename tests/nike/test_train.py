@@ -227,7 +227,7 @@ def test_a_config_file_overrides_the_settings_for_random_weights(photos, tmp_pat
     assert new_run(train.parse([*options, "--config", str(frozen)]), options).config.TRAIN_BN is False
 
 
-def test_defaults_are_those_that_the_help_names(photos, tmp_path, capsys):
+def test_defaults_equal_those_in_the_help(photos, tmp_path, capsys):
     from nike.training.preparation import new_run
 
     with pytest.raises(SystemExit):

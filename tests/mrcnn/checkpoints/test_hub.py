@@ -68,7 +68,7 @@ def test_invalid_references_are_user_errors(text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_paths_are_no_references():
+def test_paths_are_not_references():
     assert not any(map(is_hub_reference, ["shoes.h5", "hf:/me/shoes", Path("hf://me/shoes"), "HF"]))
 
 
@@ -106,13 +106,13 @@ def test_the_digest_of_the_reference_is_checked(hub):
         ("hf://me/shoes/bags.h5", "the repository has no such file"),
     ],
 )
-def test_what_does_not_exist_is_one_line(hub, reference, message):
+def test_missing_repositories_files_and_revisions_are_one_line_errors(hub, reference, message):
     with pytest.raises(HubError, match=message) as caught:
         hub_weights(reference)
     assert "\n" not in str(caught.value) and str(caught.value).startswith(reference)
 
 
-def test_several_weights_files_need_a_choice(hub):
+def test_one_of_several_weights_files_must_be_named(hub):
     hub.repositories["me/shoes"].commit({"bags.h5": OTHER})
     with pytest.raises(HubError, match=r"got 2: bags.h5, shoes.h5. Add /FILE"):
         hub_weights("hf://me/shoes")
@@ -136,7 +136,7 @@ def test_private_repositories_need_the_token(hub, monkeypatch):
     assert hub_weights("hf://me/shoes").read_bytes() == WEIGHTS
 
 
-def test_gated_repositories_say_what_to_do(hub):
+def test_errors_for_gated_repositories_name_the_fix(hub):
     hub.repositories["me/shoes"].gated = True
     with pytest.raises(HubError, match="must be requested on its page"):
         hub_weights("hf://me/shoes/shoes.h5")
@@ -157,7 +157,7 @@ def test_without_the_package_the_error_names_the_extra(monkeypatch):
         hub_weights("hf://me/shoes")
 
 
-def test_an_error_of_the_server_is_one_line(hub):
+def test_server_errors_are_one_line(hub):
     hub.failure = 418
     for reference in ("hf://me/shoes", "hf://me/shoes/shoes.h5"):
         with pytest.raises(HubError) as caught:

@@ -160,14 +160,14 @@ def test_public_addresses(address, public):
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "127.0.0.%31", "127.1", "2130706433"])
-def test_private_servers_are_refused(server, name):
+def test_private_servers_are_rejected(server, name):
     port = server.rpartition(":")[2]
     with pytest.raises(FetchError) as caught:
         fetch(f"http://{name}:{port}/photo.png", io.BytesIO(), seconds=2, allow_private=False)
     assert caught.value.reason == "refused" and not caught.value.is_transient
 
 
-def test_a_redirect_to_a_private_server_is_refused(server, monkeypatch):
+def test_a_redirect_to_a_private_server_is_rejected(server, monkeypatch):
     """The first server is treated as public and redirects to `localhost`."""
     real = fetching.is_public
     checked = []
@@ -182,7 +182,7 @@ def test_a_redirect_to_a_private_server_is_refused(server, monkeypatch):
     assert len(checked) == 2
 
 
-def test_an_answer_byte_by_byte_is_a_timeout(monkeypatch):
+def test_a_response_sent_byte_by_byte_times_out(monkeypatch):
     monkeypatch.setattr("mrcnn.data.fetch.is_public", lambda address: True)
     monkeypatch.setattr("mrcnn.data.fetch.ANSWER_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -66,7 +66,7 @@ def test_importing_the_package_does_not_change_numpy_or_import_imgaug():
     assert iaa.__name__ == "imgaug.augmenters"
 
 
-def test_the_build_installs_the_hook_beside_the_packages(tmp_path):
+def test_the_build_installs_the_hook_next_to_the_packages(tmp_path):
     command = [sys.executable, "setup.py", "-q", "build", "--build-base", tmp_path, "build_py", "--build-lib", tmp_path]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
     [hook] = tmp_path.glob("*.pth")

@@ -56,7 +56,7 @@ def test_equals_a_batch_of_the_original(golden, golden_dataset, golden_config):
     assert (masks != expected["gt_masks"]).sum() <= 8
 
 
-def test_training_and_detection_normalize_alike(squares, small_config):
+def test_training_and_detection_normalize_images_equally(squares, small_config):
     dataset = squares(2)
     images, *_ = arrays(training_batches(dataset, small_config, shuffle=False, steps=1))[0]
     for image_id, image in enumerate(images):

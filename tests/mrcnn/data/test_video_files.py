@@ -60,7 +60,7 @@ def test_a_missing_file(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no video" * 100, b"\x89PNG\r\n\x1a\n"])
-def test_a_file_that_is_no_video(tmp_path, content):
+def test_a_file_that_is_not_a_video(tmp_path, content):
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"clip\.mp4: no frame can be read\. The file is not a video[^\n]*$"):
@@ -126,13 +126,13 @@ def test_a_url_is_downloaded_to_a_file_that_is_deleted(clip, monkeypatch):
         next(frames("ftp://x.org/clip.mp4"))
 
 
-def test_a_missing_camera_is_one_line():
+def test_a_missing_camera_is_a_one_line_error():
     pytest.importorskip("cv2")
     with pytest.raises(ValueError, match="^camera 98: no frame can be read. Check its connection"):
         next(frames(98))
 
 
-def test_videos_are_told_by_their_suffix(tmp_path):
+def test_videos_are_recognised_by_their_suffix(tmp_path):
     assert all(map(is_video, ("a.mp4", "b/c.MOV", tmp_path / "d.webm", "https://x.org/e.avi?name=f.jpg#top")))
     assert not any(map(is_video, ("a.jpg", "mp4", "", "https://x.org/a.jpg?b=c.mp4", 0, np.zeros(3), b"a", None)))
 

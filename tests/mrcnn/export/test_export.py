@@ -113,7 +113,7 @@ def test_an_image_without_detections(exported, images):
     assert len(ExportedModel(exported, min_confidence=1.0).detect(images[:1])[0]) == 0
 
 
-def test_the_file_of_a_model_stands_for_its_folder(exported):
+def test_the_model_file_is_accepted_in_place_of_its_folder(exported):
     (file,) = [exported / name for name in FILES if (exported / name).is_file() and name != FILE]
     assert is_export(file) and export_folder(file) == exported
     assert mrcnn.load_model(file).metadata == read_metadata(exported)
@@ -128,7 +128,7 @@ def test_metadata_describe_the_files(exported):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "no metadata", "not JSON", "other Config"])
-def test_a_damaged_folder_gives_one_line(exported, tmp_path, damage):
+def test_a_damaged_folder_gives_a_one_line_error(exported, tmp_path, damage):
     folder = Path(shutil.copytree(exported, tmp_path / "copy"))
     file = folder / max(read_metadata(folder)["files"], key=lambda name: (folder / name).stat().st_size)
     if damage == "truncated":
@@ -148,7 +148,7 @@ def test_a_damaged_folder_gives_one_line(exported, tmp_path, damage):
     assert "\n" not in str(raised.value)
 
 
-def test_a_file_that_the_runtime_cannot_read_gives_one_line(exported, tmp_path):
+def test_a_file_that_the_runtime_cannot_read_gives_a_one_line_error(exported, tmp_path):
     """Such an error occurs if a version of the runtime does not support an operation."""
     folder = Path(shutil.copytree(exported, tmp_path / "copy"))
     metadata = read_metadata(folder)
@@ -236,7 +236,7 @@ class TestInt8:
 
 
 class TestRefusedExports:
-    def test_a_refused_model_leaves_the_earlier_one(self, model, images, tmp_path):
+    def test_a_rejected_model_keeps_the_existing_one(self, model, images, tmp_path):
         def refuse(folder):
             raise VerificationError("too bad")
 
@@ -245,7 +245,7 @@ class TestRefusedExports:
             model.export(tmp_path / "out", "saved_model", images[:1], accept=refuse)
         assert list(tmp_path.iterdir()) == [tmp_path / "out"]
 
-    def test_wrong_numbers_leave_no_folder(self, model, images, tmp_path, monkeypatch):
+    def test_a_model_with_wrong_results_leaves_no_folder(self, model, images, tmp_path, monkeypatch):
         monkeypatch.setitem(verify.TOLERANCES, "saved_model", verify.Tolerance(score=-1.0))
         with pytest.raises(VerificationError, match="differs from the Keras model"):
             model.export(tmp_path / "out", "saved_model", images[:1])
@@ -327,11 +327,11 @@ class TestCompare:
         table = verify.compare(images, self.Fake(config, lines), self.Fake(config, lines[::-1]), 0.1)
         assert table["detections"] == 2 and table["box"] == 0
 
-    def test_nan_is_no_agreement(self, tiny_config):
+    def test_nan_is_a_difference(self, tiny_config):
         with pytest.raises(VerificationError, match="NaN"):
             self.table(tiny_config, [(np.nan, 0.0, 0.5, 0.5, 1, np.nan), self.ROWS[1]])
 
-    def test_images_without_detections_verify_nothing(self, tiny_config):
+    def test_images_without_detections_cannot_verify_a_model(self, tiny_config):
         image, fake = np.zeros((64, 64, 3), np.uint8), self.Fake(tiny_config(), [])
         with pytest.raises(VerificationError, match="nothing to compare: no detection with a score of 0.1"):
             verify.compare([image], fake, fake, 0.1)

@@ -22,14 +22,14 @@ def read(location, reader=None, **limits):
     [("1.jpg", "ok", 1), ("missing/1.jpg", "missing", 1), ("page/1.jpg", "not_an_image", 1)]
     + [("cut/1.jpg", "network", 3), ("noise/1.jpg", "undecodable", 1), ("busy/1.jpg", "ok", 3)],
 )
-def test_failures_have_a_status_and_transient_ones_are_tried_again(server, path, status, requests):
+def test_failures_have_a_status_and_transient_failures_are_retried(server, path, status, requests):
     image = read(f"{server.url}/{path}")
     assert (image.status, server.requests[f"/{path}"]) == (status, requests)
     assert (image.pixels is None) == (image.error is not None) == (status != "ok")
     assert image.data is None
 
 
-def test_waits_grow_and_the_server_is_heard(server):
+def test_waits_increase_and_respect_retry_after(server):
     waits = []
     read(f"{server.url}/cut/1.jpg", Reader(Limits(allow_private=True, attempts=4), waits.append))
     assert len(waits) == 3 and all(low <= wait <= 3 * low for low, wait in zip((0.25, 0.5, 1), waits, strict=True))
@@ -38,12 +38,12 @@ def test_waits_grow_and_the_server_is_heard(server):
     assert waits == [7, 7]
 
 
-def test_private_addresses_are_refused_unless_allowed(server):
+def test_private_addresses_are_rejected_unless_allowed(server):
     image = read(f"{server.url}/1.jpg", Reader(Limits()))
     assert image.status == "refused" and "private address 127.0.0.1" in image.error and not server.requests
 
 
-def test_limit_by_host_and_of_threads(server):
+def test_limits_per_host_and_of_threads(server):
     reader = Reader(Limits(per_host=3, allow_private=True))
     with ThreadPoolExecutor(12) as pool:
         images = list(pool.map(lambda i: read(f"{server.url}/slow/{i}.jpg", reader), range(24)))
@@ -56,7 +56,7 @@ def test_limit_by_host_and_of_threads(server):
     [(None, "no_location"), ("/no/such.jpg", "missing"), ("/dev/zero", "missing"), ("a\0b", "missing")]
     + [("ftp://a/1.jpg", "refused"), ("http://[bad/1.jpg", "refused"), ("http://\udcff/", "refused")],
 )
-def test_locations_that_are_none(location, status):
+def test_invalid_locations(location, status):
     assert read(location).status == status
 
 

@@ -12,7 +12,7 @@ def attempt(output, *rows, ended=False):
     return journal
 
 
-def test_two_strikes(tmp_path):
+def test_an_image_is_marked_after_two_attempts(tmp_path):
     first = attempt(tmp_path)
     assert not first.is_careful and first.crashed == set()
     assert attempt(tmp_path, 0, 1).is_careful
@@ -25,7 +25,7 @@ def test_two_strikes(tmp_path):
     assert not attempt(tmp_path).is_careful
 
 
-def test_an_end_after_all_rows_blames_none(tmp_path):
+def test_a_crash_after_all_rows_marks_no_image(tmp_path):
     attempt(tmp_path)
     for _ in range(3):
         assert attempt(tmp_path, 0, 1, ended=True).crashed == set()

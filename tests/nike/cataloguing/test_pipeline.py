@@ -33,7 +33,7 @@ def test_actors_that_do_not_fit(pool, cpus, gpus):
 
 
 @pytest.mark.parametrize("address, message", [(None, "Ray does not start"), ("a:1", "--address a:1: no Ray cluster")])
-def test_a_failed_start_is_one_line(monkeypatch, address, message):
+def test_a_failed_start_is_a_one_line_error(monkeypatch, address, message):
     ray = pytest.importorskip("ray", reason="pip install -e '.[catalogue]' brings it")
 
     starts = []
@@ -48,7 +48,7 @@ def test_a_failed_start_is_one_line(monkeypatch, address, message):
     assert starts == [(address or "local",)] * (1 if address else 2)
 
 
-def test_a_slow_start_is_tried_again(monkeypatch):
+def test_a_slow_start_is_retried(monkeypatch):
     ray = pytest.importorskip("ray", reason="pip install -e '.[catalogue]' brings it")
     answers = [Exception("The current node timed out during startup."), None]
 

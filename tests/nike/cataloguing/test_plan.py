@@ -19,7 +19,7 @@ def names(start, stop):
     return [f"n{i}" for i in range(start, stop)]
 
 
-def test_rows_are_cut_into_shards_whatever_the_tables(tmp_path, monkeypatch):
+def test_rows_are_divided_into_shards_independently_of_the_tables(tmp_path, monkeypatch):
     monkeypatch.setattr(planning, "SHARDS_PER_PART", 3)
     tables = [table(names(0, 1)), table(names(1, 8)), table([]), table(names(8, 23))]
     plan = write_plan(tmp_path, tables, 5, {"model": "m"})
@@ -53,7 +53,7 @@ def test_many_ids_that_differ(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_plan_that_was_interrupted_is_no_plan(tmp_path):
+def test_an_interrupted_plan_is_not_used(tmp_path):
     def broken():
         yield table(names(0, 10))
         raise KeyboardInterrupt

@@ -89,7 +89,7 @@ def test_members_of_a_tar_file_are_read_at_their_position(tmp_path):
         ("a.txt", b"", r"a\.txt: expected a folder, \.tar or a table"),
     ],
 )
-def test_mistakes_name_the_file(tmp_path, name, content, message):
+def test_errors_name_the_file(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message) as caught:
         rows(tmp_path / name)

@@ -78,7 +78,7 @@ def test_rows_are_those_of_plain_detection_in_order(make_run, photos, red_finder
         assert row["model"] == "sha" and row["seconds"] > 0
 
 
-def test_a_committed_shard_is_not_done_again(make_run, photos):
+def test_a_committed_shard_is_not_processed_again(make_run, photos):
     output, processor = make_run(photos)
     first = processor.process(1)
     before = results.shard_path(output, 1).stat()
@@ -87,7 +87,7 @@ def test_a_committed_shard_is_not_done_again(make_run, photos):
     assert not any((output / "journal").iterdir())
 
 
-def test_what_a_killed_writer_left_is_no_shard(make_run, photos, monkeypatch):
+def test_files_of_a_killed_writer_are_ignored(make_run, photos, monkeypatch):
     output, processor = make_run(photos)
 
     def cut(table, path):
@@ -104,7 +104,7 @@ def test_what_a_killed_writer_left_is_no_shard(make_run, photos, monkeypatch):
     assert processor.process(0)["rows"] == 10
 
 
-def test_a_failure_of_the_network_is_a_status(make_run, photos, red_finder):
+def test_a_failure_of_the_detector_is_a_status(make_run, photos, red_finder):
     class Fails(red_finder):
         def detect_one(self, image):
             number = len(self.shapes)
@@ -153,7 +153,7 @@ def test_images_that_kill_the_process_are_found_and_skipped(make_run, photos, ma
     assert [row["status"] for row in found].count("ok") == 10
 
 
-def test_other_settings_and_a_second_run_are_refused(make_run, photos, tmp_path):
+def test_other_settings_and_a_second_run_are_rejected(make_run, photos, tmp_path):
     output, processor = make_run(photos)
     same = functools.partial(new_or_same_plan, output, lambda: [], 10)
     assert same({"model": "sha"}) == processor.plan == open_plan(output)

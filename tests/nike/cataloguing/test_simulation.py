@@ -32,7 +32,7 @@ def test_actors_share_cores():
         assert found.utilisation["cores"] == pytest.approx(1, rel=0.05)
 
 
-def test_a_shard_costs_time_of_its_own():
+def test_each_shard_has_a_fixed_cost():
     costs = Costs(read=0.0, decode=0.0, detect=0.01, detect_cores=0, shard=1.0)
     assert rate(costs, Layout(1, 1, shard_size=100)).images_per_second == pytest.approx(100 / 2, rel=0.02)
 

@@ -54,7 +54,7 @@ def test_boxes_are_instances_for_networks_that_detect_boxes(folder, shape, name)
 
 
 @pytest.mark.parametrize("name", ["coco", "yolo", "voc-boxes"])
-def test_boxes_stay_unusable_for_masks(folder, shape, name):
+def test_boxes_are_unusable_for_masks(folder, shape, name):
     WRITERS[name](folder, shape)
     (photo,) = read_dataset(folder.root).photos
     assert not photo.instances and photo.lost == 1 and len(photo.problems) == 1

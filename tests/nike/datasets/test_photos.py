@@ -126,7 +126,7 @@ def test_inside(tmp_path):
     assert locate([tmp_path / "loop", tmp_path / "no\0", tmp_path / ("x" * 300)], tmp_path) == (None, False)
 
 
-def test_a_huge_png_with_text_after_its_pixels_is_refused_without_decoding_them(monkeypatch):
+def test_a_huge_png_with_text_after_its_pixels_is_rejected_without_decoding(monkeypatch):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

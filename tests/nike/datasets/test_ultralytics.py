@@ -83,7 +83,7 @@ def test_its_loader_reads_what_is_written(ultralytics, dataset, masks, part):
         assert iou(ours.draw(HEIGHT, WIDTH), masks[name]) >= 0.99, name
 
 
-def test_labels_that_it_writes_are_read(ultralytics, dataset, masks):
+def test_labels_written_by_ultralytics_are_read(ultralytics, dataset, masks):
     """`yolo predict save_txt=True` writes outlines through the centres of the outer pixels, without holes."""
     import torch
     from ultralytics.engine.results import Results

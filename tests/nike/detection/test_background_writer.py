@@ -17,7 +17,7 @@ def test_writer_runs_calls_in_order_and_completes_them():
     assert done == list(range(20))
 
 
-def test_writer_raises_what_a_call_raised():
+def test_writer_raises_the_error_of_a_call():
     def fail():
         raise OSError("disk full")
 
@@ -31,7 +31,7 @@ def test_writer_raises_what_a_call_raised():
         pytest.fail("the error came too late")
 
 
-def test_writer_drops_what_waits_after_an_error_of_the_caller():
+def test_writer_discards_waiting_calls_after_an_error_of_the_caller():
     started, release = threading.Event(), threading.Event()
     done = []
     with pytest.raises(KeyError), BackgroundWriter(waiting=5) as writer:

@@ -37,7 +37,7 @@ def test_interruption_switch_and_stability():
     assert flicker([frame()] * 4, results) == counts | means
 
 
-def test_the_motion_of_the_camera_is_no_flicker():
+def test_the_motion_of_the_camera_is_not_flicker():
     moved = STILL + [[0, 0, 5], [0, 0, 0]]
     found = flicker([frame(), frame(moved, 25)], [detections((20, 10, 0)), detections((25, 10, 0))])
     assert found["stability"] == 1 and found["id_switches"] == found["interruptions"] == 0

@@ -178,7 +178,7 @@ def test_cameras_and_streams_are_live(folder, monkeypatch):
     assert find_sources(["7"])[0].live is None
 
 
-def test_a_missing_camera_is_one_line():
+def test_a_missing_camera_is_a_one_line_error():
     (picture,) = read(find_sources(["98"]))
     assert picture.error.startswith("camera 98: no frame can be read")
 

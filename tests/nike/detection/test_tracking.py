@@ -86,7 +86,7 @@ def test_images_and_empty_frames(monkeypatch):
     assert alone.track_ids is None and empty.track_ids.tolist() == []
 
 
-def test_a_missing_package_is_one_line(monkeypatch):
+def test_a_missing_package_is_a_one_line_error(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "trackers", None)
     with pytest.raises(ValueError, match="pip install trackers"):
         next(track([], 0.5))

@@ -16,7 +16,7 @@ def options(*arguments) -> argparse.Namespace:
     return parser.parse_args([str(argument) for argument in arguments])
 
 
-def test_error_without_the_bundled_weights_has_a_remedy(monkeypatch):
+def test_error_without_the_bundled_weights_names_the_fix(monkeypatch):
     monkeypatch.setattr("mrcnn.checkpoints.find_weights", lambda name: None)
     with pytest.raises(FileNotFoundError, match="Reinstall the package or pass the path") as caught:
         resolve_weights("nike")

@@ -54,7 +54,7 @@ def test_boxes_of_the_rpn_are_in_pixels_of_the_image(tmp_path, rng):
     assert large[:, 2:].max() > 1.5 * 64 and (large <= [96 + 48, 192, 96 + 48, 192]).all()
 
 
-def test_the_missing_package_is_one_line(monkeypatch, capsys):
+def test_the_missing_package_is_a_one_line_error(monkeypatch, capsys):
     monkeypatch.setattr("nike.datasets.selective_search.cv2", object())
     assert main([]) == 2
     assert "opencv-contrib-python" in capsys.readouterr().err

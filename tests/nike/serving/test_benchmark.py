@@ -45,7 +45,7 @@ def test_more_clients_than_the_queue_holds(server, gate, photo):
     assert [line.split()[0] for line in lines] == ["answers", "rate", "latency"]
 
 
-def test_shutdown_answers_what_was_accepted(server, gate, photo):
+def test_accepted_requests_are_completed_on_shutdown(server, gate, photo):
     gate.open.clear()
     load = Load(server.url, [photo(BOX)], seconds=0.2)
     thread = threading.Thread(target=load.run, args=(3,))
@@ -84,7 +84,7 @@ def test_a_running_server(server, photo, tmp_path, capsys):
         (["--seconds", "nan"], "expected --clients and --seconds above 0, got 50 and nan"),
     ],
 )
-def test_mistakes_are_one_line(capsys, options, message):
+def test_user_errors_are_one_line(capsys, options, message):
     assert main(options) == 2
     assert capsys.readouterr().err == f"error: {message}.\n"
 

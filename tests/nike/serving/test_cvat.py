@@ -60,7 +60,7 @@ def test_polygons_of_a_task(url, photo, monkeypatch):
     assert len(annotate(url, *frames, conf_threshold=0.0)) == 1  # lower than the lowest threshold of the server
 
 
-def test_refusals_are_messages(url, monkeypatch):
+def test_rejections_are_messages(url, monkeypatch):
     monkeypatch.delenv("NIKE_TOKEN", raising=False)
     with pytest.raises(Exception, match="answers 401"):
         annotate(url)

@@ -129,5 +129,5 @@ def fuzz(repeats):
     return accepted
 
 
-def test_mutated_files_are_decoded_or_refused():
+def test_mutated_files_are_decoded_or_rejected():
     assert 0 < fuzz(ROUNDS) < ROUNDS

@@ -89,7 +89,7 @@ def test_bad_configurations(serve, text):
     assert answer.status_code == 422 and answer.json()["detail"].startswith("label_config:")
 
 
-def test_a_task_that_fails_beside_one_that_does_not(serve, photo):
+def test_a_failed_task_does_not_affect_others(serve, photo):
     client = serve()
     answer = client.post("/predict", json=predict_request("data:image/png;base64,AAAA", data_uri(photo(BOX)))).json()
     assert [len(prediction["result"]) for prediction in answer["results"]] == [0, 1]
@@ -170,7 +170,7 @@ def test_uploaded_and_local_images(serve, label_studio, key):
         {"url": "/data/a.png"},
     ],
 )
-def test_nothing_else_is_fetched(serve, label_studio, image):
+def test_other_urls_are_not_fetched(serve, label_studio, image):
     answer = serve(tasks=TaskImages(label_studio.url, "legacy")).post("/predict", json=predict_request(image))
     assert answer.status_code == 422 and label_studio.asked == []
 
@@ -181,7 +181,7 @@ def test_an_origin_is_not_a_prefix(label_studio, suffix):
         TaskImages(label_studio.url).read(label_studio.url + suffix)
 
 
-def test_redirects_and_refusals_are_errors(label_studio):
+def test_redirects_and_rejections_are_errors(label_studio):
     images = TaskImages(label_studio.url, "legacy")
     with pytest.raises(ValueError, match="answers 302"):
         images.read("/data/upload/1/away.png")
@@ -191,7 +191,7 @@ def test_redirects_and_refusals_are_errors(label_studio):
         TaskImages(label_studio.url, "legacy", max_bytes=10).read("/data/upload/1/a.png")
 
 
-def test_without_a_label_studio(serve):
+def test_without_the_option_label_studio(serve):
     answer = serve().post("/predict", json=predict_request("/data/upload/1/a.png"))
     assert answer.status_code == 422 and "--label-studio" in answer.json()["detail"]
     with pytest.raises(ValueError, match="--label-studio"):

@@ -23,7 +23,7 @@ def until(condition):
     raise AssertionError("did not happen within 10 s")
 
 
-def test_a_full_queue_answers_503_and_what_was_accepted_is_finished(serve, gate, photo):
+def test_a_full_queue_responds_with_503_and_accepted_requests_are_completed(serve, gate, photo):
     client = serve(Limits(queue=3))
     gate.open.clear()
     answers = []
@@ -136,7 +136,7 @@ def test_the_token(serve, photo, headers, status):
         assert client.get(path, headers=headers).status_code == status
 
 
-def test_what_is_open_without_a_token(serve):
+def test_routes_without_a_token(serve):
     client = serve(token=TOKEN)
     for path in ("/", "/page.js", "/page.css", "/healthz", "/readyz", "/health"):
         assert client.get(path).status_code == 200

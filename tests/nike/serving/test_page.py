@@ -141,7 +141,7 @@ def test_paste(visit, photo):
     assert page.inner_text("#status") == "1 detected"
 
 
-def test_a_file_that_is_no_image(visit):
+def test_a_file_that_is_not_an_image(visit):
     page = visit()
     page.wait_for_selector("#model:not(:empty)")
     page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"no image"})

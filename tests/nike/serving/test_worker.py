@@ -40,7 +40,7 @@ def run(model, values, **options):
     return worker, futures
 
 
-def test_what_waits_becomes_one_batch_of_at_most_its_size():
+def test_waiting_images_form_a_batch_of_at_most_the_given_size():
     model = Model()
     worker, futures = run(model, [2, 3, 4, 5], batch=3)
     model.may_go.set()
@@ -68,7 +68,7 @@ def test_cancelled_images_are_not_detected():
     assert model.batches == [[1], [3]] and futures[2].result(0).class_ids[0] == 3
 
 
-def test_a_failure_is_that_of_its_image_only():
+def test_a_failure_affects_its_image_only():
     model = Model(fails_on=[3])
     worker, futures = run(model, [2, 3, 4], batch=3)
     model.may_go.set()
@@ -78,7 +78,7 @@ def test_a_failure_is_that_of_its_image_only():
     assert isinstance(futures[2].exception(0), MemoryError)
 
 
-def test_closing_finishes_what_was_submitted_and_refuses_more():
+def test_closing_completes_submitted_images_and_rejects_more():
     model = Model()
     worker, futures = run(model, range(2, 9), batch=2)
     model.may_go.set()

@@ -111,7 +111,7 @@ def test_an_interrupted_command_continues(fake, tmp_path, capsys):
         ([*QUICK, "--steps=8"], "results of other options.*'steps': 4.*Choose another --output"),
     ],
 )
-def test_mistakes_are_one_line(fake, tmp_path, capsys, argv, message):
+def test_user_errors_are_one_line(fake, tmp_path, capsys, argv, message):
     assert paper_models.main([*QUICK, "--rows", "fpn", "--output", str(tmp_path)]) == 0
     capsys.readouterr()
     assert paper_models.main([*argv, "--output", str(tmp_path)]) == 2
@@ -120,6 +120,6 @@ def test_mistakes_are_one_line(fake, tmp_path, capsys, argv, message):
     assert re.search(message, error)
 
 
-def test_a_mistake_leaves_nothing_in_the_output_folder(fake, tmp_path):
+def test_a_user_error_leaves_no_files_in_the_output_folder(fake, tmp_path):
     assert paper_models.main([*QUICK, "--image-size=100", "--output", str(tmp_path)]) == 2
     assert not list(tmp_path.iterdir())

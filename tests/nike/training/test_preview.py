@@ -32,7 +32,7 @@ def test_the_preview_shows_the_images_of_the_first_batches(folder, shape):
         assert example.mask.shape[:2] == (SIDE, SIDE)
 
 
-def test_the_preview_leaves_global_random_generators_alone(folder, shape, tmp_path):
+def test_the_preview_does_not_use_global_random_generators(folder, shape, tmp_path):
     dataset, config, augmentation = load(folder, shape)
     np.random.seed(1)
     expected = np.random.rand()

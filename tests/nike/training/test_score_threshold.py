@@ -38,7 +38,7 @@ ROWS = (
 )
 
 
-def test_that_of_the_best_epoch_is_stored(weights):
+def test_the_threshold_of_the_best_epoch_is_stored(weights):
     lines = store_threshold(finished(*ROWS), weights)
     assert lines == [
         "threshold   0.235 has the highest F1 on the validation images (0.610); stored in the best weights"

@@ -83,7 +83,7 @@ def test_a_setting_reaches_the_run(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_a_setting_without_effect_is_refused(tmp_path, name):
+def test_a_setting_without_effect_is_rejected(tmp_path, name):
     value = "f" if name == "COMPUTE_BACKBONE_SHAPE" else other(name)
     with pytest.raises(ValueError, match=f"settings.json: {name} {REFUSED[name]}"):
         planned(tmp_path, {name: value})

@@ -48,7 +48,7 @@ def test_heads_are_excluded_if_the_classes_differ(tmp_path, classes, exclude):
     assert ("without the heads (80 instead of 1 classes)" in text) == (classes == 81)
 
 
-def test_files_without_mask_refinement_start_a_model_with_it(tmp_path):
+def test_a_model_with_mask_refinement_loads_files_without_it(tmp_path):
     found = find_start_weights(str(write(tmp_path / "some.h5", 81)), tmp_path, "nike")
     model = FakeModel(2, refinement=112)
     load_start_weights(model, found)

@@ -42,7 +42,7 @@ def test_no_epoch_fits():
         planned(60 + 40, is_fixed=True)
 
 
-def test_a_part_of_the_time_is_left_free(monkeypatch):
+def test_a_part_of_the_time_is_reserved(monkeypatch):
     monkeypatch.setattr(time_budget, "MARGIN", 0.5)
     assert planned(2 * (60 + 10 * 110)) == (10, 50)
 

@@ -61,7 +61,7 @@ def test_wandb_writes_an_offline_run(folder):
 
 
 @pytest.mark.parametrize(("kind", "package"), [(MLflow, "mlflow"), (WeightsAndBiases, "wandb")])
-def test_a_missing_package_is_one_line(folder, monkeypatch, kind, package):
+def test_a_missing_package_is_a_one_line_error(folder, monkeypatch, kind, package):
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(ValueError, match=f"pip install {package}"):
         kind(folder, {})
