@@ -1,13 +1,14 @@
-// The page of `nike serve`: one photo in, masks with scores on top, downloads. No libraries, no other server.
+// The page of `nike serve`. It shows one image with its masks and scores and downloads results. It uses no libraries and no
+// other servers.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
 const COLORS = ["#0aa84f", "#e6194b", "#4363d8", "#f58231", "#b13ad6", "#12a5b5", "#d12ec2", "#8a8f00"];
 const SVG = "http://www.w3.org/2000/svg";
-let info = null; // what the server says about itself
+let info = null; // response of /v1/info
 let current = null; // {name, width, height, detections}
-let request = null; // the one in progress: a newer photo aborts it
-let stream = null; // of the camera
+let request = null; // AbortController of the request in progress; a new image aborts it
+let stream = null; // media stream of the camera
 
 // --- server ---
 
@@ -93,7 +94,7 @@ function draw() {
   $("masks").replaceChildren();
   $("list").replaceChildren();
   const size = (15 * width) / $("photo").clientWidth; // 15 px on the screen
-  for (const detection of [...found].reverse()) { // the highest score on top
+  for (const detection of [...found].reverse()) { // the highest score is drawn last, on top
     const group = element($("masks"), "g");
     element(group, "path", { d: outline(detection), fill: color(detection), stroke: color(detection) });
     const [x, y] = detection.box;
@@ -160,7 +161,7 @@ function savePng() {
 // --- camera ---
 
 async function openCamera() {
-  if (!navigator.mediaDevices?.getUserMedia) { // only on localhost and over TLS; phones have a camera in the file dialog
+  if (!navigator.mediaDevices?.getUserMedia) { // available only on localhost and over TLS; the file dialog of phones offers the camera
     $("file").setAttribute("capture", "environment");
     $("file").click();
     return;
@@ -202,7 +203,7 @@ $("choose").addEventListener("click", () => {
 });
 $("file").addEventListener("change", () => {
   take($("file").files);
-  $("file").value = ""; // the same photo can be chosen again
+  $("file").value = ""; // allows choosing the same file again
 });
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
