@@ -50,7 +50,7 @@ def labelme_command(folder: Path, labels: Labels, version: str) -> list[str]:
     """
     command = [sys.executable, "-m", "labelme", str(folder), "--logger-level", "warning"]
     command += ["--labels", ",".join([*labels.names, IGNORE[0]])]
-    if int(version.partition(".")[0]) >= 6:  # saves automatically and embeds no image data by default
+    if int(version.partition(".")[0]) >= 6:  # saves automatically and does not embed image data by default
         return [*command, "--validate-label", "exact"]
     return [*command, "--validatelabel", "exact", "--nodata", "--autosave"]
 
@@ -73,7 +73,7 @@ def unlabelled(folder: Path) -> list[Path]:
 
 
 def choose_labels(folder: Path, detector: Detector | None) -> Labels:
-    """Returns the labels used in the folder, else the detector's classes, else "nike"."""
+    """Returns the labels used in the folder, or else the detector's classes, or else "nike"."""
     counts = count_labels([read_folder(folder)])
     if not counts and detector is not None:
         return Labels({name: name for name in detector.class_names[1:]})
@@ -89,7 +89,7 @@ def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: C
     Args:
         paths: images without labelme files.
         detector: see `nike.detection.detector`.
-        labels: detections whose class has none of these labels are dropped.
+        labels: labels to write. Detections of other classes are dropped.
         on_failure: called with a message for each image that cannot be read.
 
     Returns:
@@ -121,7 +121,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         metavar="NAMES",
-        help="labels to choose from, such as nike,adidas (default: those in DIR, else in --weights, else nike)",
+        help="labels to choose from, such as nike,adidas (default: labels used in DIR, else classes of --weights, else "
+        "nike)",
     )
     parser.add_argument("--no-open", action="store_true", help="only write the predictions, without opening labelme")
     add_detector_arguments(parser, weights=None)
@@ -138,7 +139,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     version = None if arguments.no_open else labelme_version()
     if version and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"} & set(os.environ):
         raise UserError(
-            "labelme needs a display, but none was found. Use a desktop, ssh -X, or --no-open --weights=best."
+            "labelme needs a display, but none was found. Run it on a desktop or with ssh -X, or pass --no-open "
+            "--weights=best."
         )
     todo = unlabelled(folder)
     print(f"{plural(len(todo), 'image')} without annotations in {folder}.")

@@ -13,8 +13,8 @@ from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.detection.options import add_detector_arguments, chosen_weights
 
 DESCRIPTION = """\
-Run detection on the images of a table of URLs or paths, a folder, or tar files, on one machine or a Ray cluster. The
-results are written to OUTPUT/data/*.parquet, one row per image. Requires: pip install 'nike-mrcnn[catalogue]'
+Run detection on images from tables of URLs or paths, folders or tar files, on one machine or a Ray cluster. The results
+are written to OUTPUT/data/*.parquet, one row per image. Requires: pip install 'nike-mrcnn[catalogue]'
 """
 EPILOG = """\
 columns of the output:
@@ -25,7 +25,7 @@ columns of the output:
   model            SHA-256 of the weights
   seconds          processing time of the image
 
-Repeat the command to continue an interrupted run. No image is lost or processed twice.
+Repeat the command to continue an interrupted run. Finished Parquet files are kept.
 
 examples:
   nike catalogue products.parquet found                     columns id and url
@@ -34,7 +34,7 @@ examples:
   nike catalogue products.parquet found --dry-run --price 2.5
   nike catalogue products.parquet /shared/found --address auto --actors 8 --gpus 1 --batch 16
 
-Exit code: 0 the run is complete (see the column status for images that could not be used); 2 invalid options or input.
+Exit code: 0 run complete (the status column marks images that could not be used); 2 invalid options or input.
 """
 RESULT_OPTIONS = ("min_confidence", "classes", "max_detections", "tiles", "tile_overlap", "tta")
 
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tables (Parquet, CSV or JSON lines), folders of images, or tar files",
     )
     parser.add_argument(
-        "output", type=Path, metavar="OUTPUT", help="output folder, on a shared file system if run on a cluster"
+        "output", type=Path, metavar="OUTPUT", help="output folder; on a cluster, a folder of a shared file system"
     )
     rows = parser.add_argument_group("rows")
     rows.add_argument("--id-column", metavar="NAME", help="column with unique image ids (default: id or image_id)")
@@ -64,17 +64,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=500,
         metavar="N",
-        help="images per Parquet file; an interrupted run continues at the next file (default: 500)",
+        help="images per Parquet file; an interrupted run continues with the first unfinished file (default: 500)",
     )
     workers = parser.add_argument_group("workers")
-    workers.add_argument("--actors", type=int, metavar="N", help="worker processes (default: as many as fit)")
-    workers.add_argument("--cpus", type=int, metavar="N", help="cores per worker (default: 4, or all if fewer)")
+    workers.add_argument(
+        "--actors",
+        type=int,
+        metavar="N",
+        help="worker processes (default: one per 4 cores, or as many as the GPUs allow)",
+    )
+    workers.add_argument(
+        "--cpus", type=int, metavar="N", help="cores per worker (default: an equal share of all cores)"
+    )
     workers.add_argument("--gpus", type=float, default=0.0, metavar="FLOAT", help="GPUs per worker (default: 0)")
     workers.add_argument("--address", help="address of a Ray cluster, such as auto (default: this machine)")
     workers.add_argument(
-        "--dry-run", action="store_true", help="process 100 random rows and estimate the total time, without output"
+        "--dry-run",
+        action="store_true",
+        help="process 100 random rows and estimate the total time; no output is written",
     )
-    workers.add_argument("--price", type=float, metavar="FLOAT", help="price of all workers per hour, for --dry-run")
+    workers.add_argument(
+        "--price", type=float, metavar="FLOAT", help="hourly price of all workers together, for --dry-run"
+    )
     downloads = parser.add_argument_group("downloads")
     downloads.add_argument(
         "--downloads", type=int, default=16, metavar="N", help="simultaneous downloads per worker (default: 16)"
@@ -89,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=float, default=30, metavar="S", help="timeout of an attempt in seconds (default: 30)"
     )
     downloads.add_argument(
-        "--max-megabytes", type=int, default=64, metavar="N", help="maximum size of a file (default: 64)"
+        "--max-megabytes", type=int, default=64, metavar="N", help="maximum size of an image file in MiB (default: 64)"
     )
     downloads.add_argument(
         "--allow-private", action="store_true", help="allow downloads from private networks and this machine"

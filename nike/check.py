@@ -26,7 +26,7 @@ from nike.output_checks import check_output_file
 from nike.training.data import count_lines, prepare_training_data, read_training_parts
 from nike.training.options import TASKS
 
-SHOWN_PER_KIND = 5  # problems of one kind printed in the terminal; --json and --html list all of them
+SHOWN_PER_KIND = 5  # maximum number of problems printed per kind; --json and --html list all of them
 BAR_WIDTH = 40  # characters
 DESCRIPTION = """\
 Check a dataset before training. Reports unreadable images, invalid outlines, misspelt
@@ -100,7 +100,7 @@ def to_json(result: Inspection, config: Config, train_error: str | None = None) 
     Args:
         result: result of the checks.
         config: settings of the network, for its input size and anchors.
-        train_error: message with which `nike train` would fail, or None.
+        train_error: error message of `nike train` on this dataset, or None if training can start.
     """
     return {
         "train_error": train_error,
@@ -146,7 +146,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--val",
         type=Path,
         metavar="DIR",
-        help="folder of validation images (default: split.json in DIR, else DIR/val, else 0.2 of DIR)",
+        help="folder of validation images (default: split.json in DIR, else DIR/val, else a fraction of 0.2 of DIR)",
     )
     parser.add_argument(
         "--val-split",
@@ -161,7 +161,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="classes; nike,swoosh=nike maps both labels to the class nike (default: the labels in the files)",
     )
     parser.add_argument(
-        "--task", choices=TASKS, default=TASKS[0], help="for boxes, boxes suffice as annotations (default: masks)"
+        "--task",
+        choices=TASKS,
+        default=TASKS[0],
+        help="task to train: masks, or boxes, which needs only box annotations (default: masks)",
     )
     parser.add_argument(
         "--image-size",
@@ -180,7 +183,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=min(os.cpu_count() or 1, 8),
         metavar="N",
-        help="image reading threads (default: number of cores, at most 8)",
+        help="threads that read images (default: number of cores, at most 8)",
     )
 
 
@@ -204,7 +207,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         1 if there are errors, else 0.
 
     Raises:
-        ValueError: `nike train` would fail on this dataset. The reports are written first.
+        ValueError: `nike train` cannot start on this dataset. The reports are written before this is raised.
     """
     from tqdm import tqdm
 

@@ -14,14 +14,15 @@ from typing import NoReturn
 from mrcnn import __version__
 from mrcnn.errors import UserError
 
-# TensorFlow reads these when it is imported. They suppress its log messages; errors are raised as exceptions too.
+# TensorFlow reads these variables when it is imported. They suppress its log messages, which include errors, because
+# errors are also raised as exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
 
 COMMANDS = {
     "train": "fine-tune on labelled images, or continue a run",
     "detect": "detect logos in images and videos",
-    "catalogue": "detect logos on millions of images, with Ray Data",
+    "catalogue": "detect logos in millions of images with Ray Data",
     "splash": "turn an image or a video grey except for the logo",
     "evaluate": "evaluate weights on labelled images",
     "compare": "compare two weights files on the same images",
@@ -46,7 +47,7 @@ examples:
   nike COMMAND --help                          list the options of a command
 """
 PACKAGES = tuple(Path(__file__).resolve().parents[1] / name for name in ("mrcnn", "nike"))
-SHOWN_CALLS = 3  # of these packages, in the report of a defect
+SHOWN_CALLS = 3  # number of traceback entries from PACKAGES in the report of a bug
 EXIT_DEFECT = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # shell convention for Ctrl-C: 128 + SIGINT
@@ -56,14 +57,14 @@ def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -
     """Runs a command and reports errors on stderr.
 
     An error that the user can correct (UserError, OSError, MemoryError) is reported in one line. Any other exception is
-    a defect of this program: the message says where it was raised and asks for a report.
+    a bug: the message includes the last traceback entries and asks the user to report it.
 
     Args:
         function: the command; returns the exit code, or None for 0.
-        argv: command line, or None for that of the process. With `--debug` errors are raised.
+        argv: command-line arguments, or None for `sys.argv[1:]`. With `--debug`, exceptions are raised again.
 
     Returns:
-        The exit code: 2 after a user error, 1 after a defect, 130 after Ctrl-C.
+        The exit code of the command, 2 after a user error, 1 after a bug, or 130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if argv is None else argv
     try:
@@ -71,7 +72,7 @@ def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -
     except (UserError, OSError, MemoryError) as error:
         if "--debug" in arguments:
             raise
-        if isinstance(error, BrokenPipeError):  # stdout was closed, as by `nike ... | head`
+        if isinstance(error, BrokenPipeError):  # stdout was closed, for example by `nike ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_USER_ERROR
         print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
@@ -87,7 +88,7 @@ def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -
 
 
 def _describe_defect(error: Exception) -> str:
-    """Returns the report of a defect: the type of the exception, the last calls, and a request to report it."""
+    """Returns the report of a bug: the exception, the last traceback entries, and a request to report it."""
     calls = traceback.extract_tb(error.__traceback__)
     own = [call for call in calls if any(map(Path(call.filename).is_relative_to, PACKAGES))]
     shown = [*own[-SHOWN_CALLS:], *(calls[-1:] if calls[-1:] != own[-1:] else [])]
@@ -96,8 +97,8 @@ def _describe_defect(error: Exception) -> str:
         [
             f"internal error: {type(error).__name__}: {error}",
             *lines,
-            f"This is a defect of nike {__version__}. Please report it with these lines and the command; --debug shows "
-            "the whole traceback.",
+            f"This is a bug in nike {__version__}. Please report it with these lines and the command. --debug shows "
+            "the full traceback.",
         ]
     )
 
@@ -114,7 +115,7 @@ def start(
         name: see `parser`.
         add_arguments: adds the options to a parser.
         run_command: runs the command with the parsed options.
-        argv: command line, or None for that of the process.
+        argv: command-line arguments, or None for `sys.argv[1:]`.
 
     Returns:
         The exit code, see `run`.
@@ -141,12 +142,18 @@ def parser(name: str, add_arguments: Callable[[argparse.ArgumentParser], None]) 
 def add_device_argument(parser: argparse._ActionsContainer) -> None:
     """Adds `--device`, see `mrcnn.training.devices.prepare_devices`."""
     parser.add_argument(
-        "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if there is one)"
+        "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if available)"
     )
 
 
 def comma_separated(known: Iterable[str] = ()) -> Callable[[str], list[str]]:
-    """Returns a type of `add_argument` for different names, separated by commas. Without `known`, any are valid."""
+    """Returns a parser of comma-separated names for the `type` of `add_argument`.
+
+    The parser removes duplicates.
+
+    Args:
+        known: valid names. If empty, all names are valid.
+    """
 
     def parse(text: str) -> list[str]:
         names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
@@ -163,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and argv[0] in COMMANDS:
         name = f"nike.{argv[0].replace('-', '_')}"
-        return run(lambda: importlib.import_module(name).main(argv[1:]), argv)  # handles Ctrl-C during the import too
+        return run(lambda: importlib.import_module(name).main(argv[1:]), argv)  # also handles Ctrl-C during the import
     commands = _commands()
     if not argv:
         commands.print_help()

@@ -24,12 +24,12 @@ from nike.training.run_split import photo_key, read_run_photos
 
 SHOWN_ON_PAGE = 20  # images of each kind
 DESCRIPTION = """\
-Compare two weights files on the same labelled images: AP of both with a confidence interval of the
-difference, and the images on which they differ most."""
+Compare two weights files on the same labelled images. Reports the AP of both, a confidence interval
+of the difference, and the images on which the detections differ most."""
 EPILOG = """\
 A and B are nike, coco, best, last, a weights file, or the log folder or name of a run (see nike runs). Without --split,
-the images are the validation images of the run of A (else of B) in the dataset. An instance is lost if only A detects
-it and gained if only B does, at the score threshold and mask IoU 0.5.
+the validation images of the run that produced A are used, or those of B's run if A has no record of its images. An
+instance is lost if only A detects it and gained if only B detects it, at the score threshold and mask IoU 0.5.
 
 examples:
   nike compare nike best --dataset my_photos
@@ -42,8 +42,8 @@ Exit code: 0 all images compared; 1 some images could not be used (listed on std
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike compare`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument("a", metavar="A", help="weights to compare with")
-    parser.add_argument("b", metavar="B", help="weights to compare")
+    parser.add_argument("a", metavar="A", help="baseline weights")
+    parser.add_argument("b", metavar="B", help="weights to compare with the baseline")
     add_selection_arguments(parser)
     parser.add_argument(
         "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of the runs (default: logs)"
@@ -93,7 +93,7 @@ def _common_classes(paths: list[Path]) -> list[str]:
 def _load_images(
     arguments: argparse.Namespace, paths: list[Path], classes: list[str]
 ) -> tuple[NikeDataset, str, list[str]]:
-    """Loads the images, see `load_photos`. The notes name each weights file that was trained on some of them."""
+    """Loads the images, see `load_photos`. The notes include a warning for weights trained on some of the images."""
     runs = [read_run_photos(path) for path in paths]
     run = next((each for each in runs if each is not None), None)
     try:

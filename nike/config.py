@@ -4,7 +4,7 @@ from mrcnn.config import Config
 
 
 class NikeConfig(Config):
-    """Default settings of `nike train`, which `--config FILE` overrides.
+    """Default settings of `nike train`. They can be overridden with `--config FILE`.
 
     Settings that are not listed here have the defaults of `mrcnn.config.Config`.
     """
@@ -23,8 +23,8 @@ class NikeConfig(Config):
     RPN_ANCHOR_RATIOS = [0.7, 1.5, 3]
 
     # An image shows a few logos, so fewer proposals and ground-truth slots than in COCO suffice. Training samples 256
-    # of 300 proposals. The background RoIs are then the high-scoring proposals that the heads also classify in
-    # detection. Sampling from more proposals would mostly add easy background and increase false positives.
+    # of 300 proposals, so the background RoIs are high-scoring proposals like those that the heads classify during
+    # detection. Sampling from more proposals would mostly add easy background RoIs and increase false positives.
     POST_NMS_ROIS_TRAINING = 300
     POST_NMS_ROIS_INFERENCE = 300
     TRAIN_ROIS_PER_IMAGE = 256
@@ -32,17 +32,17 @@ class NikeConfig(Config):
     DETECTION_MAX_INSTANCES = 50
     DETECTION_MIN_CONFIDENCE = 0.5
 
-    # Box voting improves the localisation, and mask scores improve the ranking, both at negligible cost. They are
-    # stored in the checkpoints, and off for checkpoints that were written before the settings existed.
+    # Box voting improves localisation, and mask scores improve the ranking, both at negligible cost. Both settings are
+    # stored in checkpoints. For older checkpoints without them, box voting and mask scores are disabled.
     DETECTION_BOX_VOTING = 0.5
     DETECTION_MASK_SCORES = True
 
-    # Anchors rarely reach IoU 0.7 with a thin logo. With the library's defaults about one anchor per logo is positive
-    # and only 3 to 18 RoIs per image are used. These settings give more positive anchors and fill the RoIs.
+    # Anchors rarely reach IoU 0.7 with a thin logo. With the library's defaults, about one anchor per logo is positive
+    # and only 3 to 18 RoIs per image are sampled. These settings yield more positive anchors and 256 RoIs per image.
     RPN_POSITIVE_IOU = 0.5
     ROI_NEGATIVES = "fill"
     ADD_GT_BOXES = True
-    # Outlines of thin logos need more than 28 x 28 cells. Mini masks have two pixels per refined cell.
+    # Outlines of thin logos need a mask of more than 28 x 28 cells. Mini masks have 2 x 2 pixels per refined cell.
     MASK_REFINEMENT_SIZE = 112
     MINI_MASK_SHAPE = (224, 224)
-    MASK_TARGETS = "coverage"  # the tail of a swoosh is narrower than a cell of the 28x28 mask
+    MASK_TARGETS = "coverage"  # the tail of a swoosh is narrower than a cell of the 28 x 28 mask

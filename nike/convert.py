@@ -39,7 +39,7 @@ Exit code: 0 all converted; 1 some images or annotations were skipped (listed on
 
 
 def usable_photos(collection: Collection, problems: list[Problem]) -> list[Photo]:
-    """Returns the photos that can be converted. The others are appended to `problems`."""
+    """Returns the photos that can be converted. A problem is appended to `problems` for each of the others."""
     usable = []
     for photo in collection.photos:
         if photo.path is None:
@@ -58,7 +58,7 @@ def drop_same_stems(photos: list[Photo], problems: list[Problem]) -> list[Photo]
 
     Args:
         photos: records from a dataset reader, each with a path.
-        problems: list to which the other photos are appended.
+        problems: list to which a problem is appended for each dropped photo.
     """
     chosen: dict[PurePosixPath, Photo] = {}
     for photo in photos:
@@ -75,7 +75,7 @@ def relabel(photos: Iterable[Photo], labels: Labels | None, problems: list[Probl
     Args:
         photos: records from a dataset reader.
         labels: mapping of labels to classes, or None to keep all labels.
-        problems: list to which instances without a class are appended. They are skipped.
+        problems: list to which a problem is appended for each instance without a class. These instances are skipped.
     """
     result = []
     for photo in photos:
@@ -110,13 +110,13 @@ def write_dataset(name: str, target: Path, parts: dict[str, list[Photo]], proble
         name: name of a format in FORMATS.
         target: path of a folder that does not exist or is empty.
         parts: photos by subset.
-        problems: list to which skipped photos and instances are appended.
+        problems: list to which a problem is appended for each skipped photo or instance.
 
     Raises:
-        ValueError: the target is a file or a folder with content.
+        ValueError: the target is a file or a folder that is not empty.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} exists already. Nothing was written. Choose another name or move it.")
+        raise UserError(f"{target} already exists. Nothing was written. Choose another name or move it.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as temporary:
         folder = Path(temporary, "dataset")
@@ -142,26 +142,26 @@ def refuse_to_overwrite(paths: Iterable[Path]) -> None:
     there = [path for path in paths if path.exists()]
     if there:
         more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise UserError(f"{there[0]} exists already{more}. Nothing was written. Choose another name or move it.")
+        raise UserError(f"{there[0]} already exists{more}. Nothing was written. Choose another name or move it.")
 
 
 def write_annotations(
     source: Path, target: Path, photos: list[Photo], labels: Labels | None, problems: list[Problem]
 ) -> str:
-    """Writes a COCO file or labelme files, and copies the images that are outside of the folder of the target.
+    """Writes a COCO file or labelme files, and copies images from outside the target folder into it.
 
     Args:
         source: path of the dataset, whose split is copied.
         target: path of the COCO file (.json) or of the folder of labelme files.
         photos: records from a dataset reader, each with a path.
         labels: mapping of labels to classes, or None to keep all labels.
-        problems: list to which skipped photos and instances are appended.
+        problems: list to which a problem is appended for each skipped photo or instance.
 
     Returns:
-        A message with the numbers of written annotations and copied images.
+        A message with the number of written annotations and of copied images.
 
     Raises:
-        ValueError: a file exists already.
+        ValueError: a file already exists.
     """
     is_coco = target.suffix.lower() == ".json"
     root = image_folders(target)[0] if is_coco else target
@@ -191,12 +191,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("source", type=Path, metavar="SOURCE", help="dataset folder or annotation file")
     parser.add_argument(
-        "target", type=Path, metavar="TARGET", help="new folder; without --to a COCO file (.json) or a labelme folder"
+        "target",
+        type=Path,
+        metavar="TARGET",
+        help="new dataset folder; without --to, a COCO file (.json) or a folder of labelme files",
     )
     writable = [name for name, format_ in FORMATS.items() if format_.write is not None]
-    parser.add_argument("--to", choices=writable, metavar="FORMAT", help=f"one of {', '.join(writable)}")
     parser.add_argument(
-        "--labels", metavar="NAMES", help="classes to keep, such as nike,swoosh=nike (default: all labels)"
+        "--to", choices=writable, metavar="FORMAT", help=f"format of the new dataset: {', '.join(writable)}"
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="NAMES",
+        help="classes to keep; nike,swoosh=nike maps both labels to the class nike (default: all labels)",
     )
     parser.add_argument("--allow-outside", action="store_true", help="allow annotations of images outside SOURCE")
 

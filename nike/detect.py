@@ -26,7 +26,7 @@ from nike.output_checks import check_output_folder
 
 DEFAULT_OUTPUT = Path("output")
 LOWEST = 0.01  # score threshold of the second run, on images without detections
-HINTS = 10  # maximum number of images of the second run
+HINTS = 10  # maximum number of images in the second run
 
 DESCRIPTION = "Segment logos in images and videos, and write the results into a folder."
 EPILOG = """\
@@ -35,7 +35,7 @@ output formats (--save):
   splash    image or video in grey with the logos in colour
   masks     one PNG per image with instance ids: 0 background, 1, 2, ... detections
   crops     one PNG per detection with the mask as alpha channel
-  labelme   copy of the image and its polygons, to correct with nike annotate and to train on
+  labelme   copy of the image with labelme polygons, for correction with nike annotate and for training
   coco      detections.json: images, categories and run-length encoded masks with scores
   csv       detections.csv: one row per detection
 
@@ -46,7 +46,7 @@ examples:
   nike detect photos/ "more/**/*.png" clip.mp4 --save overlay,splash,csv --output found
   nike detect clip.mp4 --every 5                  every fifth frame; the sound is kept
   nike detect 0                                   first camera in a window, until q is pressed
-  nike detect rtsp://host/door --output door      a stream into files too, until Ctrl-C
+  nike detect rtsp://host/door --output door      a stream in a window and in files, until Ctrl-C
   nike detect shelf.jpg --tiles                   small logos in a large image
   nike detect photos --weights=best --save labelme --output to_correct
 
@@ -70,7 +70,7 @@ def hint(title: str, best: float, threshold: float) -> str:
 
     Args:
         title: name of the image.
-        best: highest score, 0 without any.
+        best: highest score, or 0 without a detection in the second run.
         threshold: score threshold of the first run.
     """
     if not best:
@@ -89,7 +89,7 @@ def print_hints(sources: list[Source], arguments: argparse.Namespace, threshold:
     A single run with a low threshold would slow down every image, because the mask head runs on each detected box.
     """
     lower = argparse.Namespace(**{**vars(arguments), "min_confidence": LOWEST})
-    with contextlib.redirect_stderr(io.StringIO()):  # the same messages as in the first run
+    with contextlib.redirect_stderr(io.StringIO()):  # the messages repeat those of the first run
         detector = chosen_detector(lower)
     for picture, result in detect_pictures(detector, prefetch(read(sources[:HINTS])), lambda failure: None):
         print(hint(picture.title, max(result["scores"], default=0.0), threshold), flush=True)
@@ -104,14 +104,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="+",
         metavar="PATH",
-        help="image, video, folder, pattern such as '*.jpg', URL, number of a camera (0), or address of a stream "
-        "(rtsp://, or http:// that ends in .mjpg or .m3u8)",
+        help="image, video, folder, pattern such as '*.jpg', URL, camera number such as 0, or stream address "
+        "(rtsp://..., or http://... ending in .mjpg or .m3u8)",
     )
     parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
-        help=f"output folder (default: {DEFAULT_OUTPUT}; for cameras and streams none, only a window)",
+        help=f"output folder (default: {DEFAULT_OUTPUT}; cameras and streams are only shown in a window by default)",
     )
     parser.add_argument(
         "--save",
@@ -124,7 +124,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every", type=_positive, default=1, metavar="N", help="run on every N-th frame of videos (default: 1)"
     )
     parser.add_argument(
-        "--track", action="store_true", help="number the objects over the frames of a video (pip install trackers)"
+        "--track",
+        action="store_true",
+        help="assign track ids to the objects in a video (requires: pip install trackers)",
     )
     add_detector_arguments(parser)
 
@@ -136,10 +138,10 @@ def _positive(text: str) -> int:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Runs detection, writes the results and shows those of cameras and streams. Returns the exit code, see EPILOG."""
+    """Runs detection, writes the results and displays cameras and streams. Returns the exit code, see EPILOG."""
     folder = arguments.output or DEFAULT_OUTPUT
     if folder.is_file():
-        raise UserError(f"--output: {folder} is a file. Give a folder.")
+        raise UserError(f"--output: expected a folder, got the file {folder}.")
     sources = find_sources(arguments.paths, without=output_folders(folder))
     live = next((source for source in sources if source.live is not None), None)
     is_shown = live is not None and has_display()
@@ -171,7 +173,7 @@ def run_command(arguments: argparse.Namespace) -> int:
                 progress.step(describe(picture, result, detector.class_names))
                 if window and not window.show(draw_overlay(picture, result, detector.class_names)):
                     break
-    except KeyboardInterrupt:  # the results so far are written
+    except KeyboardInterrupt:  # report the results written so far
         if found["pictures"]:
             _report(found, failures, arguments.save, folder)
         raise
@@ -181,7 +183,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             count = plural(found["pictures"] - found["hits"], "image")
             print(f"No detections in {count} at threshold {threshold:.2f}. Lower it with --min-confidence.")
         else:
-            del detector, results  # not two models in memory
+            del detector, results  # free the first model before the second is loaded
             print_hints(empty, arguments, threshold)
     return code
 

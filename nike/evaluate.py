@@ -38,16 +38,16 @@ from nike.reporting.selection import (
 )
 from nike.training.run_split import read_run_photos
 
-MIN_CONFIDENCE = 0.01  # AP is computed from the ranking of nearly all detections
-WORST_ON_PAGE = 40  # images with errors in the HTML report
+MIN_CONFIDENCE = 0.01  # low, because AP is computed from nearly all detections
+WORST_ON_PAGE = 40  # maximum number of images with errors in the HTML report
 DESCRIPTION = """\
 Evaluate weights on labelled images. Reports COCO AP of masks and boxes (only of boxes for
 weights without masks), precision, recall and the errors of each image."""
 EPILOG = """\
-AP is the mean over IoU thresholds 0.50 to 0.95 (COCO), also for small (area under 32 x 32 pixels), medium (under
-96 x 96) and large instances. Boundary AP limits the mask IoU to the IoU of the outlines, 1% of the image diagonal
-wide. At the score threshold, a detection is a true positive if its mask IoU (box IoU without masks) with an unmatched
-instance is at least 0.5. Instances labelled `ignore` are excluded.
+AP is averaged over IoU thresholds from 0.50 to 0.95 (COCO). It is also reported for small (area under 32 x 32 pixels),
+medium (under 96 x 96) and large instances. Boundary AP uses the smaller of the mask IoU and the IoU of the mask
+boundaries, whose width is 1% of the image diagonal. At the score threshold, a detection is a true positive if its mask
+IoU (box IoU without masks) with an unmatched instance is at least 0.5. Instances labelled `ignore` are excluded.
 
 examples:
   nike evaluate --dataset photos --weights=best --html report.html
@@ -158,7 +158,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         action="append",
         metavar="FLOAT",
-        help="report the lowest score threshold with this precision, and its recall (default: 0.9, 0.95 and 0.99)",
+        help="report the lowest score threshold with this precision, and its recall; can be repeated (default: 0.9, "
+        "0.95 and 0.99)",
     )
     parser.add_argument(
         "--json", metavar="FILE", help="write all metrics as JSON; '-' prints them instead of the tables"

@@ -1,4 +1,4 @@
-"""The sample images and the bundled weights, for the notebooks and the documentation."""
+"""Access to the sample images and the bundled weights, for the notebooks and the documentation."""
 
 from __future__ import annotations
 

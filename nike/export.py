@@ -27,19 +27,20 @@ from nike.detection.options import (
 from nike.detection.weights import load_model, read_settings
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 
-VERIFIED = 8  # images; a wrong conversion shows on most of them
-CALIBRATION = 64  # images; a larger number only takes longer
+VERIFIED = 8  # maximum number of images; a faulty conversion changes the detections on most images
+CALIBRATION = 64  # maximum number of images; more images take longer without a benefit
 INT8 = "openvino-int8"
-LARGEST_LOSS = 0.01  # of AP
+LARGEST_LOSS = 0.01  # maximum accepted decrease of AP
 DESCRIPTION = """\
-Export weights for another runtime. The exported model is compared with the original on images
-and written only if they agree. `--weights DIR` of the other commands runs it."""
+Export weights for another runtime. The detections of the exported model and of the original are
+compared on images, and the exported model is written only if they agree. Other commands load it
+with `--weights DIR`."""
 EPILOG = """\
 formats:
   openvino       for CPUs, without TensorFlow (pip install openvino)
-  openvino-int8  the same with 8-bit convolutions: faster, and slightly different detections
+  openvino-int8  openvino with 8-bit convolutions: faster, with slightly different detections
                  (pip install openvino nncf). With labelled images in --verify, the AP of both
-                 is compared; the model is refused if it loses more than 0.01.
+                 models is compared, and a model that loses more than 0.01 is not written.
   onnx           for ONNX Runtime, without TensorFlow (pip install onnxruntime; to export, also tf2onnx)
   litert         for phones and ARM devices, without TensorFlow (pip install ai-edge-litert)
   saved_model    for TensorFlow Serving, and for programs without this package
@@ -59,20 +60,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("--format", choices=FORMATS, default="openvino", help="format, see below (default: openvino)")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="folder to write (default: name of the weights and the format)"
+        "--output", type=Path, metavar="DIR", help="output folder (default: WEIGHTS_FORMAT, such as best_onnx)"
     )
     parser.add_argument(
         "--verify",
         type=Path,
         default=SAMPLE_DATA,
         metavar="DIR",
-        help=f"images to compare on, up to {VERIFIED} of them (default: the sample images)",
+        help=f"folder of images for the comparison, of which {VERIFIED} are used (default: the sample images)",
     )
     parser.add_argument(
         "--calibrate",
         type=Path,
         metavar="DIR",
-        help=f"images for openvino-int8, typical ones, up to {CALIBRATION} of them (default: the sample images)",
+        help=f"folder of typical images to calibrate openvino-int8, of which {CALIBRATION} are used (default: the "
+        "sample images)",
     )
     add_image_size_argument(parser)
     add_weights_arguments(parser, "nike")
@@ -89,9 +91,9 @@ def run_command(arguments: argparse.Namespace) -> int:
         calibration = _find_images(arguments.calibrate or SAMPLE_DATA, "--calibrate", CALIBRATION)
     path = chosen_weights(arguments)
     if is_export(path):
-        raise UserError(f"--weights: {path} is an exported model. Export the weights it was made from.")
+        raise UserError(f"--weights: {path} is an exported model. Pass the weights from which it was exported.")
     config, class_names = read_settings(path, arguments.config)
-    # As in the other commands: classes that score below the background are kept too.
+    # As in the other commands, classes that score below the background are also kept.
     config = with_image_size(config, arguments.image_size)
     config = config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, DETECTION_ANY_FOREGROUND=True)
     model = load_model(path, config)
@@ -109,7 +111,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         return 1
     print(f"Compared with the original: {summary(table)}")
     if "ap" in table:
-        print(f"AP on {arguments.verify}: {table['ap']:.3f}, of the original {table['ap_original']:.3f}")
+        print(f"AP on {arguments.verify}: {table['ap']:.3f} (original: {table['ap_original']:.3f})")
     print(f"Written: {output} ({megabytes(output):.1f} MB). Run it with: nike detect --weights {output} photo.jpg")
     return 0
 
@@ -139,8 +141,8 @@ def _compare_ap(path: Path, config: Config, names: list[str], folder: Path, expo
         aps.append(float(summarized["mask" if detector.has_masks else "box"]["AP"]))
     if aps[0] - aps[1] > LARGEST_LOSS:
         raise VerificationError(
-            f"the AP on {folder} is {aps[1]:.3f}, of the original {aps[0]:.3f}; allowed: a loss of {LARGEST_LOSS}. "
-            "Calibrate with more images (--calibrate DIR). Nothing was written."
+            f"the AP on {folder} is {aps[1]:.3f}, that of the original {aps[0]:.3f}; expected a loss of at most "
+            f"{LARGEST_LOSS}. Calibrate with more images (--calibrate DIR). Nothing was written."
         )
     return {"ap": aps[1], "ap_original": aps[0]}
 

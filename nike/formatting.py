@@ -1,4 +1,4 @@
-"""Formats untrusted values for messages."""
+"""Formats untrusted values, counts and tables for messages."""
 
 from __future__ import annotations
 

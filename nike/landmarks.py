@@ -1,4 +1,4 @@
-"""Rotation and slant of the logo in an image, from the positions of its landmarks."""
+"""Measures the rotation and slant of the logo in an image from the positions of its landmarks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ NAMES = ("hook", "belly", "tail")  # the tips of the hook and the tail, and the 
 
 
 def rotation_and_slant(keypoints: np.ndarray) -> tuple[float, float]:
-    """Measures a logo in an image.
+    """Returns the rotation and the slant of a logo in an image.
 
-    Three points determine the affine map from the bundled logo to the image. It is the product of a rotation, a shear
-    (the slant) and a scale. The slant is 0 if the logo is only moved, rotated and scaled. A positive slant leans the
-    top of the logo to the left before it is rotated, a negative one to the right, like italics. Perspective adds to it.
+    Three points determine the affine map from the bundled logo to the image, which is the product of a rotation, a
+    shear (the slant) and a scale. The slant is 0 if the logo is only moved, rotated and scaled. Before rotation, the
+    top of a logo with a positive slant leans to the left; with a negative slant, it leans to the right, like italics.
+    Perspective distortion also changes the slant.
 
     Args:
-        keypoints: float `[3, 2]` or `[3, 3]`, (x, y, ...) of NAMES in pixels, of a logo that is not mirrored.
+        keypoints: float `[3, 2]` or `[3, 3]`, (x, y, ...) of NAMES in pixels. The logo must not be mirrored.
 
     Returns:
         The clockwise rotation and the slant in degrees.

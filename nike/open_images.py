@@ -78,7 +78,7 @@ def class_ids(path: Path, names: Iterable[str]) -> dict[str, str]:
 
     Args:
         path: `class-descriptions-boxable.csv`.
-        names: class names; case does not matter.
+        names: class names, case-insensitive.
 
     Returns:
         Class name, as Open Images spells it, by class id (`/m/...`).
@@ -95,7 +95,7 @@ def class_ids(path: Path, names: Iterable[str]) -> dict[str, str]:
         if name.casefold() not in known:
             near = difflib.get_close_matches(name.casefold(), known, n=3)
             hint = f"did you mean {', '.join(known[n][1] for n in near)}?" if near else f"{path.name} lists the names."
-            raise UserError(f"--classes: {short(name)} is none of the {len(known)} Open Images classes; {hint}")
+            raise UserError(f"--classes: {short(name)} is not one of the {len(known)} Open Images classes; {hint}")
         found[known[name.casefold()][0]] = known[name.casefold()][1]
     return found
 
@@ -155,7 +155,7 @@ def convert(
         grouped: selected rows by image id, see `by_photo`.
         output: folder of the dataset.
         subset: subset of Open Images: train, validation or test.
-        cache: folder of the mask archives, which are downloaded into it when missing.
+        cache: folder of the mask archives. Missing archives are downloaded into it.
         fetch: downloads a file, or raises OSError or ValueError.
         on_photo: called after each image, for a progress bar.
 
@@ -165,7 +165,7 @@ def convert(
     tally = Tally()
     archive: tuple[str, zipfile.ZipFile] | None = None
     try:
-        for image_id in sorted(grouped):  # so that each archive is opened once
+        for image_id in sorted(grouped):  # sorted, so that each archive is opened once
             if (output / f"{image_id}.json").exists():
                 tally.kept += 1
             else:
@@ -235,7 +235,7 @@ def read_mask(archive: zipfile.ZipFile, name: str, height: int, width: int) -> n
         with PIL.Image.open(io.BytesIO(archive.read(info)), formats=["PNG"]) as image:
             size = image.size
             fits = abs(size[0] * height / (size[1] * width) - 1) <= MAX_ASPECT_ERROR
-            if fits and size[0] * size[1] <= 4 * height * width:  # limits the memory for decompression bombs
+            if fits and size[0] * size[1] <= 4 * height * width:  # limits the memory used by decompression bombs
                 nearest = PIL.Image.Resampling.NEAREST
                 return np.asarray(image.convert("L").resize((width, height), nearest)) > 0
     except Exception as error:  # damaged archives and images raise many types of exceptions
@@ -270,7 +270,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for downloaded lists and masks (default: OUTPUT/.open_images)",
     )
-    parser.add_argument("--offline", action="store_true", help="use only cached files, without downloads")
+    parser.add_argument("--offline", action="store_true", help="use cached files only; download nothing")
 
 
 def _fetcher(offline: bool) -> Fetch:

@@ -1,4 +1,4 @@
-"""Checks of output paths, before the computation whose result they will hold."""
+"""Checks that output paths are writable before a long computation starts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_output_folder(folder: str | os.PathLike, option: str) -> None:
     """Checks that a folder exists or can be created, and is writable.
 
     Raises:
-        OSError: it is not, or a part of its path is a file.
+        OSError: the folder is not writable, or part of its path is a file.
     """
     existing = next(path for path in (Path(folder), *Path(folder).absolute().parents) if path.exists())
     try:

@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 SUFFIX = ".h5"
 SCORE_LAYER = "mrcnn_class_logits"
 THRESHOLD = 0.5  # score threshold of `nike detect` after a calibration
-MAX_ITERATIONS = 8  # one shift is not exact with mask scores and box voting
+MAX_ITERATIONS = 8  # a single shift is not exact with mask scores and box voting
 F1_TOLERANCE = 0.005  # accepted difference between the best F1 and that at THRESHOLD
 DESCRIPTION = """\
-Write trained weights to one small file for `nike detect --weights FILE`: float16 weights
-and all settings. The input size can be changed, and the scores can be calibrated so that
-the best threshold is 0.5."""
+Write trained weights to one small file for `nike detect --weights FILE`. It contains float16
+weights and all settings. The input size can be changed, and the scores can be calibrated so
+that the best threshold is 0.5."""
 EPILOG = """\
 --calibrate determines the score threshold with the highest F1 at mask IoU 0.5 on labelled images and shifts the class
 logits so that this threshold becomes 0.5. Use images that the weights were not trained on, because scores on training
@@ -180,9 +180,8 @@ def calibrate(
     """Calibrates the class scores of a model so that THRESHOLD is the best threshold on labelled images.
 
     `shift_threshold` is exact for class scores. With mask scores the final scores move less, and with box voting the
-    boxes change slightly, so the shift is repeated until it converges. The iteration with the highest F1 is kept, and
-    the last of several equal ones, which may have converged. A model whose best threshold is THRESHOLD already is not
-    changed.
+    boxes change slightly, so the shift is repeated until it converges. The iteration with the highest F1 is kept; among
+    equal ones, the last is kept. A model that has converged before the first shift is not changed.
 
     Args:
         model: model with a score threshold of MIN_CONFIDENCE. Its class logits are changed in place.
@@ -202,7 +201,7 @@ def calibrate(
     """
     detector = Detector(model, class_names, path=path)
     before = found = best = find_threshold(detector, folder, split, failures)
-    log_odds = best_log_odds = 0.0  # total shift of the scores
+    log_odds = best_log_odds = 0.0  # total shift of the log odds
     for number in range(MAX_ITERATIONS):
         if found.converged:
             break
@@ -233,7 +232,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target-precision",
         type=float,
         metavar="FLOAT",
-        help="store the lowest score threshold with this precision on --calibrate (default: 0.5, the highest F1)",
+        help="store the lowest score threshold with this precision on the images of --calibrate (default: store 0.5, "
+        "the threshold with the highest F1)",
     )
     parser.add_argument("--float32", action="store_true", help="write float32 weights; the file is twice as large")
 
@@ -243,7 +243,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
     if output.suffix != SUFFIX:
         raise UserError(f"--output: expected a name that ends in {SUFFIX}, got {output}.")
     if output.exists():
-        raise FileExistsError(f"--output: {output} exists already. Choose another name or move the file.")
+        raise FileExistsError(f"--output: {output} already exists. Choose another name or move the file.")
     if not output.absolute().parent.is_dir():
         raise FileNotFoundError(f"--output: {output.parent}: no such folder.")
     check_image_size(arguments.image_size)
@@ -266,7 +266,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     path = chosen_weights(arguments)
     config, class_names = read_settings(path, arguments.config)
     config = with_image_size(config, arguments.image_size)
-    # The calibration needs detections of nearly all scores. The file keeps its own settings.
+    # The calibration needs detections of nearly all scores. The written file has the settings in `config` instead.
     any_score = dict(DETECTION_ANY_FOREGROUND=True, DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE)
     model = load_model(path, config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, **any_score))
     failures: list[str] = []
@@ -276,7 +276,10 @@ def run_command(arguments: argparse.Namespace) -> int:
         threshold, found = calibrate(model, class_names, arguments.calibrate, arguments.split, failures, path)
         config = config.copy(DETECTION_MIN_CONFIDENCE=THRESHOLD)
         if not found.converged:
-            print(f"note: no convergence; F1 is {found.best_f1:.3f} at threshold {found.threshold:.3f}.")
+            print(
+                f"note: the calibration did not converge; the best F1 is {found.best_f1:.3f} at threshold "
+                f"{found.threshold:.3f}."
+            )
         print(
             f"best threshold before: {threshold:.3f}; now at {THRESHOLD}: F1 {found.f1:.3f}, precision "
             f"{found.precision:.3f}, recall {found.recall:.3f} ({plural(found.photos, 'image')}, "

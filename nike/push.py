@@ -25,12 +25,12 @@ from nike.training.run_split import read_run_photos
 FILE_NAME = re.compile(r"[A-Za-z0-9][\w.-]*\.h5", re.ASCII)
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 DESCRIPTION = """\
-Upload weights with a model card to a model repository of the Hugging Face Hub, for
---weights hf://OWNER/NAME. The repository is created if it does not exist."""
+Upload weights with a model card to a model repository of the Hugging Face Hub. Other commands
+load them with --weights hf://OWNER/NAME. The repository is created if it does not exist."""
 EPILOG = """\
-The card states the classes, the network, the SHA-256, and the validation AP of the run that wrote the weights or the
-metrics of --scores. Log in with `hf auth login` or set HF_TOKEN; HF_ENDPOINT names another server. `nike pack` makes a
-smaller file first.
+The card states the classes, the network, the SHA-256 of the file, and its metrics: those of --scores, or else the
+validation AP of the training run. Log in with `hf auth login` or set HF_TOKEN. Set HF_ENDPOINT to use another server.
+Run `nike pack` first to upload a smaller file.
 
 examples:
   nike push best me/shoes --dry-run
@@ -41,17 +41,20 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike push`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument("weights", metavar="WEIGHTS", help="a weights file (.h5), best, last or nike")
+    parser.add_argument("weights", metavar="WEIGHTS", help="weights file (.h5), best, last or nike")
     parser.add_argument("repository", metavar="OWNER/NAME", help="model repository")
     parser.add_argument("--file", metavar="NAME", help="name in the repository (default: that of the weights file)")
     parser.add_argument(
         "--license", default="unknown", metavar="ID", help="licence, such as mit or cc-by-4.0 (default: unknown)"
     )
     parser.add_argument(
-        "--scores", type=Path, metavar="FILE", help="metrics of `nike evaluate --json FILE` (default: those of the run)"
+        "--scores",
+        type=Path,
+        metavar="FILE",
+        help="metrics written by `nike evaluate --json FILE` (default: metrics of the training run)",
     )
     parser.add_argument("--private", action="store_true", help="create a private repository")
-    parser.add_argument("--keep-card", action="store_true", help="do not replace README.md of the repository")
+    parser.add_argument("--keep-card", action="store_true", help="do not replace the README.md of the repository")
     parser.add_argument("--dry-run", action="store_true", help="print the card and upload nothing")
     parser.add_argument(
         "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of the runs (default: logs)"
@@ -83,8 +86,8 @@ def describe(path: Path, repository: str, name: str, license: str, evaluation: E
     """Returns the card of a weights file.
 
     Args:
-        path: HDF5 weights file, which is checked.
-        repository: owner and name.
+        path: HDF5 weights file. Its content is checked.
+        repository: repository id, `owner/name`.
         name: name of the file in the repository.
         license: identifier of a licence.
         evaluation: metrics, or None.
@@ -94,7 +97,7 @@ def describe(path: Path, repository: str, name: str, license: str, evaluation: E
     """
     with read_checkpoint(path) as checkpoint:
         if "mrcnn_class_logits" not in checkpoint.layers:
-            raise UserError(f"{path}: expected the weights of a Mask R-CNN, got a file without its class layer.")
+            raise UserError(f"{path}: expected the weights of a Mask R-CNN, got a file without mrcnn_class_logits.")
         arrays = [array for layer in checkpoint.layers.values() for array in layer.weights.values()]
         names, config = checkpoint.metadata.get("class_names"), checkpoint.config or {}
         sizes = Counter({str(array.dtype): 0 for array in arrays})
@@ -144,8 +147,8 @@ def read_scores(path: Path) -> Evaluation:
     """Reads the metrics of `nike evaluate --json`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it has other content.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is not the output of `nike evaluate --json`.
     """
     scores = read_json(path)
     try:
@@ -160,16 +163,16 @@ def read_scores(path: Path) -> Evaluation:
 
 
 def upload(path: Path, card: ModelCard, private: bool, keep_card: bool) -> str:
-    """Uploads a weights file and its card in one commit, and returns the commit.
+    """Uploads a weights file and its card in one commit, and returns the commit id.
 
     Args:
         path: weights file.
-        card: its card, with the repository and the file name there.
+        card: model card, with the repository and the name of the file in it.
         private: whether the repository must be private.
-        keep_card: whether README.md of the repository is kept.
+        keep_card: whether to keep an existing README.md of the repository.
 
     Raises:
-        HubError: (a ValueError) the server refuses or cannot be reached. Nothing was changed.
+        HubError: (a ValueError) the server refuses the request or cannot be reached.
         ValueError: `private` is set, and the repository exists and is public.
     """
     with hub_errors(card.repository):

@@ -1,4 +1,4 @@
-"""Suppresses the start messages that native libraries write directly to the file descriptor of stderr."""
+"""Suppresses the startup messages that native libraries write directly to the file descriptor of stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and lists the devices without start messages, see `quiet_stderr`.
+    """Imports TensorFlow and lists the devices without startup messages, see `quiet_stderr`.
 
     The environment variables that `nike.cli` sets do not suppress these messages.
     """

@@ -19,8 +19,8 @@ from nike.training.run_split import read_run_photos
 HISTORY, COMMAND = "history.csv", "run.json"  # in the log folder of a run
 MAX_HISTORY_BYTES = 50_000_000
 DESCRIPTION = """\
-List training runs, oldest first, with the epoch of the best validation AP, the images and the
-options of each."""
+List training runs, oldest first, with the best validation AP and its epoch, the number of images
+and the options of each run."""
 EPILOG = """\
 examples:
   nike runs
@@ -52,14 +52,14 @@ class RunSummary:
 
 
 def find_runs(logs: Path) -> list[RunSummary]:
-    """Returns the runs in a folder, by time of their last change.
+    """Returns the runs in a folder, sorted by the time of their last change.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no run in it.
+        FileNotFoundError: the folder does not exist or contains no run.
     """
     folders = {file.parent for name in (COMMAND, HISTORY) for file in logs.glob(f"*/{name}")}
     if not folders:
-        raise FileNotFoundError(f"{logs}: no runs found. Start one with nike train, or give their folder with --logs.")
+        raise FileNotFoundError(f"{logs}: no runs found. Start one with nike train, or pass their folder with --logs.")
     return [summarize(folder) for folder in sorted(folders, key=_time)]
 
 
@@ -93,14 +93,14 @@ def summarize(folder: Path) -> RunSummary:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Returns the rows of `history.csv` with an epoch, numbers by column. Other values are left out.
+    """Returns the rows of `history.csv` that have an epoch, as numbers by column name.
 
-    Returns no rows if the file does not exist yet.
+    Values that are not numbers are omitted. The list is empty if the file does not exist yet.
     """
     try:
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
             text = file.read(MAX_HISTORY_BYTES)
-    except FileNotFoundError:  # interrupted in the first epoch
+    except FileNotFoundError:  # the run was interrupted in its first epoch
         return []
     rows = []
     for row in csv.DictReader(text.splitlines()):

@@ -1,4 +1,4 @@
-"""`nike serve`: HTTP server for detection, with a demo page and the protocols of annotation tools."""
+"""`nike serve`: HTTP server for detection, with a demo page and endpoints for annotation tools."""
 
 from __future__ import annotations
 
@@ -47,19 +47,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on; 0.0.0.0 for all (default: 127.0.0.1, this machine only)",
+        help="address to listen on; 0.0.0.0 for all interfaces (default: 127.0.0.1, this machine only)",
     )
     network.add_argument(
         "--port", type=int, default=8000, metavar="N", help="port; 0 for any free port (default: 8000)"
     )
-    network.add_argument("--label-studio", metavar="URL", help="Label Studio server that provides the images of tasks")
+    network.add_argument(
+        "--label-studio", metavar="URL", help="URL of the Label Studio server that stores the images of tasks"
+    )
     default = Limits()
     limits.add_argument(
         "--queue",
         type=int,
         default=default.queue,
         metavar="N",
-        help="maximum number of pending requests; further ones get 503 (default: 64)",
+        help="maximum number of pending requests; further requests get status 503 (default: 64)",
     )
     limits.add_argument(
         "--max-wait",
@@ -73,14 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=default.bytes >> 20,
         metavar="N",
-        help="maximum size of a request (default: 32)",
+        help="maximum size of a request in MiB (default: 32)",
     )
     limits.add_argument(
         "--max-megapixels",
         type=float,
         default=default.pixels / 1e6,
         metavar="N",
-        help="maximum size of an image (default: 64)",
+        help="maximum size of an image in megapixels (default: 64)",
     )
     limits.add_argument(
         "--timeout",
@@ -155,9 +157,9 @@ def run_command(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.port <= 65535:
         raise UserError(f"--port: expected a number from 0 to 65535, got {arguments.port}.")
     tasks = TaskImages(arguments.label_studio, os.environ.get("LABEL_STUDIO_API_KEY", ""), limits.bytes)
-    # After the last response uvicorn raises the signal again. The handler makes the exit code 0.
+    # uvicorn raises the signal again after the last response. This handler then exits with code 0.
     signal.signal(signal.SIGTERM, _exit)
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged uploads, which are reported to their senders
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # warnings about damaged uploads; the response reports these
     detector, threshold = load(arguments)
     app = create_app(detector, limits, default_confidence=threshold, token=token, tasks=tasks)
     server = uvicorn.Server(server_config(app, arguments))
@@ -178,7 +180,7 @@ def server_config(app: Any, arguments: argparse.Namespace) -> Any:
         app,
         host=arguments.host,
         port=arguments.port,
-        access_log=False,  # for privacy; /metrics has the counts
+        access_log=False,  # for privacy; /metrics reports the request counts
         server_header=False,
         h11_max_incomplete_event_size=1 << 16,  # request line and headers
         timeout_keep_alive=15,

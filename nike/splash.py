@@ -1,4 +1,4 @@
-"""`nike splash`: colour splash of one image or video, like the `splash` command of Matterport's balloon sample."""
+"""`nike splash`: color splash of an image or a video, like the `splash` command of Matterport's balloon sample."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ examples:
   nike splash --image photo.jpg
   nike splash --weights=best --image https://example.org/shoe.jpg
   nike splash --video clip.mp4 --output grey.mp4
-  nike detect --save splash photos/               for many images
+  nike detect --save splash photos/               many images
 
 Exit code: 0 written; 1 the image or video could not be used; 2 invalid options.
 """
 
 
 def save_image(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
-    """Writes the splash of the first image. Returns the number of images written, 0 or 1."""
+    """Writes the color splash of the first image. Returns the number of images written, 0 or 1."""
     for picture, result in pictures:
         with replacing(output) as temporary:
             PIL.Image.fromarray(color_splash(picture.image, region(result))).save(temporary)
@@ -45,7 +45,7 @@ def save_image(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
 
 
 def save_video(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
-    """Writes the splash of all frames as one video. Returns the number of frames."""
+    """Writes the color splash of all frames to one video. Returns the number of frames."""
     count = 0
     with ExitStack() as stack, ProgressBar(None, "frame", lines=False) as progress:
         try:
@@ -74,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="file to write: .png or .jpg for images, .mp4 for videos (default: splash_TIME in the working folder)",
+        help="output file: .png or .jpg for images, .mp4 for videos (default: splash_TIME.png or .mp4 in the current "
+        "folder)",
     )
     add_detector_arguments(parser)
 
@@ -92,7 +93,7 @@ def _output(source: Source, given: Path | None) -> Path:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Runs detection and writes the splash. Returns 1 if the image or video could not be used, else 0."""
+    """Runs detection and writes the color splash. Returns 1 if the image or video could not be used, else 0."""
     named = find_sources([arguments.image or arguments.video])
     if len(named) > 1:
         raise UserError(

@@ -61,7 +61,7 @@ class Settings:
         backgrounds: Folder with background photos that do not show the logo, or None for the photos of scikit-image and
             plain gradients.
         cutouts: Labelme dataset whose instances are drawn instead of the logo half of the time, or None.
-        keypoints: whether to write the landmarks of the bundled logo as points.
+        keypoints: Whether to write the landmarks of the bundled logo as points.
     """
 
     output: Path
@@ -168,7 +168,7 @@ def _write(index: int, settings: Settings, assets: Assets) -> Path:
 
 
 def to_shapes(instances: Sequence[Instance]) -> list[dict]:
-    """Converts instances to entries of labelme's `shapes`. Polygons and points of one have a common `group_id`."""
+    """Converts instances to entries of labelme's `shapes`. The shapes of an instance have a common `group_id`."""
     polygons = [
         {
             "label": instance.label,
@@ -220,14 +220,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backgrounds",
         type=Path,
         metavar="DIR",
-        help="folder with photos that do not show the logo (default: photos of scikit-image, gradients)",
+        help="folder with photos that do not show the logo (default: the photos of scikit-image, and gradients)",
     )
     parser.add_argument(
         "--logo",
         type=Path,
         default=DEFAULT_LOGO,
         metavar="FILE",
-        help="logo as .svg (path elements only) or .png with alpha (default: the bundled logo)",
+        help="logo as .svg (path elements only) or as .png with an alpha channel (default: the bundled logo)",
     )
     parser.add_argument(
         "--cutouts",

@@ -13,8 +13,8 @@ __all__ = ["add_arguments", "main", "parse"]
 
 def run_command(argv: list[str]) -> int:
     """Starts or continues a run with the options of a command line. Returns the exit code."""
-    # On CPUs without AVX512-VNNI, where TensorFlow leaves oneDNN off, it halves the time of a training step. Detection
-    # of single images is slower with it there, so the other commands keep TensorFlow's default.
+    # TensorFlow disables oneDNN by default on CPUs without AVX512-VNNI. On these CPUs, oneDNN halves the time of a
+    # training step but slows down detection on single images, so the other commands keep TensorFlow's default.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # read when TensorFlow is imported
     from nike.training.preparation import continue_run, new_run
     from nike.training.settings import with_settings_as_options

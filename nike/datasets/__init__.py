@@ -1,1 +1,1 @@
-"""Datasets and annotation formats: labelme, COCO and VIA."""
+"""The dataset class, and readers and writers of annotation formats."""

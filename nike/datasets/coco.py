@@ -65,8 +65,8 @@ def read_coco(
 
     Args:
         path: path of the JSON file.
-        images: path of the image folder. By default images are searched for next to the JSON file, in `images/`, and in
-            `NAME/` for `annotations/instances_NAME.json`.
+        images: path of the image folder. By default, images are searched for next to the JSON file, in `images/`, and
+            in `NAME/` for `annotations/instances_NAME.json`.
         allow_outside: bool, whether `file_name` and symbolic links may refer to files outside the dataset folder.
 
     Returns:
@@ -118,7 +118,7 @@ def read_any(path: str | os.PathLike, default_label: str = "object", allow_outsi
 def _read_images(
     raw_images: list, path: Path, folders: list[Path], allow_outside: bool, problems: list[Problem]
 ) -> dict[int, Photo]:
-    """Returns photos by image id, still without instances. Invalid images are appended to `problems`."""
+    """Returns photos by image id, still without instances. A problem is appended for each invalid image."""
     by_id: dict[int, Photo] = {}
     for i, raw in enumerate(raw_images):
         try:
@@ -202,9 +202,10 @@ def write_coco(
     Args:
         path: path of the JSON file. `file_name` of an image is `Photo.file`, relative to the dataset folder.
         collection: iterable of `Photo`. A photo without instances is written as an image without annotations.
-        labels: mapping of labels to categories. By default every label is a category, in alphabetical order.
-        problems: list to which skipped instances (without a category or pixels) are appended, or None.
-        keypoint_names: names of the keypoints of all categories, in order. By default those of the photos.
+        labels: mapping of labels to categories. By default, every label is a category, in alphabetical order.
+        problems: list to which a problem is appended for each skipped instance (without a category or without pixels),
+            or None.
+        keypoint_names: names of the keypoints of all categories, in order. By default, those of the photos.
 
     Returns:
         A dict with the number of "images", "annotations" and "crowds" (ignored instances, `iscrowd` 1).

@@ -48,7 +48,7 @@ def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outs
     if root is None or root.tag != "annotations":
         raise UserError(f"{Path(path).name}: expected XML in the format 'CVAT for images 1.1'.")
     if root.find("track") is not None:
-        raise UserError(f"{file.name}: holds video tracks. Export it from CVAT as 'CVAT for images 1.1'.")
+        raise UserError(f"{file.name}: contains video tracks. Export it from CVAT as 'CVAT for images 1.1'.")
     collection = Collection(file.parent)
     for i, element in enumerate(root.iter("image")):
         where, subset = f"image[{i}]", element.get("subset") or ""
@@ -138,7 +138,7 @@ def _rotation(element: ET.Element) -> float:
 
 
 def _read_mask(element: ET.Element, photo: Photo) -> RunLengths:
-    """Reads a mask, given as runs in row-major order inside its box, starting with zeros."""
+    """Reads a mask, encoded as run lengths in row-major order inside its box, starting with zeros."""
     left, top, width, height = (int(value) for value in _numbers(element, "left", "top", "width", "height"))
     if not (left >= 0 and top >= 0 and 0 < width <= photo.width - left and 0 < height <= photo.height - top):
         raise ShapeError(f"the mask's box does not fit a {photo.width}x{photo.height} image.")

@@ -12,8 +12,8 @@ from nike.datasets.records import ERROR, WARNING, Photo, Problem
 from nike.formatting import short
 
 THUMBNAIL = 32  # pixels
-CHUNK = 256  # validation photos compared at once, which bounds the memory of the correlations
-# Minimum correlation of grey thumbnails. In a test with 256 photos it was at least 0.993 for scaled and recompressed
+CHUNK = 256  # number of validation photos compared at once, to limit the memory for the correlations
+# Minimum correlation of grey thumbnails. In a test with 256 photos, it was at least 0.993 for scaled and recompressed
 # copies and at most 0.978 for different shoes in the same pose and scene. Perceptual hashes of 64 and 256 bits did not
 # separate these two cases.
 SAME_PHOTO_CORRELATION = 0.985
@@ -21,7 +21,7 @@ SAME_PHOTO_CORRELATION = 0.985
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """Features of a photo by which duplicates are found.
+    """Features of a photo for finding duplicates.
 
     Attributes:
         photo: `Photo`.
@@ -58,7 +58,7 @@ def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
 
     Returns:
         A warning for each duplicate within a subset and for each near-duplicate, and an error for each duplicate across
-        subsets. Near-duplicates are searched for if there are two subsets.
+        subsets. Near-duplicates are only searched for if there are exactly two subsets.
     """
     problems = []
     first: dict[str, tuple[str, Photo]] = {}
@@ -90,7 +90,7 @@ def _near_duplicates(name: str, train: list[Fingerprint], val: list[Fingerprint]
     problems = []
     for this, (index, similarity) in zip(val, best, strict=True):
         other = train[index]
-        if similarity < SAME_PHOTO_CORRELATION or other.digest == this.digest:  # identical files were reported before
+        if similarity < SAME_PHOTO_CORRELATION or other.digest == this.digest:  # identical files are already reported
             continue
         message = f"is similar to {short(other.photo.file)} in {name}. Remove one of them if it is a copy."
         problems.append(_problem(this.photo, other.photo, "near-duplicate-across", message, WARNING))

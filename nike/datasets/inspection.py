@@ -25,7 +25,7 @@ from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, 
 from nike.formatting import plural, printable
 
 SMALLEST_SIDE = 2  # pixels at the network's resolution; thinner boxes are excluded from training
-ANCHOR_REACH = 2.0  # objects more than this factor smaller or larger than all anchors have a low IoU with them
+ANCHOR_REACH = 2.0  # objects smaller or larger than all anchors by more than this factor have a low IoU with them
 SAME_SHAPE_IOU = 0.9  # two instances of a class with a higher IoU are considered duplicates
 HISTOGRAM_EDGES = (8, 16, 32, 64, 128, 256, 512)  # pixels at the network's resolution
 
@@ -230,7 +230,7 @@ def _count(collection: Collection, labels: Labels) -> Part:
 
 
 def _balance(parts: dict[str, Part], labels: Labels) -> list[Problem]:
-    """Reports classes that are missing in a subset, and classes that are much rarer than the most frequent one."""
+    """Reports classes that are missing from a subset, and classes much rarer than the most frequent one."""
     problems = []
     for name, part in parts.items():
         if not part.photos:
@@ -243,7 +243,8 @@ def _balance(parts: dict[str, Part], labels: Labels) -> list[Problem]:
                     Problem(name, "class-missing", f"has no instance of {label!r}. Add images that show it.")
                 )
             elif count * 20 < max(counts.values()):
-                message = f"{label!r} has {plural(count, 'instance')}, the most frequent class {max(counts.values())}."
+                most = max(counts.values())
+                message = f"{label!r} has {plural(count, 'instance')}, but the most frequent class has {most}."
                 problems.append(Problem(name, "class-rare", message, severity=WARNING))
         if part.photos > 20 and not part.negatives:
             message = "has no negative images, which are needed to measure false positives. Add images without objects."

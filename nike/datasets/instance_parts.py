@@ -15,7 +15,7 @@ from nike.datasets.single_polygon import fill_polygons
 
 @dataclass(frozen=True, eq=False)
 class RunLengths:
-    """A run-length encoded piece.
+    """A run-length encoded piece of an instance.
 
     Attributes:
         runs: int64 `[R]`, validated by `rle.parse`.
@@ -32,7 +32,7 @@ class RunLengths:
 
 @dataclass(frozen=True, eq=False)
 class CocoPolygons:
-    """A piece as polygons, float64 `[P, 2]` (x, y) each."""
+    """A piece of an instance, given by polygons, each float64 `[P, 2]` (x, y)."""
 
     polygons: tuple[np.ndarray, ...]
 
@@ -71,7 +71,7 @@ def polygon_piece(points: np.ndarray, height: int, width: int) -> CocoPolygons:
 
 
 def box_piece(box: Sequence[float], height: int, width: int) -> CocoPolygons:
-    """Returns a box (y1, x1, y2, x2) in pixels as a piece, see `polygon_piece`. Its mask has the box, rounded."""
+    """Returns a box (y1, x1, y2, x2) in pixels as a piece, see `polygon_piece`. Its mask is the rounded box."""
     y1, x1, y2, x2 = box
     if not all(abs(side) <= MAX_COORDINATE for side in box) or y1 >= y2 or x1 >= x2:  # also rejects NaN
         raise ShapeError(f"the box must have a width and a height above 0, got x {x1:g}..{x2:g}, y {y1:g}..{y2:g}.")

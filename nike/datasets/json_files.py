@@ -10,7 +10,7 @@ from pathlib import Path
 from nike.datasets import photos
 from nike.datasets.safe_json import read_json
 
-MAX_BYTES = 1_000_000_000  # instances_train2017.json has 470 MB
+MAX_BYTES = 1_000_000_000  # instances_train2017.json of COCO has 470 MB
 
 
 def json_files(path: Path, wanted: Callable[[dict[str, frozenset[str]]], bool]) -> list[Path]:
@@ -18,7 +18,7 @@ def json_files(path: Path, wanted: Callable[[dict[str, frozenset[str]]], bool]) 
 
     Args:
         path: path of a folder, or of a single file.
-        wanted: function that returns whether the keys of a file, see `keys_of`, satisfy the condition.
+        wanted: function that returns whether the keys of a file (see `keys_of`) satisfy the condition.
     """
     if path.is_file():
         files = [path] if path.suffix.lower() == ".json" else []
@@ -31,8 +31,9 @@ def json_files(path: Path, wanted: Callable[[dict[str, frozenset[str]]], bool]) 
 def keys_of(path: Path) -> dict[str, frozenset[str]]:
     """Returns the keys of a JSON file, or an empty dict for an unreadable file.
 
-    The entry "{}" has the keys of the top-level object and "lists" those whose value is a list. The entry "first" has
-    the keys of the first value of the top-level object, and "[]" those of the first element of a top-level list.
+    Returns:
+        For a top-level list, "[]" has the keys of its first element. For a top-level object, "{}" has its keys, "lists"
+        those whose value is a list, and "first" the keys of its first value (in VIA projects, of the first image).
     """
     try:
         state = os.stat(path)

@@ -103,7 +103,7 @@ def _path_in(address: str) -> str:
 
 
 def _regions(task: dict, photo: Photo, file: str, where: str) -> list | None:
-    """Returns the regions of the ground-truth annotation, else of the first annotation, or None without annotations."""
+    """Returns the regions of the ground truth, or else of the first annotation, or None without annotations."""
     annotations = task.get("annotations")
     if not isinstance(annotations, list):
         raise UserError(f"'annotations' must be a list, got {short(annotations)}.")
@@ -123,7 +123,7 @@ def _read_regions(regions: list, photo: Photo, file: str, where: str, default_la
         try:
             kind = region.get("type") if isinstance(region, dict) else None
             if isinstance(kind, str) and kind not in KINDS and "value" in region and "points" not in region["value"]:
-                continue  # a choice, a text, a rating
+                continue  # not a shape, but for example a choice, a text or a rating
             piece = _read_region(region, kind, photo)
             label = _label(region["value"], kind, default_label)
         except (ShapeError, TypeError) as error:
@@ -192,7 +192,7 @@ def write_label_studio(folder: Path, parts: Mapping[str, Sequence[Photo]], probl
     """Writes `annotations.json` with polygons, or brush masks for instances with holes or several parts.
 
     Args:
-        folder: path of the dataset folder. In Label Studio, it is the root of a local storage.
+        folder: path of the dataset folder. To import it into Label Studio, add it as the root of a local storage.
         parts, problems: see `Format`.
     """
     tasks: list[dict[str, Any]] = []

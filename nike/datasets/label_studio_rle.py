@@ -16,7 +16,7 @@ import numpy as np
 
 from mrcnn.errors import UserError
 
-WIDTHS = (4, 8, 16, 16)  # bits of a run length that the encoder writes
+WIDTHS = (4, 8, 16, 16)  # widths of run lengths in bits, as written by the encoder
 MAX_RUN = 1 << 16
 
 
@@ -27,7 +27,7 @@ def encode(mask: np.ndarray) -> list[int]:
     starts = [0, *changes.tolist(), len(flat)]
     bits = [_bits(4 * len(flat), 32), _bits(7, 5), *(_bits(width - 1, 4) for width in WIDTHS)]
     for start, end in zip(starts, starts[1:], strict=False):
-        value, left = 255 * int(flat[start]), 4 * (end - start)  # 4 channels of one value
+        value, left = 255 * int(flat[start]), 4 * (end - start)  # all 4 channels have the same value
         while left:
             run = min(left, MAX_RUN)
             choice = next(i for i, width in enumerate(WIDTHS) if run <= 1 << width)

@@ -40,11 +40,11 @@ from nike.datasets.shapes import MAX_POINTS, Shape, ShapeError, check_label, par
 from nike.formatting import short
 
 MAX_SHAPES = 10_000
-MAX_MASK_AREA = 1_000_000_000  # pixels of all PNG masks in one file, which bounds the decoding time
+MAX_MASK_AREA = 1_000_000_000  # total pixels of the PNG masks in one file, to limit the decoding time
 
 
 def find(path: Path) -> bool:
-    """Returns whether a path is a labelme file, or a folder that holds some at any depth."""
+    """Returns whether a path is a labelme file, or a folder that contains labelme files at any depth."""
     files = [path] if path.is_file() else photos.find_files(path, frozenset((".json",)))
     return any("shapes" in keys_of(file).get("{}", ()) for file in files)
 
@@ -65,7 +65,7 @@ def read_folder(
     Args:
         folder: path of a folder of photos, each with a JSON file next to it.
         allow_outside: bool, whether `imagePath` and symbolic links may refer to files outside the dataset folder.
-        root: path of the dataset folder if `folder` is a subfolder of it. Files are named by their path relative to it.
+        root: path of the dataset folder if `folder` is a subfolder of it. The records contain paths relative to `root`.
 
     Returns:
         A `Collection` of the valid photos in the order of their JSON files, the problems, and the photos without a
@@ -77,7 +77,7 @@ def read_folder(
     folder = Path(folder)
     root = folder if root is None else Path(root)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder. Give a folder of photos with labelme JSON files.")
+        raise FileNotFoundError(f"{folder}: no such folder. Pass a folder of photos with labelme JSON files.")
     collection = Collection(root)
     claimed: dict[Path, str] = {}
     for path in photos.find_files(folder, frozenset((".json",))):
@@ -98,7 +98,7 @@ def read_folder(
 
 
 def _claim(photo: Photo, claimed: dict[Path, str]) -> None:
-    """Registers the photo of a JSON file. Two JSON files for one photo are an error."""
+    """Registers the photo of a JSON file. Raises AnnotationError if another JSON file annotates the same photo."""
     real = photo.path.resolve()
     if real in claimed:
         raise _error(photo.noted_in, "photo-twice", f"annotates the same photo as {claimed[real]}. Delete one of them.")
@@ -150,7 +150,7 @@ def _error(name: str, code: str, message: str, photo: Path | None = None) -> Ann
 
 
 def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bool) -> Photo:
-    """Returns the photo in `imagePath`, the photo with the name of the JSON file, or the embedded photo."""
+    """Returns the photo given by `imagePath`, the photo with the stem of the JSON file, or the embedded photo."""
     found, refused = photos.locate(_candidates(data.get("imagePath"), path), root, allow_outside)
     if found is not None:
         try:
@@ -170,12 +170,14 @@ def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bo
             raise _error(name, "photo-unreadable", f"the embedded imageData is {error}.") from None
         return Photo(name, None, path, name, height, width)
     raise _error(
-        name, "photo-missing", f"the photo {wanted} was not found. Copy it next to the JSON file, or delete that."
+        name,
+        "photo-missing",
+        f"the photo {wanted} was not found. Copy it next to the JSON file, or delete the JSON file.",
     )
 
 
 def _candidates(image_path: Any, path: Path) -> Iterable[Path]:
-    """Yields candidate paths of the photo: `imagePath`, its name next to the JSON file, the stem of the JSON file."""
+    """Yields candidate paths of the photo: `imagePath`, its name next to the JSON file, and the stem of that file."""
     if isinstance(image_path, str):
         yield from (path.parent / written for written in photos.as_written(image_path))
     for suffix in sorted(photos.SUFFIXES):
@@ -252,7 +254,7 @@ def _is_keypoint(raw: Any) -> bool:
 
 
 def _join_keypoints(raw_shapes: list, pieces: list[tuple], photo: Photo, name: str) -> None:
-    """Adds the points with a `group_id` to the instance that has it."""
+    """Adds each point with a `group_id` as a keypoint to the instance with the same `group_id`."""
     groups = {where: group for _, group, _, where in pieces}
     owners: dict[int | None, list[Instance]] = {}
     for instance in photo.instances:
@@ -265,13 +267,13 @@ def _join_keypoints(raw_shapes: list, pieces: list[tuple], photo: Photo, name: s
             ((x, y),) = parse_points(raw.get("points"), "point").tolist()
             if group not in owners:
                 raise ShapeError(
-                    f"point {short(label)}: no object has its group_id {group}. Set it to that of its object."
+                    f"point {short(label)}: no object has its group_id {group}. Set it to the group_id of its object."
                 )
             owner, *others = owners[group]
             if others:
                 raise ShapeError(
                     f"point {short(label)}: objects {short(owner.label)} and {short(others[0].label)} both have its "
-                    f"group_id {group}. Give each object its own."
+                    f"group_id {group}. Give each object a different group_id."
                 )
             if label in owner.keypoints:
                 raise ShapeError(f"point {short(label)} exists twice in group {group}. Delete one of them.")
@@ -324,7 +326,7 @@ def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: l
 
 
 def write_photo(photo: Photo) -> None:
-    """Writes the labelme file of a photo next to it, with masks as polygons of IoU 0.99 or more."""
+    """Writes the labelme file of a photo next to it. Masks are written as polygons with an IoU of at least 0.99."""
     labels = [IGNORE[0] if instance.crowd else instance.label for instance in photo.instances]
     shapes = masks_to_shapes(labels, photo.draw(), [instance.keypoints for instance in photo.instances])
     write_labelme(photo.path.with_suffix(".json"), photo.path.name, photo.height, photo.width, shapes)

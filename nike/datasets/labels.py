@@ -19,8 +19,8 @@ class Labels:
     """Mapping of labels to class names. Whitespace around a label is ignored.
 
     Args:
-        labels: class names, a dict of class names by label, or a value of `--labels` such as `"nike,swoosh=nike"`.
-            Classes are numbered in the order of their first occurrence.
+        labels: class names, a dict that maps labels to class names, or a value of `--labels` such as
+            `"nike,swoosh=nike"`. Classes are numbered in the order of their first occurrence.
 
     Attributes:
         class_of_label: class name by label.
@@ -47,7 +47,7 @@ class Labels:
 
     @classmethod
     def found_in(cls, counts: Mapping[str, int]) -> Labels:
-        """Derives the classes from the labels of a dataset, in alphabetical order. Without labels the class is "nike".
+        """Derives the classes from the labels of a dataset, in alphabetical order. Without labels, the class is "nike".
 
         Labels in IGNORE and probable misspellings are not classes. A label is a probable misspelling if it differs from
         a more frequent label only in case, or is similar to a label that is at least RARE times as frequent.
@@ -65,7 +65,7 @@ class Labels:
         return cls({label: label for label in sorted(classes)} or ("nike",))
 
     def for_classes(self, classes: Sequence[str]) -> Labels:
-        """Returns the same mapping with the given classes and their order.
+        """Returns the same mapping of labels to the given classes, in their order.
 
         Args:
             classes: class names of the weights, without the background.
@@ -97,7 +97,7 @@ class Labels:
         return label.strip() in IGNORE
 
     def nearest(self, label: str) -> str | None:
-        """Returns the known label that is most similar to an unknown one, or None if no label is similar."""
+        """Returns the known label that is most similar to an unknown label, or None if no label is similar."""
         return _nearest(label, [*self.names, *IGNORE])
 
 
@@ -113,7 +113,9 @@ def _similar(label: str, near: str) -> bool:
 
 
 def _by_frequency(counts: Mapping[str, int]) -> list[str]:
-    return sorted(counts, key=lambda label: (-counts[label], label.swapcase()))  # equally frequent: lower case first
+    return sorted(
+        counts, key=lambda label: (-counts[label], label.swapcase())
+    )  # lower case first among equally frequent labels
 
 
 def found_lines(labels: Labels, counts: Mapping[str, int]) -> list[str]:

@@ -39,10 +39,10 @@ class NikeDataset(Dataset):
     Attributes:
         problems: problems found while loading, a list of `Problem`.
         skipped: number of images that were skipped because they or one of their shapes cannot be used.
-        ignored: number of instances that are excluded from training and evaluation: those labelled `ignore`, COCO
-            crowds, and those with a misspelt label.
+        ignored: number of instances that are excluded from training and evaluation: instances labelled `ignore`, COCO
+            crowds, and instances with a misspelt label.
         keypoint_names: names of the keypoints that `load_keypoints` returns, in order; empty without keypoints.
-        proposals: `Config.PROPOSALS` of the network, which `load_rois` returns.
+        proposals: `Config.PROPOSALS` of the network, the type of proposals that `load_rois` returns.
     """
 
     def __init__(self):
@@ -70,23 +70,23 @@ class NikeDataset(Dataset):
 
         Args:
             folder: dataset folder or annotation file in a format of `nike.datasets.read_any_format`.
-            subset: "train", "val" or None for all images. Subsets are determined by `val_split` if given, else by
-                the `split.json` of the dataset, else by the folder or the annotation file (`instances_val.json`) with
-                the name of the subset.
+            subset: "train", "val" or None for all images. Subsets are defined by `val_split` if given, or else by the
+                `split.json` of the dataset, or else by folders or annotation files with the name of the subset
+                (`instances_val.json`).
             labels: classes, see `nike.datasets.labels.Labels`.
             strict: whether an error raises ValueError. By default the image is skipped and the error is listed in
                 `problems`.
             unlabelled_as_negatives: whether images without annotations are loaded as negatives. By default they are
                 skipped, because they may show objects.
             allow_outside: whether annotations may refer to images outside of `folder`.
-            val_split: fraction of validation images, in whole groups (see `nike.datasets.split`), or None.
+            val_split: fraction of validation images for a random split by groups (see `nike.datasets.split`), or None.
             seed: random seed of the split.
-            boxes: whether annotations that are only a box are instances, for networks without MASK_HEAD. Their masks
-                are filled boxes.
+            boxes: whether to accept annotations that are only a box, for networks without MASK_HEAD. Their masks are
+                filled boxes.
 
         Raises:
             FileNotFoundError: the folder does not exist.
-            ValueError: no image can be used, the dataset has no subsets, or with `strict`, there is an error.
+            ValueError: no image can be used, the dataset has no subsets, or `strict` is set and there is an error.
         """
         label_map = labels if isinstance(labels, Labels) else Labels(labels)
         collection = read_subset(folder, subset, label_map, allow_outside, val_split, seed, boxes)
@@ -110,13 +110,13 @@ class NikeDataset(Dataset):
             collection: records of the dataset. With `unlabelled_as_negatives`, images without annotations are added
                 to its photos.
             label_map: mapping of labels to classes.
-            folder: name of the dataset in messages.
+            folder: path of the dataset, for messages and for the cache of proposals.
             subset: "train" or "val" if the collection is a subset, for messages.
             strict: see `load_nike`.
             unlabelled_as_negatives: see `load_nike`.
 
         Raises:
-            ValueError: no image can be used, or with `strict`, there is an error.
+            ValueError: no image can be used, or `strict` is set and there is an error.
         """
         for class_id, name in enumerate(label_map.classes, 1):
             self.add_class(SOURCE, class_id, name)
@@ -188,10 +188,10 @@ class NikeDataset(Dataset):
         return masks[:, :, seen], np.array(class_ids, dtype=np.int32)[seen]
 
     def load_keypoints(self, image_id: int) -> np.ndarray | None:
-        """Returns the keypoints of `keypoint_names`, see `Dataset.load_keypoints`.
+        """Returns the keypoints in `keypoint_names`, see `Dataset.load_keypoints`.
 
         Raises:
-            ValueError: an object has a keypoint of another name.
+            ValueError: an object has a keypoint that is not in `keypoint_names`.
         """
         if not self.keypoint_names:
             return None
@@ -208,7 +208,7 @@ class NikeDataset(Dataset):
         return points[_seen(info["photo"].draw(info["instances"]))]
 
     def load_rois(self, image_id: int) -> np.ndarray | None:
-        """Returns the proposals of `proposals`, float32 `[K, 4]` in pixels, cached; None for those of an RPN."""
+        """Returns the cached or computed proposals, float32 `[K, 4]` in pixels, or None for a network with an RPN."""
         if self.proposals == "rpn":
             return None
         return find_proposals(self.load_image(image_id), self.proposals, self.image_info[image_id]["cache"])
@@ -232,7 +232,7 @@ class NikeDataset(Dataset):
 
 
 def _seen(masks: np.ndarray) -> np.ndarray:
-    """Returns whether each mask has a pixel, bool `[N]`; an outline may cover no pixel of the image."""
+    """Returns whether each mask has a pixel, bool `[N]`. The masks of some shapes cover no pixel of the image."""
     return masks.any(axis=(0, 1))
 
 
@@ -266,6 +266,7 @@ def label_problems(photo: Photo, labels: Labels) -> list[Problem]:
             message = f"label {short(instance.label)} is unknown and ignored; did you mean {near!r}?"
         else:
             code, severity = "label-unknown", WARNING
-            message = f"label {short(instance.label)} is none of {', '.join(labels.classes)} and counts as background."
+            known = ", ".join(labels.classes)
+            message = f"label {short(instance.label)} is not a class ({known}) and counts as background."
         problems.append(Problem(photo.noted_in, code, message, instance.where, severity, photo.path, instance.extent))
     return problems

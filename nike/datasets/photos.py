@@ -1,4 +1,4 @@
-"""Photo files of a dataset: search, path checks, and size after EXIF rotation."""
+"""Functions for the photo files of a dataset: search, path checks, and size after EXIF rotation."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def is_file(path: Path) -> bool:
 
 
 def as_written(name: str) -> list[Path]:
-    """Returns candidates for a path in an annotation file: the path itself and its last component."""
+    """Returns candidate paths for a file name in an annotation file: the path as given and its last component."""
     if not 0 < len(name) < 4096:
         return []
     windows = PureWindowsPath(name)  # accepts both kinds of slashes
@@ -61,7 +61,7 @@ def locate(candidates: Iterable[Path], root: Path, allow_outside: bool = False) 
     """Returns the first candidate that exists and is inside `root`.
 
     Returns:
-        The path or None, and whether an existing file was refused because it is outside `root`.
+        The path or None, and whether an existing file was rejected because it is outside `root`.
     """
     refused = False
     for candidate in candidates:
@@ -82,14 +82,14 @@ def image_folders(path: Path) -> list[Path]:
 def find_photo(
     name: str, annotations: Path, folders: Sequence[Path], allow_outside: bool, size: tuple[Any, Any] = (None, None)
 ) -> Photo:
-    """Returns a photo that an annotation file names, without instances.
+    """Returns the photo for a file name in an annotation file, without instances.
 
     Args:
         name: str, path in the annotation file.
         annotations: path of the annotation file.
         folders: folders in which the photo is searched for, the dataset folder first.
         allow_outside: bool, whether the photo may be outside the dataset folder.
-        size: (width, height) in the annotation file, see `Photo.has_size`.
+        size: (width, height) given in the annotation file, see `Photo.has_size`.
 
     Raises:
         ValueError: if the photo is not found, cannot be read, or has another size.
@@ -137,13 +137,13 @@ def upright_size(photo: Path | BinaryIO) -> tuple[int, int]:
             width, height = image.size
             if image.format == "TIFF":  # some versions of Pillow rotate the size of TIFFs
                 width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
-            fits = width * height <= MAX_PIXELS  # before the EXIF data, which may lie behind the pixels
+            fits = width * height <= MAX_PIXELS  # checked first, because the EXIF data may be after the pixels
             is_rotated = fits and _exif(image).get(EXIF_ORIENTATION) in (5, 6, 7, 8)
     except Exception as error:  # damaged headers raise many types of exceptions
-        reason = re.split("[:<']", printable(error))[0].strip() or type(error).__name__  # without file names
-        raise UserError(f"not a photo that can be read ({reason[:100]})") from None
+        reason = re.split("[:<']", printable(error))[0].strip() or type(error).__name__  # removes file names
+        raise UserError(f"not a readable photo ({reason[:100]})") from None
     if not fits:
-        raise UserError(f"not a photo that can be read ({width}x{height} are more than {MAX_PIXELS:,} pixels)")
+        raise UserError(f"not a readable photo ({width}x{height} pixels; expected at most {MAX_PIXELS:,})")
     return (width, height) if is_rotated else (height, width)
 
 

@@ -15,17 +15,17 @@ Writer = Callable[[Path, Mapping[str, Sequence[Photo]], list[Problem]], None]
 
 
 class Format(NamedTuple):
-    """A dataset format: three functions, and whether it has keypoints.
+    """The functions that find, read and write datasets of a format.
 
     Attributes:
-        find: returns the annotation files of a dataset or another true value, given its path. The value is false if the
+        find: returns the annotation files of the dataset at a path, or another true value. The value is false if the
             path is not a dataset of this format.
-        read: returns a `Collection`. The arguments are `path`, `default_label`, the label of shapes without one, and
-            `allow_outside`, whether file names and symbolic links may refer to files outside the dataset folder.
+        read: returns a `Collection`. The arguments are `path`, `default_label` (label of shapes without one) and
+            `allow_outside` (whether file names and symbolic links may refer to files outside the dataset folder).
             Raises ValueError if the annotation file is not of this format.
-        write: writes a dataset with copies of its images, or is None for a read-only format. The arguments are
-            `folder`, a new dataset folder, `parts`, the photos by subset ("" for a dataset without a split), and
-            `problems`, a list to which skipped photos and instances are appended.
+        write: writes a dataset with copies of its images, or None for a read-only format. The arguments are `folder`
+            (a new dataset folder), `parts` (the photos by subset, or by "" for a dataset without a split) and
+            `problems` (a list to which a problem is appended for each skipped photo or instance).
         keypoints: whether `write` writes keypoints.
     """
 
@@ -35,7 +35,8 @@ class Format(NamedTuple):
     keypoints: bool = False
 
 
-# In the order of detection. labelme comes first, because other annotation files next to labelme files are exports.
+# Formats are detected in this order. labelme comes first, because other annotation files next to labelme files are
+# assumed to be exports of them.
 FORMATS: dict[str, Format] = {
     "labelme": Format(labelme.find, labelme.read_any, labelme.write_folder, keypoints=True),
     "yolo": Format(yolo.find, yolo.read_yolo, yolo.write_yolo),
@@ -65,10 +66,10 @@ def read_dataset(
 
     Args:
         source: path of an annotation file, or of a dataset folder.
-        default_label: str, label of shapes without one, in VIA and Label Studio files.
+        default_label: str, label of shapes without one.
         allow_outside: bool, whether file names and symbolic links may refer to files outside the dataset folder.
         root: path of the dataset folder if `source` is a subfolder of it with labelme files.
-        boxes: whether annotations that are only a box are instances, see `Photo.accept_boxes`.
+        boxes: whether to accept annotations that are only a box, see `Photo.accept_boxes`.
 
     Returns:
         A `Collection` of photos and problems. All photos of a folder without annotations are `unlabelled`.
@@ -79,7 +80,7 @@ def read_dataset(
     """
     source = Path(source)
     if not source.exists():
-        raise FileNotFoundError(f"{source}: no such file or folder. Give a dataset folder or an annotation file.")
+        raise FileNotFoundError(f"{source}: no such file or folder. Pass a dataset folder or an annotation file.")
     name = format_of(source)
     if name is None and source.is_file():
         raise UserError(f"{source.name}: expected an annotation file in one of the formats {', '.join(FORMATS)}.")

@@ -18,12 +18,12 @@ SUBSETS = {"train": "training", "val": "validation"}
 
 
 def has_own_split(folder: Path) -> bool:
-    """Returns whether a dataset defines its validation set by `split.json`, folders or annotation files."""
+    """Returns whether a dataset defines its validation set with a `split.json`, folders or annotation files."""
     if (folder / split.SPLIT_FILE).is_file() or has_subset_folders(folder):
         return True
     try:
         return folder.exists() and read_own_split(folder) is not None
-    except ValueError:  # of a dataset that cannot be read at all
+    except ValueError:  # the dataset cannot be read
         return False
 
 
@@ -35,13 +35,13 @@ def has_subset_folders(folder: Path) -> bool:
 def read_own_split(
     folder: Path, default_label: str = "object", allow_outside: bool = False, boxes: bool = False
 ) -> dict[str, Collection] | None:
-    """Reads the training and the validation part of a dataset that determines them.
+    """Reads the training and the validation part of a dataset that defines its own split.
 
-    They are given by `split.json`, else by the annotation files (`data.yaml`, `instances_val.json`, ...), else by the
-    folders train/ and val/.
+    The split is defined by `split.json`, or else by the annotation files (`data.yaml`, `instances_val.json`, ...), or
+    else by the folders train/ and val/.
 
     Returns:
-        The parts "train" and "val"; None if the dataset does not determine both.
+        The parts "train" and "val", or None if the dataset does not define both.
 
     Raises:
         FileNotFoundError, ValueError: see `nike.datasets.read_any_format.read_dataset`.
@@ -58,7 +58,7 @@ def read_own_split(
         parts = {name: take(whole, lambda file, name=name: whole.subsets.get(file) == name) for name in SUBSETS}
         parts["train"].problems += [problem for problem in whole.problems if problem.file not in whole.subsets]
         return parts
-    if has_subset_folders(folder):  # one file may describe the photos of both
+    if has_subset_folders(folder):  # a single annotation file may describe the photos of both folders
         return {name: take(whole, lambda file, name=name: PurePosixPath(file).parts[0] == name) for name in SUBSETS}
     return None
 
@@ -111,7 +111,7 @@ def read_subset(
 
 
 def split_collection(collection: Collection, labels: Labels, fraction: float, seed: int) -> dict[str, Collection]:
-    """Splits a dataset at random, grouped by product and stratified by class, see `nike.datasets.split`.
+    """Splits a dataset randomly, grouped by product and stratified by class, see `nike.datasets.split`.
 
     Args:
         collection: records of the whole dataset.
@@ -133,7 +133,7 @@ def split_collection(collection: Collection, labels: Labels, fraction: float, se
 
 
 def has_product_groups(collection: Collection) -> bool:
-    """Returns whether `split_collection` keeps any images together, as views of one product."""
+    """Returns whether `split_collection` groups any images as views of one product."""
     keys = [str(_key(photo.file)) for photo in _usable(collection)]
     return len(set(split.groups_of(keys))) < len(set(keys))
 
@@ -143,7 +143,7 @@ def _usable(collection: Collection) -> list[Photo]:
 
 
 def take(collection: Collection, wanted: Callable[[str], bool]) -> Collection:
-    """Selects photos and their problems by the path relative to the dataset folder."""
+    """Selects photos and problems by their path relative to the dataset folder."""
     return Collection(
         collection.root,
         [photo for photo in collection.photos if wanted(photo.file)],
@@ -153,7 +153,7 @@ def take(collection: Collection, wanted: Callable[[str], bool]) -> Collection:
 
 
 def count_labels(collections: Iterable[Collection]) -> Counter[str]:
-    """Counts instances by label, without crowds."""
+    """Counts the instances by label, excluding crowds."""
     photos = (photo for collection in collections for photo in collection.photos)
     return Counter(i.label.strip() for photo in photos for i in photo.instances if not i.crowd)
 

@@ -16,7 +16,7 @@ from nike.formatting import printable
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
 
-MAX_MASK_BYTES = 4 << 30  # of the masks `[H, W, N]` of one photo: 350 instances at 12 megapixels
+MAX_MASK_BYTES = 4 << 30  # maximum size of the masks of one photo, reached by 350 instances at 12 megapixels
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Problem:
         where: location in the file, such as "shapes[3]"; empty for the whole file.
         severity: "error", "warning" or "note".
         photo: path of the photo, or None if it cannot be shown.
-        extent: (y1, x1, y2, x2), region of the photo in pixels, or None if unknown.
-        beside: path of a second photo for comparison (a duplicate), or None.
+        extent: (y1, x1, y2, x2), affected region of the photo in pixels, or None if unknown.
+        beside: path of a second photo for comparison, such as a duplicate, or None.
     """
 
     file: str
@@ -66,7 +66,7 @@ class Piece(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """An object in a photo. It has several pieces if it is occluded (labelme's `group_id`).
+    """An object in a photo. An object that is partly occluded may have several pieces (labelme's `group_id`).
 
     Attributes:
         label: label in the annotation file, mapped to a class by `nike.datasets.labels`.
@@ -74,7 +74,7 @@ class Instance:
         where: location of the first piece in the file.
         crowd: COCO's `iscrowd`. The instance is ignored regardless of its label.
         keypoints: (x, y, visibility) by name, in pixels with 0 at the outer edge of the first pixel. The visibility is
-            that of COCO: 1 occluded, 2 visible.
+            1 for occluded and 2 for visible keypoints, as in COCO.
     """
 
     label: str
@@ -120,14 +120,14 @@ class Photo:
         file: path of the photo relative to the dataset folder.
         path: path of the photo, or None if it is embedded in `annotation` (labelme's `imageData`).
         annotation: path of the annotation file, or None without one.
-        noted_in: path of the annotation file relative to the dataset folder, or that of the photo without one.
+        noted_in: path of the annotation file relative to the dataset folder, or that of the photo if there is none.
         height, width: size in pixels after EXIF rotation.
         instances: list of `Instance`.
         problems: list of `Problem`.
         lost: number of unusable shapes. A photo with unusable shapes must not be used for training, because their
-            objects would be background.
-        boxes: list of `Instance` of annotations that are only a box. They are counted as unusable shapes, because masks
-            cannot be created from boxes, until `accept_boxes` makes them instances.
+            objects would count as background.
+        boxes: list of `Instance` for annotations that are only a box. They count as unusable shapes, because masks
+            cannot be created from boxes, until `accept_boxes` is called.
     """
 
     file: str
@@ -153,7 +153,7 @@ class Photo:
         self.lost += 1
 
     def accept_boxes(self) -> None:
-        """Makes the annotations that are only a box instances, for networks that detect boxes."""
+        """Moves `boxes` to `instances`, for networks that detect only boxes."""
         places = {instance.where for instance in self.boxes}
         self.problems = [problem for problem in self.problems if problem.where not in places]
         self.lost -= len(self.boxes)
@@ -161,12 +161,12 @@ class Photo:
         self.boxes = []
 
     def has_size(self, width: Any, height: Any) -> bool:
-        """Returns whether a size in an annotation file, as numbers or text, is that of the photo; True for None."""
+        """Returns whether a size in an annotation file, as numbers or text, equals that of the photo or is None."""
         sizes = (None, None), (self.width, self.height), (str(self.width), str(self.height))
         return (width, height) in sizes
 
     def drawn_instances(self, problems: list[Problem]) -> Iterator[tuple[Instance, np.ndarray]]:
-        """Yields the instances with their masks, bool `[H, W]`. Those without pixels are added to `problems`."""
+        """Yields the instances with their masks, bool `[H, W]`. Instances without pixels are reported in `problems`."""
         for instance in self.instances:
             mask = instance.draw(self.height, self.width)
             if mask.any():
@@ -200,10 +200,10 @@ class Collection:
     Attributes:
         root: path of the dataset folder.
         photos: list of valid `Photo`.
-        problems: list of `Problem` of unusable files. Each photo has its own list.
+        problems: list of `Problem` for unusable files. Problems of photos are in `Photo.problems`.
         unlabelled: list of paths of photos without annotations.
-        subsets: "train", "val" or "test" of photos and annotation files, by path relative to `root`; empty if the
-            format does not say.
+        subsets: "train", "val" or "test" of photos and annotation files, by path relative to `root`. It is empty if
+            the annotations do not define subsets.
     """
 
     root: Path
@@ -218,7 +218,7 @@ class Collection:
             photo.accept_boxes()
 
     def all_problems(self) -> Iterator[Problem]:
-        """Yields the problems of files, then those of the photos."""
+        """Yields the problems of unusable files, then those of the photos."""
         yield from self.problems
         for photo in self.photos:
             yield from photo.problems

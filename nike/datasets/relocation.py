@@ -25,10 +25,10 @@ def relocate(photos: list[Photo], root: Path) -> tuple[list[Photo], dict[Path, P
 
     Returns:
         The photos with their `file` and `path` in `root`, and a dict of the files to copy: path of the original by path
-        of the copy. Photos in `root` are not copied. A copy has the same path in `root` as the original in its dataset.
+        of the copy. Photos in `root` are not copied. A copy has the same relative path as the original in its dataset.
 
     Raises:
-        ValueError: if another file has the path of a copy.
+        ValueError: if a different file already exists at the path of a copy.
     """
     base = root.resolve()
     placed: list[Photo] = []
@@ -36,7 +36,7 @@ def relocate(photos: list[Photo], root: Path) -> tuple[list[Photo], dict[Path, P
     for photo in photos:
         source = photo.path.resolve()
         path = source if source.is_relative_to(base) else (base / photo.file).resolve()
-        is_outside = not path.is_relative_to(base)  # through a link in the other folder
+        is_outside = not path.is_relative_to(base)  # through a symbolic link in `root`
         if is_outside or (
             path != source
             and (
@@ -54,7 +54,7 @@ def relocate(photos: list[Photo], root: Path) -> tuple[list[Photo], dict[Path, P
 
 
 def copy_photos(copies: dict[Path, Path]) -> None:
-    """Copies photos, given the paths by path of the copy, see `relocate`."""
+    """Copies photos. `copies` maps the path of each copy to that of the original, see `relocate`."""
     for path, source in copies.items():
         with replacing(path) as temporary:
             shutil.copyfile(source, temporary)
@@ -63,17 +63,18 @@ def copy_photos(copies: dict[Path, Path]) -> None:
 def copy_images(
     folder: Path, parts: Mapping[str, Sequence[Photo]], layout: Callable[[str], str], problems: list[Problem]
 ) -> dict[str, list[Photo]]:
-    """Copies images into a new dataset folder, with the subfolders of a format.
+    """Copies images into a new dataset folder with the subfolders of a format.
 
     Args:
         folder: path of the dataset folder.
         parts: photos by subset, or by "" for a dataset without a split.
         layout: function of a subset that returns the folder of its images, relative to `folder`.
-        problems: list to which photos are added whose name, without suffix, is taken by another photo.
+        problems: list to which a problem is appended for each photo that is skipped because another photo has the same
+            name without suffix.
 
     Returns:
-        The copied photos by subset, with their `file` and `path` in `folder`. Leading folders that name a subset or
-        contain all images are removed from their paths.
+        The copied photos by subset, with their `file` and `path` in `folder`. Leading folders that are named after a
+        subset or contain all images are removed from their paths.
     """
     placed: dict[str, list[Photo]] = {}
     taken: dict[Path, Photo] = {}
@@ -101,7 +102,7 @@ def copy_split(source: Path, root: Path, before: list[Photo], after: list[Photo]
         after: the same photos after the relocation.
 
     Raises:
-        ValueError: if the file is invalid.
+        ValueError: if the `split.json` of the dataset is invalid.
     """
     listed = read_split(source) if source.is_dir() and source.resolve() != root.resolve() else None
     if listed is None or (root / SPLIT_FILE).exists():

@@ -1,8 +1,8 @@
 """COCO's run-length encoding (RLE) of masks. Encodings are untrusted input and validated before decoding.
 
 Runs are counted in column-major order, starting with a run of zeros that may be empty. Compressed counts are a string
-of 6-bit characters with five bits of a number and a continuation bit each. From the fourth run on, the number is the
-difference to the run two positions before. Source: COCO API.
+of 6-bit characters, each with five bits of a number and a continuation bit. From the fourth run on, the number is the
+difference between the run and the one two positions before it. Source: COCO API.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def fill(runs: np.ndarray, height: int, width: int) -> np.ndarray:
 def extent(runs: np.ndarray, height: int) -> tuple[float, float, float, float] | None:
     """Returns the half-open bounding box (y1, x1, y2, x2) of runs, or None for an empty mask.
 
-    A run that continues in the next column counts with the full height.
+    A run that extends over several columns is assumed to have the full height.
     """
     ends = np.cumsum(runs)[1::2]
     starts = (ends - runs[1::2])[runs[1::2] > 0]
@@ -64,7 +64,7 @@ def extent(runs: np.ndarray, height: int) -> tuple[float, float, float, float] |
 
 
 def _expand(text: str) -> list[int]:
-    """Decompresses counts. Every character and number is checked, which pycocotools does not do."""
+    """Decompresses counts. Unlike pycocotools, it checks every character and number."""
     counts: list[int] = []
     value = shift = 0
     for character in text:

@@ -14,8 +14,8 @@ from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
 from nike.formatting import printable
 
-MAX_JSON_BYTES = 200_000_000  # labelme may embed the photo (`imageData`)
-MAX_JSON_DEPTH = 64  # labelme has 4 levels, COCO 5
+MAX_JSON_BYTES = 200_000_000  # large, because labelme files may embed the photo (`imageData`)
+MAX_JSON_DEPTH = 64  # files of labelme have 4 levels, files of COCO 5
 
 # The quantifiers are possessive and an unterminated string extends to the end, so matching takes linear time.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z|\\\Z)', re.DOTALL)
@@ -46,9 +46,9 @@ def read_json(path: str | os.PathLike, max_bytes: int = MAX_JSON_BYTES) -> Any:
     with open(path, "rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise UserError(f"{name}: larger than {max_bytes:,} bytes; is this an annotation file?")
+        raise UserError(f"{name}: larger than {max_bytes:,} bytes. Check that it is an annotation file.")
     if json_depth(data) > MAX_JSON_DEPTH:  # the parser is recursive and can overflow the stack of a thread
-        raise UserError(f"{name}: nested deeper than {MAX_JSON_DEPTH} levels; is this an annotation file?")
+        raise UserError(f"{name}: nested deeper than {MAX_JSON_DEPTH} levels. Check that it is an annotation file.")
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Reads untrusted XML files with limits on size and nesting depth. Document types and entities are rejected."""
+"""Reads untrusted XML files with limits on size and nesting depth. Document type declarations are rejected."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nike.datasets.photos import is_file
 from nike.formatting import printable
 
 MAX_XML_BYTES = 500_000_000
-MAX_XML_DEPTH = 32  # CVAT has 5 levels
+MAX_XML_DEPTH = 32  # files of CVAT have 5 levels
 MAX_SNIFFED_BYTES = 2_000
 
 
 def has_root(path: Path, tag: str) -> bool:
-    """Returns whether a file has a tag in its first MAX_SNIFFED_BYTES bytes, as XML with this root element has."""
+    """Returns whether a file probably has this root element: its tag is in the first MAX_SNIFFED_BYTES bytes."""
     if not is_file(path):
         return False
     with open(path, "rb") as file:
@@ -43,7 +43,7 @@ def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES) -> ET.Elem
     with open(path, "rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise UserError(f"{name}: larger than {max_bytes:,} bytes; is this the right file?")
+        raise UserError(f"{name}: larger than {max_bytes:,} bytes. Check that it is an annotation file.")
     builder, parser = ET.TreeBuilder(), expat.ParserCreate()
     depth = 0
 
@@ -51,7 +51,7 @@ def read_xml(path: str | os.PathLike, max_bytes: int = MAX_XML_BYTES) -> ET.Elem
         nonlocal depth
         depth += 1
         if depth > MAX_XML_DEPTH:
-            raise UserError(f"{name}: nested deeper than {MAX_XML_DEPTH} levels; is this the right file?")
+            raise UserError(f"{name}: nested deeper than {MAX_XML_DEPTH} levels. Check that it is an annotation file.")
         builder.start(tag, attributes)
 
     def end(tag: str) -> None:

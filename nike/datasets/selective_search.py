@@ -1,6 +1,7 @@
-"""Selective Search: proposals from a hierarchy of segments, without training, and their cache on the disk.
+"""Selective Search: proposals from a hierarchical segmentation, without training, and a disk cache of them.
 
-Source: Uijlings et al. 2013, "Selective Search for Object Recognition", in OpenCV's contrib modules.
+Source: Uijlings et al. 2013, "Selective Search for Object Recognition". The implementation is that of OpenCV's contrib
+modules.
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ from mrcnn.errors import UserError
 
 try:
     import cv2
-except ImportError:  # small images of containers lack the system libraries of OpenCV, and other models do not need it
+except ImportError:  # minimal containers lack the system libraries of OpenCV, which models with an RPN do not need
     cv2 = None
 
 MODES = {  # values of `Config.PROPOSALS`
     "selective_search_fast": "switchToSelectiveSearchFast",
     "selective_search_quality": "switchToSelectiveSearchQuality",
 }
-SIDE = 500  # pixels; larger images are downscaled, because the time grows with the area (R-CNN's code does so too)
-CACHE = ".proposals"  # folder in that of the dataset
+SIDE = 500  # pixels; larger images are downscaled, as in the code of R-CNN, because the time grows with the area
+CACHE = ".proposals"  # subfolder of the dataset folder
 
 
 def check_proposals(name: str) -> None:
-    """Raises ValueError unless `name` is a source of proposals that is available: "rpn" or one of MODES."""
+    """Raises ValueError if `name` is not "rpn" or one of MODES, or if Selective Search is not installed."""
     if name == "rpn":
         return
     if name not in MODES:
         raise UserError(f"PROPOSALS: expected one of rpn, {', '.join(MODES)}; got {name!r}.")
-    # `hasattr(cv2, "ximgproc")` does not suffice: the folder of an overwritten opencv-contrib-python may be left.
+    # `hasattr(cv2, "ximgproc")` is not sufficient, because a folder of an overwritten opencv-contrib-python may remain.
     if not hasattr(getattr(cv2, "ximgproc", None), "segmentation"):
         raise UserError(
             "Selective Search needs opencv-contrib-python, which replaces the files of opencv-python: "
@@ -49,8 +50,8 @@ def selective_search(image: np.ndarray, mode: str) -> np.ndarray:
         mode: one of MODES.
 
     Returns:
-        `[K, 4]` float32 boxes (y1, x1, y2, x2) in pixels of `image`. They have no scores. As in the paper (section
-        3.3), the order is random with a preference for large segments, here by area. It is the same at every call.
+        `[K, 4]` float32 boxes (y1, x1, y2, x2) in pixels of `image`, without scores. As in section 3.3 of the paper,
+        they are in random order with a preference for large boxes. The order is the same in every call.
     """
     height, width = image.shape[:2]
     scale = min(1.0, SIDE / max(height, width))
@@ -75,12 +76,13 @@ def cache_folder(dataset: Path) -> Path:
 def find_proposals(image: np.ndarray, mode: str, folder: Path | None) -> np.ndarray:
     """Returns the proposals of an image from the cache, or computes and stores them.
 
-    A file is named by the mode and by a hash of the pixels, so it is never out of date and can be deleted at any time.
+    Files are named after the mode and a hash of the pixels, so they never become stale. Files can be deleted at any
+    time.
 
     Args:
         image: see `selective_search`.
         mode: see `selective_search`.
-        folder: folder of the cache, or None.
+        folder: folder of the cache, or None to disable it.
     """
     if folder is None:
         return selective_search(image, mode)
@@ -88,11 +90,13 @@ def find_proposals(image: np.ndarray, mode: str, folder: Path | None) -> np.ndar
     path = folder / f"{mode}_{digest[:32]}.npy"
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError):  # missing, or damaged
+    except (OSError, EOFError, ValueError):  # the file is missing or damaged
         boxes = selective_search(image, mode)
     try:
         with replacing(path) as temporary:
             np.save(temporary, boxes)
     except OSError as error:
-        warnings.warn(f"{folder}: proposals are computed again every time ({error.strerror}).", stacklevel=2)
+        warnings.warn(
+            f"{folder}: proposals cannot be cached and are computed every time ({error.strerror}).", stacklevel=2
+        )
     return boxes

@@ -10,7 +10,12 @@ from nike.datasets.safe_json import read_json
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
-    """Reads settings by name. Raises FileNotFoundError or ValueError. The message names the file."""
+    """Reads settings by name.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is not valid JSON or YAML.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"--config: {path}: no such file. Check the path.")
     if path.suffix.lower() not in (".yaml", ".yml"):

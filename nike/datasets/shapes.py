@@ -24,22 +24,22 @@ from nike.formatting import plural, short
 POINT_COUNTS = {
     "polygon": (3, None),
     "rectangle": (2, 2),
-    "circle": (2, 2),  # center and a point on the circle
+    "circle": (2, 2),  # centre and a point on the circle
     "oriented_rectangle": (4, 4),
     "mask": (2, 2),  # first and last pixel of the box of the PNG
 }
 WITHOUT_AREA = ("line", "linestrip", "point", "points")  # shape types without an interior
 
-# Without these limits Pillow takes minutes to draw a malicious shape. Manual annotations do not reach them.
+# Without these limits, Pillow takes minutes to draw a malicious shape. Manual annotations do not reach the limits.
 MAX_COORDINATE = 1e6
 MAX_POINTS = 100_000
-MAX_OUTLINE = 1_000_000  # perimeter in pixels, about 60 times that of a 12-megapixel photo
+MAX_OUTLINE = 1_000_000  # perimeter in pixels, about 70 times that of a 12-megapixel photo
 MAX_LABEL = 200  # characters
 ELLIPSE_POINTS = 72
 
 
 class ShapeError(UserError):
-    """A shape is invalid. The message has the reason and a remedy, `code` the type of the problem."""
+    """A shape is invalid. The message states the problem and how to fix it. `code` is the type of the problem."""
 
     def __init__(self, message: str, code: str = "shape-invalid"):
         super().__init__(message)
@@ -106,7 +106,7 @@ def parse_shape(raw: Any, height: int, width: int) -> Shape:
     if not isinstance(raw, dict):
         raise ShapeError(f"a shape must be an object with label and points, got {short(raw)}.")
     kind = raw.get("shape_type")
-    kind = "polygon" if kind is None else kind  # labelme 3 wrote no type
+    kind = "polygon" if kind is None else kind  # labelme 3 did not write the type
     if not isinstance(kind, str) or kind not in (*POINT_COUNTS, *WITHOUT_AREA):
         raise ShapeError(f"unknown shape_type {short(kind)}; known: {', '.join(POINT_COUNTS)}.")
     if kind in WITHOUT_AREA:
@@ -163,13 +163,13 @@ def check_label(label: Any) -> str:
 
 
 def ellipse_points(x: float, y: float, rx: float, ry: float, degrees: float = 0.0) -> np.ndarray:
-    """Returns an ellipse about (x, y) with semi-axes rx and ry, turned clockwise, as a polygon, float64 `[P, 2]`."""
+    """Returns an ellipse with centre (x, y) and semi-axes rx and ry, rotated clockwise, as float64 polygon `[P, 2]`."""
     angles = 2 * math.pi * np.arange(ELLIPSE_POINTS) / ELLIPSE_POINTS
     return rotate(np.stack([x + rx * np.cos(angles), y + ry * np.sin(angles)], axis=1), degrees, np.array([x, y]))
 
 
 def rotate(points: np.ndarray, degrees: float, center: np.ndarray) -> np.ndarray:
-    """Returns points `[P, 2]` (x, y) rotated clockwise, as seen on the image, about a center (x, y)."""
+    """Returns points `[P, 2]` (x, y) rotated clockwise, as seen in the image, about a centre (x, y)."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return (points - center) @ np.array([[cos, sin], [-sin, cos]]) + center
 

@@ -16,8 +16,8 @@ from skimage.measure import euler_number, label
 from mrcnn.ops.contours import mask_to_rings, simplify
 from mrcnn.ops.masks import mask_box
 
-MIN_IOU = 0.995  # of the mask and the polygon as `fill_polygons` draws it
-TOLERANCES = (0.7, 0.5, 0.35)  # pixels, tried in this order before the exact outline
+MIN_IOU = 0.995  # minimum IoU of the mask and the polygon drawn by `fill_polygons`
+TOLERANCES = (0.7, 0.5, 0.35)  # of the simplification in pixels, tried in this order before the exact outline is used
 
 
 def mask_to_polygon(mask: np.ndarray) -> np.ndarray | None:
@@ -59,7 +59,7 @@ def fill_polygons(polygons: Sequence[np.ndarray], height: int, width: int) -> np
 
 
 def _exact(ring: np.ndarray) -> np.ndarray:
-    """Returns the corners of the pixels along a ring through the midpoints of their edges (closed, (x, y))."""
+    """Returns the pixel corners along a closed ring (x, y) that connects midpoints of pixel edges."""
     start, end = ring[:-1], ring[1:]
     on_vertical_edge = start[:, 0] == np.floor(start[:, 0])
     corners = np.where(
@@ -69,7 +69,7 @@ def _exact(ring: np.ndarray) -> np.ndarray:
 
 
 def _join(rings: list[np.ndarray]) -> np.ndarray:
-    """Joins rings `[P, 2]` to one ring, from the longest to the shortest, each by the shortest bridge to the others."""
+    """Joins rings `[P, 2]` to one ring. Starting with the largest, each ring is connected by the shortest bridge."""
     joined, *others = sorted(rings, key=len, reverse=True)
     for ring in others:
         distances, places = cKDTree(joined).query(ring)

@@ -1,6 +1,6 @@
 """Splits a dataset into training and validation images by product, and reads a fixed `split.json`.
 
-Images of one product (`shoe-red_1.jpg`, `shoe-red_2.jpg`) form a group and stay together: with one view in each part,
+Images of one product (`shoe-red_1.jpg`, `shoe-red_2.jpg`) form a group and are assigned to the same subset. Otherwise,
 validation would reward memorizing the product.
 """
 
@@ -21,7 +21,7 @@ from nike.formatting import short
 Key = TypeVar("Key")
 
 SPLIT_FILE = "split.json"
-MAX_VIEWS = 12  # a longer series of equal names is a numbered collection, not views of one product
+MAX_VIEWS = 12  # a larger group is assumed to be a numbered collection instead of views of one product
 MIN_GROUPS = 3  # with fewer groups, images are split individually
 
 _VIEW = re.compile(r"(?:[-_. ]+(?:view|img|image|photo)?[-_. ]*\d{1,3}|[-_. ]*\(\d{1,3}\))$", re.IGNORECASE)
@@ -33,7 +33,7 @@ _COUNTER = re.compile(  # file names of cameras, phones and downloads, which do 
 
 
 def group_of(stem: str) -> str:
-    """Removes the view number of at most three digits from a file stem: `shoe-red_2` -> `shoe-red`."""
+    """Removes a view number of at most three digits from a file stem: `shoe-red_2` -> `shoe-red`."""
     return _VIEW.sub("", stem) or stem
 
 
@@ -94,7 +94,7 @@ def split_by_group(
         members.sort(key=lambda group: hashlib.sha256(f"{seed}:{group}".encode("utf-8", "backslashreplace")).digest())
         wanted = fraction * sum(sizes[group] for group in members)
         taken = 0
-        for group in members[:-1]:  # one stays for training
+        for group in members[:-1]:  # at least one group stays in the training set
             if taken and taken + sizes[group] / 2 > wanted:
                 break
             validation.add(group)
@@ -104,7 +104,7 @@ def split_by_group(
 
 
 def _strata(groups: Sequence[str], shown: Sequence[set[str]]) -> list[list[str]]:
-    """Stratifies groups by their rarest class, or only by whether they show objects if every class has one group."""
+    """Stratifies groups by their rarest class, or only by whether they show objects if all strata have one group."""
     counts = Counter(name for names in shown for name in names)
     classes: dict[str, set[str]] = defaultdict(set)
     for group, names in zip(groups, shown, strict=True):

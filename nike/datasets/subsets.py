@@ -30,7 +30,7 @@ def subset_named(text: str) -> str | None:
 
 
 def subset_of(path: Path, root: Path) -> str | None:
-    """Returns the subset in the name of an annotation file, else in the names of its folders below `root`, or None."""
+    """Returns the subset in the name of an annotation file, or else in the name of a folder below `root`, or None."""
     parts = PurePosixPath(name_in(path, root)).with_suffix("").parts
     return next((subset for name in reversed(parts) if (subset := subset_named(name))), None)
 
@@ -41,10 +41,10 @@ def read_parts(path: Path, files: Sequence[Path], read: Callable[[Path], Collect
     Args:
         path: path of the dataset, a file or folder.
         files: list of paths of annotation files.
-        read: function that reads one of them.
+        read: function that reads an annotation file.
 
     Raises:
-        ValueError: if there are several files that do not belong to different subsets.
+        ValueError: if there is no file, or if there are several files that do not belong to different subsets.
     """
     if len(files) == 1:
         return read(files[0])
@@ -59,11 +59,11 @@ def read_parts(path: Path, files: Sequence[Path], read: Callable[[Path], Collect
 
 
 def merge(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]) -> Collection:
-    """Merges datasets below `root`. Files are named by their path relative to it.
+    """Merges datasets below `root`. The merged records contain paths relative to `root`.
 
     Args:
         root: path of the dataset folder.
-        collections: (subset or None, path of the annotation file, its collection). The collections are changed.
+        collections: (subset or None, path of the annotation file, its collection). The photos are changed in place.
     """
     merged = Collection(root)
     for subset, path, part in collections:
@@ -87,7 +87,7 @@ def _moved(problem: Problem, old: str, new: str, prefix: PurePosixPath) -> Probl
 
 
 def plain_name(photo: Photo) -> PurePosixPath:
-    """Returns the path of a photo without leading folders that name a subset or contain all images."""
+    """Returns the path of a photo without leading folders that are named after a subset or contain all images."""
     parts = list(PurePosixPath(photo.file).parts)
     while len(parts) > 1 and (parts[0].lower() in ("images", "jpegimages") or subset_named(parts[0])):
         del parts[0]

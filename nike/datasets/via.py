@@ -24,7 +24,7 @@ from nike.datasets.shapes import (
 from nike.datasets.subsets import read_parts
 from nike.formatting import short
 
-# Names of the region attribute with the class, in order of preference. A single attribute may have any name.
+# Names of the region attribute with the class, in order of preference. The name of a single attribute does not matter.
 LABEL_ATTRIBUTES = ("label", "class", "name", "category", "object", "type")
 
 
@@ -119,7 +119,7 @@ def _region_shape(region: Any, photo: Photo) -> Shape:
         if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
             raise ShapeError("all_points_x and all_points_y must be lists of equal length.")
         points = [list(point) for point in zip(xs, ys, strict=True)]
-        # In old files the last point repeats the first.
+        # In old files, the last point repeats the first.
         raw = {"shape_type": "polygon" if kind == "polygon" else "linestrip", "points": points}
     elif kind == "rect":
         x, y, w, h = _numbers(drawn, "x", "y", "width", "height")

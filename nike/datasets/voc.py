@@ -2,9 +2,9 @@
 
     JPEGImages/shoe.jpg  SegmentationObject/shoe.png  SegmentationClass/shoe.png  ImageSets/Segmentation/train.txt
 
-Each colour of the PNG in SegmentationObject is an instance. Its class is the most frequent colour of the same pixels in
-SegmentationClass. The class names are those in `labelmap.txt`, which CVAT and Datumaro write, else those of Pascal VOC.
-"Void" pixels are background.
+Each colour in the PNG in SegmentationObject is an instance. Its class is given by the most frequent colour of the same
+pixels in SegmentationClass. The class names are read from `labelmap.txt`, which CVAT and Datumaro write. Without this
+file, they are those of Pascal VOC. "Void" pixels are background.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ VOC_CLASSES = [
 # fmt: on
 VOID = 224 << 16 | 224 << 8 | 192
 MAX_TEXT_BYTES = 10_000_000
-MAX_INSTANCES = 254  # maximum number of instances per image: values of a byte except background and void
+MAX_INSTANCES = 254  # per image; the other two values of a byte are background and void
 
 
 def colour(number: int) -> tuple[int, int, int]:
-    """Returns a colour of the Pascal VOC color map. Bits 0, 3, 6, ... of the number are the highest bits of red."""
+    """Returns a colour of the Pascal VOC colour map. Bits 0, 3, 6, ... of the number are the highest bits of red."""
     channels = [0, 0, 0]
     for place in range(8):
         for channel in range(3):
@@ -51,7 +51,7 @@ def colour(number: int) -> tuple[int, int, int]:
 
 
 def find(path: Path) -> bool:
-    """Returns whether a path is a folder of Pascal VOC masks."""
+    """Returns whether a path is a dataset folder with Pascal VOC masks."""
     return (path / OBJECTS).is_dir()
 
 
@@ -59,7 +59,7 @@ def find(path: Path) -> bool:
 
 
 def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads the folder that contains SegmentationObject. Images without a mask there are unlabelled.
+    """Reads a dataset, given the folder that contains SegmentationObject. Images without a mask are unlabelled.
 
     See `Format` for the arguments. `default_label` is the label of instances without a mask in SegmentationClass.
     """
@@ -89,7 +89,7 @@ def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outsi
 
 
 def read_lines(path: Path) -> list[str]:
-    """Returns the lines of a text file that are not blank; none if it does not exist."""
+    """Returns the non-blank lines of a text file, or no lines if the file does not exist."""
     if not path.is_file():
         return []
     with open(path, "rb") as file:
@@ -122,7 +122,7 @@ def _read_instances(
     class_map = _read_colours(classes, photo) if classes.is_file() else None
     found = [int(value) for value in np.unique(instance_map) if value not in (0, VOID)]
     if len(found) > 10_000:
-        raise UserError(f"{objects.name} has {len(found)} colours; is it a mask of instances?")
+        raise UserError(f"{objects.name} has {len(found)} colours. Check that it is an instance mask")
     instances = []
     for number, value in enumerate(found, start=1):
         mask, label, where = instance_map == value, default, f"object {number}"
@@ -156,7 +156,7 @@ def _read_colours(path: Path, photo: Photo) -> np.ndarray:
 def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes the masks, `labelmap.txt` and the list of each subset. Overlaps are assigned to the smallest instance.
 
-    See `Format` for the arguments. Instances that lose pixels to others are appended to `problems`.
+    See `Format` for the arguments. A problem is appended for each instance that loses pixels to others.
     """
     members = [photo for photos_ in parts.values() for photo in photos_]
     names = sorted({instance.label for photo in members for instance in photo.instances})
@@ -186,7 +186,9 @@ def _paint(photo: Photo, names: list[str], problems: list[Problem]) -> tuple[np.
     for i, instance in enumerate(photo.instances):
         left = np.count_nonzero(instance_map == i + 1)
         if left < 0.99 * areas[i] or not areas[i]:
-            message = f"{left} of {areas[i]} pixels are left: others overlap it, or there are too many instances."
+            message = (
+                f"only {left} of {areas[i]} pixels are written: others overlap it, or there are too many instances."
+            )
             problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
     return instance_map, class_map
 

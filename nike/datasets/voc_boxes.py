@@ -1,9 +1,9 @@
-"""Reads the boxes of Pascal VOC's XML files, as labelImg and many converters write them. Files are untrusted input.
+"""Reads boxes from Pascal VOC XML files, which labelImg and many converters write. Files are untrusted input.
 
     JPEGImages/shoe.jpg  Annotations/shoe.xml  ImageSets/Main/train.txt
 
-The XML file may also lie next to its image. Boxes are no masks, so the images can only be used for networks that detect
-boxes. Coordinates are 1-based and inclusive, as in Pascal VOC. Objects marked as difficult are ignored regions.
+The XML file may also be next to its image. The objects have no masks, so the images can only be used for networks that
+detect boxes. Coordinates are 1-based and inclusive, as in Pascal VOC. Objects marked as difficult are ignored regions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nike.datasets.voc import IMAGES, read_lines
 from nike.formatting import short
 
 ANNOTATIONS, SETS = "Annotations", "ImageSets/Main"
-MAX_XML_BYTES = 10_000_000  # of one image
+MAX_XML_BYTES = 10_000_000  # maximum size of the XML file of one image
 BOX = "is a box without a mask. Train with --task boxes, or annotate a mask."
 
 
@@ -35,13 +35,13 @@ def find(path: Path) -> bool:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Yields the XML files in Annotations/, else next to the images."""
+    """Yields the XML files in Annotations/ or, if there is no such folder, next to the images."""
     folder = path / ANNOTATIONS
     return photos.find_files(folder if folder.is_dir() else path, frozenset((".xml",))) if path.is_dir() else iter(())
 
 
 def read_voc_boxes(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads a folder with XML files of Pascal VOC, see `Format`. An XML file without objects is a negative."""
+    """Reads a folder with XML files of Pascal VOC, see `Format`. Images whose XML file has no objects are negatives."""
     root = Path(path)
     collection = Collection(root)
     sets = {stem: part for part in PARTS for stem in read_lines(root / SETS / f"{part}.txt")}
@@ -71,7 +71,7 @@ def read_voc_boxes(path: str | os.PathLike, default_label: str = "object", allow
 
 
 def _find_photo(element: ET.Element, file: Path, root: Path, allow_outside: bool) -> Photo:
-    """Returns the photo of an XML file without instances. Raises ValueError."""
+    """Returns the photo of an XML file, still without instances. Raises ValueError if it cannot be used."""
     if element.tag != "annotation":
         raise UserError(f"expected <annotation>, got <{short(element.tag)}>.")
     written = photos.as_written((element.findtext("filename") or "").strip())

@@ -1,8 +1,8 @@
 """Reads and writes YOLO segmentation datasets: `data.yaml` and one label file per image. Files are untrusted input.
 
-A line of `labels/train/shoe.txt` is `CLASS X Y X Y ...`, with the polygon in fractions of the image's width and height.
-In a detection dataset it is `CLASS X Y WIDTH HEIGHT`, with the centre of a box, for networks that detect boxes.
-An image without a label file is a negative, as in Ultralytics. Polygons are rasterized as in COCO.
+A line of `labels/train/shoe.txt` is `CLASS X Y X Y ...`, a polygon in fractions of the image's width and height. In a
+detection dataset, it is `CLASS X Y WIDTH HEIGHT`, a box given by its centre. Boxes can only be used for networks that
+detect boxes. An image without a label file is a negative, as in Ultralytics. Polygons are rasterized as in COCO.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nike.formatting import short
 MAX_YAML_BYTES = 1_000_000
 MAX_LABEL_BYTES = 20_000_000
 BOX = "is a box without a polygon. Export the dataset as YOLO segmentation."
-MARGIN = 1e-3  # tolerance for coordinates outside of [0, 1], for rounding errors
+MARGIN = 1e-3  # tolerance for coordinates outside [0, 1] due to rounding
 
 
 def find(path: Path) -> Path | None:
@@ -84,7 +84,7 @@ def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outs
             _read_labels(labels or "", photo, names)
             collection.photos.append(photo)
             collection.subsets |= {photo.file: part, photo.noted_in: part}
-    if len(set(collection.subsets.values())) == 1:  # `train` and `val` are the same folder
+    if len(set(collection.subsets.values())) == 1:  # for example if `train` and `val` are the same folder
         collection.subsets.clear()
     if without_labels:
         message = f"{without_labels} images have no label file and are read as negatives, as YOLO does."
@@ -111,13 +111,13 @@ def _image_folders(settings: dict, file: Path, allow_outside: bool) -> list[tupl
                 continue
             if not isinstance(entry, str):
                 raise UserError(f"{file.name}: {part!r} must be a folder of images, got {short(entry)}.")
-            stripped = entry.replace("\\", "/").removeprefix("../")  # as Roboflow writes it
+            stripped = entry.replace("\\", "/").removeprefix("../")  # a prefix that Roboflow writes
             places = [folder / name for folder in (*bases, file.parent) for name in (entry, stripped)]
             usable = (p for p in places if _exists(p) and (allow_outside or photos.is_inside(p, file.parent)))
             place = next(usable, None)
             if place is not None:
                 found.append((part, place))
-            elif part != "test":  # often listed, seldom there
+            elif part != "test":  # data.yaml often lists a test set that does not exist
                 raise UserError(f"{file.name}: {part}: {short(entry)} was not found inside the dataset folder.")
     return found
 
@@ -156,7 +156,7 @@ def _read_photo(image: Path, root: Path, allow_outside: bool) -> tuple[Photo, st
 
 
 def _label_file(image: Path) -> Path:
-    """Returns `labels/a.txt` for `images/a.jpg`, else `a.txt` next to the image."""
+    """Returns `labels/a.txt` for `images/a.jpg`, or `a.txt` next to an image in another folder."""
     parts = list(image.parts)
     places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
     if places:
@@ -185,7 +185,7 @@ def _read_labels(text: str, photo: Photo, names: Mapping[int, str]) -> None:
 
 
 def _parse_line(values: Sequence[str], photo: Photo, names: Mapping[int, str]) -> tuple[str, np.ndarray]:
-    """Returns the label and the points `[P, 2]` (x, y) in pixels; of a box its centre and its (width, height)."""
+    """Returns the label and the points `[P, 2]` (x, y) in pixels. For a box, these are its centre and its size."""
     if not values[0].isascii() or not values[0].isdigit() or int(values[0][:9]) not in names:
         raise ShapeError(f"class {short(values[0])} is not a number in 'names' of data.yaml.", "label-invalid")
     if len(values) != 5 and (not 7 <= len(values) <= 2 * MAX_POINTS or len(values) % 2 == 0):

@@ -1,4 +1,4 @@
-"""Command line options of the detector, shared by all commands that detect."""
+"""Command-line options of the detector, shared by all commands that run detection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) 
         default=weights,
         metavar="NAME",
         help="nike (bundled), coco (80 COCO classes, downloaded), best or last (best validation AP or last epoch of "
-        "the newest run), a weights file, a folder of nike export, the log folder of a run or "
+        "the newest run), a weights file, a folder written by nike export, the log folder of a run, or "
         "hf://owner/name[@revision][/file][#sha256=HEX] "
         f"(default: {weights or 'none, no predictions'})",
     )
@@ -47,7 +47,7 @@ def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) 
 def add_detector_arguments(
     parser: argparse.ArgumentParser, weights: str | None = "nike", min_confidence: float | None = None
 ) -> None:
-    """Adds the options of the weights and of the detector, see `chosen_detector`.
+    """Adds the options for the weights and the detector, see `chosen_detector`.
 
     Args:
         parser: argument parser of the command.
@@ -79,8 +79,8 @@ def add_detector_arguments(
         nargs="?",
         const="auto",
         metavar="N",
-        help="run also on overlapping tiles, N along the longer side, to detect small logos in large images; without N "
-        "or with auto, the number depends on the image size. Each tile takes as long as an untiled image",
+        help="also run on overlapping tiles, N along the longer side, to detect small logos in large images; without N "
+        "or with auto, N depends on the image size. Each tile takes as long as an untiled image",
     )
     detection.add_argument(
         "--tile-overlap",
@@ -92,8 +92,8 @@ def add_detector_arguments(
     detection.add_argument(
         "--tta",
         action="store_true",
-        help="test-time augmentation: average the detections of flipped and rescaled images, which reduces false "
-        "positives and is 6 times slower",
+        help="test-time augmentation: average the detections of flipped and rescaled images; reduces false positives "
+        "and is 6 times slower",
     )
     detection.add_argument(
         "--batch", type=int, default=1, metavar="N", help="batch size; larger batches are faster on a GPU (default: 1)"
@@ -107,8 +107,8 @@ def add_image_size_argument(parser: argparse.ArgumentParser) -> None:
         "--image-size",
         type=int,
         metavar="PIXELS",
-        help="side of the square network input, a multiple of 64; larger sizes detect smaller logos and are slower "
-        "(default: as in training, or that of --config)",
+        help="side of the square network input, a multiple of 64; a larger input is slower, and smaller logos are "
+        "detected (default: that of --config, else as in training)",
     )
 
 
@@ -119,16 +119,16 @@ def check_image_size(side: int | None) -> None:
 
 
 def with_image_size(config: Config, side: int | None) -> Config:
-    """Returns the config with a square network input of `side` pixels; None changes nothing."""
+    """Returns the config with a square network input of `side` pixels, or the config itself if `side` is None."""
     if side is None:
         return config
     return config.copy(IMAGE_MIN_DIM=side, IMAGE_MAX_DIM=side, IMAGE_RESIZE_MODE="square")
 
 
 def chosen_weights(arguments: argparse.Namespace) -> Path:
-    """Returns the weights file for the options of `add_weights_arguments`.
+    """Returns the path of the weights for the options of `add_weights_arguments`.
 
-    The file chosen by "last" or "best" is printed to stderr.
+    The path that "last" or "best" resolves to is printed to stderr.
 
     Raises:
         FileNotFoundError: the file does not exist.

@@ -17,9 +17,9 @@ AUGMENTATIONS = ("off", "light", "medium", "strong")
 TASKS = ("masks", "boxes")
 EPOCHS = 30
 WARMUP_STEPS = 100
-MIN_STEPS = 20  # minimum steps per epoch, because on few images validation would take longer than training
+MIN_STEPS = 20  # minimum steps per epoch; with few images, validation would otherwise take longer than training
 PATIENCE = 20  # validations; high enough that a 30-epoch run reaches the low learning rates of the cosine schedule
-EMA = 0.998  # averages about 500 steps; fewer at the beginning, see `WeightAverage`
+EMA = 0.998  # averages about 500 steps, and fewer at the beginning, see `WeightAverage`
 DESCRIPTION = """\
 Fine-tune Mask R-CNN on labelled images. Validation AP is reported after every epoch and the
 best checkpoint is kept. Interrupt with Ctrl-C; --resume continues from the exact step."""
@@ -28,7 +28,7 @@ examples:
   nike train                                          on the bundled sample images
   nike train --weights=coco --dataset my_photos       fine-tune on your photos
   nike train --dataset my_photos --val my_val_photos --epochs 60 --image-size 640
-  nike train --dataset my_photos --time 2h            as many epochs as end in two hours
+  nike train --dataset my_photos --time 2h            as many epochs as fit into two hours
   nike train --resume                                 continue the last run
 """
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled images (default: the sample images)"
     )
-    data.add_argument("--val", type=Path, metavar="DIR", help="validation images, if they are in another folder")
+    data.add_argument("--val", type=Path, metavar="DIR", help="folder of validation images, if it is not DIR")
     data.add_argument(
         "--val-split",
         type=float,
@@ -48,10 +48,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="fraction of the images for validation (default: the split of DIR, else 0.2)",
     )
     data.add_argument(
-        "--negatives", type=Path, action="append", default=[], metavar="DIR", help="additional images without any logo"
+        "--negatives",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of additional images without logos; can be repeated",
     )
     data.add_argument(
-        "--also", type=Path, action="append", default=[], metavar="DIR", help="additional labelled training images"
+        "--also",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of additional labelled training images; can be repeated",
     )
     data.add_argument(
         "--labels", metavar="NAMES", help="classes, such as nike,swoosh=nike (default: the labels in the files)"
@@ -67,20 +77,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--task",
         choices=TASKS,
         default=TASKS[0],
-        help="what the network detects: masks (Mask R-CNN), or boxes (Faster R-CNN), for which boxes suffice as "
-        "annotations (default: masks)",
+        help="masks (Mask R-CNN), or boxes (Faster R-CNN), which needs only box annotations (default: masks)",
     )
     network.add_argument(
         "--weights",
         default="coco",
         metavar="NAME",
-        help="initial weights: coco, imagenet, nike, best or last (of an earlier run), none, a file or hf://owner/name "
+        help="initial weights: coco, imagenet, nike, best or last of an earlier run, none, a file or hf://owner/name "
         "(default: coco)",
     )
     network.add_argument(
         "--backbone",
         metavar="NAME",
-        help="resnet50, resnet101, mobilenet_v2, ... (default: that of --config, else of the weights)",
+        help="resnet50, resnet101, mobilenet_v2, ... (default: that of --config, else that of the weights)",
     )
     network.add_argument(
         "--image-size",
@@ -101,21 +110,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--time",
         type=parse_time,
         metavar="TIME",
-        help="duration of the run, such as 2h, 30m or 90s, in place of --epochs; epochs and steps are chosen after a "
-        "short trial",
+        help="duration of the run, such as 2h, 30m or 90s, instead of --epochs; the numbers of epochs and steps are "
+        "chosen after a short trial",
     )
     learning.add_argument(
         "--steps",
         type=int,
         metavar="N",
-        help=f"steps per epoch (default: that of --config, else every image once, at least {MIN_STEPS})",
+        help=f"steps per epoch (default: that of --config, else one pass over the images, at least {MIN_STEPS} steps)",
     )
     learning.add_argument(
         "--batch",
         type=parse_batch,
         metavar="N",
         help="images per step and device, or auto: the largest power of two up to 16 whose measured peak memory stays "
-        "under 60%% of what is available (default: that of --config, else 2)",
+        "under 60%% of the available memory (default: that of --config, else 2)",
     )
     learning.add_argument(
         "--layers",
@@ -126,13 +135,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--schedule",
         choices=STAGE_SCHEDULES,
         default=STAGE_SCHEDULES[0],
-        help="stages without --layers (default: heads-then-all)",
+        help="training stages if --layers is not given (default: heads-then-all)",
     )
     learning.add_argument(
         "--lr",
         type=float,
         metavar="RATE",
-        help="learning rate (default: that of --config, else by optimizer and batch size)",
+        help="learning rate (default: that of --config, else derived from the optimizer and the batch size)",
     )
     learning.add_argument(
         "--lr-schedule",
@@ -145,7 +154,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=WARMUP_STEPS,
         metavar="STEPS",
-        help="warm-up steps of the learning rate (default: 100)",
+        help="number of warm-up steps of the learning rate (default: 100)",
     )
     learning.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw", help="optimizer (default: adamw)")
     learning.add_argument(
@@ -153,7 +162,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=EMA,
         metavar="MOMENTUM",
-        help=f"momentum of the moving average of the weights, which is validated and saved (default: {EMA}; 0: off)",
+        help="momentum of the moving average of the weights; the averaged weights are validated and saved (default: "
+        f"{EMA}; 0: off)",
     )
     learning.add_argument(
         "--accumulate",
@@ -179,7 +189,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="last",
         metavar="RUN",
-        help="continue the last run, or that of a log folder or checkpoint",
+        help="continue the last run, or the run given by its log folder or a checkpoint",
     )
     run.add_argument(
         "--validate-every",
@@ -192,8 +202,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--validation-photos",
         type=int,
         metavar="N",
-        help="maximum number of images for validation AP, a fixed random subset (default: VALIDATION_STEPS batches "
-        "if --config sets it, else 500; 0: all)",
+        help="maximum number of images for validation AP; a fixed random subset is used (default: VALIDATION_STEPS "
+        "batches if --config sets it, else 500; 0: all)",
     )
     run.add_argument(
         "--patience",

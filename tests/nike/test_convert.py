@@ -61,7 +61,7 @@ def test_annotations_are_not_overwritten(folder, shape, capsys):
     folder.labelled("b.jpg", [])
     before = drawn.read_bytes()
     assert main([str(folder.root), str(folder.root)]) == 2
-    assert "b.json exists already (and 1 more)" in capsys.readouterr().err
+    assert "b.json already exists (and 1 more)" in capsys.readouterr().err
     assert drawn.read_bytes() == before
 
 
@@ -151,7 +151,7 @@ def test_existing_files_are_not_overwritten(folder, shape, tmp_path, capsys):
     drawn = folder.root / "0.json"
     before = drawn.read_bytes()
     assert main([str(folder.root), str(drawn)]) == 2
-    assert "0.json exists already. Nothing was written" in capsys.readouterr().err and drawn.read_bytes() == before
+    assert "0.json already exists. Nothing was written" in capsys.readouterr().err and drawn.read_bytes() == before
 
 
 def test_existing_copies_are_used(folder, shape, tmp_path, capsys):

@@ -187,7 +187,7 @@ def test_output_is_checked_before_detection(folder, monkeypatch, capsys, module,
 def test_output_must_be_a_folder(command, folder):
     photo = red_photo(folder, "a.png")
     code, _, err = command(detect, photo, "--output", photo)
-    assert code == 2 and err == f"error: --output: {photo} is a file. Give a folder.\n"
+    assert code == 2 and err == f"error: --output: expected a folder, got the file {photo}.\n"
 
 
 def test_no_usable_image(command, folder, tmp_path):

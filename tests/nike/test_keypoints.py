@@ -60,7 +60,8 @@ def test_labelme_points_belong_to_the_object_of_their_group(write):
         ),
         (
             [SQUARE, {**SQUARE, "label": "adidas"}, point()],
-            "shapes[2]: point 'hook': objects 'nike' and 'adidas' both have its group_id 3. Give each object its own.",
+            "shapes[2]: point 'hook': objects 'nike' and 'adidas' both have its group_id 3. "
+            "Give each object a different group_id.",
         ),
         ([SQUARE, {**point(), "points": [[1, 2], [3, 4]]}], "shapes[1]: a point needs exactly 1 point, got 2."),
     ],

@@ -100,7 +100,7 @@ def test_error_without_network_names_the_missing_file(tmp_path, fetched, capsys)
 
 def test_unknown_class(tmp_path, fetched, capsys):
     assert main(["--classes", "Footware", "--output", str(tmp_path)]) == 2
-    assert "'Footware' is none of the 3 Open Images classes; did you mean Footwear?" in capsys.readouterr().err
+    assert "'Footware' is not one of the 3 Open Images classes; did you mean Footwear?" in capsys.readouterr().err
 
 
 def test_limit_counts_whole_images():
@@ -120,7 +120,7 @@ def test_errors_of_invalid_files(tmp_path, source, fetched, capsys):
     (tmp_path / "list.csv").write_bytes(b"<html>\0</html>")
     with pytest.raises(ValueError, match=r"list\.csv: expected the columns MaskPath"):
         list(mask_rows(tmp_path / "list.csv", {}))
-    with pytest.raises(ValueError, match="'Hat' is none of the 0 Open Images classes"):
+    with pytest.raises(ValueError, match="'Hat' is not one of the 0 Open Images classes"):
         class_ids(tmp_path / "list.csv", ["Hat"])
     source[f"{open_images.LISTS}/train-masks/train-masks-0.zip"] = b"<html>"
     assert main(["--classes", "Hat", "--output", str(tmp_path)]) == 2

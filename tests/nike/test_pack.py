@@ -176,7 +176,7 @@ class TestUserErrors:
         "arguments, message",
         [
             (["--output", "mine.keras"], "ends in .h5"),
-            (["--output", "there.h5"], "there.h5 exists already"),
+            (["--output", "there.h5"], "there.h5 already exists"),
             (["--output", "no/a.h5"], "--output: no: no such folder"),
             (["--output", "a.h5", "--calibrate", "nowhere"], "--calibrate: nowhere: no such file or folder"),
             (["--output", "a.h5", "--split", "val"], "--split requires --calibrate"),

@@ -108,7 +108,7 @@ def test_convert_writes_all_or_nothing(folder, shape, tmp_path, capsys, monkeypa
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("x")
     assert convert([str(folder.root), str(tmp_path / "out"), "--to", "yolo"]) == 2
-    assert "out exists already" in capsys.readouterr().err
+    assert "out already exists" in capsys.readouterr().err
 
     def fail(folder, parts, problems):
         folder.mkdir()

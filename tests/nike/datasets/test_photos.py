@@ -68,14 +68,14 @@ def test_pixels_of_a_png_are_not_decoded(monkeypatch):
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + b"\xff" * 40, b"text"])
 def test_missing_image(data):
-    with pytest.raises(ValueError, match="not a photo that can be read"):
+    with pytest.raises(ValueError, match="not a readable photo"):
         upright_size(io.BytesIO(data))
 
 
 def test_unreadable_files_have_no_size():
     file = io.BytesIO()
     PIL.Image.new("RGB", (8, 6)).save(file, "EPS")
-    with pytest.raises(ValueError, match="not a photo that can be read"):
+    with pytest.raises(ValueError, match="not a readable photo"):
         upright_size(file)
 
 
@@ -89,7 +89,7 @@ def test_images_above_the_pixel_limit_of_pillow_have_a_size(monkeypatch, recwarn
 
 def test_a_decompression_bomb_is_rejected_by_its_header():
     header = (60_000).to_bytes(4, "big") * 2 + b"\x01\x00\x00\x00\x00"
-    with pytest.raises(ValueError, match="not a photo that can be read"):
+    with pytest.raises(ValueError, match="not a readable photo"):
         upright_size(io.BytesIO(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")))
 
 
@@ -133,5 +133,5 @@ def test_a_huge_png_with_text_after_its_pixels_is_rejected_without_decoding(monk
     header = struct.pack(">IIBBBBB", 65535, 65535, 8, 2, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"tEXt", b"a\0b")
     monkeypatch.setattr(PIL.PngImagePlugin.PngImageFile, "load", lambda self: pytest.fail("decoded"))
-    with pytest.raises(ValueError, match="65535x65535 are more than"):
+    with pytest.raises(ValueError, match="65535x65535 pixels; expected at most"):
         upright_size(io.BytesIO(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")))

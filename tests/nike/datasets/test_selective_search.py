@@ -72,7 +72,7 @@ def test_pickles_are_not_read(calls, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_a_warning(calls, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.warns(UserWarning, match="proposals are computed again every time"):
+    with pytest.warns(UserWarning, match="proposals cannot be cached"):
         assert find_proposals(grey(7), FAST, tmp_path / "file" / "cache").tolist() == [[7, 7, 7, 7]]
 
 
