@@ -1,4 +1,4 @@
-"""Writing in a background thread with a bounded queue."""
+"""A background thread with a bounded queue, for writing files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 class BackgroundWriter:
     """Runs calls in order in one background thread.
 
-    Use it in a `with` statement, which waits for all calls when it ends. An exception of a call is raised by a later
+    Use it in a `with` statement, which waits for all calls when it ends. An exception in a call is raised by a later
     `call` or at the end of the `with` statement, and the remaining calls are dropped.
 
     Args:

@@ -1,7 +1,7 @@
-"""Flicker of videos with and without `nike detect --track`, measured on generated videos with ground truth.
+"""Measures flicker with and without `nike detect --track` on generated videos with ground truth.
 
-A virtual camera pans, turns and zooms over a labelled image while the light fades in and out, so that the scores rise
-and fall around the threshold.
+A virtual camera pans, rotates and zooms over a labelled image. The light fades in and out, so that the scores rise and
+fall around the threshold.
 
 python -m nike.detection.benchmark
 """
@@ -27,8 +27,8 @@ from nike.detection.sources import Picture, Source
 from nike.detection.tracking import LOW, track
 
 NOISE = 6.0  # standard deviation in grey levels
-DARKEST = 0.25  # brightness at the end of a fade
-FADE = 24  # frames from bright to bright
+DARKEST = 0.25  # lowest brightness of a fade
+FADE = 24  # number of frames of a fade, from bright to dark to bright
 
 
 class Frame(NamedTuple):
@@ -46,7 +46,10 @@ class Frame(NamedTuple):
 
 
 def camera(number: int, shape: Sequence[int]) -> np.ndarray:
-    """Returns the motion of a frame, see `Frame`: up to 6 degrees, 10% of zoom and 8% of the image."""
+    """Returns the motion of a frame, see `Frame`.
+
+    The rotation is at most 6 degrees, the zoom 10%, and the shift 8% of the width and 16% of the height.
+    """
     height, width = shape[:2]
     phase = 2 * np.pi * number / 60
     angle, zoom = np.radians(6) * np.sin(phase), 1 + 0.1 * np.sin(2 * phase)
@@ -93,11 +96,11 @@ def flicker(frames: Sequence[Frame], results: Sequence[Detections]) -> dict[str,
     """Compares the detections of a video with the ground truth, at mask IoU 0.5.
 
     Returns:
-        Counts `objects` (true objects, summed over frames), `found`, `false_positives`, `interruptions` (an object is
-        found in a frame and not in the next), `id_switches` (an object has another track than before), and two means:
-        `iou` of the masks of found objects with the truth, and `stability`, the IoU of the mask of an object, moved to
-        the next frame, with its mask there. Objects that are found in neither frame do not count; one that is found in
-        one frame only counts as 0.
+        The counts `objects` (true objects, summed over frames), `found`, `false_positives`, `interruptions` (an object
+        is found in a frame but not in the next one) and `id_switches` (an object has a different track than before),
+        and two means. `iou` is the mean IoU between the masks of found objects and their true masks. `stability` is the
+        mean IoU between the mask of an object, moved to the next frame, and its mask in that frame. It is 0 for an
+        object found in only one of the two frames. Objects found in neither frame are excluded.
     """
     found: list[dict[int, np.ndarray]] = []
     counts = dict(objects=0, found=0, false_positives=0, interruptions=0, id_switches=0)
@@ -142,13 +145,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset", type=Path, default=SAMPLE_DATA, help="labelled images (default: the sample images)"
     )
-    parser.add_argument("--videos", type=int, default=4, help="number of images of which a video is made (default: 4)")
-    parser.add_argument("--frames", type=int, default=60, help="frames of each video (default: 60)")
+    parser.add_argument(
+        "--videos", type=int, default=4, help="number of videos, each generated from one image (default: 4)"
+    )
+    parser.add_argument("--frames", type=int, default=60, help="number of frames of each video (default: 60)")
     add_detector_arguments(parser)
 
 
 def run_benchmark(arguments: argparse.Namespace) -> None:
-    """Prints the metrics of all videos together, without and with tracking, as JSON."""
+    """Prints the metrics over all videos, without and with tracking, as JSON."""
     detector = chosen_detector(arguments, LOW)
     threshold = detector.min_confidence / LOW
     dataset = NikeDataset()

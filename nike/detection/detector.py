@@ -1,4 +1,4 @@
-"""`Detector`, which the commands use for detection, with tiles, test-time augmentation and filters."""
+"""The detector of the commands, with tiles, test-time augmentation and filters."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class Detector:
             photos: images, uint8 RGB `[H, W, 3]` of any size. A generator is read lazily.
 
         Yields:
-            The `Detections` of each image, in order of decreasing score. For an image that cannot be used, a result
-            without detections that has the key "error".
+            The `Detections` of each image, in order of decreasing score. An image that cannot be used yields a result
+            without detections and with the key "error".
         """
         if self.tiles is None and self.augmented is None:
             results = self._detect_stream(photos, on_error="skip")
@@ -207,8 +207,10 @@ def load_detector(
 def _check_exported(model: ExportedModel, path: Path, config: Any, tta: bool, device: str | None) -> None:
     """Raises ValueError for options that an exported model does not support."""
     if tta:
-        raise UserError(f"--tta: {path} is an exported model with one image size. Use the weights it was made from.")
+        raise UserError(
+            f"--tta: {path} is an exported model with one image size. Use the weights it was exported from."
+        )
     if device not in (None, "cpu"):
         raise UserError(f"--device: exported models run on the CPU, got {device}.")
     if (most := model.config.DETECTION_MAX_INSTANCES) != config.DETECTION_MAX_INSTANCES:
-        raise UserError(f"--max-detections: {path} was exported for at most {most}.")
+        raise UserError(f"--max-detections: {path} was exported for at most {most} detections.")

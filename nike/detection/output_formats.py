@@ -44,7 +44,7 @@ class Writer(Protocol):
     Args:
         folder: folder for the files of this format. Tables are written next to it.
         class_names: class names by class id, background first.
-        stack: exit stack that completes files which are written over several images.
+        stack: exit stack that closes files with the results of several images.
     """
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack): ...
@@ -74,14 +74,14 @@ def save_picture(path: Path, pixels: np.ndarray) -> Path:
 
 
 def draw_overlay(picture: Picture, result: Detections, class_names: Sequence[str]) -> np.ndarray:
-    """Returns the image with tinted masks, outlines and labels, which have track numbers if there are any."""
+    """Returns the image with tinted masks, outlines and labels. The labels contain track ids if there are any."""
     if result.track_ids is not None:
         return result.draw(picture.image)
     return overlay(picture.image, result, class_names)
 
 
 def region(result: Detections) -> np.ndarray:
-    """Returns the pixels of all objects, bool `[H, W]`; without masks those of their boxes."""
+    """Returns the union of all masks, or of all boxes if there are no masks, bool `[H, W]`."""
     inside = np.zeros(result.image_shape, dtype=bool)
     for item in result:
         y1, x1, y2, x2 = item.box
@@ -90,7 +90,7 @@ def region(result: Detections) -> np.ndarray:
 
 
 class _Pictures:
-    """Base class of formats that write an image per image and a video per video."""
+    """Base class of formats that write one image per input image and one video per input video."""
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
         self.folder, self.class_names = folder, class_names
@@ -130,7 +130,7 @@ class Splash(_Pictures):
 
 
 class _Files:
-    """Base class of formats that write separate files for each image, and for each frame in a folder per video."""
+    """Base class of formats that write separate files for each image and video frame, with a folder per video."""
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
         self.folder, self.class_names = folder, class_names
@@ -144,7 +144,7 @@ class _Files:
 class Masks(_Files):
     """One PNG per image with a palette: 0 is background, i is the i-th detection in order of decreasing score.
 
-    Detections with higher scores cover those with lower scores. Without masks a detection covers its box.
+    Detections with higher scores cover those with lower scores. Without masks, a detection covers its box.
     """
 
     def write(self, picture: Picture, result: Detections) -> None:
@@ -197,7 +197,7 @@ class Coco:
         self._images: list[dict] = []
         self._count = 0
         self._file = _open_text(folder.with_name("detections.json"), stack)
-        # Annotations are written immediately to bound the memory.
+        # Annotations are written immediately to limit memory use.
         self._file.write(f'{{"categories": {json.dumps(coco_categories(class_names))},\n"annotations": [')
         stack.callback(self._finish)
 

@@ -12,9 +12,9 @@ QUIT = (ord("q"), 27)  # q and Esc
 
 
 def has_display() -> bool:
-    """Returns whether a window can be opened: there is a display, and OpenCV is not the package without windows."""
+    """Returns whether a window can be opened: there is a display, and OpenCV is built with GUI support."""
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return False  # Qt would end the process
+        return False  # without a display, Qt terminates the process
     import cv2
 
     return not any(line.split() == ["GUI:", "NONE"] for line in cv2.getBuildInformation().splitlines())

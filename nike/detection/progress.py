@@ -37,7 +37,7 @@ class ProgressBar:
 
 
 def report_failures(failures: Sequence[str], heading: str) -> int:
-    """Prints failures to stderr under a heading. Returns the exit code: 1 with failures, else 0."""
+    """Prints failures to stderr under a heading. Returns the exit code: 1 if there are failures, else 0."""
     if not failures:
         return 0
     print(heading, file=sys.stderr)

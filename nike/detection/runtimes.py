@@ -1,9 +1,9 @@
 """Benchmark of the runtimes: `python -m nike.detection.runtimes --exports DIR` prints a Markdown table.
 
-It exports the weights to every format whose packages are installed. For each it measures the size of the files, the
-time and the peak memory of `nike detect` on one image as a whole command, and the median time of `model.detect`, for
-TensorFlow in float32 and in bfloat16. `nike detect` uses the faster of these two. The formats take turns, so that other
-programs disturb all of them alike. DIR keeps the models for the next time.
+It exports the weights to every format whose packages are installed. For each format, it measures the size of the files,
+the time and peak memory of the command `nike detect` on one image, and the median time of `model.detect`. TensorFlow is
+measured in float32 and in bfloat16, of which `nike detect` uses the faster one. The formats are measured in turn, so
+that other programs affect all of them equally. The exported models are kept in DIR.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from nike.export import megabytes
 from nike.output_checks import check_output_file, check_output_folder
 
 ORIGINAL = "tensorflow"
-PRECISIONS = {"float32": "off", "bfloat16": "on"}  # of the original
+PRECISIONS = {"float32": "off", "bfloat16": "on"}  # values of `precision` for the original
 PHOTO_SIZE = (1280, 1600)  # width and height in pixels
 MIN_CONFIDENCE = 0.5
 COMMAND_ROUNDS = 3
-# A small process starts the command, because the peak memory of a process includes that of the one that started it.
+# The command is started by a small process, because the reported peak memory includes that of the starting process.
 LAUNCHER = """if True:
     import resource, subprocess, sys, time
     start = time.perf_counter()
@@ -50,7 +50,7 @@ def export_all(weights: str, folder: Path, formats: list[str]) -> dict[str, Path
     """Exports weights to the formats, except for models that exist and packages that are missing.
 
     Returns:
-        Weights by name: the file of the original, and the folders.
+        Paths by name: the weights file of the original, and the folders of the exported models.
 
     Raises:
         UserError: an existing model was exported from other weights.
@@ -83,7 +83,7 @@ def weights_hash(path: Path) -> str:
 
 
 def reason(failed: subprocess.CompletedProcess) -> str:
-    """Returns the last line of the error output of a process, or its exit code without one."""
+    """Returns the last line of the error output of a process, or its exit code if there is no output."""
     return (failed.stderr.strip().splitlines() or [f"exit code {failed.returncode}"])[-1]
 
 
@@ -99,7 +99,7 @@ def run_command(path: Path, photo: Path, output: Path) -> tuple[float, float]:
 
 
 def alternate(functions: dict[str, Callable[[int], object]], rounds: int) -> dict[str, tuple[float, float]]:
-    """Calls each function with the number of the round, in turn.
+    """Calls the functions in turn, each with the number of the round.
 
     Returns:
         The median time and the median processor time of all threads, in seconds.
@@ -114,7 +114,7 @@ def alternate(functions: dict[str, Callable[[int], object]], rounds: int) -> dic
 
 
 def measure(weights: dict[str, Path], images: list[Path], rounds: int) -> list[dict]:
-    """Returns the figures of each format, and of the original in each precision."""
+    """Returns the measurements for each format, and for the original in each precision."""
     pixels = [np.asarray(Image.open(path).convert("RGB").resize(PHOTO_SIZE)) for path in images]
     rows = {f"{ORIGINAL} {name}": (ORIGINAL, precision) for name, precision in PRECISIONS.items()}
     rows |= {name: (name, "auto") for name in weights if name != ORIGINAL}

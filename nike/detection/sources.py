@@ -25,7 +25,7 @@ from mrcnn.errors import UserError
 from nike.datasets import photos
 from nike.formatting import printable
 
-SUFFIXES = photos.SUFFIXES | video_files.SUFFIXES  # of files in folders and files that match globs
+SUFFIXES = photos.SUFFIXES | video_files.SUFFIXES  # suffixes of the files used from folders and globs
 MAX_NAME = 180  # maximum length of an output file name in bytes; file systems allow 255 including number and suffix
 _UNSAFE = re.compile(r"[^\w.,+@#&~()\- ]")  # characters that are not portable in file names
 
@@ -83,8 +83,8 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
         without: output folders, whose files are excluded.
 
     Raises:
-        ValueError: an argument is a URL of another scheme or lies in one of `without`, or there is no source.
-        FileNotFoundError: no source exists.
+        ValueError: an argument is a URL of another scheme or is inside one of `without`, or no source is found.
+        FileNotFoundError: none of the files exists.
     """
     sources: dict[str, Source] = {}
     forbidden = list(map(_real, without))
@@ -100,7 +100,7 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
         if not argument.strip():  # Path("") is the working directory
             raise UserError("expected a path, got an empty string. Check that all shell variables are set.")
         if _is_in(_real(argument), forbidden):
-            raise UserError(f"{printable(argument)}: lies in a subfolder of --output. Choose another --output.")
+            raise UserError(f"{printable(argument)}: is in a subfolder of --output. Choose another --output.")
         for path in _expand(argument):
             if not _is_in(_real(path), forbidden):
                 sources.setdefault(os.path.abspath(path), Source(str(path), path, video_files.is_video(path)))
@@ -112,14 +112,14 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
 
 
 def _live(argument: str) -> int | str | None:
-    """Returns the number of a camera, unless a file has this name, or the address of a stream; else None."""
+    """Returns the number of a camera (unless a file has this name), the address of a stream, or None."""
     if re.fullmatch(r"\d{1,2}", argument, re.ASCII) and not os.path.exists(argument):
         return int(argument)
     return argument if video_files.is_stream(argument) else None
 
 
 def count_pictures(sources: Iterable[Source], every: int = 1) -> int | None:
-    """Returns the number of images and video frames of some sources; None if it is unknown for a video."""
+    """Returns the total number of images and video frames, or None if it is unknown for a video."""
     total = 0
     for source in sources:
         if not source.is_video:
@@ -189,7 +189,7 @@ def _read_video(source: Source, name: str, every: int) -> Iterator[Picture]:
 
 
 class Names:
-    """Derives unique output file names from source names, with a number appended to repeated names."""
+    """Derives unique output file names from source names. A number is appended to repeated names."""
 
     def __init__(self) -> None:
         self._used: set[str] = set()

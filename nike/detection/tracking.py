@@ -1,15 +1,17 @@
-"""Tracks objects over the frames of a video with ByteTrack (Zhang et al. 2022), from Roboflow's package trackers.
+"""Tracks objects across the frames of a video with ByteTrack (Zhang et al. 2022), from Roboflow's package trackers.
 
-Scores of an object vary from frame to frame. A track begins at the score threshold, and after MATURE frames it
-continues down to LOW of the threshold. With the bundled weights, 396 instead of 384 of 624 objects are found, with 9
-instead of 14 interruptions and 7 false positives in either case. The stability of masks is 0.855 instead of 0.832,
-their IoU 0.847 instead of 0.849: `python -m nike.detection.benchmark --videos 5 --frames 48`. In four videos made of
-photos, which are not in the repository, interruptions fell from 8 to 6 and false positives rose from 39 to 55 with
-earlier weights.
+The scores of an object vary from frame to frame. A track begins with a detection above the score threshold. After
+MATURE frames, detections above LOW times the threshold also continue it.
 
-Two more methods were measured and are not used. The average of the mask probabilities of a track has a stability that
-is 0.003 higher at best and a lower IoU. The last mask of a lost track, moved with its velocity for two to eight frames,
-adds about as many false positives as objects.
+Results of `python -m nike.detection.benchmark --videos 5 --frames 48` with the bundled weights: tracking finds 396 of
+624 objects instead of 384, with 9 interruptions instead of 14 and an unchanged number of 7 false positives. The
+stability of the masks is 0.855 instead of 0.832, and their IoU is 0.847 instead of 0.849. On four videos generated from
+photos that are not in the repository, with earlier weights, interruptions fell from 8 to 6 and false positives rose
+from 39 to 55.
+
+Two other methods were tested and are not used. Averaging the mask probabilities of a track increases the stability by
+at most 0.003 and lowers the IoU. Keeping the last mask of a lost track for two to eight frames, moved with the velocity
+of the track, adds about as many false positives as objects.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from nike.detection.sources import Picture
 
-LOW = 0.5  # fraction of the score threshold that continues a track
+LOW = 0.5  # fraction of the score threshold above which a detection continues a track
 MATURE = 3  # frames above the threshold before a track continues below it; tracks of false positives are short
 Item = TypeVar("Item", bound=Picture)
 
@@ -38,7 +40,7 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
         min_confidence: score threshold.
 
     Yields:
-        The pairs, without detections below the threshold that continue no track.
+        The pairs, without detections below the threshold that do not continue a track.
 
     Raises:
         ValueError: the package trackers is not installed.
@@ -65,7 +67,7 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
 
 
 def _ids(tracker, result: Detections) -> np.ndarray:
-    """Returns the track of each object, int32 `[N]`, -1 for those without, such as objects in their first frame."""
+    """Returns the track id of each object, int32 `[N]`, or -1 without a track, as in the first frame of an object."""
     found = result.to_supervision()
     found.mask = None  # ByteTrack compares boxes
     found.data = {"row": np.arange(len(result))}

@@ -1,7 +1,7 @@
-"""Writes videos with PyAV if it is installed, else with OpenCV; `mrcnn.data.video_files` reads them.
+"""Writes videos with PyAV if it is installed, else with OpenCV. `mrcnn.data.video_files` reads videos.
 
-Both packages are imported on first use. The written MP4 files play in browsers. PyAV encodes H.264, which is smaller
-and ten times faster. OpenCV encodes VP9, because its wheels contain no H.264 encoder.
+Both packages are imported on first use. Browsers can play the MP4 files. PyAV encodes H.264, which is ten times faster
+and gives smaller files. OpenCV encodes VP9, because its wheels contain no H.264 encoder.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
 H264 = "libx264"
-# Visually nearly lossless and fast compared with the network. The colour matrix is that of libswscale; without the
-# tag, players guess it.
+# Visually nearly lossless, and fast compared with detection. The colour matrix is that of libswscale. Players guess it
+# if it is not specified.
 H264_OPTIONS = {"crf": "20", "preset": "veryfast", "x264-params": "colormatrix=smpte170m"}
-MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # codecs that are copied
+MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # codecs of sound that can be copied to MP4
 CODECS = ("vp09", "mp4v")  # OpenCV codecs: browsers play the first, and every OpenCV build can write the second
 
 AddFrame = Callable[[np.ndarray], None]
@@ -44,7 +44,7 @@ def new_video(
         path: output file (.mp4).
         rate: frame rate in frames per second.
         shape: (height, width, ...) of every frame.
-        sound: video file whose sound is copied, if it has any in a codec that MP4 holds. Requires PyAV.
+        sound: video file whose sound is copied if its codec is in MP4_SOUND. Requires PyAV.
 
     Yields:
         A function that appends a frame, uint8 RGB `[H, W, 3]`.
@@ -71,7 +71,7 @@ def _write_h264(file: str, rate: float, shape: tuple[int, ...], sound: str | os.
 
     height, width = shape[0] // 2 * 2, shape[1] // 2 * 2
     with ExitStack() as stack:
-        # With faststart, the video can be played during the download.
+        # With faststart, the video can be played while it is downloaded.
         container = stack.enter_context(av.open(file, "w", options={"movflags": "+faststart"}))
         stream = container.add_stream(H264, rate=Fraction(rate).limit_denominator(1001), options=H264_OPTIONS)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
@@ -92,15 +92,15 @@ def _write_h264(file: str, rate: float, shape: tuple[int, ...], sound: str | os.
 def _sound_copier(
     source: str | os.PathLike | None, container: OutputContainer, stack: ExitStack
 ) -> Callable[[float], None]:
-    """Returns a function that copies the sound of a video up to a time in seconds; one that does nothing without sound.
+    """Returns a function that copies the sound of a video up to a time in seconds, or does nothing without sound.
 
-    The packets are copied as they are, without a loss of quality.
+    Packets are copied without decoding, so the quality does not change.
     """
     import av
 
     try:
         video = stack.enter_context(av.open(os.fspath(source))) if source is not None else None
-    except (OSError, ValueError):  # OpenCV could read it, FFmpeg cannot
+    except (OSError, ValueError):  # FFmpeg cannot read the file, although OpenCV could
         video = None
     known = [audio for audio in video.streams.audio if audio.codec_context.name in MP4_SOUND] if video else []
     if not known:

@@ -1,4 +1,4 @@
-"""The weights of `--weights`: the file of a name, its settings and class names, and the model with its weights."""
+"""Resolves the value of `--weights` to a file, reads its settings and class names, and loads the model."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
         The Config, and the class names by class id, background first.
 
     Raises:
-        ValueError: the file is damaged, `config_file` is invalid or required, or it is given for an exported model.
+        ValueError: the file is damaged, `config_file` is invalid or missing, or it is given for an exported model.
     """
     from mrcnn.checkpoints import read_checkpoint
     from mrcnn.config import Config
@@ -78,7 +78,7 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
     if is_export(path):
         if config_file is not None:
             raise UserError(
-                f"--config: the settings of the exported model {path} are fixed. Export it again with them."
+                f"--config: the settings of the exported model {path} are fixed. Export it again with --config."
             )
         metadata = read_metadata(path)
         config = Config.from_dict(metadata["config"], str(path))
@@ -129,7 +129,7 @@ def load_model(path: Path, config: Any, device: str | None = None, precision: st
         print(f"device {prepare_devices(device)}, {set_precision(precision)}")
         try:
             model = MaskRCNN("inference", config, "logs")
-        finally:  # the layers keep their policy; the global one is restored for the caller
+        finally:  # restores the global policy; the layers keep theirs
             keras.config.set_dtype_policy(policy)
         model.load_weights(path)  # not by name, which would accept the weights of a deeper backbone
     return model

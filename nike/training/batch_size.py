@@ -1,4 +1,4 @@
-"""`nike train --batch auto`: the largest batch whose training steps stay within a fraction of the memory."""
+"""`nike train --batch auto`: chooses the largest batch whose training steps use at most a fraction of the memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from mrcnn.errors import UserError
 from nike.formatting import plural
 
-FRACTION = 0.6  # of the available memory; images of unusual shapes and validation need some, other programs too
+FRACTION = 0.6  # of the available memory; the rest is for unusual image shapes, validation and other programs
 MAX_BATCH = 16
-TRIAL_STEPS = 3  # of each batch
+TRIAL_STEPS = 3  # training steps for each batch size
 GIGABYTE = 1e9
 PROCESS, CGROUP = Path("/proc/self"), Path("/sys/fs/cgroup/memory.max")
 
@@ -27,17 +27,17 @@ def parse_batch(text: str) -> int | str:
 
 
 def choose_batch(peak: Callable[[int], float], memory: float, most: int) -> tuple[int, str]:
-    """Doubles the batch as long as the peak memory stays within FRACTION of the memory.
+    """Doubles the batch size as long as the peak memory stays within FRACTION of the memory.
 
-    A batch above 2, the default, is measured only if a linear extrapolation of the two before it fits.
+    A batch size above the default of 2 is only measured if the memory extrapolated from the two previous ones fits.
 
     Args:
-        peak: measures the peak memory of training steps with a batch, in bytes.
+        peak: function that measures the peak memory of training steps with a batch size, in bytes.
         memory: available memory in bytes.
-        most: maximum number of images.
+        most: maximum batch size, such as the number of training images.
 
     Returns:
-        The batch and the reason.
+        The batch size, and a message with the reason.
     """
     limit, batch, peaks = FRACTION * memory, 1, {1: peak(1)}
     reason = "the maximum" if most >= MAX_BATCH else f"of {plural(most, 'training image')}"
@@ -62,18 +62,18 @@ class ProcessMemory:
     """Memory of this process (Linux).
 
     Attributes:
-        available: bytes that it can use at most, with those that it uses now.
+        available: maximum memory of the process in bytes, including the memory that it uses now.
     """
 
     def __init__(self) -> None:
         if not (PROCESS / "clear_refs").exists():
-            raise UserError("--batch auto: the memory is measured on Linux and on GPUs only. Give a number.")
+            raise UserError("--batch auto: memory can only be measured on Linux and on GPUs. Pass a number.")
         self.available = _field(PROCESS.parent / "meminfo", "MemAvailable") + _field(PROCESS / "status", "VmRSS")
-        if CGROUP.is_file() and (limit := CGROUP.read_text().strip()).isdigit():  # of a container
+        if CGROUP.is_file() and (limit := CGROUP.read_text().strip()).isdigit():  # limit of a container
             self.available = min(self.available, float(limit))
 
     def reset_peak(self) -> None:
-        """Begins a measurement."""
+        """Resets the peak."""
         (PROCESS / "clear_refs").write_text("5")
 
     def peak(self) -> float:
@@ -94,18 +94,18 @@ class GpuMemory:
         import tensorflow as tf
 
         self._api = tf.config.experimental
-        chosen = [gpu.name.rpartition(":")[2] for gpu in tf.config.get_visible_devices("GPU")]  # numbers in TensorFlow
-        if seen := os.environ.get("CUDA_VISIBLE_DEVICES"):  # numbers or UUIDs of those GPUs for nvidia-smi
+        chosen = [gpu.name.rpartition(":")[2] for gpu in tf.config.get_visible_devices("GPU")]  # indices of TensorFlow
+        if seen := os.environ.get("CUDA_VISIBLE_DEVICES"):  # indices or UUIDs for nvidia-smi
             chosen = [seen.split(",")[int(number)].strip() for number in chosen]
         command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits", f"--id={','.join(chosen)}"]
         try:
             free = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
             self.available = min(map(int, free)) * 2.0**20 + self._api.get_memory_info("GPU:0")["current"]
         except (OSError, subprocess.CalledProcessError, ValueError):
-            raise UserError("--batch auto: nvidia-smi does not report free memory. Give a number.") from None
+            raise UserError("--batch auto: nvidia-smi does not report free memory. Pass a number.") from None
 
     def reset_peak(self) -> None:
-        """Begins a measurement."""
+        """Resets the peak."""
         self._api.reset_memory_stats("GPU:0")
 
     def peak(self) -> float:
@@ -114,10 +114,10 @@ class GpuMemory:
 
 
 def device_memory() -> ProcessMemory | GpuMemory:
-    """Returns the memory of the device that trains.
+    """Returns the memory of the training device.
 
     Raises:
-        UserError: the memory cannot be measured here.
+        UserError: the memory cannot be measured on this system.
     """
     import tensorflow as tf
 

@@ -60,7 +60,7 @@ class TrainingData:
         val: validation dataset.
         split: message that describes the split.
         labels: mapping of labels to classes.
-        found: messages on the classes, if they were derived from the labels in the files.
+        found: messages about the classes, if they were derived from the labels in the files.
     """
 
     train: NikeDataset
@@ -118,11 +118,12 @@ def read_training_parts(
         folder: dataset folder or annotation file in a format of `nike.datasets.read_any_format`.
         labels: classes, see `nike.datasets.labels.Labels`, or None to derive them from the labels in the files.
         val: separate validation dataset. All images of `folder` are then used for training.
-        val_split: fraction of the images for validation, in whole groups. None uses `split.json` or the folders train/
-            and val/ of the dataset, else VAL_SPLIT.
+        val_split: fraction of the images for validation, split by groups. With None, the split of the dataset is used,
+            or VAL_SPLIT if it defines none.
         also: folders of additional labelled training images, such as those of `nike synthesize`.
         seed: random seed of the split.
         allow_outside: whether annotations may refer to images outside of `folder`.
+        boxes: whether to accept annotations that are only a box, see `Photo.accept_boxes`.
 
     Raises:
         FileNotFoundError: a folder or file does not exist.
@@ -177,7 +178,7 @@ def prepare_training_data(
 
     Args:
         parts: records of the dataset.
-        negatives: folders of additional training images without objects. They need no annotations.
+        negatives: folders of additional training images without objects. Annotations are not required.
         strict: whether an error in the annotations raises ValueError.
 
     Raises:
@@ -243,7 +244,7 @@ def photo_with_object(dataset: NikeDataset) -> int | None:
 
 
 def summary_lines(data: TrainingData) -> list[str]:
-    """Returns the lines that summarise the data and its first problems."""
+    """Returns lines that summarise the data and list its first problems."""
     lines = count_lines(data)
     errors, warnings = (_problems(data, severity) for severity in (ERROR, WARNING))
     if errors or warnings:
@@ -267,7 +268,7 @@ def count_lines(data: TrainingData) -> list[str]:
 
 
 def error_lines(data: TrainingData) -> list[str]:
-    """Returns all errors in the data, to be printed again at the end of a run."""
+    """Returns lines with all errors in the data, which are printed at the end of a run."""
     errors = _problems(data, ERROR)
     return [f"problems    {plural(len(errors), 'error')} in the images and annotations:", *errors] if errors else []
 

@@ -1,9 +1,10 @@
 """Trains the models of the papers for an equal number of steps: `python -m nike.training.paper_models`.
 
-Each row of the table changes one choice of table 2 of the Mask R-CNN paper (He et al. 2017) or of section 3.2 of Faster
-R-CNN (Ren et al. 2015). It is trained by `nike train` on synthetic images of three logos and on the sample images, with
-several random seeds, and validated on other such images. Finished rows are kept in the output folder, and an
-interrupted command continues the row in which it was stopped. See docs/models-of-the-papers.md.
+Each row of the table changes one choice of table 2 of the Mask R-CNN paper (He et al. 2017) or of section 3.2 of the
+Faster R-CNN paper (Ren et al. 2015). The model of a row is trained by `nike train` with several random seeds, on
+synthetic images of three logos and on the sample images, and validated on other images of the same kind. The results of
+finished rows are kept in the output folder. An interrupted command continues with the row in which it was stopped. See
+docs/models-of-the-papers.md.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ LEARNING_RATE = 3e-4  # twice that of `nike train` with two images, because the 
 WARMUP = 0.05  # fraction of the steps, at the start of each stage
 METRICS = ("mask_AP", "mask_AP50", "mask_AP75", "box_AP")
 VALIDATION_FRACTION = 0.25  # of the number of training images
-# Logos beside the bundled one, because the activation of masks makes no difference with a single class.
+# Logos in addition to the bundled one, because the mask activation makes no difference with a single class.
 SHAPES = {
     "star": "M50 0L61 35L98 35L68 57L79 91L50 70L21 91L32 57L2 35L39 35Z",
     "ring": "M50 0A50 50 0 1 0 50 100A50 50 0 1 0 50 0ZM50 25A25 25 0 1 0 50 75A25 25 0 1 0 50 25Z",
@@ -79,8 +80,8 @@ class Row:
     options: tuple[str, ...] = ("--layers=all",)
 
 
-# Rows by name. The names are also those of the runs. No ImageNet weights of ResNeXt are available, so its row and the
-# one that it is compared with start at random.
+# Rows by name. The names are also used for the runs. No ImageNet weights of ResNeXt are available, so its row and the
+# row that it is compared with start from random weights.
 ROWS = {
     "fpn": Row("ResNet-50-FPN, RoIAlign, sigmoid masks, joint training"),
     "fpn-pool": Row("RoIPool", {"ROI_POOLING": "pool"}),
@@ -106,8 +107,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="output folder (default: %(default)s)",
     )
     names = ", ".join(ROWS)
-    add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME", help=f"models (default: all of {names})")
-    add("--seeds", type=int, default=3, metavar="N", help="runs of each row (default: 3)")
+    add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME", help=f"models (default: all, {names})")
+    add("--seeds", type=int, default=3, metavar="N", help="number of random seeds for each row (default: 3)")
     add("--steps", type=int, default=600, metavar="N", help="training steps, a multiple of 4 (default: 600)")
     add("--batch", type=int, default=2, metavar="N", help="images per step (default: 2)")
     add("--images", type=int, default=120, metavar="N", help="synthetic training images of each logo (default: 120)")
@@ -116,12 +117,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--quick",
         action="store_true",
-        help=f"a test of the command: 4 steps of a narrow network, rows {', '.join(QUICK_ROWS)}",
+        help=f"test the command with 4 steps of a narrow network, rows {', '.join(QUICK_ROWS)}",
     )
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parses the command line. Raises UserError for options that do not fit."""
+    """Parses the command line. Raises UserError for invalid options."""
     parser = cli.parser("nike.training.paper_models", add_arguments)
     arguments = parser.parse_args(argv)
     if arguments.quick:
@@ -142,7 +143,7 @@ def prepare(arguments: argparse.Namespace) -> Path:
     """Writes the images if they do not exist. Returns the folder of the dataset.
 
     Raises:
-        UserError: the output folder holds results of other options.
+        UserError: the output folder contains results of other options.
     """
     names = ("steps", "batch", "images", "image_size", "weights", "quick")
     options = {name: getattr(arguments, name) for name in names}
@@ -172,7 +173,7 @@ def train(name: str, seed: int, data: Path, arguments: argparse.Namespace) -> di
     """Trains one row with one seed, or continues its interrupted run. Returns the validation metrics.
 
     Raises:
-        UserError: training failed; the message has its last line.
+        UserError: training failed. The message contains the last line of its output.
     """
     row, logs, run = ROWS[name], arguments.output / "runs", f"{name}-{seed}"
     config, log = arguments.output / "settings" / f"{name}.json", logs / f"{run}.log"
@@ -197,7 +198,7 @@ def train(name: str, seed: int, data: Path, arguments: argparse.Namespace) -> di
 def run_training(options: list[str], log: Path) -> int:
     """Runs `nike train` and appends its output to a file. Returns the exit code.
 
-    After Ctrl-C, which both processes receive, `nike train` is not killed but saves its state.
+    Both processes receive Ctrl-C. `nike train` is not killed then, so that it can save its state.
     """
     command = [sys.executable, "-m", "nike", "train", *options]
     with open(log, "a", encoding="utf-8") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
@@ -205,7 +206,7 @@ def run_training(options: list[str], log: Path) -> int:
 
 
 def table(results: dict[str, list[dict[str, float]]]) -> str:
-    """Returns the results of the seeds of each row as a Markdown table with mean and standard deviation."""
+    """Returns the mean and standard deviation of each row over its seeds as a Markdown table."""
     lines = ["| Model | Mask AP | AP50 | AP75 | Box AP |", "|---|---|---|---|---|"]
     for name, runs in results.items():
         cells = [summary([run[metric] for run in runs]) for metric in METRICS]
@@ -214,13 +215,13 @@ def table(results: dict[str, list[dict[str, float]]]) -> str:
 
 
 def summary(values: Sequence[float]) -> str:
-    """Returns the mean and, of several values, the sample standard deviation."""
+    """Returns the mean and, for several values, the sample standard deviation."""
     spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.3f}{spread}"
 
 
 def run_command(arguments: argparse.Namespace) -> None:
-    """Trains the rows that are not finished, one seed of all rows after the other, and prints the table."""
+    """Trains all unfinished rows with each seed in turn, and prints the table."""
     data = prepare(arguments)
     results: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.rows}
     for seed in range(arguments.seeds):

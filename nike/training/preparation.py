@@ -1,4 +1,4 @@
-"""Prepares a run of `nike train`: reads the data, the start weights and the settings, and checks them."""
+"""Prepares a run of `nike train`: reads and checks the data, the initial weights and the settings."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
 
 
 def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
-    """Prepares the run selected by `--resume`. The options of this command line override those of the run.
+    """Prepares the run selected by `--resume`. Options in `argv` override those of the run.
 
     Raises:
         FileNotFoundError: there is no run to resume.
@@ -95,8 +95,8 @@ def _check_same_classes(state: Path, classes: list[str]) -> None:
     before = sorted(set(record.labels.values())) if record is not None else None
     if before is not None and before != sorted(classes):
         raise UserError(
-            f"--resume: expected the classes of the run ({', '.join(before)}), the dataset has {', '.join(classes)}. "
-            "Select the classes of the run with --labels."
+            f"--resume: expected the classes of the run ({', '.join(before)}), but the dataset has "
+            f"{', '.join(classes)}. Select the classes of the run with --labels."
         )
 
 
@@ -126,7 +126,7 @@ def _load_data(arguments: argparse.Namespace) -> TrainingData:
 
 
 def _finish_settings(config: NikeConfig, arguments: argparse.Namespace, data: TrainingData) -> NikeConfig:
-    """Returns the settings with the options, after setting the keypoints and proposals that the datasets return."""
+    """Returns the settings with the options applied. Also sets the keypoints and proposals of the datasets."""
     config = apply_options(config, arguments, len(data.train.image_ids))
     _choose_keypoints(data, config)
     _choose_proposals(data, config)

@@ -27,10 +27,10 @@ def write_preview(path: Path, dataset, config, augmentation, seed: int) -> int:
         dataset: prepared training dataset.
         config: settings of the network.
         augmentation: augmentation of the run, or None.
-        seed: random seed of the run, so that these are the images that training begins with.
+        seed: random seed of the run. With this seed, the images are those of the first training steps.
 
     Returns:
-        The number of images in the grid. Without a readable image no file is written.
+        The number of images in the grid. If no image can be read, no file is written.
     """
     from mrcnn.data.pipeline import first_examples
 
@@ -43,7 +43,7 @@ def write_preview(path: Path, dataset, config, augmentation, seed: int) -> int:
 
 
 def _draw(example, class_names: Sequence[str]) -> np.ndarray:
-    """Draws the outlines of an example, ignored regions in grey, and names the classes if there are several."""
+    """Draws an example with outlined masks, in grey if ignored, and with class names if there are several classes."""
     from mrcnn.visualization.colors import class_color
     from mrcnn.visualization.drawing import overlay
 
@@ -69,7 +69,7 @@ def arrange(tiles: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """Arranges images in rows.
 
     Args:
-        tiles: uint8 `[h, w, 3]`, all of one size.
+        tiles: uint8 `[h, w, 3]`, all of the same size.
         columns: number of images in a row.
 
     Returns:

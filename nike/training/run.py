@@ -29,11 +29,11 @@ from nike.training.trackers import TRACKERS, Tracker, keras_callback
 from nike.training.trial import trial
 
 RUN_FILE = "run.json"  # command line of a run, in its log folder
-# Learning rates per image of a batch (linear scaling rule, Goyal et al. 2017): at 2 images 1.5e-4 and 0.005. On 207
-# product photos with ResNet-50 from ImageNet, mask AP50 was 0.42 after three epochs of AdamW at this rate, and still
-# near 0 after five epochs of SGD with the gradient clipping of the original.
+# Learning rates per image of a batch (linear scaling rule, Goyal et al. 2017), which are 1.5e-4 and 0.005 for 2 images.
+# On 207 product photos with ResNet-50 from ImageNet, mask AP50 was 0.42 after three epochs of AdamW at this rate, and
+# still near 0 after five epochs of SGD with the gradient clipping of the original.
 RATES = {"adamw": 7.5e-5, "sgd": 0.0025}
-HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # higher learning rates print a warning
+HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # a warning is printed for higher learning rates
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Run:
         Args:
             model: MaskRCNN with the initial weights.
         """
-        print("Measuring the memory of steps for --batch auto ...", flush=True)
+        print("Measuring the memory of training steps for --batch auto ...", flush=True)
         memory, photos = device_memory(), len(self.data.train.image_ids)
         stage = StagePlan("trial", self.arguments.layers or "all", 1, self.stages[0].learning_rate)
 
@@ -135,7 +135,7 @@ class Run:
         from mrcnn.training.validation import VALIDATION_PHOTOS
 
         arguments, config = self.arguments, self.config
-        print("Measuring the times of steps, validation and checkpoints for --time ...", flush=True)
+        print("Measuring the duration of steps, validation and checkpoints for --time ...", flush=True)
         stage = StagePlan("trial", arguments.layers or "all", 2, self.stages[0].learning_rate)
         every, available = arguments.validate_every, len(self.data.val.image_ids)
         train = partial(self._train, model, stage, validate_every=min(every, 1))
@@ -159,7 +159,7 @@ class Run:
         self.stages = stages_of(self.arguments, self.config)
         print(
             f"time        {duration_text(arguments.time)}: {plural(epochs, 'epoch')} of {plural(steps, 'step')}; "
-            f"{speed.step:.2f} s a step, {photos * speed.validation:.0f} s a validation, {speed.epoch:.0f} s a "
+            f"{speed.step:.2f} s per step, {photos * speed.validation:.0f} s per validation, {speed.epoch:.0f} s per "
             f"checkpoint, {speed.start:.0f} s to start a stage"
         )
 
@@ -172,7 +172,7 @@ class Run:
         return Path(model.log_dir) / f"mask_rcnn_{self.config.NAME}_best.h5"
 
     def _finish_trackers(self, model) -> None:
-        """Gives the best weights, or the last ones, the curves and the pictures of the run to the trackers."""
+        """Passes the best (or else the last) weights, the curves and the images of the run to the trackers."""
         folder, weights = Path(model.log_dir), self._best_weights(model)
         weights = weights if weights.is_file() else Path(model.checkpoint_path.format(epoch=model.epoch))
         files = [weights, folder / "curves.png", folder / PREVIEW, folder / RUN_FILE, *folder.glob("validation_*.jpg")]
@@ -205,7 +205,7 @@ class Run:
         return stage.learning_rate > HIGH_RATES[self.arguments.optimizer]
 
     def _train(self, model, stage: StagePlan, **changes):
-        """Trains a stage, with some arguments of `MaskRCNN.train` replaced. Returns the progress."""
+        """Trains a stage and returns the progress. `changes` replace arguments of `MaskRCNN.train`."""
         arguments, augmentation = self.arguments, self._augmentation()
         options = dict(
             augmentation=augmentation,
@@ -227,9 +227,9 @@ class Run:
         return model.train(self.data.train, self.data.val, stage.learning_rate, stage.epochs, stage.layers, **options)
 
     def _keep_records(self, model, augmentation):
-        """Returns a callback that records the command line, the images and a preview of them when training begins.
+        """Returns a callback that records the command line, the images and a preview when training begins.
 
-        All options have been validated by then.
+        At this time, all options have been validated.
         """
         import keras
 

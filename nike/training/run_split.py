@@ -32,7 +32,7 @@ class RunPhotos:
 
 
 def photo_key(photo: Photo) -> PhotoKey:
-    """Returns the key of a photo, which does not depend on the location of its dataset."""
+    """Returns the key of a photo. It does not depend on the location of the dataset."""
     path = photo.path or photo.annotation
     return photo.file, path.stat().st_size if path is not None and path.is_file() else 0
 

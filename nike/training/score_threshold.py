@@ -10,14 +10,14 @@ from nike.config import NikeConfig
 def store_threshold(model, weights: Path) -> list[str]:
     """Stores the score threshold with the highest F1 on the validation images in the best weights.
 
-    The validation of the best epoch has found it. A threshold that `--config` sets is kept.
+    The threshold was determined in the validation of the best epoch. A threshold that is set in `--config` is kept.
 
     Args:
         model: MaskRCNN after training.
-        weights: best weights.
+        weights: path of the best weights.
 
     Returns:
-        The line to print; none without best weights.
+        A list with the line to print, or an empty list without best weights.
     """
     from mrcnn.checkpoints import update_config
     from mrcnn.training.distribution import is_chief

@@ -1,6 +1,6 @@
 """The settings of a training run, from the file of `nike train --config` and from the options.
 
-Settings in the file that the command determines are treated as options, or are rejected.
+Settings in the file that correspond to options are treated as options. Settings without an effect are rejected.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from nike.training.options import MIN_STEPS, parse
 
 OPTIONS = {"STEPS_PER_EPOCH": "--steps", "LEARNING_RATE": "--lr", "GPU_COUNT": "--devices", "NAME": "--name"}
 SGD_ONLY = ("LEARNING_MOMENTUM", "WEIGHT_DECAY")  # AdamW has neither momentum nor an L2 penalty
-BOXES_ONLY = {"MASK_HEAD": False, "MASK_REFINEMENT_SIZE": 0, "DETECTION_MASK_SCORES": False}  # of --task boxes
-SOURCES = {  # of derived settings
+BOXES_ONLY = {"MASK_HEAD": False, "MASK_REFINEMENT_SIZE": 0, "DETECTION_MASK_SCORES": False}  # for --task boxes
+SOURCES = {  # settings and options that determine derived settings
     "BATCH_SIZE": "IMAGES_PER_GPU or --batch",
     "IMAGE_SHAPE": "IMAGE_MIN_DIM and IMAGE_MAX_DIM, or --image-size",
     "IMAGE_META_SIZE": "--labels",
@@ -31,9 +31,10 @@ SOURCES = {  # of derived settings
 
 
 def with_settings_as_options(argv: Sequence[str]) -> list[str]:
-    """Prepends options to a command line, for the settings of `--config` that `nike train` determines.
+    """Prepends an option to a command line for each setting of `--config` that is in OPTIONS.
 
-    The given options follow and take precedence. The run records all of them, so it resumes without the file.
+    The options in `argv` follow and take precedence. All options are recorded in the log folder, so a run can be
+    resumed without the file.
 
     Raises:
         FileNotFoundError, ValueError: the file does not exist, or a setting is unknown or invalid.
@@ -64,11 +65,11 @@ def read_config(file: Path, base: NikeConfig, arguments: argparse.Namespace, cla
     config = type(base).from_dict(settings, where=str(file))
     if settings.get("NUM_CLASSES", len(class_names)) != len(class_names):
         raise UserError(
-            f"{file}: NUM_CLASSES is {settings['NUM_CLASSES']}, the data has {len(class_names)} classes with the "
-            f"background ({', '.join(class_names)}). Choose the classes with --labels."
+            f"{file}: NUM_CLASSES is {settings['NUM_CLASSES']}, but the data has {len(class_names)} classes including "
+            f"the background ({', '.join(class_names)}). Choose the classes with --labels."
         )
     if settings.get("COMPUTE_BACKBONE_SHAPE") is not None:
-        raise UserError(f"{file}: COMPUTE_BACKBONE_SHAPE is a function, which a file cannot hold. Remove it.")
+        raise UserError(f"{file}: COMPUTE_BACKBONE_SHAPE is a function, which a file cannot contain. Remove it.")
     derived = config.copy(NUM_CLASSES=len(class_names))
     for name in DERIVED:
         if name in settings and not np.array_equal(settings[name], getattr(derived, name)):

@@ -35,7 +35,7 @@ BOUND = (
     "MASK_ACTIVATION",
 )
 
-REFINEMENT = r"mrcnn_refine_.*"  # layers that older files and those of the original do not have
+REFINEMENT = r"mrcnn_refine_.*"  # layers that older files and files of the original do not have
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def load_start_weights(model, weights: StartWeights) -> str:
     """Loads initial weights into a MaskRCNN and returns a description of what was loaded.
 
     The heads are not loaded if the number of classes differs. Layers of mask refinement that the file does not have
-    start at random.
+    keep their random initial weights.
     """
     path = weights.path
     if weights.name == "imagenet":
@@ -135,7 +135,7 @@ def load_start_weights(model, weights: StartWeights) -> str:
     if model.config.MASK_REFINEMENT_SIZE and not weights.refines_masks:
         exclude = [*exclude, REFINEMENT]
     model.load_weights(path, by_name=True, exclude=exclude or None)
-    model.set_log_dir()  # a new log folder, even if the file lies in that of an earlier run
+    model.set_log_dir()  # creates a new log folder, even if the file is in that of an earlier run
     if other_classes:
         return f"{path}, without the heads ({weights.classes - 1} instead of {model.config.NUM_CLASSES - 1} classes)"
     return str(path)

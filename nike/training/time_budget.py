@@ -1,4 +1,4 @@
-"""`nike train --time`: fits the epochs and steps of a run to a time budget, from the speed of a short trial."""
+"""`nike train --time`: chooses the epochs and steps of a run for a time budget, from the speed of a short trial."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nike.training.trial import trial
 
 NUMBER = r"(\d+(?:\.\d+)?)"
 UNITS = {"h": 3600, "m": 60, "s": 1}
-TRIAL_STEPS = 5  # in each of two epochs
-TRIAL_PHOTOS = 4  # validation images of the trial
-MIN_EPOCHS = 6  # so that the heads are trained alone for one epoch of six, and the best of several epochs is kept
-MARGIN = 0.05  # fraction of the remaining time that is left free
+TRIAL_STEPS = 5  # steps in each of the two epochs of the trial
+TRIAL_PHOTOS = 4  # number of validation images of the trial
+MIN_EPOCHS = 6  # with shorter epochs in a small budget; the heads are trained alone for one epoch of six
+MARGIN = 0.05  # fraction of the remaining time that is kept in reserve
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,17 @@ def measure(model, train: Callable, photos: int, logs: Path) -> Speed:
 
     Args:
         model: MaskRCNN in training mode.
-        train: calls `model.train` for 2 epochs, each with validation if the run has any, with the given arguments.
-        photos: number of validation images of the dataset.
-        logs: parent of the log folders. The trial writes a temporary folder there, to the same disk as the run.
+        train: function that calls `model.train` with the given arguments for 2 epochs, each with validation if the run
+            has any.
+        photos: number of images in the validation set.
+        logs: parent of the log folders. The trial writes to a temporary folder there, on the same disk as the run.
     """
     import keras
 
     marks: list[float] = []
     timer = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: marks.append(time.perf_counter()),
-        on_epoch_end=lambda epoch, logs: marks.append(time.perf_counter()),  # the last callback of all
+        on_epoch_end=lambda epoch, logs: marks.append(time.perf_counter()),  # called after all other callbacks
     )
     with trial(model, logs, STEPS_PER_EPOCH=TRIAL_STEPS):
         started = time.perf_counter()
@@ -96,8 +97,8 @@ def plan_epochs(
     Raises:
         UserError: the time does not suffice for an epoch.
     """
-    seconds = (1 - MARGIN) * seconds - stages * speed.start  # for the epochs
-    rest = speed.epoch + photos * speed.validation  # of an epoch, without its steps
+    seconds = (1 - MARGIN) * seconds - stages * speed.start  # available for the epochs
+    rest = speed.epoch + photos * speed.validation  # duration of an epoch without its steps
     epochs = int(seconds / (steps * speed.step + rest))
     if is_fixed:
         min_steps = steps
@@ -106,8 +107,8 @@ def plan_epochs(
     if epochs < 1:
         missing = (min_steps * speed.step + rest - seconds) / (1 - MARGIN)
         raise UserError(
-            f"--time: {math.ceil(missing)} s too short for an epoch of {min_steps} steps with validation. Give more "
-            "time, fewer --steps, fewer --validation-photos or a smaller --image-size."
+            f"--time: {math.ceil(missing)} s too short for an epoch of {min_steps} steps with validation. Increase the "
+            "time, or reduce --steps, --validation-photos or --image-size."
         )
     if not is_fixed:
         steps = int((seconds / epochs - rest) / speed.step)

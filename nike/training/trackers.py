@@ -1,6 +1,6 @@
-"""Experiment trackers for `nike train --log`: MLflow and Weights & Biases, each imported at use.
+"""Experiment trackers for `nike train --log`: MLflow and Weights & Biases. Their packages are imported on first use.
 
-Without a server (MLFLOW_TRACKING_URI, WANDB_API_KEY) they write into the folder of the runs.
+Without MLFLOW_TRACKING_URI or WANDB_API_KEY, the trackers write into the folder of the runs.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Tracker(Protocol):
 
 
 class MLflow:
-    """A run of MLflow. See `Tracker`. A resumed run continues the run of its log folder, with the first settings.
+    """A run of MLflow, see `Tracker`. Resumed training continues the MLflow run and keeps its first settings.
 
     Args:
-        folder: log folder of the run, whose name is that of the run.
+        folder: log folder of the run. Its name is the name of the MLflow run.
         settings: options and settings of the run.
     """
 
@@ -45,7 +45,7 @@ class MLflow:
             raise UserError("--log mlflow: MLflow is not installed. Install it with: pip install mlflow") from None
         self._mlflow = mlflow
         if not os.environ.get("MLFLOW_TRACKING_URI"):
-            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # the store that needs no database
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # allow the store without a database
             mlflow.set_tracking_uri((folder.parent / "mlruns").resolve().as_uri())
         mlflow.set_experiment(PROJECT)
         # Another machine that reports to the same server may have a log folder of this name.
@@ -69,10 +69,12 @@ class MLflow:
 
 
 class WeightsAndBiases:
-    """A run of Weights & Biases, offline without an API key. See `Tracker`. A resumed run is another run of that name.
+    """A run of Weights & Biases, offline without an API key, see `Tracker`.
+
+    Resumed training creates another run with the same name.
 
     Args:
-        folder: log folder of the run, whose name is that of the run.
+        folder: log folder of the run. Its name is the name of the run in Weights & Biases.
         settings: options and settings of the run.
     """
 
@@ -114,7 +116,7 @@ def keras_callback(trackers: Sequence[Tracker]):
 
 
 def finite(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the entries that are finite numbers, as float."""
+    """Returns the entries whose values are finite numbers, as float."""
     numbers = {}
     for name, value in logs.items():
         try:

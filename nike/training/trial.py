@@ -1,4 +1,4 @@
-"""Short training before a run, to measure time or memory. It leaves no trace in the model or on the disk."""
+"""Short training before a run, to measure time or memory. The model and the log folder are restored afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def trial(model, logs: Path, **settings) -> Iterator[None]:
 
     Args:
         model: MaskRCNN in training mode.
-        logs: parent of the log folders. The trial writes a temporary folder there, to the same disk as the run.
+        logs: parent of the log folders. The trial writes to a temporary folder there, on the same disk as the run.
         settings: settings of the trial.
     """
     from mrcnn.checkpoints import log_dirs

@@ -205,7 +205,7 @@ def test_sources_are_never_overwritten(command, folder):
     photo = red_photo(folder, "overlay/a.jpg", (5, 5, 20, 20))
     before = photo.read_bytes()
     code, _, err = command(detect, photo, "--output", folder.root)
-    assert code == 2 and "lies in a subfolder of --output" in err
+    assert code == 2 and "is in a subfolder of --output" in err
     assert photo.read_bytes() == before
     red_photo(folder, "b.jpg")
     command(detect, folder.root, "--output", folder.root)

@@ -69,7 +69,7 @@ def test_output_folders_are_not_sources(folder):
     without = [folder.root / "out" / "overlay"]
     assert names(find_sources([str(folder.root)], without)) == [str(photo), str(folder.root / "out/mine.jpg")]
     for argument in (old, old.parent, old.parent / "*.jpg"):
-        with pytest.raises(ValueError, match="lies in a subfolder of --output"):
+        with pytest.raises(ValueError, match="is in a subfolder of --output"):
             find_sources([str(photo), str(argument)], without)
     link = folder.root / "link.jpg"
     link.symlink_to(old)

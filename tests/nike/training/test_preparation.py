@@ -9,7 +9,7 @@ from nike.training.run_split import write_run_photos
 def test_different_classes_cannot_be_resumed(tmp_path):
     write_run_photos(tmp_path, {"swoosh": "logo", "Nike": "nike"}, [], [])
     preparation._check_same_classes(tmp_path / "training_nike_0001.state", ["logo", "nike"])
-    with pytest.raises(ValueError, match=r"classes of the run \(logo, nike\), the dataset has adidas, nike"):
+    with pytest.raises(ValueError, match=r"classes of the run \(logo, nike\), but the dataset has adidas, nike"):
         preparation._check_same_classes(tmp_path / "training_nike_0001.state", ["adidas", "nike"])
 
 

@@ -37,8 +37,8 @@ COUPLED = {  # fields that are valid only together with other fields
 REFUSED = {
     "LEARNING_MOMENTUM": "has no effect with adamw. Add --optimizer sgd",
     "WEIGHT_DECAY": "has no effect with adamw. Add --optimizer sgd",
-    "NUM_CLASSES": r"is 3, the data has 2 classes with the background \(BG, nike\). Choose the classes with --labels",
-    "COMPUTE_BACKBONE_SHAPE": "is a function, which a file cannot hold",
+    "NUM_CLASSES": r"is 3, but the data has 2 classes including the background \(BG, nike\). Choose the classes",
+    "COMPUTE_BACKBONE_SHAPE": "is a function, which a file cannot contain",
 }
 
 
