@@ -22,7 +22,7 @@ from nike.reporting.comparison import NAMES, compare, comparison_lines
 from nike.reporting.selection import add_selection_arguments, check_selection, choose_labels, load_photos
 from nike.training.run_split import photo_key, read_run_photos
 
-SHOWN_ON_PAGE = 20  # images of each kind
+SHOWN_ON_PAGE = 20  # maximum number of images in each section of the HTML page
 DESCRIPTION = """\
 Compare two weights files on the same labelled images. Reports the AP of both, a confidence interval
 of the difference, and the images on which the detections differ most."""

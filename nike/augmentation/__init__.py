@@ -4,8 +4,8 @@
     model.train(train_dataset, val_dataset, ..., augmentation=augmentation)
 
 Scaling, rotation, perspective and cropping are combined into one homography from the image to the square network input.
-The image is resampled once, so zooming keeps its full resolution. Half of the images are mirrored, because a mirrored
-swoosh is still a swoosh.
+The image is resampled only once, so zooming uses its full resolution. Half of the images are mirrored, because a
+mirrored swoosh is still a swoosh.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nike.augmentation import photometric
 from nike.augmentation.copy_paste import CutoutSampler, draw_distractor, paste
 from nike.augmentation.fading import fade
 
-MIN_VISIBLE = 0.3  # minimum visible fraction of an object; objects below it are ignored in training
+MIN_VISIBLE = 0.3  # minimum visible fraction of an object; less visible objects are ignored in training
 MIN_LENGTH = 8  # pixels; shorter objects are ignored in training
 MAX_LENGTH = 0.95  # maximum length of a zoomed object, as a fraction of the side
 MAX_ENLARGEMENT = 2.5  # maximum zoom, in output pixels per image pixel
@@ -121,9 +121,9 @@ class LogoAugmentation:
             image: `[side, side, 3]` uint8 RGB image.
             masks: `[side, side, N']` uint8 coverage of each pixel by each object, 0..255. Pasted logos come last.
             class_ids: `[N']` int32 class ids. The id of an object that is barely visible becomes negative.
-            keypoints: `[N', J, 3]`, only if they were passed. Those of pasted logos are not labelled.
-            boxes: `[K, 4]` enclosing boxes of the moved proposals, inside the image, only if they were passed. Pasted
-                logos have none.
+            keypoints: `[N', J, 3]`, only if `keypoints` was passed. Keypoints of pasted logos are not labelled.
+            boxes: `[K, 4]` boxes that enclose the transformed proposals, clipped to the image, only if `boxes` was
+                passed. Pasted logos have no proposals.
         """
         plain = rng.random() < self.strength.plain
         matrix = self._sample_homography(image.shape[:2], masks, class_ids, plain, rng)
@@ -133,7 +133,7 @@ class LogoAugmentation:
         return image, masks, class_ids, *moved
 
     def _move_boxes(self, boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        """Applies a homography to boxes `[K, 4]`, and returns the boxes of the results clipped to the output."""
+        """Applies a homography to boxes `[K, 4]` and returns the enclosing boxes, clipped to the output image."""
         if not len(boxes):
             return boxes
         corners = boxes[:, [[1, 0], [3, 0], [3, 2], [1, 2]]].astype(np.float64)  # [K, 4, 2] (x, y)
@@ -157,9 +157,7 @@ class LogoAugmentation:
         image, masks, class_ids = self._apply_homography(image, masks, class_ids, matrix, plain, rng)
         if plain:
             return image, masks, class_ids
-        occupied = _inside(masks).any(axis=2) | (
-            self._warp(inside, matrix) < 255
-        )  # nothing is pasted outside the image
+        occupied = _inside(masks).any(axis=2) | (self._warp(inside, matrix) < 255)  # avoids pasting outside the image
         for i in np.flatnonzero((class_ids > 0) & (rng.random(len(class_ids)) < strength.fade)):
             fade(image, _inside(masks[:, :, i]), occupied, rng)
         image, masks, class_ids = self._paste(image, masks, class_ids, occupied, rng)
@@ -187,7 +185,7 @@ class LogoAugmentation:
             shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         ratio = np.diag([image.shape[1] / shrunk.shape[1], image.shape[0] / shrunk.shape[0], 1])
         border, value = cv2.BORDER_CONSTANT, (0, 0, 0)
-        if not plain and rng.random() < 0.5:  # other padding than the black of detection
+        if not plain and rng.random() < 0.5:  # padding other than the black padding of detection
             border, value = (cv2.BORDER_REPLICATE, value) if rng.random() < 0.6 else (border, rng.integers(0, 256, 3))
         new_image = self._warp(shrunk, matrix @ ratio, border, tuple(int(v) for v in value))
         new_masks = np.zeros((masks.shape[2], self.side, self.side), dtype=np.uint8)
@@ -200,7 +198,7 @@ class LogoAugmentation:
         return new_image, new_masks.transpose(1, 2, 0), class_ids
 
     def _warp(self, plane: np.ndarray, matrix: np.ndarray, border: int = cv2.BORDER_CONSTANT, value=0) -> np.ndarray:
-        # OpenCV's coordinates are 0 at the centre of the first pixel, those of `matrix` are 0 at its edge.
+        # In OpenCV, coordinate 0 is the centre of the first pixel. In `matrix`, it is the edge of this pixel.
         half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
         matrix = np.linalg.inv(half) @ matrix @ half
         size = (self.side, self.side)
@@ -220,7 +218,7 @@ class LogoAugmentation:
         else:
             centre = np.array([width / 2, height / 2])
             scale = fit * np.exp(rng.uniform(*np.log(strength.scale)))
-            # A shift within this range moves no more of the image out of view than necessary.
+            # Within this range, the shift does not move more of the image out of view than necessary.
             max_shift = abs(side - scale * np.array([width, height])) / 2
             target = side / 2 + rng.uniform(-max_shift, max_shift)
         angle = np.deg2rad(rng.normal(0, strength.rotation))
@@ -233,9 +231,9 @@ class LogoAugmentation:
         return _homography(centre, matrix, target, rng.uniform(-1, 1, 2) * strength.perspective / side)
 
     def _sample_zoom(self, mask: np.ndarray, fit: float, rng) -> tuple[np.ndarray, float, np.ndarray]:
-        """Draws a centre in the image, a scale and a target position that keep an object `[H, W]` in view.
+        """Draws a centre in the image, a scale and a target position such that an object `[H, W]` stays in view.
 
-        The whole object is visible unless the homography also rotates it.
+        Without rotation and distortion, the whole object is visible.
         """
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         length = max(np.ptp(rows), np.ptp(columns)) + 1

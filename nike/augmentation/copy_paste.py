@@ -1,9 +1,9 @@
 """Copy-paste augmentation for logos.
 
 Logos are cut out of other images along their masks. A pasted logo keeps its colours, is recoloured, or only changes the
-brightness of the background as a tone-on-tone logo does. Textured positions are preferred, because products have more
-texture than studio backgrounds. Distractors are other shapes that are pasted in the same way without a label. They
-prevent the network from detecting the border of pasted regions.
+brightness of the background, like a tone-on-tone logo. Textured positions are preferred, because products have more
+texture than studio backgrounds. Distractors are other shapes, which are pasted in the same way but without a label, so
+that the network does not learn to detect the borders of pasted regions.
 
 Source: Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation", 2021.
 """
@@ -45,7 +45,7 @@ class Cutout:
 
 
 class CutoutSampler:
-    """Samples cutouts from a dataset. Cutouts are created on first use and cached. Thread-safe.
+    """Samples cutouts from a dataset. Cutouts are created on first use and cached. The class is thread-safe.
 
     Args:
         dataset: prepared dataset.
@@ -83,7 +83,7 @@ class CutoutSampler:
 def cut_out(image: np.ndarray, mask: np.ndarray, class_id: int) -> Cutout | None:
     """Cuts an object out of an image `[H, W, 3]` along its mask `[H, W]`.
 
-    The cutout is reduced to at most `MAX_SIDE` pixels. Returns None for objects below `MIN_SIDE` pixels.
+    The cutout is downscaled to at most `MAX_SIDE` pixels. Returns None for objects smaller than `MIN_SIDE` pixels.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if max(len(rows), len(columns)) < MIN_SIDE:
@@ -102,7 +102,7 @@ def cut_out(image: np.ndarray, mask: np.ndarray, class_id: int) -> Cutout | None
 
 
 def draw_distractor(rng: np.random.Generator) -> Cutout:
-    """Draws a random distractor in a gradient of two random colours."""
+    """Returns a random distractor, filled with a gradient of two random colours."""
     side = DISTRACTOR_SIDE
     outlines = [side / 2 + 0.9 * side * outline for outline in distractor(rng)]
     mask = curves.rasterize(outlines, (side, side))
@@ -123,8 +123,8 @@ def paste(
         sizes: range of the longer side of the cutout before rotation, in pixels.
 
     Returns:
-        `[S, S]` uint8 coverage of the pasted object, 0..255. None if no free position was found or the scaled mask is
-        empty.
+        `[S, S]` uint8 coverage of the pasted object, 0..255, or None if no free position was found or the scaled mask
+        is empty.
     """
     length = np.exp(rng.uniform(*np.log(sizes)))
     patch, alpha = _transform(cutout, min(length / max(cutout.mask.shape), MAX_ENLARGEMENT), rng)
@@ -158,7 +158,7 @@ def _choose_position(image, occupied, shape: tuple[int, int], rng: np.random.Gen
 def _transform(cutout: Cutout, scale: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Applies a random affine map and returns the image `[h, w, 3]` uint8 and its alpha `[h, w]` float32 in 0..1."""
     image, mask = cutout.image, cutout.mask
-    if scale < 0.5:  # bilinear sampling alone would alias
+    if scale < 0.5:  # bilinear sampling alone would cause aliasing
         size = tuple(max(1, round(side * 2 * scale)) for side in mask.shape[::-1])
         image, mask = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (image, mask))
         scale = 0.5
@@ -171,14 +171,14 @@ def _transform(cutout: Cutout, scale: float, rng: np.random.Generator) -> tuple[
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) @ matrix.T
     low = corners.min(axis=0)
     size = tuple(np.maximum(np.ceil(corners.max(axis=0) - low), 1).astype(int).tolist())
-    # OpenCV's coordinates are 0 at the centre of the first pixel, those above are 0 at its edge.
+    # In OpenCV, coordinate 0 is the centre of the first pixel. In `matrix`, it is the edge of this pixel.
     affine = np.column_stack([matrix, matrix @ [0.5, 0.5] - low - 0.5])
     image = cv2.warpAffine(image, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return image, cv2.warpAffine(mask, affine, size, flags=cv2.INTER_LINEAR).astype(np.float32) / 255
 
 
 def _recolour(patch: np.ndarray, background: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns the logo `[h, w, 3]` float32 in its own colours, in another colour, or as a tone of the background."""
+    """Returns the logo, `[h, w, 3]` float32, in its own colours, in another colour, or as a tone of the background."""
     choice = rng.random()
     if choice < 0.4:
         painted = patch * np.float32(np.exp(rng.normal(0, 0.15))) + rng.normal(0, 10, 3).astype(np.float32)
@@ -190,7 +190,7 @@ def _recolour(patch: np.ndarray, background: np.ndarray, alpha: np.ndarray, rng:
         painted = np.float32(0.5) * texture + np.asarray(colour, np.float32)
     if choice < 0.7 and np.average(abs(painted - background).max(axis=2), weights=alpha) >= MIN_CONTRAST:
         return painted
-    # Tone on tone keeps the texture of the background.
+    # A tone-on-tone logo keeps the texture of the background.
     level = float(background.mean())
     change = rng.uniform(MIN_CONTRAST, 70) * (1 if rng.random() < (255 - level) / 255 else -1)
     return background * np.float32(1 + 0.5 * change / max(level, 70)) + np.float32(0.5 * change)

@@ -1,4 +1,4 @@
-"""Outlines of shapes: splines, ellipses and ribbons, all `[P, 2]` float32 (x, y)."""
+"""Outlines of shapes (splines, ellipses and ribbons) as `[P, 2]` float32 points (x, y)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def normalize(outlines) -> list[np.ndarray]:
 def rasterize(outlines, shape: tuple[int, int]) -> np.ndarray:
     """Fills outlines in pixels with antialiasing (even-odd rule) and returns `[height, width]` uint8, 255 inside."""
     image = np.zeros(shape, np.uint8)
-    # OpenCV's coordinates are 0 at the centre of the first pixel, continuous coordinates are 0 at its edge.
+    # In OpenCV, coordinate 0 is the centre of the first pixel. In continuous coordinates, it is the edge of this pixel.
     fixed = [np.round((np.asarray(o, np.float64) - 0.5) * (1 << _SHIFT)).astype(np.int32) for o in outlines]
     cv2.fillPoly(image, fixed, 255, cv2.LINE_AA, _SHIFT)
     return image

@@ -1,4 +1,4 @@
-"""Shapes and words that resemble logos and are pasted without a label: ticks, crescents, stripes, arrows, letters."""
+"""Draws shapes and words that resemble logos (ticks, crescents, stripes, arrows, ...), to be pasted without a label."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def distractor(rng: np.random.Generator) -> list[np.ndarray]:
     """Draws a random shape.
 
     Returns:
-        Closed polygons `[P, 2]` float32 (x, y), filled with the even-odd rule, centred on the origin. The longer side
-        of the shape is 1.
+        Closed polygons `[P, 2]` float32 (x, y), to be filled with the even-odd rule. The shape is centred on the
+        origin, and its longer side is 1.
     """
     shape = _SHAPES[rng.choice(len(_SHAPES), p=_WEIGHTS)]
     for _ in range(4):
         outlines = [np.asarray(o, np.float32) for o in shape(rng)]
-        if np.ptp(np.concatenate(outlines), axis=0).min() > 0:  # else a random shape without area
+        if np.ptp(np.concatenate(outlines), axis=0).min() > 0:  # otherwise the shape has no area
             return curves.normalize(outlines)
     return word(rng)
 
 
 def word(rng: np.random.Generator, text: str | None = None) -> list[np.ndarray]:
-    """Renders a word, by default a random one, with a random font weight, slant and height."""
+    """Renders a word (by default, a random word) with a random font weight, slant and height."""
     lean, weight, other = rng.choice([0.0, -0.25]), int(rng.integers(0, 7)), str(rng.choice(WORDS.split()))
     outlines = _glyphs((text or other)[:MAX_WORD_LENGTH], weight) or _glyphs(other, weight)  # the font may lack glyphs
     slant = np.array([[1, lean], [0, rng.uniform(0.8, 1.6)]])
@@ -87,7 +87,7 @@ def _stripes(rng):
 
 
 def _side_stripe(rng):
-    """A wavy band as on the sides of other brands' shoes."""
+    """A wavy band like those on the sides of shoes of other brands."""
     y = np.cumsum(rng.normal(0, 0.25, 4))
     line = curves.spline(np.stack([np.linspace(-1, 1, 4), y], 1), closed=False)
     width = np.interp(np.linspace(0, 1, len(line)), [0, 0.5, 1], rng.uniform(0.08, 0.4, 3))

@@ -7,8 +7,8 @@ import numpy as np
 
 from nike.augmentation.copy_paste import MIN_CONTRAST
 
-MAX_CONTRAST = 60  # maximum remaining contrast in grey levels
-EDGE = 2  # pixels around the mask that may show the object, because manual outlines are inexact
+MAX_CONTRAST = 60  # maximum contrast after the reduction, in grey levels
+EDGE = 2  # width in pixels around the mask that may still show the object, because manual outlines are inexact
 
 
 def fade(image: np.ndarray, mask: np.ndarray, occupied: np.ndarray, rng: np.random.Generator) -> None:

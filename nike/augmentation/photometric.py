@@ -1,6 +1,6 @@
 """Photometric augmentation: colour, lighting, blur, noise and compression.
 
-All functions map a uint8 `[H, W, 3]` RGB image to a new one of the same shape and take their randomness from `rng`.
+All functions map a uint8 `[H, W, 3]` RGB image to a new image of the same shape. Random numbers are drawn from `rng`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ YIQ_TO_RGB = np.linalg.inv(RGB_TO_YIQ)
 def jitter_colour(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Jitters brightness, contrast, saturation, hue and gamma.
 
-    The image occasionally becomes greyscale, gets permuted channels, or is inverted.
+    Occasionally, the image is converted to greyscale, its channels are permuted, or it is inverted.
 
     Args:
         image: `[H, W, 3]` uint8 RGB image.
@@ -78,7 +78,7 @@ def pixelate(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def add_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Adds Gaussian noise with slightly different gains per channel."""
+    """Adds Gaussian noise with a slightly different gain for each channel."""
     height, width = image.shape[:2]
     noise = rng.standard_normal((height, width), dtype=np.float32) * np.float32(rng.uniform(2, 14))
     return cv2.add(image, cv2.merge([noise * w for w in rng.uniform(0.7, 1.3, 3).astype(np.float32)]), dtype=cv2.CV_8U)

@@ -38,10 +38,10 @@ class Series:
 
     Attributes:
         label: str, legend entry.
-        values: y values.
+        values: y values of a line, or counts of bars.
         color: str, CSS class.
         at: x values of a line.
-        dashed: bool, line style.
+        dashed: bool, whether the line is dashed.
     """
 
     label: str
@@ -118,7 +118,7 @@ def bar_chart(title: str, edges: Sequence[float], series: Sequence[Series], x_la
 
 
 def _nice(value: float) -> int:
-    """Rounds up to 2, 4, 6, 10, 20, 40, ..., whose halves are integers."""
+    """Rounds up to 2, 4, 6, 10, 20, 40, ... Half of the result is an integer, for the tick in the middle."""
     scale = 1
     while True:
         for step in (2, 4, 6, 10):

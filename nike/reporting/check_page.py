@@ -18,7 +18,7 @@ from nike.reporting.page import picture, table, text, write_page
 
 THUMBNAIL = 280  # pixels
 MAX_PICTURES = 300  # limits the page to about 10 MB; further problems are listed without a picture
-MIN_BOX = 40  # pixels on the thumbnail; around a smaller box the photo is cropped and enlarged
+MIN_BOX = 40  # minimum side of a box on the thumbnail in pixels; the photo is cropped around smaller boxes
 
 STYLE = """
 :root { --error: #c62828; --warning: #b26a00; --note: #1565a8; --bar: #8a8a85 }
@@ -98,16 +98,16 @@ class _Pictures:
 def _read(path: Path) -> np.ndarray | None:
     try:
         return read_image(path)
-    except (OSError, ValueError):  # the check lists the photo as unreadable
+    except (OSError, ValueError):  # the check reports unreadable photos
         return None
 
 
 def draw_thumbnail(image: np.ndarray, extent: tuple[float, float, float, float] | None) -> PIL.Image.Image:
-    """Returns a thumbnail with a frame around a region. For a small region, the thumbnail shows its surroundings only.
+    """Returns a thumbnail with a frame around a region. For a small region, the photo is cropped to its surroundings.
 
     Args:
         image: uint8 `[H, W, 3]`.
-        extent: (y1, x1, y2, x2) in pixels, which may extend beyond the photo, or None for no frame.
+        extent: (y1, x1, y2, x2), region in pixels, which may extend beyond the photo, or None for no frame.
     """
     photo = PIL.Image.fromarray(image)
     y1, x1, y2, x2 = extent or (0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Comparison of two evaluations of the same images, as a JSON-serializable dict and as text for a terminal."""
+"""Compares two evaluations of the same images, as a JSON-serializable dict and as text for a terminal."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from nike.reporting.scores import IOU, photo_scores, totals
 
 NAMES = ("A", "B")
 METRICS = ("AP", "AP50", "AP75")
-MIN_CHANGE = 0.01  # of the error score; smaller changes count as equal
-SHOWN = 5  # images of each kind in the terminal
+MIN_CHANGE = 0.01  # minimum change of the error score; images with smaller changes count as equal
+SHOWN = 5  # maximum number of better images and of worse images listed in the terminal
 
 
 def compare(evaluators: Sequence[CocoEvaluator], threshold: float) -> dict[str, Any]:
     """Compares two evaluations.
 
     Args:
-        evaluators: those of A and B, with the same images in the same order.
+        evaluators: evaluators of A and B, with the same images in the same order.
         threshold: score threshold for counts and images. AP uses all detections.
 
     Returns:
         "kind": IoU type of the matches: "mask", or "box" if A or B has no masks;
         "metrics": [A, B] by name, -1 if undefined;
-        "mask_AP_interval": 95% interval of the difference in mask AP, see `ap_difference_interval`; "box_AP_interval"
-        if A or B has no masks;
-        "images": number of "better", "worse" and "equal" images, of B compared with A;
-        "photos": list of "file", "change" (error score of A minus that of B, so that B is worse if it is negative),
-        "lost" and "gained" (instances that only A or only B detects), "false" [A, B] and "ious" [[A, B], ...] of the
-        instances that both detect, in order of increasing change.
+        "mask_AP_interval" ("box_AP_interval" if A or B has no masks): 95% interval of the difference in AP, see
+        `ap_difference_interval`;
+        "images": number of images on which B is "better", "worse" or "equal" compared with A;
+        "photos": list, in order of increasing change, of "file", "change" (error score of A minus that of B, negative
+        if B is worse), "lost" and "gained" (numbers of instances that only A or only B detects), "false" [A, B] and
+        "ious" [[A, B], ...] of the instances that both detect.
     """
     classes = len(evaluators[0].class_names)
     records = [evaluator.records for evaluator in evaluators]
@@ -100,7 +100,7 @@ def _compare_photo(a: ImageOutcome, b: ImageOutcome) -> dict[str, Any]:
 
 
 def worst_and_best(comparison: dict[str, Any], count: int) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Returns headings with at most `count` images each: images on which B is worse, and on which B is better."""
+    """Returns (heading, images) for the images on which B is worse and better, with at most `count` images each."""
     photos, parts = comparison["photos"], []
     for name, sign in (("worse", -1), ("better", 1)):
         chosen = [photo for photo in photos[::-sign] if sign * photo["change"] >= MIN_CHANGE]
@@ -132,7 +132,7 @@ def metric_rows(comparison: dict[str, Any]) -> list[list[str]]:
 
 
 def interval_text(comparison: dict[str, Any]) -> str:
-    """Describes the interval of the difference in AP."""
+    """Describes the confidence interval of the difference in AP."""
     kind = comparison["kind"]
     low, high = comparison[f"{kind}_AP_interval"]
     doubt = "" if low > 0 or high < 0 else "; no clear difference on these images"

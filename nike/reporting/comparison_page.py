@@ -40,9 +40,9 @@ def write_comparison(
     Args:
         path: path of the HTML file.
         comparison: dict returned by `nike.reporting.comparison.compare`, with "weights", "dataset" and "split" added.
-        evaluators: those of A and B.
+        evaluators: evaluators of A and B.
         dataset: dataset with the images.
-        count: maximum number of images of each kind to show.
+        count: maximum number of images to show in each section.
     """
     counts = comparison["counts"]
     where = f"{comparison['dataset']} ({comparison['split']}): {plural(counts['photos'], 'image')}, "

@@ -42,9 +42,9 @@ class ModelCard:
         classes: class names without background.
         backbone: name of the backbone, or None if the file has no Config.
         image_size: side of the network's input in pixels, or None.
-        weights: number of weights.
+        weights: number of weights (scalars).
         dtype: type of the stored weights, such as "float16".
-        license: identifier of a licence of the Hub, such as "mit".
+        license: identifier of a licence as used on the Hub, such as "mit".
         evaluation: metrics, or None.
         training_images: number of training images, or None.
     """
@@ -91,7 +91,7 @@ def _usage(card: ModelCard) -> str:
     command = f"nike detect photo.jpg --weights '{reference}'"
     python = f'from mrcnn import MaskRCNN\n\nmodel = MaskRCNN.from_checkpoint("{reference}")'
     python += '\nresult = model.detect(["photo.jpg"])[0]'
-    install = "The extra `hub` of nike-mrcnn downloads the file and checks its SHA-256:"
+    install = "With the extra `hub` of nike-mrcnn, the file is downloaded and its SHA-256 is checked:"
     return f"## Use\n\n{install}\n\n```\n{command}\n```\n\n```python\n{python}\n```"
 
 
@@ -128,5 +128,5 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _code(text: str) -> str:
-    """Formats text as inline code. Backticks and pipes, which would end it, become spaces: the text is untrusted."""
+    """Formats untrusted text as inline code. Backticks and pipes are replaced by spaces, because they would end it."""
     return f"`{re.sub(r'[`|]', ' ', printable(text)).strip() or ' '}`"

@@ -1,4 +1,4 @@
-"""Metrics for the choice of a score threshold, and the quality of the masks above it."""
+"""Metrics for choosing a score threshold, and the mask quality of the detections above it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from mrcnn.evaluation.average_precision import Ranking
 
 PRECISIONS = (0.9, 0.95, 0.99)
-ACCURATE_IOU = 0.9  # masks that rarely need correction
+ACCURATE_IOU = 0.9  # masks with a higher IoU rarely need correction
 
 
 def operating_points(ranking: Ranking, precisions: Iterable[float] = PRECISIONS) -> list[dict[str, float]]:
@@ -24,7 +24,7 @@ def operating_points(ranking: Ranking, precisions: Iterable[float] = PRECISIONS)
         and the recall are -1 if no threshold reaches the precision.
     """
     points = []
-    is_last = np.append(np.diff(ranking.scores) < 0, True)[: len(ranking.scores)]  # of detections with an equal score
+    is_last = np.append(np.diff(ranking.scores) < 0, True)[: len(ranking.scores)]  # last detection of each score
     for precision in sorted(set(precisions)):
         reached = np.flatnonzero((ranking.precisions >= precision) & is_last) if ranking.num_gt else []
         last = reached[-1] if len(reached) else None
@@ -39,14 +39,14 @@ def operating_points(ranking: Ranking, precisions: Iterable[float] = PRECISIONS)
 
 
 def mask_quality(ious: Sequence[float]) -> dict[str, float]:
-    """Returns the median IoU of the true positives and the fraction with an IoU of at least 0.9; -1 without any."""
+    """Returns the median IoU of the true positives and the fraction with IoU >= 0.9, or -1 without true positives."""
     if not len(ious):
         return {"median_iou": -1.0, "accurate": -1.0}
     return {"median_iou": float(np.median(ious)), "accurate": float(np.mean(np.asarray(ious) >= ACCURATE_IOU))}
 
 
 def wilson_interval(count: int, total: int) -> tuple[float, float]:
-    """Returns the 95% confidence interval of a fraction; (0, 1) for a total of 0.
+    """Returns the 95% confidence interval of a fraction, or (0, 1) for a total of 0.
 
     Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
     """

@@ -33,7 +33,7 @@ th { color: var(--soft) } td:first-child, th:first-child { text-align: left }
 
 
 def write_page(path: str | os.PathLike, title: str, style: str, body: str) -> None:
-    """Writes a page with a title and heading, the CSS `style` in addition to STYLE, and the HTML `body`."""
+    """Writes an HTML page. `style` is CSS added to STYLE, and `body` is HTML below the heading with the title."""
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     head += f"<title>{text(title)}</title><style>{STYLE}{style}</style>"
     body = f"<h1>{text(title)}</h1>\n{body}"
@@ -54,7 +54,7 @@ def table(rows: Sequence[Sequence[object]]) -> str:
 
 
 def picture(image: np.ndarray, alt: str) -> str:
-    """Embeds an image, uint8 `[H, W, 3]`, as HTML."""
+    """Returns an HTML element with an embedded image, uint8 `[H, W, 3]`."""
     buffer = io.BytesIO()
     PIL.Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -12,10 +12,10 @@ from mrcnn.evaluation import ImageOutcome, ImageRecord
 from mrcnn.visualization.drawing import overlay
 
 PICTURE_SIDE = 560  # pixels of the longer side
-ZOOM_BELOW = 0.6  # crop to the boxes if they extend over less than this fraction of both sides
+ZOOM_BELOW = 0.6  # the image is cropped to the boxes if the crop is below this fraction of both sides
 ZOOM_MARGIN = 0.6  # margin of the crop as a fraction of its longer side
-TINT = 0.3  # low opacity, so that the outline stays visible
-RIGHT, WRONG, IGNORED = (0, 194, 255), (255, 145, 0), (150, 150, 150)  # distinguishable when color-blind
+TINT = 0.3  # low opacity, so that the outlines stay visible
+RIGHT, WRONG, IGNORED = (0, 194, 255), (255, 145, 0), (150, 150, 150)  # distinguishable with color blindness
 
 PHOTO_STYLE = """
 .photo { margin: 0 0 1rem } .photo p { margin: 0; padding: .6rem 1rem }
@@ -35,18 +35,18 @@ def draw_outcomes(
     class_names: Sequence[str],
     titles: Sequence[str] = (),
 ) -> list[np.ndarray]:
-    """Draws the ground truth and the detections of one or several models on an image, or on its region of interest.
+    """Draws the ground truth and the detections of one or several models on an image or its region of interest.
 
     Args:
         image: uint8 `[H, W, 3]`.
         results: ground truth and detections of each model, with their outcome. Detections that are not in the outcome
-            are not drawn. The ground truth is that of the first record.
+            are not drawn. The ground truth of the first record is used.
         class_names: class names, background first.
-        titles: names of the models, shown at an instance that one of them missed. Not used with a single model.
+        titles: names of the models, for the captions of missed instances. Not used with a single model.
 
     Returns:
-        The ground truth, then the detections of each model: uint8 `[h, w, 3]`, whose longer side has PICTURE_SIDE
-        pixels.
+        The image with the ground truth, then one image with the detections of each model, uint8 `[h, w, 3]`. Their
+        longer side has PICTURE_SIDE pixels.
     """
     record = results[0][0]
     captions = [class_names[class_id] for class_id in record.gt_class_ids]
@@ -69,7 +69,7 @@ def draw_outcomes(
 
 
 def _verdicts(record: ImageRecord, outcome: ImageOutcome) -> dict[int, tuple[str, tuple[int, int, int]]]:
-    """Returns caption and color by detection, in the order of the record."""
+    """Returns (caption, color) of each detection by its row, in the order of the record."""
     verdicts = {row: (f"{record.scores[row]:.2f}, IoU {iou:.2f}", RIGHT) for row, _, iou in outcome.true_positives}
     for row in outcome.false_positives:
         why = "duplicate" if row in outcome.duplicates else "false"
@@ -79,7 +79,7 @@ def _verdicts(record: ImageRecord, outcome: ImageOutcome) -> dict[int, tuple[str
 
 
 def region_of_interest(boxes: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Returns the region (y1, x1, y2, x2) around all boxes `[N, 4]`, or the whole photo if the region is large."""
+    """Returns the region (y1, x1, y2, x2) around all boxes `[N, 4]`, or the whole image if the region is large."""
     height, width = shape[:2]
     if not len(boxes):
         return 0, 0, height, width

@@ -1,7 +1,7 @@
-"""Recall of proposals against their number: `python -m nike.reporting.proposal_recall` prints a Markdown table.
+"""Recall of proposals by their number: `python -m nike.reporting.proposal_recall` prints a Markdown table.
 
-It compares Selective Search with the RPN of the weights at two IoU thresholds: an instance is found by the first N
-proposals of its image if one of them has at least this IoU with its box. Nothing is cached.
+It compares Selective Search with the RPN of the weights at two IoU thresholds. An instance is found by the first N
+proposals of its image if the IoU of one of them with its box is at least the threshold. Proposals are not cached.
 
 Source: Ren et al. 2015, Faster R-CNN, section 4.1, "Recall-to-IoU"; Hosang et al. 2016, "What makes for effective
 detection proposals?".
@@ -35,7 +35,7 @@ from nike.reporting.selection import load_photos
 
 IOUS = (0.5, 0.7)
 FIGURES = (".png", ".svg", ".pdf")
-COUNTS = (10, 30, 100, 300, 1000, 2000)  # of the table; the last is the maximum
+COUNTS = (10, 30, 100, 300, 1000, 2000)  # numbers of proposals in the table; the last one is the maximum
 TITLES = {"selective_search_fast": "Selective Search, fast", "selective_search_quality": "Selective Search, quality"}
 
 Proposer = Callable[[np.ndarray], np.ndarray]  # image -> boxes [K, 4] in pixels, the best first
@@ -45,9 +45,9 @@ class Curve(NamedTuple):
     """Result of one source of proposals.
 
     Attributes:
-        needed: number of proposals after which each instance is found, by IoU threshold; infinite if it never is.
-        boxes: mean number of proposals of an image.
-        seconds: median processor time of an image.
+        needed: number of proposals after which each instance is found, or infinity if it is not, by IoU threshold.
+        boxes: mean number of proposals per image.
+        seconds: median processor time per image.
     """
 
     needed: dict[float, np.ndarray]
@@ -55,12 +55,12 @@ class Curve(NamedTuple):
     seconds: float
 
     def recall(self, iou: float, count: int) -> float:
-        """Returns the fraction of instances that the first `count` proposals of their images find."""
+        """Returns the fraction of instances that are found by the first `count` proposals of their images."""
         return float(np.mean(self.needed[iou] <= count))
 
 
 def count_needed(proposals: np.ndarray, gt_boxes: np.ndarray, iou: float) -> np.ndarray:
-    """Returns the number of proposals after which each ground-truth box is found, `[G]`; infinite if it never is.
+    """Returns the number of proposals after which each ground-truth box is found, or infinity if it is not, `[G]`.
 
     Args:
         proposals: `[K, 4]`, the best first.
@@ -74,7 +74,7 @@ def count_needed(proposals: np.ndarray, gt_boxes: np.ndarray, iou: float) -> np.
 
 
 def rpn_proposer(model: Any) -> Proposer:
-    """Returns the function that computes the proposals of a MaskRCNN."""
+    """Returns a function that computes the RPN proposals of a MaskRCNN for an image."""
     import keras
 
     network = model.inference_model
@@ -93,7 +93,7 @@ def rpn_proposer(model: Any) -> Proposer:
 
 
 def measure(dataset: NikeDataset, propose: Proposer) -> Curve:
-    """Runs a source of proposals on the images of a dataset that show an object."""
+    """Runs a source of proposals on all images of a dataset that show an object."""
     needed: dict[float, list[np.ndarray]] = {iou: [] for iou in IOUS}
     counts, seconds = [], []
     for image_id in dataset.image_ids:
@@ -127,7 +127,7 @@ def table(curves: dict[str, Curve]) -> str:
 
 
 def save_figure(path: Path, curves: dict[str, Curve], title: str) -> None:
-    """Draws recall against the number of proposals, one panel for each IoU threshold, and writes an image file."""
+    """Writes an image file with recall over the number of proposals, with one panel for each IoU threshold."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")

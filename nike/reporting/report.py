@@ -35,7 +35,7 @@ def write_report(
         scores: dict returned by `nike.reporting.scores.score`, with "weights", "dataset" and "split" added.
         evaluator: `CocoEvaluator` from which the scores were computed.
         dataset: `NikeDataset` with the photos.
-        worst: int, maximum number of photos to show.
+        worst: int, maximum number of photos with errors to show.
     """
     counts = scores["counts"]
     where = f"{scores['weights']} on {scores['dataset']} ({scores['split']})"
@@ -46,8 +46,9 @@ def write_report(
         _key_figures(scores),
         f'<h2>Curves</h2><div class="charts">{"".join(_charts(scores))}</div>',
         '<h2>COCO</h2><p class="soft">AP: mean over IoU 0.50 to 0.95. s, m, l: small (area under 32² pixels), medium '
-        "(under 96²) and large instances. AR: recall with 1, 10, 100 detections per image. boundary: with the IoU of "
-        "the outlines within 1% of the image diagonal, if it is below the mask IoU.</p>" + table(coco_rows(scores)),
+        "(under 96²) and large instances. AR: recall with 1, 10, 100 detections per image. boundary: uses the smaller "
+        "of the mask IoU and the IoU of the mask boundaries, whose width is 1% of the image diagonal.</p>"
+        + table(coco_rows(scores)),
         '<div class="tables">'
         f"<div><h2>VOC AP and best F1</h2>{table(voc_rows(scores))}</div>"
         f"<div><h2>Confusion matrix at score {scores['threshold']:g}</h2>{table(confusion_rows(scores))}"

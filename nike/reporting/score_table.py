@@ -8,7 +8,7 @@ from typing import Any
 from nike.formatting import aligned, plural, printable
 from nike.reporting.scores import IOU
 
-SHOWN = 5  # images with the most errors
+SHOWN = 5  # maximum number of listed images with errors
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 

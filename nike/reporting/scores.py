@@ -24,32 +24,33 @@ from nike.reporting.operating_points import PRECISIONS, mask_quality, operating_
 IOU = 0.5  # minimum IoU of a true positive
 CURVE_IOUS = (0.5, 0.75)
 CURVE_POINTS = 400  # maximum number of points of a curve
-BINS = 20
+BINS = 20  # of each histogram
 
 
 def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float] = PRECISIONS) -> dict[str, Any]:
-    """Computes all metrics of the photos in an evaluator.
+    """Computes all metrics of an evaluator.
 
     Args:
         evaluator: `CocoEvaluator` with at least one photo.
-        threshold: float, score threshold for the confusion matrix, the false positives and the results per photo. AP
-            and curves use all detections.
+        threshold: float, score threshold for the confusion matrix, the false positives and the results of each photo.
+            AP and curves use all detections.
         precisions: minimum precisions of the operating points.
 
     Returns:
         A JSON-serializable dict:
         "counts": photos, negatives, instances, ignored, detections;
         "kind": IoU type of the matches below: "mask", or "box" for detections without masks;
-        "mask", "box": COCO metrics, -1 if undefined (see `CocoEvaluator.summarize`); no "mask" without masks;
+        "mask", "box": COCO metrics, -1 if undefined (see `CocoEvaluator.summarize`); "mask" only with masks;
         "keypoints": COCO metrics by object keypoint similarity; only with keypoints;
         "boundary": COCO metrics with boundary IoU (see `mrcnn.evaluation.boundary`); only with masks;
-        "voc": by IoU type and class, three variants of AP at IoU 0.5 and the best threshold by F1;
+        "voc": variants of AP at IoU 0.5 and the threshold with the best F1, by IoU type and class;
         "at_threshold": true, false, duplicates, missed, precision, recall, median_iou, accurate (fraction of true
             positives with IoU 0.9), confusion, negative_images (with the 95% interval of the fraction of images);
-        "operating_points": by minimum precision, threshold and recall at IoU 0.5;
-        "curves": by IoU type and IoU, recall, precision (of all classes pooled), envelope; "f1": by threshold;
+        "operating_points": threshold and recall at IoU 0.5 for each minimum precision;
+        "curves": recall, precision (of all classes pooled) and envelope, by IoU type and IoU;
+        "f1": F1, precision and recall by threshold;
         "histograms": IoU of true positives, scores of true and false positives;
-        "photos": list sorted by error: file, true, false, duplicates, missed, ignored, ious, error_score.
+        "photos": list of file, true, false, duplicates, missed, ignored, ious and error_score, the highest error first.
     """
     records, names = evaluator.records, evaluator.class_names
     summary, kinds = evaluator.summarize(), kinds_of(records)
@@ -83,7 +84,7 @@ def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float
 
 
 def totals(outcomes: Sequence[ImageOutcome]) -> dict[str, float]:
-    """Returns the counts of all images, precision and recall (-1 if undefined), and the quality of the masks."""
+    """Returns the total counts, precision and recall (-1 if undefined), and the quality of the masks."""
     true = sum(len(outcome.true_positives) for outcome in outcomes)
     false = sum(len(outcome.false_positives) for outcome in outcomes)
     missed = sum(len(outcome.false_negatives) for outcome in outcomes)
@@ -99,7 +100,10 @@ def totals(outcomes: Sequence[ImageOutcome]) -> dict[str, float]:
 
 
 def photo_scores(outcome: ImageOutcome) -> dict[str, Any]:
-    """Returns the scores of a photo. Its error score adds 1 per false positive or negative and 1 - IoU per match."""
+    """Returns the scores of a photo.
+
+    The error score is the sum of 1 for each false positive or false negative and of 1 - IoU for each true positive.
+    """
     ious = [round(iou, 4) for _, _, iou in outcome.true_positives]
     wrong = len(outcome.false_negatives) + len(outcome.false_positives)
     return {

@@ -35,12 +35,12 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.5,
         metavar="SCORE",
-        help="score threshold for all figures except AP, which uses all scores (default: 0.5)",
+        help="score threshold for all metrics except AP, which uses all scores (default: 0.5)",
     )
 
 
 def add_split_argument(parser: argparse.ArgumentParser, dataset: str) -> None:
-    """Adds `--split`, the subset of the images of the option `dataset`; for None see `load_photos`."""
+    """Adds `--split`, the subset of the images given by the option `dataset`. For the default, see `load_photos`."""
     parser.add_argument(
         "--split",
         choices=(*SUBSETS, "all"),
@@ -49,7 +49,7 @@ def add_split_argument(parser: argparse.ArgumentParser, dataset: str) -> None:
 
 
 def check_selection(arguments: argparse.Namespace, outputs: Sequence[str]) -> None:
-    """Checks the options of `add_selection_arguments` and the files of the options `outputs` before detection begins.
+    """Checks the options of `add_selection_arguments`, and that the files of the options `outputs` can be written.
 
     Raises:
         FileNotFoundError: the dataset does not exist.
@@ -83,7 +83,7 @@ def load_photos(
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        ValueError: there is no image to load.
+        ValueError: no image can be loaded.
     """
     notes = []
     collection = _photos_of_run(folder, split, labels, run, boxes) if run is not None and split != "all" else None
@@ -117,7 +117,7 @@ def _photos_of_run(folder: Path, split: str | None, labels: Labels, run: RunPhot
             part = read_subset(folder, subset, labels, boxes=boxes)
             whole.photos += part.photos
             whole.problems += part.problems
-    except ValueError:  # a run cannot have used an invalid dataset
+    except ValueError:  # an invalid dataset cannot have been used for training
         return None
     wanted = run.train if split == "train" else run.val
     photos = [photo for photo in whole.photos if photo_key(photo) in wanted]
@@ -130,7 +130,7 @@ def choose_labels(labels: str | None, class_names: Sequence[str], run: RunPhotos
     """Maps labels to the classes of the weights.
 
     Args:
-        labels: value of `--labels`, or None for the labels of the training run, else the class names.
+        labels: value of `--labels`. None uses the labels of the training run, or the class names if there is no run.
         class_names: class names of the weights by class id, background first.
         run: record of the training run, or None.
 
@@ -145,10 +145,10 @@ def choose_labels(labels: str | None, class_names: Sequence[str], run: RunPhotos
 
 
 def unknown_labels(dataset: NikeDataset, labels: Labels) -> tuple[str, bool]:
-    """Finds labels of a dataset that map to no class.
+    """Finds the labels of a dataset that map to no class.
 
     Returns:
-        A list of the labels with their counts as text, "" without any, and whether the dataset has no other instance.
+        The labels with their counts as text ("" if there are none), and whether the dataset has no other instances.
     """
     instances = [i for info in dataset.image_info for i in info["photo"].instances if not i.crowd]
     unknown = Counter(

@@ -76,7 +76,7 @@ def test_memory_of_this_process(tmp_path, monkeypatch):
         batch_size.CGROUP.write_text(text)
         assert ProcessMemory().available == pytest.approx(expected, rel=0.2)
     monkeypatch.setattr(batch_size, "PROCESS", tmp_path)
-    with pytest.raises(ValueError, match="--batch auto: the memory is measured on Linux and on GPUs only"):
+    with pytest.raises(ValueError, match="--batch auto: memory can only be measured on Linux and on GPUs"):
         ProcessMemory()
 
 
