@@ -1,1 +1,1 @@
-"""The HTTP server of `nike serve`, with the protocols of annotation tools."""
+"""The HTTP server of `nike serve`, with endpoints for annotation tools."""

@@ -1,4 +1,4 @@
-"""The FastAPI application: detection, the page, health and metrics, and the routes of annotation tools."""
+"""The FastAPI application, with routes for detection, the demo page, health, metrics and annotation tools."""
 
 import io
 from collections.abc import AsyncIterator, Callable
@@ -30,7 +30,7 @@ from nike.serving.worker import DetectsImages
 
 PAGE = Path(__file__).parent / "page"
 PAGE_FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
-OPEN_PATHS = ("/healthz", "/readyz", "/health", *PAGE_FILES)  # without a token
+OPEN_PATHS = ("/healthz", "/readyz", "/health", *PAGE_FILES)  # accessible without a token
 # The page loads nothing from other hosts. `blob:` and `data:` are images created by the browser.
 CONTENT_SECURITY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors 'none'"
 BODY = {
@@ -62,7 +62,7 @@ def create_app(
         limits: limits of the requests.
         default_confidence: score threshold of requests without one.
         token: token that requests must contain, or None.
-        tasks: reader of the images of Label Studio tasks; None accepts only images embedded in a task.
+        tasks: reader of the images of Label Studio tasks. With None, only images embedded in a task are accepted.
     """
     limits, metrics = limits or Limits(), Metrics()
     service = Service(detector, limits, default_confidence, metrics)
@@ -72,7 +72,7 @@ def create_app(
         yield
         await service.close()
 
-    # The page at /docs uses files of a package, because FastAPI's default loads them from a content delivery network.
+    # The page at /docs uses files from a package. By default, FastAPI loads them from a content delivery network.
     app = FastAPIOffline(title="nike serve", version=__version__, lifespan=lifespan, redoc_url=None)
     app.state.service = service
     _add_detection(app, service)
@@ -110,7 +110,7 @@ def _add_detection(app: FastAPI, service: Service) -> None:
     async def detect(
         request: Request,
         format: Annotated[Format, Query(description="png: the image with tinted masks")] = "json",
-        min_confidence: Annotated[float | None, Query(ge=lowest, le=1, description="leave out lower scores")] = None,
+        min_confidence: Annotated[float | None, Query(ge=lowest, le=1, description="score threshold")] = None,
         masks: Annotated[MaskFormat, Query(description="format of the masks in json")] = "polygons",
         name: Annotated[str, Query(max_length=255, description="file name to write into coco and labelme")] = NAME,
     ) -> Response:
@@ -121,7 +121,7 @@ def _add_detection(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/info", tags=["detection"])
     async def info() -> dict[str, Any]:
-        """The model's classes and the server's limits."""
+        """Returns the classes of the model and the limits of the server."""
         return {
             "model": service.name,
             "version": __version__,
@@ -134,20 +134,20 @@ def _add_detection(app: FastAPI, service: Service) -> None:
 
 
 async def _uploaded(request: Request) -> bytes:
-    """The image file in a request."""
+    """Returns the content of the image file in a request."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return await request.body()
     async with request.form(max_files=1, max_fields=10) as form:
         for value in form.values():
             if not isinstance(value, str):
                 return await value.read()
-    raise UnusableImageError(f"{NAME}: the form holds no file. Send one: curl -F image=@photo.jpg.")
+    raise UnusableImageError(f"{NAME}: the form contains no file. Send one with: curl -F image=@photo.jpg")
 
 
 def encoder(
     format: Format, masks: MaskFormat, class_names: list[str], name: str
 ) -> Callable[[np.ndarray, Detections], Response]:
-    """Returns the function that makes the response of a format."""
+    """Returns a function that converts an image and its detections to the response in a format."""
 
     def encode(image: np.ndarray, result: Detections) -> Response:
         if format == "png":
@@ -168,17 +168,17 @@ def encoder(
 def _add_operations(app: FastAPI, service: Service) -> None:
     @app.get("/healthz", tags=["operation"], response_class=PlainTextResponse)
     async def healthz() -> str:
-        """Whether the process is alive."""
+        """Returns ok while the process is alive."""
         return "ok\n"
 
     @app.get("/readyz", tags=["operation"], response_class=PlainTextResponse)
     async def readyz() -> PlainTextResponse:
-        """Whether images are accepted."""
+        """Returns ready while images are accepted, else status 503."""
         return PlainTextResponse("ready\n") if service.is_ready else PlainTextResponse("closing\n", 503)
 
     @app.get("/metrics", tags=["operation"])
     async def metrics() -> Response:
-        """Prometheus metrics."""
+        """Returns the metrics in the Prometheus text format."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

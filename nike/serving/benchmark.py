@@ -1,10 +1,11 @@
 """Load test of `nike serve`: `python -m nike.serving.benchmark --clients 50 --seconds 120`.
 
-It measures the rate of the detector alone, starts a server with the same options, and sends it images from many
-clients, each one image after another. The report has answers by status, images per second beside the detector's own
-rate, latency, and the memory and processor time of the server. Other options are those of `nike serve`.
+It measures the rate of the detector alone, starts a server with the same options, and sends images from many clients,
+each of which sends one image at a time. The report contains the number of responses by status, the rate compared with
+that of the detector alone, the latency, and the memory and processor time of the server. Other options are passed to
+`nike serve`.
 
-With --url it tests a server that is already running, and reports statuses, rate and latency.
+With --url, it tests a server that is already running and reports statuses, rate and latency only.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from mrcnn.errors import UserError
 from nike import cli, serve
 from nike.example import SAMPLE_DATA
 
-OWN_RATE_SECONDS = 20.0  # at most, for the rate of the detector alone
+OWN_RATE_SECONDS = 20.0  # maximum duration of the measurement of the detector alone
 
 
 class Load:
@@ -48,14 +49,14 @@ class Load:
         self._images, self.planned_seconds = images, seconds
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.statuses: Counter[str] = Counter()
-        self.latencies: list[float] = []  # seconds, of answers with status 200
+        self.latencies: list[float] = []  # of responses with status 200, in seconds
         self.seconds = 0.0
 
     def run(self, clients: int) -> None:
         """Runs the test with a number of concurrent clients."""
         start = time.perf_counter()
         deadline = start + self.planned_seconds
-        # Daemons do not keep an interrupted process alive.
+        # Daemon threads do not keep an interrupted process alive.
         threads = [threading.Thread(target=self._send, args=(i, deadline), daemon=True) for i in range(clients)]
         for thread in threads:
             thread.start()
@@ -112,7 +113,7 @@ def processor_seconds(pid: int) -> float:
 
 
 def own_rate(options: list[str], images: list[bytes], seconds: float) -> float:
-    """Returns the images per second of the detector alone, with decoding."""
+    """Returns the rate of the detector alone in images per second, including decoding."""
     from nike.serving.images import decode_image
 
     detector, _ = serve.load(cli.parser("serve", serve.add_arguments).parse_args(options))
@@ -135,7 +136,7 @@ def running_server(options: list[str]) -> Iterator[tuple[str, int]]:
 
     Raises:
         UserError: the server does not start.
-        RuntimeError: its exit code is not 0.
+        RuntimeError: the exit code of the server is not 0.
     """
     command = [sys.executable, "-m", "nike", "serve", *options, "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -154,7 +155,7 @@ def running_server(options: list[str]) -> Iterator[tuple[str, int]]:
 
 
 def run_watched(load: Load, clients: int, pid: int) -> list[str]:
-    """Runs a test and returns the lines about the processor time and the memory of the server."""
+    """Runs a test and returns report lines with the processor time and the memory of the server."""
     memory, before = [resident_megabytes(pid)], processor_seconds(pid)
     thread = threading.Thread(target=load.run, args=(clients,), daemon=True)
     thread.start()
@@ -166,10 +167,10 @@ def run_watched(load: Load, clients: int, pid: int) -> list[str]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the command. Unknown ones are those of `nike serve`."""
+    """Adds the options of the command. Unknown options are passed to `nike serve`."""
     parser.description, parser.allow_abbrev = __doc__, False
     parser.add_argument("--images", nargs="+", type=Path, help="image files (default: the sample images)")
-    parser.add_argument("--url", help="URL of a running server (default: starts one)")
+    parser.add_argument("--url", help="URL of a running server (default: start one)")
     parser.add_argument(
         "--clients", type=int, default=50, metavar="N", help="number of concurrent clients (default: 50)"
     )
@@ -179,7 +180,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_test(argv: list[str] | None) -> int:
-    """Runs the test of a command line. Returns 1 if there was an answer other than 200 and 503, else 0."""
+    """Runs the test. Returns 0 if all responses have status 200 or 503 and at least one has 200, else 1."""
     parser = cli.parser("nike.serving.benchmark", add_arguments)
     arguments, options = parser.parse_known_args(argv)
     if arguments.clients < 1 or not 0 < arguments.seconds < math.inf:

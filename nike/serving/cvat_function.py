@@ -3,8 +3,8 @@
     cvat-cli --server-host http://localhost:8080 task auto-annotate 137 \\
         --function-file nike/serving/cvat_function.py -p url=str:http://127.0.0.1:8000 --allow-unmatched-labels
 
-It requires only cvat-cli. Copy the file to the machine where that is installed. The token of the
-server is read from the environment variable NIKE_TOKEN.
+The file requires only cvat-cli. Copy it to the machine on which cvat-cli is installed. The token of
+the server is read from the environment variable NIKE_TOKEN.
 
 Source: CVAT's documentation of the auto-annotation interface, `cvat_sdk.auto_annotation`.
 """
@@ -26,13 +26,13 @@ SECONDS = 120
 
 
 class ServerFunction:
-    """CVAT's detection function: polygons that the server detects.
+    """A detection function for CVAT, which returns polygons from the server.
 
     Args:
         url: URL of the server.
 
     Raises:
-        RuntimeError: the server does not answer.
+        RuntimeError: the server does not respond.
     """
 
     def __init__(self, url: str = DEFAULT_URL):
@@ -43,7 +43,7 @@ class ServerFunction:
 
     @property
     def spec(self) -> cvataa.DetectionFunctionSpec:
-        """The labels, which CVAT matches with those of the task by name."""
+        """The labels of the model. CVAT matches them with the labels of the task by name."""
         labels = [cvataa.label_spec(name, number, type="polygon") for number, name in enumerate(self._classes, 1)]
         return cvataa.DetectionFunctionSpec(labels=labels)
 
@@ -71,10 +71,10 @@ class ServerFunction:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             raise RuntimeError(
-                f"{self._url} answers {error.code}: {error.read(500).decode(errors='replace')}"
+                f"{self._url} responded with {error.code}: {error.read(500).decode(errors='replace')}"
             ) from None
         except OSError as error:
-            raise RuntimeError(f"{self._url} does not answer ({error}). Start it: nike serve.") from None
+            raise RuntimeError(f"{self._url} does not respond ({error}). Start the server with: nike serve.") from None
 
 
 create = ServerFunction

@@ -15,10 +15,10 @@ NAME = "image"  # name in error messages instead of the client's file name
 
 
 class UnusableImageError(UserError):
-    """An upload is not an acceptable image.
+    """An upload is not a usable image.
 
     Attributes:
-        status: HTTP status, 413 (too large) or 422.
+        status: HTTP status: 413 (too large) or 422.
     """
 
     def __init__(self, message: str, status: int = 422):
@@ -39,14 +39,14 @@ def decode_image(data: bytes, max_pixels: int) -> np.ndarray:
         uint8 `[H, W, 3]`, upright.
 
     Raises:
-        UnusableImageError: if the data is no image, damaged, or has too many pixels.
+        UnusableImageError: if the data is not an image, is damaged, or has too many pixels.
     """
     if not data:
-        raise UnusableImageError(f"{NAME}: the request holds no image (0 bytes). Send the file as the request body.")
+        raise UnusableImageError(f"{NAME}: the request contains no image (0 bytes). Send the file as the request body.")
     width, height = _header_size(data)
     if width * height > max_pixels:
         raise UnusableImageError(
-            f"{NAME}: {width} x {height} pixels; at most {max_pixels / 1e6:g} megapixels are accepted. Scale it down.",
+            f"{NAME}: {width} x {height} pixels; expected at most {max_pixels / 1e6:g} megapixels. Reduce its size.",
             413,
         )
     file = io.BytesIO(data)
@@ -75,10 +75,10 @@ def decode_base64(text: str) -> bytes:
     if text.startswith("data:"):
         header, comma, text = text.partition(",")
         if not comma or not header.endswith(";base64"):
-            raise UnusableImageError(f"{NAME}: expected a data URI such as data:image/png;base64,..., got another one.")
+            raise UnusableImageError(f"{NAME}: expected a data URI in base64, such as data:image/png;base64,...")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise UnusableImageError(
-            f"{NAME}: expected a base64 data URI. Addresses and paths are not opened by this server."
+            f"{NAME}: expected a base64 data URI. URLs and paths are not opened by this server."
         ) from None

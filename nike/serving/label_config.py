@@ -13,13 +13,13 @@ EXAMPLE = '<PolygonLabels name="label" toName="image"><Label value="nike"/></Pol
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """The first polygon or rectangle labels of a project and their image.
+    """The first polygon or rectangle labels of a project, and the image that they refer to.
 
     Attributes:
         from_name: name of the tag with the labels.
         to_name: name of the image tag.
         image_key: key of the image in the data of a task.
-        is_polygon: whether the labels are for polygons, not rectangles.
+        is_polygon: whether the labels are for polygons instead of rectangles.
         labels: label by lower-case name, including the names in `predicted_values`.
     """
 
@@ -45,8 +45,8 @@ def parse_label_config(text: str) -> LabelConfig:
     Raises:
         ValueError: if the XML is invalid or has no polygon or rectangle labels for an image.
     """
-    if "<!" in text.replace("<!--", ""):  # entities of a document type could expand without bound
-        raise UserError("label_config: document types and CDATA are not accepted.")
+    if "<!" in text.replace("<!--", ""):  # entities in a document type could expand without bound
+        raise UserError("label_config: document types and CDATA are not supported.")
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
@@ -55,7 +55,7 @@ def parse_label_config(text: str) -> LabelConfig:
     found = [tag for tag in root.iter() if str(tag.tag).lower() in TAGS and tag.get("toName") in images]
     if not found:
         raise UserError(f"label_config: expected labels for polygons or rectangles on an Image, such as {EXAMPLE}.")
-    tag = max(found, key=lambda tag: TAGS[tag.tag.lower()])  # the first of the preferred kind
+    tag = max(found, key=lambda tag: TAGS[tag.tag.lower()])  # first tag of the preferred type
     labels: dict[str, str] = {}
     for label in tag.iter("Label"):
         value = label.get("value") or ""

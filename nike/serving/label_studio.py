@@ -1,4 +1,4 @@
-"""The protocol of machine learning backends of Label Studio: `/health`, `/setup`, `/predict` and `/webhook`.
+"""Endpoints of a machine learning backend for Label Studio: `/health`, `/setup`, `/predict` and `/webhook`.
 
 Source: label-studio-ml-backend, `label_studio_ml/api.py`; Label Studio, `ml/api_connector.py`.
 """
@@ -20,8 +20,8 @@ from nike.serving.label_config import LabelConfig, parse_label_config
 from nike.serving.service import Service
 from nike.serving.task_images import TaskImages
 
-MAX_TASKS = 1000  # in one request
-FETCHED = 4  # images of tasks in memory at once
+MAX_TASKS = 1000  # per request
+FETCHED = 4  # maximum number of tasks whose images are in memory at the same time
 logger = logging.getLogger("uvicorn.error")
 
 
@@ -32,7 +32,7 @@ class SetupRequest(BaseModel):
 
 
 class Task(BaseModel):
-    """A task. `data` contains the image, with the key from the labelling configuration."""
+    """A task. `data` contains the image under the key given in the labelling configuration."""
 
     id: int | str | None = None
     data: dict[str, Any] = {}
@@ -92,7 +92,7 @@ def router(service: Service, images: TaskImages) -> APIRouter:
 
     @routes.get("/health")
     async def health() -> dict[str, str]:
-        """Whether the backend is up."""
+        """Returns the status of the backend."""
         return {"status": "UP", "model_class": "nike serve"}
 
     @routes.post("/setup")
@@ -104,7 +104,7 @@ def router(service: Service, images: TaskImages) -> APIRouter:
 
     @routes.post("/predict")
     async def predict(request: PredictRequest) -> dict[str, Any]:
-        """Predictions for tasks, in their order. A task without a usable image has none."""
+        """Returns predictions for tasks, in their order. They are empty for a task without a usable image."""
         config = _parse(request.label_config)
 
         def encode(image: np.ndarray, result: Detections) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def router(service: Service, images: TaskImages) -> APIRouter:
             return {"result": found, "score": score, "model_version": version}
 
         async def predict_one(task: Task) -> dict[str, Any]:
-            async with fetched:  # a slow Label Studio delays only its own tasks
+            async with fetched:  # does not block other requests while Label Studio is slow
                 data = await asyncio.to_thread(images.read, task.data.get(config.image_key))
                 return await service.detect(lambda: data, encode)
 
@@ -122,7 +122,7 @@ def router(service: Service, images: TaskImages) -> APIRouter:
 
     @routes.post("/webhook", status_code=201)
     async def webhook(event: dict[str, Any]) -> dict[str, str]:
-        """Accepts events and does nothing: the server does not train."""
+        """Accepts and ignores events, because the server does not train."""
         return {}
 
     return routes
@@ -136,7 +136,7 @@ def _parse(text: str) -> LabelConfig:
 
 
 def _without_failures(results: list[Any], version: str) -> list[dict[str, Any]]:
-    """Replaces failed tasks by empty predictions. Raises the exception if all tasks failed."""
+    """Replaces the results of failed tasks by empty predictions. Raises the first exception if all tasks failed."""
     failures = [result for result in results if isinstance(result, BaseException)]
     for failure in failures:
         if not isinstance(failure, UnusableImageError) or len(failures) == len(results):

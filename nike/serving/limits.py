@@ -13,12 +13,12 @@ class Limits:
 
     Attributes:
         queue: maximum number of requests in progress, from the first byte of the body to the response. Further requests
-            get 503.
+            get status 503.
         batch: maximum batch size.
         wait: maximum time to wait for a full batch, in seconds.
         bytes: maximum size of a request body.
         pixels: maximum number of pixels of an image.
-        seconds: timeout of a request. It gets 408 while its body is received, else 503.
+        seconds: timeout of a request. The status is 408 if the body was not yet received, else 503.
 
     Raises:
         ValueError: if a limit is not positive.
@@ -38,7 +38,7 @@ class Limits:
 
     @property
     def decoded(self) -> int:
-        """Maximum number of decoded images: two batches, so that the next one is ready in time."""
+        """Maximum number of decoded images: two batches, so that the next one is ready in time, and one more."""
         return 2 * self.batch + 1
 
 

@@ -14,10 +14,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter("nike_requests", "Requests by path and status", ["path", "status"], **self._own)
-        self.seconds = Histogram("nike_request_seconds", "Time to answer", ["path"], buckets=SECONDS, **self._own)
+        self.seconds = Histogram("nike_request_seconds", "Time to the response", ["path"], buckets=SECONDS, **self._own)
         self.in_progress = Gauge("nike_requests_in_progress", "Accepted requests without a response yet", **self._own)
-        self.batch_images = Histogram("nike_batch_images", "Images in a step", buckets=BATCHES, **self._own)
-        self.batch_seconds = Histogram("nike_batch_seconds", "Time of a step", buckets=SECONDS, **self._own)
+        self.batch_images = Histogram("nike_batch_images", "Images in a batch", buckets=BATCHES, **self._own)
+        self.batch_seconds = Histogram("nike_batch_seconds", "Processing time of a batch", buckets=SECONDS, **self._own)
         self.detections = Counter("nike_detections", "Detections returned, by class", ["class"], **self._own)
 
     @property

@@ -36,7 +36,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
 class Measure:
     """Counts requests by path and status and measures their duration.
 
-    Paths that are not in `paths` are counted as "other", which bounds the number of time series.
+    Paths that are not in `paths` are counted as "other", to limit the number of time series.
     """
 
     def __init__(self, app: App, metrics: Metrics, paths: Iterable[str]):
@@ -141,7 +141,7 @@ class LimitRequests:
             async with asyncio.timeout_at(deadline):
                 await self.app(scope, _replay(body, receive), send_and_note)
         except TimeoutError:
-            if started:  # the response cannot be replaced any more, and the error closes the connection
+            if started:  # the response can no longer be replaced; the exception closes the connection
                 raise
             message = f"No result after {self.limits.seconds:g} s. Try again later."
             await _error(503, message, Retry_After=RETRY_SECONDS)(scope, receive, send)
@@ -165,7 +165,7 @@ class LimitRequests:
 
 
 class _TooLargeError(Exception):
-    """The body of a request exceeds the limit."""
+    """The body of a request exceeds the size limit."""
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

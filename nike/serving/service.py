@@ -1,4 +1,4 @@
-"""The asyncio interface of the detector: decoding, queueing, detection and encoding of the result."""
+"""An asyncio interface to the detector, which decodes images, queues them, and encodes the results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Service:
     """A detector with a request queue.
 
     Args:
-        detector: see `nike.detection.detector`. Its `min_confidence` is the lowest threshold of a request.
+        detector: see `nike.detection.detector`. Its `min_confidence` is the lowest threshold that requests can choose.
         limits: limits of the server.
         default_confidence: score threshold of requests without one.
         metrics: metrics to update.
@@ -83,6 +83,6 @@ class Service:
         return asyncio.get_running_loop().run_in_executor(self._codec, function)
 
     async def close(self) -> None:
-        """Processes the accepted images and ends all threads."""
+        """Processes the accepted images and stops all threads."""
         await asyncio.to_thread(self._worker.close)
         self._codec.shutdown()

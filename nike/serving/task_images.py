@@ -1,4 +1,4 @@
-"""Reads the images of Label Studio tasks, embedded in the task or downloaded from the configured Label Studio server.
+"""Reads the images of Label Studio tasks, which are embedded in the task or downloaded from a Label Studio server.
 
 The image path or URL in a task is untrusted. Only paths below `/data/` of the configured server are downloaded, and
 redirects are not followed.
@@ -45,7 +45,7 @@ class TaskImages:
     def __init__(self, url: str | None = None, api_key: str = "", max_bytes: int = 32 << 20):
         parts = urllib.parse.urlsplit(url or "")
         if url is not None and (parts.scheme not in ("http", "https") or not parts.netloc):
-            raise UserError(f"--label-studio: expected an http or https address, got {short(url)}.")
+            raise UserError(f"--label-studio: expected an http or https URL, got {short(url)}.")
         self._origin = None if url is None else f"{parts.scheme}://{parts.netloc}"
         self._api_key, self._max_bytes = api_key, max_bytes
         self._opener = web_opener(_NoRedirects())
@@ -54,7 +54,7 @@ class TaskImages:
         """Returns the content of an image file.
 
         Args:
-            value: image of a task, a data URI or a path or URL below `/data/` of Label Studio.
+            value: image of a task: a data URI, or a path or URL below `/data/` of Label Studio.
 
         Raises:
             UnusableImageError: if `value` is invalid, or if the download fails.
@@ -69,8 +69,8 @@ class TaskImages:
         """Returns the path and query on the Label Studio server."""
         if self._origin is None:
             raise UnusableImageError(
-                f"task: the image {short(value)} is not part of the request. Start the server with --label-studio URL "
-                "and LABEL_STUDIO_API_KEY, so that it can ask Label Studio for it."
+                f"task: the image {short(value)} is not part of the request. To download images from Label Studio, "
+                "start the server with --label-studio URL and LABEL_STUDIO_API_KEY."
             )
         parts = urllib.parse.urlsplit(value.removeprefix(self._origin))
         path = urllib.parse.unquote(parts.path)
@@ -82,7 +82,7 @@ class TaskImages:
         ):
             raise UnusableImageError(
                 f"task: the image {short(value)} is not below {self._origin}/data/. Upload the images to Label Studio, "
-                "or add them there as local files."
+                "or add them to Label Studio as local files."
             )
         return urllib.parse.quote(path) + (f"?{urllib.parse.quote(parts.query, safe='=&%+/')}" if parts.query else "")
 
@@ -100,7 +100,7 @@ class TaskImages:
         try:
             return {"Authorization": f"Bearer {json.loads(answer)['access']}"}
         except (ValueError, KeyError, TypeError):
-            raise UnusableImageError("Label Studio: no access token for LABEL_STUDIO_API_KEY.") from None
+            raise UnusableImageError("Label Studio: no access token received for LABEL_STUDIO_API_KEY.") from None
 
     def _read(self, request: urllib.request.Request, max_bytes: int) -> bytes:
         name = short(request.full_url)
@@ -109,7 +109,7 @@ class TaskImages:
                 data = response.read(max_bytes + 1)
         except urllib.error.HTTPError as error:
             raise UnusableImageError(
-                f"task: Label Studio answers {error.code} for {name}. Check the API key."
+                f"task: Label Studio responded with {error.code} for {name}. Check the API key."
             ) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise UnusableImageError(f"task: {name} could not be fetched ({type(error).__name__}).") from None

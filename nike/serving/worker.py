@@ -15,7 +15,7 @@ from mrcnn.detections import Detections
 
 
 class DetectsImages(Protocol):
-    """The methods of `nike.detection.detector.Detector` that are called."""
+    """The part of the interface of `nike.detection.detector.Detector` that is used here."""
 
     class_names: list[str]
     min_confidence: float
@@ -31,7 +31,7 @@ class DetectionWorker:
     The thread forms batches of up to `batch` submitted images and waits at most `wait` seconds for a full batch.
 
     Args:
-        detector: detector, which is used in this thread only.
+        detector: detector. It is used in this thread only.
         batch: maximum batch size.
         wait: maximum time to wait for a full batch, in seconds.
         on_batch: called after each batch with the number of images and the duration in seconds.
@@ -74,7 +74,7 @@ class DetectionWorker:
         return future
 
     def close(self) -> None:
-        """Processes the submitted images, then ends the thread."""
+        """Processes the submitted images, then stops the thread."""
         self._closed = True
         self._waiting.put(None)
         self._thread.join()
@@ -91,12 +91,12 @@ class DetectionWorker:
             del batch  # otherwise the images stay in memory until the next batch
 
     def _collect(self) -> tuple[list[tuple[np.ndarray, Future]], bool]:
-        """Returns the next batch, and whether more can follow."""
+        """Returns the next batch, and whether more batches can follow."""
         batch: list[tuple[np.ndarray, Future]] = []
         deadline = float("inf")
         while len(batch) < self._batch:
             try:
-                # The first image of a batch is awaited without a timeout. Queued images are taken at once.
+                # The first image of a batch is awaited without a timeout. Queued images are taken without waiting.
                 item = self._waiting.get(timeout=max(0.0, deadline - time.monotonic()) if batch else None)
             except queue.Empty:
                 break

@@ -16,9 +16,9 @@ from nike.serving.service import Service
 
 
 class Params(BaseModel):
-    """Settings of a request. Settings for other kinds of models are ignored."""
+    """Settings of a request. Settings for other types of models are ignored."""
 
-    conf_threshold: float = Field(0.0, ge=0, le=1, description="0: the server's default")
+    conf_threshold: float = Field(0.0, ge=0, le=1, description="score threshold; 0 for the server's default")
     filter_classes: list[str] | None = None
 
 
@@ -26,7 +26,7 @@ class PredictRequest(BaseModel):
     """A request for shapes."""
 
     model: str = Field(max_length=200)
-    image: str = Field(description="base64, as a data URI or alone")
+    image: str = Field(description="image file in base64, optionally as a data URI")
     params: Params = Params()
 
 
@@ -36,7 +36,7 @@ def shapes(result: Detections, class_names: list[str], only: list[str] | None = 
     Args:
         result: detections of one image.
         class_names: class names by class id, background first.
-        only: names of the classes to return; None or empty for all.
+        only: names of the classes to return. None or an empty list returns all.
     """
     found = []
     for number, detection in enumerate(result, start=1):
@@ -69,18 +69,18 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/models")
     async def models() -> dict[str, Any]:
-        """The one model that this server has."""
+        """Returns the only model of this server."""
         return {"success": True, "data": {service.name: model}}
 
     @routes.get("/models/{name}/info")
     async def model_info(name: str) -> dict[str, Any]:
-        """The model, if it has this name."""
+        """Returns the model if it has the given name."""
         _check_name(name)
         return {"success": True, "data": {"model_id": service.name, **model}}
 
     @routes.post("/predict")
     async def predict(request: PredictRequest) -> dict[str, Any]:
-        """Polygons on one image."""
+        """Returns polygons for one image."""
         _check_name(request.model)
         threshold = request.params.conf_threshold or None
 

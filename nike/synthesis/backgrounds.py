@@ -31,11 +31,11 @@ def find_backgrounds(folder: Path | None) -> Source:
     """Returns a function that draws a random background.
 
     Args:
-        folder: Folder with photos that do not show the logo. With None, the photos of scikit-image and plain gradients.
+        folder: Folder with photos that do not show the logo. None uses the photos of scikit-image and plain gradients.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ValueError: If it has no usable photo.
+        ValueError: If the folder contains no usable photo.
     """
     if folder is None:
         return functools.partial(_draw, [functools.partial(_load_bundled, name) for name in BUNDLED], PLAIN)
@@ -53,14 +53,14 @@ def find_photos(folder: Path) -> list[Path]:
     """Returns the photos of a folder except for validation photos and photos with labelled objects."""
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder}: no such folder of backgrounds. Give a folder with photos that do not show the logo."
+            f"{folder}: no such folder of backgrounds. Pass a folder with photos that do not show the logo."
         )
     candidates = not_for_validation(photos.find_files(folder), folder)
     found = [path for path in candidates if not _has_objects(path, folder)]
     if not found:
         raise UserError(
             f"{folder}: no usable background photo (validation photos and photos with labelled objects are skipped). "
-            "Give a folder with photos that do not show the logo."
+            "Pass a folder with photos that do not show the logo."
         )
     return found
 
@@ -72,7 +72,7 @@ def _has_objects(photo: Path, folder: Path) -> bool:
     try:
         record = read_labelme(path, folder)
     except AnnotationError:
-        return True  # its content is unknown
+        return True  # the photo may show objects
     return record is not None and bool(record.instances or record.problems)
 
 
@@ -88,7 +88,7 @@ def _load_bundled(name: str) -> np.ndarray:
     import skimage.data
 
     image = getattr(skimage.data, name)()
-    image = image[0] if isinstance(image, tuple) else image  # the left one of a stereo pair
+    image = image[0] if isinstance(image, tuple) else image  # the left image of a stereo pair
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
 
 

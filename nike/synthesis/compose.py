@@ -18,7 +18,7 @@ from nike.synthesis.placement import sample_placement, warp_texture
 
 SIZES = (0.08, 0.7)  # range of the length of a logo, as a fraction of the longer side of the image
 OCCLUSION = 0.2  # fraction of images with an object in front of a logo
-ATTEMPTS = 12  # at a free position for a logo, and at a visible logo in a positive image
+ATTEMPTS = 12  # maximum number of positions tried for a logo, and of logos added until one is clearly visible
 MAX_SIMILARITY = 0.6  # IoU with the logo above which a distractor is not used
 
 
@@ -29,7 +29,7 @@ class Assets:
     Attributes:
         logo: Logo to draw.
         label: Label of its instances.
-        cutouts: Logos cut out of photos, drawn instead of `logo` half of the time.
+        cutouts: Logos cut out of photos, which are drawn instead of `logo` half of the time.
         background: Function that draws a background.
     """
 
@@ -53,7 +53,7 @@ class Assets:
 
 
 def similarity(a: Logo, b: Logo) -> float:
-    """Returns the IoU of two logos in their unit frames, the highest over mirror images."""
+    """Returns the IoU of two logos in their unit frames, the maximum over all mirror images."""
     a, b = (rasterize([64 * (o + 0.5) for o in logo.outlines], (64, 64)) for logo in (a, b))
     views = (a, a[:, ::-1], a[::-1], a[::-1, ::-1])
     return max(float(np.minimum(view, b).sum() / np.maximum(view, b).sum()) for view in views)
@@ -65,7 +65,7 @@ class Scene:
 
     Attributes:
         image: `[H, W, 3]` float32 RGB in 0..1.
-        light: (x, y) direction from which the light comes, of length 1.
+        light: (x, y) unit vector towards the light.
         logos: Logos in the image.
         distractors: Other shapes in the image.
     """
@@ -82,14 +82,14 @@ def render_image(
     """Renders one synthetic image.
 
     Args:
-        rng: Random generator. The same state gives the same image.
+        rng: Random generator, whose state determines the image.
         height: Image height in pixels.
         width: Image width in pixels.
         assets: Logo, cutouts and backgrounds.
         negative: Whether to draw distractors but no logo.
 
     Returns:
-        The `[height, width, 3]` uint8 RGB image and its instances. There are none if `negative`.
+        The `[height, width, 3]` uint8 RGB image and its instances, none if `negative`.
     """
     angle = rng.normal(-np.pi / 2, 0.7)  # the light mostly comes from above
     background = assets.background(rng, height, width).astype(np.float32) / np.float32(255)
@@ -123,7 +123,7 @@ def add_logo(rng: np.random.Generator, scene: Scene, logo: Logo, placed: list[Pl
     surface, coverage = scene.image[y0:y1, x0:x1], new.coverage
     length = float(np.ptp(np.concatenate(outlines), axis=0).max())
     style, colours = choose_style(rng), None
-    if logo.texture is not None and rng.random() < 0.7:  # otherwise a shape in another colour
+    if logo.texture is not None and rng.random() < 0.7:  # otherwise, its shape is drawn in another colour
         style, colours = STYLES["print"], warp_texture(logo, placement, new.window)
     painted = paint(rng, surface, coverage, style, length, scene.light, colours)
     new.contrast = 255 * float(np.average(np.abs(painted - surface).mean(axis=2), weights=coverage))
@@ -133,7 +133,7 @@ def add_logo(rng: np.random.Generator, scene: Scene, logo: Logo, placed: list[Pl
 
 
 def capture(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Applies camera effects, which keep the geometry, and returns `[H, W, 3]` uint8."""
+    """Applies camera effects that do not change the geometry, and returns `[H, W, 3]` uint8."""
     image = np.rint(image * 255).astype(np.uint8)
     if rng.random() < 0.3:
         image = photometric.shade(image, rng)

@@ -27,7 +27,7 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Logo, ...]:
         label: Label of the instances.
 
     Returns:
-        One textured logo per instance. If there are more than `MAX_CUTOUTS` instances, an even selection is returned.
+        One textured logo per instance. Of more than `MAX_CUTOUTS` instances, evenly spaced ones are selected.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
@@ -38,19 +38,19 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Logo, ...]:
     photos = [photo for photo in photos if photo.path is not None]
     wanted = [(photo, i) for photo in photos for i in photo.instances if i.label == label and not i.crowd]
     step = max(1, -(-len(wanted) // MAX_CUTOUTS))
-    read = functools.lru_cache(maxsize=1)(read_image)  # instances of one photo are neighbours
+    read = functools.lru_cache(maxsize=1)(read_image)  # instances of the same photo are consecutive
     cut = [_cut(read(photo.path), instance.draw(photo.height, photo.width)) for photo, instance in wanted[::step]]
     logos = tuple(logo for logo in cut if logo is not None)
     if not logos:
         raise UserError(
             f"{folder}: no instance labelled {label!r} of at least {MIN_SIDE} px in {len(photos)} photos. "
-            "Give a labelme dataset with larger ones, or another --label."
+            "Choose a labelme dataset with larger instances, or another --label."
         )
     return logos
 
 
 def _cut(image: np.ndarray, mask: np.ndarray) -> Logo | None:
-    """Cuts out one instance with a margin, which provides the colours of blurred edges."""
+    """Cuts out one instance with a margin that contains the colours of blurred edges. Returns None if it is small."""
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(ys) or max(np.ptp(ys), np.ptp(xs)) < MIN_SIDE or min(np.ptp(ys), np.ptp(xs)) < 8:
         return None

@@ -16,7 +16,7 @@ from nike.synthesis.svg import read_svg
 DEFAULT_LOGO = Path(__file__).resolve().parent.parent / "logo.svg"
 MAX_SIDE = 4096
 MIN_AREA = 4  # square pixels; smaller parts and holes of a raster image are dropped
-MAX_STEP = 0.02  # longest edge of an outline in the unit frame, so that straight edges can be bent
+MAX_STEP = 0.02  # maximum edge length of an outline in the unit frame, so that straight edges can be bent
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Logo:
         outlines: closed polygons `[P, 2]` float64 (x, y), filled with the even-odd rule. No edge is longer than
             `MAX_STEP`.
         texture: `[h, w, 3]` uint8 RGB colours, or None for a shape that can be drawn in any colour.
-        scale: length of the unit in pixels of `texture`.
+        scale: length of one unit in pixels of `texture`.
         centre: (x, y) position of the origin in pixels of `texture`.
         landmarks: (x, y) positions in the unit frame by name.
     """
@@ -42,7 +42,7 @@ class Logo:
 def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
     """Reads a logo from an SVG file or from a raster image with an alpha channel.
 
-    The colours of a raster image are kept if the shape is not of a single colour.
+    The colours of a raster image are kept unless the shape has a single colour.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -50,7 +50,7 @@ def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such logo file. Give an .svg with paths or a .png with alpha.")
+        raise FileNotFoundError(f"{path}: no such logo file. Pass an .svg with paths or a .png with an alpha channel.")
     if path.suffix.lower() == ".svg":
         return make_logo(read_svg(path))
     try:
@@ -61,7 +61,9 @@ def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
                 )
             pixels = np.asarray(image.convert("RGBA"))
     except (OSError, SyntaxError) as error:
-        raise UserError(f"{path}: cannot be read as an image ({error}). Give an .svg or a .png with alpha.") from None
+        raise UserError(
+            f"{path}: cannot be read as an image ({error}). Pass an .svg or a .png with an alpha channel."
+        ) from None
     return _from_rgba(pixels, path)
 
 
@@ -82,11 +84,11 @@ def _from_rgba(pixels: np.ndarray, path: Path) -> Logo:
     if solid.all() or not solid.any():
         raise UserError(
             f"{path}: the alpha channel is {'fully opaque' if solid.all() else 'fully transparent'}. "
-            "Give an image whose alpha channel contains the shape of the logo."
+            "Pass an image whose alpha channel contains the shape of the logo."
         )
     outlines = trace(solid)
     if not outlines:
-        raise UserError(f"{path}: the opaque part is smaller than {MIN_AREA} square pixels. Give a larger image.")
+        raise UserError(f"{path}: the opaque part is smaller than {MIN_AREA} square pixels. Pass a larger image.")
     colours = pixels[..., :3][solid]
     coloured = colours.std(axis=0).max() > 8
     # Colours of transparent pixels are arbitrary, so they are replaced by the mean colour of the shape.
@@ -103,7 +105,7 @@ def trace(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def make_logo(outlines: Sequence[np.ndarray], texture: np.ndarray | None = None) -> Logo:
-    """Creates a logo from outlines `[P, 2]` (x, y), in pixels of `texture` if there is one, else in any unit."""
+    """Creates a logo from outlines `[P, 2]` (x, y), in pixels of `texture`, or in any unit without a texture."""
     points = np.concatenate(outlines)
     low, high = points.min(axis=0), points.max(axis=0)
     side, middle = float((high - low).max()), (low + high) / 2

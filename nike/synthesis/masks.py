@@ -1,4 +1,4 @@
-"""Coverage of the pixels by placed logos, and the polygons and labels of their visible parts."""
+"""Computes the pixel coverage of placed logos, and the polygons and labels of their visible parts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MIN_WIDTH = 3  # pixels
 MIN_VISIBLE = 0.3  # visible fraction of the area
 MIN_CONTRAST = 8  # mean change of the pixels in grey levels
 
-MIN_PIECE = 0.01  # visible pieces below this fraction of the largest one are not outlined
-TOLERANCE = 0.2  # pixels between a polygon and the exact contour
-OVERSAMPLING = 4  # of the polygon filling that gives the coverage of a cell
+MIN_PIECE = 0.01  # visible pieces smaller than this fraction of the largest piece are not outlined
+TOLERANCE = 0.2  # maximum distance of a polygon from the exact contour in pixels
+OVERSAMPLING = 4  # subdivisions of a cell per side, from which its coverage is computed
 _SHIFT = 4  # fraction bits of OpenCV's fixed-point coordinates
 
 
@@ -32,7 +32,7 @@ class Instance:
     Attributes:
         label: Label of the logo, or `ignore` if it is tiny, mostly occluded or hardly visible.
         polygons: One `[P, 2]` float64 polygon per visible piece, (x, y) in continuous pixels.
-        landmarks: (x, y) positions inside the image by name, also where an object is in front of them.
+        landmarks: (x, y) positions by name, including those that are occluded, but not those outside the image.
     """
 
     label: str
@@ -45,9 +45,9 @@ class PlacedLogo:
     """A logo in an image.
 
     Attributes:
-        window: Window of the image that contains it.
-        visible: `[h * scale, w * scale]` float32 coverage by its visible part. Objects in front of it reduce it.
-        scale: Cells of `visible` per pixel.
+        window: Window of the image that contains the logo.
+        visible: `[h * scale, w * scale]` float32 coverage by the visible part of the logo. Occluded parts are 0.
+        scale: Number of cells of `visible` per pixel and side.
         area: Area of the whole logo in square pixels, including the part outside the image.
         contrast: Mean change of the pixels in grey levels.
         landmarks: (x, y) positions in pixels of the image by name.
@@ -91,7 +91,7 @@ class PlacedLogo:
         return [polygon for polygon in polygons if len(polygon) >= 3]
 
     def instance(self, shape: tuple[int, int], label: str) -> Instance | None:
-        """Returns the labelled instance, or None if nothing of the logo is visible."""
+        """Returns the labelled instance, or None if no part of the logo is visible."""
         polygons = self.polygons(shape)
         inside = {name: p for name, p in self.landmarks.items() if (p >= 0).all() and (p <= shape[::-1]).all()}
         return Instance(label if self.is_clear() else IGNORE[0], polygons, inside) if polygons else None
@@ -106,7 +106,7 @@ def place(outlines: Sequence[np.ndarray], shape: tuple[int, int], margin: float 
         margin: Margin of the window around the logo, as a fraction of its length.
 
     Returns:
-        The logo, or None if it is outside the image or if the placement degenerates.
+        The logo, or None if it is outside the image or if the placement is degenerate.
     """
     points = np.concatenate(outlines)
     low, high = points.min(axis=0), points.max(axis=0)
@@ -127,7 +127,7 @@ def rasterize(outlines: Sequence[np.ndarray], shape: tuple[int, int], scale: int
     """Returns the coverage by polygons `[P, 2]` in pixels, `[height * scale, width * scale]` float32 in 0..1."""
     rows, columns = shape[0] * scale, shape[1] * scale
     mask = np.zeros((rows * OVERSAMPLING, columns * OVERSAMPLING), np.uint8)
-    # OpenCV's coordinates are 0 at the centre of the first pixel, continuous coordinates are 0 at its edge.
+    # In OpenCV, coordinate 0 is the centre of the first pixel. In continuous coordinates, it is the edge of this pixel.
     fixed = [np.rint((o * scale * OVERSAMPLING - 0.5) * (1 << _SHIFT)).astype(np.int32) for o in outlines]
     cv2.fillPoly(mask, fixed, 255, cv2.LINE_8, _SHIFT)
     return cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)

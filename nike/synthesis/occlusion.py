@@ -37,13 +37,13 @@ class Rod:
 
 
 def occlude(rng: np.random.Generator, image: np.ndarray, logos: list[PlacedLogo], targets: list[PlacedLogo]) -> None:
-    """Draws a rod across a random target, if there is one, and removes what it hides from the visible part of logos.
+    """Draws a rod across a random target and removes the hidden parts from the visible parts of the logos.
 
     Args:
         rng: Random generator.
         image: `[H, W, 3]` float32 RGB image in 0..1, modified in place.
         logos: Logos in the image, modified in place.
-        targets: Logos or distractors.
+        targets: Logos or distractors. If there are none, nothing is drawn.
     """
     if not targets:
         return

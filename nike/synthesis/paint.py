@@ -1,4 +1,4 @@
-"""Print effects: how a logo changes the pixels of the surface that it is on."""
+"""Print effects, which determine how a logo changes the pixels of its surface."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MARGIN = 0.06  # reach of the shadow, as a fraction of the length of the logo
 
 @dataclass(frozen=True)
 class Style:
-    """A way to apply a logo. Lengths of effects scale with the logo.
+    """A way to apply a logo. The lengths of effects are proportional to the size of the logo.
 
     Attributes:
         weight: Relative frequency.
         opacity: Range of the opacity of the ink, 0..1.
         tone: Whether the ink is a tone of the surface instead of a contrasting colour.
-        fading: Maximum fraction of the ink that is worn off.
+        fading: Maximum fraction of worn ink.
         threads: Whether the ink consists of parallel threads.
         lift: Strength of the relief and of the shadow, 0 for flat ink.
     """
@@ -65,8 +65,8 @@ def paint(
         coverage: `[h, w]` float32 coverage of the logo in 0..1, not all zero.
         style: Style of the logo.
         length: Length of the logo in pixels.
-        light: (x, y) direction from which the light comes, of length 1.
-        colours: `[h, w, 3]` or `[1, 1, 3]` float32 RGB colours of the logo. By default one or two random colours.
+        light: (x, y) unit vector towards the light.
+        colours: `[h, w, 3]` or `[1, 1, 3]` float32 RGB colours of the logo. By default, one or two random colours.
 
     Returns:
         `[h, w, 3]` float32 RGB in 0..1.
@@ -115,7 +115,7 @@ def random_colour(rng: np.random.Generator) -> np.ndarray:
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> np.ndarray:
-    """Returns noise of about unit variance, `[h, w]` float32, whose blobs are about `grain` pixels large."""
+    """Returns smooth noise of about unit variance, `[h, w]` float32, with a grain size of about `grain` pixels."""
     cells = tuple(int(side / grain) + 3 for side in shape)
     field = cv2.resize(rng.standard_normal(cells, dtype=np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
     return field / max(float(field.std()), 1e-6)
@@ -124,7 +124,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], grain: float)
 def surface_shading(surface: np.ndarray, length: float) -> np.ndarray:
     """Returns the local brightness of a surface relative to its surroundings, `[h, w, 1]` float32 around 1.
 
-    Ink multiplied by it shows the folds and the texture of the surface.
+    If ink is multiplied by it, the folds and the texture of the surface remain visible.
     """
     grey = surface.mean(axis=2) + np.float32(0.05)
     return (grey / cv2.GaussianBlur(grey, (0, 0), max(2.0, length / 10))).clip(0.7, 1.35)[..., None]
@@ -139,13 +139,13 @@ def threads(rng: np.random.Generator, shape: tuple[int, int], length: float) -> 
 
 
 def wear(rng: np.random.Generator, shape: tuple[int, int], length: float, fraction: float) -> np.ndarray:
-    """Returns the ink that is left after about `fraction` of it wore off in specks and patches, `[h, w]` float32."""
+    """Returns the remaining ink after a `fraction` of it has worn off in specks and patches, `[h, w]` float32."""
     noise = smooth_noise(rng, shape, max(2.0, length / 6)) + smooth_noise(rng, shape, max(1.0, length / 60))
     return (0.5 + 2 * (noise - np.quantile(noise, fraction))).clip(0.15, 1)
 
 
 def relief(coverage: np.ndarray, length: float, light: tuple[float, float]) -> np.ndarray:
-    """Returns the light on the edges of a raised shape, `[h, w]` float32: positive towards the light, about -1..1."""
+    """Returns the light on the edges of a raised shape, `[h, w]` float32 in -1..1, positive towards the light."""
     width = float(np.clip(length / 150, 0.6, 3))
     height = cv2.GaussianBlur(coverage, (0, 0), width)
     slope = [cv2.Sobel(height, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0)]  # towards the inside

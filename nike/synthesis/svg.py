@@ -14,7 +14,7 @@ from nike.datasets.safe_xml import read_xml
 
 MAX_BYTES = 1 << 20
 MAX_COORDINATE = 1e6
-CURVE_STEPS = 16  # points per curve segment, an error of about 0.1 pixels for a logo of 900 pixels
+CURVE_STEPS = 16  # points per curve segment; the error is about 0.1 pixels for a logo of 900 pixels
 
 
 class _Flattener(BasePen):
@@ -43,8 +43,9 @@ class _Flattener(BasePen):
 def read_svg(path: str | Path) -> list[np.ndarray]:
     """Reads all `<path d>` elements of a file as closed outlines.
 
-    Transforms, styles, strokes, visibility and other elements are ignored. Convert them to one plain path first (in
-    Inkscape, Path > Union). Files with a document type declaration are rejected, so entities are never expanded.
+    Transforms, styles, strokes, visibility and other elements are ignored. Convert the drawing to a single plain path
+    first (in Inkscape, Path > Union). Files with a document type declaration are rejected, so entities are never
+    expanded.
 
     Returns:
         Outlines `[P, 2]` float64, (x, y) in SVG user units with y down.

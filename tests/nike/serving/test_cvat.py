@@ -64,5 +64,5 @@ def test_rejections_are_messages(url, monkeypatch):
     monkeypatch.delenv("NIKE_TOKEN", raising=False)
     with pytest.raises(Exception, match="answers 401"):
         annotate(url)
-    with pytest.raises(Exception, match="does not answer"):
+    with pytest.raises(Exception, match="does not respond"):
         annotate("http://127.0.0.1:1")
