@@ -19,10 +19,10 @@ from nike.cataloguing.shard import Stages
 from nike.cataloguing.simulation import Costs, Layout, simulate
 from nike.formatting import short
 
-SAMPLE = 100  # rows
-WARM_UP = 3  # images excluded from the time measurement, because the first ones compile the network
-SHOWN = 5  # failures
-SHARDS_SIMULATED = 4  # for each actor
+SAMPLE = 100  # number of rows
+WARM_UP = 3  # images processed before the time measurement, because the network is compiled for the first images
+SHOWN = 5  # maximum number of listed failures
+SHARDS_SIMULATED = 4  # number of shards for each actor
 
 
 def sample_rows(tables: Iterable[pa.Table], count: int = SAMPLE, seed: int = 0) -> tuple[pa.Table, int]:
@@ -52,7 +52,7 @@ def dry_run(
         load: function of a number of cores that returns the detector.
         tables: tables of the input.
         limits: limits of the downloads.
-        pool: actors of the run. If this machine is too small for them, a cluster of such machines is assumed.
+        pool: actors of the run. If this machine is too small for them, a cluster with the required cores is assumed.
         shard_size: number of images per shard.
         price: price of all workers per hour, or None.
 
@@ -79,12 +79,12 @@ def dry_run(
     busiest = max(prediction.utilisation, key=lambda name: prediction.utilisation[name])
     return [
         *_about_sample(done),
-        f"an image: {costs.bytes / 1e6:.2f} MB, read {costs.read:.3f} s, decode {costs.decode:.3f} s, "
+        f"per image: {costs.bytes / 1e6:.2f} MB, read {costs.read:.3f} s, decode {costs.decode:.3f} s, "
         f"detect {costs.detect:.3f} s",
         f"{rows:,} images with {pool.actors} actors: {duration(seconds)}, {prediction.images_per_second:.1f} images/s, "
         f"{prediction.bytes_per_second / 1e6:.1f} MB/s; {busiest} saturate first "
         f"({prediction.utilisation[busiest]:.0%} busy)",
-        *([] if price is None else [f"cost at {price:g} an hour: {seconds / 3600 * price:,.2f}"]),
+        *([] if price is None else [f"cost at {price:g} per hour: {seconds / 3600 * price:,.2f}"]),
     ]
 
 

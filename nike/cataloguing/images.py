@@ -81,7 +81,7 @@ class Image:
 
 
 class Reader:
-    """Reads the files of rows. Thread-safe.
+    """Reads the files of rows. The class is thread-safe.
 
     Args:
         limits: limits of the downloads.
@@ -94,9 +94,9 @@ class Reader:
         self._changed = threading.Condition()
 
     def read(self, numbered: tuple[int, Mapping[str, Any]]) -> Image:
-        """Reads the file of a row; a failure is a status.
+        """Reads the file of a row. Failures are not raised but recorded as status.
 
-        Statuses: "no_location"; "missing" (no such file, HTTP 404 or 410); "refused" (invalid URL, scheme, private
+        Statuses: "no_location"; "missing" (no such file, HTTP 404 or 410); "refused" (invalid URL or scheme, private
         address); "http_error"; "timeout"; "network"; "too_large"; "not_an_image" (a web page); "unreadable" (file).
         """
         row, values = numbered

@@ -1,8 +1,8 @@
 """Detects images that crash their process, for example by a decoder error or by exhausting the memory.
 
-The first attempt at a shard processes several images at once. If it does not finish, the next one processes one image
-at a time and records each image before it starts. An image that was the last record of STRIKES attempts is skipped from
-then on. A single record is not sufficient, because the process may have been killed for another reason.
+The first attempt at a shard processes several images at once. If the attempt does not finish, the next one processes
+one image at a time and records each image before it starts. An image that was the last record of STRIKES attempts is
+skipped from then on. A single record is not sufficient, because the process may have been killed for another reason.
 
     OUTPUT/journal/shard-0000012.txt    lines "start" (of an attempt), row numbers, and "end"
 """
@@ -24,7 +24,7 @@ class Journal:
         shard: number of the shard.
 
     Attributes:
-        is_careful: whether this attempt must process one image at a time and record each.
+        is_careful: whether this attempt must process and record one image at a time.
         crashed: row numbers to skip.
     """
 
@@ -39,7 +39,7 @@ class Journal:
         self._append("start")
 
     def note(self, row: int) -> None:
-        """Records the start of a row, which implies the end of the previous one."""
+        """Records the start of a row, which implies the end of the previous row."""
         self._append(str(row))
 
     def finish_rows(self) -> None:
@@ -47,7 +47,7 @@ class Journal:
         self._append("end")
 
     def _append(self, line: str) -> None:
-        # Written data survives the end of the process. It is lost only if the machine fails, and then the next attempt
+        # Written data survives the end of the process. If the machine fails and the data is lost, the next attempt
         # records it again.
         with open(self._path, "a") as file:
             file.write(f"{line}\n")

@@ -18,11 +18,11 @@ from typing import Any
 from mrcnn.errors import UserError
 from nike.quiet import quiet_stderr
 
-# Without it Ray reports usage statistics to its authors.
+# Disables the usage statistics that Ray sends by default.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
-MAX_BLOCKS = 10_000  # of Ray Data; a block is a few shards where there are more
-OBJECT_STORE_BYTES = 100 << 20  # object store of local runs, which contains only numbers
+MAX_BLOCKS = 10_000  # maximum number of blocks in Ray Data; with more shards, a block contains several
+OBJECT_STORE_BYTES = 100 << 20  # size of the object store in local runs; small, because it contains only numbers
 CORES_PER_ACTOR = 4  # default; more threads hardly speed up the processing of single images
 
 Process = Callable[[int], dict[str, Any]]
@@ -33,8 +33,8 @@ class Pool:
     """Number and size of the actors.
 
     Attributes:
-        actors: number of actors, or None for as many as fit.
-        cpus: cores per actor, or None for CORES_PER_ACTOR, or for all cores divided by `actors`.
+        actors: number of actors, or None for one per CORES_PER_ACTOR cores, or as many as the GPUs allow.
+        cpus: cores per actor, or None for an equal share of all cores.
         gpus: GPUs per actor, possibly fractional.
     """
 
@@ -60,13 +60,13 @@ class Pool:
         if actors < 1 or actors * own > cpus or actors * self.gpus > gpus:
             raise UserError(
                 f"--actors {actors} with {own} CPUs and {self.gpus:g} GPUs each do not fit into {cpus:g} CPUs and "
-                f"{gpus:g} GPUs. Choose fewer, or pass --cpus and --gpus."
+                f"{gpus:g} GPUs. Choose fewer actors, or pass --cpus and --gpus."
             )
         return Pool(actors, own, self.gpus)
 
 
 class _Actor:
-    """A Ray actor. It calls `make` once, so the network is loaded once for all shards.
+    """A Ray actor. It calls `make` only once, so that the network is loaded once for all shards.
 
     Errors that the user can correct are returned as text, because Ray wraps exceptions and loses their causes.
     """
@@ -106,7 +106,7 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
         raise UserError("nike catalogue requires Ray. Install it with: pip install 'nike-mrcnn[catalogue]'") from None
     logging.getLogger("ray.data").setLevel(logging.INFO if verbose else logging.ERROR)
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    for last in (bool(address), True):  # a busy machine may exceed the 30 seconds that Ray waits for its own start
+    for last in (bool(address), True):  # tries twice, because a busy machine may exceed Ray's start timeout of 30 s
         try:
             with contextlib.nullcontext() if verbose else quiet_stderr():
                 ray.init(
@@ -126,7 +126,7 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
 
 
 def stop_ray() -> None:
-    """Ends the workers, and Ray if `start_ray` started it."""
+    """Stops the workers, and Ray if it was started by `start_ray`."""
     import ray
 
     ray.shutdown()

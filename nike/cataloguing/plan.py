@@ -1,7 +1,7 @@
 """The plan of a run: a copy of the input rows in the output folder, divided into shards.
 
-A shard is the unit of processing, of writing results and of resuming. Because of the copy, a resumed run does not
-depend on changes of the input, and workers can read a shard directly regardless of the input format.
+A shard is the unit of processing, of writing results and of resuming. Because of the copy, changes of the input do not
+affect a resumed run, and workers can read a shard directly regardless of the input format.
 
     OUTPUT/plan/part-00000.parquet    one row group per shard, SHARDS_PER_PART per file
     OUTPUT/plan/plan.json             number of rows and shards, settings of the run; written last
@@ -38,7 +38,7 @@ class Plan:
         folder: folder of the plan.
         rows: number of rows of all shards.
         shard_size: number of rows per shard, except for the last one.
-        settings: settings of the run, which a resumed run must not change.
+        settings: settings of the run, which must not change when the run is resumed.
     """
 
     folder: Path
@@ -100,7 +100,9 @@ def write_plan(output: Path, tables: Iterable[pa.Table], shard_size: int, settin
         if (pair := ids.duplicate()) is not None:
             first, second = pair
             name = plan.read(first // shard_size)[first % shard_size]["id"]
-            raise UserError(f"id {short(name)}: rows {first + 1:,} and {second + 1:,} have the same. Ids must differ.")
+            raise UserError(
+                f"id {short(name)}: expected different ids, but rows {first + 1:,} and {second + 1:,} have the same id."
+            )
     with replacing(folder / FILE, durable=True) as temporary:
         temporary.write_text(json.dumps({"rows": rows, "shard_size": shard_size, "settings": settings}, indent=1))
     return plan
@@ -138,7 +140,7 @@ def _in_shards(tables: Iterable[pa.Table], shard_size: int) -> Iterator[pa.Table
 
 
 def limited(tables: Iterable[pa.Table], rows: int | None) -> Iterator[pa.Table]:
-    """Yields the first `limit` rows, or all rows for None."""
+    """Yields the first `rows` rows, or all rows if `rows` is None."""
     for table in tables:
         yield table if rows is None else table.slice(0, rows)
         if rows is not None and (rows := rows - min(rows, len(table))) == 0:

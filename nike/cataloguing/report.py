@@ -46,7 +46,7 @@ class Report:
         return f"{done:,} of {self.rows:,} images ({done / self.rows:.0%}), {rate:.1f} images/s{left}{failures}"
 
     def failures(self) -> str:
-        """Returns the failures, most frequent first: `12 missing, 3 timeout`. Empty without failures."""
+        """Returns the failures, most frequent first: `12 missing, 3 timeout`. The text is empty without failures."""
         return ", ".join(f"{count:,} {reason}" for reason, count in self.status.most_common() if reason != "ok")
 
     def summary(self) -> dict[str, Any]:

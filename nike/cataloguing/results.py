@@ -1,7 +1,7 @@
 """The output of a run: one Parquet file per shard, written atomically.
 
 A shard is done when its file exists. Files are written under a temporary name, synchronised with the disk and renamed,
-so the list of files is the manifest. The statistics of a shard are metadata of its file.
+so no other record of finished shards is needed. The statistics of a shard are stored as metadata of its file.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("location", pa.string()),
-        ("width", pa.int32()),  # None without an image
+        ("width", pa.int32()),  # None if the image could not be used
         ("height", pa.int32()),
         ("detections", pa.list_(DETECTION)),
-        ("status", pa.string()),  # "ok", or what is wrong, see `images.read` and `shard`
-        ("error", pa.string()),  # message; None if ok
+        ("status", pa.string()),  # "ok" or the type of the failure, see `Reader.read`, `images.decode` and `shard`
+        ("error", pa.string()),  # error message, or None if ok
         ("model", pa.string()),  # SHA-256 of the weights file
-        ("seconds", pa.float32()),  # download, decoding and detection of this image
+        ("seconds", pa.float32()),  # total duration of download, decoding and detection
     ]
 )
 FOLDER = "data"
@@ -67,7 +67,7 @@ def detection_rows(result: Detections, class_names: Sequence[str]) -> list[dict[
 
 
 def commit(output: Path, shard: int, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> None:
-    """Writes the file of a shard, which completes the shard."""
+    """Writes the file of a shard. The shard is done afterwards."""
     metadata = {METADATA_KEY: json.dumps(statistics).encode()}
     table = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata(metadata)
     with replacing(shard_path(output, shard), durable=True) as temporary:

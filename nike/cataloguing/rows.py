@@ -25,7 +25,7 @@ from nike.formatting import printable
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
-        ("location", pa.string()),  # None if the table has no value
+        ("location", pa.string()),  # None if the cell of the table is empty
         ("offset", pa.int64()),  # position of a member of a tar file in bytes, or None
         ("size", pa.int64()),
     ]
@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
 ID_COLUMNS = ("id", "image_id")
 LOCATION_COLUMNS = ("url", "image_url", "path", "file", "file_name")
 TABLES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
-BATCH = 1 << 15  # rows
+BATCH = 1 << 15  # maximum number of rows of a table
 MAX_LINE = 1 << 20  # maximum length of a JSON line in bytes
 
 
@@ -56,7 +56,7 @@ def find_inputs(arguments: Sequence[str]) -> list[Path]:
         elif not photos.is_file(path):
             raise FileNotFoundError(f"{printable(argument)}: no such file or folder. Check the path.")
         elif not path.name.lower().endswith((*TABLES, ".tar")):
-            raise UserError(f"{printable(argument)}: expected a folder, .tar or a table ({', '.join(TABLES)}).")
+            raise UserError(f"{printable(argument)}: expected a folder, a .tar file or a table ({', '.join(TABLES)}).")
         else:
             found.append(path)
     return found
@@ -74,11 +74,11 @@ def read_rows(
             of LOCATION_COLUMNS.
 
     Yields:
-        Tables of SCHEMA with at most BATCH rows. The id of an image in a folder is its relative path, and that of a
+        Tables of SCHEMA with at most BATCH rows. The id of an image in a folder is its relative path. The id of a
         member of a tar file is "file.tar/member".
 
     Raises:
-        ValueError: a file is damaged, a column is missing, or a row has no id. The message names file and row.
+        ValueError: a file is damaged, a column is missing, or a row has no id. The message contains the file and row.
     """
     for path in inputs:
         if path.is_dir():
@@ -120,7 +120,7 @@ def _choose(path: Path, names: Sequence[str], wanted: str | None, usual: Sequenc
         return found[0]
     expected = f"a column {wanted!r}" if wanted else f"a column named {' or '.join(usual)}"
     columns = printable(", ".join(names)[:200])
-    raise UserError(f"{printable(path)}: expected {expected}, got columns {columns}. Name it: {option} NAME.")
+    raise UserError(f"{printable(path)}: expected {expected}, got columns {columns}. Choose one with {option} NAME.")
 
 
 Choice = Callable[[Sequence[str]], list[str]]
@@ -152,7 +152,7 @@ def _csv(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
 
 
 def _first_lines(file: BinaryIO) -> bytes:
-    """Returns the header and the first row of a CSV file."""
+    """Returns the header line of a CSV file."""
     header = file.readline(MAX_LINE)
     return header.rstrip(b"\r\n") + b"\n"
 
@@ -187,7 +187,7 @@ def _checked(path: Path, ids: pa.Array, locations: pa.Array, first: int) -> pa.T
     """Validates a table and converts it to SCHEMA with absolute paths."""
     if ids.null_count:
         number = first + ids.is_null().index(True).as_py() + 1
-        raise UserError(f"{printable(path)}, row {number}: has no id. Every image needs one.")
+        raise UserError(f"{printable(path)}, row {number}: has no id. Every image needs an id.")
     folder = path.parent
     places = [
         value if value is None or is_url(value) else None if not value.strip() else str(folder / value)
@@ -206,7 +206,7 @@ def _folder(path: Path) -> Iterator[Row]:
 
 
 def _tar(path: Path) -> Iterator[Row]:
-    """Yields the members that are images, with their positions, which allow random access."""
+    """Yields the members that are images, with their positions for random access."""
     try:
         with tarfile.open(path, "r:") as archive:
             while (member := archive.next()) is not None:

@@ -46,7 +46,7 @@ def only_run(output: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UserError(f"{printable(output)}: another run of nike catalogue writes to it.") from None
+                raise UserError(f"{printable(output)}: another run of nike catalogue uses this folder.") from None
         yield
 
 
@@ -61,13 +61,13 @@ def new_or_same_plan(
     plan = open_plan(output)
     if plan is None:
         if strange := [path.name for path in output.iterdir() if path.name not in (FOLDER, ".lock")]:
-            raise UserError(f"{printable(output)}: holds other files ({short(strange[0])}). Choose an empty folder.")
+            raise UserError(f"{printable(output)}: contains other files ({short(strange[0])}). Choose an empty folder.")
         return write_plan(output, tables(), shard_size, settings)
     for name in {**plan.settings, **settings}:
         before, now = plan.settings.get(name), settings.get(name)
         if before != now:
             raise UserError(
-                f"{printable(output)}: was started with {name} {short(before)}, now {short(now)}. "
+                f"{printable(output)}: the run was started with {name} {short(before)}, now it is {short(now)}. "
                 "Use the same input and options to continue, or another output folder."
             )
     return plan
@@ -76,7 +76,7 @@ def new_or_same_plan(
 def file_sha256(path: Path) -> str:
     """Returns the hexadecimal SHA-256 of a file.
 
-    Of an exported model, it is that of its metadata file, which holds the hashes of the others.
+    For an exported model, this is the SHA-256 of its metadata file, which contains the hashes of the other files.
     """
     return sha256_of(path / METADATA if is_export(path) else path)
 
@@ -84,7 +84,7 @@ def file_sha256(path: Path) -> str:
 def make_processor(
     output: Path, load: Callable[[int], Any], limits: Limits, decoders: int | None, cpus: int
 ) -> pipeline.Process:
-    """Loads the detector and returns the function that processes a shard. Called in the actors.
+    """Loads the detector and returns the function that processes a shard. It is called in the actors.
 
     Args:
         output: output folder with a plan.
@@ -148,7 +148,7 @@ def process_all(
     todo = np.flatnonzero(~done)
     if len(todo):
         if len(todo) < plan.shards:
-            show(f"{plan.shards - len(todo):,} of {plan.shards:,} shards are done already")
+            show(f"{plan.shards - len(todo):,} of {plan.shards:,} shards are already done")
         pool = pool.fitted(*pipeline.start_ray(address, verbose))
         show(f"{len(todo):,} shards, {pool.actors} actors with {pool.cpus} cores and {pool.gpus:g} GPUs each")
         make = functools.partial(make_processor, output, load, limits, decoders)

@@ -2,7 +2,7 @@
 
     rows ── read, several threads ── decode, several threads ── detect, this thread ── one Parquet file
 
-Each stage is at most a few images ahead of the next, so the memory does not depend on the size of the shard.
+Each stage is at most a few images ahead of the next, so memory use does not depend on the size of the shard.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nike.cataloguing.plan import Plan
 
 
 class Detects(Protocol):
-    """The methods of `nike.detection.detector.Detector` that are called."""
+    """The part of the interface of `nike.detection.detector.Detector` that is used here."""
 
     class_names: Sequence[str]
 
@@ -60,7 +60,7 @@ class Stages:
         Returns:
             The rows with the columns of `results.SCHEMA`, in order, and a dict of statistics: "rows", "detections",
             "status" (counts by status), "bytes", "read_seconds" and "decode_seconds" (sums over images),
-            "detect_seconds" and "wait_seconds" (time in the network and time waiting for images), and "seconds".
+            "detect_seconds" and "wait_seconds" (time of detection and time waiting for images), and "seconds" (total).
         """
         clock, start = Clock(), time.monotonic()
         if journal is not None and journal.is_careful:
@@ -75,7 +75,7 @@ class Stages:
         for number, values in rows:
             if number in journal.crashed:
                 image = Image(number, values["id"], values["location"])
-                image.fail("crashed", "the process was killed twice while processing this image, which is skipped.")
+                image.fail("crashed", "skipped, because the process was killed twice while processing this image.")
             else:
                 journal.note(number)
                 image = decode(self._reader.read((number, values)))
@@ -83,7 +83,7 @@ class Stages:
 
     def _detect(self, images: Iterable[Image], clock: Clock) -> Iterator[Done]:
         """Yields the rows of the output in order. Failed images bypass the detector."""
-        waiting: deque[Image] = deque()  # images in the detector, and failed images after them
+        waiting: deque[Image] = deque()  # images in the detector and failed images, in order
 
         def pixels() -> Iterator[np.ndarray]:
             for image in clock.waiting(iter(images)):
@@ -136,7 +136,7 @@ class ShardProcessor:
         self.output, self.plan, self.stages = output, plan, stages
 
     def process(self, shard: int) -> dict[str, Any]:
-        """Processes a shard unless it is done. Returns its number and its statistics, see `Stages.run`."""
+        """Processes a shard if it is not done. Returns its number and its statistics, see `Stages.run`."""
         if results.shard_path(self.output, shard).is_file():  # written by an attempt that was killed afterwards
             return results.statistics_of(self.output, shard)
         journal = Journal(self.output, shard)
@@ -148,10 +148,10 @@ class ShardProcessor:
 
 
 class Clock:
-    """Measures the time in the detector and the time waiting for images separately.
+    """Measures the time of detection and the time waiting for images separately.
 
     Attributes:
-        last: time in the detector for the last result, in seconds.
+        last: detection time of the last result in seconds.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class Clock:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Returns the sums so far, in seconds."""
+        """The total times so far, in seconds."""
         return {"detect_seconds": self._detect, "wait_seconds": self._wait}
 
     def waiting(self, images: Iterator[Image]) -> Iterator[Image]:
@@ -173,7 +173,7 @@ class Clock:
             yield image
 
     def working(self, results: Iterator[Detections]) -> Iterator[Detections]:
-        """Yields the given results of a detector that reads from `waiting`, and measures its time."""
+        """Yields the results of a detector that reads its images from `waiting`, and measures the detection time."""
         while True:
             start, waited = time.monotonic(), self._wait
             result = next(results, None)

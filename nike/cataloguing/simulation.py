@@ -2,7 +2,7 @@
 
 The simulation follows `shard.Stages`. An actor has several download threads, several decoding threads and one detection
 thread, with the same limits on the number of images between the stages. All actors of a machine share its cores in the
-order of their requests. The network bandwidth is not limited; `bytes_per_second` states the required one.
+order of their requests. The network bandwidth is not limited. `Prediction.bytes_per_second` is the required bandwidth.
 
     from nike.cataloguing.simulation import Costs, Layout, simulate
     simulate(Costs(read=0.2, decode=0.02, detect=0.15), Layout(actors=8, cores=32), images=20_000)
@@ -82,8 +82,8 @@ class Prediction:
     Attributes:
         images_per_second: mean throughput.
         bytes_per_second: required network bandwidth.
-        utilisation: fraction of the time that "downloads" (threads), "decoders" (threads), "detectors" (actors) and
-            "cores" are busy. The stage that is closest to 1 saturates first.
+        utilisation: fraction of the time in which "downloads" (threads), "decoders" (threads), "detectors" (actors)
+            and "cores" are busy. The resource with the highest value saturates first.
     """
 
     images_per_second: float
@@ -101,7 +101,7 @@ def simulate(costs: Costs, layout: Layout, images: int) -> Prediction:
     """
     world = _World(layout.cores)
     sizes = [min(layout.shard_size, images - start) for start in range(0, images, layout.shard_size)]
-    shards = iter(sizes)  # the next free actor takes it
+    shards = iter(sizes)  # each shard is taken by the next free actor
     pools = []
     for _ in range(layout.actors):
         reads, decodes = _Servers(layout.threads), _Servers(layout.decoders)
@@ -129,7 +129,7 @@ def _actor(
         reading: deque[_Job] = deque()
         decoding: deque[_Job] = deque()
         left = size
-        while True:  # like two nested `prefetch_map`
+        while True:  # like two nested calls of `prefetch_map`
             while len(decoding) <= layout.decoders and (left or reading):
                 while len(reading) <= layout.threads and left:
                     reading.append(world.job(costs.read, reads))
@@ -143,7 +143,7 @@ def _actor(
 
 
 class _Job:
-    """A job with an end time. At most one thread waits for it."""
+    """A job with a duration. At most one thread waits for its end."""
 
     def __init__(self) -> None:
         self.is_done = False

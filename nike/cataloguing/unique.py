@@ -20,7 +20,7 @@ WORDS = 3  # uint64 values per record: two for the hash, one for the row number
 
 
 class UniqueIds:
-    """Collects ids in a `with` block, before `duplicate` searches for a repeated one.
+    """Collects ids in a `with` block, in which `duplicate` can then search for a repeated id.
 
     Args:
         folder: folder for the temporary files, which are deleted at the end of the block.

@@ -1,10 +1,10 @@
-"""Measures the pipeline against a local web server, with a detector that only waits.
+"""Benchmarks of the pipeline with a local web server and a detector that only waits.
 
-python -m nike.cataloguing.benchmark rates                   throughput, beside what the simulation predicts
-python -m nike.cataloguing.benchmark kills --images 20000    kills driver and actor, resumes, checks the output
-python -m nike.cataloguing.benchmark plan --images 10000000  time, memory and disk of planning
-python -m nike.cataloguing.benchmark stages                  CPU seconds of an image in each stage
-python -m nike.cataloguing.benchmark sizing                  machines for 10^6 to 10^8 images a day, simulated
+python -m nike.cataloguing.benchmark rates                   measured and simulated throughput
+python -m nike.cataloguing.benchmark kills --images 20000    kill driver and actor, resume, and check the output
+python -m nike.cataloguing.benchmark plan --images 10000000  time, memory and disk space of planning
+python -m nike.cataloguing.benchmark stages                  CPU time per image in each stage
+python -m nike.cataloguing.benchmark sizing                  simulated machines for 10^6 to 10^8 images per day
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MEASURES = {
 
 
 def main() -> None:
-    """Reads the command line."""
+    """Runs the benchmark chosen on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=MEASURES)
     parser.add_argument("--images", type=int, default=400)
@@ -37,5 +37,5 @@ def main() -> None:
         MEASURES[arguments.what](arguments.images, Path(folder))
 
 
-if __name__ == "__main__":  # not in the processes that the benchmarks start
+if __name__ == "__main__":  # false in the processes that the benchmarks start
     main()

@@ -1,6 +1,6 @@
-"""Kills driver and actor of a run, resumes it and checks the output.
+"""Kills the driver and an actor of a run, resumes it and checks the output.
 
-2% of the addresses are faulty: missing, cut off, hanging, not an image, a decompression bomb. One image kills its
+2% of the URLs are faulty: missing, truncated, hanging, not an image, or a decompression bomb. One image kills its
 worker.
 """
 
@@ -28,13 +28,13 @@ from nike.cataloguing.images import Limits
 from nike.cataloguing.plan import Plan, open_plan
 
 FAULTS = ("missing", "cut", "hang", "noise", "bomb")
-FAULTY = 0.02
-DETECT = 0.01  # seconds of an image
+FAULTY = 0.02  # fraction of faulty URLs
+DETECT = 0.01  # detection time per image in seconds
 MEGABYTE = 1 << 20
 
 
 def _drive(output: Path, detect: float, peak: Any) -> None:
-    """Runs a driver. It is called in a separate process, which can be killed."""
+    """Runs a driver in a separate process, which can be killed."""
     limits = Limits(threads=8, attempts=2, seconds=2, allow_private=True)
     load = functools.partial(load_waiting_detector, detect)
     show = functools.partial(print, flush=True)
@@ -43,7 +43,7 @@ def _drive(output: Path, detect: float, peak: Any) -> None:
 
 
 def _workers() -> list[int]:
-    """Returns the processes of Ray's actors."""
+    """Returns the process ids of Ray's actors."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -55,7 +55,7 @@ def _workers() -> list[int]:
 
 
 class Memory(threading.Thread):
-    """Records the resident memory of a process and of the actors, in MB, once a second."""
+    """Records the resident memory of a process and of the largest actor in MiB, once per second."""
 
     def __init__(self, driver: int):
         super().__init__(daemon=True)
@@ -76,7 +76,7 @@ def _resident(pid: int) -> float:
 
 
 def measure_kills(images: int, folder: Path, seed: int = 0) -> None:
-    """Kills the driver, an actor and the driver again at random moments; then checks the output."""
+    """Kills the driver, an actor and the driver again at random times, and then checks the output."""
     chance = random.Random(seed)
     kinds = [chance.choice(FAULTS) if chance.random() < FAULTY else "ok" for _ in range(images)]
     kinds[images // 3] = "deadly"
@@ -104,7 +104,7 @@ def measure_kills(images: int, folder: Path, seed: int = 0) -> None:
     _check(output, kinds)
     _describe_memory(memory)
     own = summary["detect_seconds"] / summary["images"]
-    print(f"{time.monotonic() - start:.0f} s in all; detection {own:.4f} s an image; {os.cpu_count()} cores")
+    print(f"{time.monotonic() - start:.0f} s in total; detection {own:.4f} s per image; {os.cpu_count()} cores")
 
 
 def _done(output: Path, plan: Plan) -> int:
@@ -112,7 +112,7 @@ def _done(output: Path, plan: Plan) -> int:
 
 
 def _wait_for_shards(output: Path, plan: Plan, more: int, driver: Any) -> None:
-    """Waits until the driver has committed more shards. Raises RuntimeError if it ends before."""
+    """Waits until the driver has committed `more` shards. Raises RuntimeError if the driver ends before."""
     target = min(plan.shards - 1, _done(output, plan) + more)
     while _done(output, plan) < target:
         if not driver.is_alive():
@@ -127,7 +127,7 @@ def _describe_memory(memory: list[list[float]]) -> None:
 
 
 def _check(output: Path, kinds: list[str]) -> None:
-    """Raises AssertionError unless every id is in the output once, with the status that its kind implies."""
+    """Raises AssertionError if an id is not in the output exactly once with the status expected for its kind."""
     table = pq.read_table(output / results.FOLDER, columns=["id", "status"]).to_pylist()
     counts = Counter(row["id"] for row in table)
     assert counts == Counter(f"image-{i}" for i in range(len(kinds))), "ids are lost or doubled"

@@ -1,7 +1,7 @@
 """Common parts of the benchmarks: a local web server with faults, a detector that only waits, and plans for both.
 
-The images are the sample data at half size. The waiting detector stands for a network on a GPU: it takes a fixed time
-and no core, so that cores are left for what is measured.
+The images are the sample data at half size. The waiting detector simulates a network on a GPU. It takes a fixed time
+and uses no core, so that the cores are available for the measured stages.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from nike.cataloguing.rows import SCHEMA
 from nike.datasets import photos
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"
-DEADLY_HEIGHT = 13  # pixels of the image that kills its worker
+DEADLY_HEIGHT = 13  # height in pixels of the image that kills its worker
 
 
 class WaitingDetector:
-    """A detector that waits and finds a box that depends on the image."""
+    """A detector that waits and returns a box that depends on the image."""
 
     class_names = ("BG", "nike")
 
@@ -49,7 +49,7 @@ class WaitingDetector:
 
 
 def load_waiting_detector(seconds: float, cpus: int) -> WaitingDetector:
-    """Returns the detector of an actor with a number of cores, which it does not use."""
+    """Returns the detector of an actor. The number of cores is not used."""
     return WaitingDetector(seconds)
 
 
@@ -60,7 +60,7 @@ def _jpeg(pixels: np.ndarray) -> bytes:
 
 
 def _bomb() -> bytes:
-    """A PNG of a few hundred kilobytes with 400 million pixels."""
+    """Returns a PNG file of a few hundred kilobytes with 400 million pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
@@ -72,7 +72,7 @@ def _bomb() -> bytes:
 
 
 def _serve(port: Any, latency: float) -> None:
-    """A web server: `/ok/7`, `/missing/7` and so on. Sends its port through a pipe."""
+    """Runs a web server for paths such as `/ok/7` and `/missing/7`. Its port is sent through the pipe `port`."""
     samples = [_jpeg(read_image(path)[::2, ::2]) for path in photos.find_files(SAMPLES)]
     deadly, bomb = _jpeg(np.zeros((DEADLY_HEIGHT, 40, 3), np.uint8)), _bomb()
 
@@ -101,7 +101,7 @@ def _serve(port: Any, latency: float) -> None:
 
 
 def start_server(latency: float) -> tuple[Any, str]:
-    """Starts the web server in its own process.
+    """Starts the web server in a separate process.
 
     Args:
         latency: seconds before each response.
@@ -116,7 +116,7 @@ def start_server(latency: float) -> tuple[Any, str]:
 
 
 def plan_of(output: Path, kinds: list[str], url: str, shard_size: int) -> Plan:
-    """Writes a plan with one image for each kind, "ok" or a fault of the server."""
+    """Writes a plan with one image for each element of `kinds`, which is "ok" or a fault of the server."""
     urls = [f"{url}/{kind}/{i}" for i, kind in enumerate(kinds)]
     columns = [[f"image-{i}" for i in range(len(kinds))], urls, *[[None] * len(kinds)] * 2]
     return write_plan(output, [pa.table(columns, schema=SCHEMA)], shard_size, {"model": "waits"})

@@ -1,4 +1,4 @@
-"""Machines for a number of images a day, simulated."""
+"""Simulates how many machines are required for a number of images per day."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from nike.cataloguing.simulation import Costs, Layout, simulate
 
-# Of an image of 2 megapixels and 300 kB from a server with 0.2 s of latency; commits as measured.
+# Costs of an image of 2 megapixels and 300 kB from a server with a latency of 0.2 s. The cost of a shard was measured.
 ON_CPU = Costs(read=0.2, decode=0.022, detect=0.075, detect_cores=4, bytes=3e5, shard=0.5)  # 0.3 core seconds
-ON_GPU = Costs(read=0.2, decode=0.022, detect=0.01, detect_cores=0, bytes=3e5, shard=0.5)  # 100 images/s, assumed
+ON_GPU = Costs(read=0.2, decode=0.022, detect=0.01, detect_cores=0, bytes=3e5, shard=0.5)  # 100 images/s are assumed
 MACHINES = (
     ("32 cores, 8 actors", ON_CPU, Layout(8, 32, 16, 4)),
     ("8 cores, 1 GPU", ON_GPU, Layout(1, 8, 16, 8)),
@@ -18,7 +18,7 @@ MACHINES = (
 
 
 def size_machines(images: int, folder: Path) -> None:
-    """Prints the simulated rate of machines and how many of them a number of images a day needs."""
+    """Prints the simulated rates of machines, and the number of machines for 10^6, 10^7 and 10^8 images per day."""
     for name, costs, layout in MACHINES:
         found = simulate(costs, layout, layout.actors * layout.shard_size * 4)
         busiest = max(found.utilisation, key=lambda stage: found.utilisation[stage])
@@ -26,6 +26,6 @@ def size_machines(images: int, folder: Path) -> None:
         for daily in (1e6, 1e7, 1e8):
             rate = daily / 86_400
             print(
-                f"  {daily:.0e} a day: {rate / found.images_per_second:.2f} machines, "
+                f"  {daily:.0e} per day: {rate / found.images_per_second:.2f} machines, "
                 f"{rate * costs.bytes * 8 / 1e9:.2f} Gbit/s"
             )

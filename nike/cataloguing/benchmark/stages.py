@@ -1,4 +1,4 @@
-"""Cost of planning, and CPU time of an image in each stage."""
+"""Cost of planning, and CPU time per image in each stage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nike.datasets import photos
 
 
 def measure_plan(images: int, folder: Path) -> None:
-    """Plans synthetic rows; prints rows per second, peak memory and disk."""
+    """Plans synthetic rows and prints rows per CPU second, peak memory and disk space."""
     size = 1 << 15
 
     def tables() -> Iterator[pa.Table]:
@@ -45,7 +45,7 @@ def measure_plan(images: int, folder: Path) -> None:
 
 
 def measure_stages(images: int, folder: Path) -> None:
-    """Prints the CPU seconds per image, which vary less than wall-clock time on a busy machine."""
+    """Prints the CPU time per image, which varies less than wall-clock time on a busy machine."""
     paths = list(photos.find_files(SAMPLES))
     server, url = start_server(0.0)
     reader = Reader(Limits(allow_private=True))

@@ -1,4 +1,4 @@
-"""Throughput of several layouts, measured and simulated."""
+"""Measured and simulated throughput of several layouts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nike.cataloguing.benchmark.parts import load_waiting_detector, plan_of, sta
 from nike.cataloguing.images import Limits
 from nike.cataloguing.simulation import Costs, Layout, simulate
 
-LAYOUTS = (  # actors, downloads, latency of the server and time of the detector in seconds
+LAYOUTS = (  # number of actors and of downloads, latency of the server and detection time in seconds
     (1, 1, 0.02, 0.05),
     (1, 8, 0.02, 0.05),
     (2, 8, 0.02, 0.05),
@@ -22,10 +22,10 @@ LAYOUTS = (  # actors, downloads, latency of the server and time of the detector
 
 
 def measure_rates(images: int, folder: Path) -> None:
-    """Runs with several layouts; prints images per second as measured and as predicted.
+    """Runs with several layouts and prints the measured and the predicted images per second.
 
-    A prediction is made from the costs of the same run, and another from those of the first run. Of the other runs only
-    the latency of the server and the time of the detector are known beforehand.
+    One prediction uses the costs measured in the same run. The other uses the costs measured in the first run, with the
+    known latency of the server and detection time of the layout.
     """
     overheads: Costs | None = None
     for actors, threads, latency, detect in LAYOUTS:
@@ -46,7 +46,7 @@ def measure_rates(images: int, folder: Path) -> None:
 def _measure_layout(
     images: int, folder: Path, layout: Layout, latency: float, detect: float
 ) -> tuple[float, Costs, float]:
-    """Returns the images per second, the costs, and the fraction of the time in which the detectors work."""
+    """Returns the images per second, the costs, and the fraction of the time in which the detectors are busy."""
     server, url = start_server(latency)
     output = Path(tempfile.mkdtemp(dir=folder))
     plan = plan_of(output, ["ok"] * images, url, layout.shard_size)
@@ -58,8 +58,8 @@ def _measure_layout(
     finally:
         pipeline.stop_ray()
         server.terminate()
-    # From the start of the first shard to the end of the last, by the times of their files, because Ray returns results
-    # late and in groups.
+    # The duration from the start of the first shard to the end of the last one is computed from the modification times
+    # of their files, because Ray returns results late and in groups.
     ends = [results.shard_path(output, each["shard"]).stat().st_mtime for each in done]
     seconds = max(ends) - min(end - each["seconds"] for end, each in zip(ends, done, strict=True))
     busy = sum(each["detect_seconds"] for each in done) / (seconds * layout.actors)

@@ -86,7 +86,7 @@ def test_members_of_a_tar_file_are_read_at_their_position(tmp_path):
         ("a.tar", b"x" * 2000, r"a\.tar: cannot be read as a tar file"),
         ("a.csv", b"id,url\n1,x\n,y\n", r"a\.csv, row 2: has no id"),
         ("a.jsonl", json.dumps({"id": None, "url": "x"}).encode(), r"a\.jsonl, row 1: has no id"),
-        ("a.txt", b"", r"a\.txt: expected a folder, \.tar or a table"),
+        ("a.txt", b"", r"a\.txt: expected a folder, a \.tar file or a table"),
     ],
 )
 def test_errors_name_the_file(tmp_path, name, content, message):

@@ -161,7 +161,7 @@ def test_other_settings_and_a_second_run_are_rejected(make_run, photos, tmp_path
         same({"model": "other"})
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
-    with pytest.raises(ValueError, match="holds other files"):
+    with pytest.raises(ValueError, match="contains other files"):
         new_or_same_plan(tmp_path / "full", lambda: [], 10, {})
     with only_run(output), pytest.raises(ValueError, match="another run"), only_run(output):
         pass
