@@ -112,7 +112,7 @@ def test_a_packed_file_needs_no_settings(tmp_path, capsys, monkeypatch, mask_sco
     arguments += ["--config", changes]
     assert pack.main([str(argument) for argument in arguments]) == 0
     out = capsys.readouterr().out
-    assert f"{output.stat().st_size:,} bytes" in out and "no convergence" not in out
+    assert f"{output.stat().st_size:,} bytes" in out and "did not converge" not in out
     looks = 1 + out.count("repeating detection")
     assert looks > 2 if mask_scores else looks == 2
     before, f1 = map(float, re.search(r"best threshold before: (0\.\d+); now at 0\.5: F1 (0\.\d+)", out).groups())

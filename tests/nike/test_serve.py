@@ -35,7 +35,7 @@ def test_limits_of_the_options():
         (["--max-megapixels", "nan"], "--max-megapixels: expected a positive number, got nan"),
         (["--timeout", "inf"], "--timeout: expected a positive number, got inf"),
         (["--port", "70000"], "--port: expected a number from 0 to 65535"),
-        (["--label-studio", "ftp://x"], "--label-studio: expected an http or https address"),
+        (["--label-studio", "ftp://x"], "--label-studio: expected an http or https URL"),
         (["--weights", "none.h5"], "--weights: "),
     ],
 )

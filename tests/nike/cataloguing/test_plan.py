@@ -38,7 +38,7 @@ def test_rows_are_divided_into_shards_independently_of_the_tables(tmp_path, monk
 def test_a_repeated_id_is_named(tmp_path, first, second):
     ids = names(0, 1000)
     ids[second] = ids[first]
-    with pytest.raises(ValueError, match=rf"'n{first}': rows {first + 1:,} and {second + 1:,} have the same"):
+    with pytest.raises(ValueError, match=rf"'n{first}': .*rows {first + 1:,} and {second + 1:,} have the same"):
         write_plan(tmp_path, [table(ids[:700]), table(ids[700:])], 64, {})
     assert open_plan(tmp_path) is None
 

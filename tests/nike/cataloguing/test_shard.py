@@ -157,7 +157,7 @@ def test_other_settings_and_a_second_run_are_rejected(make_run, photos, tmp_path
     output, processor = make_run(photos)
     same = functools.partial(new_or_same_plan, output, lambda: [], 10)
     assert same({"model": "sha"}) == processor.plan == open_plan(output)
-    with pytest.raises(ValueError, match="was started with model 'sha', now 'other'"):
+    with pytest.raises(ValueError, match="was started with model 'sha', now it is 'other'"):
         same({"model": "other"})
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()

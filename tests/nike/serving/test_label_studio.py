@@ -183,9 +183,9 @@ def test_an_origin_is_not_a_prefix(label_studio, suffix):
 
 def test_redirects_and_rejections_are_errors(label_studio):
     images = TaskImages(label_studio.url, "legacy")
-    with pytest.raises(ValueError, match="answers 302"):
+    with pytest.raises(ValueError, match="responded with 302"):
         images.read("/data/upload/1/away.png")
-    with pytest.raises(ValueError, match="answers 401"):
+    with pytest.raises(ValueError, match="responded with 401"):
         TaskImages(label_studio.url, "wrong").read("/data/upload/1/a.png")
     with pytest.raises(ValueError, match="larger than"):
         TaskImages(label_studio.url, "legacy", max_bytes=10).read("/data/upload/1/a.png")
