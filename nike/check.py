@@ -152,7 +152,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--val-split",
         type=float,
         metavar="FRACTION",
-        help="fraction of the images for validation (default: the split of DIR, else 0.2)",
+        help="fraction of the images for validation (default: the split of the dataset, else 0.2)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the split (default: 0)")
     parser.add_argument(

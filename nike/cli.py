@@ -14,8 +14,8 @@ from typing import NoReturn
 from mrcnn import __version__
 from mrcnn.errors import UserError
 
-# TensorFlow reads these variables when it is imported. They suppress its log messages, which include errors, because
-# errors are also raised as exceptions.
+# TensorFlow reads these variables when it is imported. They suppress all its log messages. Errors are not lost, because
+# they are also raised as exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
 

@@ -60,21 +60,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("--format", choices=FORMATS, default="openvino", help="format, see below (default: openvino)")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="output folder (default: WEIGHTS_FORMAT, such as best_onnx)"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="output folder (default: name of the weights and of the format, such as mask_rcnn_nike_openvino)",
     )
     parser.add_argument(
         "--verify",
         type=Path,
         default=SAMPLE_DATA,
         metavar="DIR",
-        help=f"folder of images for the comparison, of which {VERIFIED} are used (default: the sample images)",
+        help=f"folder of images for the comparison, at most {VERIFIED} of which are used (default: the sample images)",
     )
     parser.add_argument(
         "--calibrate",
         type=Path,
         metavar="DIR",
-        help=f"folder of typical images to calibrate openvino-int8, of which {CALIBRATION} are used (default: the "
-        "sample images)",
+        help=f"folder of typical images to calibrate openvino-int8, at most {CALIBRATION} of which are used (default: "
+        "the sample images)",
     )
     add_image_size_argument(parser)
     add_weights_arguments(parser, "nike")
@@ -132,7 +135,7 @@ def _find_images(folder: Path, option: str, most: int) -> list[Path]:
 
 
 def _compare_ap(path: Path, config: Config, names: list[str], folder: Path, exported: Path) -> dict[str, float]:
-    """Compares the AP of an exported model with that of the original. Raises VerificationError if it is lower."""
+    """Returns the AP of an exported model and of the original. Raises VerificationError if the loss is too high."""
     original = load_model(path, config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE), precision="off")
     aps = []
     for model in (original, ExportedModel(exported, MIN_CONFIDENCE)):

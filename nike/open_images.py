@@ -149,7 +149,7 @@ def convert(
     fetch: Fetch,
     on_photo: Callable[[], object] = lambda: None,
 ) -> Tally:
-    """Writes each image and its labelme file into `output`, except those that exist already.
+    """Writes each image and its labelme file into `output`, except those that already exist.
 
     Args:
         grouped: selected rows by image id, see `by_photo`.

@@ -35,7 +35,7 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except Exception:  # not KeyboardInterrupt
+        except Exception:  # the messages are not shown after KeyboardInterrupt
             held.seek(0)
             os.write(terminal, held.read())
             raise

@@ -49,7 +49,7 @@ def dry_run(
     """Processes a sample in this process and estimates the time of the whole run.
 
     Args:
-        load: function of a number of cores that returns the detector.
+        load: function that takes a number of cores and returns the detector.
         tables: tables of the input.
         limits: limits of the downloads.
         pool: actors of the run. If this machine is too small for them, a cluster with the required cores is assumed.

@@ -43,7 +43,7 @@ class Pool:
     gpus: float = 0.0
 
     def fitted(self, cpus: float, gpus: float) -> Pool:
-        """Returns a copy with numbers instead of None.
+        """Returns a copy in which None is replaced by the default values for a machine or cluster.
 
         Args:
             cpus: number of cores of the machine or cluster.
@@ -137,9 +137,9 @@ def process_shards(shards: Sequence[int], make: Callable[[int], Process], pool: 
 
     Args:
         shards: numbers of the shards.
-        make: function of a number of cores that returns the function that processes a shard. It is called in the
-            actors.
-        pool: actors, with numbers instead of None (see `Pool.fitted`).
+        make: function that takes a number of cores and returns the function that processes a shard. It is called in
+            the actors.
+        pool: number and size of the actors, without None (see `Pool.fitted`).
 
     Yields:
         The result of the function for each shard.

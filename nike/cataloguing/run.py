@@ -88,13 +88,13 @@ def make_processor(
 
     Args:
         output: output folder with a plan.
-        load: function of a number of cores that returns the detector.
+        load: function that takes a number of cores and returns the detector.
         limits: limits of the downloads.
         decoders: number of decoding threads, or None for one per core.
         cpus: number of cores of the actor.
 
     Raises:
-        ValueError: the folder does not exist, for example on a node without the shared file system.
+        ValueError: the folder contains no plan, for example on a node without the shared file system.
     """
     plan = open_plan(output)
     if plan is None:
@@ -107,7 +107,7 @@ def load_with_threads(arguments: argparse.Namespace, cpus: int) -> Any:
     """Builds the detector for the options and limits its runtime to a number of cores."""
     from nike.detection.options import chosen_detector
 
-    # TensorFlow reads the first two when it is imported, and OpenVINO's backend reads the third.
+    # TensorFlow reads the TF_ variables when it is imported, and OpenVINO's backend reads OMP_NUM_THREADS.
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(cpus)
     os.environ["TF_NUM_INTEROP_THREADS"] = str(min(2, cpus))
     return chosen_detector(arguments)

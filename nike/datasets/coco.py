@@ -70,7 +70,7 @@ def read_coco(
         allow_outside: bool, whether `file_name` and symbolic links may refer to files outside the dataset folder.
 
     Returns:
-        A `Collection` of the valid photos and the problems. An invalid annotation is an unusable shape of its photo.
+        A `Collection` of the valid photos and the problems. Invalid annotations count as unusable shapes of the photo.
 
     Raises:
         FileNotFoundError: if the file does not exist.

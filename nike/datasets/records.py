@@ -48,7 +48,7 @@ class Problem:
 
 
 class AnnotationError(UserError):
-    """An annotation file or photo is unusable. `problem` has the details."""
+    """An annotation file or photo is unusable. The details are in `problem`."""
 
     def __init__(self, problem: Problem):
         super().__init__(str(problem))

@@ -68,7 +68,7 @@ def copy_images(
     Args:
         folder: path of the dataset folder.
         parts: photos by subset, or by "" for a dataset without a split.
-        layout: function of a subset that returns the folder of its images, relative to `folder`.
+        layout: function that takes a subset and returns the folder of its images, relative to `folder`.
         problems: list to which a problem is appended for each photo that is skipped because another photo has the same
             name without suffix.
 

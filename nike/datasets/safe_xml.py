@@ -18,7 +18,7 @@ MAX_SNIFFED_BYTES = 2_000
 
 
 def has_root(path: Path, tag: str) -> bool:
-    """Returns whether a file probably has this root element: its tag is in the first MAX_SNIFFED_BYTES bytes."""
+    """Returns whether the tag of a root element occurs in the first MAX_SNIFFED_BYTES bytes of a file."""
     if not is_file(path):
         return False
     with open(path, "rb") as file:

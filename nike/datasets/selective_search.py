@@ -1,4 +1,4 @@
-"""Selective Search: proposals from a hierarchical segmentation, without training, and a disk cache of them.
+"""Selective Search, which computes proposals by hierarchical segmentation without training, and their disk cache.
 
 Source: Uijlings et al. 2013, "Selective Search for Object Recognition". The implementation is that of OpenCV's contrib
 modules.

@@ -17,7 +17,7 @@ from mrcnn.ops.contours import mask_to_rings, simplify
 from mrcnn.ops.masks import mask_box
 
 MIN_IOU = 0.995  # minimum IoU of the mask and the polygon drawn by `fill_polygons`
-TOLERANCES = (0.7, 0.5, 0.35)  # of the simplification in pixels, tried in this order before the exact outline is used
+TOLERANCES = (0.7, 0.5, 0.35)  # of the simplification in pixels, tried in this order; if all fail, it is omitted
 
 
 def mask_to_polygon(mask: np.ndarray) -> np.ndarray | None:

@@ -75,8 +75,8 @@ def split_by_group(
             all images with objects are in one group, that group is divided.
 
     Returns:
-        The training keys and the validation keys, each in the given order. Both contain every stratum of at least two
-        groups, and both contain objects if at least two images show one.
+        The training keys and the validation keys, each in the given order. Strata of at least two groups are present in
+        both. If at least two images show an object, both contain such an image.
 
     Raises:
         ValueError: `fraction` is out of range.

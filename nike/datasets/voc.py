@@ -61,7 +61,7 @@ def find(path: Path) -> bool:
 def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
     """Reads a dataset, given the folder that contains SegmentationObject. Images without a mask are unlabelled.
 
-    See `Format` for the arguments. `default_label` is the label of instances without a mask in SegmentationClass.
+    See `Format` for the arguments. `default_label` is used for images without a mask in SegmentationClass.
     """
     root = Path(path)
     names = _class_names(root)

@@ -71,7 +71,10 @@ def add_detector_arguments(
         help="classes to report, such as nike,adidas (default: all)",
     )
     detection.add_argument(
-        "--max-detections", type=int, metavar="N", help="maximum number of detections per image (default: all)"
+        "--max-detections",
+        type=int,
+        metavar="N",
+        help="maximum number of detections per image (default: DETECTION_MAX_INSTANCES of the weights)",
     )
     detection.add_argument(
         "--tiles",
@@ -107,8 +110,8 @@ def add_image_size_argument(parser: argparse.ArgumentParser) -> None:
         "--image-size",
         type=int,
         metavar="PIXELS",
-        help="side of the square network input, a multiple of 64; a larger input is slower, and smaller logos are "
-        "detected (default: that of --config, else as in training)",
+        help="side of the square network input, a multiple of 64; larger inputs help to detect small logos but are "
+        "slower (default: that of --config, else as in training)",
     )
 
 

@@ -30,7 +30,7 @@ class Window:
         return self
 
     def show(self, pixels: np.ndarray) -> bool:
-        """Shows an image, uint8 RGB `[H, W, 3]`. Returns False if the user has closed the window."""
+        """Shows an image, uint8 RGB `[H, W, 3]`. Returns False after q, Esc or closing the window."""
         import cv2
 
         cv2.imshow(TITLE, pixels[:, :, ::-1])

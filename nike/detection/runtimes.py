@@ -47,7 +47,7 @@ LAUNCHER = """if True:
 
 
 def export_all(weights: str, folder: Path, formats: list[str]) -> dict[str, Path]:
-    """Exports weights to the formats, except for models that exist and packages that are missing.
+    """Exports weights to the formats. Existing models are reused, and formats with missing packages are skipped.
 
     Returns:
         Paths by name: the weights file of the original, and the folders of the exported models.

@@ -118,7 +118,7 @@ def bar_chart(title: str, edges: Sequence[float], series: Sequence[Series], x_la
 
 
 def _nice(value: float) -> int:
-    """Rounds up to 2, 4, 6, 10, 20, 40, ... Half of the result is an integer, for the tick in the middle."""
+    """Rounds up to 2, 4, 6, 10, 20, 40, ..., so that the tick at half of the result is an integer."""
     scale = 1
     while True:
         for step in (2, 4, 6, 10):

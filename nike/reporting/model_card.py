@@ -23,7 +23,7 @@ class Evaluation:
 
     Attributes:
         data: description of the images.
-        values: COCO metrics in 0..1 by name, one of METRICS.
+        values: COCO metrics in 0..1, by name (a key of METRICS).
     """
 
     data: str

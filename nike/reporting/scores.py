@@ -45,12 +45,12 @@ def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float
         "boundary": COCO metrics with boundary IoU (see `mrcnn.evaluation.boundary`); only with masks;
         "voc": variants of AP at IoU 0.5 and the threshold with the best F1, by IoU type and class;
         "at_threshold": true, false, duplicates, missed, precision, recall, median_iou, accurate (fraction of true
-            positives with IoU 0.9), confusion, negative_images (with the 95% interval of the fraction of images);
+            positives with IoU >= 0.9), confusion, negative_images (with the 95% interval of the fraction of images);
         "operating_points": threshold and recall at IoU 0.5 for each minimum precision;
         "curves": recall, precision (of all classes pooled) and envelope, by IoU type and IoU;
         "f1": F1, precision and recall by threshold;
         "histograms": IoU of true positives, scores of true and false positives;
-        "photos": list of file, true, false, duplicates, missed, ignored, ious and error_score, the highest error first.
+        "photos": list of file, true, false, duplicates, missed, ignored, ious and error_score, highest error first.
     """
     records, names = evaluator.records, evaluator.class_names
     summary, kinds = evaluator.summarize(), kinds_of(records)

@@ -61,8 +61,8 @@ class Service:
 
         Args:
             read: function that returns the content of the image file. It runs in a thread.
-            encode: function of the image, uint8 RGB `[H, W, 3]`, and its detections that returns the response. It runs
-                in a thread.
+            encode: function that takes the image (uint8 RGB `[H, W, 3]`) and its detections and returns the response.
+                It runs in a thread.
             min_confidence: score threshold, or None for the default.
 
         Raises:

@@ -31,7 +31,7 @@ class DetectionWorker:
     The thread forms batches of up to `batch` submitted images and waits at most `wait` seconds for a full batch.
 
     Args:
-        detector: detector. It is used in this thread only.
+        detector: detector, used only in this thread.
         batch: maximum batch size.
         wait: maximum time to wait for a full batch, in seconds.
         on_batch: called after each batch with the number of images and the duration in seconds.

@@ -111,7 +111,7 @@ def place(outlines: Sequence[np.ndarray], shape: tuple[int, int], margin: float 
     points = np.concatenate(outlines)
     low, high = points.min(axis=0), points.max(axis=0)
     length = float((high - low).max())
-    if not length < 8 * max(shape):  # also if it is not finite
+    if not length < 8 * max(shape):  # also true for NaN
         return None
     x0, y0 = np.floor(low - margin * length - 2).clip(0, shape[::-1]).astype(int).tolist()
     x1, y1 = np.ceil(high + margin * length + 2).clip(0, shape[::-1]).astype(int).tolist()

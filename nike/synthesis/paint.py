@@ -124,7 +124,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], grain: float)
 def surface_shading(surface: np.ndarray, length: float) -> np.ndarray:
     """Returns the local brightness of a surface relative to its surroundings, `[h, w, 1]` float32 around 1.
 
-    If ink is multiplied by it, the folds and the texture of the surface remain visible.
+    Ink is multiplied by this factor to keep the folds and the texture of the surface visible.
     """
     grey = surface.mean(axis=2) + np.float32(0.05)
     return (grey / cv2.GaussianBlur(grey, (0, 0), max(2.0, length / 10))).clip(0.7, 1.35)[..., None]

@@ -18,7 +18,7 @@ TASKS = ("masks", "boxes")
 EPOCHS = 30
 WARMUP_STEPS = 100
 MIN_STEPS = 20  # minimum steps per epoch; with few images, validation would otherwise take longer than training
-PATIENCE = 20  # validations; high enough that a 30-epoch run reaches the low learning rates of the cosine schedule
+PATIENCE = 20  # so many validations that a 30-epoch run reaches the low learning rates of the cosine schedule
 EMA = 0.998  # averages about 500 steps, and fewer at the beginning, see `WeightAverage`
 DESCRIPTION = """\
 Fine-tune Mask R-CNN on labelled images. Validation AP is reported after every epoch and the
@@ -40,12 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--dataset", type=Path, default=SAMPLE_DATA, metavar="DIR", help="labelled images (default: the sample images)"
     )
-    data.add_argument("--val", type=Path, metavar="DIR", help="folder of validation images, if it is not DIR")
+    data.add_argument("--val", type=Path, metavar="DIR", help="separate folder of validation images")
     data.add_argument(
         "--val-split",
         type=float,
         metavar="FRACTION",
-        help="fraction of the images for validation (default: the split of DIR, else 0.2)",
+        help="fraction of the images for validation (default: the split of the dataset, else 0.2)",
     )
     data.add_argument(
         "--negatives",
@@ -70,7 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--augment", choices=AUGMENTATIONS, default="medium", help="strength of the augmentation (default: medium)"
     )
     data.add_argument("--strict", action="store_true", help="stop at the first image that cannot be used")
-    data.add_argument("--workers", type=int, metavar="N", help="data loading threads (default: one per core, 2 to 8)")
+    data.add_argument(
+        "--workers", type=int, metavar="N", help="data loading threads (default: one per core, from 2 to 8)"
+    )
 
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -89,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--backbone",
         metavar="NAME",
-        help="resnet50, resnet101, mobilenet_v2, ... (default: that of --config, else that of the weights)",
+        help="backbone: resnet50, resnet101, mobilenet_v2, ... (default: that of --config, else that of the weights)",
     )
     network.add_argument(
         "--image-size",
@@ -129,7 +131,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learning.add_argument(
         "--layers",
         metavar="SET",
-        help="layers to train: heads, 3+, 4+, 5+, all, or a regular expression on layer names",
+        help="layers to train: heads, 3+, 4+, 5+, all, or a regular expression on layer names (default: those of "
+        "--schedule)",
     )
     learning.add_argument(
         "--schedule",
@@ -177,7 +180,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mixed-precision",
         choices=PRECISIONS,
         default="auto",
-        help="bfloat16 computation; auto uses it if a short benchmark finds it clearly faster (default: auto)",
+        help="compute in bfloat16; auto does so if it is clearly faster in a short benchmark (default: auto)",
     )
 
     run = parser.add_argument_group("run")

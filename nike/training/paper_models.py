@@ -36,7 +36,7 @@ EPOCHS = 4  # of `nike train`, one for each stage of alternating training
 LEARNING_RATE = 3e-4  # twice that of `nike train` with two images, because the runs are short
 WARMUP = 0.05  # fraction of the steps, at the start of each stage
 METRICS = ("mask_AP", "mask_AP50", "mask_AP75", "box_AP")
-VALIDATION_FRACTION = 0.25  # of the number of training images
+VALIDATION_FRACTION = 0.25  # number of synthetic validation images as a fraction of the training images
 # Logos in addition to the bundled one, because the mask activation makes no difference with a single class.
 SHAPES = {
     "star": "M50 0L61 35L98 35L68 57L79 91L50 70L21 91L32 57L2 35L39 35Z",

@@ -17,7 +17,9 @@ NUMBER = r"(\d+(?:\.\d+)?)"
 UNITS = {"h": 3600, "m": 60, "s": 1}
 TRIAL_STEPS = 5  # steps in each of the two epochs of the trial
 TRIAL_PHOTOS = 4  # number of validation images of the trial
-MIN_EPOCHS = 6  # with shorter epochs in a small budget; the heads are trained alone for one epoch of six
+# If the budget is small, epochs are shortened to reach this number. The heads are then trained alone for one epoch, and
+# the best of several epochs is kept.
+MIN_EPOCHS = 6
 MARGIN = 0.05  # fraction of the remaining time that is kept in reserve
 
 
@@ -88,8 +90,8 @@ def plan_epochs(
         speed: measured times.
         seconds: remaining time.
         stages: number of stages.
-        steps: steps per epoch if the time suffices for MIN_EPOCHS of them.
-        is_fixed: whether `steps` must not change. Otherwise epochs are shorter in a small budget, and a little longer
+        steps: steps per epoch if the time suffices for at least MIN_EPOCHS epochs.
+        is_fixed: whether `steps` must not change. Otherwise, epochs are shorter in a small budget and slightly longer
             in a large one, so that the last epoch ends with the budget.
         min_steps: minimum steps per epoch.
         photos: validation images per epoch.

@@ -15,7 +15,7 @@ def trial(model, logs: Path, **settings) -> Iterator[None]:
     Args:
         model: MaskRCNN in training mode.
         logs: parent of the log folders. The trial writes to a temporary folder there, on the same disk as the run.
-        settings: settings of the trial.
+        settings: Config settings that differ during the trial.
     """
     from mrcnn.checkpoints import log_dirs
     from mrcnn.training import TrainingInterrupted
