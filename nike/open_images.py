@@ -305,7 +305,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         tally = convert(grouped, arguments.output, arguments.subset, cache, fetch, bar.update)
     for problem in tally.problems:
         print(f"skipped: {problem}", file=sys.stderr)
-    there = f", {tally.kept} existed already" if tally.kept else ""
+    there = f", {tally.kept} already existed" if tally.kept else ""
     done = f"{plural(tally.photos, 'image')} with {plural(tally.instances, 'mask')}"
     print(f"{done} written to {arguments.output}{there}.")
     return 1 if tally.problems else 0

@@ -83,7 +83,7 @@ class Settings:
                 f"--negatives must be a fraction from 0 to 1, got {self.negatives}. 0.15 means 15 of 100 images."
             )
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in (self.height, self.width)):
-            raise UserError(f"--size must be {MIN_SIDE} to {MAX_SIDE} pixels a side, got {self.width}x{self.height}.")
+            raise UserError(f"--size must be {MIN_SIDE} to {MAX_SIDE} pixels per side, got {self.width}x{self.height}.")
         if self.keypoints and (self.logo != DEFAULT_LOGO or self.cutouts is not None):
             raise UserError(
                 "--keypoints: only the landmarks of the bundled logo are known. Remove --logo and --cutouts."

@@ -194,7 +194,10 @@ def _size_problems(height: float, width: float, anchor_scales: Sequence[float]) 
     smallest, largest = min(anchor_scales), max(anchor_scales)
     at = f"is {width:.1f}x{height:.1f} pixels at the network's resolution"
     if min(height, width) < SMALLEST_SIDE:
-        message = f"{at}, less than {SMALLEST_SIDE}, and is not trained on. Increase --image-size or label it ignore."
+        message = (
+            f"{at}, less than {SMALLEST_SIDE}, so it is excluded from training. Increase --image-size or label it "
+            "ignore."
+        )
         return [("tiny", WARNING, message)]
     if size * ANCHOR_REACH < smallest:
         message = f"{at}; the smallest anchor is {smallest}. Increase --image-size or add smaller anchors."

@@ -161,7 +161,7 @@ def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list
     members = [photo for photos_ in parts.values() for photo in photos_]
     names = sorted({instance.label for photo in members for instance in photo.instances})
     if len(names) > MAX_INSTANCES:
-        raise UserError(f"Pascal VOC masks hold at most {MAX_INSTANCES} classes, got {len(names)}.")
+        raise UserError(f"Pascal VOC masks support at most {MAX_INSTANCES} classes, got {len(names)}.")
     for part, photos_ in copy_images(folder, parts, lambda part: IMAGES, problems).items():
         stems = [PurePosixPath(photo.file).relative_to(IMAGES).with_suffix("") for photo in photos_]
         for stem, photo in zip(stems, photos_, strict=True):

@@ -61,7 +61,7 @@ def export_all(weights: str, folder: Path, formats: list[str]) -> dict[str, Path
     for output in existing:
         if read_metadata(output).get("weights") != expected:
             raise UserError(
-                f"{output}: exported from other weights than {weights}. Choose another folder or delete it."
+                f"{output}: exported from weights other than {weights}. Choose another folder or delete it."
             )
     for name in formats:
         output = folder / name

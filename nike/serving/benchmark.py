@@ -163,7 +163,7 @@ def run_watched(load: Load, clients: int, pid: int) -> list[str]:
         thread.join(max(0.1, load.planned_seconds / 10))
         memory.append(resident_megabytes(pid))
     used = (processor_seconds(pid) - before) / max(1, len(load.latencies))
-    return [f"processor {1000 * used:.0f} ms an image", "memory    " + " ".join(f"{m:.0f}" for m in memory) + " MB"]
+    return [f"processor {1000 * used:.0f} ms per image", "memory    " + " ".join(f"{m:.0f}" for m in memory) + " MB"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

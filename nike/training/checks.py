@@ -27,9 +27,9 @@ def check_options(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.ema < 1:
         raise UserError(f"--ema: expected 0 (off) or a momentum below 1, got {arguments.ema}.")
     if arguments.time is not None and os.environ.get("TF_CONFIG"):
-        raise UserError("--time: supported on one machine only, because measured times differ. Use --epochs.")
+        raise UserError("--time: supported on one machine only, because times differ between machines. Use --epochs.")
     if arguments.batch == "auto" and os.environ.get("TF_CONFIG"):
-        raise UserError("--batch auto: supported on one machine only, because the measured memory differs.")
+        raise UserError("--batch auto: supported on one machine only, because memory differs between machines.")
     if arguments.accumulate > 1 and replicas(arguments.devices) > 1:
         raise UserError("--accumulate: supported on one device only. Use a larger --batch instead.")
     try:

@@ -149,7 +149,7 @@ def prepare(arguments: argparse.Namespace) -> Path:
     options = {name: getattr(arguments, name) for name in names}
     file, data = arguments.output / "options.json", arguments.output / "data"
     if file.is_file() and (before := read_json(file)) != options:
-        raise UserError(f"{file}: the folder has results of other options: {before}. Choose another --output.")
+        raise UserError(f"{file}: the folder contains results of other options: {before}. Choose another --output.")
     write_json(file, options)
     if data.is_dir():
         return data

@@ -89,7 +89,7 @@ def test_an_interrupted_conversion_is_resumed(tmp_path, source, fetched, capsys)
     fetched.clear()
     assert main(arguments) == 0
     assert fetched == [photo]
-    assert "1 image with 2 masks" in (out := capsys.readouterr().out) and "2 existed already" in out
+    assert "1 image with 2 masks" in (out := capsys.readouterr().out) and "2 already existed" in out
 
 
 def test_error_without_network_names_the_missing_file(tmp_path, fetched, capsys):

@@ -101,7 +101,7 @@ def test_files_are_written_only_to_the_output_folder(tmp_path, monkeypatch):
         (["--seed", "-1"], "--seed must be 0 or more"),
         (["--negatives", "15"], "--negatives must be a fraction from 0 to 1"),
         (["--negatives", "nan"], "--negatives must be a fraction from 0 to 1"),
-        (["--size", "8x8"], "--size must be 64 to 4096 pixels a side, got 8x8"),
+        (["--size", "8x8"], "--size must be 64 to 4096 pixels per side, got 8x8"),
         (["--size", "99999x99999"], "--size must be 64 to 4096"),
         (["--label", "ignore"], "--label must be a name other than"),
         (["--logo", "nowhere.svg"], "nowhere.svg: no such logo file"),

@@ -38,7 +38,7 @@ def test_a_model_of_other_weights_is_not_reused(tmp_path, monkeypatch, capsys):
     metadata["weights"] = "0" * 64
     arguments = ["--weights", str(tmp_path / "tiny.h5"), "--exports", str(tmp_path), "--formats", "onnx"]
     assert runtimes.main(arguments) == 2
-    assert f"error: {tmp_path / 'onnx'}: exported from other weights than" in capsys.readouterr().err
+    assert f"error: {tmp_path / 'onnx'}: exported from weights other than" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
