@@ -1,6 +1,7 @@
 """Exported models: equality of detections, use without TensorFlow or without this package, damaged folders."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,15 @@ RUNTIMES = {  # required packages by format
     "litert": ["ai_edge_litert"],
     "saved_model": [],
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory):
+    """An empty folder instead of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder / "mrcnn"
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +117,62 @@ def test_openvino_has_no_convolution_with_a_single_output_cell(model, images, tm
     ]
     side = model.config.POOL_SIZE
     assert len(shapes) > 10 and [[side, side]] * 2 not in shapes
+
+
+class TestCompiledModelInCache:
+    """OpenVINO keeps compiled models in the user's cache folder."""
+
+    @pytest.fixture(scope="class")
+    def exported(self, model, images, tmp_path_factory):
+        pytest.importorskip("openvino")
+        path = tmp_path_factory.mktemp("export") / "out"
+        model.export(path, "openvino", images)
+        return path
+
+    @pytest.fixture(autouse=True)
+    def home(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+
+    def compiled(self, tmp_path):
+        """The cached files and the times at which they were written."""
+        return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "home/mrcnn/openvino").iterdir()}
+
+    def test_a_second_start_reads_it(self, exported, images, tmp_path):
+        expected = ExportedModel(exported).detect(images)
+        before = self.compiled(tmp_path)
+        shutil.copytree(exported, tmp_path / "copy")
+        copy = ExportedModel(tmp_path / "copy").detect(images)
+        assert len(before) == 1 and self.compiled(tmp_path) == before
+        for first, second in zip(expected, copy, strict=True):
+            np.testing.assert_array_equal(first.boxes, second.boxes)
+
+    def test_new_weights_at_the_same_path(self, exported, images, tmp_path):
+        path = shutil.copytree(exported, tmp_path / "out")
+        old = ExportedModel(path).detect(images)
+        other = random_model(NUM_KEYPOINTS=2, DETECTION_ANY_FOREGROUND=True)
+        for layer in map(other.named_layers().get, ("rpn_class_raw", "mrcnn_class_conv1")):
+            layer.set_weights([-weight for weight in layer.get_weights()])
+        other.export(tmp_path / "other", "openvino", images)
+        for name in ("model.bin", "model.xml", "metadata.json"):
+            times = (path / name).stat()
+            shutil.copy(tmp_path / "other" / name, path / name)
+            os.utime(path / name, ns=(times.st_atime_ns, times.st_mtime_ns))
+        new, expected = (ExportedModel(each).detect(images) for each in (path, tmp_path / "other"))
+        assert not np.array_equal(old[0].boxes, new[0].boxes)
+        np.testing.assert_array_equal(new[0].boxes, expected[0].boxes)
+
+    def test_a_damaged_file_is_written_again(self, exported, images, tmp_path):
+        expected = ExportedModel(exported).detect(images)
+        (damaged,) = (tmp_path / "home/mrcnn/openvino").iterdir()
+        damaged.chmod(0o600)
+        damaged.write_bytes(damaged.read_bytes()[:1000])
+        np.testing.assert_array_equal(ExportedModel(exported).detect(images)[0].boxes, expected[0].boxes)
+        assert damaged.stat().st_size > 1000
+
+    def test_without_a_cache_folder(self, exported, images, tmp_path, monkeypatch):
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+        assert len(ExportedModel(exported).detect(images)) == len(images)
 
 
 def test_an_image_without_detections(exported, images):
