@@ -8,7 +8,7 @@ from mrcnn.config import Config
 from mrcnn.layers.mask_targets import crop_mask_targets
 from mrcnn.layers.targets import DetectionTargetLayer
 from mrcnn.losses import mrcnn_mask_loss
-from mrcnn.network import NetworkBuilder
+from mrcnn.network.training_graph import detection_targets
 from mrcnn.ops.boxes import norm_boxes
 from mrcnn.ops.masks import minimize_mask, paste_mask
 
@@ -109,7 +109,7 @@ class TestSettings:
     @pytest.mark.parametrize("kind", ["rounded", "coverage"])
     def test_network_uses_the_config(self, kind):
         config = Config().copy(NUM_CLASSES=2, IMAGE_MIN_DIM=128, IMAGE_MAX_DIM=128, MASK_TARGETS=kind)
-        settings = NetworkBuilder(config)._targets().settings
+        settings = detection_targets(config).settings
         assert (settings["mask_targets"], settings["image_shape"]) == (kind, [128, 128])
 
     def test_invalid_settings(self):
