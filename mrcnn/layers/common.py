@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from mrcnn.ops.convolution import convolve_with_matmul_gradient
+from mrcnn.ops.convolution import convolve, convolve_with_matmul_gradient
 
 PACKAGE = "mrcnn"
 register = keras.saving.register_keras_serializable(package=PACKAGE)
@@ -140,9 +140,10 @@ class ConvNorm(Float32Layer):
         kernel = ops.cast(kernel, self.precision)
         if self.matmul_gradient and not is_depthwise and _is_plain_3x3(conv):
             outputs = convolve_with_matmul_gradient(inputs, kernel)
+        elif is_depthwise:
+            outputs = ops.depthwise_conv(inputs, kernel, data_format="channels_last", **options)
         else:
-            convolve = ops.depthwise_conv if is_depthwise else ops.conv
-            outputs = convolve(inputs, kernel, data_format="channels_last", **options)
+            outputs = convolve(inputs, kernel, **options)
         # TensorFlow fuses BiasAdd and the following ReLU into the convolution. It does not fuse an addition.
         return outputs if bias is None else tf.nn.bias_add(outputs, ops.cast(bias, self.precision))
 

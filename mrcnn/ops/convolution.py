@@ -1,6 +1,34 @@
-"""3x3 convolution whose gradient with respect to the kernel is computed by matrix products."""
+"""Convolutions: with groups, and 3x3 with a kernel gradient that is computed by matrix products."""
+
+import functools
 
 import tensorflow as tf
+
+
+def convolve(inputs: tf.Tensor, kernel: tf.Tensor, strides, padding: str, dilation_rate) -> tf.Tensor:
+    """Convolves images `[B, H, W, C]`, in groups if the kernel `[k, k, C/groups, F]` has fewer input channels.
+
+    `keras.ops.conv` compiles grouped convolutions with XLA, whose gradient takes 500 times as long on a CPU.
+    """
+    groups = inputs.shape[-1] // kernel.shape[2]
+    if groups == 1 or _grouped_gradient_exists():
+        return tf.nn.convolution(inputs, kernel, strides, padding.upper(), dilations=dilation_rate)
+    parts = zip(tf.split(inputs, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True)
+    return tf.concat([convolve(*part, strides, padding, dilation_rate) for part in parts], axis=-1)
+
+
+@functools.cache
+def _grouped_gradient_exists() -> bool:
+    """Returns whether TensorFlow has the gradient of grouped convolutions: on GPUs, and on CPUs with oneDNN."""
+    with tf.init_scope():
+        kernel, upstream = tf.ones((3, 3, 2, 4)), tf.ones((1, 3, 3, 4))  # two groups
+        try:
+            tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=upstream.shape, filter=kernel, out_backprop=upstream, strides=[1] * 4, padding="SAME"
+            )
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+    return True
 
 
 @tf.custom_gradient
