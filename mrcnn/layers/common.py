@@ -107,16 +107,20 @@ class ConvNorm(Float32Layer):
             self.train_norm is True or (self.train_norm is None and training)
         )
         if uses_batch_statistics:
-            outputs = self.conv(inputs)
+            outputs = self._convolve(inputs, *self._conv_weights())
             outputs = self.norm(outputs, training=True) if training else self._normalize_by_batch(outputs)
         else:
             outputs = self._convolve(inputs, *self._folded_weights())
         return {"relu": ops.relu, "relu6": ops.relu6, None: lambda x: x}[self.activation](outputs)
 
-    def _folded_weights(self):
-        """Returns the float32 kernel and bias (or None) of the folded convolution."""
+    def _conv_weights(self):
+        """Returns the float32 kernel and bias (or None) of the convolution."""
         kernel = ops.convert_to_tensor(self.conv.kernel)
-        bias = ops.convert_to_tensor(self.conv.bias) if self.conv.use_bias else None
+        return kernel, ops.convert_to_tensor(self.conv.bias) if self.conv.use_bias else None
+
+    def _folded_weights(self):
+        """Returns the float32 kernel and bias (or None) of the convolution with the folded normalisation."""
+        kernel, bias = self._conv_weights()
         if self.norm is None:
             return kernel, bias
         norm = self.norm

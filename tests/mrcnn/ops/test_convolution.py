@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mrcnn.layers.common import ConvNorm
+from mrcnn.layers.common import BatchNorm, ConvNorm
 from mrcnn.ops import convolution
 from mrcnn.ops.convolution import convolve, convolve_with_matmul_gradient
 
@@ -98,17 +98,18 @@ class TestGroups:
         for ours, theirs in zip(results, self.compute(by_group, inputs, kernel), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
-    def test_training_on_a_cpu_with_onednn_does_not_compile(self):
+    @pytest.mark.parametrize("norm", [None, BatchNorm()])
+    def test_training_on_a_cpu_with_onednn_does_not_compile(self, norm):
         """XLA takes seconds for the gradient of one small layer on a CPU."""
         if not convolution._grouped_gradient_exists():
             pytest.skip("TensorFlow without oneDNN has no gradient of grouped convolutions on a CPU")
-        layer = ConvNorm(keras.layers.Conv2D(8, 3, padding="same", groups=2))
+        layer = ConvNorm(keras.layers.Conv2D(8, 3, padding="same", groups=2), norm, train_norm=norm is not None)
         layer.build((1, 8, 8, 4))
 
         @tf.function
         def step(inputs):
             with tf.GradientTape() as tape:
-                loss = tf.reduce_sum(layer(inputs))
+                loss = tf.reduce_sum(layer(inputs, training=True))
             return tape.gradient(loss, layer.conv.kernel.value)
 
         graph = step.get_concrete_function(tf.TensorSpec((1, 8, 8, 4))).graph
