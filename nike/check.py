@@ -14,12 +14,12 @@ from typing import Any
 from mrcnn.config import Config
 from mrcnn.errors import UserError
 from nike import cli
+from nike.datasets.config_file import read_config_file
 from nike.datasets.inspection import Inspection, histogram_names, inspect_dataset, part_rows
 from nike.datasets.photos import find_files
 from nike.datasets.read_subset import SUBSETS, has_subset_folders
 from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Problem
 from nike.datasets.safe_json import write_json
-from nike.datasets.settings import read_settings_file
 from nike.datasets.split import SPLIT_FILE
 from nike.formatting import aligned, plural, printable
 from nike.output_checks import check_output_file
@@ -192,7 +192,7 @@ def _config(arguments: argparse.Namespace) -> Config:
 
     config = NikeConfig()
     if arguments.config is not None:
-        config = NikeConfig.from_dict(read_settings_file(arguments.config), str(arguments.config))
+        config = NikeConfig.from_dict(read_config_file(arguments.config), str(arguments.config))
     if arguments.image_size is not None:
         if arguments.image_size < 1:
             raise UserError(f"--image-size: expected a positive number of pixels, got {arguments.image_size}.")

@@ -24,7 +24,7 @@ from nike.detection.options import (
     chosen_weights,
     with_image_size,
 )
-from nike.detection.weights import load_model, read_settings
+from nike.detection.weights import load_keras_model, read_settings
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 
 VERIFIED = 8  # maximum number of images; a faulty conversion changes the detections on most images
@@ -99,7 +99,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     # As in the other commands, classes that score below the background are also kept.
     config = with_image_size(config, arguments.image_size)
     config = config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, DETECTION_ANY_FOREGROUND=True)
-    model = load_model(path, config)
+    model = load_keras_model(path, config)
     model.class_names = class_names
     output = arguments.output or Path(f"{path.stem}_{arguments.format}")
     if arguments.format == INT8:
@@ -136,7 +136,7 @@ def _find_images(folder: Path, option: str, most: int) -> list[Path]:
 
 def _compare_ap(path: Path, config: Config, names: list[str], folder: Path, exported: Path) -> dict[str, float]:
     """Returns the AP of an exported model and of the original. Raises VerificationError if the loss is too high."""
-    original = load_model(path, config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE), precision="off")
+    original = load_keras_model(path, config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE), precision="off")
     aps = []
     for model in (original, ExportedModel(exported, MIN_CONFIDENCE)):
         detector = Detector(model, names, path=path)

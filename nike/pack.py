@@ -24,7 +24,7 @@ from nike.detection.options import (
     with_image_size,
 )
 from nike.detection.progress import report_failures
-from nike.detection.weights import load_model, read_settings
+from nike.detection.weights import load_keras_model, read_settings
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 from nike.formatting import plural
 from nike.reporting.operating_points import operating_points
@@ -268,7 +268,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     config = with_image_size(config, arguments.image_size)
     # The calibration needs detections of nearly all scores. The written file has the settings in `config` instead.
     any_score = dict(DETECTION_ANY_FOREGROUND=True, DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE)
-    model = load_model(path, config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, **any_score))
+    model = load_keras_model(path, config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, **any_score))
     failures: list[str] = []
     if arguments.calibrate is not None:
         if arguments.split is None and not has_own_split(arguments.calibrate) and read_run_photos(path) is None:

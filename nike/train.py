@@ -17,7 +17,7 @@ def run_command(argv: list[str]) -> int:
     # training step but slows down detection on single images, so the other commands keep TensorFlow's default.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # read when TensorFlow is imported
     from nike.training.preparation import continue_run, new_run
-    from nike.training.settings import with_settings_as_options
+    from nike.training.run_config import with_settings_as_options
 
     argv = with_settings_as_options(argv)
     arguments = parse(argv)

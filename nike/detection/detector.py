@@ -14,7 +14,7 @@ from mrcnn.errors import UserError
 from mrcnn.export import ExportedModel, is_export
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.datasets.selective_search import check_proposals, find_proposals
-from nike.detection.weights import load_model, read_settings
+from nike.detection.weights import load_keras_model, read_settings
 from nike.quiet import quiet_stderr
 
 TTA_CONFIDENCE = 0.05  # score threshold of a single view; min_confidence applies to the mean of all views
@@ -156,7 +156,7 @@ def load_detector(
         classes, max_detections, tiles, tile_overlap: see `Detector`.
         tta: whether to use test-time augmentation.
         batch: batch size.
-        device, precision: see `load_model`.
+        device, precision: see `load_keras_model`.
         fraction: factor of the score threshold, below 1 for callers that also need detections with lower scores.
 
     Raises:
@@ -185,7 +185,7 @@ def load_detector(
             model = ExportedModel(path, min_confidence, batch)
         _check_exported(model, path, config, tta, device)
     else:
-        model = load_model(path, config, device, precision)
+        model = load_keras_model(path, config, device, precision)
     augmented = None
     if tta:
         from mrcnn.inference.test_time_augmentation import scaled_detectors

@@ -11,7 +11,7 @@ from typing import Any
 from mrcnn.errors import UserError
 from mrcnn.export import export_folder, is_export, read_metadata
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
-from nike.datasets.settings import read_settings_file
+from nike.datasets.config_file import read_config_file
 from nike.quiet import import_tensorflow
 from nike.training.start_weights import bundled_weights
 
@@ -87,7 +87,7 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
         settings, metadata = checkpoint.config, checkpoint.metadata
         head = checkpoint.layers.get("mrcnn_class_logits")
         classes = head.weights["bias"].shape[0] if head is not None and "bias" in head.weights else None
-    changes = {} if config_file is None else read_settings_file(config_file)
+    changes = {} if config_file is None else read_config_file(config_file)
     if settings is None and config_file is None and classes != COCO_CLASSES:
         raise UserError(
             f"{path}: no Config stored in this file (checkpoints from other tools have none). Pass the training "
@@ -108,7 +108,7 @@ def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -
     return ["BG", "nike"] if count == 2 else ["BG", *(f"class {i}" for i in range(1, count))]
 
 
-def load_model(path: Path, config: Any, device: str | None = None, precision: str = "auto") -> Any:
+def load_keras_model(path: Path, config: Any, device: str | None = None, precision: str = "auto") -> Any:
     """Builds a `MaskRCNN` in inference mode and loads its weights. Messages are printed to stderr.
 
     Args:

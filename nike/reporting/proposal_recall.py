@@ -29,7 +29,7 @@ from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
 from nike.datasets.read_subset import SUBSETS
 from nike.datasets.selective_search import MODES, check_proposals, selective_search
-from nike.detection.weights import load_model, read_settings, resolve_weights
+from nike.detection.weights import load_keras_model, read_settings, resolve_weights
 from nike.output_checks import check_output_file
 from nike.reporting.selection import load_photos
 
@@ -171,7 +171,7 @@ def run_comparison(arguments: argparse.Namespace) -> None:
         check_proposals(mode)
     dataset, split, _ = load_photos(arguments.dataset, arguments.split, Labels(class_names[1:]))
     config = config.copy(POST_NMS_ROIS_INFERENCE=COUNTS[-1], GPU_COUNT=1, IMAGES_PER_GPU=1)
-    sources: dict[str, Proposer] = {f"RPN of {arguments.weights}": rpn_proposer(load_model(path, config))}
+    sources: dict[str, Proposer] = {f"RPN of {arguments.weights}": rpn_proposer(load_keras_model(path, config))}
     sources |= {TITLES[mode]: lambda image, mode=mode: selective_search(image, mode) for mode in MODES}
     curves = {name: measure(dataset, propose) for name, propose in sources.items()}
     instances = len(next(iter(curves.values())).needed[IOUS[0]])

@@ -17,8 +17,8 @@ from nike.training.checks import check_options
 from nike.training.data import TrainingData, load_training_data
 from nike.training.options import parse
 from nike.training.run import RUN_FILE, Run, stages_of
+from nike.training.run_config import apply_options, read_config
 from nike.training.run_split import read_run_photos
-from nike.training.settings import apply_options, read_config
 from nike.training.start_weights import find_start_weights
 
 

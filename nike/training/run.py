@@ -20,8 +20,8 @@ from nike.training.batch_size import TRIAL_STEPS, choose_batch, device_memory
 from nike.training.data import TrainingData, error_lines, photo_with_object, summary_lines
 from nike.training.options import EPOCHS, MIN_STEPS, parse
 from nike.training.preview import PREVIEW, write_preview
+from nike.training.run_config import apply_options
 from nike.training.score_threshold import store_threshold
-from nike.training.settings import apply_options
 from nike.training.stages import StagePlan, plan_stages
 from nike.training.start_weights import StartWeights, load_start_weights
 from nike.training.time_budget import measure, plan_epochs

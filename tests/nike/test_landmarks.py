@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nike.config import NikeConfig
-from nike.datasets.settings import read_settings_file
+from nike.datasets.config_file import read_config_file
 from nike.landmarks import NAMES, rotation_and_slant
 from nike.synthesis.logo import load_logo, with_landmarks
 from nike.synthesis.placement import pose
@@ -26,6 +26,6 @@ def test_rotation_and_slant_are_recovered(rotation, slant):
 def test_the_settings_of_the_page_are_valid(tmp_path):
     (settings,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "keypoints.yaml").write_text(settings)
-    config = NikeConfig.from_dict(read_settings_file(tmp_path / "keypoints.yaml"))
+    config = NikeConfig.from_dict(read_config_file(tmp_path / "keypoints.yaml"))
     config.validate()
     assert tuple(config.KEYPOINT_NAMES) == NAMES

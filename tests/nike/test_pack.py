@@ -18,7 +18,7 @@ from nike.config import NikeConfig
 from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.detection.detector import Detector
-from nike.detection.weights import load_model, read_settings
+from nike.detection.weights import load_keras_model, read_settings
 from nike.evaluate import evaluate
 from nike.reporting.selection import load_photos
 from nike.training.start_weights import BUNDLED_WEIGHTS
@@ -101,13 +101,13 @@ def test_a_packed_file_needs_no_settings(tmp_path, capsys, monkeypatch, mask_sco
     changes.write_text(json.dumps({"DETECTION_MASK_SCORES": mask_scores, "DETECTION_BOX_VOTING": voting}))
 
     def load_too_sure(*arguments):
-        model = load_model(*arguments)
+        model = load_keras_model(*arguments)
         pack.shift_threshold(
             model.named_layers(), 0.02
         )  # raises all scores; with mask scores, one shift is not sufficient
         return model
 
-    monkeypatch.setattr(pack, "load_model", load_too_sure)
+    monkeypatch.setattr(pack, "load_keras_model", load_too_sure)
     arguments = ["--weights", "nike", "--output", output, "--image-size", "320", "--calibrate", SAMPLE_DATA]
     arguments += ["--config", changes]
     assert pack.main([str(argument) for argument in arguments]) == 0
@@ -130,7 +130,7 @@ def test_a_packed_file_needs_no_settings(tmp_path, capsys, monkeypatch, mask_sco
     config, names = read_settings(output)
     assert config.DETECTION_MIN_CONFIDENCE == 0.5
     settings = dict(DETECTION_MIN_CONFIDENCE=0.01, DETECTION_ANY_FOREGROUND=True)
-    detector = Detector(load_model(output, config.copy(**settings)), names)
+    detector = Detector(load_keras_model(output, config.copy(**settings)), names)
     evaluator = evaluate(detector, load_photos(SAMPLE_DATA, None, Labels())[0], pytest.fail, lambda line: None)
     report = detection_report(evaluator.records, names, min_score=0.5)
     best = report["classes"]["nike"]["best_f1"]
@@ -149,7 +149,7 @@ class TestImpossibleCalibration:
         def run(folder, *more):
             finder.named_layers = dict
             finder.config = NikeConfig()
-            monkeypatch.setattr(pack, "load_model", lambda path, config: finder)
+            monkeypatch.setattr(pack, "load_keras_model", lambda path, config: finder)
             code = pack.main(
                 ["--weights", "nike", "--output", str(tmp_path / "a.h5"), "--calibrate", str(folder), *more]
             )

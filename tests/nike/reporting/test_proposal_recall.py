@@ -62,7 +62,7 @@ def test_the_missing_package_is_a_one_line_error(monkeypatch, capsys):
 
 @pytest.mark.parametrize("figure", ["curves.docx", "file/curves.png"])
 def test_a_figure_that_cannot_be_written(tmp_path, monkeypatch, capsys, figure):
-    monkeypatch.setattr("nike.reporting.proposal_recall.load_model", lambda *arguments: pytest.fail("loaded"))
+    monkeypatch.setattr("nike.reporting.proposal_recall.load_keras_model", lambda *arguments: pytest.fail("loaded"))
     (tmp_path / "file").touch()
     assert main(["--figure", str(tmp_path / figure)]) == 2
     error = capsys.readouterr().err

@@ -12,7 +12,7 @@ import pytest
 from nike import train
 from nike.training import paper_models
 from nike.training.preparation import new_run
-from nike.training.settings import with_settings_as_options
+from nike.training.run_config import with_settings_as_options
 
 QUICK = ["--quick", "--images=1"]
 

@@ -9,7 +9,7 @@ from mrcnn.errors import UserError
 from nike.datasets.safe_json import read_json
 
 
-def read_settings_file(path: Path) -> dict[str, Any]:
+def read_config_file(path: Path) -> dict[str, Any]:
     """Reads settings by name.
 
     Raises:

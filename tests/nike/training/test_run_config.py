@@ -10,7 +10,7 @@ from nike import train
 from nike.config import NikeConfig
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.training.preparation import new_run
-from nike.training.settings import with_settings_as_options
+from nike.training.run_config import with_settings_as_options
 
 # Valid values that differ from the defaults of `nike train`. `other` derives values of the remaining fields.
 VALUES = {

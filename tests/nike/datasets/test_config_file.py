@@ -3,21 +3,21 @@
 import pytest
 
 from nike.check import main
-from nike.datasets.settings import read_settings_file
+from nike.datasets.config_file import read_config_file
 
 
 def test_json_and_yaml(tmp_path):
     (tmp_path / "a.json").write_text('{"IMAGE_MAX_DIM": 640}')
     (tmp_path / "a.YAML").write_text("IMAGE_MAX_DIM: 640  # pixels\n")
     for name in ("a.json", "a.YAML"):
-        assert read_settings_file(tmp_path / name) == {"IMAGE_MAX_DIM": 640}
+        assert read_config_file(tmp_path / name) == {"IMAGE_MAX_DIM": 640}
 
 
 @pytest.mark.parametrize("text", ["a: [1", "\t-", "!!python/object/apply:os.getcwd []"])
 def test_invalid_yaml(tmp_path, text):
     (tmp_path / "a.yml").write_text(text)
     with pytest.raises(ValueError, match=r"a\.yml: not valid YAML"):
-        read_settings_file(tmp_path / "a.yml")
+        read_config_file(tmp_path / "a.yml")
 
 
 def test_check_accepts_the_settings_of_train(folder, shape, tmp_path, capsys):

@@ -16,7 +16,7 @@ import numpy as np
 from mrcnn.config import DERIVED
 from mrcnn.errors import UserError
 from nike.config import NikeConfig
-from nike.datasets.settings import read_settings_file
+from nike.datasets.config_file import read_config_file
 from nike.training.checks import replicas
 from nike.training.options import MIN_STEPS, parse
 
@@ -42,7 +42,7 @@ def with_settings_as_options(argv: Sequence[str]) -> list[str]:
     file = parse(list(argv)).config
     if file is None:
         return list(argv)
-    settings = read_settings_file(file)
+    settings = read_config_file(file)
     NikeConfig.from_dict(settings, where=str(file))
     given = {option: settings.get(name) for name, option in OPTIONS.items()}
     return [*(f"{option}={value}" for option, value in given.items() if value is not None), *argv]
@@ -61,7 +61,7 @@ def read_config(file: Path, base: NikeConfig, arguments: argparse.Namespace, cla
         FileNotFoundError: the file does not exist.
         UserError: a setting is unknown or invalid, or would have no effect.
     """
-    settings: dict[str, Any] = read_settings_file(file)
+    settings: dict[str, Any] = read_config_file(file)
     config = type(base).from_dict(settings, where=str(file))
     if settings.get("NUM_CLASSES", len(class_names)) != len(class_names):
         raise UserError(
