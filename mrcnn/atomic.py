@@ -37,7 +37,7 @@ def replacing(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
 
 
 def _synchronize(path: Path) -> None:
-    """Waits until a file, or the entries of a folder, are on the disk."""
+    """Flushes a file, or the entries of a folder, to disk."""
     if path.is_dir() and os.name == "nt":  # Windows cannot open folders
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

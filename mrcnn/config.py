@@ -128,7 +128,7 @@ class Config:
     MASK_HEAD_CONVOLUTIONS = 4
     ROI_POOLING = "align"  # "align": RoIAlign; "pool": RoIPool of Fast R-CNN, for comparison
     ROI_ALIGN_METHOD = "crop_and_resize"  # or "gather": slower on CPUs, but supports XLA and all export formats
-    # True: assign the best foreground class even if the background is more probable. AP needs these detections.
+    # True: assign the best foreground class even if the background is more probable. Required to compute AP.
     DETECTION_ANY_FOREGROUND = False
     # Bounding box voting: minimum IoU of the boxes that are averaged into a detection, such as 0.5; 1: no voting. A
     # value below the NMS threshold would average the boxes of neighbouring objects.
@@ -225,7 +225,7 @@ class Config:
         return cls.from_dict(settings, where)
 
     def function(self, field: str) -> Callable:
-        """Returns the function in a setting such as BACKBONE, even if the class body has made it a method."""
+        """Returns a setting that is a function, such as BACKBONE, without binding it to the instance."""
         value = getattr(self, field)
         plain = getattr(value, "__func__", None)
         if plain is not None and next(iter(inspect.signature(plain).parameters), None) != "self":
@@ -264,7 +264,8 @@ class Config:
         """Checks that the settings are consistent.
 
         Raises:
-            ValueError: if they are not. The message has the setting, the expected and the actual value, and the fix.
+            ValueError: if they are not. The message contains the setting, the expected and the actual value, and the
+                fix.
         """
         self._validate_values()
         self._validate_network()
@@ -275,7 +276,7 @@ class Config:
         name = type(self).__name__
         if callable(self.BACKBONE) and not callable(self.COMPUTE_BACKBONE_SHAPE):
             raise UserError(
-                f"{name}: BACKBONE is a function, so COMPUTE_BACKBONE_SHAPE must be one too: it takes the image "
+                f"{name}: BACKBONE is a function, so COMPUTE_BACKBONE_SHAPE must also be one: it takes the image "
                 "shape and returns the [5, 2] sizes of P2..P6."
             )
         if self.NUM_CLASSES < 2:
@@ -330,7 +331,8 @@ class Config:
         names = list(self.KEYPOINT_NAMES)
         if names and not len(set(names)) == len(names) == self.NUM_KEYPOINTS:
             raise UserError(
-                f"{name}: KEYPOINT_NAMES must hold NUM_KEYPOINTS ({self.NUM_KEYPOINTS}) different names, got {names}."
+                f"{name}: KEYPOINT_NAMES must contain NUM_KEYPOINTS ({self.NUM_KEYPOINTS}) different names, "
+                f"got {names}."
             )
         pairs = np.array(self.KEYPOINT_FLIP, dtype=object)
         indices = pairs.ravel().tolist()
@@ -338,7 +340,7 @@ class Config:
         are_pairs = not indices or pairs.shape[1:] == (2,)
         if not are_indices or not are_pairs or len(set(indices)) < len(indices):
             raise UserError(
-                f"{name}: KEYPOINT_FLIP must hold pairs of different indices below NUM_KEYPOINTS "
+                f"{name}: KEYPOINT_FLIP must contain pairs of different indices below NUM_KEYPOINTS "
                 f"({self.NUM_KEYPOINTS}), each index in one pair, got {pairs.tolist()}."
             )
 

@@ -1,10 +1,11 @@
-"""Exceptions for mistakes that the user of the library can correct, as opposed to defects of the library."""
+"""Exceptions for errors that the user of the library can correct, as opposed to bugs in the library."""
 
 
 class UserError(ValueError):
-    """Raised if an argument, a setting or a file cannot be used. The message contains the location and the remedy.
+    """Raised if an argument, a setting or a file cannot be used. The message states where the error is and how to fix
+    it.
 
-    Any other ValueError or TypeError is a defect of the library. A missing or unwritable file raises an OSError.
+    Any other ValueError or TypeError is a bug in the library. A missing or unwritable file raises an OSError.
     """
 
 

@@ -218,7 +218,7 @@ def weight_decay_loss(variables: Iterable[keras.Variable], rate: float) -> tf.Te
 
     Source: Matterport.
     Differs from common practice: the mean of squares replaces the sum, so large kernels decay more slowly. Biases are
-        decayed too.
+        also decayed.
     """
     decayed = [v for v in variables if v.trainable and v.name not in ("gamma", "beta")]
     penalties = [tf.reduce_mean(tf.square(tf.cast(tf.convert_to_tensor(v), tf.float32))) for v in decayed]

@@ -183,7 +183,7 @@ class MaskRCNN(OriginalMethods):
 
         Raises:
             FileNotFoundError: if the file does not exist.
-            ValueError: if the file is damaged or does not fit the model. No weights are changed in this case.
+            ValueError: if the file is damaged or does not match the model. No weights are changed in this case.
         """
         report = checkpoints.load_weights(self.named_layers(), filepath, exclude=exclude, by_name=by_name)
         print(report.summary())
@@ -319,8 +319,8 @@ class MaskRCNN(OriginalMethods):
             validate_every: epochs between validations; 0: never.
             validation_photos: maximum number of images for validation AP, chosen as a fixed random subset; 0: all;
                 None: the images of VALIDATION_STEPS batches, or 500 images if VALIDATION_STEPS is 0.
-            patience: number of validations without a better mask AP (box AP without MASK_HEAD) after which training
-                stops; 0: never.
+            patience: number of validations without an improvement in mask AP (box AP without MASK_HEAD) after which
+                training stops; 0: never.
             keep: number of latest checkpoints to keep in addition to the best one; 0: all.
             save_minutes: minutes between saves within an epoch, for resuming after a crash; 0: save only after epochs.
             verbose: 0: silent; 1: progress bar; 2: one line per epoch; None: 1 on a terminal and in a notebook, else 2.

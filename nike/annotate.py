@@ -37,7 +37,7 @@ examples:
   nike annotate my_photos
   nike annotate my_photos --weights=best     correct the predictions of the best weights
   nike check my_photos                       check the annotations afterwards"""
-INSTALL = "Install it with: pip install labelme (this installs Qt too)."
+INSTALL = "Install it with: pip install labelme (this also installs Qt)."
 
 
 def labelme_command(folder: Path, labels: Labels, version: str) -> list[str]:

@@ -83,11 +83,11 @@ def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -
     except Exception as error:
         if "--debug" in arguments:
             raise
-        print(_describe_defect(error), file=sys.stderr)
+        print(_describe_bug(error), file=sys.stderr)
         return EXIT_DEFECT
 
 
-def _describe_defect(error: Exception) -> str:
+def _describe_bug(error: Exception) -> str:
     """Returns the report of a bug: the exception, the last traceback entries, and a request to report it."""
     calls = traceback.extract_tb(error.__traceback__)
     own = [call for call in calls if any(map(Path(call.filename).is_relative_to, PACKAGES))]
@@ -118,7 +118,7 @@ def start(
         argv: command-line arguments, or None for `sys.argv[1:]`.
 
     Returns:
-        The exit code, see `run`.
+        The exit code; see `run`.
     """
     return run(lambda: run_command(parser(name, add_arguments).parse_args(argv)), argv)
 
@@ -140,7 +140,7 @@ def parser(name: str, add_arguments: Callable[[argparse.ArgumentParser], None]) 
 
 
 def add_device_argument(parser: argparse._ActionsContainer) -> None:
-    """Adds `--device`, see `mrcnn.training.devices.prepare_devices`."""
+    """Adds `--device`; see `mrcnn.training.devices.prepare_devices`."""
     parser.add_argument(
         "--device", metavar="NAME", help="cpu, gpu, or one of several GPUs such as gpu:1 (default: gpu if available)"
     )

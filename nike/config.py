@@ -15,7 +15,7 @@ class NikeConfig(Config):
     IMAGES_PER_GPU = 2
     IMAGE_MIN_DIM = 512
     IMAGE_MAX_DIM = 512
-    VALIDATION_STEPS = 0  # validation computes AP instead of losses, see `--validation-photos`
+    VALIDATION_STEPS = 0  # validation computes AP instead of losses; see `--validation-photos`
 
     # Measured on product photos at 512 px: for 90% of the logos the square root of the area is 6 to 115 px and the
     # aspect ratio (width / height) is 0.7 to 3.5.

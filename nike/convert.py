@@ -39,7 +39,7 @@ Exit code: 0 all converted; 1 some images or annotations were skipped (listed on
 
 
 def usable_photos(collection: Collection, problems: list[Problem]) -> list[Photo]:
-    """Returns the photos that can be converted. A problem is appended to `problems` for each of the others."""
+    """Returns the photos that can be converted, and appends a problem to `problems` for each other photo."""
     usable = []
     for photo in collection.photos:
         if photo.path is None:

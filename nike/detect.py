@@ -44,7 +44,7 @@ If no image has a detection, the best score below the threshold is printed for t
 examples:
   nike detect photo.jpg
   nike detect photos/ "more/**/*.png" clip.mp4 --save overlay,splash,csv --output found
-  nike detect clip.mp4 --every 5                  every fifth frame; the sound is kept
+  nike detect clip.mp4 --every 5                  every fifth frame; the audio is kept
   nike detect 0                                   first camera in a window, until q is pressed
   nike detect rtsp://host/door --output door      a stream in a window and in files, until Ctrl-C
   nike detect shelf.jpg --tiles                   small logos in a large image

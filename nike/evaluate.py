@@ -99,8 +99,8 @@ def evaluate_folder(
     Args:
         detector: detector with a low score threshold, such as MIN_CONFIDENCE.
         folder: labelled images.
-        split: "train", "val", "all" or None, see `load_photos`.
-        labels: see `nike.datasets.labels.Labels`, or None, see `choose_labels`.
+        split: "train", "val", "all" or None; see `load_photos`.
+        labels: classes (see `nike.datasets.labels.Labels`), or None for the default of `choose_labels`.
         failures: list to which a message is added for each image that cannot be used.
         lines: see `ProgressBar`.
 

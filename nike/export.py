@@ -135,7 +135,7 @@ def _find_images(folder: Path, option: str, most: int) -> list[Path]:
 
 
 def _compare_ap(path: Path, config: Config, names: list[str], folder: Path, exported: Path) -> dict[str, float]:
-    """Returns the AP of an exported model and of the original. Raises VerificationError if the loss is too high."""
+    """Returns the AP of an exported model and of the original. Raises VerificationError if it decreases too much."""
     original = load_keras_model(path, config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE), precision="off")
     aps = []
     for model in (original, ExportedModel(exported, MIN_CONFIDENCE)):

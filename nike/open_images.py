@@ -46,7 +46,7 @@ The lists of Open Images (0.1 to 1 GB) are downloaded once.
 Exit code: 0 all images written; 1 some images were skipped (listed on stderr); 2 the command failed."""
 
 MAX_PNG_BYTES = 20_000_000
-MAX_ASPECT_ERROR = 0.02  # a mask has the aspect ratio of its image, often at another size
+MAX_ASPECT_ERROR = 0.02  # a mask has the aspect ratio of its image, but often a different size
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{16}")
 _MASK_NAME = re.compile(r"[\w-]{1,100}\.png")
@@ -152,7 +152,7 @@ def convert(
     """Writes each image and its labelme file into `output`, except those that already exist.
 
     Args:
-        grouped: selected rows by image id, see `by_photo`.
+        grouped: selected rows by image id; see `by_photo`.
         output: folder of the dataset.
         subset: subset of Open Images: train, validation or test.
         cache: folder of the mask archives. Missing archives are downloaded into it.
@@ -241,7 +241,7 @@ def read_mask(archive: zipfile.ZipFile, name: str, height: int, width: int) -> n
     except Exception as error:  # damaged archives and images raise many types of exceptions
         raise UserError(f"{name} cannot be read ({short(str(error))}).") from None
     raise UserError(
-        f"mask {name} is {size[0]}x{size[1]} pixels, which does not fit the {width}x{height} image. The image was "
+        f"mask {name} is {size[0]}x{size[1]} pixels, which does not match the {width}x{height} image. The image was "
         "rotated or replaced."
     )
 

@@ -97,7 +97,7 @@ def find_threshold(
     Args:
         detector: detector with a score threshold of MIN_CONFIDENCE.
         folder: labelled images.
-        split: "train", "val", "all" or None, see `load_photos`.
+        split: "train", "val", "all" or None; see `load_photos`.
         failures: list to which a message is added for each image that cannot be used.
         lines: see `ProgressBar`.
 
@@ -187,7 +187,7 @@ def calibrate(
         model: model with a score threshold of MIN_CONFIDENCE. Its class logits are changed in place.
         class_names: class names by class id, background first.
         folder: labelled images.
-        split: "train", "val", "all" or None, see `load_photos`.
+        split: "train", "val", "all" or None; see `load_photos`.
         failures: list to which a message is added for each image that cannot be used.
         path: weights file, whose log folder records the validation images of the run.
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and lists the devices without startup messages, see `quiet_stderr`.
+    """Imports TensorFlow and lists the devices without startup messages; see `quiet_stderr`.
 
     The environment variables that `nike.cli` sets do not suppress these messages.
     """
@@ -19,7 +19,7 @@ def import_tensorflow() -> None:
     with quiet_stderr():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # initialises CUDA, which prints messages too
+        tf.config.list_physical_devices()  # initializes CUDA, which also prints messages
 
 
 @contextmanager

@@ -14,7 +14,7 @@ __all__ = ["add_arguments", "main", "parse"]
 def run_command(argv: list[str]) -> int:
     """Starts or continues a run with the options of a command line. Returns the exit code."""
     # TensorFlow disables oneDNN by default on CPUs without AVX512-VNNI. On these CPUs, oneDNN halves the time of a
-    # training step but slows down detection on single images, so the other commands keep TensorFlow's default.
+    # training step but slows down detection on individual images, so the other commands keep TensorFlow's default.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # read when TensorFlow is imported
     from nike.training.preparation import continue_run, new_run
     from nike.training.run_config import with_settings_as_options

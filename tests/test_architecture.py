@@ -149,7 +149,7 @@ MATHS = ("mrcnn.ops", "mrcnn.layers", "mrcnn.backbones", "mrcnn.matterport", "mr
 
 @pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith(MATHS)])
 def test_user_errors_have_their_own_class(module):
-    """The commands report any other ValueError or TypeError as a defect; see `mrcnn/errors.py`."""
+    """The commands report any other ValueError or TypeError as a bug; see `mrcnn/errors.py`."""
     raised = [node.exc for node in ast.walk(ast.parse(MODULES[module].read_text())) if isinstance(node, ast.Raise)]
     names = {node.func.id for node in raised if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert names & {"ValueError", "TypeError"} == set()

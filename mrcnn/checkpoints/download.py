@@ -95,7 +95,7 @@ def download(
         except ValueError:
             if not resumes:
                 raise
-            part.unlink(missing_ok=True)  # the partial file may belong to another version, so start again
+            part.unlink(missing_ok=True)  # the partial file may belong to a different version, so start again
             _fetch_and_verify(url, part, expected_size, verify, verbose)
         os.replace(part, path)
     except (ValueError, OSError, http.client.HTTPException) as error:

@@ -36,7 +36,7 @@ OTHER_FORMATS = (
 
 
 class CheckpointError(UserError):
-    """Raised if a weights file is invalid. The message contains the path, the reason and a remedy."""
+    """Raised if a weights file is invalid. The message contains the path, the reason and a fix."""
 
 
 class Checkpoint:
@@ -83,7 +83,7 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        CheckpointError: (a ValueError) if the file has another format, is damaged, or refers to external data.
+        CheckpointError: (a ValueError) if the file is not in this format, is damaged, or refers to external data.
     """
     path = Path(path)
     if not path.exists():

@@ -25,7 +25,7 @@ def new_file(path: Path, size: int, what: str, advice: str) -> Iterator[h5py.Fil
         size: int, size of the arrays in bytes. The space is reserved first because HDF5 aborts the process if the disk
             becomes full during a write.
         what: str, the content of the file for the error message, such as "the weights".
-        advice: str, the remedy for the error message.
+        advice: str, how to fix the problem, for the error message.
 
     Raises:
         OSError: if the file cannot be written, for example because the disk is full. An existing file is kept.

@@ -30,7 +30,7 @@ _REFERENCE = re.compile(
 
 
 class HubError(UserError):
-    """Raised if weights cannot be downloaded or uploaded. The message has the reference, the reason and a remedy."""
+    """Raised if weights cannot be downloaded or uploaded. The message contains the reference, the reason and a fix."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def check_repository(name: str) -> str:
     """Returns the name of a repository, `owner/name`.
 
     Raises:
-        HubError: (a ValueError) if the name has another form.
+        HubError: (a ValueError) if the name does not have this form.
     """
     if not _REPOSITORY.fullmatch(name):
         raise HubError(f"{name!r}: expected owner/name of a model repository, such as me/shoes.")
@@ -74,7 +74,7 @@ def parse_hub_reference(text: str) -> HubReference:
     """Parses `hf://owner/name[@revision][/file][#sha256=HEX]`.
 
     Raises:
-        HubError: (a ValueError) if the text has another form or the file is not a weights file.
+        HubError: (a ValueError) if the text does not have this form or the file is not a weights file.
     """
     match = _REFERENCE.fullmatch(text)
     if match is None:
@@ -176,7 +176,7 @@ def hub_errors(where: str) -> Iterator[None]:
         status = error.response.status_code
         refused = status in (401, 403)
         remedy = f"Check the access rights of the token, or {login}." if refused else "Try again later."
-        raise HubError(f"{where}: the server answered with HTTP status {status}. {remedy}") from None
+        raise HubError(f"{where}: the server returned HTTP status {status}. {remedy}") from None
     except (errors.HTTPError, ConnectionError, RuntimeError) as error:  # uploads raise RuntimeError
         reason = " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__
         raise HubError(f"{where}: the server cannot be reached ({reason}). Check the connection.") from None

@@ -49,8 +49,8 @@ def load_weights(
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        CheckpointError: (a ValueError) if the file is damaged or has another format.
-        WeightsMismatchError: (a ValueError) if a layer that is not excluded is missing or has another shape.
+        CheckpointError: (a ValueError) if the file is damaged or not in one of these formats.
+        WeightsMismatchError: (a ValueError) if a layer that is not excluded is missing or has a different shape.
         ValueError: if `exclude` contains an invalid regular expression.
 
     All errors are raised before any weight is changed.

@@ -9,7 +9,7 @@ LOG_DIR = re.compile(r"^.*?(\d{8}T\d{4})$")
 
 
 class CheckpointPath(str):
-    """A path whose item 1 is the path itself. Scripts for Matterport 2.1 expect a pair."""
+    """A path that returns itself for index 1, because scripts for Matterport 2.1 expect a pair `(_, path)`."""
 
     def __getitem__(self, key):
         return str(self) if isinstance(key, int) and key == 1 else super().__getitem__(key)

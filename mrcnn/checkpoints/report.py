@@ -13,7 +13,7 @@ from mrcnn.errors import UserError
 
 # Number of outputs per class of the layers whose last axis depends on NUM_CLASSES.
 HEAD_OUTPUTS = {"mrcnn_class_logits": 1, "mrcnn_bbox_fc": 4, "mrcnn_mask": 1}
-# Layers to exclude for another number of classes. "mrcnn_bbox" has no weights, but Matterport's scripts list it too.
+# Layers to exclude if the number of classes differs. "mrcnn_bbox" has no weights, but Matterport's scripts list it.
 HEADS = ["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"]
 # Layers of branches that may be missing in the initial weights of a model.
 BRANCHES = {"masks": re.compile(r"mrcnn_(mask|refine).*"), "keypoints": re.compile(r"mrcnn_keypoint.*")}
@@ -64,7 +64,7 @@ class LoadReport:
 
 
 class WeightsMismatchError(UserError):
-    """Raised if a weights file does not fit the model. No weights are changed. `report` contains the details."""
+    """Raised if a weights file does not match the model. No weights are changed. `report` contains the details."""
 
     def __init__(self, message: str, report: LoadReport) -> None:
         super().__init__(message)
@@ -74,7 +74,7 @@ class WeightsMismatchError(UserError):
 def explain(
     report: LoadReport, model: Mapping[str, LayerWeights], file: Mapping[str, LayerWeights], strict: bool
 ) -> str:
-    """Returns an error message for a file that does not fit the model, or "".
+    """Returns an error message for a file that does not match the model, or "".
 
     Args:
         report: result of the comparison.
@@ -86,7 +86,7 @@ def explain(
     may_lack += [BEYOND_BACKBONE] * is_backbone_only(file)
     missing = [name for name in report.missing if not any(pattern.fullmatch(name) for pattern in may_lack)]
     if (strict or missing or report.mismatched) and (other := _other_backbone(model, file)):
-        return f"{other}. Set BACKBONE to the backbone of the file, or use a file that fits the model."
+        return f"{other}. Set BACKBONE to the backbone of the file, or use a file that matches the model."
     if missing and not report.loaded and not report.mismatched:
         return (
             f"no layer of the model is in the file. Expected {_some(missing)}, got {_some(file)}. Use a Mask R-CNN "
@@ -108,7 +108,7 @@ def explain(
 
 
 def missing_branches(layers: Iterable[str]) -> list[str]:
-    """Returns the names of the branches that a file does not have. Empty for a file with only a backbone."""
+    """Returns the names of the branches missing from a file; empty if the file contains only a backbone."""
     if is_backbone_only(layers):
         return []
     return [branch for branch, pattern in BRANCHES.items() if not any(pattern.fullmatch(name) for name in layers)]
@@ -132,7 +132,7 @@ def branch_warning(report: LoadReport, file: Iterable[str]) -> str:
 
 
 def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file: Mapping[str, LayerWeights]) -> str:
-    """Returns a warning if the file fits by name and shape but has another backbone, or "".
+    """Returns a warning if names and shapes match but the file has a different backbone, or "".
 
     A ResNet-101 file has all layers of a ResNet-50, but the blocks of the same names in stage 4 compute different
     features. See `explain` for the arguments.

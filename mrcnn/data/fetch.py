@@ -80,9 +80,9 @@ class _PublicConnection(http.client.HTTPConnection):
         raise error or OSError(f"{self.host} has no address")
 
     def getresponse(self) -> http.client.HTTPResponse:
-        """Returns the response, with a limit on the time until the body begins.
+        """Returns the response, or raises TimeoutError if the headers do not arrive in time.
 
-        The socket timeout is not sufficient, because it restarts with every byte.
+        The socket timeout alone is not sufficient, because it restarts with every received byte.
         """
         timer = threading.Timer(ANSWER_SECONDS, self.sock.shutdown, [socket.SHUT_RDWR])
         timer.daemon = True
@@ -93,7 +93,7 @@ class _PublicConnection(http.client.HTTPConnection):
             # HTTPConnection accepts truncated headers. The clock is read, because the timer thread may set
             # `timer.finished` after this line.
             if time.monotonic() - start >= ANSWER_SECONDS:
-                raise TimeoutError(f"no answer within {ANSWER_SECONDS} seconds")
+                raise TimeoutError(f"no response within {ANSWER_SECONDS} seconds")
             return response
         finally:
             timer.cancel()
@@ -138,7 +138,7 @@ def is_public(address: str) -> bool:
 
 
 def is_url(text: str) -> bool:
-    """Returns whether a text is a URL rather than a path such as `C:\\photos`."""
+    """Returns whether a string is a URL rather than a path such as `C:\\photos`."""
     return SCHEME.match(text) is not None
 
 

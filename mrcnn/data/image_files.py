@@ -80,7 +80,7 @@ def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image", clip: bool
         channels: int, number of channels of the result. For 3, greyscale images (C = 1, or C = 2 with alpha) are
             repeated and the alpha channel of C = 4 is dropped.
         name: str, name of the image in error messages.
-        clip: bool, whether to clip values that are out of range, replace NaN by 0, and scale integers up to 1 like
+        clip: bool, whether to clip values that are out of range, replace NaN with 0, and scale integers up to 1 like
             floats. For visualization only.
 
     Returns:
@@ -206,4 +206,4 @@ def _explain(error: Exception, file: BinaryIO) -> str:
         if getattr(file, "seekable", bool)() and file.seek(0, os.SEEK_END) == 0:
             return "is empty (0 bytes). Copy or download it again."
         return "is not an image of a known format. Convert it to JPEG or PNG."
-    return f"cannot be decoded: {error or type(error).__name__}. It is damaged or cut short; copy or download it again."
+    return f"cannot be decoded: {error or type(error).__name__}. It is damaged or truncated; copy or download it again."

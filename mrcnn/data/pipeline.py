@@ -47,7 +47,8 @@ class DataProblems:
     Attributes:
         skipped: dict of error messages by name of the skipped image.
         too_small: number of objects removed because of a side below 2 pixels, counted in every epoch.
-        error: the exception that ended the pipeline, or None. TensorFlow replaces it by an error with a long traceback.
+        error: the exception that ended the pipeline, or None. TensorFlow replaces it with an error with a long
+            traceback.
     """
 
     def __init__(self) -> None:
@@ -105,8 +106,8 @@ def training_batches(
         start_step: number of the first batch, to resume a run.
         steps: number of batches, or None for an infinite dataset.
         batch_size: B, or None for `config.BATCH_SIZE`.
-        on_error: "skip": replace an image that cannot be read by the next one. "raise": end the pipeline. Errors of the
-            augmentation always end it.
+        on_error: "skip": replace an image that cannot be read with the next one. "raise": end the pipeline. Errors of
+            the augmentation always end it.
         cache_bytes: memory budget for the cache of decoded and resized images.
         problems: object that collects the problems while the pipeline runs, or None.
 
@@ -288,7 +289,7 @@ class _Examples:
         return [draw, gt.image, gt.image_meta.astype(np.float32), class_ids, boxes.astype(np.float32), *others, *rois]
 
     def _read(self, epoch: int, index: int):
-        """Returns (image_id, prepared example, augmentation) of an image, or of the next one that can be read."""
+        """Returns (image_id, prepared example, augmentation) of an image, or of the next readable image."""
         order = self._order(epoch)
         tries = min(BAD_PHOTOS_IN_A_ROW, len(order))
         for k in range(index, index + tries):

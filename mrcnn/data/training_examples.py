@@ -92,7 +92,8 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
 
     Raises:
         FileNotFoundError: if the image file does not exist.
-        ValueError: if the image cannot be read, or if the masks or class ids do not fit the image or the dataset.
+        ValueError: if the image cannot be read, or if the masks or class ids are inconsistent with the image or the
+            dataset.
         DatasetError: (a ValueError) if `load_image()` or `load_mask()` raised another exception, which is its cause.
     """
     where = f"image {image_id} ({dataset.image_info[image_id].get('id')})"
@@ -125,7 +126,7 @@ def load_instances(
         keypoints: `[N, J, 3]` float32, or None without NUM_KEYPOINTS.
 
     Raises:
-        ValueError: if they do not fit the image or the dataset, or if the dataset has no keypoints.
+        ValueError: if they are inconsistent with the image or the dataset, or if the dataset has no keypoints.
     """
     with located_errors(f"{where}, load_mask()"):
         masks, class_ids = dataset.load_mask(image_id)
@@ -140,7 +141,7 @@ def load_instances(
         )
         keypoints = as_keypoints(keypoints, count, number, requirement)
     masks, class_ids, keypoints = without_placeholders(masks, class_ids, keypoints)
-    if not masks.size and not len(class_ids):  # some scripts return masks of another shape for images without instances
+    if not masks.size and not len(class_ids):  # some scripts return a different shape for images without instances
         masks = np.zeros((*image_shape[:2], 0), dtype=bool)
     if masks.shape != (*image_shape[:2], len(class_ids)):
         raise UserError(

@@ -82,7 +82,7 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
             rate = rate if 0 < rate < 1000 else DEFAULT_RATE
             good, frame = capture.read()
             if not good:
-                reason = "The file is not a video, its format is not supported, or it is damaged or cut short."
+                reason = "The file is not a video, its format is not supported, or it is damaged or truncated."
                 if isinstance(source, int):
                     reason = "Check its connection and close other programs that use it."
                 raise UserError(f"{name}: no frame can be read. {reason}")
@@ -97,7 +97,7 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
             capture.release()
         if isinstance(place, str) and (sizes := _truncated(place)):
             raise UserError(
-                f"{name}: cut short: {sizes[0]:,} of at least {sizes[1]:,} bytes, {count} frames read. Copy or "
+                f"{name}: truncated: {sizes[0]:,} of at least {sizes[1]:,} bytes, {count} frames read. Copy or "
                 "download it again."
             )
 

@@ -78,9 +78,9 @@ class CocoEvaluator:
         image_shape: tuple[int, ...] | None = None,
         gt_keypoints: np.ndarray | None = None,
     ) -> ImageRecord:
-        """Adds one image. Images without ground truth (negatives) must be added too.
+        """Adds one image. Images without ground truth (negatives) must also be added.
 
-        The arguments are those of `make_record`.
+        See `make_record` for the arguments.
 
         Raises:
             ValueError: if the arrays are inconsistent. The message names the image.

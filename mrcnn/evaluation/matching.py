@@ -136,7 +136,7 @@ def compute_ap(
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
     """Computes the average precision of one image at one IoU threshold (area under the precision envelope, VOC 2010).
 
-    The arguments are those of `compute_matches`.
+    See `compute_matches` for the arguments.
 
     Returns:
         mAP: float, average precision; NaN for an image without ground truth (use `np.nanmean` to average).
@@ -177,7 +177,8 @@ def compute_ap_range(
 ) -> float:
     """Computes the mean of `compute_ap` over IoU thresholds, by default 0.5, 0.55, ..., 0.95.
 
-    The arguments are those of `compute_matches` and:
+    Args:
+        gt_box, ..., pred_mask: see `compute_matches`.
         iou_thresholds: list or array of float; None or empty for the default.
         verbose: int; 1: print one line per threshold and one for the mean.
 

@@ -144,7 +144,8 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     """Reads the metadata of an exported model and checks that its files are unchanged.
 
     Raises:
-        ExportError: if `metadata.json` is missing or invalid, or a file is missing, truncated or from another model.
+        ExportError: if `metadata.json` is missing or invalid, or a file is missing, truncated or from a different
+            model.
     """
     folder = Path(path)
     try:
@@ -163,7 +164,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         if not file.is_file():
             raise ExportError(f"{file}: the file is missing. Export the model again.")
         if sha256_of(file) != expected:
-            raise ExportError(f"{file}: truncated, or from another model than {FILE}. Export the model again.")
+            raise ExportError(f"{file}: truncated, or from a different model than {FILE}. Export the model again.")
     return metadata
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mrcnn.export.graph import ExportGraph
 
 __all__ = ["load", "write"]
-MIN_CONFIDENCE = 0.1  # score threshold during calibration, so that the mask layers run too
+MIN_CONFIDENCE = 0.1  # score threshold during calibration, so that the mask layers also run
 LAYERS = {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul"}  # faster in 8 bits
 
 
@@ -50,7 +50,7 @@ def write(graph: ExportGraph, folder: Path, calibration: list) -> None:
 
 
 def _in_8_bits(op: openvino.Node) -> bool:
-    """Returns whether an operation gets 8-bit inputs. These are layers and sums of feature maps.
+    """Returns whether the inputs of an operation are quantized to 8 bits. These are layers and sums of feature maps.
 
     All other operations compute boxes or copy values. Boxes need float32. Copies stay in float32, because NNCF measures
     the range of their inputs, which can be empty, for example the RoIs of one pyramid level.

@@ -56,7 +56,7 @@ def tolerance(format: str) -> Tolerance:
 
 
 class VerificationError(UserError):
-    """Raised if an exported model does not compute the same as the Keras model."""
+    """Raised if the outputs of an exported model differ from those of the Keras model."""
 
 
 def compare(images: Iterable, reference: Callable, exported: Callable, threshold: float) -> dict[str, Any]:
@@ -156,6 +156,6 @@ def _match(a: np.ndarray, b: np.ndarray) -> dict[int, int]:
     with np.errstate(invalid="ignore"):
         overlaps = compute_overlaps(a[:, :4], b[:, :4])
     distances = np.abs(a[:, None, :4] - b[None, :, :4]).max(axis=2)
-    overlaps = np.where(np.isnan(overlaps), 1 - distances, overlaps)  # the IoU of two boxes of area zero is NaN
+    overlaps = np.where(np.isnan(overlaps), 1 - distances, overlaps)  # the IoU of two zero-area boxes is NaN
     rows = match_overlaps(overlaps, b[:, 4], a[:, 4], SAME_BOX)[1]
     return {i: int(j) for i, j in enumerate(rows) if j >= 0}

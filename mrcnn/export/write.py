@@ -28,7 +28,7 @@ def write_export(
     """Exports a model to a folder and verifies it; see `MaskRCNN.export`.
 
     Raises:
-        VerificationError: if the exported model does not compute the same as the model. Nothing is written.
+        VerificationError: if the outputs of the exported model differ from those of the model. Nothing is written.
         ExportError: if the format, the model or the path cannot be used.
     """
     module, path, calibration = format_module(format), Path(path), list(calibration)

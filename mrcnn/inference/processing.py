@@ -110,7 +110,7 @@ def is_mean_subtracted(photo: np.ndarray, config: Config) -> bool:
 
 
 def mask_padding(config: Config) -> float | None:
-    """Returns the fraction of a box's sides that refined masks add on each side; None without refinement."""
+    """Returns the padding of refined masks, as a fraction of the box size; None without mask refinement."""
     return float(config.MASK_REFINEMENT_PADDING) if config.MASK_REFINEMENT_SIZE else None
 
 
@@ -121,7 +121,7 @@ def postprocess(
 
     Args:
         detections: `[D, 6]`, (y1, x1, y2, x2, class id, score) with boxes normalized to the preprocessed image. The
-            rows from the first class id 0 on are ignored.
+            first row with class id 0 and all later rows are padding.
         masks: `[n, M, M]` probabilities for the class of each detection, or None.
         original_shape: (height, width, ...) of the original image.
         image_shape: (height, width, ...) of the preprocessed image.
@@ -130,7 +130,7 @@ def postprocess(
         keypoints: `[n, Q, Q, J]` logits in the box of each detection, padded by BOX_PADDING, or None.
 
     Returns:
-        The detections, without boxes of area zero and without empty refined masks.
+        The detections, without zero-area boxes and without empty refined masks.
     """
     padding = np.flatnonzero(detections[:, 4] == 0)
     count = padding[0] if len(padding) else len(detections)

@@ -32,8 +32,8 @@ def with_proposals(images, proposals: Iterable | None, config: Config) -> Iterab
         config: the Config of the network.
 
     Raises:
-        ValueError: if a network with an RPN gets proposals or a network without an RPN gets none, or if the number of
-            proposals differs from the number of images.
+        ValueError: if proposals are passed to a network with an RPN or missing for a network without an RPN, or if the
+            number of proposals differs from the number of images.
     """
     if config.has_rpn:
         if proposals is not None:
@@ -140,7 +140,7 @@ def detect_list(results: Iterable[Detections], images) -> list[Detections]:
 
 
 def _batches(items: Iterable, batch_size: int) -> Iterator[list]:
-    """Yields batches of consecutive items that fit together. An exception of `items` follows the last batch."""
+    """Yields batches of consecutive compatible items. An exception raised by `items` follows the last batch."""
     batch: list = []
     try:
         for item in items:

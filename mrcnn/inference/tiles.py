@@ -31,7 +31,8 @@ def tile_side(height: int, width: int, tiles: int | str, network_side: int, over
     Args:
         height: image height in pixels.
         width: image width in pixels.
-        tiles: number of tiles along the longer side, or "auto" for tiles of `network_side`, which are not downscaled.
+        tiles: number of tiles along the longer side, or "auto" for tiles with the size of the network input, which are
+            not downscaled.
         network_side: side of the network input in pixels.
         overlap: fraction of a tile that overlaps the next one, 0 <= overlap < 1.
     """

@@ -43,7 +43,7 @@ def map_images(function, tensors, spec):
 def masks_of_classes(masks, class_ids):
     """Selects the mask of one class for each RoI.
 
-    The masks are multiplied by a one-hot vector, because a batched gather of single values is slow and gives wrong
+    The masks are multiplied by a one-hot vector, because a batched gather of individual values is slow and gives wrong
     results in some runtimes.
 
     Args:

@@ -33,7 +33,7 @@ COARSE_RANGE = 0.05, 0.95  # coarse probabilities are clipped to this range, so 
 
 @register
 class RefinedRoIs(Float32Layer):
-    """Applies the deltas of their target class to the leading RoIs, which gives boxes as in detection.
+    """Refines the leading RoIs with the deltas predicted for their target class, as detection does.
 
     Args:
         count: maximum number of RoIs per image.
@@ -127,7 +127,7 @@ class RefinementCrops(Float32Layer):
         return [image, tf.math.log(coarse / (1 - coarse)), self._crop(features, frames, self.size // 2)]
 
     def _crop_masks(self, masks, frames):
-        """Resamples masks `[B, P, M, M]` to frames relative to them: `[B, P, Q, Q, 1]`."""
+        """Crops `masks [B, P, M, M]` to frames in coordinates relative to the masks: `[B, P, Q, Q, 1]`."""
         shape = tf.shape(masks)
         # With a margin of zeros, the mask fades out over half a cell, as in pasting.
         masks = tf.pad(tf.reshape(masks, [-1, *masks.shape[2:], 1]), [[0, 0], [1, 1], [1, 1], [0, 0]])

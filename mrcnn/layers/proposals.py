@@ -31,7 +31,7 @@ class ProposalLayer(Float32Layer):
     Returns:
         `[B, K, 4]` float32 normalised boxes, clipped to the image, highest score first, zero padded, without gradient.
 
-    Source: Matterport. Boxes of area zero are kept, as in Matterport.
+    Source: Matterport. Zero-area boxes are kept, as in Matterport's code.
     """
 
     def __init__(self, proposal_count, nms_threshold, config=None, *, pre_nms_limit=None, bbox_std_dev=None, **kwargs):

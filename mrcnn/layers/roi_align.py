@@ -31,7 +31,7 @@ def roi_levels(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
         image_shape: (height, width, ...) of the preprocessed image in pixels.
 
     Returns:
-        `[...]` int32. Half levels are rounded to even. Boxes of area zero get level 2.
+        `[...]` int32. Half levels are rounded to even. Zero-area boxes are assigned to level 2.
     """
     size = boxes[..., 2:] - boxes[..., :2]
     area = tf.cast(image_shape[0] * image_shape[1], tf.float32)

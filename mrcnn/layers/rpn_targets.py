@@ -35,7 +35,7 @@ def select_rpn_targets(
         anchors_px: `[A, 4]` pixels of the preprocessed image. IoU is computed in float64, because ties depend on the
             last bit.
         gt_class_ids: `[G]` integer; above 0 for objects, below 0 for ignore regions or crowds, 0 for padding.
-        gt_boxes: `[G, 4]` pixels of the preprocessed image; boxes without area are ignored.
+        gt_boxes: `[G, 4]` pixels of the preprocessed image; zero-area boxes are ignored.
         train_anchors_per_image: T.
         bbox_std_dev: `[4]` divisors of the deltas.
         seed: `[2]` int32 seed of the sampling.

@@ -75,7 +75,7 @@ def batch_pack_graph(x, counts, num_rows: int):
 
 
 def log2_graph(x):
-    """Computes the logarithm to base 2. It is -inf at 0."""
+    """Computes the base-2 logarithm, which is -inf at 0."""
     return tf.math.log(x) / tf.math.log(2.0)
 
 

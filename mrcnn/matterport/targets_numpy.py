@@ -21,7 +21,7 @@ def build_rpn_targets(
         image_shape: ignored; part of Matterport's signature.
         anchors: `[A, 4]` pixels of the preprocessed image.
         gt_class_ids: `[G]` integer; below 0 for ignore regions and crowds.
-        gt_boxes: `[G, 4]` pixels of the preprocessed image; boxes without area are ignored.
+        gt_boxes: `[G, 4]` pixels of the preprocessed image; zero-area boxes are ignored.
         config: provides RPN_TRAIN_ANCHORS_PER_IMAGE (T), RPN_POSITIVE_IOU and RPN_BBOX_STD_DEV.
 
     Returns:

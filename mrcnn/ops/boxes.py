@@ -160,7 +160,7 @@ def as_boxes(values: Any, where: str) -> np.ndarray:
 
 
 def place_proposals(boxes: np.ndarray, window: np.ndarray, count: int) -> np.ndarray:
-    """Rounds proposals, clips them to a window, and removes those without area.
+    """Rounds proposals, clips them to a window, and removes those with zero area.
 
     Args:
         boxes: `[N, 4]` pixels, best first.

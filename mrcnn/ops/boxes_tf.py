@@ -113,7 +113,7 @@ def cell_samples(boxes: tf.Tensor, shape: Shape, cells: Sequence[int], margin: i
 def compute_overlaps(boxes1: tf.Tensor, boxes2: tf.Tensor) -> tf.Tensor:
     """Computes the IoU `[..., N, M]` of boxes `[..., N, 4]` with boxes `[..., M, 4]`.
 
-    The IoU of two boxes of area zero is NaN.
+    The IoU of two zero-area boxes is NaN.
     """
     boxes1, boxes2 = boxes1[..., :, None, :], boxes2[..., None, :, :]  # [..., N, 1, 4], [..., 1, M, 4]
     low = tf.maximum(boxes1[..., :2], boxes2[..., :2])  # [..., N, M, 2]
@@ -128,16 +128,16 @@ def non_max_suppression(boxes: tf.Tensor, scores: tf.Tensor, max_count: int, thr
     """Returns the int32 indices of the boxes that remain, highest score first. See `boxes.non_max_suppression`.
 
     Replaces `tf.image.non_max_suppression`, whose result differs in LiteRT. LiteRT's operation pads the indices, and
-    its converter removes the padding only if the count is used. The operation also selects a box of area zero
-    repeatedly, because the IoU of such a box with itself is 0.
+    its converter removes the padding only if the count is used. The operation also selects a zero-area box repeatedly,
+    because the IoU of such a box with itself is 0.
 
     Args:
-        boxes: `[N, 4]` with coordinates >= 0. Boxes of area zero overlap no other box.
+        boxes: `[N, 4]` with coordinates >= 0. Zero-area boxes overlap no other box.
         scores: `[N]`.
         max_count: maximum number of indices.
         threshold: IoU above which the lower-scoring box is removed.
     """
-    # A box of area zero becomes a box outside the image that overlaps itself and no other box.
+    # A zero-area box becomes a box outside the image that overlaps itself and no other box.
     index = tf.cast(tf.range(tf.shape(boxes)[0]), tf.float32)[:, None]  # [N, 1]
     is_empty = tf.reduce_prod(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) <= 0.0  # [N, 1]
     boxes = tf.where(is_empty, [-2.0, -2.0, -1.5, -1.5] - index, boxes)

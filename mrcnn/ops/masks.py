@@ -215,7 +215,7 @@ def paste_mask(mask: np.ndarray, box: Sequence[int], image_shape: Sequence[int])
         image_shape: (H, W, ...) of the image.
 
     Returns:
-        bool `[H, W]`, True for probabilities of at least 0.5; all False for a box without area.
+        bool `[H, W]`, True for probabilities of at least 0.5; all False for a zero-area box.
 
     Source: Matterport.
     """

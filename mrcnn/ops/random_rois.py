@@ -48,7 +48,7 @@ def _random_boxes(rows: tuple[int, int], columns: tuple[int, int], count: int, r
             f"generate_random_rois: rows {rows} and columns {columns} are too small for random boxes. "
             "Expected ground-truth boxes with an area, inside the image."
         )
-    while True:  # draw twice as many as needed, because boxes without area are dropped
+    while True:  # draw twice as many as needed, because zero-area boxes are dropped
         ys = rng.randint(*rows, (2 * count, 2))
         xs = rng.randint(*columns, (2 * count, 2))
         ys, xs = (np.sort(ends[ends[:, 0] != ends[:, 1]][:count], axis=1) for ends in (ys, xs))

@@ -108,7 +108,7 @@ def resize(
     anti_aliasing: bool = False,
     anti_aliasing_sigma: float | None = None,
 ) -> np.ndarray:
-    """Resizes an image. The arguments are those of `skimage.transform.resize`, with the defaults of Matterport.
+    """Resizes an image. The arguments are the same as in `skimage.transform.resize`, with Matterport's defaults.
 
     Calls with values other than the defaults are delegated to scikit-image.
 

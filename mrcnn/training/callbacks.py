@@ -186,7 +186,7 @@ class ValidationOverlays(keras.callbacks.Callback):
 
 
 class EarlyStop(keras.callbacks.Callback):
-    """Stops training after `patience` validations without a better mask AP (box AP for a network without masks)."""
+    """Stops training after `patience` validations without improvement in mask AP (box AP without a mask head)."""
 
     def __init__(self, progress: Progress, patience: int):
         super().__init__()

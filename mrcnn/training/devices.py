@@ -59,7 +59,7 @@ def _chosen_gpus(device: str) -> list:
 
 
 def choose_precision() -> tuple[bool, str]:
-    """Returns whether bfloat16 is clearly faster on the first GPU (or on the CPU without a GPU), and a short reason."""
+    """Returns whether bfloat16 is clearly faster on the first GPU (on the CPU if there is no GPU), and the reason."""
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))

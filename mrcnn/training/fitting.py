@@ -1,4 +1,4 @@
-"""Calls Keras's `fit` with the batches and callbacks of a stage, and replaces TensorFlow errors by their causes."""
+"""Calls Keras's `fit` with the batches and callbacks of a stage, and replaces TensorFlow errors with their causes."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> li
 
 @contextmanager
 def raise_causes(*problems: DataProblems) -> Iterator[None]:
-    """Context manager that replaces TensorFlow errors by the errors that are recorded in `problems`."""
+    """Context manager that replaces TensorFlow errors with the errors recorded in `problems`."""
     try:
         yield
     except DatasetError as error:

@@ -36,7 +36,7 @@ class RunState:
     def of(cls, model) -> RunState:
         """Returns the state of the model's current run, stored in `model.run`.
 
-        If the log folder or the epoch of the model has changed, the model belongs to another run. Its progress is then
+        If the log folder or the epoch of the model has changed, the model belongs to a different run, whose progress is
         read from `history.csv` in its folder.
         """
         run = model.run

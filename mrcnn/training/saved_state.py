@@ -4,7 +4,7 @@ A process that is killed at any time leaves a usable pair of files. `training_<n
 checkpoint `mask_rcnn_<name>_<epoch>.h5`. Both contain the same random id, and a pair with different ids is not used.
 `training_<name>_partial.state`, written within an epoch, also contains the weights. The name does not begin with
 `mask_rcnn`, because scripts take the last such file of a folder as the newest weights. A state file is an HDF5 file
-with arrays by group and one JSON text. Reading it does not execute code.
+that contains one group per set of variables and a JSON string. Reading it does not execute code.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def restore_variables(path: Path, group: str, variables: Sequence[Any]) -> None:
     shapes = [tuple(variable.shape) for variable in variables]
     if [array.shape for array in arrays] != shapes:
         raise CheckpointError(
-            f"{path}: {group}: {len(arrays)} arrays do not fit the {len(shapes)} variables of this model. Resume with "
-            "the settings of the run, or start a new one from its weights."
+            f"{path}: {group}: {len(arrays)} arrays do not match the {len(shapes)} variables of this model. "
+            "Resume with the settings of the run, or start a new one from its weights."
         )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
@@ -126,7 +126,7 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
 
     Raises:
         FileNotFoundError: if there is no state to resume from.
-        CheckpointError: if the requested file is damaged or belongs to other weights.
+        CheckpointError: if the requested file is damaged or belongs to a different checkpoint.
     """
     if str(source) != "last":
         path = Path(source)

@@ -101,7 +101,7 @@ def train(
 
 
 def check_datasets(config, train_dataset, val_dataset) -> None:
-    """Raises ValueError if the datasets are empty or their classes do not fit the config or each other."""
+    """Raises ValueError if the datasets are empty or their classes do not match the config or each other."""
     for name, dataset in (("train_dataset", train_dataset), ("val_dataset", val_dataset)):
         if dataset is None and name == "val_dataset":
             continue
@@ -220,7 +220,7 @@ def _check_resumable(state: State, stage: Stage, identity: dict) -> None:
     if saved != identity:
         raise UserError(
             f"{state.path}: the training images differ from those of the run ({saved['photos']} -> "
-            f"{identity['photos']} images, or other ids). Restore them, or start a new run from its weights."
+            f"{identity['photos']} images, or different ids). Restore them, or start a new run from its weights."
         )
     under_way = state.progress.stage
     if under_way is not None and (different := stage.differences(under_way)):

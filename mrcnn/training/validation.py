@@ -99,8 +99,8 @@ class Validator:
 def operating_point(records: Sequence[ImageRecord]) -> dict[str, float]:
     """Returns the score `threshold` with the highest F1 at an IoU of 0.5, and this `F1`.
 
-    The IoU is that of masks, or of boxes if there are no masks. The dict is empty if there is no true positive. The
-    threshold is at least MIN_CONFIDENCE, because detections with lower scores are not available.
+    Detections are matched by mask IoU, or by box IoU if there are no masks. The dict is empty if there is no true
+    positive. The threshold is at least MIN_CONFIDENCE, because detections with lower scores are not available.
     """
     ranking = rank_detections(records, kinds_of(records)[0])
     best = best_f1(ranking)

@@ -28,7 +28,7 @@ def draw_labels(
     Args:
         image: uint8 `[H, W, 3]`.
         labels: list of (text, box in pixels, RGB background color).
-        font_size: int, pixels. A label that is wider than the image gets a smaller font, then truncated text.
+        font_size: int, pixels. A label that is wider than the image is drawn in a smaller font, then truncated.
     """
     height, width = image.shape[:2]
     boxes = np.nan_to_num(np.array([box for _, box, _ in labels], dtype=np.float64).reshape(-1, 4))

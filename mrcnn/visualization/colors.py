@@ -1,4 +1,4 @@
-"""Colors for instances and classes, distinguishable with color vision deficiency."""
+"""Colors for instances and classes, distinguishable for people with color vision deficiency."""
 
 import numpy as np
 

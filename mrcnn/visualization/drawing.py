@@ -93,7 +93,7 @@ def overlay(
         uint8 `[H, W, 3]`.
 
     Raises:
-        ValueError: if the size of the masks is not that of the image, or if fields have different lengths.
+        ValueError: if the size of the masks differs from the size of the image, or if fields have different lengths.
     """
     canvas = new_canvas(image)
     class_ids, masks, rois, scores = _instances(result, canvas.shape)
@@ -161,7 +161,7 @@ def draw_outline(
 ) -> None:
     """Draws the edge of a mask in place, as a colored line with a dark casing for contrast.
 
-    The arguments are those of `blend_mask`. `width` is the line width in pixels.
+    See `blend_mask` for the arguments. `width` is the line width in pixels.
     """
     y1, x1, y2, x2 = mask_box(mask) if box is None else box
     if y2 == 0:

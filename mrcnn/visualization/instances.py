@@ -169,8 +169,8 @@ def display_differences(
 ) -> Axes:
     """Shows ground truth (blue) and detections (orange) of one image, with the score and mask IoU of each detection.
 
-    The arguments are those of `compute_matches` and `display_instances`. The IoU is that with the matched instance, or
-    the maximum IoU if there is no match.
+    See `compute_matches` and `display_instances` for the arguments. The IoU is measured against the matched instance;
+    without a match, it is the maximum IoU with any instance.
 
     Source: Matterport.
     Differs from Matterport: the colors are blue and orange, and detections may be in any order.

@@ -85,8 +85,8 @@ def plot_training_curves(
 ) -> Figure:
     """Plots losses, average precision and learning rate by epoch.
 
-    A validation metric `val_x` is dashed if `x` is plotted too. Plotted columns are `loss`, `..._loss`, AP
-    (`mask_AP`, `val_box_AP50`, ...) and `lr` or `learning_rate`. Missing columns and values are skipped.
+    A validation metric `val_x` is dashed if `x` is also plotted. Plotted columns are `loss`, `..._loss`, AP (`mask_AP`,
+    `val_box_AP50`, ...) and `lr` or `learning_rate`. Missing columns and values are skipped.
 
     Args:
         history_csv_or_dict: path of a CSV file written by Keras's `CSVLogger`, `fit(...).history`, or a Keras

@@ -36,7 +36,7 @@ class Strength:
 
     Attributes:
         plain: probability that an image is only resized as for detection and mirrored.
-        zoom: probability that any other image with an object is zoomed to one of its objects.
+        zoom: probability that an image with objects, unless it is plain, is zoomed to one of them.
         scale: range of the image scale. A scale of 1 fits the image into the square.
         rotation: standard deviation of the rotation angle in degrees.
         any_rotation: probability that the angle is drawn from the full circle instead.
@@ -77,7 +77,7 @@ class LogoAugmentation:
         side: side of the square network input in pixels.
         cutout_dataset: dataset whose logos are pasted into other images. With None, only distractors are pasted.
         strength: "light", "medium", "strong", or a `Strength`.
-        keypoint_flip: pairs of left and right keypoints, see `Config.KEYPOINT_FLIP`.
+        keypoint_flip: pairs of left and right keypoints; see `Config.KEYPOINT_FLIP`.
 
     Raises:
         ValueError: if the strength is unknown.

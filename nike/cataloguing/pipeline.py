@@ -23,7 +23,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 MAX_BLOCKS = 10_000  # maximum number of blocks in Ray Data; with more shards, a block contains several
 OBJECT_STORE_BYTES = 100 << 20  # size of the object store in local runs; small, because it contains only numbers
-CORES_PER_ACTOR = 4  # default; more threads hardly speed up the processing of single images
+CORES_PER_ACTOR = 4  # default; more threads hardly speed up the processing of individual images
 
 Process = Callable[[int], dict[str, Any]]
 
@@ -43,7 +43,7 @@ class Pool:
     gpus: float = 0.0
 
     def fitted(self, cpus: float, gpus: float) -> Pool:
-        """Returns a copy in which None is replaced by the default values for a machine or cluster.
+        """Returns a copy in which None is replaced with the default values for a machine or cluster.
 
         Args:
             cpus: number of cores of the machine or cluster.

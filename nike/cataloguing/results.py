@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
         ("width", pa.int32()),  # None if the image could not be used
         ("height", pa.int32()),
         ("detections", pa.list_(DETECTION)),
-        ("status", pa.string()),  # "ok" or the type of the failure, see `Reader.read`, `images.decode` and `shard`
+        ("status", pa.string()),  # "ok" or the type of the failure; see `Reader.read`, `images.decode` and `shard`
         ("error", pa.string()),  # error message, or None if ok
         ("model", pa.string()),  # SHA-256 of the weights file
         ("seconds", pa.float32()),  # total duration of download, decoding and detection

@@ -38,7 +38,7 @@ MAX_LINE = 1 << 20  # maximum length of a JSON line in bytes
 
 
 def find_inputs(arguments: Sequence[str]) -> list[Path]:
-    """Returns the input files and folders. A folder without images is replaced by the tables and tar files in it.
+    """Returns the input files and folders. A folder without images is replaced with the tables and tar files in it.
 
     Raises:
         FileNotFoundError: an input does not exist.

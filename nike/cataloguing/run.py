@@ -56,7 +56,7 @@ def new_or_same_plan(
     """Opens the plan of the folder, or writes a new one.
 
     Raises:
-        ValueError: the folder contains other files, or results with other settings.
+        ValueError: the folder contains other files, or results of different settings.
     """
     plan = open_plan(output)
     if plan is None:

@@ -136,7 +136,7 @@ class ShardProcessor:
         self.output, self.plan, self.stages = output, plan, stages
 
     def process(self, shard: int) -> dict[str, Any]:
-        """Processes a shard if it is not done. Returns its number and its statistics, see `Stages.run`."""
+        """Processes a shard if it is not done. Returns its number and its statistics; see `Stages.run`."""
         if results.shard_path(self.output, shard).is_file():  # written by an attempt that was killed afterwards
             return results.statistics_of(self.output, shard)
         journal = Journal(self.output, shard)

@@ -40,7 +40,7 @@ class Costs:
 
     @classmethod
     def measured(cls, statistics: Iterable[Mapping[str, Any]], detect_cores: int = 1) -> Costs:
-        """Returns the mean costs from the statistics of shards, see `shard.Stages.run`."""
+        """Returns the mean costs from the statistics of shards; see `shard.Stages.run`."""
         statistics = list(statistics)
         total = {
             key: sum(each[key] for each in statistics)
@@ -188,7 +188,7 @@ class _World:
         self._numbers = itertools.count()
 
     def job(self, seconds: float, servers: _Servers | None = None, cores: int = 0) -> _Job:
-        """Starts a job that occupies one of the servers, then cores, for some seconds."""
+        """Starts a job that waits for a server, then for cores, and occupies both for a number of seconds."""
         job = _Job()
         servers = servers or _Servers(1)
 

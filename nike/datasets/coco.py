@@ -205,7 +205,7 @@ def write_coco(
         labels: mapping of labels to categories. By default, every label is a category, in alphabetical order.
         problems: list to which a problem is appended for each skipped instance (without a category or without pixels),
             or None.
-        keypoint_names: names of the keypoints of all categories, in order. By default, those of the photos.
+        keypoint_names: names of the keypoints of all categories, in order. By default, the names found in the photos.
 
     Returns:
         A dict with the number of "images", "annotations" and "crowds" (ignored instances, `iscrowd` 1).
@@ -258,7 +258,7 @@ def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: l
 
 
 def _keypoints(instance: Instance, names: list[str]) -> dict[str, Any]:
-    """Returns the fields of an annotation for its keypoints, the inverse of `_read_keypoints`."""
+    """Returns the keypoint fields of an annotation. This is the inverse of `_read_keypoints`."""
     points = [instance.keypoints.get(name, (0.5, 0.5, 0)) for name in names]
     flat = [value for x, y, v in points for value in (x - 0.5, y - 0.5, v)]
     return {"keypoints": flat, "num_keypoints": len(instance.keypoints)}

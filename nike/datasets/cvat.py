@@ -42,7 +42,7 @@ def find(path: Path) -> Path | None:
 
 
 def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads an XML file or its folder, see `Format`. Images are searched for next to the file and in `images/`."""
+    """Reads an XML file or its folder; see `Format`. Images are searched for next to the file and in `images/`."""
     file = find(Path(path))
     root = read_xml(file) if file is not None else None
     if root is None or root.tag != "annotations":
@@ -141,7 +141,7 @@ def _read_mask(element: ET.Element, photo: Photo) -> RunLengths:
     """Reads a mask, encoded as run lengths in row-major order inside its box, starting with zeros."""
     left, top, width, height = (int(value) for value in _numbers(element, "left", "top", "width", "height"))
     if not (left >= 0 and top >= 0 and 0 < width <= photo.width - left and 0 < height <= photo.height - top):
-        raise ShapeError(f"the mask's box does not fit a {photo.width}x{photo.height} image.")
+        raise ShapeError(f"the mask's box is not inside the {photo.width}x{photo.height} image.")
     text = element.get("rle") or ""
     try:
         runs = np.array(text.split(",") if len(text) <= 12 * width * height else [], dtype=np.int64)

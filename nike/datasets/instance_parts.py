@@ -49,7 +49,7 @@ class CocoPolygons:
 
 
 def run_lengths(runs: np.ndarray, height: int) -> RunLengths:
-    """Returns the runs of `rle.parse` as a piece. Raises ShapeError if the mask is empty."""
+    """Creates a piece from the output of `rle.parse`. Raises ShapeError if the mask is empty."""
     extent = rle.extent(runs, height)
     if extent is None:
         raise ShapeError("the mask is empty. Delete the annotation.")
@@ -57,7 +57,7 @@ def run_lengths(runs: np.ndarray, height: int) -> RunLengths:
 
 
 def mask_piece(mask: np.ndarray) -> RunLengths:
-    """Returns a mask, bool `[H, W]`, as a piece. Raises ShapeError if it is empty."""
+    """Creates a piece from a mask, bool `[H, W]`. Raises ShapeError if it is empty."""
     return run_lengths(rle.parse(encode_rle(mask), *mask.shape), mask.shape[0])
 
 
@@ -71,7 +71,7 @@ def polygon_piece(points: np.ndarray, height: int, width: int) -> CocoPolygons:
 
 
 def box_piece(box: Sequence[float], height: int, width: int) -> CocoPolygons:
-    """Returns a box (y1, x1, y2, x2) in pixels as a piece, see `polygon_piece`. Its mask is the rounded box."""
+    """Creates a piece from a box (y1, x1, y2, x2) in pixels; see `polygon_piece`. Its mask is the rounded box."""
     y1, x1, y2, x2 = box
     if not all(abs(side) <= MAX_COORDINATE for side in box) or y1 >= y2 or x1 >= x2:  # also rejects NaN
         raise ShapeError(f"the box must have a width and a height above 0, got x {x1:g}..{x2:g}, y {y1:g}..{y2:g}.")

@@ -32,8 +32,9 @@ def keys_of(path: Path) -> dict[str, frozenset[str]]:
     """Returns the keys of a JSON file, or an empty dict for an unreadable file.
 
     Returns:
-        For a top-level list, "[]" has the keys of its first element. For a top-level object, "{}" has its keys, "lists"
-        those whose value is a list, and "first" the keys of its first value (in VIA projects, of the first image).
+        A dict. For a top-level list, its only key is "[]", with the keys of the first element as value. For a top-level
+        object, "{}" has its keys, "lists" those whose value is a list, and "first" the keys of its first value (in VIA
+        projects, of the first image).
     """
     try:
         state = os.stat(path)

@@ -1,6 +1,6 @@
 """Reads and writes Label Studio JSON. Files are untrusted input.
 
-Polygons, rectangles and ellipses are in percent of the image size and rasterized as in COCO. Brush masks are
+Polygons, rectangles and ellipses are stored as percentages of the image size and rasterized as in COCO. Brush masks are
 run-length encoded. A task without annotations is unlabelled. A submitted annotation without regions is a negative.
 """
 
@@ -181,7 +181,7 @@ def _points(value: dict, kind: str, photo: Photo) -> np.ndarray:
 
 def _check_percent(number: Any) -> float:
     if type(number) not in (int, float) or not abs(number) <= 1000:
-        raise ShapeError(f"coordinates must be numbers in percent of the image's size, got {short(number)}.")
+        raise ShapeError(f"coordinates must be percentages of the image size, got {short(number)}.")
     return float(number)
 
 

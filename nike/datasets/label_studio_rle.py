@@ -46,7 +46,7 @@ def decode(encoded: Sequence[int], height: int, width: int) -> np.ndarray:
     """Decodes a list of bytes to a mask, bool `[H, W]`.
 
     Raises:
-        ValueError: if the encoding is damaged or its size is not that of the image.
+        ValueError: if the encoding is damaged or its size differs from the size of the image.
     """
     if not isinstance(encoded, list) or not all(type(byte) is int and 0 <= byte < 256 for byte in encoded):
         raise UserError("rle must be a list of bytes.")

@@ -50,7 +50,7 @@ def find(path: Path) -> bool:
 
 
 def read_any(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads a folder of labelme files, see `read_folder`, or one labelme file."""
+    """Reads one labelme file, or a folder of labelme files; see `read_folder`."""
     path = Path(path)
     if path.is_dir():
         return read_folder(path, allow_outside)
@@ -198,7 +198,7 @@ def embedded_photo(path: str | os.PathLike) -> io.BytesIO:
 
 
 def _check_size(data: dict, photo: Photo, name: str) -> None:
-    """Compares the image size in the file with that of the photo. Shapes drawn at another size are misplaced."""
+    """Compares the image size in the file with the size of the photo. Otherwise, shapes are misplaced."""
     size = (data.get("imageWidth"), data.get("imageHeight"))
     if size == (None, None) or size == (photo.width, photo.height):
         return
@@ -220,7 +220,7 @@ def _check_size(data: dict, photo: Photo, name: str) -> None:
 
 
 def _read_shapes(raw_shapes: list, photo: Photo, name: str) -> list[tuple[str, int | None, Shape, str]]:
-    """Validates all shapes. Returns (label, group_id, shape, where) of the usable ones."""
+    """Validates all shapes. Returns (label, group_id, shape, where) for each usable shape."""
     points = sum(len(p) for raw in raw_shapes if isinstance(raw, dict) and isinstance(p := raw.get("points"), list))
     if points > MAX_POINTS:
         raise _error(name, "json-invalid", f"has {points:,} points, more than {MAX_POINTS:,}.", photo.path)

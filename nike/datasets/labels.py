@@ -65,13 +65,13 @@ class Labels:
         return cls({label: label for label in sorted(classes)} or ("nike",))
 
     def for_classes(self, classes: Sequence[str]) -> Labels:
-        """Returns the same mapping of labels to the given classes, in their order.
+        """Returns this mapping with the classes of the weights, in the order of their class ids.
 
         Args:
             classes: class names of the weights, without the background.
 
         Raises:
-            ValueError: a label maps to another class.
+            ValueError: a label maps to a class that is not in `classes`.
         """
         unknown = [name for name in self.classes if name not in classes]
         if unknown:
@@ -108,14 +108,13 @@ def _nearest(label: str, known: Sequence[str], cutoff: float = 0.7) -> str | Non
 
 
 def _similar(label: str, near: str) -> bool:
-    """Returns whether two similar labels may have the same meaning, unlike `air-max-90` and `air-max-97`."""
+    """Returns whether two similar labels contain the same numbers; `air-max-90` and `air-max-97` do not."""
     return re.findall(r"\d+", label) == re.findall(r"\d+", near)
 
 
 def _by_frequency(counts: Mapping[str, int]) -> list[str]:
-    return sorted(
-        counts, key=lambda label: (-counts[label], label.swapcase())
-    )  # lower case first among equally frequent labels
+    # `swapcase` sorts lower-case labels first among equally frequent ones.
+    return sorted(counts, key=lambda label: (-counts[label], label.swapcase()))
 
 
 def found_lines(labels: Labels, counts: Mapping[str, int]) -> list[str]:

@@ -73,7 +73,7 @@ class NikeDataset(Dataset):
             subset: "train", "val" or None for all images. Subsets are defined by `val_split` if given, or else by the
                 `split.json` of the dataset, or else by folders or annotation files with the name of the subset
                 (`instances_val.json`).
-            labels: classes, see `nike.datasets.labels.Labels`.
+            labels: classes; see `nike.datasets.labels.Labels`.
             strict: whether an error raises ValueError. By default the image is skipped and the error is listed in
                 `problems`.
             unlabelled_as_negatives: whether images without annotations are loaded as negatives. By default they are
@@ -104,7 +104,7 @@ class NikeDataset(Dataset):
         strict: bool = False,
         unlabelled_as_negatives: bool = False,
     ) -> None:
-        """Adds the images of a collection, see `load_nike`.
+        """Adds the images of a collection; see `load_nike`.
 
         Args:
             collection: records of the dataset. With `unlabelled_as_negatives`, images without annotations are added
@@ -188,7 +188,7 @@ class NikeDataset(Dataset):
         return masks[:, :, seen], np.array(class_ids, dtype=np.int32)[seen]
 
     def load_keypoints(self, image_id: int) -> np.ndarray | None:
-        """Returns the keypoints in `keypoint_names`, see `Dataset.load_keypoints`.
+        """Returns the keypoints in `keypoint_names`; see `Dataset.load_keypoints`.
 
         Raises:
             ValueError: an object has a keypoint that is not in `keypoint_names`.

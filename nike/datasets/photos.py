@@ -89,10 +89,10 @@ def find_photo(
         annotations: path of the annotation file.
         folders: folders in which the photo is searched for, the dataset folder first.
         allow_outside: bool, whether the photo may be outside the dataset folder.
-        size: (width, height) given in the annotation file, see `Photo.has_size`.
+        size: (width, height) given in the annotation file; see `Photo.has_size`.
 
     Raises:
-        ValueError: if the photo is not found, cannot be read, or has another size.
+        ValueError: if the photo is not found, cannot be read, or has a different size.
     """
     candidates = [folder / written for folder in folders for written in as_written(name)]
     found, refused = locate(candidates, folders[0], allow_outside)
@@ -135,7 +135,7 @@ def upright_size(photo: Path | BinaryIO) -> tuple[int, int]:
     try:
         with open_image(photo) as image:
             width, height = image.size
-            if image.format == "TIFF":  # some versions of Pillow rotate the size of TIFFs
+            if image.format == "TIFF":  # some versions of Pillow apply the rotation to `size`
                 width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
             fits = width * height <= MAX_PIXELS  # checked first, because the EXIF data may be after the pixels
             is_rotated = fits and _exif(image).get(EXIF_ORIENTATION) in (5, 6, 7, 8)

@@ -18,8 +18,8 @@ class Format(NamedTuple):
     """The functions that find, read and write datasets of a format.
 
     Attributes:
-        find: returns the annotation files of the dataset at a path, or another true value. The value is false if the
-            path is not a dataset of this format.
+        find: returns the annotation files of the dataset at a path, or another truthy value; a falsy value if the path
+            is not a dataset of this format.
         read: returns a `Collection`. The arguments are `path`, `default_label` (label of shapes without one) and
             `allow_outside` (whether file names and symbolic links may refer to files outside the dataset folder).
             Raises ValueError if the annotation file is not of this format.
@@ -69,7 +69,7 @@ def read_dataset(
         default_label: str, label of shapes without one.
         allow_outside: bool, whether file names and symbolic links may refer to files outside the dataset folder.
         root: path of the dataset folder if `source` is a subfolder of it with labelme files.
-        boxes: whether to accept annotations that are only a box, see `Photo.accept_boxes`.
+        boxes: whether to accept annotations that are only a box; see `Photo.accept_boxes`.
 
     Returns:
         A `Collection` of photos and problems. All photos of a folder without annotations are `unlabelled`.

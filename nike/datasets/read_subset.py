@@ -111,7 +111,7 @@ def read_subset(
 
 
 def split_collection(collection: Collection, labels: Labels, fraction: float, seed: int) -> dict[str, Collection]:
-    """Splits a dataset randomly, grouped by product and stratified by class, see `nike.datasets.split`.
+    """Splits a dataset randomly, grouped by product and stratified by class; see `nike.datasets.split`.
 
     Args:
         collection: records of the whole dataset.

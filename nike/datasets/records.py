@@ -213,7 +213,7 @@ class Collection:
     subsets: dict[str, str] = field(default_factory=dict)
 
     def accept_boxes(self) -> None:
-        """Accepts the boxes of all photos, see `Photo.accept_boxes`."""
+        """Accepts the boxes of all photos; see `Photo.accept_boxes`."""
         for photo in self.photos:
             photo.accept_boxes()
 

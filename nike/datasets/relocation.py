@@ -54,7 +54,7 @@ def relocate(photos: list[Photo], root: Path) -> tuple[list[Photo], dict[Path, P
 
 
 def copy_photos(copies: dict[Path, Path]) -> None:
-    """Copies photos. `copies` maps the path of each copy to that of the original, see `relocate`."""
+    """Copies photos. `copies` maps the path of each copy to that of the original; see `relocate`."""
     for path, source in copies.items():
         with replacing(path) as temporary:
             shutil.copyfile(source, temporary)

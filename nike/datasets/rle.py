@@ -16,7 +16,7 @@ from nike.formatting import short
 
 
 def decode(rle: Any, height: int, width: int) -> np.ndarray:
-    """Decodes an RLE to a mask, bool `[H, W]`. Raises ValueError, see `parse`."""
+    """Decodes an RLE to a mask, bool `[H, W]`. Raises ValueError; see `parse`."""
     return fill(parse(rle, height, width), height, width)
 
 
@@ -27,7 +27,7 @@ def parse(rle: Any, height: int, width: int) -> np.ndarray:
         int64 `[R]`, lengths of the runs, zeros first.
 
     Raises:
-        ValueError: if the RLE is invalid, or if its size is not that of the photo.
+        ValueError: if the RLE is invalid, or if its size differs from the size of the photo.
     """
     size = rle.get("size") if isinstance(rle, dict) else None
     if size != [height, width]:

@@ -1,6 +1,6 @@
 """Selective Search, which computes proposals by hierarchical segmentation without training, and their disk cache.
 
-Source: Uijlings et al. 2013, "Selective Search for Object Recognition". The implementation is that of OpenCV's contrib
+Source: Uijlings et al. 2013, "Selective Search for Object Recognition". The implementation is part of OpenCV's contrib
 modules.
 """
 

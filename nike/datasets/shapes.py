@@ -191,7 +191,7 @@ def _parse_mask(points: np.ndarray, encoded: Any, height: int, width: int) -> Sh
     y1, x1, y2, x2 = _mask_box(points)
     # The box of a labelme mask is inside the photo. The check bounds the size of the decompressed PNG.
     if not (0 < y2 - y1 <= height + 1 and 0 < x2 - x1 <= width + 1):
-        raise ShapeError(f"the mask's box ({x2 - x1}x{y2 - y1}) does not fit a {width}x{height} photo.", "mask-png")
+        raise ShapeError(f"the mask's box ({x2 - x1}x{y2 - y1}) is not inside the {width}x{height} photo.", "mask-png")
     try:
         png = base64.b64decode(encoded, validate=True)
     except ValueError:

@@ -4,7 +4,7 @@
 
 Each colour in the PNG in SegmentationObject is an instance. Its class is given by the most frequent colour of the same
 pixels in SegmentationClass. The class names are read from `labelmap.txt`, which CVAT and Datumaro write. Without this
-file, they are those of Pascal VOC. "Void" pixels are background.
+file, the classes of Pascal VOC are used. "Void" pixels are background.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _read_colours(path: Path, photo: Photo) -> np.ndarray:
                 raise UserError(f"{path.name} has {image.width}x{image.height} pixels")
             rgb = np.asarray(image.convert("RGB"), dtype=np.int32)
     except Exception as error:  # Pillow raises many types of exceptions on damaged files
-        raise UserError(f"{path.parent.name}/{path.name} does not fit the photo ({printable(error)[:100]})") from None
+        raise UserError(f"{path.parent.name}/{path.name} does not match the photo ({printable(error)[:100]})") from None
     return rgb[:, :, 0] << 16 | rgb[:, :, 1] << 8 | rgb[:, :, 2]
 
 

@@ -41,7 +41,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def read_voc_boxes(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads a folder with XML files of Pascal VOC, see `Format`. Images whose XML file has no objects are negatives."""
+    """Reads a folder with XML files of Pascal VOC; see `Format`. Images whose XML file has no objects are negatives."""
     root = Path(path)
     collection = Collection(root)
     sets = {stem: part for part in PARTS for stem in read_lines(root / SETS / f"{part}.txt")}

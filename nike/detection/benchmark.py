@@ -46,7 +46,7 @@ class Frame(NamedTuple):
 
 
 def camera(number: int, shape: Sequence[int]) -> np.ndarray:
-    """Returns the motion of a frame, see `Frame`.
+    """Returns the motion of a frame; see `Frame`.
 
     The rotation is at most 6 degrees, the zoom 10%, and the shift 8% of the width and 16% of the height.
     """

@@ -29,7 +29,7 @@ class Detector:
         tiles: number of tiles along the longer side, "auto" (see `mrcnn.inference.tiles.tile_side`), or None for no
             tiling.
         tile_overlap: fraction of a tile that overlaps the next one, 0 to 0.9.
-        augmented: detection functions for test-time augmentation, see `mrcnn.inference.test_time_augmentation`, or
+        augmented: detection functions for test-time augmentation (see `mrcnn.inference.test_time_augmentation`), or
             None.
         min_confidence: score threshold, 0 to 1.
         classes: names of the classes to report, or None for all.
@@ -151,7 +151,7 @@ def load_detector(
 
     Args:
         path: weights file.
-        config_file: settings file, see `read_settings`.
+        config_file: settings file; see `read_settings`.
         min_confidence: score threshold, 0 to 1, or None for the value in the Config.
         classes, max_detections, tiles, tile_overlap: see `Detector`.
         tta: whether to use test-time augmentation.

@@ -47,7 +47,7 @@ def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) 
 def add_detector_arguments(
     parser: argparse.ArgumentParser, weights: str | None = "nike", min_confidence: float | None = None
 ) -> None:
-    """Adds the options for the weights and the detector, see `chosen_detector`.
+    """Adds the options for the weights and the detector; see `chosen_detector`.
 
     Args:
         parser: argument parser of the command.
@@ -105,7 +105,7 @@ def add_detector_arguments(
 
 
 def add_image_size_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds `--image-size`, see `check_image_size` and `with_image_size`."""
+    """Adds `--image-size`; see `check_image_size` and `with_image_size`."""
     parser.add_argument(
         "--image-size",
         type=int,

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
 H264 = "libx264"
-# Visually nearly lossless, and fast compared with detection. The colour matrix is that of libswscale. Players guess it
-# if it is not specified.
+# Visually nearly lossless, and fast compared with detection. The colour matrix is the one used by libswscale, because
+# players guess it if it is not specified.
 H264_OPTIONS = {"crf": "20", "preset": "veryfast", "x264-params": "colormatrix=smpte170m"}
-MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # codecs of sound that can be copied to MP4
+MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # audio codecs that can be copied to MP4
 CODECS = ("vp09", "mp4v")  # OpenCV codecs: browsers play the first, and every OpenCV build can write the second
 
 AddFrame = Callable[[np.ndarray], None]
@@ -44,7 +44,7 @@ def new_video(
         path: output file (.mp4).
         rate: frame rate in frames per second.
         shape: (height, width, ...) of every frame.
-        sound: video file whose sound is copied if its codec is in MP4_SOUND. Requires PyAV.
+        sound: video file whose audio is copied if its codec is in MP4_SOUND. Requires PyAV.
 
     Yields:
         A function that appends a frame, uint8 RGB `[H, W, 3]`.
@@ -92,7 +92,7 @@ def _write_h264(file: str, rate: float, shape: tuple[int, ...], sound: str | os.
 def _sound_copier(
     source: str | os.PathLike | None, container: OutputContainer, stack: ExitStack
 ) -> Callable[[float], None]:
-    """Returns a function that copies the sound of a video up to a time in seconds, or does nothing without sound.
+    """Returns a function that copies the audio of a video up to a time in seconds, if there is any.
 
     Packets are copied without decoding, so the quality does not change.
     """

@@ -128,5 +128,5 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _code(text: str) -> str:
-    """Formats untrusted text as inline code. Backticks and pipes are replaced by spaces, because they would end it."""
+    """Formats untrusted text as inline code. Replaces backticks and pipes, which would end it, with spaces."""
     return f"`{re.sub(r'[`|]', ' ', printable(text)).strip() or ' '}`"

@@ -46,7 +46,7 @@ class PredictRequest(BaseModel):
 
 
 def regions(result: Detections, class_names: list[str], config: LabelConfig) -> list[dict[str, Any]]:
-    """Returns Label Studio's `result` list with polygons or rectangles in percent of the image size.
+    """Returns Label Studio's `result` list with polygons or rectangles as percentages of the image size.
 
     Args:
         result: detections of one image. Classes that are not labels of the project are skipped.

@@ -19,7 +19,7 @@ def at_least(result: Detections, min_confidence: float) -> Detections:
 
 
 def to_json(result: Detections, class_names: Sequence[str], masks: MaskFormat = "polygons") -> dict[str, Any]:
-    """Returns the JSON response: the size of the image and `detections`, see `to_records`.
+    """Returns the JSON response: the size of the image and `detections`; see `to_records`.
 
     Args:
         result: detections of one image.

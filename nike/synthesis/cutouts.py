@@ -23,7 +23,7 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Logo, ...]:
     """Cuts all instances of a label out of the training photos of a labelme dataset.
 
     Args:
-        folder: Dataset folder, see `nike.datasets.labelme.read_folder`. Validation photos are not used.
+        folder: Dataset folder; see `nike.datasets.labelme.read_folder`. Validation photos are not used.
         label: Label of the instances.
 
     Returns:

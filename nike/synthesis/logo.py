@@ -91,7 +91,7 @@ def _from_rgba(pixels: np.ndarray, path: Path) -> Logo:
         raise UserError(f"{path}: the opaque part is smaller than {MIN_AREA} square pixels. Pass a larger image.")
     colours = pixels[..., :3][solid]
     coloured = colours.std(axis=0).max() > 8
-    # Colours of transparent pixels are arbitrary, so they are replaced by the mean colour of the shape.
+    # Colours of transparent pixels are arbitrary, so they are replaced with the mean colour of the shape.
     texture = np.where(solid[..., None], pixels[..., :3], colours.mean(axis=0).astype(np.uint8)) if coloured else None
     return make_logo(outlines, texture)
 

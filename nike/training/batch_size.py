@@ -88,7 +88,7 @@ def _field(file: Path, name: str) -> float:
 
 
 class GpuMemory:
-    """Memory of the first GPU that TensorFlow uses. The attributes are those of `ProcessMemory`."""
+    """Memory of the first GPU that TensorFlow uses. See `ProcessMemory` for the attributes."""
 
     def __init__(self) -> None:
         import tensorflow as tf

@@ -116,14 +116,14 @@ def read_training_parts(
 
     Args:
         folder: dataset folder or annotation file in a format of `nike.datasets.read_any_format`.
-        labels: classes, see `nike.datasets.labels.Labels`, or None to derive them from the labels in the files.
+        labels: classes (see `nike.datasets.labels.Labels`), or None to derive them from the labels in the files.
         val: separate validation dataset. All images of `folder` are then used for training.
         val_split: fraction of the images for validation, split by groups. With None, the split of the dataset is used,
             or VAL_SPLIT if it defines none.
         also: folders of additional labelled training images, such as those of `nike synthesize`.
         seed: random seed of the split.
         allow_outside: whether annotations may refer to images outside of `folder`.
-        boxes: whether to accept annotations that are only a box, see `Photo.accept_boxes`.
+        boxes: whether to accept annotations that are only a box; see `Photo.accept_boxes`.
 
     Raises:
         FileNotFoundError: a folder or file does not exist.
@@ -268,7 +268,7 @@ def count_lines(data: TrainingData) -> list[str]:
 
 
 def error_lines(data: TrainingData) -> list[str]:
-    """Returns lines with all errors in the data, which are printed at the end of a run."""
+    """Returns the lines printed at the end of a run, which list all errors in the data."""
     errors = _problems(data, ERROR)
     return [f"problems    {plural(len(errors), 'error')} in the images and annotations:", *errors] if errors else []
 

@@ -19,7 +19,7 @@ EPOCHS = 30
 WARMUP_STEPS = 100
 MIN_STEPS = 20  # minimum steps per epoch; with few images, validation would otherwise take longer than training
 PATIENCE = 20  # so many validations that a 30-epoch run reaches the low learning rates of the cosine schedule
-EMA = 0.998  # averages about 500 steps, and fewer at the beginning, see `WeightAverage`
+EMA = 0.998  # averages about 500 steps, and fewer at the beginning; see `WeightAverage`
 DESCRIPTION = """\
 Fine-tune Mask R-CNN on labelled images. Validation AP is reported after every epoch and the
 best checkpoint is kept. Interrupt with Ctrl-C; --resume continues from the exact step."""
@@ -28,7 +28,7 @@ examples:
   nike train                                          on the bundled sample images
   nike train --weights=coco --dataset my_photos       fine-tune on your photos
   nike train --dataset my_photos --val my_val_photos --epochs 60 --image-size 640
-  nike train --dataset my_photos --time 2h            as many epochs as fit into two hours
+  nike train --dataset my_photos --time 2h            as many epochs as possible in two hours
   nike train --resume                                 continue the last run
 """
 
@@ -213,7 +213,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=PATIENCE,
         metavar="N",
-        help="end a stage after N validations without a better mask AP (box AP with --task boxes; default: 20; "
+        help="end a stage after N validations without improvement in mask AP (box AP with --task boxes; default: 20; "
         "0: never)",
     )
     run.add_argument(

@@ -143,13 +143,13 @@ def prepare(arguments: argparse.Namespace) -> Path:
     """Writes the images if they do not exist. Returns the folder of the dataset.
 
     Raises:
-        UserError: the output folder contains results of other options.
+        UserError: the output folder contains results of different options.
     """
     names = ("steps", "batch", "images", "image_size", "weights", "quick")
     options = {name: getattr(arguments, name) for name in names}
     file, data = arguments.output / "options.json", arguments.output / "data"
     if file.is_file() and (before := read_json(file)) != options:
-        raise UserError(f"{file}: the folder contains results of other options: {before}. Choose another --output.")
+        raise UserError(f"{file}: the folder contains results of different options: {before}. Choose another --output.")
     write_json(file, options)
     if data.is_dir():
         return data

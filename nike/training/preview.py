@@ -27,7 +27,7 @@ def write_preview(path: Path, dataset, config, augmentation, seed: int) -> int:
         dataset: prepared training dataset.
         config: settings of the network.
         augmentation: augmentation of the run, or None.
-        seed: random seed of the run. With this seed, the images are those of the first training steps.
+        seed: random seed of the run. With this seed, they are the images of the first training steps.
 
     Returns:
         The number of images in the grid. If no image can be read, no file is written.

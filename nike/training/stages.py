@@ -43,7 +43,7 @@ def plan_stages(
             initialisation would otherwise disturb the backbone. "alternating" follows the 4-step training of Faster
             R-CNN (Ren et al. 2015, section 3.2): RPN and backbone, detector and backbone, RPN alone, detector alone.
             Unlike in the paper, the detector starts from the backbone of the RPN.
-        from_scratch: whether the backbone has random weights too. "heads-then-all" then trains all layers from the
+        from_scratch: whether the backbone also has random weights. "heads-then-all" then trains all layers from the
             start.
 
     Raises:

@@ -61,7 +61,7 @@ def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> St
     """Finds the initial weights for a value of `--weights`. COCO weights are downloaded if necessary.
 
     Args:
-        name: one of CHOICES, a path, or `hf://owner/name` on the Hugging Face Hub, see `mrcnn.checkpoints.hub`.
+        name: one of CHOICES, a path, or `hf://owner/name` on the Hugging Face Hub; see `mrcnn.checkpoints.hub`.
         logs: parent folder of the log folders, for "last" and "best".
         run_name: name of the run, for "last" and "best". None chooses among all runs.
 

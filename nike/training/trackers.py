@@ -31,7 +31,7 @@ class Tracker(Protocol):
 
 
 class MLflow:
-    """A run of MLflow, see `Tracker`. Resumed training continues the MLflow run and keeps its first settings.
+    """A run of MLflow; see `Tracker`. Resumed training continues the MLflow run and keeps its first settings.
 
     Args:
         folder: log folder of the run. Its name is the name of the MLflow run.
@@ -69,9 +69,9 @@ class MLflow:
 
 
 class WeightsAndBiases:
-    """A run of Weights & Biases, offline without an API key, see `Tracker`.
+    """A run of Weights & Biases, offline without an API key; see `Tracker`.
 
-    Resumed training creates another run with the same name.
+    Resumed training creates a new run with the same name.
 
     Args:
         folder: log folder of the run. Its name is the name of the run in Weights & Biases.

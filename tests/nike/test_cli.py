@@ -34,7 +34,7 @@ def test_debug_shows_the_traceback():
 
 
 @pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, RuntimeError])
-def test_a_defect_is_not_reported_as_a_user_error(error, capsys):
+def test_a_bug_is_not_reported_as_a_user_error(error, capsys):
     assert cli.run(lambda: fail(error("no such thing")), []) == 1
     message, *calls, report = capsys.readouterr().err.splitlines()
     assert message.startswith(f"internal error: {error.__name__}: ") and "no such thing" in message
@@ -42,7 +42,7 @@ def test_a_defect_is_not_reported_as_a_user_error(error, capsys):
     assert f"nike {__version__}. Please report it" in report and "--debug" in report
 
 
-def test_a_defect_inside_a_library_shows_the_call_and_the_library(capsys):
+def test_a_bug_inside_a_library_shows_the_call_and_the_library(capsys):
     assert cli.run(lambda: Path(0), []) == 1
     assert re.search(r", in run: .*\n  .*pathlib.*, in .*\n", capsys.readouterr().err)
 

@@ -131,10 +131,10 @@ def test_errors_of_invalid_files(tmp_path, source, fetched, capsys):
     ("content", "message"),
     [
         (b"no picture", "cannot be read"),
-        (png(np.ones((80, 60), bool)), "60x80 pixels, which does not fit the 160x120 image"),  # rotated
+        (png(np.ones((80, 60), bool)), "60x80 pixels, which does not match the 160x120 image"),  # rotated
         (
             png(np.zeros((6000, 8000), bool)),
-            "8000x6000 pixels, which does not fit the 160x120 image",
+            "8000x6000 pixels, which does not match the 160x120 image",
         ),  # a decompression bomb
         (None, "is not in"),
     ],

@@ -196,7 +196,7 @@ def test_a_response_sent_byte_by_byte_times_out(monkeypatch):
 
         threading.Thread(target=answer, daemon=True).start()
         start = time.monotonic()
-        with pytest.raises(FetchError, match="no answer within 0.3 seconds") as caught:
+        with pytest.raises(FetchError, match="no response within 0.3 seconds") as caught:
             fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/", io.BytesIO(), allow_private=False)
     assert caught.value.reason == "timeout" and time.monotonic() - start < 2
 

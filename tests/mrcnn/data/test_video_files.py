@@ -70,7 +70,7 @@ def test_a_file_that_is_not_a_video(tmp_path, content):
 def test_a_truncated_file_with_its_index_at_the_end_has_no_frames(clip):
     data = clip.read_bytes()
     clip.write_bytes(data[: len(data) * 2 // 3])
-    with pytest.raises(ValueError, match=r"clip\.mp4: no frame can be read.* cut short"):
+    with pytest.raises(ValueError, match=r"clip\.mp4: no frame can be read.* truncated"):
         next(frames(clip))
 
 
@@ -96,7 +96,7 @@ def test_a_truncated_file_is_an_error_after_its_frames(streamable, every):
     assert len(list(frames(streamable, every))) == -(-COUNT // every)
     streamable.write_bytes(data[: len(data) * 2 // 3])
     read = []
-    expected = rf"streamable\.mp4: cut short: {len(data) * 2 // 3:,} of at least {len(data):,} bytes, \d+ frames read\."
+    expected = rf"streamable\.mp4: truncated: {len(data) * 2 // 3:,} of at least {len(data):,} bytes, \d+ frames read\."
     with pytest.raises(ValueError, match=expected):
         read.extend(frames(streamable, every))  # the frames read before the error are kept
     assert COUNT / 3 / every < len(read) < COUNT / every

@@ -48,7 +48,7 @@ def test_variables_are_restored_exactly(folder):
 def test_mismatched_shapes_change_nothing(folder):
     saved_state.write_state(folder / "x.state", record("a"), {"optimizer": [keras.Variable([1.0, 2.0])]})
     target = [keras.Variable([0.0])]
-    with pytest.raises(CheckpointError, match="optimizer: 1 arrays do not fit the 1 variables"):
+    with pytest.raises(CheckpointError, match="optimizer: 1 arrays do not match the 1 variables"):
         saved_state.restore_variables(folder / "x.state", "optimizer", target)
     assert target[0].numpy() == [0]
 

@@ -108,8 +108,8 @@ def test_mask_is_clipped_to_the_image():
         ({"points": [[0, 0], [3, 3]], "shape_type": "mask", "mask": "%%%"}, "not valid base64"),
         ({"points": [[0, 0], [3, 3]], "shape_type": "mask", "mask": "YWJj"}, "not a readable PNG"),
         ({"points": [[0, 0], [4, 4]], "shape_type": "mask", "mask": png(np.ones((9, 8), bool))}, "PNG is 8x9"),
-        ({"points": [[0, 0], [99, 99]], "shape_type": "mask", "mask": "YWJj"}, "does not fit"),
-        ({"points": [[5, 5], [2, 2]], "shape_type": "mask", "mask": "YWJj"}, "does not fit"),
+        ({"points": [[0, 0], [99, 99]], "shape_type": "mask", "mask": "YWJj"}, "is not inside"),
+        ({"points": [[5, 5], [2, 2]], "shape_type": "mask", "mask": "YWJj"}, "is not inside"),
     ],
 )
 def test_invalid_shapes_are_rejected(raw, message):

@@ -108,7 +108,7 @@ def test_an_interrupted_command_continues(fake, tmp_path, capsys):
         (["--seeds=0"], "--seeds: expected at least 1, got 0"),
         (["--image-size=100"], "IMAGE_MAX_DIM must be a multiple of 64"),
         (["--weights=nosuch.h5"], "--weights: .* got nosuch.h5"),
-        ([*QUICK, "--steps=8"], "results of other options.*'steps': 4.*Choose another --output"),
+        ([*QUICK, "--steps=8"], "results of different options.*'steps': 4.*Choose another --output"),
     ],
 )
 def test_user_errors_are_one_line(fake, tmp_path, capsys, argv, message):
