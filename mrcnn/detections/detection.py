@@ -19,6 +19,8 @@ class Detection:
         class_id: class id, 1 or above.
         score: score in 0..1.
         keypoints: float32 `[J, 3]` (x, y, score), or None; see `Detections`.
+        probabilities: float `[Q, Q]`, the predicted mask probabilities inside `frame`, or None; see `Detections`.
+        frame: (y1, x1, y2, x2) float pixels of the image, or None.
     """
 
     box: Box
@@ -26,3 +28,5 @@ class Detection:
     class_id: int
     score: float
     keypoints: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    frame: tuple[float, float, float, float] | None = None

@@ -55,7 +55,7 @@ class Detections(ResultDict):
         track_ids: int32 `[N]`, identity of each object across the frames of a video, -1 for objects without a track;
             or None. Set by trackers.
         probabilities: list of N float arrays `[Q, Q]`, the predicted mask probabilities inside `frames`; or None. Set
-            by detection with mask refinement.
+            by detection with mask refinement. Objects whose mask was merged from several tiles have None.
         frames: float64 `[N, 4]`, boxes of `probabilities` in pixels, which may extend beyond the image; or None.
         source: the image as passed to `MaskRCNN.detect` (an array, a PIL image or a path), the frame of a video passed
             to `MaskRCNN.detect_stream`, or None.
@@ -85,7 +85,7 @@ class Detections(ResultDict):
         self.class_names: list[str] | None = None
         self.keypoint_names: list[str] | None = None
         self.track_ids: np.ndarray | None = None
-        self.probabilities: list[np.ndarray] | None = None
+        self.probabilities: list[np.ndarray | None] | None = None
         self.frames: np.ndarray | None = None
         self.source: Any = None
         lengths = {len(self.boxes), len(self.class_ids), len(self.scores), len(self.mask_crops)}
@@ -118,7 +118,7 @@ class Detections(ResultDict):
         ordered = sorted(instances, key=lambda instance: -instance.score)
         keypoints: Any = [instance.keypoints for instance in ordered if instance.keypoints is not None]
         keypoints = keypoints or np.zeros((0, num_keypoints, 3))
-        return cls(
+        detections = cls(
             [instance.box for instance in ordered],
             [instance.class_id for instance in ordered],
             [instance.score for instance in ordered],
@@ -126,6 +126,10 @@ class Detections(ResultDict):
             image_shape,
             keypoints=keypoints if len(keypoints) == len(ordered) and (ordered or num_keypoints) else None,
         )
+        if any(instance.probabilities is not None for instance in ordered):
+            detections.probabilities = [instance.probabilities for instance in ordered]
+            detections.frames = np.array([instance.frame or (0, 0, 0, 0) for instance in ordered], dtype=np.float64)
+        return detections
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any] | Detections) -> Detections:
@@ -197,7 +201,10 @@ class Detections(ResultDict):
     def __iter__(self) -> Iterator[Detection]:
         for i, (box, class_id, score) in enumerate(zip(self.boxes, self.class_ids, self.scores, strict=True)):
             points = None if self.keypoints is None else self.keypoints[i]
-            yield Detection(tuple(box.tolist()), self._crop(i), int(class_id), float(score), points)
+            predicted: tuple = ()
+            if self.probabilities is not None and self.frames is not None and self.is_sub_pixel(i):
+                predicted = (self.probabilities[i], tuple(self.frames[i].tolist()))
+            yield Detection(tuple(box.tolist()), self._crop(i), int(class_id), float(score), points, *predicted)
 
     def __getitem__(self, key: str | int | slice | np.ndarray) -> Any:
         """Returns an array for a key of Matterport's dict, a `Detection` for an index, or a subset of the detections.
@@ -263,7 +270,7 @@ class Detections(ResultDict):
 
         This requires `probabilities` and a mask that has not been edited in `masks`.
         """
-        return self.probabilities is not None and self.frames is not None and not self._is_edited(index)
+        return self.probabilities is not None and self.probabilities[index] is not None and not self._is_edited(index)
 
     def rings(self, index: int) -> list[np.ndarray]:
         """Returns the closed contours of an object, including its holes. Without masks, returns the outline of its box.
@@ -277,7 +284,9 @@ class Detections(ResultDict):
 
         if self.is_sub_pixel(index):
             assert self.probabilities is not None and self.frames is not None  # for the type checker
-            return probability_rings(self.probabilities[index], self.frames[index], self.image_shape)
+            probabilities = self.probabilities[index]
+            assert probabilities is not None
+            return probability_rings(probabilities, self.frames[index], self.image_shape)
         y1, x1, y2, x2 = self.boxes[index].tolist()
         if not self.has_masks:
             return [np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)], dtype=np.float64)]

@@ -1,9 +1,10 @@
 """Test-time augmentation: fuses the detections on flipped and rescaled views of an image.
 
 The score of an object is its mean score over all views, with 0 for views in which it is not detected. This lowers the
-score of false positives that appear in only one view.
+score of false positives that appear in only one view. The mask probabilities of mask refinement are averaged, so the
+outlines keep their sub-pixel precision.
 
-Source: Solovyev et al. 2021, "Weighted boxes fusion", section 3. The weighted majority vote of masks is an addition.
+Source: Solovyev et al. 2021, "Weighted boxes fusion", section 3. The fusion of masks is an addition.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mrcnn.errors import UserError
 from mrcnn.inference.streams import detect_stream
 from mrcnn.inference.voting import Detect, mask_iou, part_in, vote
 from mrcnn.ops.keypoints import mirror_keypoints
+from mrcnn.ops.masks import resample_mask, sample_mask
 
 SAME_IOU = 0.5  # minimum mask IoU of two detections of one object
 SCALES = (1.0, 1.5)  # scales of the network input; a larger input improves the detection of small objects
@@ -70,7 +72,8 @@ def detect_augmented(
     for detect in detectors:
         upright, mirrored = detect(iter([image, image[:, ::-1]]))
         views += [list(upright), [mirror(detection, width, keypoint_flip) for detection in mirrored]]
-    return Detections.from_instances(fuse(views), (height, width), upright.has_masks, upright.num_keypoints)
+    fused = fuse(views, (height, width))
+    return Detections.from_instances(fused, (height, width), upright.has_masks, upright.num_keypoints)
 
 
 def mirror(detection: Detection, width: int, keypoint_flip: Sequence[Sequence[int]] = ()) -> Detection:
@@ -79,17 +82,24 @@ def mirror(detection: Detection, width: int, keypoint_flip: Sequence[Sequence[in
     points = detection.keypoints
     if points is not None:
         points = mirror_keypoints(points, width, keypoint_flip)
-    return replace(detection, box=(y1, width - x2, y2, width - x1), mask=detection.mask[:, ::-1], keypoints=points)
+    mirrored = replace(detection, box=(y1, width - x2, y2, width - x1), mask=detection.mask[:, ::-1], keypoints=points)
+    if detection.probabilities is None or detection.frame is None:
+        return mirrored
+    y1, x1, y2, x2 = detection.frame
+    frame = (y1, width - x2, y2, width - x1)
+    return replace(mirrored, probabilities=detection.probabilities[:, ::-1], frame=frame)
 
 
-def fuse(views: Sequence[Sequence[Detection]]) -> list[Detection]:
+def fuse(views: Sequence[Sequence[Detection]], image_shape: Sequence[int]) -> list[Detection]:
     """Fuses the detections of several views.
 
-    Boxes are averaged with their scores as weights, masks are merged by a weighted majority vote, and scores are
-    averaged over all views.
+    Scores are averaged over all views. Mask probabilities are averaged with the scores as weights, and the box of the
+    result is the box of its mask. Without probabilities, boxes are averaged with the scores as weights, and masks are
+    merged by a weighted majority vote.
 
     Args:
         views: detections of each view, in pixels of the image.
+        image_shape: (H, W) of the image.
 
     Returns:
         One detection per object.
@@ -107,17 +117,43 @@ def fuse(views: Sequence[Sequence[Detection]]) -> list[Detection]:
                 members[number] = detection
             else:
                 rest.append((detection, number))
-        fused.append(_average(list(members.values()), len(views)))
+        fused.append(_average(list(members.values()), len(views), image_shape))
         waiting = rest
     return fused
 
 
-def _average(members: Sequence[Detection], views: int) -> Detection:
+def _average(members: Sequence[Detection], views: int, image_shape: Sequence[int]) -> Detection:
     scores = np.array([detection.score for detection in members])
     if len(members) == 1:
         return replace(members[0], score=members[0].score / views)
+    averaged = _average_probabilities(members, scores, image_shape)
+    if averaged is not None:
+        return replace(averaged, score=float(scores.sum()) / views)
     voted = vote(members, scores.tolist(), majority=0.5)
     corners = np.average([detection.box for detection in members], axis=0, weights=scores)
     y1, x1, y2, x2 = np.rint(corners).astype(int).tolist()
     box = (y1, x1, max(y2, y1 + 1), max(x2, x1 + 1))  # lies inside the voted box
     return replace(voted, box=box, mask=part_in(voted, box), score=float(scores.sum()) / views)
+
+
+def _average_probabilities(
+    members: Sequence[Detection], weights: np.ndarray, image_shape: Sequence[int]
+) -> Detection | None:
+    """Averages mask probabilities in the union of all frames, outside of which a member has the probability 0.
+
+    Returns:
+        The first member with the averaged mask, or None without probabilities or if the mask is empty.
+    """
+    if any(member.probabilities is None or member.frame is None for member in members):
+        return None
+    frames = np.array([member.frame for member in members])
+    union = np.concatenate([frames[:, :2].min(axis=0), frames[:, 2:].max(axis=0)])
+    cells = np.array([member.probabilities.shape for member in members]).max(axis=0)
+    cells = np.ceil(cells * (union[2:] - union[:2]) / (frames[:, 2:] - frames[:, :2]).mean(axis=0)).astype(int)
+    total = np.zeros(cells, dtype=np.float32)
+    for member, weight in zip(members, weights / weights.sum(), strict=True):
+        total += np.float32(weight) * resample_mask(member.probabilities, member.frame, union, cells)
+    box, mask = sample_mask(total, union, image_shape)
+    if not mask.size:
+        return None
+    return replace(members[0], box=box, mask=mask, probabilities=total, frame=tuple(union.tolist()))

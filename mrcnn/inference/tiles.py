@@ -108,7 +108,11 @@ def shift(detection: Detection, y: int, x: int) -> Detection:
     """Moves a detection by (y, x) pixels."""
     y1, x1, y2, x2 = detection.box
     points = None if detection.keypoints is None else detection.keypoints + np.float32([x, y, 0])
-    return replace(detection, box=(y1 + y, x1 + x, y2 + y, x2 + x), keypoints=points)
+    moved = replace(detection, box=(y1 + y, x1 + x, y2 + y, x2 + x), keypoints=points)
+    if detection.frame is None:
+        return moved
+    y1, x1, y2, x2 = detection.frame
+    return replace(moved, frame=(y1 + y, x1 + x, y2 + y, x2 + x))
 
 
 def check_tiling(tiles: int | str, overlap: float) -> None:

@@ -65,4 +65,5 @@ def vote(detections: Sequence[Detection], weights: Sequence[float], majority: fl
         y1, x1, y2, x2 = detection.box
         votes[y1 - top : y2 - top, x1 - left : x2 - left] += detection.mask * np.float32(weight)
     enough = (majority - 1e-6) * sum(weights)  # tolerates rounding errors
-    return replace(detections[0], box=(top, left, bottom, right), mask=(votes > 0) & (votes >= enough))
+    mask = (votes > 0) & (votes >= enough)
+    return replace(detections[0], box=(top, left, bottom, right), mask=mask, probabilities=None, frame=None)

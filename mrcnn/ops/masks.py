@@ -257,11 +257,8 @@ def sample_mask(
     stops = np.minimum(np.ceil(frame[2:]), image_shape[:2]).astype(int)
     if (stops <= starts).any():
         return (0, 0, 0, 0), np.zeros((0, 0), dtype=bool)
-    rows = _interpolation(starts[0], stops[0], frame[0], frame[2], mask.shape[0])
-    cols = _interpolation(starts[1], stops[1], frame[1], frame[3], mask.shape[1])
-    values = np.float32(mask)
-    values = values[rows[0]] * (1 - rows[2][:, None]) + values[rows[1]] * rows[2][:, None]  # [y, w]
-    inside = values[:, cols[0]] * (1 - cols[2]) + values[:, cols[1]] * cols[2] >= THRESHOLD
+    y, x = (np.arange(start, stop) + 0.5 for start, stop in zip(starts, stops, strict=True))
+    inside = _interpolate(mask, frame, y, x) >= THRESHOLD
     y1, x1, y2, x2 = mask_box(inside)
     crop = inside[y1:y2, x1:x2].copy()
     if not crop.size:
@@ -270,9 +267,38 @@ def sample_mask(
     return (y1 + top, x1 + left, y2 + top, x2 + left), crop
 
 
-def _interpolation(start: int, stop: int, first: float, last: float, cells: int) -> tuple[np.ndarray, ...]:
-    """Returns both neighbouring cells, and the weight of the second, for the centres of pixels start..stop - 1."""
-    position = (np.arange(start, stop) + 0.5 - first) * (cells / (last - first)) - 0.5
+def resample_mask(mask: np.ndarray, frame: Sequence[float], new_frame: np.ndarray, cells: Sequence[int]) -> np.ndarray:
+    """Resamples a predicted mask in another frame.
+
+    Args:
+        mask: `[h, w]` float, probabilities inside `frame`.
+        frame, new_frame: (y1, x1, y2, x2) float, in the same coordinates.
+        cells: (rows, columns) of the result.
+
+    Returns:
+        float32 `[rows, columns]`, probabilities inside `new_frame`; 0 outside `frame`.
+    """
+    frame, new_frame = np.asarray(frame, dtype=np.float64), np.asarray(new_frame, dtype=np.float64)
+    y, x = (
+        low + (np.arange(count) + 0.5) * (high - low) / count
+        for low, high, count in zip(new_frame[:2], new_frame[2:], cells, strict=True)
+    )
+    inside_y, inside_x = (y >= frame[0]) & (y <= frame[2]), (x >= frame[1]) & (x <= frame[3])
+    return _interpolate(mask, frame, y, x) * np.outer(inside_y, inside_x)
+
+
+def _interpolate(mask: np.ndarray, frame: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Interpolates a mask `[h, w]` inside a frame bilinearly at points `y [n]` x `x [m]`. Returns float32 `[n, m]`."""
+    rows = _neighbours(y, frame[0], frame[2], mask.shape[0])
+    cols = _neighbours(x, frame[1], frame[3], mask.shape[1])
+    values = np.float32(mask)
+    values = values[rows[0]] * (1 - rows[2][:, None]) + values[rows[1]] * rows[2][:, None]  # [n, w]
+    return values[:, cols[0]] * (1 - cols[2]) + values[:, cols[1]] * cols[2]
+
+
+def _neighbours(points: np.ndarray, first: float, last: float, cells: int) -> tuple[np.ndarray, ...]:
+    """Returns both neighbouring cells of each point, and the weight of the second cell."""
+    position = (points - first) * (cells / (last - first)) - 0.5
     position = np.clip(position, 0, cells - 1).astype(np.float32)
     low = np.minimum(position.astype(np.intp), cells - 1)
     return low, np.minimum(low + 1, cells - 1), position - low

@@ -176,3 +176,34 @@ def test_a_single_view_is_unchanged():
     """Non-maximum suppression has already removed duplicates within a view."""
     views = [seen((10, 10, 20, 30), 0, WHOLE), seen((10, 12, 20, 32), 0, WHOLE)]
     assert [detection.box for detection in merge(views)] == [(10, 10, 20, 30), (10, 12, 20, 32)]
+
+
+def test_contours_of_objects_in_one_tile_have_sub_pixel_precision(red_finder):
+    class Refining(red_finder):
+        def detect_one(self, image):
+            result = super().detect_one(image)
+            result.probabilities = [np.float32(crop) for crop in result.mask_crops]
+            result.frames = result.boxes.astype(float)
+            return result
+
+    image = photo(200, 200, (130, 140, 150, 170), (20, 5, 30, 195))  # the second one is longer than a tile
+    finder = Refining(smallest=0.15)
+    result = detect_tiled(finder.detect_stream, image, tiles=3, network_side=64)
+    by_box = {tuple(box): i for i, box in enumerate(result.boxes.tolist())}
+    small = by_box[130, 140, 150, 170]
+    assert result.is_sub_pixel(small)
+    np.testing.assert_array_equal(result.frames[small], (130, 140, 150, 170))
+    x, y = result.rings(small)[0].T
+    assert (x.min(), x.max(), y.min(), y.max()) == pytest.approx((140, 170, 130, 150), abs=0.51)
+
+
+def test_a_mask_that_is_merged_from_parts_has_no_probabilities():
+    image_parts = [np.ones((10, 20), np.float32)] * 2
+    parts = [
+        Detection((0, x, 10, x + 20), np.ones((10, 20), bool), 1, 0.9, None, part, (0.0, x, 10.0, x + 20.0))
+        for x, part in zip((0, 15), image_parts, strict=True)
+    ]
+    views = [(0, 0, 10, 20), (0, 15, 10, 35)]
+    (joined,) = merge([Seen(part, i, view, True) for i, (part, view) in enumerate(zip(parts, views, strict=True))])
+    assert joined.box == (0, 0, 10, 35)
+    assert joined.probabilities is None and joined.frame is None

@@ -14,6 +14,7 @@ from mrcnn.ops.masks import (
     mask_in_box,
     minimize_mask,
     paste_mask,
+    resample_mask,
     resize_mask,
     sample_mask,
 )
@@ -244,3 +245,15 @@ class TestSampleMask:
         actual = np.zeros((100, 70), bool)
         actual[box[0] : box[2], box[1] : box[3]] = crop
         assert np.count_nonzero(actual != expected) <= 2  # rounding
+
+
+class TestResampleMask:
+    def test_the_same_frame(self, rng):
+        mask = rng.random((5, 7)).astype(np.float32)
+        np.testing.assert_allclose(resample_mask(mask, (3, 4, 13, 25), (3, 4, 13, 25), (5, 7)), mask, rtol=1e-6)
+
+    def test_a_ramp_in_a_larger_frame(self):
+        # Cells of 2 pixels with the values 1, 2 and 3 at x = 1, 3 and 5. The new cells are centred at -0.5, 0.5, ...
+        mask = np.float32([[1, 2, 3]])
+        values = resample_mask(mask, (0, 0, 2, 6), (0, -1, 2, 7), (2, 8))
+        np.testing.assert_allclose(values, [[0, 1, 1.25, 1.75, 2.25, 2.75, 3, 0]] * 2, rtol=1e-6)
