@@ -393,7 +393,7 @@ def _check_names(settings: Iterable[str], fields: list[str], where: str) -> None
 def _expected(field: str, value: Any) -> str | None:
     """Returns a description of the valid values of a setting, or None if `value` is valid.
 
-    The valid values follow from the annotation and the default of the setting.
+    The valid values are derived from the annotation and the default value of the setting.
     """
     default = getattr(Config, field)
     if value is None and _may_be_none(field):

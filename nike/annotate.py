@@ -59,7 +59,7 @@ def labelme_version() -> str:
     """Returns the version of the installed labelme.
 
     Raises:
-        FileNotFoundError: labelme is not installed.
+        FileNotFoundError: if labelme is not installed.
     """
     try:
         return importlib.metadata.version("labelme")

@@ -113,7 +113,7 @@ def write_dataset(name: str, target: Path, parts: dict[str, list[Photo]], proble
         problems: list to which a problem is appended for each skipped photo or instance.
 
     Raises:
-        ValueError: the target is a file or a folder that is not empty.
+        ValueError: if the target is a file or a folder that is not empty.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} already exists. Nothing was written. Choose another name or move it.")
@@ -161,7 +161,7 @@ def write_annotations(
         A message with the number of written annotations and of copied images.
 
     Raises:
-        ValueError: a file already exists.
+        ValueError: if a file already exists.
     """
     is_coco = target.suffix.lower() == ".json"
     root = image_folders(target)[0] if is_coco else target

@@ -108,8 +108,8 @@ def evaluate_folder(
         The evaluator with at least one image, the dataset, the name of the split, and notes on images and labels.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
-        ValueError: no image can be used, or the labels do not map to the detector's classes.
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if no image can be used, or the labels do not map to the detector's classes.
     """
     run = read_run_photos(detector.path) if detector.path is not None else None
     try:

@@ -24,7 +24,7 @@ def example_weights() -> Path:
     """Returns the path of the bundled weights, a checkpoint for `MaskRCNN.from_checkpoint`.
 
     Raises:
-        FileNotFoundError: the file is missing.
+        FileNotFoundError: if the file is missing.
     """
     from nike.detection.weights import resolve_weights
 

@@ -84,7 +84,7 @@ def class_ids(path: Path, names: Iterable[str]) -> dict[str, str]:
         Class name, as Open Images spells it, by class id (`/m/...`).
 
     Raises:
-        ValueError: a class does not exist.
+        ValueError: if a class does not exist.
     """
     known: dict[str, tuple[str, str]] = {}
     for row in _rows(path):
@@ -108,7 +108,7 @@ def mask_rows(path: Path, classes: dict[str, str]) -> Iterator[MaskRow]:
         classes: class name by class id.
 
     Raises:
-        ValueError: the file lacks a column.
+        ValueError: if the file lacks a column.
     """
     rows = _rows(path)
     header = next(rows, [])
@@ -223,7 +223,7 @@ def read_mask(archive: zipfile.ZipFile, name: str, height: int, width: int) -> n
         bool `[H, W]`.
 
     Raises:
-        ValueError: the mask is missing, is not a PNG file, or its aspect ratio differs from that of the image.
+        ValueError: if the mask is missing, is not a PNG file, or its aspect ratio differs from that of the image.
     """
     try:
         info = archive.getinfo(name)

@@ -17,7 +17,7 @@ def check_output_file(path: str | os.PathLike, option: str) -> None:
         option: command-line option for the error message, such as "--html".
 
     Raises:
-        ValueError: the path is a folder.
+        ValueError: if the path is a folder.
         OSError: see `check_output_folder`.
     """
     if Path(path).is_dir():
@@ -29,7 +29,7 @@ def check_output_folder(folder: str | os.PathLike, option: str) -> None:
     """Checks that a folder exists or can be created, and is writable.
 
     Raises:
-        OSError: the folder is not writable, or part of its path is a file.
+        OSError: if the folder is not writable, or part of its path is a file.
     """
     existing = next(path for path in (Path(folder), *Path(folder).absolute().parents) if path.exists())
     try:

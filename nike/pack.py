@@ -102,8 +102,8 @@ def find_threshold(
         lines: see `ProgressBar`.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
-        ValueError: no image can be used, or there is no true positive.
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if no image can be used, or there is no true positive.
     """
     from mrcnn.evaluation import best_f1, kinds_of, rank_detections
 
@@ -134,7 +134,7 @@ def threshold_for_precision(ranking: Ranking, precision: float) -> tuple[float, 
     """Returns the lowest score threshold with a minimum precision, and the recall at it.
 
     Raises:
-        UserError: no threshold reaches the precision.
+        UserError: if no threshold reaches the precision.
     """
     point = operating_points(ranking, [precision])[0]
     if point["threshold"] < 0:
@@ -179,9 +179,9 @@ def calibrate(
 ) -> tuple[float, Calibration]:
     """Calibrates the class scores of a model so that THRESHOLD is the best threshold on labelled images.
 
-    `shift_threshold` is exact for class scores. With mask scores the final scores move less, and with box voting the
-    boxes change slightly, so the shift is repeated until it converges. The iteration with the highest F1 is kept; among
-    equal ones, the last is kept. A model that has converged before the first shift is not changed.
+    `shift_threshold` is exact for class scores. With mask scores, the final scores change less, and with box voting,
+    the boxes change slightly, so the shift is repeated until it converges. The iteration with the highest F1 is kept,
+    or the last of them in case of a tie. A model that has converged before the first shift is not changed.
 
     Args:
         model: model with a score threshold of MIN_CONFIDENCE. Its class logits are changed in place.
@@ -196,8 +196,8 @@ def calibrate(
         weights are rounded to float16.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
-        ValueError: no image can be used, or there is no true positive.
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if no image can be used, or there is no true positive.
     """
     detector = Detector(model, class_names, path=path)
     before = found = best = find_threshold(detector, folder, split, failures)

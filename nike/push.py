@@ -93,7 +93,7 @@ def describe(path: Path, repository: str, name: str, license: str, evaluation: E
         evaluation: metrics, or None.
 
     Raises:
-        ValueError: the file is damaged or has no Mask R-CNN heads.
+        ValueError: if the file is damaged or has no Mask R-CNN heads.
     """
     with read_checkpoint(path) as checkpoint:
         if "mrcnn_class_logits" not in checkpoint.layers:
@@ -147,8 +147,8 @@ def read_scores(path: Path) -> Evaluation:
     """Reads the metrics of `nike evaluate --json`.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: the file is not the output of `nike evaluate --json`.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file is not the output of `nike evaluate --json`.
     """
     scores = read_json(path)
     try:
@@ -172,8 +172,8 @@ def upload(path: Path, card: ModelCard, private: bool, keep_card: bool) -> str:
         keep_card: whether to keep an existing README.md of the repository.
 
     Raises:
-        HubError: (a ValueError) the server refuses the request or cannot be reached.
-        ValueError: `private` is set, and the repository exists and is public.
+        HubError: (a ValueError) if the server refuses the request or cannot be reached.
+        ValueError: if `private` is set, and the repository exists and is public.
     """
     with hub_errors(card.repository):
         from huggingface_hub import CommitOperationAdd, HfApi

@@ -55,7 +55,7 @@ def find_runs(logs: Path) -> list[RunSummary]:
     """Returns the runs in a folder, sorted by the time of their last change.
 
     Raises:
-        FileNotFoundError: the folder does not exist or contains no run.
+        FileNotFoundError: if the folder does not exist or contains no run.
     """
     folders = {file.parent for name in (COMMAND, HISTORY) for file in logs.glob(f"*/{name}")}
     if not folders:

@@ -113,7 +113,7 @@ def token_in(environment: dict[str, str]) -> str | None:
     """Returns the token that requests must contain, or None.
 
     Raises:
-        ValueError: the token is too short, or not printable ASCII without spaces.
+        ValueError: if the token is too short, or not printable ASCII without spaces.
     """
     token = environment.get("NIKE_TOKEN")
     if token is None:

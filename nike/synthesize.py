@@ -51,17 +51,17 @@ class Settings:
     """Settings of the renderer. They determine each image, independently of the number of images and workers.
 
     Attributes:
-        output: Folder for the images `synthetic_SEED_INDEX.jpg` and their labelme JSON files.
-        seed: Random seed, 0 or more.
-        height: Image height in pixels.
-        width: Image width in pixels.
-        negatives: Fraction of images without the logo, 0..1, evenly distributed.
-        label: Label of the logo.
+        output: folder for the images `synthetic_SEED_INDEX.jpg` and their labelme JSON files.
+        seed: random seed, 0 or more.
+        height: image height in pixels.
+        width: image width in pixels.
+        negatives: fraction of images without the logo, 0..1, evenly distributed.
+        label: label of the logo.
         logo: SVG file or raster image with an alpha channel.
-        backgrounds: Folder with background photos that do not show the logo, or None for the photos of scikit-image and
+        backgrounds: folder with background photos that do not show the logo, or None for the photos of scikit-image and
             plain gradients.
-        cutouts: Labelme dataset whose instances are drawn instead of the logo half of the time, or None.
-        keypoints: Whether to write the landmarks of the bundled logo as points.
+        cutouts: labelme dataset whose instances are drawn instead of the logo half of the time, or None.
+        keypoints: whether to write the landmarks of the bundled logo as points.
     """
 
     output: Path
@@ -98,13 +98,13 @@ def synthesize(settings: Settings, count: int, workers: int = 1) -> Iterator[Pat
     The logo and the cutouts are read before the first image is written. Background photos are read when they are used.
 
     Args:
-        settings: Settings of the renderer.
-        count: Number of images.
-        workers: Number of processes. With 1, images are rendered in the calling process.
+        settings: settings of the renderer.
+        count: number of images.
+        workers: number of processes. With 1, images are rendered in the calling process.
 
     Raises:
-        FileNotFoundError: If the logo, the background folder or the cutout dataset does not exist.
-        ValueError: If an argument is out of range, or if the logo, a background or the cutouts are invalid.
+        FileNotFoundError: if the logo, the background folder or the cutout dataset does not exist.
+        ValueError: if an argument is out of range, or if the logo, a background or the cutouts are invalid.
     """
     if count < 1:
         raise UserError(f"--count must be 1 or more, got {count}.")
@@ -131,8 +131,8 @@ def load_assets(settings: Settings) -> Assets:
     """Reads the logo and the cutouts and finds the background photos.
 
     Raises:
-        FileNotFoundError: If the logo, the background folder or the cutout dataset does not exist.
-        ValueError: If the logo or the cutouts are invalid, or if there is no background photo.
+        FileNotFoundError: if the logo, the background folder or the cutout dataset does not exist.
+        ValueError: if the logo or the cutouts are invalid, or if there is no background photo.
     """
     logo = load_logo(settings.logo)
     return Assets(

@@ -47,7 +47,7 @@ def pasted_target(
         mini: side of the mini masks.
         refined: side of the refined masks in cells; 0 for targets of the mask head, 28 cells.
         kind: mask targets of the mask head, "rounded" or "coverage".
-        is_coverage: whether resizing keeps the covered fraction of each pixel, as a `PhotoAugmenter` may do.
+        is_coverage: whether the mask is resized to uint8 coverage, as `LogoAugmentation` does, instead of bool.
     """
     resized = resize_mask(mask[..., None], SCALE, NO_PADDING)
     shape, inside = resized.shape[:2], resized

@@ -93,7 +93,7 @@ def fit(example: Example, config: Config, rng: Any = random) -> Example:
 
 
 def _scaled(example: Example, size: tuple[int, int], left: int = 0, top: int = 0) -> dict[str, np.ndarray | None]:
-    """Scales and shifts the keypoints and proposals of an example like its image.
+    """Scales and shifts the keypoints and proposals of an example in the same way as its image.
 
     Args:
         example: the example before it is resized.

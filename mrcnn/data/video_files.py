@@ -122,7 +122,7 @@ def _local(source: str | os.PathLike | int) -> Iterator[str | int]:
 
 
 def _truncated(path: str) -> tuple[int, int] | None:
-    """Returns the size of a truncated MP4 or MOV file and the size according to its boxes; None for other files.
+    """Returns the actual and the declared size in bytes of a truncated MP4 or MOV file; None for other files.
 
     OpenCV does not report truncated files. Source: ISO/IEC 14496-12, section 4.2.
     """

@@ -21,7 +21,7 @@ class ResultDict:
     _items: dict[str, Any] | None = None  # the mapping, once a key has been assigned or deleted
 
     def keys(self) -> tuple[str, ...]:
-        """Returns the keys of Matterport's result dict, and "error" for an image that could not be processed."""
+        """Returns the keys of Matterport's result dict, plus "error" if the image could not be processed."""
         if self._items is not None:
             return tuple(self._items)
         return KEYS if self.error is None else (*KEYS, "error")

@@ -24,7 +24,7 @@ class NormBoxes(Float32Layer):
 class TrimPadding(Float32Layer):
     """Slices zero-padded boxes `[B, R, 4]` to `[B, R', 4]`, where R' is the largest number of boxes in an image.
 
-    Subsequent layers then skip the padding. R' is at least 1, because TensorFlow's convolutions return a wrong shape
+    Subsequent layers then skip the padding. R' is at least 1, because TensorFlow's convolutions return the wrong shape
     for an empty batch.
     """
 

@@ -39,7 +39,7 @@ class CheckpointWriter:
         metadata: further metadata for the weights files, such as the class names.
 
     Attributes:
-        enabled: whether this process writes files. With several workers, only one of them does.
+        enabled: whether this process writes files. With several workers, only one of them writes.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mrcnn.visualization.drawing import new_canvas
 
-MAX_DISPLAY_SIDE = 1600  # pixels; larger images are reduced for display without a change of the axis coordinates
+MAX_DISPLAY_SIDE = 1600  # pixels; larger images are reduced for display, but the axes keep the original coordinates
 HEADLESS_BACKENDS = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
 
 

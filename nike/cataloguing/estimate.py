@@ -60,7 +60,7 @@ def dry_run(
         The lines of the report.
 
     Raises:
-        ValueError: the input has no rows.
+        ValueError: if the input has no rows.
     """
     sample, rows = sample_rows(tables)
     if not rows:

@@ -50,7 +50,7 @@ class Pool:
             gpus: number of GPUs of the machine or cluster.
 
         Raises:
-            ValueError: no actor fits.
+            ValueError: if no actor fits.
         """
         actors, own = self.actors, self.cpus
         if actors is None:
@@ -95,7 +95,7 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
         The number of CPUs and the number of GPUs.
 
     Raises:
-        ValueError: Ray is not installed or does not start, or the cluster is not reachable.
+        ValueError: if Ray is not installed or does not start, or the cluster is not reachable.
     """
     if not verbose:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -145,7 +145,7 @@ def process_shards(shards: Sequence[int], make: Callable[[int], Process], pool: 
         The result of the function for each shard.
 
     Raises:
-        UserError: `make` or the function raised UserError, OSError or MemoryError.
+        UserError: if `make` or the function raises UserError, OSError or MemoryError.
     """
     import ray
     import ray.data

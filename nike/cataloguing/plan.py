@@ -1,6 +1,6 @@
 """The plan of a run: a copy of the input rows in the output folder, divided into shards.
 
-A shard is the unit of processing, of writing results and of resuming. Because of the copy, changes of the input do not
+A shard is the unit of processing, of writing results and of resuming. Because of the copy, changes to the input do not
 affect a resumed run, and workers can read a shard directly regardless of the input format.
 
     OUTPUT/plan/part-00000.parquet    one row group per shard, SHARDS_PER_PART per file
@@ -65,7 +65,7 @@ def open_plan(output: Path) -> Plan | None:
     """Opens the plan of an output folder. Returns None if there is none.
 
     Raises:
-        ValueError: the plan is damaged.
+        ValueError: if the plan is damaged.
     """
     path = output / FOLDER / FILE
     try:
@@ -87,7 +87,7 @@ def write_plan(output: Path, tables: Iterable[pa.Table], shard_size: int, settin
         settings: settings of the run, JSON-serializable.
 
     Raises:
-        ValueError: two rows have the same id, or there are no rows.
+        ValueError: if two rows have the same id, or there are no rows.
     """
     folder = output / FOLDER
     shutil.rmtree(folder, ignore_errors=True)

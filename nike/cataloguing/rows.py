@@ -41,8 +41,8 @@ def find_inputs(arguments: Sequence[str]) -> list[Path]:
     """Returns the input files and folders. A folder without images is replaced with the tables and tar files in it.
 
     Raises:
-        FileNotFoundError: an input does not exist.
-        ValueError: an input is neither a folder, a table nor a tar file.
+        FileNotFoundError: if an input does not exist.
+        ValueError: if an input is neither a folder, a table nor a tar file.
     """
     found: list[Path] = []
     for argument in arguments:
@@ -78,7 +78,8 @@ def read_rows(
         member of a tar file is "file.tar/member".
 
     Raises:
-        ValueError: a file is damaged, a column is missing, or a row has no id. The message contains the file and row.
+        ValueError: if a file is damaged, a column is missing, or a row has no id. The message contains the file and
+            row.
     """
     for path in inputs:
         if path.is_dir():

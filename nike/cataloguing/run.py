@@ -34,7 +34,7 @@ def only_run(output: Path) -> Iterator[None]:
     """Locks the output folder against a second run. The lock is released when the process ends.
 
     Raises:
-        ValueError: another run uses this folder.
+        ValueError: if another run uses this folder.
     """
     output.mkdir(parents=True, exist_ok=True)
     with open(output / ".lock", "w") as file:
@@ -56,7 +56,7 @@ def new_or_same_plan(
     """Opens the plan of the folder, or writes a new one.
 
     Raises:
-        ValueError: the folder contains other files, or results of different settings.
+        ValueError: if the folder contains other files, or results of different settings.
     """
     plan = open_plan(output)
     if plan is None:
@@ -94,7 +94,7 @@ def make_processor(
         cpus: number of cores of the actor.
 
     Raises:
-        ValueError: the folder contains no plan, for example on a node without the shared file system.
+        ValueError: if the folder contains no plan, for example on a node without the shared file system.
     """
     plan = open_plan(output)
     if plan is None:

@@ -1,8 +1,9 @@
 """Predicts the throughput of a run from the costs of its stages, by simulating its threads.
 
 The simulation follows `shard.Stages`. An actor has several download threads, several decoding threads and one detection
-thread, with the same limits on the number of images between the stages. All actors of a machine share its cores in the
-order of their requests. The network bandwidth is not limited. `Prediction.bytes_per_second` is the required bandwidth.
+thread, and the number of images between two stages is limited as in `shard.Stages`. All actors of a machine share its
+cores in the order of their requests. The network bandwidth is not limited. `Prediction.bytes_per_second` is the
+required bandwidth.
 
     from nike.cataloguing.simulation import Costs, Layout, simulate
     simulate(Costs(read=0.2, decode=0.02, detect=0.15), Layout(actors=8, cores=32), images=20_000)

@@ -13,8 +13,8 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """Reads settings by name.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: the file is not valid JSON or YAML.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file is not valid JSON or YAML.
     """
     if not path.is_file():
         raise FileNotFoundError(f"--config: {path}: no such file. Check the path.")

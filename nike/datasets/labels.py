@@ -27,7 +27,7 @@ class Labels:
         classes: class names in the order of their class ids, without the background.
 
     Raises:
-        ValueError: there is no label, or a label or class name is empty, "BG" or one of IGNORE.
+        ValueError: if there is no label, or a label or class name is empty, "BG" or one of IGNORE.
     """
 
     def __init__(self, labels: str | Iterable[str] | Mapping[str, str] = ("nike",)):
@@ -71,7 +71,7 @@ class Labels:
             classes: class names of the weights, without the background.
 
         Raises:
-            ValueError: a label maps to a class that is not in `classes`.
+            ValueError: if a label maps to a class that is not in `classes`.
         """
         unknown = [name for name in self.classes if name not in classes]
         if unknown:

@@ -85,8 +85,8 @@ class NikeDataset(Dataset):
                 filled boxes.
 
         Raises:
-            FileNotFoundError: the folder does not exist.
-            ValueError: no image can be used, the dataset has no subsets, or `strict` is set and there is an error.
+            FileNotFoundError: if the folder does not exist.
+            ValueError: if no image can be used, the dataset has no subsets, or `strict` is set and there is an error.
         """
         label_map = labels if isinstance(labels, Labels) else Labels(labels)
         collection = read_subset(folder, subset, label_map, allow_outside, val_split, seed, boxes)
@@ -116,7 +116,7 @@ class NikeDataset(Dataset):
             unlabelled_as_negatives: see `load_nike`.
 
         Raises:
-            ValueError: no image can be used, or `strict` is set and there is an error.
+            ValueError: if no image can be used, or `strict` is set and there is an error.
         """
         for class_id, name in enumerate(label_map.classes, 1):
             self.add_class(SOURCE, class_id, name)
@@ -179,7 +179,7 @@ class NikeDataset(Dataset):
         if info["source"] != SOURCE:
             return super().load_mask(image_id)
         masks = info["photo"].draw(info["instances"])
-        # Class ids differ from the numbers of this source if another source was added before.
+        # Internal class ids differ from the ids in this source if another source was added first.
         class_ids = [
             self.map_source_class_id(f"{SOURCE}.{abs(number)}") * (1 if number > 0 else -1)
             for number in info["instance_classes"]
@@ -191,7 +191,7 @@ class NikeDataset(Dataset):
         """Returns the keypoints in `keypoint_names`; see `Dataset.load_keypoints`.
 
         Raises:
-            ValueError: an object has a keypoint that is not in `keypoint_names`.
+            ValueError: if an object has a keypoint that is not in `keypoint_names`.
         """
         if not self.keypoint_names:
             return None

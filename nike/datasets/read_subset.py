@@ -88,8 +88,8 @@ def read_subset(
     """Reads a dataset or a subset of it. See `NikeDataset.load_nike` for the arguments.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
-        ValueError: the dataset cannot be read or has no subsets.
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if the dataset cannot be read or has no subsets.
     """
     folder, default = Path(folder), labels.classes[0]
     if subset is None:

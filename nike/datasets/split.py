@@ -79,7 +79,7 @@ def split_by_group(
         both. If at least two images show an object, both contain such an image.
 
     Raises:
-        ValueError: `fraction` is out of range.
+        ValueError: if `fraction` is out of range.
     """
     if not 0 < fraction < 1:
         raise UserError(f"validation fraction: expected a number between 0 and 1, got {fraction!r}.")
@@ -131,7 +131,7 @@ def read_split(folder: str | os.PathLike) -> set[PurePosixPath] | None:
         Paths relative to the dataset without suffix, or None without a `split.json`.
 
     Raises:
-        ValueError: the file is invalid.
+        ValueError: if the file is invalid.
     """
     path = Path(folder) / SPLIT_FILE
     if not path.exists():

@@ -40,7 +40,7 @@ class Detector:
         cache: folder in which external proposals are cached, or None; see `nike.datasets.selective_search`.
 
     Raises:
-        ValueError: an option is out of range, or a class is unknown.
+        ValueError: if an option is out of range, or a class is unknown.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ def load_detector(
         fraction: factor of the score threshold, below 1 for callers that also need detections with lower scores.
 
     Raises:
-        ValueError: an option is out of range, or the weights cannot be used.
+        ValueError: if an option is out of range, or the weights cannot be used.
     """
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise UserError(f"--min-confidence: expected a number from 0 to 1, got {min_confidence:g}.")

@@ -134,7 +134,7 @@ def chosen_weights(arguments: argparse.Namespace) -> Path:
     The path that "last" or "best" resolves to is printed to stderr.
 
     Raises:
-        FileNotFoundError: the file does not exist.
+        FileNotFoundError: if the file does not exist.
     """
     path = resolve_weights(arguments.weights, arguments.logs, arguments.name)
     if arguments.weights in ("last", "best"):
@@ -150,8 +150,8 @@ def chosen_detector(arguments: argparse.Namespace, fraction: float = 1.0) -> Det
         fraction: see `load_detector`.
 
     Raises:
-        FileNotFoundError: the weights do not exist.
-        ValueError: an option is out of range, or the weights cannot be used.
+        FileNotFoundError: if the weights do not exist.
+        ValueError: if an option is out of range, or the weights cannot be used.
     """
     return load_detector(
         chosen_weights(arguments),

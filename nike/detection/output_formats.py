@@ -280,7 +280,7 @@ class Outputs:
         """Queues the results of one image for writing.
 
         Raises:
-            OSError, ValueError: the results of an earlier image could not be written.
+            OSError, ValueError: if the results of an earlier image could not be written.
         """
         self._background.call(self._write, picture, result)
 

@@ -53,7 +53,7 @@ def export_all(weights: str, folder: Path, formats: list[str]) -> dict[str, Path
         Paths by name: the weights file of the original, and the folders of the exported models.
 
     Raises:
-        UserError: an existing model was exported from different weights.
+        UserError: if an existing model was exported from different weights.
     """
     found = {ORIGINAL: resolve_weights(weights)}
     existing = [folder / name for name in formats if (folder / name).exists()]

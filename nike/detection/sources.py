@@ -83,8 +83,8 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
         without: output folders, whose files are excluded.
 
     Raises:
-        ValueError: an argument is a URL of another scheme or is inside one of `without`, or no source is found.
-        FileNotFoundError: none of the files exists.
+        ValueError: if an argument is a URL of another scheme or is inside one of `without`, or no source is found.
+        FileNotFoundError: if none of the files exists.
     """
     sources: dict[str, Source] = {}
     forbidden = list(map(_real, without))

@@ -43,7 +43,7 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
         The pairs, without detections below the threshold that do not continue a track.
 
     Raises:
-        ValueError: the package trackers is not installed.
+        ValueError: if the package trackers is not installed.
     """
     try:
         from trackers import ByteTrackTracker

@@ -50,7 +50,7 @@ def new_video(
         A function that appends a frame, uint8 RGB `[H, W, 3]`.
 
     Raises:
-        ValueError: the video cannot be written, or neither PyAV nor OpenCV is installed.
+        ValueError: if the video cannot be written, or neither PyAV nor OpenCV is installed.
     """
     try:
         from av import codecs_available

@@ -29,8 +29,8 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
         run_name: name of the run, for "last" and "best". None chooses among all runs.
 
     Raises:
-        FileNotFoundError: the file or the run does not exist.
-        HubError: (a ValueError) the file cannot be downloaded from the Hub.
+        FileNotFoundError: if the file or the run does not exist.
+        HubError: (a ValueError) if the file cannot be downloaded from the Hub.
     """
     from mrcnn import checkpoints
     from mrcnn.checkpoints import log_dirs
@@ -69,7 +69,7 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
         The Config, and the class names by class id, background first.
 
     Raises:
-        ValueError: the file is damaged, `config_file` is invalid or missing, or it is given for an exported model.
+        ValueError: if the file is damaged, `config_file` is invalid or missing, or it is given for an exported model.
     """
     from mrcnn.checkpoints import read_checkpoint
     from mrcnn.config import Config

@@ -21,7 +21,7 @@ from nike.reporting.scores import IOU, photo_scores, totals
 
 NAMES = ("A", "B")
 METRICS = ("AP", "AP50", "AP75")
-MIN_CHANGE = 0.01  # minimum change of the error score; images with smaller changes count as equal
+MIN_CHANGE = 0.01  # minimum change in the error score; images with smaller changes count as equal
 SHOWN = 5  # maximum number of better images and of worse images listed in the terminal
 
 
@@ -111,7 +111,7 @@ def worst_and_best(comparison: dict[str, Any], count: int) -> list[tuple[str, li
 
 
 def describe_change(photo: dict[str, Any]) -> str:
-    """Describes the changes of an image from A to B: "1 lost, false positives 0 -> 2, IoU 0.81 -> 0.74"."""
+    """Describes the differences between A and B on an image: "1 lost, false positives 0 -> 2, IoU 0.81 -> 0.74"."""
     parts = [f"{photo[name]} {name}" for name in ("lost", "gained") if photo[name]]
     before, after = photo["false"]
     parts += [f"false positives {before} -> {after}"] if before != after else []

@@ -1,4 +1,4 @@
-"""Recall of proposals by their number: `python -m nike.reporting.proposal_recall` prints a Markdown table.
+"""Recall as a function of the number of proposals: `python -m nike.reporting.proposal_recall` prints a Markdown table.
 
 It compares Selective Search with the RPN of the weights at two IoU thresholds. An instance is found by the first N
 proposals of its image if the IoU of one of them with its box is at least the threshold. Proposals are not cached.

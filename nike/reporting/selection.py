@@ -52,8 +52,8 @@ def check_selection(arguments: argparse.Namespace, outputs: Sequence[str]) -> No
     """Checks the options of `add_selection_arguments`, and that the files of the options `outputs` can be written.
 
     Raises:
-        FileNotFoundError: the dataset does not exist.
-        ValueError: the threshold is out of range, or a file cannot be written.
+        FileNotFoundError: if the dataset does not exist.
+        ValueError: if the threshold is out of range, or a file cannot be written.
     """
     if not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold: expected a number from 0 to 1, got {arguments.threshold:g}.")
@@ -82,8 +82,8 @@ def load_photos(
         The prepared dataset, the name of the split, and notes on the images of the run.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
-        ValueError: no image can be loaded.
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if no image can be loaded.
     """
     notes = []
     collection = _photos_of_run(folder, split, labels, run, boxes) if run is not None and split != "all" else None
@@ -135,7 +135,7 @@ def choose_labels(labels: str | None, class_names: Sequence[str], run: RunPhotos
         run: record of the training run, or None.
 
     Raises:
-        ValueError: a label maps to a class that the weights do not have.
+        ValueError: if a label maps to a class that the weights do not have.
     """
     classes = class_names[1:]
     if labels is not None:

@@ -135,8 +135,8 @@ def running_server(options: list[str]) -> Iterator[tuple[str, int]]:
     """Starts `nike serve` in a process and stops it with SIGTERM. Yields its URL and process id.
 
     Raises:
-        UserError: the server does not start.
-        RuntimeError: the exit code of the server is not 0.
+        UserError: if the server does not start.
+        RuntimeError: if the exit code of the server is not 0.
     """
     command = [sys.executable, "-m", "nike", "serve", *options, "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:

@@ -32,7 +32,7 @@ class ServerFunction:
         url: URL of the server.
 
     Raises:
-        RuntimeError: the server does not respond.
+        RuntimeError: if the server does not respond.
     """
 
     def __init__(self, url: str = DEFAULT_URL):

@@ -31,11 +31,11 @@ def find_backgrounds(folder: Path | None) -> Source:
     """Returns a function that draws a random background.
 
     Args:
-        folder: Folder with photos that do not show the logo. None uses the photos of scikit-image and plain gradients.
+        folder: folder with photos that do not show the logo. None uses the photos of scikit-image and plain gradients.
 
     Raises:
-        FileNotFoundError: If the folder does not exist.
-        ValueError: If the folder contains no usable photo.
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if the folder contains no usable photo.
     """
     if folder is None:
         return functools.partial(_draw, [functools.partial(_load_bundled, name) for name in BUNDLED], PLAIN)

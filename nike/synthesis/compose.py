@@ -27,10 +27,10 @@ class Assets:
     """Inputs of the renderer.
 
     Attributes:
-        logo: Logo to draw.
-        label: Label of its instances.
-        cutouts: Logos cut out of photos, which are drawn instead of `logo` half of the time.
-        background: Function that draws a background.
+        logo: logo to draw.
+        label: label of its instances.
+        cutouts: logos cut out of photos, which are drawn instead of `logo` half of the time.
+        background: function that draws a background.
     """
 
     logo: Logo = field(default_factory=load_logo)
@@ -66,8 +66,8 @@ class Scene:
     Attributes:
         image: `[H, W, 3]` float32 RGB in 0..1.
         light: (x, y) unit vector towards the light.
-        logos: Logos in the image.
-        distractors: Other shapes in the image.
+        logos: logos in the image.
+        distractors: other shapes in the image.
     """
 
     image: np.ndarray
@@ -82,11 +82,11 @@ def render_image(
     """Renders one synthetic image.
 
     Args:
-        rng: Random generator, whose state determines the image.
-        height: Image height in pixels.
-        width: Image width in pixels.
+        rng: random generator, whose state determines the image.
+        height: image height in pixels.
+        width: image width in pixels.
         assets: Logo, cutouts and backgrounds.
-        negative: Whether to draw distractors but no logo.
+        negative: whether to draw distractors but no logo.
 
     Returns:
         The `[height, width, 3]` uint8 RGB image and its instances, none if `negative`.

@@ -23,15 +23,15 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Logo, ...]:
     """Cuts all instances of a label out of the training photos of a labelme dataset.
 
     Args:
-        folder: Dataset folder; see `nike.datasets.labelme.read_folder`. Validation photos are not used.
-        label: Label of the instances.
+        folder: dataset folder; see `nike.datasets.labelme.read_folder`. Validation photos are not used.
+        label: label of the instances.
 
     Returns:
         One textured logo per instance. Of more than `MAX_CUTOUTS` instances, evenly spaced ones are selected.
 
     Raises:
-        FileNotFoundError: If the folder does not exist.
-        ValueError: If no instance of the label is large enough.
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if no instance of the label is large enough.
     """
     folder = Path(folder)
     photos = read_subset(folder, "train" if has_own_split(folder) else None, Labels(label)).photos

@@ -30,8 +30,8 @@ class Instance:
     """A labelled logo.
 
     Attributes:
-        label: Label of the logo, or `ignore` if it is tiny, mostly occluded or hardly visible.
-        polygons: One `[P, 2]` float64 polygon per visible piece, (x, y) in continuous pixels.
+        label: label of the logo, or `ignore` if it is tiny, mostly occluded or hardly visible.
+        polygons: one `[P, 2]` float64 polygon per visible piece, (x, y) in continuous pixels.
         landmarks: (x, y) positions by name, including those that are occluded, but not those outside the image.
     """
 
@@ -45,11 +45,11 @@ class PlacedLogo:
     """A logo in an image.
 
     Attributes:
-        window: Window of the image that contains the logo.
+        window: window of the image that contains the logo.
         visible: `[h * scale, w * scale]` float32 coverage by the visible part of the logo. Occluded parts are 0.
-        scale: Number of cells of `visible` per pixel and side.
-        area: Area of the whole logo in square pixels, including the part outside the image.
-        contrast: Mean change of the pixels in grey levels.
+        scale: number of cells of `visible` per pixel and side.
+        area: area of the whole logo in square pixels, including the part outside the image.
+        contrast: mean change of the pixels in grey levels.
         landmarks: (x, y) positions in pixels of the image by name.
     """
 
@@ -101,9 +101,9 @@ def place(outlines: Sequence[np.ndarray], shape: tuple[int, int], margin: float 
     """Rasterises the outlines of a logo in an image.
 
     Args:
-        outlines: Polygons `[P, 2]` (x, y) in pixels, filled with the even-odd rule.
+        outlines: polygons `[P, 2]` (x, y) in pixels, filled with the even-odd rule.
         shape: (height, width) of the image.
-        margin: Margin of the window around the logo, as a fraction of its length.
+        margin: margin of the window around the logo, as a fraction of its length.
 
     Returns:
         The logo, or None if it is outside the image or if the placement is degenerate.

@@ -17,7 +17,7 @@ class Rod:
     Attributes:
         start: (x, y) of one end of the axis in pixels.
         stop: (x, y) of the other end.
-        radius: Half of the width in pixels.
+        radius: half of the width in pixels.
     """
 
     start: np.ndarray
@@ -40,10 +40,10 @@ def occlude(rng: np.random.Generator, image: np.ndarray, logos: list[PlacedLogo]
     """Draws a rod across a random target and removes the hidden parts from the visible parts of the logos.
 
     Args:
-        rng: Random generator.
+        rng: random generator.
         image: `[H, W, 3]` float32 RGB image in 0..1, modified in place.
-        logos: Logos in the image, modified in place.
-        targets: Logos or distractors. If there are none, nothing is drawn.
+        logos: logos in the image, modified in place.
+        targets: logos or distractors. If there are none, nothing is drawn.
     """
     if not targets:
         return

@@ -16,12 +16,12 @@ class Style:
     """A way to apply a logo. The lengths of effects are proportional to the size of the logo.
 
     Attributes:
-        weight: Relative frequency.
-        opacity: Range of the opacity of the ink, 0..1.
-        tone: Whether the ink is a tone of the surface instead of a contrasting colour.
-        fading: Maximum fraction of worn ink.
-        threads: Whether the ink consists of parallel threads.
-        lift: Strength of the relief and of the shadow, 0 for flat ink.
+        weight: relative frequency.
+        opacity: range of the opacity of the ink, 0..1.
+        tone: whether the ink is a tone of the surface instead of a contrasting colour.
+        fading: maximum fraction of worn ink.
+        threads: whether the ink consists of parallel threads.
+        lift: strength of the relief and of the shadow, 0 for flat ink.
     """
 
     weight: float
@@ -60,11 +60,11 @@ def paint(
     """Applies a logo to a surface.
 
     Args:
-        rng: Random generator.
+        rng: random generator.
         surface: `[h, w, 3]` float32 RGB in 0..1.
         coverage: `[h, w]` float32 coverage of the logo in 0..1, not all zero.
-        style: Style of the logo.
-        length: Length of the logo in pixels.
+        style: style of the logo.
+        length: length of the logo in pixels.
         light: (x, y) unit vector towards the light.
         colours: `[h, w, 3]` or `[1, 1, 3]` float32 RGB colours of the logo. By default, one or two random colours.
 

@@ -16,8 +16,8 @@ class Placement:
 
     Attributes:
         matrix: `[3, 3]` float64 homography from the bent frame to pixels.
-        bend: Angle in radians that half of the logo covers on the cylinder, below pi / 2. It is 0 for a plane.
-        sag: Distance of the two ends below the middle, as a fraction of the width.
+        bend: angle in radians that half of the logo covers on the cylinder, below pi / 2. It is 0 for a plane.
+        sag: distance of the two ends below the middle, as a fraction of the width.
     """
 
     matrix: np.ndarray
@@ -51,9 +51,9 @@ def pose(centre, size, angle: float = 0.0, mirror: bool = False, shear: float = 
     Args:
         centre: (x, y) position of the origin in the image.
         size: (x, y) length of one unit in pixels.
-        angle: Clockwise rotation in radians (y points down).
-        mirror: Whether x is mirrored first.
-        shear: Shift of x per unit of y.
+        angle: clockwise rotation in radians (y points down).
+        mirror: whether x is mirrored first.
+        shear: shift of x per unit of y.
         tilt: (x, y) perspective distortion, below 1 in magnitude. Positive values enlarge the right and the lower side.
 
     Returns:

@@ -117,7 +117,7 @@ def device_memory() -> ProcessMemory | GpuMemory:
     """Returns the memory of the training device.
 
     Raises:
-        UserError: the memory cannot be measured on this system.
+        UserError: if the memory cannot be measured on this system.
     """
     import tensorflow as tf
 

@@ -94,8 +94,8 @@ def load_training_data(
         negatives: see `prepare_training_data`, also for `strict`.
 
     Raises:
-        FileNotFoundError: a folder does not exist.
-        ValueError: the data cannot be used.
+        FileNotFoundError: if a folder does not exist.
+        ValueError: if the data cannot be used.
     """
     parts = read_training_parts(folder, labels, val=val, val_split=val_split, also=also, seed=seed, boxes=boxes)
     return prepare_training_data(parts, negatives=negatives, strict=strict)
@@ -126,8 +126,8 @@ def read_training_parts(
         boxes: whether to accept annotations that are only a box; see `Photo.accept_boxes`.
 
     Raises:
-        FileNotFoundError: a folder or file does not exist.
-        ValueError: a dataset cannot be read.
+        FileNotFoundError: if a folder or file does not exist.
+        ValueError: if a dataset cannot be read.
     """
     given = Labels(labels) if labels is not None else None
     reading = given or Labels()
@@ -182,8 +182,8 @@ def prepare_training_data(
         strict: whether an error in the annotations raises ValueError.
 
     Raises:
-        FileNotFoundError: a folder does not exist.
-        ValueError: a folder is empty, no image shows an object, or an image is in both datasets.
+        FileNotFoundError: if a folder does not exist.
+        ValueError: if a folder is empty, no image shows an object, or an image is in both datasets.
     """
     train, validation = NikeDataset(), NikeDataset()
     labels, separate = parts.labels, parts.val is not None

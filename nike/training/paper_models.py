@@ -143,7 +143,7 @@ def prepare(arguments: argparse.Namespace) -> Path:
     """Writes the images if they do not exist. Returns the folder of the dataset.
 
     Raises:
-        UserError: the output folder contains results of different options.
+        UserError: if the output folder contains results of different options.
     """
     names = ("steps", "batch", "images", "image_size", "weights", "quick")
     options = {name: getattr(arguments, name) for name in names}
@@ -173,7 +173,7 @@ def train(name: str, seed: int, data: Path, arguments: argparse.Namespace) -> di
     """Trains one row with one seed, or continues its interrupted run. Returns the validation metrics.
 
     Raises:
-        UserError: training failed. The message contains the last line of its output.
+        UserError: if training fails. The message contains the last line of its output.
     """
     row, logs, run = ROWS[name], arguments.output / "runs", f"{name}-{seed}"
     config, log = arguments.output / "settings" / f"{name}.json", logs / f"{run}.log"

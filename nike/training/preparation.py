@@ -26,9 +26,9 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     """Prepares a new run from its options and validates them before the network is built.
 
     Raises:
-        FileNotFoundError: a file or folder does not exist.
-        ValueError: an option is out of range, or a dataset or weights file cannot be used.
-        OSError: the log folder cannot be written to.
+        FileNotFoundError: if a file or folder does not exist.
+        ValueError: if an option is out of range, or a dataset or weights file cannot be used.
+        OSError: if the log folder cannot be written to.
     """
     check_options(arguments)
     if arguments.time is not None and arguments.epochs is not None:
@@ -53,8 +53,8 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     """Prepares the run selected by `--resume`. Options in `argv` override those of the run.
 
     Raises:
-        FileNotFoundError: there is no run to resume.
-        ValueError: the run cannot be resumed with these options or images.
+        FileNotFoundError: if there is no run to resume.
+        ValueError: if the run cannot be resumed with these options or images.
     """
     if arguments.time is not None:
         raise UserError("--time: a resumed run keeps its epochs. Change them with --epochs.")
@@ -137,7 +137,7 @@ def _choose_keypoints(data: TrainingData, config: NikeConfig) -> None:
     """Sets the names of the keypoints that the datasets return.
 
     Raises:
-        ValueError: the keypoints have no names, or no training object has one of them.
+        ValueError: if the keypoints have no names, or no training object has one of them.
     """
     data.train.keypoint_names = data.val.keypoint_names = config.KEYPOINT_NAMES
     instances = [instance for info in data.train.image_info for instance in info["instances"]]

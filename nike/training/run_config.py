@@ -37,7 +37,7 @@ def with_settings_as_options(argv: Sequence[str]) -> list[str]:
     resumed without the file.
 
     Raises:
-        FileNotFoundError, ValueError: the file does not exist, or a setting is unknown or invalid.
+        FileNotFoundError, ValueError: if the file does not exist, or a setting is unknown or invalid.
     """
     file = parse(list(argv)).config
     if file is None:
@@ -58,8 +58,8 @@ def read_config(file: Path, base: NikeConfig, arguments: argparse.Namespace, cla
         class_names: classes of the data, background first.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        UserError: a setting is unknown or invalid, or would have no effect.
+        FileNotFoundError: if the file does not exist.
+        UserError: if a setting is unknown or invalid, or would have no effect.
     """
     settings: dict[str, Any] = read_config_file(file)
     config = type(base).from_dict(settings, where=str(file))
@@ -89,7 +89,7 @@ def apply_options(config: NikeConfig, arguments: argparse.Namespace, count: int)
         count: number of training images, which determines the steps per epoch.
 
     Raises:
-        ValueError: the settings are invalid or inconsistent.
+        ValueError: if the settings are invalid or inconsistent.
     """
     changes: dict[str, Any] = dict(BOXES_ONLY) if arguments.task == "boxes" else {}
     if arguments.backbone is not None:

@@ -53,7 +53,7 @@ def read_run_photos(weights: Path) -> RunPhotos | None:
         The record, or None if the checkpoint's folder contains none.
 
     Raises:
-        ValueError: the record is damaged.
+        ValueError: if the record is damaged.
     """
     file = weights.parent / PHOTOS_FILE
     if not file.is_file():

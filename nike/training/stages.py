@@ -47,7 +47,7 @@ def plan_stages(
             start.
 
     Raises:
-        ValueError: too few epochs for the schedule.
+        ValueError: if there are too few epochs for the schedule.
     """
     if layers is not None:
         return [StagePlan(layers, layers, epochs, learning_rate)]

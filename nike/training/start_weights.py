@@ -66,8 +66,8 @@ def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> St
         run_name: name of the run, for "last" and "best". None chooses among all runs.
 
     Raises:
-        FileNotFoundError: the weights do not exist.
-        ValueError: the file is damaged.
+        FileNotFoundError: if the weights do not exist.
+        ValueError: if the file is damaged.
     """
     if name in ("none", "imagenet"):
         return StartWeights(name, None, {}, None)
@@ -97,7 +97,7 @@ def bundled_weights() -> Path:
     """Returns the path of the bundled weights, in the weights folders or in the installed package.
 
     Raises:
-        FileNotFoundError: the file is missing.
+        FileNotFoundError: if the file is missing.
     """
     path = checkpoints.find_weights(BUNDLED_WEIGHTS) or PACKAGE_FOLDER / BUNDLED_WEIGHTS
     if not path.is_file():

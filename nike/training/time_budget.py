@@ -97,7 +97,7 @@ def plan_epochs(
         photos: validation images per epoch.
 
     Raises:
-        UserError: the time does not suffice for an epoch.
+        UserError: if the time is too short for an epoch.
     """
     seconds = (1 - MARGIN) * seconds - stages * speed.start  # available for the epochs
     rest = speed.epoch + photos * speed.validation  # duration of an epoch without its steps
