@@ -15,7 +15,7 @@ def replacing(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
 
     Args:
         path: file to write. Missing parent folders are created.
-        durable: whether to synchronise the file with the disk before it replaces `path`, so that it survives a power
+        durable: whether to synchronize the file with the disk before it replaces `path`, so that it survives a power
             failure.
 
     Yields:

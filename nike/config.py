@@ -32,7 +32,7 @@ class NikeConfig(Config):
     DETECTION_MAX_INSTANCES = 50
     DETECTION_MIN_CONFIDENCE = 0.5
 
-    # Box voting improves localisation, and mask scores improve the ranking, both at negligible cost. Both settings are
+    # Box voting improves localization, and mask scores improve the ranking, both at negligible cost. Both settings are
     # stored in checkpoints. For older checkpoints without them, box voting and mask scores are disabled.
     DETECTION_BOX_VOTING = 0.5
     DETECTION_MASK_SCORES = True

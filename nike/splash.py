@@ -58,7 +58,7 @@ def save_video(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
         except KeyboardInterrupt:
             if not count:
                 raise
-            stack.close()  # finalises the video file
+            stack.close()  # finalizes the video file
             raise KeyboardInterrupt(f"Interrupted. The first {count} frames are saved to {output}.") from None
     return count
 

@@ -12,10 +12,10 @@ WIDTHS = (64, 128, 256, 512)  # channels of the first two convolutions in stages
 
 
 def conv_norm(x, filters, kernel_size, names, *, strides=1, padding="valid", activation=None, **options):
-    """Applies a convolution and batch normalisation to `x [B, H, W, channels]`.
+    """Applies a convolution and batch normalization to `x [B, H, W, channels]`.
 
     Args:
-        names: names of the convolution and of the normalisation.
+        names: names of the convolution and of the normalization.
         options: `use_bias` and `groups` of the convolution, `train_bn` (see `Config.TRAIN_BN`) and `precision` (see
             `ConvNorm`).
     """

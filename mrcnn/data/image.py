@@ -33,7 +33,7 @@ def resize_image(
         min_dim: minimum length of the shorter side in pixels, or None.
         max_dim: side of the square in pixels, for mode "square".
         min_scale: minimum scale, or None.
-        mode: "none" returns the image unchanged. "square" centers and pads it to `[max_dim, max_dim]`. "pad64" centers
+        mode: "none" returns the image unchanged. "square" centres and pads it to `[max_dim, max_dim]`. "pad64" centres
             and pads it to multiples of 64. "crop" crops a random region of `[min_dim, min_dim]`, for training only.
         rng: random generator for the crop, the module `random` or a `random.Random`.
 

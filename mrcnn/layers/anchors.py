@@ -11,7 +11,7 @@ from mrcnn.ops.boxes import norm_boxes
 
 @register
 class Anchors(Float32Layer):
-    """Returns the normalised anchors for one image size as a constant `[1, A, 4]`. The input is ignored.
+    """Returns the normalized anchors for one image size as a constant `[1, A, 4]`. The input is ignored.
 
     Args:
         scales, ratios, feature_shapes, feature_strides, anchor_stride: see `generate_pyramid_anchors`.

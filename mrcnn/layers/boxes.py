@@ -1,4 +1,4 @@
-"""Layers that normalise boxes `[B, N, 4]` or remove rows that later layers do not need."""
+"""Layers that normalize boxes `[B, N, 4]` or remove rows that later layers do not need."""
 
 import keras
 import tensorflow as tf
@@ -9,7 +9,7 @@ from mrcnn.ops import boxes_tf
 
 @register
 class NormBoxes(Float32Layer):
-    """Normalises pixel boxes `[B, N, 4]` of images `[B, H, W, channels]`. Padding rows remain zeros."""
+    """Normalizes pixel boxes `[B, N, 4]` of images `[B, H, W, channels]`. Padding rows remain zeros."""
 
     def call(self, inputs):
         pixel_boxes, images = inputs

@@ -60,14 +60,14 @@ def masks_of_classes(masks, class_ids):
 
 @register
 class BatchNorm(keras.layers.BatchNormalization):
-    """Batch normalisation with epsilon 1e-3, as in Keras and in Matterport's code."""
+    """Batch normalization with epsilon 1e-3, as in Keras and in Matterport's code."""
 
 
 @register
 class ConvNorm(Float32Layer):
-    """A convolution and its batch normalisation, folded into one convolution if moving statistics are used.
+    """A convolution and its batch normalization, folded into one convolution if moving statistics are used.
 
-    With moving statistics, a convolution followed by normalisation equals a convolution with a scaled kernel and a
+    With moving statistics, a convolution followed by normalization equals a convolution with a scaled kernel and a
     shifted bias. The weights are folded in float32 at every call. This costs one read of the weights, saves two passes
     over the feature map, always reflects the current weights, and propagates gradients to gamma and beta. The two
     sublayers keep the names, weights and `trainable` flags that checkpoints and freezing need.
@@ -119,7 +119,7 @@ class ConvNorm(Float32Layer):
         return kernel, ops.convert_to_tensor(self.conv.bias) if self.conv.use_bias else None
 
     def _folded_weights(self):
-        """Returns the float32 kernel and bias (or None) of the convolution with the folded normalisation."""
+        """Returns the float32 kernel and bias (or None) of the convolution with the folded normalization."""
         kernel, bias = self._conv_weights()
         if self.norm is None:
             return kernel, bias
@@ -131,7 +131,7 @@ class ConvNorm(Float32Layer):
         return kernel, shift if bias is None else shift + bias * scale
 
     def _normalize_by_batch(self, outputs):
-        """Normalises with batch statistics at inference. The moving statistics are not updated."""
+        """Normalizes with batch statistics at inference. The moving statistics are not updated."""
         norm, inputs = self.norm, ops.cast(outputs, "float32")
         mean, variance = ops.moments(inputs, axes=(0, 1, 2))
         normed = ops.batch_normalization(inputs, mean, variance, -1, norm.beta, norm.gamma, norm.epsilon)

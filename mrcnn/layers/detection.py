@@ -1,6 +1,6 @@
 """DetectionLayer: converts classified RoIs to detections (He et al. 2017, section 3.1, inference).
 
-Shape notation: B images, K RoIs, C classes with background 0, D detections, M mask side. Boxes are normalised; see
+Shape notation: B images, K RoIs, C classes with background 0, D detections, M mask side. Boxes are normalized; see
 `mrcnn.ops.boxes`.
 """
 
@@ -20,7 +20,7 @@ def non_max_suppression(boxes, class_ids, scores, num_classes, max_instances, nm
     """Applies non-maximum suppression to the detections of each class of one image.
 
     Args:
-        boxes: `[n, 4]` normalised, inside the image.
+        boxes: `[n, 4]` normalized, inside the image.
         class_ids: `[n]` int32.
         scores: `[n]`.
         num_classes: C.
@@ -113,10 +113,10 @@ def refine_detections(
     """Computes the detections of one image.
 
     Args:
-        rois: `[K, 4]` normalised; zero rows are padding.
+        rois: `[K, 4]` normalized; zero rows are padding.
         probs: `[K, C]` class probabilities.
         deltas: `[K, C, 4]` class-specific (dy, dx, log dh, log dw), not yet multiplied by `bbox_std_dev`.
-        window: `[4]` normalised, the image inside its padding; boxes are clipped to it.
+        window: `[4]` normalized, the image inside its padding; boxes are clipped to it.
         min_confidence: score threshold; 0 keeps all detections.
         bbox_std_dev, ..., box_voting: see `DetectionLayer`.
 
@@ -153,12 +153,12 @@ class DetectionLayer(Float32Layer):
             below 0.5. True: use the most probable foreground class, as AP requires.
         box_voting: minimum IoU of the boxes that vote on a detection; 1 disables voting. See `vote_boxes`.
 
-    Call arguments: [`rois [B, K, 4]` normalised, zero padded; `mrcnn_class [B, K, C]` probabilities;
+    Call arguments: [`rois [B, K, 4]` normalized, zero padded; `mrcnn_class [B, K, C]` probabilities;
         `mrcnn_bbox [B, K, C, 4]` deltas; `image_meta [B, 12+C]`; optionally `min_confidence [B]`, which replaces the
         threshold of the layer].
 
     Returns:
-        `[B, D, 6]` float32 (y1, x1, y2, x2, class_id, score), normalised, highest score first, zero padded.
+        `[B, D, 6]` float32 (y1, x1, y2, x2, class_id, score), normalized, highest score first, zero padded.
     """
 
     def __init__(

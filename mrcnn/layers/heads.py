@@ -82,7 +82,7 @@ class BoxHead:
         """Returns `mrcnn_class_logits [B, R, C]`, `mrcnn_class [B, R, C]`, `mrcnn_bbox [B, R, C, 4]` in float32.
 
         Args:
-            rois: `[B, R', 4]` normalised.
+            rois: `[B, R', 4]` normalized.
             feature_maps: P2..P5, each `[B, h, w, F]`, or C4 alone.
             image_meta: `[B, 12+C]`.
             count: R. Rows of the output from R' on are padding. Defaults to R'.
@@ -149,7 +149,7 @@ class KeypointHead:
 
 
 def _conv_blocks(head: str, channels: int, count: int, train_bn, **convolution) -> list[PerRoI]:
-    """Returns 3x3 convolutions with batch normalisation and ReLU for a head on RoI features."""
+    """Returns 3x3 convolutions with batch normalization and ReLU for a head on RoI features."""
     return [
         PerRoI(
             ConvNorm(

@@ -13,7 +13,7 @@ def keypoint_cells(
     """Returns the cell of each keypoint in the map of each RoI.
 
     Args:
-        rois: `[B, P, 4]` normalised.
+        rois: `[B, P, 4]` normalized.
         slots: `[B, P]` int32 indices of the matched objects in G.
         gt_keypoints: `[B, G, J, 3]` (x, y, visibility) in pixels of the preprocessed image.
         image_shape: (H, W) of the preprocessed image in pixels.

@@ -39,10 +39,10 @@ class RefinedRoIs(Float32Layer):
         count: maximum number of RoIs per image.
         bbox_std_dev: `[4]` divisors of the deltas.
 
-    Call arguments: [`rois [B, P', 4]` normalised, `target_class_ids [B, R]`, `mrcnn_bbox [B, R, C, 4]`].
+    Call arguments: [`rois [B, P', 4]` normalized, `target_class_ids [B, R]`, `mrcnn_bbox [B, R, C, 4]`].
 
     Returns:
-        `[B, P, 4]` normalised, P = min(P', count), without gradient.
+        `[B, P, 4]` normalized, P = min(P', count), without gradient.
     """
 
     def __init__(self, count, bbox_std_dev, **kwargs):
@@ -71,7 +71,7 @@ class PaddedFrames(Float32Layer):
     Args:
         padding: fraction of the height and the width that is added on each side.
 
-    Call arguments: [`boxes [B, P, 4]` normalised, `images [B, H, W, channels]`].
+    Call arguments: [`boxes [B, P, 4]` normalized, `images [B, H, W, channels]`].
 
     Returns:
         Frames `[B, P, 4]` in edge coordinates; they may extend beyond the image.
@@ -102,7 +102,7 @@ class RefinementCrops(Float32Layer):
         size: Q.
         method: "crop_and_resize" or "gather"; see `PyramidROIAlign`.
 
-    Call arguments: [`frames [B, P, 4]`, `rois [B, P, 4]` normalised boxes of the coarse masks, `class_ids [B, R]`,
+    Call arguments: [`frames [B, P, 4]`, `rois [B, P, 4]` normalized boxes of the coarse masks, `class_ids [B, R]`,
         `masks [B, R, M, M, C]` probabilities, `images [B, H, W, channels]`, `features [B, h, w, F]`]. R >= P.
 
     Returns:
@@ -213,8 +213,8 @@ class MaskRefinement:
         """Predicts refined masks.
 
         Args:
-            boxes: `[B, P, 4]` normalised boxes whose masks are refined.
-            rois: `[B, P, 4]` normalised boxes of the coarse masks.
+            boxes: `[B, P, 4]` normalized boxes whose masks are refined.
+            rois: `[B, P, 4]` normalized boxes of the coarse masks.
             class_ids: `[B, R]`, R >= P.
             masks: `[B, R, M, M, C]` probabilities of the mask head.
             images: `[B, H, W, channels]`, RGB minus mean.
@@ -253,8 +253,8 @@ class RefinementTargets(Float32Layer):
         size: Q.
         use_mini_mask: whether `gt_masks` are mini masks.
 
-    Call arguments: [`boxes [B, P, 4]` normalised, `frames [B, P, 4]`, `gt_class_ids [B, G]`, `gt_boxes [B, G, 4]`
-        normalised, `gt_masks [B, h, w, G]`, `images [B, H, W, channels]`].
+    Call arguments: [`boxes [B, P, 4]` normalized, `frames [B, P, 4]`, `gt_class_ids [B, G]`, `gt_boxes [B, G, 4]`
+        normalized, `gt_masks [B, h, w, G]`, `images [B, H, W, channels]`].
 
     Returns:
         `[B, P, Q, Q]` float32 coverage in 0..1, without gradient.

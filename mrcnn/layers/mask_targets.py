@@ -1,6 +1,6 @@
 """Mask targets: the ground-truth mask inside each positive RoI, resized to M x M cells.
 
-Shape notation: B images, P positive RoIs, G ground-truth slots, M mask side. Boxes are normalised; see
+Shape notation: B images, P positive RoIs, G ground-truth slots, M mask side. Boxes are normalized; see
 `mrcnn.ops.boxes`.
 """
 
@@ -35,8 +35,8 @@ def crop_mask_targets(
       two pixels per cell are averaged first. The estimate is less accurate for whole-image masks of large objects.
 
     Args:
-        rois: `[B, P, 4]` normalised.
-        objects: `[B, P, 4]` normalised boxes of the matched objects.
+        rois: `[B, P, 4]` normalized.
+        objects: `[B, P, 4]` normalized boxes of the matched objects.
         slots: `[B, P]` int32 indices of the matched objects in G.
         gt_masks: `[B, h, w, G]` bool or 0/1; masks of the whole image, or mini masks of the boxes.
         mask_shape: (M, M).

@@ -1,6 +1,6 @@
 """ProposalLayer: converts the scores and deltas of the RPN to proposals (Ren et al. 2015, section 3.3).
 
-Shape notation: B images, A anchors, K proposals. Boxes are normalised; see `mrcnn.ops.boxes`.
+Shape notation: B images, A anchors, K proposals. Boxes are normalized; see `mrcnn.ops.boxes`.
 """
 
 import keras
@@ -26,10 +26,10 @@ class ProposalLayer(Float32Layer):
         bbox_std_dev: 4 factors by which the predicted deltas are multiplied.
 
     Call arguments: [`rpn_class [B, A, 2]` probabilities (background, object), `rpn_bbox [B, A, 4]` deltas,
-        `anchors [B or 1, A, 4]` normalised].
+        `anchors [B or 1, A, 4]` normalized].
 
     Returns:
-        `[B, K, 4]` float32 normalised boxes, clipped to the image, highest score first, zero padded, without gradient.
+        `[B, K, 4]` float32 normalized boxes, clipped to the image, highest score first, zero padded, without gradient.
 
     Source: Matterport. Zero-area boxes are kept, as in Matterport's code.
     """

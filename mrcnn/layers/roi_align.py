@@ -20,14 +20,14 @@ from mrcnn.layers.common import Float32Layer, register
 from mrcnn.ops.image_meta import split_image_meta
 
 LEVELS = (2, 3, 4, 5)
-BORDER = 1 - 1e-6  # replaces the normalised coordinate 1 and moves it by 2.5e-4 cells in a map of 256 cells
+BORDER = 1 - 1e-6  # replaces the normalized coordinate 1 and moves it by 2.5e-4 cells in a map of 256 cells
 
 
 def roi_levels(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
     """Assigns a pyramid level in 2..5 to each RoI (Lin et al. 2017, equation 1, with k0 = 4 at 224 pixels).
 
     Args:
-        boxes: `[..., 4]` normalised.
+        boxes: `[..., 4]` normalized.
         image_shape: (height, width, ...) of the preprocessed image in pixels.
 
     Returns:
@@ -46,7 +46,7 @@ def crop_levels(
     """Computes RoIAlign with one `crop_and_resize` per level for the RoIs of that level.
 
     Args:
-        boxes: `[B, R, 4]` normalised.
+        boxes: `[B, R, 4]` normalized.
         levels: `[B, R]` int32 in 2..5.
         feature_maps: one `[B, h, w, F]` float32 per level, P2..P5, or a single map if all levels are 2.
         pool_shape: (height, width) of the crop.
@@ -170,7 +170,7 @@ class PyramidROIAlign(Float32Layer):
             values.
         pooling: "align" for RoIAlign, or "pool" for RoIPool. RoIPool ignores `method`.
 
-    Call arguments: [`boxes [B, R, 4]` normalised, `image_meta [B, 12+C]`, P2, P3, P4, P5 each `[B, h, w, F]`]. A single
+    Call arguments: [`boxes [B, R, 4]` normalized, `image_meta [B, 12+C]`, P2, P3, P4, P5 each `[B, h, w, F]`]. A single
     feature map may replace P2 to P5.
 
     Returns:

@@ -130,15 +130,15 @@ class DetectionTargetLayer(Float32Layer):
       background in the class loss.
 
     Inputs, a list:
-        proposals: `[B, K, 4]` normalised, zero padded.
+        proposals: `[B, K, 4]` normalized, zero padded.
         gt_class_ids: `[B, G]` int32; above 0 for objects, below 0 for ignore regions or crowds, 0 for padding.
-        gt_boxes: `[B, G, 4]` normalised, zero padded.
+        gt_boxes: `[B, G, 4]` normalized, zero padded.
         gt_masks: `[B, h, w, G]` bool or 0/1; masks of the whole image, or mini masks of the boxes. If they are not
             passed, `target_mask` is not returned.
         gt_keypoints: `[B, G, J, 3]` (x, y, visibility) in pixels of the preprocessed image; only with `keypoint_map`.
 
     Outputs, a list, without gradient; positives first, then negatives, then zero padding:
-        rois: `[B, R, 4]` normalised.
+        rois: `[B, R, 4]` normalized.
         target_class_ids: `[B, R]` int32; 0 for negatives and padding.
         target_bbox: `[B, R, 4]` deltas divided by `bbox_std_dev`; zeros except for positives.
         target_mask: `[B, R, M, M]` float32, 0 or 1, or in 0..1 with "coverage"; zeros except for positives.

@@ -128,7 +128,7 @@ class OriginalMethods:
         return result["rois"], result["class_ids"], result["scores"], result["masks"]
 
     def get_anchors(self, image_shape) -> np.ndarray:
-        """Returns the normalised anchors `[A, 4]` float32 for the shape of a preprocessed image."""
+        """Returns the normalized anchors `[A, 4]` float32 for the shape of a preprocessed image."""
         return self.predictor.anchors(image_shape)[0].numpy()
 
     @property

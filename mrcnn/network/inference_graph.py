@@ -24,7 +24,7 @@ def build_inference_graph(layers: SharedLayers, config: Config, threshold_input:
 
     Returns:
         Model from [`input_image [B, H, W, channels]`, `input_image_meta [B, 12+C]`, `input_anchors [B or 1, A, 4]`
-        normalised] to [`mrcnn_detection [B, D, 6]`, `mrcnn_class [B, K, C]`, `mrcnn_bbox [B, K, C, 4]`,
+        normalized] to [`mrcnn_detection [B, D, 6]`, `mrcnn_class [B, K, C]`, `mrcnn_bbox [B, K, C, 4]`,
         `mrcnn_mask [B, D, M, M, C]`, `ROI [B, K, 4]`, `rpn_class [B, A, 2]`, `rpn_bbox [B, A, 4]`], all float32.
         Without MASK_HEAD there is no `mrcnn_mask`. With MASK_REFINEMENT_SIZE there is `mrcnn_refined_mask
         [B, D', Q, Q]`, the mask of each detection for its class, in its padded box. D' <= D is the largest number of

@@ -106,11 +106,11 @@ class SharedLayers:
         return network
 
     def propose(self, count: int, anchors) -> keras.KerasTensor:
-        """Returns `ROI [B, count, 4]`, the proposals of the RPN from anchors `[B or 1, A, 4]`, both normalised."""
+        """Returns `ROI [B, count, 4]`, the proposals of the RPN from anchors `[B or 1, A, 4]`, both normalized."""
         layer = ProposalLayer(count, self.config.RPN_NMS_THRESHOLD, self.config, name="ROI")
         return layer([self.rpn[1], self.rpn[2], anchors])
 
     def external_proposals(self, count: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        """Returns the input `input_roi [B, count, 4]` in pixels and the same boxes in normalised coordinates."""
+        """Returns the input `input_roi [B, count, 4]` in pixels and the same boxes in normalized coordinates."""
         rois = keras.Input((count, 4), dtype="int32", name="input_roi")
         return rois, NormBoxes(name="ROI")([rois, self.image])

@@ -1,8 +1,8 @@
-"""Box operations on NumPy arrays: IoU, deltas, clipping, normalised coordinates, NMS.
+"""Box operations on NumPy arrays: IoU, deltas, clipping, normalized coordinates, NMS.
 
 `mrcnn.ops.boxes_tf` contains the counterparts for TensorFlow tensors.
 
-Boxes are (y1, x1, y2, x2). *Pixel* boxes are half-open: row y2 and column x2 are outside. *Normalised* boxes are
+Boxes are (y1, x1, y2, x2). *Pixel* boxes are half-open: row y2 and column x2 are outside. *Normalized* boxes are
 `(box - [0, 0, 1, 1]) / [H-1, W-1, H-1, W-1]`, so 0 and 1 are the centres of the first and last pixel.
 `tf.image.crop_and_resize` expects these coordinates, and Matterport's checkpoints were trained with them.
 """
@@ -181,24 +181,24 @@ def _scale_and_shift(shape) -> tuple[np.ndarray, np.ndarray]:
 
 
 def norm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
-    """Converts pixel boxes to normalised boxes.
+    """Converts pixel boxes to normalized boxes.
 
     Args:
         boxes: `[..., 4]` pixels, half-open.
         shape: (height, width, ...) of the image in pixels.
 
     Returns:
-        `[..., 4]` float32 normalised boxes.
+        `[..., 4]` float32 normalized boxes.
     """
     scale, shift = _scale_and_shift(shape)
     return np.divide(boxes - shift, scale).astype(np.float32)
 
 
 def pixel_boxes(boxes: np.ndarray, shape) -> np.ndarray:
-    """Converts normalised boxes to float pixel boxes.
+    """Converts normalized boxes to float pixel boxes.
 
     Args:
-        boxes: `[..., 4]` normalised.
+        boxes: `[..., 4]` normalized.
         shape: (height, width, ...) of the image in pixels.
 
     Returns:
@@ -209,7 +209,7 @@ def pixel_boxes(boxes: np.ndarray, shape) -> np.ndarray:
 
 
 def denorm_boxes(boxes: np.ndarray, shape) -> np.ndarray:
-    """Converts normalised boxes to int32 pixel boxes, rounded half to even."""
+    """Converts normalized boxes to int32 pixel boxes, rounded half to even."""
     return np.around(pixel_boxes(boxes, shape)).astype(np.int32)
 
 

@@ -60,22 +60,22 @@ def _scale_and_shift(shape: Shape) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def norm_boxes(boxes: tf.Tensor, shape: Shape) -> tf.Tensor:
-    """Converts pixel boxes `[..., 4]` of an image of `shape` (height, width) to normalised boxes, float32."""
+    """Converts pixel boxes `[..., 4]` of an image of `shape` (height, width) to normalized boxes, float32."""
     scale, shift = _scale_and_shift(shape)
     return (tf.cast(boxes, tf.float32) - shift) / scale
 
 
 def denorm_boxes(boxes: tf.Tensor, shape: Shape) -> tf.Tensor:
-    """Converts normalised boxes `[..., 4]` to int32 pixel boxes of an image of `shape` (height, width)."""
+    """Converts normalized boxes `[..., 4]` to int32 pixel boxes of an image of `shape` (height, width)."""
     scale, shift = _scale_and_shift(shape)
     return tf.cast(tf.round(boxes * scale + shift), tf.int32)
 
 
 def edge_coordinates(boxes: tf.Tensor, shape: Shape) -> tf.Tensor:
-    """Converts normalised boxes `[..., 4]` to fractions of the image: 0 and 1 are its outer edges.
+    """Converts normalized boxes `[..., 4]` to fractions of the image: 0 and 1 are its outer edges.
 
     Args:
-        boxes: `[..., 4]` normalised.
+        boxes: `[..., 4]` normalized.
         shape: (height, width) of the image in pixels.
     """
     height, width = (tf.cast(side, tf.float32) for side in (shape[0], shape[1]))

@@ -12,7 +12,7 @@ import PIL.ImageDraw
 from mrcnn.ops.contours import signed_area, simplify
 from mrcnn.ops.masks import mask_box
 
-# The contour at a level just below 1 passes through the centers of the outermost pixels, up to rounding.
+# The contour at a level just below 1 passes through the centres of the outermost pixels, up to rounding.
 CONTOUR_LEVEL = 1 - 1e-3
 MAX_POINTS = 60  # maximum for a polygon that an annotator may edit
 MIN_PART = 0.05  # parts and holes below this fraction of the largest part are dropped
@@ -124,7 +124,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _outer_rings(mask: np.ndarray) -> list[np.ndarray]:
-    """Returns the outer contour (x, y) of each 8-connected component through pixel centers, largest first."""
+    """Returns the outer contour (x, y) of each 8-connected component through pixel centres, largest first."""
     from skimage.measure import find_contours  # slow to import, and few commands write polygons
 
     contours = find_contours(np.pad(mask, 1).astype(np.float64), CONTOUR_LEVEL, fully_connected="high")

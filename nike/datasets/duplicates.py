@@ -26,7 +26,7 @@ class Fingerprint:
     Attributes:
         photo: `Photo`.
         digest: SHA-256 of the file, hexadecimal.
-        thumbnail: grey values, float32 `[THUMBNAIL**2]`, normalised for brightness and contrast to mean 0 and norm 1.
+        thumbnail: grey values, float32 `[THUMBNAIL**2]`, normalized for brightness and contrast to mean 0 and norm 1.
             The norm of nearly uniform images is below 1.
     """
 

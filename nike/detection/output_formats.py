@@ -104,7 +104,7 @@ class _Pictures:
     def write(self, picture: Picture, result: Detections) -> None:
         pixels = self.draw(picture, result)
         if picture.source != self._source:
-            self._video.close()  # finalises the previous video
+            self._video.close()  # finalizes the previous video
             self._source = picture.source
             if picture.frame is not None:
                 path = self.folder / f"{picture.name}.mp4"

@@ -98,7 +98,7 @@ class PlacedLogo:
 
 
 def place(outlines: Sequence[np.ndarray], shape: tuple[int, int], margin: float = 0.0) -> PlacedLogo | None:
-    """Rasterises the outlines of a logo in an image.
+    """Rasterizes the outlines of a logo in an image.
 
     Args:
         outlines: polygons `[P, 2]` (x, y) in pixels, filled with the even-odd rule.

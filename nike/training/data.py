@@ -244,7 +244,7 @@ def photo_with_object(dataset: NikeDataset) -> int | None:
 
 
 def summary_lines(data: TrainingData) -> list[str]:
-    """Returns lines that summarise the data and list its first problems."""
+    """Returns lines that summarize the data and list its first problems."""
     lines = count_lines(data)
     errors, warnings = (_problems(data, severity) for severity in (ERROR, WARNING))
     if errors or warnings:

@@ -40,7 +40,7 @@ def plan_stages(
         learning_rate: learning rate of all stages.
         layers: layer set or regular expression for a single stage, or None.
         schedule: stages if `layers` is None. "heads-then-all" trains the heads first, because their random
-            initialisation would otherwise disturb the backbone. "alternating" follows the 4-step training of Faster
+            initialization would otherwise disturb the backbone. "alternating" follows the 4-step training of Faster
             R-CNN (Ren et al. 2015, section 3.2): RPN and backbone, detector and backbone, RPN alone, detector alone.
             Unlike in the paper, the detector starts from the backbone of the RPN.
         from_scratch: whether the backbone also has random weights. "heads-then-all" then trains all layers from the
