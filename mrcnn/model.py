@@ -59,7 +59,7 @@ from mrcnn.matterport.graphs import (
     rpn_graph,
     trim_zeros_graph,
 )
-from mrcnn.matterport.model_methods import OriginalMethods, log
+from mrcnn.matterport.model_methods import MatterportMethods, log
 from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets
 from mrcnn.network import NetworkBuilder, named_layers
 from mrcnn.ops.anchors import compute_backbone_shapes
@@ -70,7 +70,7 @@ if TYPE_CHECKING:  # importing training is slow, and detection does not need it
     from mrcnn.training import Progress, RunState
 
 
-class MaskRCNN(OriginalMethods):
+class MaskRCNN(MatterportMethods):
     """Mask R-CNN model for training and detection.
 
     Args:

@@ -48,7 +48,7 @@ examples:
 """
 PACKAGES = tuple(Path(__file__).resolve().parents[1] / name for name in ("mrcnn", "nike"))
 SHOWN_CALLS = 3  # number of traceback entries from PACKAGES in the report of a bug
-EXIT_DEFECT = 1
+EXIT_BUG = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # shell convention for Ctrl-C: 128 + SIGINT
 
@@ -84,7 +84,7 @@ def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -
         if "--debug" in arguments:
             raise
         print(_describe_bug(error), file=sys.stderr)
-        return EXIT_DEFECT
+        return EXIT_BUG
 
 
 def _describe_bug(error: Exception) -> str:

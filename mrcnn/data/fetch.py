@@ -26,7 +26,7 @@ MAX_PHOTO_BYTES = 64 << 20
 MAX_VIDEO_BYTES = 2 << 30
 PHOTO_SECONDS = 30
 VIDEO_SECONDS = 900
-ANSWER_SECONDS = 10  # socket timeout, and the time limit for the response headers
+HEADER_SECONDS = 10  # socket timeout, and the time limit for the response headers
 CHUNK = 1 << 16  # bytes
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 TRANSIENT_STATUS = frozenset((408, 425, 429, 500, 502, 503, 504))
@@ -84,7 +84,7 @@ class _PublicConnection(http.client.HTTPConnection):
 
         The socket timeout alone is not sufficient, because it restarts with every received byte.
         """
-        timer = threading.Timer(ANSWER_SECONDS, self.sock.shutdown, [socket.SHUT_RDWR])
+        timer = threading.Timer(HEADER_SECONDS, self.sock.shutdown, [socket.SHUT_RDWR])
         timer.daemon = True
         start = time.monotonic()
         timer.start()
@@ -92,8 +92,8 @@ class _PublicConnection(http.client.HTTPConnection):
             response = super().getresponse()
             # HTTPConnection accepts truncated headers. The clock is read, because the timer thread may set
             # `timer.finished` after this line.
-            if time.monotonic() - start >= ANSWER_SECONDS:
-                raise TimeoutError(f"no response within {ANSWER_SECONDS} seconds")
+            if time.monotonic() - start >= HEADER_SECONDS:
+                raise TimeoutError(f"no response within {HEADER_SECONDS} seconds")
             return response
         finally:
             timer.cancel()
@@ -221,7 +221,7 @@ def _fetch(
     request = urllib.request.Request(url, headers={"User-Agent": "nike-mrcnn", "Accept-Encoding": "identity"})
     public = () if allow_private else (_PublicHandler(), _PublicSecureHandler())
     opener = web_opener(urllib.request.HTTPRedirectHandler(), *public)
-    with opener.open(request, timeout=min(ANSWER_SECONDS, seconds)) as response:
+    with opener.open(request, timeout=min(HEADER_SECONDS, seconds)) as response:
         if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
             message = f"{name}: expected an image or video, got an HTML page. Pass the URL of the file itself."
             raise FetchError(message, "not_an_image")

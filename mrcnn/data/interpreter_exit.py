@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-SILENCE = 0.5  # seconds without a call after which the threads are considered idle
-PATIENCE = 20.0  # maximum time in seconds that the exit is delayed
+IDLE_SECONDS = 0.5  # seconds without a call after which the threads are considered idle
+MAX_EXIT_DELAY = 20.0  # maximum time in seconds that the exit is delayed
 
 _lock = threading.Lock()
 _active = 0
@@ -40,9 +40,9 @@ def skipped_at_exit(function: Callable[..., Any], instead: Callable[[], Any]) ->
 
 
 @atexit.register
-def _wait_for_silence() -> None:
+def _wait_until_idle() -> None:
     global _closing
     _closing = True
     start = time.monotonic()
-    while time.monotonic() - start < PATIENCE and (_active or time.monotonic() - _last_end < SILENCE):
+    while time.monotonic() - start < MAX_EXIT_DELAY and (_active or time.monotonic() - _last_end < IDLE_SECONDS):
         time.sleep(0.02)

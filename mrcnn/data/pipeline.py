@@ -37,8 +37,8 @@ from mrcnn.ops.random_rois import generate_random_rois
 logger = logging.getLogger(__name__)
 
 CACHE_BYTES = 512 << 20
-BATCHES_AHEAD = 2  # prefetched batches
-BAD_PHOTOS_IN_A_ROW = 20  # number of consecutive unreadable images that ends training, as for a missing folder
+PREFETCHED_BATCHES = 2
+MAX_CONSECUTIVE_FAILURES = 20  # number of consecutive unreadable images that ends training, as for a missing folder
 
 
 class DataProblems:
@@ -162,7 +162,7 @@ def training_batches(
         .map(load, num_parallel_calls=workers, deterministic=True)
         .batch(batch_size, drop_remainder=True)
         .map(subtract_mean)
-        .prefetch(BATCHES_AHEAD)
+        .prefetch(PREFETCHED_BATCHES)
     )
     options = tf.data.Options()
     # A private thread pool, because decoding in the common pool of TensorFlow would delay the training step.
@@ -291,7 +291,7 @@ class _Examples:
     def _read(self, epoch: int, index: int):
         """Returns (image_id, prepared example, augmentation) of an image, or of the next readable image."""
         order = self._order(epoch)
-        tries = min(BAD_PHOTOS_IN_A_ROW, len(order))
+        tries = min(MAX_CONSECUTIVE_FAILURES, len(order))
         for k in range(index, index + tries):
             image_id = int(order[k % len(order)])
             plain = self.dataset.image_info[image_id]["source"] in self.not_augmented

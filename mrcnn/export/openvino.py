@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mrcnn.export.graph import ExportGraph
 
 FILE = "model.xml"  # the weights are in model.bin
-MANY = 10_000  # number of anchors up to which anchors of equal score keep the order of Keras
+MAX_STABLE_TOPK = 10_000  # number of anchors up to which ties keep the order of Keras
 OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}  # bfloat16 would move boxes
 
 
@@ -32,7 +32,7 @@ def convert(graph: ExportGraph) -> openvino.Model:
     """Converts the network for one image at a time."""
     model = openvino.convert_model(graph.function(batch=1).get_concrete_function())
     for node in model.get_ops():
-        if node.get_type_name() == "TopK" and node.get_input_partial_shape(0).get_max_shape()[-1] > MANY:
+        if node.get_type_name() == "TopK" and node.get_input_partial_shape(0).get_max_shape()[-1] > MAX_STABLE_TOPK:
             node.set_attribute("stable", False)  # the stable sort of all anchors takes seconds
         if node.get_type_name() == "Convolution" and _covers_input(node):
             _replace_by_product(node)

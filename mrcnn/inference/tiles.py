@@ -22,7 +22,7 @@ SAME_IOU = 0.5  # minimum IoU of two detections of one object
 SAME_IOS = 0.7  # minimum intersection over the smaller mask, which matches partly visible or partly detected objects
 CUT_MARGIN = 0.01  # fraction of the tile side; a box this close to the border is considered cut
 MAX_TILES_A_SIDE = 10  # limit for "auto"; in larger images the tiles are larger than the network input
-WORTHWHILE = 1.25  # "auto" uses tiles if the image is at least this many times larger than the network input
+MIN_SIZE_RATIO = 1.25  # "auto" uses tiles if the image is at least this many times larger than the network input
 
 
 def tile_side(height: int, width: int, tiles: int | str, network_side: int, overlap: float) -> int | None:
@@ -38,7 +38,7 @@ def tile_side(height: int, width: int, tiles: int | str, network_side: int, over
     """
     longer = max(height, width)
     if tiles == "auto":
-        if longer < WORTHWHILE * network_side:
+        if longer < MIN_SIZE_RATIO * network_side:
             return None
         return max(network_side, _side_of(longer, MAX_TILES_A_SIDE, overlap))
     return _side_of(longer, tiles, overlap) if tiles > 1 else None
@@ -97,7 +97,7 @@ def detect_tiled(
         views += tile_windows(height, width, side, overlap)
     results = list(detect(iter([image[y1:y2, x1:x2] for y1, x1, y2, x2 in views])))
     seen = [
-        Seen(detection, number, window, _is_cut(detection.box, window, (height, width)))
+        ViewDetection(detection, number, window, _is_cut(detection.box, window, (height, width)))
         for number, (window, result) in enumerate(zip(views, results, strict=True))
         for detection in (shift(detection, *window[:2]) for detection in result)
     ]
@@ -124,7 +124,7 @@ def check_tiling(tiles: int | str, overlap: float) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ViewDetection:
     """A detection and the view in which it was found.
 
     Attributes:
@@ -148,7 +148,7 @@ def _is_cut(box: Box, window: Box, image_size: tuple[int, int]) -> bool:
     return bool((is_inner & (gaps < margin)).any())
 
 
-def merge(seen: Sequence[Seen]) -> list[Detection]:
+def merge(seen: Sequence[ViewDetection]) -> list[Detection]:
     """Merges the detections of all views, class by class.
 
     Detections that are not cut are processed first, in order of decreasing score, and suppress the other detections of
@@ -173,7 +173,7 @@ def merge(seen: Sequence[Seen]) -> list[Detection]:
     return merged
 
 
-def _find_duplicates(items: Sequence[Seen]) -> list[set[int]]:
+def _find_duplicates(items: Sequence[ViewDetection]) -> list[set[int]]:
     """Returns, for each item, the indices of the detections of the same object in other views."""
     boxes = np.array([item.detection.box for item in items]).reshape(-1, 4)
     duplicates: list[set[int]] = [set() for _ in items]
@@ -186,7 +186,7 @@ def _find_duplicates(items: Sequence[Seen]) -> list[set[int]]:
     return duplicates
 
 
-def is_same_object(a: Seen, b: Seen) -> bool:
+def is_same_object(a: ViewDetection, b: ViewDetection) -> bool:
     """Returns whether two masks match inside the region that both views show, by SAME_IOU or SAME_IOS."""
     region = intersect(a.window, b.window)
     common = intersect(a.detection.box, b.detection.box)

@@ -27,7 +27,7 @@ def log(text: str, array: np.ndarray | None = None) -> None:
     print(text)
 
 
-class OriginalMethods:
+class MatterportMethods:
     """Mixin of `mrcnn.model.MaskRCNN`, which sets and documents the attributes below."""
 
     mode: str

@@ -50,7 +50,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return (resolver.task_type, resolver.task_id) == (chief, 0)
 
 
-class SummedFirst:
+class SumThenClip:
     """Optimizer mixin that sums the gradients of the replicas before they are clipped.
 
     Keras clips the gradient of each replica and sums the results, so the step depends on how a batch is split. With
@@ -68,10 +68,10 @@ class SummedFirst:
 
 
 @keras.saving.register_keras_serializable(package="mrcnn")
-class SGD(SummedFirst, keras.optimizers.SGD):
+class SGD(SumThenClip, keras.optimizers.SGD):
     """SGD for any number of replicas."""
 
 
 @keras.saving.register_keras_serializable(package="mrcnn")
-class AdamW(SummedFirst, keras.optimizers.AdamW):
+class AdamW(SumThenClip, keras.optimizers.AdamW):
     """AdamW for any number of replicas."""

@@ -1,8 +1,8 @@
 """Detects images that crash their process, for example by a decoder error or by exhausting the memory.
 
 The first attempt at a shard processes several images at once. If the attempt does not finish, the next one processes
-one image at a time and records each image before it starts. An image that was the last record of STRIKES attempts is
-skipped from then on. A single record is not sufficient, because the process may have been killed for another reason.
+one image at a time and records each image before it starts. An image that was the last record of MAX_CRASHES attempts
+is skipped from then on. A single record is not sufficient, because the process may have been killed for another reason.
 
     OUTPUT/journal/shard-0000012.txt    lines "start" (of an attempt), row numbers, and "end"
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-STRIKES = 2
+MAX_CRASHES = 2
 FOLDER = "journal"
 
 
@@ -33,9 +33,9 @@ class Journal:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = self._path.read_text().split() if self._path.is_file() else []
         ends = [last for last, following in zip(lines, [*lines[1:], "start"], strict=False) if following == "start"]
-        strikes = Counter(int(line) for line in ends if line.isdecimal())
+        crashes = Counter(int(line) for line in ends if line.isdecimal())
         self.is_careful = bool(lines)
-        self.crashed = {row for row, count in strikes.items() if count >= STRIKES}
+        self.crashed = {row for row, count in crashes.items() if count >= MAX_CRASHES}
         self._append("start")
 
     def note(self, row: int) -> None:

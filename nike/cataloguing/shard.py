@@ -23,7 +23,7 @@ from nike.cataloguing.journal import Journal
 from nike.cataloguing.plan import Plan
 
 
-class Detects(Protocol):
+class DetectorProtocol(Protocol):
     """The part of the interface of `nike.detection.detector.Detector` that is used here."""
 
     class_names: Sequence[str]
@@ -40,13 +40,13 @@ class Stages:
     """The stages of the processing: reading, decoding and detection.
 
     Args:
-        detector: see `Detects`.
+        detector: see `DetectorProtocol`.
         limits: limits of the downloads.
         decoders: number of decoding threads.
         model: SHA-256 of the weights for the output, or None.
     """
 
-    def __init__(self, detector: Detects, limits: Limits, decoders: int = 1, model: str | None = None):
+    def __init__(self, detector: DetectorProtocol, limits: Limits, decoders: int = 1, model: str | None = None):
         self.detector, self._threads, self._decoders, self._model = detector, limits.threads, decoders, model
         self._reader = Reader(limits)
 

@@ -100,47 +100,47 @@ def simulate(costs: Costs, layout: Layout, images: int) -> Prediction:
         layout: machine and actors.
         images: number of images. A few shards per actor are sufficient.
     """
-    world = _World(layout.cores)
+    simulator = _Simulator(layout.cores)
     sizes = [min(layout.shard_size, images - start) for start in range(0, images, layout.shard_size)]
     shards = iter(sizes)  # each shard is taken by the next free actor
     pools = []
     for _ in range(layout.actors):
-        reads, decodes = _Servers(layout.threads), _Servers(layout.decoders)
+        reads, decodes = _Resource(layout.threads), _Resource(layout.decoders)
         pools.append((reads, decodes))
-        world.run(_actor(world, costs, layout, shards, reads, decodes))
-    world.finish()
-    seconds = world.now or 1.0
+        simulator.run(_actor(simulator, costs, layout, shards, reads, decodes))
+    simulator.finish()
+    seconds = simulator.now or 1.0
     rate = images / seconds
     utilisation = {
         "downloads": sum(reads.busy for reads, _ in pools) / (seconds * layout.actors * layout.threads),
         "decoders": sum(decodes.busy for _, decodes in pools) / (seconds * layout.actors * layout.decoders),
         "detectors": images * costs.detect / (seconds * layout.actors),
-        "cores": world.cores.busy / (seconds * layout.cores),
+        "cores": simulator.cores.busy / (seconds * layout.cores),
     }
     return Prediction(rate, rate * costs.bytes, utilisation)
 
 
 def _actor(
-    world: _World, costs: Costs, layout: Layout, shards: Iterable[int], reads: _Servers, decodes: _Servers
+    simulator: _Simulator, costs: Costs, layout: Layout, shards: Iterable[int], reads: _Resource, decodes: _Resource
 ) -> Generator[_Job, None, None]:
     """Simulates the main thread of an actor. Yields the jobs that it waits for."""
     detect_cores = min(costs.detect_cores, layout.cores)
     for size in shards:
-        yield world.job(costs.shard, cores=1)
+        yield simulator.job(costs.shard, cores=1)
         reading: deque[_Job] = deque()
         decoding: deque[_Job] = deque()
         left = size
         while True:  # like two nested calls of `prefetch_map`
             while len(decoding) <= layout.decoders and (left or reading):
                 while len(reading) <= layout.threads and left:
-                    reading.append(world.job(costs.read, reads))
+                    reading.append(simulator.job(costs.read, reads))
                     left -= 1
                 yield reading.popleft()
-                decoding.append(world.job(costs.decode, decodes, cores=1))
+                decoding.append(simulator.job(costs.decode, decodes, cores=1))
             if not decoding:
                 break
             yield decoding.popleft()
-            yield world.job(costs.detect, cores=detect_cores)
+            yield simulator.job(costs.detect, cores=detect_cores)
 
 
 class _Job:
@@ -156,7 +156,7 @@ class _Job:
             self.then()
 
 
-class _Servers:
+class _Resource:
     """A resource with a limited capacity and a first-in, first-out queue."""
 
     def __init__(self, count: int):
@@ -179,31 +179,31 @@ class _Servers:
             use()
 
 
-class _World:
+class _Simulator:
     """The clock, and the cores of the machine."""
 
     def __init__(self, cores: int):
         self.now = 0.0
-        self.cores = _Servers(cores)
+        self.cores = _Resource(cores)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
-    def job(self, seconds: float, servers: _Servers | None = None, cores: int = 0) -> _Job:
-        """Starts a job that waits for a server, then for cores, and occupies both for a number of seconds."""
+    def job(self, seconds: float, resource: _Resource | None = None, cores: int = 0) -> _Job:
+        """Starts a job that waits for a unit of `resource`, then for cores, and occupies both."""
         job = _Job()
-        servers = servers or _Servers(1)
+        resource = resource or _Resource(1)
 
         def start() -> None:
             begun = self.now
 
             def end() -> None:
                 self.cores.give(cores, self.now - begun)
-                servers.give(1, self.now - begun)
+                resource.give(1, self.now - begun)
                 job.end()
 
             heapq.heappush(self._events, (self.now + seconds, next(self._numbers), end))
 
-        servers.take(1, lambda: self.cores.take(cores, start))
+        resource.take(1, lambda: self.cores.take(cores, start))
         return job
 
     def run(self, thread: Generator[_Job, None, None]) -> None:

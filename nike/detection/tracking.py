@@ -1,7 +1,7 @@
 """Tracks objects across the frames of a video with ByteTrack (Zhang et al. 2022), from Roboflow's package trackers.
 
 The scores of an object vary from frame to frame. A track begins with a detection above the score threshold. After
-MATURE frames, detections above LOW times the threshold also continue it.
+MIN_TRACK_FRAMES frames, detections above LOW times the threshold also continue it.
 
 Results of `python -m nike.detection.benchmark --videos 5 --frames 48` with the bundled weights: tracking finds 396 of
 624 objects instead of 384, with 9 interruptions instead of 14 and an unchanged number of 7 false positives. The
@@ -27,7 +27,8 @@ from mrcnn.errors import UserError
 from nike.detection.sources import Picture
 
 LOW = 0.5  # fraction of the score threshold above which a detection continues a track
-MATURE = 3  # frames above the threshold before a track continues below it; tracks of false positives are short
+# Frames above the threshold before a track continues below it. Tracks of false positives are short.
+MIN_TRACK_FRAMES = 3
 Item = TypeVar("Item", bound=Picture)
 
 
@@ -62,7 +63,7 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
                 )
             result.track_ids = _ids(tracker, result)
             seen.update(result.track_ids[kept & (result.track_ids >= 0)].tolist())
-            kept |= np.array([seen[number] >= MATURE for number in result.track_ids.tolist()], bool)
+            kept |= np.array([seen[number] >= MIN_TRACK_FRAMES for number in result.track_ids.tolist()], bool)
         yield picture, result[kept]
 
 

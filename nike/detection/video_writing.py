@@ -26,7 +26,7 @@ H264 = "libx264"
 # Visually nearly lossless, and fast compared with detection. The colour matrix is the one used by libswscale, because
 # players guess it if it is not specified.
 H264_OPTIONS = {"crf": "20", "preset": "veryfast", "x264-params": "colormatrix=smpte170m"}
-MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # audio codecs that can be copied to MP4
+MP4_AUDIO_CODECS = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # audio codecs that can be copied to MP4
 CODECS = ("vp09", "mp4v")  # OpenCV codecs: browsers play the first, and every OpenCV build can write the second
 
 AddFrame = Callable[[np.ndarray], None]
@@ -44,7 +44,7 @@ def new_video(
         path: output file (.mp4).
         rate: frame rate in frames per second.
         shape: (height, width, ...) of every frame.
-        sound: video file whose audio is copied if its codec is in MP4_SOUND. Requires PyAV.
+        sound: video file whose audio is copied if its codec is in MP4_AUDIO_CODECS. Requires PyAV.
 
     Yields:
         A function that appends a frame, uint8 RGB `[H, W, 3]`.
@@ -75,7 +75,7 @@ def _write_h264(file: str, rate: float, shape: tuple[int, ...], sound: str | os.
         container = stack.enter_context(av.open(file, "w", options={"movflags": "+faststart"}))
         stream = container.add_stream(H264, rate=Fraction(rate).limit_denominator(1001), options=H264_OPTIONS)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        copy_sound = _sound_copier(sound, container, stack)
+        copy_audio = _audio_copier(sound, container, stack)
         count = 0
 
         def add(frame: np.ndarray) -> None:
@@ -83,13 +83,13 @@ def _write_h264(file: str, rate: float, shape: tuple[int, ...], sound: str | os.
             pixels = np.ascontiguousarray(frame[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             count += 1
-            copy_sound(count / rate)
+            copy_audio(count / rate)
 
         yield add
         container.mux(stream.encode())  # flushes the encoder
 
 
-def _sound_copier(
+def _audio_copier(
     source: str | os.PathLike | None, container: OutputContainer, stack: ExitStack
 ) -> Callable[[float], None]:
     """Returns a function that copies the audio of a video up to a time in seconds, if there is any.
@@ -102,21 +102,21 @@ def _sound_copier(
         video = stack.enter_context(av.open(os.fspath(source))) if source is not None else None
     except (OSError, ValueError):  # FFmpeg cannot read the file, although OpenCV could
         video = None
-    known = [audio for audio in video.streams.audio if audio.codec_context.name in MP4_SOUND] if video else []
+    known = [audio for audio in video.streams.audio if audio.codec_context.name in MP4_AUDIO_CODECS] if video else []
     if not known:
         return lambda until: None
     copy = container.add_stream_from_template(known[0])
     packets = (packet for packet in video.demux(known[0]) if packet.dts is not None)
     waiting = next(packets, None)
 
-    def copy_sound(until: float) -> None:
+    def copy_audio(until: float) -> None:
         nonlocal waiting
         while waiting is not None and waiting.dts * waiting.time_base < until:
             waiting.stream = copy
             container.mux(waiting)
             waiting = next(packets, None)
 
-    return copy_sound
+    return copy_audio
 
 
 @contextmanager

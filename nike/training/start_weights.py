@@ -14,7 +14,7 @@ BUNDLED_WEIGHTS = "mask_rcnn_nike.h5"
 PACKAGE_FOLDER = Path(str(resources.files("nike") / "weights"))  # only in wheels, see setup.py
 CHOICES = ("coco", "imagenet", "nike", "last", "best", "none")
 # Settings that determine the shapes of the weights and the interpretation of the outputs.
-BOUND = (
+WEIGHT_SETTINGS = (
     "BACKBONE",
     "TOP_DOWN_PYRAMID_SIZE",
     "FPN_CLASSIF_FC_LAYERS_SIZE",
@@ -45,7 +45,7 @@ class StartWeights:
     Attributes:
         name: value of `--weights`.
         path: weights file. None for random weights and for "imagenet", whose file depends on the backbone.
-        settings: Config settings stored in the file, restricted to BOUND.
+        settings: Config settings stored in the file, restricted to WEIGHT_SETTINGS.
         classes: number of classes in the file, background included, or None without heads.
         refines_masks: whether the file has layers of mask refinement.
     """
@@ -116,7 +116,7 @@ def _read_settings(path: Path) -> tuple[dict[str, Any], int | None, bool]:
         classes = head.weights["bias"].shape[0] if head is not None and "bias" in head.weights else None
         refines_masks = any(name.startswith("mrcnn_refine_") for name in checkpoint.layers)
         config = checkpoint.config or {}
-    return {field: config[field] for field in BOUND if field in config}, classes, refines_masks
+    return {field: config[field] for field in WEIGHT_SETTINGS if field in config}, classes, refines_masks
 
 
 def load_start_weights(model, weights: StartWeights) -> str:

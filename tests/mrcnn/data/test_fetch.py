@@ -184,7 +184,7 @@ def test_a_redirect_to_a_private_server_is_rejected(server, monkeypatch):
 
 def test_a_response_sent_byte_by_byte_times_out(monkeypatch):
     monkeypatch.setattr("mrcnn.data.fetch.is_public", lambda address: True)
-    monkeypatch.setattr("mrcnn.data.fetch.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("mrcnn.data.fetch.HEADER_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mrcnn.detections import Detection
-from mrcnn.inference.tiles import Seen, detect_tiled, is_same_object, merge, tile_side, tile_windows
+from mrcnn.inference.tiles import ViewDetection, detect_tiled, is_same_object, merge, tile_side, tile_windows
 
 RED = (230, 20, 20)
 
@@ -131,7 +131,7 @@ def test_no_detections(red_finder):
 
 def seen(box, view, window, is_cut=False, score=0.9, class_id=1):
     mask = np.ones((box[2] - box[0], box[3] - box[1]), bool)
-    return Seen(Detection(box, mask, class_id, score), view, window, is_cut)
+    return ViewDetection(Detection(box, mask, class_id, score), view, window, is_cut)
 
 
 LEFT, RIGHT, WHOLE = (0, 0, 100, 60), (0, 40, 100, 100), (0, 0, 100, 100)
@@ -204,6 +204,8 @@ def test_a_mask_that_is_merged_from_parts_has_no_probabilities():
         for x, part in zip((0, 15), image_parts, strict=True)
     ]
     views = [(0, 0, 10, 20), (0, 15, 10, 35)]
-    (joined,) = merge([Seen(part, i, view, True) for i, (part, view) in enumerate(zip(parts, views, strict=True))])
+    (joined,) = merge(
+        [ViewDetection(part, i, view, True) for i, (part, view) in enumerate(zip(parts, views, strict=True))]
+    )
     assert joined.box == (0, 0, 10, 35)
     assert joined.probabilities is None and joined.frame is None
