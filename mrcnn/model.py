@@ -168,8 +168,8 @@ class MaskRCNN(MatterportMethods):
     ) -> checkpoints.LoadReport:
         """Loads weights from a checkpoint of this package or of Matterport, or ImageNet weights of the backbone.
 
-        Loading a checkpoint in the log folder of a run continues that run: `log_dir` and `epoch` are set to those of
-        the file. Other files leave them unchanged.
+        Loading a checkpoint in the log folder of a run continues that run: `log_dir` and `epoch` are set accordingly.
+        Other files leave them unchanged.
 
         Args:
             filepath: HDF5 file.
@@ -207,7 +207,7 @@ class MaskRCNN(MatterportMethods):
         calibration: Iterable = (),
         accept: Callable[[Path], dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """Exports the network for an inference runtime and compares its detections with those of Keras.
+        """Exports the network for an inference runtime and compares its detections with the Keras model.
 
         `mrcnn.load_model(path)` loads the exported model. Only "saved_model" needs TensorFlow at run time.
 
@@ -250,7 +250,7 @@ class MaskRCNN(MatterportMethods):
         return log_dirs.CheckpointPath(log_dirs.find_last(self.model_dir, self.config.NAME or ""))
 
     def set_log_dir(self, model_path: str | Path | None = None) -> None:
-        """Sets `log_dir`, `checkpoint_path` and `epoch` to those of the checkpoint `model_path`, or of a new run."""
+        """Sets `log_dir`, `checkpoint_path` and `epoch` for the checkpoint `model_path`, or for a new run."""
         parsed = log_dirs.parse_checkpoint(model_path) if model_path else None
         folder, self.epoch = parsed or (log_dirs.new_log_dir(self.model_dir, self.config.NAME), 0)
         self.log_dir = str(folder)
@@ -330,7 +330,7 @@ class MaskRCNN(MatterportMethods):
             The progress of the run: epoch, history, best epoch.
 
         Raises:
-            TypeError, ValueError: if an argument is invalid or the arguments differ from those of the run to resume.
+            TypeError, ValueError: if an argument is invalid or the arguments differ from the run to resume.
             NonFiniteLossError: if the loss becomes NaN or infinite. The message names the images.
             OSError: if a file cannot be written.
             TrainingInterrupted: if Ctrl-C was pressed. The training state has been saved.

@@ -170,7 +170,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image-size",
         type=int,
         metavar="PIXELS",
-        help="side of the square network input (default: that of --config, else 512)",
+        help="side of the square network input (default: value in --config, else 512)",
     )
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="JSON or YAML file with the settings used for training"

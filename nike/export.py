@@ -144,8 +144,8 @@ def _compare_ap(path: Path, config: Config, names: list[str], folder: Path, expo
         aps.append(float(summarized["mask" if detector.has_masks else "box"]["AP"]))
     if aps[0] - aps[1] > LARGEST_LOSS:
         raise VerificationError(
-            f"the AP on {folder} is {aps[1]:.3f}, that of the original {aps[0]:.3f}; expected a loss of at most "
-            f"{LARGEST_LOSS}. Calibrate with more images (--calibrate DIR). Nothing was written."
+            f"the AP on {folder} is {aps[1]:.3f}, compared with {aps[0]:.3f} for the original; expected a decrease "
+            f"of at most {LARGEST_LOSS}. Calibrate with more images (--calibrate DIR). Nothing was written."
         )
     return {"ap": aps[1], "ap_original": aps[0]}
 

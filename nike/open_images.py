@@ -223,7 +223,7 @@ def read_mask(archive: zipfile.ZipFile, name: str, height: int, width: int) -> n
         bool `[H, W]`.
 
     Raises:
-        ValueError: if the mask is missing, is not a PNG file, or its aspect ratio differs from that of the image.
+        ValueError: if the mask is missing, is not a PNG file, or its aspect ratio differs from the image.
     """
     try:
         info = archive.getinfo(name)

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("weights", metavar="WEIGHTS", help="weights file (.h5), best, last or nike")
     parser.add_argument("repository", metavar="OWNER/NAME", help="model repository")
-    parser.add_argument("--file", metavar="NAME", help="name in the repository (default: that of the weights file)")
+    parser.add_argument("--file", metavar="NAME", help="name in the repository (default: name of the weights file)")
     parser.add_argument(
         "--license", default="unknown", metavar="ID", help="licence, such as mit or cc-by-4.0 (default: unknown)"
     )

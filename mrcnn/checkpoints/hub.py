@@ -133,7 +133,7 @@ def _only_weights_file(reference: HubReference) -> str:
 
 
 def _list_files(reference: HubReference) -> list[str]:
-    """Returns the files of a repository. Without a connection, returns those of the cached snapshot."""
+    """Returns the files of a repository. Without a connection, returns the files of the cached snapshot."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 

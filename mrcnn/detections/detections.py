@@ -406,7 +406,8 @@ class Detections(ResultDict):
     def to_json(self, indent: int | None = None) -> str:
         """Returns JSON with the image size and the class, score, box (x1, y1, x2, y2), area and polygons of objects.
 
-        An object has one polygon per part, with holes filled. Without masks, area and polygon are those of the box.
+        An object has one polygon per part, with holes filled. Without masks, area and polygon are computed from the
+        box.
         """
         height, width = self.image_shape
         objects = formats.to_records(self)

@@ -92,8 +92,8 @@ def to_records(
 
     Returns:
         One dict per object. `box` is [x1, y1, x2, y2] in pixels, half-open. `area` is the area of the mask in pixels.
-        `keypoints`, if there are any, is [[x, y, score], ...]. Without masks, area and polygon are those of the box,
-        and there are no run lengths.
+        `keypoints`, if there are any, is [[x, y, score], ...]. Without masks, area and polygon are computed from the
+        box, and there are no run lengths.
     """
     records = []
     for i, (item, label) in enumerate(zip(detections, labels or detections.names, strict=True)):

@@ -22,7 +22,7 @@ def ap_difference_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Computes the 95% confidence interval of the COCO AP of `after` minus that of `before`, by the paired bootstrap.
+    """Computes the 95% confidence interval of AP(after) - AP(before), COCO AP, with the paired bootstrap.
 
     The images are drawn with replacement, the same images for both models (Efron & Tibshirani 1993, section 13.3). The
     interval consists of percentiles of the resampled differences. It covers the sampling of images, not the variation

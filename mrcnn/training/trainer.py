@@ -56,7 +56,7 @@ def train(
         The progress of the run: history, best epoch.
 
     Raises:
-        TypeError, ValueError: if an argument is invalid or the arguments differ from those of the run to resume.
+        TypeError, ValueError: if an argument is invalid or the arguments differ from the run to resume.
         NonFiniteLossError: if the loss becomes NaN or infinite. The message names the images.
         OSError: if a file cannot be written.
         TrainingInterrupted: if Ctrl-C was pressed. The training state has been saved.

@@ -161,7 +161,7 @@ class Photo:
         self.boxes = []
 
     def has_size(self, width: Any, height: Any) -> bool:
-        """Returns whether a size in an annotation file, as numbers or text, equals that of the photo or is None."""
+        """Returns whether a size in an annotation file, as numbers or text, equals the size of the photo or is None."""
         sizes = (None, None), (self.width, self.height), (str(self.width), str(self.height))
         return (width, height) in sizes
 
@@ -218,7 +218,7 @@ class Collection:
             photo.accept_boxes()
 
     def all_problems(self) -> Iterator[Problem]:
-        """Yields the problems of unusable files, then those of the photos."""
+        """Yields the problems of unusable files, then the problems of the photos."""
         yield from self.problems
         for photo in self.photos:
             yield from photo.problems

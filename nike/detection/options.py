@@ -62,7 +62,7 @@ def add_detector_arguments(
         default=min_confidence,
         metavar="SCORE",
         help="minimum score of a detection, 0 to 1 "
-        f"(default: {'that of --config or the weights, usually 0.5' if min_confidence is None else min_confidence})",
+        f"(default: {'value in --config or the weights, usually 0.5' if min_confidence is None else min_confidence})",
     )
     detection.add_argument(
         "--classes",
@@ -111,7 +111,7 @@ def add_image_size_argument(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="PIXELS",
         help="side of the square network input, a multiple of 64; larger inputs help to detect small logos but are "
-        "slower (default: that of --config, else as in training)",
+        "slower (default: value in --config, else the size used in training)",
     )
 
 

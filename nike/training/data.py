@@ -120,7 +120,7 @@ def read_training_parts(
         val: separate validation dataset. All images of `folder` are then used for training.
         val_split: fraction of the images for validation, split by groups. With None, the split of the dataset is used,
             or VAL_SPLIT if it defines none.
-        also: folders of additional labelled training images, such as those of `nike synthesize`.
+        also: folders of additional labelled training images, such as the output of `nike synthesize`.
         seed: random seed of the split.
         allow_outside: whether annotations may refer to images outside of `folder`.
         boxes: whether to accept annotations that are only a box; see `Photo.accept_boxes`.

@@ -91,13 +91,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--backbone",
         metavar="NAME",
-        help="backbone: resnet50, resnet101, mobilenet_v2, ... (default: that of --config, else that of the weights)",
+        help="backbone: resnet50, resnet101, mobilenet_v2, ... (default: value in --config, else in the weights)",
     )
     network.add_argument(
         "--image-size",
         type=int,
         metavar="PIXELS",
-        help="side of the square network input (default: that of --config, else 512)",
+        help="side of the square network input (default: value in --config, else 512)",
     )
     network.add_argument("--config", type=Path, metavar="FILE", help="JSON or YAML file with NikeConfig settings")
     network.add_argument(
@@ -119,19 +119,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--steps",
         type=int,
         metavar="N",
-        help=f"steps per epoch (default: that of --config, else one pass over the images, at least {MIN_STEPS} steps)",
+        help=f"steps per epoch (default: value in --config, else one pass over the images, at least {MIN_STEPS} steps)",
     )
     learning.add_argument(
         "--batch",
         type=parse_batch,
         metavar="N",
         help="images per step and device, or auto: the largest power of two up to 16 whose measured peak memory stays "
-        "under 60%% of the available memory (default: that of --config, else 2)",
+        "under 60%% of the available memory (default: value in --config, else 2)",
     )
     learning.add_argument(
         "--layers",
         metavar="SET",
-        help="layers to train: heads, 3+, 4+, 5+, all, or a regular expression on layer names (default: those of "
+        help="layers to train: heads, 3+, 4+, 5+, all, or a regular expression on layer names (default: set by "
         "--schedule)",
     )
     learning.add_argument(
@@ -144,7 +144,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lr",
         type=float,
         metavar="RATE",
-        help="learning rate (default: that of --config, else derived from the optimizer and the batch size)",
+        help="learning rate (default: value in --config, else derived from the optimizer and the batch size)",
     )
     learning.add_argument(
         "--lr-schedule",
@@ -228,7 +228,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     cli.add_device_argument(run)
     run.add_argument(
-        "--devices", type=int, default=1, metavar="N", help="number of GPUs (default: that of --config, else 1)"
+        "--devices", type=int, default=1, metavar="N", help="number of GPUs (default: value in --config, else 1)"
     )
 
 

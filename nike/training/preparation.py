@@ -90,7 +90,7 @@ def _read_command_line(file: Path) -> list[str]:
 
 
 def _check_same_classes(state: Path, classes: list[str]) -> None:
-    """Raises ValueError if the classes differ from those of the run."""
+    """Raises ValueError if the classes differ from the classes of the run."""
     record = read_run_photos(state)
     before = sorted(set(record.labels.values())) if record is not None else None
     if before is not None and before != sorted(classes):

@@ -135,7 +135,7 @@ def load_start_weights(model, weights: StartWeights) -> str:
     if model.config.MASK_REFINEMENT_SIZE and not weights.refines_masks:
         exclude = [*exclude, REFINEMENT]
     model.load_weights(path, by_name=True, exclude=exclude or None)
-    model.set_log_dir()  # creates a new log folder, even if the file is in that of an earlier run
+    model.set_log_dir()  # creates a new log folder, even if the file is in the log folder of an earlier run
     if other_classes:
         return f"{path}, without the heads ({weights.classes - 1} instead of {model.config.NUM_CLASSES - 1} classes)"
     return str(path)

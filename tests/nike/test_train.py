@@ -239,9 +239,9 @@ def test_defaults_equal_those_in_the_help(photos, tmp_path, capsys):
     plain, changed = (new_run(train.parse(o), o).config for o in (common, [*common, "--config", str(recipe)]))
     assert (changed.BACKBONE, changed.IMAGE_MAX_DIM, changed.IMAGES_PER_GPU) == ("mobilenet_v2", 640, 3)
     for default in (
-        "(default: that of --config, else that of the weights)",
-        f"square network input (default: that of --config, else {plain.IMAGE_MAX_DIM})",
-        f"of the available memory (default: that of --config, else {plain.IMAGES_PER_GPU})",
+        "(default: value in --config, else in the weights)",
+        f"square network input (default: value in --config, else {plain.IMAGE_MAX_DIM})",
+        f"of the available memory (default: value in --config, else {plain.IMAGES_PER_GPU})",
         f"at least {plain.STEPS_PER_EPOCH} steps)",  # six images give three batches
         "0: no validation and no best checkpoint",
     ):
