@@ -167,7 +167,7 @@ def fetch(
         max_bytes: maximum size of the download.
         seconds: maximum duration of the download.
         allow_private: whether servers in private networks and on this machine are allowed, also after a redirect. Use
-            False for URLs that do not come from the user. Behind a proxy, the rules of the proxy apply.
+            False for URLs that do not come from the user. Behind a proxy, the proxy's rules apply instead.
 
     Raises:
         FetchError: (a ValueError) if the URL is not http or https or is refused, if the server returns an error or an

@@ -51,7 +51,7 @@ class Detections(ResultDict):
         error: str or None.
         keypoints: float32 `[N, J, 3]` or None.
         class_names: class names by class id, background first, or None. Set by `MaskRCNN.detect`.
-        keypoint_names: J names of the keypoints, or None. Set by `MaskRCNN.detect`.
+        keypoint_names: names of the J keypoints, or None. Set by `MaskRCNN.detect`.
         track_ids: int32 `[N]`, identity of each object across the frames of a video, -1 for objects without a track;
             or None. Set by trackers.
         probabilities: list of N float arrays `[Q, Q]`, the predicted mask probabilities inside `frames`; or None. Set

@@ -67,7 +67,7 @@ def simple_polygons(detections: Found, index: int) -> list[np.ndarray] | None:
 def outlines(detections: Found, index: int) -> list[list[list[float]]]:
     """Returns `simple_polygons` of an object as `[[x, y], ...]`, with holes filled."""
     polygons = simple_polygons(detections, index)
-    if polygons is None:  # the object has holes, which are filled if the minimum IoU is 0
+    if polygons is None:  # the object has holes; with a minimum IoU of 0, they are filled
         polygons = mask_to_polygons(detections.full_mask(index), min_iou=0.0)
     return [polygon.round(2).tolist() for polygon in polygons or []]
 

@@ -51,7 +51,7 @@ class ResultDict:
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
-            raise TypeError(f"Detections: expected a key such as 'rois' for an assignment, got {key!r}.")
+            raise TypeError(f"Detections: keys must be strings such as 'rois', got {key!r}.")
         self._own_items()[key] = value
 
     def __delitem__(self, key: str) -> None:

@@ -35,7 +35,7 @@ def load(folder: Path) -> Run:
     options.intra_op_num_threads = thread_count()
     try:
         session = onnxruntime.InferenceSession(folder / FILE, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises exceptions of many classes
+    except Exception as error:  # ONNX Runtime raises many types of exceptions
         reason = " ".join(str(error).split())
         version = onnxruntime.__version__
         raise ExportError(f"{folder}: ONNX Runtime {version} cannot load the model ({reason}).") from None

@@ -21,7 +21,7 @@ def load(folder: Path) -> Run:
     try:
         model = tf.saved_model.load(str(folder))
         run = model.signatures["serving_default"]
-    except Exception as error:  # TensorFlow raises exceptions of many classes
+    except Exception as error:  # TensorFlow raises many types of exceptions
         reason = " ".join(str(error).split())
         raise ExportError(f"{folder}: TensorFlow {tf.__version__} cannot load the model ({reason}).") from None
 

@@ -81,7 +81,7 @@ class NikeDataset(Dataset):
             allow_outside: whether annotations may refer to images outside of `folder`.
             val_split: fraction of validation images for a random split by groups (see `nike.datasets.split`), or None.
             seed: random seed of the split.
-            boxes: whether to accept annotations that are only a box, for networks without MASK_HEAD. Their masks are
+            boxes: whether to accept box annotations without masks, for networks without MASK_HEAD. Their masks are
                 filled boxes.
 
         Raises:

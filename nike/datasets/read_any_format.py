@@ -69,7 +69,7 @@ def read_dataset(
         default_label: str, label of shapes without one.
         allow_outside: bool, whether file names and symbolic links may refer to files outside the dataset folder.
         root: path of the dataset folder if `source` is a subfolder of it with labelme files.
-        boxes: whether to accept annotations that are only a box; see `Photo.accept_boxes`.
+        boxes: whether to accept annotations without masks; see `Photo.accept_boxes`.
 
     Returns:
         A `Collection` of photos and problems. All photos of a folder without annotations are `unlabelled`.

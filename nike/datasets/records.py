@@ -126,8 +126,8 @@ class Photo:
         problems: list of `Problem`.
         lost: number of unusable shapes. A photo with unusable shapes must not be used for training, because their
             objects would count as background.
-        boxes: list of `Instance` for annotations that are only a box. They count as unusable shapes, because masks
-            cannot be created from boxes, until `accept_boxes` is called.
+        boxes: list of `Instance` for box annotations without masks. They count as unusable shapes, because masks cannot
+            be created from boxes, until `accept_boxes` is called.
     """
 
     file: str

@@ -69,7 +69,7 @@ def draw_outcomes(
 
 
 def _verdicts(record: ImageRecord, outcome: ImageOutcome) -> dict[int, tuple[str, tuple[int, int, int]]]:
-    """Returns (caption, color) of each detection by its row, in the order of the record."""
+    """Returns a dict of (caption, color) by row of the detection in the record, in ascending order."""
     verdicts = {row: (f"{record.scores[row]:.2f}, IoU {iou:.2f}", RIGHT) for row, _, iou in outcome.true_positives}
     for row in outcome.false_positives:
         why = "duplicate" if row in outcome.duplicates else "false"

@@ -105,7 +105,7 @@ def trace(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def make_logo(outlines: Sequence[np.ndarray], texture: np.ndarray | None = None) -> Logo:
-    """Creates a logo from outlines `[P, 2]` (x, y), in pixels of `texture`, or in any unit without a texture."""
+    """Creates a logo from outlines `[P, 2]` (x, y) in pixels of `texture`, or in arbitrary units if it is None."""
     points = np.concatenate(outlines)
     low, high = points.min(axis=0), points.max(axis=0)
     side, middle = float((high - low).max()), (low + high) / 2

@@ -123,7 +123,7 @@ def read_training_parts(
         also: folders of additional labelled training images, such as the output of `nike synthesize`.
         seed: random seed of the split.
         allow_outside: whether annotations may refer to images outside of `folder`.
-        boxes: whether to accept annotations that are only a box; see `Photo.accept_boxes`.
+        boxes: whether to accept annotations without masks; see `Photo.accept_boxes`.
 
     Raises:
         FileNotFoundError: if a folder or file does not exist.
