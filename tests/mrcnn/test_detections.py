@@ -54,7 +54,7 @@ def test_keys_can_be_assigned_and_deleted(detections):
     assert copy.deepcopy(detections).keys() == tuple(expected)
     with pytest.raises(KeyError, match="masks"):
         detections["masks"]
-    with pytest.raises(TypeError, match="expected a key such as 'rois'"):
+    with pytest.raises(TypeError, match="keys must be strings such as 'rois'"):
         detections[0] = None
 
 
