@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,45 @@ class TestCompiledModelInCache:
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
         assert len(ExportedModel(exported).detect(images)) == len(images)
+
+    def test_a_user_without_a_home_folder(self, exported, images, monkeypatch):
+        """`Path.home` raises this error, for example in a container with an unknown user id."""
+
+        def home():
+            raise RuntimeError("Could not determine home directory.")
+
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(Path, "home", home)
+        assert len(ExportedModel(exported).detect(images)) == len(images)
+
+    def test_a_file_that_another_process_deletes(self, exported, images, tmp_path):
+        """Simultaneous starts are simulated by a thread that deletes each file before it is complete."""
+        folder, done = tmp_path / "home/mrcnn/openvino", threading.Event()
+        folder.mkdir(parents=True)
+
+        def delete():
+            while not done.is_set():
+                for path in folder.iterdir():
+                    path.unlink(missing_ok=True)
+
+        thread = threading.Thread(target=delete)
+        thread.start()
+        try:
+            assert len(ExportedModel(exported).detect(images)) == len(images)
+        finally:
+            done.set()
+            thread.join()
+
+    def test_the_oldest_files_are_deleted(self, exported, images, tmp_path, monkeypatch):
+        openvino = pytest.importorskip("mrcnn.export.openvino")
+        monkeypatch.setattr(openvino, "CACHED_MODELS", 2)
+        folder = tmp_path / "home/mrcnn/openvino"
+        folder.mkdir(parents=True)
+        for age, name in enumerate(["new", "old", "oldest"]):
+            (folder / f"{name}.blob").write_text("")
+            os.utime(folder / f"{name}.blob", (1e9 - age, 1e9 - age))
+        ExportedModel(exported)
+        assert len(self.compiled(tmp_path)) == 2 and (folder / "new.blob").exists()
 
 
 def test_an_image_without_detections(exported, images):
