@@ -122,7 +122,7 @@ def _read_instances(
     class_map = _read_colours(classes, photo) if classes.is_file() else None
     found = [int(value) for value in np.unique(instance_map) if value not in (0, VOID)]
     if len(found) > 10_000:
-        raise UserError(f"{objects.name} has {len(found)} colours. Check that it is an instance mask")
+        raise UserError(f"{objects.name} has {len(found)} colours. Check that it is an instance mask.")
     instances = []
     for number, value in enumerate(found, start=1):
         mask, label, where = instance_map == value, default, f"object {number}"
