@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help install lint test test-all test-install demo docs notebooks bench clean
+.PHONY: help install lint test test-slow test-all test-install demo docs notebooks bench clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -20,13 +20,17 @@ lint: install  ## check the code with ruff and the types of the public modules w
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint  ## lint and run all tests in two processes (about 15 minutes on 2 cores, no network)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
+test: lint  ## lint and run the tests except the slow ones (about 10 minutes on 2 cores, no network)
+	$(PYTEST) -m "not slow"
+
+test-slow: install  ## run the slow tests: trainings to convergence, exports, crash recovery (about 8 minutes)
+	$(PYTEST) -m slow
 
 test-all:  ## run the tests on each supported Python version that is installed
 	@for version in 3.11 3.12 3.13; do \
 	  if command -v python$$version >/dev/null 2>&1 && python$$version --version >/dev/null 2>&1; then \
-	    echo "== Python $$version"; $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	    echo "== Python $$version"; $(MAKE) test test-slow PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "== Python $$version is not installed"; fi; done
 
 test-install: install  ## install the wheel and the packages of the Dockerfile in fresh environments (downloads packages)

@@ -261,6 +261,7 @@ def test_without_keypoints_the_network_is_unchanged():
     assert [tuple(output.shape) for output in graphs[1].inference().outputs[-1:]] == [(None, 10, 56, 56, 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masks", [True, False])
 def test_eight_images_can_be_overfitted(masks, tmp_path):
     wider = dict(TOP_DOWN_PYRAMID_SIZE=32, RPN_CHANNELS=32, FPN_CLASSIF_FC_LAYERS_SIZE=64, TRAIN_ROIS_PER_IMAGE=32)

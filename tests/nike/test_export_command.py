@@ -17,6 +17,8 @@ from mrcnn.export import read_metadata, verify
 from nike import export
 from random_model import random_model
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 FORMATS = ["openvino", "saved_model"]
 if all(importlib.util.find_spec(package) for package in ("onnxruntime", "tf2onnx")):

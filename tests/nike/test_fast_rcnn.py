@@ -14,6 +14,8 @@ from nike.config import NikeConfig
 from nike.datasets import selective_search as module
 from nike.datasets.selective_search import MODES
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Path(train.__file__).parent / "recipes" / "fast_rcnn.yaml"
 TINY = {
     "BACKBONE": "mobilenet_v2",

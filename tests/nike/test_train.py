@@ -83,6 +83,7 @@ def run(photos, settings, tmp_path_factory):
     return logs, "\n".join(printed)
 
 
+@pytest.mark.slow
 def test_a_time_budget_gives_the_run_of_its_epochs(run, photos, settings, tmp_path, monkeypatch, capsys):
     """The trial does not change the weights, the data or the folder, and `--resume` does not repeat it."""
     from nike.training import run as module
@@ -111,6 +112,7 @@ def test_a_time_budget_gives_the_run_of_its_epochs(run, photos, settings, tmp_pa
     assert "Nothing to train up to epoch 1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_automatic_batch_gives_the_run_of_its_batch(photos, settings, tmp_path, monkeypatch, capsys):
     """A batch of 1 is measured, and a batch of 4 is chosen. `--resume` does not repeat the measurement."""
     from nike.training import run as module
@@ -162,6 +164,7 @@ def test_the_checkpoint_is_self_contained(run):
         assert checkpoint.config["BACKBONE"] == "mobilenet_v2" and checkpoint.config["NUM_CLASSES"] == 2
 
 
+@pytest.mark.slow
 def test_a_finished_run_continues_with_more_epochs(run, tmp_path, capsys):
     logs = tmp_path / "logs"
     shutil.copytree(run[0], logs)
@@ -366,6 +369,7 @@ def test_log_folder_is_a_file(photos, tmp_path, capsys):
     assert "logs is not a writable folder (Not a directory). Choose another folder." in message
 
 
+@pytest.mark.slow
 def test_a_run_is_reported_to_trackers(photos, settings, tmp_path, monkeypatch):
     reported = {}
 

@@ -22,6 +22,8 @@ from mrcnn.export.metadata import FILE, FILES, read_metadata, write_metadata
 from mrcnn.ops import boxes_tf
 from random_model import random_model
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 RUNTIMES = {  # required packages by format
     "openvino": ["openvino"],

@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from mrcnn.training import distribution
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = pathlib.Path(__file__).parents[2] / "helpers" / "several_devices.py"
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from mrcnn.backbones import resnet
 
+pytestmark = pytest.mark.slow
+
 WIDER = dict(TOP_DOWN_PYRAMID_SIZE=32, RPN_CHANNELS=32, MASK_HEAD_CHANNELS=32, FPN_CLASSIF_FC_LAYERS_SIZE=64)
 OVERFITTING = dict(TRAIN_BN=None, STEPS_PER_EPOCH=100, TRAIN_ROIS_PER_IMAGE=32, **WIDER)
 OPTIONS = dict(optimizer="adamw", schedule="cosine", warmup_steps=20, validate_every=2, verbose=0)

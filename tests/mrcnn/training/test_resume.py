@@ -14,6 +14,8 @@ import pytest
 
 from mrcnn.training import resume, saved_state
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = pathlib.Path(__file__).parents[2] / "helpers" / "tiny_training.py"
 EPOCHS = 4
 

@@ -8,6 +8,8 @@ import pytest
 from nike.detection import runtimes
 from random_model import random_model
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_table_has_a_row_for_each_format(tmp_path, monkeypatch, capsys):
     pytest.importorskip("openvino")
