@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +14,9 @@ import openvino
 from openvino import opset13 as ops
 
 from mrcnn.atomic import replacing
-from mrcnn.checkpoints.hub import sha256_of
 from mrcnn.checkpoints.locate import cache_folder
 from mrcnn.export.exported import one_at_a_time, thread_count
+from mrcnn.export.metadata import FILE as METADATA
 from mrcnn.export.metadata import OUTPUTS, ExportError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _compile(folder: Path) -> openvino.CompiledModel:
     options = {**OPTIONS, "INFERENCE_NUM_THREADS": thread_count(), "CACHE_MODE": "OPTIMIZE_SIZE"}
     options["WEIGHTS_PATH"] = str(weights)  # the compiled model in the cache contains no weights
     try:
-        cached = _cached_file(core, folder / FILE, weights)
+        cached = _cached_file(core, folder)
     except RuntimeError:  # the user has no home folder
         return core.compile_model(folder / FILE, "CPU", options)
     try:
@@ -110,8 +111,12 @@ def _compile(folder: Path) -> openvino.CompiledModel:
     return compiled
 
 
-def _cached_file(core: openvino.Core, *files: Path) -> Path:
-    """Returns the path of the compiled model, whose name depends on the files, the CPU and the version of OpenVINO."""
+def _cached_file(core: openvino.Core, folder: Path) -> Path:
+    """Returns the path of the compiled model, whose name depends on the files, the CPU and the version of OpenVINO.
+
+    The hashes of the files are those of the metadata, which `read_metadata` has compared with the files.
+    """
+    hashes = json.loads((folder / METADATA).read_text(encoding="utf-8"))["files"]
     cpu = (str(core.get_property("CPU", name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES"))
-    key = "\n".join([openvino.get_version(), *cpu, *map(sha256_of, files)])
+    key = "\n".join([openvino.get_version(), *cpu, hashes[FILE], hashes[Path(FILE).with_suffix(".bin").name]])
     return cache_folder() / "openvino" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.blob"
