@@ -63,10 +63,11 @@ class RedFinder:
     Args:
         smallest: minimum length of a detected spot as a fraction of the longer side of the image. A network that
             downscales images misses small objects too.
+        refined: whether results have mask probabilities, as with mask refinement.
     """
 
-    def __init__(self, smallest: float = 0.0):
-        self.smallest = smallest
+    def __init__(self, smallest: float = 0.0, refined: bool = False):
+        self.smallest, self.refined = smallest, refined
         self.config = Config().copy(IMAGE_MIN_DIM=64, IMAGE_MAX_DIM=64)
         self.shapes: list[tuple] = []  # shapes of the input images
 
@@ -90,7 +91,11 @@ class RedFinder:
             "scores": np.array([0.5 + 0.5 * self._relative_size(spot, image) for spot in spots], dtype=np.float32),
             "masks": masks.transpose(1, 2, 0),
         }
-        return Detections.from_result(result)
+        detections = Detections.from_result(result)
+        if self.refined:
+            detections.probabilities = [np.float32(crop) for crop in detections.mask_crops]
+            detections.frames = detections.boxes.astype(float)
+        return detections
 
     @staticmethod
     def _relative_size(spot, image: np.ndarray) -> float:

@@ -98,16 +98,9 @@ class TestProbabilities:
         np.testing.assert_allclose(fused.probabilities, first.probabilities, rtol=1e-5)
 
     def test_contours_have_sub_pixel_precision(self, red_finder):
-        class Refining(red_finder):
-            def detect_one(self, image):
-                result = super().detect_one(image)
-                result.probabilities = [np.float32(crop) for crop in result.mask_crops]
-                result.frames = result.boxes.astype(float)
-                return result
-
         image = np.zeros((40, 50, 3), np.uint8)
         image[5:25, 8:32] = (230, 20, 20)
-        finder = Refining()
+        finder = red_finder(refined=True)
         result = detect_augmented([finder.detect_stream], image)
         assert len(result) == 1 and result.is_sub_pixel(0)
         assert result["rois"].tolist() == [[5, 8, 25, 32]]

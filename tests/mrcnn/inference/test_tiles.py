@@ -179,15 +179,8 @@ def test_a_single_view_is_unchanged():
 
 
 def test_contours_of_objects_in_one_tile_have_sub_pixel_precision(red_finder):
-    class Refining(red_finder):
-        def detect_one(self, image):
-            result = super().detect_one(image)
-            result.probabilities = [np.float32(crop) for crop in result.mask_crops]
-            result.frames = result.boxes.astype(float)
-            return result
-
     image = photo(200, 200, (130, 140, 150, 170), (20, 5, 30, 195))  # the second one is longer than a tile
-    finder = Refining(smallest=0.15)
+    finder = red_finder(smallest=0.15, refined=True)
     result = detect_tiled(finder.detect_stream, image, tiles=3, network_side=64)
     by_box = {tuple(box): i for i, box in enumerate(result.boxes.tolist())}
     small = by_box[130, 140, 150, 170]
