@@ -24,7 +24,7 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 test: lint  ## lint and run the tests except the slow ones (about 10 minutes on 2 cores, no network)
 	$(PYTEST) -m "not slow"
 
-test-slow: install  ## run the slow tests: trainings to convergence, exports, crash recovery (about 8 minutes)
+test-slow: install  ## run the slow tests: trainings to convergence, exports, crash recovery (about 9 minutes)
 	$(PYTEST) -m slow
 
 test-all:  ## run the tests on each supported Python version that is installed
