@@ -15,7 +15,7 @@ from types import ModuleType
 FLAT_NAMES = ("config", "model", "parallel_model", "utils", "visualize")
 
 
-class FlatLayout:
+class FlatNameFinder:
     """Finder and loader for `sys.meta_path` that imports the modules of `mrcnn` under their FLAT_NAMES."""
 
     @classmethod
@@ -30,7 +30,7 @@ class FlatLayout:
 
     @staticmethod
     def exec_module(module: ModuleType) -> None:
-        module.__spec__ = module.__spec__.loader_state  # the import system has set the spec of the flat name
+        module.__spec__ = module.__spec__.loader_state  # replaces the spec with the flat name
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     del sys.argv[0]
     if not sys.flags.safe_path:
         sys.path[0] = os.path.dirname(os.path.abspath(script))
-    sys.meta_path.append(FlatLayout)
+    sys.meta_path.append(FlatNameFinder)
     runpy.run_path(script, run_name="__main__")
 
 

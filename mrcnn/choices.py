@@ -1,6 +1,6 @@
 """Allowed values of settings and options, used by the checks of `Config`, the layers and the commands."""
 
-C4_BACKBONES = ("resnet50_c4", "resnet101_c4")  # no pyramid: RPN and RoIs use C4, the heads contain stage 5
+C4_BACKBONES = ("resnet50_c4", "resnet101_c4")  # no pyramid: RPN and RoIs use C4; stage 5 is in the heads
 SETTINGS = {  # allowed values of settings of `Config`
     "BACKBONE": ("resnet50", "resnet101", "resnext50", "resnext101", "mobilenet_v2", *C4_BACKBONES),
     "IMAGE_RESIZE_MODE": ("none", "square", "pad64", "crop"),
@@ -10,7 +10,7 @@ SETTINGS = {  # allowed values of settings of `Config`
     "MASK_TARGETS": ("rounded", "coverage"),
     "MASK_ACTIVATION": ("sigmoid", "softmax"),
 }
-COUNTS = (  # settings that must be whole numbers of at least 1
+COUNTS = (  # settings that must be integers of at least 1
     "NUM_CLASSES",
     "IMAGE_CHANNEL_COUNT",
     "GPU_COUNT",
@@ -34,7 +34,7 @@ COUNTS = (  # settings that must be whole numbers of at least 1
     "MASK_REFINEMENT_CHANNELS",
     "MASK_REFINEMENT_ROIS",
 )
-SWITCHES = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE", "NUM_KEYPOINTS")  # whole numbers of at least 0; 0: off
+OPTIONAL_COUNTS = ("MASK_HEAD_CONVOLUTIONS", "MASK_REFINEMENT_SIZE", "NUM_KEYPOINTS")  # integers of at least 0; 0: off
 LENGTHS = {"BACKBONE_STRIDES": 5, "MASK_SHAPE": 2, "MINI_MASK_SHAPE": 2, "BBOX_STD_DEV": 4, "RPN_BBOX_STD_DEV": 4}
 FRACTIONS = (  # settings that must lie between 0 and 1
     "RPN_NMS_THRESHOLD",

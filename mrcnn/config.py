@@ -23,16 +23,17 @@ from typing import Any, Self
 import numpy as np
 
 from mrcnn import choices
-from mrcnn.config_json import jsonable, like
+from mrcnn.config_json import from_json_value, to_json_value
 from mrcnn.errors import UserError
 
 DERIVED = ("BATCH_SIZE", "IMAGE_SHAPE", "IMAGE_META_SIZE")  # computed by __init__
-REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}  # settings in older files, with defaults
+# Removed settings, which older files may contain, and their former defaults.
+REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}
 # Number of values for image id, original shape, preprocessed shape, window and scale. One flag per class follows.
 IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1
 NETWORK_STRIDE = 64  # stride of P6 in pixels
 LEVELS = 5  # pyramid levels P2..P6
-# Settings for which False and 0 mean "no limit". Many Matterport scripts set False. Mode "square" needs IMAGE_MAX_DIM.
+# Settings for which False and 0 mean "no limit"; many Matterport scripts use False. Mode "square" needs IMAGE_MAX_DIM.
 MAY_BE_FALSE = ("IMAGE_MIN_SCALE", "IMAGE_MAX_DIM")
 
 
@@ -48,10 +49,10 @@ class Config:
     VALIDATION_STEPS = 50
 
     # --- Network ---
-    # A name from `choices.SETTINGS`, or a function `f(image, stage5, train_bn) -> [C1, ..., C5]`. A function also
-    # requires COMPUTE_BACKBONE_SHAPE(image_shape), which returns the `[5, 2]` sizes of P2..P6. "resnet50_c4" and
-    # "resnet101_c4" have no feature pyramid: the RPN (with all anchor scales) and the RoIs use C4, and stage 5 is the
-    # body of the box and mask heads.
+    # A name from `choices.SETTINGS`, or a function `f(image, stage5, train_bn) -> [C1, ..., C5]`. With a function,
+    # COMPUTE_BACKBONE_SHAPE(image_shape) must return the `[5, 2]` sizes of P2..P6. "resnet50_c4" and "resnet101_c4"
+    # have no feature pyramid: the RPN (with all anchor scales) and the RoIs use C4, and stage 5 is the body of the box
+    # and mask heads.
     BACKBONE: Any = "resnet101"
     COMPUTE_BACKBONE_SHAPE: Any = None
     BACKBONE_STRIDES = [4, 8, 16, 32, 64]
@@ -111,7 +112,7 @@ class Config:
     USE_RPN_ROIS = True
     GRADIENT_CLIP_NORM: float | None = 5.0
 
-    # --- Settings that Matterport does not have; except for ROI_NEGATIVES, the defaults keep its behaviour ---
+    # --- Settings that Matterport does not have. All defaults except ROI_NEGATIVES keep Matterport's behaviour. ---
     # "rpn", or the name of an external source of proposals. With an external source, the network has no RPN (Fast
     # R-CNN), and the boxes come from `load_rois` of the dataset and from `detect(images, proposals=...)`. This requires
     # USE_RPN_ROIS = False.
@@ -167,7 +168,7 @@ class Config:
         return sorted(name for name in dir(cls) if name.isupper())
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns all settings and derived values, sorted by name. Functions are left out."""
+        """Returns all settings and derived values, sorted by name. Functions are omitted."""
         names = sorted(name for name in dir(self) if name.isupper())
         return {name: getattr(self, name) for name in names if not callable(getattr(self, name))}
 
@@ -181,19 +182,19 @@ class Config:
     def to_json(self, indent: int | None = 2) -> str:
         """Returns the settings, without derived values, as JSON that `from_json` reads.
 
-        Settings added by a subclass are left out, because `Config.from_json` would reject them.
+        Settings added by a subclass are omitted, because `Config.from_json` would reject them.
         """
         settings = {name: value for name, value in self.to_dict().items() if name in Config.fields()}
         settings |= {name: 0 for name in MAY_BE_FALSE if settings[name] is False}
-        return json.dumps(settings, indent=indent, default=jsonable, sort_keys=True)
+        return json.dumps(settings, indent=indent, default=to_json_value, sort_keys=True)
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any], where: str = "config") -> Self:
         """Creates a config with some settings replaced.
 
         Args:
-            settings: values by field name. Derived values (BATCH_SIZE, ...) are accepted and recomputed. Settings of
-                older files that have been removed are ignored, with a warning if they differ from their default.
+            settings: values by field name. Derived values (BATCH_SIZE, ...) are accepted and recomputed. Removed
+                settings from older files are ignored, with a warning if they differ from their former default.
             where: prefix of error messages, such as the file name.
 
         Returns:
@@ -212,8 +213,8 @@ class Config:
         for name, value in fields.items():
             if value is None and _may_be_none(name):
                 continue
-            fields[name] = like(getattr(cls, name), value, f"{where}: {name}")
-        return cls._with(fields)()
+            fields[name] = from_json_value(getattr(cls, name), value, f"{where}: {name}")
+        return cls._subclass(fields)()
 
     @classmethod
     def from_json(cls, text: str, where: str = "config") -> Self:
@@ -242,20 +243,20 @@ class Config:
         settings = {**{name: self.function(name) for name in self.fields()}, **changes}
         for name, value in settings.items():  # a plain function in a class would become a method
             settings[name] = staticmethod(value) if callable(value) else copy.copy(value)
-        config = object.__new__(type(self)._with(settings))
+        config = object.__new__(type(self)._subclass(settings))
         Config.__init__(config)  # the `__init__` of a subclass may require arguments
         return config
 
     @classmethod
-    def _with(cls, settings: Mapping[str, Any]) -> type[Self]:
+    def _subclass(cls, settings: Mapping[str, Any]) -> type[Self]:
         """Returns a subclass with some settings replaced. Its base is the class defined in code, never another copy."""
-        base = cls.__dict__.get("_written_class", cls)
+        base = cls.__dict__.get("_declared_class", cls)
         inherited = {name: value for name, value in vars(cls).items() if name.isupper()} if base is not cls else {}
-        return type(base.__name__, (base,), {**inherited, **settings, "_written_class": base})
+        return type(base.__name__, (base,), {**inherited, **settings, "_declared_class": base})
 
     def __reduce__(self) -> tuple:
         """Pickles the settings and the class defined in code, because the class of a copy cannot be imported."""
-        base = type(self).__dict__.get("_written_class")
+        base = type(self).__dict__.get("_declared_class")
         if base is None:
             return _restore, (type(self), {}, vars(self))
         return _restore, (base, {name: self.function(name) for name in vars(type(self)) if name.isupper()}, vars(self))
@@ -264,8 +265,8 @@ class Config:
         """Checks that the settings are consistent.
 
         Raises:
-            ValueError: if they are not. The message contains the setting, the expected and the actual value, and the
-                fix.
+            ValueError: if they are inconsistent. The message contains the setting, the expected and the actual value,
+                and the fix.
         """
         self._validate_values()
         self._validate_network()
@@ -276,8 +277,8 @@ class Config:
         name = type(self).__name__
         if callable(self.BACKBONE) and not callable(self.COMPUTE_BACKBONE_SHAPE):
             raise UserError(
-                f"{name}: BACKBONE is a function, so COMPUTE_BACKBONE_SHAPE must also be one: it takes the image "
-                "shape and returns the [5, 2] sizes of P2..P6."
+                f"{name}: BACKBONE is a function, so COMPUTE_BACKBONE_SHAPE must be a function that returns the "
+                "[5, 2] sizes of P2..P6 for an image shape."
             )
         if self.NUM_CLASSES < 2:
             raise UserError(
@@ -291,7 +292,7 @@ class Config:
             )
         if not 1 <= len(self.RPN_ANCHOR_SCALES) <= LEVELS:
             raise UserError(
-                f"{name}: RPN_ANCHOR_SCALES must have 1 to {LEVELS} scales, one per level from P2 on, got "
+                f"{name}: RPN_ANCHOR_SCALES must contain 1 to {LEVELS} scales, one per level starting at P2, got "
                 f"{len(self.RPN_ANCHOR_SCALES)}: {self.RPN_ANCHOR_SCALES}."
             )
         if not self.has_rpn and self.USE_RPN_ROIS:
@@ -307,19 +308,19 @@ class Config:
         for field in ("MASK_REFINEMENT_SIZE", "DETECTION_MASK_SCORES"):
             if getattr(self, field) and not self.MASK_HEAD:
                 off = type(getattr(self, field))(0)
-                raise UserError(f"{name}: {field} needs masks, but MASK_HEAD is False. Set {field} = {off}.")
+                raise UserError(f"{name}: {field} requires masks, but MASK_HEAD is False. Set {field} = {off}.")
         for field in ("MASK_REFINEMENT_SIZE", "NUM_KEYPOINTS"):
             if getattr(self, field) and self.BACKBONE in choices.C4_BACKBONES:
                 raise UserError(
-                    f"{name}: {field} needs the feature pyramid, which BACKBONE = {self.BACKBONE!r} does not have. "
+                    f"{name}: {field} requires a feature pyramid, which BACKBONE = {self.BACKBONE!r} does not have. "
                     f"Set {field} = 0."
                 )
         if self.MASK_REFINEMENT_SIZE % 8:
             raise UserError(f"{name}: MASK_REFINEMENT_SIZE must be a multiple of 8, got {self.MASK_REFINEMENT_SIZE}.")
         if len(np.atleast_1d(self.MEAN_PIXEL)) != self.IMAGE_CHANNEL_COUNT:
             raise UserError(
-                f"{name}: MEAN_PIXEL needs one value per channel (IMAGE_CHANNEL_COUNT = {self.IMAGE_CHANNEL_COUNT}), "
-                f"got {len(np.atleast_1d(self.MEAN_PIXEL))}."
+                f"{name}: MEAN_PIXEL must contain one value per channel (IMAGE_CHANNEL_COUNT = "
+                f"{self.IMAGE_CHANNEL_COUNT}), got {len(np.atleast_1d(self.MEAN_PIXEL))}."
             )
         for field, allowed in choices.SETTINGS.items():
             value = getattr(self, field)
@@ -331,8 +332,7 @@ class Config:
         names = list(self.KEYPOINT_NAMES)
         if names and not len(set(names)) == len(names) == self.NUM_KEYPOINTS:
             raise UserError(
-                f"{name}: KEYPOINT_NAMES must contain NUM_KEYPOINTS ({self.NUM_KEYPOINTS}) different names, "
-                f"got {names}."
+                f"{name}: KEYPOINT_NAMES must contain NUM_KEYPOINTS ({self.NUM_KEYPOINTS}) distinct names, got {names}."
             )
         pairs = np.array(self.KEYPOINT_FLIP, dtype=object)
         indices = pairs.ravel().tolist()
@@ -340,15 +340,15 @@ class Config:
         are_pairs = not indices or pairs.shape[1:] == (2,)
         if not are_indices or not are_pairs or len(set(indices)) < len(indices):
             raise UserError(
-                f"{name}: KEYPOINT_FLIP must contain pairs of different indices below NUM_KEYPOINTS "
-                f"({self.NUM_KEYPOINTS}), each index in one pair, got {pairs.tolist()}."
+                f"{name}: KEYPOINT_FLIP must contain pairs of distinct indices below NUM_KEYPOINTS "
+                f"({self.NUM_KEYPOINTS}), each index at most once, got {pairs.tolist()}."
             )
 
     def _validate_values(self) -> None:
         name = type(self).__name__
         for field in Config.fields():  # settings added by a subclass are not checked
             value = getattr(self, field)
-            expected = _expected(field, value)
+            expected = _unmet_requirement(field, value)
             if expected is not None:
                 raise UserError(f"{name}: {field} must be {expected}, got {value!r}.")
         if self.DETECTION_BOX_VOTING == 0:
@@ -361,7 +361,7 @@ class Config:
         name = type(self).__name__
         if self.IMAGE_MIN_DIM > self.IMAGE_MAX_DIM and self.IMAGE_RESIZE_MODE == "square":
             raise UserError(
-                f"{name}: IMAGE_MIN_DIM ({self.IMAGE_MIN_DIM}) must not be above IMAGE_MAX_DIM ({self.IMAGE_MAX_DIM})."
+                f"{name}: IMAGE_MIN_DIM ({self.IMAGE_MIN_DIM}) must not exceed IMAGE_MAX_DIM ({self.IMAGE_MAX_DIM})."
             )
         field = {"none": None, "square": "IMAGE_MAX_DIM"}.get(self.IMAGE_RESIZE_MODE, "IMAGE_MIN_DIM")
         if field and getattr(self, field) % NETWORK_STRIDE:
@@ -376,13 +376,13 @@ class Config:
 def _restore(base: type[Config], settings: dict[str, Any], attributes: dict[str, Any]) -> Config:
     """Restores a pickled config; see `Config.__reduce__`."""
     settings = {name: staticmethod(value) if callable(value) else value for name, value in settings.items()}
-    config = object.__new__(base._with(settings) if settings else base)
+    config = object.__new__(base._subclass(settings) if settings else base)
     vars(config).update(attributes)
     return config
 
 
 def _check_names(settings: Iterable[str], fields: list[str], where: str) -> None:
-    """Raises UserError for the first setting that does not exist, and suggests the most similar one."""
+    """Raises UserError for the first unknown setting and suggests the most similar name."""
     for name in settings:
         if name not in fields:
             near = difflib.get_close_matches(str(name).upper(), fields, n=1)
@@ -390,7 +390,7 @@ def _check_names(settings: Iterable[str], fields: list[str], where: str) -> None
             raise UserError(f"{where}: unknown setting {name!r}; {hint}")
 
 
-def _expected(field: str, value: Any) -> str | None:
+def _unmet_requirement(field: str, value: Any) -> str | None:
     """Returns a description of the valid values of a setting, or None if `value` is valid.
 
     The valid values are derived from the annotation and the default value of the setting.
@@ -405,10 +405,10 @@ def _expected(field: str, value: Any) -> str | None:
     if isinstance(default, bool):
         is_flag = isinstance(value, (int, np.integer, np.bool_)) and value in (0, 1)
         return None if is_flag else "True or False"
-    if field in (*choices.COUNTS, *choices.SWITCHES):
-        least = 0 if field in choices.SWITCHES else 1
+    if field in (*choices.COUNTS, *choices.OPTIONAL_COUNTS):
+        least = 0 if field in choices.OPTIONAL_COUNTS else 1
         is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        return None if is_whole and value >= least else f"a whole number of at least {least}"
+        return None if is_whole and value >= least else f"an integer of at least {least}"
     if field in choices.FRACTIONS:
         return None if _is_number(value) and value <= 1 else "a number between 0 and 1"
     if isinstance(default, (int, float)):

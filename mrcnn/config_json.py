@@ -7,7 +7,7 @@ import numpy as np
 from mrcnn.errors import UserError, UserTypeError
 
 
-def jsonable(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """Converts an array or a NumPy number for `json.dumps`."""
     if isinstance(value, np.ndarray):
         return value.tolist()
@@ -16,7 +16,7 @@ def jsonable(value: Any) -> Any:
     raise UserTypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-def like(default: Any, value: Any, where: str) -> Any:
+def from_json_value(default: Any, value: Any, where: str) -> Any:
     """Converts a value from JSON to the type of the setting's default, such as a list to an array or a tuple.
 
     A function is wrapped so that it does not become a method of the class.

@@ -3,7 +3,7 @@
 Keras looks up classes in a registry. Each module of this package adds its classes to the registry when it is imported.
 These modules import TensorFlow, but `import mrcnn` does not. For this reason, an import hook adds placeholders for the
 outermost objects of a saved model after Keras is imported. When a model is loaded, a placeholder imports the module of
-its class, which imports all other modules.
+its class, and this module imports the modules of all other classes.
 """
 
 import functools
@@ -32,7 +32,7 @@ class KerasFinder:
 
 
 def register() -> None:
-    """Adds the placeholders immediately if Keras has been imported, else after its import."""
+    """Adds the placeholders immediately if Keras is already imported, otherwise after its import."""
     if "keras" in sys.modules:
         _add_placeholders(sys.modules["keras"])
     elif KerasFinder not in sys.meta_path:
@@ -46,10 +46,10 @@ def _import_keras(execute, module: ModuleType) -> None:
 
 def _add_placeholders(keras: ModuleType) -> None:
     for name in MODULES:
-        keras.saving.get_custom_objects().setdefault(f"mrcnn>{name}", _placeholder(name))
+        keras.saving.get_custom_objects().setdefault(f"mrcnn>{name}", _make_placeholder(name))
 
 
-def _placeholder(name: str) -> type:
+def _make_placeholder(name: str) -> type:
     """Returns a class whose only method is the `from_config` that Keras calls."""
 
     def from_config(cls, config, **options):

@@ -15,7 +15,7 @@ def load_model(path: str | Path) -> MaskRCNN | ExportedModel:
     """Loads a model for `detect` and `detect_stream`.
 
     Args:
-        path: folder of an exported model, or one of its files such as `model.tflite`; or a checkpoint or
+        path: an exported model (its folder or one of its files, such as `model.tflite`), a checkpoint, or
             `hf://owner/name` (see `MaskRCNN.from_checkpoint`). Exported models run without TensorFlow if their format
             allows it.
 

@@ -1,4 +1,4 @@
-"""The five losses of Mask R-CNN, the losses of keypoints and of mask refinement, and weight decay.
+"""The five Mask R-CNN losses, the keypoint and mask refinement losses, and weight decay.
 
 All functions are pure and compute in float32. Each loss is the mean over its supervised elements, or 0 if there are
 none. Shape notation: B images, A anchors, T sampled anchors, R sampled RoIs, C classes with background 0, M mask side,
@@ -52,7 +52,7 @@ def rpn_bbox_loss(target_bbox: tf.Tensor, rpn_match: tf.Tensor, rpn_bbox: tf.Ten
     """Computes the smooth L1 loss of the deltas of the positive anchors.
 
     Args:
-        target_bbox: `[B, T, 4]` target deltas of the positive anchors of each image in anchor order, zero padded.
+        target_bbox: `[B, T, 4]` target deltas of the positive anchors of each image in anchor order, zero-padded.
         rpn_match: `[B, A, 1]` integer; 1 for positive anchors.
         rpn_bbox: `[B, A, 4]` predicted deltas.
 
@@ -123,7 +123,7 @@ def mrcnn_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_m
         target_masks: `[B, R, M, M]` in 0..1.
         target_class_ids: `[B, R]` integer; above 0 is positive.
         pred_masks: `[B, R', M, M, C]` probabilities of the leading R' <= R RoIs. Positive RoIs come first, so the mask
-            head need not run on the others.
+            head does not have to run on the others.
 
     Returns:
         Scalar mean over the pixels of the positive RoIs.
@@ -140,7 +140,7 @@ def mrcnn_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_m
 def mrcnn_softmax_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_masks: tf.Tensor) -> tf.Tensor:
     """Computes the cross entropy of masks with a softmax over the classes and the background in each cell.
 
-    A cell with target t has probability t for the class of its RoI and 1 - t for the background.
+    The target probabilities of a cell with mask target t are t for the class of the RoI and 1 - t for the background.
 
     Args:
         target_masks, target_class_ids, pred_masks: see `mrcnn_mask_loss`. The probabilities of a cell sum to 1.
@@ -210,7 +210,7 @@ def weight_decay_loss(variables: Iterable[keras.Variable], rate: float) -> tf.Te
     """Computes the L2 penalty: the sum of `rate * mean(w^2)` over the trainable variables except gamma and beta.
 
     Args:
-        variables: variables of any layers; non-trainable ones are ignored.
+        variables: variables of any layers; non-trainable variables are ignored.
         rate: weight decay, `Config.WEIGHT_DECAY`.
 
     Returns:
@@ -228,8 +228,8 @@ def weight_decay_loss(variables: Iterable[keras.Variable], rate: float) -> tf.Te
 def joint_mean(total: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """Computes `total / count` of two float32 scalars, or 0 if the count is 0.
 
-    With several replicas, `count` is averaged over them. The mean of their losses and gradients then equals that of
-    one device with the whole batch, for any distribution of the objects over the replicas.
+    With several replicas, `count` is averaged over the replicas. The mean of their losses and gradients then equals the
+    result of one device with the whole batch, for any distribution of the objects over the replicas.
     """
     context = tf.distribute.get_replica_context()
     if context is not None and context.num_replicas_in_sync > 1:

@@ -74,13 +74,13 @@ class MaskRCNN(MatterportMethods):
     """Mask R-CNN model for training and detection.
 
     Args:
-        mode: "training" or "inference", the graph of `keras_model`. Both graphs share their weights, so a model in
-            training mode can also detect objects.
+        mode: graph of `keras_model`: "training" or "inference". Both graphs share their weights, so a model in training
+            mode can also detect objects.
         config: settings, which the constructor validates.
         model_dir: parent folder of the log folders of runs.
 
     Attributes:
-        keras_model: the Keras model of the mode. See `NetworkBuilder.training` and `.inference` for inputs and outputs.
+        keras_model: the Keras model for `mode`. See `NetworkBuilder.training` and `.inference` for inputs and outputs.
         log_dir, checkpoint_path, epoch: log folder, checkpoint path and epoch of the current run; see `set_log_dir`.
         run: training state that is kept between calls of `train`; None before the first call.
 
@@ -116,8 +116,8 @@ class MaskRCNN(MatterportMethods):
         """Creates a model from the Config and the weights in one file.
 
         Args:
-            path: a checkpoint that contains its Config, as this package writes it, or `hf://owner/name` for a file on
-                the Hugging Face Hub (see `checkpoints.hub`).
+            path: a checkpoint that contains its Config, such as any checkpoint of this package, or `hf://owner/name`
+                for a file on the Hugging Face Hub (see `checkpoints.hub`).
             mode: see the class.
             model_dir: see the class.
             settings: settings by name that override those in the file, such as `{"DETECTION_MIN_CONFIDENCE": 0.9}`.
@@ -137,7 +137,7 @@ class MaskRCNN(MatterportMethods):
         return model
 
     def build(self, mode: str, config: Config) -> keras.Model:
-        """Builds the graph of the mode. The constructor calls it once."""
+        """Builds the graph for `mode`. Called once, by the constructor."""
         self.builder = NetworkBuilder(config)
         self._predictor = self._separate_graph = None
         self._inference_model = self.builder.inference() if mode == "inference" else None
@@ -209,7 +209,7 @@ class MaskRCNN(MatterportMethods):
     ) -> dict[str, Any]:
         """Exports the network for an inference runtime and compares its detections with the Keras model.
 
-        `mrcnn.load_model(path)` loads the exported model. Only "saved_model" needs TensorFlow at run time.
+        `mrcnn.load_model(path)` loads the exported model. Only "saved_model" requires TensorFlow at run time.
 
         Args:
             path: folder to write. An existing export in this folder is replaced.
@@ -287,7 +287,7 @@ class MaskRCNN(MatterportMethods):
         verbose: int | None = None,
         eager: bool = False,
     ) -> Progress:
-        """Trains until epoch `epochs`, which includes the epochs of earlier calls.
+        """Trains up to epoch `epochs`. The epochs of earlier calls count.
 
         The defaults train like Matterport's code and report COCO AP on `val_dataset` after every epoch.
 
@@ -295,7 +295,7 @@ class MaskRCNN(MatterportMethods):
             train_dataset: prepared dataset.
             val_dataset: prepared dataset with the same classes, or None.
             learning_rate: initial learning rate of the schedule, reached after the warm-up.
-            epochs: last epoch.
+            epochs: number of the last epoch.
             layers: "heads", "3+", "4+", "5+", "all", or a regular expression on layer names.
             augmentation: imgaug augmenter, albumentations transform, or `PhotoAugmenter`; see
                 `mrcnn.data.augmentation`.
@@ -308,8 +308,8 @@ class MaskRCNN(MatterportMethods):
             average: momentum of a moving average of the weights (EMA), for example 0.999; 0: off. Validation and
                 checkpoints use the average.
             accumulate: number of batches whose gradients are averaged for one update.
-            seed: random seed for the order of the images, augmentation and sampling. None: seed 0, and `deterministic`
-                stays off unless it is True.
+            seed: random seed for the order of the images, augmentation and sampling. None: like 0, but `deterministic`
+                is off by default.
             deterministic: True: equal seeds give bit-identical weights on the same machine. This enables TensorFlow's
                 deterministic operations for the whole process; some of them have no GPU kernel. None: True if a seed is
                 given and there is no GPU. A message is printed if this mode is on.
@@ -338,7 +338,7 @@ class MaskRCNN(MatterportMethods):
         from mrcnn import training  # slow to import, and detection does not need it
 
         if self.mode != "training":
-            raise UserError("train() needs a model built with mode='training'.")
+            raise UserError("train() requires a model built with mode='training'.")
         options = training.TrainOptions(
             optimizer=optimizer,
             schedule=schedule,
@@ -419,9 +419,9 @@ class MaskRCNN(MatterportMethods):
                 frame = result.draw()
 
         Args:
-            images: see `detect`. The iterable may be infinite. Stream addresses such as `rtsp://host/door` also work.
+            images: see `detect`. The iterable may be infinite. Stream URLs such as `rtsp://host/door` also work.
             on_error: see `detect`.
-            proposals: see `detect`. Read in step with `images`.
+            proposals: see `detect`. The iterable is read together with `images`.
 
         Yields:
             The detections of each image or frame, in order. `source` is the frame for videos and None for images. A

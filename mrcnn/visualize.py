@@ -4,7 +4,7 @@ The functions draw with Matplotlib's active backend. With an `ax` argument, they
 figure. They return axes rather than figures, because a notebook would display a returned figure a second time.
 """
 
-# Scripts use these modules through this one, as in `visualize.patches` or `from mrcnn.visualize import *`.
+# Scripts access these modules as `visualize.patches` or with `from mrcnn.visualize import *`.
 import colorsys
 import itertools
 import os
@@ -29,7 +29,7 @@ from mrcnn.visualization.instances import (
 from mrcnn.visualization.plots import plot_overlaps, plot_precision_recall, plot_training_curves
 from mrcnn.visualization.tables import display_table, display_weight_stats
 
-ROOT_DIR = os.path.abspath("../")  # as in Matterport's module, whose scripts are one folder below the root
+ROOT_DIR = os.path.abspath("../")  # Matterport's value; its scripts are one folder below the root
 
 __all__ = [
     "Polygon",

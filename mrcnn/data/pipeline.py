@@ -31,7 +31,7 @@ from mrcnn.data.training_examples import GroundTruth, ground_truth, prepare, var
 from mrcnn.errors import UserError
 from mrcnn.layers.rpn_targets import select_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
-from mrcnn.ops.boxes import place_proposals
+from mrcnn.ops.boxes import clip_proposals
 from mrcnn.ops.random_rois import generate_random_rois
 
 logger = logging.getLogger(__name__)
@@ -318,9 +318,9 @@ class _Examples:
         return str(self.dataset.image_info[image_id].get("id", image_id))
 
     def _rois(self, example, gt, rng) -> np.ndarray:
-        """Returns external or random proposals, `[K, 4]` int32, in pixels of the resized image, zero padded."""
+        """Returns external or random proposals, `[K, 4]` int32, in pixels of the resized image, zero-padded."""
         count = self.config.POST_NMS_ROIS_TRAINING
         if example.proposals is None:
             generator = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
             return generate_random_rois(gt.image.shape, count, gt.class_ids, gt.bbox, generator)
-        return place_proposals(example.proposals, example.window, count)
+        return clip_proposals(example.proposals, example.window, count)

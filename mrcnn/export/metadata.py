@@ -122,7 +122,7 @@ def signature(config: Config) -> dict[str, Any]:
             "detections": {
                 "shape": ["B", detections, 6],
                 "meaning": "y1, x1, y2, x2, class id, score; boxes are (pixels - [0, 0, 1, 1]) / (side - 1); highest "
-                "score first, zero padded",
+                "score first, zero-padded",
             },
             **({"masks": masks} if config.MASK_HEAD else {}),
             **({"keypoints": keypoints} if config.NUM_KEYPOINTS else {}),

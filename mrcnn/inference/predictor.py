@@ -111,7 +111,7 @@ class Predictor:
         Args:
             images: `[B, H, W, channels]`, preprocessed.
             metas: `[B, 12+C]`.
-            rois: proposals `[B, K, 4]` int32, in pixels of `images`, zero padded; only for networks without an RPN.
+            rois: proposals `[B, K, 4]` int32, in pixels of `images`, zero-padded; only for networks without an RPN.
 
         Returns:
             detections: `[B, D, 6]` float32, (y1, x1, y2, x2, class id, score) with normalized boxes.

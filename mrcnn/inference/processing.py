@@ -15,7 +15,7 @@ from mrcnn.data.image_files import as_rgb
 from mrcnn.data.video_files import is_video
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
-from mrcnn.ops.boxes import denorm_boxes, norm_boxes, pad_boxes, pixel_boxes, place_proposals
+from mrcnn.ops.boxes import clip_proposals, denorm_boxes, norm_boxes, pad_boxes, pixel_boxes
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.keypoints import BOX_PADDING, decode_keypoints
 from mrcnn.ops.masks import mask_in_box, sample_mask
@@ -38,7 +38,7 @@ class PreprocessedImage:
         meta: `[12+C]`; see `compose_image_meta`.
         window: `[4]`, (y1, x1, y2, x2) half-open region of `image` without the padding, in pixels.
         original_shape: (H, W, channels) of the original image.
-        rois: proposals `[K, 4]` int32 in pixels of `image`, zero padded; None for networks with an RPN.
+        rois: proposals `[K, 4]` int32 in pixels of `image`, zero-padded; None for networks with an RPN.
     """
 
     image: np.ndarray
@@ -91,7 +91,7 @@ def preprocess(photo, config: Config, number: int = 0, proposals=None) -> Prepro
     if proposals is not None:
         origin, scale = _to_original(photo.shape, window)
         boxes = proposals / np.tile(scale, 2) + np.tile(origin, 2)
-        rois = place_proposals(boxes, window, config.POST_NMS_ROIS_INFERENCE)
+        rois = clip_proposals(boxes, window, config.POST_NMS_ROIS_INFERENCE)
     return PreprocessedImage(normalize_image(image, config.MEAN_PIXEL), meta, np.array(window), photo.shape, rois)
 
 

@@ -77,7 +77,7 @@ def score_by_masks(detections, masks, min_confidence, *others):
     2022).
 
     Args:
-        detections: `[B, D, 6]` (y1, x1, y2, x2, class_id, score), zero padded.
+        detections: `[B, D, 6]` (y1, x1, y2, x2, class_id, score), zero-padded.
         masks: `[B, n, M, M]` mask probabilities of the first n <= D detections for their class.
         min_confidence: threshold of the new scores, a scalar or `[B]`; 0 keeps all detections.
         others: further tensors `[B, n, ...]` with one row per detection.
@@ -121,7 +121,7 @@ def refine_detections(
         bbox_std_dev, ..., box_voting: see `DetectionLayer`.
 
     Returns:
-        `[D, 6]` (y1, x1, y2, x2, class_id, score), highest score first, zero padded.
+        `[D, 6]` (y1, x1, y2, x2, class_id, score), highest score first, zero-padded.
     """
     first = 1 if any_foreground else 0  # class id of the first candidate
     class_ids = first + tf.argmax(probs[:, first:], axis=1, output_type=tf.int32)  # [K]
@@ -153,12 +153,12 @@ class DetectionLayer(Float32Layer):
             below 0.5. True: use the most probable foreground class, as AP requires.
         box_voting: minimum IoU of the boxes that vote on a detection; 1 disables voting. See `vote_boxes`.
 
-    Call arguments: [`rois [B, K, 4]` normalized, zero padded; `mrcnn_class [B, K, C]` probabilities;
+    Call arguments: [`rois [B, K, 4]` normalized, zero-padded; `mrcnn_class [B, K, C]` probabilities;
         `mrcnn_bbox [B, K, C, 4]` deltas; `image_meta [B, 12+C]`; optionally `min_confidence [B]`, which replaces the
         threshold of the layer].
 
     Returns:
-        `[B, D, 6]` float32 (y1, x1, y2, x2, class_id, score), normalized, highest score first, zero padded.
+        `[B, D, 6]` float32 (y1, x1, y2, x2, class_id, score), normalized, highest score first, zero-padded.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class ProposalLayer(Float32Layer):
         `anchors [B or 1, A, 4]` normalized].
 
     Returns:
-        `[B, K, 4]` float32 normalized boxes, clipped to the image, highest score first, zero padded, without gradient.
+        `[B, K, 4]` float32 normalized boxes, clipped to the image, highest score first, zero-padded, without gradient.
 
     Source: Matterport. Zero-area boxes are kept, as in Matterport's code.
     """

@@ -44,7 +44,7 @@ def select_rpn_targets(
     Returns:
         rpn_match: `[A]` int32; 1 positive, -1 negative, 0 not sampled.
         rpn_bbox: `[T, 4]` float32 deltas of the positive anchors in anchor order, each to the object with the highest
-            IoU; zero padded.
+            IoU; zero-padded.
 
     Source: Ren et al. 2015, Faster R-CNN, section 3.1.2; Matterport.
     Differs from Matterport: an object that overlaps no anchor has no positive anchor. In Matterport's code, it makes

@@ -130,9 +130,9 @@ class DetectionTargetLayer(Float32Layer):
       background in the class loss.
 
     Inputs, a list:
-        proposals: `[B, K, 4]` normalized, zero padded.
+        proposals: `[B, K, 4]` normalized, zero-padded.
         gt_class_ids: `[B, G]` int32; above 0 for objects, below 0 for ignore regions or crowds, 0 for padding.
-        gt_boxes: `[B, G, 4]` normalized, zero padded.
+        gt_boxes: `[B, G, 4]` normalized, zero-padded.
         gt_masks: `[B, h, w, G]` bool or 0/1; masks of the whole image, or mini masks of the boxes. If they are not
             passed, `target_mask` is not returned.
         gt_keypoints: `[B, G, J, 3]` (x, y, visibility) in pixels of the preprocessed image; only with `keypoint_map`.

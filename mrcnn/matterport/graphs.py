@@ -102,9 +102,9 @@ def detection_targets_graph(proposals, gt_class_ids, gt_boxes, gt_masks, config)
     """Samples the RoIs of one image and computes their targets as Matterport's `DetectionTargetLayer` does.
 
     Args:
-        proposals: `[K, 4]` normalized, zero padded.
+        proposals: `[K, 4]` normalized, zero-padded.
         gt_class_ids: `[G]` int32.
-        gt_boxes: `[G, 4]` normalized, zero padded.
+        gt_boxes: `[G, 4]` normalized, zero-padded.
         gt_masks: `[h, w, G]` bool.
         config: Config. TRAIN_ROIS_PER_IMAGE, ROI_POSITIVE_RATIO, MASK_SHAPE, USE_MINI_MASK and BBOX_STD_DEV are used.
 

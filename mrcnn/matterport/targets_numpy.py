@@ -26,7 +26,7 @@ def build_rpn_targets(
 
     Returns:
         rpn_match: `[A]` int32; 1 positive, -1 negative, 0 not sampled.
-        rpn_bbox: `[T, 4]` float64 deltas of the positive anchors in anchor order, zero padded.
+        rpn_bbox: `[T, 4]` float64 deltas of the positive anchors in anchor order, zero-padded.
 
     Source: Ren et al. 2015, Faster R-CNN, section 3.1.2; Matterport.
     Differs from Matterport: images without objects are accepted. An object that overlaps no anchor has no positive

@@ -31,7 +31,7 @@ def build_inference_graph(layers: SharedLayers, config: Config, threshold_input:
         detections of an image, at least 1. With NUM_KEYPOINTS the last output is `mrcnn_keypoint [B, D, N, N, J]`,
         logits in the box of each detection, padded by BOX_PADDING. In padding rows, probabilities, deltas, masks and
         keypoint maps are undefined.
-        Without an RPN (PROPOSALS), the third input is `input_roi [B, K, 4]`, int32 pixels, zero padded, and the
+        Without an RPN (PROPOSALS), the third input is `input_roi [B, K, 4]`, int32 pixels, zero-padded, and the
         outputs of the RPN are missing.
     """
     proposal_count = config.POST_NMS_ROIS_INFERENCE

@@ -159,7 +159,7 @@ def as_boxes(values: Any, where: str) -> np.ndarray:
     return boxes
 
 
-def place_proposals(boxes: np.ndarray, window: np.ndarray, count: int) -> np.ndarray:
+def clip_proposals(boxes: np.ndarray, window: np.ndarray, count: int) -> np.ndarray:
     """Rounds proposals, clips them to a window, and removes those with zero area.
 
     Args:
@@ -168,7 +168,7 @@ def place_proposals(boxes: np.ndarray, window: np.ndarray, count: int) -> np.nda
         count: K, the number of rows to return.
 
     Returns:
-        `[K, 4]` int32, the first K of `boxes`, zero padded.
+        `[K, 4]` int32, the first K of `boxes`, zero-padded.
     """
     boxes = clip_boxes(np.around(boxes), window)
     boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)][:count]

@@ -36,7 +36,7 @@ def apply_box_deltas(boxes: tf.Tensor, deltas: tf.Tensor, std_dev: Sequence[floa
     deltas = tf.convert_to_tensor(deltas)
     boxes = tf.convert_to_tensor(boxes, deltas.dtype)
     # The deltas are sliced before the multiplication, because OpenVINO's 8-bit transformations mistake a product with a
-    # constant for a dequantization and slice the constant wrongly.
+    # constant for a dequantization and slice the constant incorrectly.
     factors = [tf.constant(part, deltas.dtype) for part in (std_dev[:2], std_dev[2:])]
     size = boxes[..., 2:] - boxes[..., :2]
     centre = boxes[..., :2] + 0.5 * size + deltas[..., :2] * factors[0] * size
@@ -49,7 +49,8 @@ def clip_boxes(boxes: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
     """Clips boxes `[..., N, 4]` to a window `[4]`, or to one window per image `[B, 1, 4]`, in the same coordinates."""
     boxes = tf.convert_to_tensor(boxes)
     window = tf.convert_to_tensor(window, boxes.dtype)
-    # A gather is avoided, because OpenVINO's 8-bit transformations crash if it follows a product with a constant.
+    # This function does not use a gather, because OpenVINO's 8-bit transformations crash if a gather follows a product
+    # with a constant.
     low, high = (tf.concat([corner, corner], axis=-1) for corner in (window[..., :2], window[..., 2:]))
     return tf.maximum(tf.minimum(boxes, high), low)
 
@@ -125,7 +126,7 @@ def compute_overlaps(boxes1: tf.Tensor, boxes2: tf.Tensor) -> tf.Tensor:
 
 
 def non_max_suppression(boxes: tf.Tensor, scores: tf.Tensor, max_count: int, threshold: float) -> tf.Tensor:
-    """Returns the int32 indices of the boxes that remain, highest score first. See `boxes.non_max_suppression`.
+    """Returns the int32 indices of the remaining boxes, highest score first. See `boxes.non_max_suppression`.
 
     Replaces `tf.image.non_max_suppression`, whose result differs in LiteRT. LiteRT's operation pads the indices, and
     its converter removes the padding only if the count is used. The operation also selects a zero-area box repeatedly,

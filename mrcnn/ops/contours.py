@@ -60,7 +60,7 @@ def probability_rings(
 
 
 def signed_area(ring: np.ndarray) -> float:
-    """Returns the area of a closed ring `[P, 2]` (x, y). It is negative for holes of `mask_to_rings`."""
+    """Returns the area of a closed ring `[P, 2]` (x, y). Holes returned by `mask_to_rings` have a negative area."""
     x, y = ring.T
     return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2
 
@@ -70,7 +70,7 @@ def simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:
 
     Args:
         ring: float `[P, 2]`, closed.
-        tolerance: maximum distance in pixels of the result from the ring.
+        tolerance: maximum distance between the result and the ring, in pixels.
     """
     from skimage.measure import approximate_polygon
 

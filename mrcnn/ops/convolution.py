@@ -1,4 +1,4 @@
-"""Convolutions: with groups, and 3x3 with a kernel gradient that is computed by matrix products."""
+"""Grouped convolutions, and convolutions whose kernel gradient is computed with matrix products."""
 
 import functools
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 def convolve(inputs: tf.Tensor, kernel: tf.Tensor, strides, padding: str, dilation_rate) -> tf.Tensor:
     """Convolves images `[B, H, W, C]`, in groups if the kernel `[k, k, C/groups, F]` has fewer input channels.
 
-    `keras.ops.conv` compiles grouped convolutions with XLA, whose gradient takes 500 times as long on a CPU.
+    `keras.ops.conv` compiles grouped convolutions with XLA, which makes their gradient 500 times as slow on a CPU.
     """
     groups = inputs.shape[-1] // kernel.shape[2]
     if groups == 1 or _grouped_gradient_exists():
@@ -36,8 +36,8 @@ def convolve_with_matmul_gradient(inputs: tf.Tensor, kernel: tf.Tensor):
     """Convolves with stride 1 and padding "same". Only the gradient computation differs from `tf.nn.conv2d`.
 
     The gradient of one kernel element `[C, F]` is the product of the shifted inputs and the upstream gradient, both
-    with the positions of the whole batch as rows. On some CPUs this is several times as fast as oneDNN's kernel if the
-    feature map is large, such as level P2 of the pyramid. `mrcnn.training.cpu_speed` measures the difference.
+    reshaped to one row per position in the batch. On some CPUs this is several times as fast as oneDNN's kernel for
+    large feature maps such as P2. `mrcnn.training.cpu_speed` measures the difference.
 
     Args:
         inputs: `[B, H, W, C]`.
@@ -49,7 +49,7 @@ def convolve_with_matmul_gradient(inputs: tf.Tensor, kernel: tf.Tensor):
 
     def gradients(upstream):
         shape, (rows, columns, channels, filters) = tf.shape(inputs), kernel.shape
-        of_inputs = tf.raw_ops.Conv2DBackpropInput(
+        input_gradient = tf.raw_ops.Conv2DBackpropInput(
             input_sizes=shape, filter=kernel, out_backprop=upstream, strides=[1] * 4, padding="SAME"
         )
         padded = tf.pad(inputs, [[0, 0], [rows // 2] * 2, [columns // 2] * 2, [0, 0]])
@@ -60,6 +60,6 @@ def convolve_with_matmul_gradient(inputs: tf.Tensor, kernel: tf.Tensor):
             for x in range(columns)
         )
         products = tf.stack([tf.matmul(moved, flat, transpose_a=True) for moved in shifted])
-        return of_inputs, tf.reshape(products, kernel.shape)
+        return input_gradient, tf.reshape(products, kernel.shape)
 
     return tf.nn.conv2d(inputs, kernel, strides=1, padding="SAME"), gradients

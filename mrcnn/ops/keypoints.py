@@ -57,7 +57,7 @@ def decode_keypoints(logits: np.ndarray, frames: np.ndarray) -> np.ndarray:
     maps = logits.transpose(0, 3, 1, 2).reshape(-1, side, side).astype(np.float64)  # [N*J, Q, Q]
     best = maps.reshape(-1, side * side).argmax(axis=1)
     cells = np.stack(np.divmod(best, side), axis=1)  # [N*J, 2], row and column
-    # The maps are mirrored at the border, so that the parabola of a maximum at the border stays there.
+    # With reflection padding, the parabola through a maximum at the border has its vertex there.
     row, column = (cells + 1).T
     maps, at = np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode="reflect"), np.arange(len(maps))
     highest = maps[at, row, column]

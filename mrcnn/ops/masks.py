@@ -57,7 +57,7 @@ def without_placeholders(
     return masks[:, :, keep], class_ids[keep], None if keypoints is None else keypoints[keep]
 
 
-def _nearest(n_in: int, n_out: int) -> np.ndarray:
+def _nearest_indices(n_in: int, n_out: int) -> np.ndarray:
     """Returns the input index of each output pixel `[n_out]`. The first and the last pixels are aligned."""
     step = (n_in - 1) / (n_out - 1) if n_out > 1 else 0.0
     return np.minimum(np.floor(np.arange(n_out) * step + 0.5).astype(np.intp), n_in - 1)
@@ -82,14 +82,14 @@ def resize_mask(
         crop: (y, x, height, width) returned by `resize_image`, or None.
 
     Returns:
-        `[H', W', N]` of the same dtype, zero padded.
+        `[H', W', N]` of the same dtype, zero-padded.
 
     Source: Matterport.
     Differs from scipy's `zoom`, where rounding sometimes sets the last row or column to 0.
     """
     height, width = mask.shape[:2]
-    rows = _nearest(height, scaled_side(height, scale))
-    cols = _nearest(width, scaled_side(width, scale))
+    rows = _nearest_indices(height, scaled_side(height, scale))
+    cols = _nearest_indices(width, scaled_side(width, scale))
     if crop is not None:
         y, x, crop_height, crop_width = crop
         rows, cols, padding = rows[y : y + crop_height], cols[x : x + crop_width], ((0, 0), (0, 0), (0, 0))
@@ -110,12 +110,12 @@ def _paste(mask: np.ndarray, box: Sequence[int], inside: np.ufunc, out: np.ndarr
     """
     y1, x1, y2, x2 = (int(side) for side in box)
     shape = y2 - y1, x2 - x1
-    rows = max(-y1, 0), min(shape[0], out.shape[0] - y1)  # the visible part of the box, in its own frame
+    rows = max(-y1, 0), min(shape[0], out.shape[0] - y1)  # visible part of the box, relative to the box
     cols = max(-x1, 0), min(shape[1], out.shape[1] - x1)
     if rows[0] >= rows[1] or cols[0] >= cols[1]:
         return
     out = out[y1 + rows[0] : y1 + rows[1], x1 + cols[0] : x1 + cols[1]]
-    if inside(mask.min(), THRESHOLD):  # clipping keeps the border, which fades to 0, at or above the minimum
+    if inside(mask.min(), THRESHOLD):  # the border fades to 0, but clipping keeps it at or above the minimum
         out[:] = True
     elif shape[0] * shape[1] < LARGE_CELL * mask.size:
         _fill(mask, shape, rows, cols, inside, out)
@@ -124,13 +124,13 @@ def _paste(mask: np.ndarray, box: Sequence[int], inside: np.ufunc, out: np.ndarr
 
 
 def _fill(mask, shape, rows, cols, inside, out) -> None:
-    """Computes the part `rows`, `cols` of `mask`, resized to `shape` and thresholded."""
+    """Resizes `mask` to `shape`, thresholds it, and writes the part `rows`, `cols` to `out`."""
     for start, band in linear_bands(mask, shape, rows, cols, clip=False):
         inside(band, THRESHOLD, out=out[start : start + len(band)])
 
 
 def _fill_by_cells(mask, shape, rows, cols, inside, out) -> None:
-    """Computes the same as `_fill` for large boxes but interpolates only near the outline. `out` must be all False.
+    """Like `_fill`, but interpolates only near the outline, which is faster for large boxes. `out` must be all False.
 
     Interpolation between four neighbouring mask pixels that are all inside or all outside cannot cross the threshold.
     """

@@ -14,8 +14,8 @@ from mrcnn.ops.masks import mask_box
 
 # The contour at a level just below 1 passes through the centres of the outermost pixels, up to rounding.
 CONTOUR_LEVEL = 1 - 1e-3
-MAX_POINTS = 60  # maximum for a polygon that an annotator may edit
-MIN_PART = 0.05  # parts and holes below this fraction of the largest part are dropped
+MAX_POINTS = 60  # maximum per polygon, so that annotators can edit it
+MIN_AREA_FRACTION = 0.05  # parts and holes with less than this fraction of the largest area are dropped
 MAX_POINTS_FOR_CROSSINGS = 1_000  # the search for self-crossings compares every pair of edges
 TOLERANCE_FACTORS = (1, 0.8, 0.65, 0.5, 0.35, 0.25, 0)  # tried in this order
 
@@ -25,9 +25,9 @@ def mask_to_polygons(mask: np.ndarray, tolerance: float = 1.0, min_iou: float = 
 
     Args:
         mask: bool `[H, W]`.
-        tolerance: float, maximum distance in pixels of the polygon from the edge of the mask. It is lowered until
+        tolerance: float, maximum distance between the polygon and the edge of the mask, in pixels. It is lowered until
             `min_iou` is reached and no outline crosses itself, if possible.
-        min_iou: float, minimum IoU of the mask and the polygons as rasterized by labelme.
+        min_iou: float, minimum IoU between the mask and the polygons as rasterized by labelme.
 
     Returns:
         A list of polygons, float64 `[P, 2]` (x, y), largest first. Empty for an empty mask. None if no polygons reach
@@ -48,7 +48,7 @@ def mask_to_polygons(mask: np.ndarray, tolerance: float = 1.0, min_iou: float = 
 
 
 def rings_to_polygons(rings: list[np.ndarray]) -> list[np.ndarray] | None:
-    """Converts sub-pixel contours to polygons with at most 60 points each.
+    """Converts sub-pixel contours to polygons with at most MAX_POINTS points each.
 
     Args:
         rings: closed contours (x, y); see `mrcnn.detections.Detections.rings`.
@@ -58,7 +58,7 @@ def rings_to_polygons(rings: list[np.ndarray]) -> list[np.ndarray] | None:
         cannot represent the mask because it has a hole.
     """
     by_area = sorted(((signed_area(ring), ring) for ring in rings), key=lambda pair: -abs(pair[0]))
-    kept = [(area, ring) for area, ring in by_area if abs(area) >= MIN_PART * abs(by_area[0][0])]
+    kept = [(area, ring) for area, ring in by_area if abs(area) >= MIN_AREA_FRACTION * abs(by_area[0][0])]
     if any(area < 0 for area, _ in kept):
         return None
     polygons = [_limit_points(ring) for _, ring in kept]
@@ -103,7 +103,7 @@ def crosses_itself(points: np.ndarray) -> bool:
     edge = end - start
     for first in range(0, count, 256):  # processing in blocks limits the memory
         block = slice(first, first + 256)
-        # [b, P]: the side of each edge of the block on which the ends of all edges lie, and vice versa
+        # [b, P]: on which side of each edge in the block the ends of all edges lie, and vice versa
         side_start = _cross(edge[block, None], start[None] - start[block, None])
         side_end = _cross(edge[block, None], end[None] - start[block, None])
         other_start = _cross(edge[None], start[block, None] - start[None])

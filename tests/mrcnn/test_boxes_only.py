@@ -62,7 +62,7 @@ def test_losses_and_outputs(networks):
 
 @pytest.mark.parametrize("settings", [{"MASK_REFINEMENT_SIZE": 112}, {"DETECTION_MASK_SCORES": True}])
 def test_settings_that_require_masks_are_rejected(settings):
-    with pytest.raises(ValueError, match=f"{next(iter(settings))} needs masks, but MASK_HEAD is False. Set"):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))} requires masks, but MASK_HEAD is False. Set"):
         BoxConfig().copy(**settings).validate()
 
 

@@ -101,5 +101,5 @@ def test_the_trunk_loads_weights_of_a_network_with_a_pyramid(tmp_path):
 
 @pytest.mark.parametrize("setting", [{"MASK_REFINEMENT_SIZE": 112}, {"NUM_KEYPOINTS": 2}])
 def test_settings_that_require_the_pyramid_are_rejected(setting):
-    with pytest.raises(ValueError, match=f"{next(iter(setting))} needs the feature pyramid.*'resnet50_c4'.* = 0"):
+    with pytest.raises(ValueError, match=f"{next(iter(setting))} requires a feature pyramid.*'resnet50_c4'.* = 0"):
         C4Config().copy(**setting).validate()

@@ -13,7 +13,7 @@ from mrcnn.inference.processing import preprocess
 from mrcnn.inference.test_time_augmentation import scaled_detectors
 from mrcnn.matterport.data_generator import data_generator
 from mrcnn.network import NetworkBuilder, flatten_layers, loss_names, named_layers
-from mrcnn.ops.boxes import as_boxes, place_proposals
+from mrcnn.ops.boxes import as_boxes, clip_proposals
 from tiny_training import TrainingConfig
 
 EXTERNAL = {"PROPOSALS": "boxes of the test", "USE_RPN_ROIS": False}
@@ -77,12 +77,12 @@ def test_the_settings_must_agree():
 
 def test_proposals_are_placed_in_the_window():
     boxes = np.array([[9.6, -3, 30, 40], [2, 2, 8, 30], [0, 0, 64, 64], [20, 20, 30, 30.0]])
-    placed = place_proposals(boxes, (8, 0, 56, 60), 4)
+    placed = clip_proposals(boxes, (8, 0, 56, 60), 4)
     # The second box lies above the window.
     assert placed.tolist() == [[10, 0, 30, 40], [8, 0, 56, 60], [20, 20, 30, 30], [0, 0, 0, 0]]
     assert placed.dtype == np.int32
-    assert place_proposals(boxes, (8, 0, 56, 60), 1).tolist() == [[10, 0, 30, 40]]
-    assert not place_proposals(np.zeros((0, 4)), (0, 0, 8, 8), 2).any()
+    assert clip_proposals(boxes, (8, 0, 56, 60), 1).tolist() == [[10, 0, 30, 40]]
+    assert not clip_proposals(np.zeros((0, 4)), (0, 0, 8, 8), 2).any()
 
 
 @pytest.mark.parametrize("values", [[[1, 2, 3]], [[[1, 2, 3, 4]]], [[1, 2, 3, np.nan]], "boxes", [[1, 2], [3]]])
@@ -105,7 +105,7 @@ def test_training_and_detection_place_proposals_equally():
 
     dataset = OnePhoto(1)
     example = vary(prepare(dataset, config, 0), config)
-    trained = place_proposals(example.proposals, example.window, 50)
+    trained = clip_proposals(example.proposals, example.window, 50)
     np.testing.assert_array_equal(trained, preprocess(photo, config, 0, dataset.load_rois(0)).rois)
     # 80 pixels are resized to 64, and 13 rows of padding are added above.
     y1, x1, y2, x2 = dataset.load_rois(0)[0]
@@ -144,7 +144,7 @@ def test_proposals_move_with_the_augmented_image():
     )
     for index in (3, 5):  # ground truth and proposals
         before, after = np.asarray(plain[index])[0], np.asarray(moved[index])[0]
-        expected = place_proposals(
+        expected = clip_proposals(
             before + np.where(before.any(axis=1), 8, 0)[:, None] * [1, 0, 1, 0], (0, 0, 64, 64), len(before)
         )
         np.testing.assert_array_equal(after, expected)

@@ -235,7 +235,7 @@ def test_augmentation_without_support_for_keypoints_is_rejected():
 
 @pytest.mark.parametrize("pairs", [((1, 3),), ((0, 1), (1, 2)), ((0, 0),), ((0.0, 1.5),), ((0, 1, 2),), (0, 1), 1])
 def test_flip_pairs_are_checked(pairs):
-    with pytest.raises(UserError, match=r"KEYPOINT_FLIP must contain pairs of different indices below NUM_KEYP.* \(3"):
+    with pytest.raises(UserError, match=r"KEYPOINT_FLIP must contain pairs of distinct indices below NUM_KEYP.* \(3"):
         TinyConfig().copy(NUM_KEYPOINTS=3, KEYPOINT_FLIP=pairs).validate()
     TinyConfig().copy(NUM_KEYPOINTS=3, KEYPOINT_FLIP=[[0, 2]]).validate()
 
