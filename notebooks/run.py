@@ -21,7 +21,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # inherited by the kernels;
 
 FOLDER = Path(__file__).resolve().parent
 CELL_SECONDS = 600  # timeout of a cell; ten times the duration on an idle machine
-FIGURE_WIDTH, FIGURE_COLOURS = 800, 96  # maximum width in pixels and number of colours of stored figures
+FIGURE_WIDTH, JPEG_QUALITY = 800, 85  # maximum width in pixels of stored figures, and quality of photographs
 # Excludes messages that TensorFlow's C++ code writes to stderr from the outputs.
 KERNEL_ARGUMENTS = ["--IPKernelApp.capture_fd_output=False"]
 
@@ -65,21 +65,29 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata = nbformat.from_dict({})
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
-                output.data["image/png"] = small_png(output.data["image/png"])
+                output.data |= small_figure(output.data.pop("image/png"))
             if "text" in output:
                 output.text = output.text.replace(f"{FOLDER.parent}{os.sep}", "")
     return notebook
 
 
-def small_png(encoded: str) -> str:
-    """Reduces the width and the number of colours of a base64-encoded PNG, to about a fifth of its size."""
+def small_figure(encoded: str) -> dict[str, str]:
+    """Limits the width of a base64-encoded PNG and encodes it as PNG or JPEG, whichever is smaller.
+
+    Plots are smaller as PNG, which is lossless, and photographs are smaller as JPEG.
+
+    Returns:
+        The figure as base64 by MIME type, as in the `data` of a cell's output.
+    """
     figure = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
     if figure.width > FIGURE_WIDTH:
         height = round(figure.height * FIGURE_WIDTH / figure.width)
         figure = figure.resize((FIGURE_WIDTH, height), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    figure.quantize(FIGURE_COLOURS).save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode()
+    files = {"image/png": io.BytesIO(), "image/jpeg": io.BytesIO()}
+    figure.save(files["image/png"], "PNG", optimize=True)
+    figure.save(files["image/jpeg"], "JPEG", quality=JPEG_QUALITY, optimize=True)
+    mime = min(files, key=lambda mime: files[mime].tell())
+    return {mime: base64.b64encode(files[mime].getvalue()).decode()}
 
 
 def store(notebook: nbformat.NotebookNode, path: Path) -> None:
