@@ -27,7 +27,7 @@ def build_backbone(backbone: str | Callable, image, train_bn: bool | None) -> li
     """Computes the feature maps [C1, ..., C5] of a Keras tensor. C5 of a C4 backbone is None.
 
     Args:
-        backbone: key of `BACKBONES`, or a function as described for this module.
+        backbone: key of `BACKBONES`, or a function as described in the module docstring.
         image: `[B, H, W, channels]`, RGB minus mean.
         train_bn: see `Config.TRAIN_BN`.
     """

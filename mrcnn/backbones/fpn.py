@@ -13,7 +13,7 @@ def _conv(channels: int, kernel_size: int, name: str):
 def build_fpn(features: list, channels: int) -> list:
     """Builds the feature pyramid.
 
-    P6 subsamples P5 by 2. Only the RPN uses it (section 4.1, footnote 2). Upsampling is nearest neighbour.
+    P6 is P5 subsampled by 2, for the RPN only (section 4.1, footnote 2). Upsampling is nearest neighbour.
 
     Args:
         features: [C1, C2, C3, C4, C5] of a backbone.

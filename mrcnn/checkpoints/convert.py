@@ -17,8 +17,8 @@ The differences are folded into the weights:
   with batch statistics is unaffected.
 * Input (x/255 - mean)/std instead of x - MEAN_PIXEL: the kernel is divided by 255*std per input channel. The
   contribution of the constant (MEAN_PIXEL/255 - mean)/std to each output is subtracted from the moving mean. This is
-  exact except at the border, where padding has the color MEAN_PIXEL instead of the original mean. For torchvision the
-  two differ by less than 0.6 of 255.
+  exact except at the border, where padding has the color MEAN_PIXEL instead of the original mean. For torchvision, the
+  two colors differ by less than 0.6 on the scale 0..255.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from mrcnn.config import Config
 from mrcnn.errors import UserError
 
 EPSILON = 1e-3  # batch normalization epsilon of this package
-BEYOND_BACKBONE = re.compile(r"(fpn|rpn|mrcnn)_.*")
+NON_BACKBONE_LAYER = re.compile(r"(fpn|rpn|mrcnn)_.*")
 MAX_NPZ_BYTES = 256 << 20
 MOBILENET_BLOCKS = 17
-# L2 norms of the first kernel of the published ResNet-50 per input channel R, G, B, which identify the channel order.
+# L2 norm of the published ResNet-50's first kernel for each input channel R, G, B. It identifies the channel order.
 RESNET50_CONV1_NORMS = (6.07416, 7.62206, 4.60172)
 _TORCH_NORM = (
     ("gamma", "weight"),
@@ -53,10 +53,10 @@ _TORCH_NORM = (
 
 def is_backbone_only(layers: Iterable[str]) -> bool:
     """Returns whether a file contains only backbone layers."""
-    return not any(BEYOND_BACKBONE.fullmatch(name) for name in layers)
+    return not any(NON_BACKBONE_LAYER.fullmatch(name) for name in layers)
 
 
-def to_own_backbone(layers: dict[str, LayerWeights]) -> tuple[dict[str, LayerWeights], tuple[str, ...]]:
+def convert_backbone(layers: dict[str, LayerWeights]) -> tuple[dict[str, LayerWeights], tuple[str, ...]]:
     """Converts the layers of an ImageNet weights file. Layers of other files are returned unchanged.
 
     Args:
@@ -180,7 +180,7 @@ def _fold_epsilon(weights: Mapping[str, np.ndarray], epsilon: float) -> dict[str
 
 
 def _fold_input(convolution: dict[str, Any], norm: dict[str, Any], mean: tuple, std: tuple) -> None:
-    """Adapts a first layer trained on (x/255 - mean)/std to x - MEAN_PIXEL. Modifies both dicts in place."""
+    """Adapts a first layer trained on inputs (x/255 - mean)/std to x - MEAN_PIXEL. Modifies both dicts in place."""
     kernel = np.asarray(convolution["kernel"], np.float64)  # [kh, kw, 3, out]
     shift = (Config.MEAN_PIXEL / 255 - mean) / std
     constant = np.einsum("hwio,i->o", kernel, shift)

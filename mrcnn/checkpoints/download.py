@@ -21,8 +21,8 @@ COCO_URL = f"https://github.com/matterport/Mask_RCNN/releases/download/v2.0/{COC
 COCO_BYTES = 257_557_808
 
 MAX_ATTEMPTS = 10  # a retry requires that the previous attempt received data
-TIMEOUT = 30  # seconds without data until an attempt fails
-CHUNK = 1 << 18
+TIMEOUT = 30  # seconds without data after which an attempt fails
+CHUNK = 1 << 18  # bytes
 
 
 class _BadContentError(UserError):
@@ -101,7 +101,7 @@ def download(
     except (ValueError, OSError, http.client.HTTPException) as error:
         if isinstance(error, ValueError):
             part.unlink(missing_ok=True)
-        message = f"{path}: could not be downloaded ({_reason(error)}). Get it from {url} and put it at {path}."
+        message = f"{path}: could not be downloaded ({_reason(error)}). Download {url} and save it as {path}."
         raise WeightsNotFoundError(message) from None
     return path
 
@@ -179,7 +179,7 @@ def web_opener(
     plain: urllib.request.HTTPHandler | None = None,
     secure: urllib.request.HTTPSHandler | None = None,
 ) -> urllib.request.OpenerDirector:
-    """Returns an opener that supports only http and https, also for redirects.
+    """Returns an opener that supports only http and https, including for redirects.
 
     Args:
         redirects: handler of redirects.

@@ -46,7 +46,7 @@ class Checkpoint:
         path: path of the file.
         layers: `{layer: LayerWeights}` in file order. The weights are `h5py.Dataset`s by short name ("kernel").
             Nested groups are split into their layers; see `layout.flatten_group`.
-        config: dict, settings of the network that wrote the file (JSON attribute `mrcnn_config`), or None.
+        config: dict, settings of the saved network (JSON attribute `mrcnn_config`), or None.
         metadata: dict, `keras_version` and `backend` if stored, and the metadata passed to `save_weights`.
     """
 
@@ -59,7 +59,7 @@ class Checkpoint:
         self.metadata = _read_json(path, file, METADATA_ATTRIBUTE) or {}
         for name in ("keras_version", "backend"):
             if name in root.attrs:
-                self.metadata[name] = _text(path, name, root.attrs[name])
+                self.metadata[name] = _to_text(path, name, root.attrs[name])
 
     def close(self) -> None:
         """Closes the file and invalidates its datasets."""
@@ -150,9 +150,11 @@ def _weights_root(path: Path, file: h5py.File) -> h5py.Group:
 def _read_layers(path: Path, root: h5py.Group) -> dict[str, LayerWeights]:
     layers: dict[str, LayerWeights] = {}
     unpacked = 0
-    for group_name in _names(path, root, "layer_names"):
-        group = _member(path, root, group_name, h5py.Group)
-        datasets = [(name, _member(path, group, name, h5py.Dataset)) for name in _names(path, group, "weight_names")]
+    for group_name in _read_names(path, root, "layer_names"):
+        group = _get_member(path, root, group_name, h5py.Group)
+        datasets = [
+            (name, _get_member(path, group, name, h5py.Dataset)) for name in _read_names(path, group, "weight_names")
+        ]
         for name, dataset in datasets:
             _check_dataset(f"{path}: {group_name}/{name}", dataset)
             unpacked += math.prod(dataset.shape) * dataset.dtype.itemsize
@@ -168,7 +170,7 @@ def _read_layers(path: Path, root: h5py.Group) -> dict[str, LayerWeights]:
     return {name: layer for name, layer in layers.items() if layer.weights}
 
 
-def _names(path: Path, group: h5py.Group, attribute: str) -> list[str]:
+def _read_names(path: Path, group: h5py.Group, attribute: str) -> list[str]:
     """Reads a list of names from an attribute, or from its chunks `name0`, `name1`, ... if it exceeds 64 KB."""
     if attribute in group.attrs:
         chunks = [attribute]
@@ -176,10 +178,10 @@ def _names(path: Path, group: h5py.Group, attribute: str) -> list[str]:
         chunks = []
         while f"{attribute}{len(chunks)}" in group.attrs:
             chunks.append(f"{attribute}{len(chunks)}")
-    return [_text(path, chunk, name) for chunk in chunks for name in np.atleast_1d(group.attrs[chunk])]
+    return [_to_text(path, chunk, name) for chunk in chunks for name in np.atleast_1d(group.attrs[chunk])]
 
 
-def _text(path: Path, attribute: str, value: Any) -> str:
+def _to_text(path: Path, attribute: str, value: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8")
     if not isinstance(value, str):
@@ -191,7 +193,7 @@ def _read_json(path: Path, group: h5py.Group, attribute: str) -> dict[str, Any] 
     if attribute not in group.attrs:
         return None
     try:
-        value = json.loads(_text(path, attribute, group.attrs[attribute]))
+        value = json.loads(_to_text(path, attribute, group.attrs[attribute]))
     except (json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path}: attribute {attribute!r} is not valid JSON ({error}).") from None
     if not isinstance(value, dict):
@@ -203,8 +205,8 @@ def _has(group: h5py.Group, name: str) -> bool:
     return isinstance(group.get(name, getlink=True), h5py.HardLink)
 
 
-def _member(path: Path, group: h5py.Group, name: str, kind: type) -> Any:
-    """Returns a group or dataset inside `group`. Only hard links are followed; others can refer to other files."""
+def _get_member(path: Path, group: h5py.Group, name: str, kind: type) -> Any:
+    """Returns a group or dataset in `group`. Follows hard links only, because other links can refer to other files."""
     node: Any = group
     for part in filter(None, name.split("/")):
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None

@@ -17,18 +17,18 @@ OVERHEAD = 1 << 20  # bytes reserved for HDF5 metadata
 
 
 @contextmanager
-def new_file(path: Path, size: int, what: str, advice: str) -> Iterator[h5py.File]:
+def new_file(path: Path, size: int, content: str, advice: str) -> Iterator[h5py.File]:
     """Opens an empty temporary HDF5 file that replaces `path` on success and is deleted otherwise.
 
     Args:
         path: path of the file. Its folder is created if it does not exist.
         size: int, size of the arrays in bytes. The space is reserved first because HDF5 aborts the process if the disk
             becomes full during a write.
-        what: str, the content of the file for the error message, such as "the weights".
+        content: str, the content of the file for the error message, such as "the weights".
         advice: str, how to fix the problem, for the error message.
 
     Raises:
-        OSError: if the file cannot be written, for example because the disk is full. An existing file is kept.
+        OSError: if the file cannot be written, for example because the disk is full. An existing file is unchanged.
     """
     target = Path(os.path.realpath(path))  # replaces the target of a symbolic link
     try:
@@ -40,7 +40,7 @@ def new_file(path: Path, size: int, what: str, advice: str) -> Iterator[h5py.Fil
                 os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:
         reason = os.strerror(error.errno) if getattr(error, "errno", None) else " ".join(str(error).split())
-        raise OSError(f"{path}: {what} could not be written ({reason}). {advice}") from None
+        raise OSError(f"{path}: {content} could not be written ({reason}). {advice}") from None
 
 
 def _reserve(path: Path, size: int) -> None:

@@ -1,8 +1,8 @@
 """Weights in model repositories of the Hugging Face Hub: `hf://owner/name[@revision][/file][#sha256=HEX]`.
 
 `huggingface_hub` (extra `hub`) downloads into its own cache and reads the token of a private repository from `HF_TOKEN`
-or from `hf auth login`. `HF_ENDPOINT` selects another server, and `HF_HUB_OFFLINE=1` uses only the cache. Only formats
-that `load_weights` reads are downloaded. None of them contains code.
+or from `hf auth login`. `HF_ENDPOINT` selects another server, and `HF_HUB_OFFLINE=1` restricts it to the cache. Only
+files in formats that `load_weights` reads are downloaded. These formats do not contain code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from mrcnn.errors import UserError
 
 PREFIX = "hf://"
-FORM = "hf://owner/name[@revision][/file][#sha256=HEX]"
+REFERENCE_SYNTAX = "hf://owner/name[@revision][/file][#sha256=HEX]"
 SUFFIXES = (".h5", ".hdf5", ".npz")
 _NAME = r"[A-Za-z0-9](?:[\w.-]*\w)?"
 _REPOSITORY = re.compile(rf"{_NAME}/{_NAME}", re.ASCII)
@@ -55,12 +55,12 @@ class HubReference:
 
 
 def is_hub_reference(name: str | os.PathLike) -> bool:
-    """Returns whether a name of weights is a reference to the Hub instead of a path."""
+    """Returns whether `name` is a reference to weights on the Hub instead of a path."""
     return isinstance(name, str) and name.startswith(PREFIX)
 
 
 def check_repository(name: str) -> str:
-    """Returns the name of a repository, `owner/name`.
+    """Validates and returns the name of a repository, `owner/name`.
 
     Raises:
         HubError: (a ValueError) if the name does not have this form.
@@ -78,7 +78,9 @@ def parse_hub_reference(text: str) -> HubReference:
     """
     match = _REFERENCE.fullmatch(text)
     if match is None:
-        raise HubError(f"{text!r}: expected {FORM} with 64 hexadecimal digits, such as hf://me/shoes@v1/shoes.h5.")
+        raise HubError(
+            f"{text!r}: expected {REFERENCE_SYNTAX} with 64 hexadecimal digits, such as hf://me/shoes@v1/shoes.h5."
+        )
     file, sha256 = match["file"], match["sha256"]
     if file is not None:
         if any(part in ("", ".", "..") for part in file.split("/")):
@@ -128,7 +130,9 @@ def _only_weights_file(reference: HubReference) -> str:
     files = sorted(filter(is_weights_file, _list_files(reference)))
     if len(files) != 1:
         got = f"{len(files)}: {', '.join(files[:5])}" if files else "none"
-        raise HubError(f"{reference}: expected one weights file ({', '.join(SUFFIXES)}), got {got}. Add /FILE to it.")
+        raise HubError(
+            f"{reference}: expected one weights file ({', '.join(SUFFIXES)}), got {got}. Append /FILE to it."
+        )
     return files[0]
 
 
@@ -150,7 +154,7 @@ def _list_files(reference: HubReference) -> list[str]:
 
 @contextmanager
 def hub_errors(where: str) -> Iterator[None]:
-    """Converts errors of `huggingface_hub` in the `with` block to a HubError with a message of one line.
+    """Converts errors of `huggingface_hub` in the `with` block to a HubError with a one-line message.
 
     Args:
         where: start of the message, such as the reference.

@@ -12,8 +12,8 @@ from mrcnn.checkpoints.locate import download_folder, find_weights
 from mrcnn.errors import UserError
 
 
-class Published(NamedTuple):
-    """A published weights file, and the file names under which it is searched for locally."""
+class PublishedWeights(NamedTuple):
+    """A published weights file and its possible local file names."""
 
     names: tuple[str, ...]  # in order of preference
     url: str
@@ -25,19 +25,19 @@ _NO_TOP = "weights_tf_dim_ordering_tf_kernels_notop.h5"
 _MOBILENET_NO_TOP = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 PUBLISHED = {
-    "resnet50": Published(
+    "resnet50": PublishedWeights(
         ("resnet50_imagenet_notop_rgb.h5", f"resnet50_{_NO_TOP}"),
         f"https://github.com/fchollet/deep-learning-models/releases/download/v0.2/resnet50_{_NO_TOP}",
         94_653_016,
         "a268eb855778b3df3c7506639542a6af",
     ),
-    "resnet101": Published(
+    "resnet101": PublishedWeights(
         (f"resnet101_{_NO_TOP}",),
         f"{_KERAS}/resnet/resnet101_{_NO_TOP}",
         171_446_536,
         "88cf7a10940856eca736dc7b7e228a21",
     ),
-    "mobilenet_v2": Published(
+    "mobilenet_v2": PublishedWeights(
         ("mobilenet_v2_imagenet.npz", _MOBILENET_NO_TOP),
         f"{_KERAS}/mobilenet_v2/{_MOBILENET_NO_TOP}",
         9_406_464,

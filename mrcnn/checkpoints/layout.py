@@ -21,7 +21,7 @@ HEAD_ORDER = (
     *("class_conv2", "class_bn2", "mask_conv4", "mask_bn4", "bbox_fc", "mask_deconv", "class_logits", "mask"),
 )
 KNOWN_WEIGHTS = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "pointwise_kernel")
-# Weight names in older files. In Keras 1, `running_std` is a variance. `depthwise_kernel` is from Keras 2.
+# Weight names in older files. `running_std` is a variance in Keras 1. `depthwise_kernel` is a name of Keras 2.
 ALIASES = {
     "W": "kernel",
     "b": "bias",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn.checkpoints.convert import mobilenet_v2_from_torch, to_own_backbone
+from mrcnn.checkpoints.convert import convert_backbone, mobilenet_v2_from_torch
 from mrcnn.checkpoints.hdf5 import CheckpointError, hdf5_errors, read_checkpoint
 from mrcnn.checkpoints.layout import KNOWN_WEIGHTS, LayerWeights, flatten_model
 from mrcnn.checkpoints.report import (
@@ -41,8 +41,8 @@ def load_weights(
             the backbone is loaded and the other layers are reported as missing.
         exclude: names or regular expressions (full match) of layers, or of their groups, that are not loaded.
         by_name: bool, whether layers of the file that the model does not have are skipped instead of raising an error.
-            A UserWarning is issued if the file has a deeper backbone than the model, or if it has no mask or keypoint
-            layers and the model has them. These layers then keep their weights.
+            A UserWarning is issued if the file has a deeper backbone than the model, or if only the model has mask or
+            keypoint layers. These layers then keep their weights.
 
     Returns:
         The `LoadReport`.
@@ -57,25 +57,25 @@ def load_weights(
     """
     path = Path(path)
     model = flatten_model(layers)
-    is_excluded = _excluder(exclude)
+    is_excluded = _make_exclude_filter(exclude)
     with _open(path) as (stored, notes):
         wanted = {name: layer for name, layer in model.items() if not is_excluded(name, layer.group)}
-        offered = {name: layer for name, layer in stored.items() if not is_excluded(name, layer.group)}
-        pairs = {name: _pair(wanted[name], offered[name]) for name in wanted if name in offered}
-        mismatches = {name: text for name, pair in pairs.items() if (text := _mismatch(name, pair))}
+        available = {name: layer for name, layer in stored.items() if not is_excluded(name, layer.group)}
+        pairs = {name: _pair_weights(wanted[name], available[name]) for name in wanted if name in available}
+        mismatches = {name: text for name, pair in pairs.items() if (text := _describe_mismatch(name, pair))}
         report = LoadReport(
             file=str(path),
             loaded=tuple(name for name in pairs if name not in mismatches),
             excluded=tuple(name for name in model if name not in wanted),
-            missing=tuple(name for name in wanted if name not in offered),
-            unexpected=tuple(name for name in offered if name not in wanted),
+            missing=tuple(name for name in wanted if name not in available),
+            unexpected=tuple(name for name in available if name not in wanted),
             mismatched=tuple(mismatches.values()),
             tensors=sum(len(pair) for pair in pairs.values()),
             notes=notes,
         )
-        if problem := explain(report, wanted, offered, strict=not by_name):
+        if problem := explain(report, wanted, available, strict=not by_name):
             raise WeightsMismatchError(f"{path}: {problem}", report)
-        warning = backbone_warning(report, wanted, offered) or branch_warning(report, offered)
+        warning = backbone_warning(report, wanted, available) or branch_warning(report, available)
         values = [
             (variable, _read(path, f"{name}/{role}", source))
             for name, pair in pairs.items()
@@ -98,11 +98,11 @@ def _open(path: Path) -> Iterator[tuple[dict[str, LayerWeights], tuple[str, ...]
     else:
         with read_checkpoint(path) as checkpoint:
             with hdf5_errors(path):
-                converted = to_own_backbone(checkpoint.layers)
+                converted = convert_backbone(checkpoint.layers)
             yield converted
 
 
-def _excluder(exclude: Iterable[str] | None) -> Callable[..., bool]:
+def _make_exclude_filter(exclude: Iterable[str] | None) -> Callable[..., bool]:
     """Returns a function that takes the names of a layer and its group and returns whether `exclude` matches one."""
     patterns = [exclude] if isinstance(exclude, str) else list(exclude or ())
     compiled = []
@@ -116,7 +116,7 @@ def _excluder(exclude: Iterable[str] | None) -> Callable[..., bool]:
     return lambda *names: any(pattern.fullmatch(name) for pattern in compiled for name in names)
 
 
-def _pair(model: LayerWeights, stored: LayerWeights) -> dict[str, tuple[Any, Any]]:
+def _pair_weights(model: LayerWeights, stored: LayerWeights) -> dict[str, tuple[Any, Any]]:
     """Returns `{role: (variable, stored weight)}`, with None for a weight that is missing in the model or the file."""
     sources = stored.weights
     # If no weight in the file has a known name, weights are matched by position.
@@ -125,7 +125,7 @@ def _pair(model: LayerWeights, stored: LayerWeights) -> dict[str, tuple[Any, Any
     return {role: (model.weights.get(role), sources.get(role)) for role in dict.fromkeys((*model.weights, *sources))}
 
 
-def _mismatch(name: str, pair: dict[str, tuple[Any, Any]]) -> str:
+def _describe_mismatch(name: str, pair: dict[str, tuple[Any, Any]]) -> str:
     """Describes the weights of a layer whose shapes differ. Returns "" if all shapes are equal."""
     texts = []
     for role, weights in pair.items():

@@ -43,12 +43,13 @@ def parse_checkpoint(path: str | Path) -> tuple[Path, int] | None:
 def run_folders(model_dir: str | Path, name: str | None = None) -> list[Path]:
     """Returns the log folders of all runs called `name`, newest first. With None, runs of any name are returned."""
     # Matches the whole name, so that "nike" does not select runs called "nikeshoes".
-    own = LOG_DIR if name is None else re.compile(re.escape(name.lower()) + r"(\d{8}T\d{4})")
+    pattern = LOG_DIR if name is None else re.compile(re.escape(name.lower()) + r"(\d{8}T\d{4})")
     root = Path(model_dir)
-    folders = [folder for folder in root.iterdir() if own.fullmatch(folder.name)] if root.is_dir() else []
+    folders = [folder for folder in root.iterdir() if pattern.fullmatch(folder.name)] if root.is_dir() else []
 
     def start(folder: Path) -> tuple[str, float]:
-        return own.fullmatch(folder.name)[1], folder.stat().st_mtime  # runs of two names may start in the same minute
+        # Runs with different names may start in the same minute.
+        return pattern.fullmatch(folder.name)[1], folder.stat().st_mtime
 
     return sorted((folder for folder in folders if folder.is_dir()), key=start, reverse=True)
 
@@ -65,7 +66,7 @@ def best_or_last(folder: Path) -> Path | None:
 
 
 def find_last(model_dir: str | Path, name: str | None = None) -> Path:
-    """Returns the last checkpoint of the newest run called `name` that has one. With None, runs of any name count.
+    """Returns the last checkpoint of the newest run called `name` with a checkpoint. With None, any name matches.
 
     Raises:
         FileNotFoundError: if no run called `name` has a checkpoint.
@@ -76,11 +77,11 @@ def find_last(model_dir: str | Path, name: str | None = None) -> Path:
     prefix = "<name>" if name is None else name.lower()
     run = "any run" if name is None else f"a run {prefix!r}"
     expected = Path(model_dir) / f"{prefix}<time>" / f"mask_rcnn_{prefix}_<epoch>.h5"
-    advice = other_names(model_dir, name) or "Train first."
+    advice = other_names_hint(model_dir, name) or "Train first."
     raise FileNotFoundError(f"{model_dir}: no checkpoint of {run} (expected {expected}). {advice}")
 
 
-def other_names(model_dir: str | Path, name: str | None) -> str:
+def other_names_hint(model_dir: str | Path, name: str | None) -> str:
     """Returns a sentence for error messages that lists the names of other runs, or "" if there are none."""
     names = sorted({folder.name[: -len("20260101T1200")] for folder in run_folders(model_dir)} - {""})
     if name is None or not names:
@@ -90,7 +91,7 @@ def other_names(model_dir: str | Path, name: str | None) -> str:
 
 
 def find_best(model_dir: str | Path, name: str | None = None) -> Path:
-    """Returns the checkpoint with the best validation AP of the run that `find_last` chooses.
+    """Returns the checkpoint with the best validation AP of the run that `find_last` selects.
 
     Raises:
         FileNotFoundError: if there is no such run, or if it has not been validated.

@@ -7,18 +7,18 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mrcnn.checkpoints.convert import BEYOND_BACKBONE, is_backbone_only
+from mrcnn.checkpoints.convert import NON_BACKBONE_LAYER, is_backbone_only
 from mrcnn.checkpoints.layout import LayerWeights
 from mrcnn.errors import UserError
 
-# Number of outputs per class of the layers whose last axis depends on NUM_CLASSES.
+# Number of outputs per class in the layers whose last axis depends on NUM_CLASSES.
 HEAD_OUTPUTS = {"mrcnn_class_logits": 1, "mrcnn_bbox_fc": 4, "mrcnn_mask": 1}
 # Layers to exclude if the number of classes differs. "mrcnn_bbox" has no weights, but Matterport's scripts list it.
 HEADS = ["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"]
 # Layers of branches that may be missing in the initial weights of a model.
 BRANCHES = {"masks": re.compile(r"mrcnn_(mask|refine).*"), "keypoints": re.compile(r"mrcnn_keypoint.*")}
-REBUILD = "Build the model with the settings of the file"
-SHOWN = 4  # maximum number of names in a message
+REBUILD_ADVICE = "Build the model with the settings of the file"
+MAX_NAMES = 4  # in a message
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,29 +80,29 @@ def explain(
         report: result of the comparison.
         model: layers of the model that are not excluded.
         file: layers of the file that are not excluded.
-        strict: bool, whether layers that only the file has are an error.
+        strict: bool, whether layers that exist only in the file are an error.
     """
     may_lack = [] if strict else [BRANCHES[name] for name in missing_branches(file)]
-    may_lack += [BEYOND_BACKBONE] * is_backbone_only(file)
+    may_lack += [NON_BACKBONE_LAYER] * is_backbone_only(file)
     missing = [name for name in report.missing if not any(pattern.fullmatch(name) for pattern in may_lack)]
     if (strict or missing or report.mismatched) and (other := _other_backbone(model, file)):
         return f"{other}. Set BACKBONE to the backbone of the file, or use a file that matches the model."
     if missing and not report.loaded and not report.mismatched:
         return (
-            f"no layer of the model is in the file. Expected {_some(missing)}, got {_some(file)}. Use a Mask R-CNN "
-            "checkpoint."
+            f"no layer of the model is in the file. Expected {_first_names(missing)}, got {_first_names(file)}. Use a "
+            "Mask R-CNN checkpoint."
         )
     if report.mismatched:
         return _explain_shapes(report.mismatched, model, file)
     if missing:
         return (
-            f"{len(missing)} layers of the model are not in the file: {_some(missing)}. {REBUILD}, or list these "
-            "layers in `exclude` to keep their current weights."
+            f"{len(missing)} layers of the model are not in the file: {_first_names(missing)}. {REBUILD_ADVICE}, or "
+            "list these layers in `exclude` to keep their current weights."
         )
     if report.unexpected and strict:
         return (
-            f"{len(report.unexpected)} layers of the file are not in the model: {_some(report.unexpected)}. Pass "
-            "by_name=True to skip them."
+            f"{len(report.unexpected)} layers of the file are not in the model: {_first_names(report.unexpected)}. "
+            "Pass by_name=True to skip them."
         )
     return ""
 
@@ -127,7 +127,7 @@ def branch_warning(report: LoadReport, file: Iterable[str]) -> str:
     missing = [name for names in layers.values() for name in names]
     return (
         f"the file comes from a model without {' and '.join(layers)}: {counts} keep their current weights "
-        f"({_some(missing)}). Train them before you detect {' and '.join(layers)}."
+        f"({_first_names(missing)}). Train these layers before detection."
     )
 
 
@@ -163,8 +163,8 @@ def _explain_shapes(
                 f"NUM_CLASSES = {in_file}."
             )
     return (
-        f"{len(names)} layers have different shapes in file and model: {_some(mismatched)}. {REBUILD}, or list these "
-        "layers in `exclude`."
+        f"{len(names)} layers have different shapes in file and model: {_first_names(mismatched)}. {REBUILD_ADVICE}, "
+        "or list these layers in `exclude`."
     )
 
 
@@ -184,7 +184,7 @@ def _class_count(layers: Mapping[str, LayerWeights], heads: Iterable[str]) -> in
     return shape[-1] // HEAD_OUTPUTS[head] if shape else 0
 
 
-def _some(names: Iterable[str]) -> str:
+def _first_names(names: Iterable[str]) -> str:
     names = list(names)
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more

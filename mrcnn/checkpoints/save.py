@@ -97,7 +97,7 @@ def _write(file: h5py.File, layers: dict[str, LayerWeights], dtype: str) -> None
     groups: dict[str, dict[str, np.ndarray]] = {}
     for layer, (own_group, weights) in layers.items():
         group = NESTED.get(layer, own_group)
-        arrays = {f"{layer}/{role}:0": _stored(variable, dtype) for role, variable in weights.items()}
+        arrays = {f"{layer}/{role}:0": _to_array(variable, dtype) for role, variable in weights.items()}
         groups.setdefault(group, {}).update(arrays)
     # The names are fixed-length bytes, which all versions of Keras 2 and h5py can decode.
     file.attrs["backend"] = np.bytes_("tensorflow")
@@ -110,7 +110,7 @@ def _write(file: h5py.File, layers: dict[str, LayerWeights], dtype: str) -> None
             group.create_dataset(path, data=array)
 
 
-def _stored(variable: Any, dtype: str) -> np.ndarray:
+def _to_array(variable: Any, dtype: str) -> np.ndarray:
     array = np.asarray(variable, dtype=np.float32)
     if dtype == "float16" and array.ndim > 1 and np.abs(array).max(initial=0) <= np.finfo(np.float16).max:
         return array.astype(np.float16)

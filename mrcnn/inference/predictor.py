@@ -14,7 +14,7 @@ from mrcnn.config import Config
 from mrcnn.errors import UserError
 from mrcnn.inference.cost_warnings import quiet_first_call
 from mrcnn.inference.processing import NO_RPN, mask_padding
-from mrcnn.layers.common import masks_of_classes
+from mrcnn.layers.common import select_class_masks
 from mrcnn.layers.detection import score_by_masks
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.boxes import norm_boxes
@@ -58,7 +58,7 @@ def select_maps(detections, maps: Sequence, config: Config, min_confidence) -> t
     if config.MASK_HEAD:
         masks = maps[0]
         if not config.MASK_REFINEMENT_SIZE:
-            masks = masks_of_classes(masks, detections[:, : tf.shape(masks)[1], 4])
+            masks = select_class_masks(masks, detections[:, : tf.shape(masks)[1], 4])
         if config.DETECTION_MASK_SCORES:
             detections, masks, *keypoints = score_by_masks(detections, masks, min_confidence, *keypoints)
     return detections, masks, keypoints[0] if keypoints else None

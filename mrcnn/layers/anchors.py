@@ -1,4 +1,4 @@
-"""Layer for the anchors of the training graph."""
+"""Layer that provides the anchors of the training graph."""
 
 import keras
 import numpy as np

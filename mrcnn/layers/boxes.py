@@ -41,7 +41,7 @@ class TrimPadding(Float32Layer):
 class LeadingPositives(Float32Layer):
     """Slices RoIs `[B, R, 4]` to `[B, R', 4]`, where R' is the largest number of positives in an image, at least 1.
 
-    Only positive RoIs have a mask target, and they come first, so the mask head need not run on the others. See
+    Only positive RoIs have a mask target, and they come first. The mask head therefore skips all other RoIs. See
     `TrimPadding` for the minimum of 1.
     """
 

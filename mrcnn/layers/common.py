@@ -13,7 +13,7 @@ register = keras.saving.register_keras_serializable(package=PACKAGE)
 class Float32Layer(keras.layers.Layer):
     """Base class of layers that compute in float32 under every dtype policy and do not cast their inputs.
 
-    Box coordinates need float32. The 8 significant bits of bfloat16 would round coordinates above 512 pixels to
+    Box coordinates require float32. The 8 significant bits of bfloat16 would round coordinates above 512 pixels to
     multiples of 4 pixels.
     """
 
@@ -25,9 +25,9 @@ class Float32Layer(keras.layers.Layer):
 
 
 def map_images(function, tensors, spec):
-    """Applies a function to the tensors `[B, ...]` of each image, as `tf.map_fn` does.
+    """Applies a function to the tensors `[B, ...]` of each image, like `tf.map_fn`.
 
-    A static batch size of 1 needs no loop. Model converters support few operations in loops.
+    With a static batch size of 1, there is no loop, because model converters support few operations in loops.
 
     Args:
         function: takes a tuple of tensors without the batch axis.
@@ -40,7 +40,7 @@ def map_images(function, tensors, spec):
     return tf.map_fn(function, tensors, fn_output_signature=spec)
 
 
-def masks_of_classes(masks, class_ids):
+def select_class_masks(masks, class_ids):
     """Selects the mask of one class for each RoI.
 
     The masks are multiplied by a one-hot vector, because a batched gather of individual values is slow and gives wrong
@@ -68,9 +68,9 @@ class ConvNorm(Float32Layer):
     """A convolution and its batch normalization, folded into one convolution if moving statistics are used.
 
     With moving statistics, a convolution followed by normalization equals a convolution with a scaled kernel and a
-    shifted bias. The weights are folded in float32 at every call. This costs one read of the weights, saves two passes
-    over the feature map, always reflects the current weights, and propagates gradients to gamma and beta. The two
-    sublayers keep the names, weights and `trainable` flags that checkpoints and freezing need.
+    shifted bias. The weights are folded in float32 at every call, so the result always reflects the current weights and
+    gradients reach gamma and beta. Folding costs one pass over the weights and saves two passes over the feature map.
+    The two sublayers keep their names, weights and `trainable` flags, which checkpoints and freezing depend on.
 
     Args:
         conv: `Conv2D` or `DepthwiseConv2D`, built or unbuilt.
@@ -81,14 +81,14 @@ class ConvNorm(Float32Layer):
         precision: dtype of the convolution. Defaults to the compute dtype of Keras's global dtype policy.
 
     Attributes:
-        matmul_gradient: whether the kernel gradient of a 3x3 convolution with stride 1 is computed by matrix products.
+        matmul_gradient: whether matrix products compute the kernel gradient of a 3x3 convolution with stride 1.
             The value is read when the training step is traced. See `mrcnn.training.devices.choose_kernel_gradient`.
     """
 
     matmul_gradient = False
 
     def __init__(self, conv, norm=None, train_norm=False, activation=None, precision=None, **kwargs):
-        # A Float32Layer folds the weights without rounding; the convolution itself runs in `precision`.
+        # Folding in float32 avoids rounding the weights. The convolution itself runs in `precision`.
         super().__init__(**kwargs)
         self.conv, self.norm = conv, norm
         self.train_norm, self.activation = train_norm, activation
@@ -148,7 +148,7 @@ class ConvNorm(Float32Layer):
             outputs = ops.depthwise_conv(inputs, kernel, data_format="channels_last", **options)
         else:
             outputs = convolve(inputs, kernel, **options)
-        # TensorFlow fuses BiasAdd and the following ReLU into the convolution. It does not fuse an addition.
+        # TensorFlow fuses BiasAdd and the following ReLU into the convolution, but not a plain addition.
         return outputs if bias is None else tf.nn.bias_add(outputs, ops.cast(bias, self.precision))
 
     def compute_output_spec(self, inputs, training=None):
@@ -184,12 +184,12 @@ def _is_plain_3x3(conv) -> bool:
 class PerRoI(keras.layers.Wrapper):
     """Applies a layer to each RoI, `[B, R, ...] -> [B, R, ...]`, by merging the first two axes.
 
-    It replaces the `TimeDistributed` layers of Matterport's code. The wrapper and the inner layer have the same name,
-    as checkpoints require.
+    This layer replaces Matterport's `TimeDistributed` layers. The wrapper and the inner layer have the same name, as
+    checkpoints require.
 
     Call arguments:
         inputs: `[B, R', ...]`.
-        rois: number of RoIs R of the output. Rows from R' on are zeros. Defaults to R'.
+        rois: R, number of output rows. Rows after the first R' are zeros. Defaults to R'.
     """
 
     def __init__(self, layer, **kwargs):

@@ -17,7 +17,7 @@ from mrcnn.ops.image_meta import split_image_meta
 
 
 def non_max_suppression(boxes, class_ids, scores, num_classes, max_instances, nms_threshold):
-    """Applies non-maximum suppression to the detections of each class of one image.
+    """Applies non-maximum suppression per class to the detections of one image.
 
     Args:
         boxes: `[n, 4]` normalized, inside the image.
@@ -40,7 +40,7 @@ def non_max_suppression(boxes, class_ids, scores, num_classes, max_instances, nm
 def vote_boxes(boxes, class_ids, rois, probs, deltas, window, min_iou, bbox_std_dev):
     """Replaces each detected box by the score-weighted mean of the boxes that overlap it (bounding box voting).
 
-    Each RoI votes with its probability of the class of the detection, so the result does not depend on the confidence
+    Each RoI is weighted by its probability for the detected class, so the result does not depend on the confidence
     threshold.
 
     Args:
@@ -73,8 +73,8 @@ def score_by_masks(detections, masks, min_confidence, *others):
     """Multiplies each score by the mask score, the mean probability of the foreground pixels of the mask.
 
     The class score does not reflect the quality of the mask, so the product ranks detections better for mask AP. Mask
-    Scoring R-CNN (Huang et al. 2019) predicts the mask score. The mean used here is from Mask2Former (Cheng et al.
-    2022).
+    Scoring R-CNN (Huang et al. 2019) predicts the mask score with a network. The mean probability used here is from
+    Mask2Former (Cheng et al. 2022).
 
     Args:
         detections: `[B, D, 6]` (y1, x1, y2, x2, class_id, score), zero-padded.
@@ -144,13 +144,13 @@ class DetectionLayer(Float32Layer):
     """Classifies RoIs, refines and clips their boxes, and removes low scores and duplicates.
 
     Args:
-        config: Config with the values for arguments that are None.
+        config: Config that provides the values of arguments that are None.
         bbox_std_dev: 4 factors by which the predicted deltas are multiplied.
         min_confidence: score threshold; 0 or None keeps all detections.
         max_instances: D, maximum number of detections per image.
         nms_threshold: IoU above which the lower-scoring detection is removed.
-        any_foreground: False: drop RoIs whose most probable class is the background. With two classes, no score is then
-            below 0.5. True: use the most probable foreground class, as AP requires.
+        any_foreground: False: drop RoIs whose most probable class is the background. With two classes, all scores are
+            then at least 0.5. True: use the most probable foreground class, as AP requires.
         box_voting: minimum IoU of the boxes that vote on a detection; 1 disables voting. See `vote_boxes`.
 
     Call arguments: [`rois [B, K, 4]` normalized, zero-padded; `mrcnn_class [B, K, C]` probabilities;

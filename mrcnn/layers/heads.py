@@ -1,7 +1,7 @@
 """RPN head (Ren et al. 2015, section 3.1), box head, mask head (He et al. 2017, figure 4) and keypoint head.
 
-A head object owns its layers, so the training and the inference graph use the same weights. With a C4 backbone, the box
-head and the mask head share `res5`, stage 5 of the backbone as a `PerRoI` layer (figure 4, left).
+The training and the inference graph call the same head objects and therefore share their weights. With a C4 backbone,
+the box head and the mask head share `res5`, stage 5 of the backbone as a `PerRoI` layer (figure 4, left).
 
 Shape notation: B images, R RoIs, F pyramid channels, C classes with background 0, M mask side,
 J keypoints, Q side of a keypoint map.
@@ -49,8 +49,8 @@ def apply_rpn_head(feature_map, anchors_per_location: int, anchor_stride: int, c
 class BoxHead:
     """Classifies and refines RoIs: RoIAlign, two fully connected layers, then class scores and box deltas.
 
-    The fully connected layers are convolutions, as in Matterport's checkpoints. The kernel of the first one covers the
-    whole crop. With `res5`, stage 5 and the mean over the crop replace the fully connected layers.
+    The fully connected layers are convolutions, as in Matterport's checkpoints. The kernel of the first convolution
+    covers the whole crop. With `res5`, stage 5 and the mean over the crop replace the fully connected layers.
     """
 
     def __init__(self, pool_size, num_classes, train_bn=True, fc_layers_size=1024, res5=None, **roi_align):
@@ -85,7 +85,7 @@ class BoxHead:
             rois: `[B, R', 4]` normalized.
             feature_maps: P2..P5, each `[B, h, w, F]`, or C4 alone.
             image_meta: `[B, 12+C]`.
-            count: R. Rows of the output from R' on are padding. Defaults to R'.
+            count: R, number of output rows. Rows after the first R' are padding. Defaults to R'.
         """
         x = self.roi_align([rois, image_meta, *feature_maps])
         for layer in self.layers:

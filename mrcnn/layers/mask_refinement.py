@@ -15,7 +15,7 @@ Frames are boxes in edge coordinates; see `mrcnn.ops.boxes_tf.edge_coordinates`.
 import keras
 import tensorflow as tf
 
-from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, masks_of_classes, register
+from mrcnn.layers.common import ConvNorm, Float32Layer, PerRoI, register, select_class_masks
 from mrcnn.layers.mask_targets import crop_coverage
 from mrcnn.layers.roi_align import LEVELS, gather_levels
 from mrcnn.ops.boxes_tf import (
@@ -33,11 +33,11 @@ COARSE_RANGE = 0.05, 0.95  # coarse probabilities are clipped to this range, so 
 
 @register
 class RefinedRoIs(Float32Layer):
-    """Refines the leading RoIs with the deltas predicted for their target class, as detection does.
+    """Refines the leading RoIs with the deltas predicted for their target class, as in detection.
 
     Args:
         count: maximum number of RoIs per image.
-        bbox_std_dev: `[4]` divisors of the deltas.
+        bbox_std_dev: 4 factors by which the predicted deltas are multiplied.
 
     Call arguments: [`rois [B, P', 4]` normalized, `target_class_ids [B, R]`, `mrcnn_bbox [B, R, C, 4]`].
 
@@ -119,7 +119,7 @@ class RefinementCrops(Float32Layer):
         frames, rois, class_ids, masks, images, features = inputs
         count = tf.shape(frames)[1]
         masks = tf.cast(tf.stop_gradient(masks[:, :count]), tf.float32)
-        masks = masks_of_classes(masks, class_ids[:, :count])  # [B, P, M, M]
+        masks = select_class_masks(masks, class_ids[:, :count])  # [B, P, M, M]
         frames_in_masks = relative_boxes(frames, edge_coordinates(rois, tf.shape(images)[1:3]))
         coarse = self._crop_masks(masks, frames_in_masks)
         coarse = tf.clip_by_value(coarse, *COARSE_RANGE)
@@ -127,7 +127,7 @@ class RefinementCrops(Float32Layer):
         return [image, tf.math.log(coarse / (1 - coarse)), self._crop(features, frames, self.size // 2)]
 
     def _crop_masks(self, masks, frames):
-        """Crops `masks [B, P, M, M]` to frames in coordinates relative to the masks: `[B, P, Q, Q, 1]`."""
+        """Crops `masks [B, P, M, M]` to frames in coordinates relative to the masks. Returns `[B, P, Q, Q, 1]`."""
         shape = tf.shape(masks)
         # With a margin of zeros, the mask fades out over half a cell, as in pasting.
         masks = tf.pad(tf.reshape(masks, [-1, *masks.shape[2:], 1]), [[0, 0], [1, 1], [1, 1], [0, 0]])
@@ -135,7 +135,7 @@ class RefinementCrops(Float32Layer):
         return tf.reshape(crops, [shape[0], shape[1], self.size, self.size, 1])
 
     def _crop(self, maps, frames, size, margin=0):
-        """Samples `maps [B, h, w, c]` bilinearly at the centres of size x size cells: `[B, P, size, size, c]`.
+        """Samples `maps [B, h, w, c]` bilinearly at the cell centres of the frames. Returns `[B, P, size, size, c]`.
 
         Frames are relative to the maps without the margin of `margin` pixels on each side.
         """
@@ -167,10 +167,10 @@ class RefinementCrops(Float32Layer):
 
 
 class MaskRefinement:
-    """Refines coarse masks. It owns its layers, so the training and the inference graph use the same weights.
+    """Refines coarse masks. The training and the inference graph call the same object and share its weights.
 
-    The encoder has 1, 2, 4 and 6 times `channels` at Q, Q/2, Q/4 and Q/8. The decoder adds features of equal
-    resolution. The last convolution predicts a correction of the logits of the coarse mask.
+    At the resolutions Q, Q/2, Q/4 and Q/8, the encoder has 1, 2, 4 and 6 times `channels` channels. The decoder adds
+    the encoder features of the same resolution. The last convolution predicts a correction of the coarse mask's logits.
 
     Args:
         size: Q, a multiple of 8.
@@ -247,7 +247,7 @@ def _conv_norm(name: str, channels: int, kernel: int = 3, strides: int = 1) -> C
 
 @register
 class RefinementTargets(Float32Layer):
-    """Crops to each frame the mask of the object that has the highest IoU with the box.
+    """Crops the mask of the best-matching object to each frame. It has the highest IoU with the box of the frame.
 
     Args:
         size: Q.

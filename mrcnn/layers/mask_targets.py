@@ -57,7 +57,7 @@ def crop_mask_targets(
         frames = edge_coordinates(objects, image_shape) if use_mini_mask else tf.constant([0.0, 0.0, 1.0, 1.0])
         boxes = relative_boxes(edge_coordinates(rois, image_shape), frames)
         return crop_coverage(boxes, slots, gt_masks, mask_shape, average=use_mini_mask)
-    masks, index = _used_masks(gt_masks, slots)
+    masks, index = _select_masks(gt_masks, slots)
     boxes = relative_boxes(rois, objects) if use_mini_mask else rois
     cells = tf.round(tf.image.crop_and_resize(masks, tf.reshape(boxes, [-1, 4]), index, mask_shape))
     return tf.reshape(cells, [tf.shape(rois)[0], tf.shape(rois)[1], *mask_shape])
@@ -69,17 +69,17 @@ def crop_coverage(
     """Computes the fraction of each cell of the boxes that the object covers.
 
     Args:
-        boxes: `[B, P, 4]` relative to the mask of their object; 0 and 1 are its outer edges.
+        boxes: `[B, P, 4]` relative to the mask of their object; 0 and 1 are the outer edges of the mask.
         slots: `[B, P]` int32 indices of the objects in G.
         gt_masks: `[B, h, w, G]` bool or 0/1.
         mask_shape: (M, M).
-        average: whether masks with more than `SAMPLES` pixels per cell are averaged first. The boxes should cover
-            about the whole mask, as they do with mini masks.
+        average: whether masks with more than `SAMPLES` pixels per cell are averaged first. This requires boxes that
+            cover roughly the whole mask, as with mini masks.
 
     Returns:
         `[B, P, M, M]` float32 in 0..1.
     """
-    masks, index = _used_masks(gt_masks, slots)
+    masks, index = _select_masks(gt_masks, slots)
     if average:
         factors = [
             max(1, side // (SAMPLES * cells)) for side, cells in zip(gt_masks.shape[1:3], mask_shape, strict=True)
@@ -89,12 +89,12 @@ def crop_coverage(
     return tf.reshape(cells, [tf.shape(boxes)[0], tf.shape(boxes)[1], *mask_shape])
 
 
-def _used_masks(gt_masks: tf.Tensor, slots: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _select_masks(gt_masks: tf.Tensor, slots: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the masks as images, float32 `[B*G', h, w, 1]`, and the index `[B*P]` of the mask of each RoI."""
     gt_masks = gt_masks[..., : 1 + tf.maximum(tf.reduce_max(slots), 0)]  # drops slots that no RoI uses
     batch, height, width, count = tf.unstack(tf.shape(gt_masks))
-    # float32, because the kernels for half precision (CPU) and uint8 (GPU) are slow. `tf.where` is used because
-    # TensorFlow would move a cast behind the transposition and then warn about transposing bool.
+    # The masks are float32, because the kernels for half precision (CPU) and uint8 (GPU) are slow. `tf.where` is used
+    # because TensorFlow would move a cast behind the transposition and then warn about transposing bool.
     masks = tf.where(tf.cast(gt_masks, tf.bool), 1.0, 0.0)
     masks = tf.reshape(tf.transpose(masks, [0, 3, 1, 2]), [batch * count, height, width, 1])
     return masks, tf.reshape(slots + count * tf.range(batch)[:, None], [-1])
@@ -105,7 +105,7 @@ def check_mask_targets(kind: str, image_shape: Sequence[int] | None) -> None:
     if kind not in MASK_TARGETS:
         raise ValueError(f"mask_targets must be one of {', '.join(MASK_TARGETS)}; got {kind!r}.")
     if kind == "coverage" and image_shape is None:
-        raise ValueError("mask_targets='coverage' needs image_shape=(height, width) of the preprocessed image.")
+        raise ValueError("mask_targets='coverage' requires image_shape=(height, width) of the preprocessed image.")
 
 
 def _coverage(masks: tf.Tensor, boxes: tf.Tensor, index: tf.Tensor, mask_shape: Sequence[int]) -> tf.Tensor:

@@ -52,8 +52,8 @@ class ProposalLayer(Float32Layer):
 
         Returns:
             `pre_nms_anchors`, `refined_anchors` and `refined_anchors_clipped` are `[B, n, 4]`, highest score first,
-            with n = min(PRE_NMS_LIMIT, A). `rpn_non_max_suppression [m]` contains the int32 indices of the boxes that
-            remain in the first image.
+            with n = min(PRE_NMS_LIMIT, A). `rpn_non_max_suppression [m]` contains the int32 indices of the remaining
+            boxes in the first image.
         """
         anchors, refined, clipped, scores = self._refine(*inputs)
         indices = non_max_suppression(clipped[0], scores[0], self.proposal_count, self.nms_threshold)
@@ -64,7 +64,7 @@ class ProposalLayer(Float32Layer):
         count = tf.minimum(self.pre_nms_limit, tf.shape(scores)[1])
         scores, indices = tf.math.top_k(scores, count)  # [B, n]
         deltas = tf.gather_nd(deltas, indices[..., None], batch_dims=1)  # [B, n, 4]
-        # If all images share one set of anchors, it is gathered by index instead of being copied B times.
+        # Anchors that all images share are gathered by index, which avoids B copies.
         shared = tf.equal(tf.shape(anchors)[0], 1)
         image = tf.where(shared, 0, tf.range(tf.shape(indices)[0]))[:, None]  # [B, 1]
         anchors = tf.gather_nd(anchors, tf.stack([tf.broadcast_to(image, tf.shape(indices)), indices], axis=-1))

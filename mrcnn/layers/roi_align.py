@@ -20,7 +20,7 @@ from mrcnn.layers.common import Float32Layer, register
 from mrcnn.ops.image_meta import split_image_meta
 
 LEVELS = (2, 3, 4, 5)
-BORDER = 1 - 1e-6  # replaces the normalized coordinate 1 and moves it by 2.5e-4 cells in a map of 256 cells
+BORDER = 1 - 1e-6  # replaces the normalized coordinate 1; a shift of 2.5e-4 cells in a map of 256 cells
 
 
 def roi_levels(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
@@ -43,7 +43,7 @@ def roi_levels(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
 def crop_levels(
     boxes: tf.Tensor, levels: tf.Tensor, feature_maps: Sequence[tf.Tensor], pool_shape: tuple[int, int]
 ) -> tf.Tensor:
-    """Computes RoIAlign with one `crop_and_resize` per level for the RoIs of that level.
+    """Computes RoIAlign with one `crop_and_resize` per pyramid level.
 
     Args:
         boxes: `[B, R, 4]` normalized.
@@ -69,7 +69,7 @@ def crop_levels(
 def gather_levels(
     boxes: tf.Tensor, levels: tf.Tensor, feature_maps: Sequence[tf.Tensor], pool_shape: tuple[int, int]
 ) -> tf.Tensor:
-    """Computes `crop_levels` with gather operations, which XLA and model converters support.
+    """Computes the result of `crop_levels` with gather operations, which XLA and model converters support.
 
     The feature vectors of all levels are concatenated, and the four neighbours of each sample are gathered by index.
     See `crop_levels` for the arguments.
@@ -117,8 +117,8 @@ def pool_levels(
 ) -> tf.Tensor:
     """Computes RoIPool: rounds each RoI to whole cells, divides it into bins and takes the maximum of each bin.
 
-    Bin i of an RoI with c rows of cells has rows floor(i * c / height) to ceil((i + 1) * c / height) - 1, so bins may
-    overlap. See `crop_levels` for the arguments.
+    In an RoI with c rows of cells, bin i contains rows floor(i * c / height) to ceil((i + 1) * c / height) - 1, so bins
+    may overlap. See `crop_levels` for the arguments.
 
     Source: Girshick 2015, Fast R-CNN, section 2.1; He et al. 2017, Mask R-CNN, section 3, for the rounding.
     """
@@ -186,7 +186,7 @@ class PyramidROIAlign(Float32Layer):
     def call(self, inputs):
         boxes, image_meta, *feature_maps = inputs
         dtype, channels = feature_maps[0].dtype, feature_maps[0].shape[-1]
-        # crop_and_resize does not support bfloat16, and sample positions need float32.
+        # crop_and_resize does not support bfloat16, and sample positions require float32.
         feature_maps = [tf.cast(feature_map, tf.float32) for feature_map in feature_maps]
         boxes = tf.stop_gradient(tf.cast(boxes, tf.float32))  # Ren et al. 2015, section 3.2
         image_shape = split_image_meta(tf.cast(image_meta, tf.float32))["image_shape"][0]

@@ -47,8 +47,8 @@ def select_rpn_targets(
             IoU; zero-padded.
 
     Source: Ren et al. 2015, Faster R-CNN, section 3.1.2; Matterport.
-    Differs from Matterport: an object that overlaps no anchor has no positive anchor. In Matterport's code, it makes
-        all anchors positive.
+    Differs from Matterport: an object that overlaps no anchor has no positive anchor. In Matterport's code, such an
+        object makes all anchors positive.
     """
     anchors = tf.cast(anchors_px, tf.float64)
     boxes = tf.cast(gt_boxes, tf.float64)
@@ -61,7 +61,7 @@ def select_rpn_targets(
     positive = is_best | (best_iou >= positive_iou)
     negative = ~positive & (best_iou < RPN_NEGATIVE_IOU) & (ignored_iou < IGNORE_IOU)
 
-    # One random draw serves both sets, because they are disjoint.
+    # The positive and negative sets are disjoint, so they can share one random draw.
     draw = tf.random.stateless_uniform(tf.shape(best_iou), seed)
     positive = _sample(positive, draw, train_anchors_per_image // 2)
     negative = _sample(negative, draw, train_anchors_per_image - tf.shape(positive)[0])
@@ -106,7 +106,7 @@ def _match_anchors(anchors: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.
 
 
 def _sample(candidates: tf.Tensor, draw: tf.Tensor, max_count: tf.Tensor | int) -> tf.Tensor:
-    """Returns the int32 indices of at most `max_count` candidates (bool `[A]`), those with the highest `draw [A]`."""
+    """Returns the int32 indices of the `max_count` candidates (bool `[A]`) with the highest `draw [A]`, or of all."""
     score = tf.where(candidates, draw, -1.0)
     score, index = tf.math.top_k(score, tf.minimum(max_count, tf.size(score)))
     return tf.boolean_mask(index, score >= 0)

@@ -16,7 +16,7 @@ from mrcnn.layers.mask_targets import check_mask_targets, crop_mask_targets
 from mrcnn.layers.rpn_targets import IGNORE_IOU
 from mrcnn.ops.boxes_tf import box_refinement, compute_overlaps
 
-ROI_POSITIVE_IOU = 0.5  # minimum IoU of positive RoIs; the others are negative
+ROI_POSITIVE_IOU = 0.5  # minimum IoU of positive RoIs; RoIs below are negative
 NEGATIVES = choices.SETTINGS["ROI_NEGATIVES"]
 
 
@@ -40,8 +40,8 @@ def select_roi_targets(
 ) -> list[tf.Tensor]:
     """Samples RoIs and computes the targets of the heads. See `DetectionTargetLayer` for inputs, arguments and outputs.
 
-    `draw` contains random numbers in 0..1, `[B, K]`. If there are more candidates than needed, those with the smallest
-    numbers are selected. Ties are resolved by order.
+    `draw` contains random numbers in 0..1, `[B, K]`. If there are more candidates than needed, the candidates with the
+    smallest numbers are selected. Ties are resolved by order.
     """
     max_positives = int(rois_per_image * positive_ratio)
     best_object, positive, negative = _match_proposals(proposals, gt_class_ids, gt_boxes)
@@ -50,8 +50,8 @@ def select_roi_targets(
     max_negatives = _max_negatives(positives, rois_per_image, positive_ratio, negatives)
     used = positives + tf.minimum(tf.reduce_sum(tf.cast(negative, tf.int32), axis=1, keepdims=True), max_negatives)
 
-    # Positives come first, then negatives, then the rest, each sorted by `draw`. Half of `draw` is less than 1, so it
-    # does not change the group.
+    # Positives come first, then negatives, then the rest, each sorted by `draw`. Adding half of `draw`, which is less
+    # than 1, does not change the group.
     group = tf.where(positive, 0.0, tf.where(negative, 1.0, 2.0))
     order = tf.argsort(group + 0.5 * draw, stable=True)  # [B, K]
     row = tf.range(rois_per_image)[None]  # [1, R]
@@ -133,8 +133,8 @@ class DetectionTargetLayer(Float32Layer):
         proposals: `[B, K, 4]` normalized, zero-padded.
         gt_class_ids: `[B, G]` int32; above 0 for objects, below 0 for ignore regions or crowds, 0 for padding.
         gt_boxes: `[B, G, 4]` normalized, zero-padded.
-        gt_masks: `[B, h, w, G]` bool or 0/1; masks of the whole image, or mini masks of the boxes. If they are not
-            passed, `target_mask` is not returned.
+        gt_masks: `[B, h, w, G]` bool or 0/1; masks of the whole image, or mini masks of the boxes. Optional; without
+            masks, `target_mask` is not returned.
         gt_keypoints: `[B, G, J, 3]` (x, y, visibility) in pixels of the preprocessed image; only with `keypoint_map`.
 
     Outputs, a list, without gradient; positives first, then negatives, then zero padding:
@@ -153,7 +153,7 @@ class DetectionTargetLayer(Float32Layer):
         negatives: "matterport", "balanced" or "fill".
         add_gt_boxes: whether the ground-truth boxes are added to the proposals, so that there are positive RoIs from
             the first step.
-        shuffle: whether RoIs are sampled at random; otherwise the first ones are selected.
+        shuffle: whether RoIs are sampled at random; otherwise the first candidates are selected.
         seed: seed of the sampling. Its state is a variable of the layer, so training resumes with the same sequence.
         mask_targets: "rounded" or "coverage"; see `crop_mask_targets`.
         image_shape: (H, W) of the preprocessed image in pixels; required for "coverage" and `keypoint_map`.
@@ -190,7 +190,7 @@ class DetectionTargetLayer(Float32Layer):
             raise ValueError(f"negatives must be one of {', '.join(NEGATIVES)}; got {negatives!r}.")
         check_mask_targets(mask_targets, image_shape)
         if keypoint_map and image_shape is None:
-            raise ValueError("keypoint_map needs image_shape=(height, width) of the preprocessed image.")
+            raise ValueError("keypoint_map requires image_shape=(height, width) of the preprocessed image.")
         self.settings = dict(
             rois_per_image=int(rois_per_image),
             positive_ratio=float(positive_ratio),

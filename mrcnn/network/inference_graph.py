@@ -26,11 +26,11 @@ def build_inference_graph(layers: SharedLayers, config: Config, threshold_input:
         Model from [`input_image [B, H, W, channels]`, `input_image_meta [B, 12+C]`, `input_anchors [B or 1, A, 4]`
         normalized] to [`mrcnn_detection [B, D, 6]`, `mrcnn_class [B, K, C]`, `mrcnn_bbox [B, K, C, 4]`,
         `mrcnn_mask [B, D, M, M, C]`, `ROI [B, K, 4]`, `rpn_class [B, A, 2]`, `rpn_bbox [B, A, 4]`], all float32.
-        Without MASK_HEAD there is no `mrcnn_mask`. With MASK_REFINEMENT_SIZE there is `mrcnn_refined_mask
-        [B, D', Q, Q]`, the mask of each detection for its class, in its padded box. D' <= D is the largest number of
-        detections of an image, at least 1. With NUM_KEYPOINTS the last output is `mrcnn_keypoint [B, D, N, N, J]`,
-        logits in the box of each detection, padded by BOX_PADDING. In padding rows, probabilities, deltas, masks and
-        keypoint maps are undefined.
+        Without MASK_HEAD, `mrcnn_mask` is missing. MASK_REFINEMENT_SIZE adds `mrcnn_refined_mask [B, D', Q, Q]`, the
+        mask of the predicted class in the padded box of each detection. D' <= D is the largest number of detections in
+        an image, at least 1. NUM_KEYPOINTS adds the last output `mrcnn_keypoint [B, D, N, N, J]`, logits in the box of
+        each detection, padded by BOX_PADDING. In padding rows, probabilities, deltas, masks and keypoint maps are
+        undefined.
         Without an RPN (PROPOSALS), the third input is `input_roi [B, K, 4]`, int32 pixels, zero-padded, and the
         outputs of the RPN are missing.
     """
@@ -52,7 +52,7 @@ def build_inference_graph(layers: SharedLayers, config: Config, threshold_input:
 
 
 def _masks_and_keypoints(layers: SharedLayers, config: Config, detections) -> tuple[list, list]:
-    """Returns `[mrcnn_mask]` and `[mrcnn_refined_mask, mrcnn_keypoint]`, each only if the network has it.
+    """Returns `[mrcnn_mask]` and `[mrcnn_refined_mask, mrcnn_keypoint]`. Missing outputs are omitted from the lists.
 
     Args:
         detections: `[B, D, 6]`.

@@ -20,7 +20,7 @@ def loss_names(config: Config) -> tuple[str, ...]:
 
 @register
 class LossLayer(Float32Layer):
-    """Computes a scalar loss in float32 with a function of `mrcnn.losses`. The layer has the name of the loss.
+    """Computes a scalar loss in float32 with a function of `mrcnn.losses`. The layer is named after the loss.
 
     Args:
         function: name of the function. Defaults to the name of the layer.

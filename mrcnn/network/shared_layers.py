@@ -21,7 +21,7 @@ from mrcnn.network.keras_model import InputImage, Network
 class SharedLayers:
     """Creates the layers of the network and connects the backbone, the feature pyramid and the RPN to the input image.
 
-    The heads are layers without inputs: each graph applies them to its own RoIs.
+    The heads are created but not connected. Each graph applies them to its own RoIs.
 
     Args:
         config: a validated Config.
@@ -30,7 +30,8 @@ class SharedLayers:
         image, meta: inputs `[B, H, W, channels]` and `[B, 12+C]`.
         pyramid: feature maps P2 to P6, or C4 alone.
         rpn: `rpn_class_logits [B, A, 2]`, `rpn_class [B, A, 2]` and `rpn_bbox [B, A, 4]`, or empty without an RPN.
-        box_head, mask_head, keypoint_head, mask_refinement: the heads; the last three are None if the Config has none.
+        box_head, mask_head, keypoint_head, mask_refinement: the heads. The last three are None if the Config disables
+            them.
     """
 
     def __init__(self, config: Config):
@@ -46,7 +47,7 @@ class SharedLayers:
             heads["res5"] = PerRoI(build_res5(backbone.removesuffix("_c4"), config.TRAIN_BN))
         else:
             self.pyramid = build_fpn(features, config.TOP_DOWN_PYRAMID_SIZE)
-        self.rpn = self._rpn() if config.has_rpn else []
+        self.rpn = self._apply_rpn() if config.has_rpn else []
         roi_align = dict(method=config.ROI_ALIGN_METHOD, pooling=config.ROI_POOLING)
         classes, train_bn = config.NUM_CLASSES, config.TRAIN_BN
         fc_layers_size = config.FPN_CLASSIF_FC_LAYERS_SIZE
@@ -80,7 +81,7 @@ class SharedLayers:
                 config.ROI_ALIGN_METHOD,
             )
 
-    def _rpn(self) -> list[keras.KerasTensor]:
+    def _apply_rpn(self) -> list[keras.KerasTensor]:
         """Returns `rpn_class_logits [B, A, 2]`, `rpn_class [B, A, 2]` and `rpn_bbox [B, A, 4]` of all levels."""
         config = self.config
         ratios = len(config.RPN_ANCHOR_RATIOS)

@@ -66,7 +66,7 @@ def build_training_graph(layers: SharedLayers) -> Network:
         masks = [layers.mask_head(positives, pyramid, meta, count=config.TRAIN_ROIS_PER_IMAGE)]
         loss_inputs["mrcnn_mask_loss"] = [mask_and_keypoint_targets[0], class_ids, *masks]
     if layers.mask_refinement:
-        loss_inputs[REFINEMENT_LOSS] = _refined_masks(layers, truth, positives, class_ids, deltas, *masks)
+        loss_inputs[REFINEMENT_LOSS] = _refinement_loss_inputs(layers, truth, positives, class_ids, deltas, *masks)
     if layers.keypoint_head:
         maps = layers.keypoint_head(positives, pyramid, meta)
         loss_inputs[KEYPOINT_LOSS] = [mask_and_keypoint_targets[-1], maps]
@@ -89,7 +89,7 @@ class _GroundTruth:
 
 
 def _ground_truth_inputs(config: Config) -> _GroundTruth:
-    """Returns the inputs; the boxes are in pixels."""
+    """Returns the ground-truth inputs. Boxes are in pixels."""
     count, masks, keypoints = config.MAX_GT_INSTANCES, [], []
     class_ids = keras.Input((count,), dtype="int32", name="input_gt_class_ids")
     boxes = keras.Input((count, 4), name="input_gt_boxes")
@@ -127,12 +127,12 @@ def detection_targets(config: Config) -> DetectionTargetLayer:
     )
 
 
-def _refined_masks(layers: SharedLayers, truth: _GroundTruth, positives, class_ids, deltas, masks) -> list:
-    """Refines the masks of the first positive RoIs. Returns the inputs of their loss."""
+def _refinement_loss_inputs(layers: SharedLayers, truth: _GroundTruth, positives, class_ids, deltas, masks) -> list:
+    """Refines the masks of the first positive RoIs and returns the inputs of the refinement loss."""
     config = layers.config
-    select = RefinedRoIs(config.MASK_REFINEMENT_ROIS, config.BBOX_STD_DEV, name="refined_rois")
+    refine = RefinedRoIs(config.MASK_REFINEMENT_ROIS, config.BBOX_STD_DEV, name="refined_rois")
     coarse_rois = positives[:, : config.MASK_REFINEMENT_ROIS]
-    boxes = select([positives, class_ids, deltas])
+    boxes = refine([positives, class_ids, deltas])
     frames, refined = layers.mask_refinement(boxes, coarse_rois, class_ids, masks, layers.image, layers.pyramid[0])
     targets = RefinementTargets(config.MASK_REFINEMENT_SIZE, config.USE_MINI_MASK, name="refinement_targets")
     target_masks = targets([boxes, frames, truth.class_ids, truth.boxes, *truth.masks, layers.image])

@@ -150,7 +150,7 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
     where = f"{source}: no run"
     if str(source) == "last":
         where = f"{model_dir}: no run" + (f" called {name!r}" if name is not None else "")
-    advice = (log_dirs.other_names(model_dir, name) if str(source) == "last" else "") or "Start a new run."
+    advice = (log_dirs.other_names_hint(model_dir, name) if str(source) == "last" else "") or "Start a new run."
     raise FileNotFoundError(f"{where} can be resumed: no checkpoint with a {SUFFIX} file next to it. {advice}")
 
 

@@ -298,8 +298,8 @@ def test_the_warning_lists_each_branch_that_the_file_lacks():
     report = LoadReport("boxes.h5", missing=("mrcnn_mask_conv1", "mrcnn_mask", "mrcnn_keypoint_conv1"))
     assert branch_warning(report, ["mrcnn_class_logits"]) == (
         "the file comes from a model without masks and keypoints: 2 layers of masks and 1 layers of keypoints keep "
-        "their current weights (mrcnn_mask_conv1, mrcnn_mask, mrcnn_keypoint_conv1). Train them before you detect "
-        "masks and keypoints."
+        "their current weights (mrcnn_mask_conv1, mrcnn_mask, mrcnn_keypoint_conv1). Train these layers before "
+        "detection."
     )
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mrcnn.backbones.mobilenet import build_mobilenet_v2
 from mrcnn.checkpoints import CheckpointError, load_weights, mobilenet_v2_from_torch
-from mrcnn.checkpoints.convert import RESNET50_CONV1_NORMS, to_own_backbone
+from mrcnn.checkpoints.convert import RESNET50_CONV1_NORMS, convert_backbone
 from mrcnn.checkpoints.layout import LayerWeights, matterport_order
 from mrcnn.config import Config
 from mrcnn.network import named_layers
@@ -200,14 +200,14 @@ def keras_resnet_names(blocks):
 
 def test_keras_resnet_101_is_renamed_to_matterport():
     layers = {name: LayerWeights(name, {"kernel": np.ones((1, 1, 3, 2))}) for name in keras_resnet_names((3, 4, 23, 3))}
-    converted, notes = to_own_backbone(layers)
+    converted, notes = convert_backbone(layers)
     backbone = [name for name in matterport_order() if not name.startswith(("fpn", "rpn", "mrcnn"))]
     assert sorted(converted) == sorted(backbone) and len(notes) == 1
 
 
 def test_keras_resnet_152_names_do_not_collide():
     layers = {name: LayerWeights(name, {}) for name in keras_resnet_names((3, 8, 36, 3))}
-    assert len(to_own_backbone(layers)[0]) == len(layers)
+    assert len(convert_backbone(layers)[0]) == len(layers)
 
 
 def test_keras_resnet_values():
@@ -215,7 +215,7 @@ def test_keras_resnet_values():
     theirs = random_norm(random, 5)
     kernel = random.normal(size=(7, 7, 3, 5)).astype(np.float32)
     layers = {"conv1_conv": {"kernel": kernel}, "conv1_bn": theirs, "conv2_block1_0_conv": {"kernel": kernel}}
-    ours, _ = to_own_backbone({name: LayerWeights(name, weights) for name, weights in layers.items()})
+    ours, _ = convert_backbone({name: LayerWeights(name, weights) for name, weights in layers.items()})
     np.testing.assert_array_equal(ours["conv1"].weights["kernel"][:, :, 0], kernel[:, :, 2])  # R is first
     np.testing.assert_array_equal(ours["conv1"].weights["kernel"][:, :, 1], kernel[:, :, 1])
     np.testing.assert_array_equal(ours["res2a_branch1"].weights["kernel"], kernel)
@@ -236,7 +236,7 @@ def resnet50_layers(norms, extra=()):
 
 def test_published_bgr_file_is_converted_to_rgb():
     layers, kernel = resnet50_layers(RESNET50_CONV1_NORMS[::-1])
-    converted, notes = to_own_backbone(layers)
+    converted, notes = convert_backbone(layers)
     np.testing.assert_array_equal(converted["conv1"].weights["kernel"], kernel[:, :, ::-1])
     assert "bias" in converted["conv1"].weights and "BGR to RGB" in notes[0]
 
@@ -251,6 +251,6 @@ def test_published_bgr_file_is_converted_to_rgb():
 )
 def test_other_files_are_not_changed(norms, extra, notes):
     layers, kernel = resnet50_layers(norms, extra)
-    converted, found = to_own_backbone(layers)
+    converted, found = convert_backbone(layers)
     np.testing.assert_array_equal(converted["conv1"].weights["kernel"], kernel)
     assert len(found) == notes

@@ -19,7 +19,7 @@ def check_fails(server, path, message, **options):
     with pytest.raises(WeightsNotFoundError, match=message) as error:
         download(server.url, path, verbose=False, **options)
     text = str(error.value)
-    assert "\n" not in text and f"Get it from {server.url} and put it at {path}." in text
+    assert "\n" not in text and f"Download {server.url} and save it as {path}." in text
     assert isinstance(error.value, FileNotFoundError) and not path.exists()
 
 
@@ -115,7 +115,7 @@ def test_http_error_status(server, tmp_path, status):
 
 
 def test_no_server(tmp_path, dead_url):
-    with pytest.raises(WeightsNotFoundError, match=f"refused.*Get it from {dead_url} and put it at"):
+    with pytest.raises(WeightsNotFoundError, match=f"refused.*Download {dead_url} and save it as"):
         download(dead_url, tmp_path / "file.h5", verbose=False)
 
 
@@ -183,7 +183,7 @@ def test_download_trained_weights(coco, tmp_path, capsys):
 
 def test_error_without_network_has_the_destination(weights_folder, monkeypatch, dead_url):
     monkeypatch.setattr(module, "COCO_URL", dead_url)
-    with pytest.raises(WeightsNotFoundError, match=rf"put it at {weights_folder}.mask_rcnn_coco\.h5\.$"):
+    with pytest.raises(WeightsNotFoundError, match=rf"save it as {weights_folder}.mask_rcnn_coco\.h5\.$"):
         coco_weights()
 
 

@@ -114,7 +114,7 @@ def test_missing_repositories_files_and_revisions_are_one_line_errors(hub, refer
 
 def test_one_of_several_weights_files_must_be_named(hub):
     hub.repositories["me/shoes"].commit({"bags.h5": OTHER})
-    with pytest.raises(HubError, match=r"got 2: bags.h5, shoes.h5. Add /FILE"):
+    with pytest.raises(HubError, match=r"got 2: bags.h5, shoes.h5. Append /FILE"):
         hub_weights("hf://me/shoes")
     assert hub_weights("hf://me/shoes/bags.h5").read_bytes() == OTHER
 

@@ -115,7 +115,7 @@ class TestSettings:
     def test_invalid_settings(self):
         with pytest.raises(ValueError, match="mask_targets must be one of rounded, coverage; got 'soft'"):
             DetectionTargetLayer(mask_targets="soft")
-        with pytest.raises(ValueError, match="needs image_shape"):
+        with pytest.raises(ValueError, match="requires image_shape"):
             DetectionTargetLayer(mask_targets="coverage")
         with pytest.raises(ValueError, match="MASK_TARGETS must be one of rounded, coverage"):
             Config().copy(NUM_CLASSES=2, MASK_TARGETS="soft").validate()

@@ -236,7 +236,7 @@ SMALL = dict(rois_per_image=6, positive_ratio=0.5, mask_shape=(4, 4))
 
 
 def test_keypoints_need_the_shape_of_the_image():
-    with pytest.raises(ValueError, match="keypoint_map needs image_shape"):
+    with pytest.raises(ValueError, match="keypoint_map requires image_shape"):
         DetectionTargetLayer(keypoint_map=56)
 
 
