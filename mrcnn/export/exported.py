@@ -12,7 +12,7 @@ import numpy as np
 from mrcnn.config import Config
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
-from mrcnn.export.metadata import OUTPUTS, export_folder, format_module, read_metadata
+from mrcnn.export.metadata import OUTPUTS, check_files, export_folder, format_module, read_metadata
 from mrcnn.inference.processing import mask_padding
 from mrcnn.inference.streams import detect_list, detect_stream
 from mrcnn.ops.image_meta import META_FIELDS
@@ -88,6 +88,7 @@ class ExportedModel:
     def __init__(self, path: str | Path, min_confidence: float | None = None, batch_size: int = 1):
         path = export_folder(path)
         self.metadata = read_metadata(path)
+        check_files(path, self.metadata)
         self.config = Config.from_dict(self.metadata["config"], str(path))
         self.class_names: list[str] | None = self.metadata.get("class_names")
         if min_confidence is None:

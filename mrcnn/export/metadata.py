@@ -141,11 +141,10 @@ def write_metadata(folder: Path, metadata: dict[str, Any]) -> None:
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """Reads the metadata of an exported model and checks that its files are unchanged.
+    """Reads the metadata of an exported model. `check_files` compares them with the other files of the folder.
 
     Raises:
-        ExportError: if `metadata.json` is missing or invalid, or a file is missing, truncated or from a different
-            model.
+        ExportError: if `metadata.json` is missing, invalid or changed.
     """
     folder = Path(path)
     try:
@@ -159,13 +158,21 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         raise ExportError(f"{folder / FILE}: not the metadata of an exported model. Export the model again.")
     if metadata.pop("checksum", None) != _checksum(metadata):
         raise ExportError(f"{folder / FILE}: changed after the export. Export the model again with the new settings.")
+    return metadata
+
+
+def check_files(folder: Path, metadata: dict[str, Any]) -> None:
+    """Compares the SHA-256 of the files of an exported model with its metadata.
+
+    Raises:
+        ExportError: if a file is missing, truncated or from a different model.
+    """
     for name, expected in metadata["files"].items():
         file = folder / name
         if not file.is_file():
             raise ExportError(f"{file}: the file is missing. Export the model again.")
         if sha256_of(file) != expected:
             raise ExportError(f"{file}: truncated, or from a different model than {FILE}. Export the model again.")
-    return metadata
 
 
 def _checksum(metadata: dict[str, Any]) -> str:
