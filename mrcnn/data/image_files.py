@@ -75,8 +75,8 @@ def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image", clip: bool
     """Converts an image array to uint8 with the given number of channels.
 
     Args:
-        image: `[H, W]` or `[H, W, C]`. uint8, uint16 (the upper 8 bits are kept), other integers in 0..255, bool, or
-            floats in [0, 1] or [0, 255], which are rounded. Floats up to 1 are treated as [0, 1].
+        image: `[H, W]` or `[H, W, C]`. uint8, uint16 (the upper 8 bits are kept if a value exceeds 255), other integers
+            in 0..255, bool, or floats in [0, 1] or [0, 255], which are rounded. Floats up to 1 are treated as [0, 1].
         channels: int, number of channels of the result. For 3, greyscale images (C = 1, or C = 2 with alpha) are
             repeated and the alpha channel of C = 4 is dropped.
         name: str, name of the image in error messages.
@@ -128,7 +128,7 @@ def _to_uint8(image: np.ndarray, name: str) -> np.ndarray:
     if image.dtype == bool:
         return image.astype(np.uint8) * np.uint8(255)
     if _is_16_bit(image):
-        return (image >> 8).astype(np.uint8)
+        return (image >> 8 if image.max() > 255 else image).astype(np.uint8)
     low, high = float(image.min()), float(image.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise UserError(f"{name}: some pixels are NaN or infinite. Replace them with np.nan_to_num(image).")

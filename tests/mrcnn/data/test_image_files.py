@@ -265,6 +265,10 @@ class TestAsRgb:
         assert as_rgb(np.array([[256]], ">u2"))[0, 0, 0] == 1
         assert as_rgb(np.array([[True, False]]))[0, :, 0].tolist() == [255, 0]
 
+    def test_uint16_arrays_with_8_bit_values_are_not_scaled(self):
+        """Scaled as 16-bit values, they would be black."""
+        assert as_rgb(np.array([[0, 7, 255]], np.uint16))[0, :, 0].tolist() == [0, 7, 255]
+
     def test_other_channel_counts(self):
         assert as_rgb(GREY, channels=1).shape == (3, 2, 1)
         five = np.zeros((4, 6, 5), np.uint8)
