@@ -1,12 +1,12 @@
 """Random augmentation of training images and their masks.
 
-The argument `augmentation` accepts three kinds of objects. They are distinguished by their methods, so imgaug and
-albumentations need not be installed.
+The argument `augmentation` accepts three kinds of objects. They are distinguished by their methods, so neither imgaug
+nor albumentations has to be installed.
 
 * An imgaug augmenter, as in Matterport's code. It is applied to the resized and padded image. Geometric augmenters are
   also applied to the masks.
-* An albumentations transform, called as `transform(image=..., masks=...)`. It is applied to the resized and padded
-  image as well.
+* An albumentations transform, called as `transform(image=..., masks=...)`. It is also applied to the resized and padded
+  image.
 * A `PhotoAugmenter`. It is applied to the image before resizing and can therefore zoom without loss of resolution.
 
 All randomness comes from the generator that is passed in, so the result does not depend on the order of threads.
@@ -61,18 +61,18 @@ class PhotoAugmenter(Protocol):
 
         Returns:
             The augmented image, masks and class ids, of any size. Masks are bool, or uint8 with the coverage of each
-            pixel in 0..255, so that mini masks keep the sub-pixel position of outlines. If keypoints were passed, they
-            are the fourth value; mirroring swaps the pairs of `Config.KEYPOINT_FLIP`. If boxes were passed, they are
-            the last value.
+            pixel in 0..255, so that mini masks keep the sub-pixel position of outlines. Keypoints are the fourth value
+            if they were passed; mirroring must swap the pairs of `Config.KEYPOINT_FLIP`. Boxes are the last value if
+            they were passed.
         """
         ...
 
 
 class ImgaugAugmenter(Protocol):
-    """The methods of `imgaug.augmenters.Augmenter` that are used."""
+    """The method that identifies an `imgaug.augmenters.Augmenter`."""
 
     def to_deterministic(self) -> Any:
-        """Returns a copy that changes each array in the same way."""
+        """Returns a copy that applies the same transformation to every array."""
         ...
 
 
@@ -80,53 +80,53 @@ class ImgaugAugmenter(Protocol):
 Augmentation = PhotoAugmenter | ImgaugAugmenter | Callable[..., dict[str, Any]]
 
 
-def changes_whole_photo(augmentation: Any) -> bool:
+def is_photo_augmenter(augmentation: Any) -> bool:
     """Returns whether `augmentation` is a `PhotoAugmenter`."""
     return hasattr(augmentation, "augment_photo")
 
 
-def moves(augmentation: Any, what: str) -> bool:
-    """Returns whether `augmentation` is a `PhotoAugmenter` whose method takes `what`, "keypoints" or "boxes"."""
-    return changes_whole_photo(augmentation) and what in inspect.signature(augmentation.augment_photo).parameters
+def accepts(augmentation: Any, argument: str) -> bool:
+    """Returns whether `augmentation` is a `PhotoAugmenter` whose method has an argument "keypoints" or "boxes"."""
+    return is_photo_augmenter(augmentation) and argument in inspect.signature(augmentation.augment_photo).parameters
 
 
 def check_augmentation(augmentation: Any) -> None:
     """Raises TypeError if `augmentation` is neither None nor one of the three kinds of objects."""
-    if augmentation is not None and not changes_whole_photo(augmentation) and not callable(augmentation):
+    if augmentation is not None and not is_photo_augmenter(augmentation) and not callable(augmentation):
         raise UserTypeError(
             "augmentation must be an imgaug augmenter, an albumentations transform, or an object with augment_photo(); "
             f"got {type(augmentation).__name__}. Wrap a list of augmenters in imgaug.augmenters.Sequential."
         )
 
 
-def augment_whole(augmentation: PhotoAugmenter, example: Example, rng: np.random.Generator) -> Example:
+def augment_before_resizing(augmentation: PhotoAugmenter, example: Example, rng: np.random.Generator) -> Example:
     """Applies `augment_photo` to an example before resizing.
 
     Raises:
-        ValueError: if the example has keypoints or proposals, and `augment_photo` does not take and return them.
+        ValueError: if the example has keypoints or proposals and `augment_photo` does not accept and return them.
     """
     name = f"{type(augmentation).__name__}.augment_photo()"
     given = {"keypoints": example.keypoints, "boxes": example.proposals}
-    given = {what: array for what, array in given.items() if array is not None}
-    for what in given:
-        if not moves(augmentation, what):
-            raise UserError(f"{name} must take `{what}`.")
+    given = {argument: array for argument, array in given.items() if array is not None}
+    for argument in given:
+        if not accepts(augmentation, argument):
+            raise UserError(f"{name} must accept the argument `{argument}`.")
     augmented = augmentation.augment_photo(example.image, example.masks, example.class_ids, rng, **given)
     parts = ["image", "masks", "class ids", *given]
     if len(augmented) < len(parts):
         raise UserError(f"{name} must return {', '.join(parts)}, got {len(augmented)} values.")
-    image, masks, class_ids, *moved = augmented
+    image, masks, class_ids, *annotations = augmented
     changes = dict(image=image, masks=masks, class_ids=class_ids)
     if "keypoints" in given:
         count, number = len(class_ids), given["keypoints"].shape[1]
         requirement = f"{name} must return keypoints [{count}, {number}, 3]"
-        changes["keypoints"] = as_keypoints(moved[0], count, number, requirement)
+        changes["keypoints"] = as_keypoints(annotations[0], count, number, requirement)
     if "boxes" in given:
-        changes["proposals"] = as_boxes(moved[-1], f"{name}, last value")
+        changes["proposals"] = as_boxes(annotations[-1], f"{name}, last value")
     return dataclasses.replace(example, **changes)
 
 
-def augment_resized(
+def augment_after_resizing(
     augmentation: Any, image: np.ndarray, masks: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Applies an imgaug augmenter or an albumentations transform.
@@ -145,7 +145,7 @@ def augment_resized(
         ValueError: if the augmentation changed the size of the image or the number of masks.
     """
     seed = int(rng.integers(2**31 - 1))
-    apply = _imgaug if hasattr(augmentation, "to_deterministic") else _albumentations
+    apply = _apply_imgaug if hasattr(augmentation, "to_deterministic") else _apply_albumentations
     new_image, new_masks = apply(augmentation, np.ascontiguousarray(image), masks, seed)
     if new_image.shape != image.shape or new_masks.shape != masks.shape:
         raise UserError(
@@ -155,7 +155,7 @@ def augment_resized(
     return new_image, new_masks
 
 
-def _imgaug(augmenter: Any, image: np.ndarray, masks: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _apply_imgaug(augmenter: Any, image: np.ndarray, masks: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     import imgaug  # slow to import
 
     augmenter = augmenter.to_deterministic()  # a copy that applies the same random transformation to image and masks
@@ -167,7 +167,9 @@ def _imgaug(augmenter: Any, image: np.ndarray, masks: np.ndarray, seed: int) -> 
     return new_image, np.concatenate(new_masks, axis=2) if new_masks else masks
 
 
-def _albumentations(transform: Any, image: np.ndarray, masks: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _apply_albumentations(
+    transform: Any, image: np.ndarray, masks: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     planes = {"masks": [masks[:, :, i].astype(np.uint8) for i in range(masks.shape[2])]} if masks.shape[2] else {}
     if hasattr(transform, "set_random_seed"):
         transform = copy.deepcopy(transform)  # other threads use the same object

@@ -63,7 +63,7 @@ class Dataset:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.{hint}")
 
     def add_class(self, source: str, class_id: Any, class_name: str) -> None:
-        """Adds a class. Does nothing if the source has a class with this id already.
+        """Adds a class. Does nothing if the source already has a class with this id.
 
         Args:
             source: name of the source, without a dot.
@@ -74,7 +74,9 @@ class Dataset:
             ValueError: if the name of the source contains a dot.
         """
         if "." in source:
-            raise UserError(f"add_class: the name of a source must not contain a dot, got {source!r}. Rename it.")
+            raise UserError(
+                f"add_class: the name of a source must not contain a dot, got {source!r}. Rename the source."
+            )
         if any(info["source"] == source and info["id"] == class_id for info in self.class_info):
             return
         self.class_info.append({"source": source, "id": class_id, "name": class_name})
@@ -147,7 +149,7 @@ class Dataset:
         return info["id"]
 
     def image_reference(self, image_id: int) -> Any:
-        """Returns a link, path or id of the image for display. Override it, because the default is ""."""
+        """Returns a link, path or id of the image for display. The default is ""; subclasses should override it."""
         return ""
 
     def source_image_link(self, image_id: int) -> Any:

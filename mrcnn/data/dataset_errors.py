@@ -28,7 +28,7 @@ class DatasetError(UserError):
 
 
 @contextmanager
-def located_errors(where: str) -> Iterator[None]:
+def convert_errors(where: str) -> Iterator[None]:
     """Context manager that converts exceptions to a DatasetError with their type, message, file and line.
 
     A ValueError or OSError raised by this package is not converted, because its message already names the image.
@@ -44,8 +44,12 @@ def located_errors(where: str) -> Iterator[None]:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_library(frame.filename)]
         if isinstance(error, (ValueError, OSError)) and _is_own(frames[-1].filename):
             raise
-        own_code = [frame for frame in frames if not _is_own(frame.filename)]
-        place = f" ({own_code[-1].filename}, line {own_code[-1].lineno}, in {own_code[-1].name})" if own_code else ""
+        user_frames = [frame for frame in frames if not _is_own(frame.filename)]
+        place = (
+            f" ({user_frames[-1].filename}, line {user_frames[-1].lineno}, in {user_frames[-1].name})"
+            if user_frames
+            else ""
+        )
         raise DatasetError(f"{where}: {type(error).__name__}: {error}{place}", error) from error
 
 

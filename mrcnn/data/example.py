@@ -44,7 +44,7 @@ class Example:
     proposals: np.ndarray | None = None
 
 
-def flip(example: Example, keypoint_pairs: Iterable[Sequence[int]]) -> Example:
+def mirror_example(example: Example, keypoint_pairs: Iterable[Sequence[int]]) -> Example:
     """Mirrors an example horizontally. See `Config.KEYPOINT_FLIP` for the pairs."""
     points, boxes, width = example.keypoints, example.proposals, example.image.shape[1]
     if points is not None:
@@ -55,7 +55,7 @@ def flip(example: Example, keypoint_pairs: Iterable[Sequence[int]]) -> Example:
     return dataclasses.replace(example, image=image, masks=masks, keypoints=points, proposals=boxes)
 
 
-def shrink(example: Example, max_side: int) -> Example:
+def downscale_example(example: Example, max_side: int) -> Example:
     """Downscales an example to a longer side of at most `max_side` pixels, with a box filter against aliasing."""
     height, width = example.image.shape[:2]
     scale = max_side / max(height, width)
@@ -70,10 +70,10 @@ def shrink(example: Example, max_side: int) -> Example:
     for i, mask in enumerate(masks):
         np.greater_equal(resize(example.masks[:, :, i] * np.uint8(255)), 128, out=mask)
     masks = masks.transpose(1, 2, 0)
-    return dataclasses.replace(example, image=resize(example.image), masks=masks, **_scaled(example, size))
+    return dataclasses.replace(example, image=resize(example.image), masks=masks, **_scale_annotations(example, size))
 
 
-def fit(example: Example, config: Config, rng: Any = random) -> Example:
+def resize_example(example: Example, config: Config, rng: Any = random) -> Example:
     """Resizes, pads or crops an example for the network. `rng` is used only in mode "crop"."""
     image, window, scale, padding, crop = resize_image(
         example.image,
@@ -88,11 +88,13 @@ def fit(example: Example, config: Config, rng: Any = random) -> Example:
         masks = resize_mask(masks, scale, padding, crop)
     top, left = (padding[0][0], padding[1][0]) if crop is None else (-crop[0], -crop[1])
     size = scaled_side(example.image.shape[1], scale), scaled_side(example.image.shape[0], scale)
-    moved = _scaled(example, size, left, top)
-    return dataclasses.replace(example, image=image, masks=masks, window=window, scale=scale, **moved)
+    annotations = _scale_annotations(example, size, left, top)
+    return dataclasses.replace(example, image=image, masks=masks, window=window, scale=scale, **annotations)
 
 
-def _scaled(example: Example, size: tuple[int, int], left: int = 0, top: int = 0) -> dict[str, np.ndarray | None]:
+def _scale_annotations(
+    example: Example, size: tuple[int, int], left: int = 0, top: int = 0
+) -> dict[str, np.ndarray | None]:
     """Scales and shifts the keypoints and proposals of an example in the same way as its image.
 
     Args:

@@ -32,7 +32,7 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 TRANSIENT_STATUS = frozenset((408, 425, 429, 500, 502, 503, 504))
 GONE_STATUS = frozenset((404, 410))
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # the last 32 bits are the IPv4 address (RFC 6052)
-LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # not public (RFC 8215); Python before 3.12.4 does not know it
+LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # not public (RFC 8215), but public in Python before 3.12.4
 
 
 class FetchError(UserError):
@@ -57,7 +57,7 @@ class _PrivateAddressError(OSError):
 class _PublicConnection(http.client.HTTPConnection):
     """A connection to public addresses only.
 
-    It connects to the address that was checked, so DNS rebinding has no effect.
+    It connects to the address that was checked, which prevents DNS rebinding.
     """
 
     def connect(self) -> None:
@@ -90,8 +90,8 @@ class _PublicConnection(http.client.HTTPConnection):
         timer.start()
         try:
             response = super().getresponse()
-            # HTTPConnection accepts truncated headers. The clock is read, because the timer thread may set
-            # `timer.finished` after this line.
+            # HTTPConnection accepts truncated headers, so the elapsed time is checked. The timer thread may set
+            # `timer.finished` too late.
             if time.monotonic() - start >= HEADER_SECONDS:
                 raise TimeoutError(f"no response within {HEADER_SECONDS} seconds")
             return response
@@ -108,17 +108,17 @@ class _PublicSecureConnection(http.client.HTTPSConnection, _PublicConnection):
 
 class _PublicHandler(urllib.request.HTTPHandler):
     def http_open(self, request):
-        return self.do_open(http.client.HTTPConnection if _goes_to_proxy(request) else _PublicConnection, request)
+        return self.do_open(http.client.HTTPConnection if _uses_proxy(request) else _PublicConnection, request)
 
 
 class _PublicSecureHandler(urllib.request.HTTPSHandler):
     def https_open(self, request):
-        connection = http.client.HTTPSConnection if _goes_to_proxy(request) else _PublicSecureConnection
+        connection = http.client.HTTPSConnection if _uses_proxy(request) else _PublicSecureConnection
         return self.do_open(connection, request)
 
 
-def _goes_to_proxy(request: urllib.request.Request) -> bool:
-    """Returns whether a request is sent to a proxy, which usually has a private address and resolves names itself."""
+def _uses_proxy(request: urllib.request.Request) -> bool:
+    """Returns whether a request is sent to a proxy. A proxy usually has a private address and resolves host names."""
     proxies = urllib.request.getproxies().values()
     return request.host in {proxy.rpartition("://")[2].partition("/")[0].rpartition("@")[2] for proxy in proxies}
 
@@ -126,7 +126,7 @@ def _goes_to_proxy(request: urllib.request.Request) -> bool:
 def is_public(address: str) -> bool:
     """Returns whether an IP address is public, that is, neither private, loopback, link-local nor multicast.
 
-    An IPv6 address that embeds an IPv4 address (mapped, 6to4, NAT64) is as public as the embedded address.
+    An IPv6 address that embeds an IPv4 address (mapped, 6to4, NAT64) is public if the embedded address is public.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])  # without the interface name of a link-local address
     if isinstance(ip, ipaddress.IPv6Address):
@@ -204,7 +204,7 @@ def fetch(
 def read_path_or_url(image: str | os.PathLike | Image.Image, channels: int = 3) -> np.ndarray:
     """Reads an image like `read_image`, or downloads it if it is a URL.
 
-    Use it only for URLs entered by the user, because it allows servers in private networks.
+    Use this function only for URLs entered by the user, because it allows servers in private networks.
     """
     if not (isinstance(image, str) and is_url(image)):
         return read_image(image, channels)

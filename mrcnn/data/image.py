@@ -51,7 +51,7 @@ def resize_image(
     Source: Matterport.
     Differs from Matterport: a side never becomes 0, for example for a 20000x3 image.
     """
-    _check(image, min_dim, max_dim, mode)
+    _check_arguments(image, min_dim, max_dim, mode)
     height, width = image.shape[:2]
     no_padding = [(0, 0), (0, 0), (0, 0)]
     if mode == "none":
@@ -62,7 +62,7 @@ def resize_image(
     if mode == "crop":
         y, x = rng.randint(0, height - min_dim), rng.randint(0, width - min_dim)
         cropped = np.empty((min_dim, min_dim, image.shape[2]), dtype=image.dtype)
-        _scale_into(cropped, image, (height, width), y, x)
+        _resize_into(cropped, image, (height, width), y, x)
         return cropped, (0, 0, min_dim, min_dim), scale, no_padding, (y, x, min_dim, min_dim)
 
     if mode == "square":
@@ -71,22 +71,22 @@ def resize_image(
         full_height, full_width = (-(-side // PAD_MULTIPLE) * PAD_MULTIPLE for side in (height, width))
     top, left = (full_height - height) // 2, (full_width - width) // 2
     padded = np.zeros((full_height, full_width, image.shape[2]), dtype=image.dtype)
-    _scale_into(padded[top : top + height, left : left + width], image, (height, width))
+    _resize_into(padded[top : top + height, left : left + width], image, (height, width))
     padding = [(top, full_height - height - top), (left, full_width - width - left), (0, 0)]
     return padded, (top, left, top + height, left + width), scale, padding, None
 
 
-def _check(image: np.ndarray, min_dim: int | None, max_dim: int | None, mode: str) -> None:
+def _check_arguments(image: np.ndarray, min_dim: int | None, max_dim: int | None, mode: str) -> None:
     if image.ndim != 3 or image.size == 0:
         raise UserError(f"resize_image: expected an image [H, W, C] that is not empty, got shape {image.shape}.")
     if mode not in choices.SETTINGS["IMAGE_RESIZE_MODE"]:
         raise UserError(f'resize_image: expected mode "none", "square", "pad64" or "crop", got {mode!r}.')
     if mode == "square" and not max_dim:
-        raise UserError('resize_image: mode "square" needs max_dim, the side of the square. Set IMAGE_MAX_DIM.')
+        raise UserError('resize_image: mode "square" requires max_dim, the side of the square. Set IMAGE_MAX_DIM.')
     if mode == "crop" and not min_dim:
-        raise UserError('resize_image: mode "crop" needs min_dim, the side of the crop. Set IMAGE_MIN_DIM.')
+        raise UserError('resize_image: mode "crop" requires min_dim, the side of the crop. Set IMAGE_MIN_DIM.')
     if mode == "pad64" and min_dim and min_dim % PAD_MULTIPLE:
-        raise UserError(f'resize_image: mode "pad64" needs a min_dim that is a multiple of 64, got {min_dim}.')
+        raise UserError(f'resize_image: mode "pad64" requires a min_dim that is a multiple of 64, got {min_dim}.')
 
 
 def resize_scale(
@@ -105,7 +105,7 @@ def resize_scale(
     return scale
 
 
-def _scale_into(out: np.ndarray, image: np.ndarray, shape: tuple[int, int], y: int = 0, x: int = 0) -> None:
+def _resize_into(out: np.ndarray, image: np.ndarray, shape: tuple[int, int], y: int = 0, x: int = 0) -> None:
     """Resizes `image` to `shape` and writes its region at (y, x) to `out` `[h, w, C]`."""
     height, width = out.shape[:2]
     if shape == image.shape[:2]:
@@ -116,7 +116,7 @@ def _scale_into(out: np.ndarray, image: np.ndarray, shape: tuple[int, int], y: i
 
 
 def normalize_image(image: np.ndarray, mean_pixel: Any) -> np.ndarray:
-    """Subtracts the mean color, as training does in the input pipeline.
+    """Subtracts the mean color, as in the input pipeline of training.
 
     Args:
         image: `[..., H, W, C]` RGB, uint8.

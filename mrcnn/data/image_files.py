@@ -13,7 +13,7 @@ from mrcnn.errors import UserError, UserTypeError
 
 MAX_PIXELS = 1 << 28  # 268 million; the largest phone cameras have 200 megapixels
 ORIENTATION_TAG = 0x0112  # EXIF tag
-TURNS = {  # transformation to the upright image by EXIF orientation
+UPRIGHT_TRANSPOSE = {  # transformation to the upright image by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -67,7 +67,7 @@ def read_image(path_or_file: str | os.PathLike | BinaryIO | Image.Image, channel
         except MemoryError:
             raise
         except Exception as error:  # decoders can raise almost any exception on a damaged file
-            raise UserError(f"{name}: {_explain(error, file)}") from error
+            raise UserError(f"{name}: {_describe_error(error, file)}") from error
     return as_rgb(pixels, channels, name)
 
 
@@ -107,14 +107,14 @@ def as_rgb(image: np.ndarray, channels: int = 3, name: str = "image", clip: bool
     if image.shape[2] != channels:
         hint = " Put the channels last: np.moveaxis(image, 0, -1)." if shape[0] == channels else ""
         raise UserError(f"{name}: expected {channels} channels, [H, W, {channels}], got shape {shape}.{hint}")
-    return _clipped_to_uint8(image) if clip and not _is_16_bit(image) else _to_uint8(image, name)
+    return _clip_to_uint8(image) if clip and not _is_16_bit(image) else _to_uint8(image, name)
 
 
 def _is_16_bit(image: np.ndarray) -> bool:
     return image.dtype.kind == "u" and image.dtype.itemsize == 2
 
 
-def _clipped_to_uint8(image: np.ndarray) -> np.ndarray:
+def _clip_to_uint8(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
     image = np.nan_to_num(image.astype(np.float32))
@@ -158,9 +158,9 @@ def open_image(file: str | os.PathLike | BinaryIO) -> Image.Image:
 
     Raises:
         UnidentifiedImageError: if the file has none of the FORMATS.
-        Exception: if the header is damaged. Its type can be almost any.
+        Exception: of almost any type, if the header is damaged.
     """
-    # By default Pillow warns above 89 megapixels and fails above 179. The limit is a global variable.
+    # Pillow's limit is a global variable. By default, Pillow warns above 89 megapixels and fails above 179.
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -184,11 +184,11 @@ def _decode(image: Image.Image, mode: str) -> np.ndarray:
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
     image.load()  # not inside the `suppress` below, which would hide errors
-    turn = None
+    method = None
     with contextlib.suppress(Exception):  # ignores damaged EXIF data
-        turn = TURNS.get(image.getexif().get(ORIENTATION_TAG))
-    if turn is not None:
-        image = image.transpose(turn)
+        method = UPRIGHT_TRANSPOSE.get(image.getexif().get(ORIENTATION_TAG))
+    if method is not None:
+        image = image.transpose(method)
     if image.mode[0] in "IF":  # 16-bit or 32-bit integers and floats, which convert() would clip at 255
         pixels = np.array(image)
         is_16_bit = image.mode == "I" and pixels.min() >= 0 and pixels.max() < 1 << 16
@@ -198,7 +198,7 @@ def _decode(image: Image.Image, mode: str) -> np.ndarray:
     return np.array(image if image.mode == mode else image.convert(mode))
 
 
-def _explain(error: Exception, file: BinaryIO) -> str:
+def _describe_error(error: Exception, file: BinaryIO) -> str:
     """Returns an error message for an exception of the decoder."""
     if isinstance(error, Image.DecompressionBombError):
         return f"has more than {MAX_PIXELS} pixels. Downscale it or increase mrcnn.data.image_files.MAX_PIXELS."

@@ -23,7 +23,7 @@ class ImgaugFinder:
     def find_spec(name: str, path=None, target=None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name) if name == "imgaug" else None
         if spec is not None:
-            spec.loader.exec_module = functools.partial(_import_repaired, spec.loader.exec_module)
+            spec.loader.exec_module = functools.partial(_import_patched, spec.loader.exec_module)
         return spec
 
 
@@ -33,7 +33,7 @@ def register() -> None:
         sys.meta_path.insert(0, ImgaugFinder)
 
 
-def _import_repaired(execute, module: ModuleType) -> None:
+def _import_patched(execute, module: ModuleType) -> None:
     import numpy as np
 
     if hasattr(np, "sctypes"):
@@ -48,10 +48,10 @@ def _import_repaired(execute, module: ModuleType) -> None:
             execute(module)
         finally:
             del np.sctypes  # noqa: NPY201
-    _repair(module)
+    _patch(module)
 
 
-def _repair(imgaug: ModuleType) -> None:
+def _patch(imgaug: ModuleType) -> None:
     np, geometric, pillike = imgaug.parameters.np, imgaug.augmenters.geometric, imgaug.augmenters.pillike
     map_coordinates = geometric.ElasticTransformation._map_coordinates
     autocontrast = pillike._autocontrast_pil

@@ -21,8 +21,8 @@ _last_end = 0.0
 _closing = False
 
 
-def skipped_at_exit(function: Callable[..., Any], instead: Callable[[], Any]) -> Callable[..., Any]:
-    """Wraps a function so that it returns `instead()` during the shutdown of Python."""
+def skip_at_exit(function: Callable[..., Any], fallback: Callable[[], Any]) -> Callable[..., Any]:
+    """Wraps a function so that it returns `fallback()` during the shutdown of Python."""
 
     @functools.wraps(function)
     def guarded(*args: Any) -> Any:
@@ -30,7 +30,7 @@ def skipped_at_exit(function: Callable[..., Any], instead: Callable[[], Any]) ->
         with _lock:
             _active += 1
         try:
-            return instead() if _closing else function(*args)
+            return fallback() if _closing else function(*args)
         finally:
             with _lock:
                 _active -= 1

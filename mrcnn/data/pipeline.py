@@ -1,9 +1,9 @@
 """The input pipeline of training: reads, augments, resizes and prefetches images in tf.data threads.
 
 The content of a batch depends only on the seed and the step, not on the timing or number of threads, so a run can be
-resumed at any step. The random generator for the order of the images in epoch e has the seed (seed, e, 0). The one for
-the augmentation of the k-th image of the epoch (k from 1) has the seed (seed, e, k). Threads are used instead of
-processes, because TensorFlow hangs after a fork.
+resumed at any step. In epoch e, the random generator has the seed (seed, e, 0) for the order of the images and the seed
+(seed, e, k) for the augmentation of the k-th image (k from 1). Threads are used instead of processes, because
+TensorFlow hangs after a fork.
 
 Shape notation: B images, S side, C classes, A anchors, T sampled anchors, G ground-truth slots, K proposals, J
 keypoints.
@@ -21,13 +21,13 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn.config import Config
-from mrcnn.data.augmentation import check_augmentation, moves
+from mrcnn.data.augmentation import accepts, check_augmentation
 from mrcnn.data.cache import ExampleCache
 from mrcnn.data.dataset import Dataset
 from mrcnn.data.example import Example
-from mrcnn.data.interpreter_exit import skipped_at_exit
+from mrcnn.data.interpreter_exit import skip_at_exit
 from mrcnn.data.padding import fill_slots
-from mrcnn.data.training_examples import GroundTruth, ground_truth, prepare, vary
+from mrcnn.data.training_examples import GroundTruth, augment_example, ground_truth, prepare
 from mrcnn.errors import UserError
 from mrcnn.layers.rpn_targets import select_rpn_targets
 from mrcnn.ops.anchors import pixel_anchors
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 CACHE_BYTES = 512 << 20
 PREFETCHED_BATCHES = 2
-MAX_CONSECUTIVE_FAILURES = 20  # number of consecutive unreadable images that ends training, as for a missing folder
+MAX_CONSECUTIVE_FAILURES = 20  # unreadable images in a row that end training, for example if a folder is missing
 
 
 class DataProblems:
@@ -47,8 +47,8 @@ class DataProblems:
     Attributes:
         skipped: dict of error messages by name of the skipped image.
         too_small: number of objects removed because of a side below 2 pixels, counted in every epoch.
-        error: the exception that ended the pipeline, or None. TensorFlow replaces it with an error with a long
-            traceback.
+        error: the exception that ended the pipeline, or None. TensorFlow replaces the exception with its own, which has
+            a long traceback.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class DataProblems:
 
     def __str__(self) -> str:
         lines = [f"skipped images: {len(self.skipped)}"] if self.skipped else []
-        lines += [f"  {name}: {why}" for name, why in sorted(self.skipped.items())]
+        lines += [f"  {name}: {reason}" for name, reason in sorted(self.skipped.items())]
         lines += [f"removed objects with a side below 2 pixels: {self.too_small}"] if self.too_small else []
         return "\n".join(lines) or "no problems"
 
@@ -106,8 +106,8 @@ def training_batches(
         start_step: number of the first batch, to resume a run.
         steps: number of batches, or None for an infinite dataset.
         batch_size: B, or None for `config.BATCH_SIZE`.
-        on_error: "skip": replace an image that cannot be read with the next one. "raise": end the pipeline. Errors of
-            the augmentation always end it.
+        on_error: "skip": replace an image that cannot be read with the next one. "raise": end the pipeline. Errors in
+            the augmentation always end the pipeline.
         cache_bytes: memory budget for the cache of decoded and resized images.
         problems: object that collects the problems while the pipeline runs, or None.
 
@@ -117,8 +117,8 @@ def training_batches(
         pixels; gt_masks `[B, h, w, G]` bool, unless `config.MASK_HEAD` is False; gt_keypoints `[B, G, J, 3]` float32,
         in pixels, with `config.NUM_KEYPOINTS`; rois `[B, K, 4]` int32, in pixels, without `config.USE_RPN_ROIS`). The
         rois come from `dataset.load_rois`, which returns boxes in pixels of the original image in order of decreasing
-        score, or None. If the dataset has none and the network has an RPN, random boxes are used. For a network without
-        an RPN, rpn_match and rpn_bbox are left out. Unused slots are zeros. Images without objects are included.
+        score, or None. If the dataset has no proposals and the network has an RPN, random boxes are used. For a network
+        without an RPN, rpn_match and rpn_bbox are omitted. Unused slots are zeros. Images without objects are included.
 
     Raises:
         ValueError: if an argument is invalid.
@@ -126,14 +126,16 @@ def training_batches(
     """
     problems = problems or DataProblems()
     not_augmented = set(no_augmentation_sources or ())
-    examples = _Examples(dataset, config, seed, shuffle, augmentation, not_augmented, on_error, cache_bytes, problems)
+    examples = _ExampleLoader(
+        dataset, config, seed, shuffle, augmentation, not_augmented, on_error, cache_bytes, problems
+    )
     batch_size = batch_size or config.BATCH_SIZE
     workers = workers or min(max(os.cpu_count() or 2, 2), 8)
     stop = np.iinfo(np.int64).max if steps is None else (start_step + steps) * batch_size
     mean = tf.constant(config.MEAN_PIXEL, tf.float32)
     anchors = tf.constant(pixel_anchors(config, config.IMAGE_SHAPE))
 
-    load_arrays = skipped_at_exit(examples.load, examples.zeros)
+    load_arrays = skip_at_exit(examples.load, examples.zeros)
     dtypes = [dtype for dtype, _ in examples.signature]
 
     def load(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -165,7 +167,7 @@ def training_batches(
         .prefetch(PREFETCHED_BATCHES)
     )
     options = tf.data.Options()
-    # A private thread pool, because decoding in the common pool of TensorFlow would delay the training step.
+    # The thread pool is private, because decoding in TensorFlow's common pool would delay the training step.
     options.threading.private_threadpool_size = workers + 1
     options.threading.max_intra_op_parallelism = 1
     return batches.with_options(options)
@@ -179,20 +181,20 @@ def first_examples(
     seed: int = 0,
     augmentation: Any = None,
 ) -> list[GroundTruth]:
-    """Returns the first training images with their ground truth, as `training_batches` produces them.
+    """Returns the first training images with their ground truth, as in the output of `training_batches`.
 
     Only the random generators of these images are used, so training is not affected.
 
     Args:
         dataset: prepared dataset.
         config: settings.
-        count: number of images. Images that cannot be read are left out.
+        count: number of images. Images that cannot be read are omitted.
         seed, augmentation: see `training_batches`.
 
     Returns:
         The images with masks `[S, S, N]` at the size of the image; see `mrcnn.data.training_examples.load_image_gt`.
     """
-    examples = _Examples(dataset, config, seed, True, augmentation, set(), "raise", 0, DataProblems())
+    examples = _ExampleLoader(dataset, config, seed, True, augmentation, set(), "raise", 0, DataProblems())
 
     def load(position: int) -> GroundTruth | None:
         try:
@@ -205,7 +207,7 @@ def first_examples(
         return [example for example in pool.map(load, range(count)) if example is not None]
 
 
-class _Examples:
+class _ExampleLoader:
     """Training examples by position in the infinite sequence of epochs."""
 
     def __init__(self, dataset, config, seed, shuffle, augmentation, not_augmented, on_error, cache_bytes, problems):
@@ -220,15 +222,15 @@ class _Examples:
         if on_error not in ("skip", "raise"):
             raise UserError(f'training_batches: on_error must be "skip" or "raise", got {on_error!r}.')
         has_proposals = not config.USE_RPN_ROIS and hasattr(dataset, "load_rois")
-        if has_proposals and augmentation is not None and not moves(augmentation, "boxes"):
+        if has_proposals and augmentation is not None and not accepts(augmentation, "boxes"):
             raise UserError(
-                f"training_batches: {type(augmentation).__name__} does not move the proposals of load_rois(). Train "
-                "with an object whose augment_photo() takes boxes, or with augmentation=None."
+                f"training_batches: {type(augmentation).__name__} does not transform the proposals of load_rois(). Use "
+                "an object whose augment_photo() accepts boxes, or augmentation=None."
             )
-        if config.NUM_KEYPOINTS and augmentation is not None and not moves(augmentation, "keypoints"):
+        if config.NUM_KEYPOINTS and augmentation is not None and not accepts(augmentation, "keypoints"):
             raise UserError(
-                f"training_batches: {type(augmentation).__name__} does not move keypoints. Train with NUM_KEYPOINTS "
-                "and an object whose augment_photo() takes keypoints, or with augmentation=None."
+                f"training_batches: {type(augmentation).__name__} does not transform keypoints, which NUM_KEYPOINTS "
+                "requires. Use an object whose augment_photo() accepts keypoints, or augmentation=None."
             )
         self.dataset, self.config, self.seed, self.shuffle = dataset, config, seed, shuffle
         self.augmentation, self.not_augmented, self.on_error = augmentation, not_augmented, on_error
@@ -269,7 +271,7 @@ class _Examples:
         epoch, index = divmod(position, len(self.dataset.image_ids))
         rng = np.random.default_rng([self.seed, epoch, 1 + index])
         image_id, example, augmentation = self._read(epoch, index)
-        return image_id, vary(example, self.config, augmentation, rng), rng
+        return image_id, augment_example(example, self.config, augmentation, rng), rng
 
     def _load(self, position: int) -> list[np.ndarray]:
         config = self.config

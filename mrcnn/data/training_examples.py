@@ -1,7 +1,7 @@
 """Loading of training examples: an image and its ground truth, augmented and resized for the network.
 
 `load_image_gt` combines three steps. `prepare` reads and resizes an image. It is deterministic, so its result can be
-cached. `vary` augments the example. `ground_truth` removes unusable instances and computes the boxes.
+cached. `augment_example` augments the example. `ground_truth` removes unusable instances and computes the boxes.
 
 Shape notation: H, W size of the image file, S side of the network input, N instances, C classes, J keypoints. Boxes in
 pixels are half-open.
@@ -14,16 +14,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mrcnn.config import Config
-from mrcnn.data.augmentation import augment_resized, augment_whole, changes_whole_photo, check_augmentation
+from mrcnn.data.augmentation import (
+    augment_after_resizing,
+    augment_before_resizing,
+    check_augmentation,
+    is_photo_augmenter,
+)
 from mrcnn.data.dataset import Dataset
-from mrcnn.data.dataset_errors import located_errors
-from mrcnn.data.example import Example, fit, flip, shrink
+from mrcnn.data.dataset_errors import convert_errors
+from mrcnn.data.example import Example, downscale_example, mirror_example, resize_example
 from mrcnn.data.image_files import as_rgb
 from mrcnn.errors import UserError
 from mrcnn.ops.boxes import as_boxes
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.keypoints import as_keypoints
-from mrcnn.ops.masks import FULL_COVERAGE, extract_bboxes, minimize_mask, without_placeholders
+from mrcnn.ops.masks import FULL_COVERAGE, drop_placeholders, extract_bboxes, minimize_mask
 
 MIN_SIDE = 2  # pixels; the normalized height h of a 1-pixel box is 0, so log(h) is not finite
 
@@ -77,7 +82,9 @@ def load_image_gt(
     Source: Matterport.
     """
     check_augmentation(augmentation)
-    example = vary(prepare(dataset, config, image_id, augmentation), config, augmentation, rng, mirror=augment)
+    example = augment_example(
+        prepare(dataset, config, image_id, augmentation), config, augmentation, rng, mirror=augment
+    )
     return ground_truth(example, dataset, config, image_id, use_mini_mask)[0]
 
 
@@ -97,15 +104,15 @@ def prepare(dataset: Dataset, config: Config, image_id: int, augmentation: Any =
         DatasetError: (a ValueError) if `load_image()` or `load_mask()` raised another exception, which is its cause.
     """
     where = f"image {image_id} ({dataset.image_info[image_id].get('id')})"
-    with located_errors(f"{where}, load_image()"):
+    with convert_errors(f"{where}, load_image()"):
         image = dataset.load_image(image_id)
     image = as_rgb(image, config.IMAGE_CHANNEL_COUNT, where)
     masks, class_ids, keypoints = load_instances(dataset, config, image_id, image.shape, where)
     proposals = load_proposals(dataset, config, image_id, where)
     example = Example(image, masks, class_ids, image.shape, keypoints=keypoints, proposals=proposals)
-    if changes_whole_photo(augmentation):
-        return shrink(example, augmentation.max_side)
-    return example if config.IMAGE_RESIZE_MODE == "crop" else fit(example, config)
+    if is_photo_augmenter(augmentation):
+        return downscale_example(example, augmentation.max_side)
+    return example if config.IMAGE_RESIZE_MODE == "crop" else resize_example(example, config)
 
 
 def load_instances(
@@ -126,21 +133,22 @@ def load_instances(
         keypoints: `[N, J, 3]` float32, or None without NUM_KEYPOINTS.
 
     Raises:
-        ValueError: if they are inconsistent with the image or the dataset, or if the dataset has no keypoints.
+        ValueError: if the masks, class ids or keypoints do not match the image or the dataset, or if there are no
+            keypoints.
     """
-    with located_errors(f"{where}, load_mask()"):
+    with convert_errors(f"{where}, load_mask()"):
         masks, class_ids = dataset.load_mask(image_id)
     masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
     keypoints, count, number = None, len(class_ids), config.NUM_KEYPOINTS
     if number:
-        with located_errors(f"{where}, load_keypoints()"):
+        with convert_errors(f"{where}, load_keypoints()"):
             keypoints = dataset.load_keypoints(image_id)
         requirement = (
             f"{where}: load_keypoints() must return [{count}, {number}, 3], the (x, y, visibility) of NUM_KEYPOINTS = "
             f"{number} keypoints of each instance of load_mask()"
         )
         keypoints = as_keypoints(keypoints, count, number, requirement)
-    masks, class_ids, keypoints = without_placeholders(masks, class_ids, keypoints)
+    masks, class_ids, keypoints = drop_placeholders(masks, class_ids, keypoints)
     if not masks.size and not len(class_ids):  # some scripts return a different shape for images without instances
         masks = np.zeros((*image_shape[:2], 0), dtype=bool)
     if masks.shape != (*image_shape[:2], len(class_ids)):
@@ -174,7 +182,7 @@ def load_proposals(dataset: Dataset, config: Config, image_id: int, where: str) 
     """
     if config.USE_RPN_ROIS:
         return None
-    with located_errors(f"{where}, load_rois()"):
+    with convert_errors(f"{where}, load_rois()"):
         boxes = dataset.load_rois(image_id) if hasattr(dataset, "load_rois") else None
     if boxes is not None:
         return as_boxes(boxes, f"{where}, load_rois()")
@@ -186,7 +194,7 @@ def load_proposals(dataset: Dataset, config: Config, image_id: int, where: str) 
     return None
 
 
-def vary(
+def augment_example(
     example: Example,
     config: Config,
     augmentation: Any = None,
@@ -202,14 +210,14 @@ def vary(
         rng: random generator, or None for the global generators of NumPy and Python.
         mirror: bool, whether to mirror the example with probability 0.5.
     """
-    if changes_whole_photo(augmentation):
-        example = augment_whole(augmentation, example, _generator(rng))
+    if is_photo_augmenter(augmentation):
+        example = augment_before_resizing(augmentation, example, _generator(rng))
     if example.window is None:
-        example = fit(example, config, random if rng is None else random.Random(int(rng.integers(2**63))))
+        example = resize_example(example, config, random if rng is None else random.Random(int(rng.integers(2**63))))
     if mirror and (random.randint(0, 1) if rng is None else rng.integers(2)):
-        example = flip(example, config.KEYPOINT_FLIP)
-    if augmentation is not None and not changes_whole_photo(augmentation):
-        image, masks = augment_resized(augmentation, example.image, example.masks, _generator(rng))
+        example = mirror_example(example, config.KEYPOINT_FLIP)
+    if augmentation is not None and not is_photo_augmenter(augmentation):
+        image, masks = augment_after_resizing(augmentation, example.image, example.masks, _generator(rng))
         example = dataclasses.replace(example, image=image, masks=masks)
     return example
 
@@ -220,7 +228,7 @@ def ground_truth(
     """Computes the ground truth of an augmented example and removes instances with a side below MIN_SIDE pixels.
 
     Args:
-        example: result of `vary`.
+        example: result of `augment_example`.
         dataset: prepared dataset.
         config: mask settings.
         image_id: internal image id.
@@ -243,7 +251,7 @@ def ground_truth(
     if use_mini_mask:
         masks = minimize_mask(boxes, masks, config.MINI_MASK_SHAPE, is_coverage)
 
-    # The class loss excludes classes that the source of the image does not label, because they may still occur in it.
+    # The class loss ignores classes that are not annotated in the source of the image. The image may contain them.
     active = np.zeros(dataset.num_classes, dtype=np.int32)
     active[dataset.source_class_ids[dataset.image_info[image_id]["source"]]] = 1
     shape, image_shape = example.original_shape, example.image.shape

@@ -18,7 +18,7 @@ from mrcnn.errors import UserError, printable
 
 SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"))
 STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp")
-HTTP_STREAMS = (".mjpg", ".mjpeg", ".m3u8")  # ends of http and https URLs of streams
+HTTP_STREAMS = (".mjpg", ".mjpeg", ".m3u8")  # suffixes of http and https URLs of streams
 DEFAULT_RATE = 25.0  # frames per second, for files without a valid frame rate
 
 
@@ -63,19 +63,19 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
 
     Args:
         source: video file, its http or https URL, address of a stream (see `is_stream`), or number of a camera.
-        every: N to yield every N-th frame. The others are not decoded to pixels.
+        every: N to yield every N-th frame. All other frames are skipped without conversion to pixels.
 
     Yields:
         The frame, uint8 RGB `[H, W, 3]`, and the rate of the yielded frames in frames per second.
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        ValueError: if no frame can be read or OpenCV is not installed. Also after the last readable frame if an MP4 or
-            MOV file is truncated.
+        ValueError: if OpenCV is not installed, if no frame can be read, or if an MP4 or MOV file is truncated. For a
+            truncated file, the error is raised after the last readable frame.
     """
     cv2 = import_opencv()
     name = f"camera {source}" if isinstance(source, int) else printable(os.fsdecode(source))
-    with _local(source) as place:
+    with _as_opencv_source(source) as place:
         capture = cv2.VideoCapture(place)
         try:
             rate = capture.get(cv2.CAP_PROP_FPS)
@@ -95,7 +95,7 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
                     good, frame = capture.read()
         finally:
             capture.release()
-        if isinstance(place, str) and (sizes := _truncated(place)):
+        if isinstance(place, str) and (sizes := _find_truncation(place)):
             raise UserError(
                 f"{name}: truncated: {sizes[0]:,} of at least {sizes[1]:,} bytes, {count} frames read. Copy or "
                 "download it again."
@@ -103,7 +103,7 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
 
 
 @contextmanager
-def _local(source: str | os.PathLike | int) -> Iterator[str | int]:
+def _as_opencv_source(source: str | os.PathLike | int) -> Iterator[str | int]:
     """Yields the source in a form that OpenCV opens. For a URL, this is a temporary file with the content."""
     path = source if isinstance(source, int) else os.fsdecode(source)
     if isinstance(path, int):
@@ -121,7 +121,7 @@ def _local(source: str | os.PathLike | int) -> Iterator[str | int]:
         raise FileNotFoundError(f"{printable(path)}: no such file. Check the path.")
 
 
-def _truncated(path: str) -> tuple[int, int] | None:
+def _find_truncation(path: str) -> tuple[int, int] | None:
     """Returns the actual and the declared size in bytes of a truncated MP4 or MOV file; None for other files.
 
     OpenCV does not report truncated files. Source: ISO/IEC 14496-12, section 4.2.

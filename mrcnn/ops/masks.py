@@ -44,7 +44,7 @@ def mask_box(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
-def without_placeholders(
+def drop_placeholders(
     masks: np.ndarray, class_ids: np.ndarray, keypoints: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Removes empty masks of class 0 from masks `[H, W, N]`, class ids `[N]` and keypoints `[N, J, 3]`, if any.

@@ -27,7 +27,7 @@ class WeightAverage:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """The variables to restore in an exact resume."""
+        """The variables that an exact resume restores."""
         return [self.steps, *self.averages]
 
     def update(self) -> None:
@@ -38,17 +38,17 @@ class WeightAverage:
             average.assign(average + (1.0 - momentum) * (tf.convert_to_tensor(source) - average))
 
     @contextmanager
-    def swapped_in(self) -> Iterator[None]:
+    def swap_in(self) -> Iterator[None]:
         """Context manager in which the variables hold the averages."""
         latest = [source.numpy() for source in self.sources]
-        self.overwrite()
+        self.overwrite_variables()
         try:
             yield
         finally:
             for source, value in zip(self.sources, latest, strict=True):
                 source.assign(value)
 
-    def overwrite(self) -> None:
-        """Replaces the variables by the averages."""
+    def overwrite_variables(self) -> None:
+        """Overwrites the variables with the averages."""
         for source, average in zip(self.sources, self.averages, strict=True):
             source.assign(average)

@@ -18,7 +18,7 @@ from mrcnn.errors import UserError
 from mrcnn.training.history import write_history
 from mrcnn.training.progress import Progress
 
-FIRST_STEPS = 5  # number of steps, after the first one, that are used to estimate the total time
+FIRST_STEPS = 5  # number of steps after the first step that are used to estimate the total time
 
 
 class NonFiniteLossError(UserError):
@@ -55,17 +55,17 @@ class StopOnNaN(keras.callbacks.Callback):
             if not bool(ops.all(ops.isfinite(variable))):
                 self._stop(f"epoch {epoch + 1}: weights of {variable.path.split('/')[0]} are NaN or infinite")
 
-    def _stop(self, what: str) -> None:
+    def _stop(self, problem: str) -> None:
         photos = [photo_name(self.dataset, number) for number in self.model.image_ids]
         raise NonFiniteLossError(
-            f"{what} at learning rate {self.model.learning_rate:g}. Images of this batch: {', '.join(photos)}. Train "
-            "with a lower learning rate, or check these images and their masks. Checkpoints of earlier epochs are "
-            f"intact in {self.log_dir}."
+            f"{problem} at learning rate {self.model.learning_rate:g}. Images of this batch: {', '.join(photos)}. "
+            "Train with a lower learning rate, or check these images and their masks. Checkpoints of earlier epochs "
+            f"are intact in {self.log_dir}."
         )
 
 
 def photo_name(dataset, number: int) -> str:
-    """Returns the reference of an image, or its id if it has none."""
+    """Returns the reference of an image, or its id if there is no reference."""
     if not 0 <= number < len(dataset.image_info):
         return f"number {number}"
     return str(dataset.image_reference(number) or dataset.image_info[number]["id"])
@@ -126,7 +126,7 @@ def duration_text(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-class Recorder(keras.callbacks.Callback):
+class ProgressTracker(keras.callbacks.Callback):
     """Adds the logs of an epoch to the progress of the run. Must come after all callbacks that add to the logs."""
 
     def __init__(self, progress: Progress):
@@ -150,7 +150,7 @@ class HistoryFile(keras.callbacks.Callback):
         write_history(self.progress.rows, self.folder)
 
 
-class Curves(keras.callbacks.Callback):
+class CurvePlot(keras.callbacks.Callback):
     """Draws `curves.png` after every epoch."""
 
     def __init__(self, progress: Progress, folder: str | Path):
@@ -193,12 +193,12 @@ class EarlyStop(keras.callbacks.Callback):
         self.progress, self.patience = progress, patience
 
     def on_epoch_end(self, epoch, logs=None):
-        if is_exhausted(self.progress, self.patience):
+        if patience_is_exhausted(self.progress, self.patience):
             self.model.stop_training = True
             best = self.progress.best_of_stage
             print(f"Stopped early: no better {self.progress.kind} AP than {best:.3f} in {self.patience} validations")
 
 
-def is_exhausted(progress: Progress, patience: int) -> bool:
+def patience_is_exhausted(progress: Progress, patience: int) -> bool:
     """Returns whether early stopping has ended the stage."""
     return bool(patience) and progress.without_gain >= patience

@@ -26,7 +26,7 @@ class CheckpointWriter:
     """Writes the files of a run into `model.log_dir`.
 
     * `mask_rcnn_<name>_<epoch>.h5` after every epoch.
-    * `training_<name>_<epoch>.state` next to the latest checkpoint, at least twice as large.
+    * `training_<name>_<epoch>.state` next to the latest checkpoint. It is at least twice as large as the checkpoint.
     * `mask_rcnn_<name>_best.h5`, the checkpoint with the best mask AP (box AP without masks).
     * `training_<name>_partial.state` within an epoch.
 
@@ -39,7 +39,7 @@ class CheckpointWriter:
         metadata: further metadata for the weights files, such as the class names.
 
     Attributes:
-        enabled: whether this process writes files. With several workers, only one of them writes.
+        enabled: whether this process writes files. With several workers, only one worker does.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class CheckpointWriter:
         identity = uuid.uuid4().hex
         state.unlink(missing_ok=True)  # the old state belongs to the previous weights
         average = self.fitted.average
-        with average.swapped_in() if average else nullcontext():
-            self.model.save_weights(path, metadata={**self.metadata, **self._figures(), states.ID: identity})
+        with average.swap_in() if average else nullcontext():
+            self.model.save_weights(path, metadata={**self.metadata, **self._validation_metrics(), states.ID: identity})
         if self.progress.is_best:
             _link(path, self.path("best"))
         self._write_state(state, identity, holds_weights=average is not None)
@@ -87,14 +87,14 @@ class CheckpointWriter:
         return path
 
     def save_finished(self) -> None:
-        """Marks the stage as finished in the state of the latest epoch, which then needs no optimizer state."""
+        """Marks the stage as finished in the state of the latest epoch and removes all variables from this state."""
         path = states.state_path(self.latest)
         if self.enabled and path.exists():
             record = states.read_record(path)
             record |= {"progress": self.progress.to_dict(), "holds_weights": False}
             states.write_state(path, record, {})
 
-    def _figures(self) -> dict:
+    def _validation_metrics(self) -> dict:
         row = self.progress.rows[-1] if self.progress.rows else {}
         return {"epoch": self.progress.epoch, **{name: row[name] for name in row if name.startswith("val_")}}
 
@@ -154,7 +154,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.saved_at = time.monotonic()
 
 
-class RestoreMeans(keras.callbacks.Callback):
+class RestoreLossMeans(keras.callbacks.Callback):
     """Restores the running means of the losses of a resumed epoch, which Keras resets when the epoch starts."""
 
     def __init__(self, path: Path):
@@ -168,7 +168,7 @@ class RestoreMeans(keras.callbacks.Callback):
 
 
 def metric_variables(fitted: TrainingModel) -> list:
-    """Returns the variables of the running means of the losses, which a resumed epoch needs."""
+    """Returns the variables of the running means of the losses, which are restored in a resumed epoch."""
     return [variable for metric in fitted.metrics for variable in metric.variables]
 
 

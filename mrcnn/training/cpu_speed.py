@@ -1,7 +1,7 @@
 """Measures which kernels are faster on this CPU, once per machine, and caches the result.
 
-The instruction sets of a CPU do not determine this. Some CPUs with `avx512_bf16` are slower in bfloat16 than in
-float32, and oneDNN's gradient of a convolution kernel is fast only on some CPUs.
+The faster kernel cannot be derived from the instruction sets of a CPU. Some CPUs with `avx512_bf16` are slower in
+bfloat16 than in float32, and oneDNN's gradient of a convolution kernel is fast only on some CPUs.
 """
 
 from __future__ import annotations
@@ -34,25 +34,28 @@ def bfloat16_gain() -> float:
     The first call on a machine measures the speed. If the cache cannot be written, every process measures it again.
     """
     return _cached_gain(
-        "bfloat16", lambda: measure_gain(*(_step(SHAPE, precision=each) for each in ("float32", "bfloat16")))
+        "bfloat16", lambda: measure_gain(*(_make_step(SHAPE, precision=each) for each in ("float32", "bfloat16")))
     )
 
 
 def matmul_gradient_gain() -> float:
-    """Returns the speed of kernel gradients by matrix products relative to TensorFlow's on this CPU. Cached as well."""
+    """Returns the speed of kernel gradients by matrix products relative to TensorFlow's kernel gradients on this CPU.
+
+    The measurement is cached in the same way as in `bfloat16_gain`.
+    """
     functions = (_convolve, convolve_with_matmul_gradient)
     return _cached_gain(
         "matmul_gradient",
-        lambda: measure_gain(*(_step(GRADIENT_SHAPE, each, kernel_only=True) for each in functions)),
+        lambda: measure_gain(*(_make_step(GRADIENT_SHAPE, each, kernel_only=True) for each in functions)),
     )
 
 
 def _cached_gain(name: str, measure: Callable[[], float]) -> float:
     path, key = cache_folder() / CACHE_FILE, f"{name}: {machine_key()}"
-    gains = _read(path)
+    gains = _read_cache(path)
     if key not in gains:
         gains[key] = measure()
-        _write(path, gains)
+        _write_cache(path, gains)
     return gains[key]
 
 
@@ -91,7 +94,7 @@ def _convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.nn.conv2d(inputs, kernel, 1, "SAME")
 
 
-def _step(
+def _make_step(
     shape: tuple[int, ...], convolve: Callable = _convolve, precision: str = "float32", kernel_only: bool = False
 ) -> Callable:
     """Returns a function that computes a 3x3 convolution `[B, H, W, C] -> [B, H, W, C]` and its gradients.
@@ -111,7 +114,7 @@ def _step(
     return lambda: [each.numpy() for each in step()]
 
 
-def _read(path: Path) -> dict[str, float]:
+def _read_cache(path: Path) -> dict[str, float]:
     """Returns the cached gains by key, without invalid entries. The dict is empty if the file cannot be read."""
     try:
         gains = json.loads(path.read_text(encoding="utf-8"))
@@ -122,7 +125,7 @@ def _read(path: Path) -> dict[str, float]:
     return {key: gain for key, gain in gains.items() if isinstance(gain, float) and 0 < gain < math.inf}
 
 
-def _write(path: Path, gains: dict[str, float]) -> None:
+def _write_cache(path: Path, gains: dict[str, float]) -> None:
     """Replaces the cache file. Does nothing if the folder is not writable."""
     with contextlib.suppress(OSError), replacing(path) as temporary:
         temporary.write_text(json.dumps(gains, indent=2), encoding="utf-8")

@@ -32,7 +32,7 @@ def prepare_devices(device: str | None = None) -> str:
         ValueError: if the machine does not have this device.
     """
     if device is not None:
-        tf.config.set_visible_devices(_chosen_gpus(device), "GPU")
+        tf.config.set_visible_devices(_select_gpus(device), "GPU")
     gpus = tf.config.get_visible_devices("GPU")
     for gpu in gpus:
         try:
@@ -45,7 +45,7 @@ def prepare_devices(device: str | None = None) -> str:
     return f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} ({name})"
 
 
-def _chosen_gpus(device: str) -> list:
+def _select_gpus(device: str) -> list:
     if device == "cpu":
         return []
     match = re.fullmatch(r"gpu(?::(\d+))?", device)

@@ -11,8 +11,8 @@ from tqdm import tqdm
 class EpochDisplay(keras.callbacks.Callback):
     """Shows a progress bar with the mean loss during an epoch, and prints one line at the end of the epoch.
 
-    The progress bar of Keras shows every loss. It exceeds the width of a terminal and is then printed repeatedly. All
-    losses are in `history.csv` and `curves.png`.
+    The progress bar of Keras shows every loss. In a terminal that is too narrow, it is printed again after every step.
+    All losses are in `history.csv` and `curves.png`.
 
     Args:
         steps: number of steps per epoch.
@@ -48,6 +48,6 @@ class EpochDisplay(keras.callbacks.Callback):
         print(f"Epoch {epoch + 1}/{self.epochs}: loss {logs['loss']:.3f}{validation}{pace}", flush=True)
 
     def close(self) -> None:
-        """Removes the bar of an epoch that was ended by an exception."""
+        """Removes the bar of an epoch that ended with an exception."""
         if self._bar is not None:
             self._bar.close()

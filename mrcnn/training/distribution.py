@@ -41,11 +41,11 @@ def _split_cpu(count: int) -> list[str]:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process is the one that writes files."""
+    """Returns whether this process writes the files."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_id is None:
         return True
-    # A cluster with a task "chief" also has a first worker.
+    # In a cluster with a task "chief", worker 0 is not the chief.
     chief = "chief" if "chief" in resolver.cluster_spec().jobs else resolver.task_type
     return (resolver.task_type, resolver.task_id) == (chief, 0)
 
@@ -54,11 +54,12 @@ class SumThenClip:
     """Optimizer mixin that sums the gradients of the replicas before they are clipped.
 
     Keras clips the gradient of each replica and sums the results, so the step depends on how a batch is split. With
-    this mixin, every replica clips the same sum. It is divided by the number of replicas, because Keras sums again.
+    this mixin, every replica clips the same sum. Keras then adds the results of all replicas, so the sum is first
+    divided by the number of replicas.
     """
 
     def apply(self, grads, trainable_variables=None):
-        """Applies the gradients `grads` of the part of the batch on this replica."""
+        """Applies the gradients of this replica's part of the batch."""
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
             present = [gradient for gradient in grads if gradient is not None]

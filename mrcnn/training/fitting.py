@@ -15,15 +15,15 @@ from mrcnn.data.dataset import Dataset
 from mrcnn.data.dataset_errors import DatasetError
 from mrcnn.data.pipeline import DataProblems, training_batches
 from mrcnn.training.callbacks import (
-    Curves,
+    CurvePlot,
     EarlyStop,
     HistoryFile,
-    Recorder,
+    ProgressTracker,
     StopOnNaN,
     Stopwatch,
     ValidationOverlays,
 )
-from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreMeans
+from mrcnn.training.checkpointing import Checkpoints, CheckpointWriter, RestoreLossMeans
 from mrcnn.training.display import EpochDisplay
 from mrcnn.training.interruption import Interruption, StopOnInterrupt
 from mrcnn.training.run_state import RunState
@@ -52,7 +52,7 @@ def fit(
 
     Args:
         model: the MaskRCNN.
-        fitted: its compiled training model.
+        fitted: the compiled training model.
         writer: checkpoint writer with the progress and the options of the stage.
         data: datasets and augmentation.
         custom_callbacks: callbacks that run after the epoch has been saved.
@@ -79,7 +79,7 @@ def fit(
         val_batches = training_batches(
             data.val, config, shuffle=False, steps=val_steps, problems=val_problems, **common
         )
-    validator = _validator(model, data.val, options, verbose)
+    validator = _get_validator(model, data.val, options, verbose)
     fitted.skip = progress.step
     display = EpochDisplay(steps, epochs, bar=verbose == 1)
 
@@ -91,14 +91,14 @@ def fit(
     ):
         callbacks = [
             SeedSampling(model.keras_model, seed, steps, progress.step),
-            *([RestoreMeans(model.run.resumed.path)] if progress.step else []),
+            *([RestoreLossMeans(model.run.resumed.path)] if progress.step else []),
             Stopwatch(epochs * steps - done, verbose > 0),
             *([display] if verbose else []),
             StopOnNaN(data.train, model.log_dir),
             *([Validation(validator, options.validate_every, epochs, verbose > 0)] if validator else []),
-            Recorder(progress),
+            ProgressTracker(progress),
             Checkpoints(writer, interruption),
-            *_reports(model, writer, validator),
+            *_report_callbacks(model, writer, validator),
             EarlyStop(progress, options.patience),
             *custom_callbacks,
             StopOnInterrupt(interruption, lambda: writer.latest),
@@ -154,14 +154,14 @@ def _as_inputs(batches: tf.data.Dataset) -> tf.data.Dataset:
     return batches.map(lambda *inputs: (inputs,)).repeat().with_options(sharding)
 
 
-def _validator(model, dataset, options, verbose: int) -> Validator | None:
+def _get_validator(model, dataset, options, verbose: int) -> Validator | None:
     """Returns the validator, or None without validation. A validator of an earlier stage is reused."""
     if dataset is None or not options.validate_every:
         return None
     photos = options.validation_photos
     if photos is None:
         photos = int(model.config.VALIDATION_STEPS) * model.config.BATCH_SIZE or VALIDATION_PHOTOS
-    run = RunState.of(model)
+    run = RunState.for_model(model)
     earlier = run.validator
     validator = run.validator_for(model, dataset, photos)
     validator.strict = options.strict
@@ -171,14 +171,14 @@ def _validator(model, dataset, options, verbose: int) -> Validator | None:
     return validator
 
 
-def _reports(model, writer: CheckpointWriter, validator: Validator | None) -> list:
+def _report_callbacks(model, writer: CheckpointWriter, validator: Validator | None) -> list:
     """Returns the callbacks that write the history, curves, validation images and TensorBoard events."""
     if not writer.enabled:
         return []
     pictures = validator.pictures if validator else []
     return [
         HistoryFile(writer.progress, model.log_dir),
-        Curves(writer.progress, model.log_dir),
+        CurvePlot(writer.progress, model.log_dir),
         ValidationOverlays(writer.progress, model.log_dir, pictures),
         TensorBoardEvents(writer.progress, model.log_dir, pictures),
     ]
@@ -196,7 +196,7 @@ def raise_causes(*problems: DataProblems) -> Iterator[None]:
         if "No space left" in first:  # TensorFlow may raise it as a ResourceExhaustedError
             raise OSError(f"A file could not be written ({first}). Free space, then resume.") from None
         if isinstance(error, tf.errors.ResourceExhaustedError):
-            raise MemoryError(f"The device has too little memory ({first}). Use smaller batches or images.") from None
+            raise MemoryError(f"The device is out of memory ({first}). Use smaller batches or images.") from None
         cause = next((each.error for each in problems if each.error is not None), None)
         if cause is None:
             raise

@@ -10,7 +10,7 @@ from mrcnn.network import flatten_layers
 HEADS = r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)"
 
 
-def _from_stage(stages: str, blocks: str) -> str:
+def _stages_regex(stages: str, blocks: str) -> str:
     """Returns a regular expression for the given ResNet stages, MobileNetV2 block numbers and the heads."""
     resnet = rf"(res[{stages}].*)|(bn[{stages}].*)"
     mobilenet = rf"((bn_)?mnv2_({blocks})_.*)"
@@ -20,9 +20,9 @@ def _from_stage(stages: str, blocks: str) -> str:
 # Blocks 4, 7 and 14 of MobileNetV2 start at stride 8, 16 and 32, like stages 3, 4 and 5 of a ResNet.
 LAYER_SETS = {
     "heads": HEADS,
-    "3+": _from_stage("3-5", r"[4-9]|1\d"),
-    "4+": _from_stage("45", r"[7-9]|1\d"),
-    "5+": _from_stage("5", r"1[4-7]"),
+    "3+": _stages_regex("3-5", r"[4-9]|1\d"),
+    "4+": _stages_regex("45", r"[7-9]|1\d"),
+    "5+": _stages_regex("5", r"1[4-7]"),
     "all": ".*",
 }
 

@@ -18,7 +18,7 @@ def write_history(rows: list[dict], folder: str | Path) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _rounded(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: _format_value(value) for name, value in row.items()} for row in rows)
     try:
         with replacing(path) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
@@ -40,5 +40,5 @@ def read_history(folder: str | Path, epochs: int) -> list[dict]:
     return [row for row in rows if row["epoch"] <= epochs]
 
 
-def _rounded(value):
+def _format_value(value):
     return f"{value:.6g}" if isinstance(value, float) else value

@@ -21,7 +21,7 @@ def build_optimizer(
         name: "sgd" with momentum LEARNING_MOMENTUM, or "adamw" (Loshchilov & Hutter 2019) with decoupled weight decay
             on everything except biases and batch norm.
         learning_rate: a number, which callbacks may change during training, or a schedule.
-        config: LEARNING_MOMENTUM and GRADIENT_CLIP_NORM, the maximum global norm of the gradients.
+        config: provides LEARNING_MOMENTUM and GRADIENT_CLIP_NORM (the maximum global norm of the gradients).
         accumulate: number of batches whose gradients are averaged for one update; above 1 only on one device.
 
     Raises:
@@ -34,7 +34,7 @@ def build_optimizer(
     if accumulate > 1 and replicas > 1:  # Keras updates in a conditional branch, where replicas cannot communicate
         raise UserError(
             f"accumulate: supported on one device only, got {replicas} devices. "
-            "Remove it, because one update already uses the batches of all devices."
+            "Remove this option, because one update already uses the batches of all devices."
         )
     options = dict(
         learning_rate=learning_rate,

@@ -122,7 +122,7 @@ class Progress:
 
     @property
     def kind(self) -> str:
-        """Returns "mask" or "box", the kind of AP of `best`."""
+        """ "mask" or "box": the kind of AP in `best`."""
         return next((kind for kind in KINDS if f"{kind}_AP" in (self.best or {})), KINDS[0])
 
     @property
@@ -132,5 +132,5 @@ class Progress:
 
     @property
     def is_best(self) -> bool:
-        """Whether the latest epoch is the best one."""
+        """Whether the latest epoch is the best epoch."""
         return self.best is not None and self.best["epoch"] == self.epoch

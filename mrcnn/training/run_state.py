@@ -33,11 +33,11 @@ class RunState:
     validator: Validator | None = None
 
     @classmethod
-    def of(cls, model) -> RunState:
+    def for_model(cls, model) -> RunState:
         """Returns the state of the model's current run, stored in `model.run`.
 
-        If the log folder or the epoch of the model has changed, the model belongs to a different run, whose progress is
-        read from `history.csv` in its folder.
+        If the log folder or the epoch of the model has changed, the model belongs to a different run. The progress is
+        then read from `history.csv` in the log folder.
         """
         run = model.run
         if run is None or run.log_dir != model.log_dir or run.progress.epoch != model.epoch:
@@ -46,7 +46,7 @@ class RunState:
         return run
 
     def validator_for(self, model, dataset: Dataset, photos: int) -> Validator:
-        """Returns a validator on at most `photos` images of a dataset. Reuses the current one if it matches."""
+        """Returns a validator on at most `photos` images of a dataset. Reuses the current validator if it matches."""
         current = self.validator
         if current is None or current.dataset is not dataset or current.limit != photos:
             self.validator = current = Validator(model, dataset, photos, model.config.BATCH_SIZE)

@@ -1,10 +1,10 @@
 """Exact resume: the training state, stored in one file next to the weights.
 
-A process that is killed at any time leaves a usable pair of files. `training_<name>_<epoch>.state` belongs to the
-checkpoint `mask_rcnn_<name>_<epoch>.h5`. Both contain the same random id, and a pair with different ids is not used.
-`training_<name>_partial.state`, written within an epoch, also contains the weights. The name does not begin with
-`mask_rcnn`, because scripts take the last such file of a folder as the newest weights. A state file is an HDF5 file
-that contains one group per set of variables and a JSON string. Reading it does not execute code.
+The file `training_<name>_<epoch>.state` belongs to the checkpoint `mask_rcnn_<name>_<epoch>.h5`. Both contain the same
+random id, and a pair with different ids is not used. A usable pair exists even if the process is killed at any time.
+`training_<name>_partial.state`, written within an epoch, also contains the weights. Its name does not begin with
+`mask_rcnn`, because scripts treat the last file with this prefix as the newest weights. A state file is an HDF5 file
+with one group per set of variables and a JSON string. Reading it does not execute code.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RECORD = "record"
 ID = "state_id"  # key in the metadata of the weights file
 # Prefixes of settings that may differ in a resumed run, because they change neither the weights nor the order of the
 # data. The detection settings change only the validation AP.
-FREE_SETTINGS = ("VALIDATION_STEPS", "DETECTION_")
+CHANGEABLE_SETTINGS = ("VALIDATION_STEPS", "DETECTION_")
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ def write_state(path: Path, record: Mapping[str, Any], groups: Mapping[str, Sequ
         groups: variables by group name.
 
     Raises:
-        OSError: if the disk is full or the folder is not writable. An existing file is kept.
+        OSError: if the disk is full or the folder is not writable. An existing file is unchanged.
     """
     text = json.dumps(record).encode()
     size = len(text) + 4 * sum(int(np.prod(v.shape)) for variables in groups.values() for v in variables)
-    advice = "Free space, then resume: the checkpoint before this one is intact."
+    advice = "Free space, then resume. The previous checkpoint is intact."
     with new_file(path, size, "the training state", advice) as file:
         file.create_dataset(RECORD, data=np.frombuffer(text, np.uint8))
         for name, variables in groups.items():
@@ -133,10 +133,10 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
         if path.is_dir():
             folders = [path]
         elif path.suffix == SUFFIX:
-            return _pair(path)
+            return _read_state(path)
         elif path.suffix == ".h5":
             old = path.with_suffix(SUFFIX)
-            return _pair(old if old.exists() else state_path(path))
+            return _read_state(old if old.exists() else state_path(path))
         else:
             raise FileNotFoundError(
                 f"{path}: expected 'last', the folder of a run, or one of its .h5 or {SUFFIX} files to resume from."
@@ -158,13 +158,13 @@ def _usable_states(folder: Path) -> list[State]:
     states = []
     for path in state_files(folder):
         try:
-            states.append(_pair(path))
+            states.append(_read_state(path))
         except (CheckpointError, FileNotFoundError):
-            continue  # left by a process that was killed between two files; the previous pair exists
+            continue  # the process was killed between two writes; the previous pair is usable
     return states
 
 
-def _pair(path: Path) -> State:
+def _read_state(path: Path) -> State:
     record = read_record(path)
     if record["holds_weights"]:
         return State(path, None, record)
@@ -181,7 +181,7 @@ def check_config(state: State, config) -> None:
     # Settings that did not exist in earlier versions, and functions, which JSON cannot store, count as the default.
     defaults = json.loads(Config().to_json())
     own, saved = defaults | json.loads(config.to_json()), defaults | state.record["config"]
-    names = sorted(name for name in {*own, *saved} - {*REMOVED} if not name.startswith(FREE_SETTINGS))
+    names = sorted(name for name in {*own, *saved} - {*REMOVED} if not name.startswith(CHANGEABLE_SETTINGS))
     different = [f"{name}: {saved.get(name)} -> {own.get(name)}" for name in names if saved.get(name) != own.get(name)]
     if different:
         more = f" and {len(different) - 3} more" if len(different) > 3 else ""

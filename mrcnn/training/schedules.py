@@ -7,10 +7,8 @@ from keras import ops
 from mrcnn.choices import SCHEDULES
 from mrcnn.errors import UserError
 
-STEP_AT = (
-    0.67,
-    0.89,
-)  # fractions of the run after which "step" divides the rate by 10; 60k and 80k of 90k steps in Detectron
+# Fractions of the run after which "step" divides the rate by 10. Detectron does so after 60k and 80k of 90k steps.
+STEP_FRACTIONS = (0.67, 0.89)
 COSINE_END = 0.01  # final learning rate of "cosine" as a fraction of the initial rate
 
 
@@ -42,7 +40,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             cosine = 0.5 * (1.0 + ops.cos(np.pi * fraction))
             factor = factor * (COSINE_END + (1.0 - COSINE_END) * cosine)
         elif self.kind == "step":
-            drops = sum(ops.cast(fraction >= at, "float32") for at in STEP_AT)
+            drops = sum(ops.cast(fraction >= at, "float32") for at in STEP_FRACTIONS)
             factor = factor * 0.1**drops
         return self.learning_rate * factor
 

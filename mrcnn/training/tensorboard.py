@@ -17,7 +17,7 @@ from PIL import Image
 
 from mrcnn.training.progress import Progress
 
-STEPS_APART = 10  # number of steps between two logged losses
+LOG_INTERVAL = 10  # number of steps between two logged losses
 MAX_SIDE = 800  # maximum side of an image in pixels
 
 Summary = tf.compat.v1.Summary
@@ -40,7 +40,7 @@ class TensorBoardEvents(keras.callbacks.Callback):
         self.writer = tf.summary.create_file_writer(self.folder)
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch % STEPS_APART == 0 and not self.model.skip:
+        if batch % LOG_INTERVAL == 0 and not self.model.skip:
             values = {"loss": logs["loss"], "learning_rate": self.model.learning_rate}
             step = self.progress.epoch * self.progress.stage["steps_per_epoch"] + batch
             self._write([_scalar(f"step/{name}", value) for name, value in values.items()], step)

@@ -17,7 +17,7 @@ from mrcnn.data.dataset import Dataset
 from mrcnn.errors import UserError
 from mrcnn.network import loss_names
 from mrcnn.training.averaging import WeightAverage
-from mrcnn.training.callbacks import is_exhausted
+from mrcnn.training.callbacks import patience_is_exhausted
 from mrcnn.training.checkpointing import CheckpointWriter
 from mrcnn.training.devices import choose_kernel_gradient
 from mrcnn.training.distribution import is_chief
@@ -44,7 +44,7 @@ def train(
     no_augmentation_sources: Collection[str] | None = None,
     options: TrainOptions | None = None,
 ) -> Progress:
-    """Trains a MaskRCNN until epoch `epochs`; see `MaskRCNN.train` for the arguments.
+    """Trains a MaskRCNN up to epoch `epochs`; see `MaskRCNN.train` for the arguments.
 
     The files are written to `model.log_dir`: checkpoints (see `checkpointing`), `history.csv`, `curves.png`, validation
     images with the detections of the best weights (`validation_1.jpg`, ...) and TensorBoard events.
@@ -64,7 +64,7 @@ def train(
     options = options or TrainOptions()
     check_datasets(model.config, train_dataset, val_dataset)
     identity = data_identity(train_dataset)
-    run = RunState.of(model)
+    run = RunState.for_model(model)
     progress, resumed = run.progress, run.resumed
     stage = _describe_stage(model, learning_rate, epochs, layers, options, resumed)
     if _is_done(stage, progress, resumed):
@@ -88,13 +88,13 @@ def train(
     metadata = {"class_names": list(train_dataset.class_names)}
     writer = CheckpointWriter(model, fitted, progress, options, identity, metadata)
     if options.verbose != 0:
-        _announce(model, progress, fitted, trained, _is_deterministic(options))
-    if model.epoch < epochs and not is_exhausted(progress, options.patience):
+        _print_start(model, progress, fitted, trained, _is_deterministic(options))
+    if model.epoch < epochs and not patience_is_exhausted(progress, options.patience):
         data = TrainingData(train_dataset, val_dataset, augmentation, no_augmentation_sources)
         fit(model, fitted, writer, data, custom_callbacks or [])
     run.resumed = None
     if fitted.average is not None:
-        fitted.average.overwrite()
+        fitted.average.overwrite_variables()
     progress.finish()
     writer.save_finished()
     return progress
@@ -140,7 +140,7 @@ def data_identity(dataset) -> dict:
 
 
 def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
-    """Compiles the model that Keras trains in a stage. It uses the layers of `model.keras_model`."""
+    """Compiles the model that Keras trains in a stage. It shares the layers of `model.keras_model`."""
     config = model.config
     strategy = model.keras_model.distribute_strategy
     choose_kernel_gradient(model.keras_model)
@@ -168,9 +168,9 @@ def compile_model(model, stage: Stage, eager: bool = False) -> TrainingModel:
 def make_deterministic(seed: int) -> None:
     """Enables TensorFlow's deterministic operations for the whole process.
 
-    Without them, the gradient of crop_and_resize is summed in the order in which threads finish.
+    Without these operations, the gradient of crop_and_resize is summed in the varying order in which threads finish.
     """
-    tf.random.set_seed(seed)  # deterministic operations need a global seed
+    tf.random.set_seed(seed)  # deterministic operations require a global seed
     tf.config.experimental.enable_op_determinism()
 
 
@@ -211,8 +211,8 @@ def _is_done(stage: Stage, progress: Progress, resumed: State | None) -> bool:
         return progress.epoch >= stage.epochs
     if any(stage.same_as(finished) for finished in progress.finished):
         return True
-    is_under_way = progress.stage is not None and stage.same_as(progress.stage)
-    return progress.epoch >= stage.epochs and not is_under_way
+    is_current = progress.stage is not None and stage.same_as(progress.stage)
+    return progress.epoch >= stage.epochs and not is_current
 
 
 def _check_resumable(state: State, stage: Stage, identity: dict) -> None:
@@ -222,8 +222,8 @@ def _check_resumable(state: State, stage: Stage, identity: dict) -> None:
             f"{state.path}: the training images differ from those of the run ({saved['photos']} -> "
             f"{identity['photos']} images, or different ids). Restore them, or start a new run from its weights."
         )
-    under_way = state.progress.stage
-    if under_way is not None and (different := stage.differences(under_way)):
+    current = state.progress.stage
+    if current is not None and (different := stage.differences(current)):
         raise UserError(
             f"{state.path}: the current stage of the run has different settings ({'; '.join(different[:4])}). Resume "
             "with its settings, or start a new run from its weights."
@@ -236,7 +236,7 @@ def _restore(state: State, fitted: TrainingModel) -> None:
         restore_variables(state.path, "average", fitted.average.variables)
 
 
-def _announce(model, progress: Progress, fitted: TrainingModel, trained: list[str], is_deterministic: bool) -> None:
+def _print_start(model, progress: Progress, fitted: TrainingModel, trained: list[str], is_deterministic: bool) -> None:
     stage = progress.stage
     weights = sum(int(np.prod(variable.shape)) for variable in fitted.trainable_variables)
     where = f", step {progress.step}" if progress.step else ""

@@ -14,7 +14,7 @@ from mrcnn.training.averaging import WeightAverage
 
 
 class TrainingModel(Network):
-    """Maps the inputs of the training graph to its losses. It uses the layers of the graph.
+    """Maps the inputs of the training graph to its losses. The model shares the layers of the graph.
 
     Args:
         network: the training graph; see `NetworkBuilder.training`.
@@ -40,8 +40,8 @@ class TrainingModel(Network):
     ):
         names = loss_names(network.config)
         super().__init__(tuple(network.inputs), network.outputs[-len(names) :], name=network.name)
-        # Only the variables are created in the scope of the strategy. If the model were created in it, Keras's `fit`
-        # would average the batches of all devices, which fails for bool masks.
+        # Only the variables are created in the scope of the strategy. If the model were created in this scope, Keras's
+        # `fit` would average the batches of all devices, which fails for bool masks.
         self.strategy = network.distribute_strategy
         self.config = network.config
         self.loss_weights = [float(loss_weights[name]) for name in names]
@@ -78,7 +78,7 @@ class TrainingModel(Network):
         """
         if self.train_function is not None and not force:
             return
-        run = self._compiled(self.train_step, self.average)
+        run = self._compile_step(self.train_step, self.average)
 
         def train_function(iterator):
             if self.skip:
@@ -96,10 +96,10 @@ class TrainingModel(Network):
     def make_test_function(self, force: bool = False) -> None:
         """Sets `test_function(iterator)`, which computes the losses of validation batches."""
         if self.test_function is None or force:
-            run = self._compiled(self.test_step)
+            run = self._compile_step(self.test_step)
             self.test_function = lambda iterator: run(next(iterator))
 
-    def _compiled(self, step: Callable, average: WeightAverage | None = None) -> Callable:
+    def _compile_step(self, step: Callable, average: WeightAverage | None = None) -> Callable:
         """Returns a compiled function `batch -> logs` that runs the step on all devices and updates the average."""
 
         def run(batch):

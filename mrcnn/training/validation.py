@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import keras
 import numpy as np
 
-from mrcnn.data.dataset_errors import located_errors
+from mrcnn.data.dataset_errors import convert_errors
 from mrcnn.data.training_examples import load_instances, load_proposals
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
@@ -19,9 +19,9 @@ from mrcnn.inference.predictor import Predictor
 from mrcnn.inference.streams import detect_stream
 from mrcnn.visualization.drawing import overlay
 
-MIN_CONFIDENCE = 0.05  # AP also needs detections with low scores
-FIGURES = ("AP", "AP50", "AP75")
-PICTURES = 4
+MIN_CONFIDENCE = 0.05  # low, because AP also depends on detections with low scores
+METRICS = ("AP", "AP50", "AP75")
+MAX_PICTURES = 4
 VALIDATION_PHOTOS = 500  # default maximum; evaluating 5,000 images would take longer than an epoch
 SUBSET_SEED = 0  # fixed, so that the AP of different runs can be compared
 
@@ -66,7 +66,7 @@ class Validator:
                 continue
             class_ids, masks, shape, points = self._truth[image_id]
             evaluator.add(image_id, class_ids, masks, result, shape, points)
-            if len(self.pictures) < PICTURES and any(class_ids > 0):
+            if len(self.pictures) < MAX_PICTURES and any(class_ids > 0):
                 self.pictures.append((f"{len(self.pictures) + 1}", self._picture(photo, result)))
         return evaluator.summarize() | operating_point(evaluator.records)
 
@@ -81,7 +81,7 @@ class Validator:
                 continue
             try:
                 where = f"image {image_id} ({self.dataset.image_info[image_id].get('id')})"
-                with located_errors(f"{where}, load_image()"):
+                with convert_errors(f"{where}, load_image()"):
                     photo = self.dataset.load_image(image_id)
                 item = photo if config.has_rpn else (photo, load_proposals(self.dataset, config, image_id, where))
                 if image_id not in self._truth:
@@ -110,7 +110,10 @@ def operating_point(records: Sequence[ImageRecord]) -> dict[str, float]:
 
 
 class Validation(keras.callbacks.Callback):
-    """Validates every `every` epochs and after the last one. Adds `val_mask_AP`, `val_threshold`, ... to the logs."""
+    """Validates every `every` epochs and after the last epoch.
+
+    Adds `val_mask_AP`, `val_threshold`, ... to the logs.
+    """
 
     def __init__(self, validator: Validator, every: int, last_epoch: int, verbose: bool = True):
         super().__init__()
@@ -121,11 +124,11 @@ class Validation(keras.callbacks.Callback):
             return
         started = time.perf_counter()
         average = self.model.average
-        with average.swapped_in() if average else nullcontext():
+        with average.swap_in() if average else nullcontext():
             summary = self.validator()
         kinds = [kind for kind in (*KINDS, "keypoints") if kind in summary]
         for kind in kinds:
-            logs |= {f"val_{kind}_{name}": summary[kind][name] for name in FIGURES}
+            logs |= {f"val_{kind}_{name}": summary[kind][name] for name in METRICS}
         logs |= {f"val_{name}": summary[name] for name in ("threshold", "F1") if name in summary}
         logs["validation_seconds"] = time.perf_counter() - started
         if self.verbose:

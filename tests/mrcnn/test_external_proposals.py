@@ -7,7 +7,7 @@ import tiny_training
 from mrcnn.checkpoints import WeightsMismatchError
 from mrcnn.config import Config
 from mrcnn.data.pipeline import training_batches
-from mrcnn.data.training_examples import prepare, vary
+from mrcnn.data.training_examples import augment_example, prepare
 from mrcnn.errors import UserError
 from mrcnn.inference.processing import preprocess
 from mrcnn.inference.test_time_augmentation import scaled_detectors
@@ -104,7 +104,7 @@ def test_training_and_detection_place_proposals_equally():
             return np.zeros((48, 80, 0), bool), np.zeros(0, np.int32)
 
     dataset = OnePhoto(1)
-    example = vary(prepare(dataset, config, 0), config)
+    example = augment_example(prepare(dataset, config, 0), config)
     trained = clip_proposals(example.proposals, example.window, 50)
     np.testing.assert_array_equal(trained, preprocess(photo, config, 0, dataset.load_rois(0)).rois)
     # 80 pixels are resized to 64, and 13 rows of padding are added above.
@@ -156,7 +156,7 @@ def test_proposals_are_mirrored_with_the_image():
     mirrored = next(
         each
         for seed in range(9)
-        if (each := vary(example, config, None, np.random.default_rng(seed), mirror=True)) is not example
+        if (each := augment_example(example, config, None, np.random.default_rng(seed), mirror=True)) is not example
     )
     for (y1, x1, y2, x2), box in zip(example.proposals, mirrored.proposals, strict=True):
         assert box.tolist() == [y1, 64 - x2, y2, 64 - x1]
@@ -170,10 +170,10 @@ def test_augmentations_and_datasets_without_boxes_are_rejected():
             return image, masks, class_ids
 
     config = TrainingConfig().copy(**EXTERNAL)
-    with pytest.raises(UserError, match="Still does not move the proposals of load_rois"):
+    with pytest.raises(UserError, match="Still does not transform the proposals of load_rois"):
         training_batches(Proposed(2), config, augmentation=Still())
-    with pytest.raises(UserError, match=r"Still.augment_photo\(\) must take `boxes`"):
-        vary(prepare(Proposed(1), config, 0, Still()), config, Still())
+    with pytest.raises(UserError, match=r"Still.augment_photo\(\) must accept the argument `boxes`"):
+        augment_example(prepare(Proposed(1), config, 0, Still()), config, Still())
     with pytest.raises(UserError, match=r"square_0.*the dataset has no proposals. Return boxes \[K, 4\]"):
         prepare(tiny_training.Squares(1), config, 0)
     assert prepare(tiny_training.Squares(1), config.copy(PROPOSALS="rpn"), 0).proposals is None

@@ -9,7 +9,7 @@ from mrcnn import losses
 from mrcnn.checkpoints.report import LoadReport, branch_warning
 from mrcnn.data.example import Example
 from mrcnn.data.pipeline import training_batches
-from mrcnn.data.training_examples import load_image_gt, prepare, vary
+from mrcnn.data.training_examples import augment_example, load_image_gt, prepare
 from mrcnn.detections import Detection, Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation import CocoEvaluator
@@ -118,7 +118,7 @@ def test_keypoints_follow_the_image_through_resizing_and_mirroring():
     dataset, config = Dots(2), TinyConfig().copy(IMAGE_MAX_DIM=128, IMAGE_MIN_DIM=128, NUM_CLASSES=2, **POINTS)
     example = prepare(dataset, config, 1)
     np.testing.assert_allclose(example.keypoints[..., :2], 2 * dataset.load_keypoints(1)[..., :2])
-    mirrored = [vary(example, config, mirror=True, rng=np.random.default_rng(seed)) for seed in range(4)]
+    mirrored = [augment_example(example, config, mirror=True, rng=np.random.default_rng(seed)) for seed in range(4)]
     mirrored = next(each for each in mirrored if not np.array_equal(each.image, example.image))
     red = mirrored.image[tuple(np.rint(mirrored.keypoints[0, 0, 1::-1]).astype(int))]  # left and right are swapped
     assert red[2] > red[0]
@@ -134,7 +134,7 @@ def test_keypoints_are_scaled_to_the_rounded_size(mode):
     config = TinyConfig().copy(IMAGE_RESIZE_MODE=mode, IMAGE_MIN_DIM=0, IMAGE_MAX_DIM=512)
     if mode == "crop":  # the scale is 500 / 333, so the width of 1501.5 pixels becomes 1502
         config = config.copy(IMAGE_MIN_DIM=500)
-    fitted = vary(example, config, rng=np.random.default_rng(0))
+    fitted = augment_example(example, config, rng=np.random.default_rng(0))
     if mode == "square":  # 333 rows become 170.496, rounded to 170, in the centre of 512
         assert fitted.window == (171, 0, 341, 512)
         np.testing.assert_allclose(fitted.keypoints[0], [[512, 341, 2], [256, 171, 2]], atol=1e-4)
@@ -220,16 +220,16 @@ def test_augmentations_must_return_keypoints(augmentation, message):
     with pytest.raises(UserError, match=message):
         load_image_gt(Dots(1), config, 0, augmentation=augmentation)
     moved = np.ones((1, 2, 3))
-    example = vary(prepare(Dots(1), config, 0, Fixed()), config, Shifted(moved))
+    example = augment_example(prepare(Dots(1), config, 0, Fixed()), config, Shifted(moved))
     assert example.keypoints.shape == (1, 2, 3)
     without = tiny_training.TrainingConfig()
-    assert vary(prepare(Dots(1), without, 0, Fixed()), without, Shifted(moved)).keypoints is None
+    assert augment_example(prepare(Dots(1), without, 0, Fixed()), without, Shifted(moved)).keypoints is None
 
 
 def test_augmentation_without_support_for_keypoints_is_rejected():
     config = tiny_training.TrainingConfig().copy(**POINTS)
     for augmentation in (lambda **planes: planes, Fixed()):
-        with pytest.raises(UserError, match="(function|Fixed) does not move keypoints"):
+        with pytest.raises(UserError, match="(function|Fixed) does not transform keypoints"):
             training_batches(Dots(1), config, augmentation=augmentation)
 
 

@@ -199,17 +199,17 @@ def test_a_resumed_run_keeps_its_options_and_added_ones():
 @pytest.mark.parametrize("epochs, stop", [(28, 25), (30, 26), (100, 37)])
 def test_default_early_stopping_does_not_shorten_short_runs(epochs, stop):
     """If AP does not improve after the first validation of the last stage, 1 + 20 validations of this stage are run."""
-    from mrcnn.training.callbacks import is_exhausted
+    from mrcnn.training.callbacks import patience_is_exhausted
     from mrcnn.training.progress import Progress
     from nike.training.stages import plan_stages
 
     arguments = train.parse(["--epochs", str(epochs)])
     heads, _ = plan_stages(epochs, 1e-4, arguments.layers, arguments.schedule)
     progress = Progress(epoch=heads.epochs)
-    while not is_exhausted(progress, arguments.patience):
+    while not patience_is_exhausted(progress, arguments.patience):
         progress.end_epoch({"epoch": progress.epoch + 1, "val_mask_AP": 0.3})
     assert progress.epoch == stop
-    assert not is_exhausted(progress, train.parse(["--patience=0"]).patience)
+    assert not patience_is_exhausted(progress, train.parse(["--patience=0"]).patience)
 
 
 def test_resume_with_another_config(run, tmp_path, capsys):

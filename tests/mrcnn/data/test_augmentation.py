@@ -3,7 +3,10 @@ import random
 import numpy as np
 import pytest
 
-from mrcnn.data.augmentation import MASKS_AT_ONCE, augment_resized  # before imgaug, unless the project is installed
+from mrcnn.data.augmentation import (
+    MASKS_AT_ONCE,
+    augment_after_resizing,
+)  # before imgaug, unless the project is installed
 
 from imgaug import augmenters as iaa  # isort: skip
 
@@ -40,7 +43,7 @@ def shapes():
     ids=[*GEOMETRIC, "PiecewiseAffine"],
 )
 def test_masks_are_transformed_with_the_image(shapes, augmenter):
-    image, masks = augment_resized(augmenter, *shapes, np.random.default_rng(0))
+    image, masks = augment_after_resizing(augmenter, *shapes, np.random.default_rng(0))
     assert image.dtype == np.uint8 and masks.dtype == bool and masks.shape == (96, 96, 2)
     shown = image[:, :, :2] > 110  # `Multiply` and blur darken the objects
     agreement = (shown & masks).sum(axis=(0, 1)) / (shown | masks).sum(axis=(0, 1))
@@ -49,42 +52,48 @@ def test_masks_are_transformed_with_the_image(shapes, augmenter):
 
 @pytest.mark.parametrize("name", GEOMETRIC)
 def test_equal_seeds_give_equal_results_independent_of_global_state(shapes, name):
-    first = augment_resized(GEOMETRIC[name], *shapes, np.random.default_rng(5))
-    augment_resized(GEOMETRIC[name], *shapes, np.random.default_rng(6))
-    again = augment_resized(GEOMETRIC[name], *shapes, np.random.default_rng(5))
+    first = augment_after_resizing(GEOMETRIC[name], *shapes, np.random.default_rng(5))
+    augment_after_resizing(GEOMETRIC[name], *shapes, np.random.default_rng(6))
+    again = augment_after_resizing(GEOMETRIC[name], *shapes, np.random.default_rng(5))
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_different_seeds_give_different_results(shapes):
-    results = [augment_resized(GEOMETRIC["Affine"], *shapes, np.random.default_rng(seed))[0] for seed in range(3)]
+    results = [
+        augment_after_resizing(GEOMETRIC["Affine"], *shapes, np.random.default_rng(seed))[0] for seed in range(3)
+    ]
     assert (results[0] != results[1]).any() and (results[1] != results[2]).any()
 
 
 @pytest.mark.parametrize("augmenter", [iaa.Multiply(0.5), iaa.CoarseDropout(0.5, size_px=4), iaa.GaussianBlur(2.0)])
 def test_colour_and_blur_do_not_change_the_masks(shapes, augmenter):
-    image, masks = augment_resized(augmenter, *shapes, np.random.default_rng(0))
+    image, masks = augment_after_resizing(augmenter, *shapes, np.random.default_rng(0))
     np.testing.assert_array_equal(masks, shapes[1])
     assert (image != shapes[0]).any()
 
 
 @pytest.mark.parametrize("fill", [{"cval": 255}, {"mode": "edge"}, {"mode": "wrap"}])
 def test_masks_are_empty_in_the_filled_border(shapes, fill):
-    image, masks = augment_resized(iaa.Affine(translate_px={"x": 30}, **fill), *shapes, np.random.default_rng(0))
+    image, masks = augment_after_resizing(iaa.Affine(translate_px={"x": 30}, **fill), *shapes, np.random.default_rng(0))
     assert not masks[:, :30].any()
 
 
 def test_many_masks_and_none(shapes):
     image, masks = shapes
     many = np.repeat(masks, MASKS_AT_ONCE, axis=2)
-    _, flipped = augment_resized(iaa.Fliplr(1.0), image, many, np.random.default_rng(0))
+    _, flipped = augment_after_resizing(iaa.Fliplr(1.0), image, many, np.random.default_rng(0))
     np.testing.assert_array_equal(flipped, many[:, ::-1])
-    assert augment_resized(iaa.Fliplr(1.0), image, masks[:, :, :0], np.random.default_rng(0))[1].shape == (96, 96, 0)
+    assert augment_after_resizing(iaa.Fliplr(1.0), image, masks[:, :, :0], np.random.default_rng(0))[1].shape == (
+        96,
+        96,
+        0,
+    )
 
 
 def test_augmentation_that_changes_the_size_is_rejected(shapes):
     with pytest.raises(ValueError, match=r"Pad must keep the size.*\(96, 96, 3\).*\(116, 116, 3\)"):
-        augment_resized(iaa.Pad(px=10, keep_size=False), *shapes, np.random.default_rng(0))
+        augment_after_resizing(iaa.Pad(px=10, keep_size=False), *shapes, np.random.default_rng(0))
 
 
 class Transform:
@@ -112,10 +121,14 @@ def test_albumentations_is_recognised_by_its_interface(shapes, transform):
     random.seed(3)
     np.random.seed(3)
     states = random.getstate(), np.random.get_state()[1].copy()
-    results = [augment_resized(transform, *shapes, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    results = [augment_after_resizing(transform, *shapes, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     for image, masks in results:
         np.testing.assert_array_equal(image[:, :, :2] > 0, masks)
     np.testing.assert_array_equal(results[0][0], results[1][0])
     assert (results[0][0] != results[2][0]).any()
-    assert augment_resized(transform, shapes[0], shapes[1][:, :, :0], np.random.default_rng(0))[1].shape == (96, 96, 0)
+    assert augment_after_resizing(transform, shapes[0], shapes[1][:, :, :0], np.random.default_rng(0))[1].shape == (
+        96,
+        96,
+        0,
+    )
     assert random.getstate() == states[0] and (np.random.get_state()[1] == states[1]).all()

@@ -21,11 +21,11 @@ def test_the_latest_weights_are_restored_even_after_an_error():
     average = WeightAverage([weight], momentum=0.9)
     weight.assign([5.0])
     try:
-        with average.swapped_in():
+        with average.swap_in():
             assert weight.numpy() == 1.0
             raise OSError
     except OSError:
         pass
     assert weight.numpy() == 5.0
-    average.overwrite()
+    average.overwrite_variables()
     assert weight.numpy() == 1.0

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mrcnn.training.callbacks import is_exhausted
+from mrcnn.training.callbacks import patience_is_exhausted
 from mrcnn.training.progress import Progress, Stage
 
 STAGE = dict(
@@ -28,7 +28,7 @@ def run(aps, patience=2):
     progress.begin(Stage(**STAGE))
     for epoch, ap in enumerate(aps, start=1):
         progress.end_epoch({"epoch": epoch} | ({} if ap is None else {"val_mask_AP": ap}))
-        if is_exhausted(progress, patience):
+        if patience_is_exhausted(progress, patience):
             break
     return progress
 
@@ -44,10 +44,10 @@ def test_patience_counts_validations_not_epochs():
 
 def test_a_new_stage_resets_patience_but_not_the_best_epoch():
     progress = run([0.5, 0.4, 0.4])
-    assert is_exhausted(progress, 2)
+    assert patience_is_exhausted(progress, 2)
     progress.finish()
     progress.begin(Stage(**STAGE | {"first_epoch": 3}))
-    assert not is_exhausted(progress, 2)
+    assert not patience_is_exhausted(progress, 2)
     progress.end_epoch({"epoch": 4, "val_mask_AP": 0.45})
     assert progress.best["epoch"] == 1 and progress.without_gain == 0
 

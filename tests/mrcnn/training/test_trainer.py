@@ -266,7 +266,7 @@ def test_full_disk_is_a_one_line_error_and_keeps_the_earlier_checkpoint(model, t
 def test_full_disk_while_tensorboard_writes():
     with pytest.raises(OSError, match="No space left on device"), raise_causes():
         raise tf.errors.ResourceExhaustedError(None, None, "/logs/events.v2; No space left on device")
-    with pytest.raises(MemoryError, match="device has too little memory.*smaller batches"), raise_causes():
+    with pytest.raises(MemoryError, match="device is out of memory.*smaller batches"), raise_causes():
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 
