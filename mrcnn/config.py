@@ -34,7 +34,7 @@ IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1
 NETWORK_STRIDE = 64  # stride of P6 in pixels
 LEVELS = 5  # pyramid levels P2..P6
 # Settings for which False and 0 mean "no limit"; many Matterport scripts use False. Mode "square" needs IMAGE_MAX_DIM.
-MAY_BE_FALSE = ("IMAGE_MIN_SCALE", "IMAGE_MAX_DIM")
+UNLIMITED_IF_FALSE = ("IMAGE_MIN_SCALE", "IMAGE_MAX_DIM")
 
 
 class Config:
@@ -149,7 +149,7 @@ class Config:
     MASK_REFINEMENT_PADDING = 0.15  # padding on each side of the box, as a fraction of its height or width
     MASK_REFINEMENT_CHANNELS = 16
     MASK_REFINEMENT_ROIS = 8  # positive RoIs per image that train the refinement
-    RPN_POSITIVE_IOU = 0.7  # minimum IoU of positive anchors; thin objects need a lower value
+    RPN_POSITIVE_IOU = 0.7  # minimum IoU of positive anchors; thin objects require a lower value
 
     def __init__(self) -> None:
         self.BATCH_SIZE = self.IMAGES_PER_GPU * self.GPU_COUNT
@@ -185,7 +185,7 @@ class Config:
         Settings added by a subclass are omitted, because `Config.from_json` would reject them.
         """
         settings = {name: value for name, value in self.to_dict().items() if name in Config.fields()}
-        settings |= {name: 0 for name in MAY_BE_FALSE if settings[name] is False}
+        settings |= {name: 0 for name in UNLIMITED_IF_FALSE if settings[name] is False}
         return json.dumps(settings, indent=indent, default=to_json_value, sort_keys=True)
 
     @classmethod
@@ -214,7 +214,7 @@ class Config:
             if value is None and _may_be_none(name):
                 continue
             fields[name] = from_json_value(getattr(cls, name), value, f"{where}: {name}")
-        return cls._subclass(fields)()
+        return cls._create_subclass(fields)()
 
     @classmethod
     def from_json(cls, text: str, where: str = "config") -> Self:
@@ -243,12 +243,12 @@ class Config:
         settings = {**{name: self.function(name) for name in self.fields()}, **changes}
         for name, value in settings.items():  # a plain function in a class would become a method
             settings[name] = staticmethod(value) if callable(value) else copy.copy(value)
-        config = object.__new__(type(self)._subclass(settings))
+        config = object.__new__(type(self)._create_subclass(settings))
         Config.__init__(config)  # the `__init__` of a subclass may require arguments
         return config
 
     @classmethod
-    def _subclass(cls, settings: Mapping[str, Any]) -> type[Self]:
+    def _create_subclass(cls, settings: Mapping[str, Any]) -> type[Self]:
         """Returns a subclass with some settings replaced. Its base is the class defined in code, never another copy."""
         base = cls.__dict__.get("_declared_class", cls)
         inherited = {name: value for name, value in vars(cls).items() if name.isupper()} if base is not cls else {}
@@ -376,7 +376,7 @@ class Config:
 def _restore(base: type[Config], settings: dict[str, Any], attributes: dict[str, Any]) -> Config:
     """Restores a pickled config; see `Config.__reduce__`."""
     settings = {name: staticmethod(value) if callable(value) else value for name, value in settings.items()}
-    config = object.__new__(base._subclass(settings) if settings else base)
+    config = object.__new__(base._create_subclass(settings) if settings else base)
     vars(config).update(attributes)
     return config
 
@@ -398,7 +398,7 @@ def _unmet_requirement(field: str, value: Any) -> str | None:
     default = getattr(Config, field)
     if value is None and _may_be_none(field):
         return None
-    if field in MAY_BE_FALSE and isinstance(value, int) and value == 0:  # False is an int
+    if field in UNLIMITED_IF_FALSE and isinstance(value, int) and value == 0:  # False is an int
         return None
     if field == "TRAIN_BN":  # ConvNorm compares by identity, so 1 would have the effect of False
         return None if isinstance(value, bool) else "None, True or False"

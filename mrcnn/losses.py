@@ -87,8 +87,8 @@ def mrcnn_class_loss(
         Scalar mean over the RoIs that are not ignored.
 
     Source: Girshick 2015, Fast R-CNN, section 2.3; Matterport.
-    Differs from Matterport: each image has its own active classes instead of those of the first image. The loss is 0
-        instead of NaN if all RoIs are ignored.
+    Differs from Matterport: the active classes of each image are used, instead of the first image's for all images. The
+        loss is 0 instead of NaN if all RoIs are ignored.
     """
     predicted = tf.argmax(pred_class_logits, axis=-1)  # [B, R]
     counts = tf.cast(tf.gather(active_class_ids, predicted, batch_dims=1), tf.float32)  # 0 for ignored RoIs
@@ -111,7 +111,7 @@ def mrcnn_bbox_loss(target_bbox: tf.Tensor, target_class_ids: tf.Tensor, pred_bb
 
     Source: Girshick 2015, Fast R-CNN, section 2.3; Matterport.
     """
-    positive, target_class = _positives(target_class_ids)
+    positive, target_class = _positive_indices(target_class_ids)
     losses = smooth_l1_loss(tf.gather_nd(target_bbox, positive), tf.gather_nd(pred_bbox, target_class))  # [n, 4]
     return _mean(tf.reduce_mean(losses, axis=1))
 
@@ -123,14 +123,14 @@ def mrcnn_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor, pred_m
         target_masks: `[B, R, M, M]` in 0..1.
         target_class_ids: `[B, R]` integer; above 0 is positive.
         pred_masks: `[B, R', M, M, C]` probabilities of the leading R' <= R RoIs. Positive RoIs come first, so the mask
-            head does not have to run on the others.
+            head does not have to run on the remaining RoIs.
 
     Returns:
         Scalar mean over the pixels of the positive RoIs.
 
     Source: He et al. 2017, Mask R-CNN, section 3; Matterport.
     """
-    positive, target_class = _positives(target_class_ids[:, : tf.shape(pred_masks)[1]])
+    positive, target_class = _positive_indices(target_class_ids[:, : tf.shape(pred_masks)[1]])
     target = tf.cast(tf.gather_nd(target_masks, positive), tf.float32)  # [n, M, M]
     predicted = tf.gather_nd(tf.transpose(pred_masks, [0, 1, 4, 2, 3]), target_class)  # [n, M, M]
     logits = _logit(tf.cast(predicted, tf.float32))
@@ -150,7 +150,7 @@ def mrcnn_softmax_mask_loss(target_masks: tf.Tensor, target_class_ids: tf.Tensor
 
     Source: He et al. 2017, Mask R-CNN, table 2b; Long et al. 2015, fully convolutional networks.
     """
-    positive, target_class = _positives(target_class_ids[:, : tf.shape(pred_masks)[1]])
+    positive, target_class = _positive_indices(target_class_ids[:, : tf.shape(pred_masks)[1]])
     target = tf.cast(tf.gather_nd(target_masks, positive), tf.float32)  # [n, M, M]
     masks = tf.transpose(tf.cast(pred_masks, tf.float32), [0, 1, 4, 2, 3])
     background = tf.gather_nd(masks[:, :, 0], positive)  # [n, M, M]
@@ -242,7 +242,7 @@ def _mean(values: tf.Tensor) -> tf.Tensor:
     return joint_mean(tf.reduce_sum(values), tf.cast(tf.size(values), tf.float32))
 
 
-def _positives(class_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _positive_indices(class_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the indices of the positive RoIs: `[n, 2]` (image, RoI) and `[n, 3]` (image, RoI, class)."""
     positive = tf.where(class_ids > 0)
     ids = tf.cast(tf.gather_nd(class_ids, positive), tf.int64)

@@ -27,7 +27,7 @@ from mrcnn.data.training_examples import load_image_gt
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.inference.predictor import Predictor, require_eager
-from mrcnn.inference.streams import check_images, detect_list, detect_stream, with_proposals
+from mrcnn.inference.streams import check_images, detect_list, detect_stream, pair_with_proposals
 from mrcnn.layers.common import BatchNorm
 from mrcnn.layers.detection import DetectionLayer
 from mrcnn.layers.heads import build_rpn_model
@@ -430,11 +430,11 @@ class MaskRCNN(MatterportMethods):
         require_eager()
         if on_error not in ("raise", "skip"):
             raise UserError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
-        images = with_proposals(images, proposals, self.config)
+        images = pair_with_proposals(images, proposals, self.config)
         results = detect_stream(images, self.predictor, self.config.BATCH_SIZE, on_error == "skip")
-        return (self._with_names(result) for result in results)
+        return (self._set_names(result) for result in results)
 
-    def _with_names(self, result: Detections) -> Detections:
+    def _set_names(self, result: Detections) -> Detections:
         result.class_names = self.class_names
         result.keypoint_names = list(self.config.KEYPOINT_NAMES) or None
         return result

@@ -1,4 +1,4 @@
-"""Runs each benchmark in a separate process, which makes its peak memory meaningful, and prints the results.
+"""Runs each benchmark in a separate process, so that its peak memory can be measured, and prints the results.
 
 python -m mrcnn.benchmark                 # all: about 15 minutes on 2 cores
 python -m mrcnn.benchmark --quick         # one size, one backbone
@@ -14,7 +14,7 @@ import sys
 PRECISIONS = ("float32", "bfloat16")
 
 
-def cases(quick: bool) -> list[tuple[str, dict]]:
+def list_benchmarks(quick: bool) -> list[tuple[str, dict]]:
     """Returns (module, options) of each benchmark."""
     backbones, sizes = (("resnet50",), (512,)) if quick else (("resnet50", "resnet101"), (512, 1024))
     detection = [
@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
     arguments = parser.parse_args()
     results = []
-    for module, options in cases(arguments.quick):
+    for module, options in list_benchmarks(arguments.quick):
         figures = run(module, options)
         results.append({"case": module, **options, **figures})
         print(f"{module:14}" + "  ".join(f"{key} {value}" for key, value in {**options, **figures}.items()), flush=True)

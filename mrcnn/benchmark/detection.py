@@ -16,7 +16,7 @@ COUNTS = (1, 10, 100)
 PHOTO_SHAPE = (1600, 1280, 3)
 
 
-def head_operations(config: Config, proposals: int, detections: int) -> float:
+def count_head_operations(config: Config, proposals: int, detections: int) -> float:
     """Returns the operations (multiplications and additions) of the box head and of the mask head."""
     channels, classes, fc = config.TOP_DOWN_PYRAMID_SIZE, config.NUM_CLASSES, config.FPN_CLASSIF_FC_LAYERS_SIZE
     box = config.POOL_SIZE**2 * channels * fc + fc * fc + fc * classes * 5
@@ -27,7 +27,7 @@ def head_operations(config: Config, proposals: int, detections: int) -> float:
 
 
 def main() -> None:
-    options = measure.arguments(backbone="resnet50", size=512, precision="float32")
+    options = measure.parse_arguments(backbone="resnet50", size=512, precision="float32")
     measure.set_precision(options.precision)
     keras.utils.set_random_seed(0)
     config = Config().copy(
@@ -68,13 +68,13 @@ def main() -> None:
     others = dict(
         preprocess=lambda: preprocess(photo, config),
         postprocess_100=lambda: postprocess(detections[0], masks[0], PHOTO_SHAPE, shape, window),
-        bare=measure.bare_convolution(options.precision),
+        bare=measure.make_bare_convolution(options.precision),
     )
-    seconds = measure.medians({**functions, **stages, **others})
+    seconds = measure.measure_medians({**functions, **stages, **others})
     rate = measure.BARE_OPERATIONS / seconds["bare"]
-    static = measure.operations(rpn.get_concrete_function(*inputs))
+    static = measure.count_operations(rpn.get_concrete_function(*inputs))
     efficiency = {
-        f"efficiency_{n}": round((static + head_operations(config, found, n)) / seconds[f"detect_{n}"] / rate, 2)
+        f"efficiency_{n}": round((static + count_head_operations(config, found, n)) / seconds[f"detect_{n}"] / rate, 2)
         for n in COUNTS
     }
     figures = {name: round(value, 3) for name, value in seconds.items() if name != "bare"}

@@ -24,7 +24,7 @@ PADDING = 0.15  # padding of the refinement
 NO_PADDING = [(0, 0), (0, 0), (0, 0)]
 
 
-def crescent(length: float, rng: np.random.Generator) -> np.ndarray:
+def draw_crescent(length: float, rng: np.random.Generator) -> np.ndarray:
     """Draws a crescent of the given length, a third as high and tapered at both ends, bool `[SIDE, SIDE]`."""
     t = np.linspace(0, 1, 60)
     upper = np.stack([t, 0.35 * np.sin(np.pi * t)], axis=1)
@@ -37,7 +37,7 @@ def crescent(length: float, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(oversampled.resize((SIDE, SIDE), Image.Resampling.BOX)) >= 128
 
 
-def pasted_target(
+def paste_target(
     mask: np.ndarray, mini: int, refined: int = 0, kind: str = "coverage", is_coverage: bool = False
 ) -> np.ndarray:
     """Computes the target of an object for its own box and pastes it into the image.
@@ -47,7 +47,7 @@ def pasted_target(
         mini: side of the mini masks.
         refined: side of the refined masks in cells; 0 for targets of the mask head, 28 cells.
         kind: mask targets of the mask head, "rounded" or "coverage".
-        is_coverage: whether the mask is resized to uint8 coverage, as `LogoAugmentation` does, instead of bool.
+        is_coverage: whether the mask is resized to uint8 coverage, as in `LogoAugmentation`, instead of bool.
     """
     resized = resize_mask(mask[..., None], SCALE, NO_PADDING)
     shape, inside = resized.shape[:2], resized
@@ -56,16 +56,16 @@ def pasted_target(
         inside = resized > FULL_COVERAGE // 2
     box = extract_bboxes(inside)
     gt_masks = minimize_mask(box, resized, (mini, mini), is_coverage)[None]
-    normalised = norm_boxes(box[None].astype(np.float32), shape)
+    normalized = norm_boxes(box[None].astype(np.float32), shape)
     in_image = box[0] / SCALE
     if not refined:
         options = dict(mask_shape=(28, 28), use_mini_mask=True, image_shape=shape, kind=kind)
         slots = np.zeros((1, 1), np.int32)
-        cells = np.asarray(crop_mask_targets(normalised, normalised, slots, gt_masks, **options))[0, 0]
+        cells = np.asarray(crop_mask_targets(normalized, normalized, slots, gt_masks, **options))[0, 0]
         return paste_mask(cells, in_image.astype(int), mask.shape)
     image = np.zeros((1, *shape, 3), np.float32)
-    frames = PaddedFrames(PADDING)([normalised, image])
-    inputs = [normalised, frames, np.ones((1, 1), np.int32), normalised, gt_masks, image]
+    frames = PaddedFrames(PADDING)([normalized, image])
+    inputs = [normalized, frames, np.ones((1, 1), np.int32), normalized, gt_masks, image]
     cells = np.asarray(RefinementTargets(refined)(inputs))[0, 0]
     (y1, x1, y2, x2), crop = sample_mask(cells, pad_boxes(in_image, PADDING), mask.shape)
     pasted = np.zeros_like(mask)
@@ -86,9 +86,9 @@ def main() -> None:
     rng = np.random.default_rng(0)
     figures: dict[str, dict[int, float]] = {name: {} for name in VARIANTS}
     for length in LENGTHS:
-        masks = [crescent(length, rng) for _ in range(REPEATS)]
+        masks = [draw_crescent(length, rng) for _ in range(REPEATS)]
         for name, options in VARIANTS.items():
-            pasted = [pasted_target(mask, **options) for mask in masks]
+            pasted = [paste_target(mask, **options) for mask in masks]
             ious = [(a & b).sum() / (a | b).sum() for a, b in zip(masks, pasted, strict=True)]
             figures[name][length] = round(float(np.mean(ious)), 3)
     print(json.dumps(figures))

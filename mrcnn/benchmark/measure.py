@@ -17,7 +17,7 @@ BARE_SHAPE, BARE_CHANNELS = (1, 128, 128, 256), 256  # reference convolution: 3x
 BARE_OPERATIONS = 2 * 128 * 128 * 9 * BARE_CHANNELS * BARE_CHANNELS
 
 
-def arguments(**options) -> argparse.Namespace:
+def parse_arguments(**options) -> argparse.Namespace:
     """Parses the command line of a benchmark, given its options with their defaults."""
     parser = argparse.ArgumentParser()
     for name, default in options.items():
@@ -30,7 +30,7 @@ def set_precision(precision: str) -> None:
     keras.config.set_dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision])
 
 
-def medians(functions: dict[str, Callable], repeats: int = REPEATS) -> dict[str, float]:
+def measure_medians(functions: dict[str, Callable], repeats: int = REPEATS) -> dict[str, float]:
     """Measures the median time of each function in seconds.
 
     Calls of the functions are interleaved, so that fluctuations of the machine affect all of them.
@@ -47,7 +47,7 @@ def medians(functions: dict[str, Callable], repeats: int = REPEATS) -> dict[str,
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def bare_convolution(precision: str) -> Callable:
+def make_bare_convolution(precision: str) -> Callable:
     """Returns a function that runs the reference convolution once in the given precision."""
     rng = np.random.default_rng(0)
     image = tf.constant(rng.normal(size=BARE_SHAPE), precision)
@@ -68,7 +68,7 @@ def classify_all(network: keras.Model) -> None:
     layer.bias.assign(-10.0 * (np.arange(layer.bias.shape[0]) == 0))
 
 
-def operations(function) -> float:
+def count_operations(function) -> float:
     """Counts the floating-point operations of the convolutions and matrix products in a traced function.
 
     Args:

@@ -18,10 +18,10 @@ def main() -> None:
     from mrcnn.config import Config
     from mrcnn.model import MaskRCNN
 
-    options = measure.arguments(backbone="resnet50", layers="heads", batch=2, size=512, precision="bfloat16")
+    options = measure.parse_arguments(backbone="resnet50", layers="heads", batch=2, size=512, precision="bfloat16")
     measure.set_precision(options.precision)
     first_step = []
-    note_first_step = keras.callbacks.LambdaCallback(
+    record_first_step = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda step, logs: first_step or first_step.append(time.perf_counter() - START)
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -31,13 +31,13 @@ def main() -> None:
         measure.classify_all(model.keras_model)
         augmentation = iaa.Sequential([iaa.Fliplr(0.5), iaa.Affine(rotate=(-10, 10)), iaa.GaussianBlur((0, 1))])
         model.train(
-            written_photos(Path(folder)),
+            write_photos(Path(folder)),
             None,
             1e-5,
             epochs=2,
             layers=options.layers,
             augmentation=augmentation,
-            custom_callbacks=[note_first_step],
+            custom_callbacks=[record_first_step],
             workers=2,
             verbose=0,
         )
@@ -46,7 +46,7 @@ def main() -> None:
     print(json.dumps(dict(figures, first_step_after=round(first_step[0], 1), peak_mib=measure.peak_memory())))
 
 
-def written_photos(folder):
+def write_photos(folder):
     """Writes JPEG images of SHAPE with one rectangle each and returns their dataset."""
     import numpy as np
     from PIL import Image

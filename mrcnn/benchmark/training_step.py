@@ -38,7 +38,7 @@ def random_batch(config: Config) -> tuple:
 
 
 def main() -> None:
-    options = measure.arguments(backbone="resnet50", layers="heads", batch=1, size=512, precision="float32")
+    options = measure.parse_arguments(backbone="resnet50", layers="heads", batch=1, size=512, precision="float32")
     measure.set_precision(options.precision)
     make_deterministic(0)
     keras.utils.set_random_seed(0)
@@ -72,8 +72,8 @@ def main() -> None:
     fitted.make_train_function()
     batch = tuple(tf.constant(part) for part in random_batch(config))
     batches = iter(tf.data.Dataset.from_tensors((batch,)).repeat())
-    seconds = measure.medians(
-        dict(step=lambda: fitted.train_function(batches), bare=measure.bare_convolution(options.precision))
+    seconds = measure.measure_medians(
+        dict(step=lambda: fitted.train_function(batches), bare=measure.make_bare_convolution(options.precision))
     )
     figures = dict(
         step=round(seconds["step"], 3),

@@ -72,11 +72,11 @@ def convert_backbone(layers: dict[str, LayerWeights]) -> tuple[dict[str, LayerWe
             "converted from Keras Applications' MobileNetV2; its padding differs, so train the backbone as well",
         )
     if "conv1" in layers and is_backbone_only(layers) and "kernel" in layers["conv1"].weights:
-        return _resnet_in_rgb(layers)
+        return _convert_resnet_to_rgb(layers)
     return layers, ()
 
 
-def _resnet_in_rgb(layers: dict[str, LayerWeights]) -> tuple[dict[str, LayerWeights], tuple[str, ...]]:
+def _convert_resnet_to_rgb(layers: dict[str, LayerWeights]) -> tuple[dict[str, LayerWeights], tuple[str, ...]]:
     weights = layers["conv1"].weights
     if tuple(weights["kernel"].shape) != (7, 7, 3, 64):
         return layers, ()

@@ -101,12 +101,12 @@ def download(
     except (ValueError, OSError, http.client.HTTPException) as error:
         if isinstance(error, ValueError):
             part.unlink(missing_ok=True)
-        message = f"{path}: could not be downloaded ({_reason(error)}). Download {url} and save it as {path}."
+        message = f"{path}: could not be downloaded ({_error_reason(error)}). Download {url} and save it as {path}."
         raise WeightsNotFoundError(message) from None
     return path
 
 
-def _reason(error: Exception) -> str:
+def _error_reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP status {error.code} {error.reason}"
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__

@@ -134,11 +134,11 @@ def _describe_error(path: Path, error: Exception) -> str:
 
 def _weights_root(path: Path, file: h5py.File) -> h5py.Group:
     """Returns the group with the layer names: the root, or `model_weights` of a saved model."""
-    candidates = [file, file["model_weights"]] if _has(file, "model_weights") else [file]
+    candidates = [file, file["model_weights"]] if _has_member(file, "model_weights") else [file]
     for group in candidates:
         if "layer_names" in group.attrs or "layer_names0" in group.attrs:
             return group
-    if any(_has(file, name) for name in ("layers", "_layer_checkpoint_dependencies")):
+    if any(_has_member(file, name) for name in ("layers", "_layer_checkpoint_dependencies")):
         raise CheckpointError(
             f"{path}: expected weights by layer name, got a Keras 3 `.weights.h5` file, which numbers its layers. Load "
             "it with Keras into its model and save the weights with mrcnn.checkpoints.save_weights."
@@ -201,7 +201,7 @@ def _read_json(path: Path, group: h5py.Group, attribute: str) -> dict[str, Any] 
     return value
 
 
-def _has(group: h5py.Group, name: str) -> bool:
+def _has_member(group: h5py.Group, name: str) -> bool:
     return isinstance(group.get(name, getlink=True), h5py.HardLink)
 
 

@@ -110,7 +110,7 @@ def hub_weights(text: str) -> Path:
     with hub_errors(str(reference)):
         from huggingface_hub import hf_hub_download
 
-        file = reference.file or _only_weights_file(reference)
+        file = reference.file or _find_single_weights_file(reference)
         path = Path(hf_hub_download(reference.repository, file, revision=reference.revision))
     if reference.sha256 is not None and (found := sha256_of(path)) != reference.sha256:
         raise HubError(
@@ -126,7 +126,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _only_weights_file(reference: HubReference) -> str:
+def _find_single_weights_file(reference: HubReference) -> str:
     files = sorted(filter(is_weights_file, _list_files(reference)))
     if len(files) != 1:
         got = f"{len(files)}: {', '.join(files[:5])}" if files else "none"

@@ -50,7 +50,7 @@ def imagenet_weights(backbone: str) -> Path:
     """Returns the ImageNet weights of a backbone for `load_weights`. Downloads them if no search folder contains them.
 
     Args:
-        backbone: str, a key of PUBLISHED, or such a key with the suffix "_c4".
+        backbone: str, a key of PUBLISHED, optionally with the suffix "_c4".
 
     Raises:
         ValueError: if no weights are published for the backbone.

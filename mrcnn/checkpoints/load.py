@@ -22,7 +22,7 @@ from mrcnn.checkpoints.report import (
     WeightsMismatchError,
     backbone_warning,
     branch_warning,
-    explain,
+    explain_mismatch,
 )
 from mrcnn.errors import UserError
 
@@ -73,7 +73,7 @@ def load_weights(
             tensors=sum(len(pair) for pair in pairs.values()),
             notes=notes,
         )
-        if problem := explain(report, wanted, available, strict=not by_name):
+        if problem := explain_mismatch(report, wanted, available, strict=not by_name):
             raise WeightsMismatchError(f"{path}: {problem}", report)
         warning = backbone_warning(report, wanted, available) or branch_warning(report, available)
         values = [

@@ -71,7 +71,7 @@ class WeightsMismatchError(UserError):
         self.report = report
 
 
-def explain(
+def explain_mismatch(
     report: LoadReport, model: Mapping[str, LayerWeights], file: Mapping[str, LayerWeights], strict: bool
 ) -> str:
     """Returns an error message for a file that does not match the model, or "".
@@ -89,19 +89,19 @@ def explain(
         return f"{other}. Set BACKBONE to the backbone of the file, or use a file that matches the model."
     if missing and not report.loaded and not report.mismatched:
         return (
-            f"no layer of the model is in the file. Expected {_first_names(missing)}, got {_first_names(file)}. Use a "
+            f"no layer of the model is in the file. Expected {_join_names(missing)}, got {_join_names(file)}. Use a "
             "Mask R-CNN checkpoint."
         )
     if report.mismatched:
         return _explain_shapes(report.mismatched, model, file)
     if missing:
         return (
-            f"{len(missing)} layers of the model are not in the file: {_first_names(missing)}. {REBUILD_ADVICE}, or "
+            f"{len(missing)} layers of the model are not in the file: {_join_names(missing)}. {REBUILD_ADVICE}, or "
             "list these layers in `exclude` to keep their current weights."
         )
     if report.unexpected and strict:
         return (
-            f"{len(report.unexpected)} layers of the file are not in the model: {_first_names(report.unexpected)}. "
+            f"{len(report.unexpected)} layers of the file are not in the model: {_join_names(report.unexpected)}. "
             "Pass by_name=True to skip them."
         )
     return ""
@@ -127,7 +127,7 @@ def branch_warning(report: LoadReport, file: Iterable[str]) -> str:
     missing = [name for names in layers.values() for name in names]
     return (
         f"the file comes from a model without {' and '.join(layers)}: {counts} keep their current weights "
-        f"({_first_names(missing)}). Train these layers before detection."
+        f"({_join_names(missing)}). Train these layers before detection."
     )
 
 
@@ -135,7 +135,7 @@ def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file
     """Returns a warning if names and shapes match but the file has a different backbone, or "".
 
     A ResNet-101 file has all layers of a ResNet-50, but the blocks of the same names in stage 4 compute different
-    features. See `explain` for the arguments.
+    features. See `explain_mismatch` for the arguments.
     """
     other = _other_backbone(model, file)
     return other and (
@@ -163,7 +163,7 @@ def _explain_shapes(
                 f"NUM_CLASSES = {in_file}."
             )
     return (
-        f"{len(names)} layers have different shapes in file and model: {_first_names(mismatched)}. {REBUILD_ADVICE}, "
+        f"{len(names)} layers have different shapes in file and model: {_join_names(mismatched)}. {REBUILD_ADVICE}, "
         "or list these layers in `exclude`."
     )
 
@@ -184,7 +184,7 @@ def _class_count(layers: Mapping[str, LayerWeights], heads: Iterable[str]) -> in
     return shape[-1] // HEAD_OUTPUTS[head] if shape else 0
 
 
-def _first_names(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
     return ", ".join(names[:MAX_NAMES]) + more

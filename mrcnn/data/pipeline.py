@@ -287,7 +287,7 @@ class _ExampleLoader:
         masks = gt.mask if config.MASK_HEAD else None
         class_ids, boxes, *others = fill_slots(gt.class_ids, gt.bbox, masks, config.MAX_GT_INSTANCES, rng, keypoints)
         draw = rng.integers(2**31, size=2, dtype=np.int32)
-        rois = [] if config.USE_RPN_ROIS else [self._rois(example, gt, rng)]
+        rois = [] if config.USE_RPN_ROIS else [self._make_proposals(example, gt, rng)]
         return [draw, gt.image, gt.image_meta.astype(np.float32), class_ids, boxes.astype(np.float32), *others, *rois]
 
     def _read(self, epoch: int, index: int):
@@ -319,7 +319,7 @@ class _ExampleLoader:
     def _name(self, image_id: int) -> str:
         return str(self.dataset.image_info[image_id].get("id", image_id))
 
-    def _rois(self, example, gt, rng) -> np.ndarray:
+    def _make_proposals(self, example, gt, rng) -> np.ndarray:
         """Returns external or random proposals, `[K, 4]` int32, in pixels of the resized image, zero-padded."""
         count = self.config.POST_NMS_ROIS_TRAINING
         if example.proposals is None:

@@ -211,13 +211,13 @@ def augment_example(
         mirror: bool, whether to mirror the example with probability 0.5.
     """
     if is_photo_augmenter(augmentation):
-        example = augment_before_resizing(augmentation, example, _generator(rng))
+        example = augment_before_resizing(augmentation, example, _make_generator(rng))
     if example.window is None:
         example = resize_example(example, config, random if rng is None else random.Random(int(rng.integers(2**63))))
     if mirror and (random.randint(0, 1) if rng is None else rng.integers(2)):
         example = mirror_example(example, config.KEYPOINT_FLIP)
     if augmentation is not None and not is_photo_augmenter(augmentation):
-        image, masks = augment_after_resizing(augmentation, example.image, example.masks, _generator(rng))
+        image, masks = augment_after_resizing(augmentation, example.image, example.masks, _make_generator(rng))
         example = dataclasses.replace(example, image=image, masks=masks)
     return example
 
@@ -260,5 +260,5 @@ def ground_truth(
     return GroundTruth(example.image, meta, class_ids, boxes, masks), too_small, keypoints
 
 
-def _generator(rng: np.random.Generator | None) -> np.random.Generator:
+def _make_generator(rng: np.random.Generator | None) -> np.random.Generator:
     return np.random.default_rng(np.random.randint(2**31)) if rng is None else rng

@@ -46,7 +46,7 @@ class Detections(ResultDict):
         scores: float32 `[N]`.
         mask_crops: list of N bool arrays. Without masks, they are views that are True everywhere.
         has_masks: False if the network has no mask head (MASK_HEAD = False). `masks` is then None, and methods that
-            need the mask of one object (`full_mask`, `rings`, `polygons`) use its box.
+            require the mask of an object (`full_mask`, `rings`, `polygons`) use its box.
         image_shape: (H, W).
         error: str or None.
         keypoints: float32 `[N, J, 3]` or None.
@@ -113,7 +113,7 @@ class Detections(ResultDict):
     ) -> Detections:
         """Creates `Detections` in descending score order, without masks if `has_masks` is False.
 
-        `num_keypoints` is needed for the shape of the keypoints if there are no instances.
+        `num_keypoints` determines the shape of the keypoint array if there are no instances.
         """
         ordered = sorted(instances, key=lambda instance: -instance.score)
         keypoints: Any = [instance.keypoints for instance in ordered if instance.keypoints is not None]
@@ -192,7 +192,7 @@ class Detections(ResultDict):
 
     @property
     def num_keypoints(self) -> int:
-        """Number of keypoints of each object; 0 if there are none."""
+        """Number of keypoints per object; 0 without keypoints."""
         return 0 if self.keypoints is None else self.keypoints.shape[1]
 
     def __len__(self) -> int:
@@ -246,7 +246,7 @@ class Detections(ResultDict):
         return [str(known[i]) if i < len(known) else f"class {i}" for i in self.class_ids.tolist()]
 
     def filter(self, min_confidence: float = 0.0, classes: Iterable[str | int] | None = None) -> Detections:
-        """Returns the objects of the given classes that reach a minimum score.
+        """Returns the objects of the given classes with at least the given score.
 
         Args:
             min_confidence: minimum score, 0..1.
@@ -296,7 +296,7 @@ class Detections(ResultDict):
         """Returns the simplified contours of each object, including holes; see `rings`.
 
         Args:
-            tolerance: maximum distance in pixels from the contour.
+            tolerance: maximum distance from the contour, in pixels.
 
         Returns:
             N lists of float64 `[P, 2]`, (x, y) in pixels of the image. The first point is not repeated.
@@ -312,20 +312,20 @@ class Detections(ResultDict):
         """Returns the image, uint8 RGB `[H, W, 3]`, from `source`, which may be a path or a URL.
 
         Raises:
-            ValueError: if `source` is None. `MaskRCNN.detect` sets it for images, `detect_stream` for video frames.
+            ValueError: if `source` is None. `MaskRCNN.detect` sets `source` for images, `detect_stream` for videos.
         """
         from mrcnn.data.fetch import read_path_or_url
         from mrcnn.visualization.drawing import new_canvas
 
         if self.source is None:
-            raise ValueError("Detections: no image is stored. Pass it, as in detections.draw(image).")
+            raise ValueError("Detections: no image is stored. Pass the image, for example to detections.draw(image).")
         return new_canvas(self.source) if isinstance(self.source, np.ndarray) else read_path_or_url(self.source)
 
     def draw(self, image: np.ndarray | None = None, **options: Any) -> np.ndarray:
         """Returns a copy of the image with masks, outlines (or boxes) and captions, uint8 RGB `[H, W, 3]`.
 
         Args:
-            image: `[H, W, 3]` RGB, or a grayscale or RGBA image; by default `image()`.
+            image: `[H, W, 3]` RGB, or a greyscale or RGBA image; by default `image()`.
             **options: options of `mrcnn.visualization.drawing.overlay`, such as `boxes=True` or `alpha=0.3`.
         """
         from mrcnn.visualization.drawing import caption, overlay

@@ -1,4 +1,4 @@
-"""Converts `Detections` to JSON, COCO, supervision and pandas. Optional packages are imported when they are needed."""
+"""Converts `Detections` to JSON, COCO, supervision and pandas. Optional packages are imported on first use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MaskFormat = Literal["polygons", "rle", "none"]
 
 
-class Found(Protocol):
+class DetectionsLike(Protocol):
     """The attributes of `mrcnn.detections.Detections` that the conversions use."""
 
     boxes: np.ndarray
@@ -46,7 +46,7 @@ class Found(Protocol):
     def is_sub_pixel(self, index: int) -> bool: ...
 
 
-def simple_polygons(detections: Found, index: int) -> list[np.ndarray] | None:
+def simple_polygons(detections: DetectionsLike, index: int) -> list[np.ndarray] | None:
     """Returns the polygons of an object for annotation tools: one per part, with few points.
 
     Without masks, the result is the outline of the box.
@@ -64,10 +64,10 @@ def simple_polygons(detections: Found, index: int) -> list[np.ndarray] | None:
     return polygons or mask_to_polygons(detections.full_mask(index))
 
 
-def outlines(detections: Found, index: int) -> list[list[list[float]]]:
+def outlines(detections: DetectionsLike, index: int) -> list[list[list[float]]]:
     """Returns `simple_polygons` of an object as `[[x, y], ...]`, with holes filled."""
     polygons = simple_polygons(detections, index)
-    if polygons is None:  # the object has holes; with a minimum IoU of 0, they are filled
+    if polygons is None:  # the object has holes, which are filled with a minimum IoU of 0
         polygons = mask_to_polygons(detections.full_mask(index), min_iou=0.0)
     return [polygon.round(2).tolist() for polygon in polygons or []]
 
@@ -81,7 +81,7 @@ def encode_rle(mask: np.ndarray) -> dict[str, Any]:
 
 
 def to_records(
-    detections: Found, labels: Sequence[str] | None = None, masks: MaskFormat = "polygons"
+    detections: DetectionsLike, labels: Sequence[str] | None = None, masks: MaskFormat = "polygons"
 ) -> list[dict[str, Any]]:
     """Returns a JSON-serializable dict for each object: class, class id, score, box, area and mask.
 
@@ -115,7 +115,7 @@ def to_records(
     return records
 
 
-def to_coco(detections: Found, image_id: int = 0, first_id: int = 1) -> list[dict[str, Any]]:
+def to_coco(detections: DetectionsLike, image_id: int = 0, first_id: int = 1) -> list[dict[str, Any]]:
     """Returns annotations of a COCO file, which are also valid entries of a COCO results file.
 
     Args:
@@ -144,7 +144,7 @@ def to_coco(detections: Found, image_id: int = 0, first_id: int = 1) -> list[dic
 
 
 def _coco_keypoints(keypoints: list[list[float]]) -> list[float]:
-    """Returns x, y and score of each keypoint in COCO's coordinates, in which pixel centres are whole numbers."""
+    """Returns x, y and score of each keypoint in COCO's coordinates, in which pixel centres are at integers."""
     return [value for x, y, score in keypoints for value in (x - 0.5, y - 0.5, score)]
 
 
@@ -153,7 +153,7 @@ def coco_categories(class_names: Sequence[str]) -> list[dict[str, Any]]:
     return [{"id": i, "name": name} for i, name in enumerate(class_names) if i]
 
 
-def to_supervision(detections: Found) -> supervision.Detections:
+def to_supervision(detections: DetectionsLike) -> supervision.Detections:
     """Converts to `supervision.Detections`, as described in `Detections.to_supervision`."""
     import supervision
 
@@ -169,7 +169,7 @@ def to_supervision(detections: Found) -> supervision.Detections:
     )
 
 
-def to_pandas(detections: Found) -> pandas.DataFrame:
+def to_pandas(detections: DetectionsLike) -> pandas.DataFrame:
     """Converts to a table with one row per object, as described in `Detections.to_pandas`."""
     import pandas
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from mrcnn.detections.formats import Found, simple_polygons
+from mrcnn.detections.formats import DetectionsLike, simple_polygons
 from mrcnn.ops.masks import mask_box
 from mrcnn.ops.polygons import mask_to_polygons
 
@@ -45,14 +45,14 @@ def mask_to_shapes(label: str, mask: np.ndarray, number: int) -> list[dict[str, 
         number: int, `group_id` of the entries if there are several.
 
     Returns:
-        A list of polygons, or a single exact `mask` entry if polygons cannot represent the mask (it has holes). Empty
+        A list of polygons, or a single exact `mask` entry if the mask has holes, which polygons cannot represent. Empty
         for an empty mask.
     """
     polygons = mask_to_polygons(mask)
     return _mask_shapes(label, mask, number) if polygons is None else _polygon_shapes(label, polygons, number)
 
 
-def detections_to_shapes(detections: Found, labels: Sequence[str]) -> list[dict[str, Any]]:
+def detections_to_shapes(detections: DetectionsLike, labels: Sequence[str]) -> list[dict[str, Any]]:
     """Converts detections to entries of labelme's `shapes`. Parts and keypoints of an object have the same `group_id`.
 
     Detections with mask refinement become smooth polygons with at most 60 points; see
@@ -69,7 +69,7 @@ def detections_to_shapes(detections: Found, labels: Sequence[str]) -> list[dict[
         polygons = simple_polygons(detections, i) if detections.has_masks else None
         if not detections.has_masks:
             corners = {"points": _first_and_last_pixel(detections.boxes[i]), "mask": None}
-            parts = _entries("rectangle", label, [corners], i + 1, description)
+            parts = _make_entries("rectangle", label, [corners], i + 1, description)
         elif polygons is None:
             parts = _mask_shapes(label, detections.full_mask(i), i + 1, description)
         else:
@@ -107,14 +107,14 @@ def _mask_shapes(label: str, mask: np.ndarray, number: int, description: str = "
     buffer = io.BytesIO()
     PIL.Image.fromarray(mask[y1:y2, x1:x2]).save(buffer, format="PNG")
     png = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return _entries("mask", label, [{"points": _first_and_last_pixel(box), "mask": png}], number, description)
+    return _make_entries("mask", label, [{"points": _first_and_last_pixel(box), "mask": png}], number, description)
 
 
 def _polygon_shapes(
     label: str, polygons: Iterable[np.ndarray], number: int, description: str = ""
 ) -> list[dict[str, Any]]:
     parts = [{"points": polygon.round(2).tolist(), "mask": None} for polygon in polygons]
-    return _entries("polygon", label, parts, number, description)
+    return _make_entries("polygon", label, parts, number, description)
 
 
 def _first_and_last_pixel(box: Sequence[int]) -> list[list[float]]:
@@ -123,7 +123,7 @@ def _first_and_last_pixel(box: Sequence[int]) -> list[list[float]]:
     return [[x1, y1], [x2 - 1, y2 - 1]]
 
 
-def _entries(kind: str, label: str, parts: list[dict], number: int, description: str) -> list[dict[str, Any]]:
+def _make_entries(kind: str, label: str, parts: list[dict], number: int, description: str) -> list[dict[str, Any]]:
     """Returns the entries of one object, with a `group_id` if there are several."""
     common = {"label": label, "group_id": number if len(parts) > 1 else None, "description": description}
     return [common | {"flags": {}, "shape_type": kind} | part for part in parts]

@@ -18,7 +18,7 @@ class ResultDict:
 
     boxes: np.ndarray
     error: str | None
-    _items: dict[str, Any] | None = None  # the mapping, once a key has been assigned or deleted
+    _items: dict[str, Any] | None = None  # the mapping; None until a key is assigned or deleted
 
     def keys(self) -> tuple[str, ...]:
         """Returns the keys of Matterport's result dict, plus "error" if the image could not be processed."""
@@ -40,11 +40,11 @@ class ResultDict:
 
     def pop(self, key: str, *default: Any) -> Any:
         """Removes a key and returns its value, or `default` if the key does not exist."""
-        return self._own_items().pop(key, *default)
+        return self._editable_items().pop(key, *default)
 
     def update(self, *items: Any, **more: Any) -> None:
         """Assigns several keys, with the arguments of `dict.update`."""
-        self._own_items().update(*items, **more)
+        self._editable_items().update(*items, **more)
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and key in self.keys()
@@ -52,17 +52,17 @@ class ResultDict:
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
             raise TypeError(f"Detections: keys must be strings such as 'rois', got {key!r}.")
-        self._own_items()[key] = value
+        self._editable_items()[key] = value
 
     def __delitem__(self, key: str) -> None:
-        del self._own_items()[key]
+        del self._editable_items()[key]
 
     def _item(self, key: str) -> Any:
         if self._items is not None:
             return self._items[key]
         return self.boxes if key == "rois" else getattr(self, key)
 
-    def _own_items(self) -> dict[str, Any]:
+    def _editable_items(self) -> dict[str, Any]:
         if self._items is None:
             self._items = dict(self.items())
         return self._items

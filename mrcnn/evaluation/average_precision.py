@@ -6,7 +6,7 @@ import numpy as np
 
 COCO_RECALLS = np.linspace(0, 1, 101)
 VOC_RECALLS = np.linspace(0, 1, 11)
-CLIP = 0.001  # scores are clipped to [CLIP, 1 - CLIP] before their log odds are taken
+SCORE_EPSILON = 0.001  # scores are clipped to [epsilon, 1 - epsilon] before their log odds are computed
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def best_f1(ranking: Ranking) -> dict[str, float]:
     # F1 = 2PR/(P+R) = 2TP / (kept detections + ground truth), which avoids 0/0.
     kept = np.arange(1, len(ranking.scores) + 1)
     f1 = 2 * np.cumsum(ranking.is_true) / (kept + ranking.num_gt)
-    # A threshold cannot separate equal scores, so only the last of each group is a candidate.
+    # A threshold cannot separate equal scores, so only the last detection of each group is a candidate.
     f1[:-1][ranking.scores[:-1] == ranking.scores[1:]] = -1.0
     best = int(np.argmax(f1))
     return {
@@ -98,13 +98,15 @@ def best_f1(ranking: Ranking) -> dict[str, float]:
 
 
 def threshold_below(ranking: Ranking, score: float) -> float:
-    """Returns the midpoint in log odds between a score and the next lower one. Rounding does not move scores across it.
+    """Returns the midpoint in log odds between a score and the next lower score.
+
+    Rounding errors in scores do not move them across this threshold.
 
     Args:
         ranking: the detections.
         score: float, the lowest score to keep, such as the `threshold` of `best_f1`.
     """
     lower = max(ranking.scores[ranking.scores < score], default=0.0)
-    pair = np.clip(np.array([lower, score], dtype=np.float64), CLIP, 1 - CLIP)
+    pair = np.clip(np.array([lower, score], dtype=np.float64), SCORE_EPSILON, 1 - SCORE_EPSILON)
     log_odds = np.log(pair / (1 - pair)).mean()
     return float(1 / (1 + np.exp(-log_odds)))

@@ -24,9 +24,9 @@ def ap_difference_interval(
 ) -> tuple[float, float]:
     """Computes the 95% confidence interval of AP(after) - AP(before), COCO AP, with the paired bootstrap.
 
-    The images are drawn with replacement, the same images for both models (Efron & Tibshirani 1993, section 13.3). The
-    interval consists of percentiles of the resampled differences. It covers the sampling of images, not the variation
-    between training runs.
+    Each sample of images is drawn with replacement and used for both models (Efron & Tibshirani 1993, section 13.3).
+    The interval consists of percentiles of the resampled differences. It reflects the sampling of images, not the
+    variation between training runs.
 
     Args:
         before, after: records of both models, of the same images in the same order.
@@ -36,7 +36,7 @@ def ap_difference_interval(
         seed: random seed.
 
     Returns:
-        Lower and upper limit; (0, 0) if no image has an instance.
+        Lower and upper limits; (0, 0) if no image has an instance.
 
     Raises:
         ValueError: if the images differ.

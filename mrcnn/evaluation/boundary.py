@@ -8,11 +8,11 @@ from pycocotools import mask as rle_lib
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-WIDTH = 0.01  # width of the boundary as a fraction of the image diagonal; the paper uses 0.02 for COCO
+BOUNDARY_WIDTH = 0.01  # width of the boundary as a fraction of the image diagonal; the paper uses 0.02 for COCO
 
 
 def boundary_rle(rle: dict) -> dict:
-    """Returns the pixels of a mask within WIDTH of its outline. The border of the image is part of the outline.
+    """Returns the pixels of a mask within BOUNDARY_WIDTH of its outline, which includes the border of the image.
 
     Args:
         rle: run-length encoded mask.
@@ -20,14 +20,14 @@ def boundary_rle(rle: dict) -> dict:
     Returns:
         Run-length encoded mask of the same size.
     """
-    import cv2  # needs system libraries that small container images lack; detection does not need them
+    import cv2  # deferred, because it requires system libraries that are missing in minimal container images
 
-    width = max(1, round(WIDTH * float(np.hypot(*rle["size"]))))
+    width = max(1, round(BOUNDARY_WIDTH * float(np.hypot(*rle["size"]))))
     mask = rle_lib.decode(rle)  # [H, W] uint8
     left, top, columns, rows = (int(value) for value in rle_lib.toBbox(rle))
     crop = mask[top : top + rows, left : left + columns]
     if crop.size:
-        # Eroding in the box alone is enough, because everything outside is background.
+        # Only the crop is eroded, because everything outside is background.
         crop -= cv2.erode(np.ascontiguousarray(crop), np.ones((3, 3), np.uint8), iterations=width, borderValue=0)
     return rle_lib.encode(np.asfortranarray(mask))
 
@@ -41,7 +41,7 @@ class BoundaryEval(COCOeval):
 
     def __init__(self, ground_truth: COCO, detections: COCO):
         super().__init__(ground_truth, detections, "segm")
-        self.boundaries = COCOeval(_of_boundaries(ground_truth), _of_boundaries(detections), "segm")
+        self.boundaries = COCOeval(_to_boundaries(ground_truth), _to_boundaries(detections), "segm")
 
     def evaluate(self) -> None:
         self.boundaries.params = self.params
@@ -53,7 +53,7 @@ class BoundaryEval(COCOeval):
         return np.minimum(ious, boundary_ious) if len(ious) else ious
 
 
-def _of_boundaries(masks: COCO) -> COCO:
+def _to_boundaries(masks: COCO) -> COCO:
     boundaries = COCO()
     boundaries.dataset = masks.dataset | {
         "annotations": [

@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.evaluation.boundary import BoundaryEval
-from mrcnn.evaluation.records import ImageRecord, has_keypoints, kinds_of, make_record, xywh
+from mrcnn.evaluation.records import ImageRecord, has_keypoints, kinds_of, make_record, to_xywh
 
 # Limits of the areas in pixels.
 AREA_RANGES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
@@ -132,10 +132,10 @@ def coco_metrics(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
     }
     metrics |= {f"AR{count}": recall[..., area["all"], m] for m, count in enumerate(MAX_DETECTIONS)}
     metrics |= {f"AR{name[0]}": recall[..., area[name], -1] for name in ("small", "medium", "large")}
-    return {name: _mean_of_defined(values) for name, values in metrics.items()}
+    return {name: _mean_of_valid(values) for name, values in metrics.items()}
 
 
-def _mean_of_defined(values: np.ndarray) -> float:
+def _mean_of_valid(values: np.ndarray) -> float:
     defined = values[values > -1]
     return float(defined.mean()) if defined.size else -1.0
 
@@ -162,7 +162,7 @@ def match_images(records: Sequence[ImageRecord], num_classes: int, kind: str, ap
 
     Args:
         records, num_classes, kind: see `coco_curves`.
-        ap_only: whether to match only what AP needs: all areas, and the largest detection limit.
+        ap_only: whether to match for AP only, that is, for all areas and the largest detection limit.
 
     Returns:
         The `COCOeval`, not yet accumulated over images.
@@ -192,10 +192,10 @@ def _ground_truth(records: Sequence[ImageRecord]) -> list[dict]:
             "image_id": image_id,
             "category_id": int(record.gt_class_ids[i]),
             "segmentation": record.gt_rles[i],
-            "bbox": xywh(record.gt_boxes[[i]])[0].tolist(),
+            "bbox": to_xywh(record.gt_boxes[[i]])[0].tolist(),
             "area": record.gt_areas[i],
             "iscrowd": int(record.gt_crowd[i]),
-            **_points(record.gt_keypoints, i),
+            **_keypoint_fields(record.gt_keypoints, i),
         }
         for image_id, record in enumerate(records, start=1)
         for i in range(len(record.gt_rles))
@@ -208,18 +208,18 @@ def _detections(records: Sequence[ImageRecord]) -> list[dict]:
             "image_id": image_id,
             "category_id": int(record.class_ids[i]),
             "segmentation": record.rles[i],
-            "bbox": xywh(record.boxes[[i]])[0].tolist(),
+            "bbox": to_xywh(record.boxes[[i]])[0].tolist(),
             "area": record.areas[i],
             "iscrowd": 0,
             "score": record.scores[i],
-            **_points(record.keypoints, i),
+            **_keypoint_fields(record.keypoints, i),
         }
         for image_id, record in enumerate(records, start=1)
         for i in range(len(record.rles))
     ]
 
 
-def _points(keypoints: np.ndarray | None, index: int) -> dict[str, Any]:
+def _keypoint_fields(keypoints: np.ndarray | None, index: int) -> dict[str, Any]:
     if keypoints is None:
         return {}
     points = keypoints[index]

@@ -54,13 +54,13 @@ def compute_matches(
 def _ranked_overlaps(gt_boxes, gt_class_ids, gt_masks, pred_boxes, pred_class_ids, pred_scores, pred_masks):
     """Drops padding and sorts predictions by score. Returns overlaps `[n, g]`, ground-truth ids, prediction ids."""
     gt, pred = np.any(gt_boxes, axis=1), np.any(pred_boxes, axis=1)
-    order = np.argsort(-_without_padding(pred_scores, pred), kind="stable")
+    order = np.argsort(-_drop_padding(pred_scores, pred), kind="stable")
     overlaps = compute_overlaps_masks(pred_masks[..., np.flatnonzero(pred)[order]], gt_masks[..., np.flatnonzero(gt)])
-    return overlaps, _without_padding(gt_class_ids, gt), _without_padding(pred_class_ids, pred)[order]
+    return overlaps, _drop_padding(gt_class_ids, gt), _drop_padding(pred_class_ids, pred)[order]
 
 
-def _without_padding(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Drops the entries of padding boxes from `values`, unless the caller has trimmed them already."""
+def _drop_padding(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Drops the entries of padding boxes from `values` if the caller has not already dropped them."""
     values = np.asarray(values)
     return values[keep] if len(values) == len(keep) else values[: np.count_nonzero(keep)]
 
@@ -94,8 +94,9 @@ def match_detections(
 ) -> np.ndarray:
     """Matches detections to instances by the COCO rules, for several IoU thresholds at once.
 
-    Each detection, in descending score order, takes the unmatched instance with the highest IoU. An ignored instance
-    is only matched if no other instance reaches the threshold. A crowd region matches any number of detections.
+    In descending score order, each detection is matched to the unmatched instance with the highest IoU. An ignored
+    instance is only matched if no other instance reaches the threshold. A crowd region matches any number of
+    detections.
 
     Args:
         overlaps: `[N, G]` IoU, detections in descending score order.

@@ -24,7 +24,7 @@ AVERAGES = {
 
 @dataclass(frozen=True)
 class ImageOutcome:
-    """Match result of one image. Detections and instances are given as indices into its `ImageRecord`.
+    """Match result of one image. Detections and instances are given as indices into the image's `ImageRecord`.
 
     Attributes:
         image_id: id of the record.
@@ -91,22 +91,24 @@ def rank_detections(
         iou_threshold: float, minimum IoU of a true positive.
         class_id: int, a single class; None pools all classes.
     """
-    return _rank(records, [evaluate_image(record, kind, iou_threshold) for record in records], class_id)
+    return _rank_outcomes(records, [evaluate_image(record, kind, iou_threshold) for record in records], class_id)
 
 
-def _rank(records: Sequence[ImageRecord], outcomes: Sequence[ImageOutcome], class_id: int | None) -> ap.Ranking:
-    def selected(class_ids: np.ndarray) -> np.ndarray:
+def _rank_outcomes(
+    records: Sequence[ImageRecord], outcomes: Sequence[ImageOutcome], class_id: int | None
+) -> ap.Ranking:
+    def is_selected(class_ids: np.ndarray) -> np.ndarray:
         return np.ones(len(class_ids), dtype=bool) if class_id is None else class_ids == class_id
 
     scores, is_true, num_gt = [np.zeros(0)], [np.zeros(0, dtype=bool)], 0
     for record, outcome in zip(records, outcomes, strict=True):
         true = np.zeros(len(record.scores), dtype=bool)
         true[[detection for detection, _, _ in outcome.true_positives]] = True
-        kept = selected(record.class_ids)
+        kept = is_selected(record.class_ids)
         kept[outcome.ignored] = False
         scores.append(record.scores[kept])
         is_true.append(true[kept])
-        num_gt += int(np.count_nonzero(selected(record.gt_class_ids) & ~record.gt_crowd))
+        num_gt += int(np.count_nonzero(is_selected(record.gt_class_ids) & ~record.gt_crowd))
     all_scores = np.concatenate(scores)
     order = np.argsort(-all_scores, kind="stable")
     return ap.Ranking(all_scores[order], np.concatenate(is_true)[order], num_gt)
@@ -180,7 +182,7 @@ def detection_report(
     outcomes = [evaluate_image(record, kind, iou_threshold) for record in records]
     classes = {}
     for class_id, name in enumerate(class_names[1:], start=1):
-        ranking = _rank(records, outcomes, class_id)
+        ranking = _rank_outcomes(records, outcomes, class_id)
         classes[name] = {
             key: average(ranking.recalls, ranking.precisions) if ranking.num_gt else -1.0
             for key, average in AVERAGES.items()

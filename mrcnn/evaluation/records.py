@@ -13,7 +13,7 @@ from mrcnn.errors import UserError
 from mrcnn.ops.boxes import areas
 from mrcnn.ops.keypoints import as_keypoints
 
-KINDS = ("mask", "box")  # kinds of IoU and AP; the first one available selects the best epoch of a training run
+KINDS = ("mask", "box")  # kinds of IoU and AP; the first available kind determines the best epoch of a training run
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ImageRecord:
     rles: list[dict]
     boxes: np.ndarray  # [N, 4]
     areas: np.ndarray  # [N] box areas, which pycocotools uses for results that have a box
-    has_masks: bool = True  # False: the detections are boxes only, and `rles` are the boxes
+    has_masks: bool = True  # False: the detections are boxes only, and `rles` encodes the boxes
     gt_keypoints: np.ndarray | None = None  # [G, J, 3] (x, y, visibility)
     keypoints: np.ndarray | None = None  # [N, J, 3] (x, y, score)
 
@@ -59,14 +59,14 @@ class ImageRecord:
         if len(detections) == 0 or len(instances) == 0:
             return np.zeros((len(detections), len(instances)))
         if kind == "box":
-            found, truth = xywh(self.boxes[detections]), xywh(self.gt_boxes[instances])
+            found, truth = to_xywh(self.boxes[detections]), to_xywh(self.gt_boxes[instances])
         else:
             found, truth = [self.rles[i] for i in detections], [self.gt_rles[i] for i in instances]
         return rle_lib.iou(found, truth, self.gt_crowd[instances].tolist())
 
 
-def xywh(boxes: np.ndarray) -> np.ndarray:
-    """Converts boxes `[N, 4]` to (x, y, width, height), as pycocotools expects them."""
+def to_xywh(boxes: np.ndarray) -> np.ndarray:
+    """Converts boxes `[N, 4]` to (x, y, width, height), the format of pycocotools."""
     y1, x1, y2, x2 = boxes.T
     return np.stack([x1, y1, x2 - x1, y2 - y1], axis=1)
 
@@ -166,7 +166,7 @@ def make_record(
 
 
 def kinds_of(records: Sequence[ImageRecord]) -> tuple[str, ...]:
-    """Returns the kinds of IoU that the detections have: KINDS, or ("box",) if there are no masks."""
+    """Returns the kinds of IoU that are available for the detections: KINDS, or ("box",) if there are no masks."""
     return KINDS if all(record.has_masks for record in records) else ("box",)
 
 
@@ -174,7 +174,7 @@ def has_keypoints(records: Sequence[ImageRecord]) -> bool:
     """Returns whether the instances and the detections of all images have keypoints.
 
     Raises:
-        ValueError: if all have keypoints but their number differs.
+        ValueError: if all have keypoints but the number of keypoints differs between images.
     """
     if any(record.gt_keypoints is None or (record.keypoints is None and len(record.scores)) for record in records):
         return False
@@ -186,7 +186,7 @@ def has_keypoints(records: Sequence[ImageRecord]) -> bool:
 
 
 def _image_shape(image_id, masks, rles, image_shapes) -> tuple[int, int]:
-    """Returns the (H, W) that masks, encoded masks and shapes that are not None have in common."""
+    """Returns the common (H, W) of masks, encoded masks and shapes. Shapes of None are ignored."""
     shapes = {tuple(m.shape[:2]) for m in masks if isinstance(m, np.ndarray)}
     shapes |= {tuple(rle["size"]) for rle in rles}
     shapes |= {tuple(shape[:2]) for shape in image_shapes if shape is not None}

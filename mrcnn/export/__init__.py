@@ -1,4 +1,4 @@
-"""Writing, verification and inference of exported models. Only the format "saved_model" needs TensorFlow for inference.
+"""Writing, verification and inference of exported models. Inference requires TensorFlow only for "saved_model".
 
 An exported model is a folder with the files of its format and `metadata.json`; see `mrcnn.export.metadata`.
 """

@@ -40,12 +40,12 @@ class ExportGraph(tf.Module):
         self.config = config = model.config.copy(ROI_ALIGN_METHOD=roi_align_method)
         if not config.has_rpn:
             raise ExportError(
-                f"the network has no RPN (PROPOSALS = {config.PROPOSALS!r}), and exported models take images only. "
+                f"the network has no RPN (PROPOSALS = {config.PROPOSALS!r}), and exported models accept only images. "
                 "Export weights that were trained with an RPN."
             )
         if config.IMAGE_RESIZE_MODE != "square":
             raise ExportError(
-                f'IMAGE_RESIZE_MODE: exported models have one image size and need "square", got '
+                f'IMAGE_RESIZE_MODE: exported models have one image size and require "square", got '
                 f'"{config.IMAGE_RESIZE_MODE}". Change it in --config FILE.'
             )
         policy = keras.config.dtype_policy()
@@ -56,7 +56,7 @@ class ExportGraph(tf.Module):
             self.weights_hash = _copy_weights(model.named_layers(), named_layers(network))
         finally:
             keras.config.set_dtype_policy(policy)
-        self._weights = [variable.value for variable in network.variables]  # stored in a SavedModel as an attribute
+        self._weights = [variable.value for variable in network.variables]  # a SavedModel contains all attributes
         self._model = detection_model(network, config)
         self._builder = builder
 
@@ -113,8 +113,7 @@ def _copy_weights(source: dict, target: dict) -> str:
         arrays = [np.asarray(array, np.float32) for array in source[name].get_weights()]
         if not all(np.isfinite(array).all() for array in arrays):
             raise ExportError(
-                f"layer {name}: the weights have values that are not finite (NaN). Train again or use an "
-                "earlier checkpoint."
+                f"layer {name}: some weights are NaN or infinite. Train again or use an earlier checkpoint."
             )
         target[name].set_weights(arrays)
         for array in arrays:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from mrcnn.export.graph import ExportGraph
 
 FILE = "model.tflite"
-ROI_ALIGN_METHOD = "gather"  # crop_and_resize is not one of LiteRT's own operations
+ROI_ALIGN_METHOD = "gather"  # crop_and_resize is not a built-in operation of LiteRT
 
 
 def write(graph: ExportGraph, folder: Path, calibration: list) -> None:
-    """Writes `model.tflite` for one image at a time, with only LiteRT's own operations."""
+    """Writes `model.tflite` for one image at a time, with only LiteRT's built-in operations."""
     if graph.config.ROI_POOLING == "pool":
         raise ExportError("LiteRT has no operation for RoIPool (ROI_POOLING = 'pool'). Choose another format.")
     import tensorflow as tf

@@ -92,19 +92,19 @@ def describe(name: str, config: Config, class_names: list[str] | None, weights: 
 
 
 def signature(config: Config) -> dict[str, Any]:
-    """Returns the inputs and outputs of an exported model. Dimension "B" is 1 for runtimes that need a constant."""
+    """Returns the inputs and outputs of an exported model. "B" is 1 for runtimes that require a constant batch size."""
     side, channels = int(config.IMAGE_MAX_DIM), int(config.IMAGE_CHANNEL_COUNT)
     detections = int(config.DETECTION_MAX_INSTANCES)
     mask = int(config.MASK_REFINEMENT_SIZE or config.MASK_SHAPE[0])
     masks = {
         "shape": ["B", detections, mask, mask],
         "meaning": "probabilities of the mask of each detection in its box; with MASK_REFINEMENT_SIZE, the box is "
-        "enlarged by MASK_REFINEMENT_PADDING of its sides on each side",
+        "enlarged on each side by the fraction MASK_REFINEMENT_PADDING of its height or width",
     }
     keypoints = {
         "shape": ["B", detections, *[4 * int(config.MASK_POOL_SIZE)] * 2, int(config.NUM_KEYPOINTS)],
-        "meaning": "logits of the position of each keypoint in the box of each detection, enlarged by "
-        f"{BOX_PADDING} of its sides on each side",
+        "meaning": "logits of the position of each keypoint in the box of each detection, enlarged on each side by "
+        f"the fraction {BOX_PADDING} of its height or width",
     }
     return {
         "inputs": {

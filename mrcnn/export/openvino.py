@@ -114,7 +114,7 @@ def _compile(folder: Path) -> openvino.CompiledModel:
 def _cached_file(core: openvino.Core, folder: Path) -> Path:
     """Returns the path of the compiled model, whose name depends on the files, the CPU and the version of OpenVINO.
 
-    The hashes of the files are those of the metadata, which `check_files` has compared with the files.
+    The hashes are read from the metadata, because `check_files` has already compared them with the files.
     """
     hashes = json.loads((folder / METADATA).read_text(encoding="utf-8"))["files"]
     cpu = (str(core.get_property("CPU", name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES"))

@@ -1,4 +1,4 @@
-"""Comparison of an exported model with the Keras model from which it was made.
+"""Comparison of an exported model with the original Keras model.
 
 Shape notation: B images, D detections, M mask side, J keypoints, Q side of a keypoint map.
 """
@@ -16,7 +16,7 @@ from mrcnn.inference.processing import preprocess
 from mrcnn.ops.boxes import compute_overlaps
 from mrcnn.ops.polygons import iou
 
-SAME_BOX = 0.5  # minimum IoU of two detections of one object
+MIN_MATCH_IOU = 0.5  # minimum IoU of two detections of one object
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Tolerance:
 
     Attributes:
         threshold: minimum score of the detections that are compared.
-        margin: detections up to this much below the threshold are also computed, so that all counterparts are found.
+        margin: range below the threshold in which detections are also computed, so that all counterparts are found.
         box: largest difference of box coordinates, in pixels of the preprocessed image.
         score: largest difference of scores, 0..1.
         mask_iou: smallest IoU of the two masks of a detection.
@@ -56,7 +56,7 @@ def tolerance(format: str) -> Tolerance:
 
 
 class VerificationError(UserError):
-    """Raised if the outputs of an exported model differ from those of the Keras model."""
+    """Raised if the outputs of an exported model differ from the outputs of the Keras model."""
 
 
 def compare(images: Iterable, reference: Callable, exported: Callable, threshold: float) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def compare(images: Iterable, reference: Callable, exported: Callable, threshold
         images: arrays or paths.
         reference: predictor of the Keras network, with a score threshold slightly below `threshold`.
         exported: predictor of the exported network, with the same score threshold as `reference`.
-        threshold: detections whose score is lower in both need no counterpart.
+        threshold: score below which a detection without a counterpart is ignored.
 
     Returns:
         `images`, `detections` (compared), `unmatched`, `box` (largest difference in pixels), `score` (largest
@@ -85,18 +85,20 @@ def compare(images: Iterable, reference: Callable, exported: Callable, threshold
         (a, masks_a, maps_a), (b, masks_b, maps_b) = (
             [rows[0] for rows in predict(item.image[None], item.meta[None])] for predict in (reference, exported)
         )
-        if not all(np.isfinite(rows[: _count(b)]).all() for rows in (b, masks_b, maps_b) if rows is not None):
+        if not all(
+            np.isfinite(rows[: _count_detections(b)]).all() for rows in (b, masks_b, maps_b) if rows is not None
+        ):
             raise VerificationError("the exported model returns NaN or infinite values. Nothing was written.")
         matches = _match(a, b)
-        unmatched += sum(a[i, 5] >= threshold for i in set(range(_count(a))) - set(matches))
-        unmatched += sum(b[j, 5] >= threshold for j in set(range(_count(b))) - set(matches.values()))
+        unmatched += sum(a[i, 5] >= threshold for i in set(range(_count_detections(a))) - set(matches))
+        unmatched += sum(b[j, 5] >= threshold for j in set(range(_count_detections(b))) - set(matches.values()))
         for i, j in matches.items():
             boxes.append(float(np.abs(a[i, :4] - b[j, :4]).max() * side))
             scores.append(float(abs(a[i, 5] - b[j, 5])))
             if masks_a is not None:
                 ious.append(iou(masks_a[i] >= 0.5, masks_b[j] >= 0.5))
             if maps_a is not None:
-                keypoints.append(float(np.abs(_probabilities(maps_a[i]) - _probabilities(maps_b[j])).max()))
+                keypoints.append(float(np.abs(_cell_probabilities(maps_a[i]) - _cell_probabilities(maps_b[j])).max()))
     if not boxes and not unmatched:
         raise VerificationError(
             f"nothing to compare: no detection with a score of {threshold:g} or more on {count} images. Verify on "
@@ -137,25 +139,25 @@ def summary(table: dict[str, Any]) -> str:
     )
 
 
-def _probabilities(maps: np.ndarray) -> np.ndarray:
+def _cell_probabilities(maps: np.ndarray) -> np.ndarray:
     """Returns the softmax over the cells of each keypoint map, `[Q*Q, J]` for `maps [Q, Q, J]`."""
     cells = maps.reshape(-1, maps.shape[-1])
     odds = np.exp(cells - cells.max(axis=0))
     return odds / odds.sum(axis=0)
 
 
-def _count(rows: np.ndarray) -> int:
+def _count_detections(rows: np.ndarray) -> int:
     return int(np.count_nonzero(rows[:, 4]))
 
 
 def _match(a: np.ndarray, b: np.ndarray) -> dict[int, int]:
-    """Matches each row of `a [D, 6]` to a different row of `b [D, 6]`: the one of its class with the highest IoU."""
+    """Matches each row of `a [D, 6]` to the unmatched row of `b [D, 6]` with the same class and the highest IoU."""
     from mrcnn.evaluation.matching import match_overlaps  # imports pycocotools, which inference does not need
 
-    a, b = a[: _count(a)], b[: _count(b)]
+    a, b = a[: _count_detections(a)], b[: _count_detections(b)]
     with np.errstate(invalid="ignore"):
         overlaps = compute_overlaps(a[:, :4], b[:, :4])
     distances = np.abs(a[:, None, :4] - b[None, :, :4]).max(axis=2)
     overlaps = np.where(np.isnan(overlaps), 1 - distances, overlaps)  # the IoU of two zero-area boxes is NaN
-    rows = match_overlaps(overlaps, b[:, 4], a[:, 4], SAME_BOX)[1]
+    rows = match_overlaps(overlaps, b[:, 4], a[:, 4], MIN_MATCH_IOU)[1]
     return {i: int(j) for i, j in enumerate(rows) if j >= 0}

@@ -28,7 +28,7 @@ def write_export(
     """Exports a model to a folder and verifies it; see `MaskRCNN.export`.
 
     Raises:
-        VerificationError: if the outputs of the exported model differ from those of the model. Nothing is written.
+        VerificationError: if the outputs of the exported model differ from the Keras model. Nothing is written.
         ExportError: if the format, the model or the path cannot be used.
     """
     module, path, calibration = format_module(format), Path(path), list(calibration)
@@ -39,7 +39,7 @@ def write_export(
     try:
         graph = ExportGraph(model, getattr(module, "ROI_ALIGN_METHOD", "crop_and_resize"))
         folder = temporary / "new"
-        folder.mkdir()  # has the usual permissions, unlike the folder of mkdtemp
+        folder.mkdir()  # has the default permissions, unlike the folder of mkdtemp
         module.write(graph, folder, calibration)
         metadata = describe(format, model.config, model.class_names, graph.weights_hash)
         write_metadata(folder, metadata)
@@ -48,7 +48,7 @@ def write_export(
         lower = max(threshold - allowed.margin, 0.0)
         reference = graph.reference(graph.config.copy(DETECTION_MIN_CONFIDENCE=lower))
         if images is None:
-            images = calibration or _noise(graph.config)
+            images = calibration or _noise_images(graph.config)
         table = compare(images, reference, ExportedModel(folder, lower).predictor, threshold)
         check(table, format)
         if accept is not None:
@@ -72,7 +72,7 @@ def _replace(folder: Path, path: Path, old: Path) -> None:
         raise
 
 
-def _noise(config) -> list[np.ndarray]:
+def _noise_images(config) -> list[np.ndarray]:
     """Returns two images of smooth noise, for a verification without images."""
     side = int(config.IMAGE_MAX_DIM)
     cells = np.random.default_rng(0).integers(0, 256, (2, 8, 8, config.IMAGE_CHANNEL_COUNT), dtype=np.uint8)

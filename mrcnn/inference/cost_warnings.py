@@ -10,7 +10,7 @@ _STDERR = threading.Lock()  # only one thread at a time can redirect stderr of t
 
 
 @contextmanager
-def without_cost_warnings() -> Iterator[None]:
+def suppress_cost_warnings() -> Iterator[None]:
     """Drops the lines about `PredictCost()` from stderr. A thread passes on all other lines immediately.
 
     Grappler's cost estimator fails on an unknown number of boxes and prints at least eight lines. The failure has no
@@ -23,7 +23,7 @@ def without_cost_warnings() -> Iterator[None]:
             yield
             return
         read, write = os.pipe()
-        thread = threading.Thread(target=_pass_lines, args=(read, copy), daemon=True)
+        thread = threading.Thread(target=_forward_lines, args=(read, copy), daemon=True)
         thread.start()
         _flush()
         os.dup2(write, 2)
@@ -37,20 +37,20 @@ def without_cost_warnings() -> Iterator[None]:
             thread.join(timeout=1)  # a process that was started in the block keeps the pipe open
 
 
-def _pass_lines(read: int, write: int) -> None:
+def _forward_lines(read: int, write: int) -> None:
     with open(read, "rb") as lines, open(write, "wb", buffering=0) as terminal:
         for line in lines:
             if b"PredictCost()" not in line:
                 terminal.write(line)
 
 
-def quiet_first_call(function: Callable) -> Callable:
-    """Wraps a function to suppress these lines in its first call, in which TensorFlow optimizes the graph."""
+def silence_first_call(function: Callable) -> Callable:
+    """Wraps a function to suppress the cost warnings in its first call, in which TensorFlow optimizes the graph."""
     is_called = False
 
     def call(*args):
         nonlocal is_called
-        with nullcontext() if is_called else without_cost_warnings():
+        with nullcontext() if is_called else suppress_cost_warnings():
             result = function(*args)
         is_called = True
         return result

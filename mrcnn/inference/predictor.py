@@ -12,14 +12,14 @@ import tensorflow as tf
 
 from mrcnn.config import Config
 from mrcnn.errors import UserError
-from mrcnn.inference.cost_warnings import quiet_first_call
+from mrcnn.inference.cost_warnings import silence_first_call
 from mrcnn.inference.processing import NO_RPN, mask_padding
 from mrcnn.layers.common import select_class_masks
 from mrcnn.layers.detection import score_by_masks
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.boxes import norm_boxes
 
-ANCHOR_SHAPES_KEPT = 16  # limits the memory for streams of images of many sizes
+MAX_CACHED_ANCHORS = 16  # number of image sizes; limits the memory for streams of images of many sizes
 
 
 def require_eager() -> None:
@@ -94,7 +94,7 @@ class Predictor:
             else tf.TensorSpec((None, config.POST_NMS_ROIS_INFERENCE, 4), tf.int32),
         ]
         self._run = tf.function(lambda *inputs: self._detect(model, inputs), input_signature=signature)
-        self._run_quietly = quiet_first_call(self._run)
+        self._run_quietly = silence_first_call(self._run)
         self._anchors: OrderedDict[tuple[int, int], tf.Tensor] = OrderedDict()
         self.latest_shape = tuple(int(side) for side in config.IMAGE_SHAPE[:2])
 
@@ -125,7 +125,7 @@ class Predictor:
         return detections.numpy(), masks, keypoints
 
     def anchors(self, image_shape: tuple[int, ...]) -> tf.Tensor:
-        """Returns the normalized anchors `[1, A, 4]`, float32, for a preprocessed image of the given shape. Cached.
+        """Returns the cached normalized anchors `[1, A, 4]`, float32, for a preprocessed image of the given shape.
 
         Raises:
             ValueError: if the network has no RPN.
@@ -137,6 +137,6 @@ class Predictor:
         if anchors is None:
             anchors = tf.constant(norm_boxes(pixel_anchors(self.config, key), key)[None])
             self._anchors[key] = anchors
-            if len(self._anchors) > ANCHOR_SHAPES_KEPT:
+            if len(self._anchors) > MAX_CACHED_ANCHORS:
                 self._anchors.popitem(last=False)
         return anchors

@@ -16,7 +16,7 @@ def prefetch(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
     """Computes the items of an iterator in a background thread.
 
     Args:
-        items: the iterator. If it raises an exception, the exception is raised in place of the item.
+        items: the iterator. An exception that it raises is raised in place of the item.
         depth: maximum number of items computed in advance.
 
     Yields:

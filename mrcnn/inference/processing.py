@@ -21,12 +21,12 @@ from mrcnn.ops.keypoints import BOX_PADDING, decode_keypoints
 from mrcnn.ops.masks import mask_in_box, sample_mask
 
 MEAN_SUBTRACTED = (
-    "detect() subtracts the mean pixel itself, so it was added back to an image that mold_image() had normalized. Pass "
-    "the original image."
+    "detect() subtracts the mean pixel, so the mean pixel was added back to an image that mold_image() had normalized. "
+    "Pass the original image."
 )
 NO_RPN = "the network has no RPN (PROPOSALS = {!r}). Pass the proposals of each image to detect() or detect_stream()."
-MIN_ABSOLUTE = 16  # the absolute maximum of an image minus its mean is at least this; standardized images stay below it
-SIDE_MULTIPLE = 32  # stride of C5; the sides of the network input must be multiples of it
+MIN_ABSOLUTE = 16  # minimum peak absolute value of an image minus the mean pixel; standardized images are below
+SIDE_MULTIPLE = 32  # stride of C5; the sides of the network input must be multiples of this stride
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def postprocess(
 
 
 def _to_original(original_shape, window) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the edge-aligned map of points from the preprocessed to the original image: `(point - origin) * scale`.
+    """Returns the edge-aligned mapping of points to the original image: `(point - origin) * scale`.
 
     Boxes without refined masks are mapped between pixel centres instead, as in Matterport's code. In an image that was
     downscaled by 2, this moves them by up to half a pixel and makes them one pixel smaller.

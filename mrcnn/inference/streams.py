@@ -21,10 +21,12 @@ from mrcnn.ops.boxes import as_boxes
 def check_images(images) -> None:
     """Raises UserTypeError if `images`, the argument of `detect`, is one array or PIL image instead of several."""
     if isinstance(images, Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4):
-        raise UserTypeError(f"detect() takes a list of images, got one {type(images).__name__}. Write detect([image]).")
+        raise UserTypeError(
+            f"detect() expects a list of images, got one {type(images).__name__}. Write detect([image])."
+        )
 
 
-def with_proposals(images, proposals: Iterable | None, config: Config) -> Iterable | str | os.PathLike:
+def pair_with_proposals(images, proposals: Iterable | None, config: Config) -> Iterable | str | os.PathLike:
     """Returns the images. For a network without an RPN, returns pairs of an image and its proposals.
 
     Args:
@@ -37,19 +39,19 @@ def with_proposals(images, proposals: Iterable | None, config: Config) -> Iterab
     """
     if config.has_rpn:
         if proposals is not None:
-            raise UserError('proposals: the network computes its own (PROPOSALS = "rpn"). Omit them.')
+            raise UserError('proposals: not accepted, because the network has an RPN (PROPOSALS = "rpn").')
         return images
     if proposals is None:
         raise UserError(NO_RPN.format(config.PROPOSALS))
     if isinstance(images, (str, os.PathLike)):
         if is_video(images) or is_stream(images):
-            raise UserError(f"{images}: pass the frames of a video as images, and proposals for each of them.")
+            raise UserError(f"{images}: pass the frames of a video as images, with proposals for each frame.")
         images = [images]
     check_images(images)
-    return _pairs(images, proposals)
+    return _pair_images(images, proposals)
 
 
-def _pairs(images: Iterable, proposals: Iterable) -> Iterator[tuple]:
+def _pair_images(images: Iterable, proposals: Iterable) -> Iterator[tuple]:
     missing = object()
     for number, pair in enumerate(zip_longest(images, proposals, fillvalue=missing)):
         if any(each is missing for each in pair):
@@ -66,7 +68,7 @@ def detect_stream(
 
     Args:
         photos: iterable of arrays or paths, possibly infinite; or the path or URL of one image, video or stream. For a
-            network without an RPN, the pairs of `with_proposals`.
+            network without an RPN, the pairs of `pair_with_proposals`.
         predictor: `mrcnn.inference.predictor.Predictor`, or a callable with the same arguments, results, `config` and
             `mask_padding`.
         batch_size: maximum number of images in a batch.
@@ -140,7 +142,7 @@ def detect_list(results: Iterable[Detections], images) -> list[Detections]:
 
 
 def _batches(items: Iterable, batch_size: int) -> Iterator[list]:
-    """Yields batches of consecutive compatible items. An exception raised by `items` follows the last batch."""
+    """Yields batches of consecutive compatible items. An exception in `items` is raised after the last batch."""
     batch: list = []
     try:
         for item in items:

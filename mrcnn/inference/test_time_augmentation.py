@@ -1,10 +1,11 @@
-"""Test-time augmentation: fuses the detections on flipped and rescaled views of an image.
+"""Test-time augmentation: fuses the detections from mirrored and rescaled views of an image.
 
 The score of an object is its mean score over all views, with 0 for views in which it is not detected. This lowers the
 score of false positives that appear in only one view. The mask probabilities of mask refinement are averaged, so the
 outlines keep their sub-pixel precision.
 
-Source: Solovyev et al. 2021, "Weighted boxes fusion", section 3. The fusion of masks is an addition.
+Source: Solovyev et al. 2021, "Weighted boxes fusion", section 3.
+Differs from the paper: masks are fused as well.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ import numpy as np
 from mrcnn.detections import Detection, Detections
 from mrcnn.errors import UserError
 from mrcnn.inference.streams import detect_stream
-from mrcnn.inference.voting import Detect, mask_iou, part_in, vote
+from mrcnn.inference.voting import Detect, crop_mask, mask_iou, vote
 from mrcnn.ops.keypoints import mirror_keypoints
 from mrcnn.ops.masks import resample_mask, sample_mask
 
-SAME_IOU = 0.5  # minimum mask IoU of two detections of one object
+MIN_MATCH_IOU = 0.5  # minimum mask IoU of two detections of one object
 SCALES = (1.0, 1.5)  # scales of the network input; a larger input improves the detection of small objects
 SIDE_MULTIPLE = 64  # stride of P6
 
 
 def scaled_detectors(model: Any, scales: Sequence[float] = SCALES) -> list[Detect]:
-    """Returns a detection function for each scale. All of them use the weights of `model`.
+    """Returns a detection function for each scale. All functions share the weights of `model`.
 
     Args:
         model: MaskRCNN. Its DETECTION_MIN_CONFIDENCE should be lower than the threshold for the fused scores, which
@@ -113,16 +114,16 @@ def fuse(views: Sequence[Sequence[Detection]], image_shape: Sequence[int]) -> li
         rest = []
         for detection, number in waiting[1:]:
             may_join = number not in members and detection.class_id == leader.class_id
-            if may_join and mask_iou(leader, detection) >= SAME_IOU:
+            if may_join and mask_iou(leader, detection) >= MIN_MATCH_IOU:
                 members[number] = detection
             else:
                 rest.append((detection, number))
-        fused.append(_average(list(members.values()), len(views), image_shape))
+        fused.append(_fuse_members(list(members.values()), len(views), image_shape))
         waiting = rest
     return fused
 
 
-def _average(members: Sequence[Detection], views: int, image_shape: Sequence[int]) -> Detection:
+def _fuse_members(members: Sequence[Detection], views: int, image_shape: Sequence[int]) -> Detection:
     scores = np.array([detection.score for detection in members])
     if len(members) == 1:
         return replace(members[0], score=members[0].score / views)
@@ -133,7 +134,7 @@ def _average(members: Sequence[Detection], views: int, image_shape: Sequence[int
     corners = np.average([detection.box for detection in members], axis=0, weights=scores)
     y1, x1, y2, x2 = np.rint(corners).astype(int).tolist()
     box = (y1, x1, max(y2, y1 + 1), max(x2, x1 + 1))  # lies inside the voted box
-    return replace(voted, box=box, mask=part_in(voted, box), score=float(scores.sum()) / views)
+    return replace(voted, box=box, mask=crop_mask(voted, box), score=float(scores.sum()) / views)
 
 
 def _average_probabilities(

@@ -16,17 +16,19 @@ import numpy as np
 
 from mrcnn.detections import Box, Detection, Detections
 from mrcnn.errors import UserError
-from mrcnn.inference.voting import Detect, intersect, part_in, vote
+from mrcnn.inference.voting import Detect, crop_mask, intersect, vote
 
-SAME_IOU = 0.5  # minimum IoU of two detections of one object
-SAME_IOS = 0.7  # minimum intersection over the smaller mask, which matches partly visible or partly detected objects
+MIN_MATCH_IOU = 0.5  # minimum IoU of two detections of one object
+MIN_MATCH_IOS = (
+    0.7  # minimum intersection over the smaller mask, which matches partly visible or partly detected objects
+)
 CUT_MARGIN = 0.01  # fraction of the tile side; a box this close to the border is considered cut
-MAX_TILES_A_SIDE = 10  # limit for "auto"; in larger images the tiles are larger than the network input
+MAX_TILES_PER_SIDE = 10  # limit for "auto"; in larger images the tiles are larger than the network input
 MIN_SIZE_RATIO = 1.25  # "auto" uses tiles if the image is at least this many times larger than the network input
 
 
 def tile_side(height: int, width: int, tiles: int | str, network_side: int, overlap: float) -> int | None:
-    """Returns the side of the square tiles in pixels, or None if tiles are not needed.
+    """Returns the side of the square tiles in pixels, or None if the image is not divided into tiles.
 
     Args:
         height: image height in pixels.
@@ -34,17 +36,17 @@ def tile_side(height: int, width: int, tiles: int | str, network_side: int, over
         tiles: number of tiles along the longer side, or "auto" for tiles with the size of the network input, which are
             not downscaled.
         network_side: side of the network input in pixels.
-        overlap: fraction of a tile that overlaps the next one, 0 <= overlap < 1.
+        overlap: fraction of a tile that overlaps the next tile, 0 <= overlap < 1.
     """
     longer = max(height, width)
     if tiles == "auto":
         if longer < MIN_SIZE_RATIO * network_side:
             return None
-        return max(network_side, _side_of(longer, MAX_TILES_A_SIDE, overlap))
-    return _side_of(longer, tiles, overlap) if tiles > 1 else None
+        return max(network_side, _side_for_count(longer, MAX_TILES_PER_SIDE, overlap))
+    return _side_for_count(longer, tiles, overlap) if tiles > 1 else None
 
 
-def _side_of(length: int, tiles: int, overlap: float) -> int:
+def _side_for_count(length: int, tiles: int, overlap: float) -> int:
     return int(np.ceil(length / (1 + (tiles - 1) * (1 - overlap))))
 
 
@@ -60,11 +62,11 @@ def tile_windows(height: int, width: int, side: int, overlap: float) -> list[Box
     Returns:
         Half-open boxes (y1, x1, y2, x2) in pixels.
     """
-    rows, columns = _starts(height, side, overlap), _starts(width, side, overlap)
+    rows, columns = _tile_starts(height, side, overlap), _tile_starts(width, side, overlap)
     return [(y, x, min(y + side, height), min(x + side, width)) for y in rows for x in columns]
 
 
-def _starts(length: int, side: int, overlap: float) -> list[int]:
+def _tile_starts(length: int, side: int, overlap: float) -> list[int]:
     if length <= side:
         return [0]
     steps = int(np.ceil((length - side) / max(side * (1 - overlap), 1) - 1e-9))
@@ -167,9 +169,9 @@ def merge(seen: Sequence[ViewDetection]) -> list[Detection]:
                 dropped |= duplicates[i]
                 merged.append(item.detection)
                 continue
-            pieces = _connected(i, duplicates, dropped)
+            pieces = _connected_component(i, duplicates, dropped)
             dropped |= pieces
-            merged.append(_join([rest[k].detection for k in sorted(pieces)]))
+            merged.append(_join_parts([rest[k].detection for k in sorted(pieces)]))
     return merged
 
 
@@ -187,28 +189,28 @@ def _find_duplicates(items: Sequence[ViewDetection]) -> list[set[int]]:
 
 
 def is_same_object(a: ViewDetection, b: ViewDetection) -> bool:
-    """Returns whether two masks match inside the region that both views show, by SAME_IOU or SAME_IOS."""
+    """Returns whether two masks match (MIN_MATCH_IOU or MIN_MATCH_IOS) inside the region that both views show."""
     region = intersect(a.window, b.window)
     common = intersect(a.detection.box, b.detection.box)
     if region is None or common is None:
         return False
-    shared = np.count_nonzero(part_in(a.detection, common) & part_in(b.detection, common))
-    area_a, area_b = (np.count_nonzero(part_in(item.detection, region)) for item in (a, b))
+    shared = np.count_nonzero(crop_mask(a.detection, common) & crop_mask(b.detection, common))
+    area_a, area_b = (np.count_nonzero(crop_mask(item.detection, region)) for item in (a, b))
     union, smaller = area_a + area_b - shared, min(area_a, area_b)
-    return bool(shared) and (shared >= SAME_IOU * union or shared >= SAME_IOS * smaller)
+    return bool(shared) and (shared >= MIN_MATCH_IOU * union or shared >= MIN_MATCH_IOS * smaller)
 
 
-def _connected(start: int, duplicates: Sequence[set[int]], without: set[int]) -> set[int]:
-    """Returns the connected component of `start` in the graph of duplicates, except for the items in `without`."""
+def _connected_component(start: int, duplicates: Sequence[set[int]], excluded: set[int]) -> set[int]:
+    """Returns the connected component of `start` in the graph of duplicates, except for the `excluded` items."""
     found, waiting = {start}, [start]
     while waiting:
-        new = duplicates[waiting.pop()] - found - without
+        new = duplicates[waiting.pop()] - found - excluded
         found |= new
         waiting += new
     return found
 
 
-def _join(pieces: Sequence[Detection]) -> Detection:
+def _join_parts(pieces: Sequence[Detection]) -> Detection:
     """Returns the union of the parts of an object, with the score of the first part.
 
     Each keypoint is taken from the part in which it has the highest score.

@@ -19,7 +19,7 @@ def intersect(a: Box, b: Box) -> Box | None:
     return (y1, x1, y2, x2) if y1 < y2 and x1 < x2 else None
 
 
-def part_in(detection: Detection, region: Box) -> np.ndarray:
+def crop_mask(detection: Detection, region: Box) -> np.ndarray:
     """Crops the mask of a detection to the intersection of its box and a region.
 
     Args:
@@ -37,7 +37,7 @@ def part_in(detection: Detection, region: Box) -> np.ndarray:
 def shared_pixels(a: Detection, b: Detection) -> int:
     """Returns the number of pixels in the intersection of two masks."""
     region = intersect(a.box, b.box)
-    return int(np.count_nonzero(part_in(a, region) & part_in(b, region))) if region else 0
+    return int(np.count_nonzero(crop_mask(a, region) & crop_mask(b, region))) if region else 0
 
 
 def mask_iou(a: Detection, b: Detection) -> float:
@@ -50,9 +50,9 @@ def vote(detections: Sequence[Detection], weights: Sequence[float], majority: fl
     """Merges detections of one object by a weighted majority vote of their masks.
 
     Args:
-        detections: at least one detection. The result has the class and the score of the first one.
+        detections: at least one detection. The result has the class and the score of the first detection.
         weights: weight of each detection, above 0.
-        majority: fraction of the sum of weights that a pixel needs, 0 to 1. With 0 the result is the union.
+        majority: fraction of the total weight that is required for a pixel, 0 to 1. With 0, the result is the union.
 
     Returns:
         A detection whose box contains all boxes.

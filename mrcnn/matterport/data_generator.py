@@ -1,4 +1,4 @@
-"""Matterport's `data_generator`, for scripts and notebooks that use it. It does not need TensorFlow.
+"""Matterport's `data_generator`, for scripts and notebooks that use it. It does not require TensorFlow.
 
 Training uses `mrcnn.data.pipeline`, which prefetches and can be resumed.
 """
@@ -76,7 +76,7 @@ def data_generator(
     for image_id in _repeat(dataset.image_ids, shuffle):
         skipped += 1
         if skipped > len(dataset.image_ids):
-            raise ValueError("data_generator: no usable image. With detection_targets, images need an object.")
+            raise ValueError("data_generator: no usable image. With detection_targets, images must contain an object.")
         try:
             plain = dataset.image_info[image_id]["source"] in plain_sources
             gt = load_image_gt(
@@ -88,7 +88,7 @@ def data_generator(
                 use_mini_mask=config.USE_MINI_MASK,
             )
             if not (detection_targets and random_rois) or (gt.class_ids > 0).any():
-                batch.append(_example(gt, anchors, config, random_rois, detection_targets))
+                batch.append(_make_arrays(gt, anchors, config, random_rois, detection_targets))
                 skipped = 0
         except Exception as error:
             name = dataset.image_info[image_id].get("id")
@@ -111,7 +111,7 @@ def _repeat(image_ids: np.ndarray, shuffle: bool) -> Iterator[int]:
         yield from image_ids
 
 
-def _example(gt, anchors, config, random_rois: int, detection_targets: bool) -> list[np.ndarray]:
+def _make_arrays(gt, anchors, config, random_rois: int, detection_targets: bool) -> list[np.ndarray]:
     """Returns the arrays of one image, inputs then outputs, without the batch axis."""
     rpn_match, rpn_bbox = build_rpn_targets(gt.image.shape, anchors, gt.class_ids, gt.bbox, config)
     rois, outputs = [], []

@@ -1,7 +1,7 @@
 """Tensor functions of Matterport's `model` and `utils` modules, with their signatures.
 
-Most of them call functions and layers of `mrcnn`. Shape notation: B images, K proposals, R sampled RoIs, D detections,
-G ground-truth slots, M mask side.
+Most functions call functions and layers of `mrcnn`. Shape notation: B images, K proposals, R sampled RoIs, D
+detections, G ground-truth slots, M mask side.
 """
 
 import tensorflow as tf
@@ -43,7 +43,7 @@ def trim_zeros_graph(boxes, name: str | None = None):
     """Removes the all-zero (padding) rows of `boxes [N, 4]`.
 
     Returns:
-        The remaining boxes `[n, 4]`, and a bool mask `[N]` of the rows that remain.
+        The remaining boxes `[n, 4]`, and a bool mask `[N]` of the remaining rows.
     """
     keep = tf.reduce_any(tf.not_equal(boxes, 0.0), axis=-1)
     return tf.boolean_mask(boxes, keep, name=name), keep
@@ -99,7 +99,7 @@ def refine_detections_graph(rois, probs, deltas, window, config):
 
 
 def detection_targets_graph(proposals, gt_class_ids, gt_boxes, gt_masks, config):
-    """Samples the RoIs of one image and computes their targets as Matterport's `DetectionTargetLayer` does.
+    """Samples the RoIs of one image and computes their targets, like Matterport's `DetectionTargetLayer`.
 
     Args:
         proposals: `[K, 4]` normalized, zero-padded.

@@ -55,15 +55,15 @@ class MatterportMethods:
         from mrcnn.training.optimizers import build_optimizer  # slow to import and rarely needed
 
         if self.mode != "training":
-            raise UserError("compile() needs a model built with mode='training'.")
+            raise UserError("compile() requires a model built with mode='training'.")
         optimizer = build_optimizer("sgd", learning_rate, self.config.copy(LEARNING_MOMENTUM=momentum))
         self.keras_model.compile(optimizer=optimizer, jit_compile=False)  # crop_and_resize has no XLA kernel
 
     def set_trainable(self, layer_regex: str, keras_model=None, indent: int = 0, verbose: int = 1) -> None:
-        """Makes the layers whose full name matches trainable and freezes all others. Compile the model afterwards.
+        """Makes the layers whose full name matches `layer_regex` trainable and freezes all other layers.
 
-        An expression that matches no layer is accepted, as in Matterport's code. In contrast,
-        `mrcnn.training.freezing.set_trainable` raises an error.
+        Compile the model afterwards. An expression that matches no layer is accepted, as in Matterport's code. In
+        contrast, `mrcnn.training.freezing.set_trainable` raises an error.
         """
         layers = list(flatten_layers(keras_model or self.keras_model))
         if verbose and keras_model is None:

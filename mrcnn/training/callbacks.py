@@ -47,16 +47,16 @@ class StopOnNaN(keras.callbacks.Callback):
         loss = float(logs["loss"])
         if math.isfinite(loss):
             return
-        self._stop(f"epoch {self.epoch + 1}, step {batch + 1}: the loss is {loss}")
+        self._raise_error(f"epoch {self.epoch + 1}, step {batch + 1}: the loss is {loss}")
 
     def on_epoch_end(self, epoch, logs=None):
         # The last step can make weights NaN although its loss is finite. These weights must not be saved.
         for variable in self.model.trainable_variables:
             if not bool(ops.all(ops.isfinite(variable))):
-                self._stop(f"epoch {epoch + 1}: weights of {variable.path.split('/')[0]} are NaN or infinite")
+                self._raise_error(f"epoch {epoch + 1}: weights of {variable.path.split('/')[0]} are NaN or infinite")
 
-    def _stop(self, problem: str) -> None:
-        photos = [photo_name(self.dataset, number) for number in self.model.image_ids]
+    def _raise_error(self, problem: str) -> None:
+        photos = [image_name(self.dataset, number) for number in self.model.image_ids]
         raise NonFiniteLossError(
             f"{problem} at learning rate {self.model.learning_rate:g}. Images of this batch: {', '.join(photos)}. "
             "Train with a lower learning rate, or check these images and their masks. Checkpoints of earlier epochs "
@@ -64,7 +64,7 @@ class StopOnNaN(keras.callbacks.Callback):
         )
 
 
-def photo_name(dataset, number: int) -> str:
+def image_name(dataset, number: int) -> str:
     """Returns the reference of an image, or its id if there is no reference."""
     if not 0 <= number < len(dataset.image_info):
         return f"number {number}"

@@ -50,14 +50,14 @@ class Interruption:
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._request) for number in SIGNALS}
+            self._previous = {number: signal.signal(number, self._handle_signal) for number in SIGNALS}
         return self
 
     def __exit__(self, *exception):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _request(self, number, frame):
+    def _handle_signal(self, number, frame):
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True

@@ -144,7 +144,7 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
     else:
         folders = log_dirs.run_folders(model_dir, name)
     for folder in folders:
-        usable = _usable_states(folder)
+        usable = _find_usable_states(folder)
         if usable:
             return max(usable, key=lambda state: (state.progress.epoch, state.progress.step))
     where = f"{source}: no run"
@@ -154,7 +154,7 @@ def find_state(source: str | Path, model_dir: str | Path, name: str | None) -> S
     raise FileNotFoundError(f"{where} can be resumed: no checkpoint with a {SUFFIX} file next to it. {advice}")
 
 
-def _usable_states(folder: Path) -> list[State]:
+def _find_usable_states(folder: Path) -> list[State]:
     states = []
     for path in state_files(folder):
         try:

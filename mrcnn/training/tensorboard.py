@@ -43,11 +43,13 @@ class TensorBoardEvents(keras.callbacks.Callback):
         if batch % LOG_INTERVAL == 0 and not self.model.skip:
             values = {"loss": logs["loss"], "learning_rate": self.model.learning_rate}
             step = self.progress.epoch * self.progress.stage["steps_per_epoch"] + batch
-            self._write([_scalar(f"step/{name}", value) for name, value in values.items()], step)
+            self._write([_scalar_value(f"step/{name}", value) for name, value in values.items()], step)
 
     def on_epoch_end(self, epoch, logs=None):
-        values = [_scalar(f"epoch/{name}", value) for name, value in self.progress.rows[-1].items() if name != "epoch"]
-        values += [_picture(f"validation/{name}", picture) for name, picture in self.pictures]
+        values = [
+            _scalar_value(f"epoch/{name}", value) for name, value in self.progress.rows[-1].items() if name != "epoch"
+        ]
+        values += [_image_value(f"validation/{name}", picture) for name, picture in self.pictures]
         self._write(values, epoch + 1)
         self.writer.flush()
 
@@ -56,11 +58,11 @@ class TensorBoardEvents(keras.callbacks.Callback):
             tf.summary.experimental.write_raw_pb(Summary(value=values).SerializeToString(), step=step)
 
 
-def _scalar(tag: str, value):
+def _scalar_value(tag: str, value):
     return Summary.Value(tag=tag, simple_value=float(value))
 
 
-def _picture(tag: str, picture: np.ndarray):
+def _image_value(tag: str, picture: np.ndarray):
     image = Image.fromarray(picture)
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     file = io.BytesIO()

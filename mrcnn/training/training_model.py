@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mrcnn.inference.cost_warnings import quiet_first_call
+from mrcnn.inference.cost_warnings import silence_first_call
 from mrcnn.losses import weight_decay_loss
 from mrcnn.network import Network, loss_names
 from mrcnn.training.averaging import WeightAverage
@@ -108,4 +108,4 @@ class TrainingModel(Network):
                 average.update()
             return {name: self.strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
 
-        return run if self.run_eagerly else quiet_first_call(tf.function(run, reduce_retracing=True))
+        return run if self.run_eagerly else silence_first_call(tf.function(run, reduce_retracing=True))

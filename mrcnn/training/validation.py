@@ -59,7 +59,7 @@ class Validator:
         evaluator = CocoEvaluator(self.dataset.class_names)
         shown: list[tuple[int, np.ndarray]] = []
         self.pictures.clear()
-        for result in detect_stream(self._photos(shown), self.predictor, self.batch_size, skip_errors=True):
+        for result in detect_stream(self._read_images(shown), self.predictor, self.batch_size, skip_errors=True):
             image_id, photo = shown.pop(0)
             if "error" in result:
                 self.unreadable[image_id] = result["error"]
@@ -67,13 +67,13 @@ class Validator:
             class_ids, masks, shape, points = self._truth[image_id]
             evaluator.add(image_id, class_ids, masks, result, shape, points)
             if len(self.pictures) < MAX_PICTURES and any(class_ids > 0):
-                self.pictures.append((f"{len(self.pictures) + 1}", self._picture(photo, result)))
+                self.pictures.append((f"{len(self.pictures) + 1}", self._draw_detections(photo, result)))
         return evaluator.summarize() | operating_point(evaluator.records)
 
-    def _picture(self, photo: np.ndarray, result: Detections) -> np.ndarray:
+    def _draw_detections(self, photo: np.ndarray, result: Detections) -> np.ndarray:
         return overlay(photo, result[result.scores >= self.confidence], self.dataset.class_names)
 
-    def _photos(self, shown: list[tuple[int, np.ndarray]]):
+    def _read_images(self, shown: list[tuple[int, np.ndarray]]):
         """Yields the images in order. Before an image is yielded, it is appended to `shown` with its id."""
         config = self.predictor.config
         for image_id in self.image_ids:

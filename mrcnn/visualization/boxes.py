@@ -47,7 +47,7 @@ def draw_boxes(
         refined_boxes: `[N, 4]` in pixels, drawn solid. A line connects the top left corners of a pair.
         masks: `[H, W, N]`.
         captions: list of N str or None.
-        visibilities: `[N]` int: 0 gray and faint, 1 dotted, 2 dashed.
+        visibilities: `[N]` int: 0 grey and faint, 1 dotted, 2 dashed.
         title: str, title of the axes.
         ax: Matplotlib axes; None creates a new figure.
 
@@ -72,9 +72,9 @@ def draw_boxes(
     for i in range(count):
         corner = None
         if boxes is not None and np.any(boxes[i]):
-            corner = _outline(ax, boxes[i], colors[i], styles[i], 0.5 if colors[i] is GREY else 1.0)
+            corner = _draw_rectangle(ax, boxes[i], colors[i], styles[i], 0.5 if colors[i] is GREY else 1.0)
         if refined_boxes is not None and np.any(refined_boxes[i]):
-            refined = _outline(ax, refined_boxes[i], colors[i], "solid", 1.0)
+            refined = _draw_rectangle(ax, refined_boxes[i], colors[i], "solid", 1.0)
             if corner is not None:
                 ax.plot((corner[0], refined[0]), (corner[1], refined[1]), color=colors[i], lw=1)
             corner = refined
@@ -84,7 +84,7 @@ def draw_boxes(
     return ax
 
 
-def _outline(ax: Axes, box: np.ndarray, color, style: str, alpha: float) -> tuple[float, float]:
+def _draw_rectangle(ax: Axes, box: np.ndarray, color, style: str, alpha: float) -> tuple[float, float]:
     """Draws a box and returns its top left corner (x, y)."""
     y1, x1, y2, x2 = (float(v) for v in box)
     ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=2, alpha=alpha, ls=style, ec=color))
@@ -100,7 +100,7 @@ def draw_rois(
     class_names: Sequence[str],
     limit: int = 10,
 ) -> Axes:
-    """Draws a random subset of RoIs. Positive RoIs have a class, a refined box and a mask; negative ones are gray.
+    """Draws a random subset of RoIs. Positive RoIs have a class, a refined box and a mask; negative RoIs are grey.
 
     Args:
         image: `[H, W, 3]`.

@@ -105,6 +105,7 @@ def place_label(
     places = np.hstack([corners, corners + size])  # [P, 4]
     area = height * width
     gap = np.maximum(0, np.maximum(box[:2] - places[:, 2:], places[:, :2] - box[2:])).sum(axis=1)  # from box to label
+    # The cost is a weighted sum of overlap areas in pixels. The last term prefers early candidates close to the box.
     cost = 50 * _intersection(places, labels) + 0.2 * _intersection(places, boxes)
     cost += 0.5 * _intersection(places, box[None]) + area * (np.arange(len(places)) / 40 + gap / height)
     y, x = corners[np.argmin(cost)]

@@ -3,8 +3,8 @@
 import numpy as np
 
 # Saturated colors for drawing on photographs. From the fourth on, each color maximizes the OKLab distance to all
-# previous ones, for normal vision and for simulated protanopia, deuteranopia and tritanopia. The worst-case distance of
-# the first eight is larger than that of the seven Okabe-Ito colors, which are intended for plots.
+# previous colors, for normal vision and for simulated protanopia, deuteranopia and tritanopia. The minimum distance
+# between the first eight colors exceeds the minimum distance between the seven Okabe-Ito colors, which are for plots.
 PALETTE = np.array(
     [
         (0, 194, 255),
@@ -41,7 +41,7 @@ def distinct_colors(count: int) -> np.ndarray:
 
 
 def _shade(colors: np.ndarray, step: int) -> np.ndarray:
-    """Darkens colors for an odd step and lightens them for an even one. Step 0 returns them unchanged."""
+    """Darkens colors for an odd step and lightens them for an even step. Step 0 returns the colors unchanged."""
     if step == 0:
         return colors
     target, amount = (0.0, 255.0)[step % 2 == 0], 1 - 0.6 ** ((step + 1) // 2)

@@ -19,8 +19,8 @@ from mrcnn.visualization.colors import class_color
 MIN_SIZE_TO_OUTLINE = 10  # minimum ratio of the shorter side of a mask to the width of its outline
 
 
-class Result(Protocol):
-    """The mapping methods that are used, of `Detections` or of a dict with some of its keys."""
+class ResultMapping(Protocol):
+    """The mapping methods that drawing requires, as in `Detections` or in a dict with some of its keys."""
 
     def __getitem__(self, key: str, /) -> Any: ...
 
@@ -62,7 +62,7 @@ def font_size(image_shape: tuple[int, ...], count: int = 1) -> int:
 
 def overlay(
     image: np.ndarray,
-    result: Result,
+    result: ResultMapping,
     class_names: Sequence[str],
     *,
     alpha: float = 0.45,
@@ -77,7 +77,7 @@ def overlay(
     Line width and font size scale with the image. Instances with a higher score are drawn on top.
 
     Args:
-        image: `[H, W, 3]` RGB, or a grayscale or RGBA image.
+        image: `[H, W, 3]` RGB, or a greyscale or RGBA image.
         result: a result of `detect()`, or ground truth: `class_ids [N]` and optionally `masks [H, W, N]`,
             `rois [N, 4]`, `scores [N]`. A negative class id is an ignored region.
         class_names: list of class names, background first.
@@ -96,7 +96,7 @@ def overlay(
         ValueError: if the size of the masks differs from the size of the image, or if fields have different lengths.
     """
     canvas = new_canvas(image)
-    class_ids, masks, rois, scores = _instances(result, canvas.shape)
+    class_ids, masks, rois, scores = _check_instances(result, canvas.shape)
     if colors is None:
         colors = [class_color(class_id) for class_id in class_ids]
     if captions is None:
@@ -106,7 +106,7 @@ def overlay(
     width = line_width(canvas.shape)
     ascending = np.argsort(scores, kind="stable")
     if masks is not None:
-        tight = extract_bboxes(masks)  # `rois` need not enclose the masks
+        tight = extract_bboxes(masks)  # `rois` may be smaller than the masks
         for i in ascending:
             blend_mask(canvas, masks[..., i], colors[i], alpha, tight[i])
         for i in ascending:
@@ -138,7 +138,7 @@ def caption(class_names: Sequence[str], class_id: int, score: float | None = Non
     return name if score is None or np.isnan(score) else f"{name} {score:.2f}"
 
 
-def _instances(result: Result, image_shape: tuple[int, ...]):
+def _check_instances(result: ResultMapping, image_shape: tuple[int, ...]):
     """Returns validated class ids `[N]`, masks `[H, W, N]` or None, boxes `[N, 4]` and scores `[N]` or NaN."""
     class_ids = np.asarray(result["class_ids"], dtype=np.int64).reshape(-1)
     masks, rois, scores = result.get("masks"), result.get("rois"), result.get("scores")
@@ -174,8 +174,8 @@ def draw_outline(
     outward = (width + 1) // 2
     dilated = _dilate(inside, outward)
     line = dilated & _dilate(~inside, width - outward)
-    _fill(window, _dilate(dilated, casing) & ~dilated, (0, 0, 0), 0.45)
-    _fill(window, line, color, 1.0)
+    _blend_color(window, _dilate(dilated, casing) & ~dilated, (0, 0, 0), 0.45)
+    _blend_color(window, line, color, 1.0)
 
 
 def _dilate(mask: np.ndarray, steps: int) -> np.ndarray:
@@ -191,7 +191,7 @@ def _dilate(mask: np.ndarray, steps: int) -> np.ndarray:
     return mask
 
 
-def _fill(image: np.ndarray, where: np.ndarray, color: Sequence[int], opacity: float) -> None:
+def _blend_color(image: np.ndarray, where: np.ndarray, color: Sequence[int], opacity: float) -> None:
     """Blends a color into the pixels of a bool mask in place, with antialiased edges."""
     soft = np.asarray(Image.fromarray(where.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(0.5)))
     touched = soft > 0
@@ -246,14 +246,14 @@ def _is_index(value: Any) -> bool:
 
 
 def color_splash(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Converts an image to grayscale except inside the masks.
+    """Converts an image to greyscale except inside the masks.
 
     Args:
-        image: `[H, W, 3]` RGB, or a grayscale or RGBA image.
+        image: `[H, W, 3]` RGB, or a greyscale or RGBA image.
         masks: `[H, W, N]` or `[H, W]`.
 
     Returns:
-        uint8 `[H, W, 3]`, entirely gray if there are no instances.
+        uint8 `[H, W, 3]`, entirely grey if there are no instances.
     """
     image = new_canvas(image)
     masks = np.asarray(masks)
@@ -264,21 +264,21 @@ def color_splash(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return np.where(inside, image, gray)
 
 
-def crops(image: np.ndarray, result: Result, margin: float = 0.1, cutout: bool = False) -> list[np.ndarray]:
+def crops(image: np.ndarray, result: ResultMapping, margin: float = 0.1, cutout: bool = False) -> list[np.ndarray]:
     """Returns a crop of the image for each instance.
 
     Args:
-        image: `[H, W, 3]` RGB, or a grayscale or RGBA image.
+        image: `[H, W, 3]` RGB, or a greyscale or RGBA image.
         result: see `overlay`.
         margin: float, margin around the box as a fraction of its longer side.
         cutout: bool, whether to add the mask as an alpha channel.
 
     Returns:
         A list of uint8 arrays `[h, w, 3]` (`[h, w, 4]` if `cutout`), in the order of `result`. The crop of an instance
-        outside the image is 1 x 1.
+        outside the image has a size of 1 x 1 pixel.
     """
     image = new_canvas(image)
-    class_ids, masks, rois, _ = _instances(result, image.shape)
+    class_ids, masks, rois, _ = _check_instances(result, image.shape)
     if cutout and masks is None:
         raise UserError("cutout: the result has no masks.")
     cropped = []

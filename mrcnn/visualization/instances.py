@@ -89,8 +89,8 @@ def display_instances(
     if count == 0:
         print("\n*** No instances to display *** \n")
     if captions is None:
-        of_scores = [None] * count if scores is None else scores
-        captions = [instance_caption(class_names, int(c), s) for c, s in zip(class_ids, of_scores, strict=True)]
+        caption_scores = [None] * count if scores is None else scores
+        captions = [instance_caption(class_names, int(c), s) for c, s in zip(class_ids, caption_scores, strict=True)]
     colors = random_colors(count) if colors is None else colors
 
     is_new_figure = ax is None
@@ -130,7 +130,7 @@ def show_masks(
 
 
 def draw_contour(ax: Axes, mask: np.ndarray, color: Sequence[float], scale: int = 1) -> None:
-    """Draws the contour of a mask `[h, w]` whose pixels are `scale` pixels of the image wide."""
+    """Draws the contour of a mask `[h, w]`. Each pixel of the mask covers `scale` x `scale` pixels of the image."""
     y1, x1, y2, x2 = mask_box(mask)
     if y2 == 0:
         return
@@ -178,7 +178,7 @@ def display_differences(
     _, pred_match, overlaps = compute_matches(
         gt_box, gt_class_id, gt_mask, pred_box, pred_class_id, pred_score, pred_mask, iou_threshold, score_threshold
     )
-    # `compute_matches` drops all-zero boxes and sorts by score. The boxes are brought into the same order here.
+    # `compute_matches` drops all-zero boxes and sorts by score, so the boxes are filtered and sorted in the same way.
     gt, pred = np.flatnonzero(np.any(gt_box, axis=1)), np.flatnonzero(np.any(pred_box, axis=1))
     pred = pred[np.argsort(-np.asarray(pred_score)[pred], kind="stable")]
     captions = [""] * len(gt)

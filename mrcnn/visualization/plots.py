@@ -94,7 +94,7 @@ def plot_training_curves(
         path: file to which the figure is saved (.png, .svg, .pdf), or None.
 
     Returns:
-        The figure. It is not registered with pyplot and need not be closed.
+        The figure. It is not registered with pyplot and does not have to be closed.
 
     Raises:
         FileNotFoundError: if the CSV file does not exist.

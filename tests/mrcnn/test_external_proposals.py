@@ -240,7 +240,7 @@ def test_invalid_uses_are_one_line_errors(trained, tmp_path):
         model.export(tmp_path / "exported", "saved_model")
     with pytest.raises(ValueError, match=no_rpn):
         next(data_generator(photos, model.config))
-    with pytest.raises(UserError, match="proposals: the network computes its own"):
+    with pytest.raises(UserError, match="proposals: not accepted, because the network has an RPN"):
         tiny_training.build(tmp_path).detect([image], proposals=[boxes])
 
 

@@ -206,7 +206,7 @@ class Fixed(Shifted):
 @pytest.mark.parametrize(
     ("augmentation", "message"),
     [
-        (Fixed(), r"^Fixed.augment_photo\(\) must take `keypoints`\.$"),
+        (Fixed(), r"^Fixed.augment_photo\(\) must accept the argument `keypoints`\.$"),
         (
             Shifted(),
             r"^Shifted.augment_photo\(\) must return image, masks, class ids, keypoints, got 3 values\.$",

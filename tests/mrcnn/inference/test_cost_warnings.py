@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mrcnn.inference.cost_warnings import without_cost_warnings
+from mrcnn.inference.cost_warnings import suppress_cost_warnings
 
 DETECT = """
 import numpy as np
@@ -28,7 +28,7 @@ MaskRCNN("training", OneStep(), "logs").train(Squares(), Squares(), learning_rat
 
 
 def test_other_lines_are_kept(capfd):
-    with without_cost_warnings():
+    with suppress_cost_warnings():
         os.write(2, b"first\nW0 Error in PredictCost() for the op\nlast\n")
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "first\nlast\nafter\n"
@@ -36,7 +36,7 @@ def test_other_lines_are_kept(capfd):
 
 def test_lines_are_kept_after_an_error(capfd):
     try:
-        with without_cost_warnings():
+        with suppress_cost_warnings():
             os.write(2, b"before\n")
             raise ValueError
     except ValueError:
@@ -45,7 +45,7 @@ def test_lines_are_kept_after_an_error(capfd):
 
 
 def test_lines_are_passed_on_at_once(capfd):
-    with without_cost_warnings():
+    with suppress_cost_warnings():
         os.write(2, b"waiting\n")
         deadline = time.monotonic() + 5
         while not (seen := capfd.readouterr().err) and time.monotonic() < deadline:
@@ -55,7 +55,7 @@ def test_lines_are_passed_on_at_once(capfd):
 
 def test_a_process_that_outlives_the_block_does_not_delay_it(capfd):
     started = time.monotonic()
-    with without_cost_warnings():
+    with suppress_cost_warnings():
         process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(20)"])
     assert time.monotonic() - started < 10
     process.kill()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mrcnn.detections import Detection
-from mrcnn.inference.voting import part_in, shared_pixels, vote
+from mrcnn.inference.voting import crop_mask, shared_pixels, vote
 
 
 def found(box):
@@ -13,8 +13,8 @@ def found(box):
 def test_parts_and_shared_pixels():
     a, b = found((0, 0, 10, 10)), found((5, 5, 20, 20))
     assert shared_pixels(a, b) == 25
-    assert part_in(a, (5, 8, 100, 100)).shape == (5, 2)
-    assert part_in(a, (50, 50, 60, 60)).size == 0
+    assert crop_mask(a, (5, 8, 100, 100)).shape == (5, 2)
+    assert crop_mask(a, (50, 50, 60, 60)).size == 0
     assert shared_pixels(a, found((10, 0, 12, 10))) == 0  # half-open boxes that only touch
 
 
