@@ -30,7 +30,7 @@ class FlatNameFinder:
 
     @staticmethod
     def exec_module(module: ModuleType) -> None:
-        module.__spec__ = module.__spec__.loader_state  # replaces the spec with the flat name
+        module.__spec__ = module.__spec__.loader_state  # restores the spec that the import system replaced
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Allowed values of settings and options, used by the checks of `Config`, the layers and the commands."""
 
-C4_BACKBONES = ("resnet50_c4", "resnet101_c4")  # no pyramid: RPN and RoIs use C4; stage 5 is in the heads
+# Backbones without a feature pyramid. The RPN and the RoIs use C4, and stage 5 is part of the heads.
+C4_BACKBONES = ("resnet50_c4", "resnet101_c4")
 SETTINGS = {  # allowed values of settings of `Config`
     "BACKBONE": ("resnet50", "resnet101", "resnext50", "resnext101", "mobilenet_v2", *C4_BACKBONES),
     "IMAGE_RESIZE_MODE": ("none", "square", "pad64", "crop"),

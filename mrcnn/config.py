@@ -33,7 +33,7 @@ REMOVED = {"HARD_EXAMPLE_MINING": 0, "DETECTION_CLASS_AGNOSTIC_NMS": False}
 IMAGE_META_BASE = 1 + 3 + 3 + 4 + 1
 NETWORK_STRIDE = 64  # stride of P6 in pixels
 LEVELS = 5  # pyramid levels P2..P6
-# Settings for which False and 0 mean "no limit"; many Matterport scripts use False. Mode "square" needs IMAGE_MAX_DIM.
+# Settings for which False and 0 mean "no limit" (Matterport scripts use False). Mode "square" requires IMAGE_MAX_DIM.
 UNLIMITED_IF_FALSE = ("IMAGE_MIN_SCALE", "IMAGE_MAX_DIM")
 
 
@@ -121,7 +121,7 @@ class Config:
     # Number of keypoints per object; 0: no keypoint head. The keypoint head uses the RoI size of the mask head and
     # twice its channels and convolutions (MASK_POOL_SIZE, MASK_HEAD_CHANNELS, MASK_HEAD_CONVOLUTIONS), as in the paper.
     NUM_KEYPOINTS = 0
-    KEYPOINT_NAMES: Sequence[str] = ()  # optional names of the keypoints, in order, as in annotation files
+    KEYPOINT_NAMES: Sequence[str] = ()  # optional names of the keypoints, as in the annotation files
     # Index pairs of left and right keypoints, such as ((1, 2), (3, 4)). Mirroring an image swaps them.
     KEYPOINT_FLIP: Sequence[Sequence[int]] = ()
     RPN_CHANNELS = 512  # width of the RPN's shared convolution
@@ -241,7 +241,7 @@ class Config:
         """
         _check_names(changes, self.fields(), type(self).__name__)
         settings = {**{name: self.function(name) for name in self.fields()}, **changes}
-        for name, value in settings.items():  # a plain function in a class would become a method
+        for name, value in settings.items():  # a plain function would become a method of the class
             settings[name] = staticmethod(value) if callable(value) else copy.copy(value)
         config = object.__new__(type(self)._create_subclass(settings))
         Config.__init__(config)  # the `__init__` of a subclass may require arguments
@@ -249,7 +249,7 @@ class Config:
 
     @classmethod
     def _create_subclass(cls, settings: Mapping[str, Any]) -> type[Self]:
-        """Returns a subclass with some settings replaced. Its base is the class defined in code, never another copy."""
+        """Returns a subclass with some settings replaced. Its base is the class defined in code, not another copy."""
         base = cls.__dict__.get("_declared_class", cls)
         inherited = {name: value for name, value in vars(cls).items() if name.isupper()} if base is not cls else {}
         return type(base.__name__, (base,), {**inherited, **settings, "_declared_class": base})

@@ -238,7 +238,7 @@ def joint_mean(total: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 
 
 def _mean(values: tf.Tensor) -> tf.Tensor:
-    """Computes the mean over all elements of the batch of all replicas; 0 for an empty tensor."""
+    """Computes the mean over all elements on all replicas; 0 for an empty tensor."""
     return joint_mean(tf.reduce_sum(values), tf.cast(tf.size(values), tf.float32))
 
 

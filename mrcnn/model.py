@@ -169,7 +169,7 @@ class MaskRCNN(MatterportMethods):
         """Loads weights from a checkpoint of this package or of Matterport, or ImageNet weights of the backbone.
 
         Loading a checkpoint in the log folder of a run continues that run: `log_dir` and `epoch` are set accordingly.
-        Other files leave them unchanged.
+        Other files do not change these attributes.
 
         Args:
             filepath: HDF5 file.
@@ -287,7 +287,7 @@ class MaskRCNN(MatterportMethods):
         verbose: int | None = None,
         eager: bool = False,
     ) -> Progress:
-        """Trains up to epoch `epochs`. The epochs of earlier calls count.
+        """Trains up to epoch `epochs`, counting the epochs of earlier calls.
 
         The defaults train like Matterport's code and report COCO AP on `val_dataset` after every epoch.
 

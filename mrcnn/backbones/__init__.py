@@ -1,8 +1,8 @@
 """Backbones: feature extractors that compute the feature maps C1..C5.
 
 A backbone is a function `f(image, stage5, train_bn) -> [C1, C2, C3, C4, C5]` on Keras tensors. C2..C5 have strides 4,
-8, 16 and 32. `Config.BACKBONE` is a key of `BACKBONES` or a function. The C4 backbones end with C4, and their
-stage 5 is part of the heads; see `mrcnn.backbones.resnet.build_res5`.
+8, 16 and 32. `Config.BACKBONE` is a key of `BACKBONES` or a function with this signature. The C4 backbones end with C4.
+Their stage 5 is part of the heads; see `mrcnn.backbones.resnet.build_res5`.
 """
 
 from collections.abc import Callable

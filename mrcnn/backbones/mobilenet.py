@@ -21,8 +21,8 @@ STEM_CHANNELS = 32
 def _depthwise(x, name, strides, train_bn):
     """Applies a 3x3 depthwise convolution with symmetric padding of 1, also for stride 2."""
     x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
-    # This equals he_normal for the 9 inputs of each channel. Keras's he_normal counts the inputs of all channels, so
-    # the features would vanish.
+    # This equals he_normal for the 9 inputs of each channel. Keras's he_normal would count the inputs of all channels,
+    # and the features would vanish.
     scale = keras.initializers.RandomNormal(stddev=(2 / 9) ** 0.5)
     options = dict(use_bias=False, depthwise_initializer=scale)
     conv = keras.layers.DepthwiseConv2D(3, strides=strides, name=name, **options)

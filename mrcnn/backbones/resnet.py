@@ -8,7 +8,8 @@ import keras
 from mrcnn.layers.common import BatchNorm, ConvNorm
 
 BLOCKS = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3)}  # bottleneck blocks of stages 2 to 5
-WIDTHS = (64, 128, 256, 512)  # channels of the first two convolutions in stages 2 to 5; the third has 4 times as many
+# Channels of the first two convolutions of a block in stages 2 to 5. The third convolution has 4 times as many.
+WIDTHS = (64, 128, 256, 512)
 
 
 def conv_norm(x, filters, kernel_size, names, *, strides=1, padding="valid", activation=None, **options):
@@ -56,7 +57,7 @@ def identity_block(input_tensor, kernel_size, filters, stage, block, use_bias=Tr
 def conv_block(
     input_tensor, kernel_size, filters, stage, block, strides=(2, 2), use_bias=True, train_bn=True, groups=1
 ):
-    """Applies a bottleneck block with a 1x1 convolution of stride `strides` to filters[2] channels as shortcut."""
+    """Applies a bottleneck block whose shortcut is a 1x1 convolution to filters[2] channels with stride `strides`."""
     names = (f"res{stage}{block}_branch1", f"bn{stage}{block}_branch1")
     options = dict(use_bias=use_bias, train_bn=train_bn)
     shortcut = conv_norm(input_tensor, filters[2], 1, names, strides=strides, **options)
@@ -81,7 +82,7 @@ def _residual_network(image, depth, stage5, train_bn, *, width_factor=1, groups=
 
 
 def _stage(x, stage, depth, *, strides, width_factor=1, **options):
-    """Applies the bottleneck blocks of a stage to `x`. The first block has the stride."""
+    """Applies the bottleneck blocks of a stage to `x`. The stride is in the first block."""
     width, blocks = WIDTHS[stage - 2], BLOCKS[depth][stage - 2]
     filters = (width * width_factor, width * width_factor, width * 4)
     x = conv_block(x, 3, filters, stage, "a", strides=strides, **options)

@@ -17,7 +17,7 @@ PHOTO_SHAPE = (1600, 1280, 3)
 
 
 def count_head_operations(config: Config, proposals: int, detections: int) -> float:
-    """Returns the operations (multiplications and additions) of the box head and of the mask head."""
+    """Returns the number of operations (multiplications and additions) of the box head and the mask head."""
     channels, classes, fc = config.TOP_DOWN_PYRAMID_SIZE, config.NUM_CLASSES, config.FPN_CLASSIF_FC_LAYERS_SIZE
     box = config.POOL_SIZE**2 * channels * fc + fc * fc + fc * classes * 5
     cells, width = config.MASK_POOL_SIZE**2, config.MASK_HEAD_CHANNELS
@@ -37,7 +37,7 @@ def main() -> None:
         IMAGE_MIN_DIM=options.size,
         IMAGE_MAX_DIM=options.size,
         DETECTION_MIN_CONFIDENCE=0.0,
-        DETECTION_NMS_THRESHOLD=1.0,  # no suppression, for a fixed number of detections
+        DETECTION_NMS_THRESHOLD=1.0,  # no suppression, so that the number of detections is fixed
     )
     builder = NetworkBuilder(config)
     network = builder.inference()
@@ -61,7 +61,7 @@ def main() -> None:
     for count in COUNTS:
         layer.settings["max_instances"] = count  # the output of the mask head remains padded to 100
         predictor = predictors[count] = Predictor(network, config)
-        detections, masks, _ = predictor(item.image[None], item.meta[None])  # traces with this number of detections
+        detections, masks, _ = predictor(item.image[None], item.meta[None])  # traces the function
     functions = {f"detect_{n}": lambda p=p: p(item.image[None], item.meta[None]) for n, p in predictors.items()}
     stages = dict(features=run_features, rpn=run_rpn, proposals=run_proposals, boxes=run_boxes)
     window, shape = item.window, item.image.shape

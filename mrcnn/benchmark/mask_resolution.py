@@ -1,4 +1,4 @@
-"""Upper bound of mask quality: IoU of objects with their mask targets, pasted back into the image.
+"""Upper bound of mask quality: the IoU of objects with their own mask targets, pasted back into the image.
 
 A network that predicted its targets exactly would reach this IoU. The objects are thin tapered crescents, rotated at
 random, in images that are resized to half their size for the network.
@@ -25,7 +25,7 @@ NO_PADDING = [(0, 0), (0, 0), (0, 0)]
 
 
 def draw_crescent(length: float, rng: np.random.Generator) -> np.ndarray:
-    """Draws a crescent of the given length, a third as high and tapered at both ends, bool `[SIDE, SIDE]`."""
+    """Draws a crescent, bool `[SIDE, SIDE]`. Its height is a third of its length, and both ends are tapered."""
     t = np.linspace(0, 1, 60)
     upper = np.stack([t, 0.35 * np.sin(np.pi * t)], axis=1)
     lower = np.stack([t, 0.15 * np.sin(np.pi * t) ** 2], axis=1)[::-1]

@@ -62,7 +62,7 @@ def peak_memory() -> int:
 
 
 def classify_all(network: keras.Model) -> None:
-    """Changes random weights so that every RoI is classified as an object with a low score, for a full workload."""
+    """Changes random weights so that every RoI is classified as an object, which gives a full workload."""
     layer = named_layers(network)["mrcnn_class_logits"]
     layer.kernel.assign(0.01 * layer.kernel)
     layer.bias.assign(-10.0 * (np.arange(layer.bias.shape[0]) == 0))

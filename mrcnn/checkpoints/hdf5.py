@@ -40,7 +40,7 @@ class CheckpointError(UserError):
 
 
 class Checkpoint:
-    """An open weights file, used as a context manager. The datasets can be read until it is closed.
+    """An open weights file, used as a context manager. The datasets can be read until the file is closed.
 
     Attributes:
         path: path of the file.

@@ -30,7 +30,7 @@ def new_file(path: Path, size: int, content: str, advice: str) -> Iterator[h5py.
     Raises:
         OSError: if the file cannot be written, for example because the disk is full. An existing file is unchanged.
     """
-    target = Path(os.path.realpath(path))  # replaces the target of a symbolic link
+    target = Path(os.path.realpath(path))  # replaces the target of a symbolic link instead of the link
     try:
         with replacing(target) as temporary:
             _reserve(temporary, size + OVERHEAD)
@@ -48,7 +48,7 @@ def _reserve(path: Path, size: int) -> None:
     with open(path, "wb") as file:
         try:
             os.posix_fallocate(file.fileno(), 0, size)
-        except (AttributeError, OSError) as error:  # not supported by the system or the file system
+        except (AttributeError, OSError) as error:  # posix_fallocate is not supported
             if getattr(error, "errno", None) not in (None, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP):
                 raise
             if shutil.disk_usage(path.parent).free < size:

@@ -1,4 +1,4 @@
-"""Log folders and checkpoint files, named like Matterport's: `logs/<name><time>/mask_rcnn_<name>_<epoch>.h5`."""
+"""Log folders and checkpoint files with Matterport's names: `logs/<name><time>/mask_rcnn_<name>_<epoch>.h5`."""
 
 import datetime
 import re
@@ -60,13 +60,15 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def best_or_last(folder: Path) -> Path | None:
-    """Returns the checkpoint of a run with the best validation AP, else its last one, else None."""
+    """Returns the checkpoint with the best validation AP of a run, else the last checkpoint, else None."""
     best = sorted(folder.glob("mask_rcnn_*_best.h5"))
     return next(iter(best[-1:] or checkpoints(folder)[-1:]), None)
 
 
 def find_last(model_dir: str | Path, name: str | None = None) -> Path:
-    """Returns the last checkpoint of the newest run called `name` with a checkpoint. With None, any name matches.
+    """Returns the last checkpoint of the newest run called `name`. Runs without checkpoints are skipped.
+
+    If `name` is None, runs of any name are considered.
 
     Raises:
         FileNotFoundError: if no run called `name` has a checkpoint.

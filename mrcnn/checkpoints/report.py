@@ -18,12 +18,12 @@ HEADS = ["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"]
 # Layers of branches that may be missing in the initial weights of a model.
 BRANCHES = {"masks": re.compile(r"mrcnn_(mask|refine).*"), "keypoints": re.compile(r"mrcnn_keypoint.*")}
 REBUILD_ADVICE = "Build the model with the settings of the file"
-MAX_NAMES = 4  # in a message
+MAX_NAMES = 4  # maximum number of names in a message
 
 
 @dataclass(frozen=True, repr=False)
 class LoadReport:
-    """Result of loading a weights file, for each layer with weights. The layers in `rpn_model` are counted separately.
+    """Result of loading a weights file. Only layers with weights count. The layers in `rpn_model` count separately.
 
     Attributes:
         file: path of the weights file.
@@ -134,7 +134,7 @@ def branch_warning(report: LoadReport, file: Iterable[str]) -> str:
 def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file: Mapping[str, LayerWeights]) -> str:
     """Returns a warning if names and shapes match but the file has a different backbone, or "".
 
-    A ResNet-101 file has all layers of a ResNet-50, but the blocks of the same names in stage 4 compute different
+    A ResNet-101 file contains all layers of a ResNet-50, but blocks with the same name in stage 4 compute different
     features. See `explain_mismatch` for the arguments.
     """
     other = _other_backbone(model, file)

@@ -27,7 +27,7 @@ from mrcnn.errors import UserError, UserTypeError
 from mrcnn.ops.boxes import as_boxes
 from mrcnn.ops.keypoints import as_keypoints
 
-MASKS_AT_ONCE = 16  # limits the memory, because imgaug uses 4 bytes per pixel and mask
+MASKS_PER_CALL = 16  # limits the memory, because imgaug uses 4 bytes per pixel and mask
 _global_generators = threading.Lock()
 
 
@@ -161,8 +161,8 @@ def _apply_imgaug(augmenter: Any, image: np.ndarray, masks: np.ndarray, seed: in
     augmenter = augmenter.to_deterministic()  # a copy that applies the same random transformation to image and masks
     augmenter.seed_(seed, deterministic_too=True)
     new_image, new_masks = augmenter.augment_image(image), []
-    for start in range(0, masks.shape[2], MASKS_AT_ONCE):
-        segments = imgaug.SegmentationMapsOnImage(masks[:, :, start : start + MASKS_AT_ONCE], shape=image.shape)
+    for start in range(0, masks.shape[2], MASKS_PER_CALL):
+        segments = imgaug.SegmentationMapsOnImage(masks[:, :, start : start + MASKS_PER_CALL], shape=image.shape)
         new_masks.append(augmenter.augment_segmentation_maps(segments).arr > 0)
     return new_image, np.concatenate(new_masks, axis=2) if new_masks else masks
 

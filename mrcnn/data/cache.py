@@ -31,7 +31,7 @@ class ExampleCache:
         if kept is not None:
             return kept.unpack()
         example = prepare()
-        if self.used + example.image.nbytes <= self.budget:  # checked before packing, which is slow
+        if self.used + example.image.nbytes <= self.budget:  # checked first, because packing is slow
             packed = PackedExample(example)
             with self._lock:
                 if image_id not in self._kept and self.used + packed.nbytes <= self.budget:

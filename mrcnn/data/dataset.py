@@ -58,7 +58,7 @@ class Dataset:
         self.source_class_ids: dict[str, list[int]] = {}
 
     def __getattr__(self, name: str) -> Any:
-        # Called only for missing attributes.
+        # Python calls this method only for missing attributes.
         hint = " Call prepare() after the last add_class() and add_image()." if name in _SET_BY_PREPARE else ""
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.{hint}")
 

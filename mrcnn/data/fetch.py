@@ -32,7 +32,7 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 TRANSIENT_STATUS = frozenset((408, 425, 429, 500, 502, 503, 504))
 GONE_STATUS = frozenset((404, 410))
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # the last 32 bits are the IPv4 address (RFC 6052)
-LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # not public (RFC 8215), but public in Python before 3.12.4
+LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # not public (RFC 8215), unlike in Python before 3.12.4
 
 
 class FetchError(UserError):
@@ -238,6 +238,6 @@ def _fetch(
                 message = f"{name}: download exceeded {seconds:g} seconds. Download it and pass the file."
                 raise FetchError(message, "timeout", is_transient=True)
             file.write(chunk)
-        if response.length:  # announced bytes that were not received
+        if response.length:  # not all announced bytes were received
             message = f"{name}: connection closed after {size:,} bytes. Try again."
             raise FetchError(message, "network", is_transient=True)

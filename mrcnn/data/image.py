@@ -9,7 +9,7 @@ from mrcnn import choices
 from mrcnn.errors import UserError
 from mrcnn.ops.resizing import linear_bands, scaled_side
 
-PAD_MULTIPLE = 64  # for mode "pad64": stride of P6
+PAD_MULTIPLE = 64  # stride of P6; the sides become multiples of this stride in mode "pad64"
 
 Window = tuple[int, int, int, int]
 Padding = list[tuple[int, int]]
@@ -106,7 +106,7 @@ def resize_scale(
 
 
 def _resize_into(out: np.ndarray, image: np.ndarray, shape: tuple[int, int], y: int = 0, x: int = 0) -> None:
-    """Resizes `image` to `shape` and writes its region at (y, x) to `out` `[h, w, C]`."""
+    """Resizes `image` to `shape` and writes the region of the result at (y, x) to `out` `[h, w, C]`."""
     height, width = out.shape[:2]
     if shape == image.shape[:2]:
         out[:] = image[y : y + height, x : x + width]

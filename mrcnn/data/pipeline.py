@@ -66,7 +66,7 @@ class DataProblems:
             logger.warning("Image %s is skipped: %s", name, error)
 
     def count_too_small(self, count: int) -> None:
-        """Adds a number of removed objects."""
+        """Adds to the number of removed objects."""
         with self._lock:
             self.too_small += count
 
@@ -208,7 +208,7 @@ def first_examples(
 
 
 class _ExampleLoader:
-    """Training examples by position in the infinite sequence of epochs."""
+    """Loads training examples by position in the infinite sequence of epochs."""
 
     def __init__(self, dataset, config, seed, shuffle, augmentation, not_augmented, on_error, cache_bytes, problems):
         check_augmentation(augmentation)

@@ -50,7 +50,7 @@ def _split(url: str) -> urllib.parse.SplitResult:
 
 
 def count_frames(path: str | os.PathLike) -> int | None:
-    """Returns the number of frames in the header of a video file, or None if the header has no valid number."""
+    """Returns the number of frames according to the header of a video file, or None if it is missing or invalid."""
     cv2 = import_opencv()
     capture = cv2.VideoCapture(os.fspath(path))
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
@@ -59,7 +59,7 @@ def count_frames(path: str | os.PathLike) -> int | None:
 
 
 def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np.ndarray, float]]:
-    """Reads the frames of a video, upright, one at a time.
+    """Reads the frames of a video one at a time, in upright orientation.
 
     Args:
         source: video file, its http or https URL, address of a stream (see `is_stream`), or number of a camera.
@@ -104,7 +104,7 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
 
 @contextmanager
 def _as_opencv_source(source: str | os.PathLike | int) -> Iterator[str | int]:
-    """Yields the source in a form that OpenCV opens. For a URL, this is a temporary file with the content."""
+    """Yields the source in a form that OpenCV can open. For a URL, this is a temporary file with the content."""
     path = source if isinstance(source, int) else os.fsdecode(source)
     if isinstance(path, int):
         yield path
@@ -136,9 +136,9 @@ def _find_truncation(path: str) -> tuple[int, int] | None:
             file.seek(end)
             header = file.read(16)
             length = int.from_bytes(header[:4], "big")
-            if length == 1:  # the length follows in 8 bytes
+            if length == 1:  # the next 8 bytes contain the length
                 length = int.from_bytes(header[8:], "big")
-            if length < 8 or not header[4:8].isalnum():  # length 0: box until the end of the file; else: not a box
+            if length < 8 or not header[4:8].isalnum():  # 0: the box ends with the file; else: not a box
                 return None
             end += length
     return (size, end) if end > size else None

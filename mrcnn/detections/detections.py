@@ -342,7 +342,7 @@ class Detections(ResultDict):
         return crops(self.image() if image is None else image, self, margin, cutout)
 
     def plot(self, image: np.ndarray | None = None, width: float = 10.0, **options: Any) -> Figure:
-        """Returns a Matplotlib figure of the result of `draw`. Notebooks display it.
+        """Returns the result of `draw` as a Matplotlib figure, which notebooks display.
 
         Args:
             image: see `draw`.
@@ -404,7 +404,7 @@ class Detections(ResultDict):
         return formats.to_pandas(self)
 
     def to_json(self, indent: int | None = None) -> str:
-        """Returns JSON with the image size and the class, score, box (x1, y1, x2, y2), area and polygons of objects.
+        """Returns JSON: the image size and the class, score, box (x1, y1, x2, y2), area and polygons of each object.
 
         An object has one polygon per part, with holes filled. Without masks, area and polygon are computed from the
         box.

@@ -1,4 +1,4 @@
-"""Boundary IoU: the overlap of the outlines of two masks instead of their areas.
+"""Boundary IoU, which measures the overlap of the outlines of two masks instead of their areas.
 
 Source: Cheng et al. 2021, Boundary IoU: Improving Object-Centric Image Segmentation Evaluation, section 4.
 """

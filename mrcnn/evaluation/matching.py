@@ -111,7 +111,7 @@ def match_detections(
     match = np.full((num_thresholds, num_detections), -1)
     if num_gt == 0:
         return match
-    min_ious = np.minimum(thresholds, 1 - 1e-10)[:, None]  # IoU 1 must reach a threshold of 1
+    min_ious = np.minimum(thresholds, 1 - 1e-10)[:, None]  # an IoU of 1 must reach a threshold of 1
     taken = np.zeros((num_thresholds, num_gt), dtype=bool)
     for row, overlap in enumerate(overlaps):
         allowed = (~taken | gt_crowd) & (overlap >= min_ious)  # [T, G]

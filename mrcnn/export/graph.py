@@ -56,7 +56,7 @@ class ExportGraph(tf.Module):
             self.weights_hash = _copy_weights(model.named_layers(), named_layers(network))
         finally:
             keras.config.set_dtype_policy(policy)
-        self._weights = [variable.value for variable in network.variables]  # a SavedModel contains all attributes
+        self._weights = [variable.value for variable in network.variables]  # attributes are saved in a SavedModel
         self._model = detection_model(network, config)
         self._builder = builder
 

@@ -89,8 +89,8 @@ def load(folder: Path) -> Run:
 def _compile(folder: Path) -> openvino.CompiledModel:
     """Compiles the model, or reads it from the user's cache folder, which is several times as fast.
 
-    OpenVINO's own cache (CACHE_DIR) is not used, because it does not write files atomically: of several processes that
-    start at the same time, some would fail.
+    OpenVINO's own cache (CACHE_DIR) is not used, because it does not write files atomically. Some of several processes
+    that start at the same time would fail.
     """
     core, weights = openvino.Core(), folder / Path(FILE).with_suffix(".bin")
     options = {**OPTIONS, "INFERENCE_NUM_THREADS": thread_count(), "CACHE_MODE": "OPTIMIZE_SIZE"}

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
-_STDERR = threading.Lock()  # only one thread at a time can redirect stderr of the process
+_STDERR = threading.Lock()  # only one thread at a time can redirect the stderr of the process
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def suppress_cost_warnings() -> Iterator[None]:
             _flush()
             os.dup2(terminal, 2)
             os.close(terminal)
-            thread.join(timeout=1)  # a process that was started in the block keeps the pipe open
+            thread.join(timeout=1)  # a child process that was started in the block keeps the pipe open
 
 
 def _forward_lines(read: int, write: int) -> None:

@@ -25,7 +25,7 @@ MEAN_SUBTRACTED = (
     "Pass the original image."
 )
 NO_RPN = "the network has no RPN (PROPOSALS = {!r}). Pass the proposals of each image to detect() or detect_stream()."
-MIN_ABSOLUTE = 16  # minimum peak absolute value of an image minus the mean pixel; standardized images are below
+MIN_ABSOLUTE = 16  # largest absolute value that distinguishes images minus the mean pixel from standardized images
 SIDE_MULTIPLE = 32  # stride of C5; the sides of the network input must be multiples of this stride
 
 
@@ -78,7 +78,7 @@ def preprocess(photo, config: Config, number: int = 0, proposals=None) -> Prepro
         min_dim=config.IMAGE_MIN_DIM,
         max_dim=config.IMAGE_MAX_DIM,
         min_scale=config.IMAGE_MIN_SCALE,
-        mode="pad64" if config.IMAGE_RESIZE_MODE == "crop" else config.IMAGE_RESIZE_MODE,  # crops are for training
+        mode="pad64" if config.IMAGE_RESIZE_MODE == "crop" else config.IMAGE_RESIZE_MODE,  # crops are only for training
     )
     if any(side % SIDE_MULTIPLE for side in image.shape[:2]):
         raise UserError(
@@ -147,7 +147,7 @@ def postprocess(
         return _paste_refined(frames, class_ids, scores, masks[:count], original_shape, points)
     y1, x1, y2, x2 = norm_boxes(np.asarray(window), image_shape)
     size = np.array([y2 - y1, x2 - x1, y2 - y1, x2 - x1])
-    boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # the size of a one-pixel window is 0
+    boxes = (boxes - np.array([y1, x1, y1, x1])) / np.where(size > 0, size, 1)  # a one-pixel window has size 0
     boxes = denorm_boxes(boxes, original_shape)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     boxes, class_ids, scores = boxes[keep], class_ids[keep], scores[keep]

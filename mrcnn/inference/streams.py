@@ -19,7 +19,7 @@ from mrcnn.ops.boxes import as_boxes
 
 
 def check_images(images) -> None:
-    """Raises UserTypeError if `images`, the argument of `detect`, is one array or PIL image instead of several."""
+    """Raises UserTypeError if `images`, the argument of `detect`, is a single array or PIL image instead of a list."""
     if isinstance(images, Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4):
         raise UserTypeError(
             f"detect() expects a list of images, got one {type(images).__name__}. Write detect([image])."
@@ -122,7 +122,7 @@ def _detect_frames(video, predictor: Callable, batch_size: int, skip_errors: boo
 
 
 def detect_list(results: Iterable[Detections], images) -> list[Detections]:
-    """Returns the results of a stream as a list, each with its image as `source` if `images` is a list of images.
+    """Returns the results of a stream as a list. If `images` is a list of images, sets `source` of each result.
 
     Args:
         results: the stream.

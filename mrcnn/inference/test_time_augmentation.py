@@ -94,9 +94,9 @@ def mirror(detection: Detection, width: int, keypoint_flip: Sequence[Sequence[in
 def fuse(views: Sequence[Sequence[Detection]], image_shape: Sequence[int]) -> list[Detection]:
     """Fuses the detections of several views.
 
-    Scores are averaged over all views. Mask probabilities are averaged with the scores as weights, and the box of the
-    result is the box of its mask. Without probabilities, boxes are averaged with the scores as weights, and masks are
-    merged by a weighted majority vote.
+    Scores are averaged over all views. Mask probabilities are averaged with the scores as weights, and the resulting
+    box is the bounding box of the averaged mask. Without probabilities, boxes are averaged with the scores as weights,
+    and masks are merged by a weighted majority vote.
 
     Args:
         views: detections of each view, in pixels of the image.

@@ -19,9 +19,7 @@ from mrcnn.errors import UserError
 from mrcnn.inference.voting import Detect, crop_mask, intersect, vote
 
 MIN_MATCH_IOU = 0.5  # minimum IoU of two detections of one object
-MIN_MATCH_IOS = (
-    0.7  # minimum intersection over the smaller mask, which matches partly visible or partly detected objects
-)
+MIN_MATCH_IOS = 0.7  # minimum intersection over the smaller mask; matches partly visible or partly detected objects
 CUT_MARGIN = 0.01  # fraction of the tile side; a box this close to the border is considered cut
 MAX_TILES_PER_SIDE = 10  # limit for "auto"; in larger images the tiles are larger than the network input
 MIN_SIZE_RATIO = 1.25  # "auto" uses tiles if the image is at least this many times larger than the network input

@@ -1,1 +1,1 @@
-"""The stages of the network, one Keras layer per file: proposals, RoIAlign, heads, detection, targets."""
+"""The stages of the network as Keras layers, one file each: proposals, RoIAlign, heads, detection, targets."""

@@ -41,8 +41,8 @@ class TrimPadding(Float32Layer):
 class LeadingPositives(Float32Layer):
     """Slices RoIs `[B, R, 4]` to `[B, R', 4]`, where R' is the largest number of positives in an image, at least 1.
 
-    Only positive RoIs have a mask target, and they come first. The mask head therefore skips all other RoIs. See
-    `TrimPadding` for the minimum of 1.
+    Only positive RoIs have a mask target, and they come first. The mask head therefore skips all other RoIs.
+    `TrimPadding` explains why R' is at least 1.
     """
 
     def call(self, inputs):

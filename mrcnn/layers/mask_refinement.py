@@ -247,7 +247,7 @@ def _conv_norm(name: str, channels: int, kernel: int = 3, strides: int = 1) -> C
 
 @register
 class RefinementTargets(Float32Layer):
-    """Crops the mask of the best-matching object to each frame. It has the highest IoU with the box of the frame.
+    """Crops the mask of the matching object, which has the highest IoU with the box, to each frame.
 
     Args:
         size: Q.

@@ -1,4 +1,4 @@
-"""NumPy training targets with Matterport's names, for scripts that use them and as reference implementations.
+"""NumPy training targets with Matterport's names, for scripts and as reference implementations.
 
 Sampling uses NumPy's global generator, so `np.random.seed` makes it reproducible. Training uses `mrcnn.layers.targets`.
 """
@@ -120,7 +120,7 @@ def build_detection_targets(
 
 
 def _subsample(match: np.ndarray, value: int, max_count: int) -> None:
-    """Sets random entries of `match` with this value to 0, so that at most `max_count` remain."""
+    """Sets random entries of `match` that equal `value` to 0, so that at most `max_count` remain."""
     candidates = np.flatnonzero(match == value)
     if len(candidates) > max_count:
         match[np.random.choice(candidates, len(candidates) - max_count, replace=False)] = 0

@@ -1,6 +1,6 @@
 """Assembles the layers into the training graph and the inference graph, which share their weights.
 
-Only this package passes the settings of a `Config` to the layers.
+This package passes the settings of a `Config` to the layers.
 """
 
 from mrcnn.network.builder import NetworkBuilder

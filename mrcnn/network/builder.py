@@ -8,7 +8,7 @@ from mrcnn.network.training_graph import build_training_graph
 
 
 class NetworkBuilder(SharedLayers):
-    """Creates the layers of the network. `training()` and `inference()` build models that share them.
+    """Creates the layers of the network. `training()` and `inference()` build models that share these layers.
 
     Args:
         config: a validated Config.

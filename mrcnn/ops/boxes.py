@@ -38,7 +38,7 @@ def areas(boxes: np.ndarray) -> np.ndarray:
 
 
 def compute_overlaps(boxes1: np.ndarray, boxes2: np.ndarray) -> np.ndarray:
-    """Computes the IoU of each pair of two sets of boxes.
+    """Computes the IoU of each box in one set with each box in another set.
 
     Args:
         boxes1: `[N, 4]`; preferably the larger set, because the loop is over the second.
@@ -55,7 +55,7 @@ def compute_overlaps(boxes1: np.ndarray, boxes2: np.ndarray) -> np.ndarray:
 
 
 def compute_overlaps_masks(masks1: np.ndarray, masks2: np.ndarray) -> np.ndarray:
-    """Computes the IoU of each pair of two sets of instance masks.
+    """Computes the IoU of each mask in one set with each mask in another set.
 
     Args:
         masks1: `[H, W, N]`; values above 0.5 are inside.
@@ -160,7 +160,7 @@ def as_boxes(values: Any, where: str) -> np.ndarray:
 
 
 def clip_proposals(boxes: np.ndarray, window: np.ndarray, count: int) -> np.ndarray:
-    """Rounds proposals, clips them to a window, and removes those with zero area.
+    """Rounds proposals, clips them to a window, and removes proposals with zero area.
 
     Args:
         boxes: `[N, 4]` pixels, best first.

@@ -207,7 +207,7 @@ def expand_mask(bbox: np.ndarray, mini_mask: np.ndarray, image_shape: Sequence[i
 
 
 def paste_mask(mask: np.ndarray, box: Sequence[int], image_shape: Sequence[int]) -> np.ndarray:
-    """Resizes a predicted mask to its box and thresholds it at 0.5.
+    """Pastes a predicted mask into an array of the size of the image: resizes it to its box and thresholds it at 0.5.
 
     Args:
         mask: `[h, w]` float or bool, probabilities inside the box.

@@ -16,7 +16,7 @@ from mrcnn.ops.masks import mask_box
 CONTOUR_LEVEL = 1 - 1e-3
 MAX_POINTS = 60  # maximum per polygon, so that annotators can edit it
 MIN_AREA_FRACTION = 0.05  # parts and holes with less than this fraction of the largest area are dropped
-MAX_POINTS_FOR_CROSSINGS = 1_000  # the search for self-crossings compares every pair of edges
+MAX_POINTS_FOR_CROSSINGS = 1_000  # limited, because the search for self-crossings compares every pair of edges
 TOLERANCE_FACTORS = (1, 0.8, 0.65, 0.5, 0.35, 0.25, 0)  # tried in this order
 
 

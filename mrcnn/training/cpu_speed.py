@@ -79,7 +79,7 @@ def cpu_model(path: str = "/proc/cpuinfo") -> str:
 
 
 def measure_gain(reference: Callable, alternative: Callable) -> float:
-    """Calls two functions alternately and returns the speed-up of `alternative`, from the best times."""
+    """Calls two functions alternately and returns the speed-up of `alternative`, based on the best times."""
     best = {reference: math.inf, alternative: math.inf}
     for turn in range(REPEATS + 1):
         for function in best:

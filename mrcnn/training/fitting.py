@@ -74,7 +74,7 @@ def fit(
         problems=problems,
         **common,
     )
-    val_batches, val_steps = None, int(config.VALIDATION_STEPS)  # scripts may set a float, for example by a division
+    val_batches, val_steps = None, int(config.VALIDATION_STEPS)  # scripts may set a float
     if data.val is not None and val_steps:
         val_batches = training_batches(
             data.val, config, shuffle=False, steps=val_steps, problems=val_problems, **common
@@ -193,14 +193,14 @@ def raise_causes(*problems: DataProblems) -> Iterator[None]:
         raise error from error.original
     except tf.errors.OpError as error:
         first = str(error).splitlines()[0][:200]
-        if "No space left" in first:  # TensorFlow may raise it as a ResourceExhaustedError
+        if "No space left" in first:  # TensorFlow may raise a ResourceExhaustedError for a full disk
             raise OSError(f"A file could not be written ({first}). Free space, then resume.") from None
         if isinstance(error, tf.errors.ResourceExhaustedError):
             raise MemoryError(f"The device is out of memory ({first}). Use smaller batches or images.") from None
         cause = next((each.error for each in problems if each.error is not None), None)
         if cause is None:
             raise
-        raise cause from cause.__cause__  # without TensorFlow's error
+        raise cause from cause.__cause__  # hides TensorFlow's error
 
 
 def _report_problems(problems, validator: Validator | None, verbose: int) -> None:

@@ -27,7 +27,7 @@ from mrcnn.training.progress import Progress
 
 SUFFIX = ".state"
 PREFIX = "training_"
-WEIGHTS_PREFIX = "mask_rcnn_"  # also for the state files of earlier versions, which can still be resumed
+WEIGHTS_PREFIX = "mask_rcnn_"  # also the prefix of state files of earlier versions, which can still be resumed
 RECORD = "record"
 ID = "state_id"  # key in the metadata of the weights file
 # Prefixes of settings that may differ in a resumed run, because they change neither the weights nor the order of the
@@ -178,7 +178,7 @@ def _read_state(path: Path) -> State:
 
 def check_config(state: State, config) -> None:
     """Raises ValueError if `config` differs from the Config of the run. The message lists the differences."""
-    # Settings that did not exist in earlier versions, and functions, which JSON cannot store, count as the default.
+    # Settings that did not exist in earlier versions and functions, which JSON cannot store, have their default value.
     defaults = json.loads(Config().to_json())
     own, saved = defaults | json.loads(config.to_json()), defaults | state.record["config"]
     names = sorted(name for name in {*own, *saved} - {*REMOVED} if not name.startswith(CHANGEABLE_SETTINGS))

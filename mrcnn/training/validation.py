@@ -97,7 +97,7 @@ class Validator:
 
 
 def operating_point(records: Sequence[ImageRecord]) -> dict[str, float]:
-    """Returns the score `threshold` with the highest F1 at an IoU of 0.5, and this `F1`.
+    """Returns a dict with the score `threshold` that maximizes F1 at an IoU of 0.5, and the `F1`.
 
     Detections are matched by mask IoU, or by box IoU if there are no masks. The dict is empty if there is no true
     positive. The threshold is at least MIN_CONFIDENCE, because detections with lower scores are not available.

@@ -1,4 +1,4 @@
-"""Text labels on images, placed inside the image without covering each other."""
+"""Text labels on images, placed inside the image with little overlap."""
 
 from collections.abc import Sequence
 from functools import lru_cache
