@@ -232,7 +232,7 @@ def test_validation_on_a_subset_is_announced(model, tiny, capsys):
 
 def test_validation_is_bounded_by_default(model, tiny, monkeypatch):
     monkeypatch.setattr(fitting, "VALIDATION_PHOTOS", 3)
-    data, count = tiny.Squares(9, seed=1), lambda: len(fitting._validator(model, data, TrainOptions(), 0).image_ids)
+    data, count = tiny.Squares(9, seed=1), lambda: len(fitting._get_validator(model, data, TrainOptions(), 0).image_ids)
     assert count() == 3
     monkeypatch.setattr(model.config, "VALIDATION_STEPS", 2)  # of two images
     assert count() == 4
