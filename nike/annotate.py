@@ -69,7 +69,7 @@ def labelme_version() -> str:
         raise FileNotFoundError(f"labelme is not installed. {INSTALL}") from None
 
 
-def unlabelled(folder: Path) -> list[Path]:
+def find_unannotated(folder: Path) -> list[Path]:
     """Returns the images below a folder that have no JSON file of the same name next to them."""
     return [path for path in photos.find_files(folder) if not path.with_suffix(".json").exists()]
 
@@ -79,7 +79,7 @@ def choose_labels(folder: Path, detector: Detector | None) -> Labels:
     counts = count_labels([read_folder(folder)])
     if not counts and detector is not None:
         return Labels({name: name for name in detector.class_names[1:]})
-    return Labels.found_in(counts)
+    return Labels.from_counts(counts)
 
 
 def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: Callable[[str], None]) -> int:
@@ -97,11 +97,11 @@ def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: C
     Returns:
         Number of files written.
     """
-    from nike.detection.sources import Source, read
+    from nike.detection.sources import Source, read_pictures
     from nike.detection.stream import detect_pictures
 
     written = 0
-    pictures = read(Source(str(path), path, is_video=False) for path in paths)
+    pictures = read_pictures(Source(str(path), path, is_video=False) for path in paths)
     for picture, result in detect_pictures(detector, pictures, on_failure):
         names = [detector.class_names[class_id] for class_id in result["class_ids"]]
         wanted = np.array([labels.class_of(name) is not None for name in names], dtype=bool)
@@ -144,7 +144,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             "labelme needs a display, but none was found. Run it on a desktop or with ssh -X, or pass --no-open "
             "--weights=best."
         )
-    todo = unlabelled(folder)
+    todo = find_unannotated(folder)
     print(f"{plural(len(todo), 'image')} without annotations in {folder}.")
     failures: list[str] = []
     detector = chosen_detector(arguments) if arguments.weights and todo else None

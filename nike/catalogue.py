@@ -20,8 +20,8 @@ EPILOG = """\
 columns of the output:
   id, location     id and URL or path of the image
   width, height    size of the upright image in pixels
-  detections       list of {class, score, x1, y1, x2, y2, rle}; rle has the counts of a COCO run-length encoded mask
-  status, error    ok, or missing, refused, timeout, undecodable, crashed, ... with an error message
+  detections       list of {class, score, x1, y1, x2, y2, rle}; rle contains the counts of a COCO run-length encoding
+  status, error    ok, or the type of failure (missing, refused, timeout, ...) with an error message
   model            SHA-256 of the weights
   seconds          processing time of the image
 
@@ -145,7 +145,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     try:
         from nike.cataloguing import estimate, pipeline, run
         from nike.cataloguing.images import Limits
-        from nike.cataloguing.plan import limited
+        from nike.cataloguing.plan import limit_rows
         from nike.cataloguing.rows import find_inputs, read_rows
     except ImportError as error:
         message = f"nike catalogue requires {error.name}. Install it with: pip install 'nike-mrcnn[catalogue]'"
@@ -166,7 +166,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     pool = pipeline.Pool(arguments.actors, arguments.cpus, arguments.gpus)
 
     def tables():
-        return limited(read_rows(inputs, arguments.id_column, arguments.url_column), arguments.limit)
+        return limit_rows(read_rows(inputs, arguments.id_column, arguments.url_column), arguments.limit)
 
     def show(line: str) -> None:
         print(line, flush=True)
@@ -177,8 +177,8 @@ def run_command(arguments: argparse.Namespace) -> int:
             show(line)
         return 0
     settings = settings_of(arguments, inputs, Path(arguments.weights))
-    with run.only_run(output):
-        plan = run.new_or_same_plan(output, tables, arguments.shard_size, settings)
+    with run.lock_output(output):
+        plan = run.open_or_create_plan(output, tables, arguments.shard_size, settings)
         show(f"{plan.rows:,} images in {plan.shards:,} shards")
         options = {"address": arguments.address, "verbose": arguments.debug}
         try:

@@ -21,7 +21,7 @@ from nike.datasets.read_subset import SUBSETS, has_subset_folders
 from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Problem
 from nike.datasets.safe_json import write_json
 from nike.datasets.split import SPLIT_FILE
-from nike.formatting import aligned, plural, printable
+from nike.formatting import align_columns, plural, printable
 from nike.output_checks import check_output_file
 from nike.training.data import count_lines, prepare_training_data, read_training_parts
 from nike.training.options import TASKS
@@ -29,7 +29,7 @@ from nike.training.options import TASKS
 SHOWN_PER_KIND = 5  # maximum number of problems printed per kind; --json and --html list all of them
 BAR_WIDTH = 40  # characters
 DESCRIPTION = """\
-Check a dataset before training. Reports unreadable images, invalid outlines, misspelt
+Check a dataset before training. Reports unreadable images, invalid outlines, misspelled
 labels, objects too small or too large for the network, duplicate images and images in
 both training and validation. Images are read and split as in `nike train`, with the
 same error messages."""
@@ -40,53 +40,53 @@ examples:
   nike check train_photos --val val_photos --labels nike,swoosh=nike
 
 Exit code: 0 no errors; 1 errors found; 2 the check failed, or nike train cannot start on this dataset."""
-COLOURS = {ERROR: "\033[31m", WARNING: "\033[33m", NOTE: "\033[36m"}
+ANSI_COLORS = {ERROR: "\033[31m", WARNING: "\033[33m", NOTE: "\033[36m"}
 
 
-def unused(folder: Path) -> list[Problem]:
+def find_unused_images(folder: Path) -> list[Problem]:
     """Returns a warning for each folder next to train/ and val/ whose images belong to neither subset."""
     if (folder / SPLIT_FILE).is_file() or not has_subset_folders(folder):
         return []
     counts = Counter(path.relative_to(folder).parent.parts[:1] for path in find_files(folder))
     return [
         Problem(
-            place[0] if place else ".",
+            folders[0] if folders else ".",
             "unused",
             f"{plural(count, 'image')} in neither train/ nor val/.",
             severity=WARNING,
         )
-        for place, count in counts.items()
-        if not place or place[0] not in SUBSETS
+        for folders, count in counts.items()
+        if not folders or folders[0] not in SUBSETS
     ]
 
 
 # --- output ---
 
 
-def summary_lines(result: Inspection, config: Config, colour: bool = False) -> Iterator[str]:
+def summary_lines(result: Inspection, config: Config, color: bool = False) -> Iterator[str]:
     """Yields the lines of the terminal report."""
-    yield from aligned(part_rows(result))
+    yield from align_columns(part_rows(result))
     yield ""
     scales = f"{min(config.RPN_ANCHOR_SCALES)} to {max(config.RPN_ANCHOR_SCALES)}"
     yield f"Instances by size in pixels, at network input size {config.IMAGE_MAX_DIM} (anchors {scales}):"
-    yield from _histogram(result.sizes)
+    yield from _histogram_lines(result.sizes)
     yield ""
     for severity, code, problems in result.kinds():
-        yield from _kind(severity, code, problems, colour)
+        yield from _problem_lines(severity, code, problems, color)
     counts = [plural(result.count(severity), severity) for severity in SEVERITIES]
     yield ", ".join(counts) + "."
 
 
-def _histogram(sizes: list[int]) -> Iterator[str]:
+def _histogram_lines(sizes: list[int]) -> Iterator[str]:
     unit = max(max(sizes) / BAR_WIDTH, 1)
     for name, count in zip(histogram_names(), sizes, strict=True):
         bar = "#" * max(round(count / unit), count > 0)
         yield f"  {name:>9}  {count:>6}  {bar}".rstrip()
 
 
-def _kind(severity: str, code: str, problems: list[Problem], colour: bool) -> Iterator[str]:
+def _problem_lines(severity: str, code: str, problems: list[Problem], color: bool) -> Iterator[str]:
     heading = f"{severity}: {code} ({len(problems)})"
-    yield f"{COLOURS[severity]}{heading}\033[0m" if colour else heading
+    yield f"{ANSI_COLORS[severity]}{heading}\033[0m" if color else heading
     for problem in problems[:SHOWN_PER_KIND]:
         yield f"  {problem}"
     if len(problems) > SHOWN_PER_KIND:
@@ -146,7 +146,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--val",
         type=Path,
         metavar="DIR",
-        help="folder of validation images (default: split.json in DIR, else DIR/val, else a fraction of 0.2 of DIR)",
+        help="folder of validation images (default: split.json in DIR, else DIR/val, else 20%% of DIR)",
     )
     parser.add_argument(
         "--val-split",
@@ -164,7 +164,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--task",
         choices=TASKS,
         default=TASKS[0],
-        help="task to train: masks, or boxes, which needs only box annotations (default: masks)",
+        help="task to train: masks, or boxes, which requires only box annotations (default: masks)",
     )
     parser.add_argument(
         "--image-size",
@@ -187,7 +187,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _config(arguments: argparse.Namespace) -> Config:
+def _read_config(arguments: argparse.Namespace) -> Config:
     from nike.config import NikeConfig
 
     config = NikeConfig()
@@ -216,7 +216,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     for option, path in (("--json", arguments.json), ("--html", arguments.html)):
         if path and path != "-":
             check_output_file(path, option)
-    config = _config(arguments)
+    config = _read_config(arguments)
     parts = read_training_parts(
         arguments.dataset,
         arguments.labels,
@@ -230,7 +230,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     with tqdm(total=total, unit="photo", leave=False, disable=not sys.stderr.isatty()) as bar:
         result = inspect_dataset(parts.parts, parts.labels, config, arguments.workers, bar.update)
     if arguments.val is None and arguments.val_split is None:
-        result.problems += unused(arguments.dataset)
+        result.problems += find_unused_images(arguments.dataset)
     train_lines, train_error = [], None
     try:
         train_lines = [*count_lines(prepare_training_data(parts)), ""]
@@ -240,8 +240,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.json == "-":
         print(json.dumps(report, indent=2))
     else:
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        print("\n".join([*train_lines, *summary_lines(result, config, colour)]))
+        color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        print("\n".join([*train_lines, *summary_lines(result, config, color)]))
         if arguments.json:
             write_json(arguments.json, report)
     if arguments.html:

@@ -14,8 +14,8 @@ from typing import NoReturn
 from mrcnn import __version__
 from mrcnn.errors import UserError
 
-# TensorFlow reads these variables when it is imported. They suppress all its log messages. Errors are not lost, because
-# they are also raised as exceptions.
+# TensorFlow reads these variables when it is imported. They suppress all its log messages. Errors are also raised as
+# exceptions and therefore not lost.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
 
@@ -23,7 +23,7 @@ COMMANDS = {
     "train": "fine-tune on labelled images, or continue a run",
     "detect": "detect logos in images and videos",
     "catalogue": "detect logos in millions of images with Ray Data",
-    "splash": "turn an image or a video grey except for the logo",
+    "splash": "turn an image or a video gray except for the logo",
     "evaluate": "evaluate weights on labelled images",
     "compare": "compare two weights files on the same images",
     "runs": "list training runs with their best AP",

@@ -4,14 +4,14 @@ from mrcnn.config import Config
 
 
 class NikeConfig(Config):
-    """Default settings of `nike train`. They can be overridden with `--config FILE`.
+    """Default settings of `nike train`, which `--config FILE` overrides.
 
     Settings that are not listed here have the defaults of `mrcnn.config.Config`.
     """
 
     NAME = "nike"
     NUM_CLASSES = 1 + 1
-    BACKBONE = "resnet50"  # a third faster than ResNet-101, which needs more training images
+    BACKBONE = "resnet50"  # a third faster than ResNet-101, which requires more training images
     IMAGES_PER_GPU = 2
     IMAGE_MIN_DIM = 512
     IMAGE_MAX_DIM = 512
@@ -22,9 +22,9 @@ class NikeConfig(Config):
     RPN_ANCHOR_SCALES = (12, 24, 48, 96, 192)
     RPN_ANCHOR_RATIOS = [0.7, 1.5, 3]
 
-    # An image shows a few logos, so fewer proposals and ground-truth slots than in COCO suffice. Training samples 256
-    # of 300 proposals, so the background RoIs are high-scoring proposals like those that the heads classify during
-    # detection. Sampling from more proposals would mostly add easy background RoIs and increase false positives.
+    # Images contain few logos, so fewer proposals and ground-truth slots suffice than for COCO. Training samples 256 of
+    # 300 proposals. The background RoIs are therefore high-scoring proposals, as in detection. Sampling from more
+    # proposals would mostly add easy background RoIs and increase false positives.
     POST_NMS_ROIS_TRAINING = 300
     POST_NMS_ROIS_INFERENCE = 300
     TRAIN_ROIS_PER_IMAGE = 256
@@ -42,7 +42,7 @@ class NikeConfig(Config):
     RPN_POSITIVE_IOU = 0.5
     ROI_NEGATIVES = "fill"
     ADD_GT_BOXES = True
-    # Outlines of thin logos need a mask of more than 28 x 28 cells. Mini masks have 2 x 2 pixels per refined cell.
+    # Outlines of thin logos require more than 28 x 28 mask cells. Mini masks have 2 x 2 pixels per refined cell.
     MASK_REFINEMENT_SIZE = 112
     MINI_MASK_SHAPE = (224, 224)
     MASK_TARGETS = "coverage"  # the tail of a swoosh is narrower than a cell of the 28 x 28 mask

@@ -44,17 +44,17 @@ def usable_photos(collection: Collection, problems: list[Problem]) -> list[Photo
     for photo in collection.photos:
         if photo.path is None:
             message = "the image is embedded in the JSON (imageData). Save it as a file next to the JSON to convert it."
-            problems.append(Problem(photo.noted_in, "photo-embedded", message))
-        elif photo.lost:
-            message = "the image is skipped, because objects whose shapes are unusable would count as background."
-            problems.append(Problem(photo.noted_in, "left-out", message, photo=photo.path))
+            problems.append(Problem(photo.annotation_name, "photo-embedded", message))
+        elif photo.num_unusable:
+            message = "the image is skipped, because its objects with unusable shapes would count as background."
+            problems.append(Problem(photo.annotation_name, "left-out", message, photo=photo.path))
         else:
             usable.append(photo)
     return usable
 
 
 def drop_same_stems(photos: list[Photo], problems: list[Problem]) -> list[Photo]:
-    """Returns the first photo of each file stem, because `a.jpg` and `a.png` have the same labelme file, `a.json`.
+    """Returns the first photo of each file stem. `a.jpg` and `a.png` would share the labelme file `a.json`.
 
     Args:
         photos: records from a dataset reader, each with a path.
@@ -64,7 +64,7 @@ def drop_same_stems(photos: list[Photo], problems: list[Problem]) -> list[Photo]
     for photo in photos:
         first = chosen.setdefault(PurePosixPath(photo.file).with_suffix(".json"), photo)
         if first is not photo:
-            message = f"has the same file stem as {short(first.file)} and so the same labelme file. Rename the image."
+            message = f"has the same file stem and labelme file as {short(first.file)}. Rename the image."
             problems.append(Problem(photo.file, "name-twice", message))
     return list(chosen.values())
 
@@ -126,8 +126,8 @@ def write_dataset(name: str, target: Path, parts: dict[str, list[Photo]], proble
         folder.rename(target)
 
 
-def keypoint_note(name: str, parts: dict[str, list[Photo]]) -> list[Problem]:
-    """Returns a note if the photos have keypoints and the format called `name` cannot store them, else no problem."""
+def report_unwritten_keypoints(name: str, parts: dict[str, list[Photo]]) -> list[Problem]:
+    """Returns a note if the photos have keypoints that the format `name` cannot store, else an empty list."""
     instances = (instance for photos in parts.values() for photo in photos for instance in photo.instances)
     count = sum(bool(instance.keypoints) for instance in instances)
     if FORMATS[name].keypoints or not count:
@@ -139,10 +139,10 @@ def keypoint_note(name: str, parts: dict[str, list[Photo]]) -> list[Problem]:
 
 def refuse_to_overwrite(paths: Iterable[Path]) -> None:
     """Raises ValueError if one of the paths exists."""
-    there = [path for path in paths if path.exists()]
-    if there:
-        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise UserError(f"{there[0]} already exists{more}. Nothing was written. Choose another name or move it.")
+    existing = [path for path in paths if path.exists()]
+    if existing:
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        raise UserError(f"{existing[0]} already exists{more}. Nothing was written. Choose another name or move it.")
 
 
 def write_annotations(
@@ -151,7 +151,7 @@ def write_annotations(
     """Writes a COCO file or labelme files, and copies images from outside the target folder into it.
 
     Args:
-        source: path of the dataset, whose split is copied.
+        source: path of the dataset. Its split is copied.
         target: path of the COCO file (.json) or of the folder of labelme files.
         photos: records from a dataset reader, each with a path.
         labels: mapping of labels to classes, or None to keep all labels.
@@ -224,7 +224,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         photos = relabel(photos, labels, problems)
         parts = group_by_subset(arguments.source, replace(collection, photos=photos))
         write_dataset(arguments.to, target, parts, problems)
-        problems += keypoint_note(arguments.to, parts)
+        problems += report_unwritten_keypoints(arguments.to, parts)
         done = f"{plural(len(photos), 'image')} written to {target}."
     else:
         done = write_annotations(arguments.source, target, photos, labels, problems)

@@ -18,21 +18,21 @@ from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.output_formats import WRITERS, Outputs, draw_overlay, output_folders
 from nike.detection.preview_window import Window, has_display
 from nike.detection.progress import ProgressBar, report_failures
-from nike.detection.sources import Picture, Source, count_pictures, find_sources, read
+from nike.detection.sources import Picture, Source, count_pictures, find_sources, read_pictures
 from nike.detection.stream import detect_pictures
-from nike.detection.tracking import LOW, track
+from nike.detection.tracking import LOW_THRESHOLD_FACTOR, track
 from nike.formatting import plural, printable
 from nike.output_checks import check_output_folder
 
 DEFAULT_OUTPUT = Path("output")
-LOWEST = 0.01  # score threshold of the second run, on images without detections
-HINTS = 10  # maximum number of images in the second run
+HINT_THRESHOLD = 0.01  # score threshold of the second run, on images without detections
+MAX_HINTS = 10  # maximum number of images in the second run
 
 DESCRIPTION = "Segment logos in images and videos, and write the results into a folder."
 EPILOG = """\
 output formats (--save):
   overlay   image or video with masks, outlines and scores
-  splash    image or video in grey with the logos in colour
+  splash    image or video in gray with the logos in color
   masks     one PNG per image with instance ids: 0 background, 1, 2, ... detections
   crops     one PNG per detection with the mask as alpha channel
   labelme   copy of the image with labelme polygons, for correction with nike annotate and for training
@@ -65,7 +65,7 @@ def describe(picture: Picture, result: Detections, class_names: list[str]) -> st
     return f"{picture.title}{frame}: {found}" + (f" ({scores}{more})" if scores else "")
 
 
-def hint(title: str, best: float, threshold: float) -> str:
+def format_hint(title: str, best: float, threshold: float) -> str:
     """Returns a message with the best score of an image without detections.
 
     Args:
@@ -74,8 +74,8 @@ def hint(title: str, best: float, threshold: float) -> str:
         threshold: score threshold of the first run.
     """
     if not best:
-        return f"{title}: no detections, and no score of {LOWEST:g} or more"
-    # Rounded down, so that the suggested threshold includes the score. 1e-6 compensates float32 rounding errors.
+        return f"{title}: no detections, and no score of {HINT_THRESHOLD:g} or more"
+    # Rounding down ensures that the suggested threshold includes the score. 1e-6 compensates for float32 rounding.
     shown, option = (math.floor(best * scale + 1e-6) / scale for scale in (100, 10 if best >= 0.1 else 100))
     return (
         f"{title}: no detections; the best score is {shown:.2f} (threshold {threshold:.2f}). "
@@ -84,17 +84,19 @@ def hint(title: str, best: float, threshold: float) -> str:
 
 
 def print_hints(sources: list[Source], arguments: argparse.Namespace, threshold: float) -> None:
-    """Runs detection again with the threshold LOWEST on images without detections and prints the best scores.
+    """Runs detection again with the threshold HINT_THRESHOLD on images without detections and prints the best scores.
 
     A single run with a low threshold would slow down every image, because the mask head runs on each detected box.
     """
-    lower = argparse.Namespace(**{**vars(arguments), "min_confidence": LOWEST})
+    lower = argparse.Namespace(**{**vars(arguments), "min_confidence": HINT_THRESHOLD})
     with contextlib.redirect_stderr(io.StringIO()):  # the messages repeat those of the first run
         detector = chosen_detector(lower)
-    for picture, result in detect_pictures(detector, prefetch(read(sources[:HINTS])), lambda failure: None):
-        print(hint(picture.title, max(result["scores"], default=0.0), threshold), flush=True)
-    if len(sources) > HINTS:
-        print(f"no detections in {plural(len(sources) - HINTS, 'more image')}")
+    for picture, result in detect_pictures(
+        detector, prefetch(read_pictures(sources[:MAX_HINTS])), lambda failure: None
+    ):
+        print(format_hint(picture.title, max(result["scores"], default=0.0), threshold), flush=True)
+    if len(sources) > MAX_HINTS:
+        print(f"no detections in {plural(len(sources) - MAX_HINTS, 'more image')}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +123,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="output formats, separated by commas, see below (default: overlay,csv)",
     )
     parser.add_argument(
-        "--every", type=_positive, default=1, metavar="N", help="run on every N-th frame of videos (default: 1)"
+        "--every", type=_parse_frame_step, default=1, metavar="N", help="run on every N-th frame of videos (default: 1)"
     )
     parser.add_argument(
         "--track",
@@ -131,7 +133,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_detector_arguments(parser)
 
 
-def _positive(text: str) -> int:
+def _parse_frame_step(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1_000_000:
         raise argparse.ArgumentTypeError(f"expected a number of frames, 1 or more, got {text!r}")
     return int(text)
@@ -142,7 +144,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     folder = arguments.output or DEFAULT_OUTPUT
     if folder.is_file():
         raise UserError(f"--output: expected a folder, got the file {folder}.")
-    sources = find_sources(arguments.paths, without=output_folders(folder))
+    sources = find_sources(arguments.paths, excluded=output_folders(folder))
     live = next((source for source in sources if source.live is not None), None)
     is_shown = live is not None and has_display()
     if arguments.output is None and live is not None:
@@ -151,9 +153,9 @@ def run_command(arguments: argparse.Namespace) -> int:
         folder = None
     else:
         check_output_folder(folder, "--output")
-    fraction = LOW if arguments.track else 1.0
-    detector = chosen_detector(arguments, fraction)
-    threshold = detector.min_confidence / fraction
+    threshold_factor = LOW_THRESHOLD_FACTOR if arguments.track else 1.0
+    detector = chosen_detector(arguments, threshold_factor)
+    threshold = detector.min_confidence / threshold_factor
     failures: list[str] = []
     found: Counter[str] = Counter()
     empty: list[Source] = []  # images without detections
@@ -163,7 +165,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             outputs = stack.enter_context(Outputs(folder, arguments.save, detector.class_names)) if folder else None
             window = stack.enter_context(Window()) if is_shown else None
             progress = stack.enter_context(ProgressBar(total, "image"))
-            results = detect_pictures(detector, prefetch(read(sources, arguments.every)), failures.append)
+            results = detect_pictures(detector, prefetch(read_pictures(sources, arguments.every)), failures.append)
             for picture, result in track(results, threshold) if arguments.track else results:
                 if outputs:
                     outputs.write(picture, result)
@@ -175,10 +177,10 @@ def run_command(arguments: argparse.Namespace) -> int:
                     break
     except KeyboardInterrupt:  # report the results written so far
         if found["pictures"]:
-            _report(found, failures, arguments.save, folder)
+            _print_report(found, failures, arguments.save, folder)
         raise
-    code = _report(found, failures, arguments.save, folder)
-    if empty and threshold > LOWEST:
+    code = _print_report(found, failures, arguments.save, folder)
+    if empty and threshold > HINT_THRESHOLD:
         if found["hits"]:
             count = plural(found["pictures"] - found["hits"], "image")
             print(f"No detections in {count} at threshold {threshold:.2f}. Lower it with --min-confidence.")
@@ -188,7 +190,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _report(found: Counter, failures: list[str], kinds: list[str], output: Path | None) -> int:
+def _print_report(found: Counter, failures: list[str], kinds: list[str], output: Path | None) -> int:
     """Prints the number of detections and the files that could not be used. Returns the exit code."""
     if not found["pictures"]:
         if len(failures) == 1:

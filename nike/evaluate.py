@@ -29,7 +29,7 @@ from nike.reporting.operating_points import PRECISIONS
 from nike.reporting.score_table import summary_lines
 from nike.reporting.scores import coco_results, score
 from nike.reporting.selection import (
-    SHOWN_LABELS,
+    MAX_LISTED_LABELS,
     add_selection_arguments,
     check_selection,
     choose_labels,
@@ -39,7 +39,7 @@ from nike.reporting.selection import (
 from nike.training.run_split import read_run_photos
 
 MIN_CONFIDENCE = 0.01  # low, because AP is computed from nearly all detections
-WORST_ON_PAGE = 40  # maximum number of images with errors in the HTML report
+MAX_WORST_IMAGES = 40  # maximum number of images with errors in the HTML report
 DESCRIPTION = """\
 Evaluate weights on labelled images. Reports COCO AP of masks and boxes (only of boxes for
 weights without masks), precision, recall and the errors of each image."""
@@ -58,7 +58,7 @@ Exit code: 0 all images evaluated; 1 some images could not be used (listed on st
 
 
 @dataclass(frozen=True, eq=False)
-class _Labelled:
+class _LabelledImage:
     """An image with its ground truth and run-length encoded masks, or an error message."""
 
     title: str
@@ -83,7 +83,7 @@ def evaluate(
         on_photo: called with a line of text for each evaluated image.
     """
     evaluator = CocoEvaluator(dataset.class_names)
-    for photo, result in detect_pictures(detector, prefetch(_read(dataset)), on_failure):
+    for photo, result in detect_pictures(detector, prefetch(_read_images(dataset)), on_failure):
         truth = photo.class_ids, photo.masks
         record = evaluator.add(photo.title, *truth, result, photo.image.shape, photo.keypoints)
         found, truth = plural(len(record.scores), "detection"), plural(len(record.gt_rles), "instance")
@@ -113,18 +113,20 @@ def evaluate_folder(
     """
     run = read_run_photos(detector.path) if detector.path is not None else None
     try:
-        meaning = choose_labels(labels, detector.class_names, run)
+        label_map = choose_labels(labels, detector.class_names, run)
     except UserError as error:
         raise UserError(f"{folder}: {error}") from None
-    dataset, split, notes = load_photos(folder, split, meaning, run, boxes=not detector.has_masks)
+    dataset, split, notes = load_photos(folder, split, label_map, run, boxes=not detector.has_masks)
     dataset.keypoint_names = detector.keypoint_names
     detector.cache = cache_folder(folder)
-    unknown, nothing_else = unknown_labels(dataset, meaning) if labels is None else ("", False)
+    unknown, only_unknown = unknown_labels(dataset, label_map) if labels is None else ("", False)
     if unknown:
         classes = detector.class_names[1:]
-        known = ", ".join(map(printable, classes[:SHOWN_LABELS])) + (", ..." if len(classes) > SHOWN_LABELS else "")
+        known = ", ".join(map(printable, classes[:MAX_LISTED_LABELS])) + (
+            ", ..." if len(classes) > MAX_LISTED_LABELS else ""
+        )
         message = f"{unknown} without a class in the weights (classes: {known})"
-        if nothing_else:
+        if only_unknown:
             raise UserError(f"{folder}: labels {message}. Map them with --labels LABEL={printable(classes[0])}.")
         notes.append(f"labels      {message}, counted as background. Map a label with --labels LABEL=CLASS,...")
     failures.extend(str(problem) for problem in dataset.problems if problem.severity == ERROR)
@@ -135,15 +137,15 @@ def evaluate_folder(
     return evaluator, dataset, split, notes
 
 
-def _read(dataset: NikeDataset) -> Iterator[_Labelled]:
+def _read_images(dataset: NikeDataset) -> Iterator[_LabelledImage]:
     for image_id in dataset.image_ids:
         name = dataset.image_info[image_id]["id"]
         try:
             masks, class_ids = dataset.load_mask(image_id)
             points = dataset.load_keypoints(image_id)
-            yield _Labelled(name, dataset.load_image(image_id), class_ids, encode_masks(masks), points)
+            yield _LabelledImage(name, dataset.load_image(image_id), class_ids, encode_masks(masks), points)
         except (ValueError, OSError) as error:
-            yield _Labelled(name, error=str(error) if name in str(error) else f"{name}: {error}")
+            yield _LabelledImage(name, error=str(error) if name in str(error) else f"{name}: {error}")
 
 
 # --- command ---
@@ -188,11 +190,11 @@ def run_command(arguments: argparse.Namespace) -> int:
     scores |= score(evaluator, arguments.threshold, precisions) | {"failures": failures}
     for note in notes:
         print(note, file=sys.stderr if arguments.json == "-" else sys.stdout)
-    _write(arguments, scores, evaluator, dataset)
+    _write_reports(arguments, scores, evaluator, dataset)
     return report_failures(failures, f"Some images could not be used ({plural(len(failures), 'problem')}):")
 
 
-def _write(arguments: argparse.Namespace, scores: dict, evaluator: CocoEvaluator, dataset: NikeDataset) -> None:
+def _write_reports(arguments: argparse.Namespace, scores: dict, evaluator: CocoEvaluator, dataset: NikeDataset) -> None:
     if arguments.json == "-":
         print(json.dumps(scores, indent=2))
     else:
@@ -205,7 +207,7 @@ def _write(arguments: argparse.Namespace, scores: dict, evaluator: CocoEvaluator
     if arguments.html:
         from nike.reporting.report import write_report
 
-        write_report(arguments.html, scores, evaluator, dataset, WORST_ON_PAGE)
+        write_report(arguments.html, scores, evaluator, dataset, MAX_WORST_IMAGES)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -27,10 +27,10 @@ from nike.detection.options import (
 from nike.detection.weights import load_keras_model, read_settings
 from nike.evaluate import MIN_CONFIDENCE, evaluate_folder
 
-VERIFIED = 8  # maximum number of images; a faulty conversion changes the detections on most images
-CALIBRATION = 64  # maximum number of images; more images take longer without a benefit
+MAX_VERIFIED = 8  # maximum number of images; a faulty conversion changes the detections on most images
+MAX_CALIBRATION = 64  # maximum number of images; more images take longer without a benefit
 INT8 = "openvino-int8"
-LARGEST_LOSS = 0.01  # maximum accepted decrease of AP
+MAX_AP_DECREASE = 0.01  # maximum accepted decrease of AP
 DESCRIPTION = """\
 Export weights for another runtime. The detections of the exported model and of the original are
 compared on images, and the exported model is written only if they agree. Other commands load it
@@ -70,14 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=SAMPLE_DATA,
         metavar="DIR",
-        help=f"folder of images for the comparison, at most {VERIFIED} of which are used (default: the sample images)",
+        help=f"folder of images for the comparison, of which at most {MAX_VERIFIED} are used (default: the sample "
+        "images)",
     )
     parser.add_argument(
         "--calibrate",
         type=Path,
         metavar="DIR",
-        help=f"folder of typical images to calibrate openvino-int8, at most {CALIBRATION} of which are used (default: "
-        "the sample images)",
+        help=f"folder of typical images to calibrate openvino-int8, of which at most {MAX_CALIBRATION} are used "
+        "(default: the sample images)",
     )
     add_image_size_argument(parser)
     add_weights_arguments(parser, "nike")
@@ -88,15 +89,15 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.calibrate is not None and arguments.format != INT8:
         raise UserError(f"--calibrate requires --format {INT8}.")
     check_image_size(arguments.image_size)
-    images = _find_images(arguments.verify, "--verify", VERIFIED)
+    images = _find_images(arguments.verify, "--verify", MAX_VERIFIED)
     calibration, accept = [], None
     if arguments.format == INT8:
-        calibration = _find_images(arguments.calibrate or SAMPLE_DATA, "--calibrate", CALIBRATION)
+        calibration = _find_images(arguments.calibrate or SAMPLE_DATA, "--calibrate", MAX_CALIBRATION)
     path = chosen_weights(arguments)
     if is_export(path):
         raise UserError(f"--weights: {path} is an exported model. Pass the weights from which it was exported.")
     config, class_names = read_settings(path, arguments.config)
-    # As in the other commands, classes that score below the background are also kept.
+    # As in the other commands, classes with lower scores than the background are also kept.
     config = with_image_size(config, arguments.image_size)
     config = config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, DETECTION_ANY_FOREGROUND=True)
     model = load_keras_model(path, config)
@@ -124,14 +125,14 @@ def megabytes(path: Path) -> float:
     return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()) / 1e6
 
 
-def _find_images(folder: Path, option: str, most: int) -> list[Path]:
-    """Returns up to `most` images below a folder, evenly spaced in the order of their names."""
+def _find_images(folder: Path, option: str, limit: int) -> list[Path]:
+    """Returns up to `limit` images below a folder, evenly spaced in the order of their names."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{option}: {folder}: no such folder.")
     found = list(photos.find_files(folder))
     if not found:
         raise UserError(f"{option}: no images in {folder}.")
-    return found[:: -(-len(found) // most)]
+    return found[:: -(-len(found) // limit)]
 
 
 def _compare_ap(path: Path, config: Config, names: list[str], folder: Path, exported: Path) -> dict[str, float]:
@@ -142,10 +143,10 @@ def _compare_ap(path: Path, config: Config, names: list[str], folder: Path, expo
         detector = Detector(model, names, path=path)
         summarized = evaluate_folder(detector, folder, "all", None, [], lines=False)[0].summarize()
         aps.append(float(summarized["mask" if detector.has_masks else "box"]["AP"]))
-    if aps[0] - aps[1] > LARGEST_LOSS:
+    if aps[0] - aps[1] > MAX_AP_DECREASE:
         raise VerificationError(
             f"the AP on {folder} is {aps[1]:.3f}, compared with {aps[0]:.3f} for the original; expected a decrease "
-            f"of at most {LARGEST_LOSS}. Calibrate with more images (--calibrate DIR). Nothing was written."
+            f"of at most {MAX_AP_DECREASE}. Calibrate with more images (--calibrate DIR). Nothing was written."
         )
     return {"ap": aps[1], "ap_original": aps[0]}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from mrcnn.errors import printable
 
-__all__ = ["aligned", "plural", "printable", "short"]
+__all__ = ["align_columns", "plural", "printable", "short"]
 
 MAX_SHORT = 120  # maximum length of a value in a message, in characters
 _REPR = reprlib.Repr()
@@ -25,8 +25,8 @@ def plural(count: int, word: str) -> str:
     return f"{count or 'no'} {word}{'' if count == 1 else 's'}"
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yields the lines of a text table with the first column left-aligned and the others right-aligned."""
+def align_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yields the lines of a text table with the first column left-align_columns and the others right-align_columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         yield "  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))])

@@ -64,7 +64,7 @@ class MaskRow:
 
 
 @dataclass
-class Tally:
+class ConversionResult:
     """Result of `convert`: numbers of images and instances, and messages for skipped images."""
 
     photos: int = 0
@@ -73,7 +73,7 @@ class Tally:
     problems: list[str] = field(default_factory=list)
 
 
-def class_ids(path: Path, names: Iterable[str]) -> dict[str, str]:
+def find_class_ids(path: Path, names: Iterable[str]) -> dict[str, str]:
     """Looks up the class ids of class names.
 
     Args:
@@ -81,13 +81,13 @@ def class_ids(path: Path, names: Iterable[str]) -> dict[str, str]:
         names: class names, case-insensitive.
 
     Returns:
-        Class name, as Open Images spells it, by class id (`/m/...`).
+        Official class name by class id (`/m/...`).
 
     Raises:
         ValueError: if a class does not exist.
     """
     known: dict[str, tuple[str, str]] = {}
-    for row in _rows(path):
+    for row in _read_csv(path):
         if len(row) >= 2 and row[0].startswith("/"):
             known[row[1].casefold()] = (row[0], row[1])
     found = {}
@@ -100,7 +100,7 @@ def class_ids(path: Path, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def mask_rows(path: Path, classes: dict[str, str]) -> Iterator[MaskRow]:
+def read_mask_rows(path: Path, classes: dict[str, str]) -> Iterator[MaskRow]:
     """Yields the rows of the given classes in a list of masks.
 
     Args:
@@ -110,7 +110,7 @@ def mask_rows(path: Path, classes: dict[str, str]) -> Iterator[MaskRow]:
     Raises:
         ValueError: if the file lacks a column.
     """
-    rows = _rows(path)
+    rows = _read_csv(path)
     header = next(rows, [])
     columns = ("MaskPath", "ImageID", "LabelName")
     if any(name not in header for name in columns):
@@ -119,12 +119,12 @@ def mask_rows(path: Path, classes: dict[str, str]) -> Iterator[MaskRow]:
     for row in rows:
         if len(row) < len(header) or row[label] not in classes:
             continue
-        # The names become parts of paths and URLs.
+        # The names are validated, because they become parts of paths and URLs.
         if _IMAGE_ID.fullmatch(row[image_id]) and _MASK_NAME.fullmatch(row[mask]):
             yield MaskRow(row[image_id], classes[row[label]], row[mask])
 
 
-def by_photo(rows: Iterable[MaskRow], limit: int | None = None) -> dict[str, list[MaskRow]]:
+def group_by_image(rows: Iterable[MaskRow], limit: int | None = None) -> dict[str, list[MaskRow]]:
     """Groups rows by image id. With a limit, only the first `limit` images are kept."""
     grouped: dict[str, list[MaskRow]] = {}
     for row in rows:
@@ -133,7 +133,7 @@ def by_photo(rows: Iterable[MaskRow], limit: int | None = None) -> dict[str, lis
     return grouped
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
+def _read_csv(path: Path) -> Iterator[list[str]]:
     with open(path, encoding="utf-8", errors="replace", newline="") as file:
         try:
             yield from csv.reader(file)
@@ -148,11 +148,11 @@ def convert(
     cache: Path,
     fetch: Fetch,
     on_photo: Callable[[], object] = lambda: None,
-) -> Tally:
+) -> ConversionResult:
     """Writes each image and its labelme file into `output`, except those that already exist.
 
     Args:
-        grouped: selected rows by image id; see `by_photo`.
+        grouped: selected rows by image id; see `group_by_image`.
         output: folder of the dataset.
         subset: subset of Open Images: train, validation or test.
         cache: folder of the mask archives. Missing archives are downloaded into it.
@@ -162,27 +162,27 @@ def convert(
     Returns:
         Counts, and a message for each skipped image.
     """
-    tally = Tally()
+    result = ConversionResult()
     archive: tuple[str, zipfile.ZipFile] | None = None
     try:
         for image_id in sorted(grouped):  # sorted, so that each archive is opened once
             if (output / f"{image_id}.json").exists():
-                tally.kept += 1
+                result.kept += 1
             else:
                 digit = image_id[0]
                 if archive is None or archive[0] != digit:
                     archive = (digit, _open_masks(cache, subset, digit, fetch))
                 try:
-                    photo = _photo(output, subset, image_id, fetch)
-                    tally.instances += _write(photo, grouped[image_id], archive[1])
-                    tally.photos += 1
+                    photo = _fetch_image(output, subset, image_id, fetch)
+                    result.instances += _write_annotation(photo, grouped[image_id], archive[1])
+                    result.photos += 1
                 except (OSError, ValueError) as error:
-                    tally.problems.append(f"{image_id}: {error}")
+                    result.problems.append(f"{image_id}: {error}")
             on_photo()
     finally:
         if archive is not None:
             archive[1].close()
-    return tally
+    return result
 
 
 def _open_masks(cache: Path, subset: str, digit: str, fetch: Fetch) -> zipfile.ZipFile:
@@ -196,12 +196,12 @@ def _open_masks(cache: Path, subset: str, digit: str, fetch: Fetch) -> zipfile.Z
         raise UserError(f"{path}: not a zip archive. Delete it and start again.") from None
 
 
-def _photo(output: Path, subset: str, image_id: str, fetch: Fetch) -> Path:
+def _fetch_image(output: Path, subset: str, image_id: str, fetch: Fetch) -> Path:
     path = output / f"{image_id}.jpg"
     return path if path.is_file() else fetch(PHOTO_URL.format(subset=subset, image_id=image_id), path)
 
 
-def _write(photo: Path, rows: list[MaskRow], archive: zipfile.ZipFile) -> int:
+def _write_annotation(photo: Path, rows: list[MaskRow], archive: zipfile.ZipFile) -> int:
     """Writes the labelme file of one image and returns the number of its instances."""
     height, width = photos.upright_size(photo)
     masks = np.stack([read_mask(archive, row.mask, height, width) for row in rows], axis=2)
@@ -273,7 +273,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="use cached files only; download nothing")
 
 
-def _fetcher(offline: bool) -> Fetch:
+def _make_fetch(offline: bool) -> Fetch:
     def fetch(url: str, path: Path) -> Path:
         if offline:
             raise FileNotFoundError(f"{path}: no such file. Download it from {url}, or omit --offline.")
@@ -290,11 +290,11 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     if arguments.limit is not None and arguments.limit < 1:
         raise UserError(f"--limit: expected 1 or more images, got {arguments.limit}.")
-    cache, fetch = arguments.cache or arguments.output / ".open_images", _fetcher(arguments.offline)
+    cache, fetch = arguments.cache or arguments.output / ".open_images", _make_fetch(arguments.offline)
     lists = []
     for name in (CLASSES_CSV, MASKS_CSV.format(subset=arguments.subset)):
         lists.append(cache / name if (cache / name).is_file() else fetch(f"{LISTS}/{name}", cache / name))
-    grouped = by_photo(mask_rows(lists[1], class_ids(lists[0], arguments.classes)), arguments.limit)
+    grouped = group_by_image(read_mask_rows(lists[1], find_class_ids(lists[0], arguments.classes)), arguments.limit)
     if not grouped:
         raise UserError(
             f"no masks of {', '.join(arguments.classes)} in subset {arguments.subset}. Only 350 classes of Open Images "
@@ -302,13 +302,13 @@ def run_command(arguments: argparse.Namespace) -> int:
         )
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tqdm(total=len(grouped), unit="photo", disable=not sys.stderr.isatty()) as bar:
-        tally = convert(grouped, arguments.output, arguments.subset, cache, fetch, bar.update)
-    for problem in tally.problems:
+        result = convert(grouped, arguments.output, arguments.subset, cache, fetch, bar.update)
+    for problem in result.problems:
         print(f"skipped: {problem}", file=sys.stderr)
-    there = f", {tally.kept} already existed" if tally.kept else ""
-    done = f"{plural(tally.photos, 'image')} with {plural(tally.instances, 'mask')}"
-    print(f"{done} written to {arguments.output}{there}.")
-    return 1 if tally.problems else 0
+    existing = f", {result.kept} already existed" if result.kept else ""
+    done = f"{plural(result.photos, 'image')} with {plural(result.instances, 'mask')}"
+    print(f"{done} written to {arguments.output}{existing}.")
+    return 1 if result.problems else 0
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -38,7 +38,7 @@ SUFFIX = ".h5"
 SCORE_LAYER = "mrcnn_class_logits"
 THRESHOLD = 0.5  # score threshold of `nike detect` after a calibration
 MAX_ITERATIONS = 8  # a single shift is not exact with mask scores and box voting
-F1_TOLERANCE = 0.005  # accepted difference between the best F1 and that at THRESHOLD
+F1_TOLERANCE = 0.005  # accepted difference between the best F1 and the F1 at THRESHOLD
 DESCRIPTION = """\
 Write trained weights to one small file for `nike detect --weights FILE`. It contains float16
 weights and all settings. The input size can be changed, and the scores can be calibrated so
@@ -131,7 +131,7 @@ def find_threshold(
 
 
 def threshold_for_precision(ranking: Ranking, precision: float) -> tuple[float, float]:
-    """Returns the lowest score threshold with a minimum precision, and the recall at it.
+    """Returns the lowest score threshold with a minimum precision, and the recall at this threshold.
 
     Raises:
         UserError: if no threshold reaches the precision.
@@ -180,8 +180,8 @@ def calibrate(
     """Calibrates the class scores of a model so that THRESHOLD is the best threshold on labelled images.
 
     `shift_threshold` is exact for class scores. With mask scores, the final scores change less, and with box voting,
-    the boxes change slightly, so the shift is repeated until it converges. The iteration with the highest F1 is kept,
-    or the last of them in case of a tie. A model that has converged before the first shift is not changed.
+    the boxes change slightly. The shift is therefore repeated until it converges. The iteration with the highest F1 is
+    kept; in case of a tie, the last one. A model that has converged before the first shift is not changed.
 
     Args:
         model: model with a score threshold of MIN_CONFIDENCE. Its class logits are changed in place.
@@ -189,7 +189,7 @@ def calibrate(
         folder: labelled images.
         split: "train", "val", "all" or None; see `load_photos`.
         failures: list to which a message is added for each image that cannot be used.
-        path: weights file, whose log folder records the validation images of the run.
+        path: weights file. Its log folder records the validation images of the run.
 
     Returns:
         The best threshold before the calibration, and the calibration result. The result is measured before the
@@ -266,7 +266,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     path = chosen_weights(arguments)
     config, class_names = read_settings(path, arguments.config)
     config = with_image_size(config, arguments.image_size)
-    # The calibration needs detections of nearly all scores. The written file has the settings in `config` instead.
+    # The calibration requires detections with nearly all scores. The output file contains the settings of `config`.
     any_score = dict(DETECTION_ANY_FOREGROUND=True, DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE)
     model = load_keras_model(path, config.copy(GPU_COUNT=1, IMAGES_PER_GPU=1, **any_score))
     failures: list[str] = []

@@ -28,8 +28,8 @@ DESCRIPTION = """\
 Upload weights with a model card to a model repository of the Hugging Face Hub. Other commands
 load them with --weights hf://OWNER/NAME. The repository is created if it does not exist."""
 EPILOG = """\
-The card states the classes, the network, the SHA-256 of the file, and its metrics: those of --scores, or else the
-validation AP of the training run. Log in with `hf auth login` or set HF_TOKEN. Set HF_ENDPOINT to use another server.
+The card lists the classes, the network, the SHA-256 of the file, and metrics from --scores or, by default, from the
+training run. Log in with `hf auth login` or set HF_TOKEN. Set HF_ENDPOINT to use another server.
 Run `nike pack` first to upload a smaller file.
 
 examples:
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("repository", metavar="OWNER/NAME", help="model repository")
     parser.add_argument("--file", metavar="NAME", help="name in the repository (default: name of the weights file)")
     parser.add_argument(
-        "--license", default="unknown", metavar="ID", help="licence, such as mit or cc-by-4.0 (default: unknown)"
+        "--license", default="unknown", metavar="ID", help="license, such as mit or cc-by-4.0 (default: unknown)"
     )
     parser.add_argument(
         "--scores",
@@ -71,8 +71,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     name = arguments.file or path.name
     if not FILE_NAME.fullmatch(name):
         raise UserError(f"--file: expected a name of letters, digits, . _ - that ends in .h5, got {printable(name)!r}.")
-    evaluation = read_scores(arguments.scores) if arguments.scores else run_evaluation(path)
-    card = describe(path, arguments.repository, name, arguments.license, evaluation)
+    evaluation = read_scores(arguments.scores) if arguments.scores else read_run_metrics(path)
+    card = make_card(path, arguments.repository, name, arguments.license, evaluation)
     if arguments.dry_run:
         print(render(card), end="")
         return 0
@@ -82,14 +82,14 @@ def run_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def describe(path: Path, repository: str, name: str, license: str, evaluation: Evaluation | None) -> ModelCard:
-    """Returns the card of a weights file.
+def make_card(path: Path, repository: str, name: str, license: str, evaluation: Evaluation | None) -> ModelCard:
+    """Creates the model card of a weights file.
 
     Args:
         path: HDF5 weights file. Its content is checked.
         repository: repository id, `owner/name`.
         name: name of the file in the repository.
-        license: identifier of a licence.
+        license: license identifier of the Hub, such as "mit".
         evaluation: metrics, or None.
 
     Raises:
@@ -111,8 +111,8 @@ def describe(path: Path, repository: str, name: str, license: str, evaluation: E
             bytes=path.stat().st_size,
             sha256=sha256_of(path),
             classes=names[1:] if is_list else (),
-            backbone=_typed(config.get("BACKBONE"), str),
-            image_size=_typed(config.get("IMAGE_MAX_DIM"), int),
+            backbone=_value_of_type(config.get("BACKBONE"), str),
+            image_size=_value_of_type(config.get("IMAGE_MAX_DIM"), int),
             weights=sizes.total(),
             dtype=sizes.most_common(1)[0][0],
             license=license,
@@ -121,12 +121,12 @@ def describe(path: Path, repository: str, name: str, license: str, evaluation: E
         )
 
 
-def _typed(value: Any, kind: type) -> Any:
+def _value_of_type(value: Any, kind: type) -> Any:
     return value if isinstance(value, kind) else None
 
 
-def run_evaluation(path: Path) -> Evaluation | None:
-    """Returns the validation metrics of the epoch that wrote a checkpoint, or None if they are not known."""
+def read_run_metrics(path: Path) -> Evaluation | None:
+    """Returns the validation metrics of the epoch that wrote a checkpoint, or None if they are unknown."""
     parsed, history = parse_checkpoint(path), path.parent / HISTORY
     if not history.is_file() or (parsed is None and not path.name.endswith("_best.h5")):
         return None
@@ -172,7 +172,7 @@ def upload(path: Path, card: ModelCard, private: bool, keep_card: bool) -> str:
         keep_card: whether to keep an existing README.md of the repository.
 
     Raises:
-        HubError: (a ValueError) if the server refuses the request or cannot be reached.
+        HubError: a ValueError, if the server refuses the request or cannot be reached.
         ValueError: if `private` is set, and the repository exists and is public.
     """
     with hub_errors(card.repository):

@@ -30,14 +30,14 @@ def quiet_stderr() -> Iterator[None]:
     except OSError:  # stderr is closed
         yield
         return
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as captured:
         sys.stderr.flush()
-        os.dup2(held.fileno(), 2)
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         except Exception:  # the messages are not shown after KeyboardInterrupt
-            held.seek(0)
-            os.write(terminal, held.read())
+            captured.seek(0)
+            os.write(terminal, captured.read())
             raise
         finally:
             os.dup2(terminal, 2)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nike import cli
 from nike.datasets.safe_json import read_json
-from nike.formatting import aligned, printable, short
+from nike.formatting import align_columns, printable, short
 from nike.training.run_split import read_run_photos
 
 HISTORY, COMMAND = "history.csv", "run.json"  # in the log folder of a run
@@ -122,7 +122,7 @@ def table(runs: list[RunSummary]) -> list[str]:
         values = [run.epochs, run.best_epoch, run.mask_AP, run.box_AP, run.train, run.val]
         cells = ["-" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in values]
         rows.append([printable(run.name), *cells])
-    lines = list(aligned(rows))
+    lines = list(align_columns(rows))
     options = ["options", *(short(shlex.join(run.options)).strip("'\"") for run in runs)]
     return [f"{line}  {text}".rstrip() for line, text in zip(lines, options, strict=True)]
 

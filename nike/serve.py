@@ -19,7 +19,7 @@ from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.weights import read_settings, resolve_weights
 from nike.serving.limits import Limits
 
-LOWEST = 0.1  # minimum score threshold that a request can choose
+MIN_THRESHOLD = 0.1  # minimum score threshold that a request can choose
 INSTALL = (
     "nike serve requires an extra: pip install 'nike-mrcnn[serve]', or pip install -e '.[serve]' in the repository."
 )
@@ -127,7 +127,7 @@ def token_in(environment: dict[str, str]) -> str | None:
 
 
 def load(arguments: argparse.Namespace) -> tuple[Detector, float]:
-    """Loads the detector with the score threshold LOWEST, and returns it with the default threshold of requests.
+    """Loads the detector with the score threshold MIN_THRESHOLD, and returns it with the default threshold of requests.
 
     A lower threshold adds detections and does not change the others, because box voting and mask scores do not depend
     on it.
@@ -137,7 +137,7 @@ def load(arguments: argparse.Namespace) -> tuple[Detector, float]:
         path = resolve_weights(arguments.weights, arguments.logs, arguments.name)
         config, _ = read_settings(path, arguments.config)
         threshold = float(config.DETECTION_MIN_CONFIDENCE or 0)
-    lowered = argparse.Namespace(**{**vars(arguments), "min_confidence": min(threshold, LOWEST)})
+    lowered = argparse.Namespace(**{**vars(arguments), "min_confidence": min(threshold, MIN_THRESHOLD)})
     detector = chosen_detector(lowered)
     blank = np.zeros((64, 64, 3), np.uint8)
     list(detector.detect([blank] * arguments.batch))  # traces the network before the first request

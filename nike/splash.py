@@ -17,9 +17,9 @@ from mrcnn.inference.prefetch import prefetch
 from mrcnn.visualization.drawing import color_splash
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.detection.options import add_detector_arguments, chosen_detector
-from nike.detection.output_formats import region
+from nike.detection.output_formats import union_mask
 from nike.detection.progress import ProgressBar, report_failures
-from nike.detection.sources import Picture, Source, find_sources, read
+from nike.detection.sources import Picture, Source, find_sources, read_pictures
 from nike.detection.stream import detect_pictures
 from nike.detection.video_writing import new_video
 from nike.output_checks import check_output_file
@@ -28,7 +28,7 @@ EPILOG = """\
 examples:
   nike splash --image photo.jpg
   nike splash --weights=best --image https://example.org/shoe.jpg
-  nike splash --video clip.mp4 --output grey.mp4
+  nike splash --video clip.mp4 --output gray.mp4
   nike detect --save splash photos/               many images
 
 Exit code: 0 written; 1 the image or video could not be used; 2 invalid options.
@@ -39,7 +39,7 @@ def save_image(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
     """Writes the color splash of the first image. Returns the number of images written, 0 or 1."""
     for picture, result in pictures:
         with replacing(output) as temporary:
-            PIL.Image.fromarray(color_splash(picture.image, region(result))).save(temporary)
+            PIL.Image.fromarray(color_splash(picture.image, union_mask(result))).save(temporary)
         return 1
     return 0
 
@@ -52,7 +52,7 @@ def save_video(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
             for picture, result in pictures:
                 if not count:
                     add = stack.enter_context(new_video(output, picture.rate, picture.image.shape))
-                add(color_splash(picture.image, region(result)))
+                add(color_splash(picture.image, union_mask(result)))
                 progress.step("")
                 count += 1
         except KeyboardInterrupt:
@@ -65,7 +65,7 @@ def save_video(pictures: Iterator[tuple[Picture, dict]], output: Path) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike splash`."""
-    parser.description = "Turn an image or a video grey except for the detected logos."
+    parser.description = "Turn an image or a video gray except for the detected logos."
     parser.epilog = EPILOG
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--image", metavar="PATH", help="image file or URL")
@@ -103,7 +103,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     output = _output(source, arguments.output)
     detector = chosen_detector(arguments)
     failures: list[str] = []
-    pictures = detect_pictures(detector, prefetch(read([source])), failures.append)
+    pictures = detect_pictures(detector, prefetch(read_pictures([source])), failures.append)
     count = save_video(pictures, output) if source.is_video else save_image(pictures, output)
     if count:
         print(f"Saved to {output}")

@@ -4,8 +4,8 @@
     model.train(train_dataset, val_dataset, ..., augmentation=augmentation)
 
 Scaling, rotation, perspective and cropping are combined into one homography from the image to the square network input.
-The image is resampled only once, so zooming uses its full resolution. Half of the images are mirrored, because a
-mirrored swoosh is still a swoosh.
+The image is resampled only once, so zooming uses its full resolution. Half of the images are mirrored, because logos
+occur in both orientations.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class Strength:
     """Parameters of the augmentation. Probabilities are in [0, 1].
 
     Attributes:
-        plain: probability that an image is only resized as for detection and mirrored.
-        zoom: probability that an image with objects, unless it is plain, is zoomed to one of them.
+        plain: probability that an image is only resized, as in detection, and mirrored at random.
+        zoom: probability that a non-plain image with objects is zoomed to one of them.
         scale: range of the image scale. A scale of 1 fits the image into the square.
         rotation: standard deviation of the rotation angle in degrees.
         any_rotation: probability that the angle is drawn from the full circle instead.
         perspective: amount of perspective distortion and shear.
         fade: probability that the contrast of an object is reduced.
-        colour: strength of `photometric.jitter_colour`.
+        color: strength of `photometric.jitter_color`.
         degrade: probability of each image degradation (shading, blur, sharpening, pixelation, noise, JPEG).
         erase: probability that random rectangles are erased.
-        paste: probability that logos are pasted. It is halved for images without objects.
+        paste: probability that logos are pasted, halved for images without objects.
         distractors: probability that shapes other than the logo are pasted.
     """
 
@@ -56,7 +56,7 @@ class Strength:
     any_rotation: float
     perspective: float
     fade: float
-    colour: float
+    color: float
     degrade: float
     erase: float
     paste: float
@@ -122,17 +122,17 @@ class LogoAugmentation:
             masks: `[side, side, N']` uint8 coverage of each pixel by each object, 0..255. Pasted logos come last.
             class_ids: `[N']` int32 class ids. The id of an object that is barely visible becomes negative.
             keypoints: `[N', J, 3]`, only if `keypoints` was passed. Keypoints of pasted logos are not labelled.
-            boxes: `[K, 4]` boxes that enclose the transformed proposals, clipped to the image, only if `boxes` was
+            boxes: `[K, 4]` enclosing boxes of the transformed proposals, clipped to the image, only if `boxes` was
                 passed. Pasted logos have no proposals.
         """
         plain = rng.random() < self.strength.plain
         matrix = self._sample_homography(image.shape[:2], masks, class_ids, plain, rng)
         image, masks, class_ids = self._augment(image, masks, class_ids, matrix, plain, rng)
-        moved = [] if keypoints is None else [self._move_keypoints(keypoints, matrix, len(class_ids))]
-        moved += [] if boxes is None else [self._move_boxes(boxes, matrix)]
+        moved = [] if keypoints is None else [self._transform_keypoints(keypoints, matrix, len(class_ids))]
+        moved += [] if boxes is None else [self._transform_boxes(boxes, matrix)]
         return image, masks, class_ids, *moved
 
-    def _move_boxes(self, boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    def _transform_boxes(self, boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Applies a homography to boxes `[K, 4]` and returns the enclosing boxes, clipped to the output image."""
         if not len(boxes):
             return boxes
@@ -140,7 +140,7 @@ class LogoAugmentation:
         corners = cv2.perspectiveTransform(corners, matrix)[..., ::-1]  # (y, x)
         return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1).clip(0, self.side)
 
-    def _move_keypoints(self, keypoints: np.ndarray, matrix: np.ndarray, count: int) -> np.ndarray:
+    def _transform_keypoints(self, keypoints: np.ndarray, matrix: np.ndarray, count: int) -> np.ndarray:
         """Applies a homography to keypoints `[N, J, 3]` and pads them to `[count, J, 3]`."""
         moved = np.zeros((count, *keypoints.shape[1:]), np.float32)
         if keypoints.size:
@@ -163,8 +163,8 @@ class LogoAugmentation:
         image, masks, class_ids = self._paste(image, masks, class_ids, occupied, rng)
         if rng.random() < strength.erase:
             image, masks, class_ids = _erase_rectangles(image, masks, class_ids, rng)
-        image = photometric.jitter_colour(image, rng, strength.colour)
-        for change in (
+        image = photometric.jitter_color(image, rng, strength.color)
+        for transform in (
             photometric.shade,
             photometric.blur,
             photometric.sharpen,
@@ -173,7 +173,7 @@ class LogoAugmentation:
             photometric.compress,
         ):
             if rng.random() < strength.degrade:
-                image = change(image, rng)
+                image = transform(image, rng)
         return image, masks, class_ids
 
     def _apply_homography(self, image, masks, class_ids, matrix: np.ndarray, plain: bool, rng):
@@ -185,7 +185,7 @@ class LogoAugmentation:
             shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         ratio = np.diag([image.shape[1] / shrunk.shape[1], image.shape[0] / shrunk.shape[0], 1])
         border, value = cv2.BORDER_CONSTANT, (0, 0, 0)
-        if not plain and rng.random() < 0.5:  # padding other than the black padding of detection
+        if not plain and rng.random() < 0.5:  # varies the padding, which is black in detection
             border, value = (cv2.BORDER_REPLICATE, value) if rng.random() < 0.6 else (border, rng.integers(0, 256, 3))
         new_image = self._warp(shrunk, matrix @ ratio, border, tuple(int(v) for v in value))
         new_masks = np.zeros((masks.shape[2], self.side, self.side), dtype=np.uint8)
@@ -218,7 +218,7 @@ class LogoAugmentation:
         else:
             centre = np.array([width / 2, height / 2])
             scale = fit * np.exp(rng.uniform(*np.log(strength.scale)))
-            # Within this range, the shift does not move more of the image out of view than necessary.
+            # This range keeps as much of the image in view as possible.
             max_shift = abs(side - scale * np.array([width, height])) / 2
             target = side / 2 + rng.uniform(-max_shift, max_shift)
         angle = np.deg2rad(rng.normal(0, strength.rotation))
@@ -231,9 +231,9 @@ class LogoAugmentation:
         return _homography(centre, matrix, target, rng.uniform(-1, 1, 2) * strength.perspective / side)
 
     def _sample_zoom(self, mask: np.ndarray, fit: float, rng) -> tuple[np.ndarray, float, np.ndarray]:
-        """Draws a centre in the image, a scale and a target position such that an object `[H, W]` stays in view.
+        """Draws an image centre, a scale and a target position that keep the whole object `[H, W]` visible.
 
-        Without rotation and distortion, the whole object is visible.
+        Rotation and perspective distortion are not considered.
         """
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         length = max(np.ptp(rows), np.ptp(columns)) + 1
@@ -284,7 +284,7 @@ def _inside(coverage: np.ndarray) -> np.ndarray:
 
 
 def _is_barely_visible(mask: np.ndarray, new_mask: np.ndarray, matrix: np.ndarray) -> bool:
-    """Returns whether an object is too small or mostly out of view after `matrix`."""
+    """Returns whether an object is too small or mostly out of view after the homography `matrix`."""
     rows, columns = new_mask.any(axis=1), new_mask.any(axis=0)
     if max(np.count_nonzero(rows), np.count_nonzero(columns)) < MIN_LENGTH:
         return True
@@ -296,7 +296,7 @@ def _is_barely_visible(mask: np.ndarray, new_mask: np.ndarray, matrix: np.ndarra
 
 
 def _erase_rectangles(image, masks, class_ids, rng):
-    """Fills one to three random rectangles with a uniform colour and removes them from the masks.
+    """Fills one to three random rectangles with a uniform color and removes them from the masks.
 
     Source: DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
     """

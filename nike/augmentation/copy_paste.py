@@ -1,9 +1,9 @@
 """Copy-paste augmentation for logos.
 
-Logos are cut out of other images along their masks. A pasted logo keeps its colours, is recoloured, or only changes the
-brightness of the background, like a tone-on-tone logo. Textured positions are preferred, because products have more
-texture than studio backgrounds. Distractors are other shapes, which are pasted in the same way but without a label, so
-that the network does not learn to detect the borders of pasted regions.
+Logos are cut out of other images along their masks. A pasted logo keeps its colors, is recolored, or only changes the
+brightness of the background (a tone-on-tone logo). Textured positions are preferred, because products have more texture
+than studio backgrounds. Distractors are other shapes that are pasted in the same way but without a label. They prevent
+the network from learning to detect the borders of pasted regions.
 
 Source: Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation", 2021.
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from mrcnn.data.dataset import Dataset
 from nike.augmentation import curves
-from nike.augmentation.distractors import distractor
+from nike.augmentation.distractors import sample_shape
 
 MAX_SIDE = 256  # pixels; maximum longer side of a cutout
 DISTRACTOR_SIDE = 128  # pixels
@@ -26,7 +26,7 @@ CACHE_BYTES = 64 << 20
 MARGIN = 2  # pixels around the mask of a cutout, used for feathering
 MAX_ENLARGEMENT = 2.0
 CANDIDATES = 6  # random positions tried for each cutout
-MIN_CONTRAST = 14  # minimum difference between logo and background, in grey levels
+MIN_CONTRAST = 14  # minimum difference between logo and background, in gray levels
 
 
 @dataclass(frozen=True)
@@ -102,18 +102,18 @@ def cut_out(image: np.ndarray, mask: np.ndarray, class_id: int) -> Cutout | None
 
 
 def draw_distractor(rng: np.random.Generator) -> Cutout:
-    """Returns a random distractor, filled with a gradient of two random colours."""
+    """Returns a random distractor, filled with a gradient of two random colors."""
     side = DISTRACTOR_SIDE
-    outlines = [side / 2 + 0.9 * side * outline for outline in distractor(rng)]
+    outlines = [side / 2 + 0.9 * side * outline for outline in sample_shape(rng)]
     mask = curves.rasterize(outlines, (side, side))
-    colours = rng.integers(0, 256, (2, 1, 3), dtype=np.uint8)
-    return Cutout(cv2.resize(colours, (side, side), interpolation=cv2.INTER_LINEAR), mask, 0)
+    colors = rng.integers(0, 256, (2, 1, 3), dtype=np.uint8)
+    return Cutout(cv2.resize(colors, (side, side), interpolation=cv2.INTER_LINEAR), mask, 0)
 
 
 def paste(
     image: np.ndarray, occupied: np.ndarray, cutout: Cutout, rng: np.random.Generator, sizes: tuple[float, float]
 ) -> np.ndarray | None:
-    """Pastes a randomly transformed and recoloured cutout into an image.
+    """Pastes a randomly transformed and recolored cutout into an image.
 
     Args:
         image: `[S, S, 3]` uint8 RGB image, modified in place.
@@ -132,7 +132,7 @@ def paste(
     if position is None or alpha.max() <= 0.5:
         return None
     background = image[position].astype(np.float32)
-    painted = _recolour(patch.astype(np.float32), background, alpha, rng)
+    painted = _recolor(patch.astype(np.float32), background, alpha, rng)
     soft = cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.3, 1.0))[:, :, np.newaxis]
     image[position] = np.clip(background + soft * (painted - background), 0, 255)
     coverage = np.zeros(occupied.shape, dtype=np.uint8)
@@ -156,7 +156,7 @@ def _choose_position(image, occupied, shape: tuple[int, int], rng: np.random.Gen
 
 
 def _transform(cutout: Cutout, scale: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Applies a random affine map and returns the image `[h, w, 3]` uint8 and its alpha `[h, w]` float32 in 0..1."""
+    """Applies a random affine transform. Returns the image `[h, w, 3]` uint8 and its alpha `[h, w]` float32 in 0..1."""
     image, mask = cutout.image, cutout.mask
     if scale < 0.5:  # bilinear sampling alone would cause aliasing
         size = tuple(max(1, round(side * 2 * scale)) for side in mask.shape[::-1])
@@ -177,17 +177,17 @@ def _transform(cutout: Cutout, scale: float, rng: np.random.Generator) -> tuple[
     return image, cv2.warpAffine(mask, affine, size, flags=cv2.INTER_LINEAR).astype(np.float32) / 255
 
 
-def _recolour(patch: np.ndarray, background: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns the logo, `[h, w, 3]` float32, in its own colours, in another colour, or as a tone of the background."""
+def _recolor(patch: np.ndarray, background: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns the logo `[h, w, 3]` float32 in its own colors, in a random color, or tone-on-tone."""
     choice = rng.random()
     if choice < 0.4:
         painted = patch * np.float32(np.exp(rng.normal(0, 0.15))) + rng.normal(0, 10, 3).astype(np.float32)
-    elif choice < 0.7:  # often black, grey or white, keeping the shading of the logo
-        grey = patch.mean(axis=2, keepdims=True)
-        texture = grey - np.average(grey, weights=alpha[:, :, np.newaxis])
+    elif choice < 0.7:  # keeps the shading of the logo; 40% of the new colors are near black, gray or white
+        gray = patch.mean(axis=2, keepdims=True)
+        texture = gray - np.average(gray, weights=alpha[:, :, np.newaxis])
         is_neutral = rng.random() < 0.4
-        colour = rng.choice([20, 128, 235]) + rng.normal(0, 10) if is_neutral else rng.uniform(0, 255, 3)
-        painted = np.float32(0.5) * texture + np.asarray(colour, np.float32)
+        color = rng.choice([20, 128, 235]) + rng.normal(0, 10) if is_neutral else rng.uniform(0, 255, 3)
+        painted = np.float32(0.5) * texture + np.asarray(color, np.float32)
     if choice < 0.7 and np.average(abs(painted - background).max(axis=2), weights=alpha) >= MIN_CONTRAST:
         return painted
     # A tone-on-tone logo keeps the texture of the background.

@@ -11,7 +11,7 @@ _SHIFT = 6  # fraction bits of OpenCV's fixed-point coordinates
 def spline(points, closed: bool = True, steps: int = 8) -> np.ndarray:
     """Interpolates points with a centripetal Catmull-Rom spline.
 
-    The curve has no loops, and two close points form a corner.
+    The curve has no loops. Two points that are close together form a corner.
 
     Args:
         points: `[P, 2]` points, P >= 2.
@@ -67,7 +67,7 @@ def normalize(outlines) -> list[np.ndarray]:
 
 
 def rasterize(outlines, shape: tuple[int, int]) -> np.ndarray:
-    """Fills outlines in pixels with antialiasing (even-odd rule) and returns `[height, width]` uint8, 255 inside."""
+    """Fills outlines (pixels, even-odd rule) with antialiasing. Returns `[height, width]` uint8, 255 inside."""
     image = np.zeros(shape, np.uint8)
     # In OpenCV, coordinate 0 is the centre of the first pixel. In continuous coordinates, it is the edge of this pixel.
     fixed = [np.round((np.asarray(o, np.float64) - 0.5) * (1 << _SHIFT)).astype(np.int32) for o in outlines]

@@ -17,7 +17,7 @@ WORDS = (
 MAX_WORD_LENGTH = 12
 
 
-def distractor(rng: np.random.Generator) -> list[np.ndarray]:
+def sample_shape(rng: np.random.Generator) -> list[np.ndarray]:
     """Draws a random shape.
 
     Returns:
@@ -29,10 +29,10 @@ def distractor(rng: np.random.Generator) -> list[np.ndarray]:
         outlines = [np.asarray(o, np.float32) for o in shape(rng)]
         if np.ptp(np.concatenate(outlines), axis=0).min() > 0:  # otherwise the shape has no area
             return curves.normalize(outlines)
-    return word(rng)
+    return render_word(rng)
 
 
-def word(rng: np.random.Generator, text: str | None = None) -> list[np.ndarray]:
+def render_word(rng: np.random.Generator, text: str | None = None) -> list[np.ndarray]:
     """Renders a word (by default, a random word) with a random font weight, slant and height."""
     lean, weight, other = rng.choice([0.0, -0.25]), int(rng.integers(0, 7)), str(rng.choice(WORDS.split()))
     outlines = _glyphs((text or other)[:MAX_WORD_LENGTH], weight) or _glyphs(other, weight)  # the font may lack glyphs
@@ -69,7 +69,7 @@ def _crescent(rng):
 
 
 def _boomerang(rng):
-    """A bent wing with two equal arms."""
+    """A boomerang with two equal arms."""
     arm = rng.uniform(0.3, 0.9)
     line = curves.spline([(-1, -arm), (0, rng.uniform(0, 0.2)), (1, -arm)], closed=False)
     width = np.interp(np.linspace(0, 1, len(line)), [0, 0.5, 1], [0.02, rng.uniform(0.2, 0.4), 0.02])
@@ -87,7 +87,7 @@ def _stripes(rng):
 
 
 def _side_stripe(rng):
-    """A wavy band like those on the sides of shoes of other brands."""
+    """A wavy band, similar to the side stripes of other shoe brands."""
     y = np.cumsum(rng.normal(0, 0.25, 4))
     line = curves.spline(np.stack([np.linspace(-1, 1, 4), y], 1), closed=False)
     width = np.interp(np.linspace(0, 1, len(line)), [0, 0.5, 1], rng.uniform(0.08, 0.4, 3))
@@ -162,7 +162,7 @@ def _bolt(rng):
 
 
 def _letter(rng):
-    return word(rng, str(rng.choice(list("ABCDEFGJKLNPRSTUVXYZvVLJ7&?~"))))
+    return render_word(rng, str(rng.choice(list("ABCDEFGJKLNPRSTUVXYZvVLJ7&?~"))))
 
 
 def _blob(rng):
@@ -171,7 +171,7 @@ def _blob(rng):
     return [curves.spline(np.stack([np.cos(angle) * radius, np.sin(angle) * radius * rng.uniform(0.3, 1)], 1))]
 
 
-_KINDS = {
+_SHAPE_WEIGHTS = {
     _tick: 5,
     _crescent: 4,
     _boomerang: 4,
@@ -187,6 +187,6 @@ _KINDS = {
     _bolt: 1,
     _letter: 3,
     _blob: 2,
-    word: 4,
+    render_word: 4,
 }
-_SHAPES, _WEIGHTS = list(_KINDS), np.array(list(_KINDS.values())) / sum(_KINDS.values())
+_SHAPES, _WEIGHTS = list(_SHAPE_WEIGHTS), np.array(list(_SHAPE_WEIGHTS.values())) / sum(_SHAPE_WEIGHTS.values())

@@ -7,7 +7,7 @@ import numpy as np
 
 from nike.augmentation.copy_paste import MIN_CONTRAST
 
-MAX_CONTRAST = 60  # maximum contrast after the reduction, in grey levels
+MAX_CONTRAST = 60  # maximum contrast after the reduction, in gray levels
 EDGE = 2  # width in pixels around the mask that may still show the object, because manual outlines are inexact
 
 

@@ -1,4 +1,4 @@
-"""Photometric augmentation: colour, lighting, blur, noise and compression.
+"""Photometric augmentation: color, lighting, blur, noise and compression.
 
 All functions map a uint8 `[H, W, 3]` RGB image to a new image of the same shape. Random numbers are drawn from `rng`.
 """
@@ -13,15 +13,15 @@ RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -
 YIQ_TO_RGB = np.linalg.inv(RGB_TO_YIQ)
 
 
-def jitter_colour(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
+def jitter_color(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Jitters brightness, contrast, saturation, hue and gamma.
 
-    Occasionally, the image is converted to greyscale, its channels are permuted, or it is inverted.
+    Occasionally, the image is converted to grayscale, its channels are permuted, or it is inverted.
 
     Args:
         image: `[H, W, 3]` uint8 RGB image.
         rng: random generator.
-        strength: amount of change from 0 (none) to 1 (strong). Colours look natural up to about 0.6.
+        strength: amount of change from 0 (none) to 1 (strong). Colors look natural up to about 0.6.
     """
     angle = np.deg2rad(rng.normal(0, 25 * strength))
     saturation = np.exp(rng.normal(0, 0.4 * strength))
@@ -29,7 +29,7 @@ def jitter_colour(image: np.ndarray, rng: np.random.Generator, strength: float) 
         saturation = 0.0
     cos, sin = saturation * np.cos(angle), saturation * np.sin(angle)
     matrix = YIQ_TO_RGB @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ RGB_TO_YIQ
-    matrix = np.diag(np.exp(rng.normal(0, 0.12 * strength, 3))) @ matrix  # colour cast
+    matrix = np.diag(np.exp(rng.normal(0, 0.12 * strength, 3))) @ matrix  # color cast
     contrast = np.exp(rng.normal(0, 0.3 * strength))
     offset = np.full(3, 128 * (1 - contrast) + rng.normal(0, 35 * strength))
     matrix = contrast * matrix
@@ -85,7 +85,7 @@ def add_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def compress(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Adds JPEG compression artefacts."""
+    """Adds JPEG compression artifacts."""
     quality = int(rng.integers(25, 90))
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])

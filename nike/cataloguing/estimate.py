@@ -20,13 +20,16 @@ from nike.cataloguing.simulation import Costs, Layout, simulate
 from nike.formatting import short
 
 SAMPLE = 100  # number of rows
-WARM_UP = 3  # images processed before the time measurement, because the network is compiled for the first images
-SHOWN = 5  # maximum number of listed failures
+WARM_UP = 3  # images processed before the measurement, which must not include the compilation of the network
+MAX_LISTED_FAILURES = 5  # maximum number of listed failures
 SHARDS_SIMULATED = 4  # number of shards for each actor
 
 
 def sample_rows(tables: Iterable[pa.Table], count: int = SAMPLE, seed: int = 0) -> tuple[pa.Table, int]:
-    """Returns a uniform random sample of the rows in input order, and the total number of rows, in a single pass."""
+    """Returns a uniform random sample of the rows, in input order, and the total number of rows.
+
+    The tables are read once.
+    """
     random, rows = np.random.default_rng(seed), 0
     chosen, keys = SCHEMA.empty_table(), np.empty(0)
     for table in tables:
@@ -66,7 +69,7 @@ def dry_run(
     if not rows:
         raise UserError("the input has no rows.")
     cores = max(os.cpu_count() or 1, (pool.actors or 0) * (pool.cpus or 0))
-    pool = pool.fitted(cores, (pool.actors or 1) * pool.gpus)
+    pool = pool.fit_to(cores, (pool.actors or 1) * pool.gpus)
     stages = Stages(load(pool.cpus), limits, pool.cpus)
     layout = Layout(pool.actors, cores, limits.threads, pool.cpus, shard_size)
     values = sample.to_pylist()
@@ -76,22 +79,22 @@ def dry_run(
     images = min(rows, layout.actors * layout.shard_size * SHARDS_SIMULATED)
     prediction = simulate(costs, layout, images)
     seconds = rows / prediction.images_per_second
-    busiest = max(prediction.utilisation, key=lambda name: prediction.utilisation[name])
+    busiest = max(prediction.utilization, key=lambda name: prediction.utilization[name])
     return [
-        *_about_sample(done),
+        *_describe_sample(done),
         f"per image: {costs.bytes / 1e6:.2f} MB, read {costs.read:.3f} s, decode {costs.decode:.3f} s, "
         f"detect {costs.detect:.3f} s",
         f"{rows:,} images with {pool.actors} actors: {duration(seconds)}, {prediction.images_per_second:.1f} images/s, "
         f"{prediction.bytes_per_second / 1e6:.1f} MB/s; {busiest} saturate first "
-        f"({prediction.utilisation[busiest]:.0%} busy)",
+        f"({prediction.utilization[busiest]:.0%} busy)",
         *([] if price is None else [f"cost at {price:g} per hour: {seconds / 3600 * price:,.2f}"]),
     ]
 
 
-def _about_sample(done: list[dict[str, Any]]) -> list[str]:
+def _describe_sample(done: list[dict[str, Any]]) -> list[str]:
     failures = [row for row in done if row["status"] != "ok"]
     counts = Counter(row["status"] for row in failures)
     reasons = "".join(f", {count} {reason}" for reason, count in counts.most_common())
     found = sum(len(row["detections"]) for row in done)
     first = f"sample of {len(done)} images: {len(done) - len(failures)} ok{reasons}; {found} detections"
-    return [first, *(f"  {short(row['id'])}: {row['error']}" for row in failures[:SHOWN])]
+    return [first, *(f"  {short(row['id'])}: {row['error']}" for row in failures[:MAX_LISTED_FAILURES])]

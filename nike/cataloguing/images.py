@@ -57,7 +57,7 @@ class Image:
         location: URL or path of the image.
         data: content of the file, or None before reading, after decoding and after a failure.
         pixels: uint8 RGB `[H, W, 3]`, upright, or None before decoding and after a failure.
-        status: "ok" or the type of the failure.
+        status: "ok" or the type of failure.
         error: error message, or None.
         bytes: size of the file.
         read_seconds: duration of the download or reading.
@@ -94,7 +94,7 @@ class Reader:
         self._changed = threading.Condition()
 
     def read(self, numbered: tuple[int, Mapping[str, Any]]) -> Image:
-        """Reads the file of a row. Failures are not raised but recorded as status.
+        """Reads the file of a row. Failures are recorded as a status instead of being raised.
 
         Statuses: "no_location"; "missing" (no such file, HTTP 404 or 410); "refused" (invalid URL or scheme, private
         address); "http_error"; "timeout"; "network"; "too_large"; "not_an_image" (a web page); "unreadable" (file).
@@ -132,7 +132,7 @@ class Reader:
         for attempt in range(1, limits.attempts + 1):
             buffer = io.BytesIO()
             try:
-                with self._slot(urllib.parse.urlsplit(url).netloc.lower()):
+                with self._host_slot(urllib.parse.urlsplit(url).netloc.lower()):
                     fetch(url, buffer, limits.max_bytes, limits.seconds, limits.allow_private)
                 return buffer
             except FetchError as error:
@@ -144,7 +144,7 @@ class Reader:
         raise AssertionError("attempts is at least 1")
 
     @contextmanager
-    def _slot(self, host: str) -> Iterator[None]:
+    def _host_slot(self, host: str) -> Iterator[None]:
         """Waits until fewer than `per_host` downloads from a host are running."""
         with self._changed:
             self._changed.wait_for(lambda: self._hosts[host] < self.limits.per_host)

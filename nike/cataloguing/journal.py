@@ -38,7 +38,7 @@ class Journal:
         self.crashed = {row for row, count in crashes.items() if count >= MAX_CRASHES}
         self._append("start")
 
-    def note(self, row: int) -> None:
+    def record_row(self, row: int) -> None:
         """Records the start of a row, which implies the end of the previous row."""
         self._append(str(row))
 

@@ -42,7 +42,7 @@ class Pool:
     cpus: int | None = None
     gpus: float = 0.0
 
-    def fitted(self, cpus: float, gpus: float) -> Pool:
+    def fit_to(self, cpus: float, gpus: float) -> Pool:
         """Returns a copy in which None is replaced with the default values for a machine or cluster.
 
         Args:
@@ -66,7 +66,7 @@ class Pool:
 
 
 class _Actor:
-    """A Ray actor. It calls `make` only once, so that the network is loaded once for all shards.
+    """A Ray actor. It calls `make` once, so the network is loaded once for all shards.
 
     Errors that the user can correct are returned as text, because Ray wraps exceptions and loses their causes.
     """
@@ -106,7 +106,7 @@ def start_ray(address: str | None, verbose: bool = False) -> tuple[float, float]
         raise UserError("nike catalogue requires Ray. Install it with: pip install 'nike-mrcnn[catalogue]'") from None
     logging.getLogger("ray.data").setLevel(logging.INFO if verbose else logging.ERROR)
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    for last in (bool(address), True):  # tries twice, because a busy machine may exceed Ray's start timeout of 30 s
+    for last in (bool(address), True):  # a local start is tried twice; busy machines may exceed Ray's timeout of 30 s
         try:
             with contextlib.nullcontext() if verbose else quiet_stderr():
                 ray.init(
@@ -139,7 +139,7 @@ def process_shards(shards: Sequence[int], make: Callable[[int], Process], pool: 
         shards: numbers of the shards.
         make: function that takes a number of cores and returns the function that processes a shard. It is called in
             the actors.
-        pool: number and size of the actors, without None (see `Pool.fitted`).
+        pool: number and size of the actors, without None (see `Pool.fit_to`).
 
     Yields:
         The result of the function for each shard.

@@ -62,7 +62,7 @@ def _part(folder: Path, shard: int) -> Path:
 
 
 def open_plan(output: Path) -> Plan | None:
-    """Opens the plan of an output folder. Returns None if there is none.
+    """Returns the plan of an output folder, or None if the folder contains no plan.
 
     Raises:
         ValueError: if the plan is damaged.
@@ -93,11 +93,11 @@ def write_plan(output: Path, tables: Iterable[pa.Table], shard_size: int, settin
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with UniqueIds(folder) as ids:
-        rows = _write_parts(folder, _watched(tables, ids), shard_size)
+        rows = _write_parts(folder, _collect_ids(tables, ids), shard_size)
         plan = Plan(folder, rows, shard_size, settings)
         if not rows:
             raise UserError("the input has no rows.")
-        if (pair := ids.duplicate()) is not None:
+        if (pair := ids.find_duplicate()) is not None:
             first, second = pair
             name = plan.read(first // shard_size)[first % shard_size]["id"]
             raise UserError(
@@ -108,7 +108,7 @@ def write_plan(output: Path, tables: Iterable[pa.Table], shard_size: int, settin
     return plan
 
 
-def _watched(tables: Iterable[pa.Table], ids: UniqueIds) -> Iterator[pa.Table]:
+def _collect_ids(tables: Iterable[pa.Table], ids: UniqueIds) -> Iterator[pa.Table]:
     for table in tables:
         ids.add(table["id"].to_pylist())
         yield table
@@ -118,7 +118,7 @@ def _write_parts(folder: Path, tables: Iterable[pa.Table], shard_size: int) -> i
     """Writes one row group per shard and returns the number of rows."""
     shards = rows = 0
     with ExitStack() as stack:
-        for table in _in_shards(tables, shard_size):
+        for table in _split_into_shards(tables, shard_size):
             if shards % SHARDS_PER_PART == 0:
                 stack.close()  # completes the previous part
                 path = stack.enter_context(replacing(_part(folder, shards), durable=True))
@@ -128,7 +128,7 @@ def _write_parts(folder: Path, tables: Iterable[pa.Table], shard_size: int) -> i
     return rows
 
 
-def _in_shards(tables: Iterable[pa.Table], shard_size: int) -> Iterator[pa.Table]:
+def _split_into_shards(tables: Iterable[pa.Table], shard_size: int) -> Iterator[pa.Table]:
     waiting = SCHEMA.empty_table()
     for table in tables:
         waiting = pa.concat_tables([waiting, table])
@@ -139,7 +139,7 @@ def _in_shards(tables: Iterable[pa.Table], shard_size: int) -> Iterator[pa.Table
         yield waiting
 
 
-def limited(tables: Iterable[pa.Table], rows: int | None) -> Iterator[pa.Table]:
+def limit_rows(tables: Iterable[pa.Table], rows: int | None) -> Iterator[pa.Table]:
     """Yields the first `rows` rows, or all rows if `rows` is None."""
     for table in tables:
         yield table if rows is None else table.slice(0, rows)

@@ -46,7 +46,7 @@ class Report:
         return f"{done:,} of {self.rows:,} images ({done / self.rows:.0%}), {rate:.1f} images/s{left}{failures}"
 
     def failures(self) -> str:
-        """Returns the failures, most frequent first: `12 missing, 3 timeout`. The text is empty without failures."""
+        """Returns the failures, most frequent first (`12 missing, 3 timeout`), or an empty string."""
         return ", ".join(f"{count:,} {reason}" for reason, count in self.status.most_common() if reason != "ok")
 
     def summary(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Report:
         return {"images": self.status.total(), "status": dict(self.status.most_common()), **self.totals}
 
     def last_line(self) -> str:
-        """Returns the numbers of detections and of failures as one line."""
+        """Returns a line with the numbers of detections and failures."""
         failed = self.status.total() - self.status["ok"]
         found = f"{plural(self.totals['detections'], 'detection')} on {self.status['ok']:,} images"
         return found + (f"; {failed:,} failed: {self.failures()}" if failed else "")

@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
         ("width", pa.int32()),  # None if the image could not be used
         ("height", pa.int32()),
         ("detections", pa.list_(DETECTION)),
-        ("status", pa.string()),  # "ok" or the type of the failure; see `Reader.read`, `images.decode` and `shard`
+        ("status", pa.string()),  # "ok" or the type of failure; see `Reader.read`, `images.decode` and `shard`
         ("error", pa.string()),  # error message, or None if ok
         ("model", pa.string()),  # SHA-256 of the weights file
         ("seconds", pa.float32()),  # total duration of download, decoding and detection
@@ -67,19 +67,19 @@ def detection_rows(result: Detections, class_names: Sequence[str]) -> list[dict[
 
 
 def commit(output: Path, shard: int, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> None:
-    """Writes the file of a shard. The shard is done afterwards."""
+    """Writes the file of a shard, which marks the shard as done."""
     metadata = {METADATA_KEY: json.dumps(statistics).encode()}
     table = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata(metadata)
     with replacing(shard_path(output, shard), durable=True) as temporary:
         pq.write_table(table, temporary)
 
 
-def statistics_of(output: Path, shard: int) -> dict[str, Any]:
+def read_statistics(output: Path, shard: int) -> dict[str, Any]:
     """Reads the statistics that `commit` stored with a shard."""
     return json.loads(pq.read_schema(shard_path(output, shard)).metadata[METADATA_KEY])
 
 
-def committed(output: Path, shards: int) -> np.ndarray:
+def find_committed(output: Path, shards: int) -> np.ndarray:
     """Returns which shards are done, bool `[shards]`, and deletes temporary files of interrupted runs."""
     done = np.zeros(shards, dtype=bool)
     folder = output / FOLDER

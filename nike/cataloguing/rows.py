@@ -25,7 +25,7 @@ from nike.formatting import printable
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
-        ("location", pa.string()),  # None if the cell of the table is empty
+        ("location", pa.string()),  # None if the cell in the table is empty
         ("offset", pa.int64()),  # position of a member of a tar file in bytes, or None
         ("size", pa.int64()),
     ]
@@ -51,7 +51,7 @@ def find_inputs(arguments: Sequence[str]) -> list[Path]:
             images = next(photos.find_files(path), None)
             files = [] if images else list(photos.find_files(path, frozenset((".parquet", ".csv", ".jsonl", ".tar"))))
             if not images and not files:
-                raise UserError(f"{printable(argument)}: no images, tables or tar files in it.")
+                raise UserError(f"{printable(argument)}: no images, tables or tar files in this folder.")
             found += files or [path]
         elif not photos.is_file(path):
             raise FileNotFoundError(f"{printable(argument)}: no such file or folder. Check the path.")
@@ -90,7 +90,7 @@ def read_rows(
             columns = ((id_column, ID_COLUMNS, "--id-column"), (location_column, LOCATION_COLUMNS, "--url-column"))
             number = 0
             for ids, locations in _read_table(path, columns):
-                yield _checked(path, ids, locations, number)
+                yield _validate(path, ids, locations, number)
                 number += len(ids)
 
 
@@ -109,13 +109,13 @@ def _read_table(path: Path, columns: Columns) -> Iterator[tuple[pa.Array, pa.Arr
         if name.endswith(suffix)
     )
     try:
-        yield from read(path, lambda names: [_choose(path, names, *column) for column in columns])
+        yield from read(path, lambda names: [_choose_column(path, names, *column) for column in columns])
     except (pa.ArrowException, EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)[:200]
         raise UserError(f"{printable(path)}: cannot be read as {kind}: {reason}") from None
 
 
-def _choose(path: Path, names: Sequence[str], wanted: str | None, usual: Sequence[str], option: str) -> str:
+def _choose_column(path: Path, names: Sequence[str], wanted: str | None, usual: Sequence[str], option: str) -> str:
     found = [name for name in ([wanted] if wanted else usual) if name in names]
     if found:
         return found[0]
@@ -136,7 +136,7 @@ def _parquet(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
 
 def _csv(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
     with _binary(path) as file:
-        names = pyarrow.csv.open_csv(pa.BufferReader(_first_lines(file))).schema.names
+        names = pyarrow.csv.open_csv(pa.BufferReader(_header_line(file))).schema.names
         columns = choose(names)
     options = pyarrow.csv.ConvertOptions(
         include_columns=list(dict.fromkeys(columns)),
@@ -152,7 +152,7 @@ def _csv(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
                 yield tuple(part.column(name) for name in columns)
 
 
-def _first_lines(file: BinaryIO) -> bytes:
+def _header_line(file: BinaryIO) -> bytes:
     """Returns the header line of a CSV file."""
     header = file.readline(MAX_LINE)
     return header.rstrip(b"\r\n") + b"\n"
@@ -184,18 +184,18 @@ def _binary(path: Path) -> BinaryIO:
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else open(path, "rb")
 
 
-def _checked(path: Path, ids: pa.Array, locations: pa.Array, first: int) -> pa.Table:
+def _validate(path: Path, ids: pa.Array, locations: pa.Array, first: int) -> pa.Table:
     """Validates a table and converts it to SCHEMA with absolute paths."""
     if ids.null_count:
         number = first + ids.is_null().index(True).as_py() + 1
-        raise UserError(f"{printable(path)}, row {number}: has no id. Every image needs an id.")
+        raise UserError(f"{printable(path)}, row {number}: no id. Every image requires an id.")
     folder = path.parent
-    places = [
+    absolute = [
         value if value is None or is_url(value) else None if not value.strip() else str(folder / value)
         for value in locations.to_pylist()
     ]
     empty = pa.nulls(len(ids), pa.int64())
-    return pa.table([ids, pa.array(places, pa.string()), empty, empty], schema=SCHEMA)
+    return pa.table([ids, pa.array(absolute, pa.string()), empty, empty], schema=SCHEMA)
 
 
 Row = tuple[str, str, int | None, int | None]

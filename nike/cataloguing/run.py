@@ -30,7 +30,7 @@ Show = Callable[[str], None]
 
 
 @contextmanager
-def only_run(output: Path) -> Iterator[None]:
+def lock_output(output: Path) -> Iterator[None]:
     """Locks the output folder against a second run. The lock is released when the process ends.
 
     Raises:
@@ -50,13 +50,13 @@ def only_run(output: Path) -> Iterator[None]:
         yield
 
 
-def new_or_same_plan(
+def open_or_create_plan(
     output: Path, tables: Callable[[], Iterable[pa.Table]], shard_size: int, settings: Mapping[str, Any]
 ) -> Plan:
     """Opens the plan of the folder, or writes a new one.
 
     Raises:
-        ValueError: if the folder contains other files, or results of different settings.
+        ValueError: if the folder contains other files, or the plan of a run with different settings.
     """
     plan = open_plan(output)
     if plan is None:
@@ -67,7 +67,7 @@ def new_or_same_plan(
         before, now = plan.settings.get(name), settings.get(name)
         if before != now:
             raise UserError(
-                f"{printable(output)}: the run was started with {name} {short(before)}, now it is {short(now)}. "
+                f"{printable(output)}: the run was started with {name} {short(before)}, got {short(now)}. "
                 "Use the same input and options to continue, or another output folder."
             )
     return plan
@@ -98,7 +98,7 @@ def make_processor(
     """
     plan = open_plan(output)
     if plan is None:
-        raise UserError(f"{printable(output)}: has no plan on this node. All nodes must share the file system.")
+        raise UserError(f"{printable(output)}: no plan found on this node. All nodes must share the file system.")
     stages = Stages(load(cpus), limits, decoders or cpus, plan.settings.get("model"))
     return ShardProcessor(output, plan, stages).process
 
@@ -141,15 +141,15 @@ def process_all(
     Returns:
         The totals of all shards.
     """
-    done = results.committed(output, plan.shards)
+    done = results.find_committed(output, plan.shards)
     report = Report(plan.rows, show)
     for shard in np.flatnonzero(done):
-        report.add(results.statistics_of(output, int(shard)), is_new=False)
+        report.add(results.read_statistics(output, int(shard)), is_new=False)
     todo = np.flatnonzero(~done)
     if len(todo):
         if len(todo) < plan.shards:
             show(f"{plan.shards - len(todo):,} of {plan.shards:,} shards are already done")
-        pool = pool.fitted(*pipeline.start_ray(address, verbose))
+        pool = pool.fit_to(*pipeline.start_ray(address, verbose))
         show(f"{len(todo):,} shards, {pool.actors} actors with {pool.cpus} cores and {pool.gpus:g} GPUs each")
         make = functools.partial(make_processor, output, load, limits, decoders)
         try:
@@ -157,7 +157,7 @@ def process_all(
                 report.add(statistics)
         finally:
             pipeline.stop_ray()
-    if not results.committed(output, plan.shards).all():
+    if not results.find_committed(output, plan.shards).all():
         raise UserError(f"{printable(output)}: shards are missing after the run. Run the command again.")
     with replacing(output / "summary.json", durable=True) as temporary:
         temporary.write_text(json.dumps({"shards": plan.shards, **report.summary()}, indent=1))

@@ -77,7 +77,7 @@ class Stages:
                 image = Image(number, values["id"], values["location"])
                 image.fail("crashed", "skipped, because the process was killed twice while processing this image.")
             else:
-                journal.note(number)
+                journal.record_row(number)
                 image = decode(self._reader.read((number, values)))
             yield from self._detect([image], clock)
 
@@ -138,7 +138,7 @@ class ShardProcessor:
     def process(self, shard: int) -> dict[str, Any]:
         """Processes a shard if it is not done. Returns its number and its statistics; see `Stages.run`."""
         if results.shard_path(self.output, shard).is_file():  # written by an attempt that was killed afterwards
-            return results.statistics_of(self.output, shard)
+            return results.read_statistics(self.output, shard)
         journal = Journal(self.output, shard)
         rows, statistics = self.stages.run(self.plan.read(shard), journal)
         journal.finish_rows()

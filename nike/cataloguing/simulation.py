@@ -1,9 +1,9 @@
-"""Predicts the throughput of a run from the costs of its stages, by simulating its threads.
+"""Predicts the throughput of a run from the costs of its stages by simulating its threads.
 
 The simulation follows `shard.Stages`. An actor has several download threads, several decoding threads and one detection
 thread, and the number of images between two stages is limited as in `shard.Stages`. All actors of a machine share its
-cores in the order of their requests. The network bandwidth is not limited. `Prediction.bytes_per_second` is the
-required bandwidth.
+cores in the order of their requests. The network bandwidth is unlimited; `Prediction.bytes_per_second` is the required
+bandwidth.
 
     from nike.cataloguing.simulation import Costs, Layout, simulate
     simulate(Costs(read=0.2, decode=0.02, detect=0.15), Layout(actors=8, cores=32), images=20_000)
@@ -83,13 +83,13 @@ class Prediction:
     Attributes:
         images_per_second: mean throughput.
         bytes_per_second: required network bandwidth.
-        utilisation: fraction of the time in which "downloads" (threads), "decoders" (threads), "detectors" (actors)
+        utilization: fraction of the time in which "downloads" (threads), "decoders" (threads), "detectors" (actors)
             and "cores" are busy. The resource with the highest value saturates first.
     """
 
     images_per_second: float
     bytes_per_second: float
-    utilisation: dict[str, float]
+    utilization: dict[str, float]
 
 
 def simulate(costs: Costs, layout: Layout, images: int) -> Prediction:
@@ -111,13 +111,13 @@ def simulate(costs: Costs, layout: Layout, images: int) -> Prediction:
     simulator.finish()
     seconds = simulator.now or 1.0
     rate = images / seconds
-    utilisation = {
+    utilization = {
         "downloads": sum(reads.busy for reads, _ in pools) / (seconds * layout.actors * layout.threads),
         "decoders": sum(decodes.busy for _, decodes in pools) / (seconds * layout.actors * layout.decoders),
         "detectors": images * costs.detect / (seconds * layout.actors),
         "cores": simulator.cores.busy / (seconds * layout.cores),
     }
-    return Prediction(rate, rate * costs.bytes, utilisation)
+    return Prediction(rate, rate * costs.bytes, utilization)
 
 
 def _actor(
@@ -180,7 +180,7 @@ class _Resource:
 
 
 class _Simulator:
-    """The clock, and the cores of the machine."""
+    """Discrete-event simulation of the cores of a machine."""
 
     def __init__(self, cores: int):
         self.now = 0.0

@@ -1,8 +1,8 @@
 """Finds duplicates among any number of ids in bounded memory.
 
 A 128-bit hash and the row number of each id (24 bytes) are written to one of BUCKETS files, chosen by the hash. The
-files are then sorted one at a time. 10^8 ids require 2.4 GB of disk. With 64 buckets, a bucket requires 38 MB of
-memory, and about three times that for sorting. The probability of a hash collision is 1.5e-23 for 10^8 ids.
+files are then sorted one at a time. 10^8 ids require 2.4 GB of disk. Each of the 64 files then has 38 MB, and sorting
+it requires about 150 MB of memory. The probability of a hash collision is 1.5e-23 for 10^8 ids.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ WORDS = 3  # uint64 values per record: two for the hash, one for the row number
 
 
 class UniqueIds:
-    """Collects ids in a `with` block, in which `duplicate` can then search for a repeated id.
+    """Context manager that collects ids and finds a repeated one.
 
     Args:
-        folder: folder for the temporary files, which are deleted at the end of the block.
+        folder: folder for the temporary files, which are deleted on exit.
     """
 
     def __init__(self, folder: Path):
@@ -53,7 +53,7 @@ class UniqueIds:
             file.write(records[start:end].tobytes())
         self.count += len(keys)
 
-    def duplicate(self) -> tuple[int, int] | None:
+    def find_duplicate(self) -> tuple[int, int] | None:
         """Returns the row numbers, from 0, of two rows with the same id, or None."""
         for file, path in zip(self._files, self._paths, strict=True):
             file.flush()

@@ -26,7 +26,7 @@ from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import read_json, write_json
 from nike.datasets.shapes import MAX_COORDINATE, MAX_POINTS, ShapeError, check_outline, outline_length
-from nike.datasets.subsets import read_parts
+from nike.datasets.subsets import read_subset_files
 from nike.formatting import short
 
 
@@ -51,7 +51,7 @@ def parse_segmentation(raw: Any, height: int, width: int) -> RunLengths | CocoPo
 
 def _parse_polygon(raw: Any, height: int, width: int) -> np.ndarray:
     if not isinstance(raw, list) or len(raw) < 6 or len(raw) % 2 or len(raw) > 2 * MAX_POINTS:
-        raise UserError(f"a polygon needs x, y, x, y, ... of at least 3 points, got {short(raw)}.")
+        raise UserError(f"a polygon requires at least 3 points as x, y, x, y, ..., got {short(raw)}.")
     if not all(type(value) in (int, float) and abs(value) < 1e6 for value in raw):
         raise UserError(f"polygon coordinates must be numbers of pixels, got {short(raw)}.")
     polygon = np.array(raw, dtype=np.float64).reshape(-1, 2)
@@ -92,7 +92,7 @@ def read_coco(
         try:
             if photo is not None:
                 _read_annotation(raw, photo, categories, names, path.name, f"annotations[{i}]")
-            elif type(image_id) is not int or image_id not in known:  # other missing photos were reported above
+            elif type(image_id) is not int or image_id not in known:  # `_read_images` reports known but unusable images
                 raise UserError(f"image_id {short(image_id)} is not an id of 'images'.")
         except ValueError as error:
             if photo is None:
@@ -112,13 +112,13 @@ def find(path: Path) -> list[Path]:
 
 def read_any(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
     """Reads a COCO file, or a folder with one COCO file or one per subset. See `read_coco` for the arguments."""
-    return read_parts(Path(path), find(Path(path)), lambda file: read_coco(file, allow_outside=allow_outside))
+    return read_subset_files(Path(path), find(Path(path)), lambda file: read_coco(file, allow_outside=allow_outside))
 
 
 def _read_images(
     raw_images: list, path: Path, folders: list[Path], allow_outside: bool, problems: list[Problem]
 ) -> dict[int, Photo]:
-    """Returns photos by image id, still without instances. A problem is appended for each invalid image."""
+    """Returns photos without instances by image id. A problem is appended for each invalid image."""
     by_id: dict[int, Photo] = {}
     for i, raw in enumerate(raw_images):
         try:
@@ -133,22 +133,22 @@ def _read_images(
 
 def _read_image(raw: Any, path: Path, folders: list[Path], allow_outside: bool) -> tuple[int, Photo]:
     if not isinstance(raw, dict) or type(raw.get("id")) is not int or not isinstance(raw.get("file_name"), str):
-        raise UserError(f"an image needs an integer id and a file_name, got {short(raw)}.")
+        raise UserError(f"expected an image with an integer id and a file_name, got {short(raw)}.")
     size = raw.get("width"), raw.get("height")
     return raw["id"], find_photo(raw["file_name"], path, folders, allow_outside, size)
 
 
 def _read_categories(raw: list) -> tuple[dict[int, str], dict[int, list[str]]]:
-    """Returns the names of the categories, and those of their keypoints, by id."""
+    """Returns the category names and the keypoint names, each by category id."""
     named = [c for c in raw if isinstance(c, dict) and type(c.get("id")) is int and isinstance(c.get("name"), str)]
     points = {c["id"]: [str(name) for name in c["keypoints"]] for c in named if isinstance(c.get("keypoints"), list)}
     return {category["id"]: category["name"] for category in named}, points
 
 
 def _read_keypoints(raw: Any, names: list[str]) -> dict[str, tuple[float, float, int]]:
-    """Returns the labelled keypoints of an annotation as (x, y, v), shifted by half a pixel.
+    """Returns the labelled keypoints of an annotation as (x, y, v).
 
-    COCO places pixel centres at whole numbers.
+    They are shifted by half a pixel, because COCO places pixel centres at integer coordinates.
     """
     if not isinstance(raw, list) or len(raw) != 3 * len(names):
         raise UserError(f"keypoints must be x, y, v of the {len(names)} keypoints of its category, got {short(raw)}.")
@@ -226,8 +226,8 @@ def write_coco(
                 message = f"label {short(instance.label)} has no category; skipped."
                 problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
                 continue
-            annotation = _annotation(len(annotations) + 1, len(images), category, mask, crowd)
-            annotations.append(annotation | (_keypoints(instance, names) if names else {}))
+            annotation = _encode_annotation(len(annotations) + 1, len(images), category, mask, crowd)
+            annotations.append(annotation | (_encode_keypoints(instance, names) if names else {}))
     points = {"keypoints": names, "skeleton": []} if names else {}
     categories = [{"id": i, "name": name, **points} for name, i in category_of.items()]
     write_json(path, {"images": images, "annotations": annotations, "categories": categories}, indent=None)
@@ -252,22 +252,22 @@ def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: l
     labels, names = all_labels(parts), all_keypoint_names(parts)
     for part, photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).items():
         name = f"instances_{part}.json" if part else "instances.json"
-        here = folder / "images" / part
-        beside = [replace(photo, file=photo.path.relative_to(here).as_posix()) for photo in photos_]
-        write_coco(folder / "annotations" / name, beside, labels, problems, names)
+        images = folder / "images" / part
+        relative = [replace(photo, file=photo.path.relative_to(images).as_posix()) for photo in photos_]
+        write_coco(folder / "annotations" / name, relative, labels, problems, names)
 
 
-def _keypoints(instance: Instance, names: list[str]) -> dict[str, Any]:
+def _encode_keypoints(instance: Instance, names: list[str]) -> dict[str, Any]:
     """Returns the keypoint fields of an annotation. This is the inverse of `_read_keypoints`."""
     points = [instance.keypoints.get(name, (0.5, 0.5, 0)) for name in names]
     flat = [value for x, y, v in points for value in (x - 0.5, y - 0.5, v)]
     return {"keypoints": flat, "num_keypoints": len(instance.keypoints)}
 
 
-def _annotation(identity: int, image: int, category: int, mask: np.ndarray, crowd: bool) -> dict[str, Any]:
+def _encode_annotation(annotation_id: int, image: int, category: int, mask: np.ndarray, crowd: bool) -> dict[str, Any]:
     y1, x1, y2, x2 = mask_box(mask)
     return {
-        "id": identity,
+        "id": annotation_id,
         "image_id": image,
         "category_id": category,
         "segmentation": encode_rle(mask),

@@ -2,7 +2,7 @@
 
 Shapes with the same label and group form one instance. Polygons are rasterized as in COCO and in CVAT's exporters.
 CVAT lists every image of a task, so an image without shapes is unlabelled. An image with the tag `negative` is a
-negative.
+negative example.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nike.datasets.safe_json import write_text
 from nike.datasets.safe_xml import has_root, read_xml
 from nike.datasets.shapes import MAX_COORDINATE, MAX_POINTS, ShapeError, check_label, ellipse_points, rotate
 from nike.datasets.single_polygon import simple_polygon
-from nike.datasets.subsets import subset_named
+from nike.datasets.subsets import parse_subset
 from nike.formatting import short
 
 NEGATIVE = "negative"
@@ -53,7 +53,7 @@ def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outs
     for i, element in enumerate(root.iter("image")):
         where, subset = f"image[{i}]", element.get("subset") or ""
         images = file.parent / "images"
-        folders = [file.parent, images, *((images / subset,) if _is_plain(subset) else ())]
+        folders = [file.parent, images, *((images / subset,) if _is_folder_name(subset) else ())]
         size = element.get("width"), element.get("height")
         try:
             photo = find_photo(element.get("name") or "", file, folders, allow_outside, size)
@@ -62,16 +62,16 @@ def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outs
             continue
         _read_shapes(element, photo, file.name, where)
         is_negative = any(tag.get("label") == NEGATIVE for tag in element.iter("tag"))
-        if photo.instances or photo.lost or is_negative:
+        if photo.instances or photo.num_unusable or is_negative:
             collection.photos.append(photo)
         else:
             collection.unlabelled.append(photo.path)
-        if (part := subset_named(subset)) is not None:
+        if (part := parse_subset(subset)) is not None:
             collection.subsets[photo.file] = part
     return collection
 
 
-def _is_plain(name: str) -> bool:
+def _is_folder_name(name: str) -> bool:
     return name not in ("", ".", "..") and not set(name) & set("/\\\0") and len(name) < 256
 
 
@@ -110,7 +110,7 @@ def _read_shape(element: ET.Element, photo: Photo) -> CocoPolygons | RunLengths:
 def _parse_points(text: str) -> np.ndarray:
     pairs = text.split(";") if len(text) < 40 * MAX_POINTS else []
     if not 3 <= len(pairs) <= MAX_POINTS:
-        raise ShapeError(f"a polygon needs at least 3 and at most {MAX_POINTS:,} points x,y;x,y;...", "points-count")
+        raise ShapeError(f"a polygon requires 3 to {MAX_POINTS:,} points as x,y;x,y;...", "points-count")
     try:
         points = np.array([pair.split(",") for pair in pairs], dtype=np.float64)
     except ValueError:
@@ -141,7 +141,7 @@ def _read_mask(element: ET.Element, photo: Photo) -> RunLengths:
     """Reads a mask, encoded as run lengths in row-major order inside its box, starting with zeros."""
     left, top, width, height = (int(value) for value in _numbers(element, "left", "top", "width", "height"))
     if not (left >= 0 and top >= 0 and 0 < width <= photo.width - left and 0 < height <= photo.height - top):
-        raise ShapeError(f"the mask's box is not inside the {photo.width}x{photo.height} image.")
+        raise ShapeError(f"the box of the mask is not inside the {photo.width}x{photo.height} image.")
     text = element.get("rle") or ""
     try:
         runs = np.array(text.split(",") if len(text) <= 12 * width * height else [], dtype=np.int64)

@@ -13,9 +13,9 @@ from nike.formatting import short
 
 THUMBNAIL = 32  # pixels
 CHUNK = 256  # number of validation photos compared at once, to limit the memory for the correlations
-# Minimum correlation of grey thumbnails. In a test with 256 photos, it was at least 0.993 for scaled and recompressed
-# copies and at most 0.978 for different shoes in the same pose and scene. Perceptual hashes of 64 and 256 bits did not
-# separate these two cases.
+# Minimum correlation of the gray thumbnails of two copies. In a test with 256 photos, the correlation was at least
+# 0.993 for scaled and recompressed copies, and at most 0.978 for different shoes in the same pose and scene. Perceptual
+# hashes of 64 and 256 bits did not separate these two cases.
 SAME_PHOTO_CORRELATION = 0.985
 
 
@@ -26,7 +26,7 @@ class Fingerprint:
     Attributes:
         photo: `Photo`.
         digest: SHA-256 of the file, hexadecimal.
-        thumbnail: grey values, float32 `[THUMBNAIL**2]`, normalized for brightness and contrast to mean 0 and norm 1.
+        thumbnail: gray values, float32 `[THUMBNAIL**2]`, normalized for brightness and contrast to mean 0 and norm 1.
             The norm of nearly uniform images is below 1.
     """
 
@@ -44,9 +44,9 @@ def fingerprint(photo: Photo, data: bytes, image: np.ndarray) -> Fingerprint:
         image: decoded image, uint8 RGB `[H, W, 3]`.
     """
     small = PIL.Image.fromarray(image).convert("L").resize((THUMBNAIL, THUMBNAIL), PIL.Image.Resampling.BOX)
-    grey = np.asarray(small, dtype=np.float32).ravel()
-    grey = grey - grey.mean()
-    thumbnail = grey / max(float(np.linalg.norm(grey)), 4.0 * THUMBNAIL)  # keeps the norm of uniform images below 1
+    gray = np.asarray(small, dtype=np.float32).ravel()
+    gray = gray - gray.mean()
+    thumbnail = gray / max(float(np.linalg.norm(gray)), 4.0 * THUMBNAIL)  # keeps the norm of uniform images below 1
     return Fingerprint(photo, hashlib.sha256(data).hexdigest(), thumbnail)
 
 
@@ -79,7 +79,7 @@ def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
 
 
 def _near_duplicates(name: str, train: list[Fingerprint], val: list[Fingerprint]) -> list[Problem]:
-    """Finds scaled, recompressed or brightened copies of the photos of subset `name`. Crops are not found."""
+    """Finds scaled, recompressed or brightened copies of photos in subset `name`. Crops are not found."""
     if not train or not val:
         return []
     known = np.stack([each.thumbnail for each in train]).T  # [THUMBNAIL**2, train]
@@ -98,4 +98,4 @@ def _near_duplicates(name: str, train: list[Fingerprint], val: list[Fingerprint]
 
 
 def _problem(photo: Photo, other: Photo, code: str, message: str, severity: str) -> Problem:
-    return Problem(photo.file, code, message, "", severity, photo.path, beside=other.path)
+    return Problem(photo.file, code, message, "", severity, photo.path, other_photo=other.path)

@@ -25,27 +25,27 @@ from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, 
 from nike.formatting import plural, printable
 
 SMALLEST_SIDE = 2  # pixels at the network's resolution; thinner boxes are excluded from training
-ANCHOR_REACH = 2.0  # objects smaller or larger than all anchors by more than this factor have a low IoU with them
+ANCHOR_REACH = 2.0  # objects that differ from all anchors by more than this factor have a low IoU with them
 SAME_SHAPE_IOU = 0.9  # two instances of a class with a higher IoU are considered duplicates
 HISTOGRAM_EDGES = (8, 16, 32, 64, 128, 256, 512)  # pixels at the network's resolution
 
 
 @dataclass
-class Instances:
-    """Number of instances of a class in a subset, and number of photos that show them."""
+class ClassCounts:
+    """Counts of a class in a subset: its instances, and the photos that contain it."""
 
     instances: int = 0
     photos: int = 0
 
 
 @dataclass
-class Part:
+class SubsetCounts:
     """Counts of a subset (train, val or all)."""
 
     photos: int = 0
     negatives: int = 0
     ignored: int = 0
-    classes: dict[str, Instances] = field(default_factory=dict)
+    classes: dict[str, ClassCounts] = field(default_factory=dict)
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Inspection:
             HISTOGRAM_EDGES[i].
     """
 
-    parts: dict[str, Part]
+    parts: dict[str, SubsetCounts]
     problems: list[Problem]
     sizes: list[int]
 
@@ -118,21 +118,21 @@ def inspect_dataset(
         on_photo: called after each photo, for a progress bar.
     """
     result = Inspection({}, [], [0] * (len(HISTOGRAM_EDGES) + 1))
-    prints: dict[str, list[Fingerprint]] = {}
+    fingerprints: dict[str, list[Fingerprint]] = {}
     with ThreadPoolExecutor(workers) as pool:
         for name, collection in parts.items():
-            result.parts[name] = _count(collection, labels)
-            result.problems += collection.problems + _unlabelled(collection)
-            prints[name] = []
+            result.parts[name] = _count_subset(collection, labels)
+            result.problems += collection.problems + _unlabelled_problems(collection)
+            fingerprints[name] = []
             found = pool.map(lambda photo: _check_photo(photo, labels, config), collection.photos)
             for photo, one in zip(collection.photos, found, strict=True):
                 result.problems += photo.problems + label_problems(photo, labels) + one.problems
                 for size in one.sizes:
                     result.sizes[int(np.searchsorted(HISTOGRAM_EDGES, size, side="right"))] += 1
                 if one.fingerprint is not None:
-                    prints[name].append(one.fingerprint)
+                    fingerprints[name].append(one.fingerprint)
                 on_photo()
-    result.problems += find_duplicates(prints) + _balance(result.parts, labels)
+    result.problems += find_duplicates(fingerprints) + _balance_problems(result.parts, labels)
     return result
 
 
@@ -181,7 +181,7 @@ def _check_instances(photo: Photo, labels: Labels, config: Config, sizes: list[f
             found.append(("outside", ERROR, "covers no pixel of the image. Delete it."))
         for code, severity, message in found:
             place = instance.where, severity, photo.path, instance.extent
-            problems.append(Problem(photo.noted_in, code, message, *place))
+            problems.append(Problem(photo.annotation_name, code, message, *place))
     return problems
 
 
@@ -192,18 +192,18 @@ def _size_problems(height: float, width: float, anchor_scales: Sequence[float]) 
     """
     size = float(np.sqrt(height * width))
     smallest, largest = min(anchor_scales), max(anchor_scales)
-    at = f"is {width:.1f}x{height:.1f} pixels at the network's resolution"
+    size_text = f"is {width:.1f}x{height:.1f} pixels at the network's resolution"
     if min(height, width) < SMALLEST_SIDE:
         message = (
-            f"{at}, less than {SMALLEST_SIDE}, so it is excluded from training. Increase --image-size or label it "
-            "ignore."
+            f"{size_text}. Objects thinner than {SMALLEST_SIDE} pixels are excluded from training. Increase "
+            "--image-size or label it ignore."
         )
         return [("tiny", WARNING, message)]
     if size * ANCHOR_REACH < smallest:
-        message = f"{at}; the smallest anchor is {smallest}. Increase --image-size or add smaller anchors."
+        message = f"{size_text}; the smallest anchor is {smallest}. Increase --image-size or add smaller anchors."
         return [("small", NOTE, message)]
     if size > largest * ANCHOR_REACH:
-        message = f"{at}; the largest anchor is {largest}. Decrease --image-size or add larger anchors."
+        message = f"{size_text}; the largest anchor is {largest}. Decrease --image-size or add larger anchors."
         return [("huge", WARNING, message)]
     return []
 
@@ -211,7 +211,7 @@ def _size_problems(height: float, width: float, anchor_scales: Sequence[float]) 
 # --- the whole dataset ---
 
 
-def _unlabelled(collection: Collection) -> list[Problem]:
+def _unlabelled_problems(collection: Collection) -> list[Problem]:
     message = "has no annotation and is skipped. Annotate its objects, or save an annotation without objects."
     return [
         Problem(name_in(path, collection.root), "photo-unlabelled", message, severity=WARNING, photo=path)
@@ -219,8 +219,8 @@ def _unlabelled(collection: Collection) -> list[Problem]:
     ]
 
 
-def _count(collection: Collection, labels: Labels) -> Part:
-    part = Part(len(collection.photos), classes={name: Instances() for name in labels.classes})
+def _count_subset(collection: Collection, labels: Labels) -> SubsetCounts:
+    part = SubsetCounts(len(collection.photos), classes={name: ClassCounts() for name in labels.classes})
     for photo in collection.photos:
         usable = [i for i in photo.instances if not i.crowd]
         counts = Counter(name for i in usable if (name := labels.class_of(i.label)))
@@ -232,7 +232,7 @@ def _count(collection: Collection, labels: Labels) -> Part:
     return part
 
 
-def _balance(parts: dict[str, Part], labels: Labels) -> list[Problem]:
+def _balance_problems(parts: dict[str, SubsetCounts], labels: Labels) -> list[Problem]:
     """Reports classes that are missing from a subset, and classes much rarer than the most frequent one."""
     problems = []
     for name, part in parts.items():
@@ -250,6 +250,6 @@ def _balance(parts: dict[str, Part], labels: Labels) -> list[Problem]:
                 message = f"{label!r} has {plural(count, 'instance')}, but the most frequent class has {most}."
                 problems.append(Problem(name, "class-rare", message, severity=WARNING))
         if part.photos > 20 and not part.negatives:
-            message = "has no negative images, which are needed to measure false positives. Add images without objects."
+            message = "has no negative images. Add images without objects to measure false positives."
             problems.append(Problem(name, "no-negatives", message, severity=NOTE))
     return problems

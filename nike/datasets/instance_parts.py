@@ -32,7 +32,7 @@ class RunLengths:
 
 @dataclass(frozen=True, eq=False)
 class CocoPolygons:
-    """A piece of an instance, given by polygons, each float64 `[P, 2]` (x, y)."""
+    """A piece of an instance that consists of polygons, each float64 `[P, 2]` (x, y)."""
 
     polygons: tuple[np.ndarray, ...]
 
@@ -71,7 +71,10 @@ def polygon_piece(points: np.ndarray, height: int, width: int) -> CocoPolygons:
 
 
 def box_piece(box: Sequence[float], height: int, width: int) -> CocoPolygons:
-    """Creates a piece from a box (y1, x1, y2, x2) in pixels; see `polygon_piece`. Its mask is the rounded box."""
+    """Creates a piece from a box (y1, x1, y2, x2) in pixels; see `polygon_piece`.
+
+    Its mask is the box, rounded to whole pixels.
+    """
     y1, x1, y2, x2 = box
     if not all(abs(side) <= MAX_COORDINATE for side in box) or y1 >= y2 or x1 >= x2:  # also rejects NaN
         raise ShapeError(f"the box must have a width and a height above 0, got x {x1:g}..{x2:g}, y {y1:g}..{y2:g}.")

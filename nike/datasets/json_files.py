@@ -10,7 +10,7 @@ from pathlib import Path
 from nike.datasets import photos
 from nike.datasets.safe_json import read_json
 
-MAX_BYTES = 1_000_000_000  # instances_train2017.json of COCO has 470 MB
+MAX_BYTES = 1_000_000_000  # COCO's instances_train2017.json has 470 MB
 
 
 def json_files(path: Path, wanted: Callable[[dict[str, frozenset[str]]], bool]) -> list[Path]:
@@ -32,19 +32,19 @@ def keys_of(path: Path) -> dict[str, frozenset[str]]:
     """Returns the keys of a JSON file, or an empty dict for an unreadable file.
 
     Returns:
-        A dict. For a top-level list, its only key is "[]", with the keys of the first element as value. For a top-level
-        object, "{}" has its keys, "lists" those whose value is a list, and "first" the keys of its first value (in VIA
+        For a top-level list, a dict with "[]" (the keys of the first element). For a top-level object, a dict with
+        "{}" (all keys), "lists" (the keys whose values are lists) and "first" (the keys of the first value or, in VIA
         projects, of the first image).
     """
     try:
         state = os.stat(path)
     except OSError:
         return {}
-    return _keys(path, state.st_size, state.st_mtime_ns)
+    return _read_keys(path, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)
-def _keys(path: Path, size: int, changed: int) -> dict[str, frozenset[str]]:
+def _read_keys(path: Path, size: int, changed: int) -> dict[str, frozenset[str]]:
     try:
         data = read_json(path, MAX_BYTES)
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """Reads and writes Label Studio JSON. Files are untrusted input.
 
 Polygons, rectangles and ellipses are stored as percentages of the image size and rasterized as in COCO. Brush masks are
-run-length encoded. A task without annotations is unlabelled. A submitted annotation without regions is a negative.
+run-length encoded. A task without annotations is unlabelled. A task with an empty annotation is a negative example.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import read_json, write_json
 from nike.datasets.shapes import MAX_POINTS, ShapeError, check_label, ellipse_points, rotate
 from nike.datasets.single_polygon import simple_polygon
-from nike.datasets.subsets import subset_named
+from nike.datasets.subsets import parse_subset
 from nike.formatting import short
 
 KINDS = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels")
 MAX_BYTES = 1_000_000_000
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # prefix of the names of uploaded files
+_UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # prefix of the names of uploaded files
 
 
 def find(path: Path) -> list[Path]:
@@ -58,7 +58,7 @@ def read_label_studio(
         where = f"[{i}]"
         try:
             photo = _find_photo(task, file, allow_outside)
-            regions = _regions(task, photo, file.name, where)
+            regions = _select_regions(task, photo, file.name, where)
         except ValueError as error:
             collection.problems.append(Problem(file.name, "photo-unreadable", str(error), where))
             continue
@@ -68,8 +68,8 @@ def read_label_studio(
             _read_regions(regions, photo, file.name, where, default_label)
             collection.photos.append(photo)
         meta = task.get("meta")
-        if isinstance(meta, dict) and isinstance(subset := meta.get("subset"), str) and subset_named(subset):
-            collection.subsets[photo.file] = subset_named(subset)
+        if isinstance(meta, dict) and isinstance(subset := meta.get("subset"), str) and parse_subset(subset):
+            collection.subsets[photo.file] = parse_subset(subset)
     return collection
 
 
@@ -78,19 +78,19 @@ def _find_photo(task: Any, file: Path, allow_outside: bool) -> Photo:
     values = [v for v in data.values() if isinstance(v, str)] if isinstance(data, dict) else []
     named = data.get("image") if isinstance(data, dict) and isinstance(data.get("image"), str) else None
     if named is None and not values:
-        raise UserError(f"a task needs an image in its 'data', got {short(data)}.")
-    written = _path_in(named or values[0])
+        raise UserError(f"expected a task with an image in 'data', got {short(data)}.")
+    path = _extract_path(named or values[0])
     folders = [file.parent, file.parent / "images"]
     try:
-        return find_photo(written, file, folders, allow_outside)
+        return find_photo(path, file, folders, allow_outside)
     except ValueError:
-        name = _UPLOAD.sub("", PurePosixPath(written).name)
-        if name == PurePosixPath(written).name:
+        name = _UPLOAD_PREFIX.sub("", PurePosixPath(path).name)
+        if name == PurePosixPath(path).name:
             raise
         return find_photo(name, file, folders, allow_outside)
 
 
-def _path_in(address: str) -> str:
+def _extract_path(address: str) -> str:
     """Returns the path of the file in an address such as `/data/local-files/?d=images/a.jpg` or `s3://bucket/a.jpg`."""
     if len(address) > 4096:
         return ""
@@ -102,15 +102,15 @@ def _path_in(address: str) -> str:
     return query[0] if query else unquote(parts.path).lstrip("/")
 
 
-def _regions(task: dict, photo: Photo, file: str, where: str) -> list | None:
-    """Returns the regions of the ground truth, or else of the first annotation, or None without annotations."""
+def _select_regions(task: dict, photo: Photo, file: str, where: str) -> list | None:
+    """Returns the regions of the ground-truth annotation, or of the first one, or None if there is no annotation."""
     annotations = task.get("annotations")
     if not isinstance(annotations, list):
         raise UserError(f"'annotations' must be a list, got {short(annotations)}.")
     usable = [a for a in annotations if isinstance(a, dict) and isinstance(a.get("result"), list)]
     usable = [annotation for annotation in usable if not annotation.get("was_cancelled")]
     if len(usable) > 1:
-        message = f"has {len(usable)} annotations. Only the ground truth, or else the first one, is used."
+        message = f"has {len(usable)} annotations. The one marked as ground truth, or else the first one, is used."
         photo.problems.append(Problem(file, "annotated-twice", message, where, NOTE, photo.path))
     chosen = [a for a in usable if a.get("ground_truth") is True] or usable
     return chosen[0]["result"] if chosen else None
@@ -123,9 +123,9 @@ def _read_regions(regions: list, photo: Photo, file: str, where: str, default_la
         try:
             kind = region.get("type") if isinstance(region, dict) else None
             if isinstance(kind, str) and kind not in KINDS and "value" in region and "points" not in region["value"]:
-                continue  # not a shape, but for example a choice, a text or a rating
+                continue  # not a shape, such as a choice, a text or a rating
             piece = _read_region(region, kind, photo)
-            label = _label(region["value"], kind, default_label)
+            label = _read_label(region["value"], kind, default_label)
         except (ShapeError, TypeError) as error:
             photo.add_unusable_shape(ShapeError(str(error)), file, place)
             continue
@@ -134,7 +134,7 @@ def _read_regions(regions: list, photo: Photo, file: str, where: str, default_la
     photo.instances = group_pieces(pieces)
 
 
-def _label(value: dict, kind: str, default: str) -> str:
+def _read_label(value: dict, kind: str, default: str) -> str:
     names = value.get(kind)
     return check_label(names[0] if isinstance(names, list) and names else default)
 
@@ -142,11 +142,11 @@ def _label(value: dict, kind: str, default: str) -> str:
 def _read_region(region: Any, kind: Any, photo: Photo) -> CocoPolygons | RunLengths:
     value = region.get("value") if isinstance(region, dict) else None
     if not isinstance(value, dict) or kind not in KINDS:
-        raise ShapeError(f"a region needs a value and one of the types {', '.join(KINDS)}, got {short(kind)}.")
+        raise ShapeError(f"expected a region with a value and a type of {', '.join(KINDS)}, got {short(kind)}.")
     size = region.get("original_width"), region.get("original_height")
     if not photo.has_size(*size):
-        drawn = f"{short(size[0])}x{short(size[1])}"
-        raise ShapeError(f"was drawn on {drawn} pixels; the image has {photo.width}x{photo.height}.")
+        stated = f"{short(size[0])}x{short(size[1])}"
+        raise ShapeError(f"was drawn on an image of {stated} pixels; this image has {photo.width}x{photo.height}.")
     if kind == "brushlabels":
         try:
             return mask_piece(label_studio_rle.decode(value.get("rle"), photo.height, photo.width))
@@ -154,16 +154,16 @@ def _read_region(region: Any, kind: Any, photo: Photo) -> CocoPolygons | RunLeng
             raise
         except ValueError as error:
             raise ShapeError(str(error)) from None
-    return polygon_piece(_points(value, kind, photo), photo.height, photo.width)
+    return polygon_piece(_read_points(value, kind, photo), photo.height, photo.width)
 
 
-def _points(value: dict, kind: str, photo: Photo) -> np.ndarray:
+def _read_points(value: dict, kind: str, photo: Photo) -> np.ndarray:
     """Returns the corners of a region, float64 `[P, 2]` (x, y) in pixels."""
     size = np.array([photo.width, photo.height]) / 100
     if kind == "polygonlabels":
         raw = value.get("points")
         if not isinstance(raw, list) or not 3 <= len(raw) <= MAX_POINTS:
-            raise ShapeError(f"a polygon needs at least 3 points [x, y], got {short(raw)}.", "points-count")
+            raise ShapeError(f"a polygon requires at least 3 points [x, y], got {short(raw)}.", "points-count")
         for point in raw:
             if not isinstance(point, list) or len(point) != 2:
                 raise ShapeError(f"a point must be two numbers [x, y], got {short(point)}.")
@@ -199,7 +199,7 @@ def write_label_studio(folder: Path, parts: Mapping[str, Sequence[Photo]], probl
     for part, photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).items():
         for photo in photos_:
             drawn = enumerate(photo.drawn_instances(problems))
-            regions = [_region(f"r{i}", instance.label, mask) for i, (instance, mask) in drawn]
+            regions = [_encode_region(f"r{i}", instance.label, mask) for i, (instance, mask) in drawn]
             address = f"/data/local-files/?d={photo.file}"
             annotation = {"result": regions, "was_cancelled": False, "ground_truth": False}
             task = {"id": len(tasks) + 1, "data": {"image": address}, "annotations": [annotation], "predictions": []}
@@ -207,7 +207,7 @@ def write_label_studio(folder: Path, parts: Mapping[str, Sequence[Photo]], probl
     write_json(folder / "annotations.json", tasks, indent=None)
 
 
-def _region(identity: str, label: str, mask: np.ndarray) -> dict[str, Any]:
+def _encode_region(region_id: str, label: str, mask: np.ndarray) -> dict[str, Any]:
     height, width = mask.shape
     polygon = simple_polygon(mask)
     if polygon is None:
@@ -215,7 +215,7 @@ def _region(identity: str, label: str, mask: np.ndarray) -> dict[str, Any]:
     else:
         kind, value = "polygonlabels", {"points": (polygon * 100 / (width, height)).round(4).tolist(), "closed": True}
     return {
-        "id": identity,
+        "id": region_id,
         "type": kind,
         "value": value | {kind: [label]},
         "from_name": kind.removesuffix("labels"),

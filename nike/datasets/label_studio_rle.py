@@ -25,20 +25,20 @@ def encode(mask: np.ndarray) -> list[int]:
     flat = mask.ravel().astype(np.int8)
     changes = np.flatnonzero(np.diff(flat)) + 1
     starts = [0, *changes.tolist(), len(flat)]
-    bits = [_bits(4 * len(flat), 32), _bits(7, 5), *(_bits(width - 1, 4) for width in WIDTHS)]
+    bits = [_to_bits(4 * len(flat), 32), _to_bits(7, 5), *(_to_bits(width - 1, 4) for width in WIDTHS)]
     for start, end in zip(starts, starts[1:], strict=False):
         value, left = 255 * int(flat[start]), 4 * (end - start)  # all 4 channels have the same value
         while left:
             run = min(left, MAX_RUN)
             choice = next(i for i, width in enumerate(WIDTHS) if run <= 1 << width)
-            bits += ["1", _bits(choice, 2), _bits(run - 1, WIDTHS[choice]), _bits(value, 8)]
+            bits += ["1", _to_bits(choice, 2), _to_bits(run - 1, WIDTHS[choice]), _to_bits(value, 8)]
             left -= run
     text = "".join(bits)
     text += "0" * (-len(text) % 8)
     return [int(text[i : i + 8], 2) for i in range(0, len(text), 8)]
 
 
-def _bits(value: int, width: int) -> str:
+def _to_bits(value: int, width: int) -> str:
     return format(value, f"0{width}b")
 
 
@@ -50,7 +50,7 @@ def decode(encoded: Sequence[int], height: int, width: int) -> np.ndarray:
     """
     if not isinstance(encoded, list) or not all(type(byte) is int and 0 <= byte < 256 for byte in encoded):
         raise UserError("rle must be a list of bytes.")
-    stream = _Bits(bytes(encoded))
+    stream = _BitReader(bytes(encoded))
     count, word = stream.take(32), stream.take(5) + 1
     if count != 4 * height * width or word != 8:
         expected = 4 * height * width
@@ -68,17 +68,17 @@ def decode(encoded: Sequence[int], height: int, width: int) -> np.ndarray:
     return values.reshape(height, width, 4)[:, :, 3] > 127
 
 
-class _Bits:
+class _BitReader:
     """Reads numbers from a bit stream."""
 
     def __init__(self, data: bytes):
-        self._data, self._place = data, 0
+        self._data, self._position = data, 0
 
     def take(self, count: int) -> int:
         """Returns the next `count` bits as a number, most significant bit first."""
-        first, last = self._place // 8, (self._place + count + 7) // 8
+        first, last = self._position // 8, (self._position + count + 7) // 8
         if last > len(self._data):
             raise UserError("the rle is truncated.")
-        window = int.from_bytes(self._data[first:last], "big") >> (8 * last - self._place - count)
-        self._place += count
+        window = int.from_bytes(self._data[first:last], "big") >> (8 * last - self._position - count)
+        self._position += count
         return window & ((1 << count) - 1)

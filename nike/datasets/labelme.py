@@ -6,7 +6,8 @@
 
     write_detections(Path("shoe.jpg"), result, class_names=["BG", "nike"])  # writes shoe.json
 
-A JSON file with an empty list of shapes is a negative. A point is a keypoint of the object with its `group_id`.
+A file with an empty list of shapes marks a negative example. A point is a keypoint of the object that has the same
+`group_id`.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def read_folder(
             if photo is None:
                 continue
             if photo.path is not None:
-                _claim(photo, claimed)
+                _register_photo(photo, claimed)
             collection.photos.append(photo)
         except AnnotationError as error:
             collection.problems.append(error.problem)
@@ -97,12 +98,14 @@ def read_folder(
     return collection
 
 
-def _claim(photo: Photo, claimed: dict[Path, str]) -> None:
+def _register_photo(photo: Photo, claimed: dict[Path, str]) -> None:
     """Registers the photo of a JSON file. Raises AnnotationError if another JSON file annotates the same photo."""
     real = photo.path.resolve()
     if real in claimed:
-        raise _error(photo.noted_in, "photo-twice", f"annotates the same photo as {claimed[real]}. Delete one of them.")
-    claimed[real] = photo.noted_in
+        raise _annotation_error(
+            photo.annotation_name, "photo-twice", f"annotates the same photo as {claimed[real]}. Delete one of them."
+        )
+    claimed[real] = photo.annotation_name
 
 
 def read_labelme(
@@ -125,15 +128,17 @@ def read_labelme(
     root = path.parent if root is None else Path(root)
     name = photos.name_in(path, root)
     if not allow_outside and not photos.is_inside(path, root):
-        raise _error(name, "path-outside", "is a link to a file outside the dataset. Copy it, or use --allow-outside.")
+        raise _annotation_error(
+            name, "path-outside", "is a link to a file outside the dataset. Copy it, or use --allow-outside."
+        )
     try:
         data = read_json(path)
     except (OSError, ValueError) as error:
-        raise _error(name, "json-unreadable", str(error).removeprefix(f"{path.name}: ")) from None
+        raise _annotation_error(name, "json-unreadable", str(error).removeprefix(f"{path.name}: ")) from None
     if not isinstance(data, dict) or "shapes" not in data:
         return None
     if not isinstance(data["shapes"], list) or len(data["shapes"]) > MAX_SHAPES:
-        raise _error(name, "json-invalid", f"'shapes' must be a list of at most {MAX_SHAPES:,}.")
+        raise _annotation_error(name, "json-invalid", f"'shapes' must be a list of at most {MAX_SHAPES:,}.")
     photo = _find_photo(data, path, root, name, allow_outside)
     _check_size(data, photo, name)
     pieces = _read_shapes(data["shapes"], photo, name)
@@ -142,7 +147,7 @@ def read_labelme(
     return photo
 
 
-def _error(name: str, code: str, message: str, photo: Path | None = None) -> AnnotationError:
+def _annotation_error(name: str, code: str, message: str, photo: Path | None = None) -> AnnotationError:
     return AnnotationError(Problem(name, code, message, photo=photo))
 
 
@@ -150,26 +155,26 @@ def _error(name: str, code: str, message: str, photo: Path | None = None) -> Ann
 
 
 def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bool) -> Photo:
-    """Returns the photo given by `imagePath`, the photo with the stem of the JSON file, or the embedded photo."""
+    """Returns the photo of `imagePath`, else the photo with the stem of the JSON file, else the embedded photo."""
     found, refused = photos.locate(_candidates(data.get("imagePath"), path), root, allow_outside)
     if found is not None:
         try:
             height, width = photos.upright_size(found)
         except ValueError as error:
-            raise _error(photos.name_in(found, root), "photo-unreadable", f"{error}.", found) from None
+            raise _annotation_error(photos.name_in(found, root), "photo-unreadable", f"{error}.", found) from None
         return Photo(photos.name_in(found, root), found, path, name, height, width)
     wanted = short(data.get("imagePath")) if data.get("imagePath") is not None else f"{path.stem}.jpg"
     if refused:
-        raise _error(
+        raise _annotation_error(
             name, "path-outside", f"the photo {wanted} is outside the dataset. Copy it or use --allow-outside."
         )
     if isinstance(data.get("imageData"), str):
         try:
             height, width = photos.upright_size(io.BytesIO(base64.b64decode(data["imageData"])))
         except ValueError as error:
-            raise _error(name, "photo-unreadable", f"the embedded imageData is {error}.") from None
+            raise _annotation_error(name, "photo-unreadable", f"the embedded imageData is {error}.") from None
         return Photo(name, None, path, name, height, width)
-    raise _error(
+    raise _annotation_error(
         name,
         "photo-missing",
         f"the photo {wanted} was not found. Copy it next to the JSON file, or delete the JSON file.",
@@ -179,7 +184,7 @@ def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bo
 def _candidates(image_path: Any, path: Path) -> Iterable[Path]:
     """Yields candidate paths of the photo: `imagePath`, its name next to the JSON file, and the stem of that file."""
     if isinstance(image_path, str):
-        yield from (path.parent / written for written in photos.as_written(image_path))
+        yield from (path.parent / candidate for candidate in photos.candidate_paths(image_path))
     for suffix in sorted(photos.SUFFIXES):
         yield path.with_suffix(suffix)
         yield path.with_suffix(suffix.upper())
@@ -198,7 +203,7 @@ def embedded_photo(path: str | os.PathLike) -> io.BytesIO:
 
 
 def _check_size(data: dict, photo: Photo, name: str) -> None:
-    """Compares the image size in the file with the size of the photo. Otherwise, shapes are misplaced."""
+    """Raises AnnotationError if the image size in the file differs from the photo, which would misplace shapes."""
     size = (data.get("imageWidth"), data.get("imageHeight"))
     if size == (None, None) or size == (photo.width, photo.height):
         return
@@ -207,7 +212,7 @@ def _check_size(data: dict, photo: Photo, name: str) -> None:
         photo.problems.append(Problem(name, "size-invalid", message, severity=WARNING, photo=photo.path))
         return
     hint = "Its EXIF rotation changed" if size == (photo.height, photo.width) else "It was scaled or replaced"
-    raise _error(
+    raise _annotation_error(
         name,
         "size-mismatch",
         f"drawn on {short(size[0])}x{short(size[1])} pixels, but the photo has {photo.width}x{photo.height}. "
@@ -223,7 +228,7 @@ def _read_shapes(raw_shapes: list, photo: Photo, name: str) -> list[tuple[str, i
     """Validates all shapes. Returns (label, group_id, shape, where) for each usable shape."""
     points = sum(len(p) for raw in raw_shapes if isinstance(raw, dict) and isinstance(p := raw.get("points"), list))
     if points > MAX_POINTS:
-        raise _error(name, "json-invalid", f"has {points:,} points, more than {MAX_POINTS:,}.", photo.path)
+        raise _annotation_error(name, "json-invalid", f"has {points:,} points, more than {MAX_POINTS:,}.", photo.path)
     usable, area = [], 0.0
     for i, raw in enumerate(raw_shapes):
         if _is_keypoint(raw):
@@ -238,12 +243,14 @@ def _read_shapes(raw_shapes: list, photo: Photo, name: str) -> list[tuple[str, i
         y1, x1, y2, x2 = shape.extent
         area += (y2 - y1) * (x2 - x1) if shape.kind == "mask" else 0.0
         if area > MAX_MASK_AREA:
-            raise _error(name, "json-invalid", f"has masks of more than {MAX_MASK_AREA:,} pixels in total.", photo.path)
+            raise _annotation_error(
+                name, "json-invalid", f"has masks of more than {MAX_MASK_AREA:,} pixels in total.", photo.path
+            )
         if y1 >= photo.height or x1 >= photo.width or y2 < 0 or x2 < 0:
             message = f"is outside the {photo.width}x{photo.height} photo. Delete it."
             photo.problems.append(Problem(name, "outside", message, where, ERROR, photo.path))
             continue
-        for code, message in _warnings(raw, shape, group_id, photo):
+        for code, message in _find_warnings(raw, shape, group_id, photo):
             photo.problems.append(Problem(name, code, message, where, WARNING, photo.path, shape.extent))
         usable.append((label, group_id, shape, where))
     return usable
@@ -282,8 +289,8 @@ def _join_keypoints(raw_shapes: list, pieces: list[tuple], photo: Photo, name: s
             photo.add_unusable_shape(error, name, f"shapes[{i}]")
 
 
-def _warnings(raw: dict, shape: Shape, group_id: int | None, photo: Photo) -> Iterable[tuple[str, str]]:
-    """Yields (code, message) of the warnings about a valid shape."""
+def _find_warnings(raw: dict, shape: Shape, group_id: int | None, photo: Photo) -> Iterable[tuple[str, str]]:
+    """Yields the warnings about a valid shape as (code, message)."""
     outside = shape.points_outside(photo.height, photo.width)
     if outside and shape.kind != "circle":
         message = f"{outside} of {len(shape.points)} points are outside the photo; the mask is clipped."
@@ -310,7 +317,8 @@ def write_labelme(
     Args:
         path: path of the JSON file.
         image_path: path of the photo relative to the JSON file.
-        height, width, shapes: see `labelme_document`; shapes as `mask_to_shapes` returns them.
+        height, width: size of the photo in pixels.
+        shapes: labelme shapes, such as the output of `mask_to_shapes`.
     """
     write_json(path, labelme_document(Path(image_path).as_posix(), height, width, shapes))
 
@@ -326,7 +334,7 @@ def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: l
 
 
 def write_photo(photo: Photo) -> None:
-    """Writes the labelme file of a photo next to it. Masks are written as polygons with an IoU of at least 0.99."""
+    """Writes a labelme file next to a photo. Masks are approximated by polygons with an IoU of at least 0.99."""
     labels = [IGNORE[0] if instance.crowd else instance.label for instance in photo.instances]
     shapes = masks_to_shapes(labels, photo.draw(), [instance.keypoints for instance in photo.instances])
     write_labelme(photo.path.with_suffix(".json"), photo.path.name, photo.height, photo.width, shapes)

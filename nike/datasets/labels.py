@@ -1,4 +1,4 @@
-"""Maps labels of annotation files to classes, and detects misspelt labels."""
+"""Maps labels of annotation files to classes, and detects misspelled labels."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mrcnn.errors import UserError
 from nike.formatting import printable, short
 
 IGNORE = ("ignore", "__ignore__")  # excluded from training and evaluation, neither positive nor negative
-SHOWN = 10  # maximum number of labels in a message
-RARE = 10  # a label is considered misspelt if a similar one is at least this many times as frequent
+MAX_LISTED = 10  # maximum number of labels in a message
+MIN_FREQUENCY_RATIO = 10  # a label is considered misspelled if a similar label is at least this many times as frequent
 
 
 class Labels:
@@ -46,11 +46,11 @@ class Labels:
         self.classes: list[str] = list(dict.fromkeys(self.class_of_label.values()))
 
     @classmethod
-    def found_in(cls, counts: Mapping[str, int]) -> Labels:
+    def from_counts(cls, counts: Mapping[str, int]) -> Labels:
         """Derives the classes from the labels of a dataset, in alphabetical order. Without labels, the class is "nike".
 
         Labels in IGNORE and probable misspellings are not classes. A label is a probable misspelling if it differs from
-        a more frequent label only in case, or is similar to a label that is at least RARE times as frequent.
+        a more frequent label only in case, or if a similar label is at least MIN_FREQUENCY_RATIO times as frequent.
 
         Args:
             counts: number of instances by label.
@@ -59,7 +59,8 @@ class Labels:
         for label in _by_frequency(counts):
             near = _nearest(label, classes)
             same = near is not None and near.casefold() == label.casefold()
-            rare = near is not None and _similar(label, near) and counts[label] * RARE <= counts[near]
+            similar = near is not None and _same_numbers(label, near)
+            rare = similar and counts[label] * MIN_FREQUENCY_RATIO <= counts[near]
             if label and label != "BG" and not same and not rare and not _nearest(label, IGNORE, cutoff=0.8):
                 classes.append(label)
         return cls({label: label for label in sorted(classes)} or ("nike",))
@@ -76,7 +77,7 @@ class Labels:
         unknown = [name for name in self.classes if name not in classes]
         if unknown:
             raise UserError(
-                f"the weights have the classes {printable(', '.join(classes))}; the labels map to "
+                f"the weights have the classes {printable(', '.join(classes))}, but labels map to "
                 f"{printable(', '.join(unknown))}. Map each label to a class of the weights: --labels LABEL=CLASS."
             )
         labels = Labels(self.class_of_label)
@@ -107,8 +108,8 @@ def _nearest(label: str, known: Sequence[str], cutoff: float = 0.7) -> str | Non
     return by_folded[near[0]] if near else None
 
 
-def _similar(label: str, near: str) -> bool:
-    """Returns whether two similar labels contain the same numbers; `air-max-90` and `air-max-97` do not."""
+def _same_numbers(label: str, near: str) -> bool:
+    """Returns whether two labels contain the same numbers, unlike `air-max-90` and `air-max-97`."""
     return re.findall(r"\d+", label) == re.findall(r"\d+", near)
 
 
@@ -117,22 +118,22 @@ def _by_frequency(counts: Mapping[str, int]) -> list[str]:
     return sorted(counts, key=lambda label: (-counts[label], label.swapcase()))
 
 
-def found_lines(labels: Labels, counts: Mapping[str, int]) -> list[str]:
-    """Returns a line that lists the classes derived from a dataset, and one line per label that may be misspelt.
+def describe_labels(labels: Labels, counts: Mapping[str, int]) -> list[str]:
+    """Returns a line that lists the classes derived from a dataset, and a line for each label that may be misspelled.
 
     Args:
-        labels: result of `Labels.found_in`.
+        labels: result of `Labels.from_counts`.
         counts: number of instances by label.
     """
     named = [f"{printable(name)} ({counts[name]})" for name in labels.classes if name in counts]
-    more = [f"{len(named) - SHOWN} more"] if len(named) > SHOWN else []
+    more = [f"{len(named) - MAX_LISTED} more"] if len(named) > MAX_LISTED else []
     ignored = [f"{label} ({counts[label]})" for label in IGNORE if label in counts]
-    lines = [f"labels      in the files: {', '.join([*named[:SHOWN], *more, *ignored]) or 'none'}"]
+    lines = [f"labels      in the files: {', '.join([*named[:MAX_LISTED], *more, *ignored]) or 'none'}"]
     ordered = _by_frequency(counts)
     for i, label in enumerate(ordered):
         near = _nearest(label, [name for name in ordered[:i] if name in labels.classes])
         is_class = label in labels.classes
-        if near is None or is_class and not _similar(label, near):
+        if near is None or is_class and not _same_numbers(label, near):
             continue
         merged = shlex.quote(",".join([*(name for name in labels.classes if name != label), f"{label}={near}"]))
         state = "" if is_class else " and is ignored"
@@ -140,4 +141,4 @@ def found_lines(labels: Labels, counts: Mapping[str, int]) -> list[str]:
             f"            {short(label)} ({counts[label]}) is similar to {short(near)}{state}. "
             f"Merge them with --labels {printable(merged)}"
         )
-    return lines[: SHOWN + 1]
+    return lines[: MAX_LISTED + 1]

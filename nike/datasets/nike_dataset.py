@@ -40,7 +40,7 @@ class NikeDataset(Dataset):
         problems: problems found while loading, a list of `Problem`.
         skipped: number of images that were skipped because they or one of their shapes cannot be used.
         ignored: number of instances that are excluded from training and evaluation: instances labelled `ignore`, COCO
-            crowds, and instances with a misspelt label.
+            crowds, and instances with a misspelled label.
         keypoint_names: names of the keypoints that `load_keypoints` returns, in order; empty without keypoints.
         proposals: `Config.PROPOSALS` of the network, the type of proposals that `load_rois` returns.
     """
@@ -81,7 +81,7 @@ class NikeDataset(Dataset):
             allow_outside: whether annotations may refer to images outside of `folder`.
             val_split: fraction of validation images for a random split by groups (see `nike.datasets.split`), or None.
             seed: random seed of the split.
-            boxes: whether to accept box annotations without masks, for networks without MASK_HEAD. Their masks are
+            boxes: whether to accept box annotations without masks, for networks without MASK_HEAD. The masks are then
                 filled boxes.
 
         Raises:
@@ -107,8 +107,8 @@ class NikeDataset(Dataset):
         """Adds the images of a collection; see `load_nike`.
 
         Args:
-            collection: records of the dataset. With `unlabelled_as_negatives`, images without annotations are added
-                to its photos.
+            collection: records of the dataset. With `unlabelled_as_negatives`, this method adds the images without
+                annotations to `collection.photos`.
             label_map: mapping of labels to classes.
             folder: path of the dataset, for messages and for the cache of proposals.
             subset: "train" or "val" if the collection is a subset, for messages.
@@ -120,13 +120,13 @@ class NikeDataset(Dataset):
         """
         for class_id, name in enumerate(label_map.classes, 1):
             self.add_class(SOURCE, class_id, name)
-        problems = [*collection.problems, *_take_unlabelled(collection, unlabelled_as_negatives)]
+        problems = [*collection.problems, *_handle_unlabelled(collection, unlabelled_as_negatives)]
         for photo in collection.photos:
             problems += photo.problems + label_problems(photo, label_map)
         errors = [problem for problem in problems if problem.severity == ERROR]
         if strict and errors:
             raise UserError(f"{errors[0]}" + (f" (And {len(errors) - 1} more errors.)" if len(errors) > 1 else ""))
-        usable = [photo for photo in collection.photos if not photo.lost]
+        usable = [photo for photo in collection.photos if not photo.num_unusable]
         if not usable:
             reason = errors[0] if errors else "no annotated images."
             if subset is not None and not errors:
@@ -184,7 +184,7 @@ class NikeDataset(Dataset):
             self.map_source_class_id(f"{SOURCE}.{abs(number)}") * (1 if number > 0 else -1)
             for number in info["instance_classes"]
         ]
-        seen = _seen(masks)
+        seen = _is_visible(masks)
         return masks[:, :, seen], np.array(class_ids, dtype=np.int32)[seen]
 
     def load_keypoints(self, image_id: int) -> np.ndarray | None:
@@ -201,11 +201,11 @@ class NikeDataset(Dataset):
             for name, point in instance.keypoints.items():
                 if name not in names:
                     raise UserError(
-                        f"{info['photo'].noted_in}, {instance.where}: unknown keypoint {short(name)}; expected "
+                        f"{info['photo'].annotation_name}, {instance.where}: unknown keypoint {short(name)}; expected "
                         f"{', '.join(names)}. Correct its label or KEYPOINT_NAMES."
                     )
                 row[names.index(name)] = point
-        return points[_seen(info["photo"].draw(info["instances"]))]
+        return points[_is_visible(info["photo"].draw(info["instances"]))]
 
     def load_rois(self, image_id: int) -> np.ndarray | None:
         """Returns the cached or computed proposals, float32 `[K, 4]` in pixels, or None for a network with an RPN."""
@@ -231,12 +231,12 @@ class NikeDataset(Dataset):
         }
 
 
-def _seen(masks: np.ndarray) -> np.ndarray:
-    """Returns whether each mask has a pixel, bool `[N]`. The masks of some shapes cover no pixel of the image."""
+def _is_visible(masks: np.ndarray) -> np.ndarray:
+    """Returns whether each mask covers at least one pixel of the image, bool `[N]`."""
     return masks.any(axis=(0, 1))
 
 
-def _take_unlabelled(collection: Collection, as_negatives: bool) -> list[Problem]:
+def _handle_unlabelled(collection: Collection, as_negatives: bool) -> list[Problem]:
     """Adds photos without annotations as negatives, or returns a warning for each of them."""
     problems = []
     for path in collection.unlabelled:
@@ -268,5 +268,7 @@ def label_problems(photo: Photo, labels: Labels) -> list[Problem]:
             code, severity = "label-unknown", WARNING
             known = ", ".join(labels.classes)
             message = f"label {short(instance.label)} is not a class ({known}) and counts as background."
-        problems.append(Problem(photo.noted_in, code, message, instance.where, severity, photo.path, instance.extent))
+        problems.append(
+            Problem(photo.annotation_name, code, message, instance.where, severity, photo.path, instance.extent)
+        )
     return problems

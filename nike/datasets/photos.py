@@ -15,7 +15,7 @@ from mrcnn.errors import UserError
 from nike.datasets.records import Photo
 from nike.formatting import printable, short
 
-# HEIC images cannot be decoded. They are listed so that they are reported instead of ignored.
+# HEIC is included, although it cannot be decoded, so that HEIC images are reported instead of ignored.
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif")
 )
@@ -49,7 +49,7 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def as_written(name: str) -> list[Path]:
+def candidate_paths(name: str) -> list[Path]:
     """Returns candidate paths for a file name in an annotation file: the path as given and its last component."""
     if not 0 < len(name) < 4096:
         return []
@@ -94,7 +94,7 @@ def find_photo(
     Raises:
         ValueError: if the photo is not found, cannot be read, or has a different size.
     """
-    candidates = [folder / written for folder in folders for written in as_written(name)]
+    candidates = [folder / path for folder in folders for path in candidate_paths(name)]
     found, refused = locate(candidates, folders[0], allow_outside)
     if found is None:
         if refused:
@@ -108,7 +108,7 @@ def find_photo(
     if not photo.has_size(*size):
         stated = f"{short(size[0])}x{short(size[1])}"
         raise UserError(
-            f"{short(name)} has {width}x{height} pixels, but the annotation file has {stated}. "
+            f"{short(name)} has {width}x{height} pixels, but the annotation file states {stated}. "
             "The masks would be misplaced."
         )
     return photo
@@ -150,7 +150,7 @@ def upright_size(photo: Path | BinaryIO) -> tuple[int, int]:
 def _exif(image: PIL.Image.Image) -> PIL.Image.Exif:
     """Returns the EXIF data of an opened photo, without decoding its pixels if possible."""
     if image.format != "PNG" or "exif" in image.info or _has_text_after_pixels(image.fp):
-        return image.getexif()  # for a PNG without EXIF data before the pixels, this decodes all pixels
+        return image.getexif()  # decodes all pixels of a PNG without EXIF data before the pixels
     return PIL.Image.Image.getexif(image)
 
 

@@ -18,8 +18,8 @@ class Format(NamedTuple):
     """The functions that find, read and write datasets of a format.
 
     Attributes:
-        find: returns the annotation files of the dataset at a path, or another truthy value; a falsy value if the path
-            is not a dataset of this format.
+        find: returns a truthy value, such as the annotation files, if the path is a dataset of this format, else a
+            falsy value.
         read: returns a `Collection`. The arguments are `path`, `default_label` (label of shapes without one) and
             `allow_outside` (whether file names and symbolic links may refer to files outside the dataset folder).
             Raises ValueError if the annotation file is not of this format.
@@ -50,7 +50,7 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def format_of(source: Path) -> str | None:
+def detect_format(source: Path) -> str | None:
     """Returns the name of the format of a file or folder, or None if it is unknown."""
     return next((name for name, format_ in FORMATS.items() if format_.find(source)), None)
 
@@ -81,7 +81,7 @@ def read_dataset(
     source = Path(source)
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder. Pass a dataset folder or an annotation file.")
-    name = format_of(source)
+    name = detect_format(source)
     if name is None and source.is_file():
         raise UserError(f"{source.name}: expected an annotation file in one of the formats {', '.join(FORMATS)}.")
     if name in (None, "labelme") and source.is_dir():

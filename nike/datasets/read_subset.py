@@ -11,14 +11,14 @@ from mrcnn.errors import UserError
 from nike.datasets import split
 from nike.datasets.labels import Labels
 from nike.datasets.photos import name_in
-from nike.datasets.read_any_format import format_of, read_dataset
+from nike.datasets.read_any_format import detect_format, read_dataset
 from nike.datasets.records import Collection, Photo
 
 SUBSETS = {"train": "training", "val": "validation"}
 
 
 def has_own_split(folder: Path) -> bool:
-    """Returns whether a dataset defines its validation set with a `split.json`, folders or annotation files."""
+    """Returns whether a dataset defines its validation set by a `split.json`, folders or annotation files."""
     if (folder / split.SPLIT_FILE).is_file() or has_subset_folders(folder):
         return True
     try:
@@ -47,29 +47,34 @@ def read_own_split(
         FileNotFoundError, ValueError: see `nike.datasets.read_any_format.read_dataset`.
     """
     listed = split.read_split(folder) if folder.is_dir() else None
-    if listed is None and folder.is_dir() and format_of(folder) in (None, "labelme"):
+    if listed is None and folder.is_dir() and detect_format(folder) in (None, "labelme"):
         if not has_subset_folders(folder):
             return None
         return {name: read_dataset(folder / name, default_label, allow_outside, folder, boxes) for name in SUBSETS}
     whole = read_dataset(folder, default_label, allow_outside, boxes=boxes)
     if listed is not None:
-        return {name: take(whole, lambda file, n=name: (_key(file) in listed) == (n == "val")) for name in SUBSETS}
+        return {
+            name: select_files(whole, lambda file, n=name: (_without_suffix(file) in listed) == (n == "val"))
+            for name in SUBSETS
+        }
     if set(SUBSETS) <= set(whole.subsets.values()):
-        parts = {name: take(whole, lambda file, name=name: whole.subsets.get(file) == name) for name in SUBSETS}
+        parts = {name: select_files(whole, lambda file, name=name: whole.subsets.get(file) == name) for name in SUBSETS}
         parts["train"].problems += [problem for problem in whole.problems if problem.file not in whole.subsets]
         return parts
     if has_subset_folders(folder):  # a single annotation file may describe the photos of both folders
-        return {name: take(whole, lambda file, name=name: PurePosixPath(file).parts[0] == name) for name in SUBSETS}
+        return {
+            name: select_files(whole, lambda file, name=name: PurePosixPath(file).parts[0] == name) for name in SUBSETS
+        }
     return None
 
 
-def not_for_validation(paths: Iterable[Path], folder: Path) -> list[Path]:
+def exclude_validation_images(paths: Iterable[Path], folder: Path) -> list[Path]:
     """Returns the images of a dataset folder that are not validation images."""
     listed = split.read_split(folder)
     if listed is not None:
-        return [path for path in paths if _key(name_in(path, folder)) not in listed]
+        return [path for path in paths if _without_suffix(name_in(path, folder)) not in listed]
     if has_subset_folders(folder):
-        return [path for path in paths if _key(name_in(path, folder)).parts[0] != "val"]
+        return [path for path in paths if _without_suffix(name_in(path, folder)).parts[0] != "val"]
     if has_own_split(folder):
         kept = {photo.path.resolve() for photo in read_subset(folder, "val", Labels()).photos if photo.path}
         return [path for path in paths if path.resolve() not in kept]
@@ -122,27 +127,35 @@ def split_collection(collection: Collection, labels: Labels, fraction: float, se
     Returns:
         The subsets "train" and "val".
     """
-    photos = _usable(collection)
-    keys = [_key(photo.file) for photo in photos]
-    shown = [{name for i in photo.instances if not i.crowd and (name := labels.class_of(i.label))} for photo in photos]
-    validation = set(split.split_by_group(keys, split.groups_of([str(key) for key in keys]), fraction, seed, shown)[1])
+    photos = _usable_photos(collection)
+    keys = [_without_suffix(photo.file) for photo in photos]
+    image_classes = [
+        {name for i in photo.instances if not i.crowd and (name := labels.class_of(i.label))} for photo in photos
+    ]
+    validation = set(
+        split.split_by_group(keys, split.assign_groups([str(key) for key in keys]), fraction, seed, image_classes)[1]
+    )
     return {
-        subset: take(collection, lambda file, subset=subset: (_key(file) in validation) == (subset == "val"))
+        subset: select_files(
+            collection, lambda file, subset=subset: (_without_suffix(file) in validation) == (subset == "val")
+        )
         for subset in SUBSETS
     }
 
 
 def has_product_groups(collection: Collection) -> bool:
     """Returns whether `split_collection` groups any images as views of one product."""
-    keys = [str(_key(photo.file)) for photo in _usable(collection)]
-    return len(set(split.groups_of(keys))) < len(set(keys))
+    keys = [str(_without_suffix(photo.file)) for photo in _usable_photos(collection)]
+    return len(set(split.assign_groups(keys))) < len(set(keys))
 
 
-def _usable(collection: Collection) -> list[Photo]:
-    return [photo for photo in collection.photos if not photo.lost]  # photos with unusable shapes are not loaded
+def _usable_photos(collection: Collection) -> list[Photo]:
+    return [
+        photo for photo in collection.photos if not photo.num_unusable
+    ]  # photos with unusable shapes are not loaded
 
 
-def take(collection: Collection, wanted: Callable[[str], bool]) -> Collection:
+def select_files(collection: Collection, wanted: Callable[[str], bool]) -> Collection:
     """Selects photos and problems by their path relative to the dataset folder."""
     return Collection(
         collection.root,
@@ -158,5 +171,5 @@ def count_labels(collections: Iterable[Collection]) -> Counter[str]:
     return Counter(i.label.strip() for photo in photos for i in photo.instances if not i.crowd)
 
 
-def _key(file: str) -> PurePosixPath:
+def _without_suffix(file: str) -> PurePosixPath:
     return PurePosixPath(file).with_suffix("")

@@ -31,7 +31,7 @@ class Problem:
         severity: "error", "warning" or "note".
         photo: path of the photo, or None if it cannot be shown.
         extent: (y1, x1, y2, x2), affected region of the photo in pixels, or None if unknown.
-        beside: path of a second photo for comparison, such as a duplicate, or None.
+        other_photo: path of a second photo for comparison, such as a duplicate, or None.
     """
 
     file: str
@@ -41,7 +41,7 @@ class Problem:
     severity: str = ERROR
     photo: Path | None = None
     extent: tuple[float, float, float, float] | None = None
-    beside: Path | None = None
+    other_photo: Path | None = None
 
     def __str__(self) -> str:
         return printable(", ".join(part for part in (self.file, self.where) if part) + ": " + self.message)
@@ -104,12 +104,12 @@ def group_pieces(pieces: Iterable[tuple[str, object, Piece, str]]) -> list[Insta
         pieces: iterable of (label, group or None, piece, where). A piece without a group is a separate instance.
     """
     grouped: dict[tuple, list[Piece]] = {}
-    places: dict[tuple, str] = {}
+    locations: dict[tuple, str] = {}
     for label, group, piece, where in pieces:
         key = (label, where if group is None else group)
         grouped.setdefault(key, []).append(piece)
-        places.setdefault(key, where)
-    return [Instance(key[0], tuple(grouped[key]), places[key]) for key in grouped]
+        locations.setdefault(key, where)
+    return [Instance(key[0], tuple(grouped[key]), locations[key]) for key in grouped]
 
 
 @dataclass(eq=False)
@@ -120,48 +120,52 @@ class Photo:
         file: path of the photo relative to the dataset folder.
         path: path of the photo, or None if it is embedded in `annotation` (labelme's `imageData`).
         annotation: path of the annotation file, or None without one.
-        noted_in: path of the annotation file relative to the dataset folder, or that of the photo if there is none.
+        annotation_name: path of the annotation file (or of the photo, without an annotation file) relative to the
+            dataset folder, for messages.
         height, width: size in pixels after EXIF rotation.
         instances: list of `Instance`.
         problems: list of `Problem`.
-        lost: number of unusable shapes. A photo with unusable shapes must not be used for training, because their
-            objects would count as background.
-        boxes: list of `Instance` for box annotations without masks. They count as unusable shapes, because masks cannot
-            be created from boxes, until `accept_boxes` is called.
+        num_unusable: number of unusable shapes. A photo with unusable shapes must not be used for training, because
+            the objects of these shapes would count as background.
+        boxes: list of `Instance` for box annotations without masks. They count as unusable shapes until `accept_boxes`
+            is called, because masks cannot be created from boxes.
     """
 
     file: str
     path: Path | None
     annotation: Path | None
-    noted_in: str
+    annotation_name: str
     height: int
     width: int
     instances: list[Instance] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    lost: int = 0
+    num_unusable: int = 0
     boxes: list[Instance] = field(default_factory=list)
 
     @property
     def is_negative(self) -> bool:
         """Whether the photo is annotated as having no object."""
-        return not self.instances and not self.lost
+        return not self.instances and not self.num_unusable
 
     def add_unusable_shape(self, error: ShapeError, file: str, where: str) -> None:
         """Counts an unusable shape and adds its problem."""
         severity = WARNING if error.code == "shape-without-area" else ERROR
         self.problems.append(Problem(file, error.code, str(error), where, severity, self.path))
-        self.lost += 1
+        self.num_unusable += 1
 
     def accept_boxes(self) -> None:
         """Moves `boxes` to `instances`, for networks that detect only boxes."""
-        places = {instance.where for instance in self.boxes}
-        self.problems = [problem for problem in self.problems if problem.where not in places]
-        self.lost -= len(self.boxes)
+        locations = {instance.where for instance in self.boxes}
+        self.problems = [problem for problem in self.problems if problem.where not in locations]
+        self.num_unusable -= len(self.boxes)
         self.instances += self.boxes
         self.boxes = []
 
     def has_size(self, width: Any, height: Any) -> bool:
-        """Returns whether a size in an annotation file, as numbers or text, equals the size of the photo or is None."""
+        """Returns whether a size in an annotation file (numbers, strings or None) equals the size of the photo.
+
+        A missing size, (None, None), is accepted.
+        """
         sizes = (None, None), (self.width, self.height), (str(self.width), str(self.height))
         return (width, height) in sizes
 
@@ -184,8 +188,8 @@ class Photo:
         instances = self.instances if instances is None else instances
         if self.height * self.width * len(instances) > MAX_MASK_BYTES:
             raise UserError(
-                f"{printable(self.file)}: {len(instances)} masks of {self.width}x{self.height} pixels need more than "
-                f"{MAX_MASK_BYTES >> 30} GiB. Resize or split the photo."
+                f"{printable(self.file)}: {len(instances)} masks of {self.width}x{self.height} pixels require more "
+                f"than {MAX_MASK_BYTES >> 30} GiB. Resize or split the photo."
             )
         masks = np.zeros((self.height, self.width, len(instances)), dtype=bool)
         for i, instance in enumerate(instances):

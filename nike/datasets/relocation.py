@@ -12,7 +12,7 @@ from mrcnn.atomic import replacing
 from mrcnn.errors import UserError
 from nike.datasets.records import Photo, Problem
 from nike.datasets.split import SPLIT_FILE, read_split, write_split
-from nike.datasets.subsets import plain_name
+from nike.datasets.subsets import remove_generic_folders
 from nike.formatting import printable
 
 
@@ -24,8 +24,8 @@ def relocate(photos: list[Photo], root: Path) -> tuple[list[Photo], dict[Path, P
         root: path of the other dataset folder, which need not exist.
 
     Returns:
-        The photos with their `file` and `path` in `root`, and a dict of the files to copy: path of the original by path
-        of the copy. Photos in `root` are not copied. A copy has the same relative path as the original in its dataset.
+        The photos with their `file` and `path` in `root`, and a dict from the path of each copy to the path of its
+        original. Photos in `root` are not copied. A copy has the same relative path as its original.
 
     Raises:
         ValueError: if a different file already exists at the path of a copy.
@@ -54,7 +54,7 @@ def relocate(photos: list[Photo], root: Path) -> tuple[list[Photo], dict[Path, P
 
 
 def copy_photos(copies: dict[Path, Path]) -> None:
-    """Copies photos. `copies` maps the path of each copy to that of the original; see `relocate`."""
+    """Copies photos, given a dict from the path of each copy to the path of its original; see `relocate`."""
     for path, source in copies.items():
         with replacing(path) as temporary:
             shutil.copyfile(source, temporary)
@@ -73,15 +73,14 @@ def copy_images(
             name without suffix.
 
     Returns:
-        The copied photos by subset, with their `file` and `path` in `folder`. Leading folders that are named after a
-        subset or contain all images are removed from their paths.
+        The copied photos by subset, with their `file` and `path` in `folder`; see `remove_generic_folders`.
     """
     placed: dict[str, list[Photo]] = {}
     taken: dict[Path, Photo] = {}
     for part, photos in parts.items():
         placed[part] = []
         for photo in photos:
-            path = folder / layout(part) / plain_name(photo)
+            path = folder / layout(part) / remove_generic_folders(photo)
             first = taken.setdefault(path.with_suffix(""), photo)
             if first is not photo:
                 message = f"would have the same name as {printable(first.file)}. Rename one of them."
@@ -93,7 +92,7 @@ def copy_images(
 
 
 def copy_split(source: Path, root: Path, before: list[Photo], after: list[Photo]) -> None:
-    """Writes the `split.json` of a dataset, if it has one, into the folder of its relocated photos.
+    """Writes the `split.json` of a dataset, if it exists, to the folder of the relocated photos.
 
     Args:
         source: path of the dataset.

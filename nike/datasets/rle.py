@@ -34,7 +34,7 @@ def parse(rle: Any, height: int, width: int) -> np.ndarray:
         raise UserError(f"the RLE of a {width}x{height} photo must have size [{height}, {width}], got {short(size)}.")
     counts = rle.get("counts")
     if isinstance(counts, str):
-        counts = _expand(counts)
+        counts = _decompress_counts(counts)
     elif not isinstance(counts, list) or not all(type(n) is int and 0 <= n <= height * width for n in counts):
         raise UserError("RLE counts must be a string or a list of integers between 0 and the number of pixels.")
     if sum(counts) != height * width:
@@ -63,7 +63,7 @@ def extent(runs: np.ndarray, height: int) -> tuple[float, float, float, float] |
     return float(y1), float(starts[0] // height), float(y2), float(lasts[-1] // height + 1)
 
 
-def _expand(text: str) -> list[int]:
+def _decompress_counts(text: str) -> list[int]:
     """Decompresses counts. Unlike pycocotools, it checks every character and number."""
     counts: list[int] = []
     value = shift = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from nike.datasets import coco, photos
 from nike.datasets.records import Collection, Photo, Problem
 from nike.datasets.relocation import copy_images
-from nike.datasets.subsets import read_parts
+from nike.datasets.subsets import read_subset_files
 
 FILE = "_annotations.coco.json"
 FOLDERS = {"": "train", "train": "train", "val": "valid", "test": "test"}
@@ -25,7 +25,9 @@ def find(path: Path) -> list[Path]:
 
 def read_roboflow(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
     """Reads a folder in this format, or one of its files. See `Format` for the arguments."""
-    return read_parts(Path(path), find(Path(path)), lambda file: coco.read_coco(file, file.parent, allow_outside))
+    return read_subset_files(
+        Path(path), find(Path(path)), lambda file: coco.read_coco(file, file.parent, allow_outside)
+    )
 
 
 def write_roboflow(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
@@ -35,6 +37,6 @@ def write_roboflow(folder: Path, parts: Mapping[str, Sequence[Photo]], problems:
     """
     labels, names = coco.all_labels(parts), coco.all_keypoint_names(parts)
     for part, photos_ in copy_images(folder, parts, FOLDERS.__getitem__, problems).items():
-        here = folder / FOLDERS[part]
-        beside = [replace(photo, file=photo.path.relative_to(here).as_posix()) for photo in photos_]
-        coco.write_coco(here / FILE, beside, labels, problems, names)
+        images = folder / FOLDERS[part]
+        relative = [replace(photo, file=photo.path.relative_to(images).as_posix()) for photo in photos_]
+        coco.write_coco(images / FILE, relative, labels, problems, names)

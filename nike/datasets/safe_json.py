@@ -15,7 +15,7 @@ from mrcnn.errors import UserError
 from nike.formatting import printable
 
 MAX_JSON_BYTES = 200_000_000  # large, because labelme files may embed the photo (`imageData`)
-MAX_JSON_DEPTH = 64  # files of labelme have 4 levels, files of COCO 5
+MAX_JSON_DEPTH = 64  # labelme files have 4 levels, COCO files 5
 
 # The quantifiers are possessive and an unterminated string extends to the end, so matching takes linear time.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z|\\\Z)', re.DOTALL)
@@ -53,7 +53,7 @@ def read_json(path: str | os.PathLike, max_bytes: int = MAX_JSON_BYTES) -> Any:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise UserError(f"{name}: byte {error.start} is not UTF-8 text. Save the file again as UTF-8.") from None
-    except (ValueError, RecursionError) as error:  # includes integers with thousands of digits
+    except (ValueError, RecursionError) as error:  # also raised for integers with thousands of digits
         raise UserError(f"{name}: not valid JSON ({printable(error)}).") from None
 
 

@@ -13,12 +13,12 @@ from nike.datasets.photos import is_file
 from nike.formatting import printable
 
 MAX_XML_BYTES = 500_000_000
-MAX_XML_DEPTH = 32  # files of CVAT have 5 levels
+MAX_XML_DEPTH = 32  # CVAT files have 5 levels
 MAX_SNIFFED_BYTES = 2_000
 
 
 def has_root(path: Path, tag: str) -> bool:
-    """Returns whether the tag of a root element occurs in the first MAX_SNIFFED_BYTES bytes of a file."""
+    """Returns whether the first MAX_SNIFFED_BYTES bytes of a file contain an element with the given tag."""
     if not is_file(path):
         return False
     with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""Selective Search, which computes proposals by hierarchical segmentation without training, and their disk cache.
+"""Selective Search, which computes proposals by hierarchical segmentation without training, and a disk cache.
 
 Source: Uijlings et al. 2013, "Selective Search for Object Recognition". The implementation is part of OpenCV's contrib
 modules.
@@ -17,14 +17,14 @@ from mrcnn.errors import UserError
 
 try:
     import cv2
-except ImportError:  # minimal containers lack the system libraries of OpenCV, which models with an RPN do not need
+except ImportError:  # OpenCV's system libraries are missing in minimal containers; models with an RPN work without it
     cv2 = None
 
 MODES = {  # values of `Config.PROPOSALS`
     "selective_search_fast": "switchToSelectiveSearchFast",
     "selective_search_quality": "switchToSelectiveSearchQuality",
 }
-SIDE = 500  # pixels; larger images are downscaled, as in the code of R-CNN, because the time grows with the area
+MAX_SIDE = 500  # pixels; larger images are downscaled, as in the code of R-CNN, because the time grows with the area
 CACHE = ".proposals"  # subfolder of the dataset folder
 
 
@@ -34,10 +34,10 @@ def check_proposals(name: str) -> None:
         return
     if name not in MODES:
         raise UserError(f"PROPOSALS: expected one of rpn, {', '.join(MODES)}; got {name!r}.")
-    # `hasattr(cv2, "ximgproc")` is not sufficient, because a folder of an overwritten opencv-contrib-python may remain.
+    # `hasattr(cv2, "ximgproc")` is not sufficient: overwriting opencv-contrib-python can leave an empty folder.
     if not hasattr(getattr(cv2, "ximgproc", None), "segmentation"):
         raise UserError(
-            "Selective Search needs opencv-contrib-python, which replaces the files of opencv-python: "
+            "Selective Search requires opencv-contrib-python, which replaces the files of opencv-python: "
             "pip install --force-reinstall --no-deps opencv-contrib-python"
         )
 
@@ -54,7 +54,7 @@ def selective_search(image: np.ndarray, mode: str) -> np.ndarray:
         they are in random order with a preference for large boxes. The order is the same in every call.
     """
     height, width = image.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
+    scale = min(1.0, MAX_SIDE / max(height, width))
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
     search.setBaseImage(cv2.resize(image[..., ::-1], size, interpolation=cv2.INTER_AREA))
@@ -76,7 +76,7 @@ def cache_folder(dataset: Path) -> Path:
 def find_proposals(image: np.ndarray, mode: str, folder: Path | None) -> np.ndarray:
     """Returns the proposals of an image from the cache, or computes and stores them.
 
-    Files are named after the mode and a hash of the pixels, so they never become stale. Files can be deleted at any
+    File names contain the mode and a hash of the pixels, so cached files never become stale. They can be deleted at any
     time.
 
     Args:
@@ -86,7 +86,7 @@ def find_proposals(image: np.ndarray, mode: str, folder: Path | None) -> np.ndar
     """
     if folder is None:
         return selective_search(image, mode)
-    digest = hashlib.sha256(f"{SIDE} {image.shape}".encode() + image.tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{MAX_SIDE} {image.shape}".encode() + image.tobytes()).hexdigest()
     path = folder / f"{mode}_{digest[:32]}.npy"
     try:
         return np.load(path, allow_pickle=False)

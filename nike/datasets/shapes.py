@@ -1,6 +1,6 @@
-"""Validation and rasterization of labelme shapes, with the same pixels as in labelme.
+"""Validation and rasterization of labelme shapes. The masks are identical to labelme's.
 
-Shapes are untrusted input. `parse_shape` validates a shape, so that `draw` cannot fail or use excessive time or memory.
+Shapes are untrusted input. `parse_shape` ensures that `draw` does not fail or use excessive time or memory.
 Points are (x, y) in pixels of the upright photo (EXIF orientation applied). Masks are bool `[H, W]`.
 """
 
@@ -26,7 +26,7 @@ POINT_COUNTS = {
     "rectangle": (2, 2),
     "circle": (2, 2),  # centre and a point on the circle
     "oriented_rectangle": (4, 4),
-    "mask": (2, 2),  # first and last pixel of the box of the PNG
+    "mask": (2, 2),  # first and last pixel of the PNG's box
 }
 WITHOUT_AREA = ("line", "linestrip", "point", "points")  # shape types without an interior
 
@@ -110,7 +110,7 @@ def parse_shape(raw: Any, height: int, width: int) -> Shape:
     if not isinstance(kind, str) or kind not in (*POINT_COUNTS, *WITHOUT_AREA):
         raise ShapeError(f"unknown shape_type {short(kind)}; known: {', '.join(POINT_COUNTS)}.")
     if kind in WITHOUT_AREA:
-        remedy = ", or set its group_id to that of its object" if kind == "point" and "group_id" in raw else ""
+        remedy = ", or give it the group_id of its object" if kind == "point" and "group_id" in raw else ""
         raise ShapeError(f"a {kind} has no area. Draw a polygon around the object{remedy}.", "shape-without-area")
     points = parse_points(raw.get("points"), kind)
     if kind == "mask":
@@ -131,7 +131,7 @@ def parse_points(raw: Any, kind: str = "polygon") -> np.ndarray:
     if len(raw) < minimum or (maximum and len(raw) > maximum):
         expected = f"{'exactly' if maximum else 'at least'} {plural(minimum, 'point')}"
         raise ShapeError(
-            f"a {kind} needs {expected}, got {len(raw)}. Fix it in labelme or delete the shape.", "points-count"
+            f"a {kind} requires {expected}, got {len(raw)}. Fix it in labelme or delete the shape.", "points-count"
         )
     if len(raw) > MAX_POINTS:
         raise ShapeError(f"has {len(raw):,} points, more than {MAX_POINTS:,}; simplify or redraw it.", "points-count")
@@ -144,18 +144,18 @@ def parse_points(raw: Any, kind: str = "polygon") -> np.ndarray:
 
 
 def outline_length(points: np.ndarray) -> float:
-    """Returns an upper bound of the perimeter of a closed polygon `[P, 2]`: the sum of its steps in x and y."""
+    """Returns the length of a closed polygon `[P, 2]` in the L1 norm, an upper bound of its perimeter."""
     return float(np.abs(np.roll(points, -1, axis=0) - points).sum())
 
 
 def check_outline(length: float, height: int, width: int) -> None:
     """Raises ShapeError if the length of an outline in pixels is above MAX_OUTLINE."""
     if length > MAX_OUTLINE:
-        raise ShapeError(f"its outline is {length:.0f} pixels long on a {width}x{height} photo. Delete and redraw it.")
+        raise ShapeError(f"the outline is {length:.0f} pixels long on a {width}x{height} photo. Redraw the shape.")
 
 
 def check_label(label: Any) -> str:
-    """Returns a label of an annotation file. Raises ShapeError if it is not a string, is blank or is too long."""
+    """Returns a label unchanged. Raises ShapeError if it is not a string, is blank or is too long."""
     if not isinstance(label, str) or not label.strip() or len(label) > MAX_LABEL:
         message = f"the label must be a string of at most {MAX_LABEL} characters, got {short(label)}."
         raise ShapeError(message, "label-invalid")
@@ -187,11 +187,12 @@ def _mask_box(points: np.ndarray) -> tuple[int, int, int, int]:
 
 def _parse_mask(points: np.ndarray, encoded: Any, height: int, width: int) -> Shape:
     if not isinstance(encoded, str):
-        raise ShapeError(f"a mask shape needs its pixels as a base64 PNG in 'mask', got {short(encoded)}.", "mask-png")
+        raise ShapeError(f"a mask requires a base64-encoded PNG in 'mask', got {short(encoded)}.", "mask-png")
     y1, x1, y2, x2 = _mask_box(points)
     # The box of a labelme mask is inside the photo. The check bounds the size of the decompressed PNG.
     if not (0 < y2 - y1 <= height + 1 and 0 < x2 - x1 <= width + 1):
-        raise ShapeError(f"the mask's box ({x2 - x1}x{y2 - y1}) is not inside the {width}x{height} photo.", "mask-png")
+        message = f"the box of the mask ({x2 - x1}x{y2 - y1}) is not inside the {width}x{height} photo."
+        raise ShapeError(message, "mask-png")
     try:
         png = base64.b64decode(encoded, validate=True)
     except ValueError:
@@ -205,7 +206,7 @@ def _parse_mask(points: np.ndarray, encoded: Any, height: int, width: int) -> Sh
         raise ShapeError(f"'mask' is not a readable PNG ({short(str(error))}).", "mask-png") from None
     if size != (x2 - x1, y2 - y1):
         raise ShapeError(
-            f"the mask's PNG is {size[0]}x{size[1]} but its two points span {x2 - x1}x{y2 - y1} pixels.", "mask-png"
+            f"the PNG has {size[0]}x{size[1]} pixels, but the points of the mask span {x2 - x1}x{y2 - y1}.", "mask-png"
         )
     return shape
 

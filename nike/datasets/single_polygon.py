@@ -17,7 +17,8 @@ from mrcnn.ops.contours import mask_to_rings, simplify
 from mrcnn.ops.masks import mask_box
 
 MIN_IOU = 0.995  # minimum IoU of the mask and the polygon drawn by `fill_polygons`
-TOLERANCES = (0.7, 0.5, 0.35)  # of the simplification in pixels, tried in this order; if all fail, it is omitted
+# Tolerances of the simplification in pixels, tried in this order. If all fail, the outline is not simplified.
+TOLERANCES = (0.7, 0.5, 0.35)
 
 
 def mask_to_polygon(mask: np.ndarray) -> np.ndarray | None:
@@ -36,12 +37,12 @@ def mask_to_polygon(mask: np.ndarray) -> np.ndarray | None:
     rings = mask_to_rings(crop)
     for tolerance in TOLERANCES:
         simple = [simplify(ring, tolerance) for ring in rings]
-        polygon = _join([ring for ring in simple if len(ring) >= 3] or [_exact(rings[0])])
+        polygon = _join_rings([ring for ring in simple if len(ring) >= 3] or [_pixel_outline(rings[0])])
         drawn = fill_polygons([polygon], *crop.shape)
         if np.count_nonzero(drawn & crop) >= MIN_IOU * np.count_nonzero(drawn | crop):
             break
     else:
-        polygon = _join([_exact(ring) for ring in rings])
+        polygon = _join_rings([_pixel_outline(ring) for ring in rings])
     return polygon + (x1, y1)
 
 
@@ -58,7 +59,7 @@ def fill_polygons(polygons: Sequence[np.ndarray], height: int, width: int) -> np
     return coco_mask.decode(coco_mask.merge(parts)).astype(bool)
 
 
-def _exact(ring: np.ndarray) -> np.ndarray:
+def _pixel_outline(ring: np.ndarray) -> np.ndarray:
     """Returns the pixel corners along a closed ring (x, y) that connects midpoints of pixel edges."""
     start, end = ring[:-1], ring[1:]
     on_vertical_edge = start[:, 0] == np.floor(start[:, 0])
@@ -68,8 +69,8 @@ def _exact(ring: np.ndarray) -> np.ndarray:
     return corners[(start != end).all(axis=1)]
 
 
-def _join(rings: list[np.ndarray]) -> np.ndarray:
-    """Joins rings `[P, 2]` to one ring. Starting with the largest, each ring is connected by the shortest bridge."""
+def _join_rings(rings: list[np.ndarray]) -> np.ndarray:
+    """Joins rings `[P, 2]` to one ring. The others are connected to the largest one by the shortest bridges."""
     joined, *others = sorted(rings, key=len, reverse=True)
     for ring in others:
         distances, places = cKDTree(joined).query(ring)

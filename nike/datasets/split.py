@@ -1,7 +1,7 @@
 """Splits a dataset into training and validation images by product, and reads a fixed `split.json`.
 
-Images of one product (`shoe-red_1.jpg`, `shoe-red_2.jpg`) form a group and are assigned to the same subset. Otherwise,
-validation would reward memorizing the product.
+Images of one product (`shoe-red_1.jpg`, `shoe-red_2.jpg`) form a group and are assigned to the same subset, because
+validation on products seen in training would overestimate AP.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _COUNTER = re.compile(  # file names of cameras, phones and downloads, which do 
 )
 
 
-def group_of(stem: str) -> str:
+def remove_view_number(stem: str) -> str:
     """Removes a view number of at most three digits from a file stem: `shoe-red_2` -> `shoe-red`."""
     return _VIEW.sub("", stem) or stem
 
 
-def groups_of(names: Sequence[str]) -> list[str]:
+def assign_groups(names: Sequence[str]) -> list[str]:
     """Returns the group of each image.
 
     An image forms a separate group, named by its path, if its name is only a counter such as `IMG_001`, if its group
@@ -48,7 +48,9 @@ def groups_of(names: Sequence[str]) -> list[str]:
         names: paths of the images relative to the dataset, without suffix.
     """
     stems = [PurePosixPath(name).name for name in names]
-    candidates = [name if _COUNTER.fullmatch(stem) else group_of(stem) for name, stem in zip(names, stems, strict=True)]
+    candidates = [
+        name if _COUNTER.fullmatch(stem) else remove_view_number(stem) for name, stem in zip(names, stems, strict=True)
+    ]
     sizes = Counter(candidates)
     most = min(MAX_VIEWS, len(names) / 2) if len(sizes) >= MIN_GROUPS else 1
     return [group if sizes[group] <= most else name for group, name in zip(candidates, names, strict=True)]
@@ -71,12 +73,12 @@ def split_by_group(
         groups: group of each key.
         fraction: target fraction of validation keys, 0 < fraction < 1.
         seed: random seed.
-        classes: classes that each image shows, empty for negatives. Groups are stratified by their rarest class. If
-            all images with objects are in one group, that group is divided.
+        classes: classes of the objects in each image, empty for negatives. Groups are stratified by their rarest class.
+            If all images with objects are in one group, that group is divided.
 
     Returns:
-        The training keys and the validation keys, each in the given order. Strata of at least two groups are present in
-        both. If at least two images show an object, both contain such an image.
+        The training keys and the validation keys, each in the given order. Both contain groups of each stratum that has
+        at least two groups. If at least two images show an object, both contain such an image.
 
     Raises:
         ValueError: if `fraction` is out of range.
@@ -104,7 +106,7 @@ def split_by_group(
 
 
 def _strata(groups: Sequence[str], shown: Sequence[set[str]]) -> list[list[str]]:
-    """Stratifies groups by their rarest class, or only by whether they show objects if all strata have one group."""
+    """Stratifies groups by their rarest class, or only by the presence of objects if all strata have one group."""
     counts = Counter(name for names in shown for name in names)
     classes: dict[str, set[str]] = defaultdict(set)
     for group, names in zip(groups, shown, strict=True):

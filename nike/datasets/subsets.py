@@ -24,7 +24,7 @@ PARTS = ("train", "val", "test")
 _WORD = re.compile(r"[a-z]+")
 
 
-def subset_named(text: str) -> str | None:
+def parse_subset(text: str) -> str | None:
     """Returns the subset ("train", "val" or "test") in a name such as `instances_val2017`, or None."""
     return next((SUBSET_NAMES[word] for word in _WORD.findall(text.lower()) if word in SUBSET_NAMES), None)
 
@@ -32,10 +32,10 @@ def subset_named(text: str) -> str | None:
 def subset_of(path: Path, root: Path) -> str | None:
     """Returns the subset in the name of an annotation file, or else in the name of a folder below `root`, or None."""
     parts = PurePosixPath(name_in(path, root)).with_suffix("").parts
-    return next((subset for name in reversed(parts) if (subset := subset_named(name))), None)
+    return next((subset for name in reversed(parts) if (subset := parse_subset(name))), None)
 
 
-def read_parts(path: Path, files: Sequence[Path], read: Callable[[Path], Collection]) -> Collection:
+def read_subset_files(path: Path, files: Sequence[Path], read: Callable[[Path], Collection]) -> Collection:
     """Reads the annotation files of a dataset, one per subset.
 
     Args:
@@ -63,7 +63,7 @@ def merge(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]
 
     Args:
         root: path of the dataset folder.
-        collections: (subset or None, path of the annotation file, its collection). The photos are changed in place.
+        collections: (subset or None, path of the annotation file, its collection). Photos are modified in place.
     """
     merged = Collection(root)
     for subset, path, part in collections:
@@ -71,10 +71,10 @@ def merge(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]
         annotations = name_in(path, root)
         for photo in part.photos:
             photo.file = (prefix / photo.file).as_posix()
-            photo.noted_in = annotations
-            photo.problems = [_moved(problem, path.name, annotations, prefix) for problem in photo.problems]
+            photo.annotation_name = annotations
+            photo.problems = [_relocate_problem(problem, path.name, annotations, prefix) for problem in photo.problems]
         merged.photos += part.photos
-        merged.problems += [_moved(problem, path.name, annotations, prefix) for problem in part.problems]
+        merged.problems += [_relocate_problem(problem, path.name, annotations, prefix) for problem in part.problems]
         merged.unlabelled += part.unlabelled
         if subset is not None:
             files = [photo.file for photo in part.photos] + [name_in(file, root) for file in part.unlabelled]
@@ -82,13 +82,13 @@ def merge(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]
     return merged
 
 
-def _moved(problem: Problem, old: str, new: str, prefix: PurePosixPath) -> Problem:
+def _relocate_problem(problem: Problem, old: str, new: str, prefix: PurePosixPath) -> Problem:
     return replace(problem, file=new if problem.file == old else (prefix / problem.file).as_posix())
 
 
-def plain_name(photo: Photo) -> PurePosixPath:
-    """Returns the path of a photo without leading folders that are named after a subset or contain all images."""
+def remove_generic_folders(photo: Photo) -> PurePosixPath:
+    """Returns the path of a photo without leading folders such as `train`, `images` and `JPEGImages`."""
     parts = list(PurePosixPath(photo.file).parts)
-    while len(parts) > 1 and (parts[0].lower() in ("images", "jpegimages") or subset_named(parts[0])):
+    while len(parts) > 1 and (parts[0].lower() in ("images", "jpegimages") or parse_subset(parts[0])):
         del parts[0]
     return PurePosixPath(*parts)

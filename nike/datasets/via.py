@@ -21,10 +21,10 @@ from nike.datasets.shapes import (
     ellipse_points,
     parse_shape,
 )
-from nike.datasets.subsets import read_parts
+from nike.datasets.subsets import read_subset_files
 from nike.formatting import short
 
-# Names of the region attribute with the class, in order of preference. The name of a single attribute does not matter.
+# Names of the region attribute that contains the class, in order of preference. A single attribute may have any name.
 LABEL_ATTRIBUTES = ("label", "class", "name", "category", "object", "type")
 
 
@@ -38,7 +38,7 @@ def read_via(
 
     Args:
         path: path of the JSON file.
-        images: path of the image folder; by default that of the JSON file.
+        images: path of the image folder; by default, see `nike.datasets.photos.image_folders`.
         default_label: str, label of regions without attributes, as in the balloon dataset.
         allow_outside: bool, whether file names and symbolic links may refer to files outside the dataset folder.
 
@@ -82,7 +82,9 @@ def find(path: Path) -> list[Path]:
 
 def read_any(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
     """Reads a VIA file, or a folder with one file or one per subset. See `Format` for the arguments."""
-    return read_parts(Path(path), find(Path(path)), lambda file: read_via(file, None, default_label, allow_outside))
+    return read_subset_files(
+        Path(path), find(Path(path)), lambda file: read_via(file, None, default_label, allow_outside)
+    )
 
 
 def is_via(data: Any) -> bool:
@@ -98,8 +100,8 @@ def _read_regions(regions: Any, photo: Photo, file: str, where: str, default_lab
     for i, region in enumerate(regions if isinstance(regions, list) else [regions]):
         place = f"{where} regions[{i}]"
         try:
-            shape = _region_shape(region, photo)
-            label = _label(region.get("region_attributes"), default_label)
+            shape = _parse_region(region, photo)
+            label = _read_label(region.get("region_attributes"), default_label)
         except ShapeError as error:
             photo.add_unusable_shape(error, file, place)
             continue
@@ -109,44 +111,43 @@ def _read_regions(regions: Any, photo: Photo, file: str, where: str, default_lab
         photo.instances.append(Instance(label, (shape,), place))
 
 
-def _region_shape(region: Any, photo: Photo) -> Shape:
-    drawn = region.get("shape_attributes") if isinstance(region, dict) else None
-    if not isinstance(drawn, dict):
-        raise ShapeError(f"a region needs shape_attributes, got {short(region)}.")
-    kind = drawn.get("name")
+def _parse_region(region: Any, photo: Photo) -> Shape:
+    attributes = region.get("shape_attributes") if isinstance(region, dict) else None
+    if not isinstance(attributes, dict):
+        raise ShapeError(f"expected a region with shape_attributes, got {short(region)}.")
+    kind = attributes.get("name")
     if kind in ("polygon", "polyline"):
-        xs, ys = drawn.get("all_points_x"), drawn.get("all_points_y")
+        xs, ys = attributes.get("all_points_x"), attributes.get("all_points_y")
         if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
             raise ShapeError("all_points_x and all_points_y must be lists of equal length.")
         points = [list(point) for point in zip(xs, ys, strict=True)]
-        # In old files, the last point repeats the first.
         raw = {"shape_type": "polygon" if kind == "polygon" else "linestrip", "points": points}
     elif kind == "rect":
-        x, y, w, h = _numbers(drawn, "x", "y", "width", "height")
+        x, y, w, h = _numbers(attributes, "x", "y", "width", "height")
         if w <= 0 or h <= 0:
             raise ShapeError(f"a rectangle of {w:g}x{h:g} pixels has no area. Delete it.")
         raw = {"shape_type": "rectangle", "points": [[x, y], [x + w, y + h]]}
     elif kind == "circle":
-        x, y, r = _numbers(drawn, "cx", "cy", "r")
+        x, y, r = _numbers(attributes, "cx", "cy", "r")
         raw = {"shape_type": "circle", "points": [[x, y], [x + r, y]]}
     elif kind == "ellipse":
-        degrees = math.degrees(_numbers(drawn, "theta")[0]) if "theta" in drawn else 0.0
-        points = ellipse_points(*_numbers(drawn, "cx", "cy", "rx", "ry"), degrees).tolist()
+        degrees = math.degrees(_numbers(attributes, "theta")[0]) if "theta" in attributes else 0.0
+        points = ellipse_points(*_numbers(attributes, "cx", "cy", "rx", "ry"), degrees).tolist()
         raw = {"shape_type": "polygon", "points": points}
     else:
         raw = {"shape_type": kind if kind == "point" else f"VIA {short(kind)}"}
     return parse_shape(raw, photo.height, photo.width)
 
 
-def _numbers(drawn: dict, *names: str) -> list[float]:
-    values = [drawn.get(name) for name in names]
+def _numbers(attributes: dict, *names: str) -> list[float]:
+    values = [attributes.get(name) for name in names]
     for name, value in zip(names, values, strict=True):
         if type(value) not in (int, float) or not abs(value) <= MAX_COORDINATE:
             raise ShapeError(f"{name} must be a number of pixels, got {short(value)}.")
     return values
 
 
-def _label(attributes: Any, default: str) -> str:
+def _read_label(attributes: Any, default: str) -> str:
     if not isinstance(attributes, dict) or not attributes:
         return default
     name = next((name for name in LABEL_ATTRIBUTES if name in attributes), None)

@@ -2,7 +2,7 @@
 
     JPEGImages/shoe.jpg  SegmentationObject/shoe.png  SegmentationClass/shoe.png  ImageSets/Segmentation/train.txt
 
-Each colour in the PNG in SegmentationObject is an instance. Its class is given by the most frequent colour of the same
+Each color in the PNG in SegmentationObject is an instance. Its class is given by the most frequent color of the same
 pixels in SegmentationClass. The class names are read from `labelmap.txt`, which CVAT and Datumaro write. Without this
 file, the classes of Pascal VOC are used. "Void" pixels are background.
 """
@@ -41,12 +41,12 @@ MAX_TEXT_BYTES = 10_000_000
 MAX_INSTANCES = 254  # per image; the other two values of a byte are background and void
 
 
-def colour(number: int) -> tuple[int, int, int]:
-    """Returns a colour of the Pascal VOC colour map. Bits 0, 3, 6, ... of the number are the highest bits of red."""
+def palette_color(number: int) -> tuple[int, int, int]:
+    """Returns a color of the Pascal VOC palette. Bits 0, 3 and 6 of the number are the highest bits of red."""
     channels = [0, 0, 0]
-    for place in range(8):
+    for bit in range(8):
         for channel in range(3):
-            channels[channel] |= (number >> (3 * place + channel) & 1) << (7 - place)
+            channels[channel] |= (number >> (3 * bit + channel) & 1) << (7 - bit)
     return channels[0], channels[1], channels[2]
 
 
@@ -98,7 +98,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def _class_names(root: Path) -> dict[int, str]:
-    """Returns class names by colour."""
+    """Returns class names by color."""
     names = {}
     for line in read_lines(root / "labelmap.txt"):
         name, _, rest = line.partition(":")
@@ -108,21 +108,21 @@ def _class_names(root: Path) -> dict[int, str]:
         if len(values) != 3 or not all(value.strip().isdecimal() and len(value) < 5 for value in values):
             raise UserError(f"labelmap.txt: expected NAME:RED,GREEN,BLUE::, got {short(line)}.")
         names[int(values[0]) << 16 | int(values[1]) << 8 | int(values[2])] = name
-    return names or {_packed(colour(i)): name for i, name in enumerate(VOC_CLASSES, 1)}
+    return names or {_pack_rgb(palette_color(i)): name for i, name in enumerate(VOC_CLASSES, 1)}
 
 
-def _packed(rgb: tuple[int, int, int]) -> int:
+def _pack_rgb(rgb: tuple[int, int, int]) -> int:
     return rgb[0] << 16 | rgb[1] << 8 | rgb[2]
 
 
 def _read_instances(
     photo: Photo, objects: Path, classes: Path, names: Mapping[int, str], default: str
 ) -> list[Instance]:
-    instance_map = _read_colours(objects, photo)
-    class_map = _read_colours(classes, photo) if classes.is_file() else None
+    instance_map = _read_colors(objects, photo)
+    class_map = _read_colors(classes, photo) if classes.is_file() else None
     found = [int(value) for value in np.unique(instance_map) if value not in (0, VOID)]
     if len(found) > 10_000:
-        raise UserError(f"{objects.name} has {len(found)} colours. Check that it is an instance mask.")
+        raise UserError(f"{objects.name} has {len(found)} colors. Check that it is an instance mask.")
     instances = []
     for number, value in enumerate(found, start=1):
         mask, label, where = instance_map == value, default, f"object {number}"
@@ -130,16 +130,16 @@ def _read_instances(
             values, counts = np.unique(class_map[mask], return_counts=True)
             common = int(values[counts.argmax()])
             if common not in names:
-                error = ShapeError(f"colour #{common:06x} in {CLASSES} is not in labelmap.txt.", "label-invalid")
-                photo.add_unusable_shape(error, photo.noted_in, where)
+                error = ShapeError(f"color #{common:06x} in {CLASSES} is not in labelmap.txt.", "label-invalid")
+                photo.add_unusable_shape(error, photo.annotation_name, where)
                 continue
             label = names[common]
         instances.append(Instance(label, (mask_piece(mask),), where))
     return instances
 
 
-def _read_colours(path: Path, photo: Photo) -> np.ndarray:
-    """Returns the colours of a PNG, int32 `[H, W]` (red << 16 | green << 8 | blue). Raises ValueError."""
+def _read_colors(path: Path, photo: Photo) -> np.ndarray:
+    """Returns the colors of a PNG, int32 `[H, W]` (red << 16 | green << 8 | blue). Raises ValueError."""
     try:
         with PIL.Image.open(path, formats=["PNG"]) as image:
             if image.size != (photo.width, photo.height) or image.width * image.height > MAX_PIXELS:
@@ -154,9 +154,10 @@ def _read_colours(path: Path, photo: Photo) -> np.ndarray:
 
 
 def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
-    """Writes the masks, `labelmap.txt` and the list of each subset. Overlaps are assigned to the smallest instance.
+    """Writes the masks, `labelmap.txt` and a list of images for each subset.
 
-    See `Format` for the arguments. A problem is appended for each instance that loses pixels to others.
+    Overlapping pixels are assigned to the smallest instance. A problem is appended for each instance that loses pixels.
+    See `Format` for the arguments.
     """
     members = [photo for photos_ in parts.values() for photo in photos_]
     names = sorted({instance.label for photo in members for instance in photo.instances})
@@ -165,16 +166,18 @@ def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list
     for part, photos_ in copy_images(folder, parts, lambda part: IMAGES, problems).items():
         stems = [PurePosixPath(photo.file).relative_to(IMAGES).with_suffix("") for photo in photos_]
         for stem, photo in zip(stems, photos_, strict=True):
-            instance_map, class_map = _paint(photo, names, problems)
+            instance_map, class_map = _draw_maps(photo, names, problems)
             _write_png(folder / OBJECTS / f"{stem}.png", instance_map)
             _write_png(folder / CLASSES / f"{stem}.png", class_map)
         write_text(folder / SETS / f"{part or 'trainval'}.txt", "".join(f"{stem}\n" for stem in stems))
-    rows = [f"{name}:{','.join(map(str, colour(number)))}::" for number, name in enumerate(["background", *names])]
+    rows = [
+        f"{name}:{','.join(map(str, palette_color(number)))}::" for number, name in enumerate(["background", *names])
+    ]
     write_text(folder / "labelmap.txt", "".join(f"{row}\n" for row in ["# label:color_rgb:parts:actions", *rows]))
 
 
-def _paint(photo: Photo, names: list[str], problems: list[Problem]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the instance numbers and the class numbers of the pixels, uint8 `[H, W]` each."""
+def _draw_maps(photo: Photo, names: list[str], problems: list[Problem]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the map of instance numbers and the map of class numbers, uint8 `[H, W]` each."""
     instance_map = np.zeros((photo.height, photo.width), dtype=np.uint8)
     class_map = np.zeros_like(instance_map)
     masks = photo.draw()
@@ -184,10 +187,11 @@ def _paint(photo: Photo, names: list[str], problems: list[Problem]) -> tuple[np.
             instance_map[masks[:, :, i]] = i + 1
             class_map[masks[:, :, i]] = names.index(photo.instances[i].label) + 1
     for i, instance in enumerate(photo.instances):
-        left = np.count_nonzero(instance_map == i + 1)
-        if left < 0.99 * areas[i] or not areas[i]:
+        written = np.count_nonzero(instance_map == i + 1)
+        if written < 0.99 * areas[i] or not areas[i]:
             message = (
-                f"only {left} of {areas[i]} pixels are written: others overlap it, or there are too many instances."
+                f"only {written} of {areas[i]} pixels are written, because other instances overlap it or the image has "
+                f"more than {MAX_INSTANCES} instances."
             )
             problems.append(Problem(photo.file, "left-out", message, instance.where, WARNING))
     return instance_map, class_map
@@ -195,6 +199,6 @@ def _paint(photo: Photo, names: list[str], problems: list[Problem]) -> tuple[np.
 
 def _write_png(path: Path, numbers: np.ndarray) -> None:
     image = PIL.Image.frombytes("P", numbers.shape[::-1], numbers.tobytes())
-    image.putpalette([channel for number in range(256) for channel in colour(number)])
+    image.putpalette([channel for number in range(256) for channel in palette_color(number)])
     with replacing(path) as temporary:
         image.save(temporary)

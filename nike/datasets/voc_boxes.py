@@ -1,4 +1,4 @@
-"""Reads boxes from Pascal VOC XML files, which labelImg and many converters write. Files are untrusted input.
+"""Reads boxes from Pascal VOC XML files, as written by labelImg and many converters. Files are untrusted input.
 
     JPEGImages/shoe.jpg  Annotations/shoe.xml  ImageSets/Main/train.txt
 
@@ -29,7 +29,7 @@ BOX = "is a box without a mask. Train with --task boxes, or annotate a mask."
 
 
 def find(path: Path) -> bool:
-    """Returns whether a path is a folder with XML files of Pascal VOC."""
+    """Returns whether a path is a folder with Pascal VOC XML files."""
     first = next(_files(path), None)
     return first is not None and has_root(first, "annotation")
 
@@ -41,7 +41,10 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def read_voc_boxes(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads a folder with XML files of Pascal VOC; see `Format`. Images whose XML file has no objects are negatives."""
+    """Reads a folder with Pascal VOC XML files. An image whose XML file has no objects is a negative example.
+
+    See `Format` for the arguments.
+    """
     root = Path(path)
     collection = Collection(root)
     sets = {stem: part for part in PARTS for stem in read_lines(root / SETS / f"{part}.txt")}
@@ -57,27 +60,27 @@ def read_voc_boxes(path: str | os.PathLike, default_label: str = "object", allow
             collection.problems.append(Problem(name, "photo-unreadable", str(error).removeprefix(f"{file.name}: ")))
             continue
         if photo.path.resolve() in claimed:
-            collection.problems.append(Problem(name, "photo-twice", f"annotates {photo.file} again. Delete one."))
+            collection.problems.append(Problem(name, "photo-twice", f"is a second file for {photo.file}. Delete one."))
             continue
         claimed.add(photo.path.resolve())
         for i, raw in enumerate(element.iter("object")):
             _read_object(raw, photo, f"object {i + 1}")
         collection.photos.append(photo)
         if (part := sets.get(file.stem)) is not None:
-            collection.subsets |= {photo.file: part, photo.noted_in: part}
+            collection.subsets |= {photo.file: part, photo.annotation_name: part}
     images = root / IMAGES if (root / IMAGES).is_dir() else root
     collection.unlabelled = [image for image in photos.find_files(images) if image.resolve() not in claimed]
     return collection
 
 
 def _find_photo(element: ET.Element, file: Path, root: Path, allow_outside: bool) -> Photo:
-    """Returns the photo of an XML file, still without instances. Raises ValueError if it cannot be used."""
+    """Returns the photo of an XML file, without instances. Raises ValueError if it cannot be used."""
     if element.tag != "annotation":
         raise UserError(f"expected <annotation>, got <{short(element.tag)}>.")
-    written = photos.as_written((element.findtext("filename") or "").strip())
-    names = [*written, *(Path(file.stem + suffix) for suffix in sorted(photos.SUFFIXES))]
-    places = (folder / name for name in names for folder in (root / IMAGES, file.parent, root))
-    found, refused = photos.locate(places, root, allow_outside)
+    stated = photos.candidate_paths((element.findtext("filename") or "").strip())
+    names = [*stated, *(Path(file.stem + suffix) for suffix in sorted(photos.SUFFIXES))]
+    candidates = (folder / name for name in names for folder in (root / IMAGES, file.parent, root))
+    found, refused = photos.locate(candidates, root, allow_outside)
     if found is None:
         reason = "is outside the dataset; copy it, or use --allow-outside" if refused else "was not found"
         raise UserError(f"the image {short(element.findtext('filename') or file.stem)} {reason}.")
@@ -99,7 +102,7 @@ def _read_object(raw: ET.Element, photo: Photo, where: str) -> None:
         photo.boxes.append(Instance(label, (_read_box(raw, photo),), where, crowd))
         raise ShapeError(BOX, "shape-without-area")
     except ShapeError as error:
-        photo.add_unusable_shape(error, photo.noted_in, where)
+        photo.add_unusable_shape(error, photo.annotation_name, where)
 
 
 def _read_box(raw: ET.Element, photo: Photo) -> CocoPolygons:

@@ -1,8 +1,9 @@
 """Reads and writes YOLO segmentation datasets: `data.yaml` and one label file per image. Files are untrusted input.
 
 A line of `labels/train/shoe.txt` is `CLASS X Y X Y ...`, a polygon in fractions of the image's width and height. In a
-detection dataset, it is `CLASS X Y WIDTH HEIGHT`, a box given by its centre. Boxes can only be used for networks that
-detect boxes. An image without a label file is a negative, as in Ultralytics. Polygons are rasterized as in COCO.
+detection dataset, it is `CLASS X Y WIDTH HEIGHT`, a box given by its centre and size. Boxes can only be used for
+networks that detect boxes. An image without a label file is a negative example, as in Ultralytics. Polygons are
+rasterized as in COCO.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outs
     names = _class_names(settings["names"], file.name)
     collection = Collection(root)
     without_labels = 0
-    for part, place in _image_folders(settings, file, allow_outside):
-        for image in _images(place, root):
+    for part, source in _image_folders(settings, file, allow_outside):
+        for image in _list_images(source, root):
             name = photos.name_in(image, root)
             if name in collection.subsets:
                 continue
@@ -83,11 +84,11 @@ def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outs
             without_labels += labels is None
             _read_labels(labels or "", photo, names)
             collection.photos.append(photo)
-            collection.subsets |= {photo.file: part, photo.noted_in: part}
+            collection.subsets |= {photo.file: part, photo.annotation_name: part}
     if len(set(collection.subsets.values())) == 1:  # for example if `train` and `val` are the same folder
         collection.subsets.clear()
     if without_labels:
-        message = f"{without_labels} images have no label file and are read as negatives, as YOLO does."
+        message = f"{without_labels} images have no label file and are used as negatives, as in Ultralytics."
         collection.problems.append(Problem(file.name, "without-labels", message, severity=NOTE))
     return collection
 
@@ -100,7 +101,7 @@ def _class_names(raw: Any, file: str) -> dict[int, str]:
 
 
 def _image_folders(settings: dict, file: Path, allow_outside: bool) -> list[tuple[str, Path]]:
-    """Returns (subset, folder or list of images) of each entry. Raises ValueError if one is not found."""
+    """Returns (subset, folder or text file that lists images) for each entry. Raises ValueError if one is not found."""
     base = settings.get("path")
     bases = [file.parent / base] if isinstance(base, str) else []
     found: list[tuple[str, Path]] = []
@@ -112,11 +113,11 @@ def _image_folders(settings: dict, file: Path, allow_outside: bool) -> list[tupl
             if not isinstance(entry, str):
                 raise UserError(f"{file.name}: {part!r} must be a folder of images, got {short(entry)}.")
             stripped = entry.replace("\\", "/").removeprefix("../")  # a prefix that Roboflow writes
-            places = [folder / name for folder in (*bases, file.parent) for name in (entry, stripped)]
-            usable = (p for p in places if _exists(p) and (allow_outside or photos.is_inside(p, file.parent)))
-            place = next(usable, None)
-            if place is not None:
-                found.append((part, place))
+            candidates = [folder / name for folder in (*bases, file.parent) for name in (entry, stripped)]
+            usable = (p for p in candidates if _exists(p) and (allow_outside or photos.is_inside(p, file.parent)))
+            source = next(usable, None)
+            if source is not None:
+                found.append((part, source))
             elif part != "test":  # data.yaml often lists a test set that does not exist
                 raise UserError(f"{file.name}: {part}: {short(entry)} was not found inside the dataset folder.")
     return found
@@ -129,10 +130,10 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _images(place: Path, root: Path) -> list[Path]:
-    if place.is_dir():
-        return list(photos.find_files(place))
-    with open(place, "rb") as file:
+def _list_images(source: Path, root: Path) -> list[Path]:
+    if source.is_dir():
+        return list(photos.find_files(source))
+    with open(source, "rb") as file:
         lines = file.read(MAX_LABEL_BYTES).decode("utf-8", "replace").splitlines()
     named = [root / line.strip() for line in lines if 0 < len(line.strip()) < 4096]
     return [path for path in named if photos.is_file(path)]
@@ -158,9 +159,9 @@ def _read_photo(image: Path, root: Path, allow_outside: bool) -> tuple[Photo, st
 def _label_file(image: Path) -> Path:
     """Returns `labels/a.txt` for `images/a.jpg`, or `a.txt` next to an image in another folder."""
     parts = list(image.parts)
-    places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
-    if places:
-        parts[places[-1]] = "labels"
+    indices = [i for i, part in enumerate(parts[:-1]) if part == "images"]
+    if indices:
+        parts[indices[-1]] = "labels"
     return Path(*parts).with_suffix(".txt")
 
 
@@ -179,17 +180,17 @@ def _read_labels(text: str, photo: Photo, names: Mapping[int, str]) -> None:
                 raise ShapeError(BOX, "shape-without-area")
             piece = polygon_piece(points, photo.height, photo.width)
         except ShapeError as error:
-            photo.add_unusable_shape(error, photo.noted_in, where)
+            photo.add_unusable_shape(error, photo.annotation_name, where)
         else:
             photo.instances.append(Instance(label, (piece,), where))
 
 
 def _parse_line(values: Sequence[str], photo: Photo, names: Mapping[int, str]) -> tuple[str, np.ndarray]:
-    """Returns the label and the points `[P, 2]` (x, y) in pixels. For a box, these are its centre and its size."""
+    """Returns the label and the points `[P, 2]` (x, y) in pixels. For a box, the two rows are its centre and size."""
     if not values[0].isascii() or not values[0].isdigit() or int(values[0][:9]) not in names:
         raise ShapeError(f"class {short(values[0])} is not a number in 'names' of data.yaml.", "label-invalid")
     if len(values) != 5 and (not 7 <= len(values) <= 2 * MAX_POINTS or len(values) % 2 == 0):
-        raise ShapeError(f"expected a class and x y of at least 3 points, got {len(values)} values.", "points-count")
+        raise ShapeError(f"expected a class and at least 3 points x y, got {len(values)} values.", "points-count")
     try:
         points = np.array(values[1:], dtype=np.float64).reshape(-1, 2)
     except ValueError:
@@ -213,15 +214,15 @@ def write_yolo(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
     for photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).values():
         for photo in photos_:
             path = Path("labels", *PurePosixPath(photo.file).parts[1:]).with_suffix(".txt")
-            write_text(folder / path, "".join(f"{line}\n" for line in _lines(photo, names, problems)))
+            write_text(folder / path, "".join(f"{line}\n" for line in _label_lines(photo, names, problems)))
     train = "train" if "train" in parts else next(iter(parts))
     listed = {"train": train, "val": "val" if "val" in parts else train}
     listed |= {"test": "test"} if "test" in parts else {}
-    settings = {part: f"images/{place}".rstrip("/") for part, place in listed.items()}
+    settings = {part: f"images/{subset}".rstrip("/") for part, subset in listed.items()}
     write_text(folder / "data.yaml", yaml.safe_dump(settings | {"names": dict(enumerate(names))}, sort_keys=False))
 
 
-def _lines(photo: Photo, names: Sequence[str], problems: list[Problem]) -> Iterator[str]:
+def _label_lines(photo: Photo, names: Sequence[str], problems: list[Problem]) -> Iterator[str]:
     """Yields the lines of a label file."""
     for instance, mask in photo.drawn_instances(problems):
         values = (mask_to_polygon(mask) / (photo.width, photo.height)).ravel()

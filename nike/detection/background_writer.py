@@ -9,26 +9,26 @@ from typing import Any
 
 
 class BackgroundWriter:
-    """Runs calls in order in one background thread.
+    """Context manager that runs calls in order in one background thread.
 
-    Use it in a `with` statement, which waits for all calls when it ends. An exception in a call is raised by a later
-    `call` or at the end of the `with` statement, and the remaining calls are dropped.
+    Exiting the context waits for all calls. An exception in a call is raised again by a later `call` or on exit, and
+    the remaining calls are dropped.
 
     Args:
-        waiting: maximum number of unfinished calls. `call` blocks while there are more.
+        max_unfinished: maximum number of unfinished calls. `call` blocks while there are more.
     """
 
-    def __init__(self, waiting: int = 2):
-        self.waiting = waiting
+    def __init__(self, max_unfinished: int = 2):
+        self.max_unfinished = max_unfinished
         self._pool = ThreadPoolExecutor(1)
         self._unfinished: deque[Future] = deque()
 
     def call(self, function: Callable, *arguments: Any) -> None:
         """Queues `function(*arguments)`."""
         self._unfinished.append(self._pool.submit(function, *arguments))
-        self._settle(self.waiting)
+        self._wait_until(self.max_unfinished)
 
-    def _settle(self, left: int) -> None:
+    def _wait_until(self, left: int) -> None:
         while len(self._unfinished) > left:
             self._unfinished.popleft().result()
 
@@ -38,6 +38,6 @@ class BackgroundWriter:
     def __exit__(self, kind: type | None, *exception: object) -> None:
         try:
             if kind is None:
-                self._settle(0)
+                self._wait_until(0)
         finally:
             self._pool.shutdown(cancel_futures=True)

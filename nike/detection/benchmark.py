@@ -1,7 +1,7 @@
 """Measures flicker with and without `nike detect --track` on generated videos with ground truth.
 
-A virtual camera pans, rotates and zooms over a labelled image. The light fades in and out, so that the scores rise and
-fall around the threshold.
+A virtual camera pans, rotates and zooms over a labelled image. The brightness rises and falls, which moves the scores
+above and below the threshold.
 
 python -m nike.detection.benchmark
 """
@@ -24,11 +24,11 @@ from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
 from nike.detection.options import add_detector_arguments, chosen_detector
 from nike.detection.sources import Picture, Source
-from nike.detection.tracking import LOW, track
+from nike.detection.tracking import LOW_THRESHOLD_FACTOR, track
 
-NOISE = 6.0  # standard deviation in grey levels
-DARKEST = 0.25  # lowest brightness of a fade
-FADE = 24  # number of frames of a fade, from bright to dark to bright
+NOISE = 6.0  # standard deviation in gray levels
+MIN_BRIGHTNESS = 0.25  # lowest brightness of a fade
+FADE_FRAMES = 24  # number of frames of a fade, from bright to dark to bright
 
 
 class Frame(NamedTuple):
@@ -37,7 +37,7 @@ class Frame(NamedTuple):
     Attributes:
         picture: the frame.
         masks: true masks, bool `[H, W, G]`.
-        motion: float `[2, 3]`, from (x, y, 1) of the labelled image to pixels of the frame.
+        motion: affine map, float `[2, 3]`, from (x, y, 1) in the labelled image to (x, y) in the frame.
     """
 
     picture: Picture
@@ -45,7 +45,7 @@ class Frame(NamedTuple):
     motion: np.ndarray
 
 
-def camera(number: int, shape: Sequence[int]) -> np.ndarray:
+def camera_motion(number: int, shape: Sequence[int]) -> np.ndarray:
     """Returns the motion of a frame; see `Frame`.
 
     The rotation is at most 6 degrees, the zoom 10%, and the shift 8% of the width and 16% of the height.
@@ -60,7 +60,7 @@ def camera(number: int, shape: Sequence[int]) -> np.ndarray:
 
 
 def warp(pixels: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """Moves an image, uint8 `[H, W, 3]`, or masks, bool `[H, W, G]`."""
+    """Applies an affine map to an image, uint8 `[H, W, 3]`, or to masks, bool `[H, W, G]`."""
     import cv2
 
     size = pixels.shape[1::-1]
@@ -85,14 +85,14 @@ def make_video(image: np.ndarray, masks: np.ndarray, name: str, count: int, seed
     rng = np.random.default_rng(seed)
     source = Source(name, None, True)
     for number in range(count):
-        motion = camera(number, image.shape)
-        light = 1 - (1 - DARKEST) * np.sin(np.pi * number / FADE) ** 2
-        pixels = warp(image, motion) * light + rng.normal(0, NOISE, image.shape)
+        motion = camera_motion(number, image.shape)
+        brightness = 1 - (1 - MIN_BRIGHTNESS) * np.sin(np.pi * number / FADE_FRAMES) ** 2
+        pixels = warp(image, motion) * brightness + rng.normal(0, NOISE, image.shape)
         picture = Picture(source, name, np.clip(pixels, 0, 255).astype(np.uint8), number, 30.0)
         yield Frame(picture, warp(masks, motion), motion)
 
 
-def flicker(frames: Sequence[Frame], results: Sequence[Detections]) -> dict[str, float]:
+def measure_flicker(frames: Sequence[Frame], results: Sequence[Detections]) -> dict[str, float]:
     """Compares the detections of a video with the ground truth, at mask IoU 0.5.
 
     Returns:
@@ -154,8 +154,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_benchmark(arguments: argparse.Namespace) -> None:
     """Prints the metrics over all videos, without and with tracking, as JSON."""
-    detector = chosen_detector(arguments, LOW)
-    threshold = detector.min_confidence / LOW
+    detector = chosen_detector(arguments, LOW_THRESHOLD_FACTOR)
+    threshold = detector.min_confidence / LOW_THRESHOLD_FACTOR
     dataset = NikeDataset()
     dataset.load_nike(arguments.dataset, "val")
     dataset.prepare()
@@ -169,10 +169,10 @@ def run_benchmark(arguments: argparse.Namespace) -> None:
         pictures = [frame.picture for frame in frames]
         tracked = [result for _, result in track(zip(pictures, low, strict=True), threshold)]
         for name, results in (("plain", plain), ("track", tracked)):
-            for figure, value in flicker(frames, results).items():
-                totals[name].setdefault(figure, []).append(value)
-    for name, figures in totals.items():
-        combined = {figure: np.mean(v) if figure in ("iou", "stability") else sum(v) for figure, v in figures.items()}
+            for metric, value in measure_flicker(frames, results).items():
+                totals[name].setdefault(metric, []).append(value)
+    for name, metrics in totals.items():
+        combined = {metric: np.mean(v) if metric in ("iou", "stability") else sum(v) for metric, v in metrics.items()}
         print(json.dumps({"results": name, **combined}))
 
 

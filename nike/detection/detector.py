@@ -1,4 +1,4 @@
-"""The detector of the commands, with tiles, test-time augmentation and filters."""
+"""The detector that the commands use, with tiles, test-time augmentation and filters."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Detector:
             results = self._detect_stream(photos, on_error="skip")
         else:
             results = map(self._detect_one, photos)
-        return map(self._choose, results)
+        return map(self._filter, results)
 
     def _detect_stream(self, photos: Iterable[np.ndarray], **options: Any) -> Iterable[Detections]:
         source = self.model.config.PROPOSALS
@@ -125,7 +125,7 @@ class Detector:
         side = int(self.model.config.IMAGE_MAX_DIM)
         return detect_tiled(detect, photo, self.tiles, side, self.tile_overlap)
 
-    def _choose(self, result: Detections) -> Detections:
+    def _filter(self, result: Detections) -> Detections:
         rows = np.flatnonzero(np.isin(result.class_ids, self.class_ids) & (result.scores >= self.min_confidence))
         chosen = result[rows[np.argsort(-result.scores[rows], kind="stable")][: self.max_detections]]
         chosen.class_names, chosen.keypoint_names = self.class_names, list(self.keypoint_names) or None
@@ -145,7 +145,7 @@ def load_detector(
     batch: int = 1,
     device: str | None = None,
     precision: str = "auto",
-    fraction: float = 1.0,
+    threshold_factor: float = 1.0,
 ) -> Detector:
     """Loads weights and builds their detector.
 
@@ -157,7 +157,7 @@ def load_detector(
         tta: whether to use test-time augmentation.
         batch: batch size.
         device, precision: see `load_keras_model`.
-        fraction: factor of the score threshold, below 1 for callers that also need detections with lower scores.
+        threshold_factor: factor of the score threshold, below 1 for callers that use detections with lower scores.
 
     Raises:
         ValueError: if an option is out of range, or the weights cannot be used.
@@ -172,7 +172,7 @@ def load_detector(
     check_proposals(config.PROPOSALS)
     if min_confidence is None:
         min_confidence = float(config.DETECTION_MIN_CONFIDENCE or 0)
-    min_confidence *= fraction
+    min_confidence *= threshold_factor
     config = config.copy(
         GPU_COUNT=1,
         IMAGES_PER_GPU=batch,
@@ -208,7 +208,7 @@ def _check_exported(model: ExportedModel, path: Path, config: Any, tta: bool, de
     """Raises ValueError for options that an exported model does not support."""
     if tta:
         raise UserError(
-            f"--tta: {path} is an exported model with one image size. Use the weights it was exported from."
+            f"--tta: {path} is an exported model with a fixed image size. Use the weights that it was exported from."
         )
     if device not in (None, "cpu"):
         raise UserError(f"--device: exported models run on the CPU, got {device}.")

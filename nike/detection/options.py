@@ -78,12 +78,12 @@ def add_detector_arguments(
     )
     detection.add_argument(
         "--tiles",
-        type=_tiles,
+        type=_parse_tiles,
         nargs="?",
         const="auto",
         metavar="N",
         help="also run on overlapping tiles, N along the longer side, to detect small logos in large images; without N "
-        "or with auto, N depends on the image size. Each tile takes as long as an untiled image",
+        "or with auto, N depends on the image size; each tile takes as long as an untiled image",
     )
     detection.add_argument(
         "--tile-overlap",
@@ -129,7 +129,7 @@ def with_image_size(config: Config, side: int | None) -> Config:
 
 
 def chosen_weights(arguments: argparse.Namespace) -> Path:
-    """Returns the path of the weights for the options of `add_weights_arguments`.
+    """Returns the path of the weights selected by the options of `add_weights_arguments`.
 
     The path that "last" or "best" resolves to is printed to stderr.
 
@@ -142,12 +142,12 @@ def chosen_weights(arguments: argparse.Namespace) -> Path:
     return path
 
 
-def chosen_detector(arguments: argparse.Namespace, fraction: float = 1.0) -> Detector:
-    """Loads the detector for the options of `add_detector_arguments`.
+def chosen_detector(arguments: argparse.Namespace, threshold_factor: float = 1.0) -> Detector:
+    """Loads the detector configured by the options of `add_detector_arguments`.
 
     Args:
         arguments: parsed options.
-        fraction: see `load_detector`.
+        threshold_factor: see `load_detector`.
 
     Raises:
         FileNotFoundError: if the weights do not exist.
@@ -164,11 +164,11 @@ def chosen_detector(arguments: argparse.Namespace, fraction: float = 1.0) -> Det
         tta=arguments.tta,
         batch=arguments.batch,
         device=arguments.device,
-        fraction=fraction,
+        threshold_factor=threshold_factor,
     )
 
 
-def _tiles(text: str) -> int | str:
+def _parse_tiles(text: str) -> int | str:
     if text == "auto":
         return text
     try:

@@ -3,8 +3,8 @@
     with Outputs(Path("output"), ["overlay", "csv"], class_names) as outputs:
         outputs.write(picture, result)  # written in a background thread
 
-Files are named after their source and written atomically. Only the subfolders and tables of the output folder are
-written, and `find_sources` rejects sources inside them, so no source can be overwritten.
+Files are named after their source and written atomically. Sources are never overwritten, because only tables and
+subfolders of the output folder are written, and `find_sources` rejects sources in these subfolders.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def save_picture(path: Path, pixels: np.ndarray) -> Path:
     """
     is_jpeg = pixels.shape[2] == 3 and max(pixels.shape) <= MAX_JPEG_SIDE
     path = path.with_name(path.name + (".jpg" if is_jpeg else ".png"))
-    # Without chroma subsampling (4:4:4), which would blur the thin coloured lines of overlays.
+    # Chroma subsampling is disabled (4:4:4), because it would blur the thin colored lines of overlays.
     options: dict[str, Any] = {"quality": JPEG_QUALITY, "subsampling": 0} if is_jpeg else {}
     with replacing(path) as temporary:
         PIL.Image.fromarray(pixels).save(temporary, **options)
@@ -74,13 +74,13 @@ def save_picture(path: Path, pixels: np.ndarray) -> Path:
 
 
 def draw_overlay(picture: Picture, result: Detections, class_names: Sequence[str]) -> np.ndarray:
-    """Returns the image with tinted masks, outlines and labels. The labels contain track ids if there are any."""
+    """Returns the image with tinted masks, outlines and labels. The labels of tracked objects contain track ids."""
     if result.track_ids is not None:
         return result.draw(picture.image)
     return overlay(picture.image, result, class_names)
 
 
-def region(result: Detections) -> np.ndarray:
+def union_mask(result: Detections) -> np.ndarray:
     """Returns the union of all masks, or of all boxes if there are no masks, bool `[H, W]`."""
     inside = np.zeros(result.image_shape, dtype=bool)
     for item in result:
@@ -89,7 +89,7 @@ def region(result: Detections) -> np.ndarray:
     return inside
 
 
-class _Pictures:
+class _ImageFormat:
     """Base class of formats that write one image per input image and one video per input video."""
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
@@ -115,21 +115,21 @@ class _Pictures:
             self._add(pixels)
 
 
-class Overlay(_Pictures):
+class Overlay(_ImageFormat):
     """Tinted masks with outlines and labels."""
 
     def draw(self, picture: Picture, result: Detections) -> np.ndarray:
         return draw_overlay(picture, result, self.class_names)
 
 
-class Splash(_Pictures):
-    """Objects in colour on a grey background."""
+class Splash(_ImageFormat):
+    """Objects in color on a gray background."""
 
     def draw(self, picture: Picture, result: Detections) -> np.ndarray:
-        return color_splash(picture.image, region(result))
+        return color_splash(picture.image, union_mask(result))
 
 
-class _Files:
+class _FileFormat:
     """Base class of formats that write separate files for each image and video frame, with a folder per video."""
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
@@ -141,7 +141,7 @@ class _Files:
         return folder if picture.frame is None else folder / f"{picture.frame:06d}"
 
 
-class Masks(_Files):
+class Masks(_FileFormat):
     """One PNG per image with a palette: 0 is background, i is the i-th detection in order of decreasing score.
 
     Detections with higher scores cover those with lower scores. Without masks, a detection covers its box.
@@ -159,8 +159,8 @@ class Masks(_Files):
             image.save(temporary)
 
 
-class Crops(_Files):
-    """One PNG per detection: the region around it, with the mask, if any, as alpha channel."""
+class Crops(_FileFormat):
+    """One PNG per detection: the union_mask around it, with the mask, if any, as alpha channel."""
 
     def write(self, picture: Picture, result: Detections) -> None:
         path = self.path(picture)
@@ -168,7 +168,7 @@ class Crops(_Files):
             save_picture(path.with_name(f"{path.name}_{i}"), crop)
 
 
-class Labelme(_Files):
+class Labelme(_FileFormat):
     """A labelme dataset: a copy of each image with its polygons, for correction in labelme."""
 
     def __init__(self, folder: Path, class_names: Sequence[str], stack: ExitStack):
@@ -273,7 +273,7 @@ class Outputs:
         except BaseException as error:
             self._stack.__exit__(type(error), error, error.__traceback__)
             raise
-        # Entered last, so that all writes are done before the files are completed.
+        # The context is entered last and exited first, so all results are written before the files are completed.
         self._background = self._stack.enter_context(BackgroundWriter())
 
     def write(self, picture: Picture, result: Detections) -> None:

@@ -2,8 +2,8 @@
 
 It exports the weights to every format whose packages are installed. For each format, it measures the size of the files,
 the time and peak memory of the command `nike detect` on one image, and the median time of `model.detect`. TensorFlow is
-measured in float32 and in bfloat16, of which `nike detect` uses the faster one. The formats are measured in turn, so
-that other programs affect all of them equally. The exported models are kept in DIR.
+measured in float32 and in bfloat16; `nike detect` uses the faster of the two. The formats are measured alternately, so
+that other programs affect all formats equally. The exported models are kept in DIR.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PRECISIONS = {"float32": "off", "bfloat16": "on"}  # values of `precision` for t
 PHOTO_SIZE = (1280, 1600)  # width and height in pixels
 MIN_CONFIDENCE = 0.5
 COMMAND_ROUNDS = 3
-# The command is started by a small process, because the reported peak memory includes that of the starting process.
+# A small process starts the command, because the reported peak memory includes the memory of the starting process.
 LAUNCHER = """if True:
     import resource, subprocess, sys, time
     start = time.perf_counter()
@@ -69,7 +69,7 @@ def export_all(weights: str, folder: Path, formats: list[str]) -> dict[str, Path
             command = ["export", "--weights", str(found[ORIGINAL]), "--format", name, "--output", str(output)]
             done = subprocess.run([sys.executable, "-m", "nike", *command], capture_output=True, text=True)
             if done.returncode:
-                print(f"{name}: {reason(done)}", file=sys.stderr)
+                print(f"{name}: {error_line(done)}", file=sys.stderr)
                 continue
         found[name] = output
     return found
@@ -82,7 +82,7 @@ def weights_hash(path: Path) -> str:
     return ExportGraph(load_detector(path).model).weights_hash
 
 
-def reason(failed: subprocess.CompletedProcess) -> str:
+def error_line(failed: subprocess.CompletedProcess) -> str:
     """Returns the last line of the error output of a process, or its exit code if there is no output."""
     return (failed.stderr.strip().splitlines() or [f"exit code {failed.returncode}"])[-1]
 
@@ -93,12 +93,12 @@ def run_command(path: Path, photo: Path, output: Path) -> tuple[float, float]:
     command = [sys.executable, "-m", "nike", "detect", str(photo), *options]
     done = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"nike detect --weights {path} failed: {reason(done)}")
+        raise UserError(f"nike detect --weights {path} failed: {error_line(done)}")
     seconds, kibibytes = done.stdout.split()
     return float(seconds), int(kibibytes) * 1024 / 1e6
 
 
-def alternate(functions: dict[str, Callable[[int], object]], rounds: int) -> dict[str, tuple[float, float]]:
+def time_alternately(functions: dict[str, Callable[[int], object]], rounds: int) -> dict[str, tuple[float, float]]:
     """Calls the functions in turn, each with the number of the round.
 
     Returns:
@@ -114,7 +114,7 @@ def alternate(functions: dict[str, Callable[[int], object]], rounds: int) -> dic
 
 
 def measure(weights: dict[str, Path], images: list[Path], rounds: int) -> list[dict]:
-    """Returns the measurements for each format, and for the original in each precision."""
+    """Returns the measurements of each exported format, and of TensorFlow in each precision."""
     pixels = [np.asarray(Image.open(path).convert("RGB").resize(PHOTO_SIZE)) for path in images]
     rows = {f"{ORIGINAL} {name}": (ORIGINAL, precision) for name, precision in PRECISIONS.items()}
     rows |= {name: (name, "auto") for name in weights if name != ORIGINAL}
@@ -134,8 +134,8 @@ def measure(weights: dict[str, Path], images: list[Path], rounds: int) -> list[d
     functions = {
         row: lambda number, model=model: model.detect([pixels[number % len(pixels)]]) for row, model in models.items()
     }
-    alternate(functions, 2)  # the first calls are slower
-    seconds = alternate(functions, rounds)
+    time_alternately(functions, 2)  # the first calls are slower
+    seconds = time_alternately(functions, rounds)
     return [
         {
             "format": row,
@@ -149,7 +149,7 @@ def measure(weights: dict[str, Path], images: list[Path], rounds: int) -> list[d
     ]
 
 
-def table(figures: list[dict]) -> str:
+def markdown_table(figures: list[dict]) -> str:
     """Returns the figures as a Markdown table."""
     lines = [
         "| Format | Size | `nike detect` | Memory | `model.detect` | Processor time |",
@@ -187,7 +187,7 @@ def run_benchmark(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.exports or Path(temporary)
         figures = measure(export_all(arguments.weights, folder, arguments.formats), images, arguments.rounds)
-    print(table(figures))
+    print(markdown_table(figures))
     if arguments.json:
         write_json(arguments.json, figures)
 

@@ -1,6 +1,6 @@
 """Reads images from files, folders, globs, URLs and videos as one stream, one image at a time.
 
-    for picture in read(find_sources(["shoe.jpg", "photos/", "https://example.org/a.jpg", "clip.mp4"])):
+    for picture in read_pictures(find_sources(["shoe.jpg", "photos/", "https://example.org/a.jpg", "clip.mp4"])):
         picture.image  # uint8 [H, W, 3], upright; None after an error, with the message in picture.error
 
 A source that cannot be read yields a picture with an error message, and the stream continues.
@@ -53,7 +53,7 @@ class Picture:
 
     Attributes:
         source: source of the image.
-        name: name for output files, without suffix, unique among the sources of the stream.
+        name: name for output files, without suffix, unique for each source of the stream.
         image: uint8 RGB `[H, W, 3]`, upright, or None after an error.
         frame: frame number in the video, from 0, or None for an image.
         rate: frame rate of the video in frames per second.
@@ -73,23 +73,23 @@ class Picture:
         return printable(self.source.name)
 
 
-def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list[Source]:
+def find_sources(arguments: Sequence[str], excluded: Sequence[Path] = ()) -> list[Source]:
     """Expands paths, folders, globs and URLs to sources, in order and without duplicates.
 
     Args:
         arguments: images, videos, folders (searched recursively), globs (including `**`), http or https URLs, the
-            number of a camera, and addresses of streams. A missing file becomes a source that fails when it is read, so
-            that the other sources are still processed.
-        without: output folders, whose files are excluded.
+            number of a camera, and addresses of streams. A missing file becomes a source that fails when it is read;
+            the other sources are still processed.
+        excluded: output folders. Their files are not used as sources.
 
     Raises:
-        ValueError: if an argument is a URL of another scheme or is inside one of `without`, or no source is found.
+        ValueError: if an argument is a URL of another scheme or is inside one of `excluded`, or no source is found.
         FileNotFoundError: if none of the files exists.
     """
     sources: dict[str, Source] = {}
-    forbidden = list(map(_real, without))
+    forbidden = list(map(_resolve, excluded))
     for argument in arguments:
-        if (live := _live(argument)) is not None:
+        if (live := _parse_live(argument)) is not None:
             name = f"camera {live}" if isinstance(live, int) else argument
             sources[argument] = Source(name, None, True, live)
             continue
@@ -99,10 +99,10 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
             continue
         if not argument.strip():  # Path("") is the working directory
             raise UserError("expected a path, got an empty string. Check that all shell variables are set.")
-        if _is_in(_real(argument), forbidden):
+        if _is_below(_resolve(argument), forbidden):
             raise UserError(f"{printable(argument)}: is in a subfolder of --output. Choose another --output.")
         for path in _expand(argument):
-            if not _is_in(_real(path), forbidden):
+            if not _is_below(_resolve(path), forbidden):
                 sources.setdefault(os.path.abspath(path), Source(str(path), path, video_files.is_video(path)))
     if not sources:
         raise UserError(f"{', '.join(map(printable, arguments))}: no images or videos found.")
@@ -111,7 +111,7 @@ def find_sources(arguments: Sequence[str], without: Sequence[Path] = ()) -> list
     return list(sources.values())
 
 
-def _live(argument: str) -> int | str | None:
+def _parse_live(argument: str) -> int | str | None:
     """Returns the number of a camera (unless a file has this name), the address of a stream, or None."""
     if re.fullmatch(r"\d{1,2}", argument, re.ASCII) and not os.path.exists(argument):
         return int(argument)
@@ -133,7 +133,7 @@ def count_pictures(sources: Iterable[Source], every: int = 1) -> int | None:
 
 
 def _expand(argument: str) -> Iterator[Path]:
-    """Yields the images and videos of a path, folder or glob."""
+    """Yields the paths of the images and videos that a path, folder or glob refers to."""
     path = Path(argument)
     if path.is_dir():
         yield from photos.find_files(path, SUFFIXES)
@@ -144,22 +144,22 @@ def _expand(argument: str) -> Iterator[Path]:
         yield path
 
 
-def _real(path: str | Path) -> Path:
+def _resolve(path: str | Path) -> Path:
     return Path(os.path.realpath(path))  # unlike Path.resolve, accepts symlink loops
 
 
-def _is_in(real: Path, folders: Sequence[Path]) -> bool:
+def _is_below(real: Path, folders: Sequence[Path]) -> bool:
     return any(real.is_relative_to(folder) for folder in folders)
 
 
-def read(sources: Iterable[Source], every: int = 1) -> Iterator[Picture]:
+def read_pictures(sources: Iterable[Source], every: int = 1) -> Iterator[Picture]:
     """Yields the images of all sources. A source that cannot be read yields a `Picture` with an error message.
 
     Args:
         sources: see `find_sources`.
-        every: N to yield every N-th frame of videos.
+        every: interval between frames. With N, every N-th frame of a video is yielded.
     """
-    names = Names()
+    names = UniqueNames()
     for source in sources:
         name = names.new(source)
         try:
@@ -188,7 +188,7 @@ def _read_video(source: Source, name: str, every: int) -> Iterator[Picture]:
         yield Picture(source, name, image, number * every, rate)
 
 
-class Names:
+class UniqueNames:
     """Derives unique output file names from source names. A number is appended to repeated names."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from mrcnn.detections import Detections
 from nike.detection.detector import Detector
 
 
-class Pictured(Protocol):
+class HasImage(Protocol):
     """An object with an image, or with an error message if the image could not be read."""
 
     image: np.ndarray | None
@@ -24,7 +24,7 @@ class Pictured(Protocol):
         ...
 
 
-Item = TypeVar("Item", bound=Pictured)
+Item = TypeVar("Item", bound=HasImage)
 
 
 def detect_pictures(
@@ -40,18 +40,18 @@ def detect_pictures(
     Yields:
         Each usable item with its detections, in order.
     """
-    shown: deque[Item] = deque()
+    pending: deque[Item] = deque()
 
     def images():
         for picture in pictures:
             if picture.image is None:
                 on_failure(picture.error)
             else:
-                shown.append(picture)
+                pending.append(picture)
                 yield picture.image
 
     for result in detector.detect(images()):
-        picture = shown.popleft()
+        picture = pending.popleft()
         if "error" in result:
             on_failure(f"{picture.title}: {result['error']}")
         else:

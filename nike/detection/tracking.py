@@ -1,7 +1,7 @@
 """Tracks objects across the frames of a video with ByteTrack (Zhang et al. 2022), from Roboflow's package trackers.
 
 The scores of an object vary from frame to frame. A track begins with a detection above the score threshold. After
-MIN_TRACK_FRAMES frames, detections above LOW times the threshold also continue it.
+MIN_TRACK_FRAMES frames, detections above LOW_THRESHOLD_FACTOR times the threshold also continue the track.
 
 Results of `python -m nike.detection.benchmark --videos 5 --frames 48` with the bundled weights: tracking finds 396 of
 624 objects instead of 384, with 9 interruptions instead of 14 and an unchanged number of 7 false positives. The
@@ -26,18 +26,18 @@ from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from nike.detection.sources import Picture
 
-LOW = 0.5  # fraction of the score threshold above which a detection continues a track
-# Frames above the threshold before a track continues below it. Tracks of false positives are short.
+LOW_THRESHOLD_FACTOR = 0.5  # fraction of the score threshold from which detections continue a track
+# Number of frames above the threshold after which a track can continue below it. Tracks of false positives are shorter.
 MIN_TRACK_FRAMES = 3
 Item = TypeVar("Item", bound=Picture)
 
 
 def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> Iterator[tuple[Item, Detections]]:
-    """Sets `track_ids` of the detections in video frames. Each video has its own ids, from 0; images have none.
+    """Sets `track_ids` of the detections in video frames. The ids start at 0 in each video. Images have no track ids.
 
     Args:
-        results: pairs of a picture and its detections with scores from LOW * `min_confidence`, the frames of a video in
-            order.
+        results: pairs of a picture and its detections with scores of at least LOW_THRESHOLD_FACTOR * `min_confidence`.
+            The frames of a video are in order.
         min_confidence: score threshold.
 
     Yields:
@@ -61,14 +61,18 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
                     track_activation_threshold=min_confidence,
                     high_conf_det_threshold=min_confidence,
                 )
-            result.track_ids = _ids(tracker, result)
+            result.track_ids = _update_track_ids(tracker, result)
             seen.update(result.track_ids[kept & (result.track_ids >= 0)].tolist())
             kept |= np.array([seen[number] >= MIN_TRACK_FRAMES for number in result.track_ids.tolist()], bool)
         yield picture, result[kept]
 
 
-def _ids(tracker, result: Detections) -> np.ndarray:
-    """Returns the track id of each object, int32 `[N]`, or -1 without a track, as in the first frame of an object."""
+def _update_track_ids(tracker, result: Detections) -> np.ndarray:
+    """Updates the tracker with the detections of a frame.
+
+    Returns:
+        The track id of each detection, int32 `[N]`, or -1 without a track. An object has no track in its first frame.
+    """
     found = result.to_supervision()
     found.mask = None  # ByteTrack compares boxes
     found.data = {"row": np.arange(len(result))}

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
 H264 = "libx264"
-# Visually nearly lossless, and fast compared with detection. The colour matrix is the one used by libswscale, because
-# players guess it if it is not specified.
+# Visually nearly lossless, and fast compared with detection. The color matrix of libswscale is specified, because
+# players would otherwise guess it.
 H264_OPTIONS = {"crf": "20", "preset": "veryfast", "x264-params": "colormatrix=smpte170m"}
 MP4_AUDIO_CODECS = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # audio codecs that can be copied to MP4
 CODECS = ("vp09", "mp4v")  # OpenCV codecs: browsers play the first, and every OpenCV build can write the second
@@ -92,7 +92,7 @@ def _write_h264(file: str, rate: float, shape: tuple[int, ...], sound: str | os.
 def _audio_copier(
     source: str | os.PathLike | None, container: OutputContainer, stack: ExitStack
 ) -> Callable[[float], None]:
-    """Returns a function that copies the audio of a video up to a time in seconds, if there is any.
+    """Returns a function that copies the audio of a video, if it has any, up to a time in seconds.
 
     Packets are copied without decoding, so the quality does not change.
     """
@@ -102,19 +102,19 @@ def _audio_copier(
         video = stack.enter_context(av.open(os.fspath(source))) if source is not None else None
     except (OSError, ValueError):  # FFmpeg cannot read the file, although OpenCV could
         video = None
-    known = [audio for audio in video.streams.audio if audio.codec_context.name in MP4_AUDIO_CODECS] if video else []
-    if not known:
+    usable = [audio for audio in video.streams.audio if audio.codec_context.name in MP4_AUDIO_CODECS] if video else []
+    if not usable:
         return lambda until: None
-    copy = container.add_stream_from_template(known[0])
-    packets = (packet for packet in video.demux(known[0]) if packet.dts is not None)
-    waiting = next(packets, None)
+    copy = container.add_stream_from_template(usable[0])
+    packets = (packet for packet in video.demux(usable[0]) if packet.dts is not None)
+    packet = next(packets, None)
 
     def copy_audio(until: float) -> None:
-        nonlocal waiting
-        while waiting is not None and waiting.dts * waiting.time_base < until:
-            waiting.stream = copy
-            container.mux(waiting)
-            waiting = next(packets, None)
+        nonlocal packet
+        while packet is not None and packet.dts * packet.time_base < until:
+            packet.stream = copy
+            container.mux(packet)
+            packet = next(packets, None)
 
     return copy_audio
 

@@ -26,11 +26,11 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
             folder of a run or its name in `logs` (best weights, else the last), an exported model (folder or file), or
             `hf://owner/name[@revision][/file][#sha256=HEX]` on the Hugging Face Hub.
         logs: parent folder of the log folders.
-        run_name: name of the run, for "last" and "best". None chooses among all runs.
+        run_name: name of the run for "last" and "best", or None for a run of any name.
 
     Raises:
         FileNotFoundError: if the file or the run does not exist.
-        HubError: (a ValueError) if the file cannot be downloaded from the Hub.
+        HubError: a ValueError, if the file cannot be downloaded from the Hub.
     """
     from mrcnn import checkpoints
     from mrcnn.checkpoints import log_dirs
@@ -62,8 +62,8 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
 
     Args:
         path: weights file, or the folder of an exported model.
-        config_file: JSON or YAML file with settings that override those in the weights file. Required for weights files
-            without settings, except those with the 81 COCO classes.
+        config_file: JSON or YAML file with settings that override those in the weights file. Required if the weights
+            file contains no settings, unless it has the 81 COCO classes.
 
     Returns:
         The Config, and the class names by class id, background first.
@@ -99,7 +99,7 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
 
 
 def _class_names(metadata: Mapping[str, Any], count: int, coco: Sequence[str]) -> list[str]:
-    """Returns the class names in the metadata, else those of COCO for 81 classes, else generic names."""
+    """Returns the class names in the metadata, else the COCO names for 81 classes, else generic names."""
     names = metadata.get("class_names")
     if isinstance(names, list) and len(names) == count and all(isinstance(name, str) for name in names):
         return names
@@ -129,7 +129,7 @@ def load_keras_model(path: Path, config: Any, device: str | None = None, precisi
         print(f"device {prepare_devices(device)}, {set_precision(precision)}")
         try:
             model = MaskRCNN("inference", config, "logs")
-        finally:  # restores the global policy; the layers keep theirs
+        finally:  # restores the global policy; the layers of the model keep their policies
             keras.config.set_dtype_policy(policy)
-        model.load_weights(path)  # not by name, which would accept the weights of a deeper backbone
+        model.load_weights(path)  # loading by name would accept the weights of a deeper backbone
     return model

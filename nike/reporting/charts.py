@@ -40,14 +40,14 @@ class Series:
         label: str, legend entry.
         values: y values of a line, or counts of bars.
         color: str, CSS class.
-        at: x values of a line.
+        x: x values of a line.
         dashed: bool, whether the line is dashed.
     """
 
     label: str
     values: Sequence[float]
     color: str
-    at: Sequence[float] = ()
+    x: Sequence[float] = ()
     dashed: bool = False
 
 
@@ -81,7 +81,7 @@ def line_chart(
         path = f"M{_x(x):.1f} {_y(0):.1f}V{_y(1):.1f}"
         parts.append(f'<path class="vertical" d="{path}"><title>{text(tip)}</title></path>')
     for line in series:
-        points = " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in zip(line.at, line.values, strict=True))
+        points = " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in zip(line.x, line.values, strict=True))
         if points:
             style = f"line {line.color}{' dashed' if line.dashed else ''}"
             parts.append(f'<path class="{style}" d="M{points}"/>')
@@ -102,7 +102,7 @@ def bar_chart(title: str, edges: Sequence[float], series: Sequence[Series], x_la
         x_label, y_label: str, axis labels.
     """
     sums = [sum(counts) for counts in zip(*(one.values for one in series), strict=True)]
-    highest = _nice(max([*sums, 1]))
+    highest = _round_up(max([*sums, 1]))
     parts = [_axes(x_label, y_label, [(tick, f"{tick * highest:g}") for tick in (0, 0.5, 1)])]
     for i, (left, right) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         base = 0.0
@@ -117,7 +117,7 @@ def bar_chart(title: str, edges: Sequence[float], series: Sequence[Series], x_la
     return _figure(title, parts, series, is_line=False)
 
 
-def _nice(value: float) -> int:
+def _round_up(value: float) -> int:
     """Rounds up to 2, 4, 6, 10, 20, 40, ..., so that the tick at half of the result is an integer."""
     scale = 1
     while True:

@@ -18,7 +18,7 @@ from nike.reporting.page import picture, table, text, write_page
 
 THUMBNAIL = 280  # pixels
 MAX_PICTURES = 300  # limits the page to about 10 MB; further problems are listed without a picture
-MIN_BOX = 40  # minimum side of a box on the thumbnail in pixels; the photo is cropped around smaller boxes
+MIN_BOX = 40  # minimum side of a box in the thumbnail in pixels; photos with smaller boxes are cropped
 
 STYLE = """
 :root { --error: #c62828; --warning: #b26a00; --note: #1565a8; --bar: #8a8a85 }
@@ -42,7 +42,7 @@ def write_check(path: str | os.PathLike, result: Inspection, title: str) -> None
         result: result of `inspect_dataset`.
         title: name of the dataset.
     """
-    pictures = _Pictures()
+    pictures = _Thumbnails()
     groups = []
     for severity, code, problems in result.kinds():
         cards = "".join(_card(problem, pictures) for problem in problems)
@@ -70,14 +70,14 @@ def _size_table(result: Inspection) -> str:
     return f"<table><tr><th>size at network input (pixels)</th><th>instances</th><th></th></tr>{rows}</table>"
 
 
-def _card(problem: Problem, pictures: _Pictures) -> str:
-    images = pictures.show(problem.photo, problem.extent) + pictures.show(problem.beside, None)
+def _card(problem: Problem, pictures: _Thumbnails) -> str:
+    images = pictures.show(problem.photo, problem.extent) + pictures.show(problem.other_photo, None)
     strip = f'<div class="pictures">{images}</div>' if images else ""
     where = text(f"{problem.file} {problem.where}")
     return f'<div class="card framed">{strip}<div class="text"><b>{where}</b>{text(problem.message)}</div></div>'
 
 
-class _Pictures:
+class _Thumbnails:
     """Creates up to MAX_PICTURES thumbnails."""
 
     def __init__(self):
@@ -103,7 +103,7 @@ def _read(path: Path) -> np.ndarray | None:
 
 
 def draw_thumbnail(image: np.ndarray, extent: tuple[float, float, float, float] | None) -> PIL.Image.Image:
-    """Returns a thumbnail with a frame around a region. For a small region, the photo is cropped to its surroundings.
+    """Returns a thumbnail with a frame around a region. The photo is cropped to the surroundings of a small region.
 
     Args:
         image: uint8 `[H, W, 3]`.

@@ -15,14 +15,14 @@ from mrcnn.evaluation import (
     evaluate_image,
     kinds_of,
 )
-from nike.formatting import aligned, plural, printable
-from nike.reporting.score_table import figure
+from nike.formatting import align_columns, plural, printable
+from nike.reporting.score_table import format_metric
 from nike.reporting.scores import IOU, photo_scores, totals
 
 NAMES = ("A", "B")
 METRICS = ("AP", "AP50", "AP75")
 MIN_CHANGE = 0.01  # minimum change in the error score; images with smaller changes count as equal
-SHOWN = 5  # maximum number of better images and of worse images listed in the terminal
+MAX_LISTED = 5  # maximum number of better images and of worse images listed in the terminal
 
 
 def compare(evaluators: Sequence[CocoEvaluator], threshold: float) -> dict[str, Any]:
@@ -38,9 +38,9 @@ def compare(evaluators: Sequence[CocoEvaluator], threshold: float) -> dict[str, 
         "mask_AP_interval" ("box_AP_interval" if A or B has no masks): 95% interval of the difference in AP, see
         `ap_difference_interval`;
         "images": number of images on which B is "better", "worse" or "equal" compared with A;
-        "photos": list, in order of increasing change, of "file", "change" (error score of A minus that of B, negative
-        if B is worse), "lost" and "gained" (numbers of instances that only A or only B detects), "false" [A, B] and
-        "ious" [[A, B], ...] of the instances that both detect.
+        "photos": list of dicts, in order of increasing change, with "file", "change" (error score of A minus error
+        score of B, negative if B is worse), "lost" and "gained" (numbers of instances that only A or only B detects),
+        "false" (false positives [A, B]) and "ious" ([[A, B], ...] of the instances that both detect).
     """
     classes = len(evaluators[0].class_names)
     records = [evaluator.records for evaluator in evaluators]
@@ -100,7 +100,7 @@ def _compare_photo(a: ImageOutcome, b: ImageOutcome) -> dict[str, Any]:
 
 
 def worst_and_best(comparison: dict[str, Any], count: int) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Returns (heading, images) for the images on which B is worse and better, with at most `count` images each."""
+    """Returns [(heading, images), ...] for images on which B is worse and better, with at most `count` images each."""
     photos, parts = comparison["photos"], []
     for name, sign in (("worse", -1), ("better", 1)):
         chosen = [photo for photo in photos[::-sign] if sign * photo["change"] >= MIN_CHANGE]
@@ -127,7 +127,7 @@ def metric_rows(comparison: dict[str, Any]) -> list[list[str]]:
         if isinstance(a, int):
             rows.append([name, str(a), str(b), f"{b - a:+d}"])
         else:
-            rows.append([name, figure(a), figure(b), "-" if min(a, b) < 0 else f"{b - a:+.3f}"])
+            rows.append([name, format_metric(a), format_metric(b), "-" if min(a, b) < 0 else f"{b - a:+.3f}"])
     return rows
 
 
@@ -155,11 +155,11 @@ def comparison_lines(comparison: dict[str, Any]) -> Iterator[str]:
         f"{plural(counts['instances'], 'instance')}"
     )
     yield ""
-    yield from aligned(metric_rows(comparison))
+    yield from align_columns(metric_rows(comparison))
     yield ""
     yield interval_text(comparison)
     yield f"At score {comparison['threshold']:g} and {comparison['kind']} IoU {IOU:g}: {images_text(comparison)}"
-    for heading, photos in worst_and_best(comparison, SHOWN):
+    for heading, photos in worst_and_best(comparison, MAX_LISTED):
         yield ""
         yield heading
         yield from (f"  {printable(photo['file'])}: {describe_change(photo)}" for photo in photos)

@@ -18,7 +18,7 @@ from nike.reporting.comparison import (
     worst_and_best,
 )
 from nike.reporting.page import picture, table, text, write_page
-from nike.reporting.pictures import CHIPS, PHOTO_STYLE, draw_outcomes
+from nike.reporting.pictures import LEGEND, PHOTO_STYLE, draw_outcomes
 from nike.reporting.scores import IOU
 
 STYLE = """
@@ -64,7 +64,7 @@ def _changed_photos(
     if not parts:
         yield "<h2>No differences in any image.</h2>"
         return
-    yield f'<p class="soft">Left to right: ground truth, A, B.{CHIPS}</p>'
+    yield f'<p class="soft">Left to right: ground truth, A, B.{LEGEND}</p>'
     records = [{record.image_id: record for record in evaluator.records} for evaluator in evaluators]
     numbers = {dataset.image_info[i]["id"]: i for i in dataset.image_ids}
     names = "".join(f"<span>{name}</span>" for name in ("ground truth", *NAMES))

@@ -44,7 +44,7 @@ class ModelCard:
         image_size: side of the network's input in pixels, or None.
         weights: number of weights (scalars).
         dtype: type of the stored weights, such as "float16".
-        license: identifier of a licence as used on the Hub, such as "mit".
+        license: license identifier of the Hub, such as "mit".
         evaluation: metrics, or None.
         training_images: number of training images, or None.
     """
@@ -83,7 +83,7 @@ def _metadata(card: ModelCard) -> dict[str, Any]:
 
 def _title(card: ModelCard) -> str:
     name = card.repository.partition("/")[2]
-    return f"# {name}\n\nMask R-CNN that segments {_listed(card.classes)} in images. Trained with nike-mrcnn."
+    return f"# {name}\n\nMask R-CNN that segments {_format_names(card.classes)} in images. Trained with nike-mrcnn."
 
 
 def _usage(card: ModelCard) -> str:
@@ -91,16 +91,16 @@ def _usage(card: ModelCard) -> str:
     command = f"nike detect photo.jpg --weights '{reference}'"
     python = f'from mrcnn import MaskRCNN\n\nmodel = MaskRCNN.from_checkpoint("{reference}")'
     python += '\nresult = model.detect(["photo.jpg"])[0]'
-    install = "With the extra `hub` of nike-mrcnn, the file is downloaded and its SHA-256 is checked:"
-    return f"## Use\n\n{install}\n\n```\n{command}\n```\n\n```python\n{python}\n```"
+    install = "These commands download the file and check its SHA-256. They require the extra `hub` of nike-mrcnn."
+    return f"## Usage\n\n{install}\n\n```\n{command}\n```\n\n```python\n{python}\n```"
 
 
 def _model(card: ModelCard) -> str:
     rows = [
         ("File", f"`{card.file}`, {card.bytes:,} bytes, HDF5 weights without code"),
         ("SHA-256", f"`{card.sha256}`"),
-        ("Classes", _listed(card.classes)),
-        ("Backbone", _code(card.backbone) if card.backbone else "not stored in the file"),
+        ("Classes", _format_names(card.classes)),
+        ("Backbone", _inline_code(card.backbone) if card.backbone else "not stored in the file"),
         ("Input", f"{card.image_size} x {card.image_size} pixels" if card.image_size else "not stored in the file"),
         ("Weights", f"{card.weights:,}, {card.dtype}"),
     ]
@@ -118,15 +118,15 @@ def _evaluation(card: ModelCard) -> str:
 
 def _limitations() -> str:
     return (
-        "## Limitations\n\nResults on other images can be lower, in particular where they differ from the training "
-        "images. Measure the weights on your own labelled images with `nike evaluate` before you rely on them."
+        "## Limitations\n\nMetrics can be lower on images that differ from the training images. Evaluate the weights "
+        "on your own labelled images with `nike evaluate` before you rely on them."
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(_code, names)) or "objects"
+def _format_names(names: Sequence[str]) -> str:
+    return ", ".join(map(_inline_code, names)) or "objects"
 
 
-def _code(text: str) -> str:
-    """Formats untrusted text as inline code. Replaces backticks and pipes, which would end it, with spaces."""
+def _inline_code(text: str) -> str:
+    """Formats untrusted text as inline code. Backticks and pipes, which would end the code, are replaced by spaces."""
     return f"`{re.sub(r'[`|]', ' ', printable(text)).strip() or ' '}`"

@@ -9,7 +9,7 @@ import numpy as np
 from mrcnn.evaluation.average_precision import Ranking
 
 PRECISIONS = (0.9, 0.95, 0.99)
-ACCURATE_IOU = 0.9  # masks with a higher IoU rarely need correction
+ACCURATE_IOU = 0.9  # masks with a higher IoU rarely require correction
 
 
 def operating_points(ranking: Ranking, precisions: Iterable[float] = PRECISIONS) -> list[dict[str, float]]:
@@ -39,7 +39,7 @@ def operating_points(ranking: Ranking, precisions: Iterable[float] = PRECISIONS)
 
 
 def mask_quality(ious: Sequence[float]) -> dict[str, float]:
-    """Returns the median IoU of the true positives and the fraction with IoU >= 0.9, or -1 without true positives."""
+    """Returns the median IoU of true positives and the fraction with IoU >= 0.9, or -1 without true positives."""
     if not len(ious):
         return {"median_iou": -1.0, "accurate": -1.0}
     return {"median_iou": float(np.median(ious)), "accurate": float(np.mean(np.asarray(ious) >= ACCURATE_IOU))}

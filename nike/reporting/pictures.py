@@ -1,4 +1,4 @@
-"""Pictures of evaluated images for HTML pages: ground truth and detections, coloured by outcome."""
+"""Pictures of evaluated images for HTML pages: ground truth and detections, colored by outcome."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from mrcnn.visualization.drawing import overlay
 PICTURE_SIDE = 560  # pixels of the longer side
 ZOOM_BELOW = 0.6  # the image is cropped to the boxes if the crop is below this fraction of both sides
 ZOOM_MARGIN = 0.6  # margin of the crop as a fraction of its longer side
-TINT = 0.3  # low opacity, so that the outlines stay visible
-RIGHT, WRONG, IGNORED = (0, 194, 255), (255, 145, 0), (150, 150, 150)  # distinguishable with color blindness
+MASK_OPACITY = 0.3  # low opacity, so that the outlines stay visible
+CORRECT, INCORRECT, IGNORED = (
+    (0, 194, 255),
+    (255, 145, 0),
+    (150, 150, 150),
+)  # distinguishable with color vision deficiency
 
 PHOTO_STYLE = """
 .photo { margin: 0 0 1rem } .photo p { margin: 0; padding: .6rem 1rem }
@@ -23,9 +27,9 @@ PHOTO_STYLE = """
 .pair img { display: block; width: 100%; height: 440px; object-fit: contain; background: var(--paper) }
 .chip { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin: 0 .3em 0 1em }
 """
-CHIPS = "".join(  # legend of the colors
+LEGEND = "".join(  # legend of the colors
     f'<span class="chip" style="background: rgb{color}"></span>{name}'
-    for color, name in ((RIGHT, "true positive"), (WRONG, "false positive or missed"), (IGNORED, "ignored"))
+    for color, name in ((CORRECT, "true positive"), (INCORRECT, "false positive or missed"), (IGNORED, "ignored"))
 )
 
 
@@ -42,40 +46,40 @@ def draw_outcomes(
         results: ground truth and detections of each model, with their outcome. Detections that are not in the outcome
             are not drawn. The ground truth of the first record is used.
         class_names: class names, background first.
-        titles: names of the models, for the captions of missed instances. Not used with a single model.
+        titles: names of the models for the captions of missed instances. Not used with a single model.
 
     Returns:
-        The image with the ground truth, then one image with the detections of each model, uint8 `[h, w, 3]`. Their
-        longer side has PICTURE_SIDE pixels.
+        The image with the ground truth, then one image with the detections of each model, uint8 `[h, w, 3]`. The longer
+        side has PICTURE_SIDE pixels.
     """
     record = results[0][0]
     captions = [class_names[class_id] for class_id in record.gt_class_ids]
-    colors = [RIGHT] * len(captions)
+    colors = [CORRECT] * len(captions)
     for i in range(len(captions)):
         missed = [number for number, (_, outcome) in enumerate(results) if i in outcome.false_negatives]
         if missed:
             by = f" by {' and '.join(titles[number] for number in missed)}" if len(results) > 1 else ""
-            captions[i], colors[i] = f"{captions[i]} missed{by}", WRONG
+            captions[i], colors[i] = f"{captions[i]} missed{by}", INCORRECT
     for i in np.flatnonzero(record.gt_crowd):
         captions[i], colors[i] = "ignored", IGNORED
 
-    verdicts = [_verdicts(*result) for result in results]
-    boxes = [result.boxes[list(shown)] for (result, _), shown in zip(results, verdicts, strict=True)]
-    view = _View(image, region_of_interest(np.concatenate([record.gt_boxes, *boxes]), image.shape))
+    captioned = [_caption_detections(*result) for result in results]
+    boxes = [result.boxes[list(rows)] for (result, _), rows in zip(results, captioned, strict=True)]
+    view = _CroppedView(image, region_of_interest(np.concatenate([record.gt_boxes, *boxes]), image.shape))
     pictures = [view.draw(record.gt_rles, captions, colors)]
-    for (result, _), shown in zip(results, verdicts, strict=True):
-        pictures.append(view.draw([result.rles[row] for row in shown], *zip(*shown.values(), strict=True)))
+    for (result, _), rows in zip(results, captioned, strict=True):
+        pictures.append(view.draw([result.rles[row] for row in rows], *zip(*rows.values(), strict=True)))
     return pictures
 
 
-def _verdicts(record: ImageRecord, outcome: ImageOutcome) -> dict[int, tuple[str, tuple[int, int, int]]]:
-    """Returns a dict of (caption, color) by row of the detection in the record, in ascending order."""
-    verdicts = {row: (f"{record.scores[row]:.2f}, IoU {iou:.2f}", RIGHT) for row, _, iou in outcome.true_positives}
+def _caption_detections(record: ImageRecord, outcome: ImageOutcome) -> dict[int, tuple[str, tuple[int, int, int]]]:
+    """Returns (caption, color) of each detection by its row in the record, in ascending order."""
+    captions = {row: (f"{record.scores[row]:.2f}, IoU {iou:.2f}", CORRECT) for row, _, iou in outcome.true_positives}
     for row in outcome.false_positives:
-        why = "duplicate" if row in outcome.duplicates else "false"
-        verdicts[row] = (f"{record.scores[row]:.2f} {why}", WRONG)
-    verdicts |= {row: (f"{record.scores[row]:.2f} ignored", IGNORED) for row in outcome.ignored}
-    return dict(sorted(verdicts.items()))
+        reason = "duplicate" if row in outcome.duplicates else "false"
+        captions[row] = (f"{record.scores[row]:.2f} {reason}", INCORRECT)
+    captions |= {row: (f"{record.scores[row]:.2f} ignored", IGNORED) for row in outcome.ignored}
+    return dict(sorted(captions.items()))
 
 
 def region_of_interest(boxes: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -91,7 +95,7 @@ def region_of_interest(boxes: np.ndarray, shape: tuple[int, ...]) -> tuple[int, 
     return (y1, x1, y2, x2) if is_small else (0, 0, height, width)
 
 
-class _View:
+class _CroppedView:
     """A region of a photo, resized for the page."""
 
     def __init__(self, image: np.ndarray, region: tuple[int, int, int, int]):
@@ -101,9 +105,9 @@ class _View:
         self.size = max(round((x2 - x1) * scale), 1), max(round((y2 - y1) * scale), 1)
         self.image = self._scale(image, PIL.Image.Resampling.BICUBIC)
 
-    def _scale(self, array: np.ndarray, how: PIL.Image.Resampling) -> np.ndarray:
+    def _scale(self, array: np.ndarray, resampling: PIL.Image.Resampling) -> np.ndarray:
         y1, x1, y2, x2 = self.region
-        return np.asarray(PIL.Image.fromarray(array[y1:y2, x1:x2]).resize(self.size, how))
+        return np.asarray(PIL.Image.fromarray(array[y1:y2, x1:x2]).resize(self.size, resampling))
 
     def draw(self, rles: list[dict], captions=(), colors=()) -> np.ndarray:
         """Draws run-length encoded masks of the whole photo on the view."""
@@ -111,4 +115,4 @@ class _View:
         if not masks:
             return self.image
         result = {"class_ids": np.ones(len(masks), dtype=int), "masks": np.stack(masks, axis=-1)}
-        return overlay(self.image, result, [], alpha=TINT, colors=colors, captions=captions)
+        return overlay(self.image, result, [], alpha=MASK_OPACITY, colors=colors, captions=captions)

@@ -1,7 +1,8 @@
 """Recall as a function of the number of proposals: `python -m nike.reporting.proposal_recall` prints a Markdown table.
 
 It compares Selective Search with the RPN of the weights at two IoU thresholds. An instance is found by the first N
-proposals of its image if the IoU of one of them with its box is at least the threshold. Proposals are not cached.
+proposals of its image if the IoU of its box with one of these proposals reaches the threshold. Proposals are not
+cached.
 
 Source: Ren et al. 2015, Faster R-CNN, section 4.1, "Recall-to-IoU"; Hosang et al. 2016, "What makes for effective
 detection proposals?".
@@ -38,32 +39,32 @@ FIGURES = (".png", ".svg", ".pdf")
 COUNTS = (10, 30, 100, 300, 1000, 2000)  # numbers of proposals in the table; the last one is the maximum
 TITLES = {"selective_search_fast": "Selective Search, fast", "selective_search_quality": "Selective Search, quality"}
 
-Proposer = Callable[[np.ndarray], np.ndarray]  # image -> boxes [K, 4] in pixels, the best first
+Proposer = Callable[[np.ndarray], np.ndarray]  # image -> boxes [K, 4] in pixels, best first
 
 
 class Curve(NamedTuple):
-    """Result of one source of proposals.
+    """Recall of one source of proposals.
 
     Attributes:
-        needed: number of proposals after which each instance is found, or infinity if it is not, by IoU threshold.
+        required: number of proposals required to find each instance, by IoU threshold; infinity if it is not found.
         boxes: mean number of proposals per image.
         seconds: median processor time per image.
     """
 
-    needed: dict[float, np.ndarray]
+    required: dict[float, np.ndarray]
     boxes: float
     seconds: float
 
     def recall(self, iou: float, count: int) -> float:
         """Returns the fraction of instances that are found by the first `count` proposals of their images."""
-        return float(np.mean(self.needed[iou] <= count))
+        return float(np.mean(self.required[iou] <= count))
 
 
-def count_needed(proposals: np.ndarray, gt_boxes: np.ndarray, iou: float) -> np.ndarray:
-    """Returns the number of proposals after which each ground-truth box is found, or infinity if it is not, `[G]`.
+def count_required(proposals: np.ndarray, gt_boxes: np.ndarray, iou: float) -> np.ndarray:
+    """Returns the number of proposals required to find each ground-truth box, `[G]`; infinity if it is not found.
 
     Args:
-        proposals: `[K, 4]`, the best first.
+        proposals: `[K, 4]`, best first.
         gt_boxes: `[G, 4]`.
         iou: minimum IoU.
     """
@@ -92,9 +93,9 @@ def rpn_proposer(model: Any) -> Proposer:
     return propose
 
 
-def measure(dataset: NikeDataset, propose: Proposer) -> Curve:
-    """Runs a source of proposals on all images of a dataset that show an object."""
-    needed: dict[float, list[np.ndarray]] = {iou: [] for iou in IOUS}
+def measure_recall(dataset: NikeDataset, propose: Proposer) -> Curve:
+    """Measures the recall of a source of proposals on all images of a dataset that contain an object."""
+    required: dict[float, list[np.ndarray]] = {iou: [] for iou in IOUS}
     counts, seconds = [], []
     for image_id in dataset.image_ids:
         masks, class_ids = dataset.load_mask(image_id)
@@ -107,13 +108,13 @@ def measure(dataset: NikeDataset, propose: Proposer) -> Curve:
         seconds.append(time.process_time() - start)
         counts.append(len(proposals))
         for iou in IOUS:
-            needed[iou].append(count_needed(proposals, gt_boxes, iou))
+            required[iou].append(count_required(proposals, gt_boxes, iou))
     if not counts:
         raise UserError("--dataset: no image shows an object of the classes of the weights.")
-    return Curve({iou: np.concatenate(each) for iou, each in needed.items()}, np.mean(counts), np.median(seconds))
+    return Curve({iou: np.concatenate(each) for iou, each in required.items()}, np.mean(counts), np.median(seconds))
 
 
-def table(curves: dict[str, Curve]) -> str:
+def markdown_table(curves: dict[str, Curve]) -> str:
     """Returns the recall at COUNTS as a Markdown table."""
     lines = [
         "| Proposals | IoU | " + " | ".join(f"{count}" for count in COUNTS) + " | boxes | processor time |",
@@ -173,10 +174,10 @@ def run_comparison(arguments: argparse.Namespace) -> None:
     config = config.copy(POST_NMS_ROIS_INFERENCE=COUNTS[-1], GPU_COUNT=1, IMAGES_PER_GPU=1)
     sources: dict[str, Proposer] = {f"RPN of {arguments.weights}": rpn_proposer(load_keras_model(path, config))}
     sources |= {TITLES[mode]: lambda image, mode=mode: selective_search(image, mode) for mode in MODES}
-    curves = {name: measure(dataset, propose) for name, propose in sources.items()}
-    instances = len(next(iter(curves.values())).needed[IOUS[0]])
+    curves = {name: measure_recall(dataset, propose) for name, propose in sources.items()}
+    instances = len(next(iter(curves.values())).required[IOUS[0]])
     title = f"{arguments.dataset.name}, {split}: {instances} instances"
-    print(title, table(curves), sep="\n\n")
+    print(title, markdown_table(curves), sep="\n\n")
     if arguments.figure:
         save_figure(arguments.figure, curves, title)
 

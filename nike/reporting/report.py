@@ -14,8 +14,8 @@ from nike.formatting import plural
 from nike.reporting import charts
 from nike.reporting.charts import Series, bar_chart, line_chart
 from nike.reporting.page import picture, table, text, write_page
-from nike.reporting.pictures import CHIPS, PHOTO_STYLE, draw_outcomes
-from nike.reporting.score_table import coco_rows, confusion_rows, describe_photo, figure, voc_rows
+from nike.reporting.pictures import LEGEND, PHOTO_STYLE, draw_outcomes
+from nike.reporting.score_table import coco_rows, confusion_rows, describe_photo, format_metric, voc_rows
 from nike.reporting.scores import IOU
 
 STYLE = """
@@ -33,9 +33,9 @@ def write_report(
     Args:
         path: path of the HTML file.
         scores: dict returned by `nike.reporting.scores.score`, with "weights", "dataset" and "split" added.
-        evaluator: `CocoEvaluator` from which the scores were computed.
-        dataset: `NikeDataset` with the photos.
-        worst: int, maximum number of photos with errors to show.
+        evaluator: evaluator from which the scores were computed.
+        dataset: dataset with the images.
+        worst: maximum number of images with errors to show.
     """
     counts = scores["counts"]
     where = f"{scores['weights']} on {scores['dataset']} ({scores['split']})"
@@ -43,7 +43,7 @@ def write_report(
     instances = f"{plural(counts['instances'], 'instance')}, {counts['ignored']} ignored"
     body = [
         f'<p class="soft wide">{text(where)}: {text(images)}, {text(instances)}.</p>',
-        _key_figures(scores),
+        _summary_cards(scores),
         f'<h2>Curves</h2><div class="charts">{"".join(_charts(scores))}</div>',
         '<h2>COCO</h2><p class="soft">AP: mean over IoU 0.50 to 0.95. s, m, l: small (area under 32² pixels), medium '
         "(under 96²) and large instances. AR: recall with 1, 10, 100 detections per image. boundary: uses the smaller "
@@ -58,13 +58,13 @@ def write_report(
     write_page(path, "Evaluation", charts.STYLE + STYLE + PHOTO_STYLE, "\n".join(body))
 
 
-def _key_figures(scores: dict[str, Any]) -> str:
+def _summary_cards(scores: dict[str, Any]) -> str:
     at = scores["at_threshold"]
     negatives = at["negative_images"]
     cards = [
-        (figure(scores[scores["kind"]]["AP"]), f"{scores['kind']} AP"),
-        (figure(scores[scores["kind"]]["AP50"]), f"{scores['kind']} AP at IoU 0.50"),
-        *([(figure(scores["box"]["AP"]), "box AP")] if scores["kind"] == "mask" else []),
+        (format_metric(scores[scores["kind"]]["AP"]), f"{scores['kind']} AP"),
+        (format_metric(scores[scores["kind"]]["AP50"]), f"{scores['kind']} AP at IoU 0.50"),
+        *([(format_metric(scores["box"]["AP"]), "box AP")] if scores["kind"] == "mask" else []),
         (f"{at['true']} of {at['true'] + at['missed']}", f"instances detected at score {scores['threshold']:g}"),
         (f"{at['false']}", f"false positives ({plural(at['duplicates'], 'duplicate')})"),
         (f"{negatives['images_with_detections']} of {negatives['images']}", "negative images with a false positive"),
@@ -113,16 +113,16 @@ def _charts(scores: dict[str, Any]) -> Iterator[str]:
 
 
 def _worst_photos(scores: dict[str, Any], evaluator: CocoEvaluator, dataset: NikeDataset, count: int) -> Iterator[str]:
-    bad = [photo for photo in scores["photos"] if photo["error_score"] > 0]
-    if not bad:
+    with_errors = [photo for photo in scores["photos"] if photo["error_score"] > 0]
+    if not with_errors:
         yield "<h2>No errors in any image.</h2>"
         return
-    shown = f"{count} of {len(bad)}" if len(bad) > count else f"all {len(bad)}"
+    shown = f"{count} of {len(with_errors)}" if len(with_errors) > count else f"all {len(with_errors)}"
     yield f"<h2>Images with the most errors ({shown})</h2>"
-    yield f'<p class="soft">Left: ground truth. Right: detections.{CHIPS}</p>'
+    yield f'<p class="soft">Left: ground truth. Right: detections.{LEGEND}</p>'
     records = {record.image_id: record for record in evaluator.records}
     numbers = {dataset.image_info[i]["id"]: i for i in dataset.image_ids}
-    for photo in bad[:count]:
+    for photo in with_errors[:count]:
         record = records[photo["file"]]
         outcome = evaluate_image(record, scores["kind"], IOU, scores["threshold"])
         image = dataset.load_image(numbers[photo["file"]])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nike.formatting import aligned, plural, printable
+from nike.formatting import align_columns, plural, printable
 from nike.reporting.scores import IOU
 
-SHOWN = 5  # maximum number of listed images with errors
-FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
+MAX_LISTED = 5  # maximum number of listed images with errors
+COCO_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
 def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
@@ -23,13 +23,13 @@ def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
     )
     for rows in (coco_rows(scores), voc_rows(scores)):
         yield ""
-        yield from aligned(rows)
+        yield from align_columns(rows)
     yield ""
     yield from _at_threshold(scores)
     yield ""
     yield "Confusion matrix (rows: true class, columns: detected class)"
-    yield from aligned(confusion_rows(scores))
-    worst = [photo for photo in scores["photos"][:SHOWN] if photo["error_score"] > 0]
+    yield from align_columns(confusion_rows(scores))
+    worst = [photo for photo in scores["photos"][:MAX_LISTED] if photo["error_score"] > 0]
     if worst:
         yield ""
         yield "Images with the most errors"
@@ -39,7 +39,10 @@ def summary_lines(scores: dict[str, Any]) -> Iterator[str]:
 def coco_rows(scores: dict[str, Any]) -> list[list[str]]:
     """Returns the COCO metrics of masks, boundaries and boxes as rows, with a header."""
     kinds = [kind for kind in ("mask", "boundary", "box", "keypoints") if kind in scores]
-    return [["", *FIGURES], *([kind, *(figure(scores[kind][name]) for name in FIGURES)] for kind in kinds)]
+    return [
+        ["", *COCO_METRICS],
+        *([kind, *(format_metric(scores[kind][name]) for name in COCO_METRICS)] for kind in kinds),
+    ]
 
 
 def voc_rows(scores: dict[str, Any]) -> list[list[str]]:
@@ -50,7 +53,7 @@ def voc_rows(scores: dict[str, Any]) -> list[list[str]]:
             best = figures["best_f1"]
             cells = [figures["ap_11_point"], figures["ap_all_points"]]
             cells += [best[key] for key in ("f1", "threshold", "precision", "recall")]
-            rows.append([f"{kind}, {printable(name)}", *map(figure, cells)])
+            rows.append([f"{kind}, {printable(name)}", *map(format_metric, cells)])
     return rows
 
 
@@ -68,10 +71,10 @@ def _at_threshold(scores: dict[str, Any]) -> Iterator[str]:
     yield (
         f"At score {scores['threshold']:g} and {scores['kind']} IoU {IOU:g}: {at['true']} true, {at['false']} false "
         f"({plural(at['duplicates'], 'duplicate')}), {at['missed']} missed; "
-        f"precision {figure(at['precision'])}, recall {figure(at['recall'])}"
+        f"precision {format_metric(at['precision'])}, recall {format_metric(at['recall'])}"
     )
     if at["true"]:
-        median = f"median {scores['kind']} IoU {figure(at['median_iou'])}"
+        median = f"median {scores['kind']} IoU {format_metric(at['median_iou'])}"
         yield f"True positives: {median}, {at['accurate']:.0%} with IoU 0.9 or more"
     if negatives["images"]:
         low, high = negatives["interval_95"]
@@ -84,7 +87,7 @@ def _at_threshold(scores: dict[str, Any]) -> Iterator[str]:
         if point["threshold"] < 0:
             yield f"Precision {point['precision']:g}: not reached at any score"
         else:
-            recall = figure(point["recall"])
+            recall = format_metric(point["recall"])
             yield f"Precision {point['precision']:g}: recall {recall} at score {point['threshold']:.3f}"
 
 
@@ -97,6 +100,6 @@ def describe_photo(photo: dict[str, Any]) -> str:
     return ", ".join(parts) or "no errors"
 
 
-def figure(value: float) -> str:
+def format_metric(value: float) -> str:
     """Formats a metric with three decimals, or a dash if it is undefined."""
     return "-" if value < 0 else f"{value:.3f}"

@@ -16,7 +16,7 @@ from nike.formatting import plural, printable
 from nike.output_checks import check_output_file
 from nike.training.run_split import RunPhotos, photo_key
 
-SHOWN_LABELS = 5  # maximum number of labels in a message
+MAX_LISTED_LABELS = 5  # maximum number of labels in a message
 
 
 def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
@@ -156,6 +156,6 @@ def unknown_labels(dataset: NikeDataset, labels: Labels) -> tuple[str, bool]:
         for i in instances
         if not labels.class_of(label := i.label.strip()) and not labels.is_ignored(label) and not labels.nearest(label)
     )
-    named = [f"{printable(label)} ({count})" for label, count in unknown.most_common(SHOWN_LABELS)]
+    named = [f"{printable(label)} ({count})" for label, count in unknown.most_common(MAX_LISTED_LABELS)]
     more = [f"{len(unknown) - len(named)} more"] if len(unknown) > len(named) else []
     return ", ".join(named + more), not any(labels.class_of(i.label) for i in instances)

@@ -14,15 +14,15 @@ from mrcnn.errors import UserError
 from nike.augmentation import photometric
 from nike.datasets import photos
 from nike.datasets.labelme import read_labelme
-from nike.datasets.read_subset import not_for_validation
+from nike.datasets.read_subset import exclude_validation_images
 from nike.datasets.records import AnnotationError
-from nike.synthesis.paint import random_colour, smooth_noise
+from nike.synthesis.paint import random_color, smooth_noise
 
 MAX_SIDE = 2000  # pixels; larger photos are downsampled
 # Photos in the wheel of scikit-image, CC0 or in the public domain.
 BUNDLED = ("astronaut", "brick", "camera", "chelsea", "coffee", "grass", "rocket", "stereo_motorcycle")
 PLAIN = 0.25  # fraction of plain backgrounds if no folder is given
-JITTER = 0.35  # strength of the colour jitter of photos
+JITTER = 0.35  # strength of the color jitter of photos
 
 Source = Callable[[np.random.Generator, int, int], np.ndarray]  # rng, height, width -> [height, width, 3] uint8
 
@@ -46,7 +46,7 @@ def _draw(loaders, plain: float, rng: np.random.Generator, height: int, width: i
     if rng.random() < plain:
         return draw_plain(rng, height, width)
     photo = loaders[rng.integers(len(loaders))]()
-    return photometric.jitter_colour(crop(rng, photo, height, width), rng, JITTER)
+    return photometric.jitter_color(crop(rng, photo, height, width), rng, JITTER)
 
 
 def find_photos(folder: Path) -> list[Path]:
@@ -55,7 +55,7 @@ def find_photos(folder: Path) -> list[Path]:
         raise FileNotFoundError(
             f"{folder}: no such folder of backgrounds. Pass a folder with photos that do not show the logo."
         )
-    candidates = not_for_validation(photos.find_files(folder), folder)
+    candidates = exclude_validation_images(photos.find_files(folder), folder)
     found = [path for path in candidates if not _has_objects(path, folder)]
     if not found:
         raise UserError(
@@ -107,9 +107,9 @@ def crop(rng: np.random.Generator, photo: np.ndarray, height: int, width: int) -
 
 
 def draw_plain(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Draws a gradient of two colours with smooth noise, `[height, width, 3]` uint8."""
-    first = random_colour(rng)
-    second = random_colour(rng) if rng.random() < 0.4 else first + rng.normal(0, 0.08)
+    """Draws a gradient of two colors with smooth noise, `[height, width, 3]` uint8."""
+    first = random_color(rng)
+    second = random_color(rng) if rng.random() < 0.4 else first + rng.normal(0, 0.08)
     corners = rng.random((2, 2, 1)) * (second - first) + first
     image = cv2.resize(corners.astype(np.float32), (width, height))
     for grain in (rng.uniform(1, 4), rng.uniform(10, 100)):

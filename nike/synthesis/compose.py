@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from nike.augmentation import photometric
-from nike.augmentation.distractors import distractor
+from nike.augmentation.distractors import sample_shape
 from nike.synthesis.backgrounds import Source, find_backgrounds
 from nike.synthesis.logo import Logo, load_logo, make_logo
 from nike.synthesis.masks import Instance, PlacedLogo, place, rasterize
@@ -47,7 +47,7 @@ class Assets:
     def sample_distractor(self, rng: np.random.Generator) -> Logo:
         """Returns a shape that does not resemble the logo."""
         while True:
-            shape = make_logo(distractor(rng))
+            shape = make_logo(sample_shape(rng))
             if similarity(shape, self.logo) <= MAX_SIMILARITY:
                 return shape
 
@@ -122,10 +122,10 @@ def add_logo(rng: np.random.Generator, scene: Scene, logo: Logo, placed: list[Pl
     y0, x0, y1, x1 = new.window
     surface, coverage = scene.image[y0:y1, x0:x1], new.coverage
     length = float(np.ptp(np.concatenate(outlines), axis=0).max())
-    style, colours = choose_style(rng), None
-    if logo.texture is not None and rng.random() < 0.7:  # otherwise, its shape is drawn in another colour
-        style, colours = STYLES["print"], warp_texture(logo, placement, new.window)
-    painted = paint(rng, surface, coverage, style, length, scene.light, colours)
+    style, colors = choose_style(rng), None
+    if logo.texture is not None and rng.random() < 0.7:  # otherwise, its shape is drawn in another color
+        style, colors = STYLES["print"], warp_texture(logo, placement, new.window)
+    painted = paint(rng, surface, coverage, style, length, scene.light, colors)
     new.contrast = 255 * float(np.average(np.abs(painted - surface).mean(axis=2), weights=coverage))
     surface[:] = painted
     new.landmarks = {name: placement.to_image([point])[0] for name, point in logo.landmarks.items()}

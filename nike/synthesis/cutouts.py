@@ -50,7 +50,7 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Logo, ...]:
 
 
 def _cut(image: np.ndarray, mask: np.ndarray) -> Logo | None:
-    """Cuts out one instance with a margin that contains the colours of blurred edges. Returns None if it is small."""
+    """Cuts out one instance with a margin that contains the colors of blurred edges. Returns None if it is small."""
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(ys) or max(np.ptp(ys), np.ptp(xs)) < MIN_SIDE or min(np.ptp(ys), np.ptp(xs)) < 8:
         return None

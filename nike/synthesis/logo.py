@@ -1,4 +1,4 @@
-"""Logos as outlines, with their colours if they are read from a raster image."""
+"""Logos as outlines, with their colors if they are read from a raster image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Logo:
     Attributes:
         outlines: closed polygons `[P, 2]` float64 (x, y), filled with the even-odd rule. No edge is longer than
             `MAX_STEP`.
-        texture: `[h, w, 3]` uint8 RGB colours, or None for a shape that can be drawn in any colour.
+        texture: `[h, w, 3]` uint8 RGB colors, or None for a shape that can be drawn in any color.
         scale: length of one unit in pixels of `texture`.
         centre: (x, y) position of the origin in pixels of `texture`.
         landmarks: (x, y) positions in the unit frame by name.
@@ -42,7 +42,7 @@ class Logo:
 def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
     """Reads a logo from an SVG file or from a raster image with an alpha channel.
 
-    The colours of a raster image are kept unless the shape has a single colour.
+    The colors of a raster image are kept unless the shape has a single color.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -89,10 +89,10 @@ def _from_rgba(pixels: np.ndarray, path: Path) -> Logo:
     outlines = trace(solid)
     if not outlines:
         raise UserError(f"{path}: the opaque part is smaller than {MIN_AREA} square pixels. Pass a larger image.")
-    colours = pixels[..., :3][solid]
-    coloured = colours.std(axis=0).max() > 8
-    # Colours of transparent pixels are arbitrary, so they are replaced with the mean colour of the shape.
-    texture = np.where(solid[..., None], pixels[..., :3], colours.mean(axis=0).astype(np.uint8)) if coloured else None
+    colors = pixels[..., :3][solid]
+    colored = colors.std(axis=0).max() > 8
+    # Colors of transparent pixels are arbitrary, so they are replaced with the mean color of the shape.
+    texture = np.where(solid[..., None], pixels[..., :3], colors.mean(axis=0).astype(np.uint8)) if colored else None
     return make_logo(outlines, texture)
 
 

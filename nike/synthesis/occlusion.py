@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nike.synthesis.masks import PlacedLogo, Window
-from nike.synthesis.paint import random_colour, smooth_noise
+from nike.synthesis.paint import random_color, smooth_noise
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,6 @@ def draw_rod(rng: np.random.Generator, image: np.ndarray, rod: Rod) -> None:
     image *= 1 - np.float32(0.4) * rod.coverage(x_shadow, y_shadow, rod.radius)[..., None]
     shade = np.sqrt((1 - (rod.distance(x, y) / rod.radius) ** 2).clip(0.1, 1)).astype(np.float32)
     shade = shade * (1 + np.float32(0.04) * smooth_noise(rng, image.shape[:2], max(1.5, rod.radius / 6)))
-    colour = random_colour(rng).astype(np.float32)
-    image += rod.coverage(x, y)[..., None] * (colour * shade[..., None] - image)
+    color = random_color(rng).astype(np.float32)
+    image += rod.coverage(x, y)[..., None] * (color * shade[..., None] - image)
     np.clip(image, 0, 1, out=image)

@@ -18,7 +18,7 @@ class Style:
     Attributes:
         weight: relative frequency.
         opacity: range of the opacity of the ink, 0..1.
-        tone: whether the ink is a tone of the surface instead of a contrasting colour.
+        tone: whether the ink is a tone of the surface instead of a contrasting color.
         fading: maximum fraction of worn ink.
         threads: whether the ink consists of parallel threads.
         lift: strength of the relief and of the shadow, 0 for flat ink.
@@ -55,7 +55,7 @@ def paint(
     style: Style,
     length: float,
     light: tuple[float, float],
-    colours: np.ndarray | None = None,
+    colors: np.ndarray | None = None,
 ) -> np.ndarray:
     """Applies a logo to a surface.
 
@@ -66,15 +66,15 @@ def paint(
         style: style of the logo.
         length: length of the logo in pixels.
         light: (x, y) unit vector towards the light.
-        colours: `[h, w, 3]` or `[1, 1, 3]` float32 RGB colours of the logo. By default, one or two random colours.
+        colors: `[h, w, 3]` or `[1, 1, 3]` float32 RGB colors of the logo. By default, one or two random colors.
 
     Returns:
         `[h, w, 3]` float32 RGB in 0..1.
     """
-    if colours is None:
+    if colors is None:
         base = np.average(surface.reshape(-1, 3), axis=0, weights=coverage.ravel())
-        colours = choose_ink(rng, base, style, coverage.shape)
-    ink = colours * surface_shading(surface, length)
+        colors = choose_ink(rng, base, style, coverage.shape)
+    ink = colors * surface_shading(surface, length)
     if style.threads:
         ink = ink * threads(rng, coverage.shape, length)
     alpha = coverage * np.float32(rng.uniform(*style.opacity))
@@ -90,25 +90,25 @@ def paint(
 
 
 def choose_ink(rng: np.random.Generator, base: np.ndarray, style: Style, shape: tuple[int, int]) -> np.ndarray:
-    """Draws the ink for a surface of mean colour `base`: `[1, 1, 3]`, or `[h, w, 3]` for a gradient, float32."""
+    """Draws the ink for a surface of mean color `base`: `[1, 1, 3]`, or `[h, w, 3]` for a gradient, float32."""
     if style.tone:
         change = rng.uniform(0.08, 0.2) * (1 if rng.random() > base.mean() else -1)
         return (base + change).clip(0, 1).astype(np.float32)[None, None]
-    colour = random_colour(rng)
+    color = random_color(rng)
     for _ in range(8):
-        if np.abs(colour - base).mean() >= 0.2:
+        if np.abs(color - base).mean() >= 0.2:
             break
-        colour = random_colour(rng)
+        color = random_color(rng)
     else:
-        colour = np.full(3, 0.04 if base.mean() > 0.5 else 0.96)
+        color = np.full(3, 0.04 if base.mean() > 0.5 else 0.96)
     if rng.random() < 0.85:
-        return colour.astype(np.float32)[None, None]
-    ends = np.stack([colour, (colour + rng.normal(0, 0.2, 3)).clip(0, 1)]).astype(np.float32)[None]
+        return color.astype(np.float32)[None, None]
+    ends = np.stack([color, (color + rng.normal(0, 0.2, 3)).clip(0, 1)]).astype(np.float32)[None]
     return cv2.resize(ends if rng.random() < 0.5 else ends.swapaxes(0, 1), shape[::-1])
 
 
-def random_colour(rng: np.random.Generator) -> np.ndarray:
-    """Draws a colour, `[3]` float64 RGB in 0..1. Half of the colours are white, grey or black."""
+def random_color(rng: np.random.Generator) -> np.ndarray:
+    """Draws a color, `[3]` float64 RGB in 0..1. Half of the colors are white, gray or black."""
     if rng.random() < 0.5:
         return (rng.choice([0.95, 0.9, 0.5, 0.12, 0.06]) + rng.normal(0, 0.015, 3)).clip(0, 1)
     return np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.3, 1), rng.uniform(0.25, 1)))
@@ -126,8 +126,8 @@ def surface_shading(surface: np.ndarray, length: float) -> np.ndarray:
 
     Ink is multiplied by this factor to keep the folds and the texture of the surface visible.
     """
-    grey = surface.mean(axis=2) + np.float32(0.05)
-    return (grey / cv2.GaussianBlur(grey, (0, 0), max(2.0, length / 10))).clip(0.7, 1.35)[..., None]
+    gray = surface.mean(axis=2) + np.float32(0.05)
+    return (gray / cv2.GaussianBlur(gray, (0, 0), max(2.0, length / 10))).clip(0.7, 1.35)[..., None]
 
 
 def threads(rng: np.random.Generator, shape: tuple[int, int], length: float) -> np.ndarray:

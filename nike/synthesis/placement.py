@@ -78,7 +78,7 @@ def sample_placement(rng: np.random.Generator, shape: tuple[int, int], sizes: tu
 
 
 def warp_texture(logo: Logo, placement: Placement, window: tuple[int, int, int, int]) -> np.ndarray:
-    """Returns the colours of a logo with texture in a window of the image, `[h, w, 3]` float32 RGB in 0..1."""
+    """Returns the colors of a logo with texture in a window of the image, `[h, w, 3]` float32 RGB in 0..1."""
     y0, x0, y1, x1 = window
     centres = np.stack(np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5), -1)
     at = (placement.to_logo(centres.reshape(-1, 2)) * logo.scale + logo.centre).reshape(centres.shape)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrcnn.errors import UserError
-from nike.datasets.labels import Labels, found_lines
+from nike.datasets.labels import Labels, describe_labels
 from nike.datasets.nike_dataset import NikeDataset
 from nike.datasets.read_subset import (
     SUBSETS,
@@ -25,7 +25,7 @@ from nike.formatting import plural
 from nike.training.run_split import write_run_photos
 
 VAL_SPLIT = 0.2  # fraction of validation images in datasets without a split
-SHOWN = 5  # maximum number of problems or files named in a message
+MAX_LISTED = 5  # maximum number of problems or files named in a message
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def read_training_parts(
         split = f"{val_split:.0%} of the images for validation{grouped} (seed {seed})"
     more = [(path, _read("--also", path, reading, allow_outside, boxes)) for path in also]
     counts = count_labels([*parts.values(), *(collection for _, collection in more)]) if given is None else None
-    known = given or Labels.found_in(counts or {})
+    known = given or Labels.from_counts(counts or {})
     if whole is not None and val_split is not None:
         parts = split_collection(whole, known, val_split, seed)
     return TrainingParts(folder, val, parts, more, known, counts, split)
@@ -205,7 +205,7 @@ def prepare_training_data(
     _check_objects(train, "training", parts.folder)
     trained = _classes_shown(train)
     _check_objects(validation, "validation", parts.val or parts.folder, trained)
-    found = () if parts.counts is None else tuple(found_lines(labels, parts.counts))
+    found = () if parts.counts is None else tuple(describe_labels(labels, parts.counts))
     return TrainingData(train, validation, parts.split, labels, found)
 
 
@@ -213,7 +213,7 @@ def _check_apart(train: NikeDataset, validation: NikeDataset) -> None:
     trained = {Path(info["path"]).resolve() for info in train.image_info}
     shared = [info["path"] for info in validation.image_info if Path(info["path"]).resolve() in trained]
     if shared:
-        named = ", ".join(shared[:SHOWN]) + (", ..." if len(shared) > SHOWN else "")
+        named = ", ".join(shared[:MAX_LISTED]) + (", ..." if len(shared) > MAX_LISTED else "")
         raise UserError(
             f"{plural(len(shared), 'image')} ({named}) {'is' if len(shared) == 1 else 'are'} in both training and "
             "validation. Choose --also, --negatives and --val folders without common images."
@@ -251,7 +251,7 @@ def summary_lines(data: TrainingData) -> list[str]:
         lines.append(
             f"problems    {plural(len(errors), 'error')}, {plural(len(warnings), 'warning')}; run nike check for a list"
         )
-        lines += [f"            {text}" for text in (errors + warnings)[:SHOWN]]
+        lines += [f"            {text}" for text in (errors + warnings)[:MAX_LISTED]]
     return lines
 
 

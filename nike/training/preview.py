@@ -13,7 +13,7 @@ from mrcnn.atomic import replacing
 PREVIEW = "augmented.jpg"  # in the log folder
 ROWS, COLUMNS = 3, 4
 TILE, GAP = 384, 6  # pixels
-TINT = 0.12  # low opacity, so that the augmented pixels stay visible
+MASK_OPACITY = 0.12  # low opacity, so that the augmented pixels stay visible
 IGNORED = (150, 150, 150)
 BACKGROUND = 255
 QUALITY = 90
@@ -43,7 +43,7 @@ def write_preview(path: Path, dataset, config, augmentation, seed: int) -> int:
 
 
 def _draw(example, class_names: Sequence[str]) -> np.ndarray:
-    """Draws an example with outlined masks, in grey if ignored, and with class names if there are several classes."""
+    """Draws an example with outlined masks, in gray if ignored, and with class names if there are several classes."""
     from mrcnn.visualization.colors import class_color
     from mrcnn.visualization.drawing import overlay
 
@@ -62,7 +62,7 @@ def _draw(example, class_names: Sequence[str]) -> np.ndarray:
     captions = [class_names[number] if number > 0 else "ignored" for number in example.class_ids]
     result = {"class_ids": example.class_ids, "masks": np.stack(masks, axis=-1)}
     several = len(class_names) > 2
-    return overlay(image, result, [], alpha=TINT, colors=colors, captions=captions, labels=several)
+    return overlay(image, result, [], alpha=MASK_OPACITY, colors=colors, captions=captions, labels=several)
 
 
 def arrange(tiles: Sequence[np.ndarray], columns: int) -> np.ndarray:

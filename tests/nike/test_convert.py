@@ -34,7 +34,7 @@ def test_problems_are_listed(folder, shape, tmp_path, capsys):
     folder.labelled("b.jpg", [shape(), shape(points=[[1, 2]])])
     assert main([str(folder.root), str(tmp_path / "coco.json"), "--labels", "nike"]) == 1
     error = capsys.readouterr().err
-    assert "b.json, shapes[1]: a polygon needs" in error and "'adidas' has no category" in error
+    assert "b.json, shapes[1]: a polygon requires" in error and "'adidas' has no category" in error
 
 
 def test_labels_choose_the_classes_of_labelme_files(folder, shape, tmp_path, capsys):

@@ -27,7 +27,7 @@ def command(monkeypatch, red_finder, capsys):
 
     def run(module, *arguments, **options):
         detector = Detector(red_finder(), ["BG", "nike"], **options)
-        monkeypatch.setattr(module, "chosen_detector", lambda arguments, fraction=1.0: detector)
+        monkeypatch.setattr(module, "chosen_detector", lambda arguments, threshold_factor=1.0: detector)
         try:
             code = module.main([str(argument) for argument in arguments])
         except SystemExit as stop:  # raised for invalid options
@@ -88,7 +88,7 @@ def thresholds(monkeypatch, red_finder):
     """Returns the thresholds of the detectors that `nike detect` loads, in order. The default is 0.9."""
     used = []
 
-    def load(arguments, fraction=1.0):
+    def load(arguments, threshold_factor=1.0):
         used.append(0.9 if arguments.min_confidence is None else arguments.min_confidence)
         print("--weights=best: some.h5", file=sys.stderr)
         return Detector(red_finder(), ["BG", "nike"], min_confidence=used[-1])
@@ -128,8 +128,8 @@ def test_no_second_run_if_objects_are_detected(thresholds, folder, tmp_path, cap
     "score, shown, option", [(0.31, "0.31", "0.3"), (0.3, "0.30", "0.3"), (0.0499, "0.04", "0.04")]
 )
 def test_the_option_in_the_hint_is_not_above_the_score(score, shown, option):
-    assert f"the best score is {shown} " in detect.hint("a.jpg", score, 0.5)
-    assert detect.hint("a.jpg", score, 0.5).endswith(f"--min-confidence {option} to include it")
+    assert f"the best score is {shown} " in detect.format_hint("a.jpg", score, 0.5)
+    assert detect.format_hint("a.jpg", score, 0.5).endswith(f"--min-confidence {option} to include it")
 
 
 def test_overlays_match_photos_with_exif_rotation(command, folder, tmp_path):
@@ -177,7 +177,9 @@ def test_user_errors_are_one_line_and_exit_code_2(command, arguments, message):
 )
 def test_output_is_checked_before_detection(folder, monkeypatch, capsys, module, arguments):
     monkeypatch.chdir(folder.root)
-    monkeypatch.setattr(module, "chosen_detector", lambda arguments, fraction=1.0: pytest.fail("detection has begun"))
+    monkeypatch.setattr(
+        module, "chosen_detector", lambda arguments, threshold_factor=1.0: pytest.fail("detection has begun")
+    )
     folder.photo("a.jpg")
     (folder.root / "file").touch()
     assert module.main(arguments) == 2

@@ -178,7 +178,7 @@ def test_outputs_are_checked_before_detection(monkeypatch, dataset, tmp_path, ca
 
 def test_classes_must_match_the_weights(command, dataset):
     code, _, err = command("--dataset", dataset, "--labels", "adidas")
-    assert code == 2 and "the weights have the classes nike; the labels map to adidas" in err
+    assert code == 2 and "the weights have the classes nike, but labels map to adidas" in err
     code, out, _ = command("--dataset", dataset, "--labels", "swoosh=nike,nike=nike")
     assert code == 0
 

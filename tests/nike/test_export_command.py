@@ -155,7 +155,7 @@ def test_nike_serve_runs_openvino_without_tensorflow(place):
 
 @pytest.mark.parametrize(
     "option, message",
-    [("--tta", "one image size"), ("--device=gpu", "on the CPU"), ("--max-detections=99", "at most 10")],
+    [("--tta", "fixed image size"), ("--device=gpu", "on the CPU"), ("--max-detections=99", "at most 10")],
 )
 def test_options_that_need_the_original_weights(place, option, message):
     done = nike(place, "detect", "photo.jpg", "--weights", "nike_openvino", option)

@@ -94,7 +94,7 @@ def test_without_the_package_the_error_precedes_building_the_network(start, caps
     if hasattr(getattr(module.cv2, "ximgproc", None), "segmentation"):
         pytest.skip("opencv-contrib-python is installed")
     assert start() == 2
-    assert "Selective Search needs opencv-contrib-python" in capsys.readouterr().err
+    assert "Selective Search requires opencv-contrib-python" in capsys.readouterr().err
 
 
 def test_alternating_stages_need_an_rpn(start, searches, capsys):

@@ -1,6 +1,6 @@
 """Formatting of values: safe for terminals, limited in length, with complete file names."""
 
-from nike.formatting import MAX_SHORT, aligned, plural, printable, short
+from nike.formatting import MAX_SHORT, align_columns, plural, printable, short
 
 
 def test_control_characters_are_escaped():
@@ -22,4 +22,4 @@ def test_counts():
 
 
 def test_tables():
-    assert list(aligned([["", "AP"], ["mask", "0.5"]])) == ["       AP", "mask  0.5"]
+    assert list(align_columns([["", "AP"], ["mask", "0.5"]])) == ["       AP", "mask  0.5"]

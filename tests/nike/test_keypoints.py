@@ -56,19 +56,19 @@ def test_labelme_points_belong_to_the_object_of_their_group(write):
         ([SQUARE, point(), point()], "shapes[2]: point 'hook' exists twice in group 3."),
         (
             [SQUARE, point(group_id=None)],
-            "a point has no area. Draw a polygon around the object, or set its group_id to that of its object.",
+            "a point has no area. Draw a polygon around the object, or give it the group_id of its object.",
         ),
         (
             [SQUARE, {**SQUARE, "label": "adidas"}, point()],
             "shapes[2]: point 'hook': objects 'nike' and 'adidas' both have its group_id 3. "
             "Give each object a different group_id.",
         ),
-        ([SQUARE, {**point(), "points": [[1, 2], [3, 4]]}], "shapes[1]: a point needs exactly 1 point, got 2."),
+        ([SQUARE, {**point(), "points": [[1, 2], [3, 4]]}], "shapes[1]: a point requires exactly 1 point, got 2."),
     ],
 )
 def test_points_that_cannot_be_used_are_reported(write, shapes, message):
     photo = read_labelme(write(*shapes))
-    assert photo.lost == 1 and message in str(photo.problems[0])
+    assert photo.num_unusable == 1 and message in str(photo.problems[0])
     assert not any(instance.keypoints for instance in photo.instances[1:])
 
 
@@ -109,7 +109,7 @@ def test_the_visibility_is_that_of_coco(write, tmp_path, v):
     data["annotations"][0]["keypoints"][2] = v
     (tmp_path / "coco.json").write_text(json.dumps(data))
     photo = read_coco(tmp_path / "coco.json").photos[0]
-    assert photo.lost == 1 and "the visibility v of a keypoint must be 0, 1 or 2" in str(photo.problems[0])
+    assert photo.num_unusable == 1 and "the visibility v of a keypoint must be 0, 1 or 2" in str(photo.problems[0])
 
 
 @pytest.mark.parametrize("names", [None, []])
@@ -187,7 +187,7 @@ def test_augmentation_moves_keypoints_with_the_pixels():
     mask = np.zeros((60, 80, 1), bool)
     mask[15:50, 25:60] = True
     points = np.array([[[32, 22, 2], [52, 42, 1]]], np.float32)
-    geometry = Strength(0.2, 0.3, (0.8, 1.3), 20, 0, 0.2, fade=0, colour=0, degrade=0, erase=0, paste=0, distractors=0)
+    geometry = Strength(0.2, 0.3, (0.8, 1.3), 20, 0, 0.2, fade=0, color=0, degrade=0, erase=0, paste=0, distractors=0)
     augmentation = LogoAugmentation(128, None, geometry, keypoint_flip=((0, 1),))
     mirrored = 0
     for seed in range(8):

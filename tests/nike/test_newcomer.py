@@ -17,7 +17,7 @@ from nike import check, cli, detect, evaluate, pack, train
 
 from .test_train import TINY
 
-COLOURS = {"adidas": (250, 250, 250), "puma": (250, 60, 60)}
+COLORS = {"adidas": (250, 250, 250), "puma": (250, 60, 60)}
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def photos(folder, shape):
         name = f"IMG_{number:03}.png"
         folder.labelled(name, [shape(label, points)], seed=number)
         with Image.open(folder.root / name) as image:
-            ImageDraw.Draw(image).polygon([tuple(point) for point in points], fill=COLOURS[label])
+            ImageDraw.Draw(image).polygon([tuple(point) for point in points], fill=COLORS[label])
             image.save(folder.root / name)
     return folder.root
 

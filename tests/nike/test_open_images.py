@@ -10,7 +10,7 @@ import pytest
 
 from nike import open_images
 from nike.datasets.labelme import read_folder
-from nike.open_images import MaskRow, by_photo, class_ids, main, mask_rows
+from nike.open_images import MaskRow, find_class_ids, group_by_image, main, read_mask_rows
 
 SHOE, HAT = "/m/09j5n", "/m/02dl1y"
 IDS = ["00aa00aa00aa00aa", "00bb00bb00bb00bb", "f0cc00cc00cc00cc"]
@@ -105,23 +105,23 @@ def test_unknown_class(tmp_path, fetched, capsys):
 
 def test_limit_counts_whole_images():
     rows = [MaskRow("a", "x", "1.png"), MaskRow("b", "x", "2.png"), MaskRow("a", "x", "3.png")]
-    assert by_photo(iter(rows), 1) == {"a": [rows[0], rows[2]]}
-    assert len(by_photo(iter(rows))) == 2
+    assert group_by_image(iter(rows), 1) == {"a": [rows[0], rows[2]]}
+    assert len(group_by_image(iter(rows))) == 2
 
 
 def test_names_that_are_paths_are_skipped(tmp_path):
     path = tmp_path / "masks.csv"
     lines = ["MaskPath,ImageID,LabelName", f"../x.png,{IDS[0]},m", "x.png,../../secret,m", f"x.png,{IDS[0]},m", "short"]
     path.write_text("\n".join(lines))
-    assert list(mask_rows(path, {"m": "Hat"})) == [MaskRow(IDS[0], "Hat", "x.png")]
+    assert list(read_mask_rows(path, {"m": "Hat"})) == [MaskRow(IDS[0], "Hat", "x.png")]
 
 
 def test_errors_of_invalid_files(tmp_path, source, fetched, capsys):
     (tmp_path / "list.csv").write_bytes(b"<html>\0</html>")
     with pytest.raises(ValueError, match=r"list\.csv: expected the columns MaskPath"):
-        list(mask_rows(tmp_path / "list.csv", {}))
+        list(read_mask_rows(tmp_path / "list.csv", {}))
     with pytest.raises(ValueError, match="'Hat' is not one of the 0 Open Images classes"):
-        class_ids(tmp_path / "list.csv", ["Hat"])
+        find_class_ids(tmp_path / "list.csv", ["Hat"])
     source[f"{open_images.LISTS}/train-masks/train-masks-0.zip"] = b"<html>"
     assert main(["--classes", "Hat", "--output", str(tmp_path)]) == 2
     assert "not a zip archive" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from nike.cataloguing.benchmark.sizing import size_machines
 from nike.cataloguing.benchmark.stages import measure_plan, measure_stages
 from nike.cataloguing.benchmark.throughput import measure_rates
 
-MEASURES = {
+BENCHMARKS = {
     "rates": measure_rates,
     "kills": measure_kills,
     "plan": measure_plan,
@@ -30,11 +30,11 @@ MEASURES = {
 def main() -> None:
     """Runs the benchmark chosen on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=MEASURES)
+    parser.add_argument("benchmark", choices=BENCHMARKS)
     parser.add_argument("--images", type=int, default=400)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="catalogue") as folder:
-        MEASURES[arguments.what](arguments.images, Path(folder))
+        BENCHMARKS[arguments.benchmark](arguments.images, Path(folder))
 
 
 if __name__ == "__main__":  # false in the processes that the benchmarks start

@@ -23,18 +23,18 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from nike.cataloguing import pipeline, results, run
-from nike.cataloguing.benchmark.parts import load_waiting_detector, plan_of, start_server
+from nike.cataloguing.benchmark.parts import load_waiting_detector, start_server, write_benchmark_plan
 from nike.cataloguing.images import Limits
 from nike.cataloguing.plan import Plan, open_plan
 
 FAULTS = ("missing", "cut", "hang", "noise", "bomb")
-FAULTY = 0.02  # fraction of faulty URLs
-DETECT = 0.01  # detection time per image in seconds
+FAULT_RATE = 0.02  # fraction of faulty URLs
+DETECTION_SECONDS = 0.01  # per image
 MEGABYTE = 1 << 20
 
 
-def _drive(output: Path, detect: float, peak: Any) -> None:
-    """Runs a driver in a separate process, which can be killed."""
+def _run_driver(output: Path, detect: float, peak: Any) -> None:
+    """Runs a driver. It is the target of a separate process, which can be killed."""
     limits = Limits(threads=8, attempts=2, seconds=2, allow_private=True)
     load = functools.partial(load_waiting_detector, detect)
     show = functools.partial(print, flush=True)
@@ -54,7 +54,7 @@ def _workers() -> list[int]:
     return found
 
 
-class Memory(threading.Thread):
+class MemoryRecorder(threading.Thread):
     """Records the resident memory of a process and of the largest actor in MiB, once per second."""
 
     def __init__(self, driver: int):
@@ -77,60 +77,67 @@ def _resident(pid: int) -> float:
 
 def measure_kills(images: int, folder: Path, seed: int = 0) -> None:
     """Kills the driver, an actor and the driver again at random times, and then checks the output."""
-    chance = random.Random(seed)
-    kinds = [chance.choice(FAULTS) if chance.random() < FAULTY else "ok" for _ in range(images)]
+    rng = random.Random(seed)
+    kinds = [rng.choice(FAULTS) if rng.random() < FAULT_RATE else "ok" for _ in range(images)]
     kinds[images // 3] = "deadly"
     server, url = start_server(0.02)
     output = folder / "kills"
-    plan = plan_of(output, kinds, url, max(10, min(200, images // 40)))
+    plan = write_benchmark_plan(output, kinds, url, max(10, min(200, images // 40)))
     start, memory, summary = time.monotonic(), [], {}
     for victims in (("driver",), ("actor", "driver"), ()):
         ours, theirs = multiprocessing.Pipe()
-        driver = multiprocessing.get_context("spawn").Process(target=_drive, args=(output, DETECT, theirs))
+        context = multiprocessing.get_context("spawn")
+        driver = context.Process(target=_run_driver, args=(output, DETECTION_SECONDS, theirs))
         driver.start()
-        watch = Memory(driver.pid)
-        watch.start()
+        recorder = MemoryRecorder(driver.pid)
+        recorder.start()
         for victim in victims:
-            _wait_for_shards(output, plan, chance.randint(2, max(3, plan.shards // 5)), driver)
-            time.sleep(chance.random() * 2)
-            os.kill(driver.pid if victim == "driver" else chance.choice(_workers()), signal.SIGKILL)
-            print(f"killed: {victim}, at {_done(output, plan)} of {plan.shards} shards", flush=True)
+            _wait_for_shards(output, plan, rng.randint(2, max(3, plan.shards // 5)), driver)
+            time.sleep(rng.random() * 2)
+            os.kill(driver.pid if victim == "driver" else rng.choice(_workers()), signal.SIGKILL)
+            print(f"killed: {victim}, at {_count_done(output, plan)} of {plan.shards} shards", flush=True)
         if not victims:
             summary = ours.recv()
         driver.join()
-        watch.stop.set()
-        memory += watch.samples
+        recorder.stop.set()
+        memory += recorder.samples
     server.terminate()
-    _check(output, kinds)
-    _describe_memory(memory)
+    _check_output(output, kinds)
+    _print_memory(memory)
     own = summary["detect_seconds"] / summary["images"]
     print(f"{time.monotonic() - start:.0f} s in total; detection {own:.4f} s per image; {os.cpu_count()} cores")
 
 
-def _done(output: Path, plan: Plan) -> int:
+def _count_done(output: Path, plan: Plan) -> int:
     return sum(results.shard_path(output, shard).is_file() for shard in range(plan.shards))
 
 
 def _wait_for_shards(output: Path, plan: Plan, more: int, driver: Any) -> None:
-    """Waits until the driver has committed `more` shards. Raises RuntimeError if the driver ends before."""
-    target = min(plan.shards - 1, _done(output, plan) + more)
-    while _done(output, plan) < target:
+    """Waits until the driver has committed `more` shards. Raises RuntimeError if it ends earlier."""
+    target = min(plan.shards - 1, _count_done(output, plan) + more)
+    while _count_done(output, plan) < target:
         if not driver.is_alive():
-            raise RuntimeError(f"the driver ended with exit code {driver.exitcode} at {_done(output, plan)} shards.")
+            raise RuntimeError(
+                f"the driver ended with exit code {driver.exitcode} at {_count_done(output, plan)} shards."
+            )
         time.sleep(0.2)
 
 
-def _describe_memory(memory: list[list[float]]) -> None:
+def _print_memory(memory: list[list[float]]) -> None:
     for name, column in zip(("driver", "largest actor"), np.array(memory).T, strict=True):
         quarters = [f"{part.max():.0f}" for part in np.array_split(column[column > 0], 4)]
-        print(f"memory of the {name}: at most {', '.join(quarters)} MB in the quarters of the run")
+        print(f"peak memory of the {name} in each quarter of the run: {', '.join(quarters)} MB")
 
 
-def _check(output: Path, kinds: list[str]) -> None:
-    """Raises AssertionError if an id is not in the output exactly once with the status expected for its kind."""
+def _check_output(output: Path, kinds: list[str]) -> None:
+    """Checks that the output contains each id exactly once, with the status expected for its kind.
+
+    Raises:
+        AssertionError: if it does not.
+    """
     table = pq.read_table(output / results.FOLDER, columns=["id", "status"]).to_pylist()
     counts = Counter(row["id"] for row in table)
-    assert counts == Counter(f"image-{i}" for i in range(len(kinds))), "ids are lost or doubled"
+    assert counts == Counter(f"image-{i}" for i in range(len(kinds))), "ids are missing or duplicated"
     expected = {"ok": "ok", "missing": "missing", "cut": "network", "hang": "timeout", "deadly": "crashed"}
     pairs = Counter((kinds[int(row["id"].removeprefix("image-"))], row["status"]) for row in table)
     wrong = {pair: n for pair, n in pairs.items() if pair[1] != expected.get(pair[0], "undecodable")}

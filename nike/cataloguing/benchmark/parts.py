@@ -1,7 +1,7 @@
-"""Common parts of the benchmarks: a local web server with faults, a detector that only waits, and plans for both.
+"""Shared parts of the benchmarks: a local web server that simulates faults, a detector that only waits, and plans.
 
-The images are the sample data at half size. The waiting detector simulates a network on a GPU. It takes a fixed time
-and uses no core, so that the cores are available for the measured stages.
+The images are the sample data at half size. The waiting detector simulates a network on a GPU: it waits for a fixed
+time without using a core, which leaves the cores to the measured stages.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DEADLY_HEIGHT = 13  # height in pixels of the image that kills its worker
 
 
 class WaitingDetector:
-    """A detector that waits and returns a box that depends on the image."""
+    """A detector that waits, then returns one box whose size depends on the image."""
 
     class_names = ("BG", "nike")
 
@@ -49,7 +49,7 @@ class WaitingDetector:
 
 
 def load_waiting_detector(seconds: float, cpus: int) -> WaitingDetector:
-    """Returns the detector of an actor. The number of cores is not used."""
+    """Returns the detector of an actor. `cpus` is not used."""
     return WaitingDetector(seconds)
 
 
@@ -60,7 +60,7 @@ def _jpeg(pixels: np.ndarray) -> bytes:
 
 
 def _bomb() -> bytes:
-    """Returns a PNG file of a few hundred kilobytes with 400 million pixels."""
+    """Returns a decompression bomb: a PNG file of a few hundred kilobytes with 400 million pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
@@ -115,8 +115,8 @@ def start_server(latency: float) -> tuple[Any, str]:
     return process, f"http://127.0.0.1:{ours.recv()}"
 
 
-def plan_of(output: Path, kinds: list[str], url: str, shard_size: int) -> Plan:
-    """Writes a plan with one image for each element of `kinds`, which is "ok" or a fault of the server."""
+def write_benchmark_plan(output: Path, kinds: list[str], url: str, shard_size: int) -> Plan:
+    """Writes a plan with one image for each element of `kinds` ("ok" or a fault that the server simulates)."""
     urls = [f"{url}/{kind}/{i}" for i, kind in enumerate(kinds)]
     columns = [[f"image-{i}" for i in range(len(kinds))], urls, *[[None] * len(kinds)] * 2]
     return write_plan(output, [pa.table(columns, schema=SCHEMA)], shard_size, {"model": "waits"})

@@ -1,4 +1,4 @@
-"""Cost of planning, and CPU time per image in each stage."""
+"""Measures the cost of planning and the CPU time per image in each stage."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def measure_plan(images: int, folder: Path) -> None:
     disk = sum(path.stat().st_size for path in plan.folder.iterdir())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{images:,} rows: {images / seconds:,.0f} rows per CPU second, memory {before:.0f} to {peak:.0f} MB at most, "
+        f"{images:,} rows: {images / seconds:,.0f} rows per CPU second, memory {before:.0f} MB, at peak {peak:.0f} MB, "
         f"{disk / 1e6:,.0f} MB on disk, {plan.shards:,} shards"
     )
 

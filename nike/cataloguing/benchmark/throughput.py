@@ -1,4 +1,4 @@
-"""Measured and simulated throughput of several layouts."""
+"""Compares the measured and the simulated throughput of several layouts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from nike.cataloguing import pipeline, results, run
-from nike.cataloguing.benchmark.parts import load_waiting_detector, plan_of, start_server
+from nike.cataloguing.benchmark.parts import load_waiting_detector, start_server, write_benchmark_plan
 from nike.cataloguing.images import Limits
 from nike.cataloguing.simulation import Costs, Layout, simulate
 
@@ -22,10 +22,10 @@ LAYOUTS = (  # number of actors and of downloads, latency of the server and dete
 
 
 def measure_rates(images: int, folder: Path) -> None:
-    """Runs with several layouts and prints the measured and the predicted images per second.
+    """Runs several layouts and prints the measured and the predicted images per second.
 
-    One prediction uses the costs measured in the same run. The other uses the costs measured in the first run, with the
-    known latency of the server and detection time of the layout.
+    There are two predictions. The first uses the costs measured in the same run. The second uses the costs measured in
+    the first run, adjusted to the server latency and the detection time of the layout.
     """
     overheads: Costs | None = None
     for actors, threads, latency, detect in LAYOUTS:
@@ -49,7 +49,7 @@ def _measure_layout(
     """Returns the images per second, the costs, and the fraction of the time in which the detectors are busy."""
     server, url = start_server(latency)
     output = Path(tempfile.mkdtemp(dir=folder))
-    plan = plan_of(output, ["ok"] * images, url, layout.shard_size)
+    plan = write_benchmark_plan(output, ["ok"] * images, url, layout.shard_size)
     limits = Limits(layout.threads, layout.threads, allow_private=True)
     make = functools.partial(run.make_processor, output, functools.partial(load_waiting_detector, detect), limits, 1)
     pipeline.start_ray(None)

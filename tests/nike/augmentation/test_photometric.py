@@ -13,7 +13,7 @@ CHANGES = [
     photometric.pixelate,
     photometric.add_noise,
     photometric.compress,
-    lambda image, rng: photometric.jitter_colour(image, rng, 0.8),
+    lambda image, rng: photometric.jitter_color(image, rng, 0.8),
 ]
 
 
@@ -42,7 +42,7 @@ def test_edges_stay_in_place(image, change):
 
 
 def test_zero_strength_is_the_identity(image):
-    changed = photometric.jitter_colour(image, np.random.default_rng(0), 0.0)
+    changed = photometric.jitter_color(image, np.random.default_rng(0), 0.0)
     assert abs(changed.astype(int) - image).max() <= 1
 
 

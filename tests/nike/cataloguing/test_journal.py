@@ -6,7 +6,7 @@ from nike.cataloguing.journal import Journal
 def attempt(output, *rows, ended=False):
     journal = Journal(output, 3)
     for row in rows:
-        journal.note(row)
+        journal.record_row(row)
     if ended:
         journal.finish_rows()
     return journal

@@ -23,13 +23,13 @@ from nike.cataloguing import pipeline
     ],
 )
 def test_actors_that_fit(pool, cpus, gpus, expected):
-    assert pipeline.Pool(*pool).fitted(cpus, gpus) == pipeline.Pool(*expected)
+    assert pipeline.Pool(*pool).fit_to(cpus, gpus) == pipeline.Pool(*expected)
 
 
 @pytest.mark.parametrize("pool, cpus, gpus", [((3, 1), 2, 0), ((1, 1, 1), 2, 0), ((3,), 2, 0), ((None, 1, 2), 8, 1)])
 def test_actors_that_do_not_fit(pool, cpus, gpus):
     with pytest.raises(ValueError, match=r"do not fit into"):
-        pipeline.Pool(*pool).fitted(cpus, gpus)
+        pipeline.Pool(*pool).fit_to(cpus, gpus)
 
 
 @pytest.mark.parametrize("address, message", [(None, "Ray does not start"), ("a:1", "--address a:1: no Ray cluster")])

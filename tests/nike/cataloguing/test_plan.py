@@ -6,7 +6,7 @@ pytest.importorskip("pyarrow", reason="pip install -e '.[catalogue]' brings it")
 import pyarrow as pa
 
 from nike.cataloguing import plan as planning
-from nike.cataloguing.plan import limited, open_plan, write_plan
+from nike.cataloguing.plan import limit_rows, open_plan, write_plan
 from nike.cataloguing.rows import SCHEMA
 from nike.cataloguing.unique import UniqueIds
 
@@ -47,9 +47,9 @@ def test_many_ids_that_differ(tmp_path):
     with UniqueIds(tmp_path) as ids:
         for start in range(0, 50_000, 10_000):
             ids.add(names(start, start + 10_000))
-        assert ids.duplicate() is None
+        assert ids.find_duplicate() is None
         ids.add(["n49999"])
-        assert ids.duplicate() == (49_999, 50_000)
+        assert ids.find_duplicate() == (49_999, 50_000)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -81,5 +81,5 @@ def test_a_limit_reads_no_further_than_needed(limit, expected):
             read.append(start)
             yield table(names(start, min(start + 10, 25)))
 
-    assert sum(map(len, limited(tables(), limit))) == expected
+    assert sum(map(len, limit_rows(tables(), limit))) == expected
     assert len(read) == (3 if limit is None else min(3, -(-limit // 10)))

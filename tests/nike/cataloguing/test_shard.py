@@ -20,7 +20,7 @@ from nike.cataloguing.images import Limits, decode
 from nike.cataloguing.plan import open_plan, write_plan
 from nike.cataloguing.report import Report, duration
 from nike.cataloguing.rows import SCHEMA
-from nike.cataloguing.run import new_or_same_plan, only_run
+from nike.cataloguing.run import lock_output, open_or_create_plan
 from nike.cataloguing.shard import ShardProcessor, Stages
 from nike.datasets import rle
 from nike.detection.detector import Detector
@@ -63,7 +63,7 @@ def test_rows_are_those_of_plain_detection_in_order(make_run, photos, red_finder
     assert [row["id"] for row in found] == [f"id{i}" for i in range(12)]
     assert [row["status"] for row in found] == ["ok"] * 4 + ["missing"] + ["ok"] * 6 + ["no_location"]
     assert statistics["status"] == {"ok": 10, "missing": 1, "no_location": 1} and statistics["detections"] == 10
-    assert results.statistics_of(output, 0) == statistics
+    assert results.read_statistics(output, 0) == statistics
     for row, path in zip(found, photos, strict=True):
         if row["status"] != "ok":
             assert row["width"] is None and row["detections"] == [] and row["error"]
@@ -83,7 +83,7 @@ def test_a_committed_shard_is_not_processed_again(make_run, photos):
     first = processor.process(1)
     before = results.shard_path(output, 1).stat()
     assert processor.process(1) == first and results.shard_path(output, 1).stat() == before
-    assert results.committed(output, 2).tolist() == [False, True]
+    assert results.find_committed(output, 2).tolist() == [False, True]
     assert not any((output / "journal").iterdir())
 
 
@@ -98,7 +98,7 @@ def test_files_of_a_killed_writer_are_ignored(make_run, photos, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         processor.process(0)
     (output / "data" / ".1234.tmp.parquet").write_bytes(b"PAR1")  # left by a process that was killed
-    assert results.committed(output, 2).tolist() == [False, False]
+    assert results.find_committed(output, 2).tolist() == [False, False]
     assert not list((output / "data").iterdir())
     monkeypatch.undo()
     assert processor.process(0)["rows"] == 10
@@ -155,17 +155,17 @@ def test_images_that_kill_the_process_are_found_and_skipped(make_run, photos, ma
 
 def test_other_settings_and_a_second_run_are_rejected(make_run, photos, tmp_path):
     output, processor = make_run(photos)
-    same = functools.partial(new_or_same_plan, output, lambda: [], 10)
+    same = functools.partial(open_or_create_plan, output, lambda: [], 10)
     assert same({"model": "sha"}) == processor.plan == open_plan(output)
-    with pytest.raises(ValueError, match="was started with model 'sha', now it is 'other'"):
+    with pytest.raises(ValueError, match="was started with model 'sha', got 'other'"):
         same({"model": "other"})
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(ValueError, match="contains other files"):
-        new_or_same_plan(tmp_path / "full", lambda: [], 10, {})
-    with only_run(output), pytest.raises(ValueError, match="another run"), only_run(output):
+        open_or_create_plan(tmp_path / "full", lambda: [], 10, {})
+    with lock_output(output), pytest.raises(ValueError, match="another run"), lock_output(output):
         pass
-    with only_run(output):
+    with lock_output(output):
         pass
 
 

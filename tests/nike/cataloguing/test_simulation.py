@@ -13,14 +13,14 @@ def rate(costs, layout, images=2000):
 def test_detection_on_gpus_scales_with_actors(actors, expected):
     found = rate(Costs(read=0.2, decode=0.01, detect=0.1, detect_cores=0), Layout(actors, cores=8), 6000)
     assert found.images_per_second == pytest.approx(expected, rel=0.05)
-    assert found.utilisation["detectors"] == pytest.approx(1, rel=0.05)
+    assert found.utilization["detectors"] == pytest.approx(1, rel=0.05)
 
 
 def test_slow_servers_limit_the_downloads():
     found = rate(Costs(read=2.0, decode=0.001, detect=0.01, detect_cores=0, bytes=1e5), Layout(1, 8, threads=16))
     assert found.images_per_second == pytest.approx(16 / 2, rel=0.1)
     assert found.bytes_per_second == pytest.approx(1e5 * found.images_per_second)
-    assert max(found.utilisation, key=found.utilisation.get) == "downloads"
+    assert max(found.utilization, key=found.utilization.get) == "downloads"
 
 
 def test_actors_share_cores():
@@ -29,7 +29,7 @@ def test_actors_share_cores():
     for actors in (2, 4):
         found = rate(costs, Layout(actors, cores=2))
         assert found.images_per_second == pytest.approx(2 / 0.15, rel=0.05)
-        assert found.utilisation["cores"] == pytest.approx(1, rel=0.05)
+        assert found.utilization["cores"] == pytest.approx(1, rel=0.05)
 
 
 def test_each_shard_has_a_fixed_cost():

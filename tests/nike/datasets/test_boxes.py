@@ -5,7 +5,7 @@ import pytest
 
 from mrcnn.ops.masks import extract_bboxes
 from nike.datasets.nike_dataset import NikeDataset
-from nike.datasets.read_any_format import format_of, read_dataset
+from nike.datasets.read_any_format import detect_format, read_dataset
 
 BOX = (10, 20, 30, 50)  # y1, x1, y2, x2 in an image of 60 x 80 pixels
 VOC = """<annotation><filename>a.jpg</filename><size><width>80</width><height>60</height></size>
@@ -43,7 +43,7 @@ WRITERS = {"labelme": write_labelme, "coco": write_coco, "yolo": write_yolo, "vo
 @pytest.mark.parametrize("name", WRITERS)
 def test_boxes_are_instances_for_networks_that_detect_boxes(folder, shape, name):
     WRITERS[name](folder, shape)
-    assert format_of(folder.root) == name
+    assert detect_format(folder.root) == name
     dataset = NikeDataset()
     dataset.load_nike(folder.root, boxes=True)
     dataset.prepare()
@@ -57,7 +57,7 @@ def test_boxes_are_instances_for_networks_that_detect_boxes(folder, shape, name)
 def test_boxes_are_unusable_for_masks(folder, shape, name):
     WRITERS[name](folder, shape)
     (photo,) = read_dataset(folder.root).photos
-    assert not photo.instances and photo.lost == 1 and len(photo.problems) == 1
+    assert not photo.instances and photo.num_unusable == 1 and len(photo.problems) == 1
     with pytest.raises(ValueError, match="nothing to load"):
         NikeDataset().load_nike(folder.root)
 
@@ -67,7 +67,7 @@ def test_problems_of_other_shapes_remain(folder, shape):
     path = folder.root / "c.json"
     path.write_text(path.read_text().replace('"annotations": [', '"annotations": [{"image_id": 1, "category_id": 9}, '))
     (photo,) = read_dataset(folder.root, boxes=True).photos
-    assert photo.lost == 1 and len(photo.instances) == 1
+    assert photo.num_unusable == 1 and len(photo.instances) == 1
     assert [str(problem) for problem in photo.problems] == [
         "c.json, annotations[0]: category_id 9 is not an id of 'categories'."
     ]
@@ -89,7 +89,7 @@ def test_invalid_boxes_of_coco(folder, shape, box, message):
     data = {"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 3, "name": "nike"}]}
     folder.json("c.json", data | {"annotations": [{"image_id": 1, "category_id": 3, "bbox": box}]})
     (photo,) = read_dataset(folder.root, boxes=True).photos
-    assert not photo.instances and photo.lost == 1
+    assert not photo.instances and photo.num_unusable == 1
     (problem,) = photo.problems
     assert str(problem).startswith(f"c.json, annotations[0]: {message}")
 
@@ -113,7 +113,7 @@ def test_voc_files_next_to_the_images_and_subsets(folder, shape):
     (folder.root / "ImageSets" / "Main").mkdir(parents=True)
     (folder.root / "ImageSets" / "Main" / "val.txt").write_text("a\n")
     collection = read_dataset(folder.root, boxes=True)
-    assert format_of(folder.root) == "voc-boxes" and collection.subsets["a.jpg"] == "val"
+    assert detect_format(folder.root) == "voc-boxes" and collection.subsets["a.jpg"] == "val"
     assert [instance.extent for instance in collection.photos[0].instances] == [tuple(map(float, BOX))]
 
 
@@ -157,7 +157,7 @@ def test_invalid_objects_of_voc(folder, shape, old, new, message):
     path = folder.root / "Annotations" / "a.xml"
     path.write_text(path.read_text().replace(old, new))
     (photo,) = read_dataset(folder.root, boxes=True).photos
-    assert photo.lost == 1 and not photo.instances
+    assert photo.num_unusable == 1 and not photo.instances
     assert str(photo.problems[0]).startswith(f"Annotations/a.xml, object 1: {message}")
 
 

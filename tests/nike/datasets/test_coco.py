@@ -58,7 +58,7 @@ def test_problems_are_reported(folder):
     images = [{"id": 7, "file_name": "a.jpg"}, {"id": 9, "file_name": "gone.jpg"}, {"id": 7, "file_name": "a.jpg"}]
     collection = read_coco(folder.json("c.json", coco(wrong, images)))
     (photo,) = collection.photos
-    assert len(photo.instances) == 1 and photo.lost == 4
+    assert len(photo.instances) == 1 and photo.num_unusable == 4
     messages = [str(problem) for problem in collection.all_problems()]
     assert messages == [
         "c.json, images[1]: the photo 'gone.jpg' was not found in photos/. Copy it there.",
@@ -67,7 +67,7 @@ def test_problems_are_reported(folder):
         "c.json, annotations[6]: image_id None is not an id of 'images'.",
         "c.json, annotations[1]: has no segmentation. Masks cannot be created from boxes.",
         "c.json, annotations[2]: category_id 9 is not an id of 'categories'.",
-        "c.json, annotations[4]: a polygon needs x, y, x, y, ... of at least 3 points, got [1, 2, 3, 4].",
+        "c.json, annotations[4]: a polygon requires at least 3 points as x, y, x, y, ..., got [1, 2, 3, 4].",
         "c.json, annotations[5]: the mask is empty. Delete the annotation.",
     ]
 
@@ -93,7 +93,7 @@ def test_coco_folders_and_sizes(folder):
     assert read_coco(path).photos[0].file == "val2017/a.jpg"
     folder.photo("a.jpg", 30, 40)
     (problem,) = read_coco(folder.json("c.json", coco([annotation()]))).problems
-    assert "has 40x30 pixels, but the annotation file has 80x60" in str(problem)
+    assert "has 40x30 pixels, but the annotation file states 80x60" in str(problem)
 
 
 def test_paths_outside_the_dataset_are_rejected(folder, tmp_path):
@@ -161,7 +161,7 @@ def test_round_trip_of_real_photos(real_photos, tmp_path):
     for old, new in zip(photos, read_coco(tmp_path / "c.json", real_photos / "train").photos, strict=True):
         masks = old.draw()
         np.testing.assert_array_equal(new.draw(), masks)
-        path = tmp_path / old.noted_in
+        path = tmp_path / old.annotation_name
         shapes = masks_to_shapes(["nike"] * masks.shape[2], masks)
         write_labelme(path, str(old.path), old.height, old.width, shapes)
         again = read_labelme(path, allow_outside=True).draw()

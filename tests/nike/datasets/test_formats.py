@@ -13,7 +13,7 @@ from nike.check import main as check
 from nike.convert import main as convert
 from nike.datasets import label_studio_rle
 from nike.datasets.instance_parts import mask_piece
-from nike.datasets.read_any_format import FORMATS, format_of, read_dataset
+from nike.datasets.read_any_format import FORMATS, detect_format, read_dataset
 from nike.datasets.read_subset import has_own_split, read_own_split
 from nike.datasets.records import Instance, Photo
 
@@ -55,7 +55,7 @@ def write(name: str, folder: Path, target: Path, parts=("train", "val", "")) -> 
 def test_round_trip(name, tmp_path):
     written = write(name, tmp_path / "from", tmp_path / "to", ("train", "val"))
     shutil.rmtree(tmp_path / "from")
-    assert format_of(tmp_path / "to") == name
+    assert detect_format(tmp_path / "to") == name
     collection = read_dataset(tmp_path / "to")
     assert not list(collection.all_problems()) and not collection.unlabelled
     read = {Path(photo.file).name: photo for photo in collection.photos}

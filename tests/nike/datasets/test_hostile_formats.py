@@ -77,7 +77,11 @@ def test_yolo_problems(folder, line, message):
     (folder.root / "labels" / "a.txt").write_text(f"\n{line}\n")
     (folder.root / "data.yaml").write_text("train: images\nval: images\nnames: {0: nike}\n")
     (photo,) = read_yolo(folder.root).photos
-    assert photo.lost == 1 and message in str(photo.problems[0]) and "labels/a.txt, line 2" in str(photo.problems[0])
+    assert (
+        photo.num_unusable == 1
+        and message in str(photo.problems[0])
+        and "labels/a.txt, line 2" in str(photo.problems[0])
+    )
 
 
 @pytest.mark.parametrize("train", ["..", "/etc", "../secret", "images\0", "x" * 5000, "[1, 2]", "{a: b}"])

@@ -125,9 +125,9 @@ def test_invalid_shapes_are_reported_and_skipped(folder, shape):
         [shape(), shape(), shape(points=[[1, 2], [3, 4]]), shape(shape_type="point", points=[[1, 2]]), shape(label="")],
     )
     photo = read_labelme(path)
-    assert len(photo.instances) == 2 and photo.lost == 3
+    assert len(photo.instances) == 2 and photo.num_unusable == 3
     assert [str(problem) for problem in photo.problems] == [
-        "shoe_017.json, shapes[2]: a polygon needs at least 3 points, got 2. Fix it in labelme or delete the shape.",
+        "shoe_017.json, shapes[2]: a polygon requires at least 3 points, got 2. Fix it in labelme or delete the shape.",
         "shoe_017.json, shapes[3]: a point has no area. Draw a polygon around the object, or set its group_id to "
         "that of its object.",
         "shoe_017.json, shapes[4]: the label must be a string of at most 200 characters, got ''.",
@@ -147,7 +147,7 @@ def test_shapes_with_warnings_are_kept_and_reported(folder, shape):
     )
     photo = read_labelme(path)
     assert codes(photo.problems) == ["group-id", "outside", "points-outside", "self-crossing"]
-    assert len(photo.instances) == 3 and not photo.lost
+    assert len(photo.instances) == 3 and not photo.num_unusable
     assert "3 of 4 points" in str(photo.problems[0])
     masks = photo.draw()
     assert masks[:, :, 0].sum() == 10 * 10  # clipped at the border of the image, not moved inside

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nike.datasets.labels import Labels, found_lines
+from nike.datasets.labels import Labels, describe_labels
 
 
 def test_default_and_aliases():
@@ -60,20 +60,20 @@ def test_white_space_around_labels_is_removed():
     ],
 )
 def test_labels_found_in_files(counts, classes):
-    assert Labels.found_in(counts).classes == classes
+    assert Labels.from_counts(counts).classes == classes
 
 
 def test_messages_about_found_labels():
     counts = {"nike": 20, "nkie": 1, "nikee": 8, "puma": 4, "ignore": 3}
-    assert found_lines(Labels.found_in(counts), counts) == [
+    assert describe_labels(Labels.from_counts(counts), counts) == [
         "labels      in the files: nike (20), nikee (8), puma (4), ignore (3)",
         "            'nikee' (8) is similar to 'nike'. Merge them with --labels nike,puma,nikee=nike",
         "            'nkie' (1) is similar to 'nike' and is ignored. "
         "Merge them with --labels nike,nikee,puma,nkie=nike",
     ]
-    assert found_lines(Labels(), {}) == ["labels      in the files: none"]
+    assert describe_labels(Labels(), {}) == ["labels      in the files: none"]
     many = {f"class {i}": 1 for i in range(99)}
-    assert found_lines(Labels.found_in(many), many) == [
+    assert describe_labels(Labels.from_counts(many), many) == [
         f"labels      in the files: {', '.join(f'{name} (1)' for name in sorted(many)[:10])}, 89 more"
     ]
 
@@ -81,5 +81,5 @@ def test_messages_about_found_labels():
 def test_classes_of_a_network():
     labels = Labels("swoosh=nike").for_classes(["adidas", "nike"])
     assert labels.classes == ["adidas", "nike"] and labels.class_of("swoosh") == "nike"
-    with pytest.raises(ValueError, match="the weights have the classes nike; the labels map to adidas"):
+    with pytest.raises(ValueError, match="the weights have the classes nike, but labels map to adidas"):
         Labels("adidas,nike").for_classes(["nike"])

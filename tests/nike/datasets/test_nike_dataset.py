@@ -9,7 +9,7 @@ from nike.datasets.coco import write_coco
 from nike.datasets.labelme import read_folder, read_labelme
 from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import NikeDataset
-from nike.datasets.read_subset import has_own_split, not_for_validation
+from nike.datasets.read_subset import exclude_validation_images, has_own_split
 
 
 def load(path, *arguments, **options) -> NikeDataset:
@@ -148,7 +148,7 @@ def test_coco_subsets_by_file_name(folder, shape):
     assert has_own_split(folder.root)
     assert files(load(folder.root, "val")) == ["val2017/val.jpg"]
     paths = [folder.root / f"{part}2017" / f"{part}.jpg" for part in ("train", "val")]
-    assert not_for_validation(paths, folder.root) == paths[:1]
+    assert exclude_validation_images(paths, folder.root) == paths[:1]
     assert files(load(folder.root)) == ["train2017/train.jpg", "val2017/val.jpg"]
     (folder.root / "annotations" / "instances_train2017.json").rename(folder.root / "annotations" / "instances.json")
     with pytest.raises(ValueError, match=r"found 2 annotation files .*name them train\.json and val\.json"):

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from mrcnn.data.image_files import read_image
-from nike.datasets.photos import as_written, find_files, is_inside, locate, name_in, upright_size
+from nike.datasets.photos import candidate_paths, find_files, is_inside, locate, name_in, upright_size
 
 ORIENTATION = 0x0112
 
@@ -114,7 +114,7 @@ def test_find_files(folder):
     ],
 )
 def test_names_with_backslashes_and_urls(name, candidates):
-    assert as_written(name) == [Path(candidate) for candidate in candidates]
+    assert candidate_paths(name) == [Path(candidate) for candidate in candidates]
 
 
 def test_inside(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from nike.datasets.split import group_of, groups_of, read_split, split_by_group, write_split
+from nike.datasets.split import assign_groups, read_split, remove_view_number, split_by_group, write_split
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from nike.datasets.split import group_of, groups_of, read_split, split_by_group,
     ],
 )
 def test_group_of(stem, group):
-    assert group_of(stem) == group
+    assert remove_view_number(stem) == group
 
 
 @pytest.mark.parametrize(
@@ -39,14 +39,14 @@ def test_group_of(stem, group):
     ],
 )
 def test_names_without_product_groups(names):
-    assert groups_of(names) == names
+    assert assign_groups(names) == names
 
 
 def test_views_of_one_product_are_a_group():
     products = [f"{product}_{view}" for product in ("air-max-90", "boot", "hat") for view in (1, 2)]
     camera = ["IMG_001", "IMG_002"]
     expected = ["air-max-90", "air-max-90", "boot", "boot", "hat", "hat", *camera]
-    assert groups_of([*products, *camera]) == expected
+    assert assign_groups([*products, *camera]) == expected
 
 
 def views(models: int, per_model: int) -> list[str]:
@@ -55,18 +55,18 @@ def views(models: int, per_model: int) -> list[str]:
 
 def test_groups_are_not_divided():
     stems = views(20, 4)
-    train, val = split_by_group(stems, groups_of(stems), 0.25, seed=3)
+    train, val = split_by_group(stems, assign_groups(stems), 0.25, seed=3)
     assert sorted(train + val) == sorted(stems)
-    assert not set(map(group_of, train)) & set(map(group_of, val))
+    assert not set(map(remove_view_number, train)) & set(map(remove_view_number, val))
     assert len(val) == 20
 
 
 def test_splits_depend_on_the_seed_and_hardly_on_new_images():
     stems = views(20, 3)
-    splits = [split_by_group(stems, groups_of(stems), 0.2, seed)[1] for seed in (0, 0, 1)]
+    splits = [split_by_group(stems, assign_groups(stems), 0.2, seed)[1] for seed in (0, 0, 1)]
     assert splits[0] == splits[1] != splits[2]
     more = [*stems, "new_1", "new_2"]
-    assert len(set(splits[0]) - set(split_by_group(more, groups_of(more), 0.2, 0)[1])) <= 3
+    assert len(set(splits[0]) - set(split_by_group(more, assign_groups(more), 0.2, 0)[1])) <= 3
 
 
 def test_both_subsets_have_images_with_and_without_objects():
@@ -106,8 +106,8 @@ def test_the_order_of_files_does_not_matter():
     keys = [*views(5, 2), *(f"lonely{letter}" for letter in "abcdefg")]
     classes = dict(zip(keys, [{"x"}, {"y"}, ()] * 6, strict=False))
     turned = keys[::-1]
-    one = split_by_group(keys, groups_of(keys), 0.3, 4, [classes[key] for key in keys])
-    other = split_by_group(turned, groups_of(turned), 0.3, 4, [classes[key] for key in turned])
+    one = split_by_group(keys, assign_groups(keys), 0.3, 4, [classes[key] for key in keys])
+    other = split_by_group(turned, assign_groups(turned), 0.3, 4, [classes[key] for key in turned])
     assert [set(part) for part in one] == [set(part) for part in other]
 
 

@@ -68,7 +68,7 @@ def test_checkboxes(folder):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (5, "needs shape_attributes"),
+        (5, "expected a region with shape_attributes"),
         (region({"name": "rect", "x": 1, "y": 1, "width": -5, "height": 4}), "no area"),
         (region({"name": "rect", "x": "1", "y": 1, "width": 5, "height": 4}), "x must be a number"),
         (region({"name": "polygon", "all_points_x": [1, 2], "all_points_y": [1]}), "equal length"),
@@ -80,7 +80,7 @@ def test_checkboxes(folder):
 )
 def test_problems_are_reported(folder, wrong, message):
     (photo,) = read(folder, [region(), wrong]).photos
-    assert photo.lost == 1 and message in str(photo.problems[0]) and "regions[1]" in str(photo.problems[0])
+    assert photo.num_unusable == 1 and message in str(photo.problems[0]) and "regions[1]" in str(photo.problems[0])
 
 
 def test_images_without_regions_are_not_negatives(folder):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mrcnn.detections import Detections
-from nike.detection.benchmark import Frame, camera, flicker, make_video, warp
+from nike.detection.benchmark import Frame, camera_motion, make_video, measure_flicker, warp
 from nike.detection.sources import Picture, Source
 
 SHAPE = (40, 60)
@@ -34,12 +34,12 @@ def test_interruption_switch_and_stability():
     results = [detections((20, 10, 0)), detections((20, 8, 0)), detections(), detections((20, 10, 1), (45, 10, 2))]
     counts = dict(objects=4, found=3, false_positives=1, interruptions=1, id_switches=1)
     means = dict(iou=pytest.approx(2.8 / 3), stability=pytest.approx(0.8 / 3))
-    assert flicker([frame()] * 4, results) == counts | means
+    assert measure_flicker([frame()] * 4, results) == counts | means
 
 
 def test_the_motion_of_the_camera_is_not_flicker():
     moved = STILL + [[0, 0, 5], [0, 0, 0]]
-    found = flicker([frame(), frame(moved, 25)], [detections((20, 10, 0)), detections((25, 10, 0))])
+    found = measure_flicker([frame(), frame(moved, 25)], [detections((20, 10, 0)), detections((25, 10, 0))])
     assert found["stability"] == 1 and found["id_switches"] == found["interruptions"] == 0
 
 
@@ -53,5 +53,5 @@ def test_frames_and_truth_move_together():
         np.testing.assert_allclose(*(np.argwhere(m).mean(axis=0) for m in (bright, made.masks[..., 0])), atol=0.5)
     assert frames[12].picture.image.max() < 100 < frames[0].picture.image.max()  # half a fade
     assert (frames[0].masks != frames[8].masks).any()
-    np.testing.assert_allclose(camera(0, SHAPE), STILL)
+    np.testing.assert_allclose(camera_motion(0, SHAPE), STILL)
     np.testing.assert_array_equal(warp(image, STILL), image)

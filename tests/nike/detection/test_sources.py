@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from mrcnn.data.fetch import FetchError
-from nike.detection.sources import Names, Source, count_pictures, find_sources, read
+from nike.detection.sources import Source, UniqueNames, count_pictures, find_sources, read_pictures
 
 
 def names(sources) -> list[str]:
@@ -36,7 +36,7 @@ def test_folders_patterns_and_files_without_repetition(folder):
 
 def test_heic_images_of_a_folder_are_reported(folder):
     folder.root.joinpath("b.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    (heic,) = read(find_sources([str(folder.root)]))
+    (heic,) = read_pictures(find_sources([str(folder.root)]))
     assert heic.error.endswith("b.HEIC: is not an image of a known format. Convert it to JPEG or PNG.")
 
 
@@ -82,7 +82,7 @@ def test_the_stream_skips_unreadable_files(folder):
     folder.photo("3.jpg", height=20, width=40)
     (folder.root / "4.jpg").write_bytes(b"")
     arguments = [str(folder.root), str(folder.root / "gone.jpg")]
-    pictures = list(read(find_sources(arguments)))
+    pictures = list(read_pictures(find_sources(arguments)))
     assert [picture.image is None for picture in pictures] == [False, True, False, True, True]
     assert pictures[2].image.shape == (20, 40, 3)
     for picture in pictures:
@@ -94,13 +94,13 @@ def test_images_are_upright(folder):
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     folder.photo("turned.jpg", height=30, width=50, exif=exif)
-    (picture,) = read(find_sources([str(folder.root)]))
+    (picture,) = read_pictures(find_sources([str(folder.root)]))
     assert picture.image.shape == (50, 30, 3)
 
 
 def test_reading_is_lazy(folder):
     folder.photo("1.jpg")
-    stream = read(find_sources([str(folder.root / "1.jpg"), str(folder.root / "2.jpg")]))
+    stream = read_pictures(find_sources([str(folder.root / "1.jpg"), str(folder.root / "2.jpg")]))
     assert next(stream).name == "1"
     folder.photo("2.jpg")
     assert next(stream).image is not None
@@ -119,13 +119,13 @@ def test_reading_is_lazy(folder):
     ],
 )
 def test_safe_names(file, name):
-    assert Names().new(Source(file, Path(file), False)) == name
+    assert UniqueNames().new(Source(file, Path(file), False)) == name
 
 
 def test_urls_are_downloaded(folder, monkeypatch):
     photo = folder.photo("a.png", 20, 30).read_bytes()
     monkeypatch.setattr("mrcnn.data.fetch.fetch", lambda url, file: file.write(photo))
-    (picture,) = read(find_sources(["http://x.org/photo.png?size=2"]))
+    (picture,) = read_pictures(find_sources(["http://x.org/photo.png?size=2"]))
     assert picture.error == "" and picture.image.shape == (20, 30, 3) and picture.name == "photo"
     with pytest.raises(FetchError, match=r"http://\[a/b.jpg: Invalid IPv6 URL"):
         find_sources(["http://[a/b.jpg"])
@@ -134,14 +134,14 @@ def test_urls_are_downloaded(folder, monkeypatch):
 
 
 def test_names_of_urls():
-    name = Names().new
+    name = UniqueNames().new
     assert name(Source("https://x.org/a/shoe.jpg?w=3#top", None, False)) == "shoe"
     assert name(Source("https://x.org/", None, False)) == "photo"
     assert name(Source("https://x.org/..%2f..%2fetc%2fpasswd", None, False)) == "passwd"
 
 
 def test_names_are_unique_without_regard_to_case():
-    new = Names().new
+    new = UniqueNames().new
     given = [new(Source(file, Path(file), False)) for file in ("a/x.jpg", "b/x.jpg", "c/X.png", "x-2.jpg", "d/x.jpg")]
     assert given == ["x", "x-2", "X-3", "x-2-2", "x-4"]
     many = [new(Source("x.jpg", Path("x.jpg"), False)) for _ in range(3000)]
@@ -150,14 +150,14 @@ def test_names_are_unique_without_regard_to_case():
 
 def test_long_names_fit_the_file_system(tmp_path):
     source = Source("€" * 200 + ".jpg", Path("€" * 80 + ".jpg"), False)
-    name = Names().new(source)
+    name = UniqueNames().new(source)
     assert len(os.fsencode(name)) <= 180
     (tmp_path / f".{name}-12345_000123_99.jpg.tmp").touch()
 
 
 def test_images_are_uint8_rgb(folder):
     PIL.Image.fromarray(np.zeros((5, 6), np.uint8)).save(folder.root / "grey.png")
-    (picture,) = read(find_sources([str(folder.root)]))
+    (picture,) = read_pictures(find_sources([str(folder.root)]))
     assert picture.image.shape == (5, 6, 3) and picture.image.dtype == np.uint8
 
 
@@ -172,14 +172,14 @@ def test_cameras_and_streams_are_live(folder, monkeypatch):
     monkeypatch.chdir(folder.root)
     camera, stream = find_sources(["0", "rtsp://host/door"])
     assert (camera.name, camera.live, camera.is_video) == ("camera 0", 0, True)
-    assert (stream.live, Names().new(stream)) == ("rtsp://host/door", "door")
-    assert Names().new(camera) == "camera 0" and count_pictures([camera]) is None
+    assert (stream.live, UniqueNames().new(stream)) == ("rtsp://host/door", "door")
+    assert UniqueNames().new(camera) == "camera 0" and count_pictures([camera]) is None
     (folder.root / "7").write_bytes(b"a file")
     assert find_sources(["7"])[0].live is None
 
 
 def test_a_missing_camera_is_a_one_line_error():
-    (picture,) = read(find_sources(["98"]))
+    (picture,) = read_pictures(find_sources(["98"]))
     assert picture.error.startswith("camera 98: no frame can be read")
 
 

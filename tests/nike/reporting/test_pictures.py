@@ -44,11 +44,16 @@ def test_every_instance_has_its_outcome(monkeypatch):
         pictures, "overlay", lambda image, result, names, **options: drawn.append((result, options)) or image
     )
     draw_outcomes(np.zeros((200, 300, 3), np.uint8), [(record, evaluate_image(record))], ["BG", "nike"])
-    (truth, options), (detections, verdicts) = drawn
+    (truth, options), (detections, drawn) = drawn
     assert options["captions"] == ["nike", "nike missed", "ignored"]
-    assert options["colors"] == [pictures.RIGHT, pictures.WRONG, pictures.IGNORED]
-    assert list(verdicts["captions"]) == ["0.90, IoU 0.96", "0.80 duplicate", "0.70 false", "0.60 ignored"]
-    assert list(verdicts["colors"]) == [pictures.RIGHT, pictures.WRONG, pictures.WRONG, pictures.IGNORED]
+    assert options["colors"] == [pictures.CORRECT, pictures.INCORRECT, pictures.IGNORED]
+    assert list(drawn["captions"]) == ["0.90, IoU 0.96", "0.80 duplicate", "0.70 false", "0.60 ignored"]
+    assert list(drawn["colors"]) == [
+        pictures.CORRECT,
+        pictures.INCORRECT,
+        pictures.INCORRECT,
+        pictures.IGNORED,
+    ]
     scale = PICTURE_SIDE / 300
     assert truth["masks"].shape == detections["masks"].shape[:2] + (3,)
     areas = truth["masks"].sum(axis=(0, 1))

@@ -6,17 +6,26 @@ import pytest
 
 from mrcnn.model import MaskRCNN
 from nike.datasets.nike_dataset import NikeDataset
-from nike.reporting.proposal_recall import COUNTS, Curve, count_needed, main, measure, rpn_proposer, save_figure, table
+from nike.reporting.proposal_recall import (
+    COUNTS,
+    Curve,
+    count_required,
+    main,
+    markdown_table,
+    measure_recall,
+    rpn_proposer,
+    save_figure,
+)
 from tiny_config import TinyConfig
 
 
 def test_the_first_proposal_with_the_iou_counts():
     objects = np.array([[0, 0, 10, 10], [20, 20, 30, 30]])
     proposals = np.array([[50, 50, 60, 60], [0, 0, 10, 6], [0, 0, 10, 8], [20, 20, 30, 30]])  # IoU 0, 0.6, 0.8; 1
-    assert count_needed(proposals, objects, 0.5).tolist() == [2, 4]
-    assert count_needed(proposals, objects, 0.7).tolist() == [3, 4]
-    assert count_needed(proposals[:3], objects, 0.9).tolist() == [np.inf, np.inf]
-    assert count_needed(proposals[:0], objects, 0.5).tolist() == [np.inf, np.inf]
+    assert count_required(proposals, objects, 0.5).tolist() == [2, 4]
+    assert count_required(proposals, objects, 0.7).tolist() == [3, 4]
+    assert count_required(proposals[:3], objects, 0.9).tolist() == [np.inf, np.inf]
+    assert count_required(proposals[:0], objects, 0.5).tolist() == [np.inf, np.inf]
 
 
 @pytest.fixture
@@ -31,10 +40,10 @@ def dataset(folder, shape):
 
 
 def test_recall_is_the_fraction_of_all_instances(dataset, tmp_path):
-    curve = measure(dataset, lambda image: np.array([[0, 0, 1, 1], [10, 10, 31, 41]]))
-    assert curve.needed[0.5].tolist() == curve.needed[0.7].tolist() == [2, np.inf]  # ignore regions are excluded
+    curve = measure_recall(dataset, lambda image: np.array([[0, 0, 1, 1], [10, 10, 31, 41]]))
+    assert curve.required[0.5].tolist() == curve.required[0.7].tolist() == [2, np.inf]  # ignore regions are excluded
     assert [curve.recall(0.5, count) for count in (1, 2, 9)] == [0, 0.5, 0.5] and curve.boxes == 2
-    lines = table({"boxes": curve}).splitlines()
+    lines = markdown_table({"boxes": curve}).splitlines()
     assert len(lines) == 4 and lines[2].startswith("| boxes | 0.5 | 0.50 | ")
     assert all(line.count("|") == len(COUNTS) + 5 for line in lines)
     save_figure(

@@ -57,7 +57,7 @@ def test_bundled_photos_need_no_download(name, monkeypatch):
 def test_default_backgrounds_are_photos_and_gradients(monkeypatch):
     red = np.full((40, 40, 3), (250, 0, 0), np.uint8)
     monkeypatch.setattr(backgrounds, "_load_bundled", lambda name: red)
-    monkeypatch.setattr(backgrounds.photometric, "jitter_colour", lambda image, rng, strength: image)
+    monkeypatch.setattr(backgrounds.photometric, "jitter_color", lambda image, rng, strength: image)
     draw = find_backgrounds(None)
     photos = sum((draw(np.random.default_rng(seed), 20, 20) == red[0, 0]).all() for seed in range(100))
     assert 60 <= photos <= 90  # 75 are expected
