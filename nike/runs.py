@@ -35,8 +35,8 @@ class RunSummary:
     Attributes:
         name: name of the log folder.
         epochs: number of finished epochs.
-        best_epoch: epoch of the best mask AP, or box AP for a run without masks, or None without validation.
-        mask_AP, box_AP: validation AP of that epoch. A run without masks has no mask AP.
+        best_epoch: epoch with the best mask AP (box AP for a run without masks), or None without validation.
+        mask_AP, box_AP: validation AP of the best epoch. `mask_AP` is None for a run without masks.
         train, val: number of images, or None if not recorded.
         options: command line of the run.
     """
@@ -60,10 +60,10 @@ def find_runs(logs: Path) -> list[RunSummary]:
     folders = {file.parent for name in (COMMAND, HISTORY) for file in logs.glob(f"*/{name}")}
     if not folders:
         raise FileNotFoundError(f"{logs}: no runs found. Start one with nike train, or pass their folder with --logs.")
-    return [summarize(folder) for folder in sorted(folders, key=_time)]
+    return [summarize(folder) for folder in sorted(folders, key=_last_modified)]
 
 
-def _time(folder: Path) -> float:
+def _last_modified(folder: Path) -> float:
     history = folder / HISTORY
     return (history if history.exists() else folder / COMMAND).stat().st_mtime
 
@@ -115,8 +115,8 @@ def read_history(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def table(runs: list[RunSummary]) -> list[str]:
-    """Returns the lines of a table."""
+def table_lines(runs: list[RunSummary]) -> list[str]:
+    """Returns the runs as lines of a text table."""
     rows = [["run", "epochs", "best", "mask AP", "box AP", "train", "val"]]
     for run in runs:
         values = [run.epochs, run.best_epoch, run.mask_AP, run.box_AP, run.train, run.val]
@@ -153,7 +153,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([asdict(run) for run in runs], indent=2))
     else:
-        print("\n".join(table(runs)))
+        print("\n".join(table_lines(runs)))
     return 0
 
 

@@ -94,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_detector_arguments(parser)
 
 
-def limits_of(arguments: argparse.Namespace) -> Limits:
+def parse_limits(arguments: argparse.Namespace) -> Limits:
     """Returns the limits given by the options. Raises ValueError if one is not a positive number."""
     for name in ("max_megabytes", "max_megapixels", "timeout"):
         if not 0 < (value := getattr(arguments, name)) < math.inf:
@@ -109,7 +109,7 @@ def limits_of(arguments: argparse.Namespace) -> Limits:
     )
 
 
-def token_in(environment: dict[str, str]) -> str | None:
+def read_token(environment: dict[str, str]) -> str | None:
     """Returns the token that requests must contain, or None.
 
     Raises:
@@ -130,7 +130,7 @@ def load(arguments: argparse.Namespace) -> tuple[Detector, float]:
     """Loads the detector with the score threshold MIN_THRESHOLD, and returns it with the default threshold of requests.
 
     A lower threshold adds detections and does not change the others, because box voting and mask scores do not depend
-    on it.
+    on the threshold.
     """
     threshold = arguments.min_confidence
     if threshold is None:
@@ -153,13 +153,13 @@ def run_command(arguments: argparse.Namespace) -> int:
         from nike.serving.task_images import TaskImages
     except ModuleNotFoundError as error:
         raise UserError(f"{INSTALL} (No module named {error.name!r}.)") from None
-    limits, token = limits_of(arguments), token_in(dict(os.environ))
+    limits, token = parse_limits(arguments), read_token(dict(os.environ))
     if not 0 <= arguments.port <= 65535:
         raise UserError(f"--port: expected a number from 0 to 65535, got {arguments.port}.")
     tasks = TaskImages(arguments.label_studio, os.environ.get("LABEL_STUDIO_API_KEY", ""), limits.bytes)
     # uvicorn raises the signal again after the last response. This handler then exits with code 0.
     signal.signal(signal.SIGTERM, _exit)
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # warnings about damaged uploads; the response reports these
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged uploads are reported in the response
     detector, threshold = load(arguments)
     app = create_app(detector, limits, default_confidence=threshold, token=token, tasks=tasks)
     server = uvicorn.Server(server_config(app, arguments))

@@ -67,9 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `nike splash`."""
     parser.description = "Turn an image or a video gray except for the detected logos."
     parser.epilog = EPILOG
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--image", metavar="PATH", help="image file or URL")
-    what.add_argument("--video", metavar="PATH", help="video file or URL")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--image", metavar="PATH", help="image file or URL")
+    source.add_argument("--video", metavar="PATH", help="video file or URL")
     parser.add_argument(
         "--output",
         type=Path,
@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_detector_arguments(parser)
 
 
-def _output(source: Source, given: Path | None) -> Path:
+def _resolve_output(source: Source, given: Path | None) -> Path:
     suffixes = (".mp4",) if source.is_video else (".png", ".jpg", ".jpeg")
     output = given or Path(f"splash_{datetime.datetime.now():%Y%m%dT%H%M%S}{'.mp4' if source.is_video else '.png'}")
     if output.suffix.lower() not in suffixes:
@@ -100,7 +100,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             f"{arguments.image or arguments.video}: expected one file, got {len(named)}. Use nike detect --save splash."
         )
     source = Source(named[0].name, named[0].path, is_video=arguments.video is not None)
-    output = _output(source, arguments.output)
+    output = _resolve_output(source, arguments.output)
     detector = chosen_detector(arguments)
     failures: list[str] = []
     pictures = detect_pictures(detector, prefetch(read_pictures([source])), failures.append)

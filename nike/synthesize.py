@@ -113,7 +113,7 @@ def synthesize(settings: Settings, count: int, workers: int = 1) -> Iterator[Pat
     assets = load_assets(settings)
     settings.output.mkdir(parents=True, exist_ok=True)
     if workers == 1:
-        yield from (_write(index, settings, assets) for index in range(count))
+        yield from (_write_image(index, settings, assets) for index in range(count))
         return
     # OpenCV's threads do not survive a fork.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (settings,)) as pool:
@@ -154,10 +154,10 @@ def _start_worker(settings: Settings) -> None:
 
 def _write_in_worker(index: int) -> Path:
     settings, assets = _worker
-    return _write(index, settings, assets)
+    return _write_image(index, settings, assets)
 
 
-def _write(index: int, settings: Settings, assets: Assets) -> Path:
+def _write_image(index: int, settings: Settings, assets: Assets) -> Path:
     """Renders one image and writes it and its labelme file, each atomically."""
     image, instances = render(settings, index, assets)
     path = settings.output / f"synthetic_{settings.seed}_{index:05d}.jpg"
@@ -190,7 +190,7 @@ def to_shapes(instances: Sequence[Instance]) -> list[dict]:
     return polygons + points
 
 
-def _size(text: str) -> tuple[int, int]:
+def _parse_size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
     if not match:
         raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 640x480, got {text!r}")
@@ -207,7 +207,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=100, metavar="N", help="number of images (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
     parser.add_argument(
-        "--size", type=_size, default=(640, 640), metavar="WxH", help="image size in pixels (default: 640x640)"
+        "--size", type=_parse_size, default=(640, 640), metavar="WxH", help="image size in pixels (default: 640x640)"
     )
     parser.add_argument(
         "--negatives",
@@ -233,7 +233,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cutouts",
         type=Path,
         metavar="DIR",
-        help="labelme dataset whose training instances are cut out and drawn instead of the logo half of the time",
+        help="labelme dataset; its training instances are cut out and replace the logo half of the time",
     )
     parser.add_argument(
         "--keypoints",

@@ -17,9 +17,9 @@ def run_command(argv: list[str]) -> int:
     # training step but slows down detection on individual images, so the other commands keep TensorFlow's default.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # read when TensorFlow is imported
     from nike.training.preparation import continue_run, new_run
-    from nike.training.run_config import with_settings_as_options
+    from nike.training.run_config import prepend_config_options
 
-    argv = with_settings_as_options(argv)
+    argv = prepend_config_options(argv)
     arguments = parse(argv)
     run = new_run(arguments, argv) if arguments.resume is None else continue_run(arguments, argv)
     run.start()

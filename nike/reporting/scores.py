@@ -24,7 +24,7 @@ from nike.reporting.operating_points import PRECISIONS, mask_quality, operating_
 IOU = 0.5  # minimum IoU of a true positive
 CURVE_IOUS = (0.5, 0.75)
 CURVE_POINTS = 400  # maximum number of points of a curve
-BINS = 20  # of each histogram
+BINS = 20  # number of bins of each histogram
 
 
 def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float] = PRECISIONS) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def score(evaluator: CocoEvaluator, threshold: float, precisions: Sequence[float
 
 
 def totals(outcomes: Sequence[ImageOutcome]) -> dict[str, float]:
-    """Returns the total counts, precision and recall (-1 if undefined), and the quality of the masks."""
+    """Returns the total counts, precision and recall (-1 if undefined), and the mask quality (see `mask_quality`)."""
     true = sum(len(outcome.true_positives) for outcome in outcomes)
     false = sum(len(outcome.false_positives) for outcome in outcomes)
     missed = sum(len(outcome.false_negatives) for outcome in outcomes)
@@ -102,7 +102,7 @@ def totals(outcomes: Sequence[ImageOutcome]) -> dict[str, float]:
 def photo_scores(outcome: ImageOutcome) -> dict[str, Any]:
     """Returns the scores of a photo.
 
-    The error score is the sum of 1 for each false positive or false negative and of 1 - IoU for each true positive.
+    The error score is the number of false positives and false negatives plus the sum of 1 - IoU of the true positives.
     """
     ious = [round(iou, 4) for _, _, iou in outcome.true_positives]
     wrong = len(outcome.false_negatives) + len(outcome.false_positives)
@@ -121,7 +121,7 @@ def photo_scores(outcome: ImageOutcome) -> dict[str, Any]:
 def _curve(ranking: Ranking) -> dict[str, list[float]]:
     if not ranking.num_gt:
         return {"recall": [], "precision": [], "envelope": []}
-    kept = _thin(len(ranking.scores))
+    kept = _select_points(len(ranking.scores))
     curves = {"recall": ranking.recalls, "precision": ranking.precisions}
     curves["envelope"] = precision_envelope(ranking.precisions)
     return {name: np.round(values[kept], 5).tolist() for name, values in curves.items()}
@@ -129,7 +129,7 @@ def _curve(ranking: Ranking) -> dict[str, list[float]]:
 
 def _f1_curve(ranking: Ranking) -> dict[str, list[float]]:
     """Returns F1, precision and recall by score threshold, in descending order."""
-    kept = _thin(len(ranking.scores)) if ranking.num_gt else np.zeros(0, dtype=int)
+    kept = _select_points(len(ranking.scores)) if ranking.num_gt else np.zeros(0, dtype=int)
     true = np.cumsum(ranking.is_true)[kept]
     curves = {
         "threshold": ranking.scores[kept],
@@ -140,7 +140,7 @@ def _f1_curve(ranking: Ranking) -> dict[str, list[float]]:
     return {name: np.round(values, 5).tolist() for name, values in curves.items()}
 
 
-def _thin(count: int) -> np.ndarray:
+def _select_points(count: int) -> np.ndarray:
     """Returns the indices of at most CURVE_POINTS of `count` points, including the first and the last."""
     return np.unique(np.linspace(0, count - 1, min(count, CURVE_POINTS)).round().astype(int))
 
@@ -166,7 +166,7 @@ def coco_results(records: Sequence[ImageRecord], folder: str, names: Sequence[st
 
     Returns:
         List of {"file": "FOLDER/NAME", "score", "segmentation": RLE, "bbox": [x, y, width, height], "category"}.
-        There is no "segmentation" for detections without masks.
+        Detections without masks have no "segmentation".
     """
     results = []
     for record in records:

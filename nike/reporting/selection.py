@@ -72,7 +72,7 @@ def load_photos(
 
     Args:
         folder: see `NikeDataset.load_nike`.
-        split: "train", "val", "all", or None for "val" if the run or the dataset has a validation set, else "all".
+        split: "train", "val" or "all". None means "val" if the run or the dataset has a validation set, else "all".
         labels: mapping of labels to classes.
         run: record of the training run, or None. If the run used images of the folder, "train" and "val" are the
             subsets of the run.
@@ -86,7 +86,7 @@ def load_photos(
         ValueError: if no image can be loaded.
     """
     notes = []
-    collection = _photos_of_run(folder, split, labels, run, boxes) if run is not None and split != "all" else None
+    collection = _find_run_images(folder, split, labels, run, boxes) if run is not None and split != "all" else None
     if run is not None and collection is not None:
         split = split or "val"
         missing = max(len(run.val) - len(collection.photos), 0) if split == "val" else 0
@@ -109,7 +109,7 @@ def load_photos(
     return dataset, split, notes
 
 
-def _photos_of_run(folder: Path, split: str | None, labels: Labels, run: RunPhotos, boxes: bool) -> Collection | None:
+def _find_run_images(folder: Path, split: str | None, labels: Labels, run: RunPhotos, boxes: bool) -> Collection | None:
     """Returns the validation (or training) images of a run in a folder, or None if there are none."""
     whole = Collection(folder)
     try:
@@ -121,7 +121,8 @@ def _photos_of_run(folder: Path, split: str | None, labels: Labels, run: RunPhot
         return None
     wanted = run.train if split == "train" else run.val
     photos = [photo for photo in whole.photos if photo_key(photo) in wanted]
-    stems = {PurePosixPath(photo.file).with_suffix("") for photo in photos}  # problems name the annotation file
+    # The suffix is ignored, because the files of problems are annotation files.
+    stems = {PurePosixPath(photo.file).with_suffix("") for photo in photos}
     problems = [problem for problem in whole.problems if PurePosixPath(problem.file).with_suffix("") in stems]
     return Collection(folder, photos, problems) if photos else None
 
@@ -130,7 +131,7 @@ def choose_labels(labels: str | None, class_names: Sequence[str], run: RunPhotos
     """Maps labels to the classes of the weights.
 
     Args:
-        labels: value of `--labels`. None uses the labels of the training run, or the class names if there is no run.
+        labels: value of `--labels`, or None for the labels of the training run or, without a run, the class names.
         class_names: class names of the weights by class id, background first.
         run: record of the training run, or None.
 

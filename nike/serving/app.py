@@ -22,16 +22,16 @@ from nike.serving import label_studio, x_anylabeling
 from nike.serving.images import NAME, UnusableImageError
 from nike.serving.limits import Limits
 from nike.serving.metrics import Metrics
-from nike.serving.middleware import LimitRequests, Measure, RequireToken
+from nike.serving.middleware import LimitRequests, MeasureRequests, RequireToken
 from nike.serving.results import to_coco, to_json, to_labelme
 from nike.serving.service import Service
 from nike.serving.task_images import TaskImages
-from nike.serving.worker import DetectsImages
+from nike.serving.worker import ImageDetector
 
 PAGE = Path(__file__).parent / "page"
 PAGE_FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
 OPEN_PATHS = ("/healthz", "/readyz", "/health", *PAGE_FILES)  # accessible without a token
-# The page loads nothing from other hosts. `blob:` and `data:` are images created by the browser.
+# The page does not load files from other hosts. `blob:` and `data:` URLs are images created by the browser.
 CONTENT_SECURITY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors 'none'"
 BODY = {
     "requestBody": {
@@ -48,7 +48,7 @@ Format = Literal["json", "coco", "labelme", "png"]
 
 
 def create_app(
-    detector: DetectsImages,
+    detector: ImageDetector,
     limits: Limits | None = None,
     *,
     default_confidence: float = 0.0,
@@ -72,7 +72,7 @@ def create_app(
         yield
         await service.close()
 
-    # The page at /docs uses files from a package. By default, FastAPI loads them from a content delivery network.
+    # FastAPIOffline serves all files of the page at /docs. FastAPI would load some from a content delivery network.
     app = FastAPIOffline(title="nike serve", version=__version__, lifespan=lifespan, redoc_url=None)
     app.state.service = service
     _add_detection(app, service)
@@ -86,7 +86,7 @@ def create_app(
     app.add_middleware(LimitRequests, limits=limits, metrics=metrics)
     if token is not None:
         app.add_middleware(RequireToken, token=token, open_paths=OPEN_PATHS)
-    app.add_middleware(Measure, metrics=metrics, paths=paths)  # added last, so it sees all requests
+    app.add_middleware(MeasureRequests, metrics=metrics, paths=paths)  # added last, to measure all requests
     return app
 
 
@@ -96,8 +96,8 @@ async def _unusable(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     """Lists the invalid fields without their values, which may be images or not valid JSON (NaN)."""
-    places = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
-    return JSONResponse({"detail": printable("; ".join(places[:5]))[:500]}, 422)
+    problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
+    return JSONResponse({"detail": printable("; ".join(problems[:5]))[:500]}, 422)
 
 
 # --- detection ---
@@ -115,7 +115,7 @@ def _add_detection(app: FastAPI, service: Service) -> None:
         name: Annotated[str, Query(max_length=255, description="file name to write into coco and labelme")] = NAME,
     ) -> Response:
         """Detects objects in one image: the request body, or the first file of a form."""
-        data = await _uploaded(request)
+        data = await _read_upload(request)
         encode = encoder(format, masks, service.class_names, PurePath(printable(name)).name)
         return await service.detect(lambda: data, encode, min_confidence)
 
@@ -133,7 +133,7 @@ def _add_detection(app: FastAPI, service: Service) -> None:
         }
 
 
-async def _uploaded(request: Request) -> bytes:
+async def _read_upload(request: Request) -> bytes:
     """Returns the content of the image file in a request."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return await request.body()

@@ -1,11 +1,11 @@
 """Load test of `nike serve`: `python -m nike.serving.benchmark --clients 50 --seconds 120`.
 
-It measures the rate of the detector alone, starts a server with the same options, and sends images from many clients,
-each of which sends one image at a time. The report contains the number of responses by status, the rate compared with
-that of the detector alone, the latency, and the memory and processor time of the server. Other options are passed to
-`nike serve`.
+It measures the throughput of the detector alone, starts a server with the same options, and sends images from many
+clients. Each client sends one image at a time. The report contains the number of responses by status, the throughput,
+also relative to the detector alone, the latency, and the memory and processor time of the server. Other options are
+passed to `nike serve`.
 
-With --url, it tests a server that is already running and reports statuses, rate and latency only.
+With --url, it tests a server that is already running and reports only statuses, throughput and latency.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from mrcnn.errors import UserError
 from nike import cli, serve
 from nike.example import SAMPLE_DATA
 
-OWN_RATE_SECONDS = 20.0  # maximum duration of the measurement of the detector alone
+MAX_DETECTOR_SECONDS = 20.0  # maximum duration of the measurement of the detector alone
 
 
-class Load:
+class LoadTest:
     """Clients that send images until a deadline.
 
     Args:
@@ -86,13 +86,13 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Images per second."""
+        """Successful responses per second."""
         return len(self.latencies) / self.seconds
 
     def report(self) -> str:
-        """Returns the lines of the report: statuses, rate and latency."""
+        """Returns the lines of the report: statuses, throughput and latency."""
         counts = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
-        lines = [f"answers   {counts}"]
+        lines = [f"responses {counts}"]
         if len(self.latencies) > 1:
             p50, p99 = (statistics.quantiles(self.latencies, n=100)[i] for i in (49, 98))
             lines.append(f"rate      {self.rate:.2f} images/s")
@@ -112,8 +112,8 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def own_rate(options: list[str], images: list[bytes], seconds: float) -> float:
-    """Returns the rate of the detector alone in images per second, including decoding."""
+def measure_detector_rate(options: list[str], images: list[bytes], seconds: float) -> float:
+    """Returns the throughput of the detector alone, including decoding, in images per second."""
     from nike.serving.images import decode_image
 
     detector, _ = serve.load(cli.parser("serve", serve.add_arguments).parse_args(options))
@@ -154,7 +154,7 @@ def running_server(options: list[str]) -> Iterator[tuple[str, int]]:
         raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}.")
 
 
-def run_watched(load: Load, clients: int, pid: int) -> list[str]:
+def run_monitored(load: LoadTest, clients: int, pid: int) -> list[str]:
     """Runs a test and returns report lines with the processor time and the memory of the server."""
     memory, before = [resident_megabytes(pid)], processor_seconds(pid)
     thread = threading.Thread(target=load.run, args=(clients,), daemon=True)
@@ -192,16 +192,16 @@ def run_test(argv: list[str] | None) -> int:
     paths = arguments.images or sorted(SAMPLE_DATA.glob("val/*.jpg"))
     images, token = [path.read_bytes() for path in paths], os.environ.get("NIKE_TOKEN", "")
     if arguments.url:
-        load = Load(arguments.url, images, arguments.seconds, token)
+        load = LoadTest(arguments.url, images, arguments.seconds, token)
         load.run(arguments.clients)
         print(load.report())
     else:
-        alone = own_rate(options, images, min(arguments.seconds, OWN_RATE_SECONDS))
+        alone = measure_detector_rate(options, images, min(arguments.seconds, MAX_DETECTOR_SECONDS))
         with running_server(options) as (url, pid):
-            load = Load(url, images, arguments.seconds, token)
-            lines = run_watched(load, arguments.clients, pid)
+            load = LoadTest(url, images, arguments.seconds, token)
+            lines = run_monitored(load, arguments.clients, pid)
         print(load.report())
-        print(f"detector  {alone:.2f} images/s alone; the server reaches {load.rate / alone:.2f} of it")
+        print(f"detector  {alone:.2f} images/s alone; the server reaches {load.rate / alone:.0%} of this rate")
         print("\n".join(lines))
     return 0 if set(load.statuses) <= {"200", "503"} and load.latencies else 1
 

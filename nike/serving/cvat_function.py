@@ -37,7 +37,7 @@ class ServerFunction:
 
     def __init__(self, url: str = DEFAULT_URL):
         self._url = url.rstrip("/")
-        info = self._ask("/v1/info")
+        info = self._request("/v1/info")
         self._classes: list[str] = info["classes"]
         self._lowest: float = info["lowest_confidence"]
 
@@ -54,14 +54,14 @@ class ServerFunction:
         threshold = context.conf_threshold
         query = "" if threshold is None else f"?min_confidence={max(threshold, self._lowest)}"
         shapes = []
-        for number, found in enumerate(self._ask(f"/v1/detect{query}", buffer.getvalue())["detections"], 1):
+        for number, found in enumerate(self._request(f"/v1/detect{query}", buffer.getvalue())["detections"], 1):
             group = number if len(found["polygons"]) > 1 else 0
             for points in found["polygons"]:
                 flat = [coordinate for point in points for coordinate in point]
                 shapes.append(cvataa.polygon(found["class_id"], flat, group=group))
         return shapes
 
-    def _ask(self, path: str, body: bytes | None = None) -> Any:
+    def _request(self, path: str, body: bytes | None = None) -> Any:
         headers = {"Content-Type": "image/png"} if body else {}
         if token := os.environ.get("NIKE_TOKEN"):
             headers["Authorization"] = f"Bearer {token}"

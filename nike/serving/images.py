@@ -54,7 +54,7 @@ def decode_image(data: bytes, max_pixels: int) -> np.ndarray:
     try:
         return read_image(file)
     except (ValueError, MemoryError) as error:
-        raise UnusableImageError(str(error) or f"{NAME}: is too large to decode.") from None
+        raise UnusableImageError(str(error) or f"{NAME}: too large to decode.") from None
 
 
 def _header_size(data: bytes) -> tuple[int, int]:

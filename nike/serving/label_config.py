@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mrcnn.errors import UserError
 
-TAGS = {"polygonlabels": True, "rectanglelabels": False}  # tag in lower case -> polygons
+TAGS = {"polygonlabels": True, "rectanglelabels": False}  # lower-case tag name -> whether the shapes are polygons
 EXAMPLE = '<PolygonLabels name="label" toName="image"><Label value="nike"/></PolygonLabels>'
 
 
@@ -19,7 +19,7 @@ class LabelConfig:
         from_name: name of the tag with the labels.
         to_name: name of the image tag.
         image_key: key of the image in the data of a task.
-        is_polygon: whether the labels are for polygons instead of rectangles.
+        is_polygon: whether the labels are for polygons. Otherwise, they are for rectangles.
         labels: label by lower-case name, including the names in `predicted_values`.
     """
 

@@ -21,7 +21,7 @@ from nike.serving.service import Service
 from nike.serving.task_images import TaskImages
 
 MAX_TASKS = 1000  # per request
-FETCHED = 4  # maximum number of tasks whose images are in memory at the same time
+MAX_FETCHED = 4  # maximum number of tasks whose images are in memory at the same time
 logger = logging.getLogger("uvicorn.error")
 
 
@@ -88,7 +88,7 @@ def router(service: Service, images: TaskImages) -> APIRouter:
     """
     routes = APIRouter(tags=["Label Studio"])
     version = f"{service.name}-{__version__}"
-    fetched = asyncio.Semaphore(FETCHED)
+    fetch_slots = asyncio.Semaphore(MAX_FETCHED)
 
     @routes.get("/health")
     async def health() -> dict[str, str]:
@@ -104,7 +104,7 @@ def router(service: Service, images: TaskImages) -> APIRouter:
 
     @routes.post("/predict")
     async def predict(request: PredictRequest) -> dict[str, Any]:
-        """Returns predictions for tasks, in their order. They are empty for a task without a usable image."""
+        """Returns predictions in the order of the tasks. A task without a usable image has an empty prediction."""
         config = _parse(request.label_config)
 
         def encode(image: np.ndarray, result: Detections) -> dict[str, Any]:
@@ -113,7 +113,8 @@ def router(service: Service, images: TaskImages) -> APIRouter:
             return {"result": found, "score": score, "model_version": version}
 
         async def predict_one(task: Task) -> dict[str, Any]:
-            async with fetched:  # does not block other requests while Label Studio is slow
+            async with fetch_slots:
+                # In a thread, a slow Label Studio server does not block other requests.
                 data = await asyncio.to_thread(images.read, task.data.get(config.image_key))
                 return await service.detect(lambda: data, encode)
 

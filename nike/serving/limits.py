@@ -37,8 +37,8 @@ class Limits:
                 raise UserError(f"--{OPTIONS[name]}: expected a positive number, got {value:g}.")
 
     @property
-    def decoded(self) -> int:
-        """Maximum number of decoded images: two batches, so that the next one is ready in time, and one more."""
+    def max_decoded(self) -> int:
+        """Maximum number of decoded images: the current batch, the next batch and one more image."""
         return 2 * self.batch + 1
 
 

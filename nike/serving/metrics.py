@@ -13,15 +13,21 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter("nike_requests", "Requests by path and status", ["path", "status"], **self._own)
-        self.seconds = Histogram("nike_request_seconds", "Time to the response", ["path"], buckets=SECONDS, **self._own)
-        self.in_progress = Gauge("nike_requests_in_progress", "Accepted requests without a response yet", **self._own)
-        self.batch_images = Histogram("nike_batch_images", "Images in a batch", buckets=BATCHES, **self._own)
-        self.batch_seconds = Histogram("nike_batch_seconds", "Processing time of a batch", buckets=SECONDS, **self._own)
-        self.detections = Counter("nike_detections", "Detections returned, by class", ["class"], **self._own)
+        self.requests = Counter("nike_requests", "Requests by path and status", ["path", "status"], **self._options)
+        self.seconds = Histogram(
+            "nike_request_seconds", "Time to the response", ["path"], buckets=SECONDS, **self._options
+        )
+        self.in_progress = Gauge(
+            "nike_requests_in_progress", "Accepted requests without a response yet", **self._options
+        )
+        self.batch_images = Histogram("nike_batch_images", "Images in a batch", buckets=BATCHES, **self._options)
+        self.batch_seconds = Histogram(
+            "nike_batch_seconds", "Processing time of a batch", buckets=SECONDS, **self._options
+        )
+        self.detections = Counter("nike_detections", "Detections returned, by class", ["class"], **self._options)
 
     @property
-    def _own(self) -> dict[str, CollectorRegistry]:
+    def _options(self) -> dict[str, CollectorRegistry]:
         return {"registry": self.registry}
 
     def observe_batch(self, images: int, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """ASGI middleware: metrics, authentication, and limits on the number, size and duration of requests.
 
-The size of a body is checked while it is received, so a request that is too large is never stored.
+The size of a body is checked while it is received, so the rest of a request that is too large is not stored.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return dict(scope["headers"])
 
 
-class Measure:
+class MeasureRequests:
     """Counts requests by path and status and measures their duration.
 
-    Paths that are not in `paths` are counted as "other", to limit the number of time series.
+    Paths that are not in `paths` are counted as "other", which limits the number of time series.
     """
 
     def __init__(self, app: App, metrics: Metrics, paths: Iterable[str]):
@@ -48,13 +48,13 @@ class Measure:
         path = scope["path"] if scope["path"] in self.paths else "other"
         status, start = 500, time.perf_counter()
 
-        async def send_and_note(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
 
         try:
-            await self.app(scope, receive, send_and_note)
+            await self.app(scope, receive, send_and_record)
         finally:
             self.metrics.requests.labels(path, str(status)).inc()
             self.metrics.seconds.labels(path).observe(time.perf_counter() - start)
@@ -71,7 +71,11 @@ class RequireToken:
         self.app, self.token, self.open_paths = app, token.encode(), frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self.open_paths or self._is_valid(_token_of(_headers(scope))):
+        if (
+            scope["type"] != "http"
+            or scope["path"] in self.open_paths
+            or self._is_valid(_extract_token(_headers(scope)))
+        ):
             return await self.app(scope, receive, send)
         response = _error(401, "A token is required: Authorization: Bearer TOKEN.", WWW_Authenticate="Bearer")
         await response(scope, receive, send)
@@ -81,7 +85,7 @@ class RequireToken:
         return hmac.compare_digest(token, self.token)
 
 
-def _token_of(headers: dict[bytes, bytes]) -> bytes:
+def _extract_token(headers: dict[bytes, bytes]) -> bytes:
     scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() == b"bearer":
         return value.strip()
@@ -96,7 +100,7 @@ def _token_of(headers: dict[bytes, bytes]) -> bytes:
 class LimitRequests:
     """Limits the number (503), size (413) and duration (408, 503) of requests with a body.
 
-    The whole body is received before the application is called, so slow clients do not block it.
+    The whole body is received before the application is called, so slow clients do not block the application.
     """
 
     def __init__(self, app: App, limits: Limits, metrics: Metrics):
@@ -132,14 +136,14 @@ class LimitRequests:
             return
         started = False
 
-        async def send_and_note(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
             async with asyncio.timeout_at(deadline):
-                await self.app(scope, _replay(body, receive), send_and_note)
+                await self.app(scope, _replay(body, receive), send_and_record)
         except TimeoutError:
             if started:  # the response can no longer be replaced; the exception closes the connection
                 raise
@@ -148,8 +152,8 @@ class LimitRequests:
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         """Receives the body of a request. Raises `_TooLargeError` above the limit."""
-        announced = _headers(scope).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > self.limits.bytes:
+        content_length = _headers(scope).get(b"content-length", b"0")
+        if not content_length.isdigit() or int(content_length) > self.limits.bytes:
             raise _TooLargeError
         chunks, size, more = [], 0, True
         while more:

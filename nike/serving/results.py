@@ -13,7 +13,7 @@ from mrcnn.detections.formats import MaskFormat, coco_categories, to_records
 from mrcnn.detections.labelme import detections_to_shapes, labelme_document
 
 
-def at_least(result: Detections, min_confidence: float) -> Detections:
+def filter_by_score(result: Detections, min_confidence: float) -> Detections:
     """Returns the detections with at least the given score."""
     return result[np.flatnonzero(result.scores >= np.float32(min_confidence))]
 

@@ -14,8 +14,8 @@ from mrcnn.detections import Detections
 from nike.serving.images import UnusableImageError, decode_image
 from nike.serving.limits import Limits
 from nike.serving.metrics import Metrics
-from nike.serving.results import at_least
-from nike.serving.worker import DetectionWorker, DetectsImages
+from nike.serving.results import filter_by_score
+from nike.serving.worker import DetectionWorker, ImageDetector
 
 CODEC_THREADS = 2  # more threads would slow down the model
 Result = TypeVar("Result")
@@ -36,15 +36,15 @@ class Service:
 
     name = "nike"
 
-    def __init__(self, detector: DetectsImages, limits: Limits, default_confidence: float, metrics: Metrics):
+    def __init__(self, detector: ImageDetector, limits: Limits, default_confidence: float, metrics: Metrics):
         self.limits, self.metrics = limits, metrics
         self.class_names = list(detector.class_names)
         self.lowest_confidence = float(detector.min_confidence)
         self.default_confidence = max(default_confidence, self.lowest_confidence)
         self._worker = DetectionWorker(detector, limits.batch, limits.wait, metrics.observe_batch)
         self._codec = ThreadPoolExecutor(CODEC_THREADS, "codec")
-        # Limits the number of decoded images. Other accepted requests wait as compressed files.
-        self._decoded = asyncio.Semaphore(limits.decoded)
+        # Limits the number of decoded images. The images of other accepted requests stay compressed.
+        self._decoded = asyncio.Semaphore(limits.max_decoded)
 
     @property
     def is_ready(self) -> bool:
@@ -74,7 +74,7 @@ class Service:
             result = await asyncio.wrap_future(self._worker.submit(image))
             if result.error is not None:
                 raise UnusableImageError(result.error)
-            result = at_least(result, threshold)
+            result = filter_by_score(result, threshold)
             for class_id, count in Counter(result.class_ids.tolist()).items():
                 self.metrics.detections.labels(self.class_names[class_id]).inc(count)
             return await self._in_thread(lambda: encode(image, result))

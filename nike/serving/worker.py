@@ -14,7 +14,7 @@ import numpy as np
 from mrcnn.detections import Detections
 
 
-class DetectsImages(Protocol):
+class ImageDetector(Protocol):
     """The part of the interface of `nike.detection.detector.Detector` that is used here."""
 
     class_names: list[str]
@@ -39,13 +39,13 @@ class DetectionWorker:
 
     def __init__(
         self,
-        detector: DetectsImages,
+        detector: ImageDetector,
         batch: int = 1,
         wait: float = 0.0,
         on_batch: Callable[[int, float], None] = lambda images, seconds: None,
     ):
         self._detector, self._batch, self._wait, self._on_batch = detector, batch, wait, on_batch
-        self._waiting: queue.SimpleQueue[tuple[np.ndarray, Future] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[np.ndarray, Future] | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="detection", daemon=True)
         self._thread.start()
@@ -70,13 +70,13 @@ class DetectionWorker:
         if not self.is_ready:
             raise RuntimeError("the detection worker is closed")
         future: Future[Detections] = Future()
-        self._waiting.put((image, future))
+        self._queue.put((image, future))
         return future
 
     def close(self) -> None:
         """Processes the submitted images, then stops the thread."""
         self._closed = True
-        self._waiting.put(None)
+        self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
@@ -97,7 +97,7 @@ class DetectionWorker:
         while len(batch) < self._batch:
             try:
                 # The first image of a batch is awaited without a timeout. Queued images are taken without waiting.
-                item = self._waiting.get(timeout=max(0.0, deadline - time.monotonic()) if batch else None)
+                item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()) if batch else None)
             except queue.Empty:
                 break
             if item is None:

@@ -45,11 +45,8 @@ def shapes(result: Detections, class_names: list[str], only: list[str] | None = 
             continue
         parts = outlines(result, number - 1)
         for points in parts:
-            shape = {
-                "label": label,
-                "shape_type": "polygon",
-                "points": [*points, points[0]],
-            }  # the repeated point closes the polygon
+            closed = [*points, points[0]]
+            shape = {"label": label, "shape_type": "polygon", "points": closed}
             shape |= {"score": round(detection.score, 4), "group_id": number if len(parts) > 1 else None}
             shape |= {"attributes": {}, "description": None, "difficult": False, "direction": 0, "flags": {}}
             found.append(shape | {"kie_linking": []})

@@ -3,7 +3,7 @@
     svg, logo     outlines of an SVG path, or outlines and colors of a raster image with an alpha channel
     cutouts       logos cut out of a labelled dataset
     backgrounds   crops of photos, and plain gradients
-    placement     the map from the logo to the image: a cylinder and a homography
+    placement     mapping from the logo to the image: a cylinder and a homography
     masks         coverage of the pixels, and polygons of the visible part
     paint         print effects: ink, fading, threads, relief, shadow
     occlusion     objects in front of the logos

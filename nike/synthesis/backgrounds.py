@@ -19,10 +19,10 @@ from nike.datasets.records import AnnotationError
 from nike.synthesis.paint import random_color, smooth_noise
 
 MAX_SIDE = 2000  # pixels; larger photos are downsampled
-# Photos in the wheel of scikit-image, CC0 or in the public domain.
+# Photos bundled with scikit-image. They are CC0 or in the public domain.
 BUNDLED = ("astronaut", "brick", "camera", "chelsea", "coffee", "grass", "rocket", "stereo_motorcycle")
-PLAIN = 0.25  # fraction of plain backgrounds if no folder is given
-JITTER = 0.35  # strength of the color jitter of photos
+PLAIN_FRACTION = 0.25  # fraction of plain backgrounds if no folder is given
+JITTER_STRENGTH = 0.35  # strength of the color jitter of photos
 
 Source = Callable[[np.random.Generator, int, int], np.ndarray]  # rng, height, width -> [height, width, 3] uint8
 
@@ -31,22 +31,26 @@ def find_backgrounds(folder: Path | None) -> Source:
     """Returns a function that draws a random background.
 
     Args:
-        folder: folder with photos that do not show the logo. None uses the photos of scikit-image and plain gradients.
+        folder: folder with photos that do not show the logo, or None for photos of scikit-image and plain gradients.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
         ValueError: if the folder contains no usable photo.
     """
     if folder is None:
-        return functools.partial(_draw, [functools.partial(_load_bundled, name) for name in BUNDLED], PLAIN)
-    return functools.partial(_draw, [functools.partial(_load_file, path) for path in find_photos(folder)], 0.0)
+        return functools.partial(
+            _draw_background, [functools.partial(_load_bundled, name) for name in BUNDLED], PLAIN_FRACTION
+        )
+    return functools.partial(
+        _draw_background, [functools.partial(_load_file, path) for path in find_photos(folder)], 0.0
+    )
 
 
-def _draw(loaders, plain: float, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+def _draw_background(loaders, plain: float, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     if rng.random() < plain:
         return draw_plain(rng, height, width)
     photo = loaders[rng.integers(len(loaders))]()
-    return photometric.jitter_color(crop(rng, photo, height, width), rng, JITTER)
+    return photometric.jitter_color(crop(rng, photo, height, width), rng, JITTER_STRENGTH)
 
 
 def find_photos(folder: Path) -> list[Path]:

@@ -17,8 +17,8 @@ from nike.synthesis.paint import MARGIN, STYLES, choose_style, paint
 from nike.synthesis.placement import sample_placement, warp_texture
 
 SIZES = (0.08, 0.7)  # range of the length of a logo, as a fraction of the longer side of the image
-OCCLUSION = 0.2  # fraction of images with an object in front of a logo
-ATTEMPTS = 12  # maximum number of positions tried for a logo, and of logos added until one is clearly visible
+OCCLUSION_FRACTION = 0.2  # fraction of images with an object in front of a logo
+ATTEMPTS = 12  # maximum number of positions per logo, and of logos that are added until one is clearly visible
 MAX_SIMILARITY = 0.6  # IoU with the logo above which a distractor is not used
 
 
@@ -53,7 +53,7 @@ class Assets:
 
 
 def similarity(a: Logo, b: Logo) -> float:
-    """Returns the IoU of two logos in their unit frames, the maximum over all mirror images."""
+    """Returns the maximum IoU of two logos in their unit frames over all mirror images."""
     a, b = (rasterize([64 * (o + 0.5) for o in logo.outlines], (64, 64)) for logo in (a, b))
     views = (a, a[:, ::-1], a[::-1], a[::-1, ::-1])
     return max(float(np.minimum(view, b).sum() / np.maximum(view, b).sum()) for view in views)
@@ -82,14 +82,14 @@ def render_image(
     """Renders one synthetic image.
 
     Args:
-        rng: random generator, whose state determines the image.
+        rng: random generator. Its state determines the image.
         height: image height in pixels.
         width: image width in pixels.
-        assets: Logo, cutouts and backgrounds.
+        assets: logo, cutouts and backgrounds.
         negative: whether to draw distractors but no logo.
 
     Returns:
-        The `[height, width, 3]` uint8 RGB image and its instances, none if `negative`.
+        The `[height, width, 3]` uint8 RGB image, and its instances (an empty list if `negative`).
     """
     angle = rng.normal(-np.pi / 2, 0.7)  # the light mostly comes from above
     background = assets.background(rng, height, width).astype(np.float32) / np.float32(255)
@@ -98,14 +98,14 @@ def render_image(
         add_logo(rng, scene, assets.sample_distractor(rng), scene.distractors)
     for _ in range(0 if negative else rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2])):
         add_logo(rng, scene, assets.sample_logo(rng), scene.logos)
-    if rng.random() < OCCLUSION:
+    if rng.random() < OCCLUSION_FRACTION:
         occlude(rng, scene.image, scene.logos, scene.logos or scene.distractors)
     for _ in range(0 if negative else ATTEMPTS):
         if any(logo.is_clear() for logo in scene.logos):
             break
         add_logo(rng, scene, assets.sample_logo(rng), scene.logos)
     instances = [logo.instance((height, width), assets.label) for logo in scene.logos]
-    return capture(rng, scene.image), [instance for instance in instances if instance is not None]
+    return apply_camera_effects(rng, scene.image), [instance for instance in instances if instance is not None]
 
 
 def add_logo(rng: np.random.Generator, scene: Scene, logo: Logo, placed: list[PlacedLogo]) -> None:
@@ -132,7 +132,7 @@ def add_logo(rng: np.random.Generator, scene: Scene, logo: Logo, placed: list[Pl
     placed.append(new)
 
 
-def capture(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+def apply_camera_effects(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Applies camera effects that do not change the geometry, and returns `[H, W, 3]` uint8."""
     image = np.rint(image * 255).astype(np.uint8)
     if rng.random() < 0.3:

@@ -27,7 +27,7 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Logo, ...]:
         label: label of the instances.
 
     Returns:
-        One textured logo per instance. Of more than `MAX_CUTOUTS` instances, evenly spaced ones are selected.
+        One textured logo per instance. If there are more than `MAX_CUTOUTS` instances, an evenly spaced subset is used.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
@@ -39,7 +39,7 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Logo, ...]:
     wanted = [(photo, i) for photo in photos for i in photo.instances if i.label == label and not i.crowd]
     step = max(1, -(-len(wanted) // MAX_CUTOUTS))
     read = functools.lru_cache(maxsize=1)(read_image)  # instances of the same photo are consecutive
-    cut = [_cut(read(photo.path), instance.draw(photo.height, photo.width)) for photo, instance in wanted[::step]]
+    cut = [_cut_out(read(photo.path), instance.draw(photo.height, photo.width)) for photo, instance in wanted[::step]]
     logos = tuple(logo for logo in cut if logo is not None)
     if not logos:
         raise UserError(
@@ -49,8 +49,8 @@ def load_cutouts(folder: str | Path, label: str = "nike") -> tuple[Logo, ...]:
     return logos
 
 
-def _cut(image: np.ndarray, mask: np.ndarray) -> Logo | None:
-    """Cuts out one instance with a margin that contains the colors of blurred edges. Returns None if it is small."""
+def _cut_out(image: np.ndarray, mask: np.ndarray) -> Logo | None:
+    """Cuts out an instance with a margin for the colors of blurred edges. Returns None if the instance is too small."""
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(ys) or max(np.ptp(ys), np.ptp(xs)) < MIN_SIDE or min(np.ptp(ys), np.ptp(xs)) < 8:
         return None

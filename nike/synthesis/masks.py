@@ -17,7 +17,7 @@ Window = tuple[int, int, int, int]  # y0, x0, y1, x1 in whole pixels, half-open
 MIN_LENGTH = 12  # pixels
 MIN_WIDTH = 3  # pixels
 MIN_VISIBLE = 0.3  # visible fraction of the area
-MIN_CONTRAST = 8  # mean change of the pixels in gray levels
+MIN_CONTRAST = 8  # mean difference from the background in gray levels
 
 MIN_PIECE = 0.01  # visible pieces smaller than this fraction of the largest piece are not outlined
 TOLERANCE = 0.2  # maximum distance of a polygon from the exact contour in pixels
@@ -32,7 +32,7 @@ class Instance:
     Attributes:
         label: label of the logo, or `ignore` if it is tiny, mostly occluded or hardly visible.
         polygons: one `[P, 2]` float64 polygon per visible piece, (x, y) in continuous pixels.
-        landmarks: (x, y) positions by name, including those that are occluded, but not those outside the image.
+        landmarks: (x, y) positions by name, including occluded landmarks but not those outside the image.
     """
 
     label: str
@@ -49,7 +49,7 @@ class PlacedLogo:
         visible: `[h * scale, w * scale]` float32 coverage by the visible part of the logo. Occluded parts are 0.
         scale: number of cells of `visible` per pixel and side.
         area: area of the whole logo in square pixels, including the part outside the image.
-        contrast: mean change of the pixels in gray levels.
+        contrast: mean difference from the background in gray levels.
         landmarks: (x, y) positions in pixels of the image by name.
     """
 

@@ -37,13 +37,13 @@ class Rod:
 
 
 def occlude(rng: np.random.Generator, image: np.ndarray, logos: list[PlacedLogo], targets: list[PlacedLogo]) -> None:
-    """Draws a rod across a random target and removes the hidden parts from the visible parts of the logos.
+    """Draws a rod across a random target and removes the occluded pixels from the masks of the logos.
 
     Args:
         rng: random generator.
         image: `[H, W, 3]` float32 RGB image in 0..1, modified in place.
         logos: logos in the image, modified in place.
-        targets: logos or distractors. If there are none, nothing is drawn.
+        targets: logos or distractors. If the list is empty, no rod is drawn.
     """
     if not targets:
         return

@@ -13,7 +13,7 @@ MARGIN = 0.06  # reach of the shadow, as a fraction of the length of the logo
 
 @dataclass(frozen=True)
 class Style:
-    """A way to apply a logo. The lengths of effects are proportional to the size of the logo.
+    """A print style of a logo. The lengths of effects are proportional to the size of the logo.
 
     Attributes:
         weight: relative frequency.
@@ -90,7 +90,7 @@ def paint(
 
 
 def choose_ink(rng: np.random.Generator, base: np.ndarray, style: Style, shape: tuple[int, int]) -> np.ndarray:
-    """Draws the ink for a surface of mean color `base`: `[1, 1, 3]`, or `[h, w, 3]` for a gradient, float32."""
+    """Draws the ink color for a surface with mean color `base`, float32 `[1, 1, 3]` or, for a gradient, `[h, w, 3]`."""
     if style.tone:
         change = rng.uniform(0.08, 0.2) * (1 if rng.random() > base.mean() else -1)
         return (base + change).clip(0, 1).astype(np.float32)[None, None]
@@ -139,7 +139,7 @@ def threads(rng: np.random.Generator, shape: tuple[int, int], length: float) -> 
 
 
 def wear(rng: np.random.Generator, shape: tuple[int, int], length: float, fraction: float) -> np.ndarray:
-    """Returns the remaining ink after a `fraction` of it has worn off in specks and patches, `[h, w]` float32."""
+    """Returns the opacity of ink of which a `fraction` has worn off in specks and patches, `[h, w]` float32."""
     noise = smooth_noise(rng, shape, max(2.0, length / 6)) + smooth_noise(rng, shape, max(1.0, length / 60))
     return (0.5 + 2 * (noise - np.quantile(noise, fraction))).clip(0.15, 1)
 

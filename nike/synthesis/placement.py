@@ -1,4 +1,4 @@
-"""Placement of a logo by an invertible map from the unit frame of the logo to the image."""
+"""Placement of a logo by an invertible mapping from the unit frame of the logo to the image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Placement:
     sag: float = 0.0
 
     def to_image(self, points) -> np.ndarray:
-        """Maps points of the unit frame, `[P, 2]` (x, y), to pixels. Used for outlines and landmarks."""
+        """Maps points of the unit frame, `[P, 2]` (x, y), to pixels."""
         x, y = np.asarray(points, np.float64).T
         y = y + self.sag * 4 * x**2
         if self.bend:
@@ -86,5 +86,5 @@ def warp_texture(logo: Logo, placement: Placement, window: tuple[int, int, int, 
     step = float(np.median(np.linalg.norm(np.diff(at, axis=1), axis=2))) if x1 - x0 > 1 else 1.0
     if step > 1:  # bilinear sampling alone would cause aliasing
         texture = cv2.GaussianBlur(texture, (0, 0), 0.4 * step)
-    x, y = (at - 0.5).astype(np.float32).transpose(2, 0, 1)  # in OpenCV, 0 is the centre of a pixel
+    x, y = (at - 0.5).astype(np.float32).transpose(2, 0, 1)  # in OpenCV, 0 is the centre of the first pixel
     return cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

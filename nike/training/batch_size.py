@@ -11,7 +11,8 @@ from pathlib import Path
 from mrcnn.errors import UserError
 from nike.formatting import plural
 
-FRACTION = 0.6  # of the available memory; the rest is for unusual image shapes, validation and other programs
+# Fraction of the available memory. The rest is reserved for unusual image shapes, validation and other programs.
+FRACTION = 0.6
 MAX_BATCH = 16
 TRIAL_STEPS = 3  # training steps for each batch size
 GIGABYTE = 1e9
@@ -26,22 +27,23 @@ def parse_batch(text: str) -> int | str:
         raise argparse.ArgumentTypeError(f"expected a number or auto, got {text!r}") from None
 
 
-def choose_batch(peak: Callable[[int], float], memory: float, most: int) -> tuple[int, str]:
+def choose_batch(peak: Callable[[int], float], memory: float, max_batch: int) -> tuple[int, str]:
     """Doubles the batch size as long as the peak memory stays within FRACTION of the memory.
 
-    A batch size above the default of 2 is only measured if the memory extrapolated from the two previous ones fits.
+    A batch size above the default of 2 is measured only if the memory extrapolated from the two previous measurements
+    is within the limit.
 
     Args:
         peak: function that measures the peak memory of training steps with a batch size, in bytes.
         memory: available memory in bytes.
-        most: maximum batch size, such as the number of training images.
+        max_batch: maximum batch size, such as the number of training images.
 
     Returns:
         The batch size, and a message with the reason.
     """
     limit, batch, peaks = FRACTION * memory, 1, {1: peak(1)}
-    reason = "the maximum" if most >= MAX_BATCH else f"of {plural(most, 'training image')}"
-    while 2 * batch <= min(most, MAX_BATCH):
+    reason = "the maximum" if max_batch >= MAX_BATCH else f"of {plural(max_batch, 'training image')}"
+    while 2 * batch <= min(max_batch, MAX_BATCH):
         if peaks[batch] > limit:
             reason = "above the limit"
             break
@@ -68,7 +70,9 @@ class ProcessMemory:
     def __init__(self) -> None:
         if not (PROCESS / "clear_refs").exists():
             raise UserError("--batch auto: memory can only be measured on Linux and on GPUs. Pass a number.")
-        self.available = _field(PROCESS.parent / "meminfo", "MemAvailable") + _field(PROCESS / "status", "VmRSS")
+        self.available = _read_proc_field(PROCESS.parent / "meminfo", "MemAvailable") + _read_proc_field(
+            PROCESS / "status", "VmRSS"
+        )
         if CGROUP.is_file() and (limit := CGROUP.read_text().strip()).isdigit():  # limit of a container
             self.available = min(self.available, float(limit))
 
@@ -78,10 +82,10 @@ class ProcessMemory:
 
     def peak(self) -> float:
         """Returns the peak since `reset_peak` in bytes."""
-        return _field(PROCESS / "status", "VmHWM")
+        return _read_proc_field(PROCESS / "status", "VmHWM")
 
 
-def _field(file: Path, name: str) -> float:
+def _read_proc_field(file: Path, name: str) -> float:
     """Returns a field of a file in /proc in bytes."""
     lines = dict(line.split(":", 1) for line in file.read_text().splitlines())
     return float(lines[name].split()[0]) * 1024
@@ -94,7 +98,7 @@ class GpuMemory:
         import tensorflow as tf
 
         self._api = tf.config.experimental
-        chosen = [gpu.name.rpartition(":")[2] for gpu in tf.config.get_visible_devices("GPU")]  # indices of TensorFlow
+        chosen = [gpu.name.rpartition(":")[2] for gpu in tf.config.get_visible_devices("GPU")]  # TensorFlow's indices
         if seen := os.environ.get("CUDA_VISIBLE_DEVICES"):  # indices or UUIDs for nvidia-smi
             chosen = [seen.split(",")[int(number)].strip() for number in chosen]
         command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits", f"--id={','.join(chosen)}"]

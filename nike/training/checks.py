@@ -30,7 +30,7 @@ def check_options(arguments: argparse.Namespace) -> None:
         raise UserError("--time: supported on one machine only, because times differ between machines. Use --epochs.")
     if arguments.batch == "auto" and os.environ.get("TF_CONFIG"):
         raise UserError("--batch auto: supported on one machine only, because memory differs between machines.")
-    if arguments.accumulate > 1 and replicas(arguments.devices) > 1:
+    if arguments.accumulate > 1 and count_replicas(arguments.devices) > 1:
         raise UserError("--accumulate: supported on one device only. Use a larger --batch instead.")
     try:
         re.compile(arguments.layers or "")
@@ -40,7 +40,7 @@ def check_options(arguments: argparse.Namespace) -> None:
         ) from None
 
 
-def replicas(devices: int) -> int:
+def count_replicas(devices: int) -> int:
     """Returns the number of replicas: devices per worker times workers in TF_CONFIG (1 without TF_CONFIG)."""
     try:
         cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})

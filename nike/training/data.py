@@ -30,7 +30,7 @@ MAX_LISTED = 5  # maximum number of problems or files named in a message
 
 @dataclass(frozen=True)
 class TrainingParts:
-    """The records of a dataset, before invalid ones are removed.
+    """The records of a dataset, including invalid records.
 
     Attributes:
         folder: folder of the dataset.
@@ -90,8 +90,8 @@ def load_training_data(
     """Reads, splits and prepares the training and validation data.
 
     Args:
-        folder: see `read_training_parts`, also for `labels`, `val`, `val_split`, `also`, `seed` and `boxes`.
-        negatives: see `prepare_training_data`, also for `strict`.
+        folder, labels, val, val_split, also, seed, boxes: see `read_training_parts`.
+        negatives, strict: see `prepare_training_data`.
 
     Raises:
         FileNotFoundError: if a folder does not exist.
@@ -118,8 +118,8 @@ def read_training_parts(
         folder: dataset folder or annotation file in a format of `nike.datasets.read_any_format`.
         labels: classes (see `nike.datasets.labels.Labels`), or None to derive them from the labels in the files.
         val: separate validation dataset. All images of `folder` are then used for training.
-        val_split: fraction of the images for validation, split by groups. With None, the split of the dataset is used,
-            or VAL_SPLIT if it defines none.
+        val_split: fraction of the images for validation, split by groups. None means the split of the dataset or, if it
+            has no split, VAL_SPLIT.
         also: folders of additional labelled training images, such as the output of `nike synthesize`.
         seed: random seed of the split.
         allow_outside: whether annotations may refer to images outside of `folder`.
@@ -130,23 +130,23 @@ def read_training_parts(
         ValueError: if a dataset cannot be read.
     """
     given = Labels(labels) if labels is not None else None
-    reading = given or Labels()
-    default = reading.classes[0]
+    reader_labels = given or Labels()
+    default = reader_labels.classes[0]
     whole: Collection | None = None
     if val is not None:
-        train = read_subset(folder, None, reading, allow_outside, boxes=boxes)
-        parts = {"train": train, "val": _read("--val", val, reading, allow_outside, boxes)}
+        train = read_subset(folder, None, reader_labels, allow_outside, boxes=boxes)
+        parts = {"train": train, "val": _read_option_folder("--val", val, reader_labels, allow_outside, boxes)}
         split = f"validation on {val}"
     elif val_split is None and (own := read_own_split(folder, default, allow_outside, boxes)) is not None:
         parts = own
         split = f"validation images of {folder}"
     else:
-        whole = read_subset(folder, None, reading, allow_outside, boxes=boxes)
+        whole = read_subset(folder, None, reader_labels, allow_outside, boxes=boxes)
         parts = {"all": whole}
         val_split = VAL_SPLIT if val_split is None else val_split
         grouped = ", grouped by product" if has_product_groups(whole) else ""
         split = f"{val_split:.0%} of the images for validation{grouped} (seed {seed})"
-    more = [(path, _read("--also", path, reading, allow_outside, boxes)) for path in also]
+    more = [(path, _read_option_folder("--also", path, reader_labels, allow_outside, boxes)) for path in also]
     counts = count_labels([*parts.values(), *(collection for _, collection in more)]) if given is None else None
     known = given or Labels.from_counts(counts or {})
     if whole is not None and val_split is not None:
@@ -154,13 +154,13 @@ def read_training_parts(
     return TrainingParts(folder, val, parts, more, known, counts, split)
 
 
-def _read(option: str, folder: Path, labels: Labels, allow_outside: bool, boxes: bool) -> Collection:
-    with _naming(option):
+def _read_option_folder(option: str, folder: Path, labels: Labels, allow_outside: bool, boxes: bool) -> Collection:
+    with _prefix_errors(option):
         return read_subset(folder, None, labels, allow_outside, boxes=boxes)
 
 
 @contextmanager
-def _naming(option: str | None) -> Iterator[None]:
+def _prefix_errors(option: str | None) -> Iterator[None]:
     """Prefixes errors with the name of the option that caused them."""
     try:
         yield
@@ -183,33 +183,33 @@ def prepare_training_data(
 
     Raises:
         FileNotFoundError: if a folder does not exist.
-        ValueError: if a folder is empty, no image shows an object, or an image is in both datasets.
+        ValueError: if a folder is empty, no image contains an object, or an image is in both datasets.
     """
     train, validation = NikeDataset(), NikeDataset()
     labels, separate = parts.labels, parts.val is not None
     train_part, val_part = (parts.parts[subset] for subset in SUBSETS)
     train.add_collection(train_part, labels, parts.folder, None if separate else "train", strict=strict)
-    with _naming("--val" if separate else None):
+    with _prefix_errors("--val" if separate else None):
         validation.add_collection(
             val_part, labels, parts.val or parts.folder, None if separate else "val", strict=strict
         )
     for path, collection in parts.also:
-        with _naming("--also"):
+        with _prefix_errors("--also"):
             train.add_collection(collection, labels, path, strict=strict)
     for path in negatives:
-        with _naming("--negatives"):
+        with _prefix_errors("--negatives"):
             train.load_nike(path, labels=labels, unlabelled_as_negatives=True, strict=strict)
-    _check_apart(train, validation)
+    _check_disjoint(train, validation)
     train.prepare()
     validation.prepare()
     _check_objects(train, "training", parts.folder)
-    trained = _classes_shown(train)
+    trained = _find_classes(train)
     _check_objects(validation, "validation", parts.val or parts.folder, trained)
     found = () if parts.counts is None else tuple(describe_labels(labels, parts.counts))
     return TrainingData(train, validation, parts.split, labels, found)
 
 
-def _check_apart(train: NikeDataset, validation: NikeDataset) -> None:
+def _check_disjoint(train: NikeDataset, validation: NikeDataset) -> None:
     trained = {Path(info["path"]).resolve() for info in train.image_info}
     shared = [info["path"] for info in validation.image_info if Path(info["path"]).resolve() in trained]
     if shared:
@@ -221,9 +221,9 @@ def _check_apart(train: NikeDataset, validation: NikeDataset) -> None:
 
 
 def _check_objects(dataset: NikeDataset, name: str, folder: Path, classes: Sequence[int] | None = None) -> None:
-    """Raises ValueError if no image shows an object, or none of the given class ids."""
+    """Raises ValueError if no image contains an object of any class, or of the given class ids."""
     wanted = range(1, dataset.num_classes) if classes is None else classes
-    if not set(wanted) & set(_classes_shown(dataset)):
+    if not set(wanted) & set(_find_classes(dataset)):
         names = " or ".join(dataset.class_names[number] for number in wanted)
         found = {instance.label for info in dataset.image_info for instance in info["photo"].instances}
         seen = f"labels found: {', '.join(sorted(map(str, found)))}" if found else "no annotated instances"
@@ -233,12 +233,12 @@ def _check_objects(dataset: NikeDataset, name: str, folder: Path, classes: Seque
         )
 
 
-def _classes_shown(dataset: NikeDataset) -> list[int]:
+def _find_classes(dataset: NikeDataset) -> list[int]:
     return sorted({number for info in dataset.image_info for number in info["instance_classes"] if number > 0})
 
 
-def photo_with_object(dataset: NikeDataset) -> int | None:
-    """Returns the image id of the first image that shows an object, or None."""
+def find_image_with_object(dataset: NikeDataset) -> int | None:
+    """Returns the image id of the first image that contains an object, or None."""
     shown = (i for i, info in enumerate(dataset.image_info) if any(c > 0 for c in info["instance_classes"]))
     return next(shown, None)
 

@@ -18,8 +18,8 @@ TASKS = ("masks", "boxes")
 EPOCHS = 30
 WARMUP_STEPS = 100
 MIN_STEPS = 20  # minimum steps per epoch; with few images, validation would otherwise take longer than training
-PATIENCE = 20  # so many validations that a 30-epoch run reaches the low learning rates of the cosine schedule
-EMA = 0.998  # averages about 500 steps, and fewer at the beginning; see `WeightAverage`
+PATIENCE = 20  # high enough for a 30-epoch run to reach the low learning rates of the cosine schedule
+EMA = 0.998  # averages over about 500 steps, and over fewer steps at the beginning; see `WeightAverage`
 DESCRIPTION = """\
 Fine-tune Mask R-CNN on labelled images. Validation AP is reported after every epoch and the
 best checkpoint is kept. Interrupt with Ctrl-C; --resume continues from the exact step."""
@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--task",
         choices=TASKS,
         default=TASKS[0],
-        help="masks (Mask R-CNN), or boxes (Faster R-CNN), which needs only box annotations (default: masks)",
+        help="masks (Mask R-CNN), or boxes (Faster R-CNN), which requires only box annotations (default: masks)",
     )
     network.add_argument(
         "--weights",
@@ -180,7 +180,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mixed-precision",
         choices=PRECISIONS,
         default="auto",
-        help="compute in bfloat16; auto does so if it is clearly faster in a short benchmark (default: auto)",
+        help="compute in bfloat16; auto enables it if a short benchmark is clearly faster in bfloat16 (default: auto)",
     )
 
     run = parser.add_argument_group("run")

@@ -32,12 +32,12 @@ from nike.synthesis.logo import DEFAULT_LOGO
 from nike.synthesize import Settings, synthesize
 from nike.training.start_weights import find_start_weights
 
-EPOCHS = 4  # of `nike train`, one for each stage of alternating training
+EPOCHS = 4  # number of epochs, one for each stage of alternating training
 LEARNING_RATE = 3e-4  # twice the rate of `nike train` for two images, because the runs are short
 WARMUP = 0.05  # fraction of the steps, at the start of each stage
 METRICS = ("mask_AP", "mask_AP50", "mask_AP75", "box_AP")
 VALIDATION_FRACTION = 0.25  # number of synthetic validation images as a fraction of the training images
-# Logos in addition to the bundled one, because the mask activation makes no difference with a single class.
+# Additional logos. With a single class, the mask activation would make no difference.
 SHAPES = {
     "star": "M50 0L61 35L98 35L68 57L79 91L50 70L21 91L32 57L2 35L39 35Z",
     "ring": "M50 0A50 50 0 1 0 50 100A50 50 0 1 0 50 0ZM50 25A25 25 0 1 0 50 75A25 25 0 1 0 50 25Z",
@@ -49,7 +49,7 @@ BASE = {
     "MASK_HEAD_CHANNELS": 128,
     "FPN_CLASSIF_FC_LAYERS_SIZE": 512,
     "TRAIN_ROIS_PER_IMAGE": 32,
-    # Options of this project that the papers do not have.
+    # Features of this project that are not described in the papers are disabled.
     "MASK_REFINEMENT_SIZE": 0,
     "DETECTION_MASK_SCORES": False,
     "DETECTION_BOX_VOTING": 1.0,
@@ -198,23 +198,23 @@ def train(name: str, seed: int, data: Path, arguments: argparse.Namespace) -> di
 def run_training(options: list[str], log: Path) -> int:
     """Runs `nike train` and appends its output to a file. Returns the exit code.
 
-    Both processes receive Ctrl-C. `nike train` is not killed then, so that it can save its state.
+    Both processes receive Ctrl-C. This process does not kill `nike train`, which then saves its state.
     """
     command = [sys.executable, "-m", "nike", "train", *options]
     with open(log, "a", encoding="utf-8") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
         return process.wait()
 
 
-def table(results: dict[str, list[dict[str, float]]]) -> str:
+def markdown_table(results: dict[str, list[dict[str, float]]]) -> str:
     """Returns the mean and standard deviation of each row over its seeds as a Markdown table."""
     lines = ["| Model | Mask AP | AP50 | AP75 | Box AP |", "|---|---|---|---|---|"]
     for name, runs in results.items():
-        cells = [summary([run[metric] for run in runs]) for metric in METRICS]
+        cells = [format_mean([run[metric] for run in runs]) for metric in METRICS]
         lines.append(f"| {ROWS[name].title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def summary(values: Sequence[float]) -> str:
+def format_mean(values: Sequence[float]) -> str:
     """Returns the mean and, for several values, the sample standard deviation."""
     spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.3f}{spread}"
@@ -231,7 +231,7 @@ def run_command(arguments: argparse.Namespace) -> None:
                 write_json(file, train(name, seed, data, arguments))
             results[name].append(read_json(file))
             print(f"{name}, seed {seed}: mask AP {results[name][-1]['mask_AP']:.3f}", flush=True)
-    text = table(results)
+    text = markdown_table(results)
     write_text(arguments.output / "table.md", text + "\n")
     print(f"\n{text}")
 

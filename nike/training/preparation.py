@@ -16,7 +16,7 @@ from nike.quiet import import_tensorflow
 from nike.training.checks import check_options
 from nike.training.data import TrainingData, load_training_data
 from nike.training.options import parse
-from nike.training.run import RUN_FILE, Run, stages_of
+from nike.training.run import RUN_FILE, Run, plan_run_stages
 from nike.training.run_config import apply_options, read_config
 from nike.training.run_split import read_run_photos
 from nike.training.start_weights import find_start_weights
@@ -40,26 +40,26 @@ def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
         raise UserError(f"--name: expected letters, digits, - and _, got {name!r}.")
     weights = find_start_weights(arguments.weights, arguments.logs, arguments.name)
     config = NikeConfig.from_dict(weights.settings, where=f"--weights={arguments.weights}")
-    if arguments.weights == "none":  # random weights have no batch statistics that could be frozen
+    if arguments.weights == "none":  # without pretrained weights, there are no batch statistics to freeze
         config = config.copy(TRAIN_BN=None)
     if arguments.config is not None:
         config = read_config(arguments.config, config, arguments, data.train.class_names)
     config = config.copy(NAME=name.lower(), NUM_CLASSES=data.train.num_classes)
     config = _finish_settings(config, arguments, data)
-    return Run(arguments, argv, config, data, stages_of(arguments, config), weights)
+    return Run(arguments, argv, config, data, plan_run_stages(arguments, config), weights)
 
 
 def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
-    """Prepares the run selected by `--resume`. Options in `argv` override those of the run.
+    """Prepares the run selected by `--resume`. Options in `argv` override the options of the run.
 
     Raises:
         FileNotFoundError: if there is no run to resume.
         ValueError: if the run cannot be resumed with these options or images.
     """
     if arguments.time is not None:
-        raise UserError("--time: a resumed run keeps its epochs. Change them with --epochs.")
+        raise UserError("--time: a resumed run keeps its number of epochs. Change it with --epochs.")
     if arguments.batch == "auto":
-        raise UserError("--batch auto: a resumed run keeps its batch.")
+        raise UserError("--batch auto: a resumed run keeps its batch size.")
     import_tensorflow()
     from mrcnn.training import find_state
 
@@ -78,7 +78,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     if changed.config is not None:
         config = read_config(changed.config, config, arguments, data.train.class_names)
     config = _finish_settings(config, arguments, data)
-    return Run(arguments, _joined(saved, argv), config, data, stages_of(arguments, config), state=state)
+    return Run(arguments, _merge_options(saved, argv), config, data, plan_run_stages(arguments, config), state=state)
 
 
 def _read_command_line(file: Path) -> list[str]:
@@ -100,7 +100,7 @@ def _check_same_classes(state: Path, classes: list[str]) -> None:
         )
 
 
-def _joined(saved: list[str], more: list[str]) -> list[str]:
+def _merge_options(saved: list[str], more: list[str]) -> list[str]:
     """Returns the saved command line, with the options of `more` appended if they change any value."""
     before, after = ({**vars(parse(argv)), "resume": None} for argv in (saved, [*saved, *more]))
     return saved if before == after else [*saved, *more]
@@ -128,21 +128,21 @@ def _load_data(arguments: argparse.Namespace) -> TrainingData:
 def _finish_settings(config: NikeConfig, arguments: argparse.Namespace, data: TrainingData) -> NikeConfig:
     """Returns the settings with the options applied. Also sets the keypoints and proposals of the datasets."""
     config = apply_options(config, arguments, len(data.train.image_ids))
-    _choose_keypoints(data, config)
-    _choose_proposals(data, config)
+    _set_keypoints(data, config)
+    _set_proposals(data, config)
     return config
 
 
-def _choose_keypoints(data: TrainingData, config: NikeConfig) -> None:
+def _set_keypoints(data: TrainingData, config: NikeConfig) -> None:
     """Sets the names of the keypoints that the datasets return.
 
     Raises:
-        ValueError: if the keypoints have no names, or no training object has one of them.
+        ValueError: if the keypoints have no names, or no training object has a keypoint with one of the names.
     """
     data.train.keypoint_names = data.val.keypoint_names = config.KEYPOINT_NAMES
     instances = [instance for info in data.train.image_info for instance in info["instances"]]
     if config.NUM_KEYPOINTS and not config.KEYPOINT_NAMES:
-        raise UserError(f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS}, but KEYPOINT_NAMES is empty. Set it to their names.")
+        raise UserError(f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS}, but KEYPOINT_NAMES is empty. Set the names.")
     if config.NUM_KEYPOINTS and not any(set(config.KEYPOINT_NAMES) & set(each.keypoints) for each in instances):
         raise UserError(
             f"NUM_KEYPOINTS = {config.NUM_KEYPOINTS}, but no training object has a keypoint of KEYPOINT_NAMES "
@@ -150,7 +150,7 @@ def _choose_keypoints(data: TrainingData, config: NikeConfig) -> None:
         )
 
 
-def _choose_proposals(data: TrainingData, config: NikeConfig) -> None:
+def _set_proposals(data: TrainingData, config: NikeConfig) -> None:
     """Sets the source of the proposals that the datasets return. Raises ValueError if it is not available."""
     check_proposals(config.PROPOSALS)
     data.train.proposals = data.val.proposals = config.PROPOSALS

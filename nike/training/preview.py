@@ -27,7 +27,7 @@ def write_preview(path: Path, dataset, config, augmentation, seed: int) -> int:
         dataset: prepared training dataset.
         config: settings of the network.
         augmentation: augmentation of the run, or None.
-        seed: random seed of the run. With this seed, they are the images of the first training steps.
+        seed: random seed of the run. It selects the images of the first training steps.
 
     Returns:
         The number of images in the grid. If no image can be read, no file is written.
@@ -38,12 +38,12 @@ def write_preview(path: Path, dataset, config, augmentation, seed: int) -> int:
     tiles = [_draw(example, dataset.class_names) for example in examples]
     if tiles:
         with replacing(path) as temporary:
-            Image.fromarray(arrange(tiles, COLUMNS)).save(temporary, quality=QUALITY)
+            Image.fromarray(make_grid(tiles, COLUMNS)).save(temporary, quality=QUALITY)
     return len(tiles)
 
 
 def _draw(example, class_names: Sequence[str]) -> np.ndarray:
-    """Draws an example with outlined masks, in gray if ignored, and with class names if there are several classes."""
+    """Draws an example with outlined masks (gray if ignored) and, if there are several classes, class names."""
     from mrcnn.visualization.colors import class_color
     from mrcnn.visualization.drawing import overlay
 
@@ -65,7 +65,7 @@ def _draw(example, class_names: Sequence[str]) -> np.ndarray:
     return overlay(image, result, [], alpha=MASK_OPACITY, colors=colors, captions=captions, labels=several)
 
 
-def arrange(tiles: Sequence[np.ndarray], columns: int) -> np.ndarray:
+def make_grid(tiles: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """Arranges images in rows.
 
     Args:

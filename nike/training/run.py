@@ -17,21 +17,21 @@ from nike.datasets.selective_search import CACHE
 from nike.formatting import plural
 from nike.quiet import import_tensorflow
 from nike.training.batch_size import TRIAL_STEPS, choose_batch, device_memory
-from nike.training.data import TrainingData, error_lines, photo_with_object, summary_lines
+from nike.training.data import TrainingData, error_lines, find_image_with_object, summary_lines
 from nike.training.options import EPOCHS, MIN_STEPS, parse
 from nike.training.preview import PREVIEW, write_preview
 from nike.training.run_config import apply_options
 from nike.training.score_threshold import store_threshold
 from nike.training.stages import StagePlan, plan_stages
 from nike.training.start_weights import StartWeights, load_start_weights
-from nike.training.time_budget import measure, plan_epochs
+from nike.training.time_budget import measure_speed, plan_epochs
 from nike.training.trackers import TRACKERS, Tracker, keras_callback
 from nike.training.trial import trial
 
 RUN_FILE = "run.json"  # command line of a run, in its log folder
-# Learning rates per image of a batch (linear scaling rule, Goyal et al. 2017), which are 1.5e-4 and 0.005 for 2 images.
+# Learning rates per image of a batch (linear scaling rule, Goyal et al. 2017). For 2 images, they are 1.5e-4 and 0.005.
 # On 207 product photos with ResNet-50 from ImageNet, mask AP50 was 0.42 after three epochs of AdamW at this rate, and
-# still near 0 after five epochs of SGD with the gradient clipping of the original.
+# near 0 after five epochs of SGD with the gradient clipping of the original.
 RATES = {"adamw": 7.5e-5, "sgd": 0.0025}
 HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # a warning is printed for higher learning rates
 
@@ -42,7 +42,7 @@ class Run:
 
     Attributes:
         arguments: parsed options.
-        argv: command line that `--resume` continues with. It is written when training begins.
+        argv: command line for `--resume`. It is written to the log folder when training begins.
         config: settings of the network.
         data: training and validation data.
         stages: stages of the run.
@@ -81,9 +81,9 @@ class Run:
         else:
             start = load_start_weights(model, self.weights)
         if self.arguments.batch == "auto":
-            self._fit_to_memory(model)
+            self._choose_batch(model)
         if self.arguments.time is not None and self.state is None:
-            self._fit_to_time(model, started)
+            self._choose_epochs(model, started)
         for line in self.plan_lines(device, policy, start, model.log_dir):
             print(line)
         names = [name for name in self.arguments.log if name in TRACKERS]  # TensorBoard is always written
@@ -101,7 +101,7 @@ class Run:
         for line in self.result_lines(model, threshold):
             print(line)
 
-    def _fit_to_memory(self, model) -> None:
+    def _choose_batch(self, model) -> None:
         """Chooses the images per step for `--batch auto`, and records them as an option.
 
         Args:
@@ -121,10 +121,10 @@ class Run:
         self.argv = [*self.argv, f"--batch={batch}"]
         self.arguments = parse(self.argv)
         self.config = model.config = apply_options(self.config, self.arguments, photos)
-        self.stages = stages_of(self.arguments, self.config)
+        self.stages = plan_run_stages(self.arguments, self.config)
         print(f"batch       {reason}")
 
-    def _fit_to_time(self, model, started: float) -> None:
+    def _choose_epochs(self, model, started: float) -> None:
         """Chooses the epochs and the steps per epoch for `--time`, and records them as options.
 
         Args:
@@ -139,7 +139,7 @@ class Run:
         stage = StagePlan("trial", arguments.layers or "all", 2, self.stages[0].learning_rate)
         every, available = arguments.validate_every, len(self.data.val.image_ids)
         train = partial(self._train, model, stage, validate_every=min(every, 1))
-        speed = measure(model, train, available, arguments.logs)
+        speed = measure_speed(model, train, available, arguments.logs)
         limit = arguments.validation_photos
         if limit is None:
             limit = int(config.VALIDATION_STEPS) * config.BATCH_SIZE or VALIDATION_PHOTOS
@@ -156,7 +156,7 @@ class Run:
         self.argv = [*self.argv, f"--epochs={epochs}", f"--steps={steps}"]
         self.arguments = parse(self.argv)
         self.config = model.config = config.copy(STEPS_PER_EPOCH=steps)
-        self.stages = stages_of(self.arguments, self.config)
+        self.stages = plan_run_stages(self.arguments, self.config)
         print(
             f"time        {duration_text(arguments.time)}: {plural(epochs, 'epoch')} of {plural(steps, 'step')}; "
             f"{speed.step:.2f} s per step, {photos * speed.validation:.0f} s per validation, {speed.epoch:.0f} s per "
@@ -172,7 +172,7 @@ class Run:
         return Path(model.log_dir) / f"mask_rcnn_{self.config.NAME}_best.h5"
 
     def _finish_trackers(self, model) -> None:
-        """Passes the best (or else the last) weights, the curves and the images of the run to the trackers."""
+        """Passes the best (else the last) weights, the curves and the images of the run to the trackers."""
         folder, weights = Path(model.log_dir), self._best_weights(model)
         weights = weights if weights.is_file() else Path(model.checkpoint_path.format(epoch=model.epoch))
         files = [weights, folder / "curves.png", folder / PREVIEW, folder / RUN_FILE, *folder.glob("validation_*.jpg")]
@@ -209,7 +209,7 @@ class Run:
         arguments, augmentation = self.arguments, self._augmentation()
         options = dict(
             augmentation=augmentation,
-            custom_callbacks=[self._keep_records(model, augmentation), keras_callback(self.trackers)],
+            custom_callbacks=[self._record_callback(model, augmentation), keras_callback(self.trackers)],
             optimizer=arguments.optimizer,
             schedule=arguments.lr_schedule,
             warmup_steps=arguments.warmup,
@@ -226,10 +226,10 @@ class Run:
         options |= stage.options | changes
         return model.train(self.data.train, self.data.val, stage.learning_rate, stage.epochs, stage.layers, **options)
 
-    def _keep_records(self, model, augmentation):
-        """Returns a callback that records the command line, the images and a preview when training begins.
+    def _record_callback(self, model, augmentation):
+        """Returns a callback that records the command line, the images and a preview.
 
-        At this time, all options have been validated.
+        It is called when training begins, after all options have been validated.
         """
         import keras
 
@@ -244,7 +244,7 @@ class Run:
             preview = folder / PREVIEW
             if not preview.exists():
                 count = write_preview(preview, self.data.train, self.config, augmentation, self.arguments.seed)
-                print(f"First {plural(count, 'training image')} as the network sees them: {preview}\n", flush=True)
+                print(f"First {plural(count, 'training image')} after augmentation: {preview}\n", flush=True)
 
         return keras.callbacks.LambdaCallback(on_train_begin=write)
 
@@ -266,7 +266,7 @@ class Run:
             lines.append(f"best        {progress.kind} AP {progress.best_ap:.3f} after epoch {progress.best['epoch']}")
         label = "last" if progress.best is None else "best"
         logs = "" if self.arguments.logs == Path("logs") else f" --logs {shlex.quote(str(self.arguments.logs))}"
-        photo = self.data.val.image_reference(photo_with_object(self.data.val))
+        photo = self.data.val.image_reference(find_image_with_object(self.data.val))
         return [
             *lines,
             *threshold,
@@ -278,7 +278,7 @@ class Run:
         ]
 
 
-def stages_of(arguments: argparse.Namespace, config: NikeConfig) -> list[StagePlan]:
+def plan_run_stages(arguments: argparse.Namespace, config: NikeConfig) -> list[StagePlan]:
     """Plans the stages of a run from its options and its batch size."""
     rate = arguments.lr
     if rate is None:

@@ -17,7 +17,7 @@ from mrcnn.config import DERIVED
 from mrcnn.errors import UserError
 from nike.config import NikeConfig
 from nike.datasets.config_file import read_config_file
-from nike.training.checks import replicas
+from nike.training.checks import count_replicas
 from nike.training.options import MIN_STEPS, parse
 
 OPTIONS = {"STEPS_PER_EPOCH": "--steps", "LEARNING_RATE": "--lr", "GPU_COUNT": "--devices", "NAME": "--name"}
@@ -30,11 +30,11 @@ SOURCES = {  # settings and options that determine derived settings
 }
 
 
-def with_settings_as_options(argv: Sequence[str]) -> list[str]:
+def prepend_config_options(argv: Sequence[str]) -> list[str]:
     """Prepends an option to a command line for each setting of `--config` that is in OPTIONS.
 
-    The options in `argv` follow and take precedence. All options are recorded in the log folder, so a run can be
-    resumed without the file.
+    The options in `argv` follow and take precedence. All options are recorded in the log folder, so the file is not
+    required to resume a run.
 
     Raises:
         FileNotFoundError, ValueError: if the file does not exist, or a setting is unknown or invalid.
@@ -98,7 +98,7 @@ def apply_options(config: NikeConfig, arguments: argparse.Namespace, count: int)
         changes |= {"IMAGE_MIN_DIM": arguments.image_size, "IMAGE_MAX_DIM": arguments.image_size}
     if arguments.batch not in (None, "auto"):
         changes["IMAGES_PER_GPU"] = arguments.batch
-    config = config.copy(GPU_COUNT=replicas(arguments.devices), **changes)
+    config = config.copy(GPU_COUNT=count_replicas(arguments.devices), **changes)
     config = config.copy(STEPS_PER_EPOCH=arguments.steps or max(math.ceil(count / config.BATCH_SIZE), MIN_STEPS))
     config.validate()
     return config

@@ -50,7 +50,7 @@ def read_run_photos(weights: Path) -> RunPhotos | None:
         weights: checkpoint.
 
     Returns:
-        The record, or None if the checkpoint's folder contains none.
+        The record, or None if the folder of the checkpoint contains no record.
 
     Raises:
         ValueError: if the record is damaged.

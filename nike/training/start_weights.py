@@ -35,7 +35,7 @@ WEIGHT_SETTINGS = (
     "MASK_ACTIVATION",
 )
 
-REFINEMENT = r"mrcnn_refine_.*"  # layers that older files and files of the original do not have
+REFINEMENT_LAYERS = r"mrcnn_refine_.*"  # missing in older files and in files of the original
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> St
     Args:
         name: one of CHOICES, a path, or `hf://owner/name` on the Hugging Face Hub; see `mrcnn.checkpoints.hub`.
         logs: parent folder of the log folders, for "last" and "best".
-        run_name: name of the run, for "last" and "best". None chooses among all runs.
+        run_name: name of the run for "last" and "best", or None for a run of any name.
 
     Raises:
         FileNotFoundError: if the weights do not exist.
@@ -122,8 +122,8 @@ def _read_settings(path: Path) -> tuple[dict[str, Any], int | None, bool]:
 def load_start_weights(model, weights: StartWeights) -> str:
     """Loads initial weights into a MaskRCNN and returns a description of what was loaded.
 
-    The heads are not loaded if the number of classes differs. Layers of mask refinement that the file does not have
-    keep their random initial weights.
+    The heads are not loaded if the number of classes differs. If the file has no layers of mask refinement, these keep
+    their random initial weights.
     """
     path = weights.path
     if weights.name == "imagenet":
@@ -133,7 +133,7 @@ def load_start_weights(model, weights: StartWeights) -> str:
     other_classes = weights.classes is not None and weights.classes != model.config.NUM_CLASSES
     exclude = checkpoints.HEADS if other_classes else []
     if model.config.MASK_REFINEMENT_SIZE and not weights.refines_masks:
-        exclude = [*exclude, REFINEMENT]
+        exclude = [*exclude, REFINEMENT_LAYERS]
     model.load_weights(path, by_name=True, exclude=exclude or None)
     model.set_log_dir()  # creates a new log folder, even if the file is in the log folder of an earlier run
     if other_classes:

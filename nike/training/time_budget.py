@@ -17,8 +17,8 @@ NUMBER = r"(\d+(?:\.\d+)?)"
 UNITS = {"h": 3600, "m": 60, "s": 1}
 TRIAL_STEPS = 5  # steps in each of the two epochs of the trial
 TRIAL_PHOTOS = 4  # number of validation images of the trial
-# If the budget is small, epochs are shortened to reach this number. The heads are then trained alone for one epoch, and
-# the best of several epochs is kept.
+# With a small budget, epochs are shortened to reach this number. The heads can then be trained alone for one epoch, and
+# the best of several epochs can be kept.
 MIN_EPOCHS = 6
 MARGIN = 0.05  # fraction of the remaining time that is kept in reserve
 
@@ -50,29 +50,29 @@ def parse_time(text: str) -> float:
     return seconds
 
 
-def measure(model, train: Callable, photos: int, logs: Path) -> Speed:
+def measure_speed(model, train: Callable, photos: int, logs: Path) -> Speed:
     """Measures the times of two short epochs. The weights of the model and its log folder are restored.
 
     Args:
         model: MaskRCNN in training mode.
-        train: function that calls `model.train` with the given arguments for 2 epochs, each with validation if the run
-            has any.
+        train: function that calls `model.train` with the given arguments for 2 epochs, with validation if the run has
+            validation.
         photos: number of images in the validation set.
         logs: parent of the log folders. The trial writes to a temporary folder there, on the same disk as the run.
     """
     import keras
 
-    marks: list[float] = []
+    times: list[float] = []
     timer = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: marks.append(time.perf_counter()),
-        on_epoch_end=lambda epoch, logs: marks.append(time.perf_counter()),  # called after all other callbacks
+        on_epoch_begin=lambda epoch, logs: times.append(time.perf_counter()),
+        on_epoch_end=lambda epoch, logs: times.append(time.perf_counter()),  # called after all other callbacks
     )
     with trial(model, logs, STEPS_PER_EPOCH=TRIAL_STEPS):
         started = time.perf_counter()
         row = train(validation_photos=TRIAL_PHOTOS, verbose=0, custom_callbacks=[timer]).rows[-1]
         total = time.perf_counter() - started
     step, validation = row["seconds_per_step"], row.get("validation_seconds", 0.0)
-    second = marks[3] - marks[2]
+    second = times[3] - times[2]
     return Speed(
         step=step,
         validation=validation / min(photos, TRIAL_PHOTOS),
@@ -91,8 +91,8 @@ def plan_epochs(
         seconds: remaining time.
         stages: number of stages.
         steps: steps per epoch if the time suffices for at least MIN_EPOCHS epochs.
-        is_fixed: whether `steps` must not change. Otherwise, epochs are shorter in a small budget and slightly longer
-            in a large one, so that the last epoch ends with the budget.
+        is_fixed: whether `steps` must not change. Otherwise, epochs are shortened for a small budget and slightly
+            extended for a large budget, so that the last epoch ends when the time is used up.
         min_steps: minimum steps per epoch.
         photos: validation images per epoch.
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from mrcnn.errors import UserError
 
 PROJECT = "nike-mrcnn"
-PLACE = "log_folder"  # tag of a run in MLflow: machine and path
+FOLDER_TAG = "log_folder"  # tag of a run in MLflow: machine and path
 
 
 class Tracker(Protocol):
@@ -31,7 +31,7 @@ class Tracker(Protocol):
 
 
 class MLflow:
-    """A run of MLflow; see `Tracker`. Resumed training continues the MLflow run and keeps its first settings.
+    """A run of MLflow; see `Tracker`. Resumed training continues the MLflow run and keeps its original settings.
 
     Args:
         folder: log folder of the run. Its name is the name of the MLflow run.
@@ -48,15 +48,15 @@ class MLflow:
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # allow the store without a database
             mlflow.set_tracking_uri((folder.parent / "mlruns").resolve().as_uri())
         mlflow.set_experiment(PROJECT)
-        # Another machine that reports to the same server may have a log folder of this name.
-        place = f"{platform.node()}:{folder.resolve()}"
+        # A log folder on another machine that reports to the same server may have the same name.
+        location = f"{platform.node()}:{folder.resolve()}"
         named = f"attributes.run_name = '{folder.name}'"
         runs = mlflow.search_runs(experiment_names=[PROJECT], filter_string=named, output_format="list")
-        earlier = next((run.info.run_id for run in runs if run.data.tags.get(PLACE) == place), None)
+        earlier = next((run.info.run_id for run in runs if run.data.tags.get(FOLDER_TAG) == location), None)
         if earlier is not None:
             mlflow.start_run(run_id=earlier)
         else:
-            mlflow.start_run(run_name=folder.name, tags={PLACE: place})
+            mlflow.start_run(run_name=folder.name, tags={FOLDER_TAG: location})
             mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
 
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
@@ -108,14 +108,14 @@ def keras_callback(trackers: Sequence[Tracker]):
     import keras
 
     def report(epoch: int, logs: Mapping[str, Any] | None) -> None:
-        metrics = finite(logs or {})
+        metrics = select_finite(logs or {})
         for tracker in trackers:
             tracker.log(metrics, epoch + 1)
 
     return keras.callbacks.LambdaCallback(on_epoch_end=report)
 
 
-def finite(logs: Mapping[str, Any]) -> dict[str, float]:
+def select_finite(logs: Mapping[str, Any]) -> dict[str, float]:
     """Returns the entries whose values are finite numbers, as float."""
     numbers = {}
     for name, value in logs.items():

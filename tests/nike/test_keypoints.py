@@ -171,7 +171,7 @@ def test_training_needs_an_object_with_keypoints(write, tmp_path):
     config.validate()
     with pytest.raises(ValueError, match="no training object has a keypoint of KEYPOINT_NAMES .hook, belly, tail."):
         _choose_keypoints(data, config)
-    with pytest.raises(ValueError, match="KEYPOINT_NAMES is empty. Set it to their names."):
+    with pytest.raises(ValueError, match="KEYPOINT_NAMES is empty. Set the names."):
         _choose_keypoints(data, NikeConfig().copy(NUM_KEYPOINTS=3))
     _choose_keypoints(data, NikeConfig())
     with pytest.raises(ValueError, match="KEYPOINT_NAMES must contain NUM_KEYPOINTS .2. different names"):

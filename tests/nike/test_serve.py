@@ -20,9 +20,9 @@ def options(*arguments):
 
 
 def test_limits_of_the_options():
-    assert serve.limits_of(options()) == Limits()
+    assert serve.parse_limits(options()) == Limits()
     given = options("--queue", 3, "--batch", 2, "--max-wait", 20, "--max-megabytes", 0.5, "--max-megapixels", 2)
-    assert serve.limits_of(given) == Limits(3, 2, 0.02, 1 << 19, 2_000_000, 60.0)
+    assert serve.parse_limits(given) == Limits(3, 2, 0.02, 1 << 19, 2_000_000, 60.0)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_user_errors_are_one_line(arguments, message, capsys):
 
 
 def test_the_token_comes_from_the_environment(monkeypatch, capsys):
-    assert serve.token_in({}) is None and serve.token_in({"NIKE_TOKEN": TOKEN}) == TOKEN
+    assert serve.read_token({}) is None and serve.read_token({"NIKE_TOKEN": TOKEN}) == TOKEN
     for bad in ("", "short", "with spaces in the middle", "gr\xfcner-fisch-im-teich"):
         monkeypatch.setenv("NIKE_TOKEN", bad)
         assert serve.main([]) == 2

@@ -133,7 +133,9 @@ def test_an_automatic_batch_gives_the_run_of_its_batch(photos, settings, tmp_pat
     assert train.parse(json.loads((folder / "run.json").read_text())["argv"]).batch == 4
     assert train.main(["--resume", "--logs", str(logs)]) == 0
     assert "Nothing to train up to epoch 1" in capsys.readouterr().out
-    assert "--batch auto: a resumed run keeps its batch" in mistake(capsys, "--resume", "--logs", logs, "--batch=auto")
+    assert "--batch auto: a resumed run keeps its batch size" in mistake(
+        capsys, "--resume", "--logs", logs, "--batch=auto"
+    )
 
 
 def test_messages_before_and_after_training(run, photos):
@@ -146,7 +148,7 @@ def test_messages_before_and_after_training(run, photos):
         "start       random",
         "2 steps per epoch, 2 images per step; heads to epoch 1, learning rate 0.00015",
         f"logs        {folder}",
-        f"First 12 training images as the network sees them: {folder}/augmented.jpg",
+        f"First 12 training images after augmentation: {folder}/augmented.jpg",
         "best        mask AP",
         f"weights     {folder}/mask_rcnn_nike_best.h5",
         f"(--weights=best --logs {logs} in nike detect, evaluate, pack and train)",
@@ -170,7 +172,7 @@ def test_a_finished_run_continues_with_more_epochs(run, tmp_path, capsys):
     shutil.copytree(run[0], logs)
     assert train.main(["--resume", "--logs", str(logs), "--epochs=2"]) == 0
     printed = capsys.readouterr().out
-    assert "0001.state: epoch 1, step 0" in printed and "as the network sees them" not in printed
+    assert "0001.state: epoch 1, step 0" in printed and "after augmentation" not in printed
     assert len(next(logs.glob("*/history.csv")).read_text().splitlines()) == 3
     # After an interruption in epoch 2, `--resume` without other options also continues to epoch 2.
     assert train.parse(json.loads(next(logs.glob("*/run.json")).read_text())["argv"]).epochs == 2
@@ -188,11 +190,11 @@ def test_a_new_run_starts_from_the_last_weights_with_their_settings(run, photos,
 
 
 def test_a_resumed_run_keeps_its_options_and_added_ones():
-    from nike.training.preparation import _joined
+    from nike.training.preparation import _merge_options
 
-    assert _joined(["--lr=1", "--seed=2"], ["--resume"]) == ["--lr=1", "--seed=2"]
-    assert _joined(["--lr=1"], ["--resume", "x", "--lr", "1"]) == ["--lr=1"]
-    joined = train.parse(_joined(["--lr=1", "--seed=2"], ["--resume", "x", "--lr=3"]))
+    assert _merge_options(["--lr=1", "--seed=2"], ["--resume"]) == ["--lr=1", "--seed=2"]
+    assert _merge_options(["--lr=1"], ["--resume", "x", "--lr", "1"]) == ["--lr=1"]
+    joined = train.parse(_merge_options(["--lr=1", "--seed=2"], ["--resume", "x", "--lr=3"]))
     assert (joined.lr, joined.seed) == (3, 2)
 
 
@@ -287,7 +289,7 @@ def test_errors_in_options(photos, settings, tmp_path, capsys):
         capsys, *common, "--schedule=alternating", "--epochs=2"
     )
     assert "--time chooses the number of epochs. Remove --epochs" in mistake(capsys, *common, "--time=2h", "--epochs=3")
-    assert "--time: a resumed run keeps its epochs" in mistake(capsys, *common, "--time=2h", "--resume")
+    assert "--time: a resumed run keeps its number of epochs" in mistake(capsys, *common, "--time=2h", "--resume")
     assert "--device: gpu:7 requested, but TensorFlow finds " in mistake(capsys, *common, "--device=gpu:7")
     assert "--devices: 99 GPUs requested, but TensorFlow finds " in mistake(capsys, *common, "--devices=99")
     assert "can be resumed" in mistake(capsys, *common, "--resume")

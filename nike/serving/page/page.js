@@ -1,5 +1,5 @@
-// The page of `nike serve`. It shows one image with its masks and scores and downloads results. It uses no libraries and no
-// other servers.
+// The page of `nike serve`. It shows one image with its masks and scores, and saves the results to files. It does not use
+// libraries or other servers.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
@@ -12,7 +12,7 @@ let stream = null; // media stream of the camera
 
 // --- server ---
 
-async function ask(path, options = {}) {
+async function requestJson(path, options = {}) {
   const token = sessionStorage.getItem("token");
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   const response = await fetch(path, { ...options, headers });
@@ -20,48 +20,48 @@ async function ask(path, options = {}) {
   if (response.status === 401) {
     sessionStorage.removeItem("token");
     $("login").hidden = false;
-    throw new Error("This server needs a token.");
+    throw new Error("This server requires a token.");
   }
   const answer = await response.json().catch(() => ({}));
-  throw new Error(typeof answer.detail === "string" ? answer.detail : `The server answers ${response.status}.`);
+  throw new Error(typeof answer.detail === "string" ? answer.detail : `The server returned status ${response.status}.`);
 }
 
 async function start() {
   try {
-    info = await ask("v1/info");
+    info = await requestJson("v1/info");
     $("login").hidden = true;
     $("model").textContent = info.classes.slice(0, 8).join(", ") + (info.classes.length > 8 ? ", ..." : "");
     $("threshold").min = info.lowest_confidence;
     $("threshold").max = 1;
     $("threshold").value = info.min_confidence;
-    say("");
+    showStatus("");
   } catch (error) {
-    say(error.message, true);
+    showStatus(error.message, true);
   }
 }
 
 async function detect(file) {
-  if (!info) return say("The server has not answered yet.", true);
-  if (file.size > info.max_bytes) return say(`The file is larger than ${Math.floor(info.max_bytes / 2 ** 20)} MiB.`, true);
+  if (!info) return showStatus("The server has not responded yet.", true);
+  if (file.size > info.max_bytes) return showStatus(`The file is larger than ${Math.floor(info.max_bytes / 2 ** 20)} MiB.`, true);
   request?.abort();
-  const own = (request = new AbortController());
-  say("Detecting ...");
+  const controller = (request = new AbortController());
+  showStatus("Detecting ...");
   $("result").hidden = true;
   try {
     const path = `v1/detect?min_confidence=${info.lowest_confidence}`;
-    const [answer] = await Promise.all([ask(path, { method: "POST", body: file, signal: own.signal }), show(file)]);
-    if (own !== request) return;
+    const [answer] = await Promise.all([requestJson(path, { method: "POST", body: file, signal: controller.signal }), show(file)]);
+    if (controller !== request) return;
     current = { name: file.name || "photo.png", ...answer };
     $("result").hidden = false;
     draw();
   } catch (error) {
-    if (error.name !== "AbortError") say(error.message, true);
+    if (error.name !== "AbortError") showStatus(error.message, true);
   }
 }
 
 // --- display ---
 
-function say(text, isError = false) {
+function showStatus(text, isError = false) {
   $("status").textContent = text;
   $("status").classList.toggle("error", isError);
 }
@@ -100,13 +100,13 @@ function draw() {
     const [x, y] = detection.box;
     const label = { x: Math.min(x, width - 3 * size), y: Math.max(y - size / 4, size), "font-size": size };
     element(group, "text", label, detection.score.toFixed(2));
-    listed(detection, group);
+    addListItem(detection, group);
   }
   const hidden = detections.length - found.length;
-  say(`${found.length} detected` + (hidden ? `, ${hidden} below the minimum score` : ""));
+  showStatus(`${found.length} detected` + (hidden ? `, ${hidden} below the minimum score` : ""));
 }
 
-function listed(detection, group) {
+function addListItem(detection, group) {
   const item = document.createElement("li");
   item.tabIndex = 0;
   $("list").prepend(item);
@@ -161,7 +161,7 @@ function savePng() {
 // --- camera ---
 
 async function openCamera() {
-  if (!navigator.mediaDevices?.getUserMedia) { // available only on localhost and over TLS; the file dialog of phones offers the camera
+  if (!navigator.mediaDevices?.getUserMedia) { // requires localhost or TLS; otherwise, the file dialog of phones offers the camera
     $("file").setAttribute("capture", "environment");
     $("file").click();
     return;
@@ -172,7 +172,7 @@ async function openCamera() {
     $("viewfinder").hidden = false;
     $("result").hidden = true;
   } catch (error) {
-    say(`The camera cannot be used (${error.name}).`, true);
+    showStatus(`The camera cannot be used (${error.name}).`, true);
   }
 }
 
@@ -192,9 +192,9 @@ function takePhoto() {
 
 // --- events ---
 
-function take(files) {
+function openImage(files) {
   const file = [...files].find((f) => f.type.startsWith("image/") || !f.type);
-  file ? detect(file) : say("This is not an image file.", true);
+  file ? detect(file) : showStatus("This is not an image file.", true);
 }
 
 $("choose").addEventListener("click", () => {
@@ -202,7 +202,7 @@ $("choose").addEventListener("click", () => {
   $("file").click();
 });
 $("file").addEventListener("change", () => {
-  take($("file").files);
+  openImage($("file").files);
   $("file").value = ""; // allows choosing the same file again
 });
 document.addEventListener("dragover", (event) => {
@@ -213,10 +213,10 @@ document.addEventListener("dragleave", () => $("drop").classList.remove("over"))
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   $("drop").classList.remove("over");
-  take(event.dataTransfer.files);
+  openImage(event.dataTransfer.files);
 });
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length) take(event.clipboardData.files);
+  if (event.clipboardData.files.length) openImage(event.clipboardData.files);
 });
 $("camera").addEventListener("click", openCamera);
 $("stop").addEventListener("click", closeCamera);

@@ -16,7 +16,7 @@ import uvicorn
 
 from nike.serving import benchmark
 from nike.serving.app import create_app
-from nike.serving.benchmark import Load, main, running_server
+from nike.serving.benchmark import LoadTest, main, running_server
 from nike.serving.limits import Limits
 
 BOX = (5, 10, 25, 30)
@@ -37,7 +37,7 @@ def server(gate):
 
 
 def test_more_clients_than_the_queue_holds(server, gate, photo):
-    load = Load(server.url, [photo(BOX), photo()], seconds=1.5)
+    load = LoadTest(server.url, [photo(BOX), photo()], seconds=1.5)
     load.run(clients=12)
     assert set(load.statuses) <= {"200", "503"}
     assert load.statuses["200"] == len(load.latencies) == sum(gate.batches) > 4
@@ -47,7 +47,7 @@ def test_more_clients_than_the_queue_holds(server, gate, photo):
 
 def test_accepted_requests_are_completed_on_shutdown(server, gate, photo):
     gate.open.clear()
-    load = Load(server.url, [photo(BOX)], seconds=0.2)
+    load = LoadTest(server.url, [photo(BOX)], seconds=0.2)
     thread = threading.Thread(target=load.run, args=(3,))
     thread.start()
     while len(server.server_state.connections) < 3:
@@ -136,7 +136,9 @@ def test_ctrl_c_ends_the_process(watched):
     """The server accepts connections but does not respond, so the load test would take a minute."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        test = f"run_watched(Load({url!r}, [b''], 60), 2, os.getpid())" if watched else f"main(['--url', {url!r}])"
+        test = (
+            f"run_monitored(LoadTest({url!r}, [b''], 60), 2, os.getpid())" if watched else f"main(['--url', {url!r}])"
+        )
         # Background jobs of a shell and their child processes ignore SIGINT.
         code = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         code += f"from nike import cli; from nike.serving.benchmark import *; cli.run(lambda: {test})"

@@ -34,7 +34,7 @@ def run(model, values, **options):
     model.may_go.clear()
     worker = DetectionWorker(model, **options)
     futures = [worker.submit(image(1))]
-    while worker._waiting.qsize():  # until the worker has taken the first image
+    while worker._queue.qsize():  # until the worker has taken the first image
         pass
     futures += [worker.submit(image(value)) for value in values]
     return worker, futures

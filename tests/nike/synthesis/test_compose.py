@@ -43,7 +43,7 @@ def test_positive_images_show_a_clear_logo():
 
 
 def test_negatives_have_no_instances_but_distractors(monkeypatch):
-    monkeypatch.setattr(compose, "capture", lambda rng, image: image)
+    monkeypatch.setattr(compose, "apply_camera_effects", lambda rng, image: image)
     assets = Assets(background=lambda rng, h, w: np.full((h, w, 3), 128, np.uint8))
     for seed in range(20):
         image, instances = render(seed, assets=assets, negative=True)
@@ -99,7 +99,7 @@ def test_distractors_do_not_resemble_the_logo():
 
 
 def test_cutouts_are_drawn_in_their_colours(monkeypatch):
-    monkeypatch.setattr(compose, "capture", lambda rng, image: image)
+    monkeypatch.setattr(compose, "apply_camera_effects", lambda rng, image: image)
     texture = np.full((50, 50, 3), (0, 255, 0), np.uint8)
     cutout = make_logo([(SQUARE + 0.5) * 50], texture)
     assets = Assets(cutouts=(cutout,), background=lambda rng, h, w: np.full((h, w, 3), (255, 0, 255), np.uint8))
@@ -120,6 +120,6 @@ def test_camera_effects_keep_the_geometry():
     step[:, 40:] = 0.7
     shifts = []
     for seed in range(40):
-        image = compose.capture(np.random.default_rng(seed), step).astype(float).mean(axis=2)
+        image = compose.apply_camera_effects(np.random.default_rng(seed), step).astype(float).mean(axis=2)
         shifts.append(edge_position(np.median(image, axis=0)) - 40)
     assert abs(np.mean(shifts)) < 0.05 and np.abs(shifts).max() < 0.3

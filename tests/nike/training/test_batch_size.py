@@ -13,7 +13,7 @@ from nike.training.batch_size import GpuMemory, ProcessMemory, choose_batch, par
 GB = 10**9
 
 
-def chosen(memory, most=100, fixed=1.0, per_image=0.5):
+def chosen(memory, max_batch=100, fixed=1.0, per_image=0.5):
     """Returns the chosen and the measured batches of a network with the given fixed memory and memory per image."""
     measured = []
 
@@ -21,7 +21,7 @@ def chosen(memory, most=100, fixed=1.0, per_image=0.5):
         measured.append(batch)
         return (fixed + per_image * batch) * GB
 
-    batch, reason = choose_batch(peak, memory * GB, most)
+    batch, reason = choose_batch(peak, memory * GB, max_batch)
     return batch, reason, measured
 
 
@@ -35,9 +35,9 @@ def test_the_next_batch_would_exceed_the_limit():
 
 def test_the_maximum_and_few_images():
     assert chosen(100)[:2] == (16, "16 images need 9.0 GB (the maximum); the limit is 60.0 GB, 60% of the memory")
-    batch, reason, measured = chosen(100, most=7)
+    batch, reason, measured = chosen(100, max_batch=7)
     assert (batch, measured) == (4, [1, 2, 4]) and "4 images need 3.0 GB (of 7 training images)" in reason
-    assert chosen(100, most=1)[::2] == (1, [1])
+    assert chosen(100, max_batch=1)[::2] == (1, [1])
 
 
 def test_a_single_image_above_the_limit():

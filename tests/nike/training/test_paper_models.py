@@ -12,7 +12,7 @@ import pytest
 from nike import train
 from nike.training import paper_models
 from nike.training.preparation import new_run
-from nike.training.run_config import with_settings_as_options
+from nike.training.run_config import prepend_config_options
 
 QUICK = ["--quick", "--images=1"]
 
@@ -34,7 +34,7 @@ class FakeTrain:
             folder = Path(argv[0].removeprefix("--resume="))
             self.resumed.append(folder.name)
         else:
-            argv = with_settings_as_options(argv)
+            argv = prepend_config_options(argv)
             arguments = train.parse(argv)
             self.runs[arguments.name] = new_run(arguments, argv)
             folder = arguments.logs / f"{arguments.name}20260101T0000"
@@ -78,7 +78,7 @@ def test_rows_plan_equal_steps_and_their_own_model(fake, tmp_path, capsys):
 
 def test_mean_and_sample_standard_deviation():
     runs = [dict.fromkeys(paper_models.METRICS, value) | {"box_AP": 0.5} for value in (0.1, 0.3)]
-    *_, row = paper_models.table({"c4": runs}).splitlines()
+    *_, row = paper_models.markdown_table({"c4": runs}).splitlines()
     assert row == f"| ResNet-50-C4 | {'0.200 ± 0.141 | ' * 3}0.500 ± 0.000 |"  # 0.2 / sqrt(2)
 
 

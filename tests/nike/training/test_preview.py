@@ -7,7 +7,7 @@ from mrcnn.data.pipeline import first_examples, training_batches
 from nike.augmentation import LogoAugmentation
 from nike.config import NikeConfig
 from nike.datasets.nike_dataset import NikeDataset
-from nike.training.preview import COLUMNS, GAP, arrange, write_preview
+from nike.training.preview import COLUMNS, GAP, make_grid, write_preview
 
 SIDE = 64
 
@@ -65,8 +65,8 @@ def test_the_outline_of_an_object_is_drawn(folder, shape, tmp_path):
 
 def test_images_are_arranged_in_rows():
     tiles = [np.full((2, 3, 3), number, np.uint8) for number in range(COLUMNS + 1)]
-    grid = arrange(tiles, COLUMNS)
+    grid = make_grid(tiles, COLUMNS)
     assert grid.shape == (2 * 2 + GAP, COLUMNS * 3 + (COLUMNS - 1) * GAP, 3)
     assert (grid[0, 0] == 0).all() and (grid[0, -1] == COLUMNS - 1).all()
     assert (grid[2 + GAP, 0] == COLUMNS).all() and (grid[2 + GAP, -1] == 255).all()
-    assert arrange(tiles[:2], COLUMNS).shape == (2, 6 + GAP, 3)
+    assert make_grid(tiles[:2], COLUMNS).shape == (2, 6 + GAP, 3)

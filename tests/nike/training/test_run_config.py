@@ -10,7 +10,7 @@ from nike import train
 from nike.config import NikeConfig
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.training.preparation import new_run
-from nike.training.run_config import with_settings_as_options
+from nike.training.run_config import prepend_config_options
 
 # Valid values that differ from the defaults of `nike train`. `other` derives values of the remaining fields.
 VALUES = {
@@ -61,7 +61,7 @@ def planned(tmp_path, settings, *options):
     file = tmp_path / "settings.json"
     file.write_text(json.dumps(settings))
     argv = ["--weights=none", "--dataset", str(SAMPLE_DATA), "--logs", str(tmp_path / "logs"), "--config", str(file)]
-    argv = with_settings_as_options([*argv, *options])
+    argv = prepend_config_options([*argv, *options])
     return new_run(train.parse(argv), argv)
 
 

@@ -52,7 +52,7 @@ def test_a_model_with_mask_refinement_loads_files_without_it(tmp_path):
     found = find_start_weights(str(write(tmp_path / "some.h5", 81)), tmp_path, "nike")
     model = FakeModel(2, refinement=112)
     load_start_weights(model, found)
-    assert model.calls[0] == (found.path, [*checkpoints.HEADS, start_weights.REFINEMENT])
+    assert model.calls[0] == (found.path, [*checkpoints.HEADS, start_weights.REFINEMENT_LAYERS])
 
 
 def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path):

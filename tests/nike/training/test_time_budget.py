@@ -81,7 +81,7 @@ def test_times_of_a_trial(tmp_path, monkeypatch, photos, per_image):
         model.weight, clock[0] = 2, 77
         return SimpleNamespace(rows=[{}, {"seconds_per_step": 2, "validation_seconds": 2.0}])
 
-    speed = time_budget.measure(model, train, photos, model.logs)
+    speed = time_budget.measure_speed(model, train, photos, model.logs)
     assert speed == Speed(step=2, validation=per_image, epoch=4, start=77 - 2 * 16)
     assert (model.weight, model.config.STEPS_PER_EPOCH, model.run) == (1, NikeConfig.STEPS_PER_EPOCH, None)
     assert model.log_dir == model.logs / "run" and not list(model.logs.iterdir())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nike.training import trackers
-from nike.training.trackers import MLflow, WeightsAndBiases, finite
+from nike.training.trackers import MLflow, WeightsAndBiases, select_finite
 
 
 @pytest.fixture
@@ -69,4 +69,4 @@ def test_a_missing_package_is_a_one_line_error(folder, monkeypatch, kind, packag
 
 def test_only_finite_numbers_are_reported():
     logs = {"loss": np.float32(1.5), "val_mask_AP": float("nan"), "note": "x", "lr": 0.25, "none": None}
-    assert finite(logs) == {"loss": 1.5, "lr": 0.25}
+    assert select_finite(logs) == {"loss": 1.5, "lr": 0.25}
