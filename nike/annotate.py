@@ -19,7 +19,7 @@ from nike.datasets.labelme import read_folder, write_detections
 from nike.datasets.labels import IGNORE, Labels
 from nike.datasets.read_subset import count_labels
 from nike.detection.detector import Detector
-from nike.detection.options import add_detector_arguments, chosen_detector
+from nike.detection.options import add_detector_arguments, load_chosen_detector
 from nike.detection.progress import report_failures
 from nike.formatting import plural
 
@@ -147,7 +147,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     todo = find_unannotated(folder)
     print(f"{plural(len(todo), 'image')} without annotations in {folder}.")
     failures: list[str] = []
-    detector = chosen_detector(arguments) if arguments.weights and todo else None
+    detector = load_chosen_detector(arguments) if arguments.weights and todo else None
     labels = given or choose_labels(folder, detector)
     if detector is not None:
         written = predict(todo, detector, labels, failures.append)

@@ -10,7 +10,7 @@ from typing import Any
 
 from mrcnn.errors import UserError
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.detection.options import add_detector_arguments, chosen_weights
+from nike.detection.options import add_detector_arguments, find_chosen_weights
 
 DESCRIPTION = """\
 Run detection on images from tables of URLs or paths, folders or tar files, on one machine or a Ray cluster. The results
@@ -108,7 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_detector_arguments(parser)
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check_options(arguments: argparse.Namespace) -> None:
     names = ("limit", "shard_size", "actors", "cpus", "downloads", "per_host", "attempts", "max_megabytes", "timeout")
     for name in names:
         value = getattr(arguments, name)
@@ -120,7 +120,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError(f"OUTPUT: expected a folder, got the file {arguments.output}.")
 
 
-def settings_of(arguments: argparse.Namespace, inputs: list[Path], weights: Path) -> dict[str, Any]:
+def result_settings(arguments: argparse.Namespace, inputs: list[Path], weights: Path) -> dict[str, Any]:
     """Returns the settings that determine the results. A run can only be continued with the same settings."""
     from nike.cataloguing.run import file_sha256
 
@@ -141,7 +141,7 @@ def settings_of(arguments: argparse.Namespace, inputs: list[Path], weights: Path
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Starts or continues a run. Returns the exit code."""
-    _check(arguments)
+    _check_options(arguments)
     try:
         from nike.cataloguing import estimate, pipeline, run
         from nike.cataloguing.images import Limits
@@ -152,7 +152,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         raise UserError(message) from None
     inputs = find_inputs(arguments.inputs)
     # Workers on other machines have a different working directory.
-    arguments.weights = str(chosen_weights(arguments).absolute())
+    arguments.weights = str(find_chosen_weights(arguments).absolute())
     arguments.config = arguments.config and arguments.config.absolute()
     output = arguments.output.absolute()
     limits = Limits(
@@ -176,7 +176,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         for line in estimate.dry_run(load, tables(), limits, pool, arguments.shard_size, arguments.price):
             show(line)
         return 0
-    settings = settings_of(arguments, inputs, Path(arguments.weights))
+    settings = result_settings(arguments, inputs, Path(arguments.weights))
     with run.lock_output(output):
         plan = run.open_or_create_plan(output, tables, arguments.shard_size, settings)
         show(f"{plan.rows:,} images in {plan.shards:,} shards")
@@ -185,7 +185,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             report = run.process_all(output, plan, load, limits, pool, show, **options)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("Interrupted. Repeat the command to continue.") from None
-    show(f"{report.last_line()}. Written: {arguments.output / 'data'}")
+    show(f"{report.final_line()}. Written: {arguments.output / 'data'}")
     return 0
 
 

@@ -15,7 +15,7 @@ from mrcnn.config import Config
 from mrcnn.errors import UserError
 from nike import cli
 from nike.datasets.config_file import read_config_file
-from nike.datasets.inspection import Inspection, histogram_names, inspect_dataset, part_rows
+from nike.datasets.inspection import Inspection, histogram_names, inspect_dataset, subset_rows
 from nike.datasets.photos import find_files
 from nike.datasets.read_subset import SUBSETS, has_subset_folders
 from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Problem
@@ -26,7 +26,7 @@ from nike.output_checks import check_output_file
 from nike.training.data import count_lines, prepare_training_data, read_training_parts
 from nike.training.options import TASKS
 
-SHOWN_PER_KIND = 5  # maximum number of problems printed per kind; --json and --html list all of them
+MAX_LISTED_PER_KIND = 5  # maximum number of problems printed per kind; --json and --html list all of them
 BAR_WIDTH = 40  # characters
 DESCRIPTION = """\
 Check a dataset before training. Reports unreadable images, invalid outlines, misspelled
@@ -65,7 +65,7 @@ def find_unused_images(folder: Path) -> list[Problem]:
 
 def summary_lines(result: Inspection, config: Config, color: bool = False) -> Iterator[str]:
     """Yields the lines of the terminal report."""
-    yield from align_columns(part_rows(result))
+    yield from align_columns(subset_rows(result))
     yield ""
     scales = f"{min(config.RPN_ANCHOR_SCALES)} to {max(config.RPN_ANCHOR_SCALES)}"
     yield f"Instances by size in pixels, at network input size {config.IMAGE_MAX_DIM} (anchors {scales}):"
@@ -87,10 +87,10 @@ def _histogram_lines(sizes: list[int]) -> Iterator[str]:
 def _problem_lines(severity: str, code: str, problems: list[Problem], color: bool) -> Iterator[str]:
     heading = f"{severity}: {code} ({len(problems)})"
     yield f"{ANSI_COLORS[severity]}{heading}\033[0m" if color else heading
-    for problem in problems[:SHOWN_PER_KIND]:
+    for problem in problems[:MAX_LISTED_PER_KIND]:
         yield f"  {problem}"
-    if len(problems) > SHOWN_PER_KIND:
-        yield f"  ... and {len(problems) - SHOWN_PER_KIND} more; see --html FILE."
+    if len(problems) > MAX_LISTED_PER_KIND:
+        yield f"  ... and {len(problems) - MAX_LISTED_PER_KIND} more; see --html FILE."
     yield ""
 
 

@@ -47,7 +47,7 @@ examples:
   nike COMMAND --help                          list the options of a command
 """
 PACKAGES = tuple(Path(__file__).resolve().parents[1] / name for name in ("mrcnn", "nike"))
-SHOWN_CALLS = 3  # number of traceback entries from PACKAGES in the report of a bug
+MAX_LISTED_CALLS = 3  # number of traceback entries from PACKAGES in the report of a bug
 EXIT_BUG = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # shell convention for Ctrl-C: 128 + SIGINT
@@ -91,7 +91,7 @@ def _describe_bug(error: Exception) -> str:
     """Returns the report of a bug: the exception, the last traceback entries, and a request to report it."""
     calls = traceback.extract_tb(error.__traceback__)
     own = [call for call in calls if any(map(Path(call.filename).is_relative_to, PACKAGES))]
-    shown = [*own[-SHOWN_CALLS:], *(calls[-1:] if calls[-1:] != own[-1:] else [])]
+    shown = [*own[-MAX_LISTED_CALLS:], *(calls[-1:] if calls[-1:] != own[-1:] else [])]
     lines = [f"  {call.filename}, line {call.lineno}, in {call.name}: {call.line}" for call in shown]
     return "\n".join(
         [

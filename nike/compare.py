@@ -22,7 +22,7 @@ from nike.reporting.comparison import NAMES, compare, comparison_lines
 from nike.reporting.selection import add_selection_arguments, check_selection, choose_labels, load_photos
 from nike.training.run_split import photo_key, read_run_photos
 
-SHOWN_ON_PAGE = 20  # maximum number of images in each section of the HTML page
+MAX_IMAGES_PER_SECTION = 20  # maximum number of images in each section of the HTML page
 DESCRIPTION = """\
 Compare two weights files on the same labelled images. Reports the AP of both, a confidence interval
 of the difference, and the images on which the detections differ most."""
@@ -77,7 +77,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.html:
         from nike.reporting.comparison_page import write_comparison
 
-        write_comparison(arguments.html, result, evaluators, dataset, SHOWN_ON_PAGE)
+        write_comparison(arguments.html, result, evaluators, dataset, MAX_IMAGES_PER_SECTION)
     return report_failures(failures, f"Some images could not be used ({plural(len(failures), 'problem')}):")
 
 

@@ -14,7 +14,7 @@ from mrcnn.detections import Detections
 from mrcnn.errors import UserError
 from mrcnn.inference.prefetch import prefetch
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.detection.options import add_detector_arguments, chosen_detector
+from nike.detection.options import add_detector_arguments, load_chosen_detector
 from nike.detection.output_formats import WRITERS, Outputs, draw_overlay, output_folders
 from nike.detection.preview_window import Window, has_display
 from nike.detection.progress import ProgressBar, report_failures
@@ -89,8 +89,8 @@ def print_hints(sources: list[Source], arguments: argparse.Namespace, threshold:
     A single run with a low threshold would slow down every image, because the mask head runs on each detected box.
     """
     lower = argparse.Namespace(**{**vars(arguments), "min_confidence": HINT_THRESHOLD})
-    with contextlib.redirect_stderr(io.StringIO()):  # the messages repeat those of the first run
-        detector = chosen_detector(lower)
+    with contextlib.redirect_stderr(io.StringIO()):  # the first run has already printed these messages
+        detector = load_chosen_detector(lower)
     for picture, result in detect_pictures(
         detector, prefetch(read_pictures(sources[:MAX_HINTS])), lambda failure: None
     ):
@@ -154,7 +154,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     else:
         check_output_folder(folder, "--output")
     threshold_factor = LOW_THRESHOLD_FACTOR if arguments.track else 1.0
-    detector = chosen_detector(arguments, threshold_factor)
+    detector = load_chosen_detector(arguments, threshold_factor)
     threshold = detector.min_confidence / threshold_factor
     failures: list[str] = []
     found: Counter[str] = Counter()

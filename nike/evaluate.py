@@ -21,7 +21,7 @@ from nike.datasets.records import ERROR
 from nike.datasets.safe_json import write_json
 from nike.datasets.selective_search import cache_folder
 from nike.detection.detector import Detector
-from nike.detection.options import add_detector_arguments, chosen_detector
+from nike.detection.options import add_detector_arguments, load_chosen_detector
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.stream import detect_pictures
 from nike.formatting import plural, printable
@@ -181,7 +181,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     precisions = arguments.target_precision or PRECISIONS
     if not all(0 < precision <= 1 for precision in precisions):
         raise UserError(f"--target-precision: expected a number above 0 and at most 1, got {min(precisions):g}.")
-    detector = chosen_detector(arguments)
+    detector = load_chosen_detector(arguments)
     failures: list[str] = []
     evaluator, dataset, split, notes = evaluate_folder(
         detector, arguments.dataset, arguments.split, arguments.labels, failures, lines=arguments.json != "-"

@@ -21,7 +21,7 @@ from nike.detection.options import (
     add_image_size_argument,
     add_weights_arguments,
     check_image_size,
-    chosen_weights,
+    find_chosen_weights,
     with_image_size,
 )
 from nike.detection.weights import load_keras_model, read_settings
@@ -93,7 +93,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     calibration, accept = [], None
     if arguments.format == INT8:
         calibration = _find_images(arguments.calibrate or SAMPLE_DATA, "--calibrate", MAX_CALIBRATION)
-    path = chosen_weights(arguments)
+    path = find_chosen_weights(arguments)
     if is_export(path):
         raise UserError(f"--weights: {path} is an exported model. Pass the weights from which it was exported.")
     config, class_names = read_settings(path, arguments.config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nike.synthesis.logo import load_logo, with_landmarks
+from nike.synthesis.logo import add_landmarks, load_logo
 
 NAMES = ("hook", "belly", "tail")  # the tips of the hook and the tail, and the lowest point of the belly
 
@@ -23,7 +23,7 @@ def rotation_and_slant(keypoints: np.ndarray) -> tuple[float, float]:
     Returns:
         The clockwise rotation and the slant in degrees.
     """
-    landmarks = with_landmarks(load_logo()).landmarks
+    landmarks = add_landmarks(load_logo()).landmarks
     logo = np.array([landmarks[name] for name in NAMES])
     points = np.asarray(keypoints, float)[:, :2]
     matrix = np.linalg.solve(logo[1:] - logo[0], points[1:] - points[0]).T  # [2, 2]

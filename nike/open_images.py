@@ -149,7 +149,7 @@ def convert(
     fetch: Fetch,
     on_photo: Callable[[], object] = lambda: None,
 ) -> ConversionResult:
-    """Writes each image and its labelme file into `output`, except those that already exist.
+    """Writes each image and its labelme file into `output`. Existing files are skipped.
 
     Args:
         grouped: selected rows by image id; see `group_by_image`.
@@ -215,7 +215,7 @@ def read_mask(archive: zipfile.ZipFile, name: str, height: int, width: int) -> n
 
     Args:
         archive: open zip archive.
-        name: name of the PNG file in it.
+        name: name of the PNG file in the archive.
         height: image height in pixels.
         width: image width in pixels.
 
@@ -270,7 +270,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for downloaded lists and masks (default: OUTPUT/.open_images)",
     )
-    parser.add_argument("--offline", action="store_true", help="use cached files only; download nothing")
+    parser.add_argument("--offline", action="store_true", help="use only cached files, without downloads")
 
 
 def _make_fetch(offline: bool) -> Fetch:

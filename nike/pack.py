@@ -20,7 +20,7 @@ from nike.detection.options import (
     add_image_size_argument,
     add_weights_arguments,
     check_image_size,
-    chosen_weights,
+    find_chosen_weights,
     with_image_size,
 )
 from nike.detection.progress import report_failures
@@ -263,7 +263,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     _check_options(arguments)
     from mrcnn import checkpoints
 
-    path = chosen_weights(arguments)
+    path = find_chosen_weights(arguments)
     config, class_names = read_settings(path, arguments.config)
     config = with_image_size(config, arguments.image_size)
     # The calibration requires detections with nearly all scores. The output file contains the settings of `config`.
@@ -272,7 +272,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     failures: list[str] = []
     if arguments.calibrate is not None:
         if arguments.split is None and not has_own_split(arguments.calibrate) and read_run_photos(path) is None:
-            print(f"note: using all images of {arguments.calibrate}; none of them should be a training image.")
+            print(f"note: using all images of {arguments.calibrate}. They must not include training images.")
         threshold, found = calibrate(model, class_names, arguments.calibrate, arguments.split, failures, path)
         config = config.copy(DETECTION_MIN_CONFIDENCE=THRESHOLD)
         if not found.converged:

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--private", action="store_true", help="create a private repository")
     parser.add_argument("--keep-card", action="store_true", help="do not replace the README.md of the repository")
-    parser.add_argument("--dry-run", action="store_true", help="print the card and upload nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print the card without uploading anything")
     parser.add_argument(
         "--logs", type=Path, default=Path("logs"), metavar="DIR", help="folder of the runs (default: logs)"
     )

@@ -15,7 +15,7 @@ import numpy as np
 from mrcnn.errors import UserError
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.detection.detector import Detector
-from nike.detection.options import add_detector_arguments, chosen_detector
+from nike.detection.options import add_detector_arguments, load_chosen_detector
 from nike.detection.weights import read_settings, resolve_weights
 from nike.serving.limits import Limits
 
@@ -138,7 +138,7 @@ def load(arguments: argparse.Namespace) -> tuple[Detector, float]:
         config, _ = read_settings(path, arguments.config)
         threshold = float(config.DETECTION_MIN_CONFIDENCE or 0)
     lowered = argparse.Namespace(**{**vars(arguments), "min_confidence": min(threshold, MIN_THRESHOLD)})
-    detector = chosen_detector(lowered)
+    detector = load_chosen_detector(lowered)
     blank = np.zeros((64, 64, 3), np.uint8)
     list(detector.detect([blank] * arguments.batch))  # traces the network before the first request
     return detector, threshold

@@ -16,7 +16,7 @@ from mrcnn.errors import UserError
 from mrcnn.inference.prefetch import prefetch
 from mrcnn.visualization.drawing import color_splash
 from nike import cli  # imported first to suppress TensorFlow's messages
-from nike.detection.options import add_detector_arguments, chosen_detector
+from nike.detection.options import add_detector_arguments, load_chosen_detector
 from nike.detection.output_formats import union_mask
 from nike.detection.progress import ProgressBar, report_failures
 from nike.detection.sources import Picture, Source, find_sources, read_pictures
@@ -101,7 +101,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         )
     source = Source(named[0].name, named[0].path, is_video=arguments.video is not None)
     output = _resolve_output(source, arguments.output)
-    detector = chosen_detector(arguments)
+    detector = load_chosen_detector(arguments)
     failures: list[str] = []
     pictures = detect_pictures(detector, prefetch(read_pictures([source])), failures.append)
     count = save_video(pictures, output) if source.is_video else save_image(pictures, output)

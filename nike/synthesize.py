@@ -27,7 +27,7 @@ from nike.output_checks import check_output_folder
 from nike.synthesis.backgrounds import find_backgrounds
 from nike.synthesis.compose import Assets, render_image
 from nike.synthesis.cutouts import load_cutouts
-from nike.synthesis.logo import DEFAULT_LOGO, load_logo, with_landmarks
+from nike.synthesis.logo import DEFAULT_LOGO, add_landmarks, load_logo
 from nike.synthesis.masks import Instance
 
 MIN_SIDE, MAX_SIDE = 64, 4096  # range of the image sides in pixels
@@ -136,7 +136,7 @@ def load_assets(settings: Settings) -> Assets:
     """
     logo = load_logo(settings.logo)
     return Assets(
-        with_landmarks(logo) if settings.keypoints else logo,
+        add_landmarks(logo) if settings.keypoints else logo,
         settings.label,
         load_cutouts(settings.cutouts, settings.label) if settings.cutouts else (),
         find_backgrounds(settings.backgrounds),

@@ -157,9 +157,9 @@ class LogoAugmentation:
         image, masks, class_ids = self._apply_homography(image, masks, class_ids, matrix, plain, rng)
         if plain:
             return image, masks, class_ids
-        occupied = _inside(masks).any(axis=2) | (self._warp(inside, matrix) < 255)  # avoids pasting outside the image
+        occupied = _to_mask(masks).any(axis=2) | (self._warp(inside, matrix) < 255)  # avoids pasting outside the image
         for i in np.flatnonzero((class_ids > 0) & (rng.random(len(class_ids)) < strength.fade)):
-            fade(image, _inside(masks[:, :, i]), occupied, rng)
+            fade(image, _to_mask(masks[:, :, i]), occupied, rng)
         image, masks, class_ids = self._paste(image, masks, class_ids, occupied, rng)
         if rng.random() < strength.erase:
             image, masks, class_ids = _erase_rectangles(image, masks, class_ids, rng)
@@ -193,7 +193,7 @@ class LogoAugmentation:
         for i, new_mask in enumerate(new_masks):
             mask = np.ascontiguousarray(masks[:, :, i]).view(np.uint8) * np.uint8(255)
             new_mask[:] = self._warp(mask, matrix)
-            if class_ids[i] > 0 and _is_barely_visible(mask, _inside(new_mask), matrix):
+            if class_ids[i] > 0 and _is_barely_visible(mask, _to_mask(new_mask), matrix):
                 class_ids[i] *= -1
         return new_image, new_masks.transpose(1, 2, 0), class_ids
 
@@ -255,7 +255,7 @@ class LogoAugmentation:
         for cutout in filter(None, cutouts):
             mask = paste(image, occupied, cutout, rng, (self.side / 32, self.side / 3))
             if mask is not None:
-                occupied |= _inside(mask)
+                occupied |= _to_mask(mask)
                 if cutout.class_id:
                     new_masks.append(mask)
                     new_ids.append(cutout.class_id)
@@ -279,7 +279,7 @@ def _homography(centre, matrix, target, tilt=(0.0, 0.0)) -> np.ndarray:
     return to_target @ perspective @ middle @ to_origin
 
 
-def _inside(coverage: np.ndarray) -> np.ndarray:
+def _to_mask(coverage: np.ndarray) -> np.ndarray:
     return coverage > FULL_COVERAGE // 2
 
 
@@ -302,11 +302,11 @@ def _erase_rectangles(image, masks, class_ids, rng):
     """
     side = len(image)
     masks, class_ids = masks.copy(), class_ids.copy()
-    before = _inside(masks).sum(axis=(0, 1))
+    before = _to_mask(masks).sum(axis=(0, 1))
     for _ in range(rng.integers(1, 4)):
         height, width = (side * rng.uniform(0.03, 0.2, 2)).astype(int)
         y, x = rng.integers(0, (side - height, side - width))
         image[y : y + height, x : x + width] = rng.integers(0, 256, 3)
         masks[y : y + height, x : x + width] = 0
-    class_ids[(_inside(masks).sum(axis=(0, 1)) < 0.6 * before) & (class_ids > 0)] *= -1
+    class_ids[(_to_mask(masks).sum(axis=(0, 1)) < 0.6 * before) & (class_ids > 0)] *= -1
     return image, masks, class_ids

@@ -25,7 +25,7 @@ MIN_SIDE = 24  # pixels; minimum longer side of a cutout
 CACHE_BYTES = 64 << 20
 MARGIN = 2  # pixels around the mask of a cutout, used for feathering
 MAX_ENLARGEMENT = 2.0
-CANDIDATES = 6  # random positions tried for each cutout
+MAX_CANDIDATES = 6  # random positions tried for each cutout
 MIN_CONTRAST = 14  # minimum difference between logo and background, in gray levels
 
 
@@ -141,12 +141,12 @@ def paste(
 
 
 def _choose_position(image, occupied, shape: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice] | None:
-    """Returns the most textured of `CANDIDATES` random free positions, or None."""
+    """Returns the most textured of `MAX_CANDIDATES` random free positions, or None."""
     max_offset = np.array(occupied.shape) - shape
     if max_offset.min() < 1:
         return None
     best, max_texture = None, -1.0
-    for y, x in rng.integers(0, max_offset, (CANDIDATES, 2)):
+    for y, x in rng.integers(0, max_offset, (MAX_CANDIDATES, 2)):
         position = slice(y, y + shape[0]), slice(x, x + shape[1])
         if not occupied[position].any():
             texture = float(image[position][::2, ::2, 1].std())

@@ -8,7 +8,7 @@ import numpy as np
 from nike.augmentation.copy_paste import MIN_CONTRAST
 
 MAX_CONTRAST = 60  # maximum contrast after the reduction, in gray levels
-EDGE = 2  # width in pixels around the mask that may still show the object, because manual outlines are inexact
+EDGE_WIDTH = 2  # width in pixels around the mask that may still show the object, because manual outlines are inexact
 
 
 def fade(image: np.ndarray, mask: np.ndarray, occupied: np.ndarray, rng: np.random.Generator) -> None:
@@ -25,13 +25,13 @@ def fade(image: np.ndarray, mask: np.ndarray, occupied: np.ndarray, rng: np.rand
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return
-    margin = max(np.ptp(rows), np.ptp(columns)) // 2 + 3 * EDGE
+    margin = max(np.ptp(rows), np.ptp(columns)) // 2 + 3 * EDGE_WIDTH
     box = tuple(slice(max(used[0] - margin, 0), used[-1] + 1 + margin) for used in (rows, columns))
     part, inside = image[box].astype(np.float32), mask[box].astype(np.uint8)
     is_other = occupied[box] & ~mask[box]
     outside = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
     thickness = cv2.distanceTransform(inside, cv2.DIST_L2, 5).max()
-    is_background = ((outside > EDGE) & (outside <= 2 * EDGE + thickness) & ~is_other).astype(np.float32)
+    is_background = ((outside > EDGE_WIDTH) & (outside <= 2 * EDGE_WIDTH + thickness) & ~is_other).astype(np.float32)
     size = (2 * margin + 1, 2 * margin + 1)  # large, so that the estimated background varies slowly
     weight = cv2.blur(is_background, size)[:, :, np.newaxis]
     if weight[inside > 0].min() <= 0:
@@ -42,7 +42,7 @@ def fade(image: np.ndarray, mask: np.ndarray, occupied: np.ndarray, rng: np.rand
     target = rng.uniform(MIN_CONTRAST, MAX_CONTRAST)
     if target >= contrast:
         return
-    alpha = cv2.GaussianBlur((outside <= EDGE).astype(np.float32), (0, 0), 0.8)[:, :, np.newaxis]
+    alpha = cv2.GaussianBlur((outside <= EDGE_WIDTH).astype(np.float32), (0, 0), 0.8)[:, :, np.newaxis]
     alpha[is_other] = 0
     part += alpha * (1 - target / contrast) * (background - part)
     image[box] = np.rint(part).clip(0, 255)

@@ -13,19 +13,19 @@ import pyarrow as pa
 from mrcnn.errors import UserError
 from nike.cataloguing.images import Limits
 from nike.cataloguing.pipeline import Pool
-from nike.cataloguing.report import duration
+from nike.cataloguing.report import format_duration
 from nike.cataloguing.rows import SCHEMA
 from nike.cataloguing.shard import Stages
 from nike.cataloguing.simulation import Costs, Layout, simulate
 from nike.formatting import short
 
-SAMPLE = 100  # number of rows
+SAMPLE_SIZE = 100  # number of rows
 WARM_UP = 3  # images processed before the measurement, which must not include the compilation of the network
 MAX_LISTED_FAILURES = 5  # maximum number of listed failures
-SHARDS_SIMULATED = 4  # number of shards for each actor
+SIMULATED_SHARDS = 4  # number of shards for each actor
 
 
-def sample_rows(tables: Iterable[pa.Table], count: int = SAMPLE, seed: int = 0) -> tuple[pa.Table, int]:
+def sample_rows(tables: Iterable[pa.Table], count: int = SAMPLE_SIZE, seed: int = 0) -> tuple[pa.Table, int]:
     """Returns a uniform random sample of the rows, in input order, and the total number of rows.
 
     The tables are read once.
@@ -76,7 +76,7 @@ def dry_run(
     stages.run(values[:WARM_UP])
     done, statistics = stages.run(values)
     costs = Costs.measured([statistics], 0 if pool.gpus else pool.cpus)
-    images = min(rows, layout.actors * layout.shard_size * SHARDS_SIMULATED)
+    images = min(rows, layout.actors * layout.shard_size * SIMULATED_SHARDS)
     prediction = simulate(costs, layout, images)
     seconds = rows / prediction.images_per_second
     busiest = max(prediction.utilization, key=lambda name: prediction.utilization[name])
@@ -84,8 +84,9 @@ def dry_run(
         *_describe_sample(done),
         f"per image: {costs.bytes / 1e6:.2f} MB, read {costs.read:.3f} s, decode {costs.decode:.3f} s, "
         f"detect {costs.detect:.3f} s",
-        f"{rows:,} images with {pool.actors} actors: {duration(seconds)}, {prediction.images_per_second:.1f} images/s, "
-        f"{prediction.bytes_per_second / 1e6:.1f} MB/s; {busiest} saturate first "
+        f"{rows:,} images with {pool.actors} actors: {format_duration(seconds)}, "
+        f"{prediction.images_per_second:.1f} images/s, {prediction.bytes_per_second / 1e6:.1f} MB/s; "
+        f"{busiest} saturate first "
         f"({prediction.utilization[busiest]:.0%} busy)",
         *([] if price is None else [f"cost at {price:g} per hour: {seconds / 3600 * price:,.2f}"]),
     ]

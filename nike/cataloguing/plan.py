@@ -53,11 +53,11 @@ class Plan:
 
     def read(self, shard: int) -> list[dict[str, Any]]:
         """Reads the rows of a shard as dicts with the columns of `rows.SCHEMA`."""
-        with pq.ParquetFile(_part(self.folder, shard)) as file:
+        with pq.ParquetFile(_part_path(self.folder, shard)) as file:
             return file.read_row_group(shard % SHARDS_PER_PART).to_pylist()
 
 
-def _part(folder: Path, shard: int) -> Path:
+def _part_path(folder: Path, shard: int) -> Path:
     return folder / f"part-{shard // SHARDS_PER_PART:05d}.parquet"
 
 
@@ -74,7 +74,7 @@ def open_plan(output: Path) -> Plan | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{printable(path)}: is damaged ({short(error)}). Choose another output folder.") from None
+        raise UserError(f"{printable(path)}: the plan is damaged ({short(error)}). Choose another folder.") from None
 
 
 def write_plan(output: Path, tables: Iterable[pa.Table], shard_size: int, settings: Mapping[str, Any]) -> Plan:
@@ -121,7 +121,7 @@ def _write_parts(folder: Path, tables: Iterable[pa.Table], shard_size: int) -> i
         for table in _split_into_shards(tables, shard_size):
             if shards % SHARDS_PER_PART == 0:
                 stack.close()  # completes the previous part
-                path = stack.enter_context(replacing(_part(folder, shards), durable=True))
+                path = stack.enter_context(replacing(_part_path(folder, shards), durable=True))
                 writer = stack.enter_context(pq.ParquetWriter(path, SCHEMA))
             writer.write_table(table, row_group_size=shard_size)
             shards, rows = shards + 1, rows + len(table)

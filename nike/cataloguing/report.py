@@ -41,7 +41,7 @@ class Report:
     def line(self) -> str:
         """Returns the progress: `12,000 of 20,000 images (60%), 31.2 images/s, 4 min left; failed: 3 timeout`."""
         done, rate = self.status.total(), self._new / max(1e-9, self._clock() - self._start)
-        left = f", {duration((self.rows - done) / rate)} left" if rate and done < self.rows else ""
+        left = f", {format_duration((self.rows - done) / rate)} left" if rate and done < self.rows else ""
         failures = f"; failed: {self.failures()}" if self.failures() else ""
         return f"{done:,} of {self.rows:,} images ({done / self.rows:.0%}), {rate:.1f} images/s{left}{failures}"
 
@@ -53,14 +53,14 @@ class Report:
         """Returns the totals as JSON values."""
         return {"images": self.status.total(), "status": dict(self.status.most_common()), **self.totals}
 
-    def last_line(self) -> str:
+    def final_line(self) -> str:
         """Returns a line with the numbers of detections and failures."""
         failed = self.status.total() - self.status["ok"]
         found = f"{plural(self.totals['detections'], 'detection')} on {self.status['ok']:,} images"
         return found + (f"; {failed:,} failed: {self.failures()}" if failed else "")
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Formats a duration: `45 s`, `12 min`, `3.5 h`, `12 days`."""
     for size, unit, digits in ((86400 * 2, "days", 1), (5400, "h", 1), (100, "min", 0)):
         if seconds >= size:

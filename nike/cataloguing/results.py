@@ -1,7 +1,7 @@
 """The output of a run: one Parquet file per shard, written atomically.
 
 A shard is done when its file exists. Files are written under a temporary name, synchronized with the disk and renamed,
-so no other record of finished shards is needed. The statistics of a shard are stored as metadata of its file.
+so no other record of finished shards is required. The statistics of a shard are stored as metadata of its file.
 """
 
 from __future__ import annotations

@@ -83,9 +83,9 @@ def read_rows(
     """
     for path in inputs:
         if path.is_dir():
-            yield from _batches(_folder(path))
+            yield from _to_tables(_list_folder(path))
         elif path.name.lower().endswith(".tar"):
-            yield from _batches(_tar(path))
+            yield from _to_tables(_list_tar(path))
         else:
             columns = ((id_column, ID_COLUMNS, "--id-column"), (location_column, LOCATION_COLUMNS, "--url-column"))
             number = 0
@@ -102,9 +102,9 @@ def _read_table(path: Path, columns: Columns) -> Iterator[tuple[pa.Array, pa.Arr
     kind, read = next(
         (kind, read)
         for suffix, kind, read in (
-            (".parquet", "Parquet", _parquet),
-            (".csv", "CSV", _csv),
-            (".jsonl", "JSON lines", _json_lines),
+            (".parquet", "Parquet", _read_parquet),
+            (".csv", "CSV", _read_csv),
+            (".jsonl", "JSON lines", _read_json_lines),
         )
         if name.endswith(suffix)
     )
@@ -124,18 +124,18 @@ def _choose_column(path: Path, names: Sequence[str], wanted: str | None, usual: 
     raise UserError(f"{printable(path)}: expected {expected}, got columns {columns}. Choose one with {option} NAME.")
 
 
-Choice = Callable[[Sequence[str]], list[str]]
+ChooseColumns = Callable[[Sequence[str]], list[str]]
 
 
-def _parquet(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
+def _read_parquet(path: Path, choose: ChooseColumns) -> Iterator[tuple[pa.Array, pa.Array]]:
     with pq.ParquetFile(path) as file:
         columns = choose(file.schema_arrow.names)
         for batch in file.iter_batches(BATCH, columns=list(dict.fromkeys(columns))):
             yield tuple(batch.column(name).cast(pa.string()) for name in columns)
 
 
-def _csv(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
-    with _binary(path) as file:
+def _read_csv(path: Path, choose: ChooseColumns) -> Iterator[tuple[pa.Array, pa.Array]]:
+    with _open_binary(path) as file:
         names = pyarrow.csv.open_csv(pa.BufferReader(_header_line(file))).schema.names
         columns = choose(names)
     options = pyarrow.csv.ConvertOptions(
@@ -145,7 +145,7 @@ def _csv(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
         null_values=[""],
         quoted_strings_can_be_null=True,
     )
-    with _binary(path) as file, pyarrow.csv.open_csv(file, convert_options=options) as reader:
+    with _open_binary(path) as file, pyarrow.csv.open_csv(file, convert_options=options) as reader:
         for batch in reader:
             for start in range(0, len(batch), BATCH):
                 part = batch.slice(start, BATCH)
@@ -158,10 +158,10 @@ def _header_line(file: BinaryIO) -> bytes:
     return header.rstrip(b"\r\n") + b"\n"
 
 
-def _json_lines(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array]]:
+def _read_json_lines(path: Path, choose: ChooseColumns) -> Iterator[tuple[pa.Array, pa.Array]]:
     columns: list[str] = []
     rows: list[tuple[str | None, str | None]] = []
-    with _binary(path) as file:
+    with _open_binary(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
             if not line.strip():
                 continue
@@ -180,7 +180,7 @@ def _json_lines(path: Path, choose: Choice) -> Iterator[tuple[pa.Array, pa.Array
         yield tuple(pa.array(column, pa.string()) for column in zip(*rows, strict=True))
 
 
-def _binary(path: Path) -> BinaryIO:
+def _open_binary(path: Path) -> BinaryIO:
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else open(path, "rb")
 
 
@@ -201,12 +201,12 @@ def _validate(path: Path, ids: pa.Array, locations: pa.Array, first: int) -> pa.
 Row = tuple[str, str, int | None, int | None]
 
 
-def _folder(path: Path) -> Iterator[Row]:
+def _list_folder(path: Path) -> Iterator[Row]:
     for photo in photos.find_files(path):
         yield printable(photo.relative_to(path).as_posix()), str(photo), None, None
 
 
-def _tar(path: Path) -> Iterator[Row]:
+def _list_tar(path: Path) -> Iterator[Row]:
     """Yields the members that are images, with their positions for random access."""
     try:
         with tarfile.open(path, "r:") as archive:
@@ -218,18 +218,18 @@ def _tar(path: Path) -> Iterator[Row]:
         raise UserError(f"{printable(path)}: cannot be read as a tar file: {printable(error)}") from None
 
 
-def _batches(rows: Iterator[Row]) -> Iterator[pa.Table]:
+def _to_tables(rows: Iterator[Row]) -> Iterator[pa.Table]:
     waiting: list[Row] = []
     for row in rows:
         waiting.append(row)
         if len(waiting) == BATCH:
-            yield _table(waiting)
+            yield _to_table(waiting)
             waiting = []
     if waiting:
-        yield _table(waiting)
+        yield _to_table(waiting)
 
 
-def _table(rows: list[Row]) -> pa.Table:
+def _to_table(rows: list[Row]) -> pa.Table:
     columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)]
     return pa.table(columns, schema=SCHEMA)
 

@@ -105,12 +105,12 @@ def make_processor(
 
 def load_with_threads(arguments: argparse.Namespace, cpus: int) -> Any:
     """Builds the detector for the options and limits its runtime to a number of cores."""
-    from nike.detection.options import chosen_detector
+    from nike.detection.options import load_chosen_detector
 
     # TensorFlow reads the TF_ variables when it is imported, and OpenVINO's backend reads OMP_NUM_THREADS.
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(cpus)
     os.environ["TF_NUM_INTEROP_THREADS"] = str(min(2, cpus))
-    return chosen_detector(arguments)
+    return load_chosen_detector(arguments)
 
 
 def process_all(

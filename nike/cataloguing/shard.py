@@ -62,7 +62,7 @@ class Stages:
             "status" (counts by status), "bytes", "read_seconds" and "decode_seconds" (sums over images),
             "detect_seconds" and "wait_seconds" (time of detection and time waiting for images), and "seconds" (total).
         """
-        clock, start = Clock(), time.monotonic()
+        clock, start = DetectionTimer(), time.monotonic()
         if journal is not None and journal.is_careful:
             done = list(self._one_by_one(enumerate(values), journal, clock))
         else:
@@ -71,7 +71,7 @@ class Stages:
         seconds = {**clock.seconds, "seconds": time.monotonic() - start}
         return [row for _, row in done], _totals(done) | seconds
 
-    def _one_by_one(self, rows: Iterable[tuple[int, dict]], journal: Journal, clock: Clock) -> Iterator[Done]:
+    def _one_by_one(self, rows: Iterable[tuple[int, dict]], journal: Journal, clock: DetectionTimer) -> Iterator[Done]:
         for number, values in rows:
             if number in journal.crashed:
                 image = Image(number, values["id"], values["location"])
@@ -81,24 +81,24 @@ class Stages:
                 image = decode(self._reader.read((number, values)))
             yield from self._detect([image], clock)
 
-    def _detect(self, images: Iterable[Image], clock: Clock) -> Iterator[Done]:
+    def _detect(self, images: Iterable[Image], clock: DetectionTimer) -> Iterator[Done]:
         """Yields the rows of the output in order. Failed images bypass the detector."""
-        waiting: deque[Image] = deque()  # images in the detector and failed images, in order
+        pending: deque[Image] = deque()  # images in the detector and failed images, in order
 
         def pixels() -> Iterator[np.ndarray]:
-            for image in clock.waiting(iter(images)):
-                waiting.append(image)
+            for image in clock.time_waiting(iter(images)):
+                pending.append(image)
                 if image.pixels is not None:
                     yield image.pixels
 
         def failed() -> Iterator[Done]:
-            while waiting and waiting[0].pixels is None:
-                image = waiting.popleft()
+            while pending and pending[0].pixels is None:
+                image = pending.popleft()
                 yield image, self._row(image, None, 0.0)
 
-        for result in clock.working(self.detector.detect(pixels())):
+        for result in clock.time_detection(self.detector.detect(pixels())):
             yield from failed()
-            image = waiting.popleft()
+            image = pending.popleft()
             if result.error is not None:
                 image.fail("failed", result.error)
             yield image, self._row(image, result, clock.last)
@@ -147,7 +147,7 @@ class ShardProcessor:
         return {"shard": shard, **statistics}
 
 
-class Clock:
+class DetectionTimer:
     """Measures the time of detection and the time waiting for images separately.
 
     Attributes:
@@ -162,7 +162,7 @@ class Clock:
         """The total times so far, in seconds."""
         return {"detect_seconds": self._detect, "wait_seconds": self._wait}
 
-    def waiting(self, images: Iterator[Image]) -> Iterator[Image]:
+    def time_waiting(self, images: Iterator[Image]) -> Iterator[Image]:
         """Yields the given images and measures the time until they are available."""
         while True:
             start = time.monotonic()
@@ -172,8 +172,8 @@ class Clock:
                 return
             yield image
 
-    def working(self, results: Iterator[Detections]) -> Iterator[Detections]:
-        """Yields the results of a detector that reads its images from `waiting`, and measures the detection time."""
+    def time_detection(self, results: Iterator[Detections]) -> Iterator[Detections]:
+        """Yields the results of a detector whose images come from `time_waiting`, and measures the detection time."""
         while True:
             start, waited = time.monotonic(), self._wait
             result = next(results, None)

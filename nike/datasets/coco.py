@@ -19,7 +19,7 @@ from mrcnn.errors import UserError
 from mrcnn.ops.masks import mask_box
 from nike.datasets import rle
 from nike.datasets.instance_parts import CocoPolygons, RunLengths, box_piece, run_lengths
-from nike.datasets.json_files import MAX_BYTES, json_files
+from nike.datasets.json_files import MAX_BYTES, find_json_files
 from nike.datasets.labels import IGNORE, Labels
 from nike.datasets.photos import find_photo, image_folders
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
@@ -105,7 +105,7 @@ def read_coco(
 
 def find(path: Path) -> list[Path]:
     """Returns the COCO files of a dataset: the file itself, or those in a folder and its direct subfolders."""
-    files = json_files(path, lambda keys: {"images", "annotations"} <= keys.get("lists", frozenset()))
+    files = find_json_files(path, lambda keys: {"images", "annotations"} <= keys.get("lists", frozenset()))
     # Excludes captions_* and person_keypoints_*.
     return [file for file in files if file.stem.startswith("instances")] or files
 
@@ -219,7 +219,7 @@ def write_coco(
     names = all_keypoint_names({"": collection}) if keypoint_names is None else list(keypoint_names)
     for photo in collection:
         images.append({"id": len(images) + 1, "file_name": photo.file, "width": photo.width, "height": photo.height})
-        for instance, mask in photo.drawn_instances(problems):
+        for instance, mask in photo.iter_masks(problems):
             crowd = instance.crowd or labels.is_ignored(instance.label)
             category = category_of.get(labels.class_of(instance.label) or "", 1 if crowd else None)
             if category is None:

@@ -97,11 +97,11 @@ def _read_shape(element: ET.Element, photo: Photo) -> CocoPolygons | RunLengths:
     if element.tag == "polygon":
         points = _parse_points(element.get("points") or "")
     elif element.tag == "box":
-        x1, y1, x2, y2 = _numbers(element, "xtl", "ytl", "xbr", "ybr")
+        x1, y1, x2, y2 = _read_numbers(element, "xtl", "ytl", "xbr", "ybr")
         center = np.array([x1 + x2, y1 + y2]) / 2
-        points = rotate(np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)]), _rotation(element), center)
+        points = rotate(np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)]), _read_rotation(element), center)
     elif element.tag == "ellipse":
-        points = ellipse_points(*_numbers(element, "cx", "cy", "rx", "ry"), _rotation(element))
+        points = ellipse_points(*_read_numbers(element, "cx", "cy", "rx", "ry"), _read_rotation(element))
     else:
         raise ShapeError(f"a {short(element.tag)} has no area. Draw a polygon or a mask.", "shape-without-area")
     return polygon_piece(points, photo.height, photo.width)
@@ -120,7 +120,7 @@ def _parse_points(text: str) -> np.ndarray:
     return points
 
 
-def _numbers(element: ET.Element, *names: str) -> list[float]:
+def _read_numbers(element: ET.Element, *names: str) -> list[float]:
     values = []
     for name in names:
         try:
@@ -132,14 +132,14 @@ def _numbers(element: ET.Element, *names: str) -> list[float]:
     return values
 
 
-def _rotation(element: ET.Element) -> float:
+def _read_rotation(element: ET.Element) -> float:
     """Returns the rotation of a shape in degrees, clockwise."""
-    return _numbers(element, "rotation")[0] if element.get("rotation") else 0.0
+    return _read_numbers(element, "rotation")[0] if element.get("rotation") else 0.0
 
 
 def _read_mask(element: ET.Element, photo: Photo) -> RunLengths:
     """Reads a mask, encoded as run lengths in row-major order inside its box, starting with zeros."""
-    left, top, width, height = (int(value) for value in _numbers(element, "left", "top", "width", "height"))
+    left, top, width, height = (int(value) for value in _read_numbers(element, "left", "top", "width", "height"))
     if not (left >= 0 and top >= 0 and 0 < width <= photo.width - left and 0 < height <= photo.height - top):
         raise ShapeError(f"the box of the mask is not inside the {photo.width}x{photo.height} image.")
     text = element.get("rle") or ""
@@ -186,7 +186,7 @@ def write_cvat(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
         image = ET.SubElement(root, "image", {"id": str(number), "name": name} | subset | size)
         if photo.is_negative:
             ET.SubElement(image, "tag", {"label": NEGATIVE, "source": "manual"})
-        for instance, mask in photo.drawn_instances(problems):
+        for instance, mask in photo.iter_masks(problems):
             _add_shape(image, instance.label, mask)
     ET.indent(root)
     text = f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, "unicode")}\n'

@@ -20,7 +20,7 @@ from nike.datasets.duplicates import Fingerprint, find_duplicates, fingerprint
 from nike.datasets.labelme import embedded_photo
 from nike.datasets.labels import Labels
 from nike.datasets.nike_dataset import label_problems
-from nike.datasets.photos import name_in
+from nike.datasets.photos import relative_name
 from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Photo, Problem
 from nike.formatting import plural, printable
 
@@ -91,7 +91,7 @@ def histogram_names() -> list[str]:
     return [f"under {HISTOGRAM_EDGES[0]}", *inner, f"from {HISTOGRAM_EDGES[-1]}"]
 
 
-def part_rows(result: Inspection) -> list[list[str]]:
+def subset_rows(result: Inspection) -> list[list[str]]:
     """Returns the counts of each subset as rows of a table, with a header."""
     classes = list(next(iter(result.parts.values())).classes)
     rows = [["", "images", "negatives", "ignored", *map(printable, classes)]]
@@ -214,7 +214,7 @@ def _size_problems(height: float, width: float, anchor_scales: Sequence[float]) 
 def _unlabelled_problems(collection: Collection) -> list[Problem]:
     message = "has no annotation and is skipped. Annotate its objects, or save an annotation without objects."
     return [
-        Problem(name_in(path, collection.root), "photo-unlabelled", message, severity=WARNING, photo=path)
+        Problem(relative_name(path, collection.root), "photo-unlabelled", message, severity=WARNING, photo=path)
         for path in collection.unlabelled
     ]
 

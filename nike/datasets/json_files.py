@@ -13,22 +13,22 @@ from nike.datasets.safe_json import read_json
 MAX_BYTES = 1_000_000_000  # COCO's instances_train2017.json has 470 MB
 
 
-def json_files(path: Path, wanted: Callable[[dict[str, frozenset[str]]], bool]) -> list[Path]:
+def find_json_files(path: Path, wanted: Callable[[dict[str, frozenset[str]]], bool]) -> list[Path]:
     """Returns the JSON files in a folder and its direct subfolders that satisfy a condition on their keys.
 
     Args:
         path: path of a folder, or of a single file.
-        wanted: function that returns whether the keys of a file (see `keys_of`) satisfy the condition.
+        wanted: function that returns whether the keys of a file (see `read_keys`) satisfy the condition.
     """
     if path.is_file():
         files = [path] if path.suffix.lower() == ".json" else []
     else:
         found = photos.find_files(path, frozenset((".json",)))
         files = [file for file in found if len(file.relative_to(path).parts) <= 2]
-    return [file for file in files if wanted(keys_of(file))]
+    return [file for file in files if wanted(read_keys(file))]
 
 
-def keys_of(path: Path) -> dict[str, frozenset[str]]:
+def read_keys(path: Path) -> dict[str, frozenset[str]]:
     """Returns the keys of a JSON file, or an empty dict for an unreadable file.
 
     Returns:
@@ -40,11 +40,11 @@ def keys_of(path: Path) -> dict[str, frozenset[str]]:
         state = os.stat(path)
     except OSError:
         return {}
-    return _read_keys(path, state.st_size, state.st_mtime_ns)
+    return _cached_keys(path, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)
-def _read_keys(path: Path, size: int, changed: int) -> dict[str, frozenset[str]]:
+def _cached_keys(path: Path, size: int, changed: int) -> dict[str, frozenset[str]]:
     try:
         data = read_json(path, MAX_BYTES)
     except (OSError, ValueError):

@@ -18,7 +18,7 @@ import numpy as np
 from mrcnn.errors import UserError
 from nike.datasets import label_studio_rle
 from nike.datasets.instance_parts import CocoPolygons, RunLengths, mask_piece, polygon_piece
-from nike.datasets.json_files import json_files
+from nike.datasets.json_files import find_json_files
 from nike.datasets.photos import find_photo
 from nike.datasets.records import NOTE, Collection, Photo, Problem, group_pieces
 from nike.datasets.relocation import copy_images
@@ -35,7 +35,7 @@ _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # prefix of the names of uploaded
 
 def find(path: Path) -> list[Path]:
     """Returns the Label Studio files of a dataset: the file itself, or those in a folder and its direct subfolders."""
-    return json_files(path, lambda keys: {"data", "annotations"} <= keys.get("[]", frozenset()))
+    return find_json_files(path, lambda keys: {"data", "annotations"} <= keys.get("[]", frozenset()))
 
 
 # --- reading ---
@@ -198,7 +198,7 @@ def write_label_studio(folder: Path, parts: Mapping[str, Sequence[Photo]], probl
     tasks: list[dict[str, Any]] = []
     for part, photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).items():
         for photo in photos_:
-            drawn = enumerate(photo.drawn_instances(problems))
+            drawn = enumerate(photo.iter_masks(problems))
             regions = [_encode_region(f"r{i}", instance.label, mask) for i, (instance, mask) in drawn]
             address = f"/data/local-files/?d={photo.file}"
             annotation = {"result": regions, "was_cancelled": False, "ground_truth": False}

@@ -32,7 +32,7 @@ from mrcnn.detections.labelme import (
 from mrcnn.errors import UserError
 from mrcnn.ops.polygons import crosses_itself
 from nike.datasets import photos
-from nike.datasets.json_files import keys_of
+from nike.datasets.json_files import read_keys
 from nike.datasets.labels import IGNORE
 from nike.datasets.records import ERROR, WARNING, AnnotationError, Collection, Instance, Photo, Problem, group_pieces
 from nike.datasets.relocation import copy_images
@@ -47,7 +47,7 @@ MAX_MASK_AREA = 1_000_000_000  # total pixels of the PNG masks in one file, to l
 def find(path: Path) -> bool:
     """Returns whether a path is a labelme file, or a folder that contains labelme files at any depth."""
     files = [path] if path.is_file() else photos.find_files(path, frozenset((".json",)))
-    return any("shapes" in keys_of(file).get("{}", ()) for file in files)
+    return any("shapes" in read_keys(file).get("{}", ()) for file in files)
 
 
 def read_any(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
@@ -126,7 +126,7 @@ def read_labelme(
     """
     path = Path(path)
     root = path.parent if root is None else Path(root)
-    name = photos.name_in(path, root)
+    name = photos.relative_name(path, root)
     if not allow_outside and not photos.is_inside(path, root):
         raise _annotation_error(
             name, "path-outside", "is a link to a file outside the dataset. Copy it, or use --allow-outside."
@@ -156,13 +156,13 @@ def _annotation_error(name: str, code: str, message: str, photo: Path | None = N
 
 def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bool) -> Photo:
     """Returns the photo of `imagePath`, else the photo with the stem of the JSON file, else the embedded photo."""
-    found, refused = photos.locate(_candidates(data.get("imagePath"), path), root, allow_outside)
+    found, refused = photos.find_first_file(_candidates(data.get("imagePath"), path), root, allow_outside)
     if found is not None:
         try:
             height, width = photos.upright_size(found)
         except ValueError as error:
-            raise _annotation_error(photos.name_in(found, root), "photo-unreadable", f"{error}.", found) from None
-        return Photo(photos.name_in(found, root), found, path, name, height, width)
+            raise _annotation_error(photos.relative_name(found, root), "photo-unreadable", f"{error}.", found) from None
+        return Photo(photos.relative_name(found, root), found, path, name, height, width)
     wanted = short(data.get("imagePath")) if data.get("imagePath") is not None else f"{path.stem}.jpg"
     if refused:
         raise _annotation_error(

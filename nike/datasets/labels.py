@@ -56,12 +56,12 @@ class Labels:
             counts: number of instances by label.
         """
         classes: list[str] = []
-        for label in _by_frequency(counts):
-            near = _nearest(label, classes)
+        for label in _sort_by_frequency(counts):
+            near = _find_similar(label, classes)
             same = near is not None and near.casefold() == label.casefold()
             similar = near is not None and _same_numbers(label, near)
             rare = similar and counts[label] * MIN_FREQUENCY_RATIO <= counts[near]
-            if label and label != "BG" and not same and not rare and not _nearest(label, IGNORE, cutoff=0.8):
+            if label and label != "BG" and not same and not rare and not _find_similar(label, IGNORE, cutoff=0.8):
                 classes.append(label)
         return cls({label: label for label in sorted(classes)} or ("nike",))
 
@@ -97,12 +97,12 @@ class Labels:
         """Returns whether objects with this label are excluded from training and evaluation."""
         return label.strip() in IGNORE
 
-    def nearest(self, label: str) -> str | None:
+    def find_similar(self, label: str) -> str | None:
         """Returns the known label that is most similar to an unknown label, or None if no label is similar."""
-        return _nearest(label, [*self.names, *IGNORE])
+        return _find_similar(label, [*self.names, *IGNORE])
 
 
-def _nearest(label: str, known: Sequence[str], cutoff: float = 0.7) -> str | None:
+def _find_similar(label: str, known: Sequence[str], cutoff: float = 0.7) -> str | None:
     by_folded = {name.casefold(): name for name in reversed(known)}
     near = difflib.get_close_matches(label.strip().casefold()[:100], by_folded, n=1, cutoff=cutoff)
     return by_folded[near[0]] if near else None
@@ -113,7 +113,7 @@ def _same_numbers(label: str, near: str) -> bool:
     return re.findall(r"\d+", label) == re.findall(r"\d+", near)
 
 
-def _by_frequency(counts: Mapping[str, int]) -> list[str]:
+def _sort_by_frequency(counts: Mapping[str, int]) -> list[str]:
     # `swapcase` sorts lower-case labels first among equally frequent ones.
     return sorted(counts, key=lambda label: (-counts[label], label.swapcase()))
 
@@ -129,9 +129,9 @@ def describe_labels(labels: Labels, counts: Mapping[str, int]) -> list[str]:
     more = [f"{len(named) - MAX_LISTED} more"] if len(named) > MAX_LISTED else []
     ignored = [f"{label} ({counts[label]})" for label in IGNORE if label in counts]
     lines = [f"labels      in the files: {', '.join([*named[:MAX_LISTED], *more, *ignored]) or 'none'}"]
-    ordered = _by_frequency(counts)
+    ordered = _sort_by_frequency(counts)
     for i, label in enumerate(ordered):
-        near = _nearest(label, [name for name in ordered[:i] if name in labels.classes])
+        near = _find_similar(label, [name for name in ordered[:i] if name in labels.classes])
         is_class = label in labels.classes
         if near is None or is_class and not _same_numbers(label, near):
             continue

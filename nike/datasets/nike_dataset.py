@@ -23,7 +23,7 @@ from mrcnn.data.image_files import read_image
 from mrcnn.errors import UserError
 from nike.datasets.labelme import embedded_photo
 from nike.datasets.labels import Labels
-from nike.datasets.photos import name_in, upright_size
+from nike.datasets.photos import relative_name, upright_size
 from nike.datasets.read_subset import SUBSETS, read_subset
 from nike.datasets.records import ERROR, WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.selective_search import cache_folder, find_proposals
@@ -143,7 +143,9 @@ class NikeDataset(Dataset):
         class_ids: list[int] = []
         for instance in photo.instances:
             name = labels.class_of(instance.label)
-            ignored = instance.crowd or labels.is_ignored(instance.label) or not name and labels.nearest(instance.label)
+            ignored = (
+                instance.crowd or labels.is_ignored(instance.label) or not name and labels.find_similar(instance.label)
+            )
             if name or ignored:
                 number = labels.classes.index(name) + 1 if name else 1
                 instances.append(instance)
@@ -240,7 +242,7 @@ def _handle_unlabelled(collection: Collection, as_negatives: bool) -> list[Probl
     """Adds photos without annotations as negatives, or returns a warning for each of them."""
     problems = []
     for path in collection.unlabelled:
-        name = name_in(path, collection.root)
+        name = relative_name(path, collection.root)
         try:
             size = upright_size(path)
         except ValueError as error:
@@ -260,7 +262,7 @@ def label_problems(photo: Photo, labels: Labels) -> list[Problem]:
     for instance in photo.instances:
         if labels.class_of(instance.label) or labels.is_ignored(instance.label) or instance.crowd:
             continue
-        near = labels.nearest(instance.label)
+        near = labels.find_similar(instance.label)
         if near:
             code, severity = "label-typo", ERROR
             message = f"label {short(instance.label)} is unknown and ignored; did you mean {near!r}?"

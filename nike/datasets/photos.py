@@ -57,7 +57,7 @@ def candidate_paths(name: str) -> list[Path]:
     return [Path(windows.as_posix()), Path(windows.name)]
 
 
-def locate(candidates: Iterable[Path], root: Path, allow_outside: bool = False) -> tuple[Path | None, bool]:
+def find_first_file(candidates: Iterable[Path], root: Path, allow_outside: bool = False) -> tuple[Path | None, bool]:
     """Returns the first candidate that exists and is inside `root`.
 
     Returns:
@@ -95,7 +95,7 @@ def find_photo(
         ValueError: if the photo is not found, cannot be read, or has a different size.
     """
     candidates = [folder / path for folder in folders for path in candidate_paths(name)]
-    found, refused = locate(candidates, folders[0], allow_outside)
+    found, refused = find_first_file(candidates, folders[0], allow_outside)
     if found is None:
         if refused:
             raise UserError(f"the photo {short(name)} is outside the dataset. Copy it, or use --allow-outside.")
@@ -104,7 +104,7 @@ def find_photo(
         height, width = upright_size(found)
     except ValueError as error:
         raise UserError(f"{short(name)} is {error}.") from None
-    photo = Photo(name_in(found, folders[0]), found, annotations, annotations.name, height, width)
+    photo = Photo(relative_name(found, folders[0]), found, annotations, annotations.name, height, width)
     if not photo.has_size(*size):
         stated = f"{short(size[0])}x{short(size[1])}"
         raise UserError(
@@ -114,7 +114,7 @@ def find_photo(
     return photo
 
 
-def name_in(path: Path, root: Path) -> str:
+def relative_name(path: Path, root: Path) -> str:
     """Returns the path relative to `root` with forward slashes, or its last component if it is outside."""
     path, root = Path(os.path.normpath(path)), Path(os.path.normpath(root))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name

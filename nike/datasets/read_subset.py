@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from mrcnn.errors import UserError
 from nike.datasets import split
 from nike.datasets.labels import Labels
-from nike.datasets.photos import name_in
+from nike.datasets.photos import relative_name
 from nike.datasets.read_any_format import detect_format, read_dataset
 from nike.datasets.records import Collection, Photo
 
@@ -72,9 +72,9 @@ def exclude_validation_images(paths: Iterable[Path], folder: Path) -> list[Path]
     """Returns the images of a dataset folder that are not validation images."""
     listed = split.read_split(folder)
     if listed is not None:
-        return [path for path in paths if _without_suffix(name_in(path, folder)) not in listed]
+        return [path for path in paths if _without_suffix(relative_name(path, folder)) not in listed]
     if has_subset_folders(folder):
-        return [path for path in paths if _without_suffix(name_in(path, folder)).parts[0] != "val"]
+        return [path for path in paths if _without_suffix(relative_name(path, folder)).parts[0] != "val"]
     if has_own_split(folder):
         kept = {photo.path.resolve() for photo in read_subset(folder, "val", Labels()).photos if photo.path}
         return [path for path in paths if path.resolve() not in kept]
@@ -161,7 +161,7 @@ def select_files(collection: Collection, wanted: Callable[[str], bool]) -> Colle
         collection.root,
         [photo for photo in collection.photos if wanted(photo.file)],
         [problem for problem in collection.problems if wanted(problem.file)],
-        [path for path in collection.unlabelled if wanted(name_in(path, collection.root))],
+        [path for path in collection.unlabelled if wanted(relative_name(path, collection.root))],
     )
 
 

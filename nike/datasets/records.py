@@ -169,7 +169,7 @@ class Photo:
         sizes = (None, None), (self.width, self.height), (str(self.width), str(self.height))
         return (width, height) in sizes
 
-    def drawn_instances(self, problems: list[Problem]) -> Iterator[tuple[Instance, np.ndarray]]:
+    def iter_masks(self, problems: list[Problem]) -> Iterator[tuple[Instance, np.ndarray]]:
         """Yields the instances with their masks, bool `[H, W]`. Instances without pixels are reported in `problems`."""
         for instance in self.instances:
             mask = instance.draw(self.height, self.width)

@@ -33,8 +33,8 @@ WITHOUT_AREA = ("line", "linestrip", "point", "points")  # shape types without a
 # Without these limits, Pillow takes minutes to draw a malicious shape. Manual annotations do not reach the limits.
 MAX_COORDINATE = 1e6
 MAX_POINTS = 100_000
-MAX_OUTLINE = 1_000_000  # perimeter in pixels, about 70 times that of a 12-megapixel photo
-MAX_LABEL = 200  # characters
+MAX_OUTLINE_LENGTH = 1_000_000  # pixels, about 70 times the perimeter of a 12-megapixel photo
+MAX_LABEL_LENGTH = 200  # characters
 ELLIPSE_POINTS = 72
 
 
@@ -150,14 +150,14 @@ def outline_length(points: np.ndarray) -> float:
 
 def check_outline(length: float, height: int, width: int) -> None:
     """Raises ShapeError if the length of an outline in pixels is above MAX_OUTLINE."""
-    if length > MAX_OUTLINE:
+    if length > MAX_OUTLINE_LENGTH:
         raise ShapeError(f"the outline is {length:.0f} pixels long on a {width}x{height} photo. Redraw the shape.")
 
 
 def check_label(label: Any) -> str:
     """Returns a label unchanged. Raises ShapeError if it is not a string, is blank or is too long."""
-    if not isinstance(label, str) or not label.strip() or len(label) > MAX_LABEL:
-        message = f"the label must be a string of at most {MAX_LABEL} characters, got {short(label)}."
+    if not isinstance(label, str) or not label.strip() or len(label) > MAX_LABEL_LENGTH:
+        message = f"the label must be a string of at most {MAX_LABEL_LENGTH} characters, got {short(label)}."
         raise ShapeError(message, "label-invalid")
     return label
 

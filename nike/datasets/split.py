@@ -24,7 +24,7 @@ SPLIT_FILE = "split.json"
 MAX_VIEWS = 12  # a larger group is assumed to be a numbered collection instead of views of one product
 MIN_GROUPS = 3  # with fewer groups, images are split individually
 
-_VIEW = re.compile(r"(?:[-_. ]+(?:view|img|image|photo)?[-_. ]*\d{1,3}|[-_. ]*\(\d{1,3}\))$", re.IGNORECASE)
+_VIEW_NUMBER = re.compile(r"(?:[-_. ]+(?:view|img|image|photo)?[-_. ]*\d{1,3}|[-_. ]*\(\d{1,3}\))$", re.IGNORECASE)
 _COUNTER = re.compile(  # file names of cameras, phones and downloads, which do not identify a product
     r"(?:img|image|dsc[fn]?|pict?|picture|photo|foto|p|pxl|gopr|frame|scan|screenshot|file|view)?"
     r"[-_. ]*\(?\d+\)?",
@@ -34,7 +34,7 @@ _COUNTER = re.compile(  # file names of cameras, phones and downloads, which do 
 
 def remove_view_number(stem: str) -> str:
     """Removes a view number of at most three digits from a file stem: `shoe-red_2` -> `shoe-red`."""
-    return _VIEW.sub("", stem) or stem
+    return _VIEW_NUMBER.sub("", stem) or stem
 
 
 def assign_groups(names: Sequence[str]) -> list[str]:
@@ -89,7 +89,7 @@ def split_by_group(
     with_objects = {group for group, names in zip(groups, shown, strict=True) if names}
     if len(with_objects) == 1:
         groups = [f"{group}/{key}" if group in with_objects else group for key, group in zip(keys, groups, strict=True)]
-    strata = _strata(groups, shown)
+    strata = _stratify(groups, shown)
     sizes = Counter(groups)
     validation: set[str] = set()
     for members in strata:
@@ -105,7 +105,7 @@ def split_by_group(
     return train, [key for key, group in zip(keys, groups, strict=True) if group in validation]
 
 
-def _strata(groups: Sequence[str], shown: Sequence[set[str]]) -> list[list[str]]:
+def _stratify(groups: Sequence[str], shown: Sequence[set[str]]) -> list[list[str]]:
     """Stratifies groups by their rarest class, or only by the presence of objects if all strata have one group."""
     counts = Counter(name for names in shown for name in names)
     classes: dict[str, set[str]] = defaultdict(set)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from mrcnn.errors import UserError
-from nike.datasets.photos import name_in
+from nike.datasets.photos import relative_name
 from nike.datasets.records import Collection, Photo, Problem
 
 SUBSET_NAMES = {
@@ -20,7 +20,7 @@ SUBSET_NAMES = {
     "test": "test",
     "testing": "test",
 }
-PARTS = ("train", "val", "test")
+ALL_SUBSETS = ("train", "val", "test")
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -29,9 +29,9 @@ def parse_subset(text: str) -> str | None:
     return next((SUBSET_NAMES[word] for word in _WORD.findall(text.lower()) if word in SUBSET_NAMES), None)
 
 
-def subset_of(path: Path, root: Path) -> str | None:
+def find_subset(path: Path, root: Path) -> str | None:
     """Returns the subset in the name of an annotation file, or else in the name of a folder below `root`, or None."""
-    parts = PurePosixPath(name_in(path, root)).with_suffix("").parts
+    parts = PurePosixPath(relative_name(path, root)).with_suffix("").parts
     return next((subset for name in reversed(parts) if (subset := parse_subset(name))), None)
 
 
@@ -48,17 +48,17 @@ def read_subset_files(path: Path, files: Sequence[Path], read: Callable[[Path], 
     """
     if len(files) == 1:
         return read(files[0])
-    subsets = [subset_of(file, path) for file in files]
+    subsets = [find_subset(file, path) for file in files]
     if not files or None in subsets or len(set(subsets)) < len(files):
-        names = ", ".join(name_in(file, path) for file in files[:5]) + (", ..." if len(files) > 5 else "")
+        names = ", ".join(relative_name(file, path) for file in files[:5]) + (", ..." if len(files) > 5 else "")
         raise UserError(
             f"{path}: found {len(files)} annotation files ({names}). Pass one of them, or keep two and name them "
             "train.json and val.json (or their folders train/ and val/)."
         )
-    return merge(path, [(subset, file, read(file)) for subset, file in zip(subsets, files, strict=True)])
+    return merge_collections(path, [(subset, file, read(file)) for subset, file in zip(subsets, files, strict=True)])
 
 
-def merge(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]) -> Collection:
+def merge_collections(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]) -> Collection:
     """Merges datasets below `root`. The merged records contain paths relative to `root`.
 
     Args:
@@ -67,8 +67,8 @@ def merge(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]
     """
     merged = Collection(root)
     for subset, path, part in collections:
-        prefix = PurePosixPath(name_in(part.root, root) if part.root != root else ".")
-        annotations = name_in(path, root)
+        prefix = PurePosixPath(relative_name(part.root, root) if part.root != root else ".")
+        annotations = relative_name(path, root)
         for photo in part.photos:
             photo.file = (prefix / photo.file).as_posix()
             photo.annotation_name = annotations
@@ -77,7 +77,7 @@ def merge(root: Path, collections: Iterable[tuple[str | None, Path, Collection]]
         merged.problems += [_relocate_problem(problem, path.name, annotations, prefix) for problem in part.problems]
         merged.unlabelled += part.unlabelled
         if subset is not None:
-            files = [photo.file for photo in part.photos] + [name_in(file, root) for file in part.unlabelled]
+            files = [photo.file for photo in part.photos] + [relative_name(file, root) for file in part.unlabelled]
             merged.subsets |= dict.fromkeys([annotations, *files], subset)
     return merged
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mrcnn.errors import UserError
 from mrcnn.ops.polygons import crosses_itself
-from nike.datasets.json_files import json_files
+from nike.datasets.json_files import find_json_files
 from nike.datasets.photos import find_photo, image_folders
 from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.safe_json import read_json
@@ -77,7 +77,7 @@ def read_via(
 
 def find(path: Path) -> list[Path]:
     """Returns the VIA files of a dataset: the file itself, or those in a folder and its direct subfolders."""
-    return json_files(path, lambda keys: {"filename", "regions"} <= keys.get("first", frozenset()))
+    return find_json_files(path, lambda keys: {"filename", "regions"} <= keys.get("first", frozenset()))
 
 
 def read_any(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
@@ -123,23 +123,23 @@ def _parse_region(region: Any, photo: Photo) -> Shape:
         points = [list(point) for point in zip(xs, ys, strict=True)]
         raw = {"shape_type": "polygon" if kind == "polygon" else "linestrip", "points": points}
     elif kind == "rect":
-        x, y, w, h = _numbers(attributes, "x", "y", "width", "height")
+        x, y, w, h = _read_numbers(attributes, "x", "y", "width", "height")
         if w <= 0 or h <= 0:
             raise ShapeError(f"a rectangle of {w:g}x{h:g} pixels has no area. Delete it.")
         raw = {"shape_type": "rectangle", "points": [[x, y], [x + w, y + h]]}
     elif kind == "circle":
-        x, y, r = _numbers(attributes, "cx", "cy", "r")
+        x, y, r = _read_numbers(attributes, "cx", "cy", "r")
         raw = {"shape_type": "circle", "points": [[x, y], [x + r, y]]}
     elif kind == "ellipse":
-        degrees = math.degrees(_numbers(attributes, "theta")[0]) if "theta" in attributes else 0.0
-        points = ellipse_points(*_numbers(attributes, "cx", "cy", "rx", "ry"), degrees).tolist()
+        degrees = math.degrees(_read_numbers(attributes, "theta")[0]) if "theta" in attributes else 0.0
+        points = ellipse_points(*_read_numbers(attributes, "cx", "cy", "rx", "ry"), degrees).tolist()
         raw = {"shape_type": "polygon", "points": points}
     else:
         raw = {"shape_type": kind if kind == "point" else f"VIA {short(kind)}"}
     return parse_shape(raw, photo.height, photo.width)
 
 
-def _numbers(attributes: dict, *names: str) -> list[float]:
+def _read_numbers(attributes: dict, *names: str) -> list[float]:
     values = [attributes.get(name) for name in names]
     for name, value in zip(names, values, strict=True):
         if type(value) not in (int, float) or not abs(value) <= MAX_COORDINATE:

@@ -25,11 +25,11 @@ from nike.datasets.records import WARNING, Collection, Instance, Photo, Problem
 from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
 from nike.datasets.shapes import ShapeError
-from nike.datasets.subsets import PARTS
+from nike.datasets.subsets import ALL_SUBSETS
 from nike.formatting import printable, short
 
 IMAGES, OBJECTS, CLASSES = "JPEGImages", "SegmentationObject", "SegmentationClass"
-SETS = "ImageSets/Segmentation"
+IMAGE_SETS = "ImageSets/Segmentation"
 # fmt: off
 VOC_CLASSES = [
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -66,15 +66,15 @@ def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outsi
     root = Path(path)
     names = _class_names(root)
     collection = Collection(root)
-    sets = {stem: part for part in PARTS for stem in read_lines(root / SETS / f"{part}.txt")}
+    sets = {stem: part for part in ALL_SUBSETS for stem in read_lines(root / IMAGE_SETS / f"{part}.txt")}
     for image in photos.find_files(root / IMAGES):
         stem = image.relative_to(root / IMAGES).with_suffix("")
-        name = photos.name_in(image, root)
+        name = photos.relative_name(image, root)
         masks = [root / folder / stem.with_suffix(".png") for folder in (OBJECTS, CLASSES)]
         try:
             if not allow_outside:
                 photos.check_links((image, *masks), root)
-            photo = Photo(name, image, masks[0], photos.name_in(masks[0], root), *photos.upright_size(image))
+            photo = Photo(name, image, masks[0], photos.relative_name(masks[0], root), *photos.upright_size(image))
             if masks[0].is_file():
                 photo.instances = _read_instances(photo, *masks, names, default_label)
                 collection.photos.append(photo)
@@ -169,7 +169,7 @@ def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list
             instance_map, class_map = _draw_maps(photo, names, problems)
             _write_png(folder / OBJECTS / f"{stem}.png", instance_map)
             _write_png(folder / CLASSES / f"{stem}.png", class_map)
-        write_text(folder / SETS / f"{part or 'trainval'}.txt", "".join(f"{stem}\n" for stem in stems))
+        write_text(folder / IMAGE_SETS / f"{part or 'trainval'}.txt", "".join(f"{stem}\n" for stem in stems))
     rows = [
         f"{name}:{','.join(map(str, palette_color(number)))}::" for number, name in enumerate(["background", *names])
     ]

@@ -19,22 +19,22 @@ from nike.datasets.instance_parts import CocoPolygons, box_piece
 from nike.datasets.records import Collection, Instance, Photo, Problem
 from nike.datasets.safe_xml import has_root, read_xml
 from nike.datasets.shapes import ShapeError, check_label
-from nike.datasets.subsets import PARTS
+from nike.datasets.subsets import ALL_SUBSETS
 from nike.datasets.voc import IMAGES, read_lines
 from nike.formatting import short
 
-ANNOTATIONS, SETS = "Annotations", "ImageSets/Main"
+ANNOTATIONS, IMAGE_SETS = "Annotations", "ImageSets/Main"
 MAX_XML_BYTES = 10_000_000  # maximum size of the XML file of one image
-BOX = "is a box without a mask. Train with --task boxes, or annotate a mask."
+BOX_MESSAGE = "is a box without a mask. Train with --task boxes, or annotate a mask."
 
 
 def find(path: Path) -> bool:
     """Returns whether a path is a folder with Pascal VOC XML files."""
-    first = next(_files(path), None)
+    first = next(_find_files(path), None)
     return first is not None and has_root(first, "annotation")
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _find_files(path: Path) -> Iterator[Path]:
     """Yields the XML files in Annotations/ or, if there is no such folder, next to the images."""
     folder = path / ANNOTATIONS
     return photos.find_files(folder if folder.is_dir() else path, frozenset((".xml",))) if path.is_dir() else iter(())
@@ -47,10 +47,10 @@ def read_voc_boxes(path: str | os.PathLike, default_label: str = "object", allow
     """
     root = Path(path)
     collection = Collection(root)
-    sets = {stem: part for part in PARTS for stem in read_lines(root / SETS / f"{part}.txt")}
+    sets = {stem: part for part in ALL_SUBSETS for stem in read_lines(root / IMAGE_SETS / f"{part}.txt")}
     claimed = set()
-    for file in _files(root):
-        name = photos.name_in(file, root)
+    for file in _find_files(root):
+        name = photos.relative_name(file, root)
         try:
             if not allow_outside and not photos.is_inside(file, root):
                 raise UserError("links to a file outside the dataset; copy it, or use --allow-outside.")
@@ -80,7 +80,7 @@ def _find_photo(element: ET.Element, file: Path, root: Path, allow_outside: bool
     stated = photos.candidate_paths((element.findtext("filename") or "").strip())
     names = [*stated, *(Path(file.stem + suffix) for suffix in sorted(photos.SUFFIXES))]
     candidates = (folder / name for name in names for folder in (root / IMAGES, file.parent, root))
-    found, refused = photos.locate(candidates, root, allow_outside)
+    found, refused = photos.find_first_file(candidates, root, allow_outside)
     if found is None:
         reason = "is outside the dataset; copy it, or use --allow-outside" if refused else "was not found"
         raise UserError(f"the image {short(element.findtext('filename') or file.stem)} {reason}.")
@@ -88,7 +88,7 @@ def _find_photo(element: ET.Element, file: Path, root: Path, allow_outside: bool
         height, width = photos.upright_size(found)
     except ValueError as error:
         raise UserError(f"{found.name} is {error}.") from None
-    photo = Photo(photos.name_in(found, root), found, file, photos.name_in(file, root), height, width)
+    photo = Photo(photos.relative_name(found, root), found, file, photos.relative_name(file, root), height, width)
     size = element.findtext("size/width"), element.findtext("size/height")
     if size != ("0", "0") and not photo.has_size(*size):  # some tools write 0
         raise UserError(f"drawn on {short(size[0])}x{short(size[1])} pixels, but the image has {width}x{height}.")
@@ -100,7 +100,7 @@ def _read_object(raw: ET.Element, photo: Photo, where: str) -> None:
         label = check_label((raw.findtext("name") or "").strip())
         crowd = (raw.findtext("difficult") or "").strip() == "1"
         photo.boxes.append(Instance(label, (_read_box(raw, photo),), where, crowd))
-        raise ShapeError(BOX, "shape-without-area")
+        raise ShapeError(BOX_MESSAGE, "shape-without-area")
     except ShapeError as error:
         photo.add_unusable_shape(error, photo.annotation_name, where)
 

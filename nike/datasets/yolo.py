@@ -23,12 +23,12 @@ from nike.datasets.relocation import copy_images
 from nike.datasets.safe_json import write_text
 from nike.datasets.shapes import MAX_POINTS, ShapeError
 from nike.datasets.single_polygon import mask_to_polygon
-from nike.datasets.subsets import PARTS
+from nike.datasets.subsets import ALL_SUBSETS
 from nike.formatting import short
 
 MAX_YAML_BYTES = 1_000_000
 MAX_LABEL_BYTES = 20_000_000
-BOX = "is a box without a polygon. Export the dataset as YOLO segmentation."
+BOX_MESSAGE = "is a box without a polygon. Export the dataset as YOLO segmentation."
 MARGIN = 1e-3  # tolerance for coordinates outside [0, 1] due to rounding
 
 
@@ -40,7 +40,7 @@ def find(path: Path) -> Path | None:
             settings = _read_yaml(file) if file.suffix.lower() in (".yaml", ".yml") else None
         except ValueError:
             continue
-        if isinstance(settings, dict) and "names" in settings and any(part in settings for part in PARTS):
+        if isinstance(settings, dict) and "names" in settings and any(part in settings for part in ALL_SUBSETS):
             return file
     return None
 
@@ -68,12 +68,12 @@ def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outs
     if file is None:
         raise UserError(f"{Path(path).name}: expected a data.yaml with 'names' and 'train'.")
     settings, root = _read_yaml(file), file.parent
-    names = _class_names(settings["names"], file.name)
+    names = _read_class_names(settings["names"], file.name)
     collection = Collection(root)
     without_labels = 0
-    for part, source in _image_folders(settings, file, allow_outside):
+    for part, source in _find_image_folders(settings, file, allow_outside):
         for image in _list_images(source, root):
-            name = photos.name_in(image, root)
+            name = photos.relative_name(image, root)
             if name in collection.subsets:
                 continue
             try:
@@ -93,19 +93,19 @@ def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outs
     return collection
 
 
-def _class_names(raw: Any, file: str) -> dict[int, str]:
+def _read_class_names(raw: Any, file: str) -> dict[int, str]:
     pairs = dict(enumerate(raw)) if isinstance(raw, list) else raw
     if not isinstance(pairs, dict) or not all(type(i) is int and isinstance(n, str | int) for i, n in pairs.items()):
         raise UserError(f"{file}: 'names' must be a list of class names or a mapping from number to name.")
     return {number: str(name)[:200] for number, name in pairs.items()}
 
 
-def _image_folders(settings: dict, file: Path, allow_outside: bool) -> list[tuple[str, Path]]:
+def _find_image_folders(settings: dict, file: Path, allow_outside: bool) -> list[tuple[str, Path]]:
     """Returns (subset, folder or text file that lists images) for each entry. Raises ValueError if one is not found."""
     base = settings.get("path")
     bases = [file.parent / base] if isinstance(base, str) else []
     found: list[tuple[str, Path]] = []
-    for part in PARTS:
+    for part in ALL_SUBSETS:
         entries = settings.get(part)
         for entry in entries if isinstance(entries, list) else [entries]:
             if entry is None or entry == "":
@@ -141,22 +141,24 @@ def _list_images(source: Path, root: Path) -> list[Path]:
 
 def _read_photo(image: Path, root: Path, allow_outside: bool) -> tuple[Photo, str | None]:
     """Returns a photo without instances, and the text of its label file or None. Raises ValueError."""
-    labels = _label_file(image)
+    labels = _label_path(image)
     if not allow_outside:
         photos.check_links((image, labels), root)
     height, width = photos.upright_size(image)
     if not photos.is_file(labels):
-        name = photos.name_in(image, root)
+        name = photos.relative_name(image, root)
         return Photo(name, image, None, name, height, width), None
     with open(labels, "rb") as file:
         data = file.read(MAX_LABEL_BYTES + 1)
     if len(data) > MAX_LABEL_BYTES:
         raise UserError(f"its label file is larger than {MAX_LABEL_BYTES:,} bytes")
     text = data.decode("utf-8", "replace")
-    return Photo(photos.name_in(image, root), image, labels, photos.name_in(labels, root), height, width), text
+    return Photo(
+        photos.relative_name(image, root), image, labels, photos.relative_name(labels, root), height, width
+    ), text
 
 
-def _label_file(image: Path) -> Path:
+def _label_path(image: Path) -> Path:
     """Returns `labels/a.txt` for `images/a.jpg`, or `a.txt` next to an image in another folder."""
     parts = list(image.parts)
     indices = [i for i, part in enumerate(parts[:-1]) if part == "images"]
@@ -177,7 +179,7 @@ def _read_labels(text: str, photo: Photo, names: Mapping[int, str]) -> None:
                 (x, y), (width, height) = points.tolist()
                 box = (y - height / 2, x - width / 2, y + height / 2, x + width / 2)
                 photo.boxes.append(Instance(label, (box_piece(box, photo.height, photo.width),), where))
-                raise ShapeError(BOX, "shape-without-area")
+                raise ShapeError(BOX_MESSAGE, "shape-without-area")
             piece = polygon_piece(points, photo.height, photo.width)
         except ShapeError as error:
             photo.add_unusable_shape(error, photo.annotation_name, where)
@@ -224,6 +226,6 @@ def write_yolo(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
 
 def _label_lines(photo: Photo, names: Sequence[str], problems: list[Problem]) -> Iterator[str]:
     """Yields the lines of a label file."""
-    for instance, mask in photo.drawn_instances(problems):
+    for instance, mask in photo.iter_masks(problems):
         values = (mask_to_polygon(mask) / (photo.width, photo.height)).ravel()
         yield " ".join([str(names.index(instance.label)), *(f"{value:.7g}" for value in values)])

@@ -22,7 +22,7 @@ from mrcnn.detections import Detections
 from mrcnn.evaluation import evaluate_image, make_record
 from nike import cli  # imported first to suppress TensorFlow's messages
 from nike.datasets.nike_dataset import SAMPLE_DATA, NikeDataset
-from nike.detection.options import add_detector_arguments, chosen_detector
+from nike.detection.options import add_detector_arguments, load_chosen_detector
 from nike.detection.sources import Picture, Source
 from nike.detection.tracking import LOW_THRESHOLD_FACTOR, track
 
@@ -154,7 +154,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_benchmark(arguments: argparse.Namespace) -> None:
     """Prints the metrics over all videos, without and with tracking, as JSON."""
-    detector = chosen_detector(arguments, LOW_THRESHOLD_FACTOR)
+    detector = load_chosen_detector(arguments, LOW_THRESHOLD_FACTOR)
     threshold = detector.min_confidence / LOW_THRESHOLD_FACTOR
     dataset = NikeDataset()
     dataset.load_nike(arguments.dataset, "val")

@@ -40,14 +40,14 @@ def add_weights_arguments(parser: argparse.ArgumentParser, weights: str | None) 
         "--config",
         type=Path,
         metavar="FILE",
-        help="JSON or YAML file with settings that override those in the weights file",
+        help="JSON or YAML file with settings that override the settings in the weights file",
     )
 
 
 def add_detector_arguments(
     parser: argparse.ArgumentParser, weights: str | None = "nike", min_confidence: float | None = None
 ) -> None:
-    """Adds the options for the weights and the detector; see `chosen_detector`.
+    """Adds the options for the weights and the detector; see `load_chosen_detector`.
 
     Args:
         parser: argument parser of the command.
@@ -128,7 +128,7 @@ def with_image_size(config: Config, side: int | None) -> Config:
     return config.copy(IMAGE_MIN_DIM=side, IMAGE_MAX_DIM=side, IMAGE_RESIZE_MODE="square")
 
 
-def chosen_weights(arguments: argparse.Namespace) -> Path:
+def find_chosen_weights(arguments: argparse.Namespace) -> Path:
     """Returns the path of the weights selected by the options of `add_weights_arguments`.
 
     The path that "last" or "best" resolves to is printed to stderr.
@@ -142,7 +142,7 @@ def chosen_weights(arguments: argparse.Namespace) -> Path:
     return path
 
 
-def chosen_detector(arguments: argparse.Namespace, threshold_factor: float = 1.0) -> Detector:
+def load_chosen_detector(arguments: argparse.Namespace, threshold_factor: float = 1.0) -> Detector:
     """Loads the detector configured by the options of `add_detector_arguments`.
 
     Args:
@@ -154,7 +154,7 @@ def chosen_detector(arguments: argparse.Namespace, threshold_factor: float = 1.0
         ValueError: if an option is out of range, or the weights cannot be used.
     """
     return load_detector(
-        chosen_weights(arguments),
+        find_chosen_weights(arguments),
         arguments.config,
         min_confidence=arguments.min_confidence,
         classes=arguments.classes,

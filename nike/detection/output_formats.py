@@ -144,7 +144,7 @@ class _FileFormat:
 class Masks(_FileFormat):
     """One PNG per image with a palette: 0 is background, i is the i-th detection in order of decreasing score.
 
-    Detections with higher scores cover those with lower scores. Without masks, a detection covers its box.
+    Detections with higher scores cover detections with lower scores. Without masks, a detection covers its box.
     """
 
     def write(self, picture: Picture, result: Detections) -> None:
@@ -160,7 +160,7 @@ class Masks(_FileFormat):
 
 
 class Crops(_FileFormat):
-    """One PNG per detection: the union_mask around it, with the mask, if any, as alpha channel."""
+    """One PNG per detection: the region around it, with the mask, if any, as alpha channel."""
 
     def write(self, picture: Picture, result: Detections) -> None:
         path = self.path(picture)

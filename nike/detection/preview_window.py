@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 TITLE = "nike detect (q: quit)"
-QUIT = (ord("q"), 27)  # q and Esc
+QUIT_KEYS = (ord("q"), 27)  # q and Esc
 
 
 def has_display() -> bool:
@@ -34,7 +34,7 @@ class Window:
         import cv2
 
         cv2.imshow(TITLE, pixels[:, :, ::-1])
-        return cv2.waitKey(1) & 0xFF not in QUIT and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) >= 1
+        return cv2.waitKey(1) & 0xFF not in QUIT_KEYS and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) >= 1
 
     def __exit__(self, *exception: object) -> None:
         import cv2

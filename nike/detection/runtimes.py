@@ -113,7 +113,7 @@ def time_alternately(functions: dict[str, Callable[[int], object]], rounds: int)
     return {name: tuple(map(statistics.median, zip(*pairs, strict=True))) for name, pairs in times.items()}
 
 
-def measure(weights: dict[str, Path], images: list[Path], rounds: int) -> list[dict]:
+def measure_formats(weights: dict[str, Path], images: list[Path], rounds: int) -> list[dict]:
     """Returns the measurements of each exported format, and of TensorFlow in each precision."""
     pixels = [np.asarray(Image.open(path).convert("RGB").resize(PHOTO_SIZE)) for path in images]
     rows = {f"{ORIGINAL} {name}": (ORIGINAL, precision) for name, precision in PRECISIONS.items()}
@@ -186,7 +186,7 @@ def run_benchmark(arguments: argparse.Namespace) -> None:
     images = list(photos.find_files(SAMPLE_DATA))
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.exports or Path(temporary)
-        figures = measure(export_all(arguments.weights, folder, arguments.formats), images, arguments.rounds)
+        figures = measure_formats(export_all(arguments.weights, folder, arguments.formats), images, arguments.rounds)
     print(markdown_table(figures))
     if arguments.json:
         write_json(arguments.json, figures)

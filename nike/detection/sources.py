@@ -101,7 +101,7 @@ def find_sources(arguments: Sequence[str], excluded: Sequence[Path] = ()) -> lis
             raise UserError("expected a path, got an empty string. Check that all shell variables are set.")
         if _is_below(_resolve(argument), forbidden):
             raise UserError(f"{printable(argument)}: is in a subfolder of --output. Choose another --output.")
-        for path in _expand(argument):
+        for path in _expand_path(argument):
             if not _is_below(_resolve(path), forbidden):
                 sources.setdefault(os.path.abspath(path), Source(str(path), path, video_files.is_video(path)))
     if not sources:
@@ -132,7 +132,7 @@ def count_pictures(sources: Iterable[Source], every: int = 1) -> int | None:
     return total
 
 
-def _expand(argument: str) -> Iterator[Path]:
+def _expand_path(argument: str) -> Iterator[Path]:
     """Yields the paths of the images and videos that a path, folder or glob refers to."""
     path = Path(argument)
     if path.is_dir():

@@ -1,7 +1,7 @@
 """Writes videos with PyAV if it is installed, else with OpenCV. `mrcnn.data.video_files` reads videos.
 
 Both packages are imported on first use. Browsers can play the MP4 files. PyAV encodes H.264, which is ten times faster
-and gives smaller files. OpenCV encodes VP9, because its wheels contain no H.264 encoder.
+and produces smaller files. OpenCV encodes VP9, because its wheels contain no H.264 encoder.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
 
     Args:
         path: weights file, or the folder of an exported model.
-        config_file: JSON or YAML file with settings that override those in the weights file. Required if the weights
-            file contains no settings, unless it has the 81 COCO classes.
+        config_file: JSON or YAML file with settings that override the settings in the weights file. It is required for
+            a weights file without settings, unless the file has the 81 COCO classes.
 
     Returns:
         The Config, and the class names by class id, background first.

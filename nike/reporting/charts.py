@@ -112,8 +112,8 @@ def bar_chart(title: str, edges: Sequence[float], series: Sequence[Series], x_la
             bottom, base = base, base + one.values[i] / highest
             size = f'width="{_x(right) - _x(left) - 2:.1f}" height="{_y(bottom) - _y(base):.1f}"'
             tip = text(f"{left:g} to {right:g}: {one.values[i]:g} {one.label}")
-            place = f'x="{_x(left) + 1:.1f}" y="{_y(base):.1f}"'
-            parts.append(f'<rect class="column {one.color}" {place} {size}><title>{tip}</title></rect>')
+            position = f'x="{_x(left) + 1:.1f}" y="{_y(base):.1f}"'
+            parts.append(f'<rect class="column {one.color}" {position} {size}><title>{tip}</title></rect>')
     return _figure(title, parts, series, is_line=False)
 
 

@@ -11,7 +11,7 @@ import PIL.Image
 import PIL.ImageDraw
 
 from mrcnn.data.image_files import read_image
-from nike.datasets.inspection import Inspection, histogram_names, part_rows
+from nike.datasets.inspection import Inspection, histogram_names, subset_rows
 from nike.datasets.records import SEVERITIES, Problem
 from nike.formatting import plural
 from nike.reporting.page import picture, table, text, write_page
@@ -54,7 +54,7 @@ def write_check(path: str | os.PathLike, result: Inspection, title: str) -> None
         counts += f'<span class="count {severity if count else "soft"}">{plural(count, severity)}</span>'
     body = (
         f'<p class="soft wide">{text(title)}</p><p>{counts}</p>'
-        f'<div class="tables">{table(part_rows(result))}{_size_table(result)}</div>'
+        f'<div class="tables">{table(subset_rows(result))}{_size_table(result)}</div>'
         + ("".join(groups) or "<h2>No problems found.</h2>")
     )
     write_page(path, "Dataset check", STYLE, body)

@@ -27,7 +27,7 @@ PHOTO_STYLE = """
 .pair img { display: block; width: 100%; height: 440px; object-fit: contain; background: var(--paper) }
 .chip { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin: 0 .3em 0 1em }
 """
-LEGEND = "".join(  # legend of the colors
+LEGEND = "".join(
     f'<span class="chip" style="background: rgb{color}"></span>{name}'
     for color, name in ((CORRECT, "true positive"), (INCORRECT, "false positive or missed"), (IGNORED, "ignored"))
 )

@@ -110,7 +110,7 @@ def measure_recall(dataset: NikeDataset, propose: Proposer) -> Curve:
         for iou in IOUS:
             required[iou].append(count_required(proposals, gt_boxes, iou))
     if not counts:
-        raise UserError("--dataset: no image shows an object of the classes of the weights.")
+        raise UserError("--dataset: no image contains an object of a class of the weights.")
     return Curve({iou: np.concatenate(each) for iou, each in required.items()}, np.mean(counts), np.median(seconds))
 
 

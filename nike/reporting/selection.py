@@ -40,7 +40,7 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_split_argument(parser: argparse.ArgumentParser, dataset: str) -> None:
-    """Adds `--split`, the subset of the images given by the option `dataset`. For the default, see `load_photos`."""
+    """Adds `--split`, which selects a subset of the images of the option `dataset`; see `load_photos`."""
     parser.add_argument(
         "--split",
         choices=(*SUBSETS, "all"),
@@ -155,7 +155,9 @@ def unknown_labels(dataset: NikeDataset, labels: Labels) -> tuple[str, bool]:
     unknown = Counter(
         label
         for i in instances
-        if not labels.class_of(label := i.label.strip()) and not labels.is_ignored(label) and not labels.nearest(label)
+        if not labels.class_of(label := i.label.strip())
+        and not labels.is_ignored(label)
+        and not labels.find_similar(label)
     )
     named = [f"{printable(label)} ({count})" for label, count in unknown.most_common(MAX_LISTED_LABELS)]
     more = [f"{len(unknown) - len(named)} more"] if len(unknown) > len(named) else []

@@ -33,7 +33,7 @@ PAGE_FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
 OPEN_PATHS = ("/healthz", "/readyz", "/health", *PAGE_FILES)  # accessible without a token
 # The page does not load files from other hosts. `blob:` and `data:` URLs are images created by the browser.
 CONTENT_SECURITY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors 'none'"
-BODY = {
+REQUEST_BODY = {
     "requestBody": {
         "required": True,
         "content": {
@@ -80,8 +80,8 @@ def create_app(
     _add_page(app)
     app.include_router(x_anylabeling.router(service))
     app.include_router(label_studio.router(service, tasks or TaskImages()))
-    app.add_exception_handler(UnusableImageError, _unusable)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(UnusableImageError, _handle_unusable_image)
+    app.add_exception_handler(RequestValidationError, _handle_invalid_request)
     paths = [*app.openapi()["paths"], *PAGE_FILES]
     app.add_middleware(LimitRequests, limits=limits, metrics=metrics)
     if token is not None:
@@ -90,12 +90,12 @@ def create_app(
     return app
 
 
-async def _unusable(request: Request, error: Exception) -> JSONResponse:
+async def _handle_unusable_image(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, getattr(error, "status", 422))
 
 
-async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    """Lists the invalid fields without their values, which may be images or not valid JSON (NaN)."""
+async def _handle_invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Lists the invalid fields without their values, which may be large images or NaN (not valid in JSON)."""
     problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
     return JSONResponse({"detail": printable("; ".join(problems[:5]))[:500]}, 422)
 
@@ -106,7 +106,7 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
 def _add_detection(app: FastAPI, service: Service) -> None:
     lowest = service.lowest_confidence
 
-    @app.post("/v1/detect", tags=["detection"], openapi_extra=BODY, response_model=None)
+    @app.post("/v1/detect", tags=["detection"], openapi_extra=REQUEST_BODY, response_model=None)
     async def detect(
         request: Request,
         format: Annotated[Format, Query(description="png: the image with tinted masks")] = "json",
@@ -116,7 +116,7 @@ def _add_detection(app: FastAPI, service: Service) -> None:
     ) -> Response:
         """Detects objects in one image: the request body, or the first file of a form."""
         data = await _read_upload(request)
-        encode = encoder(format, masks, service.class_names, PurePath(printable(name)).name)
+        encode = make_encoder(format, masks, service.class_names, PurePath(printable(name)).name)
         return await service.detect(lambda: data, encode, min_confidence)
 
     @app.get("/v1/info", tags=["detection"])
@@ -144,7 +144,7 @@ async def _read_upload(request: Request) -> bytes:
     raise UnusableImageError(f"{NAME}: the form contains no file. Send one with: curl -F image=@photo.jpg")
 
 
-def encoder(
+def make_encoder(
     format: Format, masks: MaskFormat, class_names: list[str], name: str
 ) -> Callable[[np.ndarray, Detections], Response]:
     """Returns a function that converts an image and its detections to the response in a format."""

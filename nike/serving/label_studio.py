@@ -99,13 +99,13 @@ def router(service: Service, images: TaskImages) -> APIRouter:
     async def setup(request: SetupRequest) -> dict[str, str]:
         """Checks the labelling configuration of a project."""
         if request.label_config:
-            _parse(request.label_config)
+            _parse_config(request.label_config)
         return {"model_version": version}
 
     @routes.post("/predict")
     async def predict(request: PredictRequest) -> dict[str, Any]:
         """Returns predictions in the order of the tasks. A task without a usable image has an empty prediction."""
-        config = _parse(request.label_config)
+        config = _parse_config(request.label_config)
 
         def encode(image: np.ndarray, result: Detections) -> dict[str, Any]:
             found = regions(result, service.class_names, config)
@@ -129,7 +129,7 @@ def router(service: Service, images: TaskImages) -> APIRouter:
     return routes
 
 
-def _parse(text: str) -> LabelConfig:
+def _parse_config(text: str) -> LabelConfig:
     try:
         return parse_label_config(text)
     except ValueError as error:

@@ -62,7 +62,7 @@ class DetectionWorker:
             image: uint8 `[H, W, 3]`.
 
         Returns:
-            A future of its detections. It can be cancelled until its batch starts.
+            A future for the detections of the image. It can be cancelled until its batch starts.
 
         Raises:
             RuntimeError: if the worker is closed.

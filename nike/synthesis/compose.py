@@ -11,7 +11,7 @@ from nike.augmentation import photometric
 from nike.augmentation.distractors import sample_shape
 from nike.synthesis.backgrounds import Source, find_backgrounds
 from nike.synthesis.logo import Logo, load_logo, make_logo
-from nike.synthesis.masks import Instance, PlacedLogo, place, rasterize
+from nike.synthesis.masks import Instance, PlacedLogo, rasterize, rasterize_logo
 from nike.synthesis.occlusion import occlude
 from nike.synthesis.paint import MARGIN, STYLES, choose_style, paint
 from nike.synthesis.placement import sample_placement, warp_texture
@@ -114,7 +114,7 @@ def add_logo(rng: np.random.Generator, scene: Scene, logo: Logo, placed: list[Pl
     for _ in range(ATTEMPTS):
         placement = sample_placement(rng, shape, [size * max(shape) for size in SIZES])
         outlines = [placement.to_image(outline) for outline in logo.outlines]
-        new = place(outlines, shape, MARGIN)
+        new = rasterize_logo(outlines, shape, MARGIN)
         if new is not None and not any(new.overlaps(old) for old in scene.logos + scene.distractors):
             break
     else:

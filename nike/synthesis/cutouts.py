@@ -12,7 +12,7 @@ from mrcnn.data.image_files import read_image
 from mrcnn.errors import UserError
 from nike.datasets.labels import Labels
 from nike.datasets.read_subset import has_own_split, read_subset
-from nike.synthesis.logo import Logo, make_logo, trace
+from nike.synthesis.logo import Logo, make_logo, trace_outlines
 
 MIN_SIDE = 32  # pixels; smaller instances are skipped
 MAX_SIDE = 640  # pixels; larger instances are downsampled
@@ -55,7 +55,7 @@ def _cut_out(image: np.ndarray, mask: np.ndarray) -> Logo | None:
     if not len(ys) or max(np.ptp(ys), np.ptp(xs)) < MIN_SIDE or min(np.ptp(ys), np.ptp(xs)) < 8:
         return None
     y0, x0, y1, x1 = max(ys[0] - 4, 0), max(xs[0] - 4, 0), ys[-1] + 5, xs[-1] + 5
-    crop, outlines = image[y0:y1, x0:x1], trace(mask[y0:y1, x0:x1] > 0)
+    crop, outlines = image[y0:y1, x0:x1], trace_outlines(mask[y0:y1, x0:x1] > 0)
     if not outlines:
         return None
     factor = min(1.0, MAX_SIDE / max(crop.shape[:2]))

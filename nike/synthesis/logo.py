@@ -67,7 +67,7 @@ def load_logo(path: str | Path = DEFAULT_LOGO) -> Logo:
     return _from_rgba(pixels, path)
 
 
-def with_landmarks(swoosh: Logo) -> Logo:
+def add_landmarks(swoosh: Logo) -> Logo:
     """Returns the bundled logo with its landmarks: the tips of hook and tail, and the lowest point of the belly."""
     points = np.concatenate(swoosh.outlines)
     left = points[points[:, 0] < 0]
@@ -86,7 +86,7 @@ def _from_rgba(pixels: np.ndarray, path: Path) -> Logo:
             f"{path}: the alpha channel is {'fully opaque' if solid.all() else 'fully transparent'}. "
             "Pass an image whose alpha channel contains the shape of the logo."
         )
-    outlines = trace(solid)
+    outlines = trace_outlines(solid)
     if not outlines:
         raise UserError(f"{path}: the opaque part is smaller than {MIN_AREA} square pixels. Pass a larger image.")
     colors = pixels[..., :3][solid]
@@ -96,7 +96,7 @@ def _from_rgba(pixels: np.ndarray, path: Path) -> Logo:
     return make_logo(outlines, texture)
 
 
-def trace(mask: np.ndarray) -> list[np.ndarray]:
+def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:
     """Returns the outlines of a mask (bool `[H, W]`) and of its holes, float `[P, 2]` (x, y) in pixels.
 
     Parts and holes below MIN_AREA are dropped.

@@ -66,7 +66,7 @@ class PlacedLogo:
         y0, x0, y1, x1 = self.window
         return cv2.resize(self.visible, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
 
-    def centres(self) -> tuple[np.ndarray, np.ndarray]:
+    def cell_centres(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the coordinates x `[1, w * scale]` and y `[h * scale, 1]` of the cells in pixels of the image."""
         y, x = np.ogrid[: self.visible.shape[0], : self.visible.shape[1]]
         return self.window[1] + (x + 0.5) / self.scale, self.window[0] + (y + 0.5) / self.scale
@@ -97,7 +97,7 @@ class PlacedLogo:
         return Instance(label if self.is_clear() else IGNORE[0], polygons, inside) if polygons else None
 
 
-def place(outlines: Sequence[np.ndarray], shape: tuple[int, int], margin: float = 0.0) -> PlacedLogo | None:
+def rasterize_logo(outlines: Sequence[np.ndarray], shape: tuple[int, int], margin: float = 0.0) -> PlacedLogo | None:
     """Rasterizes the outlines of a logo in an image.
 
     Args:

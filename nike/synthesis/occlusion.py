@@ -50,7 +50,7 @@ def occlude(rng: np.random.Generator, image: np.ndarray, logos: list[PlacedLogo]
     rod = sample_rod(rng, targets[rng.integers(len(targets))].window)
     draw_rod(rng, image, rod)
     for logo in logos:
-        logo.visible *= 1 - rod.coverage(*logo.centres())
+        logo.visible *= 1 - rod.coverage(*logo.cell_centres())
 
 
 def sample_rod(rng: np.random.Generator, window: Window) -> Rod:

@@ -79,7 +79,7 @@ def paint(
         ink = ink * threads(rng, coverage.shape, length)
     alpha = coverage * np.float32(rng.uniform(*style.opacity))
     if style.fading:
-        alpha = alpha * wear(rng, coverage.shape, length, style.fading * rng.uniform(0.3, 1))
+        alpha = alpha * sample_wear(rng, coverage.shape, length, style.fading * rng.uniform(0.3, 1))
     strength = style.lift * rng.uniform(0.4, 1)
     if style.lift:
         surface = surface * (1 - np.float32(0.4 * strength) * shadow(coverage, length, light))[..., None]
@@ -138,7 +138,7 @@ def threads(rng: np.random.Generator, shape: tuple[int, int], length: float) -> 
     return (1 + 0.16 * np.sin(phase)).astype(np.float32)[..., None]
 
 
-def wear(rng: np.random.Generator, shape: tuple[int, int], length: float, fraction: float) -> np.ndarray:
+def sample_wear(rng: np.random.Generator, shape: tuple[int, int], length: float, fraction: float) -> np.ndarray:
     """Returns the opacity of ink of which a `fraction` has worn off in specks and patches, `[h, w]` float32."""
     noise = smooth_noise(rng, shape, max(2.0, length / 6)) + smooth_noise(rng, shape, max(1.0, length / 60))
     return (0.5 + 2 * (noise - np.quantile(noise, fraction))).clip(0.15, 1)

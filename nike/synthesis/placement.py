@@ -45,7 +45,9 @@ def _project(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return moved[:, :2] / moved[:, 2:]
 
 
-def pose(centre, size, angle: float = 0.0, mirror: bool = False, shear: float = 0.0, tilt=(0.0, 0.0)) -> np.ndarray:
+def make_homography(
+    centre, size, angle: float = 0.0, mirror: bool = False, shear: float = 0.0, tilt=(0.0, 0.0)
+) -> np.ndarray:
     """Returns the homography from a unit frame around the origin to the image.
 
     Args:
@@ -72,7 +74,9 @@ def sample_placement(rng: np.random.Generator, shape: tuple[int, int], sizes: tu
     centre = rng.uniform(0.05, 0.95, 2) * shape[::-1]
     angle = rng.normal(0, 0.25) if rng.random() < 0.8 else rng.uniform(-np.pi, np.pi)
     tilt = rng.normal(0, 0.3, 2).clip(-0.7, 0.7) if rng.random() < 0.6 else (0.0, 0.0)
-    matrix = pose(centre, length * rng.uniform(0.8, 1.1, 2), angle, rng.random() < 0.2, rng.normal(0, 0.12), tilt)
+    matrix = make_homography(
+        centre, length * rng.uniform(0.8, 1.1, 2), angle, rng.random() < 0.2, rng.normal(0, 0.12), tilt
+    )
     bend = float(rng.choice([0, rng.uniform(0.2, 0.9)]))
     return Placement(matrix, bend, float(rng.normal(0, 0.02 + 0.05 * bend)))
 

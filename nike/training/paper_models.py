@@ -80,8 +80,8 @@ class Row:
     options: tuple[str, ...] = ("--layers=all",)
 
 
-# Rows by name. The names are also used for the runs. No ImageNet weights of ResNeXt are available, so its row and the
-# row that it is compared with start from random weights.
+# Rows by name. The names are also used for the runs. ImageNet weights are not available for ResNeXt, so its row and the
+# row for comparison start from random weights.
 ROWS = {
     "fpn": Row("ResNet-50-FPN, RoIAlign, sigmoid masks, joint training"),
     "fpn-pool": Row("RoIPool", {"ROI_POOLING": "pool"}),

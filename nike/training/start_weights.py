@@ -120,7 +120,7 @@ def _read_settings(path: Path) -> tuple[dict[str, Any], int | None, bool]:
 
 
 def load_start_weights(model, weights: StartWeights) -> str:
-    """Loads initial weights into a MaskRCNN and returns a description of what was loaded.
+    """Loads initial weights into a MaskRCNN and returns their description.
 
     The heads are not loaded if the number of classes differs. If the file has no layers of mask refinement, these keep
     their random initial weights.

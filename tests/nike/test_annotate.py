@@ -44,7 +44,7 @@ class FakeDetector:
 def detector(monkeypatch):
     """Replaces the network. Returns the options with which the detector was loaded."""
     loaded = []
-    monkeypatch.setattr(annotate, "chosen_detector", lambda arguments: loaded.append(arguments) or FakeDetector())
+    monkeypatch.setattr(annotate, "load_chosen_detector", lambda arguments: loaded.append(arguments) or FakeDetector())
     return loaded
 
 

@@ -27,7 +27,7 @@ def command(monkeypatch, red_finder, capsys):
 
     def run(module, *arguments, **options):
         detector = Detector(red_finder(), ["BG", "nike"], **options)
-        monkeypatch.setattr(module, "chosen_detector", lambda arguments, threshold_factor=1.0: detector)
+        monkeypatch.setattr(module, "load_chosen_detector", lambda arguments, threshold_factor=1.0: detector)
         try:
             code = module.main([str(argument) for argument in arguments])
         except SystemExit as stop:  # raised for invalid options
@@ -93,7 +93,7 @@ def thresholds(monkeypatch, red_finder):
         print("--weights=best: some.h5", file=sys.stderr)
         return Detector(red_finder(), ["BG", "nike"], min_confidence=used[-1])
 
-    monkeypatch.setattr(detect, "chosen_detector", load)
+    monkeypatch.setattr(detect, "load_chosen_detector", load)
     return used
 
 
@@ -178,7 +178,7 @@ def test_user_errors_are_one_line_and_exit_code_2(command, arguments, message):
 def test_output_is_checked_before_detection(folder, monkeypatch, capsys, module, arguments):
     monkeypatch.chdir(folder.root)
     monkeypatch.setattr(
-        module, "chosen_detector", lambda arguments, threshold_factor=1.0: pytest.fail("detection has begun")
+        module, "load_chosen_detector", lambda arguments, threshold_factor=1.0: pytest.fail("detection has begun")
     )
     folder.photo("a.jpg")
     (folder.root / "file").touch()

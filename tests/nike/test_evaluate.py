@@ -28,7 +28,7 @@ def command(monkeypatch, red_finder, capsys):
 
     def run(*arguments, names=("BG", "nike"), path=None):
         finder = red_finder()
-        monkeypatch.setattr(evaluate, "chosen_detector", lambda arguments: Detector(finder, names, path=path))
+        monkeypatch.setattr(evaluate, "load_chosen_detector", lambda arguments: Detector(finder, names, path=path))
         code = evaluate.main([str(argument) for argument in arguments])
         return code, *capsys.readouterr()
 
@@ -165,7 +165,7 @@ def test_user_errors(command, arguments, message):
 
 @pytest.mark.parametrize("option", ["--json", "--html", "--results"])
 def test_outputs_are_checked_before_detection(monkeypatch, dataset, tmp_path, capsys, option):
-    monkeypatch.setattr(evaluate, "chosen_detector", lambda arguments: pytest.fail("detection has begun"))
+    monkeypatch.setattr(evaluate, "load_chosen_detector", lambda arguments: pytest.fail("detection has begun"))
     (tmp_path / "file").touch()
     for path, message in (
         (tmp_path, "expected the name of a file"),

@@ -15,7 +15,7 @@ from nike.datasets.coco import read_any, read_coco, write_coco, write_folder
 from nike.datasets.labelme import masks_to_shapes, read_labelme, write_photo
 from nike.datasets.nike_dataset import NikeDataset
 from nike.datasets.read_any_format import FORMATS
-from nike.synthesis.logo import load_logo, with_landmarks
+from nike.synthesis.logo import add_landmarks, load_logo
 from nike.synthesize import Settings, synthesize
 from nike.training.preparation import _choose_keypoints
 
@@ -205,7 +205,7 @@ def test_augmentation_moves_keypoints_with_the_pixels():
 
 
 def test_landmarks_of_synthetic_images_lie_on_the_logo(tmp_path):
-    landmarks = with_landmarks(load_logo()).landmarks
+    landmarks = add_landmarks(load_logo()).landmarks
     assert landmarks["hook"][1] < 0 < landmarks["belly"][1] and landmarks["tail"][0] == 0.5
     paths = list(synthesize(Settings(tmp_path, keypoints=True, height=128, width=160, negatives=0), 3))
     dataset = loaded(tmp_path)

@@ -21,7 +21,7 @@ from fastapi.testclient import TestClient
 
 from mrcnn.data.image_files import read_image
 from nike import serve
-from nike.detection.options import chosen_detector
+from nike.detection.options import load_chosen_detector
 from nike.serving.app import create_app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,7 +84,7 @@ def test_detections_are_those_of_nike_detect(float32):
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
     options = parser.parse_args([])
-    (expected,) = chosen_detector(options).detect([read_image(PHOTO)])
+    (expected,) = load_chosen_detector(options).detect([read_image(PHOTO)])
     detector, threshold = serve.load(options)
     with TestClient(create_app(detector, default_confidence=threshold)) as client:
         found = client.post("/v1/detect", content=PHOTO.read_bytes()).json()["detections"]

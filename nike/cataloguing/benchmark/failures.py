@@ -34,7 +34,7 @@ MEGABYTE = 1 << 20
 
 
 def _run_driver(output: Path, detect: float, peak: Any) -> None:
-    """Runs a driver. It is the target of a separate process, which can be killed."""
+    """Entry point of the driver process, which `measure_kills` starts and kills."""
     limits = Limits(threads=8, attempts=2, seconds=2, allow_private=True)
     load = functools.partial(load_waiting_detector, detect)
     show = functools.partial(print, flush=True)
@@ -42,7 +42,7 @@ def _run_driver(output: Path, detect: float, peak: Any) -> None:
     peak.send(report.summary())
 
 
-def _workers() -> list[int]:
+def _find_actors() -> list[int]:
     """Returns the process ids of Ray's actors."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -64,10 +64,11 @@ class MemoryRecorder(threading.Thread):
 
     def run(self) -> None:
         while not self.stop.wait(1):
-            self.samples.append([_resident(self.driver), max(map(_resident, _workers()), default=0)])
+            largest_actor = max(map(_resident_megabytes, _find_actors()), default=0)
+            self.samples.append([_resident_megabytes(self.driver), largest_actor])
 
 
-def _resident(pid: int) -> float:
+def _resident_megabytes(pid: int) -> float:
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError):
@@ -79,7 +80,7 @@ def measure_kills(images: int, folder: Path, seed: int = 0) -> None:
     """Kills the driver, an actor and the driver again at random times, and then checks the output."""
     rng = random.Random(seed)
     kinds = [rng.choice(FAULTS) if rng.random() < FAULT_RATE else "ok" for _ in range(images)]
-    kinds[images // 3] = "deadly"
+    kinds[images // 3] = "crash"
     server, url = start_server(0.02)
     output = folder / "kills"
     plan = write_benchmark_plan(output, kinds, url, max(10, min(200, images // 40)))
@@ -94,7 +95,7 @@ def measure_kills(images: int, folder: Path, seed: int = 0) -> None:
         for victim in victims:
             _wait_for_shards(output, plan, rng.randint(2, max(3, plan.shards // 5)), driver)
             time.sleep(rng.random() * 2)
-            os.kill(driver.pid if victim == "driver" else rng.choice(_workers()), signal.SIGKILL)
+            os.kill(driver.pid if victim == "driver" else rng.choice(_find_actors()), signal.SIGKILL)
             print(f"killed: {victim}, at {_count_done(output, plan)} of {plan.shards} shards", flush=True)
         if not victims:
             summary = ours.recv()
@@ -138,7 +139,7 @@ def _check_output(output: Path, kinds: list[str]) -> None:
     table = pq.read_table(output / results.FOLDER, columns=["id", "status"]).to_pylist()
     counts = Counter(row["id"] for row in table)
     assert counts == Counter(f"image-{i}" for i in range(len(kinds))), "ids are missing or duplicated"
-    expected = {"ok": "ok", "missing": "missing", "cut": "network", "hang": "timeout", "deadly": "crashed"}
+    expected = {"ok": "ok", "missing": "missing", "cut": "network", "hang": "timeout", "crash": "crashed"}
     pairs = Counter((kinds[int(row["id"].removeprefix("image-"))], row["status"]) for row in table)
     wrong = {pair: n for pair, n in pairs.items() if pair[1] != expected.get(pair[0], "undecodable")}
     print(f"{len(table):,} rows, each id once; {json.dumps({' '.join(k): n for k, n in pairs.items()})}")

@@ -28,7 +28,7 @@ from nike.cataloguing.rows import SCHEMA
 from nike.datasets import photos
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"
-DEADLY_HEIGHT = 13  # height in pixels of the image that kills its worker
+CRASH_HEIGHT = 13  # height in pixels of the image that kills its worker
 
 
 class WaitingDetector:
@@ -41,7 +41,7 @@ class WaitingDetector:
 
     def detect(self, images: Iterable[np.ndarray]) -> Iterator[Detections]:
         for image in images:
-            if image.shape[0] == DEADLY_HEIGHT:
+            if image.shape[0] == CRASH_HEIGHT:
                 os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(self.seconds)
             size = 1 + int(image[0, 0].sum()) % 20
@@ -53,13 +53,13 @@ def load_waiting_detector(seconds: float, cpus: int) -> WaitingDetector:
     return WaitingDetector(seconds)
 
 
-def _jpeg(pixels: np.ndarray) -> bytes:
+def _encode_jpeg(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     PIL.Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
-def _bomb() -> bytes:
+def _make_bomb() -> bytes:
     """Returns a decompression bomb: a PNG file of a few hundred kilobytes with 400 million pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
@@ -73,14 +73,14 @@ def _bomb() -> bytes:
 
 def _serve(port: Any, latency: float) -> None:
     """Runs a web server for paths such as `/ok/7` and `/missing/7`. Its port is sent through the pipe `port`."""
-    samples = [_jpeg(read_image(path)[::2, ::2]) for path in photos.find_files(SAMPLES)]
-    deadly, bomb = _jpeg(np.zeros((DEADLY_HEIGHT, 40, 3), np.uint8)), _bomb()
+    samples = [_encode_jpeg(read_image(path)[::2, ::2]) for path in photos.find_files(SAMPLES)]
+    crashing_image, bomb = _encode_jpeg(np.zeros((CRASH_HEIGHT, 40, 3), np.uint8)), _make_bomb()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             kind, _, number = self.path[1:].partition("/")
             time.sleep(60 if kind == "hang" else latency)
-            data = {"bomb": bomb, "deadly": deadly}.get(kind, samples[int(number) % len(samples)])
+            data = {"bomb": bomb, "crash": crashing_image}.get(kind, samples[int(number) % len(samples)])
             self.send_response(404 if kind == "missing" else 200)
             self.send_header("Content-Length", str(len(data) + (5 if kind == "cut" else 0)))
             self.end_headers()

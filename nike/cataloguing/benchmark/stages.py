@@ -52,12 +52,12 @@ def measure_stages(images: int, folder: Path) -> None:
     rows = [{"id": str(i), "location": f"{url}/ok/{i}", "offset": None, "size": None} for i in range(images)]
     start = time.process_time()
     read = [reader.read(numbered) for numbered in enumerate(rows)]
-    print(f"read over HTTP {_per_image(start, images)}, {read[0].bytes / 1000:.0f} kB")
+    print(f"read over HTTP {_format_cpu_time(start, images)}, {read[0].bytes / 1000:.0f} kB")
     server.terminate()
     read = [reader.read((i, {**rows[i], "location": str(paths[i % len(paths)])})) for i in range(images)]
     start = time.process_time()
     pixels = [decode(image).pixels.shape for image in read]
-    print(f"decode {_per_image(start, images)}, {np.mean([h * w for h, w, _ in pixels]) / 1e6:.2f} megapixels")
+    print(f"decode {_format_cpu_time(start, images)}, {np.mean([h * w for h, w, _ in pixels]) / 1e6:.2f} megapixels")
     mask = np.zeros((100, 150), bool)
     mask[20:80, 10:140] = True
     result = Detections([[300, 200, 400, 350]], [1], [0.9], [mask], pixels[0])
@@ -65,12 +65,12 @@ def measure_stages(images: int, folder: Path) -> None:
     for row in rows:
         found = results.detection_rows(result, WaitingDetector.class_names)
         row.update(detections=found, status="ok", width=1, height=1)
-    print(f"encode a mask {_per_image(start, images)}")
+    print(f"encode a mask {_format_cpu_time(start, images)}")
     start = time.process_time()
     results.commit(folder, 0, rows, {})
     size = results.shard_path(folder, 0).stat().st_size
-    print(f"commit {_per_image(start, images)}, {size / images:.0f} bytes of Parquet")
+    print(f"commit {_format_cpu_time(start, images)}, {size / images:.0f} bytes of Parquet")
 
 
-def _per_image(start: float, images: int) -> str:
+def _format_cpu_time(start: float, images: int) -> str:
     return f"{(time.process_time() - start) / images * 1000:.2f} ms of CPU"

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from nike.cataloguing import results
 from nike.cataloguing.images import Limits, decode
 from nike.cataloguing.plan import open_plan, write_plan
-from nike.cataloguing.report import Report, duration
+from nike.cataloguing.report import Report, format_duration
 from nike.cataloguing.rows import SCHEMA
 from nike.cataloguing.run import lock_output, open_or_create_plan
 from nike.cataloguing.shard import ShardProcessor, Stages
@@ -176,6 +176,6 @@ def test_the_report_counts_and_predicts():
     report.add({"rows": 100, "status": {"ok": 90, "missing": 10}, "detections": 2})
     report.add({"rows": 100, "status": {"ok": 99, "timeout": 1}, "detections": 1})
     assert lines == ["400 of 1,000 images (40%), 10.0 images/s, 60 s left; failed: 10 missing, 1 timeout"]
-    assert report.last_line() == "6 detections on 389 images; 11 failed: 10 missing, 1 timeout"
+    assert report.final_line() == "6 detections on 389 images; 11 failed: 10 missing, 1 timeout"
     assert json.loads(json.dumps(report.summary()))["status"] == {"ok": 389, "missing": 10, "timeout": 1}
-    assert [duration(s) for s in (99, 600, 9000, 864000)] == ["99 s", "10 min", "2.5 h", "10.0 days"]
+    assert [format_duration(s) for s in (99, 600, 9000, 864000)] == ["99 s", "10 min", "2.5 h", "10.0 days"]

@@ -32,7 +32,7 @@ def test_ignored_labels():
     ],
 )
 def test_similar_labels(label, near):
-    assert Labels().nearest(label) == near
+    assert Labels().find_similar(label) == near
 
 
 @pytest.mark.parametrize("wrong", ["", ",", "nike,ignore", "=nike", "BG", [], {}])

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from mrcnn.data.image_files import read_image
-from nike.datasets.photos import candidate_paths, find_files, is_inside, locate, name_in, upright_size
+from nike.datasets.photos import candidate_paths, find_files, find_first_file, is_inside, relative_name, upright_size
 
 ORIENTATION = 0x0112
 
@@ -99,7 +99,7 @@ def test_find_files(folder):
             (folder.root / "b").mkdir() or folder.root / name
         )
     folder.json("a.json", {})
-    assert [name_in(path, folder.root) for path in find_files(folder.root)] == ["a.png", "b/1.jpeg", "b/2.JPG"]
+    assert [relative_name(path, folder.root) for path in find_files(folder.root)] == ["a.png", "b/1.jpeg", "b/2.JPG"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_inside(tmp_path):
     assert not is_inside(tmp_path / "in" / ".." / "a", tmp_path / "in")
     assert not is_inside(tmp_path / "in\0", tmp_path)
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    assert locate([tmp_path / "loop", tmp_path / "no\0", tmp_path / ("x" * 300)], tmp_path) == (None, False)
+    assert find_first_file([tmp_path / "loop", tmp_path / "no\0", tmp_path / ("x" * 300)], tmp_path) == (None, False)
 
 
 def test_a_huge_png_with_text_after_its_pixels_is_rejected_without_decoding(monkeypatch):

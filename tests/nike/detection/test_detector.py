@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mrcnn.model import MaskRCNN
-from nike.detection.options import add_detector_arguments, chosen_detector
+from nike.detection.options import add_detector_arguments, load_chosen_detector
 from tiny_config import TinyConfig
 
 NAMES = ["BG", "nike", "adidas"]
@@ -35,7 +35,7 @@ def options(*arguments) -> argparse.Namespace:
 
 def test_a_weights_file_needs_no_other_options(weights, capsys, rng):
     path, model = weights
-    detector = chosen_detector(options("--weights", path))
+    detector = load_chosen_detector(options("--weights", path))
     assert detector.class_names == NAMES and detector.model.config.BATCH_SIZE == 1
     assert capsys.readouterr().out == ""  # stdout is for results
     photos = [rng.integers(0, 255, shape, dtype=np.uint8) for shape in ((50, 60, 3), (90, 40, 3))]
@@ -50,7 +50,7 @@ def test_a_weights_file_needs_no_other_options(weights, capsys, rng):
 def test_the_faster_precision_is_used_and_reported(weights, monkeypatch, capsys):
     policy = keras.config.dtype_policy()
     monkeypatch.setattr("mrcnn.training.devices.choose_precision", lambda: (True, "measured 2.00x"))
-    layers = chosen_detector(options("--weights", weights[0])).model.named_layers()
+    layers = load_chosen_detector(options("--weights", weights[0])).model.named_layers()
     assert layers["fpn_p2"].compute_dtype == "bfloat16"
     assert layers["fpn_p2"].variable_dtype == "float32"
     assert keras.config.dtype_policy() == policy
@@ -58,7 +58,7 @@ def test_the_faster_precision_is_used_and_reported(weights, monkeypatch, capsys)
 
 
 def test_tta_with_tiles_and_thresholds(weights, rng):
-    detector = chosen_detector(
+    detector = load_chosen_detector(
         options("--weights", weights[0], "--tta", "--tiles", 2, "--max-detections", 3, "--classes", "adidas")
     )
     (result,) = detector.detect([rng.integers(0, 255, (100, 120, 3), dtype=np.uint8)])
@@ -74,7 +74,7 @@ def test_tta_with_tiles_and_thresholds(weights, rng):
 
 @pytest.mark.parametrize("ways", [["--tiles", "2"], ["--tta"], ["--tta", "--tiles", "2"]])
 def test_an_unusable_image_is_skipped_in_every_mode(weights, rng, ways):
-    detector = chosen_detector(options("--weights", weights[0], *ways))
+    detector = load_chosen_detector(options("--weights", weights[0], *ways))
     good = rng.integers(0, 255, (50, 60, 3), dtype=np.uint8)
     first, bad, last = detector.detect([good, np.full((50, 60, 3), np.nan), good])
     assert "NaN" in bad["error"] and len(bad["scores"]) == 0
@@ -94,4 +94,4 @@ def test_an_unusable_image_is_skipped_in_every_mode(weights, rng, ways):
 )
 def test_user_errors(arguments, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        chosen_detector(options(*arguments))
+        load_chosen_detector(options(*arguments))

@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from mrcnn.checkpoints import save_weights
-from nike.detection.options import add_detector_arguments, chosen_weights
+from nike.detection.options import add_detector_arguments, find_chosen_weights
 from nike.detection.weights import read_settings, resolve_weights
 
 
@@ -38,7 +38,7 @@ def test_last_and_best_choose_the_newest_run_of_the_name_or_of_any(tmp_path, cap
         (tmp_path / run).mkdir()
         for label in labels:
             (tmp_path / run / f"mask_rcnn_{run[:4]}_{label}.h5").touch()
-    assert chosen_weights(options(*arguments, "--logs", tmp_path)) == tmp_path / expected
+    assert find_chosen_weights(options(*arguments, "--logs", tmp_path)) == tmp_path / expected
     assert expected in capsys.readouterr().err  # the user did not specify a file
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from skimage.draw import polygon2mask
 
-from nike.synthesis.masks import place, rasterize
+from nike.synthesis.masks import rasterize, rasterize_logo
 
 STAR = np.array([(3.3, 2.1), (17.2, 4.4), (15.9, 16.5), (9.1, 8.2), (2.5, 15.3)])
 SQUARE = np.array([(20, 30), (80, 30), (80, 70), (20, 70.0)])
@@ -32,7 +32,7 @@ def test_rasterize_gives_the_coverage_of_polygons_with_holes(scale):
 @pytest.mark.parametrize("size", [1, 3, 10])  # the scale of the mask depends on it
 def test_polygons_follow_the_outline(size):
     outline = STAR * size
-    placed = place([outline], (200, 200))
+    placed = rasterize_logo([outline], (200, 200))
     (polygon,) = placed.polygons((200, 200))
     assert iou(fill([polygon], (200, 200)), fill([outline], (200, 200))) > (0.96 if size == 1 else 0.985)
     assert len(polygon) < 60
@@ -42,14 +42,14 @@ def test_polygons_follow_the_outline(size):
 
 
 def test_polygons_are_clipped_to_the_image():
-    placed = place([SQUARE - (40, 50)], (100, 120))
+    placed = rasterize_logo([SQUARE - (40, 50)], (100, 120))
     (polygon,) = placed.polygons((100, 120))
     np.testing.assert_allclose([polygon.min(axis=0), polygon.max(axis=0)], [(0, 0), (40, 20)], atol=0.15)
     assert placed.visible.sum() / placed.scale**2 / placed.area == pytest.approx(1 / 3, abs=0.01)
 
 
 def test_holes_are_filled_and_not_covered():
-    placed = place([SQUARE, (SQUARE - (50, 50)) / 2 + (50, 50)], (100, 120))
+    placed = rasterize_logo([SQUARE, (SQUARE - (50, 50)) / 2 + (50, 50)], (100, 120))
     (polygon,) = placed.polygons((100, 120))
     assert iou(fill([polygon]), fill([SQUARE])) > 0.98
     assert placed.coverage[50 - placed.window[0], 50 - placed.window[1]] == 0
@@ -57,11 +57,11 @@ def test_holes_are_filled_and_not_covered():
 
 @pytest.mark.parametrize("outline", [SQUARE + 500, SQUARE * np.nan, SQUARE * 1e6])
 def test_logos_outside_the_image_are_not_placed(outline):
-    assert place([outline], (100, 120)) is None
+    assert rasterize_logo([outline], (100, 120)) is None
 
 
 def test_windows_overlap():
-    first, second, third = (place([SQUARE / 4 + (x, 0)], (100, 120)) for x in (0, 10, 60))
+    first, second, third = (rasterize_logo([SQUARE / 4 + (x, 0)], (100, 120)) for x in (0, 10, 60))
     assert first.overlaps(second) and second.overlaps(first) and not first.overlaps(third)
 
 
@@ -75,18 +75,18 @@ def test_windows_overlap():
     ],
 )
 def test_unclear_logos_are_labelled_ignore(outline, label):
-    assert place([outline], (100, 120)).instance((100, 120), "bolt").label == label
+    assert rasterize_logo([outline], (100, 120)).instance((100, 120), "bolt").label == label
 
 
 def test_logos_without_contrast_are_labelled_ignore():
-    placed = place([SQUARE], (100, 120))
+    placed = rasterize_logo([SQUARE], (100, 120))
     placed.contrast = 2
     assert placed.instance((100, 120), "bolt").label == "ignore"
 
 
 def test_hidden_logos_have_no_instance():
-    placed = place([SQUARE], (100, 120))
-    x, y = placed.centres()
+    placed = rasterize_logo([SQUARE], (100, 120))
+    x, y = placed.cell_centres()
     assert x.min() < 20 < 80 < x.max() and y.min() < 30 < 70 < y.max()
     placed.visible[:, (x[0] > 40) & (x[0] < 60)] = 0
     assert len(placed.instance((100, 120), "bolt").polygons) == 2

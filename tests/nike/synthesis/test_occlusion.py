@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nike.synthesis.masks import place
+from nike.synthesis.masks import rasterize_logo
 from nike.synthesis.occlusion import Rod, draw_rod, occlude
 
 ROD = Rod(np.array([10.0, 20.0]), np.array([50.0, 20.0]), 5.0)
@@ -27,7 +27,7 @@ def test_rod_is_painted_opaquely():
 def test_hidden_pixels_are_the_painted_ones():
     """The image changes where the logo is no longer visible."""
     for seed in range(20):
-        logo, image = place([SQUARE], (100, 120)), np.full((100, 120, 3), 0.5, np.float32)
+        logo, image = rasterize_logo([SQUARE], (100, 120)), np.full((100, 120, 3), 0.5, np.float32)
         whole = logo.coverage
         occlude(np.random.default_rng(seed), image, [logo], [logo])
         y0, x0, y1, x1 = logo.window

@@ -55,7 +55,7 @@ def test_the_texture_of_the_surface_shows_through():
 
 def test_wear_removes_about_the_given_fraction():
     for fraction in (0.2, 0.5):
-        left = paint.wear(np.random.default_rng(0), (200, 200), 150, fraction)
+        left = paint.sample_wear(np.random.default_rng(0), (200, 200), 150, fraction)
         assert (left < 0.5).mean() == pytest.approx(fraction, abs=0.05) and left.max() == 1
 
 

@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 
 from nike.synthesis.logo import make_logo
-from nike.synthesis.placement import Placement, pose, sample_placement, warp_texture
+from nike.synthesis.placement import Placement, make_homography, sample_placement, warp_texture
 
 
 def test_pose_mirrors_rotates_and_translates():
-    placement = Placement(pose((10, 20), (4, 2), np.pi / 2, mirror=True))
+    placement = Placement(make_homography((10, 20), (4, 2), np.pi / 2, mirror=True))
     np.testing.assert_allclose(placement.to_image([(0, 0), (1, 0), (0, 1)]), [(10, 20), (10, 16), (8, 20)], atol=1e-12)
 
 
 def test_tilt_enlarges_the_right_side():
-    placement = Placement(pose((0, 0), (100, 100), tilt=(0.4, 0)))
+    placement = Placement(make_homography((0, 0), (100, 100), tilt=(0.4, 0)))
     corners = placement.to_image([(-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5)])
     assert corners[1, 1] - corners[0, 1] == pytest.approx(100 / 1.2)  # the divisor is 1 - 0.4 x
     assert corners[3, 1] - corners[2, 1] == pytest.approx(100 / 0.8)
@@ -42,7 +42,7 @@ def test_texture_follows_the_placement():
     texture = np.zeros((40, 80, 3), np.uint8)
     texture[:, :40, 0], texture[:, 40:, 2] = 255, 255
     logo = make_logo([np.array([(0, 0), (80, 0), (80, 40), (0, 40.0)])], texture)
-    turned = Placement(pose((30, 50), (80, 80), np.pi / 2))
+    turned = Placement(make_homography((30, 50), (80, 80), np.pi / 2))
     colours = warp_texture(logo, turned, (10, 10, 90, 50))
     assert colours.shape == (80, 40, 3)
     assert colours[5, 20].tolist() == [1, 0, 0] and colours[75, 20].tolist() == [0, 0, 1]
