@@ -207,7 +207,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         1 if there are errors, else 0.
 
     Raises:
-        ValueError: if `nike train` cannot start on this dataset. The reports are written before this is raised.
+        ValueError: if `nike train` cannot start on this dataset. The reports are written before the error is raised.
     """
     from tqdm import tqdm
 

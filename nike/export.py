@@ -136,7 +136,11 @@ def _find_images(folder: Path, option: str, limit: int) -> list[Path]:
 
 
 def _compare_ap(path: Path, config: Config, names: list[str], folder: Path, exported: Path) -> dict[str, float]:
-    """Returns the AP of an exported model and of the original. Raises VerificationError if it decreases too much."""
+    """Returns the AP of an exported model and of the original.
+
+    Raises:
+        VerificationError: if the AP decreases by more than MAX_AP_DECREASE.
+    """
     original = load_keras_model(path, config.copy(DETECTION_MIN_CONFIDENCE=MIN_CONFIDENCE), precision="off")
     aps = []
     for model in (original, ExportedModel(exported, MIN_CONFIDENCE)):

@@ -71,7 +71,7 @@ class Calibration:
         recall: recall at THRESHOLD.
         photos: number of images.
         instances: number of ground-truth instances.
-        ranking: the detections of all images by score.
+        ranking: the detections of all images, sorted by score.
     """
 
     threshold: float

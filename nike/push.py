@@ -172,7 +172,7 @@ def upload(path: Path, card: ModelCard, private: bool, keep_card: bool) -> str:
         keep_card: whether to keep an existing README.md of the repository.
 
     Raises:
-        HubError: a ValueError, if the server refuses the request or cannot be reached.
+        HubError: if the server refuses the request or cannot be reached. HubError is a ValueError.
         ValueError: if `private` is set, and the repository exists and is public.
     """
     with hub_errors(card.repository):

@@ -127,7 +127,7 @@ def read_token(environment: dict[str, str]) -> str | None:
 
 
 def load(arguments: argparse.Namespace) -> tuple[Detector, float]:
-    """Loads the detector with the score threshold MIN_THRESHOLD, and returns it with the default threshold of requests.
+    """Loads the detector with a low score threshold. Returns the detector and the default threshold of requests.
 
     A lower threshold adds detections and does not change the others, because box voting and mask scores do not depend
     on the threshold.

@@ -32,7 +32,7 @@ def fade(image: np.ndarray, mask: np.ndarray, occupied: np.ndarray, rng: np.rand
     outside = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
     thickness = cv2.distanceTransform(inside, cv2.DIST_L2, 5).max()
     is_background = ((outside > EDGE_WIDTH) & (outside <= 2 * EDGE_WIDTH + thickness) & ~is_other).astype(np.float32)
-    size = (2 * margin + 1, 2 * margin + 1)  # large, so that the estimated background varies slowly
+    size = (2 * margin + 1, 2 * margin + 1)  # a large window, so that the estimated background varies slowly
     weight = cv2.blur(is_background, size)[:, :, np.newaxis]
     if weight[inside > 0].min() <= 0:
         return

@@ -1,8 +1,9 @@
 """Detects images that crash their process, for example by a decoder error or by exhausting the memory.
 
-The first attempt at a shard processes several images at once. If the attempt does not finish, the next one processes
-one image at a time and records each image before it starts. An image that was the last record of MAX_CRASHES attempts
-is skipped from then on. A single record is not sufficient, because the process may have been killed for another reason.
+The first attempt at a shard processes several images at once. If the attempt does not finish, the next attempt
+processes one image at a time and records each image beforehand. An image that was the last record of MAX_CRASHES
+attempts is then skipped. A single record is not sufficient, because the process may have been killed for another
+reason.
 
     OUTPUT/journal/shard-0000012.txt    lines "start" (of an attempt), row numbers, and "end"
 """

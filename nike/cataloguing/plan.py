@@ -82,7 +82,7 @@ def write_plan(output: Path, tables: Iterable[pa.Table], shard_size: int, settin
 
     Args:
         output: output folder.
-        tables: iterator of tables with `rows.SCHEMA`. Only a few are in memory at a time.
+        tables: iterator of tables with `rows.SCHEMA`. Only a few tables are in memory at a time.
         shard_size: number of rows per shard.
         settings: settings of the run, JSON-serializable.
 

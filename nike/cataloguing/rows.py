@@ -69,9 +69,9 @@ def read_rows(
 
     Args:
         inputs: see `find_inputs`.
-        id_column: column of tables with the ids, or None for the first existing one of ID_COLUMNS.
-        location_column: column of tables with URLs or paths relative to the table, or None for the first existing one
-            of LOCATION_COLUMNS.
+        id_column: column of tables with the ids, or None for the first existing column of ID_COLUMNS.
+        location_column: column of tables with URLs or paths relative to the table, or None for the first existing
+            column of LOCATION_COLUMNS.
 
     Yields:
         Tables of SCHEMA with at most BATCH rows. The id of an image in a folder is its relative path. The id of a

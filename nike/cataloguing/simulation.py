@@ -1,9 +1,9 @@
 """Predicts the throughput of a run from the costs of its stages by simulating its threads.
 
 The simulation follows `shard.Stages`. An actor has several download threads, several decoding threads and one detection
-thread, and the number of images between two stages is limited as in `shard.Stages`. All actors of a machine share its
-cores in the order of their requests. The network bandwidth is unlimited; `Prediction.bytes_per_second` is the required
-bandwidth.
+thread, and the number of images between two stages is limited as in `shard.Stages`. The cores of a machine are assigned
+to its actors in the order of their requests. The network bandwidth is unlimited; `Prediction.bytes_per_second` is the
+required bandwidth.
 
     from nike.cataloguing.simulation import Costs, Layout, simulate
     simulate(Costs(read=0.2, decode=0.02, detect=0.15), Layout(actors=8, cores=32), images=20_000)
@@ -123,7 +123,7 @@ def simulate(costs: Costs, layout: Layout, images: int) -> Prediction:
 def _actor(
     simulator: _Simulator, costs: Costs, layout: Layout, shards: Iterable[int], reads: _Resource, decodes: _Resource
 ) -> Generator[_Job, None, None]:
-    """Simulates the main thread of an actor. Yields the jobs that it waits for."""
+    """Simulates the main thread of an actor. Yields each job for which the thread waits."""
     detect_cores = min(costs.detect_cores, layout.cores)
     for size in shards:
         yield simulator.job(costs.shard, cores=1)

@@ -182,7 +182,7 @@ def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bo
 
 
 def _candidates(image_path: Any, path: Path) -> Iterable[Path]:
-    """Yields candidate paths of the photo: `imagePath`, its name next to the JSON file, and the stem of that file."""
+    """Yields candidate paths: `imagePath`, its file name next to the JSON file, and the stem of the JSON file."""
     if isinstance(image_path, str):
         yield from (path.parent / candidate for candidate in photos.candidate_paths(image_path))
     for suffix in sorted(photos.SUFFIXES):
@@ -203,7 +203,7 @@ def embedded_photo(path: str | os.PathLike) -> io.BytesIO:
 
 
 def _check_size(data: dict, photo: Photo, name: str) -> None:
-    """Raises AnnotationError if the image size in the file differs from the photo, which would misplace shapes."""
+    """Raises AnnotationError if the image size in the file differs from the photo. Shapes would be misplaced."""
     size = (data.get("imageWidth"), data.get("imageHeight"))
     if size == (None, None) or size == (photo.width, photo.height):
         return

@@ -24,7 +24,7 @@ MAX_CHUNKS = 100_000  # maximum number of PNG chunks that are read
 
 
 def find_files(folder: str | os.PathLike, suffixes: frozenset[str] = SUFFIXES) -> Iterator[Path]:
-    """Yields the regular files below `folder` with the given lower-case suffixes, sorted, except hidden ones."""
+    """Yields the regular files below `folder` with the given lower-case suffixes, sorted. Hidden files are skipped."""
     for parent, folders, files in os.walk(folder):  # does not follow symbolic links
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
@@ -121,7 +121,7 @@ def relative_name(path: Path, root: Path) -> str:
 
 
 def check_links(files: Iterable[Path], root: Path) -> None:
-    """Raises ValueError if a file is a symbolic link to a file outside `root`. The message does not name the file."""
+    """Raises ValueError if a file is a symbolic link to a file outside `root`. The message contains no file name."""
     if any(file.is_symlink() and not is_inside(file, root) for file in files):
         raise UserError("links to a file outside the dataset; copy it, or use --allow-outside")
 
@@ -137,7 +137,8 @@ def upright_size(photo: Path | BinaryIO) -> tuple[int, int]:
             width, height = image.size
             if image.format == "TIFF":  # some versions of Pillow apply the rotation to `size`
                 width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
-            fits = width * height <= MAX_PIXELS  # checked first, because the EXIF data may be after the pixels
+            # The size is checked before the EXIF data is read, because EXIF data may be stored after the pixels.
+            fits = width * height <= MAX_PIXELS
             is_rotated = fits and _exif(image).get(EXIF_ORIENTATION) in (5, 6, 7, 8)
     except Exception as error:  # damaged headers raise many types of exceptions
         reason = re.split("[:<']", printable(error))[0].strip() or type(error).__name__  # removes file names

@@ -1,4 +1,4 @@
-"""The registry of dataset formats, and reading of datasets with format detection."""
+"""The registry of dataset formats, and a reader that detects the format of a dataset."""
 
 from __future__ import annotations
 

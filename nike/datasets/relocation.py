@@ -1,4 +1,4 @@
-"""Copies the photos of a dataset into another dataset folder, because readers require all images inside it."""
+"""Copies the photos of a dataset into another dataset folder. Readers require all images to be inside the folder."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Runs are counted in column-major order, starting with a run of zeros that may be empty. Compressed counts are a string
 of 6-bit characters, each with five bits of a number and a continuation bit. From the fourth run on, the number is the
-difference between the run and the one two positions before it. Source: COCO API.
+difference between the run and the run two positions earlier. Source: COCO API.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def outline_length(points: np.ndarray) -> float:
 
 
 def check_outline(length: float, height: int, width: int) -> None:
-    """Raises ShapeError if the length of an outline in pixels is above MAX_OUTLINE."""
+    """Raises ShapeError if the length of an outline in pixels is above MAX_OUTLINE_LENGTH."""
     if length > MAX_OUTLINE_LENGTH:
         raise ShapeError(f"the outline is {length:.0f} pixels long on a {width}x{height} photo. Redraw the shape.")
 

@@ -70,7 +70,7 @@ def _pixel_outline(ring: np.ndarray) -> np.ndarray:
 
 
 def _join_rings(rings: list[np.ndarray]) -> np.ndarray:
-    """Joins rings `[P, 2]` to one ring. The others are connected to the largest one by the shortest bridges."""
+    """Joins rings `[P, 2]` to one ring. The shortest bridges connect the smaller rings to the largest ring."""
     joined, *others = sorted(rings, key=len, reverse=True)
     for ring in others:
         distances, places = cKDTree(joined).query(ring)

@@ -116,7 +116,7 @@ def add_image_size_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def check_image_size(side: int | None) -> None:
-    """Raises UserError if `--image-size` is not a size of the network input."""
+    """Raises UserError if `--image-size` is not a valid size of the network input."""
     if side is not None and side not in IMAGE_SIZES:
         raise UserError(f"--image-size: expected a multiple of 64 from 64 to {IMAGE_SIZES[-1]}, got {side}.")
 
@@ -131,7 +131,7 @@ def with_image_size(config: Config, side: int | None) -> Config:
 def find_chosen_weights(arguments: argparse.Namespace) -> Path:
     """Returns the path of the weights selected by the options of `add_weights_arguments`.
 
-    The path that "last" or "best" resolves to is printed to stderr.
+    For "last" and "best", the path is printed to stderr.
 
     Raises:
         FileNotFoundError: if the file does not exist.

@@ -260,7 +260,7 @@ class Outputs:
     """Writes all selected output formats in a background thread.
 
     Args:
-        folder: output folder. Tables are written into it, and other files into one subfolder per format.
+        folder: output folder for the tables. Other files are written into one subfolder per format.
         kinds: names of output formats, keys of WRITERS.
         class_names: class names by class id, background first.
     """

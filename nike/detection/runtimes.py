@@ -32,7 +32,7 @@ from nike.export import megabytes
 from nike.output_checks import check_output_file, check_output_folder
 
 ORIGINAL = "tensorflow"
-PRECISIONS = {"float32": "off", "bfloat16": "on"}  # values of `precision` for the original
+PRECISIONS = {"float32": "off", "bfloat16": "on"}  # values of `precision` for TensorFlow
 PHOTO_SIZE = (1280, 1600)  # width and height in pixels
 MIN_CONFIDENCE = 0.5
 COMMAND_ROUNDS = 3

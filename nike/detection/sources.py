@@ -37,7 +37,7 @@ class Source:
     Attributes:
         name: path or URL, as passed by the user.
         path: path of the file, or None for a URL.
-        is_video: whether it is a video, according to the suffix.
+        is_video: whether the source is a video, according to the suffix.
         live: number of a camera or address of a stream, which may be endless; None for files and other URLs.
     """
 

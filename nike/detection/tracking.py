@@ -37,7 +37,7 @@ def track(results: Iterable[tuple[Item, Detections]], min_confidence: float) -> 
 
     Args:
         results: pairs of a picture and its detections with scores of at least LOW_THRESHOLD_FACTOR * `min_confidence`.
-            The frames of a video are in order.
+            The frames of a video must be in order.
         min_confidence: score threshold.
 
     Yields:

@@ -30,7 +30,7 @@ def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None =
 
     Raises:
         FileNotFoundError: if the file or the run does not exist.
-        HubError: a ValueError, if the file cannot be downloaded from the Hub.
+        HubError: if the file cannot be downloaded from the Hub. HubError is a ValueError.
     """
     from mrcnn import checkpoints
     from mrcnn.checkpoints import log_dirs

@@ -108,7 +108,8 @@ def resident_megabytes(pid: int) -> float:
 
 def processor_seconds(pid: int) -> float:
     """Returns the processor time of a process on all cores in seconds (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # the name may contain any character
+    # The name of the process, in parentheses, may contain any character.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

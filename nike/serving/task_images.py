@@ -91,7 +91,7 @@ class TaskImages:
         return self._read(request, self._max_bytes)
 
     def _authorization(self) -> dict[str, str]:
-        """Returns the authorization header. A personal access token (a JWT) is exchanged for a short-lived one."""
+        """Returns the authorization header. A personal access token (a JWT) is exchanged for a short-lived token."""
         if self._api_key.count(".") != 2:
             return {"Authorization": f"Token {self._api_key}"} if self._api_key else {}
         body = json.dumps({"refresh": self._api_key}).encode()

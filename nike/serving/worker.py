@@ -111,7 +111,7 @@ class DetectionWorker:
         """Sets the results of a batch. If the batch fails, its images are processed one by one."""
         try:
             results = list(self._detector.detect([image for image, _ in batch]))
-        except Exception as error:  # such as out of memory; the thread must survive any exception
+        except Exception as error:  # for example out of memory; the thread must continue after any exception
             if len(batch) == 1:
                 batch[0][1].set_exception(error)
                 return

@@ -49,7 +49,7 @@ def choose_batch(peak: Callable[[int], float], memory: float, max_batch: int) ->
             break
         double, about = 2 * batch, "about "
         if batch > 1:
-            needed = peaks[batch] + 2 * (peaks[batch] - peaks[batch // 2])  # linear in the batch
+            needed = peaks[batch] + 2 * (peaks[batch] - peaks[batch // 2])  # assumes linear growth
         if batch == 1 or needed <= limit:
             needed, about = peak(double), ""
         if needed > limit:

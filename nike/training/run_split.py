@@ -13,7 +13,7 @@ from nike.datasets.safe_json import read_json, write_json
 
 PHOTOS_FILE = "photos.json"  # in the log folder
 
-PhotoKey = tuple[str, int]  # path relative to the dataset, and size in bytes to distinguish images of the same name
+PhotoKey = tuple[str, int]  # path relative to the dataset, and size in bytes to distinguish images with the same name
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RunPhotos:
 
 
 def photo_key(photo: Photo) -> PhotoKey:
-    """Returns the key of a photo. It does not depend on the location of the dataset."""
+    """Returns the key of a photo, which does not depend on the location of the dataset."""
     path = photo.path or photo.annotation
     return photo.file, path.stat().st_size if path is not None and path.is_file() else 0
 

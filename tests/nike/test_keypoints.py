@@ -17,7 +17,7 @@ from nike.datasets.nike_dataset import NikeDataset
 from nike.datasets.read_any_format import FORMATS
 from nike.synthesis.logo import add_landmarks, load_logo
 from nike.synthesize import Settings, synthesize
-from nike.training.preparation import _choose_keypoints
+from nike.training.preparation import _set_keypoints
 
 NAMES = ("hook", "belly", "tail")
 SQUARE = {"label": "nike", "shape_type": "polygon", "points": [[4, 4], [24, 4], [24, 24], [4, 24]], "group_id": 3}
@@ -170,10 +170,10 @@ def test_training_needs_an_object_with_keypoints(write, tmp_path):
     config = NikeConfig().copy(NUM_KEYPOINTS=3, KEYPOINT_NAMES=NAMES)
     config.validate()
     with pytest.raises(ValueError, match="no training object has a keypoint of KEYPOINT_NAMES .hook, belly, tail."):
-        _choose_keypoints(data, config)
+        _set_keypoints(data, config)
     with pytest.raises(ValueError, match="KEYPOINT_NAMES is empty. Set the names."):
-        _choose_keypoints(data, NikeConfig().copy(NUM_KEYPOINTS=3))
-    _choose_keypoints(data, NikeConfig())
+        _set_keypoints(data, NikeConfig().copy(NUM_KEYPOINTS=3))
+    _set_keypoints(data, NikeConfig())
     with pytest.raises(ValueError, match="KEYPOINT_NAMES must contain NUM_KEYPOINTS .2. different names"):
         config.copy(NUM_KEYPOINTS=2).validate()
 

@@ -1,4 +1,4 @@
-"""Kills the driver and an actor of a run, resumes it and checks the output.
+"""Kills the driver and an actor of a run, resumes the run and checks the output.
 
 2% of the URLs are faulty: missing, truncated, hanging, not an image, or a decompression bomb. One image kills its
 worker.

@@ -58,8 +58,8 @@ def _measure_layout(
     finally:
         pipeline.stop_ray()
         server.terminate()
-    # The duration from the start of the first shard to the end of the last one is computed from the modification times
-    # of their files, because Ray returns results late and in groups.
+    # The duration from the start of the first shard to the end of the last shard is computed from the modification
+    # times of the files, because Ray returns results late and in groups.
     ends = [results.shard_path(output, each["shard"]).stat().st_mtime for each in done]
     seconds = max(ends) - min(end - each["seconds"] for end, each in zip(ends, done, strict=True))
     busy = sum(each["detect_seconds"] for each in done) / (seconds * layout.actors)

@@ -48,7 +48,7 @@ def test_a_model_of_other_weights_is_not_reused(tmp_path, monkeypatch, capsys):
     [("--weights", "nosuch.h5"), ("--rounds", "0"), ("--json", "{file}/a.json"), ("--exports", "{file}")],
 )
 def test_user_errors_are_reported_before_the_benchmark(tmp_path, monkeypatch, capsys, option, value):
-    monkeypatch.setattr(runtimes, "measure", lambda *arguments: pytest.fail("measured"))
+    monkeypatch.setattr(runtimes, "measure_formats", lambda *arguments: pytest.fail("measured"))
     (tmp_path / "file").touch()
     value = value.format(file=tmp_path / "file")
     assert runtimes.main([option, value, "--formats", "onnx"]) == 2
