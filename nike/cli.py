@@ -90,8 +90,8 @@ def run(function: Callable[[], int | None], argv: Sequence[str] | None = None) -
 def _describe_bug(error: Exception) -> str:
     """Returns the report of a bug: the exception, the last traceback entries, and a request to report it."""
     calls = traceback.extract_tb(error.__traceback__)
-    own = [call for call in calls if any(map(Path(call.filename).is_relative_to, PACKAGES))]
-    shown = [*own[-MAX_LISTED_CALLS:], *(calls[-1:] if calls[-1:] != own[-1:] else [])]
+    package_calls = [call for call in calls if any(map(Path(call.filename).is_relative_to, PACKAGES))]
+    shown = [*package_calls[-MAX_LISTED_CALLS:], *(calls[-1:] if calls[-1:] != package_calls[-1:] else [])]
     lines = [f"  {call.filename}, line {call.lineno}, in {call.name}: {call.line}" for call in shown]
     return "\n".join(
         [

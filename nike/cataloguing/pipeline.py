@@ -52,17 +52,17 @@ class Pool:
         Raises:
             ValueError: if no actor fits.
         """
-        actors, own = self.actors, self.cpus
+        actors, cpus_per_actor = self.actors, self.cpus
         if actors is None:
-            actors = int(gpus / self.gpus) if self.gpus else int(cpus // (own or min(CORES_PER_ACTOR, cpus)))
-        if own is None:
-            own = max(1, int(cpus // max(actors, 1)))
-        if actors < 1 or actors * own > cpus or actors * self.gpus > gpus:
+            actors = int(gpus / self.gpus) if self.gpus else int(cpus // (cpus_per_actor or min(CORES_PER_ACTOR, cpus)))
+        if cpus_per_actor is None:
+            cpus_per_actor = max(1, int(cpus // max(actors, 1)))
+        if actors < 1 or actors * cpus_per_actor > cpus or actors * self.gpus > gpus:
             raise UserError(
-                f"--actors {actors} with {own} CPUs and {self.gpus:g} GPUs each do not fit into {cpus:g} CPUs and "
-                f"{gpus:g} GPUs. Choose fewer actors, or pass --cpus and --gpus."
+                f"--actors {actors} with {cpus_per_actor} CPUs and {self.gpus:g} GPUs each do not fit into "
+                f"{cpus:g} CPUs and {gpus:g} GPUs. Choose fewer actors, or pass --cpus and --gpus."
             )
-        return Pool(actors, own, self.gpus)
+        return Pool(actors, cpus_per_actor, self.gpus)
 
 
 class _Actor:

@@ -60,8 +60,10 @@ def open_or_create_plan(
     """
     plan = open_plan(output)
     if plan is None:
-        if strange := [path.name for path in output.iterdir() if path.name not in (FOLDER, ".lock")]:
-            raise UserError(f"{printable(output)}: contains other files ({short(strange[0])}). Choose an empty folder.")
+        if other_files := [path.name for path in output.iterdir() if path.name not in (FOLDER, ".lock")]:
+            raise UserError(
+                f"{printable(output)}: contains other files ({short(other_files[0])}). Choose an empty folder."
+            )
         return write_plan(output, tables(), shard_size, settings)
     for name in {**plan.settings, **settings}:
         before, now = plan.settings.get(name), settings.get(name)

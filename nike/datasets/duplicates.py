@@ -63,16 +63,16 @@ def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
     problems = []
     first: dict[str, tuple[str, Photo]] = {}
     for part, prints in parts.items():
-        for this in prints:
-            other_part, other = first.setdefault(this.digest, (part, this.photo))
-            if other is this.photo:
+        for current in prints:
+            other_part, other = first.setdefault(current.digest, (part, current.photo))
+            if other is current.photo:
                 continue
             message, code, severity = f"is the same file as {short(other.file)}", "duplicate", WARNING
             if other_part != part:
                 message += f" in {other_part}, so {part} contains a {other_part} image"
                 code, severity = "duplicate-across", ERROR
             message += ". Remove one of them."
-            problems.append(_problem(this.photo, other, code, message, severity))
+            problems.append(_problem(current.photo, other, code, message, severity))
     if len(parts) == 2:
         problems += _near_duplicates(next(iter(parts)), *parts.values())
     return problems
@@ -88,12 +88,14 @@ def _near_duplicates(name: str, train: list[Fingerprint], val: list[Fingerprint]
         correlation = np.stack([each.thumbnail for each in val[start : start + CHUNK]]) @ known  # [CHUNK, train]
         best += zip(correlation.argmax(axis=1).tolist(), correlation.max(axis=1).tolist(), strict=True)
     problems = []
-    for this, (index, similarity) in zip(val, best, strict=True):
+    for current, (index, similarity) in zip(val, best, strict=True):
         other = train[index]
-        if similarity < SAME_PHOTO_CORRELATION or other.digest == this.digest:  # identical files are already reported
+        if (
+            similarity < SAME_PHOTO_CORRELATION or other.digest == current.digest
+        ):  # identical files are already reported
             continue
         message = f"is similar to {short(other.photo.file)} in {name}. Remove one of them if it is a copy."
-        problems.append(_problem(this.photo, other.photo, "near-duplicate-across", message, WARNING))
+        problems.append(_problem(current.photo, other.photo, "near-duplicate-across", message, WARNING))
     return problems
 
 

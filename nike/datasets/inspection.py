@@ -172,11 +172,13 @@ def _check_instances(photo: Photo, labels: Labels, config: Config, sizes: list[f
             height, width = (y2 - y1) * scale, (x2 - x1) * scale
             sizes.append(float(np.sqrt(height * width)))
             found += _size_problems(height, width, config.RPN_ANCHOR_SCALES)
-            this = Detection(box, mask[y1:y2, x1:x2], labels.classes.index(name) + 1, score=1.0)
-            if any(mask_iou(this, other) > SAME_SHAPE_IOU for other in seen if other.class_id == this.class_id):
+            detection = Detection(box, mask[y1:y2, x1:x2], labels.classes.index(name) + 1, score=1.0)
+            if any(
+                mask_iou(detection, other) > SAME_SHAPE_IOU for other in seen if other.class_id == detection.class_id
+            ):
                 message = "covers nearly the same pixels as another instance of its class. Delete one of them."
                 found.append(("drawn-twice", WARNING, message))
-            seen.append(this)
+            seen.append(detection)
         else:
             found.append(("outside", ERROR, "covers no pixel of the image. Delete it."))
         for code, severity, message in found:

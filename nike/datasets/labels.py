@@ -37,11 +37,11 @@ class Labels:
             pairs = [str(label).partition("=") for label in labels]
             labels = {label: target or label for label, _, target in pairs}
         self.class_of_label = {str(label).strip(): str(target).strip() for label, target in labels.items()}
-        wrong = [name for pair in self.class_of_label.items() for name in pair if not name or name in (*IGNORE, "BG")]
-        if wrong or not self.class_of_label:
+        invalid = [name for pair in self.class_of_label.items() for name in pair if not name or name in (*IGNORE, "BG")]
+        if invalid or not self.class_of_label:
             raise UserError(
-                f"labels: expected class names such as 'nike' or 'nike,swoosh=nike', got {', '.join(map(repr, wrong))}"
-                f"{'' if wrong else 'none'} ({', '.join(IGNORE)} and BG are reserved)."
+                f"labels: expected class names such as 'nike' or 'nike,swoosh=nike', got "
+                f"{', '.join(map(repr, invalid)) or 'none'} ({', '.join(IGNORE)} and BG are reserved)."
             )
         self.classes: list[str] = list(dict.fromkeys(self.class_of_label.values()))
 

@@ -73,9 +73,9 @@ def _join_rings(rings: list[np.ndarray]) -> np.ndarray:
     """Joins rings `[P, 2]` to one ring. The shortest bridges connect the smaller rings to the largest ring."""
     joined, *others = sorted(rings, key=len, reverse=True)
     for ring in others:
-        distances, places = cKDTree(joined).query(ring)
-        at = int(distances.argmin())
-        place = int(places[at])
-        detour = np.concatenate([ring[at:], ring[: at + 1]])
-        joined = np.concatenate([joined[: place + 1], detour, joined[place:]])
+        distances, nearest = cKDTree(joined).query(ring)
+        start = int(distances.argmin())
+        end = int(nearest[start])
+        detour = np.concatenate([ring[start:], ring[: start + 1]])
+        joined = np.concatenate([joined[: end + 1], detour, joined[end:]])
     return joined

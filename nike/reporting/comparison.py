@@ -77,10 +77,10 @@ def _metrics(
         for each in dict.fromkeys((kind, "box"))
         for name in METRICS
     }
-    at = [totals(each) for each in outcomes]
+    total_counts = [totals(each) for each in outcomes]
     names = {"precision": "precision", "recall": "recall", "median_iou": f"median {kind} IoU"}
     names |= {"false": "false positives", "missed": "missed instances"}
-    return metrics | {shown: [one[name] for one in at] for name, shown in names.items()}
+    return metrics | {shown: [one[name] for one in total_counts] for name, shown in names.items()}
 
 
 def _compare_photo(a: ImageOutcome, b: ImageOutcome) -> dict[str, Any]:

@@ -47,11 +47,11 @@ def write_comparison(
     counts = comparison["counts"]
     where = f"{comparison['dataset']} ({comparison['split']}): {plural(counts['photos'], 'image')}, "
     named = "".join(f"<br>{name}: {text(value)}" for name, value in zip(NAMES, comparison["weights"], strict=True))
-    at = f"At score {comparison['threshold']:g} and {comparison['kind']} IoU {IOU:g}: {images_text(comparison)}."
+    summary = f"At score {comparison['threshold']:g} and {comparison['kind']} IoU {IOU:g}: {images_text(comparison)}."
     body = [
         f'<p class="soft wide">{text(where + plural(counts["instances"], "instance"))}.{named}</p>',
         table(metric_rows(comparison)),
-        f'<p class="soft">{text(interval_text(comparison))}.<br>{text(at)}</p>',
+        f'<p class="soft">{text(interval_text(comparison))}.<br>{text(summary)}</p>',
         *_changed_photos(comparison, evaluators, dataset, count),
     ]
     write_page(path, "Comparison", PHOTO_STYLE + STYLE, "\n".join(body))

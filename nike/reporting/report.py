@@ -59,14 +59,17 @@ def write_report(
 
 
 def _summary_cards(scores: dict[str, Any]) -> str:
-    at = scores["at_threshold"]
-    negatives = at["negative_images"]
+    at_threshold = scores["at_threshold"]
+    negatives = at_threshold["negative_images"]
     cards = [
         (format_metric(scores[scores["kind"]]["AP"]), f"{scores['kind']} AP"),
         (format_metric(scores[scores["kind"]]["AP50"]), f"{scores['kind']} AP at IoU 0.50"),
         *([(format_metric(scores["box"]["AP"]), "box AP")] if scores["kind"] == "mask" else []),
-        (f"{at['true']} of {at['true'] + at['missed']}", f"instances detected at score {scores['threshold']:g}"),
-        (f"{at['false']}", f"false positives ({plural(at['duplicates'], 'duplicate')})"),
+        (
+            f"{at_threshold['true']} of {at_threshold['true'] + at_threshold['missed']}",
+            f"instances detected at score {scores['threshold']:g}",
+        ),
+        (f"{at_threshold['false']}", f"false positives ({plural(at_threshold['duplicates'], 'duplicate')})"),
         (f"{negatives['images_with_detections']} of {negatives['images']}", "negative images with a false positive"),
     ]
     inside = "".join(

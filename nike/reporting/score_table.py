@@ -66,16 +66,17 @@ def confusion_rows(scores: dict[str, Any]) -> list[list[str]]:
 
 
 def _at_threshold(scores: dict[str, Any]) -> Iterator[str]:
-    at = scores["at_threshold"]
-    negatives = at["negative_images"]
+    at_threshold = scores["at_threshold"]
+    negatives = at_threshold["negative_images"]
     yield (
-        f"At score {scores['threshold']:g} and {scores['kind']} IoU {IOU:g}: {at['true']} true, {at['false']} false "
-        f"({plural(at['duplicates'], 'duplicate')}), {at['missed']} missed; "
-        f"precision {format_metric(at['precision'])}, recall {format_metric(at['recall'])}"
+        f"At score {scores['threshold']:g} and {scores['kind']} IoU {IOU:g}: {at_threshold['true']} true, "
+        f"{at_threshold['false']} false ({plural(at_threshold['duplicates'], 'duplicate')}), "
+        f"{at_threshold['missed']} missed; precision {format_metric(at_threshold['precision'])}, "
+        f"recall {format_metric(at_threshold['recall'])}"
     )
-    if at["true"]:
-        median = f"median {scores['kind']} IoU {format_metric(at['median_iou'])}"
-        yield f"True positives: {median}, {at['accurate']:.0%} with IoU 0.9 or more"
+    if at_threshold["true"]:
+        median = f"median {scores['kind']} IoU {format_metric(at_threshold['median_iou'])}"
+        yield f"True positives: {median}, {at_threshold['accurate']:.0%} with IoU 0.9 or more"
     if negatives["images"]:
         low, high = negatives["interval_95"]
         yield (

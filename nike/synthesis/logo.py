@@ -117,5 +117,5 @@ def _subdivide(outline: np.ndarray) -> np.ndarray:
     closed = np.concatenate([outline, outline[:1]])
     counts = np.ceil(np.linalg.norm(np.diff(closed, axis=0), axis=1) / MAX_STEP).clip(1)
     steps = [np.arange(count) / count for count in counts]
-    at = np.concatenate([i + step for i, step in enumerate(steps)])
-    return np.stack([np.interp(at, np.arange(len(closed)), closed[:, axis]) for axis in (0, 1)], 1)
+    positions = np.concatenate([i + step for i, step in enumerate(steps)])
+    return np.stack([np.interp(positions, np.arange(len(closed)), closed[:, axis]) for axis in (0, 1)], 1)

@@ -85,10 +85,10 @@ def warp_texture(logo: Logo, placement: Placement, window: tuple[int, int, int, 
     """Returns the colors of a logo with texture in a window of the image, `[h, w, 3]` float32 RGB in 0..1."""
     y0, x0, y1, x1 = window
     centres = np.stack(np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5), -1)
-    at = (placement.to_logo(centres.reshape(-1, 2)) * logo.scale + logo.centre).reshape(centres.shape)
+    points = (placement.to_logo(centres.reshape(-1, 2)) * logo.scale + logo.centre).reshape(centres.shape)
     texture = logo.texture.astype(np.float32) / np.float32(255)
-    step = float(np.median(np.linalg.norm(np.diff(at, axis=1), axis=2))) if x1 - x0 > 1 else 1.0
+    step = float(np.median(np.linalg.norm(np.diff(points, axis=1), axis=2))) if x1 - x0 > 1 else 1.0
     if step > 1:  # bilinear sampling alone would cause aliasing
         texture = cv2.GaussianBlur(texture, (0, 0), 0.4 * step)
-    x, y = (at - 0.5).astype(np.float32).transpose(2, 0, 1)  # in OpenCV, 0 is the centre of the first pixel
+    x, y = (points - 0.5).astype(np.float32).transpose(2, 0, 1)  # in OpenCV, 0 is the centre of the first pixel
     return cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

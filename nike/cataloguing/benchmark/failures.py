@@ -86,9 +86,9 @@ def measure_kills(images: int, folder: Path, seed: int = 0) -> None:
     plan = write_benchmark_plan(output, kinds, url, max(10, min(200, images // 40)))
     start, memory, summary = time.monotonic(), [], {}
     for victims in (("driver",), ("actor", "driver"), ()):
-        ours, theirs = multiprocessing.Pipe()
+        receiver, sender = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
-        driver = context.Process(target=_run_driver, args=(output, DETECTION_SECONDS, theirs))
+        driver = context.Process(target=_run_driver, args=(output, DETECTION_SECONDS, sender))
         driver.start()
         recorder = MemoryRecorder(driver.pid)
         recorder.start()
@@ -98,15 +98,16 @@ def measure_kills(images: int, folder: Path, seed: int = 0) -> None:
             os.kill(driver.pid if victim == "driver" else rng.choice(_find_actors()), signal.SIGKILL)
             print(f"killed: {victim}, at {_count_done(output, plan)} of {plan.shards} shards", flush=True)
         if not victims:
-            summary = ours.recv()
+            summary = receiver.recv()
         driver.join()
         recorder.stop.set()
         memory += recorder.samples
     server.terminate()
     _check_output(output, kinds)
     _print_memory(memory)
-    own = summary["detect_seconds"] / summary["images"]
-    print(f"{time.monotonic() - start:.0f} s in total; detection {own:.4f} s per image; {os.cpu_count()} cores")
+    seconds_per_image = summary["detect_seconds"] / summary["images"]
+    total = time.monotonic() - start
+    print(f"{total:.0f} s in total; detection {seconds_per_image:.4f} s per image; {os.cpu_count()} cores")
 
 
 def _count_done(output: Path, plan: Plan) -> int:

@@ -109,10 +109,10 @@ def start_server(latency: float) -> tuple[Any, str]:
     Returns:
         The process and the URL of the server.
     """
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, latency), daemon=True)
+    receiver, sender = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(sender, latency), daemon=True)
     process.start()
-    return process, f"http://127.0.0.1:{ours.recv()}"
+    return process, f"http://127.0.0.1:{receiver.recv()}"
 
 
 def write_benchmark_plan(output: Path, kinds: list[str], url: str, shard_size: int) -> Plan:

@@ -30,14 +30,14 @@ def measure_rates(images: int, folder: Path) -> None:
     overheads: Costs | None = None
     for actors, threads, latency, detect in LAYOUTS:
         layout = Layout(actors, os.cpu_count() or 1, threads, 1, max(1, images // 8))
-        measured, costs, own = _measure_layout(images, folder, layout, latency, detect)
+        measured, costs, busy = _measure_layout(images, folder, layout, latency, detect)
         overheads = overheads or Costs(costs.read - latency, costs.decode, costs.detect - detect, 0)
         known = Costs(overheads.read + latency, overheads.decode, overheads.detect + detect, 0)
         predicted = [simulate(each, layout, images).images_per_second for each in (costs, known)]
         print(
             f"actors {actors}, downloads {threads}, latency {latency:.2f} s, detector {detect:.2f} s: {measured:.2f} "
             f"images/s; simulated {predicted[0]:.2f} ({predicted[0] / measured - 1:+.0%}), from the first run's costs "
-            f"{predicted[1]:.2f} ({predicted[1] / measured - 1:+.0%}); detectors busy {own:.0%}; read "
+            f"{predicted[1]:.2f} ({predicted[1] / measured - 1:+.0%}); detectors busy {busy:.0%}; read "
             f"{costs.read:.3f}, decode {costs.decode:.3f}, detect {costs.detect:.3f} s, {costs.bytes / 1000:.0f} kB",
             flush=True,
         )
