@@ -23,7 +23,7 @@ from nike.datasets.safe_json import write_json
 from nike.datasets.split import SPLIT_FILE
 from nike.formatting import align_columns, plural, printable
 from nike.output_checks import check_output_file
-from nike.training.data import count_lines, prepare_training_data, read_training_parts
+from nike.training.data import count_lines, prepare_training_data, read_training_records
 from nike.training.options import TASKS
 
 MAX_LISTED_PER_KIND = 5  # maximum number of problems printed per kind; --json and --html list all of them
@@ -107,12 +107,12 @@ def to_json(result: Inspection, config: Config, train_error: str | None = None) 
         "counts": {severity: result.count(severity) for severity in SEVERITIES},
         "parts": {
             name: {
-                "photos": part.photos,
-                "negatives": part.negatives,
-                "ignored": part.ignored,
-                "classes": {n: {"instances": c.instances, "photos": c.photos} for n, c in part.classes.items()},
+                "photos": subset.photos,
+                "negatives": subset.negatives,
+                "ignored": subset.ignored,
+                "classes": {n: {"instances": c.instances, "photos": c.photos} for n, c in subset.classes.items()},
             }
-            for name, part in result.parts.items()
+            for name, subset in result.subsets.items()
         },
         "sizes": dict(zip(histogram_names(), result.sizes, strict=True)),
         "network": {"image_size": config.IMAGE_MAX_DIM, "anchor_scales": list(config.RPN_ANCHOR_SCALES)},
@@ -217,7 +217,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         if path and path != "-":
             check_output_file(path, option)
     config = _read_config(arguments)
-    parts = read_training_parts(
+    records = read_training_records(
         arguments.dataset,
         arguments.labels,
         val=arguments.val,
@@ -226,14 +226,14 @@ def run_command(arguments: argparse.Namespace) -> int:
         allow_outside=arguments.allow_outside,
         boxes=arguments.task == "boxes",
     )
-    total = sum(len(collection.photos) for collection in parts.parts.values())
+    total = sum(len(collection.photos) for collection in records.subsets.values())
     with tqdm(total=total, unit="photo", leave=False, disable=not sys.stderr.isatty()) as bar:
-        result = inspect_dataset(parts.parts, parts.labels, config, arguments.workers, bar.update)
+        result = inspect_dataset(records.subsets, records.labels, config, arguments.workers, bar.update)
     if arguments.val is None and arguments.val_split is None:
         result.problems += find_unused_images(arguments.dataset)
     train_lines, train_error = [], None
     try:
-        train_lines = [*count_lines(prepare_training_data(parts)), ""]
+        train_lines = [*count_lines(prepare_training_data(records)), ""]
     except UserError as error:
         train_error = error
     report = to_json(result, config, None if train_error is None else str(train_error))

@@ -97,19 +97,19 @@ def group_by_subset(source: Path, collection: Collection) -> dict[str, list[Phot
     subset_of = dict(collection.subsets)
     if not subset_of and source.is_dir() and (own := read_own_split(source)) is not None:
         subset_of = {photo.file: name for name, part in own.items() for photo in part.photos}
-    parts: dict[str, list[Photo]] = {}
+    subsets: dict[str, list[Photo]] = {}
     for photo in collection.photos:
-        parts.setdefault(subset_of.get(photo.file, "train" if subset_of else ""), []).append(photo)
-    return parts
+        subsets.setdefault(subset_of.get(photo.file, "train" if subset_of else ""), []).append(photo)
+    return subsets
 
 
-def write_dataset(name: str, target: Path, parts: dict[str, list[Photo]], problems: list[Problem]) -> None:
+def write_dataset(name: str, target: Path, subsets: dict[str, list[Photo]], problems: list[Problem]) -> None:
     """Writes a dataset with its images to a new folder, atomically.
 
     Args:
         name: name of a format in FORMATS.
         target: path of a folder that does not exist or is empty.
-        parts: photos by subset.
+        subsets: photos by subset.
         problems: list to which a problem is appended for each skipped photo or instance.
 
     Raises:
@@ -120,15 +120,15 @@ def write_dataset(name: str, target: Path, parts: dict[str, list[Photo]], proble
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as temporary:
         folder = Path(temporary, "dataset")
-        FORMATS[name].write(folder, parts, problems)
+        FORMATS[name].write(folder, subsets, problems)
         if target.exists():
             target.rmdir()
         folder.rename(target)
 
 
-def report_unwritten_keypoints(name: str, parts: dict[str, list[Photo]]) -> list[Problem]:
+def report_unwritten_keypoints(name: str, subsets: dict[str, list[Photo]]) -> list[Problem]:
     """Returns a note if the photos have keypoints that the format `name` cannot store, else an empty list."""
-    instances = (instance for photos in parts.values() for photo in photos for instance in photo.instances)
+    instances = (instance for photos in subsets.values() for photo in photos for instance in photo.instances)
     count = sum(bool(instance.keypoints) for instance in instances)
     if FORMATS[name].keypoints or not count:
         return []
@@ -222,9 +222,9 @@ def run_command(arguments: argparse.Namespace) -> int:
     target = arguments.target
     if arguments.to is not None:
         photos = relabel(photos, labels, problems)
-        parts = group_by_subset(arguments.source, replace(collection, photos=photos))
-        write_dataset(arguments.to, target, parts, problems)
-        problems += report_unwritten_keypoints(arguments.to, parts)
+        subsets = group_by_subset(arguments.source, replace(collection, photos=photos))
+        write_dataset(arguments.to, target, subsets, problems)
+        problems += report_unwritten_keypoints(arguments.to, subsets)
         done = f"{plural(len(photos), 'image')} written to {target}."
     else:
         done = write_annotations(arguments.source, target, photos, labels, problems)

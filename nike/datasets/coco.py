@@ -235,24 +235,24 @@ def write_coco(
     return {"images": len(images), "annotations": len(annotations), "crowds": crowds}
 
 
-def all_labels(parts: Mapping[str, Sequence[Photo]]) -> Labels:
+def all_labels(subsets: Mapping[str, Sequence[Photo]]) -> Labels:
     """Returns a mapping of all labels in the photos to categories of the same names, in alphabetical order."""
-    found = {i.label for photos_ in parts.values() for photo in photos_ for i in photo.instances} - set(IGNORE)
+    found = {i.label for photos_ in subsets.values() for photo in photos_ for i in photo.instances} - set(IGNORE)
     return Labels({label: label for label in sorted(found)} or ("nike",))
 
 
-def all_keypoint_names(parts: Mapping[str, Sequence[Photo]]) -> list[str]:
+def all_keypoint_names(subsets: Mapping[str, Sequence[Photo]]) -> list[str]:
     """Returns the names of all keypoints in the photos, in the order of their first occurrence."""
-    instances = (i for photos_ in parts.values() for photo in photos_ for i in photo.instances)
+    instances = (i for photos_ in subsets.values() for photo in photos_ for i in photo.instances)
     return list(dict.fromkeys(name for instance in instances for name in instance.keypoints))
 
 
-def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+def write_folder(folder: Path, subsets: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes `annotations/instances_SUBSET.json` and the images in `images/SUBSET/`. See `Format` for the arguments."""
-    labels, names = all_labels(parts), all_keypoint_names(parts)
-    for part, photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).items():
-        name = f"instances_{part}.json" if part else "instances.json"
-        images = folder / "images" / part
+    labels, names = all_labels(subsets), all_keypoint_names(subsets)
+    for subset, photos_ in copy_images(folder, subsets, lambda subset: f"images/{subset}", problems).items():
+        name = f"instances_{subset}.json" if subset else "instances.json"
+        images = folder / "images" / subset
         relative = [replace(photo, file=photo.path.relative_to(images).as_posix()) for photo in photos_]
         write_coco(folder / "annotations" / name, relative, labels, problems, names)
 

@@ -159,7 +159,7 @@ def _read_mask(element: ET.Element, photo: Photo) -> RunLengths:
 # --- writing ---
 
 
-def write_cvat(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+def write_cvat(folder: Path, subsets: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes `annotations.xml`. Instances are written as polygons, or as masks if they have holes or several parts.
 
     See `Format` for the arguments.
@@ -167,23 +167,23 @@ def write_cvat(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: lis
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
     meta = ET.SubElement(root, "meta")
-    task = ET.SubElement(meta, "task" if set(parts) == {""} else "project")  # CVAT exports subsets as a project
+    task = ET.SubElement(meta, "task" if set(subsets) == {""} else "project")  # CVAT exports subsets as a project
     labels = ET.SubElement(task, "labels")
-    for part in filter(None, parts):
-        ET.SubElement(ET.SubElement(ET.SubElement(task, "tasks"), "task"), "subset").text = part
-    placed = copy_images(folder, parts, lambda part: f"images/{part}", problems)
-    members = [(part, photo) for part, photos_ in placed.items() for photo in photos_]
+    for subset in filter(None, subsets):
+        ET.SubElement(ET.SubElement(ET.SubElement(task, "tasks"), "task"), "subset").text = subset
+    placed = copy_images(folder, subsets, lambda subset: f"images/{subset}", problems)
+    members = [(subset, photo) for subset, photos_ in placed.items() for photo in photos_]
     names = sorted({instance.label for _, photo in members for instance in photo.instances})
     for name in [*names, NEGATIVE]:
         label = ET.SubElement(labels, "label")
         ET.SubElement(label, "name").text = name
         ET.SubElement(label, "type").text = "tag" if name == NEGATIVE else "any"
         ET.SubElement(label, "attributes")
-    for number, (part, photo) in enumerate(members):
+    for number, (subset, photo) in enumerate(members):
         size = {"width": str(photo.width), "height": str(photo.height)}
-        name = photo.path.relative_to(folder / "images" / part).as_posix()
-        subset = {"subset": part} if part else {}
-        image = ET.SubElement(root, "image", {"id": str(number), "name": name} | subset | size)
+        name = photo.path.relative_to(folder / "images" / subset).as_posix()
+        subset_attribute = {"subset": subset} if subset else {}
+        image = ET.SubElement(root, "image", {"id": str(number), "name": name} | subset_attribute | size)
         if photo.is_negative:
             ET.SubElement(image, "tag", {"label": NEGATIVE, "source": "manual"})
         for instance, mask in photo.iter_masks(problems):

@@ -50,11 +50,11 @@ def fingerprint(photo: Photo, data: bytes, image: np.ndarray) -> Fingerprint:
     return Fingerprint(photo, hashlib.sha256(data).hexdigest(), thumbnail)
 
 
-def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
+def find_duplicates(subsets: dict[str, list[Fingerprint]]) -> list[Problem]:
     """Finds identical files in all subsets, and validation photos that are similar to a training photo.
 
     Args:
-        parts: fingerprints by name of the subset, training first.
+        subsets: fingerprints by name of the subset, training first.
 
     Returns:
         A warning for each duplicate within a subset and for each near-duplicate, and an error for each duplicate across
@@ -62,19 +62,19 @@ def find_duplicates(parts: dict[str, list[Fingerprint]]) -> list[Problem]:
     """
     problems = []
     first: dict[str, tuple[str, Photo]] = {}
-    for part, prints in parts.items():
+    for subset, prints in subsets.items():
         for current in prints:
-            other_part, other = first.setdefault(current.digest, (part, current.photo))
+            other_subset, other = first.setdefault(current.digest, (subset, current.photo))
             if other is current.photo:
                 continue
             message, code, severity = f"is the same file as {short(other.file)}", "duplicate", WARNING
-            if other_part != part:
-                message += f" in {other_part}, so {part} contains a {other_part} image"
+            if other_subset != subset:
+                message += f" in {other_subset}, so {subset} contains a {other_subset} image"
                 code, severity = "duplicate-across", ERROR
             message += ". Remove one of them."
             problems.append(_problem(current.photo, other, code, message, severity))
-    if len(parts) == 2:
-        problems += _near_duplicates(next(iter(parts)), *parts.values())
+    if len(subsets) == 2:
+        problems += _near_duplicates(next(iter(subsets)), *subsets.values())
     return problems
 
 

@@ -53,13 +53,13 @@ class Inspection:
     """The result of `inspect_dataset`.
 
     Attributes:
-        parts: counts by name of the subset.
+        subsets: counts by name of the subset.
         problems: all problems, in the order of the dataset.
         sizes: histogram of the square roots of the box areas in pixels at the network's resolution. Bin i ends at
             HISTOGRAM_EDGES[i].
     """
 
-    parts: dict[str, SubsetCounts]
+    subsets: dict[str, SubsetCounts]
     problems: list[Problem]
     sizes: list[int]
 
@@ -93,16 +93,16 @@ def histogram_names() -> list[str]:
 
 def subset_rows(result: Inspection) -> list[list[str]]:
     """Returns the counts of each subset as rows of a table, with a header."""
-    classes = list(next(iter(result.parts.values())).classes)
+    classes = list(next(iter(result.subsets.values())).classes)
     rows = [["", "images", "negatives", "ignored", *map(printable, classes)]]
-    for name, part in result.parts.items():
-        cells = [f"{c.instances} in {plural(c.photos, 'image')}" for c in part.classes.values()]
-        rows.append([name, str(part.photos), str(part.negatives), str(part.ignored), *cells])
+    for name, subset in result.subsets.items():
+        cells = [f"{c.instances} in {plural(c.photos, 'image')}" for c in subset.classes.values()]
+        rows.append([name, str(subset.photos), str(subset.negatives), str(subset.ignored), *cells])
     return rows
 
 
 def inspect_dataset(
-    parts: dict[str, Collection],
+    subsets: dict[str, Collection],
     labels: Labels,
     config: Config,
     workers: int = 4,
@@ -111,7 +111,7 @@ def inspect_dataset(
     """Checks all photos and instances of a dataset.
 
     Args:
-        parts: records by name of the subset, such as {"train": ..., "val": ...}.
+        subsets: records by name of the subset, such as {"train": ..., "val": ...}.
         labels: mapping of labels to classes.
         config: settings of the network, for its input size and anchors.
         workers: number of threads.
@@ -120,8 +120,8 @@ def inspect_dataset(
     result = Inspection({}, [], [0] * (len(HISTOGRAM_EDGES) + 1))
     fingerprints: dict[str, list[Fingerprint]] = {}
     with ThreadPoolExecutor(workers) as pool:
-        for name, collection in parts.items():
-            result.parts[name] = _count_subset(collection, labels)
+        for name, collection in subsets.items():
+            result.subsets[name] = _count_subset(collection, labels)
             result.problems += collection.problems + _unlabelled_problems(collection)
             fingerprints[name] = []
             found = pool.map(lambda photo: _check_photo(photo, labels, config), collection.photos)
@@ -132,7 +132,7 @@ def inspect_dataset(
                 if one.fingerprint is not None:
                     fingerprints[name].append(one.fingerprint)
                 on_photo()
-    result.problems += find_duplicates(fingerprints) + _balance_problems(result.parts, labels)
+    result.problems += find_duplicates(fingerprints) + _balance_problems(result.subsets, labels)
     return result
 
 
@@ -222,26 +222,26 @@ def _unlabelled_problems(collection: Collection) -> list[Problem]:
 
 
 def _count_subset(collection: Collection, labels: Labels) -> SubsetCounts:
-    part = SubsetCounts(len(collection.photos), classes={name: ClassCounts() for name in labels.classes})
+    subset = SubsetCounts(len(collection.photos), classes={name: ClassCounts() for name in labels.classes})
     for photo in collection.photos:
         usable = [i for i in photo.instances if not i.crowd]
         counts = Counter(name for i in usable if (name := labels.class_of(i.label)))
-        part.ignored += sum(i.crowd or labels.is_ignored(i.label) for i in photo.instances)
-        part.negatives += photo.is_negative
+        subset.ignored += sum(i.crowd or labels.is_ignored(i.label) for i in photo.instances)
+        subset.negatives += photo.is_negative
         for name, count in counts.items():
-            part.classes[name].instances += count
-            part.classes[name].photos += 1
-    return part
+            subset.classes[name].instances += count
+            subset.classes[name].photos += 1
+    return subset
 
 
-def _balance_problems(parts: dict[str, SubsetCounts], labels: Labels) -> list[Problem]:
+def _balance_problems(subsets: dict[str, SubsetCounts], labels: Labels) -> list[Problem]:
     """Reports classes that are missing from a subset, and classes much rarer than the most frequent one."""
     problems = []
-    for name, part in parts.items():
-        if not part.photos:
+    for name, subset in subsets.items():
+        if not subset.photos:
             problems.append(Problem(name, "empty", "has no usable image. Annotate images with nike annotate."))
             continue
-        counts = {label: part.classes[label].instances for label in labels.classes}
+        counts = {label: subset.classes[label].instances for label in labels.classes}
         for label, count in counts.items():
             if not count:
                 problems.append(
@@ -251,7 +251,7 @@ def _balance_problems(parts: dict[str, SubsetCounts], labels: Labels) -> list[Pr
                 most = max(counts.values())
                 message = f"{label!r} has {plural(count, 'instance')}, but the most frequent class has {most}."
                 problems.append(Problem(name, "class-rare", message, severity=WARNING))
-        if part.photos > 20 and not part.negatives:
+        if subset.photos > 20 and not subset.negatives:
             message = "has no negative images. Add images without objects to measure false positives."
             problems.append(Problem(name, "no-negatives", message, severity=NOTE))
     return problems

@@ -188,22 +188,22 @@ def _check_percent(number: Any) -> float:
 # --- writing ---
 
 
-def write_label_studio(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+def write_label_studio(folder: Path, subsets: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes `annotations.json` with polygons, or brush masks for instances with holes or several parts.
 
     Args:
         folder: path of the dataset folder. To import it into Label Studio, add it as the root of a local storage.
-        parts, problems: see `Format`.
+        subsets, problems: see `Format`.
     """
     tasks: list[dict[str, Any]] = []
-    for part, photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).items():
+    for subset, photos_ in copy_images(folder, subsets, lambda subset: f"images/{subset}", problems).items():
         for photo in photos_:
             drawn = enumerate(photo.iter_masks(problems))
             regions = [_encode_region(f"r{i}", instance.label, mask) for i, (instance, mask) in drawn]
             address = f"/data/local-files/?d={photo.file}"
             annotation = {"result": regions, "was_cancelled": False, "ground_truth": False}
             task = {"id": len(tasks) + 1, "data": {"image": address}, "annotations": [annotation], "predictions": []}
-            tasks.append(task | ({"meta": {"subset": part}} if part else {}))
+            tasks.append(task | ({"meta": {"subset": subset}} if subset else {}))
     write_json(folder / "annotations.json", tasks, indent=None)
 
 

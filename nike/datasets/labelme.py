@@ -323,12 +323,12 @@ def write_labelme(
     write_json(path, labelme_document(Path(image_path).as_posix(), height, width, shapes))
 
 
-def write_folder(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+def write_folder(folder: Path, subsets: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Copies images into a new folder, with a subfolder per subset, and writes a labelme file next to each image.
 
     See `Format` for the arguments.
     """
-    for photos_ in copy_images(folder, parts, lambda part: part, problems).values():
+    for photos_ in copy_images(folder, subsets, lambda subset: subset, problems).values():
         for photo in photos_:
             write_photo(photo)
 

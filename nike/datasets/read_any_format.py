@@ -24,7 +24,7 @@ class Format(NamedTuple):
             `allow_outside` (whether file names and symbolic links may refer to files outside the dataset folder).
             Raises ValueError if the annotation file is not of this format.
         write: writes a dataset with copies of its images, or None for a read-only format. The arguments are `folder`
-            (a new dataset folder), `parts` (the photos by subset, or by "" for a dataset without a split) and
+            (a new dataset folder), `subsets` (the photos by subset, or by "" for a dataset without a split) and
             `problems` (a list to which a problem is appended for each skipped photo or instance).
         keypoints: whether `write` writes keypoints.
     """

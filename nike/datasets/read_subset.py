@@ -1,4 +1,4 @@
-"""Reads the training or the validation part of a dataset."""
+"""Reads the training or the validation subset of a dataset."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def has_subset_folders(folder: Path) -> bool:
 def read_own_split(
     folder: Path, default_label: str = "object", allow_outside: bool = False, boxes: bool = False
 ) -> dict[str, Collection] | None:
-    """Reads the training and the validation part of a dataset that defines its own split.
+    """Reads the training and the validation subset of a dataset that defines its own split.
 
     The split is defined by `split.json`, or else by the annotation files (`data.yaml`, `instances_val.json`, ...), or
     else by the folders train/ and val/.
 
     Returns:
-        The parts "train" and "val", or None if the dataset does not define both.
+        The subsets "train" and "val", or None if the dataset does not define both.
 
     Raises:
         FileNotFoundError, ValueError: see `nike.datasets.read_any_format.read_dataset`.
@@ -58,9 +58,11 @@ def read_own_split(
             for name in SUBSETS
         }
     if set(SUBSETS) <= set(whole.subsets.values()):
-        parts = {name: select_files(whole, lambda file, name=name: whole.subsets.get(file) == name) for name in SUBSETS}
-        parts["train"].problems += [problem for problem in whole.problems if problem.file not in whole.subsets]
-        return parts
+        subsets = {
+            name: select_files(whole, lambda file, name=name: whole.subsets.get(file) == name) for name in SUBSETS
+        }
+        subsets["train"].problems += [problem for problem in whole.problems if problem.file not in whole.subsets]
+        return subsets
     if has_subset_folders(folder):  # a single annotation file may describe the photos of both folders
         return {
             name: select_files(whole, lambda file, name=name: PurePosixPath(file).parts[0] == name) for name in SUBSETS
@@ -104,9 +106,9 @@ def read_subset(
     if val_split is not None:
         whole = read_dataset(folder, default, allow_outside, boxes=boxes)
         return split_collection(whole, labels, val_split, seed)[subset]
-    parts = read_own_split(folder, default, allow_outside, boxes)
-    if parts is not None:
-        return parts[subset]
+    subsets = read_own_split(folder, default, allow_outside, boxes)
+    if subsets is not None:
+        return subsets[subset]
     if (folder / subset).is_dir():
         return read_dataset(folder / subset, default, allow_outside, folder, boxes)
     raise UserError(

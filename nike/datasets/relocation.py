@@ -61,13 +61,13 @@ def copy_photos(copies: dict[Path, Path]) -> None:
 
 
 def copy_images(
-    folder: Path, parts: Mapping[str, Sequence[Photo]], layout: Callable[[str], str], problems: list[Problem]
+    folder: Path, subsets: Mapping[str, Sequence[Photo]], layout: Callable[[str], str], problems: list[Problem]
 ) -> dict[str, list[Photo]]:
     """Copies images into a new dataset folder with the subfolders of a format.
 
     Args:
         folder: path of the dataset folder.
-        parts: photos by subset, or by "" for a dataset without a split.
+        subsets: photos by subset, or by "" for a dataset without a split.
         layout: function that takes a subset and returns the folder of its images, relative to `folder`.
         problems: list to which a problem is appended for each photo that is skipped because another photo has the same
             name without suffix.
@@ -77,17 +77,17 @@ def copy_images(
     """
     placed: dict[str, list[Photo]] = {}
     taken: dict[Path, Photo] = {}
-    for part, photos in parts.items():
-        placed[part] = []
+    for subset, photos in subsets.items():
+        placed[subset] = []
         for photo in photos:
-            path = folder / layout(part) / remove_generic_folders(photo)
+            path = folder / layout(subset) / remove_generic_folders(photo)
             first = taken.setdefault(path.with_suffix(""), photo)
             if first is not photo:
                 message = f"would have the same name as {printable(first.file)}. Rename one of them."
                 problems.append(Problem(photo.file, "name-twice", message))
                 continue
             copy_photos({path: photo.path})
-            placed[part].append(replace(photo, file=path.relative_to(folder).as_posix(), path=path))
+            placed[subset].append(replace(photo, file=path.relative_to(folder).as_posix(), path=path))
     return placed
 
 

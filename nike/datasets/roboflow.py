@@ -30,13 +30,13 @@ def read_roboflow(path: str | os.PathLike, default_label: str = "object", allow_
     )
 
 
-def write_roboflow(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+def write_roboflow(folder: Path, subsets: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes a COCO file and the images into train/, valid/ and test/, or into train/ for a dataset without a split.
 
     See `Format` for the arguments.
     """
-    labels, names = coco.all_labels(parts), coco.all_keypoint_names(parts)
-    for part, photos_ in copy_images(folder, parts, FOLDERS.__getitem__, problems).items():
-        images = folder / FOLDERS[part]
+    labels, names = coco.all_labels(subsets), coco.all_keypoint_names(subsets)
+    for subset, photos_ in copy_images(folder, subsets, FOLDERS.__getitem__, problems).items():
+        images = folder / FOLDERS[subset]
         relative = [replace(photo, file=photo.path.relative_to(images).as_posix()) for photo in photos_]
         coco.write_coco(images / FILE, relative, labels, problems, names)

@@ -66,18 +66,22 @@ def merge_collections(root: Path, collections: Iterable[tuple[str | None, Path, 
         collections: (subset or None, path of the annotation file, its collection). Photos are modified in place.
     """
     merged = Collection(root)
-    for subset, path, part in collections:
-        prefix = PurePosixPath(relative_name(part.root, root) if part.root != root else ".")
+    for subset, path, collection in collections:
+        prefix = PurePosixPath(relative_name(collection.root, root) if collection.root != root else ".")
         annotations = relative_name(path, root)
-        for photo in part.photos:
+        for photo in collection.photos:
             photo.file = (prefix / photo.file).as_posix()
             photo.annotation_name = annotations
             photo.problems = [_relocate_problem(problem, path.name, annotations, prefix) for problem in photo.problems]
-        merged.photos += part.photos
-        merged.problems += [_relocate_problem(problem, path.name, annotations, prefix) for problem in part.problems]
-        merged.unlabelled += part.unlabelled
+        merged.photos += collection.photos
+        merged.problems += [
+            _relocate_problem(problem, path.name, annotations, prefix) for problem in collection.problems
+        ]
+        merged.unlabelled += collection.unlabelled
         if subset is not None:
-            files = [photo.file for photo in part.photos] + [relative_name(file, root) for file in part.unlabelled]
+            files = [photo.file for photo in collection.photos] + [
+                relative_name(file, root) for file in collection.unlabelled
+            ]
             merged.subsets |= dict.fromkeys([annotations, *files], subset)
     return merged
 

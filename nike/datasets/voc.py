@@ -153,23 +153,23 @@ def _read_colors(path: Path, photo: Photo) -> np.ndarray:
 # --- writing ---
 
 
-def write_voc(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+def write_voc(folder: Path, subsets: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes the masks, `labelmap.txt` and a list of images for each subset.
 
     Overlapping pixels are assigned to the smallest instance. A problem is appended for each instance that loses pixels.
     See `Format` for the arguments.
     """
-    members = [photo for photos_ in parts.values() for photo in photos_]
+    members = [photo for photos_ in subsets.values() for photo in photos_]
     names = sorted({instance.label for photo in members for instance in photo.instances})
     if len(names) > MAX_INSTANCES:
         raise UserError(f"Pascal VOC masks support at most {MAX_INSTANCES} classes, got {len(names)}.")
-    for part, photos_ in copy_images(folder, parts, lambda part: IMAGES, problems).items():
+    for subset, photos_ in copy_images(folder, subsets, lambda subset: IMAGES, problems).items():
         stems = [PurePosixPath(photo.file).relative_to(IMAGES).with_suffix("") for photo in photos_]
         for stem, photo in zip(stems, photos_, strict=True):
             instance_map, class_map = _draw_maps(photo, names, problems)
             _write_png(folder / OBJECTS / f"{stem}.png", instance_map)
             _write_png(folder / CLASSES / f"{stem}.png", class_map)
-        write_text(folder / IMAGE_SETS / f"{part or 'trainval'}.txt", "".join(f"{stem}\n" for stem in stems))
+        write_text(folder / IMAGE_SETS / f"{subset or 'trainval'}.txt", "".join(f"{stem}\n" for stem in stems))
     rows = [
         f"{name}:{','.join(map(str, palette_color(number)))}::" for number, name in enumerate(["background", *names])
     ]

@@ -205,22 +205,24 @@ def _parse_line(values: Sequence[str], photo: Photo, names: Mapping[int, str]) -
 # --- writing ---
 
 
-def write_yolo(folder: Path, parts: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
+def write_yolo(folder: Path, subsets: Mapping[str, Sequence[Photo]], problems: list[Problem]) -> None:
     """Writes `data.yaml` and the label files. The images are in `images/`, or in `images/train`, `images/val`, ...
 
     See `Format` for the arguments.
     """
     import yaml
 
-    names = sorted({instance.label for photos_ in parts.values() for photo in photos_ for instance in photo.instances})
-    for photos_ in copy_images(folder, parts, lambda part: f"images/{part}", problems).values():
+    names = sorted(
+        {instance.label for photos_ in subsets.values() for photo in photos_ for instance in photo.instances}
+    )
+    for photos_ in copy_images(folder, subsets, lambda subset: f"images/{subset}", problems).values():
         for photo in photos_:
             path = Path("labels", *PurePosixPath(photo.file).parts[1:]).with_suffix(".txt")
             write_text(folder / path, "".join(f"{line}\n" for line in _label_lines(photo, names, problems)))
-    train = "train" if "train" in parts else next(iter(parts))
-    listed = {"train": train, "val": "val" if "val" in parts else train}
-    listed |= {"test": "test"} if "test" in parts else {}
-    settings = {part: f"images/{subset}".rstrip("/") for part, subset in listed.items()}
+    train = "train" if "train" in subsets else next(iter(subsets))
+    listed = {"train": train, "val": "val" if "val" in subsets else train}
+    listed |= {"test": "test"} if "test" in subsets else {}
+    settings = {subset: f"images/{folder_name}".rstrip("/") for subset, folder_name in listed.items()}
     write_text(folder / "data.yaml", yaml.safe_dump(settings | {"names": dict(enumerate(names))}, sort_keys=False))
 
 

@@ -114,9 +114,9 @@ def _find_run_images(folder: Path, split: str | None, labels: Labels, run: RunPh
     whole = Collection(folder)
     try:
         for subset in SUBSETS if has_own_split(folder) else (None,):
-            part = read_subset(folder, subset, labels, boxes=boxes)
-            whole.photos += part.photos
-            whole.problems += part.problems
+            collection = read_subset(folder, subset, labels, boxes=boxes)
+            whole.photos += collection.photos
+            whole.problems += collection.problems
     except ValueError:  # an invalid dataset cannot have been used for training
         return None
     wanted = run.train if split == "train" else run.val

@@ -29,13 +29,13 @@ MAX_LISTED = 5  # maximum number of problems or files named in a message
 
 
 @dataclass(frozen=True)
-class TrainingParts:
+class TrainingRecords:
     """The records of a dataset, including invalid records.
 
     Attributes:
         folder: folder of the dataset.
         val: folder of a separate validation dataset, or None.
-        parts: records by subset, "train" and "val".
+        subsets: records by subset, "train" and "val".
         also: folders of additional training images with their records. A folder may be listed several times.
         labels: mapping of labels to classes.
         counts: number of instances by label if the classes were derived from the labels in the files, else None.
@@ -44,7 +44,7 @@ class TrainingParts:
 
     folder: Path
     val: Path | None
-    parts: dict[str, Collection]
+    subsets: dict[str, Collection]
     also: list[tuple[Path, Collection]]
     labels: Labels
     counts: Counter[str] | None
@@ -90,18 +90,18 @@ def load_training_data(
     """Reads, splits and prepares the training and validation data.
 
     Args:
-        folder, labels, val, val_split, also, seed, boxes: see `read_training_parts`.
+        folder, labels, val, val_split, also, seed, boxes: see `read_training_records`.
         negatives, strict: see `prepare_training_data`.
 
     Raises:
         FileNotFoundError: if a folder does not exist.
         ValueError: if the data cannot be used.
     """
-    parts = read_training_parts(folder, labels, val=val, val_split=val_split, also=also, seed=seed, boxes=boxes)
-    return prepare_training_data(parts, negatives=negatives, strict=strict)
+    records = read_training_records(folder, labels, val=val, val_split=val_split, also=also, seed=seed, boxes=boxes)
+    return prepare_training_data(records, negatives=negatives, strict=strict)
 
 
-def read_training_parts(
+def read_training_records(
     folder: Path,
     labels: str | None = None,
     *,
@@ -111,7 +111,7 @@ def read_training_parts(
     seed: int = 0,
     allow_outside: bool = False,
     boxes: bool = False,
-) -> TrainingParts:
+) -> TrainingRecords:
     """Reads a dataset, determines its classes and splits it.
 
     Args:
@@ -135,23 +135,23 @@ def read_training_parts(
     whole: Collection | None = None
     if val is not None:
         train = read_subset(folder, None, reader_labels, allow_outside, boxes=boxes)
-        parts = {"train": train, "val": _read_option_folder("--val", val, reader_labels, allow_outside, boxes)}
+        subsets = {"train": train, "val": _read_option_folder("--val", val, reader_labels, allow_outside, boxes)}
         split = f"validation on {val}"
     elif val_split is None and (own := read_own_split(folder, default, allow_outside, boxes)) is not None:
-        parts = own
+        subsets = own
         split = f"validation images of {folder}"
     else:
         whole = read_subset(folder, None, reader_labels, allow_outside, boxes=boxes)
-        parts = {"all": whole}
+        subsets = {"all": whole}
         val_split = VAL_SPLIT if val_split is None else val_split
         grouped = ", grouped by product" if has_product_groups(whole) else ""
         split = f"{val_split:.0%} of the images for validation{grouped} (seed {seed})"
     more = [(path, _read_option_folder("--also", path, reader_labels, allow_outside, boxes)) for path in also]
-    counts = count_labels([*parts.values(), *(collection for _, collection in more)]) if given is None else None
+    counts = count_labels([*subsets.values(), *(collection for _, collection in more)]) if given is None else None
     known = given or Labels.from_counts(counts or {})
     if whole is not None and val_split is not None:
-        parts = split_collection(whole, known, val_split, seed)
-    return TrainingParts(folder, val, parts, more, known, counts, split)
+        subsets = split_collection(whole, known, val_split, seed)
+    return TrainingRecords(folder, val, subsets, more, known, counts, split)
 
 
 def _read_option_folder(option: str, folder: Path, labels: Labels, allow_outside: bool, boxes: bool) -> Collection:
@@ -172,12 +172,12 @@ def _prefix_errors(option: str | None) -> Iterator[None]:
 
 
 def prepare_training_data(
-    parts: TrainingParts, *, negatives: Sequence[Path] = (), strict: bool = False
+    records: TrainingRecords, *, negatives: Sequence[Path] = (), strict: bool = False
 ) -> TrainingData:
     """Prepares the training and validation datasets.
 
     Args:
-        parts: records of the dataset.
+        records: records of the dataset.
         negatives: folders of additional training images without objects. Annotations are not required.
         strict: whether an error in the annotations raises ValueError.
 
@@ -186,14 +186,14 @@ def prepare_training_data(
         ValueError: if a folder is empty, no image contains an object, or an image is in both datasets.
     """
     train, validation = NikeDataset(), NikeDataset()
-    labels, separate = parts.labels, parts.val is not None
-    train_part, val_part = (parts.parts[subset] for subset in SUBSETS)
-    train.add_collection(train_part, labels, parts.folder, None if separate else "train", strict=strict)
+    labels, separate = records.labels, records.val is not None
+    train_records, val_records = (records.subsets[subset] for subset in SUBSETS)
+    train.add_collection(train_records, labels, records.folder, None if separate else "train", strict=strict)
     with _prefix_errors("--val" if separate else None):
         validation.add_collection(
-            val_part, labels, parts.val or parts.folder, None if separate else "val", strict=strict
+            val_records, labels, records.val or records.folder, None if separate else "val", strict=strict
         )
-    for path, collection in parts.also:
+    for path, collection in records.also:
         with _prefix_errors("--also"):
             train.add_collection(collection, labels, path, strict=strict)
     for path in negatives:
@@ -202,11 +202,11 @@ def prepare_training_data(
     _check_disjoint(train, validation)
     train.prepare()
     validation.prepare()
-    _check_objects(train, "training", parts.folder)
+    _check_objects(train, "training", records.folder)
     trained = _find_classes(train)
-    _check_objects(validation, "validation", parts.val or parts.folder, trained)
-    found = () if parts.counts is None else tuple(describe_labels(labels, parts.counts))
-    return TrainingData(train, validation, parts.split, labels, found)
+    _check_objects(validation, "validation", records.val or records.folder, trained)
+    found = () if records.counts is None else tuple(describe_labels(labels, records.counts))
+    return TrainingData(train, validation, records.split, labels, found)
 
 
 def _check_disjoint(train: NikeDataset, validation: NikeDataset) -> None:
