@@ -141,7 +141,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     version = None if arguments.no_open else labelme_version()
     if version and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"} & set(os.environ):
         raise UserError(
-            "labelme needs a display, but none was found. Run it on a desktop or with ssh -X, or pass --no-open "
+            "labelme requires a display, but none was found. Run it on a desktop or with ssh -X, or pass --no-open "
             "--weights=best."
         )
     todo = find_unannotated(folder)

@@ -151,7 +151,7 @@ def _read_keypoints(raw: Any, names: list[str]) -> dict[str, tuple[float, float,
     They are shifted by half a pixel, because COCO places pixel centres at integer coordinates.
     """
     if not isinstance(raw, list) or len(raw) != 3 * len(names):
-        raise UserError(f"keypoints must be x, y, v of the {len(names)} keypoints of its category, got {short(raw)}.")
+        raise UserError(f"keypoints must be x, y, v for each of {len(names)} keypoints, got {short(raw)}.")
     if not all(type(value) in (int, float) and abs(value) <= MAX_COORDINATE for value in raw):
         raise UserError(f"keypoints must be numbers of pixels, got {short(raw)}.")
     if any(v not in (0, 1, 2) for v in raw[2::3]):

@@ -274,12 +274,12 @@ def _join_keypoints(raw_shapes: list, pieces: list[tuple], photo: Photo, name: s
             ((x, y),) = parse_points(raw.get("points"), "point").tolist()
             if group not in owners:
                 raise ShapeError(
-                    f"point {short(label)}: no object has its group_id {group}. Set it to the group_id of its object."
+                    f"point {short(label)}: no object has the group_id {group}. Set it to the group_id of the object."
                 )
             owner, *others = owners[group]
             if others:
                 raise ShapeError(
-                    f"point {short(label)}: objects {short(owner.label)} and {short(others[0].label)} both have its "
+                    f"point {short(label)}: objects {short(owner.label)} and {short(others[0].label)} both have the "
                     f"group_id {group}. Give each object a different group_id."
                 )
             if label in owner.keypoints:

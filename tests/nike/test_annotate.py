@@ -127,7 +127,7 @@ def test_no_display(folder, detector, monkeypatch, capsys):
     if sys.platform == "linux":
         monkeypatch.setattr(annotate, "labelme_version", lambda: "6.3.1")
         assert annotate.main([str(folder.root)]) == 2
-        assert "needs a display" in capsys.readouterr().err
+        assert "requires a display" in capsys.readouterr().err
 
 
 def test_user_errors(folder, opened, detector, monkeypatch, capsys):

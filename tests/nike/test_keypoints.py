@@ -52,7 +52,7 @@ def test_labelme_points_belong_to_the_object_of_their_group(write):
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ([SQUARE, point(group_id=4)], "shapes[1]: point 'hook': no object has its group_id 4."),
+        ([SQUARE, point(group_id=4)], "shapes[1]: point 'hook': no object has the group_id 4."),
         ([SQUARE, point(), point()], "shapes[2]: point 'hook' exists twice in group 3."),
         (
             [SQUARE, point(group_id=None)],
@@ -60,7 +60,7 @@ def test_labelme_points_belong_to_the_object_of_their_group(write):
         ),
         (
             [SQUARE, {**SQUARE, "label": "adidas"}, point()],
-            "shapes[2]: point 'hook': objects 'nike' and 'adidas' both have its group_id 3. "
+            "shapes[2]: point 'hook': objects 'nike' and 'adidas' both have the group_id 3. "
             "Give each object a different group_id.",
         ),
         ([SQUARE, {**point(), "points": [[1, 2], [3, 4]]}], "shapes[1]: a point requires exactly 1 point, got 2."),
@@ -89,7 +89,7 @@ def test_coco_keypoints_are_read_and_written(write, tmp_path):
     data["annotations"][0]["keypoints"].append(1)
     (tmp_path / "coco.json").write_text(json.dumps(data))
     (problem,) = read_coco(tmp_path / "coco.json").photos[0].problems
-    assert "keypoints must be x, y, v of the 2 keypoints of its category" in str(problem)
+    assert "keypoints must be x, y, v for each of 2 keypoints" in str(problem)
 
 
 def test_files_in_the_layout_of_coco(write, tmp_path):
