@@ -168,7 +168,8 @@ def test_images_that_cannot_have_a_labelme_file(folder, shape, tmp_path, capsys)
     coco = folder.json("coco.json", {"images": images, "annotations": [], "categories": []})
     assert main([str(coco), str(tmp_path / "out")]) == 1
     output = capsys.readouterr()
-    assert output.out.startswith("1 labelme file written") and "a.png: has the same file stem as 'a.jpg'" in output.err
+    assert output.out.startswith("1 labelme file written")
+    assert "a.png: has the same file stem and labelme file as 'a.jpg'" in output.err
     assert (tmp_path / "out" / "a.json").is_file()
 
     inside = base64.b64encode(folder.photo("c.png").read_bytes()).decode()

@@ -128,8 +128,8 @@ def test_invalid_shapes_are_reported_and_skipped(folder, shape):
     assert len(photo.instances) == 2 and photo.num_unusable == 3
     assert [str(problem) for problem in photo.problems] == [
         "shoe_017.json, shapes[2]: a polygon requires at least 3 points, got 2. Fix it in labelme or delete the shape.",
-        "shoe_017.json, shapes[3]: a point has no area. Draw a polygon around the object, or set its group_id to "
-        "that of its object.",
+        "shoe_017.json, shapes[3]: a point has no area. Draw a polygon around the object, or give it the "
+        "group_id of its object.",
         "shoe_017.json, shapes[4]: the label must be a string of at most 200 characters, got ''.",
     ]
     assert [problem.severity for problem in photo.problems] == ["error", "warning", "error"]

@@ -107,7 +107,7 @@ def test_mask_is_clipped_to_the_image():
         ({"points": [[0, 0], [3, 3]], "shape_type": "mask"}, "requires a base64-encoded PNG"),
         ({"points": [[0, 0], [3, 3]], "shape_type": "mask", "mask": "%%%"}, "not valid base64"),
         ({"points": [[0, 0], [3, 3]], "shape_type": "mask", "mask": "YWJj"}, "not a readable PNG"),
-        ({"points": [[0, 0], [4, 4]], "shape_type": "mask", "mask": png(np.ones((9, 8), bool))}, "PNG is 8x9"),
+        ({"points": [[0, 0], [4, 4]], "shape_type": "mask", "mask": png(np.ones((9, 8), bool))}, "PNG has 8x9"),
         ({"points": [[0, 0], [99, 99]], "shape_type": "mask", "mask": "YWJj"}, "is not inside"),
         ({"points": [[5, 5], [2, 2]], "shape_type": "mask", "mask": "YWJj"}, "is not inside"),
     ],
