@@ -174,7 +174,7 @@ def test_training_needs_an_object_with_keypoints(write, tmp_path):
     with pytest.raises(ValueError, match="KEYPOINT_NAMES is empty. Set the names."):
         _set_keypoints(data, NikeConfig().copy(NUM_KEYPOINTS=3))
     _set_keypoints(data, NikeConfig())
-    with pytest.raises(ValueError, match="KEYPOINT_NAMES must contain NUM_KEYPOINTS .2. different names"):
+    with pytest.raises(ValueError, match="KEYPOINT_NAMES must contain NUM_KEYPOINTS .2. distinct names"):
         config.copy(NUM_KEYPOINTS=2).validate()
 
 

@@ -68,7 +68,7 @@ def test_no_rows_and_a_damaged_plan(tmp_path):
     with pytest.raises(ValueError, match="has no rows"):
         write_plan(tmp_path, [], 5, {})
     (tmp_path / "plan" / "plan.json").write_text('{"rows": 3}')
-    with pytest.raises(ValueError, match=r"plan\.json: is damaged"):
+    with pytest.raises(ValueError, match=r"plan\.json: the plan is damaged"):
         open_plan(tmp_path)
 
 
