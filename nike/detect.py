@@ -44,7 +44,7 @@ If no image has a detection, the best score below the threshold is printed for t
 examples:
   nike detect photo.jpg
   nike detect photos/ "more/**/*.png" clip.mp4 --save overlay,splash,csv --output found
-  nike detect clip.mp4 --every 5                  every fifth frame; the audio is kept
+  nike detect clip.mp4 --frame-stride 5           every fifth frame; the audio is kept
   nike detect 0                                   first camera in a window, until q is pressed
   nike detect rtsp://host/door --output door      a stream in a window and in files, until Ctrl-C
   nike detect shelf.jpg --tiles                   small logos in a large image
@@ -123,7 +123,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="output formats, separated by commas, see below (default: overlay,csv)",
     )
     parser.add_argument(
-        "--every", type=_parse_frame_step, default=1, metavar="N", help="run on every N-th frame of videos (default: 1)"
+        "--frame-stride",
+        type=_parse_frame_stride,
+        default=1,
+        metavar="N",
+        help="run on every N-th frame of videos (default: 1)",
     )
     parser.add_argument(
         "--track",
@@ -133,7 +137,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_detector_arguments(parser)
 
 
-def _parse_frame_step(text: str) -> int:
+def _parse_frame_stride(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1_000_000:
         raise argparse.ArgumentTypeError(f"expected a number of frames, 1 or more, got {text!r}")
     return int(text)
@@ -159,13 +163,15 @@ def run_command(arguments: argparse.Namespace) -> int:
     failures: list[str] = []
     found: Counter[str] = Counter()
     empty: list[Source] = []  # images without detections
-    total = count_pictures(sources, arguments.every)
+    total = count_pictures(sources, arguments.frame_stride)
     try:
         with contextlib.ExitStack() as stack:
             outputs = stack.enter_context(Outputs(folder, arguments.save, detector.class_names)) if folder else None
             window = stack.enter_context(Window()) if is_shown else None
             progress = stack.enter_context(ProgressBar(total, "image"))
-            results = detect_pictures(detector, prefetch(read_pictures(sources, arguments.every)), failures.append)
+            results = detect_pictures(
+                detector, prefetch(read_pictures(sources, arguments.frame_stride)), failures.append
+            )
             for picture, result in track(results, threshold) if arguments.track else results:
                 if outputs:
                     outputs.write(picture, result)

@@ -58,12 +58,12 @@ def count_frames(path: str | os.PathLike) -> int | None:
     return count if 0 < count < 1 << 31 else None
 
 
-def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np.ndarray, float]]:
+def frames(source: str | os.PathLike | int, stride: int = 1) -> Iterator[tuple[np.ndarray, float]]:
     """Reads the frames of a video one at a time, in upright orientation.
 
     Args:
         source: video file, its http or https URL, address of a stream (see `is_stream`), or number of a camera.
-        every: N to yield every N-th frame. All other frames are skipped without conversion to pixels.
+        stride: N to yield every N-th frame. All other frames are skipped without conversion to pixels.
 
     Yields:
         The frame, uint8 RGB `[H, W, 3]`, and the rate of the yielded frames in frames per second.
@@ -88,9 +88,9 @@ def frames(source: str | os.PathLike | int, every: int = 1) -> Iterator[tuple[np
                 raise UserError(f"{name}: no frame can be read. {reason}")
             count = 0
             while good:
-                yield np.ascontiguousarray(frame[:, :, ::-1]), rate / every
+                yield np.ascontiguousarray(frame[:, :, ::-1]), rate / stride
                 count += 1
-                good = all(capture.grab() for _ in range(every - 1))
+                good = all(capture.grab() for _ in range(stride - 1))
                 if good:
                     good, frame = capture.read()
         finally:

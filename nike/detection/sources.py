@@ -118,7 +118,7 @@ def _parse_live(argument: str) -> int | str | None:
     return argument if video_files.is_stream(argument) else None
 
 
-def count_pictures(sources: Iterable[Source], every: int = 1) -> int | None:
+def count_pictures(sources: Iterable[Source], stride: int = 1) -> int | None:
     """Returns the total number of images and video frames, or None if it is unknown for a video."""
     total = 0
     for source in sources:
@@ -128,7 +128,7 @@ def count_pictures(sources: Iterable[Source], every: int = 1) -> int | None:
         count = None if source.path is None else video_files.count_frames(source.path)
         if count is None:
             return None
-        total += -(-count // every)
+        total += -(-count // stride)
     return total
 
 
@@ -152,18 +152,18 @@ def _is_below(real: Path, folders: Sequence[Path]) -> bool:
     return any(real.is_relative_to(folder) for folder in folders)
 
 
-def read_pictures(sources: Iterable[Source], every: int = 1) -> Iterator[Picture]:
+def read_pictures(sources: Iterable[Source], stride: int = 1) -> Iterator[Picture]:
     """Yields the images of all sources. A source that cannot be read yields a `Picture` with an error message.
 
     Args:
         sources: see `find_sources`.
-        every: interval between frames. With N, every N-th frame of a video is yielded.
+        stride: interval between frames. With N, every N-th frame of a video is yielded.
     """
     names = UniqueNames()
     for source in sources:
         name = names.new(source)
         try:
-            yield from _read_video(source, name, every) if source.is_video else _read_photo(source, name)
+            yield from _read_video(source, name, stride) if source.is_video else _read_photo(source, name)
         except (ValueError, OSError) as error:
             message = str(error)
             if source.name not in message:
@@ -182,10 +182,10 @@ def _read_photo(source: Source, name: str) -> Iterator[Picture]:
     yield Picture(source, name, image)
 
 
-def _read_video(source: Source, name: str, every: int) -> Iterator[Picture]:
+def _read_video(source: Source, name: str, stride: int) -> Iterator[Picture]:
     video = source.name if source.live is None else source.live
-    for number, (image, rate) in enumerate(video_files.frames(video, every)):
-        yield Picture(source, name, image, number * every, rate)
+    for number, (image, rate) in enumerate(video_files.frames(video, stride)):
+        yield Picture(source, name, image, number * stride, rate)
 
 
 class UniqueNames:

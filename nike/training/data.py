@@ -36,7 +36,7 @@ class TrainingRecords:
         folder: folder of the dataset.
         val: folder of a separate validation dataset, or None.
         subsets: records by subset, "train" and "val".
-        also: folders of additional training images with their records. A folder may be listed several times.
+        extra_data: folders of additional training images with their records. A folder may be listed several times.
         labels: mapping of labels to classes.
         counts: number of instances by label if the classes were derived from the labels in the files, else None.
         split: message that describes the split.
@@ -45,7 +45,7 @@ class TrainingRecords:
     folder: Path
     val: Path | None
     subsets: dict[str, Collection]
-    also: list[tuple[Path, Collection]]
+    extra_data: list[tuple[Path, Collection]]
     labels: Labels
     counts: Counter[str] | None
     split: str
@@ -81,7 +81,7 @@ def load_training_data(
     *,
     val: Path | None = None,
     val_split: float | None = None,
-    also: Sequence[Path] = (),
+    extra_data: Sequence[Path] = (),
     negatives: Sequence[Path] = (),
     seed: int = 0,
     strict: bool = False,
@@ -90,14 +90,16 @@ def load_training_data(
     """Reads, splits and prepares the training and validation data.
 
     Args:
-        folder, labels, val, val_split, also, seed, boxes: see `read_training_records`.
+        folder, labels, val, val_split, extra_data, seed, boxes: see `read_training_records`.
         negatives, strict: see `prepare_training_data`.
 
     Raises:
         FileNotFoundError: if a folder does not exist.
         ValueError: if the data cannot be used.
     """
-    records = read_training_records(folder, labels, val=val, val_split=val_split, also=also, seed=seed, boxes=boxes)
+    records = read_training_records(
+        folder, labels, val=val, val_split=val_split, extra_data=extra_data, seed=seed, boxes=boxes
+    )
     return prepare_training_data(records, negatives=negatives, strict=strict)
 
 
@@ -107,7 +109,7 @@ def read_training_records(
     *,
     val: Path | None = None,
     val_split: float | None = None,
-    also: Sequence[Path] = (),
+    extra_data: Sequence[Path] = (),
     seed: int = 0,
     allow_outside: bool = False,
     boxes: bool = False,
@@ -120,7 +122,7 @@ def read_training_records(
         val: separate validation dataset. All images of `folder` are then used for training.
         val_split: fraction of the images for validation, split by groups. None means the split of the dataset or, if it
             has no split, VAL_SPLIT.
-        also: folders of additional labelled training images, such as the output of `nike synthesize`.
+        extra_data: folders of additional labelled training images, such as the output of `nike synthesize`.
         seed: random seed of the split.
         allow_outside: whether annotations may refer to images outside of `folder`.
         boxes: whether to accept annotations without masks; see `Photo.accept_boxes`.
@@ -146,7 +148,9 @@ def read_training_records(
         val_split = VAL_SPLIT if val_split is None else val_split
         grouped = ", grouped by product" if has_product_groups(whole) else ""
         split = f"{val_split:.0%} of the images for validation{grouped} (seed {seed})"
-    more = [(path, _read_option_folder("--also", path, reader_labels, allow_outside, boxes)) for path in also]
+    more = [
+        (path, _read_option_folder("--extra-data", path, reader_labels, allow_outside, boxes)) for path in extra_data
+    ]
     counts = count_labels([*subsets.values(), *(collection for _, collection in more)]) if given is None else None
     known = given or Labels.from_counts(counts or {})
     if whole is not None and val_split is not None:
@@ -193,8 +197,8 @@ def prepare_training_data(
         validation.add_collection(
             val_records, labels, records.val or records.folder, None if separate else "val", strict=strict
         )
-    for path, collection in records.also:
-        with _prefix_errors("--also"):
+    for path, collection in records.extra_data:
+        with _prefix_errors("--extra-data"):
             train.add_collection(collection, labels, path, strict=strict)
     for path in negatives:
         with _prefix_errors("--negatives"):
@@ -216,7 +220,7 @@ def _check_disjoint(train: NikeDataset, validation: NikeDataset) -> None:
         named = ", ".join(shared[:MAX_LISTED]) + (", ..." if len(shared) > MAX_LISTED else "")
         raise UserError(
             f"{plural(len(shared), 'image')} ({named}) {'is' if len(shared) == 1 else 'are'} in both training and "
-            "validation. Choose --also, --negatives and --val folders without common images."
+            "validation. Choose --extra-data, --negatives and --val folders without common images."
         )
 
 

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of additional images without logos; can be repeated",
     )
     data.add_argument(
-        "--also",
+        "--extra-data",
         type=Path,
         action="append",
         default=[],

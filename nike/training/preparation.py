@@ -107,7 +107,7 @@ def _merge_options(saved: list[str], more: list[str]) -> list[str]:
 
 
 def _load_data(arguments: argparse.Namespace) -> TrainingData:
-    given = {"dataset": [arguments.dataset], "val": [arguments.val], "also": arguments.also}
+    given = {"dataset": [arguments.dataset], "val": [arguments.val], "extra-data": arguments.extra_data}
     for option, folders in {**given, "negatives": arguments.negatives}.items():
         for folder in filter(None, folders):
             if not folder.exists():
@@ -117,7 +117,7 @@ def _load_data(arguments: argparse.Namespace) -> TrainingData:
         arguments.labels,
         val=arguments.val,
         val_split=arguments.val_split,
-        also=arguments.also,
+        extra_data=arguments.extra_data,
         negatives=arguments.negatives,
         seed=arguments.seed,
         strict=arguments.strict,

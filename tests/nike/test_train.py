@@ -308,7 +308,7 @@ def test_errors_in_the_dataset(photos, tmp_path, capsys):
     common = ["--weights=none", "--logs", tmp_path / "logs", "--dataset"]
     nowhere = tmp_path / "nowhere"
     assert f"--dataset: {nowhere}: no such folder" in mistake(capsys, *common, nowhere)
-    for option in ("--val", "--also", "--negatives"):
+    for option in ("--val", "--extra-data", "--negatives"):
         assert f"{option}: {nowhere}: no such folder" in mistake(capsys, *common, photos, option, nowhere)
     empty = tmp_path / "empty"
     empty.mkdir()

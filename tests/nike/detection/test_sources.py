@@ -188,4 +188,4 @@ def test_images_and_frames_are_counted(folder, monkeypatch):
     (folder.root / "clip.mp4").write_bytes(b"")
     monkeypatch.setattr("mrcnn.data.video_files.count_frames", lambda path: 21)
     sources = find_sources([str(folder.root)])
-    assert count_pictures(sources) == 22 and count_pictures(sources, every=10) == 4
+    assert count_pictures(sources) == 22 and count_pictures(sources, stride=10) == 4

@@ -29,13 +29,13 @@ def more(folder, tmp_path, shape):
 @pytest.mark.parametrize("options", [{}, {"val_split": 0.5}, {"val_split": 0.5, "seed": 3}])
 def test_additional_images_are_used_for_training_only(photos, more, options):
     plain = load_training_data(photos, **options)
-    data = load_training_data(photos, also=[more], **options)
+    data = load_training_data(photos, extra_data=[more], **options)
     assert names(data.train) == names(plain.train) | {"x.jpg", "y.jpg", "val/z.jpg"}
     assert names(data.val) == names(plain.val)
 
 
 def test_a_folder_given_twice_counts_twice(photos, more):
-    once, twice = (load_training_data(photos, also=[more] * times) for times in (1, 2))
+    once, twice = (load_training_data(photos, extra_data=[more] * times) for times in (1, 2))
     assert len(twice.train.image_info) == len(once.train.image_info) + 3
 
 
@@ -45,20 +45,20 @@ def test_separate_validation_images(photos, more):
 
 
 def test_a_missing_additional_folder(photos, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"--also: .*nowhere: no such file or folder"):
-        load_training_data(photos, also=[tmp_path / "nowhere"])
+    with pytest.raises(FileNotFoundError, match=r"--extra-data: .*nowhere: no such file or folder"):
+        load_training_data(photos, extra_data=[tmp_path / "nowhere"])
     with pytest.raises(FileNotFoundError, match=r"--negatives: .*nowhere: no such file or folder"):
         load_training_data(photos, negatives=[tmp_path / "nowhere"])
-    with pytest.raises(ValueError, match=r"--also: .*empty: nothing to load"):
+    with pytest.raises(ValueError, match=r"--extra-data: .*empty: nothing to load"):
         (tmp_path / "empty").mkdir()
-        load_training_data(photos, also=[tmp_path / "empty"])
+        load_training_data(photos, extra_data=[tmp_path / "empty"])
 
 
 def test_no_image_is_in_both_subsets(photos, more):
     """Common images would make validation reward overfitting."""
-    message = r"2 images \(.*shoe-[a-j].jpg, .*\) are in both training and validation.*--also"
+    message = r"2 images \(.*shoe-[a-j].jpg, .*\) are in both training and validation.*--extra-data"
     with pytest.raises(ValueError, match=message):
-        load_training_data(photos, also=[photos])
+        load_training_data(photos, extra_data=[photos])
     with pytest.raises(ValueError, match=r"1 image \(.*z.jpg\) is in both training and validation.*--val"):
         load_training_data(more, val=more / "val")
 
