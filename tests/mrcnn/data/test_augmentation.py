@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mrcnn.data.augmentation import (
-    MASKS_AT_ONCE,
+    MASKS_PER_CALL,
     augment_after_resizing,
 )  # before imgaug, unless the project is installed
 
@@ -81,7 +81,7 @@ def test_masks_are_empty_in_the_filled_border(shapes, fill):
 
 def test_many_masks_and_none(shapes):
     image, masks = shapes
-    many = np.repeat(masks, MASKS_AT_ONCE, axis=2)
+    many = np.repeat(masks, MASKS_PER_CALL, axis=2)
     _, flipped = augment_after_resizing(iaa.Fliplr(1.0), image, many, np.random.default_rng(0))
     np.testing.assert_array_equal(flipped, many[:, ::-1])
     assert augment_after_resizing(iaa.Fliplr(1.0), image, masks[:, :, :0], np.random.default_rng(0))[1].shape == (
