@@ -70,7 +70,7 @@ def format_hint(title: str, best: float, threshold: float) -> str:
 
     Args:
         title: name of the image.
-        best: highest score, or 0 without a detection in the second run.
+        best: highest score, or 0 if the second run has no detections either.
         threshold: score threshold of the first run.
     """
     if not best:

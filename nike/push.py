@@ -167,7 +167,7 @@ def upload(path: Path, card: ModelCard, private: bool, keep_card: bool) -> str:
 
     Args:
         path: weights file.
-        card: model card, with the repository and the name of the file in it.
+        card: model card. It also contains the repository id and the name of the file in the repository.
         private: whether the repository must be private.
         keep_card: whether to keep an existing README.md of the repository.
 

@@ -17,7 +17,7 @@ class WeightsNotFoundError(FileNotFoundError):
 def search_folders() -> list[Path]:
     """Returns the folders that are searched for weights, in order.
 
-    The folders are `weights` in the working folder and in the repository, the folder in the environment variable
+    The folders are `weights` in the working directory and in the repository, the folder in the environment variable
     MRCNN_WEIGHTS_DIR, and the user's cache.
     """
     folders = [Path("weights"), REPOSITORY_FOLDER]

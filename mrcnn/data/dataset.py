@@ -169,7 +169,7 @@ class Dataset:
         info = self.image_info[image_id]
         where = f"{type(self).__name__}, image {image_id} ({info['source']}.{info['id']})"
         if info["path"] is None:
-            raise UserError(f"{where}: has no path. Pass path to add_image(), or override load_image().")
+            raise UserError(f"{where} has no path. Pass path to add_image(), or override load_image().")
         try:
             return read_image(info["path"])
         except (FileNotFoundError, ValueError) as error:

@@ -30,7 +30,7 @@ class Example:
         window: (y1, x1, y2, x2) half-open region of the network input without the padding, in pixels, or None before
             resizing.
         scale: ratio of the resized to the original size.
-        keypoints: `[N, J, 3]` (x, y, visibility) in pixels of `image`, or None without NUM_KEYPOINTS.
+        keypoints: `[N, J, 3]` (x, y, visibility) in pixels of `image`, or None if NUM_KEYPOINTS is 0.
         proposals: `[K, 4]` float32 boxes of `load_rois` in pixels of `image`, or None.
     """
 

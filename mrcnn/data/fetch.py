@@ -226,7 +226,7 @@ def _fetch(
             message = f"{name}: expected an image or video, got an HTML page. Pass the URL of the file itself."
             raise FetchError(message, "not_an_image")
         if response.headers.get_content_type() == "multipart/x-mixed-replace":
-            message = f"{name}: is a live stream. Add #.mjpg to the URL to read it as a video."
+            message = f"{name} is a live stream. Add #.mjpg to the URL to read it as a video."
             raise FetchError(message, "not_an_image")
         size = 0
         while chunk := response.read1(CHUNK):

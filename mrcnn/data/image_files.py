@@ -150,7 +150,7 @@ def _open_file(name: str) -> BinaryIO:
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name}: no such file. Check the path.") from error
     except (IsADirectoryError, ValueError) as error:  # ValueError: null byte in the name
-        raise UserError(f"{name!r}: expected an image file, got {error}.") from error
+        raise UserError(f"{name!r}: expected an image file, but the path cannot be opened ({error}).") from error
 
 
 def open_image(file: str | os.PathLike | BinaryIO) -> Image.Image:

@@ -130,7 +130,7 @@ def load_instances(
     Returns:
         masks: `[H, W, N]` bool.
         class_ids: `[N]` int32, negative for regions to ignore.
-        keypoints: `[N, J, 3]` float32, or None without NUM_KEYPOINTS.
+        keypoints: `[N, J, 3]` float32, or None if NUM_KEYPOINTS is 0.
 
     Raises:
         ValueError: if the masks, class ids or keypoints do not match the image or the dataset, or if there are no

@@ -156,7 +156,7 @@ class Detections(ResultDict):
 
     @cached_property
     def masks(self) -> np.ndarray | None:
-        """Masks at the size of the image, bool `[H, W, N]`, or None without masks. Computed at the first access.
+        """Masks at the size of the image, bool `[H, W, N]`, or None if there are none. Computed at the first access.
 
         The array is a transposed view in which each mask is contiguous. It may be edited or replaced; all methods
         then use the edited masks.
@@ -192,7 +192,7 @@ class Detections(ResultDict):
 
     @property
     def num_keypoints(self) -> int:
-        """Number of keypoints per object; 0 without keypoints."""
+        """Number of keypoints per object; 0 if there are no keypoints."""
         return 0 if self.keypoints is None else self.keypoints.shape[1]
 
     def __len__(self) -> int:

@@ -96,7 +96,7 @@ def keypoint_shapes(keypoints: Mapping[str, Sequence[float]], group_id: int) -> 
 
 
 def with_points(parts: list[dict[str, Any]], points: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the entries of an object and its keypoints, with a common `group_id`; empty without `parts`."""
+    """Returns the entries of an object and its keypoints, with a common `group_id`. Empty if `parts` is empty."""
     if not (parts and points):
         return parts
     return [part | {"group_id": points[0]["group_id"]} for part in parts] + points

@@ -99,8 +99,8 @@ class CocoEvaluator:
         Returns:
             `{"mask": metrics, "box": metrics, "images", "instances", "ignored", "detections"}`. `metrics` has AP, AP50,
             AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm and ARl as means over classes, and `per_class` with the same
-            values for each class name. A metric is -1 if no instance of that size exists. "mask" is missing if the
-            detections have no masks. "keypoints" (AP by object keypoint similarity) exists only with keypoints.
+            values for each class name. A metric is -1 if no instance of that size exists. "mask" is omitted if
+            the detections have no masks, and "keypoints" (AP by object keypoint similarity) if there are no keypoints.
         """
         summary: dict[str, Any] = {}
         for kind in (*kinds_of(self.records), *(("keypoints",) if has_keypoints(self.records) else ())):

@@ -215,7 +215,7 @@ def compute_recall(pred_boxes: np.ndarray, gt_boxes: np.ndarray, iou: float) -> 
         iou: float, minimum IoU of a match.
 
     Returns:
-        recall: float in 0..1; NaN without ground truth.
+        recall: float in 0..1; NaN if `gt_boxes` is empty.
         positive_ids: `[P]` int, indices of the predictions that reach `iou` with any ground truth.
 
     Source: Matterport.

@@ -154,7 +154,7 @@ def false_positives_on_negatives(records: Sequence[ImageRecord], min_score: floa
 
     Returns:
         A dict with `images` (number of negative images), `images_with_detections`, `detections` (their total number)
-        and `per_image` (mean detections per negative image, 0 without negative images).
+        and `per_image` (mean detections per negative image, 0 if there are none).
     """
     counts = [np.count_nonzero(r.scores >= min_score) for r in records if len(r.gt_rles) == 0]
     return {

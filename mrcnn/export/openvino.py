@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mrcnn.export.graph import ExportGraph
 
 FILE = "model.xml"  # the weights are in model.bin
-MAX_STABLE_TOPK = 10_000  # number of anchors up to which ties keep the order of Keras
+MAX_STABLE_TOPK = 10_000  # up to this number of anchors, equal scores are ordered as in Keras
 OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}  # bfloat16 would move boxes
 CACHED_MODELS = 20  # maximum number of files in the cache folder, 1 to 3 MB each
 

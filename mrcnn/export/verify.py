@@ -26,10 +26,10 @@ class Tolerance:
     Attributes:
         threshold: minimum score of the detections that are compared.
         margin: range below the threshold in which detections are also computed, so that all counterparts are found.
-        box: largest difference of box coordinates, in pixels of the preprocessed image.
-        score: largest difference of scores, 0..1.
+        box: largest difference between box coordinates, in pixels of the preprocessed image.
+        score: largest difference between scores, 0..1.
         mask_iou: smallest IoU of the two masks of a detection.
-        keypoint: largest difference of the probability of a keypoint in a cell of its map, 0..1.
+        keypoint: largest difference between probabilities in a keypoint map, 0..1.
         unmatched: largest fraction of detections without a counterpart.
     """
 
@@ -42,7 +42,7 @@ class Tolerance:
     unmatched: float = 0.0
 
 
-# These values only detect a broken model. The quality of a quantized model is measured by its AP.
+# These tolerances are only tight enough to detect a broken model. The quality of a quantized model is measured by AP.
 TOLERANCES = {
     "openvino-int8": Tolerance(
         threshold=0.5, margin=0.3, box=16.0, score=0.3, mask_iou=0.5, keypoint=1.0, unmatched=0.2
@@ -70,8 +70,8 @@ def compare(images: Iterable, reference: Callable, exported: Callable, threshold
 
     Returns:
         `images`, `detections` (compared), `unmatched`, `box` (largest difference in pixels), `score` (largest
-        difference), `mask_iou` (lowest IoU of masks, None without masks), `keypoint` (largest difference of a
-        probability in a keypoint map, None without keypoints).
+        difference), `mask_iou` (lowest IoU of masks, None if there are no masks), `keypoint` (largest difference
+        between probabilities in a keypoint map, None if there are no keypoints).
 
     Raises:
         VerificationError: if an output of the exported predictor is NaN or infinite, or if no detection was found.
@@ -116,7 +116,7 @@ def compare(images: Iterable, reference: Callable, exported: Callable, threshold
 
 
 def check(table: dict[str, Any], format: str) -> None:
-    """Raises VerificationError if the differences of `compare` are too large for a format."""
+    """Raises VerificationError if the differences found by `compare` are too large for a format."""
     allowed = tolerance(format)
     iou = 1.0 if table["mask_iou"] is None else table["mask_iou"]
     good = table["box"] <= allowed.box and table["score"] <= allowed.score and iou >= allowed.mask_iou

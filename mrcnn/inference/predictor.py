@@ -75,7 +75,7 @@ class Predictor:
 
     Attributes:
         mask_padding: padding of the frame of a mask on each side of the box, as a fraction of the sides of the box;
-            None without mask refinement.
+            None if the network has no mask refinement.
         latest_shape: (height, width) of the preprocessed image for which anchors were last requested, initially the
             shape in the config.
     """

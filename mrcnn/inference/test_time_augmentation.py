@@ -143,7 +143,7 @@ def _average_probabilities(
     """Averages mask probabilities in the union of all frames, outside of which a member has the probability 0.
 
     Returns:
-        The first member with the averaged mask, or None without probabilities or if the mask is empty.
+        The first member with the averaged mask, or None if a member has no probabilities or the mask is empty.
     """
     if any(member.probabilities is None or member.frame is None for member in members):
         return None

@@ -1,4 +1,4 @@
-"""Overlap and majority vote of detections from several views of an image, in NumPy."""
+"""Mask IoU and majority voting for detections from several views of an image, in NumPy."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def _match_anchors(anchors: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.
     """Matches anchors `[A, 4]` with boxes `[n, 4]`, one box at a time to avoid an `[A, n]` matrix.
 
     Returns:
-        best_iou: `[A]` float64 highest IoU with a box; 0 without boxes.
+        best_iou: `[A]` float64 highest IoU with a box; 0 if there are no boxes.
         best_box: `[A]` int32 index of the first box with that IoU.
         is_best: `[A]` bool, whether the anchor has the highest IoU of all anchors with some box.
     """

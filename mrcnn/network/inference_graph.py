@@ -26,13 +26,13 @@ def build_inference_graph(layers: SharedLayers, config: Config, threshold_input:
         Model from [`input_image [B, H, W, channels]`, `input_image_meta [B, 12+C]`, `input_anchors [B or 1, A, 4]`
         normalized] to [`mrcnn_detection [B, D, 6]`, `mrcnn_class [B, K, C]`, `mrcnn_bbox [B, K, C, 4]`,
         `mrcnn_mask [B, D, M, M, C]`, `ROI [B, K, 4]`, `rpn_class [B, A, 2]`, `rpn_bbox [B, A, 4]`], all float32.
-        Without MASK_HEAD, `mrcnn_mask` is missing. MASK_REFINEMENT_SIZE adds `mrcnn_refined_mask [B, D', Q, Q]`, the
+        Without MASK_HEAD, `mrcnn_mask` is omitted. MASK_REFINEMENT_SIZE adds `mrcnn_refined_mask [B, D', Q, Q]`, the
         mask of the predicted class in the padded box of each detection. D' <= D is the largest number of detections in
         an image, at least 1. NUM_KEYPOINTS adds the last output `mrcnn_keypoint [B, D, N, N, J]`, logits in the box of
         each detection, padded by BOX_PADDING. In padding rows, probabilities, deltas, masks and keypoint maps are
         undefined.
         Without an RPN (PROPOSALS), the third input is `input_roi [B, K, 4]`, int32 pixels, zero-padded, and the
-        outputs of the RPN are missing.
+        outputs of the RPN are omitted.
     """
     proposal_count = config.POST_NMS_ROIS_INFERENCE
     if config.has_rpn:

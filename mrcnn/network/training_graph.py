@@ -32,8 +32,8 @@ def build_training_graph(layers: SharedLayers) -> Network:
         NUM_KEYPOINTS `input_gt_keypoints [B, G, J, 3]` pixels, and without USE_RPN_ROIS `input_roi [B, K, 4]` pixels]
         to [`rpn_class_logits`, `rpn_class`, `rpn_bbox`, `mrcnn_class_logits`, `mrcnn_class`, `mrcnn_bbox`,
         `mrcnn_mask`, `ROI`, `output_rois [B, R, 4]`, and the losses of `loss_names`, scalars]. Without MASK_HEAD,
-        `input_gt_masks` and `mrcnn_mask` are missing. Without an RPN (PROPOSALS) the inputs and outputs of the RPN are
-        missing.
+        `input_gt_masks` and `mrcnn_mask` are omitted. Without an RPN (PROPOSALS), the inputs and outputs of the RPN
+        are omitted.
     """
     config, meta, pyramid = layers.config, layers.meta, layers.roi_pyramid
     rpn_targets, truth = _rpn_target_inputs(config), _ground_truth_inputs(config)

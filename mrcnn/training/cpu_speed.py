@@ -39,7 +39,7 @@ def bfloat16_gain() -> float:
 
 
 def matmul_gradient_gain() -> float:
-    """Returns the speed of kernel gradients by matrix products relative to TensorFlow's kernel gradients on this CPU.
+    """Returns the speed-up on this CPU from computing kernel gradients as matrix products instead of with TensorFlow.
 
     The measurement is cached in the same way as in `bfloat16_gain`.
     """

@@ -15,7 +15,7 @@ from mrcnn.network import conv_norms
 from mrcnn.training.cpu_speed import bfloat16_gain, matmul_gradient_gain
 
 BFLOAT16_CPU_GAIN = 1.15  # minimum measured speed-up of bfloat16 over float32
-MATMUL_GRADIENT_GAIN = 1.2  # minimum measured speed-up of kernel gradients by matrix products
+MATMUL_GRADIENT_GAIN = 1.2  # minimum measured speed-up of computing kernel gradients as matrix products
 BFLOAT16_GPU = (8, 0)  # minimum compute capability; Ampere and later GPUs have bfloat16 tensor cores
 
 
@@ -93,7 +93,7 @@ def choose_kernel_gradient(network: keras.Model) -> bool:
     """Selects the faster computation of kernel gradients on a CPU. Call it before the training step is traced.
 
     Returns:
-        Whether the gradients of 3x3 convolutions in float32 are computed by matrix products.
+        Whether the gradients of 3x3 convolutions in float32 are computed as matrix products.
     """
     layers = [layer for layer in conv_norms(network) if layer.precision == "float32"]
     is_faster = (

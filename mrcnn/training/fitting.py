@@ -155,7 +155,7 @@ def _as_inputs(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _get_validator(model, dataset, options, verbose: int) -> Validator | None:
-    """Returns the validator, or None without validation. A validator of an earlier stage is reused."""
+    """Returns the validator, or None if there is no validation. A validator of an earlier stage is reused."""
     if dataset is None or not options.validate_every:
         return None
     photos = options.validation_photos

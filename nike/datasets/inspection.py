@@ -24,8 +24,8 @@ from nike.datasets.photos import relative_name
 from nike.datasets.records import ERROR, NOTE, SEVERITIES, WARNING, Collection, Photo, Problem
 from nike.formatting import plural, printable
 
-SMALLEST_SIDE = 2  # pixels at the network's resolution; thinner boxes are excluded from training
-ANCHOR_REACH = 2.0  # objects that differ from all anchors by more than this factor have a low IoU with them
+MIN_SIDE = 2  # pixels at the network's resolution; thinner boxes are excluded from training
+MAX_ANCHOR_RATIO = 2.0  # objects that differ in size from all anchors by a larger factor have a low IoU with them
 SAME_SHAPE_IOU = 0.9  # two instances of a class with a higher IoU are considered duplicates
 HISTOGRAM_EDGES = (8, 16, 32, 64, 128, 256, 512)  # pixels at the network's resolution
 
@@ -195,16 +195,16 @@ def _size_problems(height: float, width: float, anchor_scales: Sequence[float]) 
     size = float(np.sqrt(height * width))
     smallest, largest = min(anchor_scales), max(anchor_scales)
     size_text = f"is {width:.1f}x{height:.1f} pixels at the network's resolution"
-    if min(height, width) < SMALLEST_SIDE:
+    if min(height, width) < MIN_SIDE:
         message = (
-            f"{size_text}. Objects thinner than {SMALLEST_SIDE} pixels are excluded from training. Increase "
+            f"{size_text}. Objects thinner than {MIN_SIDE} pixels are excluded from training. Increase "
             "--image-size or label it ignore."
         )
         return [("tiny", WARNING, message)]
-    if size * ANCHOR_REACH < smallest:
+    if size * MAX_ANCHOR_RATIO < smallest:
         message = f"{size_text}; the smallest anchor is {smallest}. Increase --image-size or add smaller anchors."
         return [("small", NOTE, message)]
-    if size > largest * ANCHOR_REACH:
+    if size > largest * MAX_ANCHOR_RATIO:
         message = f"{size_text}; the largest anchor is {largest}. Decrease --image-size or add larger anchors."
         return [("huge", WARNING, message)]
     return []

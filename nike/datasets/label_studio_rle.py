@@ -46,7 +46,7 @@ def decode(encoded: Sequence[int], height: int, width: int) -> np.ndarray:
     """Decodes a list of bytes to a mask, bool `[H, W]`.
 
     Raises:
-        ValueError: if the encoding is damaged or its size differs from the size of the image.
+        ValueError: if the encoding is malformed or its size differs from the size of the image.
     """
     if not isinstance(encoded, list) or not all(type(byte) is int and 0 <= byte < 256 for byte in encoded):
         raise UserError("rle must be a list of bytes.")
@@ -62,7 +62,7 @@ def decode(encoded: Sequence[int], height: int, width: int) -> np.ndarray:
         is_run = stream.take(1)
         length = stream.take(widths[stream.take(2)]) + 1
         if length > count - done:
-            raise UserError("the rle is damaged: a run is longer than the image.")
+            raise UserError("the rle is malformed: a run is longer than the image.")
         values[done : done + length] = stream.take(8) if is_run else [stream.take(8) for _ in range(length)]
         done += length
     return values.reshape(height, width, 4)[:, :, 3] > 127

@@ -198,7 +198,7 @@ def embedded_photo(path: str | os.PathLike) -> io.BytesIO:
     """
     data = read_json(path, MAX_JSON_BYTES)
     if not isinstance(data, dict) or not isinstance(data.get("imageData"), str):
-        raise UserError(f"{Path(path).name}: has no imageData. Copy the photo next to the JSON file.")
+        raise UserError(f"{Path(path).name}: no imageData in this file. Copy the photo next to the JSON file.")
     return io.BytesIO(base64.b64decode(data["imageData"]))
 
 

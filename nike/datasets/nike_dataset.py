@@ -41,7 +41,7 @@ class NikeDataset(Dataset):
         skipped: number of images that were skipped because they or one of their shapes cannot be used.
         ignored: number of instances that are excluded from training and evaluation: instances labelled `ignore`, COCO
             crowds, and instances with a misspelled label.
-        keypoint_names: names of the keypoints that `load_keypoints` returns, in order; empty without keypoints.
+        keypoint_names: names of the keypoints that `load_keypoints` returns, in order; empty if there are none.
         proposals: `Config.PROPOSALS` of the network, the type of proposals that `load_rois` returns.
     """
 

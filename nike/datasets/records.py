@@ -119,7 +119,7 @@ class Photo:
     Attributes:
         file: path of the photo relative to the dataset folder.
         path: path of the photo, or None if it is embedded in `annotation` (labelme's `imageData`).
-        annotation: path of the annotation file, or None without one.
+        annotation: path of the annotation file, or None if there is none.
         annotation_name: path of the annotation file (or of the photo, without an annotation file) relative to the
             dataset folder, for messages.
         height, width: size in pixels after EXIF rotation.

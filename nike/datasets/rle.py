@@ -70,14 +70,14 @@ def _decompress_counts(text: str) -> list[int]:
     for character in text:
         bits = ord(character) - 48
         if not 0 <= bits < 64 or shift > 30:
-            raise UserError("RLE counts are damaged (a character or a number out of range).")
+            raise UserError("RLE counts are malformed (a character or number is out of range).")
         value |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
             value -= (1 << shift) if bits & 16 else 0
             value += counts[-2] if len(counts) > 2 else 0
             if value < 0:
-                raise UserError("RLE counts are damaged (a negative run).")
+                raise UserError("RLE counts are malformed (a run length is negative).")
             counts.append(value)
             value = shift = 0
     if shift:

@@ -130,7 +130,7 @@ def read_split(folder: str | os.PathLike) -> set[PurePosixPath] | None:
         folder: folder of the dataset.
 
     Returns:
-        Paths relative to the dataset without suffix, or None without a `split.json`.
+        Paths relative to the dataset without suffix, or None if there is no `split.json`.
 
     Raises:
         ValueError: if the file is invalid.

@@ -66,7 +66,7 @@ def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outsi
     root = Path(path)
     names = _class_names(root)
     collection = Collection(root)
-    sets = {stem: part for part in ALL_SUBSETS for stem in read_lines(root / IMAGE_SETS / f"{part}.txt")}
+    sets = {stem: subset for subset in ALL_SUBSETS for stem in read_lines(root / IMAGE_SETS / f"{subset}.txt")}
     for image in photos.find_files(root / IMAGES):
         stem = image.relative_to(root / IMAGES).with_suffix("")
         name = photos.relative_name(image, root)

@@ -47,7 +47,7 @@ def read_voc_boxes(path: str | os.PathLike, default_label: str = "object", allow
     """
     root = Path(path)
     collection = Collection(root)
-    sets = {stem: part for part in ALL_SUBSETS for stem in read_lines(root / IMAGE_SETS / f"{part}.txt")}
+    sets = {stem: subset for subset in ALL_SUBSETS for stem in read_lines(root / IMAGE_SETS / f"{subset}.txt")}
     claimed = set()
     for file in _find_files(root):
         name = photos.relative_name(file, root)
@@ -66,8 +66,8 @@ def read_voc_boxes(path: str | os.PathLike, default_label: str = "object", allow
         for i, raw in enumerate(element.iter("object")):
             _read_object(raw, photo, f"object {i + 1}")
         collection.photos.append(photo)
-        if (part := sets.get(file.stem)) is not None:
-            collection.subsets |= {photo.file: part, photo.annotation_name: part}
+        if (subset := sets.get(file.stem)) is not None:
+            collection.subsets |= {photo.file: subset, photo.annotation_name: subset}
     images = root / IMAGES if (root / IMAGES).is_dir() else root
     collection.unlabelled = [image for image in photos.find_files(images) if image.resolve() not in claimed]
     return collection

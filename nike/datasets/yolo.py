@@ -40,7 +40,7 @@ def find(path: Path) -> Path | None:
             settings = _read_yaml(file) if file.suffix.lower() in (".yaml", ".yml") else None
         except ValueError:
             continue
-        if isinstance(settings, dict) and "names" in settings and any(part in settings for part in ALL_SUBSETS):
+        if isinstance(settings, dict) and "names" in settings and any(subset in settings for subset in ALL_SUBSETS):
             return file
     return None
 
@@ -71,7 +71,7 @@ def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outs
     names = _read_class_names(settings["names"], file.name)
     collection = Collection(root)
     without_labels = 0
-    for part, source in _find_image_folders(settings, file, allow_outside):
+    for subset, source in _find_image_folders(settings, file, allow_outside):
         for image in _list_images(source, root):
             name = photos.relative_name(image, root)
             if name in collection.subsets:
@@ -84,7 +84,7 @@ def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outs
             without_labels += labels is None
             _read_labels(labels or "", photo, names)
             collection.photos.append(photo)
-            collection.subsets |= {photo.file: part, photo.annotation_name: part}
+            collection.subsets |= {photo.file: subset, photo.annotation_name: subset}
     if len(set(collection.subsets.values())) == 1:  # for example if `train` and `val` are the same folder
         collection.subsets.clear()
     if without_labels:
@@ -105,21 +105,21 @@ def _find_image_folders(settings: dict, file: Path, allow_outside: bool) -> list
     base = settings.get("path")
     bases = [file.parent / base] if isinstance(base, str) else []
     found: list[tuple[str, Path]] = []
-    for part in ALL_SUBSETS:
-        entries = settings.get(part)
+    for subset in ALL_SUBSETS:
+        entries = settings.get(subset)
         for entry in entries if isinstance(entries, list) else [entries]:
             if entry is None or entry == "":
                 continue
             if not isinstance(entry, str):
-                raise UserError(f"{file.name}: {part!r} must be a folder of images, got {short(entry)}.")
+                raise UserError(f"{file.name}: {subset!r} must be a folder of images, got {short(entry)}.")
             stripped = entry.replace("\\", "/").removeprefix("../")  # a prefix that Roboflow writes
             candidates = [folder / name for folder in (*bases, file.parent) for name in (entry, stripped)]
             usable = (p for p in candidates if _exists(p) and (allow_outside or photos.is_inside(p, file.parent)))
             source = next(usable, None)
             if source is not None:
-                found.append((part, source))
-            elif part != "test":  # data.yaml often lists a test set that does not exist
-                raise UserError(f"{file.name}: {part}: {short(entry)} was not found inside the dataset folder.")
+                found.append((subset, source))
+            elif subset != "test":  # data.yaml often lists a test set that does not exist
+                raise UserError(f"{file.name}: {subset}: {short(entry)} was not found inside the dataset folder.")
     return found
 
 

@@ -102,7 +102,8 @@ def time_alternately(functions: dict[str, Callable[[int], object]], rounds: int)
     """Calls the functions in turn, each with the number of the round.
 
     Returns:
-        The median time and the median processor time of all threads, in seconds.
+        A dict from the name of each function to its median wall time and its median CPU time, summed over all threads,
+        in seconds.
     """
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
     for number in range(rounds):

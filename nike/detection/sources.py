@@ -100,7 +100,7 @@ def find_sources(arguments: Sequence[str], excluded: Sequence[Path] = ()) -> lis
         if not argument.strip():  # Path("") is the working directory
             raise UserError("expected a path, got an empty string. Check that all shell variables are set.")
         if _is_below(_resolve(argument), forbidden):
-            raise UserError(f"{printable(argument)}: is in a subfolder of --output. Choose another --output.")
+            raise UserError(f"{printable(argument)} is in a subfolder of --output. Choose another --output.")
         for path in _expand_path(argument):
             if not _is_below(_resolve(path), forbidden):
                 sources.setdefault(os.path.abspath(path), Source(str(path), path, video_files.is_video(path)))

@@ -61,7 +61,7 @@ def read_run_photos(weights: Path) -> RunPhotos | None:
     record: Any = read_json(file)
     try:
         labels = {str(label): str(name) for label, name in record["labels"].items()}
-        train, val = (frozenset((str(name), int(size)) for name, size in record[part]) for part in ("train", "val"))
+        train, val = (frozenset((str(name), int(size)) for name, size in record[subset]) for subset in ("train", "val"))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UserError(
             f'{file}: expected {{"labels": {{...}}, "train": [[NAME, BYTES], ...], "val": [...]}}. Delete the file to '

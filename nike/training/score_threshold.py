@@ -17,7 +17,7 @@ def store_threshold(model, weights: Path) -> list[str]:
         weights: path of the best weights.
 
     Returns:
-        A list with the line to print, or an empty list without best weights.
+        A list with the line to print, or an empty list if there are no best weights.
     """
     from mrcnn.checkpoints import update_config
     from mrcnn.training.distribution import is_chief

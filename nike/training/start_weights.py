@@ -46,8 +46,8 @@ class StartWeights:
         name: value of `--weights`.
         path: weights file. None for random weights and for "imagenet", whose file depends on the backbone.
         settings: Config settings stored in the file, restricted to WEIGHT_SETTINGS.
-        classes: number of classes in the file, background included, or None without heads.
-        refines_masks: whether the file has layers of mask refinement.
+        classes: number of classes in the file, background included, or None if the file has no heads.
+        refines_masks: whether the file has mask refinement layers.
     """
 
     name: str
@@ -122,7 +122,7 @@ def _read_settings(path: Path) -> tuple[dict[str, Any], int | None, bool]:
 def load_start_weights(model, weights: StartWeights) -> str:
     """Loads initial weights into a MaskRCNN and returns their description.
 
-    The heads are not loaded if the number of classes differs. If the file has no layers of mask refinement, these keep
+    The heads are not loaded if the number of classes differs. If the file has no mask refinement layers, these keep
     their random initial weights.
     """
     path = weights.path

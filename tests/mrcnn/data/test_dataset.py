@@ -78,7 +78,7 @@ def test_load_image(dataset):
 def test_errors_name_the_dataset_and_the_image(dataset, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"^Balloons, image 1 \(coco\.139\): .*gone\.jpg: no such file"):
         dataset.load_image(1)
-    with pytest.raises(ValueError, match=r"^Balloons, image 2 \(coco\.285\): has no path"):
+    with pytest.raises(ValueError, match=r"^Balloons, image 2 \(coco\.285\) has no path"):
         dataset.load_image(2)
     (tmp_path / "gone.jpg").write_bytes(b"")
     with pytest.raises(ValueError, match=r"^Balloons, image 1 \(coco\.139\): .*gone\.jpg: is empty"):

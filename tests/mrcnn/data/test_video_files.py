@@ -169,7 +169,7 @@ def test_a_camera_with_an_http_address(camera):
     assert len(read) == 5 and np.abs(read[4].mean(axis=(0, 1)) - color(9)).max() < 8
     with pytest.raises(ValueError, match=r"/gone\.mjpg: no frame can be read"):
         next(frames(camera.replace("video", "gone.mjpg")))
-    with pytest.raises(ValueError, match=r"/video: is a live stream\. Add #\.mjpg to the URL"):
+    with pytest.raises(ValueError, match=r"/video is a live stream\. Add #\.mjpg to the URL"):
         read_path_or_url(camera)
 
 

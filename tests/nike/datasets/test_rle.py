@@ -58,9 +58,9 @@ def test_extent(rng):
         ({"size": [2, 3], "counts": [-1, 7]}, "list of integers"),
         ({"size": [2, 3], "counts": [1.0, 5]}, "list of integers"),
         ({"size": [2, 3], "counts": None}, "must be a string"),
-        ({"size": [2, 3], "counts": "a b"}, "damaged"),
-        ({"size": [2, 3], "counts": "\ud800"}, "damaged"),
-        ({"size": [2, 3], "counts": "o" * 1000}, "damaged"),  # an unterminated number
+        ({"size": [2, 3], "counts": "a b"}, "malformed"),
+        ({"size": [2, 3], "counts": "\ud800"}, "malformed"),
+        ({"size": [2, 3], "counts": "o" * 1000}, "malformed"),  # an unterminated number
         ({"size": [2, 3], "counts": "P"}, "truncated"),
     ],
 )
