@@ -115,8 +115,8 @@ class Predictor:
 
         Returns:
             detections: `[B, D, 6]` float32, (y1, x1, y2, x2, class id, score) with normalized boxes.
-            masks: `[B, n, M, M]` float32 probabilities, n <= D; a list of B None values without a mask head.
-            keypoints: `[B, n, Q, Q, J]` float32 logits; a list of B None values without keypoints.
+            masks: `[B, n, M, M]` float32 probabilities, n <= D; a list of B None values if there is no mask head.
+            keypoints: `[B, n, Q, Q, J]` float32 logits; a list of B None values if there is no keypoint head.
         """
         anchors_or_rois = self.anchors(images.shape[1:3]) if rois is None else tf.constant(rois, tf.int32)
         inputs = tf.cast(images, tf.float32), tf.cast(metas, tf.float32), anchors_or_rois
