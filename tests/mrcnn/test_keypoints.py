@@ -242,7 +242,7 @@ def test_flip_pairs_are_checked(pairs):
 
 @pytest.mark.parametrize("names", [("a", "a", "b"), ("a", "a"), ("a",)])
 def test_names_are_checked(names):
-    with pytest.raises(UserError, match=r"KEYPOINT_NAMES must contain NUM_KEYPOINTS \(2\) different names, got \['a'"):
+    with pytest.raises(UserError, match=r"KEYPOINT_NAMES must contain NUM_KEYPOINTS \(2\) distinct names, got \['a'"):
         TinyConfig().copy(NUM_KEYPOINTS=2, KEYPOINT_NAMES=names).validate()
     TinyConfig().copy(NUM_KEYPOINTS=2, KEYPOINT_NAMES=("a", "b")).validate()
     with pytest.raises(UserError, match="KEYPOINT_NAMES must be strings"):
