@@ -24,7 +24,7 @@ def stream(tmp_path, monkeypatch):
         for grey in range(0, 250, 50):
             add(np.full((*SHAPE, 3), grey, np.uint8))
     live = Source("rtsp://host/door", None, True, str(path))
-    monkeypatch.setattr(detect, "find_sources", lambda paths, without: [live])
+    monkeypatch.setattr(detect, "find_sources", lambda paths, excluded: [live])
     square = Detections([(8, 8, 40, 40)], [1], [0.9], [np.ones((32, 32), bool)], SHAPE)
     detector = SimpleNamespace(
         class_names=["BG", "nike"], min_confidence=0.5, detect=lambda photos: (square for _ in photos)

@@ -42,7 +42,7 @@ def test_more_clients_than_the_queue_holds(server, gate, photo):
     assert set(load.statuses) <= {"200", "503"}
     assert load.statuses["200"] == len(load.latencies) == sum(gate.batches) > 4
     lines = load.report().splitlines()
-    assert [line.split()[0] for line in lines] == ["answers", "rate", "latency"]
+    assert [line.split()[0] for line in lines] == ["responses", "rate", "latency"]
 
 
 def test_accepted_requests_are_completed_on_shutdown(server, gate, photo):
@@ -107,8 +107,8 @@ def test_rate_memory_and_processor_time_of_a_server(server, gate, photo, tmp_pat
     assert main(options) == 0
     assert given == [3, ["--batch", "3"]]
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert list(lines) == ["answers", "rate", "latency", "detector", "processor", "memory"]
-    images = int(lines["answers"].split()[1].rstrip(","))
+    assert list(lines) == ["responses", "rate", "latency", "detector", "processor", "memory"]
+    images = int(lines["responses"].split()[1].rstrip(","))
     used = float(lines["processor"].split()[0]) * images / 1000
     assert 0 < used <= time.process_time() - before + 0.01 * images
     assert 20 < float(lines["memory"].split()[0]) < 20_000

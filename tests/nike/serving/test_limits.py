@@ -51,7 +51,7 @@ def test_concurrent_requests_share_batches(serve, gate, photo):
     threads = [threading.Thread(target=post) for _ in range(9)]
     for thread in threads:
         thread.start()
-    until(lambda: client.app.state.service._worker._waiting.qsize() >= 4)
+    until(lambda: client.app.state.service._worker._queue.qsize() >= 4)
     gate.open.set()
     for thread in threads:
         thread.join(10)
