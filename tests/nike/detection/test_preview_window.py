@@ -29,7 +29,7 @@ def stream(tmp_path, monkeypatch):
     detector = SimpleNamespace(
         class_names=["BG", "nike"], min_confidence=0.5, detect=lambda photos: (square for _ in photos)
     )
-    monkeypatch.setattr(detect, "load_chosen_detector", lambda arguments, fraction: detector)
+    monkeypatch.setattr(detect, "load_chosen_detector", lambda arguments, threshold_factor: detector)
     shown = []
     monkeypatch.setattr(cv2, "namedWindow", lambda *arguments: None)
     monkeypatch.setattr(cv2, "imshow", lambda title, pixels: shown.append(pixels))

@@ -112,8 +112,8 @@ def test_rate_memory_and_processor_time_of_a_server(server, gate, photo, tmp_pat
     used = float(lines["processor"].split()[0]) * images / 1000
     assert 0 < used <= time.process_time() - before + 0.01 * images
     assert 20 < float(lines["memory"].split()[0]) < 20_000
-    alone, fraction = (float(word) for word in re.findall(r"\d+\.\d+", lines["detector"]))
-    assert fraction == pytest.approx(float(lines["rate"].split()[0]) / alone, abs=0.02)
+    alone, percentage = map(float, re.search(r"(\d+\.\d+) images/s alone; .* (\d+)%", lines["detector"]).groups())
+    assert percentage / 100 == pytest.approx(float(lines["rate"].split()[0]) / alone, abs=0.02)
 
 
 def test_a_server_that_does_not_start():
