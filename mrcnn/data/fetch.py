@@ -90,8 +90,8 @@ class _PublicConnection(http.client.HTTPConnection):
         timer.start()
         try:
             response = super().getresponse()
-            # HTTPConnection accepts truncated headers, so the elapsed time is checked. The timer thread may set
-            # `timer.finished` too late.
+            # HTTPConnection accepts truncated headers, so the elapsed time is checked. `timer.finished` is not
+            # reliable, because the timer thread sets it only after the shutdown.
             if time.monotonic() - start >= HEADER_SECONDS:
                 raise TimeoutError(f"no response within {HEADER_SECONDS} seconds")
             return response

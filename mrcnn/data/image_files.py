@@ -134,7 +134,7 @@ def _to_uint8(image: np.ndarray, name: str) -> np.ndarray:
         raise UserError(f"{name}: some pixels are NaN or infinite. Replace them with np.nan_to_num(image).")
     is_float = image.dtype.kind == "f"
     scale = 255 if is_float and high < 255.5 / 255 else 1
-    # The values exceed [0, 1] but would be almost black in [0, 255], or they may be standardized.
+    # The values exceed [0, 1], but the image would be almost black on the scale 0..255, or it may be standardized.
     ambiguous = is_float and scale == 1 and (high < 2 or (low < 0 and high < 16))
     if low * scale < -0.5 or high * scale >= 255.5 or ambiguous:
         expected = "floats in [0, 1] or [0, 255]" if is_float else "integers in 0..255"

@@ -104,7 +104,7 @@ def frames(source: str | os.PathLike | int, stride: int = 1) -> Iterator[tuple[n
 
 @contextmanager
 def _as_opencv_source(source: str | os.PathLike | int) -> Iterator[str | int]:
-    """Yields the source in a form that OpenCV can open. For a URL, this is a temporary file with the content."""
+    """Yields the source in a form that OpenCV can open. The file at a URL is downloaded to a temporary file first."""
     path = source if isinstance(source, int) else os.fsdecode(source)
     if isinstance(path, int):
         yield path

@@ -64,7 +64,7 @@ def compare(images: Iterable, reference: Callable, exported: Callable, threshold
 
     Args:
         images: arrays or paths.
-        reference: predictor of the Keras network, with a score threshold slightly below `threshold`.
+        reference: predictor of the Keras network, with a score threshold below `threshold`; see `Tolerance.margin`.
         exported: predictor of the exported network, with the same score threshold as `reference`.
         threshold: score below which a detection without a counterpart is ignored.
 

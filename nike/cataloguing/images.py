@@ -60,8 +60,8 @@ class Image:
         status: "ok" or the type of failure.
         error: error message, or None.
         bytes: size of the file.
-        read_seconds: duration of the download or reading.
-        decode_seconds: duration of the decoding.
+        read_seconds: time to download or read the file.
+        decode_seconds: time to decode the image.
     """
 
     row: int

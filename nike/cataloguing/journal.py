@@ -1,7 +1,7 @@
 """Detects images that crash their process, for example by a decoder error or by exhausting the memory.
 
 The first attempt at a shard processes several images at once. If the attempt does not finish, the next attempt
-processes one image at a time and records each image beforehand. An image that was the last record of MAX_CRASHES
+processes one image at a time and records each image beforehand. An image that was recorded last in MAX_CRASHES
 attempts is then skipped. A single record is not sufficient, because the process may have been killed for another
 reason.
 

@@ -24,9 +24,9 @@ class Costs:
     """Costs of an image and of a shard, in seconds.
 
     Attributes:
-        read: duration of a download, which uses no core.
-        decode: duration of the decoding on one core.
-        detect: duration of the detection.
+        read: time to download an image, which uses no core.
+        decode: time to decode an image on one core.
+        detect: time to detect the objects in an image.
         detect_cores: number of cores used by the detection, 0 on a GPU.
         bytes: size of the file in bytes.
         shard: overhead of a shard for reading its plan and writing its file.

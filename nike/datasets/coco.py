@@ -65,8 +65,8 @@ def read_coco(
 
     Args:
         path: path of the JSON file.
-        images: path of the image folder. By default, images are searched for next to the JSON file, in `images/`, and
-            in `NAME/` for `annotations/instances_NAME.json`.
+        images: path of the image folder. By default, images may be next to the JSON file, in `images/`, and in `NAME/`
+            for `annotations/instances_NAME.json`.
         allow_outside: bool, whether `file_name` and symbolic links may refer to files outside the dataset folder.
 
     Returns:

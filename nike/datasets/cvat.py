@@ -42,7 +42,7 @@ def find(path: Path) -> Path | None:
 
 
 def read_cvat(path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False) -> Collection:
-    """Reads an XML file or its folder; see `Format`. Images are searched for next to the file and in `images/`."""
+    """Reads an XML file or its folder; see `Format`. Images may be next to the file or in `images/`."""
     file = find(Path(path))
     root = read_xml(file) if file is not None else None
     if root is None or root.tag != "annotations":

@@ -58,7 +58,7 @@ def find_duplicates(subsets: dict[str, list[Fingerprint]]) -> list[Problem]:
 
     Returns:
         A warning for each duplicate within a subset and for each near-duplicate, and an error for each duplicate across
-        subsets. Near-duplicates are only searched for if there are exactly two subsets.
+        subsets. Near-duplicates are found only if there are exactly two subsets.
     """
     problems = []
     first: dict[str, tuple[str, Photo]] = {}

@@ -44,7 +44,7 @@ def find(path: Path) -> list[Path]:
 def read_label_studio(
     path: str | os.PathLike, default_label: str = "object", allow_outside: bool = False
 ) -> Collection:
-    """Reads tasks that were exported as "JSON". Images are searched for next to the file and in `images/`.
+    """Reads tasks that were exported as "JSON". Images may be next to the file or in `images/`.
 
     See `Format` for the arguments.
     """

@@ -73,7 +73,7 @@ def find_first_file(candidates: Iterable[Path], root: Path, allow_outside: bool 
 
 
 def image_folders(path: Path) -> list[Path]:
-    """Returns the folders in which the photos of a COCO or VIA file are searched for, the dataset folder first."""
+    """Returns the folders to search for the photos of a COCO or VIA file, the dataset folder first."""
     root = path.parent.parent if path.parent.name == "annotations" else path.parent
     subset = path.stem.removeprefix("person_").partition("_")[2]  # instances_NAME and person_keypoints_NAME
     return [root, root / "images", *((root / subset, root / "images" / subset) if subset else ())]
@@ -87,7 +87,7 @@ def find_photo(
     Args:
         name: str, path in the annotation file.
         annotations: path of the annotation file.
-        folders: folders in which the photo is searched for, the dataset folder first.
+        folders: folders to search for the photo, the dataset folder first.
         allow_outside: bool, whether the photo may be outside the dataset folder.
         size: (width, height) given in the annotation file; see `Photo.has_size`.
 

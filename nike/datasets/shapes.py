@@ -26,7 +26,7 @@ POINT_COUNTS = {
     "rectangle": (2, 2),
     "circle": (2, 2),  # centre and a point on the circle
     "oriented_rectangle": (4, 4),
-    "mask": (2, 2),  # first and last pixel of the PNG's box
+    "mask": (2, 2),  # top-left and bottom-right pixel of the PNG's box
 }
 WITHOUT_AREA = ("line", "linestrip", "point", "points")  # shape types without an interior
 
@@ -180,7 +180,7 @@ def _radius(points: np.ndarray) -> float:
 
 
 def _mask_box(points: np.ndarray) -> tuple[int, int, int, int]:
-    """Returns the half-open box (y1, x1, y2, x2) of a mask shape, whose points are its first and last pixel."""
+    """Returns the half-open box (y1, x1, y2, x2) of a mask shape, given its top-left and bottom-right pixels (x, y)."""
     (x1, y1), (x2, y2) = (int(x) for x in points[0]), (int(x) for x in points[1])
     return y1, x1, y2 + 1, x2 + 1
 

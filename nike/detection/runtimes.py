@@ -170,7 +170,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", default="nike", help="weights to export (default: nike)")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS), help="formats (default: all)")
     parser.add_argument(
-        "--exports", type=Path, metavar="DIR", help="folder of the exported models (default: temporary)"
+        "--exports", type=Path, metavar="DIR", help="folder for the exported models (default: a temporary folder)"
     )
     parser.add_argument("--rounds", type=int, default=12, metavar="N", help="calls of model.detect (default: 12)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")

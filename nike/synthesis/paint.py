@@ -153,7 +153,7 @@ def relief(coverage: np.ndarray, length: float, light: tuple[float, float]) -> n
 
 
 def shadow(coverage: np.ndarray, length: float, light: tuple[float, float]) -> np.ndarray:
-    """Returns the shadow of a raised shape around it, `[h, w]` float32 in 0..1."""
+    """Returns the shadow that a raised shape casts on the surface, `[h, w]` float32 in 0..1."""
     reach = MARGIN / 3 * length
     shift = np.float32([[1, 0, -light[0] * reach], [0, 1, -light[1] * reach]])
     moved = cv2.warpAffine(coverage, shift, coverage.shape[::-1])

@@ -37,7 +37,7 @@ LEARNING_RATE = 3e-4  # twice the rate of `nike train` for two images, because t
 WARMUP = 0.05  # fraction of the steps, at the start of each stage
 METRICS = ("mask_AP", "mask_AP50", "mask_AP75", "box_AP")
 VALIDATION_FRACTION = 0.25  # number of synthetic validation images as a fraction of the training images
-# Additional logos. With a single class, the mask activation would make no difference.
+# Additional logos. With a single class, both mask activations are nearly equivalent.
 SHAPES = {
     "star": "M50 0L61 35L98 35L68 57L79 91L50 70L21 91L32 57L2 35L39 35Z",
     "ring": "M50 0A50 50 0 1 0 50 100A50 50 0 1 0 50 0ZM50 25A25 25 0 1 0 50 75A25 25 0 1 0 50 25Z",

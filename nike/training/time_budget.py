@@ -28,8 +28,8 @@ class Speed:
     """Times of a trial in seconds.
 
     Attributes:
-        step: duration of a training step.
-        validation: duration of the validation of one image.
+        step: time of a training step.
+        validation: time to validate one image.
         epoch: time to write the checkpoint, history and curves after an epoch.
         start: time to start a stage, mostly compilation.
     """
