@@ -1,8 +1,8 @@
 """Allows the interpreter to exit while tf.data threads call Python functions.
 
-At shutdown Python terminates foreign threads that try to run Python code, and TensorFlow then hangs or aborts
-("terminate called without an active exception"), for example after Ctrl-C. For this reason, guarded functions return
-immediately at exit until the buffers of tf.data are full and its threads stop calling them.
+At shutdown Python terminates the threads of C++ libraries that try to run Python code, and TensorFlow then hangs or
+aborts ("terminate called without an active exception"), for example after Ctrl-C. For this reason, guarded functions
+return immediately at exit until the buffers of tf.data are full and its threads stop calling them.
 """
 
 import atexit

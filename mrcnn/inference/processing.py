@@ -162,7 +162,7 @@ def _to_original(original_shape, window) -> tuple[np.ndarray, np.ndarray]:
     """Returns the edge-aligned mapping of points to the original image: `(point - origin) * scale`.
 
     Boxes without refined masks are mapped between pixel centres instead, as in Matterport's code. In an image that was
-    downscaled by 2, this moves them by up to half a pixel and makes them one pixel smaller.
+    downscaled by 2, these boxes are shifted by up to half a pixel and one pixel smaller.
 
     Args:
         original_shape: (height, width, ...) of the original image.

@@ -194,8 +194,8 @@ class PyramidROIAlign(Float32Layer):
         if len(feature_maps) == 1:
             levels = tf.fill(tf.shape(levels), LEVELS[0])
         crop = pool_levels if self.pooling == "pool" else METHODS[self.method]
-        # For about one in thirty RoIs that end at the border, rounding would place the last samples outside the feature
-        # map, where crop_and_resize returns 0.
+        # For about one in thirty RoI sides on the image border, rounding would place the last samples outside the
+        # feature map, where crop_and_resize returns 0.
         boxes = tf.where(tf.abs(boxes - 1.0) < 1.0 - BORDER, BORDER, boxes)
         crops = crop(boxes, levels, feature_maps, self.pool_shape)
         shape = (tf.shape(boxes)[0], tf.shape(boxes)[1], *self.pool_shape, channels)

@@ -49,7 +49,8 @@ def drop_placeholders(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Removes empty masks of class 0 from masks `[H, W, N]`, class ids `[N]` and keypoints `[N, J, 3]`, if any.
 
-    Many Matterport scripts return one empty mask for an image without objects, because Matterport drops empty masks.
+    Many Matterport scripts return one empty mask for an image without objects, because Matterport's code drops empty
+    masks.
     """
     if not (np.asarray(class_ids) == 0).any() or masks.shape[-1] != len(class_ids):  # the caller reports mismatches
         return masks, class_ids, keypoints

@@ -31,7 +31,7 @@ from mrcnn.errors import UserError
 from nike import cli, serve
 from nike.example import SAMPLE_DATA
 
-MAX_DETECTOR_SECONDS = 20.0  # maximum duration of the measurement of the detector alone
+MAX_DETECTOR_SECONDS = 20.0  # maximum time for measuring the detector alone
 
 
 class LoadTest:
