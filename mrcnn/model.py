@@ -173,8 +173,8 @@ class MaskRCNN(MatterportMethods):
 
         Args:
             filepath: HDF5 file.
-            by_name: False: raise an error for layers in the file that the model does not have. True: load weights of a
-                deeper backbone (ResNet-101 into ResNet-50) as far as they fit, with a UserWarning.
+            by_name: bool, whether layers of the file that the model does not have are skipped instead of raising an
+                error. For example, True loads ResNet-101 weights into a ResNet-50 and issues a UserWarning.
             exclude: layer names, or regular expressions on them, whose weights are not loaded, for example the heads if
                 the classes differ.
 

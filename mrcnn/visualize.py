@@ -1,4 +1,4 @@
-"""Drop-in replacement for Matterport's `visualize` module. Re-exports the Matplotlib figures of `mrcnn.visualization`.
+"""Drop-in replacement for Matterport's `visualize` module. Re-exports functions of `mrcnn.visualization`.
 
 The functions draw with Matplotlib's active backend. With an `ax` argument, they draw on these axes and do not show the
 figure. They return axes rather than figures, because a notebook would display a returned figure a second time.

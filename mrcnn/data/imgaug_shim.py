@@ -4,7 +4,7 @@
 that scripts may import imgaug before mrcnn. NumPy is not modified, except for `np.sctypes` during the import of imgaug.
 
 * imgaug reads `np.sctypes` during its import.
-* Fog and clouds use `np.complex`, which is provided in `imgaug.parameters` only.
+* Fog and clouds use `np.complex`, which NumPy 1.24 removed. It is restored only inside `imgaug.parameters`.
 * ElasticTransformation multiplies float32 shifts by a float64 scalar. The result is float64 in NumPy 2, which OpenCV
   does not accept.
 * pillike.Autocontrast passes arrays of size one to Pillow, which NumPy no longer converts to scalars.

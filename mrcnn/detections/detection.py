@@ -20,7 +20,7 @@ class Detection:
         score: score in 0..1.
         keypoints: float32 `[J, 3]` (x, y, score), or None; see `Detections`.
         probabilities: float `[Q, Q]`, the predicted mask probabilities inside `frame`, or None; see `Detections`.
-        frame: (y1, x1, y2, x2) float pixels of the image, or None.
+        frame: box of `probabilities`, (y1, x1, y2, x2) float pixels of the image, or None.
     """
 
     box: Box

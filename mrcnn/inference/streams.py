@@ -69,8 +69,8 @@ def detect_stream(
     Args:
         photos: iterable of arrays or paths, possibly infinite; or the path or URL of one image, video or stream. For a
             network without an RPN, the pairs of `pair_with_proposals`.
-        predictor: `mrcnn.inference.predictor.Predictor`, or a callable with the same arguments, results, `config` and
-            `mask_padding`.
+        predictor: `mrcnn.inference.predictor.Predictor`, or a callable with the same arguments and results, and
+            with the attributes `config` and `mask_padding`.
         batch_size: maximum number of images in a batch.
         skip_errors: bool, whether to yield `Detections.failed` for an image that cannot be used, instead of raising an
             exception.

@@ -219,7 +219,7 @@ class DetectionTargetLayer(Float32Layer):
         return select_roi_targets(proposals, gt_class_ids, gt_boxes, gt_masks, draw, gt_keypoints, **self.settings)
 
     def _draw(self, shape: tf.Tensor) -> tf.Tensor:
-        """Draws a number in 0..1 for each proposal of a batch of `shape` (B, K, 4).
+        """Draws a random number in 0..1 for each proposal of a batch of `shape` (B, K, 4).
 
         Replicas use parts of one common draw, so the sample does not depend on how a batch is split.
         """

@@ -93,7 +93,8 @@ def linear_bands(
         band *= y.fade[part, None]
         band = _interpolate(band.take(left, axis=1), band.take(right, axis=1), x_fraction)
         band[:, x_border] *= x_fade[x_border]
-        if low > 0 or high < 0:  # otherwise 0 is inside the value range, and so is a value that fades towards 0
+        # Fading moves values at the border towards 0, which can leave the range of the image only if it excludes 0.
+        if low > 0 or high < 0:
             np.clip(band, low, high, out=band)
         yield start, band.reshape(len(band), -1, *image.shape[2:])
 

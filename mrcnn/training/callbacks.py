@@ -171,7 +171,7 @@ class ValidationOverlays(keras.callbacks.Callback):
     Args:
         progress: progress of the run.
         folder: log folder.
-        pictures: name and uint8 `[H, W, 3]` of each image; read after every epoch.
+        pictures: iterable of (name, uint8 `[H, W, 3]` image), iterated whenever the AP improves.
     """
 
     def __init__(self, progress: Progress, folder: str | Path, pictures: Iterable[tuple[str, np.ndarray]]):

@@ -56,8 +56,8 @@ class RunState:
 def resume(model, source: str | Path = "last") -> State:
     """Restores the weights, epoch and log folder of a run. The next calls of `train` continue it.
 
-    Call `train` afterwards with the same arguments as before. Finished stages return immediately, and the current stage
-    continues from the exact step.
+    Call `train` afterwards with the same arguments as before. Calls for finished stages return immediately, and
+    the interrupted stage continues from the exact step.
 
     Args:
         model: MaskRCNN in training mode with the Config of the run.

@@ -160,7 +160,8 @@ def _find_usable_states(folder: Path) -> list[State]:
         try:
             states.append(_read_state(path))
         except (CheckpointError, FileNotFoundError):
-            continue  # the process was killed between two writes; the previous pair is usable
+            # The process may have been killed while it wrote this pair of files. An earlier pair is used instead.
+            continue
     return states
 
 

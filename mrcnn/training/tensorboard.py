@@ -29,7 +29,7 @@ class TensorBoardEvents(keras.callbacks.Callback):
     Args:
         progress: progress of the run.
         folder: log folder.
-        pictures: name and uint8 `[H, W, 3]` of each image; read after every epoch.
+        pictures: iterable of (name, uint8 `[H, W, 3]` image), iterated after every epoch.
     """
 
     def __init__(self, progress: Progress, folder: str | Path, pictures: Iterable[tuple[str, np.ndarray]]):

@@ -38,7 +38,7 @@ class Validator:
     Attributes:
         strict: whether an image that cannot be read raises an error.
         unreadable: error messages by image id.
-        pictures: names and overlays of the first images that have objects.
+        pictures: list of (name, uint8 `[H, W, 3]` overlay) of the first images that have objects.
     """
 
     def __init__(self, model, dataset, photos: int = 0, batch_size: int = 1):

@@ -100,7 +100,9 @@ def draw_rois(
     class_names: Sequence[str],
     limit: int = 10,
 ) -> Axes:
-    """Draws a random subset of RoIs. Positive RoIs have a class, a refined box and a mask; negative RoIs are grey.
+    """Draws randomly selected RoIs on an image.
+
+    Positive RoIs have a class, a refined box and a mask. Negative RoIs are grey.
 
     Args:
         image: `[H, W, 3]`.

@@ -205,7 +205,7 @@ class LogoAugmentation:
         return cv2.warpPerspective(plane, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border, borderValue=value)
 
     def _sample_homography(self, shape, masks, class_ids, plain: bool, rng) -> np.ndarray:
-        """Draws a `[3, 3]` homography from image to output (x, y), with 0 at the edge of the first pixel."""
+        """Samples a `[3, 3]` homography from image to output (x, y), with 0 at the edge of the first pixel."""
         strength, side = self.strength, self.side
         height, width = shape
         fit = side / max(height, width)
@@ -231,7 +231,7 @@ class LogoAugmentation:
         return _homography(centre, matrix, target, rng.uniform(-1, 1, 2) * strength.perspective / side)
 
     def _sample_zoom(self, mask: np.ndarray, fit: float, rng) -> tuple[np.ndarray, float, np.ndarray]:
-        """Draws an image centre, a scale and a target position that keep the whole object `[H, W]` visible.
+        """Samples an image centre, a scale and a target position that keep the whole object `[H, W]` visible.
 
         Rotation and perspective distortion are not considered.
         """

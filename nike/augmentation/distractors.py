@@ -18,7 +18,7 @@ MAX_WORD_LENGTH = 12
 
 
 def sample_shape(rng: np.random.Generator) -> list[np.ndarray]:
-    """Draws a random shape.
+    """Samples a random shape.
 
     Returns:
         Closed polygons `[P, 2]` float32 (x, y), to be filled with the even-odd rule. The shape is centred on the

@@ -34,7 +34,7 @@ def lock_output(output: Path) -> Iterator[None]:
     """Locks the output folder against a second run. The lock is released when the process ends.
 
     Raises:
-        ValueError: if another run uses this folder.
+        ValueError: if another run is using this folder.
     """
     output.mkdir(parents=True, exist_ok=True)
     with open(output / ".lock", "w") as file:
@@ -46,7 +46,7 @@ def lock_output(output: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UserError(f"{printable(output)}: another run of nike catalogue uses this folder.") from None
+                raise UserError(f"{printable(output)}: another run of nike catalogue is using this folder.") from None
         yield
 
 

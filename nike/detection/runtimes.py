@@ -151,7 +151,7 @@ def measure_formats(weights: dict[str, Path], images: list[Path], rounds: int) -
 
 
 def markdown_table(figures: list[dict]) -> str:
-    """Returns the figures as a Markdown table."""
+    """Returns the results as a Markdown table."""
     lines = [
         "| Format | Size | `nike detect` | Memory | `model.detect` | Processor time |",
         "|---|---|---|---|---|---|",
@@ -173,7 +173,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--exports", type=Path, metavar="DIR", help="folder for the exported models (default: a temporary folder)"
     )
     parser.add_argument("--rounds", type=int, default=12, metavar="N", help="calls of model.detect (default: 12)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
 
 
 def run_benchmark(arguments: argparse.Namespace) -> None:

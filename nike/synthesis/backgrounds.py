@@ -28,7 +28,7 @@ Source = Callable[[np.random.Generator, int, int], np.ndarray]  # rng, height, w
 
 
 def find_backgrounds(folder: Path | None) -> Source:
-    """Returns a function that draws a random background.
+    """Returns a function that samples a background.
 
     Args:
         folder: folder with photos that do not show the logo, or None for photos of scikit-image and plain gradients.
@@ -111,7 +111,7 @@ def crop(rng: np.random.Generator, photo: np.ndarray, height: int, width: int) -
 
 
 def draw_plain(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Draws a gradient of two colors with smooth noise, `[height, width, 3]` uint8."""
+    """Returns a gradient of two random colors with smooth noise, `[height, width, 3]` uint8."""
     first = random_color(rng)
     second = random_color(rng) if rng.random() < 0.4 else first + rng.normal(0, 0.08)
     corners = rng.random((2, 2, 1)) * (second - first) + first

@@ -30,7 +30,7 @@ class Assets:
         logo: logo to draw.
         label: label of its instances.
         cutouts: logos cut out of photos, which are drawn instead of `logo` half of the time.
-        background: function that draws a background.
+        background: function that samples a background.
     """
 
     logo: Logo = field(default_factory=load_logo)

@@ -54,7 +54,7 @@ def occlude(rng: np.random.Generator, image: np.ndarray, logos: list[PlacedLogo]
 
 
 def sample_rod(rng: np.random.Generator, window: Window) -> Rod:
-    """Draws a rod that crosses a window or ends inside the window."""
+    """Samples a rod that crosses a window or ends inside the window."""
     y0, x0, y1, x1 = window
     size = max(y1 - y0, x1 - x0)
     middle = np.array([x0, y0]) + rng.uniform(0.1, 0.9, 2) * (x1 - x0, y1 - y0)

@@ -43,7 +43,7 @@ STYLES = {
 
 
 def choose_style(rng: np.random.Generator) -> Style:
-    """Draws a style according to the weights."""
+    """Samples a style with a probability proportional to its weight."""
     weights = np.array([style.weight for style in STYLES.values()])
     return list(STYLES.values())[rng.choice(len(STYLES), p=weights / weights.sum())]
 
@@ -90,7 +90,7 @@ def paint(
 
 
 def choose_ink(rng: np.random.Generator, base: np.ndarray, style: Style, shape: tuple[int, int]) -> np.ndarray:
-    """Draws the ink color for a surface with mean color `base`, float32 `[1, 1, 3]` or, for a gradient, `[h, w, 3]`."""
+    """Samples the ink color for a surface of mean color `base`, float32 `[1, 1, 3]` or, for a gradient, `[h, w, 3]`."""
     if style.tone:
         change = rng.uniform(0.08, 0.2) * (1 if rng.random() > base.mean() else -1)
         return (base + change).clip(0, 1).astype(np.float32)[None, None]
@@ -108,7 +108,7 @@ def choose_ink(rng: np.random.Generator, base: np.ndarray, style: Style, shape: 
 
 
 def random_color(rng: np.random.Generator) -> np.ndarray:
-    """Draws a color, `[3]` float64 RGB in 0..1. Half of the colors are white, gray or black."""
+    """Samples a color, `[3]` float64 RGB in 0..1. Half of the colors are white, gray or black."""
     if rng.random() < 0.5:
         return (rng.choice([0.95, 0.9, 0.5, 0.12, 0.06]) + rng.normal(0, 0.015, 3)).clip(0, 1)
     return np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.3, 1), rng.uniform(0.25, 1)))

@@ -69,7 +69,7 @@ def make_homography(
 
 
 def sample_placement(rng: np.random.Generator, shape: tuple[int, int], sizes: tuple[float, float]) -> Placement:
-    """Draws a placement in an image of `shape` (height, width) with a length in the range `sizes` in pixels."""
+    """Samples a placement in an image of `shape` (height, width) with a length in the range `sizes` in pixels."""
     length = np.exp(rng.uniform(*np.log(sizes)))
     centre = rng.uniform(0.05, 0.95, 2) * shape[::-1]
     angle = rng.normal(0, 0.25) if rng.random() < 0.8 else rng.uniform(-np.pi, np.pi)

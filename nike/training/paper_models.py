@@ -34,7 +34,7 @@ from nike.training.start_weights import find_start_weights
 
 EPOCHS = 4  # number of epochs, one for each stage of alternating training
 LEARNING_RATE = 3e-4  # twice the rate of `nike train` for two images, because the runs are short
-WARMUP = 0.05  # fraction of the steps, at the start of each stage
+WARMUP = 0.05  # warm-up steps of each stage, as a fraction of all steps of a run
 METRICS = ("mask_AP", "mask_AP50", "mask_AP75", "box_AP")
 VALIDATION_FRACTION = 0.25  # number of synthetic validation images as a fraction of the training images
 # Additional logos. With a single class, both mask activations are nearly equivalent.
