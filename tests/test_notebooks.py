@@ -70,8 +70,8 @@ def test_every_cell_was_run_in_order_without_error(notebook):
 
 
 def test_figures_are_stored(notebook):
-    figures = [o for cell in code_cells(notebook) for o in cell["outputs"] if "image/png" in o.get("data", {})]
-    assert len(figures) >= 3
+    kinds = [kind for cell in code_cells(notebook) for output in cell["outputs"] for kind in output.get("data", {})]
+    assert sum(kind in ("image/png", "image/jpeg") for kind in kinds) >= 3
 
 
 def test_no_machine_paths_or_warnings_are_stored(notebook):

@@ -33,7 +33,7 @@ PAGES = (
     "docs/scaling.md",
 )
 PAGES += ("docs/annotate-with-your-tool.md", "docs/comparison.md", "notebooks/README.md", "weights/README.md")
-PAGES += ("docs/proposals.md", "nike/sample_data/README.md")
+PAGES += ("docs/benchmarks.md", "docs/proposals.md", "nike/sample_data/README.md")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 COMMAND = re.compile(r"^(nike|make|pip|python3?) ")

@@ -32,9 +32,9 @@ def read_image(path_or_file: str | os.PathLike | BinaryIO | Image.Image, channel
     """Reads an image and applies its EXIF orientation.
 
     Accepts the formats in FORMATS and reads the first image of a file. Greyscale images are repeated to three channels,
-    CMYK and palette images are converted to RGB, 16-bit channels are reduced to their upper 8 bits, and float TIFFs are
-    converted as in `as_rgb`. The alpha channel is dropped without blending, as in Matterport's code. Color profiles
-    are not applied.
+    CMYK and palette images are converted to RGB. 16-bit greyscale images and float TIFFs are converted as in `as_rgb`,
+    and 16-bit color channels are reduced to their upper 8 bits. The alpha channel is dropped without blending, as in
+    Matterport's code. Color profiles are not applied.
 
     Args:
         path_or_file: path, binary file open for reading, or PIL image.
