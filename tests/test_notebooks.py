@@ -3,11 +3,16 @@
 `make notebooks` executes them. These tests only read the files.
 """
 
+import base64
+import io
 import json
 import re
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NAMES = [
@@ -26,6 +31,7 @@ NAMES = [
     "12_keypoints",
 ]
 MACHINE_PATH = re.compile(r"(?<![\w./])/(home|root|work|tmp|Users|usr|opt|mnt|var)/|[A-Z]:\\\\")
+FIGURES = {"image/png", "image/jpeg"}
 NOISE = ("oneDNN", "cudart", "absl::InitializeLog", "cuInit", "Traceback", "Warning:")
 
 
@@ -70,8 +76,31 @@ def test_every_cell_was_run_in_order_without_error(notebook):
 
 
 def test_figures_are_stored(notebook):
-    kinds = [kind for cell in code_cells(notebook) for output in cell["outputs"] for kind in output.get("data", {})]
-    assert sum(kind in ("image/png", "image/jpeg") for kind in kinds) >= 3
+    figures = [o for cell in code_cells(notebook) for o in cell["outputs"] if o.get("data", {}).keys() & FIGURES]
+    assert len(figures) >= 3
+
+
+def test_plots_are_stored_without_loss_and_photographs_as_jpeg(monkeypatch):
+    pytest.importorskip("nbclient")
+    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
+    from run import small_figure
+
+    plot = np.full((300, 1600, 3), 255, np.uint8)
+    plot[::30] = 0, 90, 200
+    photograph = np.random.default_rng(0).integers(0, 256, (300, 700, 3), dtype=np.uint8)
+    stored = {}
+    for name, pixels in (("plot", plot[:, :700]), ("wide plot", plot), ("photograph", photograph)):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        ((kind, encoded),) = small_figure(base64.b64encode(file.getvalue()).decode()).items()
+        stored[name] = kind, Image.open(io.BytesIO(base64.b64decode(encoded)))
+    assert {name: kind for name, (kind, _) in stored.items()} == {
+        "plot": "image/png",
+        "wide plot": "image/png",
+        "photograph": "image/jpeg",
+    }
+    np.testing.assert_array_equal(np.asarray(stored["plot"][1]), plot[:, :700])
+    assert stored["wide plot"][1].size == (800, 150)
 
 
 def test_no_machine_paths_or_warnings_are_stored(notebook):
