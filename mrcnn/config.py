@@ -255,7 +255,10 @@ class Config:
         return type(base.__name__, (base,), {**inherited, **settings, "_declared_class": base})
 
     def __reduce__(self) -> tuple:
-        """Pickles the settings and the class defined in code, because the class of a copy cannot be imported."""
+        """Pickles the settings and the class that was declared in source code.
+
+        `copy` creates a class at run time, which pickle could not import.
+        """
         base = type(self).__dict__.get("_declared_class")
         if base is None:
             return _restore, (type(self), {}, vars(self))

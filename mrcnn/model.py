@@ -173,7 +173,7 @@ class MaskRCNN(MatterportMethods):
 
         Args:
             filepath: HDF5 file.
-            by_name: bool, whether layers of the file that the model does not have are skipped instead of raising an
+            by_name: bool, whether to skip layers of the file that are not in the model. If False, they raise an
                 error. For example, True loads ResNet-101 weights into a ResNet-50 and issues a UserWarning.
             exclude: layer names, or regular expressions on them, whose weights are not loaded, for example the heads if
                 the classes differ.

@@ -93,7 +93,7 @@ def _common_classes(paths: list[Path]) -> list[str]:
 def _load_images(
     arguments: argparse.Namespace, paths: list[Path], classes: list[str]
 ) -> tuple[NikeDataset, str, list[str]]:
-    """Loads the images; see `load_photos`. The notes include a warning for weights trained on some of the images."""
+    """Loads the images; see `load_photos`. The returned notes warn if weights were trained on some of the images."""
     runs = [read_run_photos(path) for path in paths]
     run = next((each for each in runs if each is not None), None)
     try:

@@ -126,7 +126,7 @@ def _value_of_type(value: Any, kind: type) -> Any:
 
 
 def read_run_metrics(path: Path) -> Evaluation | None:
-    """Returns the validation metrics of the epoch that wrote a checkpoint, or None if they are unknown."""
+    """Returns the validation metrics of the epoch after which a checkpoint was saved, or None if they are unknown."""
     parsed, history = parse_checkpoint(path), path.parent / HISTORY
     if not history.is_file() or (parsed is None and not path.name.endswith("_best.h5")):
         return None

@@ -40,7 +40,7 @@ def load_weights(
         path: HDF5 file of Matterport or Keras, or ImageNet weights of a backbone (see `imagenet`). For the latter, only
             the backbone is loaded and the other layers are reported as missing.
         exclude: names or regular expressions (full match) of layers, or of their groups, that are not loaded.
-        by_name: bool, whether layers of the file that the model does not have are skipped instead of raising an error.
+        by_name: bool, whether to skip layers of the file that are not in the model. If False, they raise an error.
             A UserWarning is issued if the file has a deeper backbone than the model, or if only the model has mask or
             keypoint layers. These layers then keep their weights.
 

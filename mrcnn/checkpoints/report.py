@@ -23,7 +23,7 @@ MAX_NAMES = 4  # maximum number of names in a message
 
 @dataclass(frozen=True, repr=False)
 class LoadReport:
-    """Result of loading a weights file. Only layers with weights count. The layers in `rpn_model` count separately.
+    """Result of loading a weights file. Only layers with weights are counted, including those inside `rpn_model`.
 
     Attributes:
         file: path of the weights file.

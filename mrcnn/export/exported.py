@@ -82,7 +82,7 @@ class ExportedModel:
         metadata: see `mrcnn.export.metadata`.
 
     Raises:
-        ExportError: if the folder is damaged or the package of its format is not installed.
+        ExportError: if the folder is damaged, or if the package that runs this format is not installed.
     """
 
     def __init__(self, path: str | Path, min_confidence: float | None = None, batch_size: int = 1):

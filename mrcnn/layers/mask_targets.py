@@ -70,7 +70,7 @@ def crop_coverage(
 
     Args:
         boxes: `[B, P, 4]` relative to the mask of their object; 0 and 1 are the outer edges of the mask.
-        slots: `[B, P]` int32 indices of the objects in G.
+        slots: `[B, P]` int32 index of the object of each RoI along the G axis.
         gt_masks: `[B, h, w, G]` bool or 0/1.
         mask_shape: (M, M).
         average: whether masks with more than `SAMPLES` pixels per cell are averaged first. This requires boxes that

@@ -74,8 +74,8 @@ def build_detection_targets(
     Returns:
         rois: `[R, 4]` pixels in the dtype of `rpn_rois`; positives first, then negatives, repeated if necessary.
         roi_gt_class_ids: `[R]`, 0 for negatives.
-        bboxes: `[R, C, 4]` float32 deltas at the class of the RoI, else zeros.
-        masks: `[R, M, M, C]` float32 in 0..1 at the class of the RoI, else zeros.
+        bboxes: `[R, C, 4]` float32 deltas in the row of the class of the RoI, and zeros in the other rows.
+        masks: `[R, M, M, C]` float32 in 0..1 in the channel of the class of the RoI, and zeros in the others.
 
     Raises:
         ValueError: if there are no RoIs, no objects, or no negative RoIs to fill R.

@@ -134,7 +134,7 @@ def _outer_rings(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _simplify_for_labelme(ring: np.ndarray, tolerance: float) -> np.ndarray:
-    """Simplifies a ring and moves its points by half a pixel, so that labelme rasterizes the same pixels."""
+    """Simplifies a ring and moves its points by half a pixel, which makes labelme rasterize the same mask."""
     points = simplify(ring, tolerance)
     if len(points) >= 3 and has_area(points):
         return points + 0.5

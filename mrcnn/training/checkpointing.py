@@ -80,7 +80,7 @@ class CheckpointWriter:
         self._clean_up()
 
     def save_partial(self) -> Path:
-        """Writes the state within an epoch, including the weights, and returns its path."""
+        """Saves the weights and the state of an unfinished epoch, and returns the path."""
         path = states.state_path(self.path("partial"))
         if self.enabled:
             self._write_state(path, uuid.uuid4().hex, holds_weights=True)

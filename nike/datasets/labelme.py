@@ -182,7 +182,10 @@ def _find_photo(data: dict, path: Path, root: Path, name: str, allow_outside: bo
 
 
 def _candidates(image_path: Any, path: Path) -> Iterable[Path]:
-    """Yields candidate paths: `imagePath`, its file name next to the JSON file, and the stem of the JSON file."""
+    """Yields the paths at which the image may be found.
+
+    They are `imagePath`, its file name in the folder of the JSON file, and the JSON file with the suffix of an image.
+    """
     if isinstance(image_path, str):
         yield from (path.parent / candidate for candidate in photos.candidate_paths(image_path))
     for suffix in sorted(photos.SUFFIXES):

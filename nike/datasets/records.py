@@ -148,7 +148,7 @@ class Photo:
         return not self.instances and not self.num_unusable
 
     def add_unusable_shape(self, error: ShapeError, file: str, where: str) -> None:
-        """Counts an unusable shape and adds its problem."""
+        """Counts an unusable shape and records the reason in `problems`."""
         severity = WARNING if error.code == "shape-without-area" else ERROR
         self.problems.append(Problem(file, error.code, str(error), where, severity, self.path))
         self.num_unusable += 1

@@ -1,4 +1,4 @@
-"""Simulates how many machines are required for a number of images per day."""
+"""Estimates by simulation how many machines are required to process a number of images per day."""
 
 from __future__ import annotations
 
