@@ -14,7 +14,8 @@ OPTIONS = dict(optimizer="adamw", schedule="cosine", warmup_steps=20, validate_e
 C4 = dict(BACKBONE="resnet50_c4", RPN_ANCHOR_SCALES=(24, 40), MASK_POOL_SIZE=7, MASK_SHAPE=[14, 14])
 VARIANTS = {
     "C4": dict(widths=(8, 8, 16, 32), IMAGE_MIN_DIM=128, IMAGE_MAX_DIM=128, COMPUTE_BACKBONE_SHAPE=None, **C4),
-    "ResNeXt": dict(widths=(16, 16, 16, 16), BACKBONE="resnext50", COMPUTE_BACKBONE_SHAPE=None),
+    # Trained for longer, because grouped convolutions are not deterministic with several threads.
+    "ResNeXt": dict(epochs=4, widths=(16, 16, 16, 16), BACKBONE="resnext50", COMPUTE_BACKBONE_SHAPE=None),
     "RoIPool": dict(ROI_POOLING="pool"),
     "softmax masks": dict(MASK_ACTIVATION="softmax"),
 }
@@ -22,12 +23,13 @@ VARIANTS = {
 
 @pytest.mark.parametrize("variant", [{}, *VARIANTS.values()], ids=["Mask R-CNN", *VARIANTS])
 def test_eight_images_can_be_overfitted(tiny, tmp_path, monkeypatch, variant):
-    settings = dict(variant)
+    settings = {"epochs": 2, **variant}
+    epochs = settings.pop("epochs")
     monkeypatch.setitem(resnet.BLOCKS, "50", (1, 1, 1, 1))
     monkeypatch.setattr(resnet, "WIDTHS", settings.pop("widths", resnet.WIDTHS))
     model = tiny.build(tmp_path, **OVERFITTING, **settings)
     photos = tiny.Squares(8, side=model.config.IMAGE_MAX_DIM)
-    first, last = model.train(photos, photos, 2e-3, 2, "all", **OPTIONS).rows
+    first, *_, last = model.train(photos, photos, 2e-3, epochs, "all", **OPTIONS).rows
     assert last["val_mask_AP50"] >= 0.95 and last["val_box_AP50"] >= 0.95
     assert last["loss"] < (0.4 if variant else 0.3) * first["loss"]
 
