@@ -40,7 +40,7 @@ def test_more_clients_than_the_queue_holds(server, gate, photo):
     load = LoadTest(server.url, [photo(BOX), photo()], seconds=1.5)
     load.run(clients=12)
     assert set(load.statuses) <= {"200", "503"}
-    assert load.statuses["200"] == len(load.latencies) == sum(gate.batches) > 0
+    assert load.statuses["200"] == len(load.latencies) == sum(gate.batches) > 4
     lines = load.report().splitlines()
     assert [line.split()[0] for line in lines] == ["responses", "rate", "latency"]
 
