@@ -137,6 +137,13 @@ def test_commands_of_the_demo_exist(command):
     check(command)
 
 
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
+def test_paragraphs_in_lists_are_indented_by_four_spaces(page):
+    """With fewer spaces, the list ends on the documentation site, and its next items become plain text."""
+    text = BLOCK.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    assert not re.findall(r"^\n {1,3}\S.*", text, re.MULTILINE)
+
+
 def test_the_demo_compares_before_and_after_on_held_out_images():
     commands = [command.split() for command in makefile_commands("demo")]
     names = ["synthesize", "synthesize", "evaluate", "detect", "train", "evaluate", "detect"]
