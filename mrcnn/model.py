@@ -81,7 +81,9 @@ class MaskRCNN(MatterportMethods):
 
     Attributes:
         keras_model: the Keras model for `mode`. See `NetworkBuilder.training` and `.inference` for inputs and outputs.
-        log_dir, checkpoint_path, epoch: log folder, checkpoint path and epoch of the current run; see `set_log_dir`.
+        log_dir: log folder of the current run; see `set_log_dir`.
+        checkpoint_path: path of its checkpoints, with a placeholder for the epoch.
+        epoch: number of finished epochs of the current run.
         run: training state that is kept between calls of `train`; None before the first call.
 
     Raises:

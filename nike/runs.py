@@ -36,8 +36,10 @@ class RunSummary:
         name: name of the log folder.
         epochs: number of finished epochs.
         best_epoch: epoch with the best mask AP (box AP for a run without masks), or None if the run was not validated.
-        mask_AP, box_AP: validation AP of the best epoch. `mask_AP` is None for a run without masks.
-        train, val: number of images, or None if not recorded.
+        mask_AP: validation mask AP of the best epoch, or None for a run without masks.
+        box_AP: validation box AP of the best epoch.
+        train: number of training images, or None if not recorded.
+        val: number of validation images, or None if not recorded.
         options: command line of the run.
     """
 

@@ -27,11 +27,14 @@ class SharedLayers:
         config: a validated Config.
 
     Attributes:
-        image, meta: inputs `[B, H, W, channels]` and `[B, 12+C]`.
+        image: input `[B, H, W, channels]`.
+        meta: input `[B, 12+C]`.
         pyramid: feature maps P2 to P6, or C4 alone.
         rpn: `rpn_class_logits [B, A, 2]`, `rpn_class [B, A, 2]` and `rpn_bbox [B, A, 4]`, or empty without an RPN.
-        box_head, mask_head, keypoint_head, mask_refinement: the heads. The last three are None if the Config disables
-            them.
+        box_head: `BoxHead`.
+        mask_head: `MaskHead`, or None if the Config disables it.
+        keypoint_head: `KeypointHead`, or None if the Config disables it.
+        mask_refinement: `MaskRefinement`, or None if the Config disables it.
     """
 
     def __init__(self, config: Config):

@@ -122,7 +122,8 @@ class Photo:
         annotation: path of the annotation file, or None if there is none.
         annotation_name: path of the annotation file (or of the photo, without an annotation file) relative to the
             dataset folder, for messages.
-        height, width: size in pixels after EXIF rotation.
+        height: height in pixels after EXIF rotation.
+        width: width in pixels after EXIF rotation.
         instances: list of `Instance`.
         problems: list of `Problem`.
         num_unusable: number of unusable shapes. A photo with unusable shapes must not be used for training, because
