@@ -16,7 +16,6 @@ from nike.training.trackers import TRACKERS
 AUGMENTATIONS = ("off", "light", "medium", "strong")
 TASKS = ("masks", "boxes")
 EPOCHS = 30
-WARMUP_STEPS = 100
 MIN_STEPS = 20  # minimum steps per epoch; with few images, validation would otherwise take longer than training
 PATIENCE = 20  # high enough for a 30-epoch run to reach the low learning rates of the cosine schedule
 EMA = 0.998  # averages over about 500 steps, and over fewer steps at the beginning; see `WeightAverage`
@@ -150,14 +149,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lr-schedule",
         choices=SCHEDULES,
         default="cosine",
-        help="learning rate schedule (default: cosine)",
+        help="learning rate schedule; while only the heads are trained, the rate is constant (default: cosine)",
     )
     learning.add_argument(
         "--warmup",
         type=int,
-        default=WARMUP_STEPS,
         metavar="STEPS",
-        help="number of warm-up steps of the learning rate (default: 100)",
+        help="warm-up steps of the learning rate in each stage (default: 5%% of the steps of the run, at most 100)",
     )
     learning.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw", help="optimizer (default: adamw)")
     learning.add_argument(

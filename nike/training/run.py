@@ -22,7 +22,7 @@ from nike.training.options import EPOCHS, MIN_STEPS, parse
 from nike.training.preview import PREVIEW, write_preview
 from nike.training.run_config import apply_options
 from nike.training.score_threshold import store_threshold
-from nike.training.stages import StagePlan, plan_stages
+from nike.training.stages import StagePlan, default_warmup, plan_stages
 from nike.training.start_weights import StartWeights, load_start_weights
 from nike.training.time_budget import measure_speed, plan_epochs
 from nike.training.trackers import TRACKERS, Tracker, keras_callback
@@ -207,12 +207,15 @@ class Run:
     def _train(self, model, stage: StagePlan, **changes):
         """Trains a stage and returns the progress. `changes` replace arguments of `MaskRCNN.train`."""
         arguments, augmentation = self.arguments, self._augmentation()
+        warmup = arguments.warmup
+        if warmup is None:
+            warmup = default_warmup(self.stages[-1].epochs * self.config.STEPS_PER_EPOCH)
         options = dict(
             augmentation=augmentation,
             custom_callbacks=[self._record_callback(model, augmentation), keras_callback(self.trackers)],
             optimizer=arguments.optimizer,
             schedule=arguments.lr_schedule,
-            warmup_steps=arguments.warmup,
+            warmup_steps=warmup,
             average=arguments.ema,
             accumulate=arguments.accumulate,
             seed=arguments.seed,

@@ -9,6 +9,8 @@ from mrcnn.errors import UserError
 
 STAGE_SCHEDULES = ("heads-then-all", "alternating")
 HEADS_DIVISOR = 6  # the heads are trained alone for 1/6 of the epochs
+WARMUP_STEPS = 100  # maximum number of warm-up steps
+WARMUP_FRACTION = 0.05  # maximum number of warm-up steps, as a fraction of the steps of the run
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def plan_stages(
             return [StagePlan("all layers", "all", epochs, learning_rate)]
         first = max(1, epochs // HEADS_DIVISOR)
         return [
-            StagePlan("heads", "heads", first, learning_rate),
+            # The learning rate schedule applies to the second stage.
+            StagePlan("heads", "heads", first, learning_rate, {"schedule": "constant"}),
             StagePlan("all layers", "all", epochs, learning_rate),
         ]
     if epochs < 4:
@@ -72,3 +75,8 @@ def plan_stages(
         StagePlan(title, layers, end, learning_rate, {"losses": losses})
         for (title, layers, losses), end in zip(steps, ends, strict=True)
     ]
+
+
+def default_warmup(steps: int) -> int:
+    """Returns the default number of warm-up steps of each stage for a run of `steps` steps."""
+    return min(WARMUP_STEPS, int(WARMUP_FRACTION * steps))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from nike.training.stages import plan_stages
+from nike.training.stages import default_warmup, plan_stages
 
 
 def ends(stages):
@@ -14,6 +14,16 @@ def ends(stages):
 @pytest.mark.parametrize("epochs, heads", [(2, 1), (5, 1), (12, 2), (30, 5)])
 def test_heads_are_trained_first_for_a_sixth_of_the_epochs(epochs, heads):
     assert ends(plan_stages(epochs, 0.1, None, "heads-then-all")) == [("heads", heads), ("all", epochs)]
+
+
+def test_the_learning_rate_schedule_applies_to_the_last_stage():
+    heads, last = plan_stages(12, 0.1, None, "heads-then-all")
+    assert heads.options == {"schedule": "constant"} and not last.options
+
+
+@pytest.mark.parametrize("steps, warmup", [(10, 0), (432, 21), (6000, 100)])
+def test_the_warmup_of_short_runs_is_shortened(steps, warmup):
+    assert default_warmup(steps) == warmup
 
 
 def test_one_epoch_has_one_stage():
