@@ -76,7 +76,8 @@ class ExportGraph(tf.Module):
             tf.TensorSpec((batch, 4), tf.float32, name="windows"),
             tf.TensorSpec((batch,), tf.float32, name="min_confidence"),
         ]
-        return tf.function(self._detect, input_signature=signature)
+        # Without AutoGraph, which takes a second, because no Python control flow depends on tensors.
+        return tf.function(self._detect, input_signature=signature, autograph=False)
 
     def _detect(self, images, windows, min_confidence):
         shape, config = images.shape[1:], self.config

@@ -93,7 +93,8 @@ class Predictor:
             if config.has_rpn
             else tf.TensorSpec((None, config.POST_NMS_ROIS_INFERENCE, 4), tf.int32),
         ]
-        self._run = tf.function(lambda *inputs: self._detect(model, inputs), input_signature=signature)
+        # Without AutoGraph, which takes a second, because no Python control flow depends on tensors.
+        self._run = tf.function(lambda *inputs: self._detect(model, inputs), input_signature=signature, autograph=False)
         self._run_quietly = silence_first_call(self._run)
         self._anchors: OrderedDict[tuple[int, int], tf.Tensor] = OrderedDict()
         self.latest_shape = tuple(int(side) for side in config.IMAGE_SHAPE[:2])

@@ -108,4 +108,5 @@ class TrainingModel(Network):
                 average.update()
             return {name: self.strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
 
-        return run if self.run_eagerly else silence_first_call(tf.function(run, reduce_retracing=True))
+        # Without AutoGraph, which takes a second, because no Python control flow depends on tensors.
+        return run if self.run_eagerly else silence_first_call(tf.function(run, reduce_retracing=True, autograph=False))
