@@ -16,6 +16,12 @@ from nike.quiet import import_tensorflow
 from nike.training.start_weights import bundled_weights
 
 COCO_CLASSES = 81
+# Layers of a weights file that are skipped if the setting disables them.
+OPTIONAL_LAYERS = {
+    "MASK_HEAD": r"mrcnn_mask.*",
+    "MASK_REFINEMENT_SIZE": r"mrcnn_refine.*",
+    "NUM_KEYPOINTS": r"mrcnn_keypoint.*",
+}
 
 
 def resolve_weights(name: str, logs: Path = Path("logs"), run_name: str | None = None) -> Path:
@@ -131,5 +137,6 @@ def load_keras_model(path: Path, config: Any, device: str | None = None, precisi
             model = MaskRCNN("inference", config, "logs")
         finally:  # restores the global policy; the layers of the model keep their policies
             keras.config.set_dtype_policy(policy)
-        model.load_weights(path)  # loading by name would accept the weights of a deeper backbone
+        disabled = [layers for setting, layers in OPTIONAL_LAYERS.items() if not getattr(config, setting)]
+        model.load_weights(path, exclude=disabled)  # loading by name would accept the weights of a deeper backbone
     return model

@@ -3,11 +3,14 @@
 import argparse
 
 import keras
+import numpy as np
 import pytest
 
-from mrcnn.checkpoints import save_weights
+from mrcnn.checkpoints import read_checkpoint, save_weights
+from mrcnn.network import flatten_layers
 from nike.detection.options import add_detector_arguments, find_chosen_weights
-from nike.detection.weights import read_settings, resolve_weights
+from nike.detection.weights import load_keras_model, read_settings, resolve_weights
+from nike.training.start_weights import bundled_weights
 
 
 def options(*arguments) -> argparse.Namespace:
@@ -58,3 +61,15 @@ def test_files_without_settings(tmp_path, classes, names):
     assert config.NUM_CLASSES == classes == len(class_names)
     assert (class_names[0], class_names[1], class_names[-1]) == names
     assert {config.BACKBONE, config.IMAGE_MAX_DIM} == ({"resnet101", 1024} if classes == 81 else {"resnet50", 512})
+
+
+@pytest.mark.parametrize("settings", [{}, {"MASK_HEAD": False}], ids=["coarse masks", "boxes only"])
+def test_layers_of_disabled_branches_are_skipped(settings):
+    config, _ = read_settings(bundled_weights())
+    config = config.copy(MASK_REFINEMENT_SIZE=0, DETECTION_MASK_SCORES=False, **settings)
+    model = load_keras_model(bundled_weights(), config)
+    with read_checkpoint(bundled_weights()) as checkpoint:
+        stored = checkpoint.layers["mrcnn_class_logits"].weights["bias"][:]
+    loaded = {layer.name: layer for layer in flatten_layers(model.keras_model)}
+    np.testing.assert_array_equal(loaded["mrcnn_class_logits"].bias, stored)
+    assert not any(name.startswith("mrcnn_refine") for name in loaded)
