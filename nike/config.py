@@ -6,7 +6,8 @@ from mrcnn.config import Config
 class NikeConfig(Config):
     """Default settings of `nike train`, which `--config FILE` overrides.
 
-    Settings that are not listed here have the defaults of `mrcnn.config.Config`.
+    Settings that are not listed here have the defaults of `mrcnn.config.Config`. If only the backbone has initial
+    weights, `nike train` reduces the widths of the feature pyramid and the heads; see `nike.training.start_weights`.
     """
 
     NAME = "nike"

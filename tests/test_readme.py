@@ -137,10 +137,10 @@ def test_commands_of_the_demo_exist(command):
     check(command)
 
 
-@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda page: page.name)
 def test_paragraphs_in_lists_are_indented_by_four_spaces(page):
     """With fewer spaces, the list ends on the documentation site, and its next items become plain text."""
-    text = BLOCK.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     assert not re.findall(r"^\n {1,3}\S.*", text, re.MULTILINE)
 
 

@@ -9,7 +9,7 @@ from mrcnn.choices import OPTIMIZERS, PRECISIONS, SCHEDULES
 from nike import cli
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.training.batch_size import parse_batch
-from nike.training.stages import STAGE_SCHEDULES
+from nike.training.stages import STAGE_SCHEDULES, WARMUP_FRACTION, WARMUP_STEPS
 from nike.training.time_budget import parse_time
 from nike.training.trackers import TRACKERS
 
@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="coco",
         metavar="NAME",
         help="initial weights: coco, imagenet, nike, best or last of an earlier run, none, a file or hf://owner/name "
-        "(default: coco)",
+        "(default: coco); if only the backbone has initial weights, the feature pyramid and the heads are narrow",
     )
     network.add_argument(
         "--backbone",
@@ -149,13 +149,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lr-schedule",
         choices=SCHEDULES,
         default="cosine",
-        help="learning rate schedule; while only the heads are trained, the rate is constant (default: cosine)",
+        help="learning rate schedule; in heads-then-all, of the second stage (default: cosine)",
     )
     learning.add_argument(
         "--warmup",
         type=int,
         metavar="STEPS",
-        help="warm-up steps of the learning rate in each stage (default: 5%% of the steps of the run, at most 100)",
+        help="warm-up steps of the learning rate in each stage (default: "
+        f"{100 * WARMUP_FRACTION:g}%% of the steps of the run, at most {WARMUP_STEPS})",
     )
     learning.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw", help="optimizer (default: adamw)")
     learning.add_argument(

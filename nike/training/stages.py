@@ -10,7 +10,7 @@ from mrcnn.errors import UserError
 STAGE_SCHEDULES = ("heads-then-all", "alternating")
 HEADS_DIVISOR = 6  # the heads are trained alone for 1/6 of the epochs
 WARMUP_STEPS = 100  # maximum number of warm-up steps
-WARMUP_FRACTION = 0.05  # maximum number of warm-up steps, as a fraction of the steps of the run
+WARMUP_FRACTION = 0.05  # number of warm-up steps as a fraction of the steps of the run, up to WARMUP_STEPS
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mrcnn import checkpoints
 from mrcnn.checkpoints import log_dirs
+from mrcnn.checkpoints.convert import is_backbone_only
 
 BUNDLED_WEIGHTS = "mask_rcnn_nike.h5"
 PACKAGE_FOLDER = Path(str(resources.files("nike") / "weights"))  # only in wheels, see setup.py
@@ -35,6 +36,14 @@ WEIGHT_SETTINGS = (
     "MASK_ACTIVATION",
 )
 
+# Widths of the feature pyramid and the heads if they have no initial weights: at most half of the defaults of Config,
+# which COCO weights require. A training step with ResNet-50 takes half as long; see docs/benchmarks.md.
+NARROW = {
+    "TOP_DOWN_PYRAMID_SIZE": 128,
+    "RPN_CHANNELS": 128,
+    "MASK_HEAD_CHANNELS": 128,
+    "FPN_CLASSIF_FC_LAYERS_SIZE": 512,
+}
 REFINEMENT_LAYERS = r"mrcnn_refine_.*"  # missing in older files and in files of the original
 
 
@@ -45,7 +54,7 @@ class StartWeights:
     Attributes:
         name: value of `--weights`.
         path: weights file. None for random weights and for "imagenet", whose file depends on the backbone.
-        settings: Config settings stored in the file, restricted to WEIGHT_SETTINGS.
+        settings: Config settings stored in the file, restricted to WEIGHT_SETTINGS; NARROW if the file has no heads.
         classes: number of classes in the file, background included, or None if the file has no heads.
         refines_masks: whether the file has mask refinement layers.
     """
@@ -70,7 +79,7 @@ def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> St
         ValueError: if the file is damaged.
     """
     if name in ("none", "imagenet"):
-        return StartWeights(name, None, {}, None)
+        return StartWeights(name, None, NARROW, None)
     if name == "coco":
         path = checkpoints.coco_weights()
     elif name == "last":
@@ -110,12 +119,12 @@ def bundled_weights() -> Path:
 
 def _read_settings(path: Path) -> tuple[dict[str, Any], int | None, bool]:
     if path.suffix == ".npz":
-        return {}, None, False
+        return NARROW, None, False
     with checkpoints.read_checkpoint(path) as checkpoint:
         head = checkpoint.layers.get("mrcnn_class_logits")
         classes = head.weights["bias"].shape[0] if head is not None and "bias" in head.weights else None
         refines_masks = any(name.startswith("mrcnn_refine_") for name in checkpoint.layers)
-        config = checkpoint.config or {}
+        config = checkpoint.config or (NARROW if is_backbone_only(checkpoint.layers) else {})
     return {field: config[field] for field in WEIGHT_SETTINGS if field in config}, classes, refines_masks
 
 

@@ -232,6 +232,17 @@ def test_a_config_file_overrides_the_settings_for_random_weights(photos, tmp_pat
     assert new_run(train.parse([*options, "--config", str(frozen)]), options).config.TRAIN_BN is False
 
 
+def test_a_config_file_overrides_the_widths_for_imagenet_weights(photos, tmp_path):
+    from nike.training.preparation import new_run
+
+    wide = tmp_path / "wide.yaml"
+    wide.write_text("RPN_CHANNELS: 512")
+    options = ["--weights=imagenet", "--dataset", str(photos), "--logs", str(tmp_path / "logs")]
+    assert new_run(train.parse(options), options).config.RPN_CHANNELS == 128
+    config = new_run(train.parse([*options, "--config", str(wide)]), options).config
+    assert (config.RPN_CHANNELS, config.TOP_DOWN_PYRAMID_SIZE) == (512, 128)
+
+
 def test_defaults_equal_those_in_the_help(photos, tmp_path, capsys):
     from nike.training.preparation import new_run
 

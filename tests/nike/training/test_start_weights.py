@@ -4,6 +4,7 @@ import keras
 import pytest
 
 from mrcnn import checkpoints
+from mrcnn.config import Config
 from nike.training import start_weights
 from nike.training.start_weights import BUNDLED_WEIGHTS, bundled_weights, find_start_weights, load_start_weights
 
@@ -37,6 +38,20 @@ def test_settings_of_the_file_are_used(tmp_path):
     found = find_start_weights(str(path), tmp_path, "nike")
     assert (found.path, found.classes) == (path, 2)
     assert found.settings == {"BACKBONE": "mobilenet_v2", "RPN_CHANNELS": 16}
+
+
+@pytest.mark.parametrize("name", ["imagenet", "none"])
+def test_heads_without_initial_weights_are_narrow(tmp_path, name):
+    settings = find_start_weights(name, tmp_path).settings
+    assert settings and all(2 * width <= getattr(Config, setting) for setting, width in settings.items())
+
+
+def test_heads_are_narrow_for_the_weights_file_of_a_backbone(tmp_path):
+    layer = keras.layers.Dense(3, name="conv1")
+    layer.build((None, 2))
+    checkpoints.save_weights({"conv1": layer}, tmp_path / "backbone.h5")
+    assert find_start_weights(str(tmp_path / "backbone.h5"), tmp_path).settings == start_weights.NARROW
+    assert find_start_weights(str(write(tmp_path / "whole.h5", 2)), tmp_path).settings == {}
 
 
 @pytest.mark.parametrize("classes, exclude", [(2, None), (81, checkpoints.HEADS)])
