@@ -13,13 +13,13 @@ from mrcnn.export import export_folder, is_export, read_metadata
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.datasets.config_file import read_config_file
 from nike.quiet import import_tensorflow
-from nike.training.start_weights import bundled_weights
+from nike.training.start_weights import REFINEMENT_LAYERS, bundled_weights
 
 COCO_CLASSES = 81
 # Layers of a weights file that are skipped if the setting disables them.
 OPTIONAL_LAYERS = {
     "MASK_HEAD": r"mrcnn_mask.*",
-    "MASK_REFINEMENT_SIZE": r"mrcnn_refine.*",
+    "MASK_REFINEMENT_SIZE": REFINEMENT_LAYERS,
     "NUM_KEYPOINTS": r"mrcnn_keypoint.*",
 }
 
@@ -118,7 +118,7 @@ def load_keras_model(path: Path, config: Any, device: str | None = None, precisi
     """Builds a `MaskRCNN` in inference mode and loads its weights. Messages are printed to stderr.
 
     Args:
-        path: weights file.
+        path: weights file. Its OPTIONAL_LAYERS are skipped if `config` disables them.
         config: settings of the network.
         device: see `mrcnn.training.devices.prepare_devices`.
         precision: "on" for bfloat16, "off" for float32, "auto" for the faster of the two; see

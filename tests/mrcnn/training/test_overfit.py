@@ -23,8 +23,8 @@ VARIANTS = {
 
 @pytest.mark.parametrize("variant", [{}, *VARIANTS.values()], ids=["Mask R-CNN", *VARIANTS])
 def test_eight_images_can_be_overfitted(tiny, tmp_path, monkeypatch, variant):
-    settings = {"epochs": 2, **variant}
-    epochs = settings.pop("epochs")
+    settings = dict(variant)
+    epochs = settings.pop("epochs", 2)
     monkeypatch.setitem(resnet.BLOCKS, "50", (1, 1, 1, 1))
     monkeypatch.setattr(resnet, "WIDTHS", settings.pop("widths", resnet.WIDTHS))
     model = tiny.build(tmp_path, **OVERFITTING, **settings)
