@@ -32,6 +32,8 @@ def check_options(arguments: argparse.Namespace) -> None:
         raise UserError("--batch auto: supported on one machine only, because memory differs between machines.")
     if arguments.accumulate > 1 and count_replicas(arguments.devices) > 1:
         raise UserError("--accumulate: supported on one device only. Use a larger --batch instead.")
+    if arguments.stages and arguments.layers is not None:
+        raise UserError("--stages sets the layers of each stage. Remove --layers.")
     try:
         re.compile(arguments.layers or "")
     except re.error as error:

@@ -9,7 +9,7 @@ from mrcnn.choices import OPTIMIZERS, PRECISIONS, SCHEDULES
 from nike import cli
 from nike.datasets.nike_dataset import SAMPLE_DATA
 from nike.training.batch_size import parse_batch
-from nike.training.stages import STAGE_SCHEDULES, WARMUP_FRACTION, WARMUP_STEPS
+from nike.training.stages import STAGE_SCHEDULES, WARMUP_FRACTION, WARMUP_STEPS, parse_stage
 from nike.training.time_budget import parse_time
 from nike.training.trackers import TRACKERS
 
@@ -98,7 +98,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="side of the square network input (default: value in --config, else 512)",
     )
-    network.add_argument("--config", type=Path, metavar="FILE", help="JSON or YAML file with NikeConfig settings")
+    network.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="JSON or YAML file with NikeConfig settings and STAGES, a list of stages as in --stages",
+    )
     network.add_argument(
         "--name",
         help="name of the log folder and the checkpoints (default: nike); best, last and --resume choose the newest "
@@ -140,10 +145,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="training stages if --layers is not given (default: heads-then-all)",
     )
     learning.add_argument(
+        "--stages",
+        type=parse_stage,
+        nargs="+",
+        default=[],
+        metavar="STAGE",
+        help="training stages instead of --schedule, each LAYERS,EPOCHS or LAYERS,EPOCHS,RATE with its own learning "
+        "rate schedule, such as heads,5 all,25,1e-4; with --epochs or --time, the epochs are divided in proportion",
+    )
+    learning.add_argument(
         "--lr",
         type=float,
         metavar="RATE",
-        help="learning rate (default: value in --config, else derived from the optimizer and the batch size)",
+        help="learning rate (default: value in --config, else derived from the optimizer, the batch size and "
+        "--weights)",
     )
     learning.add_argument(
         "--lr-schedule",

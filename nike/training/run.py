@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from nike.training.options import EPOCHS, MIN_STEPS, parse
 from nike.training.preview import PREVIEW, write_preview
 from nike.training.run_config import apply_options
 from nike.training.score_threshold import store_threshold
-from nike.training.stages import StagePlan, default_warmup, plan_stages
+from nike.training.stages import StagePlan, default_warmup, min_epochs, plan_given_stages, plan_stages
 from nike.training.start_weights import StartWeights, load_start_weights
-from nike.training.time_budget import measure_speed, plan_epochs
+from nike.training.time_budget import Speed, measure_speed, plan_epochs
 from nike.training.trackers import TRACKERS, Tracker, keras_callback
 from nike.training.trial import trial
 
@@ -33,6 +33,9 @@ RUN_FILE = "run.json"  # command line of a run, in its log folder
 # On 207 product photos with ResNet-50 from ImageNet, mask AP50 was 0.42 after three epochs of AdamW at this rate, and
 # near 0 after five epochs of SGD with the gradient clipping of the original.
 RATES = {"adamw": 7.5e-5, "sgd": 0.0025}
+# Factor for AdamW with --weights=imagenet: heads with random weights are trained faster at a higher rate; see
+# docs/benchmarks.md.
+IMAGENET_FACTOR = 2
 HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # a warning is printed for higher learning rates
 
 
@@ -136,20 +139,26 @@ class Run:
 
         arguments, config = self.arguments, self.config
         print("Measuring the duration of steps, validation and checkpoints for --time ...", flush=True)
-        stage = StagePlan("trial", arguments.layers or "all", 2, self.stages[0].learning_rate)
         every, available = arguments.validate_every, len(self.data.val.image_ids)
-        train = partial(self._train, model, stage, validate_every=min(every, 1))
-        speed = measure_speed(model, train, available, arguments.logs)
+        speeds: dict[str, Speed] = {}
+        for stage in reversed(self.stages):  # validation and checkpoints are measured in the last stage only
+            if stage.layers in speeds:
+                continue
+            train = partial(self._train, model, replace(stage, epochs=2), validate_every=0 if speeds else min(every, 1))
+            speed = measure_speed(model, train, available, arguments.logs)
+            last = next(iter(speeds.values()), speed)
+            speeds[stage.layers] = replace(speed, validation=last.validation, epoch=last.epoch)
         limit = arguments.validation_photos
         if limit is None:
             limit = int(config.VALIDATION_STEPS) * config.BATCH_SIZE or VALIDATION_PHOTOS
         photos = min(limit or available, available)
         epochs, steps = plan_epochs(
-            speed,
+            speeds,
             arguments.time - (time.monotonic() - started),
-            stages=len(self.stages),
+            plan=lambda epochs: plan_run_stages(arguments, config, epochs),
             steps=config.STEPS_PER_EPOCH,
             is_fixed=arguments.steps is not None,
+            min_epochs=min_epochs(arguments.stages, arguments.layers, arguments.schedule),
             min_steps=min(MIN_STEPS, config.STEPS_PER_EPOCH),
             photos=photos / every if every else 0,
         )
@@ -157,10 +166,11 @@ class Run:
         self.arguments = parse(self.argv)
         self.config = model.config = config.copy(STEPS_PER_EPOCH=steps)
         self.stages = plan_run_stages(self.arguments, self.config)
+        per_step = ", ".join(f"{speeds[stage.layers].step:.2f} ({stage.title})" for stage in self.stages)
         print(
             f"time        {duration_text(arguments.time)}: {plural(epochs, 'epoch')} of {plural(steps, 'step')}; "
-            f"{speed.step:.2f} s per step, {photos * speed.validation:.0f} s per validation, {speed.epoch:.0f} s per "
-            f"checkpoint, {speed.start:.0f} s to start a stage"
+            f"seconds per step: {per_step}, per validation: {photos * last.validation:.0f}, per checkpoint: "
+            f"{last.epoch:.0f}"
         )
 
     def _tracked_settings(self) -> dict[str, Any]:
@@ -281,10 +291,15 @@ class Run:
         ]
 
 
-def plan_run_stages(arguments: argparse.Namespace, config: NikeConfig) -> list[StagePlan]:
-    """Plans the stages of a run from its options and its batch size."""
+def plan_run_stages(arguments: argparse.Namespace, config: NikeConfig, epochs: int | None = None) -> list[StagePlan]:
+    """Plans the stages of a run from its options and its batch size. `epochs` replaces the option of this name."""
     rate = arguments.lr
     if rate is None:
         rate = config.BATCH_SIZE * RATES[arguments.optimizer]
+        if arguments.weights == "imagenet" and arguments.optimizer == "adamw":
+            rate *= IMAGENET_FACTOR
+    epochs = epochs or arguments.epochs
+    if arguments.stages:
+        return plan_given_stages(arguments.stages, epochs, rate)
     from_scratch = arguments.weights == "none"
-    return plan_stages(arguments.epochs or EPOCHS, rate, arguments.layers, arguments.schedule, from_scratch)
+    return plan_stages(epochs or EPOCHS, rate, arguments.layers, arguments.schedule, from_scratch)

@@ -19,6 +19,7 @@ from nike.config import NikeConfig
 from nike.datasets.config_file import read_config_file
 from nike.training.checks import count_replicas
 from nike.training.options import MIN_STEPS, parse
+from nike.training.stages import parse_stage
 
 OPTIONS = {"STEPS_PER_EPOCH": "--steps", "LEARNING_RATE": "--lr", "GPU_COUNT": "--devices", "NAME": "--name"}
 SGD_ONLY = ("LEARNING_MOMENTUM", "WEIGHT_DECAY")  # AdamW has neither momentum nor an L2 penalty
@@ -30,8 +31,32 @@ SOURCES = {  # settings and options that determine derived settings
 }
 
 
+def read_recipe(file: Path) -> tuple[dict[str, Any], list[str]]:
+    """Reads the Config settings of `--config`, and its STAGES in the notation of `--stages` ([] if not set).
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file is not valid JSON or YAML, or a stage is invalid.
+    """
+    settings = read_config_file(file)
+    if not isinstance(settings, dict) or "STAGES" not in settings:
+        return settings, []
+    settings = dict(settings)
+    stages = settings.pop("STAGES")
+    if not isinstance(stages, list) or not stages or not all(isinstance(stage, str) for stage in stages):
+        raise UserError(
+            f'{file}: STAGES: expected a list of strings such as ["heads,5", "all,25,1e-4"], got {stages!r}.'
+        )
+    for stage in stages:
+        try:
+            parse_stage(stage)
+        except argparse.ArgumentTypeError as error:
+            raise UserError(f"{file}: STAGES: {error}.") from None
+    return settings, stages
+
+
 def prepend_config_options(argv: Sequence[str]) -> list[str]:
-    """Prepends an option to a command line for each setting of `--config` that is in OPTIONS.
+    """Prepends options to a command line for the STAGES of `--config` and for each setting that is in OPTIONS.
 
     The options in `argv` follow and take precedence. All options are recorded in the log folder, so the file is not
     required to resume a run.
@@ -39,13 +64,17 @@ def prepend_config_options(argv: Sequence[str]) -> list[str]:
     Raises:
         FileNotFoundError, ValueError: if the file does not exist, or a setting is unknown or invalid.
     """
-    file = parse(list(argv)).config
+    arguments = parse(list(argv))
+    file = arguments.config
     if file is None:
         return list(argv)
-    settings = read_config_file(file)
+    settings, stages = read_recipe(file)
     NikeConfig.from_dict(settings, where=str(file))
     given = {option: settings.get(name) for name, option in OPTIONS.items()}
-    return [*(f"{option}={value}" for option, value in given.items() if value is not None), *argv]
+    options = [f"{option}={value}" for option, value in given.items() if value is not None]
+    if stages and arguments.layers is None:  # --layers replaces the stages
+        options += ["--stages", *stages]
+    return [*options, *argv]
 
 
 def read_config(file: Path, base: NikeConfig, arguments: argparse.Namespace, class_names: Sequence[str]) -> NikeConfig:
@@ -61,7 +90,7 @@ def read_config(file: Path, base: NikeConfig, arguments: argparse.Namespace, cla
         FileNotFoundError: if the file does not exist.
         UserError: if a setting is unknown or invalid, or would have no effect.
     """
-    settings: dict[str, Any] = read_config_file(file)
+    settings, _ = read_recipe(file)
     config = type(base).from_dict(settings, where=str(file))
     if settings.get("NUM_CLASSES", len(class_names)) != len(class_names):
         raise UserError(

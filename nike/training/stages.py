@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +13,12 @@ from mrcnn.errors import UserError
 
 STAGE_SCHEDULES = ("heads-then-all", "alternating")
 HEADS_DIVISOR = 6  # the heads are trained alone for 1/6 of the epochs
+ALTERNATING = (  # title, layers and losses of each stage
+    ("RPN and backbone", r"(?!mrcnn\_).*", "rpn"),
+    ("detector and backbone", r"(?!rpn\_).*", "mrcnn"),
+    ("RPN", r"rpn\_.*", "rpn"),
+    ("detector", r"mrcnn\_.*", "mrcnn"),
+)
 WARMUP_STEPS = 100  # maximum number of warm-up steps
 WARMUP_FRACTION = 0.05  # number of warm-up steps as a fraction of the steps of the run, up to WARMUP_STEPS
 
@@ -30,6 +40,64 @@ class StagePlan:
     epochs: int
     learning_rate: float
     options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """A stage of `--stages`.
+
+    Attributes:
+        layers: layer set or regular expression on layer names.
+        epochs: number of epochs of the stage.
+        learning_rate: initial learning rate, or None for the learning rate of the run.
+    """
+
+    layers: str
+    epochs: int
+    learning_rate: float | None = None
+
+
+def parse_stage(text: str) -> StageSpec:
+    """Parses LAYERS,EPOCHS or LAYERS,EPOCHS,RATE, for argparse. The layers can contain commas."""
+    match = re.fullmatch(r"([^-].*?),(\d{1,6})(?:,([\d.]+(?:e[+-]?\d+)?))?", text, re.ASCII | re.IGNORECASE)
+    try:
+        layers, epochs, rate = match.groups() if match else ("", 0, None)
+        re.compile(layers)
+        spec = StageSpec(layers, int(epochs), None if rate is None else float(rate))
+    except (re.error, ValueError) as error:
+        raise argparse.ArgumentTypeError(
+            f"expected LAYERS,EPOCHS or LAYERS,EPOCHS,RATE, got {text!r} ({error})"
+        ) from None
+    if spec.epochs < 1 or spec.learning_rate is not None and not 0 < spec.learning_rate < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"expected LAYERS,EPOCHS or LAYERS,EPOCHS,RATE such as heads,5 or all,25,1e-4, got {text!r}"
+        )
+    return spec
+
+
+def plan_given_stages(specs: Sequence[StageSpec], epochs: int | None, learning_rate: float) -> list[StagePlan]:
+    """Plans the stages of `--stages`.
+
+    Args:
+        specs: the stages.
+        epochs: total number of epochs, or None for the sum over the stages. Another number is divided among the stages
+            in proportion to their epochs, with at least one epoch per stage.
+        learning_rate: learning rate of the stages without their own.
+
+    Raises:
+        UserError: if there are fewer epochs than stages.
+    """
+    counts, ends = [spec.epochs for spec in specs], [0]
+    total = sum(counts) if epochs is None else epochs
+    if total < len(specs):
+        raise UserError(f"--epochs: {len(specs)} stages require at least {len(specs)} epochs, got {total}.")
+    for number in range(1, len(specs) + 1):
+        end = round(total * sum(counts[:number]) / sum(counts))
+        ends.append(min(max(end, ends[-1] + 1), total - len(specs) + number))
+    return [
+        StagePlan(f"stage {number}: {spec.layers}", spec.layers, end, spec.learning_rate or learning_rate)
+        for number, (spec, end) in enumerate(zip(specs, ends[1:], strict=True), 1)
+    ]
 
 
 def plan_stages(
@@ -62,19 +130,20 @@ def plan_stages(
             StagePlan("heads", "heads", first, learning_rate, {"schedule": "constant"}),
             StagePlan("all layers", "all", epochs, learning_rate),
         ]
-    if epochs < 4:
-        raise UserError(f"--epochs: --schedule=alternating requires at least 4, got {epochs}.")
-    steps = (
-        ("RPN and backbone", r"(?!mrcnn\_).*", "rpn"),
-        ("detector and backbone", r"(?!rpn\_).*", "mrcnn"),
-        ("RPN", r"rpn\_.*", "rpn"),
-        ("detector", r"mrcnn\_.*", "mrcnn"),
-    )
-    ends = [epochs * number // 4 for number in (1, 2, 3, 4)]
+    if epochs < len(ALTERNATING):
+        raise UserError(f"--epochs: --schedule=alternating requires at least {len(ALTERNATING)}, got {epochs}.")
+    ends = [epochs * number // len(ALTERNATING) for number in range(1, len(ALTERNATING) + 1)]
     return [
         StagePlan(title, layers, end, learning_rate, {"losses": losses})
-        for (title, layers, losses), end in zip(steps, ends, strict=True)
+        for (title, layers, losses), end in zip(ALTERNATING, ends, strict=True)
     ]
+
+
+def min_epochs(specs: Sequence[StageSpec], layers: str | None, schedule: str) -> int:
+    """Returns the minimum number of epochs of a run."""
+    if specs:
+        return len(specs)
+    return len(ALTERNATING) if layers is None and schedule == "alternating" else 1
 
 
 def default_warmup(steps: int) -> int:

@@ -6,11 +6,13 @@ import argparse
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mrcnn.errors import UserError
+from nike.formatting import plural
+from nike.training.stages import StagePlan
 from nike.training.trial import trial
 
 NUMBER = r"(\d+(?:\.\d+)?)"
@@ -20,18 +22,18 @@ TRIAL_PHOTOS = 4  # number of validation images of the trial
 # With a small budget, epochs are shortened to reach this number. The heads can then be trained alone for one epoch, and
 # the best of several epochs can be kept.
 MIN_EPOCHS = 6
-MARGIN = 0.05  # fraction of the remaining time that is kept in reserve
+MARGIN = 0.03  # fraction of the remaining time that is kept in reserve
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Times of a trial in seconds.
+    """Times of a trial of one stage in seconds.
 
     Attributes:
         step: time of a training step.
         validation: time to validate one image.
         epoch: time to write the checkpoint, history and curves after an epoch.
-        start: time to start a stage, mostly compilation.
+        start: time to start the stage, mostly compilation.
     """
 
     step: float
@@ -82,36 +84,67 @@ def measure_speed(model, train: Callable, photos: int, logs: Path) -> Speed:
 
 
 def plan_epochs(
-    speed: Speed, seconds: float, *, stages: int, steps: int, is_fixed: bool, min_steps: int, photos: float
+    speeds: Mapping[str, Speed],
+    seconds: float,
+    *,
+    plan: Callable[[int], list[StagePlan]],
+    steps: int,
+    is_fixed: bool,
+    min_epochs: int,
+    min_steps: int,
+    photos: float,
 ) -> tuple[int, int]:
     """Chooses the number of epochs and the steps per epoch.
 
     Args:
-        speed: measured times.
+        speeds: measured times by the `layers` of the stage.
         seconds: remaining time.
-        stages: number of stages.
+        plan: function that returns the stages of a run with a given number of epochs.
         steps: steps per epoch if the time suffices for at least MIN_EPOCHS epochs.
         is_fixed: whether `steps` must not change. Otherwise, epochs are shortened for a small budget and slightly
             extended for a large budget, so that the last epoch ends when the time is used up.
+        min_epochs: minimum number of epochs that `plan` accepts.
         min_steps: minimum steps per epoch.
         photos: validation images per epoch.
 
     Raises:
-        UserError: if the time is too short for an epoch.
+        UserError: if the time is too short for `min_epochs`.
     """
-    seconds = (1 - MARGIN) * seconds - stages * speed.start  # available for the epochs
-    rest = speed.epoch + photos * speed.validation  # duration of an epoch without its steps
-    epochs = int(seconds / (steps * speed.step + rest))
+    available = (1 - MARGIN) * seconds
+
+    def costs(epochs: int) -> tuple[float, float]:
+        """Returns the seconds for one step in each epoch, and the seconds for everything else."""
+        one_step = other = 0.0
+        first = 0
+        for stage in plan(epochs):
+            speed = speeds[stage.layers]
+            one_step += (stage.epochs - first) * speed.step
+            other += speed.start + (stage.epochs - first) * (speed.epoch + photos * speed.validation)
+            first = stage.epochs
+        return one_step, other
+
+    def duration(epochs: int, steps: int) -> float:
+        one_step, other = costs(epochs)
+        return steps * one_step + other
+
+    def most_epochs(steps: int) -> int:
+        epochs = min_epochs
+        while duration(epochs + 1, steps) <= available:
+            epochs += 1
+        return epochs
+
+    epochs = most_epochs(steps)
     if is_fixed:
         min_steps = steps
     elif epochs < MIN_EPOCHS:
-        epochs = min(int(seconds / (min_steps * speed.step + rest)), MIN_EPOCHS)
-    if epochs < 1:
-        missing = (min_steps * speed.step + rest - seconds) / (1 - MARGIN)
+        epochs = min(most_epochs(min_steps), MIN_EPOCHS)
+    missing = duration(epochs, min_steps) - available
+    if missing > 0:
         raise UserError(
-            f"--time: {math.ceil(missing)} s too short for an epoch of {min_steps} steps with validation. Increase the "
-            "time, or reduce --steps, --validation-photos or --image-size."
+            f"--time: {math.ceil(missing / (1 - MARGIN))} s too short for {plural(epochs, 'epoch')} of {min_steps} "
+            "steps with validation. Increase the time, or reduce --steps, --validation-photos or --image-size."
         )
     if not is_fixed:
-        steps = int((seconds / epochs - rest) / speed.step)
+        one_step, other = costs(epochs)
+        steps = int((available - other) / one_step)
     return epochs, steps

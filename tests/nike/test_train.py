@@ -93,7 +93,8 @@ def test_a_time_budget_gives_the_run_of_its_epochs(run, photos, settings, tmp_pa
     logs = tmp_path / "logs"
     options = ["--config", str(settings), "--layers=heads", "--time=1h30m", "--mixed-precision=off"]
     assert train.main(["--weights=none", "--dataset", str(photos), "--logs", str(logs), *options]) == 0
-    ((speed, seconds),) = planned
+    ((speeds, seconds),) = planned
+    (speed,) = speeds.values()
     assert min(speed.step, speed.validation, speed.start) > 0 and 5000 < seconds < 5400
     printed = capsys.readouterr().out
     assert "time        1 h 30 min: 1 epoch of 2 steps; " in printed and "heads to epoch 1" in printed

@@ -95,6 +95,14 @@ def test_settings_of_sgd(tmp_path):
     assert run.stages[0].learning_rate == 0.005  # 0.0025 for each of two images
 
 
+@pytest.mark.parametrize(
+    "weights, optimizer, rate", [("none", "adamw", 1.5e-4), ("imagenet", "adamw", 3e-4), ("imagenet", "sgd", 0.005)]
+)
+def test_default_learning_rate(tmp_path, weights, optimizer, rate):
+    run = planned(tmp_path, {}, f"--weights={weights}", f"--optimizer={optimizer}")
+    assert [stage.learning_rate for stage in run.stages] == pytest.approx([rate] * len(run.stages))
+
+
 def test_options_override_the_file_and_a_run_records_both(tmp_path):
     settings = {"STEPS_PER_EPOCH": 7, "LEARNING_RATE": 0.5, "NAME": "shoes", "IMAGES_PER_GPU": 3}
     run = planned(tmp_path, settings, "--steps=9", "--lr", "0.1", "--name=hats", "--batch=4")
@@ -102,6 +110,40 @@ def test_options_override_the_file_and_a_run_records_both(tmp_path):
     assert run.stages[0].learning_rate == 0.1
     resumed = train.parse(planned(tmp_path, settings).argv)  # the file is not read again
     assert (resumed.steps, resumed.lr, resumed.name) == (7, 0.5, "shoes")
+
+
+def test_stages_of_a_file(tmp_path):
+    """Without its own learning rate, a stage has the rate of the run. Options replace the stages of the file."""
+    settings = {"STAGES": ["heads,2", "all,4", "mrcnn_refine.*,3,1e-3"], "LEARNING_RATE": 0.5}
+
+    def stages(*options):
+        return [
+            (stage.layers, stage.epochs, stage.learning_rate) for stage in planned(tmp_path, settings, *options).stages
+        ]
+
+    assert stages() == [("heads", 2, 0.5), ("all", 6, 0.5), ("mrcnn_refine.*", 9, 0.001)]
+    assert stages("--stages", "4+,1", "all,1", "--lr=0.1") == [("4+", 1, 0.1), ("all", 2, 0.1)]
+    assert stages("--layers=heads", "--epochs=7") == [("heads", 7, 0.5)]
+    resumed = train.parse(planned(tmp_path, settings).argv)  # the file is not read again
+    assert [stage.epochs for stage in resumed.stages] == [2, 4, 3]
+
+
+@pytest.mark.parametrize(
+    "stages, message",
+    [
+        ([], "expected a list of strings"),
+        ("heads,5", "expected a list of strings"),
+        ([5], "expected a list of strings"),
+        (["heads"], "expected LAYERS,EPOCHS"),
+        (["heads,0"], "expected LAYERS,EPOCHS"),
+        (["(,5"], "expected LAYERS,EPOCHS.*unterminated"),
+        (["heads,5,0"], "expected LAYERS,EPOCHS"),
+        (["--logs=other,5"], "expected LAYERS,EPOCHS"),
+    ],
+)
+def test_invalid_stages_of_a_file(tmp_path, stages, message):
+    with pytest.raises(ValueError, match=f"settings.json: STAGES: {message}"):
+        planned(tmp_path, {"STAGES": stages})
 
 
 def test_derived_settings(tmp_path):

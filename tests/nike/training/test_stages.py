@@ -1,10 +1,11 @@
 """Stages of a training run."""
 
+import argparse
 import re
 
 import pytest
 
-from nike.training.stages import default_warmup, plan_stages
+from nike.training.stages import StageSpec, default_warmup, parse_stage, plan_given_stages, plan_stages
 
 
 def ends(stages):
@@ -50,3 +51,50 @@ def test_alternating_trains_each_half_with_its_own_losses():
 def test_alternating_needs_four_epochs():
     with pytest.raises(ValueError, match="--epochs: --schedule=alternating requires at least 4, got 3"):
         plan_stages(3, 0.1, None, "alternating")
+
+
+@pytest.mark.parametrize(
+    "text, spec",
+    [
+        ("heads,5", StageSpec("heads", 5)),
+        ("4+,20,1e-4", StageSpec("4+", 20, 1e-4)),
+        ("res[3-5].{1,9},7", StageSpec("res[3-5].{1,9}", 7)),  # a comma in the regular expression
+        ("rpn_.*,3,.5", StageSpec("rpn_.*", 3, 0.5)),
+    ],
+)
+def test_notation_of_a_stage(text, spec):
+    assert parse_stage(text) == spec
+
+
+@pytest.mark.parametrize("text", ["", "heads", "heads,", "heads,0", "heads,1.5", ",5", "heads,5,0", "heads,5,x", "[,5"])
+def test_invalid_notation_of_a_stage(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="expected LAYERS,EPOCHS"):
+        parse_stage(text)
+
+
+def test_given_stages():
+    stages = plan_given_stages([StageSpec("heads", 2), StageSpec("all", 4, 0.5)], None, 0.1)
+    assert [(stage.title, stage.layers, stage.epochs, stage.learning_rate) for stage in stages] == [
+        ("stage 1: heads", "heads", 2, 0.1),
+        ("stage 2: all", "all", 6, 0.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    "counts, epochs, expected",
+    [
+        ([2, 4], 60, [20, 60]),
+        ([1, 8, 1], 3, [1, 2, 3]),  # at least one epoch per stage
+        ([1, 8, 1], 5, [1, 4, 5]),
+        ([9, 1, 1], 4, [2, 3, 4]),
+        ([5], 2, [2]),
+    ],
+)
+def test_another_number_of_epochs_is_divided_among_the_given_stages(counts, epochs, expected):
+    stages = plan_given_stages([StageSpec("all", count) for count in counts], epochs, 0.1)
+    assert [stage.epochs for stage in stages] == expected
+
+
+def test_fewer_epochs_than_given_stages():
+    with pytest.raises(ValueError, match="--epochs: 2 stages require at least 2 epochs, got 1"):
+        plan_given_stages([StageSpec("heads", 1), StageSpec("all", 1)], 1, 0.1)

@@ -1,6 +1,7 @@
 """Times measured in a trial, and epochs and steps for a time budget, derived by hand."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,9 +9,13 @@ import pytest
 
 from nike.config import NikeConfig
 from nike.training import time_budget
+from nike.training.stages import ALTERNATING, min_epochs, plan_stages
 from nike.training.time_budget import Speed, parse_time, plan_epochs
 
-SPEED = Speed(step=2, validation=0.5, epoch=4, start=30)
+SPEEDS = {
+    "heads": Speed(step=1, validation=0.5, epoch=4, start=20),
+    "all": Speed(step=2, validation=0.5, epoch=4, start=30),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -18,33 +23,57 @@ def no_margin(monkeypatch):
     monkeypatch.setattr(time_budget, "MARGIN", 0)
 
 
-def planned(seconds, is_fixed=False, **changes):
-    options = dict(stages=2, steps=50, is_fixed=is_fixed, min_steps=20, photos=12) | changes
-    return plan_epochs(SPEED, seconds, **options)
+def planned(seconds, layers="all", is_fixed=False, schedule="heads-then-all", **changes):
+    """Plans a run of one stage of `layers`, or with None the stages of `schedule`."""
+    options = dict(
+        plan=partial(plan_stages, learning_rate=1e-3, layers=layers, schedule=schedule),
+        steps=50,
+        is_fixed=is_fixed,
+        min_epochs=min_epochs([], layers, schedule),
+        min_steps=20,
+        photos=12,
+    )
+    return plan_epochs(SPEEDS, seconds, **options | changes)
 
 
 def test_a_large_budget():
-    """The start of two stages takes 60 s and an epoch 50 x 2 + 12 x 0.5 + 4 = 110 s, so 10 epochs fit. 50 s remain."""
-    assert planned(60 + 10 * 110 + 50) == (10, 52)  # (1150 / 10 - 10) / 2 = 52.5
-    assert planned(60 + 10 * 110 + 50, is_fixed=True) == (10, 50)
+    """The start takes 30 s and an epoch 50 x 2 + 12 x 0.5 + 4 = 110 s, so 10 epochs fit. 50 s remain."""
+    assert planned(30 + 10 * 110 + 50) == (10, 52)  # (1150 / 10 - 10) / 2 = 52.5
+    assert planned(30 + 10 * 110 + 50, is_fixed=True) == (10, 50)
+
+
+def test_each_stage_has_its_own_speed():
+    """The starts take 20 + 30 s. Of 12 epochs, the heads are trained for two, which take 50 + 10 s instead of 110 s."""
+    assert planned(50 + 2 * 60 + 10 * 110, layers=None) == (12, 50)
+    assert planned(50 + 2 * 60 + 10 * 110 + 22, layers=None) == (12, 51)  # one more step takes 2 x 1 + 10 x 2 s
+    assert planned(50 + 2 * 60 + 10 * 110 - 1, layers=None, is_fixed=True) == (11, 50)
 
 
 def test_epochs_become_shorter_in_a_small_budget():
-    assert planned(60 + 6 * 60) == (6, 25)  # 60 s per epoch, including 10 s that are not steps
-    assert planned(60 + 2 * 50 + 10) == (2, 22)  # at least 20 steps, or 50 s per epoch
-    assert planned(60 + 2 * 110, is_fixed=True) == (2, 50)
+    assert planned(30 + 6 * 60) == (6, 25)  # 60 s per epoch, including 10 s that are not steps
+    assert planned(30 + 2 * 50 + 10) == (2, 22)  # at least 20 steps, or 50 s per epoch
+    assert planned(30 + 2 * 110, is_fixed=True) == (2, 50)
 
 
 def test_no_epoch_fits():
-    with pytest.raises(ValueError, match="--time: 10 s too short for an epoch of 20 steps with validation"):
-        planned(60 + 40)
-    with pytest.raises(ValueError, match="--time: 70 s too short for an epoch of 50 steps"):
-        planned(60 + 40, is_fixed=True)
+    with pytest.raises(ValueError, match="--time: 10 s too short for 1 epoch of 20 steps with validation"):
+        planned(30 + 40)
+    with pytest.raises(ValueError, match="--time: 70 s too short for 1 epoch of 50 steps"):
+        planned(30 + 40, is_fixed=True)
+
+
+def test_a_schedule_with_a_minimum_of_epochs(monkeypatch):
+    """Each of the four stages takes 30 s to start and 20 x 2 + 10 s for an epoch."""
+    for _, layers, _ in ALTERNATING:
+        monkeypatch.setitem(SPEEDS, layers, SPEEDS["all"])
+    assert planned(4 * 80, layers=None, schedule="alternating") == (4, 20)
+    with pytest.raises(ValueError, match="--time: 1 s too short for 4 epochs of 20 steps"):
+        planned(4 * 80 - 1, layers=None, schedule="alternating")
 
 
 def test_a_part_of_the_time_is_reserved(monkeypatch):
     monkeypatch.setattr(time_budget, "MARGIN", 0.5)
-    assert planned(2 * (60 + 10 * 110)) == (10, 50)
+    assert planned(2 * (30 + 10 * 110)) == (10, 50)
 
 
 class Model:
