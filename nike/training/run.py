@@ -33,9 +33,7 @@ RUN_FILE = "run.json"  # command line of a run, in its log folder
 # On 207 product photos with ResNet-50 from ImageNet, mask AP50 was 0.42 after three epochs of AdamW at this rate, and
 # near 0 after five epochs of SGD with the gradient clipping of the original.
 RATES = {"adamw": 7.5e-5, "sgd": 0.0025}
-# Factor for AdamW with --weights=imagenet: heads with random weights are trained faster at a higher rate; see
-# docs/benchmarks.md.
-IMAGENET_FACTOR = 2
+IMAGENET_RATE = 1e-4  # per image, for AdamW with --weights=imagenet; the heads have random weights
 HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # a warning is printed for higher learning rates
 
 
@@ -295,9 +293,8 @@ def plan_run_stages(arguments: argparse.Namespace, config: NikeConfig, epochs: i
     """Plans the stages of a run from its options and its batch size. `epochs` replaces the option of this name."""
     rate = arguments.lr
     if rate is None:
-        rate = config.BATCH_SIZE * RATES[arguments.optimizer]
-        if arguments.weights == "imagenet" and arguments.optimizer == "adamw":
-            rate *= IMAGENET_FACTOR
+        is_imagenet = arguments.weights == "imagenet" and arguments.optimizer == "adamw"
+        rate = config.BATCH_SIZE * (IMAGENET_RATE if is_imagenet else RATES[arguments.optimizer])
     epochs = epochs or arguments.epochs
     if arguments.stages:
         return plan_given_stages(arguments.stages, epochs, rate)

@@ -96,7 +96,7 @@ def test_settings_of_sgd(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "weights, optimizer, rate", [("none", "adamw", 1.5e-4), ("imagenet", "adamw", 3e-4), ("imagenet", "sgd", 0.005)]
+    "weights, optimizer, rate", [("none", "adamw", 1.5e-4), ("imagenet", "adamw", 2e-4), ("imagenet", "sgd", 0.005)]
 )
 def test_default_learning_rate(tmp_path, weights, optimizer, rate):
     run = planned(tmp_path, {}, f"--weights={weights}", f"--optimizer={optimizer}")
