@@ -19,7 +19,7 @@ class Folder:
         self.root = root
 
     def photo(self, name: str, height: int = 60, width: int = 80, seed: int | None = 0, **options) -> pathlib.Path:
-        """Writes an image. With a seed it has random soft colour spots, without a seed it is grey."""
+        """Writes an image. With a seed it has random soft color spots, without a seed it is grey."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if seed is None:

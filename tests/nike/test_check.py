@@ -38,7 +38,7 @@ def test_a_dataset_without_problems(folder, shape, capsys):
     assert code == 0 and text.endswith("no errors, no warnings, no notes.\n")
     assert re.search(r"^train +3 +1 +0 +2 in 2 images$", text, re.MULTILINE)
     assert re.search(r"^val +1 +0 +0 +1 in 1 image$", text, re.MULTILINE)
-    assert "\033" not in text  # no colour codes if the output is not a terminal
+    assert "\033" not in text  # no color codes if the output is not a terminal
     result = report(capsys, folder.root)
     assert result["counts"] == {"error": 0, "warning": 0, "note": 0}
     assert result["parts"]["train"]["classes"] == {"nike": {"instances": 2, "photos": 2}}
@@ -125,7 +125,7 @@ def test_images_in_no_subset(folder, shape, capsys):
     assert not found(report(capsys, folder.root))
 
 
-def test_images_of_one_colour_are_not_duplicates(folder, shape, capsys):
+def test_images_of_one_color_are_not_duplicates(folder, shape, capsys):
     for part, height in (("train", 60), ("val", 61)):
         folder.photo(f"{part}/a.png", height, 80, seed=None)
         folder.json(f"{part}/a.json", {"shapes": [shape()], "imagePath": "a.png"})

@@ -42,7 +42,7 @@ def weights(tmp_path):
 def command(monkeypatch, red_finder, capsys, weights):
     """Returns the function `command(*options)`, which returns (exit code, stdout, stderr).
 
-    The weights detect coloured spots.
+    The weights detect colored spots.
     """
 
     def run(*arguments, names=(("BG", "nike"), ("BG", "nike"))):

@@ -78,8 +78,8 @@ def test_backgrounds_and_cutouts_are_used(tmp_path):
     square = {"label": "nike", "points": [[5, 5], [60, 5], [60, 45], [5, 45]], "shape_type": "polygon"}
     write_background(tmp_path / "cut", "photo", [square])
     run(tmp_path / "out", "--count", 6, "--backgrounds", tmp_path / "bg", "--cutouts", tmp_path / "cut")
-    colours = [np.median(np.asarray(Image.open(p)), axis=(0, 1)) for p in sorted((tmp_path / "out").glob("*.jpg"))]
-    assert any(c[1] > c[0] + 60 and c[1] > c[2] + 60 for c in colours)
+    colors = [np.median(np.asarray(Image.open(p)), axis=(0, 1)) for p in sorted((tmp_path / "out").glob("*.jpg"))]
+    assert any(c[1] > c[0] + 60 and c[1] > c[2] + 60 for c in colors)
 
 
 def test_files_are_written_only_to_the_output_folder(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Modelled on balloon.py: trains on polygons of the VGG Image Annotator and applies a colour splash to the detections.
+"""Modelled on balloon.py: trains on polygons of the VGG Image Annotator and applies a color splash to the detections.
 
 python balloon.py train --dataset=DIR --weights=coco
 python balloon.py splash --weights=last --image=FILE

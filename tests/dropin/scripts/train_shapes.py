@@ -47,7 +47,7 @@ class ShapesDataset(utils.Dataset):
             self.add_image("shapes", image_id=i, path=None, width=width, height=height, bg_color=color, shapes=shapes)
 
     def random_shapes(self, height, width):
-        """Returns the background colour and shapes (kind, colour, (y, x, half side)) that do not cover each other."""
+        """Returns the background color and shapes (kind, color, (y, x, half side)) that do not cover each other."""
         colors = np.random.randint(0, 256, (4, 3))
         places = [(random.randint(14, height - 14), random.randint(14, width - 14), random.randint(8, 14))] * 3
         boxes = np.array([(y - s, x - s, y + s, x + s) for y, x, s in places])

@@ -67,7 +67,7 @@ def test_different_seeds_give_different_results(shapes):
 
 
 @pytest.mark.parametrize("augmenter", [iaa.Multiply(0.5), iaa.CoarseDropout(0.5, size_px=4), iaa.GaussianBlur(2.0)])
-def test_colour_and_blur_do_not_change_the_masks(shapes, augmenter):
+def test_color_and_blur_do_not_change_the_masks(shapes, augmenter):
     image, masks = augment_after_resizing(augmenter, *shapes, np.random.default_rng(0))
     np.testing.assert_array_equal(masks, shapes[1])
     assert (image != shapes[0]).any()

@@ -119,8 +119,8 @@ def test_errors_before_prepare():
     assert len(dataset.image_ids) == 0 and dataset.source_class_ids == {}
     with pytest.raises(AttributeError, match=r"Dataset has no attribute 'num_classes'\. Call prepare\(\)"):
         _ = dataset.num_classes
-    with pytest.raises(AttributeError, match=r"'colour'\.$"):
-        _ = dataset.colour
+    with pytest.raises(AttributeError, match=r"'color'\.$"):
+        _ = dataset.color
 
 
 def test_empty_dataset():

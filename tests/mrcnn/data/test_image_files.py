@@ -11,7 +11,7 @@ from PIL import Image, features
 from mrcnn.data import image_files
 from mrcnn.data.image_files import as_rgb, read_image
 
-COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]], [[9, 99, 200], [0, 0, 0]]], np.uint8)
+COLORS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]], [[9, 99, 200], [0, 0, 0]]], np.uint8)
 GREY = np.array([[0, 100], [200, 255], [7, 70]], np.uint8)
 
 
@@ -24,9 +24,9 @@ def save(path, pixels, **kwargs):
 class TestFormats:
     @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp", "ppm"])
     def test_rgb(self, tmp_path, suffix):
-        pixels = read_image(save(tmp_path / f"a.{suffix}", COLOURS, **({"lossless": True} if suffix == "webp" else {})))
+        pixels = read_image(save(tmp_path / f"a.{suffix}", COLORS, **({"lossless": True} if suffix == "webp" else {})))
         assert pixels.dtype == np.uint8 and pixels.flags.writeable and pixels.flags.c_contiguous
-        np.testing.assert_array_equal(pixels, COLOURS)
+        np.testing.assert_array_equal(pixels, COLORS)
 
     @pytest.mark.parametrize("kind", ["JPEG", "MPO", "JPEG2000", "GIF", "AVIF"])
     def test_other_formats(self, tmp_path, kind):
@@ -38,11 +38,11 @@ class TestFormats:
         assert pixels.shape == (6, 8, 3) and np.abs(pixels.astype(int) - 200).max() <= 3
 
     def test_path_string_and_open_file(self, tmp_path):
-        path = save(tmp_path / "a.png", COLOURS)
-        np.testing.assert_array_equal(read_image(str(path)), COLOURS)
+        path = save(tmp_path / "a.png", COLORS)
+        np.testing.assert_array_equal(read_image(str(path)), COLORS)
         with open(path, "rb") as file:
-            np.testing.assert_array_equal(read_image(file), COLOURS)
-        np.testing.assert_array_equal(read_image(io.BytesIO(path.read_bytes())), COLOURS)
+            np.testing.assert_array_equal(read_image(file), COLORS)
+        np.testing.assert_array_equal(read_image(io.BytesIO(path.read_bytes())), COLORS)
 
     def test_greyscale_is_repeated_in_three_channels(self, tmp_path):
         path = save(tmp_path / "a.png", GREY)
@@ -50,17 +50,17 @@ class TestFormats:
 
     def test_transparency_is_dropped(self, tmp_path):
         alpha = np.full((3, 2, 1), 10, np.uint8)
-        rgba = save(tmp_path / "rgba.png", np.concatenate([COLOURS, alpha], axis=2))
-        np.testing.assert_array_equal(read_image(rgba), COLOURS)
+        rgba = save(tmp_path / "rgba.png", np.concatenate([COLORS, alpha], axis=2))
+        np.testing.assert_array_equal(read_image(rgba), COLORS)
         la = Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(alpha[:, :, 0])])
         np.testing.assert_array_equal(read_image(save(tmp_path / "la.png", la))[:, :, 1], GREY)
 
     @pytest.mark.parametrize("transparency", [None, 0, b"\x00\x80\xff\xff\xff\xff"], ids=["no", "one", "many"])
     def test_palette(self, tmp_path, transparency, recwarn):
         image = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(3, 2), "P")
-        image.putpalette(COLOURS.reshape(-1).tolist())
+        image.putpalette(COLORS.reshape(-1).tolist())
         kwargs = {} if transparency is None else {"transparency": transparency}
-        np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", image, **kwargs)), COLOURS)
+        np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", image, **kwargs)), COLORS)
         assert not [warning for warning in recwarn if "ransparen" in str(warning.message)]
 
     def test_one_bit_images(self, tmp_path):
@@ -85,13 +85,13 @@ class TestFormats:
         np.testing.assert_array_equal(read_image(path)[:, :, 0], GREY)
 
     def test_cmyk(self, tmp_path):
-        path = save(tmp_path / "a.tif", Image.fromarray(COLOURS).convert("CMYK"))
-        np.testing.assert_array_equal(read_image(path), COLOURS)
+        path = save(tmp_path / "a.tif", Image.fromarray(COLORS).convert("CMYK"))
+        np.testing.assert_array_equal(read_image(path), COLORS)
 
     def test_the_first_of_several_frames_is_read(self, tmp_path):
-        first, second = Image.fromarray(COLOURS), Image.fromarray(255 - COLOURS)
+        first, second = Image.fromarray(COLORS), Image.fromarray(255 - COLORS)
         np.testing.assert_array_equal(
-            read_image(save(tmp_path / "a.tif", first, save_all=True, append_images=[second])), COLOURS
+            read_image(save(tmp_path / "a.tif", first, save_all=True, append_images=[second])), COLORS
         )
 
     @pytest.mark.parametrize("channels, expected", [(1, GREY[:, :, None]), (3, np.stack([GREY] * 3, axis=-1))])
@@ -99,9 +99,9 @@ class TestFormats:
         np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", GREY), channels), expected)
 
     def test_four_channels_keep_alpha(self, tmp_path):
-        rgba = np.concatenate([COLOURS, GREY[:, :, None]], axis=2)
+        rgba = np.concatenate([COLORS, GREY[:, :, None]], axis=2)
         np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", rgba), 4), rgba)
-        assert (read_image(save(tmp_path / "b.png", COLOURS), 4)[:, :, 3] == 255).all()
+        assert (read_image(save(tmp_path / "b.png", COLORS), 4)[:, :, 3] == 255).all()
         with pytest.raises(ValueError, match="channels must be 1, 3 or 4, got 5"):
             read_image(tmp_path / "a.png", 5)
 
@@ -120,7 +120,7 @@ class TestOrientation:
     }
 
     @pytest.mark.parametrize("orientation", range(1, 9))
-    @pytest.mark.parametrize("pixels", [COLOURS, GREY.astype(np.uint16) * 256], ids=["rgb", "16bit"])
+    @pytest.mark.parametrize("pixels", [COLORS, GREY.astype(np.uint16) * 256], ids=["rgb", "16bit"])
     def test_exif_orientation_is_applied(self, tmp_path, orientation, pixels):
         exif = Image.Exif()
         exif[0x0112] = orientation
@@ -137,14 +137,14 @@ class TestOrientation:
         def getexif(self):
             raise SyntaxError("not a TIFF file")
 
-        path = save(tmp_path / "a.bmp", COLOURS)
+        path = save(tmp_path / "a.bmp", COLORS)
         monkeypatch.setattr(Image.Image, "getexif", getexif)
-        np.testing.assert_array_equal(read_image(path), COLOURS)
+        np.testing.assert_array_equal(read_image(path), COLORS)
 
     def test_unknown_orientation_is_ignored(self, tmp_path):
         exif = Image.Exif()
         exif[0x0112] = 77
-        np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", COLOURS, exif=exif)), COLOURS)
+        np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", COLORS, exif=exif)), COLORS)
 
 
 def png_of(width, height):
@@ -170,7 +170,7 @@ class TestErrors:
         with pytest.raises(ValueError, match="expected an image file"):
             read_image("a\0b.jpg")
 
-    @pytest.mark.parametrize("thing", [None, 5, COLOURS])
+    @pytest.mark.parametrize("thing", [None, 5, COLORS])
     def test_invalid_argument_type(self, thing):
         with pytest.raises(TypeError, match="expected a path or a binary file"):
             read_image(thing)
@@ -217,7 +217,7 @@ class TestErrors:
     @pytest.mark.parametrize("kind", ["EPS", "PDF"])
     def test_postscript_is_not_executed(self, tmp_path, kind):
         """Pillow would pass PostScript, a programming language, to Ghostscript."""
-        path = save(tmp_path / "photo.jpg", COLOURS, format=kind)
+        path = save(tmp_path / "photo.jpg", COLORS, format=kind)
         with pytest.raises(ValueError, match=r"photo\.jpg: is not an image of a known format. Convert it to JPEG"):
             read_image(path)
 
@@ -229,7 +229,7 @@ class TestErrors:
 
     def test_the_pixel_limit_of_pillow_is_bypassed_and_unchanged(self, monkeypatch, tmp_path, recwarn):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
-        np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", COLOURS)), COLOURS)
+        np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", COLORS)), COLORS)
         assert Image.MAX_IMAGE_PIXELS == 2 and not recwarn.list
         monkeypatch.setattr(image_files, "MAX_PIXELS", 5)
         with pytest.raises(ValueError, match="more than 5 pixels"):
@@ -238,23 +238,23 @@ class TestErrors:
 
 class TestAsRgb:
     def test_uint8_is_unchanged(self):
-        assert as_rgb(COLOURS) is COLOURS
+        assert as_rgb(COLORS) is COLORS
 
     @pytest.mark.parametrize("shape", [(3, 2), (3, 2, 1)])
     def test_greyscale(self, shape):
         np.testing.assert_array_equal(as_rgb(GREY.reshape(shape)), np.stack([GREY] * 3, axis=-1))
 
     def test_alpha_is_dropped(self):
-        np.testing.assert_array_equal(as_rgb(np.concatenate([COLOURS, GREY[:, :, None]], axis=2)), COLOURS)
+        np.testing.assert_array_equal(as_rgb(np.concatenate([COLORS, GREY[:, :, None]], axis=2)), COLORS)
         np.testing.assert_array_equal(as_rgb(np.stack([GREY, GREY // 2], axis=-1))[:, :, 2], GREY)
 
     @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int16, np.int64, np.uint32])
     def test_values_0_to_255(self, dtype):
-        np.testing.assert_array_equal(as_rgb(COLOURS.astype(dtype)), COLOURS)
+        np.testing.assert_array_equal(as_rgb(COLORS.astype(dtype)), COLORS)
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     def test_values_0_to_1(self, dtype):
-        np.testing.assert_array_equal(as_rgb(COLOURS.astype(dtype) / 255), COLOURS)
+        np.testing.assert_array_equal(as_rgb(COLORS.astype(dtype) / 255), COLORS)
         assert as_rgb(np.array([[0.5, 1.0000001, -1e-7]]))[0, :, 0].tolist() == [128, 255, 0]
 
     def test_floats_are_rounded(self):
@@ -274,7 +274,7 @@ class TestAsRgb:
         five = np.zeros((4, 6, 5), np.uint8)
         assert as_rgb(five, channels=5) is five
         with pytest.raises(ValueError, match="expected 5 channels"):
-            as_rgb(COLOURS, channels=5)
+            as_rgb(COLORS, channels=5)
 
     @pytest.mark.parametrize(
         "array, message",

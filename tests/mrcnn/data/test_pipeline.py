@@ -200,11 +200,11 @@ def test_errors_of_an_augmentation_are_raised(squares, small_config):
         max_side = 1000
 
         def augment_photo(self, image, masks, class_ids, rng):
-            raise KeyError("no such colour")
+            raise KeyError("no such color")
 
     problems = DataProblems()
     data = training_batches(squares(3), small_config, augmentation=Faulty(), problems=problems)
-    with pytest.raises(Exception, match="no such colour"):
+    with pytest.raises(Exception, match="no such color"):
         arrays(data)
     assert isinstance(problems.error, KeyError) and not problems.skipped
 

@@ -15,13 +15,13 @@ RATE, COUNT, HEIGHT, WIDTH = 10, 20, 48, 64
 
 
 def color(number):
-    """Returns the colour of a frame, which differs strongly from that of the next frame."""
+    """Returns the color of a frame, which differs strongly from that of the next frame."""
     return (10 * number, 200 - 10 * number, 40)
 
 
 @pytest.fixture
 def clip(tmp_path):
-    """Writes a video of 2 seconds with 20 frames of one colour each. Its index is at the end of the file."""
+    """Writes a video of 2 seconds with 20 frames of one color each. Its index is at the end of the file."""
     cv2 = pytest.importorskip("cv2")
     path = tmp_path / "clip.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), RATE, (WIDTH, HEIGHT))

@@ -39,7 +39,7 @@ def test_background_gradient_is_preserved():
     image[mask] = 250
     fade(image, mask, mask, ConstantGenerator(0.0))
     row = image[30, 35:65, 0].astype(float)
-    assert row[-1] > row[0]  # the colour follows the gradient
+    assert row[-1] > row[0]  # the color follows the gradient
     assert row.mean() == pytest.approx(90 + MIN_CONTRAST, abs=4)
 
 

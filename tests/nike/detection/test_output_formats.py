@@ -232,7 +232,7 @@ def test_detections_without_masks(output, picture):
     boxes = Detections([[10, 20, 30, 50], [25, 40, 50, 70]], [1, 2], [0.91, 0.4567], None, (60, 80))
     write(output, ["overlay", "splash", "masks", "crops", "labelme", "coco", "csv"], (picture, boxes))
     splash = np.asarray(PIL.Image.open(output / "splash" / "shoe.jpg")).astype(int)
-    assert np.abs(splash[12:24, 22:38] - picture.image[12:24, 22:38]).mean() < 3  # inside a box, the colours are kept
+    assert np.abs(splash[12:24, 22:38] - picture.image[12:24, 22:38]).mean() < 3  # inside a box, the colors are kept
     assert np.ptp(splash[52:, :30], axis=-1).max() < 6  # outside, the image is grey
     numbers = np.asarray(PIL.Image.open(output / "masks" / "shoe.png"))
     assert [(numbers == i).sum() for i in (1, 2)] == [600, 25 * 30 - 5 * 10]  # the higher score covers the lower

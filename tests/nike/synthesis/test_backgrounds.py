@@ -39,7 +39,7 @@ def test_validation_photos_are_not_used(tmp_path):
 
 
 def test_all_backgrounds_are_from_the_folder(tmp_path):
-    """Photos of one colour give images of one colour, even with colour jitter."""
+    """Photos of one color give images of one color, even with color jitter."""
     write_photo(tmp_path, "green")
     draw = find_backgrounds(tmp_path)
     for seed in range(10):

@@ -98,7 +98,7 @@ def test_distractors_do_not_resemble_the_logo():
         assert similarity(ASSETS.sample_distractor(np.random.default_rng(seed)), swoosh) <= compose.MAX_SIMILARITY
 
 
-def test_cutouts_are_drawn_in_their_colours(monkeypatch):
+def test_cutouts_are_drawn_in_their_colors(monkeypatch):
     monkeypatch.setattr(compose, "apply_camera_effects", lambda rng, image: image)
     texture = np.full((50, 50, 3), (0, 255, 0), np.uint8)
     cutout = make_logo([(SQUARE + 0.5) * 50], texture)

@@ -24,13 +24,13 @@ def dataset(folder, shapes, size=(120, 160)):
 RED = [(40, 30), (119, 30), (119, 79), (40, 79)]
 
 
-def test_cutout_has_the_shape_and_colours_of_its_instance(tmp_path):
+def test_cutout_has_the_shape_and_colors_of_its_instance(tmp_path):
     (logo,) = load_cutouts(dataset(tmp_path, [("nike", RED, None), ("other", RED, None)]))
     low, high = logo.outlines[0].min(axis=0), logo.outlines[0].max(axis=0)
     np.testing.assert_allclose(high - low, (1, 50 / 80), atol=0.01)
-    for x, y, colour in ((0, 0, (250, 0, 0)), (0.49, 0.3, (250, 0, 0)), (0.53, 0, (200, 200, 200))):
+    for x, y, color in ((0, 0, (250, 0, 0)), (0.49, 0.3, (250, 0, 0)), (0.53, 0, (200, 200, 200))):
         u, v = np.array((x, y)) * logo.scale + logo.centre
-        assert tuple(logo.texture[int(v), int(u)]) == colour
+        assert tuple(logo.texture[int(v), int(u)]) == color
 
 
 def test_polygons_of_one_group_form_one_cutout(tmp_path):

@@ -21,20 +21,20 @@ def write_image(tmp_path, pixels):
     return path
 
 
-def disc(colour, size=100, radius=30):
+def disc(color, size=100, radius=30):
     y, x = np.mgrid[:size, :size] + 0.5
     inside = np.hypot(x - size / 2, y - size / 2) < radius
-    return np.where(inside[..., None], [*colour, 255], [9, 9, 9, 0])
+    return np.where(inside[..., None], [*color, 255], [9, 9, 9, 0])
 
 
 def test_image_with_alpha_becomes_an_outline(tmp_path):
     logo = load_logo(write_image(tmp_path, disc((0, 0, 0))))
     (outline,) = logo.outlines
     np.testing.assert_allclose(np.hypot(*outline.T), 0.5, atol=0.02)
-    assert logo.texture is None  # images of one colour have no texture
+    assert logo.texture is None  # images of one color have no texture
 
 
-def test_image_with_several_colours_becomes_a_texture(tmp_path):
+def test_image_with_several_colors_becomes_a_texture(tmp_path):
     pixels = disc((255, 0, 0))
     pixels[:, 50:, :2] = 0, 255
     logo = load_logo(write_image(tmp_path, pixels))

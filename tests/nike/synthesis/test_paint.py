@@ -29,9 +29,9 @@ def test_flat_ink_changes_no_pixel_outside_the_logo():
     np.testing.assert_array_equal(painted[SQUARE == 0], np.float32(0.6))
 
 
-def test_own_colours_are_used():
-    colours = np.full((1, 1, 3), (0.1, 0.5, 0.9), np.float32)
-    painted = paint.paint(np.random.default_rng(0), surface(), SQUARE, paint.Style(1), 60, UP, colours)
+def test_own_colors_are_used():
+    colors = np.full((1, 1, 3), (0.1, 0.5, 0.9), np.float32)
+    painted = paint.paint(np.random.default_rng(0), surface(), SQUARE, paint.Style(1), 60, UP, colors)
     np.testing.assert_allclose(painted[50, 50], (0.1, 0.5, 0.9), atol=1e-5)
 
 

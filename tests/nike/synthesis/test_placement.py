@@ -43,7 +43,7 @@ def test_texture_follows_the_placement():
     texture[:, :40, 0], texture[:, 40:, 2] = 255, 255
     logo = make_logo([np.array([(0, 0), (80, 0), (80, 40), (0, 40.0)])], texture)
     turned = Placement(make_homography((30, 50), (80, 80), np.pi / 2))
-    colours = warp_texture(logo, turned, (10, 10, 90, 50))
-    assert colours.shape == (80, 40, 3)
-    assert colours[5, 20].tolist() == [1, 0, 0] and colours[75, 20].tolist() == [0, 0, 1]
-    np.testing.assert_allclose(colours[39:41, 20].mean(axis=0), (0.5, 0, 0.5), atol=0.01)  # the edge is at y = 50
+    colors = warp_texture(logo, turned, (10, 10, 90, 50))
+    assert colors.shape == (80, 40, 3)
+    assert colors[5, 20].tolist() == [1, 0, 0] and colors[75, 20].tolist() == [0, 0, 1]
+    np.testing.assert_allclose(colors[39:41, 20].mean(axis=0), (0.5, 0, 0.5), atol=0.01)  # the edge is at y = 50
