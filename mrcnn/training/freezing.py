@@ -38,10 +38,22 @@ def layer_regex(layers: str) -> str:
     """
     try:
         re.compile(LAYER_SETS.get(layers, layers))
-    except (re.error, TypeError) as error:
+    except (re.error, TypeError, OverflowError, RecursionError) as error:
         known = ", ".join(LAYER_SETS)
         raise UserError(f"layers: expected {known} or a regular expression, got {layers!r} ({error}).") from None
     return LAYER_SETS.get(layers, layers)
+
+
+def layers_to_train(network: keras.Model, regex: str) -> list[str]:
+    """Returns the names of the layers with weights whose full name matches an expression, in graph order.
+
+    Raises:
+        ValueError: if no layer matches.
+    """
+    layers = [layer.name for layer in flatten_layers(network) if layer.weights and re.fullmatch(regex, layer.name)]
+    if not layers:
+        raise UserError(f"layers: no layer name matches {regex!r}. Use heads, 3+, 4+, 5+ or all.")
+    return layers
 
 
 def set_trainable(network: keras.Model, regex: str) -> list[str]:
@@ -60,12 +72,8 @@ def set_trainable(network: keras.Model, regex: str) -> list[str]:
     Raises:
         ValueError: if no layer matches.
     """
-    trained = []
+    trained = layers_to_train(network, regex)
     for layer in flatten_layers(network):
         if layer.weights:
-            layer.trainable = re.fullmatch(regex, layer.name) is not None
-            if layer.trainable:
-                trained.append(layer.name)
-    if not trained:
-        raise UserError(f"layers: no layer name matches {regex!r}. Use heads, 3+, 4+, 5+ or all.")
+            layer.trainable = layer.name in trained
     return trained

@@ -6,9 +6,9 @@ import argparse
 import json
 import math
 import os
-import re
 
 from mrcnn.errors import UserError
+from nike.training.stages import check_layers
 
 
 def check_options(arguments: argparse.Namespace) -> None:
@@ -32,14 +32,10 @@ def check_options(arguments: argparse.Namespace) -> None:
         raise UserError("--batch auto: supported on one machine only, because memory differs between machines.")
     if arguments.accumulate > 1 and count_replicas(arguments.devices) > 1:
         raise UserError("--accumulate: supported on one device only. Use a larger --batch instead.")
-    if arguments.stages and arguments.layers is not None:
-        raise UserError("--stages sets the layers of each stage. Remove --layers.")
     try:
-        re.compile(arguments.layers or "")
-    except re.error as error:
-        raise UserError(
-            f"--layers: expected heads, 3+, 4+, 5+, all or a regular expression, got {arguments.layers!r} ({error})."
-        ) from None
+        check_layers(arguments.layers or "")
+    except UserError as error:
+        raise UserError(f"--layers: {error}") from None
 
 
 def count_replicas(devices: int) -> int:

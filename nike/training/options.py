@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from mrcnn.choices import OPTIMIZERS, PRECISIONS, SCHEDULES
 from nike import cli
@@ -28,8 +29,22 @@ examples:
   nike train --weights=coco --dataset my_photos       fine-tune on your photos
   nike train --dataset my_photos --val my_val_photos --epochs 60 --image-size 640
   nike train --dataset my_photos --time 2h            as many epochs as possible in two hours
+  nike train --stages heads,10 4+,20 all,30,1e-5      layers, epochs and learning rates of the stages
   nike train --resume                                 continue the last run
 """
+
+
+class _Replacing(argparse.Action):
+    """Stores the value of an option and resets the options that it replaces, so that the last one applies."""
+
+    def __init__(self, *args, replaces: dict[str, Any], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.replaces = replaces
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, values)
+        for name, value in self.replaces.items():
+            setattr(namespace, name, value)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +126,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     learning = parser.add_argument_group("optimization")
-    learning.add_argument("--epochs", type=int, metavar="N", help=f"total number of epochs (default: {EPOCHS})")
+    learning.add_argument(
+        "--epochs", type=int, metavar="N", help=f"total number of epochs (default: {EPOCHS}, or the sum over --stages)"
+    )
     learning.add_argument(
         "--time",
         type=parse_time,
@@ -134,24 +151,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     learning.add_argument(
         "--layers",
+        action=_Replacing,
+        replaces={"stages": []},
         metavar="SET",
-        help="layers to train: heads, 3+, 4+, 5+, all, or a regular expression on layer names (default: set by "
-        "--schedule)",
+        help="layers to train in a single stage: heads, 3+, 4+, 5+, all, or a regular expression on layer names",
     )
     learning.add_argument(
         "--schedule",
+        action=_Replacing,
+        replaces={"stages": []},
         choices=STAGE_SCHEDULES,
         default=STAGE_SCHEDULES[0],
-        help="training stages if --layers is not given (default: heads-then-all)",
+        help="training stages if neither --layers nor --stages is given (default: heads-then-all)",
     )
     learning.add_argument(
         "--stages",
+        action=_Replacing,
+        replaces={"layers": None},
         type=parse_stage,
         nargs="+",
         default=[],
         metavar="STAGE",
-        help="training stages instead of --schedule, each LAYERS,EPOCHS or LAYERS,EPOCHS,RATE with its own learning "
-        "rate schedule, such as heads,5 all,25,1e-4; with --epochs or --time, the epochs are divided in proportion",
+        help="training stages, separated by spaces, instead of --layers and --schedule. A stage is LAYERS,EPOCHS or "
+        "LAYERS,EPOCHS,RATE (default of RATE: --lr), such as heads,5 all,25,1e-4. The learning rate schedule restarts "
+        "in each stage. --epochs and --time divide their epochs among the stages in proportion",
     )
     learning.add_argument(
         "--lr",
@@ -171,7 +194,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="STEPS",
         help="warm-up steps of the learning rate in each stage (default: "
-        f"{100 * WARMUP_FRACTION:g}%% of the steps of the run, at most {WARMUP_STEPS})",
+        f"{100 * WARMUP_FRACTION:g}%% of the steps of the stage, at most {WARMUP_STEPS})",
     )
     learning.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw", help="optimizer (default: adamw)")
     learning.add_argument(

@@ -33,7 +33,7 @@ from nike.synthesize import Settings, synthesize
 from nike.training.start_weights import find_start_weights
 
 EPOCHS = 4  # number of epochs, one for each stage of alternating training
-LEARNING_RATE = 3e-4  # twice the rate of `nike train` for two images, because the runs are short
+LEARNING_RATE = 3e-4  # higher than the default of `nike train`, because the runs are short
 METRICS = ("mask_AP", "mask_AP50", "mask_AP75", "box_AP")
 VALIDATION_FRACTION = 0.25  # number of synthetic validation images as a fraction of the training images
 # Additional logos. With a single class, both mask activations are nearly equivalent.

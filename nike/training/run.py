@@ -24,7 +24,7 @@ from nike.training.run_config import apply_options
 from nike.training.score_threshold import store_threshold
 from nike.training.stages import StagePlan, default_warmup, min_epochs, plan_given_stages, plan_stages
 from nike.training.start_weights import StartWeights, load_start_weights
-from nike.training.time_budget import Speed, measure_speed, plan_epochs
+from nike.training.time_budget import Speed, measure_speed, measure_stages, plan_epochs
 from nike.training.trackers import TRACKERS, Tracker, keras_callback
 from nike.training.trial import trial
 
@@ -33,7 +33,7 @@ RUN_FILE = "run.json"  # command line of a run, in its log folder
 # On 207 product photos with ResNet-50 from ImageNet, mask AP50 was 0.42 after three epochs of AdamW at this rate, and
 # near 0 after five epochs of SGD with the gradient clipping of the original.
 RATES = {"adamw": 7.5e-5, "sgd": 0.0025}
-IMAGENET_RATE = 1e-4  # per image, for AdamW with --weights=imagenet; the heads have random weights
+IMAGENET_RATE = 1e-4  # the same for AdamW with --weights=imagenet, measured with ResNet-50; see docs/benchmarks.md
 HIGH_RATES = {"sgd": 0.1, "adamw": 0.005}  # a warning is printed for higher learning rates
 
 
@@ -69,6 +69,7 @@ class Run:
 
         from mrcnn.model import MaskRCNN
         from mrcnn.training import TrainingInterrupted, devices, distribution, resume
+        from mrcnn.training.freezing import layer_regex, layers_to_train
 
         device = devices.prepare_devices(self.arguments.device)
         strategy = distribution.choose_strategy(self.arguments.devices)
@@ -85,6 +86,8 @@ class Run:
             self._choose_batch(model)
         if self.arguments.time is not None and self.state is None:
             self._choose_epochs(model, started)
+        for stage in self.stages:  # before hours of training in earlier stages
+            layers_to_train(model.keras_model, layer_regex(stage.layers))
         for line in self.plan_lines(device, policy, start, model.log_dir):
             print(line)
         names = [name for name in self.arguments.log if name in TRACKERS]  # TensorBoard is always written
@@ -138,14 +141,12 @@ class Run:
         arguments, config = self.arguments, self.config
         print("Measuring the duration of steps, validation and checkpoints for --time ...", flush=True)
         every, available = arguments.validate_every, len(self.data.val.image_ids)
-        speeds: dict[str, Speed] = {}
-        for stage in reversed(self.stages):  # validation and checkpoints are measured in the last stage only
-            if stage.layers in speeds:
-                continue
-            train = partial(self._train, model, replace(stage, epochs=2), validate_every=0 if speeds else min(every, 1))
-            speed = measure_speed(model, train, available, arguments.logs)
-            last = next(iter(speeds.values()), speed)
-            speeds[stage.layers] = replace(speed, validation=last.validation, epoch=last.epoch)
+
+        def measure(stage: StagePlan, is_validated: bool) -> Speed:
+            train = partial(self._train, model, replace(stage, epochs=2), validate_every=int(is_validated))
+            return measure_speed(model, train, available, arguments.logs)
+
+        speeds = measure_stages(self.stages, measure, every > 0)
         limit = arguments.validation_photos
         if limit is None:
             limit = int(config.VALIDATION_STEPS) * config.BATCH_SIZE or VALIDATION_PHOTOS
@@ -164,11 +165,11 @@ class Run:
         self.arguments = parse(self.argv)
         self.config = model.config = config.copy(STEPS_PER_EPOCH=steps)
         self.stages = plan_run_stages(self.arguments, self.config)
-        per_step = ", ".join(f"{speeds[stage.layers].step:.2f} ({stage.title})" for stage in self.stages)
+        last = speeds[self.stages[-1].layers]
+        per_step = ", ".join(f"{speed.step:.2f} s per step ({layers})" for layers, speed in speeds.items())
         print(
             f"time        {duration_text(arguments.time)}: {plural(epochs, 'epoch')} of {plural(steps, 'step')}; "
-            f"seconds per step: {per_step}, per validation: {photos * last.validation:.0f}, per checkpoint: "
-            f"{last.epoch:.0f}"
+            f"{per_step}; {photos * last.validation:.0f} s per validation; {last.epoch:.0f} s per checkpoint"
         )
 
     def _tracked_settings(self) -> dict[str, Any]:
@@ -217,7 +218,8 @@ class Run:
         arguments, augmentation = self.arguments, self._augmentation()
         warmup = arguments.warmup
         if warmup is None:
-            warmup = default_warmup(self.stages[-1].epochs * self.config.STEPS_PER_EPOCH)
+            first = max((other.epochs for other in self.stages if other.epochs < stage.epochs), default=0)
+            warmup = default_warmup((stage.epochs - first) * self.config.STEPS_PER_EPOCH)
         options = dict(
             augmentation=augmentation,
             custom_callbacks=[self._record_callback(model, augmentation), keras_callback(self.trackers)],

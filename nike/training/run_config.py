@@ -16,7 +16,7 @@ import numpy as np
 from mrcnn.config import DERIVED
 from mrcnn.errors import UserError
 from nike.config import NikeConfig
-from nike.datasets.config_file import read_config_file
+from nike.datasets.config_file import STAGES, read_config_file, read_raw_config_file
 from nike.training.checks import count_replicas
 from nike.training.options import MIN_STEPS, parse
 from nike.training.stages import parse_stage
@@ -31,28 +31,23 @@ SOURCES = {  # settings and options that determine derived settings
 }
 
 
-def read_recipe(file: Path) -> tuple[dict[str, Any], list[str]]:
-    """Reads the Config settings of `--config`, and its STAGES in the notation of `--stages` ([] if not set).
+def read_stages(file: Path) -> list[str]:
+    """Returns the STAGES of a settings file, in the notation of `--stages` ([] if not set).
 
     Raises:
-        FileNotFoundError: if the file does not exist.
-        ValueError: if the file is not valid JSON or YAML, or a stage is invalid.
+        UserError: if a stage is invalid.
     """
-    settings = read_config_file(file)
-    if not isinstance(settings, dict) or "STAGES" not in settings:
-        return settings, []
-    settings = dict(settings)
-    stages = settings.pop("STAGES")
+    stages = read_raw_config_file(file).get(STAGES)
+    if stages is None:
+        return []
     if not isinstance(stages, list) or not stages or not all(isinstance(stage, str) for stage in stages):
-        raise UserError(
-            f'{file}: STAGES: expected a list of strings such as ["heads,5", "all,25,1e-4"], got {stages!r}.'
-        )
+        raise UserError(f'{file}: {STAGES}: expected a list of strings such as ["heads,5", "all,25,1e-4"].')
     for stage in stages:
         try:
             parse_stage(stage)
         except argparse.ArgumentTypeError as error:
-            raise UserError(f"{file}: STAGES: {error}.") from None
-    return settings, stages
+            raise UserError(f"{file}: {STAGES}: {error}.") from None
+    return stages
 
 
 def prepend_config_options(argv: Sequence[str]) -> list[str]:
@@ -64,17 +59,14 @@ def prepend_config_options(argv: Sequence[str]) -> list[str]:
     Raises:
         FileNotFoundError, ValueError: if the file does not exist, or a setting is unknown or invalid.
     """
-    arguments = parse(list(argv))
-    file = arguments.config
+    file = parse(list(argv)).config
     if file is None:
         return list(argv)
-    settings, stages = read_recipe(file)
+    settings, stages = read_config_file(file), read_stages(file)
     NikeConfig.from_dict(settings, where=str(file))
     given = {option: settings.get(name) for name, option in OPTIONS.items()}
     options = [f"{option}={value}" for option, value in given.items() if value is not None]
-    if stages and arguments.layers is None:  # --layers replaces the stages
-        options += ["--stages", *stages]
-    return [*options, *argv]
+    return [*options, *(["--stages", *stages] if stages else []), *argv]
 
 
 def read_config(file: Path, base: NikeConfig, arguments: argparse.Namespace, class_names: Sequence[str]) -> NikeConfig:
@@ -90,7 +82,7 @@ def read_config(file: Path, base: NikeConfig, arguments: argparse.Namespace, cla
         FileNotFoundError: if the file does not exist.
         UserError: if a setting is unknown or invalid, or would have no effect.
     """
-    settings, _ = read_recipe(file)
+    settings: dict[str, Any] = read_config_file(file)
     config = type(base).from_dict(settings, where=str(file))
     if settings.get("NUM_CLASSES", len(class_names)) != len(class_names):
         raise UserError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ ALTERNATING = (  # title, layers and losses of each stage
     ("detector", r"mrcnn\_.*", "mrcnn"),
 )
 WARMUP_STEPS = 100  # maximum number of warm-up steps
-WARMUP_FRACTION = 0.05  # number of warm-up steps as a fraction of the steps of the run, up to WARMUP_STEPS
+WARMUP_FRACTION = 0.05  # number of warm-up steps as a fraction of the steps of the stage, up to WARMUP_STEPS
 
 
 @dataclass(frozen=True)
@@ -56,23 +55,36 @@ class StageSpec:
     epochs: int
     learning_rate: float | None = None
 
+    def __str__(self) -> str:
+        values = (self.layers, self.epochs, self.learning_rate)
+        return ",".join(str(value) for value in values if value is not None)
+
 
 def parse_stage(text: str) -> StageSpec:
-    """Parses LAYERS,EPOCHS or LAYERS,EPOCHS,RATE, for argparse. The layers can contain commas."""
-    match = re.fullmatch(r"([^-].*?),(\d{1,6})(?:,([\d.]+(?:e[+-]?\d+)?))?", text, re.ASCII | re.IGNORECASE)
+    """Parses LAYERS,EPOCHS or LAYERS,EPOCHS,RATE, for argparse. The layers cannot contain commas."""
     try:
-        layers, epochs, rate = match.groups() if match else ("", 0, None)
-        re.compile(layers)
-        spec = StageSpec(layers, int(epochs), None if rate is None else float(rate))
-    except (re.error, ValueError) as error:
+        layers, epochs, *rates = (part.strip() for part in text.split(","))
+        spec = StageSpec(layers, int(epochs), *map(float, rates))
+        check_layers(layers)
+        is_valid = layers and layers[0] != "-" and spec.epochs >= 1 and all(0 < float(rate) < 1 for rate in rates)
+    except (ValueError, TypeError):
+        is_valid = False
+    if not is_valid:
         raise argparse.ArgumentTypeError(
-            f"expected LAYERS,EPOCHS or LAYERS,EPOCHS,RATE, got {text!r} ({error})"
-        ) from None
-    if spec.epochs < 1 or spec.learning_rate is not None and not 0 < spec.learning_rate < math.inf:
-        raise argparse.ArgumentTypeError(
-            f"expected LAYERS,EPOCHS or LAYERS,EPOCHS,RATE such as heads,5 or all,25,1e-4, got {text!r}"
+            "expected LAYERS,EPOCHS or LAYERS,EPOCHS,RATE with at least 1 epoch and a rate between 0 and 1, such as "
+            f"heads,5 or all,25,1e-4, got {text!r}"
         )
     return spec
+
+
+def check_layers(layers: str) -> None:
+    """Raises ValueError if a layer set is not a valid regular expression."""
+    try:
+        re.compile(layers)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UserError(
+            f"expected heads, 3+, 4+, 5+, all or a regular expression on layer names, got {layers!r} ({error})."
+        ) from None
 
 
 def plan_given_stages(specs: Sequence[StageSpec], epochs: int | None, learning_rate: float) -> list[StagePlan]:
@@ -147,5 +159,5 @@ def min_epochs(specs: Sequence[StageSpec], layers: str | None, schedule: str) ->
 
 
 def default_warmup(steps: int) -> int:
-    """Returns the default number of warm-up steps of each stage for a run of `steps` steps."""
+    """Returns the default number of warm-up steps of a stage of `steps` steps."""
     return min(WARMUP_STEPS, int(WARMUP_FRACTION * steps))

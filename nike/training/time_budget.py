@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import bisect
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrcnn.errors import UserError
@@ -83,6 +84,28 @@ def measure_speed(model, train: Callable, photos: int, logs: Path) -> Speed:
     )
 
 
+def measure_stages(
+    stages: Sequence[StagePlan], measure: Callable[[StagePlan, bool], Speed], has_validation: bool
+) -> dict[str, Speed]:
+    """Measures the speed of each layer set. Validation and checkpoints are measured once, in the last stage.
+
+    Args:
+        stages: the stages of the run.
+        measure: function of a stage and whether its trial is validated.
+        has_validation: whether the run has validation.
+
+    Returns:
+        The speeds by the `layers` of the stages.
+    """
+    last = measure(stages[-1], has_validation)
+    speeds = {stages[-1].layers: last}
+    for stage in stages[:-1]:
+        if stage.layers not in speeds:
+            speed = measure(stage, False)
+            speeds[stage.layers] = replace(speed, validation=last.validation, epoch=last.epoch)
+    return speeds
+
+
 def plan_epochs(
     speeds: Mapping[str, Speed],
     seconds: float,
@@ -128,10 +151,10 @@ def plan_epochs(
         return steps * one_step + other
 
     def most_epochs(steps: int) -> int:
-        epochs = min_epochs
-        while duration(epochs + 1, steps) <= available:
-            epochs += 1
-        return epochs
+        fastest = min(steps * speed.step + speed.epoch + photos * speed.validation for speed in speeds.values())
+        candidates = range(min_epochs, max(int(available / fastest), min_epochs) + 1)
+        fitting = bisect.bisect_right(candidates, available, key=lambda epochs: duration(epochs, steps))
+        return candidates[max(fitting - 1, 0)]
 
     epochs = most_epochs(steps)
     if is_fixed:

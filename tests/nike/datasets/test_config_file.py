@@ -3,7 +3,7 @@
 import pytest
 
 from nike.check import main
-from nike.datasets.config_file import read_config_file
+from nike.datasets.config_file import read_config_file, read_raw_config_file
 
 
 def test_json_and_yaml(tmp_path):
@@ -26,3 +26,11 @@ def test_check_accepts_the_settings_of_train(folder, shape, tmp_path, capsys):
     (tmp_path / "recipe.yaml").write_text("IMAGE_MIN_DIM: 640\nIMAGE_MAX_DIM: 640\n")
     assert main([str(folder.root), "--config", str(tmp_path / "recipe.yaml")]) == 0
     assert "at network input size 640" in capsys.readouterr().out
+
+
+def test_stages_of_training_are_not_settings(tmp_path):
+    """Other commands than `nike train` accept the same file."""
+    file = tmp_path / "a.yaml"
+    file.write_text("IMAGE_MAX_DIM: 640\nSTAGES: ['heads,5']\n")
+    assert read_config_file(file) == {"IMAGE_MAX_DIM": 640}
+    assert read_raw_config_file(file)["STAGES"] == ["heads,5"]

@@ -124,6 +124,7 @@ def test_stages_of_a_file(tmp_path):
     assert stages() == [("heads", 2, 0.5), ("all", 6, 0.5), ("mrcnn_refine.*", 9, 0.001)]
     assert stages("--stages", "4+,1", "all,1", "--lr=0.1") == [("4+", 1, 0.1), ("all", 2, 0.1)]
     assert stages("--layers=heads", "--epochs=7") == [("heads", 7, 0.5)]
+    assert [layers for layers, _, _ in stages("--schedule=heads-then-all")] == ["all"]  # of random weights
     resumed = train.parse(planned(tmp_path, settings).argv)  # the file is not read again
     assert [stage.epochs for stage in resumed.stages] == [2, 4, 3]
 
@@ -136,14 +137,19 @@ def test_stages_of_a_file(tmp_path):
         ([5], "expected a list of strings"),
         (["heads"], "expected LAYERS,EPOCHS"),
         (["heads,0"], "expected LAYERS,EPOCHS"),
-        (["(,5"], "expected LAYERS,EPOCHS.*unterminated"),
-        (["heads,5,0"], "expected LAYERS,EPOCHS"),
         (["--logs=other,5"], "expected LAYERS,EPOCHS"),
     ],
 )
 def test_invalid_stages_of_a_file(tmp_path, stages, message):
     with pytest.raises(ValueError, match=f"settings.json: STAGES: {message}"):
         planned(tmp_path, {"STAGES": stages})
+
+
+def test_the_last_of_layers_and_stages_applies():
+    arguments = train.parse(["--layers=heads", "--stages", "all,2"])
+    assert arguments.layers is None and [str(stage) for stage in arguments.stages] == ["all,2"]
+    arguments = train.parse(["--stages", "all,2", "--layers=heads"])
+    assert (arguments.layers, arguments.stages) == ("heads", [])
 
 
 def test_derived_settings(tmp_path):

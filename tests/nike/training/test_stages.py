@@ -58,7 +58,7 @@ def test_alternating_needs_four_epochs():
     [
         ("heads,5", StageSpec("heads", 5)),
         ("4+,20,1e-4", StageSpec("4+", 20, 1e-4)),
-        ("res[3-5].{1,9},7", StageSpec("res[3-5].{1,9}", 7)),  # a comma in the regular expression
+        (" heads , 5", StageSpec("heads", 5)),
         ("rpn_.*,3,.5", StageSpec("rpn_.*", 3, 0.5)),
     ],
 )
@@ -66,10 +66,29 @@ def test_notation_of_a_stage(text, spec):
     assert parse_stage(text) == spec
 
 
-@pytest.mark.parametrize("text", ["", "heads", "heads,", "heads,0", "heads,1.5", ",5", "heads,5,0", "heads,5,x", "[,5"])
+INVALID = [
+    "",
+    "heads",
+    "heads,",
+    "heads,0",
+    "heads,1.5",
+    ",5",
+    "heads,5,0",
+    "heads,5,10",
+    "heads,5,x",
+    "heads,5,all,25",
+]
+INVALID += ["(,5", "a{99999999999999},5"]
+
+
+@pytest.mark.parametrize("text", INVALID)
 def test_invalid_notation_of_a_stage(text):
     with pytest.raises(argparse.ArgumentTypeError, match="expected LAYERS,EPOCHS"):
         parse_stage(text)
+
+
+def test_a_stage_is_printed_in_the_same_notation():
+    assert [str(parse_stage(text)) for text in ("heads,5", "all,25,0.001")] == ["heads,5", "all,25,0.001"]
 
 
 def test_given_stages():

@@ -9,7 +9,7 @@ import pytest
 
 from nike.config import NikeConfig
 from nike.training import time_budget
-from nike.training.stages import ALTERNATING, min_epochs, plan_stages
+from nike.training.stages import ALTERNATING, StageSpec, min_epochs, plan_given_stages, plan_stages
 from nike.training.time_budget import Speed, parse_time, plan_epochs
 
 SPEEDS = {
@@ -114,6 +114,26 @@ def test_times_of_a_trial(tmp_path, monkeypatch, photos, per_image):
     assert speed == Speed(step=2, validation=per_image, epoch=4, start=77 - 2 * 16)
     assert (model.weight, model.config.STEPS_PER_EPOCH, model.run) == (1, NikeConfig.STEPS_PER_EPOCH, None)
     assert model.log_dir == model.logs / "run" and not list(model.logs.iterdir())
+
+
+def test_each_layer_set_is_measured_once():
+    stages = plan_given_stages([StageSpec(layers, 1) for layers in ("heads", "4+", "all", "heads", "all")], None, 0.1)
+    measured = []
+
+    def measure(stage, is_validated):
+        measured.append((stage.layers, is_validated))
+        return Speed(step=len(measured), validation=is_validated, epoch=len(measured), start=10)
+
+    assert time_budget.measure_stages(stages, measure, has_validation=True) == {
+        "all": Speed(step=1, validation=True, epoch=1, start=10),
+        "heads": Speed(step=2, validation=True, epoch=1, start=10),
+        "4+": Speed(step=3, validation=True, epoch=1, start=10),
+    }
+    assert measured == [("all", True), ("heads", False), ("4+", False)]
+
+
+def test_a_very_long_budget():
+    assert planned(30 + 1e9 * 110, is_fixed=True) == (10**9, 50)
 
 
 @pytest.mark.parametrize("text, seconds", [("2h", 7200), ("30m", 1800), ("90s", 90), ("1h30m", 5400), ("0.5h", 1800)])
