@@ -283,6 +283,33 @@ def mistake(capsys, *options):
     return error
 
 
+def test_layer_names_of_all_stages_are_checked_before_training(photos, settings, tmp_path, capsys):
+    options = ["--weights=none", "--dataset", photos, "--logs", tmp_path / "logs", "--config", settings]
+    assert "no layer name matches 'al'" in mistake(capsys, *options, "--stages", "heads,1", "al,1")
+    assert not [*tmp_path.glob("logs/*")]
+
+
+@pytest.mark.slow
+def test_stages_with_a_time_budget(photos, settings, tmp_path, monkeypatch, capsys):
+    """Each layer set is measured, and each stage is trained. `--resume` finds nothing left to train."""
+    from nike.training import run as module
+
+    planned = []
+    monkeypatch.setattr(module, "plan_epochs", lambda speeds, *_, **__: planned.append(speeds) or (3, 1))
+    options = ["--weights=none", "--dataset", photos, "--logs", tmp_path, "--config", settings, "--time=1h"]
+    options += ["--validate-every=0", "--augment=off", "--mixed-precision=off", "--stages", "heads,4", "all,8,1e-5"]
+    assert train.main([str(option) for option in options]) == 0
+    (speeds,) = planned
+    assert list(speeds) == ["all", "heads"] and min(speed.step for speed in speeds.values()) > 0
+    printed = capsys.readouterr().out
+    assert "== stage 1: heads: to epoch 1" in printed and "== stage 2: all: to epoch 3" in printed
+    (file,) = tmp_path.glob("*/run.json")
+    record = train.parse(json.loads(file.read_text())["argv"])
+    assert ([str(stage) for stage in record.stages], record.epochs) == (["heads,4", "all,8,1e-05"], 3)
+    assert train.main(["--resume", "--logs", str(tmp_path)]) == 0
+    assert "Nothing to train up to epoch 3" in capsys.readouterr().out
+
+
 def test_errors_in_options(photos, settings, tmp_path, capsys):
     common = ["--weights=none", "--dataset", photos, "--logs", tmp_path / "logs"]
     assert "--epochs: expected at least 1, got 0" in mistake(capsys, *common, "--epochs=0")
