@@ -86,8 +86,8 @@ class Run:
             self._choose_batch(model)
         if self.arguments.time is not None and self.state is None:
             self._choose_epochs(model, started)
-        for stage in self.stages:  # before hours of training in earlier stages
-            layers_to_train(model.keras_model, layer_regex(stage.layers))
+        for spec in self.arguments.stages:  # before hours of training in earlier stages
+            layers_to_train(model.keras_model, layer_regex(spec.layers))
         for line in self.plan_lines(device, policy, start, model.log_dir):
             print(line)
         names = [name for name in self.arguments.log if name in TRACKERS]  # TensorBoard is always written

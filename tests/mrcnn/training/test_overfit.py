@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 
 WIDER = dict(TOP_DOWN_PYRAMID_SIZE=32, RPN_CHANNELS=32, MASK_HEAD_CHANNELS=32, FPN_CLASSIF_FC_LAYERS_SIZE=64)
 OVERFITTING = dict(TRAIN_BN=None, STEPS_PER_EPOCH=100, TRAIN_ROIS_PER_IMAGE=32, **WIDER)
-OPTIONS = dict(optimizer="adamw", schedule="cosine", warmup_steps=20, validate_every=2, verbose=0)
+OPTIONS = dict(optimizer="adamw", schedule="cosine", warmup_steps=20, validate_every=2, verbose=0, seed=0)
 # Models of the papers. RoIs on C4 need several cells of 16 pixels, and the groups of ResNeXt need 32 channels.
 C4 = dict(BACKBONE="resnet50_c4", RPN_ANCHOR_SCALES=(24, 40), MASK_POOL_SIZE=7, MASK_SHAPE=[14, 14])
 VARIANTS = {
