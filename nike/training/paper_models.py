@@ -34,6 +34,7 @@ from nike.training.start_weights import find_start_weights
 
 EPOCHS = 4  # number of epochs, one for each stage of alternating training
 LEARNING_RATE = 3e-4  # higher than the default of `nike train`, because the runs are short
+WARMUP = 0.05  # warm-up steps of each stage, as a fraction of all steps of a run
 METRICS = ("mask_AP", "mask_AP50", "mask_AP75", "box_AP")
 VALIDATION_FRACTION = 0.25  # number of synthetic validation images as a fraction of the training images
 # Additional logos. With a single class, both mask activations are nearly equivalent.
@@ -183,7 +184,7 @@ def train(name: str, seed: int, data: Path, arguments: argparse.Namespace) -> di
         *(f"--dataset={data}", f"--config={config}", f"--logs={logs}", f"--name={run}", f"--seed={seed}"),
         *(f"--epochs={EPOCHS}", f"--steps={arguments.steps // EPOCHS}", f"--batch={arguments.batch}"),
         *(f"--image-size={arguments.image_size}", f"--weights={arguments.weights}", "--augment=light", "--ema=0"),
-        f"--lr={LEARNING_RATE}",
+        *(f"--lr={LEARNING_RATE}", f"--warmup={int(WARMUP * arguments.steps)}"),
         *(f"--validate-every={EPOCHS}", "--validation-photos=0", "--keep=1", *row.options),
     ]
     if code := run_training(command, log):
