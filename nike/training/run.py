@@ -82,12 +82,12 @@ class Run:
             start = f"resumed from {self.state.path}: epoch {model.epoch}, step {self.state.progress.step}"
         else:
             start = load_start_weights(model, self.weights)
+        for spec in self.arguments.stages:  # before hours of training in earlier stages
+            layers_to_train(model.keras_model, layer_regex(spec.layers))
         if self.arguments.batch == "auto":
             self._choose_batch(model)
         if self.arguments.time is not None and self.state is None:
             self._choose_epochs(model, started)
-        for spec in self.arguments.stages:  # before hours of training in earlier stages
-            layers_to_train(model.keras_model, layer_regex(spec.layers))
         for line in self.plan_lines(device, policy, start, model.log_dir):
             print(line)
         names = [name for name in self.arguments.log if name in TRACKERS]  # TensorBoard is always written

@@ -31,13 +31,12 @@ SOURCES = {  # settings and options that determine derived settings
 }
 
 
-def read_stages(file: Path) -> list[str]:
-    """Returns the STAGES of a settings file, in the notation of `--stages` ([] if not set).
+def check_stages(stages: Any, file: Path) -> list[str]:
+    """Returns the STAGES of a settings file, which are in the notation of `--stages` ([] for None).
 
     Raises:
-        UserError: if a stage is invalid.
+        UserError: if a stage is invalid. The message names the file.
     """
-    stages = read_raw_config_file(file).get(STAGES)
     if stages is None:
         return []
     if not isinstance(stages, list) or not stages or not all(isinstance(stage, str) for stage in stages):
@@ -62,7 +61,8 @@ def prepend_config_options(argv: Sequence[str]) -> list[str]:
     file = parse(list(argv)).config
     if file is None:
         return list(argv)
-    settings, stages = read_config_file(file), read_stages(file)
+    settings = read_raw_config_file(file)
+    stages = check_stages(settings.pop(STAGES, None), file)
     NikeConfig.from_dict(settings, where=str(file))
     given = {option: settings.get(name) for name, option in OPTIONS.items()}
     options = [f"{option}={value}" for option, value in given.items() if value is not None]
