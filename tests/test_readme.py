@@ -48,7 +48,8 @@ def blocks(page: str, language: str) -> list[str]:
 
 def block_commands(page: str) -> list[str]:
     """Returns the commands in code blocks without a language."""
-    lines = [re.sub(r"(^|\s)#.*", "", line).strip() for text in blocks(page, "") for line in text.splitlines()]
+    texts = [re.sub(r"\\\n\s*", "", text) for text in blocks(page, "")]  # join continued lines
+    lines = [re.sub(r"(^|\s)#.*", "", line).strip() for text in texts for line in text.splitlines()]
     return [part.strip() for line in lines for part in line.split("&&") if COMMAND.match(f"{part.strip()} ")]
 
 
