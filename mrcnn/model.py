@@ -189,8 +189,7 @@ class MaskRCNN(MatterportMethods):
         """
         report = checkpoints.load_weights(self.named_layers(), filepath, exclude=exclude, by_name=by_name)
         print(report.summary())
-        with checkpoints.read_checkpoint(filepath) as checkpoint:
-            names = checkpoint.metadata.get("class_names")
+        names = report.metadata.get("class_names")
         if isinstance(names, list) and len(names) == self.config.NUM_CLASSES:
             self.class_names = [str(name) for name in names]
         if log_dirs.parse_checkpoint(filepath) is not None:

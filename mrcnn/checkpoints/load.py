@@ -58,7 +58,7 @@ def load_weights(
     path = Path(path)
     model = flatten_model(layers)
     is_excluded = _make_exclude_filter(exclude)
-    with _open(path) as (stored, notes):
+    with _open(path) as (stored, notes, metadata):
         wanted = {name: layer for name, layer in model.items() if not is_excluded(name, layer.group)}
         available = {name: layer for name, layer in stored.items() if not is_excluded(name, layer.group)}
         pairs = {name: _pair_weights(wanted[name], available[name]) for name in wanted if name in available}
@@ -72,6 +72,7 @@ def load_weights(
             mismatched=tuple(mismatches.values()),
             tensors=sum(len(pair) for pair in pairs.values()),
             notes=notes,
+            metadata=metadata,
         )
         if problem := explain_mismatch(report, wanted, available, strict=not by_name):
             raise WeightsMismatchError(f"{path}: {problem}", report)
@@ -90,16 +91,16 @@ def load_weights(
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[dict[str, LayerWeights], tuple[str, ...]]]:
-    """Yields the layers of a file under the layer names of this package, and notes on their conversion."""
+def _open(path: Path) -> Iterator[tuple[dict[str, LayerWeights], tuple[str, ...], dict[str, Any]]]:
+    """Yields the layers of a file under the layer names of this package, notes on their conversion, and metadata."""
     if path.suffix == ".npz":
         arrays = mobilenet_v2_from_torch(path)
-        yield {name: LayerWeights(name, weights) for name, weights in arrays.items()}, ()
+        yield {name: LayerWeights(name, weights) for name, weights in arrays.items()}, (), {}
     else:
         with read_checkpoint(path) as checkpoint:
             with hdf5_errors(path):
                 converted = convert_backbone(checkpoint.layers)
-            yield converted
+            yield *converted, checkpoint.metadata
 
 
 def _make_exclude_filter(exclude: Iterable[str] | None) -> Callable[..., bool]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from mrcnn.checkpoints.convert import NON_BACKBONE_LAYER, is_backbone_only
 from mrcnn.checkpoints.layout import LayerWeights
@@ -34,6 +35,7 @@ class LoadReport:
         mismatched: differences in shape, such as "layer/kernel: file (3, 3, 64), model (3, 3, 32)".
         tensors: number of weights that were loaded.
         notes: notes on conversions, and warnings.
+        metadata: metadata stored in the file; see `hdf5.Checkpoint`.
     """
 
     file: str
@@ -44,6 +46,7 @@ class LoadReport:
     mismatched: tuple[str, ...] = ()
     tensors: int = 0
     notes: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def summary(self) -> str:
         """Returns the counts as one line of text."""
@@ -57,9 +60,9 @@ class LoadReport:
 
     def __str__(self) -> str:
         lines = [self.summary()]
-        for field in ("excluded", "missing", "unexpected", "mismatched"):
-            if names := getattr(self, field):
-                lines.append(f"  {field}: {', '.join(names)}")
+        for name in ("excluded", "missing", "unexpected", "mismatched"):
+            if names := getattr(self, name):
+                lines.append(f"  {name}: {', '.join(names)}")
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
 

@@ -10,7 +10,9 @@ from mrcnn.checkpoints import CheckpointError, load_weights, mobilenet_v2_from_t
 from mrcnn.checkpoints.convert import RESNET50_CONV1_NORMS, convert_backbone
 from mrcnn.checkpoints.layout import LayerWeights, matterport_order
 from mrcnn.config import Config
+from mrcnn.model import MaskRCNN
 from mrcnn.network import named_layers
+from tiny_config import TinyConfig
 
 ROLES = ("gamma", "beta", "moving_mean", "moving_variance")
 # (expansion, channels, blocks, stride): Sandler et al. 2018, table 2
@@ -126,6 +128,15 @@ def test_mobilenet_v2_features_equal_torchvision(torch_arrays, backbone, tmp_pat
     expected = torch_forward(torch_arrays, photo)
     assert expected.std() > 0.1  # not all values are clipped
     np.testing.assert_allclose(ours, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_model_loads_torchvision_mobilenet_v2(torch_arrays, tmp_path):
+    np.savez(tmp_path / "mobilenet_v2_imagenet.npz", **torch_arrays)
+    model = MaskRCNN("inference", TinyConfig(), tmp_path)
+    report = model.load_weights(tmp_path / "mobilenet_v2_imagenet.npz", by_name=True)
+    assert "mnv2_1_project" in report.loaded and report.metadata == {}
+    expected = mobilenet_v2_from_torch(torch_arrays)["mnv2_1_project"]["kernel"]
+    np.testing.assert_array_equal(model.named_layers()["mnv2_1_project"].get_weights()[0], expected)
 
 
 def test_variance_is_not_changed(torch_arrays):
