@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "mrcnn").rglob("*.py"), *(ROOT / "nike").rglob("*.py")])
 FORBIDDEN = ("keras.src", "tensorflow.python", "tf_keras", "distutils", "pickle")
 ROOMS = (  # layers of mrcnn; a module may import from its own layer and from earlier layers
-    {"atomic", "choices", "config", "config_json", "errors", "ops"},
+    {"atomic", "choices", "config", "config_json", "errors", "layer_sets", "ops"},
     {"layers", "losses", "checkpoints"},
     {"backbones"},
     {"network"},
@@ -35,7 +35,8 @@ APPLICATION_ROOMS = (  # layers of nike; every other module is a command or `cli
     {"reporting", "detection"},
     {"serving", "cataloguing"},
 )
-LIGHT = [f"mrcnn.{name}" for name in ("config", "ops.boxes", "data.image", "evaluation", "visualize", "export", "load")]
+LIGHT = [f"mrcnn.{name}" for name in ("config", "layer_sets", "ops.boxes", "data.image", "evaluation", "visualize")]
+LIGHT += ["mrcnn.export", "mrcnn.load"]
 LIGHT += [f"nike.{name}" for name in ("datasets.labelme", "check", "cli", "synthesize")]
 
 

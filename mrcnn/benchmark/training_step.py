@@ -8,12 +8,13 @@ import tensorflow as tf
 
 from mrcnn.benchmark import measure
 from mrcnn.config import Config
+from mrcnn.layer_sets import layer_regex
 from mrcnn.matterport.targets_numpy import build_rpn_targets
 from mrcnn.model import MaskRCNN
 from mrcnn.network import conv_norms
 from mrcnn.ops.anchors import pixel_anchors
 from mrcnn.ops.image_meta import compose_image_meta
-from mrcnn.training.freezing import layer_regex, set_trainable
+from mrcnn.training.freezing import set_trainable
 from mrcnn.training.progress import Stage
 from mrcnn.training.trainer import compile_model, make_deterministic
 

@@ -1,6 +1,7 @@
 """Training with Keras's `fit`: losses, layer freezing, optimizers, validation, checkpoints and exact resume."""
 
-from mrcnn.training.freezing import LAYER_SETS, layer_regex, set_trainable
+from mrcnn.layer_sets import LAYER_SETS, layer_regex
+from mrcnn.training.freezing import set_trainable
 from mrcnn.training.interruption import TrainingInterrupted
 from mrcnn.training.options import TrainOptions
 from mrcnn.training.progress import Progress

@@ -15,6 +15,7 @@ import tensorflow as tf
 from mrcnn.data.augmentation import Augmentation
 from mrcnn.data.dataset import Dataset
 from mrcnn.errors import UserError
+from mrcnn.layer_sets import layer_regex
 from mrcnn.network import loss_names
 from mrcnn.training.averaging import WeightAverage
 from mrcnn.training.callbacks import patience_is_exhausted
@@ -22,7 +23,7 @@ from mrcnn.training.checkpointing import CheckpointWriter
 from mrcnn.training.devices import choose_kernel_gradient
 from mrcnn.training.distribution import is_chief
 from mrcnn.training.fitting import TrainingData, fit
-from mrcnn.training.freezing import layer_regex, set_trainable
+from mrcnn.training.freezing import set_trainable
 from mrcnn.training.optimizers import build_optimizer, loss_weight_decay
 from mrcnn.training.options import TrainOptions
 from mrcnn.training.progress import Progress, Stage

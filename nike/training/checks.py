@@ -8,7 +8,7 @@ import math
 import os
 
 from mrcnn.errors import UserError
-from nike.training.stages import check_layers
+from mrcnn.layer_sets import layer_regex
 
 
 def check_options(arguments: argparse.Namespace) -> None:
@@ -32,10 +32,7 @@ def check_options(arguments: argparse.Namespace) -> None:
         raise UserError("--batch auto: supported on one machine only, because memory differs between machines.")
     if arguments.accumulate > 1 and count_replicas(arguments.devices) > 1:
         raise UserError("--accumulate: supported on one device only. Use a larger --batch instead.")
-    try:
-        check_layers(arguments.layers or "")
-    except UserError as error:
-        raise UserError(f"--layers: {error}") from None
+    layer_regex(arguments.layers or "", "--layers")
 
 
 def count_replicas(devices: int) -> int:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mrcnn.layer_sets import layer_regex
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
 from nike.config import NikeConfig
 from nike.datasets.safe_json import write_json
@@ -69,7 +70,7 @@ class Run:
 
         from mrcnn.model import MaskRCNN
         from mrcnn.training import TrainingInterrupted, devices, distribution, resume
-        from mrcnn.training.freezing import layer_regex, layers_to_train
+        from mrcnn.training.freezing import layers_to_train
 
         device = devices.prepare_devices(self.arguments.device)
         strategy = distribution.choose_strategy(self.arguments.devices)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mrcnn.errors import UserError
+from mrcnn.layer_sets import layer_regex
 
 STAGE_SCHEDULES = ("heads-then-all", "alternating")
 HEADS_DIVISOR = 6  # the heads are trained alone for 1/6 of the epochs
@@ -65,7 +65,7 @@ def parse_stage(text: str) -> StageSpec:
     try:
         layers, epochs, *rates = (part.strip() for part in text.split(","))
         spec = StageSpec(layers, int(epochs), *map(float, rates))
-        check_layers(layers)
+        layer_regex(layers)
         is_valid = layers and layers[0] != "-" and spec.epochs >= 1 and all(0 < float(rate) < 1 for rate in rates)
     except (ValueError, TypeError):
         is_valid = False
@@ -75,16 +75,6 @@ def parse_stage(text: str) -> StageSpec:
             f"heads,5 or all,25,1e-4, got {text!r}"
         )
     return spec
-
-
-def check_layers(layers: str) -> None:
-    """Raises ValueError if a layer set is not a valid regular expression."""
-    try:
-        re.compile(layers)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise UserError(
-            f"expected heads, 3+, 4+, 5+, all or a regular expression on layer names, got {layers!r} ({error})."
-        ) from None
 
 
 def plan_given_stages(specs: Sequence[StageSpec], epochs: int | None, learning_rate: float) -> list[StagePlan]:

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from mrcnn.backbones import build_backbone
+from mrcnn.layer_sets import layer_regex
 from mrcnn.network import NetworkBuilder, flatten_layers
-from mrcnn.training.freezing import layer_regex, set_trainable
+from mrcnn.training.freezing import set_trainable
 
 
 def trained(layers, names):

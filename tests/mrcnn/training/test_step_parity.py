@@ -15,9 +15,10 @@ import tensorflow as tf
 
 import mrcnn.layers.proposals
 import mrcnn.layers.targets
+from mrcnn.layer_sets import layer_regex
 from mrcnn.model import MaskRCNN
 from mrcnn.network import LOSSES
-from mrcnn.training.freezing import layer_regex, set_trainable
+from mrcnn.training.freezing import set_trainable
 from mrcnn.training.progress import Stage
 from mrcnn.training.trainer import compile_model
 from reference_config import ReferenceConfig
