@@ -68,9 +68,9 @@ def read_voc(path: str | os.PathLike, default_label: str = "object", allow_outsi
     collection = Collection(root)
     sets = {stem: subset for subset in ALL_SUBSETS for stem in read_lines(root / IMAGE_SETS / f"{subset}.txt")}
     for image in photos.find_files(root / IMAGES):
-        stem = image.relative_to(root / IMAGES).with_suffix("")
-        name = photos.relative_name(image, root)
-        masks = [root / folder / stem.with_suffix(".png") for folder in (OBJECTS, CLASSES)]
+        relative = image.relative_to(root / IMAGES)
+        stem, name = relative.with_suffix(""), photos.relative_name(image, root)
+        masks = [root / folder / relative.with_suffix(".png") for folder in (OBJECTS, CLASSES)]
         try:
             if not allow_outside:
                 photos.check_links((image, *masks), root)

@@ -34,17 +34,21 @@ def masks() -> dict[str, np.ndarray]:
     return {"ring": (distance < 12) & (distance > 6), "parts": parts, "line": line, "pixel": pixel, "edge": edge}
 
 
+def new_photo(path: Path, labels: dict[str, np.ndarray], seed: int = 0) -> Photo:
+    """Writes a random image and returns its record with the given masks."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    path.parent.mkdir(exist_ok=True, parents=True)
+    PIL.Image.fromarray(pixels).save(path)
+    instances = [Instance(label, (mask_piece(mask),)) for label, mask in labels.items()]
+    return Photo(path.name, path, None, path.name, HEIGHT, WIDTH, instances)
+
+
 def write(name: str, folder: Path, target: Path, parts=("train", "val", "")) -> list[Photo]:
     """Writes images with the masks above and a negative, and returns their records."""
     given: dict[str, list[Photo]] = {}
     for i, part in enumerate(parts):
         for stem, labels in (("full", masks()), ("empty", {})):
-            path = folder / f"{stem}{i}.png"
-            pixels = np.random.default_rng(i).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
-            path.parent.mkdir(exist_ok=True, parents=True)
-            PIL.Image.fromarray(pixels).save(path)
-            instances = [Instance(label, (mask_piece(mask),)) for label, mask in labels.items()]
-            given.setdefault(part, []).append(Photo(path.name, path, None, path.name, HEIGHT, WIDTH, instances))
+            given.setdefault(part, []).append(new_photo(folder / f"{stem}{i}.png", labels, seed=i))
     problems = []
     FORMATS[name].write(target, given, problems)
     assert not problems
@@ -67,6 +71,16 @@ def test_round_trip(name, tmp_path):
         assert sorted(drawn) == sorted(i.label for i in photo.instances)
         for instance in photo.instances:
             assert iou(drawn[instance.label], instance.draw(HEIGHT, WIDTH)) >= 0.99, instance.label
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_round_trip_of_unusual_file_names(name, tmp_path):
+    names = ["shoe_jpg.rf.0a1b.jpg", "shoe_jpg.rf.2c3d.jpg"]  # Roboflow's names
+    photos = [new_photo(tmp_path / "from" / file, {"parts": masks()["parts"]}, seed) for seed, file in enumerate(names)]
+    FORMATS[name].write(tmp_path / "to", {"": photos}, [])
+    collection = read_dataset(tmp_path / "to")
+    assert not list(collection.all_problems()) and not collection.unlabelled
+    assert {Path(photo.file).name: len(photo.instances) for photo in collection.photos} == dict.fromkeys(names, 1)
 
 
 @pytest.mark.parametrize("name", WRITABLE)
