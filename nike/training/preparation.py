@@ -67,9 +67,9 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     file = state.path.parent / RUN_FILE
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file, so the run cannot be resumed. Start a new one with --weights.")
-    saved = _read_command_line(file)
     changed = arguments
-    arguments = parse([*saved, *argv])
+    argv = _merge_options(_read_command_line(file), argv)
+    arguments = parse(argv)
     check_options(arguments)
     check_output_folder(state.path.parent, "--resume")
     data = _load_data(arguments)
@@ -78,7 +78,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     if changed.config is not None:
         config = read_config(changed.config, config, arguments, data.train.class_names)
     config = _finish_settings(config, arguments, data)
-    return Run(arguments, _merge_options(saved, argv), config, data, plan_run_stages(arguments, config), state=state)
+    return Run(arguments, argv, config, data, plan_run_stages(arguments, config), state=state)
 
 
 def _read_command_line(file: Path) -> list[str]:
@@ -101,9 +101,18 @@ def _check_same_classes(state: Path, classes: list[str]) -> None:
 
 
 def _merge_options(saved: list[str], more: list[str]) -> list[str]:
-    """Returns the saved command line, with the options of `more` appended if they change any value."""
-    before, after = ({**vars(parse(argv)), "resume": None} for argv in (saved, [*saved, *more]))
-    return saved if before == after else [*saved, *more]
+    """Returns the saved command line, with the options of `more` appended if they change any value.
+
+    Folders of an option that can be repeated replace the saved folders instead of being added to them, so a command can
+    be repeated with `--resume`.
+    """
+    given, repeated = parse(more), argparse.ArgumentParser(add_help=False)
+    for option in ("--negatives", "--extra-data"):
+        if getattr(given, option[2:].replace("-", "_")):
+            repeated.add_argument(option, action="append")
+    merged = [*repeated.parse_known_args(saved)[1], *more]
+    before, after = ({**vars(parse(argv)), "resume": None} for argv in (saved, merged))
+    return saved if before == after else merged
 
 
 def _load_data(arguments: argparse.Namespace) -> TrainingData:

@@ -199,6 +199,16 @@ def test_a_resumed_run_keeps_its_options_and_added_ones():
     assert (joined.lr, joined.seed) == (3, 2)
 
 
+def test_repeated_folders_of_a_resumed_run_replace_its_folders():
+    from nike.training.preparation import _merge_options
+
+    saved = ["--negatives=a", "--negatives", "b", "--stages", "heads,1", "all,2", "--extra-data=c"]
+    assert _merge_options(saved, [*saved, "--resume"]) == saved  # the same command with --resume
+    joined = train.parse(_merge_options(saved, ["--negatives=d", "--resume"]))
+    assert (list(map(str, joined.negatives)), list(map(str, joined.extra_data))) == (["d"], ["c"])
+    assert len(joined.stages) == 2
+
+
 @pytest.mark.parametrize("epochs, stop", [(28, 25), (30, 26), (100, 37)])
 def test_default_early_stopping_does_not_shorten_short_runs(epochs, stop):
     """If AP does not improve after the first validation of the last stage, 1 + 20 validations of this stage are run."""
