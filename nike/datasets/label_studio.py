@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import numpy as np
 
@@ -200,7 +200,7 @@ def write_label_studio(folder: Path, subsets: Mapping[str, Sequence[Photo]], pro
         for photo in photos_:
             drawn = enumerate(photo.iter_masks(problems))
             regions = [_encode_region(f"r{i}", instance.label, mask) for i, (instance, mask) in drawn]
-            address = f"/data/local-files/?d={photo.file}"
+            address = f"/data/local-files/?d={quote(photo.file)}"
             annotation = {"result": regions, "was_cancelled": False, "ground_truth": False}
             task = {"id": len(tasks) + 1, "data": {"image": address}, "annotations": [annotation], "predictions": []}
             tasks.append(task | ({"meta": {"subset": subset}} if subset else {}))

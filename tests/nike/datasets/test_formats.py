@@ -75,7 +75,8 @@ def test_round_trip(name, tmp_path):
 
 @pytest.mark.parametrize("name", WRITABLE)
 def test_round_trip_of_unusual_file_names(name, tmp_path):
-    names = ["shoe_jpg.rf.0a1b.jpg", "shoe_jpg.rf.2c3d.jpg"]  # Roboflow's names
+    roboflow = ["shoe_jpg.rf.0a1b.jpg", "shoe_jpg.rf.2c3d.jpg"]
+    names = [*roboflow, "50%25 black&white+grün #1; x.png"]
     photos = [new_photo(tmp_path / "from" / file, {"parts": masks()["parts"]}, seed) for seed, file in enumerate(names)]
     FORMATS[name].write(tmp_path / "to", {"": photos}, [])
     collection = read_dataset(tmp_path / "to")
