@@ -1,7 +1,8 @@
 """Reads and writes Label Studio JSON. Files are untrusted input.
 
 Polygons, rectangles and ellipses are stored as percentages of the image size and rasterized as in COCO. Brush masks are
-run-length encoded. A task without annotations is unlabelled. A task with an empty annotation is a negative example.
+run-length encoded. A shape without a label has the default label. A task without annotations is unlabelled. A task with
+an empty annotation is a negative example.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from nike.datasets.single_polygon import simple_polygon
 from nike.datasets.subsets import parse_subset
 from nike.formatting import short
 
-KINDS = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels")
+# Types of shapes. The type ends in "labels" if the shape contains its label, for example with the tag <PolygonLabels>.
+KINDS = ("polygon", "brush", "rectangle", "ellipse")
+UNSUPPORTED_KINDS = ("bitmask", "vector")
 MAX_BYTES = 1_000_000_000
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # prefix of the names of uploaded files
 
@@ -117,37 +120,51 @@ def _select_regions(task: dict, photo: Photo, file: str, where: str) -> list | N
 
 
 def _read_regions(regions: list, photo: Photo, file: str, where: str, default_label: str) -> None:
+    labels = _separate_labels(regions)
     pieces = []
     for j, region in enumerate(regions):
         place = f"{where} result[{j}]"
         try:
-            kind = region.get("type") if isinstance(region, dict) else None
-            if isinstance(kind, str) and kind not in KINDS and "value" in region and "points" not in region["value"]:
-                continue  # not a shape, such as a choice, a text or a rating
+            kind = _parse_kind(region)
+            if kind is None:
+                continue
             piece = _read_region(region, kind, photo)
-            label = _read_label(region["value"], kind, default_label)
-        except (ShapeError, TypeError) as error:
-            photo.add_unusable_shape(ShapeError(str(error)), file, place)
+            names = region["value"].get(f"{kind}labels") or labels.get(str(region.get("id")))
+            label = check_label(names[0] if isinstance(names, list) and names else default_label)
+        except ShapeError as error:
+            photo.add_unusable_shape(error, file, place)
             continue
         group = region.get("parentID")
         pieces.append((label, group if isinstance(group, str) and group else None, piece, place))
     photo.instances = group_pieces(pieces)
 
 
-def _read_label(value: dict, kind: str, default: str) -> str:
-    names = value.get(kind)
-    return check_label(names[0] if isinstance(names, list) and names else default)
+def _separate_labels(regions: list) -> dict[str, Any]:
+    """Returns the labels that the tag <Labels> stores as separate entries, by region id."""
+    return {
+        str(region.get("id")): region["value"].get("labels")
+        for region in regions
+        if isinstance(region, dict) and region.get("type") == "labels" and isinstance(region.get("value"), dict)
+    }
 
 
-def _read_region(region: Any, kind: Any, photo: Photo) -> CocoPolygons | RunLengths:
-    value = region.get("value") if isinstance(region, dict) else None
-    if not isinstance(value, dict) or kind not in KINDS:
-        raise ShapeError(f"expected a region with a value and a type of {', '.join(KINDS)}, got {short(kind)}.")
+def _parse_kind(region: Any) -> str | None:
+    """Returns the kind of a shape, one of KINDS, or None for other entries, such as choices, texts and relations."""
+    kind = region.get("type") if isinstance(region, dict) else None
+    if not isinstance(kind, str) or kind.removesuffix("labels") in UNSUPPORTED_KINDS:
+        raise ShapeError(f"expected a region of type {', '.join(KINDS)}, got {short(kind)}.")
+    return kind.removesuffix("labels") if kind.removesuffix("labels") in KINDS else None
+
+
+def _read_region(region: dict, kind: str, photo: Photo) -> CocoPolygons | RunLengths:
+    value = region.get("value")
+    if not isinstance(value, dict):
+        raise ShapeError(f"expected a region with a value, got {short(value)}.")
     size = region.get("original_width"), region.get("original_height")
     if not photo.has_size(*size):
         stated = f"{short(size[0])}x{short(size[1])}"
         raise ShapeError(f"was drawn on an image of {stated} pixels; this image has {photo.width}x{photo.height}.")
-    if kind == "brushlabels":
+    if kind == "brush":
         try:
             return mask_piece(label_studio_rle.decode(value.get("rle"), photo.height, photo.width))
         except ShapeError:
@@ -160,7 +177,7 @@ def _read_region(region: Any, kind: Any, photo: Photo) -> CocoPolygons | RunLeng
 def _read_points(value: dict, kind: str, photo: Photo) -> np.ndarray:
     """Returns the corners of a region, float64 `[P, 2]` (x, y) in pixels."""
     size = np.array([photo.width, photo.height]) / 100
-    if kind == "polygonlabels":
+    if kind == "polygon":
         raw = value.get("points")
         if not isinstance(raw, list) or not 3 <= len(raw) <= MAX_POINTS:
             raise ShapeError(f"a polygon requires at least 3 points [x, y], got {short(raw)}.", "points-count")
@@ -170,10 +187,10 @@ def _read_points(value: dict, kind: str, photo: Photo) -> np.ndarray:
             for number in point:
                 _check_percent(number)
         return np.array(raw, dtype=np.float64) * size
-    names = ("x", "y", "width", "height") if kind == "rectanglelabels" else ("x", "y", "radiusX", "radiusY")
+    names = ("x", "y", "width", "height") if kind == "rectangle" else ("x", "y", "radiusX", "radiusY")
     x, y, a, b = (_check_percent(value.get(name)) * size[i % 2] for i, name in enumerate(names))
     degrees = _check_percent(value.get("rotation") or 0)
-    if kind == "ellipselabels":
+    if kind == "ellipse":
         return ellipse_points(x, y, a, b, degrees)
     corners = np.array([(x, y), (x + a, y), (x + a, y + b), (x, y + b)])
     return rotate(corners, degrees, corners[0])  # rotation about the first corner
