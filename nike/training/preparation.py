@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mrcnn.errors import UserError
 from nike import cli  # noqa: F401  imported first to suppress TensorFlow's messages
@@ -18,8 +19,10 @@ from nike.training.data import TrainingData, load_training_data
 from nike.training.options import parse
 from nike.training.run import RUN_FILE, Run, plan_run_stages
 from nike.training.run_config import apply_options, read_config
-from nike.training.run_split import read_run_photos
 from nike.training.start_weights import find_start_weights
+
+if TYPE_CHECKING:
+    from mrcnn.training.saved_state import State
 
 
 def new_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
@@ -73,7 +76,7 @@ def continue_run(arguments: argparse.Namespace, argv: list[str]) -> Run:
     check_options(arguments)
     check_output_folder(state.path.parent, "--resume")
     data = _load_data(arguments)
-    _check_same_classes(state.path, data.train.class_names[1:])
+    _check_same_classes(state, data.train.class_names[1:])
     config = NikeConfig.from_dict(state.record["config"], where=str(state.path))
     if changed.config is not None:
         config = read_config(changed.config, config, arguments, data.train.class_names)
@@ -89,13 +92,12 @@ def _read_command_line(file: Path) -> list[str]:
     return argv
 
 
-def _check_same_classes(state: Path, classes: list[str]) -> None:
-    """Raises ValueError if the classes differ from the classes of the run."""
-    record = read_run_photos(state)
-    before = sorted(set(record.labels.values())) if record is not None else None
-    if before is not None and before != sorted(classes):
+def _check_same_classes(state: State, classes: list[str]) -> None:
+    """Raises ValueError if the classes or their order, which determines the class ids, differ from those of the run."""
+    before = state.record["metadata"]["class_names"][1:]
+    if before != classes:
         raise UserError(
-            f"--resume: expected the classes of the run ({', '.join(before)}), but the dataset has "
+            f"--resume: expected the classes of the run in this order ({', '.join(before)}), but the dataset has "
             f"{', '.join(classes)}. Select the classes of the run with --labels."
         )
 

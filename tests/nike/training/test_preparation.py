@@ -1,20 +1,21 @@
 """Checks before a run is resumed."""
 
+from pathlib import Path
+
 import pytest
 
+from mrcnn.training.saved_state import State
 from nike.training import preparation
-from nike.training.run_split import write_run_photos
 
 
-def test_different_classes_cannot_be_resumed(tmp_path):
-    write_run_photos(tmp_path, {"swoosh": "logo", "Nike": "nike"}, [], [])
-    preparation._check_same_classes(tmp_path / "training_nike_0001.state", ["logo", "nike"])
-    with pytest.raises(ValueError, match=r"classes of the run \(logo, nike\), but the dataset has adidas, nike"):
-        preparation._check_same_classes(tmp_path / "training_nike_0001.state", ["adidas", "nike"])
-
-
-def test_a_run_without_a_record_continues(tmp_path):
-    preparation._check_same_classes(tmp_path / "training_nike_0001.state", ["nike"])
+@pytest.mark.parametrize("classes", [["adidas", "nike"], ["nike", "logo"], ["logo"]])
+def test_different_classes_cannot_be_resumed(classes):
+    """The order of the classes determines their ids."""
+    state = State(Path("training_nike_0001.state"), None, {"metadata": {"class_names": ["BG", "logo", "nike"]}})
+    preparation._check_same_classes(state, ["logo", "nike"])
+    message = rf"classes of the run in this order \(logo, nike\), but the dataset has {', '.join(classes)}\."
+    with pytest.raises(ValueError, match=message):
+        preparation._check_same_classes(state, classes)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"argv": [1]}'])
