@@ -92,10 +92,11 @@ def relabel(photos: Iterable[Photo], labels: Labels | None, problems: list[Probl
     return result
 
 
-def group_by_subset(source: Path, collection: Collection) -> dict[str, list[Photo]]:
+def group_by_subset(source: Path, collection: Collection, allow_outside: bool = False) -> dict[str, list[Photo]]:
     """Returns the photos of a dataset by subset. The only key is "" if the dataset defines no split."""
     subset_of = dict(collection.subsets)
-    if not subset_of and source.is_dir() and (own := read_own_split(source)) is not None:
+    own = read_own_split(source, allow_outside=allow_outside) if not subset_of and source.is_dir() else None
+    if own is not None:
         subset_of = {photo.file: name for name, part in own.items() for photo in part.photos}
     subsets: dict[str, list[Photo]] = {}
     for photo in collection.photos:
@@ -222,7 +223,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     target = arguments.target
     if arguments.to is not None:
         photos = relabel(photos, labels, problems)
-        subsets = group_by_subset(arguments.source, replace(collection, photos=photos))
+        subsets = group_by_subset(arguments.source, replace(collection, photos=photos), arguments.allow_outside)
         write_dataset(arguments.to, target, subsets, problems)
         problems += report_unwritten_keypoints(arguments.to, subsets)
         done = f"{plural(len(photos), 'image')} written to {target}."

@@ -125,6 +125,16 @@ def test_the_split_is_kept(folder, shape, tmp_path, target, dataset):
     assert val_files(tmp_path / dataset) == [f"{place}other/IMG_003.jpg", f"{place}train/IMG_001.jpg"]
 
 
+def test_the_split_of_linked_images_is_kept(folder, shape, tmp_path):
+    for number in range(3):
+        folder.labelled(f"IMG_{number}.jpg", [shape()], seed=number)
+        link = folder.root / f"IMG_{number}.jpg"
+        link.symlink_to(link.rename(tmp_path / link.name))
+    folder.json("split.json", {"val": ["IMG_1"]})
+    assert main([str(folder.root), str(tmp_path / "new"), "--to", "yolo", "--allow-outside"]) == 0
+    assert val_files(tmp_path / "new") == ["images/val/IMG_1.jpg"]
+
+
 def test_folders_of_both_parts_with_one_file(folder, shape, tmp_path):
     for number, part in enumerate(("train", "train", "val", "other")):
         folder.labelled(f"{part}/IMG_{number:03}.jpg", [shape()], seed=number)
