@@ -52,7 +52,7 @@ def _split(url: str) -> urllib.parse.SplitResult:
 def count_frames(path: str | os.PathLike) -> int | None:
     """Returns the number of frames according to the header of a video file, or None if it is missing or invalid."""
     cv2 = import_opencv()
-    capture = cv2.VideoCapture(os.fspath(path))
+    capture = cv2.VideoCapture(_opencv_name(os.fsdecode(path)))
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
     capture.release()
     return count if 0 < count < 1 << 31 else None
@@ -76,7 +76,7 @@ def frames(source: str | os.PathLike | int, stride: int = 1) -> Iterator[tuple[n
     cv2 = import_opencv()
     name = f"camera {source}" if isinstance(source, int) else printable(os.fsdecode(source))
     with _as_opencv_source(source) as place:
-        capture = cv2.VideoCapture(place)
+        capture = cv2.VideoCapture(_opencv_name(place) if isinstance(place, str) else place)
         try:
             rate = capture.get(cv2.CAP_PROP_FPS)
             rate = rate if 0 < rate < 1000 else DEFAULT_RATE
@@ -119,6 +119,15 @@ def _as_opencv_source(source: str | os.PathLike | int) -> Iterator[str | int]:
         yield path
     else:
         raise FileNotFoundError(f"{printable(path)}: no such file. Check the path.")
+
+
+def _opencv_name(path: str) -> str | bytes:
+    """Returns a path as bytes if it is not valid UTF-8. OpenCV crashes the process on such a str."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
 
 
 def _find_truncation(path: str) -> tuple[int, int] | None:

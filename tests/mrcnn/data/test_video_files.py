@@ -1,6 +1,7 @@
 """Frames of video files written by OpenCV and PyAV, and errors for incomplete videos."""
 
 import io
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -45,6 +46,12 @@ def test_frames_are_counted(clip, tmp_path):
     assert count_frames(clip) == COUNT
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     assert count_frames(tmp_path / "broken.mp4") is None
+
+
+def test_a_name_that_is_not_utf8(clip):
+    """Such names come from archives of other systems: "Schuh über.mp4" in Latin-1."""
+    renamed = clip.rename(clip.with_name(os.fsdecode(b"Schuh \xfcber.mp4")))
+    assert count_frames(renamed) == COUNT and len(list(frames(renamed))) == COUNT
 
 
 def test_reading_is_lazy(clip):
