@@ -86,13 +86,13 @@ def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: C
     """Runs detection on images and writes the results as labelme files next to them.
 
     No file is written for an image without detections, because a labelme file without shapes declares the image a
-    negative example.
+    negative example. Existing files are kept, for example those that are saved in labelme during the predictions.
 
     Args:
         paths: images without labelme files.
         detector: see `nike.detection.detector`.
         labels: labels to write. Detections of other classes are dropped.
-        on_failure: called with a message for each image that cannot be read.
+        on_failure: called with a message for each image that cannot be read or whose labelme file exists.
 
     Returns:
         Number of files written.
@@ -105,7 +105,10 @@ def predict(paths: list[Path], detector: Detector, labels: Labels, on_failure: C
     for picture, result in detect_pictures(detector, pictures, on_failure):
         names = [detector.class_names[class_id] for class_id in result["class_ids"]]
         wanted = np.array([labels.class_of(name) is not None for name in names], dtype=bool)
-        if wanted.any():
+        annotation = picture.source.path.with_suffix(".json")
+        if annotation.exists():
+            on_failure(f"{picture.title}: {annotation.name} already exists and is kept.")
+        elif wanted.any():
             write_detections(picture.source.path, result[wanted], detector.class_names)
             written += 1
     return written

@@ -100,6 +100,27 @@ def test_predictions_are_written_for_unlabelled_images(folder, opened, detector,
     assert len(opened) == 1
 
 
+def test_files_that_appear_during_the_predictions_are_kept(folder, opened, monkeypatch, shape, capsys):
+    """Files of the annotator, who may already use labelme, and of an image with the same name."""
+
+    class WhileAnnotating(FakeDetector):
+        def detect(self, photos):
+            for number, result in enumerate(super().detect(photos)):
+                if number == 0:
+                    folder.labelled("mine.jpg", [shape("puma")])
+                yield result
+
+    for name in ("a.jpg", "mine.jpg", "shoe.jpg", "shoe.png"):
+        folder.photo(name)
+    monkeypatch.setattr(annotate, "load_chosen_detector", lambda arguments: WhileAnnotating())
+    assert annotate.main([str(folder.root), "--weights", "last"]) == 1
+    assert [i.label for i in read_labelme(folder.root / "mine.json").instances] == ["puma"]
+    assert read_labelme(folder.root / "shoe.json").path.name == "shoe.jpg"
+    output = capsys.readouterr()
+    assert "predictions for 2 images" in output.out
+    assert "mine.jpg: mine.json already exists" in output.err and "shoe.png: shoe.json already exists" in output.err
+
+
 def test_classes_of_the_weights_are_offered_without_labels_in_use(folder, opened, detector):
     folder.photo("shoe.jpg")
     assert annotate.main([str(folder.root), "--weights", "last"]) == 0
