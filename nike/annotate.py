@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,11 @@ import numpy as np
 from mrcnn.errors import UserError
 from nike import cli
 from nike.datasets import photos
+from nike.datasets.coco import all_keypoint_names
 from nike.datasets.labelme import read_folder, write_detections
 from nike.datasets.labels import IGNORE, Labels
 from nike.datasets.read_subset import count_labels
+from nike.datasets.records import Collection
 from nike.detection.detector import Detector
 from nike.detection.options import add_detector_arguments, load_chosen_detector
 from nike.detection.progress import report_failures
@@ -42,16 +44,17 @@ examples:
 INSTALL = "Install it with: pip install labelme (this also installs Qt)."
 
 
-def labelme_command(folder: Path, labels: Labels, version: str) -> list[str]:
+def labelme_command(folder: Path, labels: Labels, keypoints: Iterable[str], version: str) -> list[str]:
     """Returns the command line that opens a folder in labelme.
 
     Args:
         folder: images, with or without labelme files.
-        labels: labels to choose from. labelme rejects any other label.
+        labels: labels to choose from. labelme rejects any other label except `keypoints`.
+        keypoints: names of the keypoints, which are the labels of points.
         version: labelme version, such as "6.3.1". The options differ between versions.
     """
     command = [sys.executable, "-m", "labelme", str(folder), "--logger-level", "warning"]
-    command += ["--labels", ",".join([*labels.names, IGNORE[0]])]
+    command += ["--labels", ",".join(dict.fromkeys([*labels.names, *keypoints, IGNORE[0]]))]
     if int(version.partition(".")[0]) >= 6:  # saves automatically and does not embed image data by default
         return [*command, "--validate-label", "exact"]
     return [*command, "--validatelabel", "exact", "--nodata", "--autosave"]
@@ -74,9 +77,9 @@ def find_unannotated(folder: Path) -> list[Path]:
     return [path for path in photos.find_files(folder) if not path.with_suffix(".json").exists()]
 
 
-def choose_labels(folder: Path, detector: Detector | None) -> Labels:
-    """Returns the labels used in the folder, or else the detector's classes, or else "nike"."""
-    counts = count_labels([read_folder(folder)])
+def choose_labels(collection: Collection, detector: Detector | None) -> Labels:
+    """Returns the labels used in the dataset, or else the detector's classes, or else "nike"."""
+    counts = count_labels([collection])
     if not counts and detector is not None:
         return Labels({name: name for name in detector.class_names[1:]})
     return Labels.from_counts(counts)
@@ -151,14 +154,16 @@ def run_command(arguments: argparse.Namespace) -> int:
     print(f"{plural(len(todo), 'image')} without annotations in {folder}.")
     failures: list[str] = []
     detector = load_chosen_detector(arguments) if arguments.weights and todo else None
-    labels = given or choose_labels(folder, detector)
+    collection = read_folder(folder)
+    labels = given or choose_labels(collection, detector)
+    keypoints = [*all_keypoint_names({"": collection.photos}), *(detector.keypoint_names if detector else ())]
     if detector is not None:
         written = predict(todo, detector, labels, failures.append)
         print(f"Wrote predictions for {plural(written, 'image')}. Review each of them before training.")
     failed = report_failures(failures, f"{len(failures)} of {plural(len(todo), 'image')} could not be used:")
     if version is None:
         return failed
-    return 1 if subprocess.call(labelme_command(folder, labels, version)) else failed
+    return 1 if subprocess.call(labelme_command(folder, labels, keypoints, version)) else failed
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -29,6 +29,7 @@ class FakeDetector:
     """Detector that detects a square in images that are not black."""
 
     class_names = ["BG", "nike", "person"]
+    keypoint_names = ["tail"]
 
     def detect(self, photos):
         for photo in photos:
@@ -50,11 +51,12 @@ def detector(monkeypatch):
 
 def test_command_line_by_version(tmp_path):
     labels = Labels("nike,swoosh=nike")
-    new = annotate.labelme_command(tmp_path, labels, "6.3.1")
-    old = annotate.labelme_command(tmp_path, labels, "5.5.0")
+    new = annotate.labelme_command(tmp_path, labels, (), "6.3.1")
+    old = annotate.labelme_command(tmp_path, labels, ["hook", "nike"], "5.5.0")
     for command in (new, old):
         assert command[:4] == [sys.executable, "-m", "labelme", str(tmp_path)]
-        assert command[command.index("--labels") + 1] == "nike,swoosh,ignore"
+    assert new[new.index("--labels") + 1] == "nike,swoosh,ignore"
+    assert old[old.index("--labels") + 1] == "nike,swoosh,hook,ignore"
     assert new[-2:] == ["--validate-label", "exact"]
     assert old[-4:] == ["--validatelabel", "exact", "--nodata", "--autosave"]
 
@@ -64,7 +66,7 @@ def test_the_installed_labelme_knows_the_options(tmp_path):
         version = importlib.metadata.version("labelme")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("needs labelme: pip install labelme")
-    command = [*annotate.labelme_command(tmp_path, Labels(), version), "--version"]  # parses all options and exits
+    command = [*annotate.labelme_command(tmp_path, Labels(), (), version), "--version"]  # parses all options and exits
     env = os.environ | {"QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 0 and version in done.stdout, done.stderr
@@ -124,13 +126,19 @@ def test_files_that_appear_during_the_predictions_are_kept(folder, opened, monke
 def test_classes_of_the_weights_are_offered_without_labels_in_use(folder, opened, detector):
     folder.photo("shoe.jpg")
     assert annotate.main([str(folder.root), "--weights", "last"]) == 0
-    assert opened[0][opened[0].index("--labels") + 1] == "nike,person,ignore"
+    assert opened[0][opened[0].index("--labels") + 1] == "nike,person,tail,ignore"
 
 
 def test_labels_of_the_folder_are_offered(folder, opened, shape):
     folder.labelled("a.jpg", [shape("puma")])
     assert annotate.main([str(folder.root)]) == 0
     assert opened[0][opened[0].index("--labels") + 1] == "puma,ignore"
+
+
+def test_keypoints_of_the_folder_can_be_drawn(folder, opened, shape):
+    folder.labelled("a.jpg", [shape(group_id=1), shape("hook", [[10, 10]], "point", group_id=1)])
+    assert annotate.main([str(folder.root)]) == 0
+    assert opened[0][opened[0].index("--labels") + 1] == "nike,hook,ignore"
 
 
 def test_no_network_without_weights(folder, opened, detector):
