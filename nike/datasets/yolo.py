@@ -68,6 +68,8 @@ def read_yolo(path: str | os.PathLike, default_label: str = "object", allow_outs
     if file is None:
         raise UserError(f"{Path(path).name}: expected a data.yaml with 'names' and 'train'.")
     settings, root = _read_yaml(file), file.parent
+    if "kpt_shape" in settings:  # the numbers of a box and its keypoints would be read as a polygon
+        raise UserError(f"{file.name}: kpt_shape: poses are not supported. Export the keypoints as COCO.")
     names = _read_class_names(settings["names"], file.name)
     collection = Collection(root)
     without_labels = 0
@@ -141,7 +143,7 @@ def _list_images(source: Path, root: Path) -> list[Path]:
 
 def _read_photo(image: Path, root: Path, allow_outside: bool) -> tuple[Photo, str | None]:
     """Returns a photo without instances, and the text of its label file or None. Raises ValueError."""
-    labels = _label_path(image)
+    labels = _label_path(image, root)
     if not allow_outside:
         photos.check_links((image, labels), root)
     height, width = photos.upright_size(image)
@@ -158,10 +160,11 @@ def _read_photo(image: Path, root: Path, allow_outside: bool) -> tuple[Photo, st
     ), text
 
 
-def _label_path(image: Path) -> Path:
-    """Returns `labels/a.txt` for `images/a.jpg`, or `a.txt` next to an image in another folder."""
+def _label_path(image: Path, root: Path) -> Path:
+    """Returns `labels/a.txt` for `images/a.jpg`, or `a.txt` next to an image in another folder of the dataset."""
     parts = list(image.parts)
-    indices = [i for i, part in enumerate(parts[:-1]) if part == "images"]
+    start = len(root.parts) if image.is_relative_to(root) else 0
+    indices = [i for i, part in enumerate(parts[:-1]) if i >= start and part == "images"]
     if indices:
         parts[indices[-1]] = "labels"
     return Path(*parts).with_suffix(".txt")

@@ -188,6 +188,25 @@ def test_yolo_of_supervision_is_read(tmp_path):
     assert iou(edge.draw(HEIGHT, WIDTH), masks()["edge"]) > 0.85  # polygons of supervision run through pixel centres
 
 
+def test_yolo_labels_next_to_the_images(tmp_path):
+    """Folders called images above the dataset do not matter."""
+    root = tmp_path / "images" / "shoes"
+    new_photo(root / "train" / "a.png", {})
+    (root / "train" / "a.txt").write_text("0 0.1 0.1 0.9 0.1 0.5 0.9\n")
+    (root / "data.yaml").write_text("train: train\nval: train\nnames: [nike]\n")
+    collection = read_dataset(root)
+    assert not collection.problems and [len(photo.instances) for photo in collection.photos] == [1]
+
+
+def test_yolo_poses_are_not_polygons(tmp_path):
+    new_photo(tmp_path / "images" / "a.png", {})
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.2 0.4 0.4 1 0.6 0.6 1\n")  # a box and two keypoints
+    (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [nike]\nkpt_shape: [2, 3]\n")
+    with pytest.raises(ValueError, match=r"^data\.yaml: kpt_shape: .* Export the keypoints as COCO\.$"):
+        read_dataset(tmp_path)
+
+
 @pytest.mark.parametrize(
     "name, theirs",
     [
