@@ -91,7 +91,7 @@ class MaskRCNN(MatterportMethods):
     """
 
     # Defaults for subclasses that override `__init__` or `build` without calling the base method.
-    class_names: list[str] | None = None  # class names of the loaded weights by class id, background first
+    class_names: list[str] | None = None  # by class id, background first; of the weights file or the training dataset
     run: RunState | None = None
     builder: NetworkBuilder | None = None
     _predictor: Predictor | None = None

@@ -86,7 +86,8 @@ def train(
         _restore(resumed, fitted)
     else:
         progress.begin(stage)
-    metadata = {"class_names": list(train_dataset.class_names)}
+    model.class_names = list(train_dataset.class_names)  # replaces the names of the initial weights
+    metadata = {"class_names": model.class_names}
     writer = CheckpointWriter(model, fitted, progress, options, identity, metadata)
     if options.verbose != 0:
         _print_start(model, progress, fitted, trained, _is_deterministic(options))

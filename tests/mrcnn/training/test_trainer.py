@@ -78,6 +78,7 @@ def test_checkpoint_has_weights_config_and_metrics(run, tiny):
         assert checkpoint.metadata["epoch"] == 3 and "val_mask_AP" in checkpoint.metadata
         stored = checkpoint.layers["fpn_p2"].weights["kernel"][()]
     np.testing.assert_array_equal(stored, last["fpn_p2/fpn_p2/kernel"])
+    assert model.class_names == ["BG", "square"]  # also of detections and exports
 
 
 def test_history_has_a_row_per_epoch_and_ap_where_validated(run):
