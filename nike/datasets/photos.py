@@ -74,7 +74,8 @@ def find_first_file(candidates: Iterable[Path], root: Path, allow_outside: bool 
 
 def image_folders(path: Path) -> list[Path]:
     """Returns the folders to search for the photos of a COCO or VIA file, the dataset folder first."""
-    root = path.parent.parent if path.parent.name == "annotations" else path.parent
+    folder = path.parent if path.parent.name else Path.cwd()  # the parent of "instances.json" is ".", without a name
+    root = folder.parent if folder.name == "annotations" else folder
     subset = path.stem.removeprefix("person_").partition("_")[2]  # instances_NAME and person_keypoints_NAME
     return [root, root / "images", *((root / subset, root / "images" / subset) if subset else ())]
 
@@ -99,7 +100,8 @@ def find_photo(
     if found is None:
         if refused:
             raise UserError(f"the photo {short(name)} is outside the dataset. Copy it, or use --allow-outside.")
-        raise UserError(f"the photo {short(name)} was not found in {folders[0].name}/. Copy it there.")
+        root = os.path.basename(os.path.abspath(folders[0]))
+        raise UserError(f"the photo {short(name)} was not found in {root}/. Copy it there.")
     try:
         height, width = upright_size(found)
     except ValueError as error:

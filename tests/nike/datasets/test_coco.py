@@ -96,6 +96,16 @@ def test_coco_folders_and_sizes(folder):
     assert "has 40x30 pixels, but the annotation file states 80x60" in str(problem)
 
 
+@pytest.mark.parametrize("name", ["c.json", "../annotations/c.json", "./c.json"])
+def test_a_path_relative_to_the_folder_of_annotations(folder, monkeypatch, name):
+    folder.photo("images/a.jpg")
+    images = [{"id": 7, "file_name": "a.jpg"}, {"id": 9, "file_name": "gone.jpg"}]
+    monkeypatch.chdir(folder.json("annotations/c.json", coco([annotation()], images)).parent)
+    collection = read_coco(name)
+    assert [photo.file for photo in collection.photos] == ["images/a.jpg"]
+    assert "'gone.jpg' was not found in photos/." in str(collection.problems[0])
+
+
 def test_paths_outside_the_dataset_are_rejected(folder, tmp_path):
     folder.photo("a.jpg").rename(tmp_path / "a.jpg")
     images = [{"id": 7, "file_name": "../a.jpg"}, {"id": 8, "file_name": str(tmp_path / "a.jpg")}]
