@@ -12,6 +12,7 @@ import glob
 import io
 import os
 import re
+import unicodedata
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -202,7 +203,8 @@ class UniqueNames:
             path = Path(source.name)
         elif path is None:
             path = Path(urllib.parse.unquote(urllib.parse.urlsplit(source.name).path.rpartition("/")[2]))
-        wanted = _UNSAFE.sub("_", path.stem).encode()[:MAX_NAME].decode(errors="ignore").strip(" .") or "photo"
+        stem = unicodedata.normalize("NFC", path.stem)  # macOS separates umlauts into a letter and a mark
+        wanted = _UNSAFE.sub("_", stem).encode()[:MAX_NAME].decode(errors="ignore").strip(" .") or "photo"
         name, number = wanted, self._next.get(wanted.casefold(), 2)
         while name.casefold() in self._used:
             name, number = f"{wanted}-{number}", number + 1

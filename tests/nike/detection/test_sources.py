@@ -116,6 +116,7 @@ def test_reading_is_lazy(folder):
         ("..jpg", "photo"),
         ("…/日本語.jpg", "日本語"),
         ("bad\udc80bytes.jpg", "bad_bytes"),
+        ("Gro\u0308sse.jpg", "Gr\u00f6sse"),  # the decomposed form of macOS
     ],
 )
 def test_safe_names(file, name):
