@@ -4,7 +4,7 @@ import datetime
 import re
 from pathlib import Path
 
-CHECKPOINT = re.compile(r"^mask_rcnn_.*_(\d{4})\.h5$")
+CHECKPOINT = re.compile(r"^mask_rcnn_.*_(\d{4,})\.h5$")
 LOG_DIR = re.compile(r"^.*?(\d{8}T\d{4})$")
 
 
@@ -28,7 +28,8 @@ def new_log_dir(model_dir: str | Path, name: str | None) -> Path:
 
 def checkpoint_pattern(log_dir: str | Path, name: str | None) -> str:
     """Returns the path of the checkpoints of a run as a format string with `{epoch:04d}`."""
-    return str(Path(log_dir) / f"mask_rcnn_{(name or '').lower()}_{{epoch:04d}}.h5")
+    prefix = str(Path(log_dir) / f"mask_rcnn_{(name or '').lower()}_")
+    return prefix.replace("{", "{{").replace("}", "}}") + "{epoch:04d}.h5"
 
 
 def parse_checkpoint(path: str | Path) -> tuple[Path, int] | None:
@@ -56,7 +57,8 @@ def run_folders(model_dir: str | Path, name: str | None = None) -> list[Path]:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Returns the checkpoints of a run, sorted by epoch."""
-    return [file for file in sorted(folder.glob("mask_rcnn_*.h5")) if CHECKPOINT.match(file.name)]
+    files = [file for file in folder.glob("mask_rcnn_*.h5") if CHECKPOINT.match(file.name)]
+    return sorted(files, key=lambda file: (int(CHECKPOINT.match(file.name)[1]), file.name))
 
 
 def best_or_last(folder: Path) -> Path | None:

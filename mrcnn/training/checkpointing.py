@@ -122,7 +122,8 @@ class CheckpointWriter:
             if state != states.state_path(self.latest):
                 state.unlink(missing_ok=True)
         if self.options.keep:
-            earlier = [file for file in log_dirs.checkpoints(self.folder) if file.name <= self.latest.name]
+            files = log_dirs.checkpoints(self.folder)
+            earlier = files[: files.index(self.latest) + 1]  # files of later epochs belong to an earlier training
             for file in earlier[: -self.options.keep]:
                 file.unlink(missing_ok=True)
 

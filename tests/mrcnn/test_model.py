@@ -1,5 +1,6 @@
 """MaskRCNN: public methods with valid and invalid input."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -243,6 +244,17 @@ def test_runs_with_a_longer_name_are_not_found(tmp_path):
     (tmp_path / "my logo.v220260103T1200").mkdir()
     (tmp_path / "my logo.v220260103T1200" / "mask_rcnn_my logo.v2_0007.h5").touch()
     assert log_dirs.parse_checkpoint(log_dirs.find_last(tmp_path, "My logo.v2"))[1] == 7
+
+
+def test_checkpoints_are_sorted_by_epoch(tmp_path):
+    for epoch in ("0009", "9999", "10000", "best"):
+        (tmp_path / f"mask_rcnn_nike_{epoch}.h5").touch()
+    assert [file.stem[10:] for file in log_dirs.checkpoints(tmp_path)] == ["nike_0009", "nike_9999", "nike_10000"]
+
+
+def test_braces_in_the_path_of_a_run():
+    path = log_dirs.checkpoint_pattern("logs/{a}", "{b}").format(epoch=7)
+    assert path == os.path.join("logs", "{a}", "mask_rcnn_{b}_0007.h5")
 
 
 def test_crop_mode_applies_to_training_only(tiny_config):
