@@ -160,7 +160,8 @@ class Run:
             is_fixed=arguments.steps is not None,
             min_epochs=min_epochs(arguments.stages, arguments.layers, arguments.schedule),
             min_steps=min(MIN_STEPS, config.STEPS_PER_EPOCH),
-            photos=photos / every if every else 0,
+            photos=photos,
+            every=every,
         )
         self.argv = [*self.argv, f"--epochs={epochs}", f"--steps={steps}"]
         self.arguments = parse(self.argv)

@@ -115,7 +115,8 @@ def plan_epochs(
     is_fixed: bool,
     min_epochs: int,
     min_steps: int,
-    photos: float,
+    photos: int,
+    every: int,
 ) -> tuple[int, int]:
     """Chooses the number of epochs and the steps per epoch.
 
@@ -128,7 +129,8 @@ def plan_epochs(
             extended for a large budget, so that the last epoch ends when the time is used up.
         min_epochs: minimum number of epochs that `plan` accepts.
         min_steps: minimum steps per epoch.
-        photos: validation images per epoch.
+        photos: number of images of a validation.
+        every: epochs between validations; 0: no validation. The last epoch of each stage is always validated.
 
     Raises:
         UserError: if the time is too short for `min_epochs`.
@@ -142,7 +144,8 @@ def plan_epochs(
         for stage in plan(epochs):
             speed = speeds[stage.layers]
             one_step += (stage.epochs - first) * speed.step
-            other += speed.start + (stage.epochs - first) * (speed.epoch + photos * speed.validation)
+            validations = math.ceil(stage.epochs / every) - first // every if every else 0
+            other += speed.start + (stage.epochs - first) * speed.epoch + validations * photos * speed.validation
             first = stage.epochs
         return one_step, other
 
@@ -151,7 +154,7 @@ def plan_epochs(
         return steps * one_step + other
 
     def most_epochs(steps: int) -> int:
-        fastest = min(steps * speed.step + speed.epoch + photos * speed.validation for speed in speeds.values())
+        fastest = min(steps * speed.step + speed.epoch for speed in speeds.values())
         candidates = range(min_epochs, max(int(available / fastest), min_epochs) + 1)
         fitting = bisect.bisect_right(candidates, available, key=lambda epochs: duration(epochs, steps))
         return candidates[max(fitting - 1, 0)]

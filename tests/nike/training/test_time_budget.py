@@ -32,6 +32,7 @@ def planned(seconds, layers="all", is_fixed=False, schedule="heads-then-all", **
         min_epochs=min_epochs([], layers, schedule),
         min_steps=20,
         photos=12,
+        every=1,
     )
     return plan_epochs(SPEEDS, seconds, **options | changes)
 
@@ -47,6 +48,14 @@ def test_each_stage_has_its_own_speed():
     assert planned(50 + 2 * 60 + 10 * 110, layers=None) == (12, 50)
     assert planned(50 + 2 * 60 + 10 * 110 + 22, layers=None) == (12, 51)  # one more step takes 2 x 1 + 10 x 2 s
     assert planned(50 + 2 * 60 + 10 * 110 - 1, layers=None, is_fixed=True) == (11, 50)
+
+
+def test_the_last_epoch_of_each_stage_is_validated():
+    """A validation takes 6 s. Epochs 5 and 10 are validated, and the last ones of the stages, 2 and 12."""
+    seconds = 50 + 2 * (50 + 4) + 10 * (100 + 4) + 4 * 6
+    assert planned(seconds, layers=None, is_fixed=True, every=5) == (12, 50)
+    assert planned(seconds - 1, layers=None, is_fixed=True, every=5) == (11, 50)
+    assert planned(30 + 10 * (100 + 4), is_fixed=True, every=0) == (10, 50)
 
 
 def test_epochs_become_shorter_in_a_small_budget():
