@@ -145,7 +145,11 @@ def _read_csv(path: Path, choose: ChooseColumns) -> Iterator[tuple[pa.Array, pa.
         null_values=[""],
         quoted_strings_can_be_null=True,
     )
-    with _open_binary(path) as file, pyarrow.csv.open_csv(file, convert_options=options) as reader:
+    parsing = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    with (
+        _open_binary(path) as file,
+        pyarrow.csv.open_csv(file, parse_options=parsing, convert_options=options) as reader,
+    ):
         for batch in reader:
             for start in range(0, len(batch), BATCH):
                 part = batch.slice(start, BATCH)

@@ -35,6 +35,13 @@ def test_tables_of_each_format(tmp_path):
     assert pairs(tmp_path / "d.csv.gz") == [("1", "http://a/3.jpg")]
 
 
+def test_line_breaks_in_quoted_cells(tmp_path):
+    """The file is larger than the blocks of 1 MiB in which it is parsed, so blocks end inside of cells."""
+    text = "<p>\n" * 1000
+    (tmp_path / "shop.csv").write_text("id,text,url\n" + "".join(f'{i},"{text}",http://a/{i}\n' for i in range(600)))
+    assert pairs(tmp_path / "shop.csv") == [(str(i), f"http://a/{i}") for i in range(600)]
+
+
 def test_columns_are_chosen(tmp_path):
     (tmp_path / "a.csv").write_text("sku,image,id\ns1,http://a/1.jpg,5\n")
     assert pairs(tmp_path / "a.csv", id_column="sku", location_column="image") == [("s1", "http://a/1.jpg")]
