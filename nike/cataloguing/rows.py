@@ -49,17 +49,23 @@ def find_inputs(arguments: Sequence[str]) -> list[Path]:
         path = Path(argument).absolute()
         if path.is_dir():
             images = next(photos.find_files(path), None)
-            files = [] if images else list(photos.find_files(path, frozenset((".parquet", ".csv", ".jsonl", ".tar"))))
+            suffixes = frozenset((".parquet", ".csv", ".jsonl", ".tar", ".gz"))
+            files = [] if images else [file for file in photos.find_files(path, suffixes) if _is_input(file)]
             if not images and not files:
                 raise UserError(f"{printable(argument)}: no images, tables or tar files in this folder.")
             found += files or [path]
         elif not photos.is_file(path):
             raise FileNotFoundError(f"{printable(argument)}: no such file or folder. Check the path.")
-        elif not path.name.lower().endswith((*TABLES, ".tar")):
+        elif not _is_input(path):
             raise UserError(f"{printable(argument)}: expected a folder, a .tar file or a table ({', '.join(TABLES)}).")
         else:
             found.append(path)
     return found
+
+
+def _is_input(path: Path) -> bool:
+    """Returns whether a file is a table or a tar file, according to its suffix."""
+    return path.name.lower().endswith((*TABLES, ".tar"))
 
 
 def read_rows(
@@ -211,12 +217,13 @@ def _list_folder(path: Path) -> Iterator[Row]:
 
 
 def _list_tar(path: Path) -> Iterator[Row]:
-    """Yields the members that are images, with their positions for random access."""
+    """Yields the members that are images, with their positions for random access. Hidden files are skipped."""
     try:
         with tarfile.open(path, "r:") as archive:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # otherwise all headers stay in memory
-                if member.isfile() and Path(member.name).suffix.lower() in photos.SUFFIXES:
+                name = Path(member.name)
+                if member.isfile() and name.suffix.lower() in photos.SUFFIXES and not name.name.startswith("."):
                     yield printable(f"{path.name}/{member.name}"), str(path), member.offset_data, member.size
     except (tarfile.TarError, EOFError) as error:
         raise UserError(f"{printable(path)}: cannot be read as a tar file: {printable(error)}") from None

@@ -65,11 +65,14 @@ def test_a_folder_and_its_tables(tmp_path, folder):
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / "a.csv").write_text("id,url\n1,http://a\n")
     (tmp_path / "tables" / "b.csv").write_text("id,url\n2,http://b\n")
-    assert pairs(tmp_path / "tables") == [("1", "http://a"), ("2", "http://b")]
+    with gzip.open(tmp_path / "tables" / "c.csv.gz", "wt") as file:
+        file.write("id,url\n3,http://c\n")
+    (tmp_path / "tables" / "notes.txt.gz").write_bytes(b"no table")
+    assert pairs(tmp_path / "tables") == [("1", "http://a"), ("2", "http://b"), ("3", "http://c")]
 
 
 def test_members_of_a_tar_file_are_read_at_their_position(tmp_path):
-    contents = {"x/1.jpg": b"first", "x/1.json": b"{}", "x/2.PNG": b"the second"}
+    contents = {"x/1.jpg": b"first", "x/1.json": b"{}", "x/._1.jpg": b"metadata of macOS", "x/2.PNG": b"the second"}
     with tarfile.open(tmp_path / "s.tar", "w") as archive:
         for name, data in contents.items():
             member = tarfile.TarInfo(name)
