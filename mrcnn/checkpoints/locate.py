@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 FOLDER_VARIABLE = "MRCNN_WEIGHTS_DIR"
@@ -23,7 +24,9 @@ def search_folders() -> list[Path]:
     folders = [Path("weights"), REPOSITORY_FOLDER]
     if os.environ.get(FOLDER_VARIABLE):
         folders.append(Path(os.environ[FOLDER_VARIABLE]).expanduser())
-    return [*folders, cache_folder()]
+    with suppress(WeightsNotFoundError):  # the user has no home folder
+        folders.append(cache_folder())
+    return folders
 
 
 def find_weights(names: str | Iterable[str]) -> Path | None:
@@ -48,5 +51,12 @@ def download_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Returns `$XDG_CACHE_HOME/mrcnn`, by default `~/.cache/mrcnn`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrcnn"
+    """Returns `$XDG_CACHE_HOME/mrcnn`, by default `~/.cache/mrcnn`.
+
+    Raises:
+        WeightsNotFoundError: if the user has no home folder, for example in a container.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrcnn"
+    except RuntimeError:
+        raise WeightsNotFoundError(f"no home folder for weights. Set {FOLDER_VARIABLE} to a folder.") from None

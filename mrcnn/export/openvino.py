@@ -14,7 +14,7 @@ import openvino
 from openvino import opset13 as ops
 
 from mrcnn.atomic import replacing
-from mrcnn.checkpoints.locate import cache_folder
+from mrcnn.checkpoints.locate import WeightsNotFoundError, cache_folder
 from mrcnn.export.exported import one_at_a_time, thread_count
 from mrcnn.export.metadata import FILE as METADATA
 from mrcnn.export.metadata import OUTPUTS, ExportError
@@ -97,7 +97,7 @@ def _compile(folder: Path) -> openvino.CompiledModel:
     options["WEIGHTS_PATH"] = str(weights)  # the compiled model in the cache contains no weights
     try:
         cached = _cached_file(core, folder)
-    except RuntimeError:  # the user has no home folder
+    except WeightsNotFoundError:  # the user has no home folder
         return core.compile_model(folder / FILE, "CPU", options)
     try:
         return core.import_model(cached.read_bytes(), "CPU", options)

@@ -19,7 +19,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from mrcnn.atomic import replacing
-from mrcnn.checkpoints.locate import cache_folder
+from mrcnn.checkpoints.locate import WeightsNotFoundError, cache_folder
 from mrcnn.ops.convolution import convolve_with_matmul_gradient
 
 CACHE_FILE = "kernel_speed.json"
@@ -51,7 +51,10 @@ def matmul_gradient_gain() -> float:
 
 
 def _cached_gain(name: str, measure: Callable[[], float]) -> float:
-    path, key = cache_folder() / CACHE_FILE, f"{name}: {machine_key()}"
+    try:
+        path, key = cache_folder() / CACHE_FILE, f"{name}: {machine_key()}"
+    except WeightsNotFoundError:  # the user has no home folder
+        return measure()
     gains = _read_cache(path)
     if key not in gains:
         gains[key] = measure()

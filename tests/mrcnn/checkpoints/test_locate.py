@@ -50,3 +50,21 @@ def test_downloads_go_to_the_folder_of_the_user(folders, monkeypatch):
 def test_the_cache_is_in_the_home_folder(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert locate.cache_folder() == Path.home() / ".cache" / "mrcnn"
+
+
+def test_a_user_without_a_home_folder(folders, monkeypatch):
+    """`Path.home` raises this error, for example in a container with an unknown user id."""
+
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", home)
+    folders[0].mkdir()
+    (folders[0] / "w.h5").touch()
+    assert locate.find_weights("w.h5") == Path("weights/w.h5")
+    assert locate.download_folder() == folders[2]
+    monkeypatch.delenv("MRCNN_WEIGHTS_DIR")
+    folders[0].rename(folders[0].with_name("other"))
+    with pytest.raises(locate.WeightsNotFoundError, match="no home folder .* Set MRCNN_WEIGHTS_DIR"):
+        locate.download_folder()

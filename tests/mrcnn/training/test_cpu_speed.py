@@ -82,6 +82,15 @@ def test_an_unwritable_cache_is_not_an_error(cache, measurements):
     assert (cpu_speed.bfloat16_gain(), cpu_speed.bfloat16_gain()) == (0.7, 1.4)
 
 
+def test_a_user_without_a_home_folder(cache, measurements, monkeypatch):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(cpu_speed.Path, "home", home)
+    assert cpu_speed.bfloat16_gain() == 0.7
+
+
 def test_the_best_times_are_compared(monkeypatch):
     """The reference takes 2 s and the alternative 3 s, once 9 s. The ratio is 2 / 3. The first calls are ignored."""
     now = [0.0]
