@@ -91,8 +91,7 @@ class Run:
             self._choose_epochs(model, started)
         for line in self.plan_lines(device, policy, start, model.log_dir):
             print(line)
-        names = [name for name in self.arguments.log if name in TRACKERS]  # TensorBoard is always written
-        self.trackers = [TRACKERS[name](Path(model.log_dir), self._tracked_settings()) for name in names]
+        self._start_trackers(model)
         for stage in self.stages:
             print(f"\n== {stage.title}: to epoch {stage.epochs}", flush=True)
             try:
@@ -173,6 +172,15 @@ class Run:
             f"time        {duration_text(arguments.time)}: {plural(epochs, 'epoch')} of {plural(steps, 'step')}; "
             f"{per_step}; {photos * last.validation:.0f} s per validation; {last.epoch:.0f} s per checkpoint"
         )
+
+    def _start_trackers(self, model) -> None:
+        """Starts the experiment trackers of `--log`, in one of several workers only."""
+        from mrcnn.training.distribution import is_chief
+
+        if not is_chief(model.keras_model.distribute_strategy):
+            return
+        names = [name for name in self.arguments.log if name in TRACKERS]  # TensorBoard is always written
+        self.trackers = [TRACKERS[name](Path(model.log_dir), self._tracked_settings()) for name in names]
 
     def _tracked_settings(self) -> dict[str, Any]:
         """Returns the options and the settings of the network."""

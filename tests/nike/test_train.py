@@ -444,6 +444,19 @@ def test_a_run_is_reported_to_trackers(photos, settings, tmp_path, monkeypatch):
     assert any(file.endswith(".h5") for file in reported["files"])
 
 
+@pytest.mark.parametrize("is_chief", [True, False])
+def test_only_one_of_several_workers_reports_to_trackers(monkeypatch, is_chief):
+    from mrcnn.training import distribution
+    from nike.config import NikeConfig
+    from nike.training.run import Run
+
+    monkeypatch.setattr(distribution, "is_chief", lambda strategy: is_chief)
+    monkeypatch.setitem(TRACKERS, "mlflow", lambda folder, settings: folder.name)
+    run = Run(train.parse(["--log=tensorboard,mlflow"]), [], NikeConfig(), data=None, stages=[])
+    run._start_trackers(SimpleNamespace(log_dir="logs/run", keras_model=SimpleNamespace(distribute_strategy=None)))
+    assert run.trackers == ["run"] * is_chief
+
+
 def test_training_enables_one_dnn_and_keeps_a_choice_of_the_user(monkeypatch):
     from nike.training import preparation
 
