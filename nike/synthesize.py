@@ -6,6 +6,7 @@ import argparse
 import multiprocessing
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -148,6 +149,7 @@ _worker: tuple[Settings, Assets] | None = None
 
 def _start_worker(settings: Settings) -> None:
     global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C, the main process stops the workers
     cv2.setNumThreads(1)  # the worker processes already use all cores
     _worker = settings, load_assets(settings)
 

@@ -1,4 +1,5 @@
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -28,6 +29,16 @@ def test_output_is_independent_of_workers_and_count(tmp_path):
     assert fewer.items() <= expected.items() and len(fewer) == 6
     other = run(tmp_path / "d", "--count", 1, "--seed", 4)
     assert not set(other.values()) & set(expected.values())
+
+
+def test_workers_leave_ctrl_c_to_the_main_process(tmp_path, monkeypatch):
+    """A terminal sends SIGINT to all processes. Idle workers would print tracebacks."""
+    handlers = {}
+    monkeypatch.setattr("signal.signal", handlers.__setitem__)
+    monkeypatch.setattr("cv2.setNumThreads", lambda count: None)
+    monkeypatch.setattr(synthesize, "_worker", None)
+    synthesize._start_worker(Settings(tmp_path))
+    assert handlers == {signal.SIGINT: signal.SIG_IGN}
 
 
 def test_output_is_a_valid_labelme_dataset(tmp_path, capsys):
