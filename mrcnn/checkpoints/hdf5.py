@@ -61,6 +61,13 @@ class Checkpoint:
             if name in root.attrs:
                 self.metadata[name] = _to_text(path, name, root.attrs[name])
 
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes of the box head, background included, or None if the file has no box head."""
+        head = self.layers.get("mrcnn_class_logits")
+        shape = head.weights["bias"].shape if head is not None and "bias" in head.weights else ()
+        return shape[0] if shape else None
+
     def close(self) -> None:
         """Closes the file and invalidates its datasets."""
         self._file.close()

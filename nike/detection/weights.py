@@ -90,9 +90,7 @@ def read_settings(path: Path, config_file: Path | None = None) -> tuple[Any, lis
         config = Config.from_dict(metadata["config"], str(path))
         return config, _class_names(metadata, config.NUM_CLASSES, COCO_CLASS_NAMES)
     with read_checkpoint(path) as checkpoint:
-        settings, metadata = checkpoint.config, checkpoint.metadata
-        head = checkpoint.layers.get("mrcnn_class_logits")
-        classes = head.weights["bias"].shape[0] if head is not None and "bias" in head.weights else None
+        settings, metadata, classes = checkpoint.config, checkpoint.metadata, checkpoint.num_classes
     changes = {} if config_file is None else read_config_file(config_file)
     if settings is None and config_file is None and classes != COCO_CLASSES:
         raise UserError(

@@ -121,8 +121,7 @@ def _read_settings(path: Path) -> tuple[dict[str, Any], int | None, bool]:
     if path.suffix == ".npz":
         return NARROW, None, False
     with checkpoints.read_checkpoint(path) as checkpoint:
-        head = checkpoint.layers.get("mrcnn_class_logits")
-        classes = head.weights["bias"].shape[0] if head is not None and "bias" in head.weights else None
+        classes = checkpoint.num_classes
         refines_masks = any(name.startswith("mrcnn_refine_") for name in checkpoint.layers)
         config = checkpoint.config or (NARROW if is_backbone_only(checkpoint.layers) else {})
     return {field: config[field] for field in WEIGHT_SETTINGS if field in config}, classes, refines_masks

@@ -1,5 +1,6 @@
 """Initial weights: settings from the file, and layers that are excluded if the classes differ."""
 
+import h5py
 import keras
 import pytest
 
@@ -38,6 +39,15 @@ def test_settings_of_the_file_are_used(tmp_path):
     found = find_start_weights(str(path), tmp_path, "nike")
     assert (found.path, found.classes) == (path, 2)
     assert found.settings == {"BACKBONE": "mobilenet_v2", "RPN_CHANNELS": 16}
+
+
+def test_a_head_with_a_damaged_shape(tmp_path):
+    path = write(tmp_path / "some.h5", 2)
+    with h5py.File(path, "r+") as file:
+        bias = file["mrcnn_class_logits/mrcnn_class_logits/bias:0"].name
+        del file[bias]
+        file[bias] = 1.0
+    assert find_start_weights(str(path), tmp_path).classes is None  # loading the file reports the shapes
 
 
 @pytest.mark.parametrize("name", ["imagenet", "none"])
