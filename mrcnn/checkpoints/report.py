@@ -148,7 +148,7 @@ def backbone_warning(report: LoadReport, model: Mapping[str, LayerWeights], file
 
 
 def _other_backbone(model: Iterable[str], file: Iterable[str]) -> str:
-    in_file, in_model = _backbone(file), _backbone(model)
+    in_file, in_model = backbone_name(file), backbone_name(model)
     differ = in_file and in_model and in_file != in_model
     return f"the file has backbone {in_file}, but the model has {in_model}" if differ else ""
 
@@ -171,7 +171,7 @@ def _explain_shapes(
     )
 
 
-def _backbone(layers: Iterable[str]) -> str:
+def backbone_name(layers: Iterable[str]) -> str:
     """Returns the name of the backbone that has the given layers, or "" if it is unknown."""
     layers = list(layers)
     if "mnv2_conv1" in layers:

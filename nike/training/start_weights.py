@@ -10,6 +10,8 @@ from typing import Any
 from mrcnn import checkpoints
 from mrcnn.checkpoints import log_dirs
 from mrcnn.checkpoints.convert import is_backbone_only
+from mrcnn.checkpoints.report import backbone_name
+from mrcnn.choices import SETTINGS
 
 BUNDLED_WEIGHTS = "mask_rcnn_nike.h5"
 PACKAGE_FOLDER = Path(str(resources.files("nike") / "weights"))  # only in wheels, see setup.py
@@ -54,7 +56,8 @@ class StartWeights:
     Attributes:
         name: value of `--weights`.
         path: weights file. None for random weights and for "imagenet", whose file depends on the backbone.
-        settings: Config settings stored in the file, restricted to WEIGHT_SETTINGS; NARROW if the file has no heads.
+        settings: Config settings stored in the file, restricted to WEIGHT_SETTINGS. For a file without settings, the
+            backbone that its layers belong to, and NARROW if it has no heads.
         classes: number of classes in the file, background included, or None if the file has no heads.
         refines_masks: whether the file has mask refinement layers.
     """
@@ -97,8 +100,6 @@ def find_start_weights(name: str, logs: Path, run_name: str | None = None) -> St
                 f"--weights: expected {', '.join(CHOICES)}, hf://owner/name or an existing file, got {path}."
             )
     settings, classes, refines_masks = _read_settings(path)
-    if name == "coco":
-        settings = {"BACKBONE": "resnet101"}
     return StartWeights(name, path, settings, classes, refines_masks)
 
 
@@ -119,11 +120,14 @@ def bundled_weights() -> Path:
 
 def _read_settings(path: Path) -> tuple[dict[str, Any], int | None, bool]:
     if path.suffix == ".npz":
-        return NARROW, None, False
+        return {"BACKBONE": "mobilenet_v2", **NARROW}, None, False
     with checkpoints.read_checkpoint(path) as checkpoint:
         classes = checkpoint.num_classes
         refines_masks = any(name.startswith("mrcnn_refine_") for name in checkpoint.layers)
         config = checkpoint.config or (NARROW if is_backbone_only(checkpoint.layers) else {})
+        backbone = backbone_name(checkpoint.layers)
+    if backbone in SETTINGS["BACKBONE"]:  # files of the original contain no settings
+        config = {"BACKBONE": backbone, **config}
     return {field: config[field] for field in WEIGHT_SETTINGS if field in config}, classes, refines_masks
 
 

@@ -1,5 +1,7 @@
 """Initial weights: settings from the file, and layers that are excluded if the classes differ."""
 
+import string
+
 import h5py
 import keras
 import pytest
@@ -39,6 +41,20 @@ def test_settings_of_the_file_are_used(tmp_path):
     found = find_start_weights(str(path), tmp_path, "nike")
     assert (found.path, found.classes) == (path, 2)
     assert found.settings == {"BACKBONE": "mobilenet_v2", "RPN_CHANNELS": 16}
+
+
+@pytest.mark.parametrize("blocks, backbone", [(6, "resnet50"), (23, "resnet101")])
+def test_the_backbone_of_a_file_without_settings_is_detected(tmp_path, blocks, backbone):
+    """Files of the original contain no settings. Stage 4 of a ResNet-101 has 23 blocks."""
+    layers = {f"res4{letter}_branch2a": keras.layers.Dense(1) for letter in string.ascii_lowercase[:blocks]}
+    layers["mrcnn_class_logits"] = keras.layers.Dense(4)
+    for layer in layers.values():
+        layer.build((None, 1))
+    checkpoints.save_weights(layers, tmp_path / "original.h5")
+    found = find_start_weights(str(tmp_path / "original.h5"), tmp_path)
+    assert (found.settings, found.classes) == ({"BACKBONE": backbone}, 4)
+    (tmp_path / "torchvision.npz").touch()
+    assert find_start_weights(str(tmp_path / "torchvision.npz"), tmp_path).settings["BACKBONE"] == "mobilenet_v2"
 
 
 def test_a_head_with_a_damaged_shape(tmp_path):
