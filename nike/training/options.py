@@ -250,8 +250,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=PATIENCE,
         metavar="N",
-        help="end a stage after N validations without improvement in mask AP (box AP with --task boxes; default: 20; "
-        "0: never)",
+        help="end a stage after N validations without improvement in mask AP (box AP with --task boxes); the next "
+        "stage takes over its remaining epochs (default: 20; 0: never)",
     )
     run.add_argument(
         "--keep", type=int, default=3, metavar="N", help="number of latest checkpoints to keep (default: 3; 0: all)"
