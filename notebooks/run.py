@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellControlSignal, DeadKernelError
 from PIL import Image
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # inherited by the kernels; speeds up training, see `nike.train`
@@ -48,7 +48,7 @@ def run(path: Path, save: bool) -> bool:
     started = time.perf_counter()
     try:
         client.execute(cwd=str(FOLDER))
-    except CellExecutionError as error:
+    except (CellControlSignal, DeadKernelError) as error:  # an error or timeout of a cell, or a killed kernel
         print(f"{path.name}: failed after {time.perf_counter() - started:.0f} s\n{error}", flush=True)
         return False
     print(f"{path.name}: {time.perf_counter() - started:.0f} s", flush=True)

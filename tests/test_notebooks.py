@@ -103,6 +103,20 @@ def test_plots_are_stored_without_loss_and_photographs_as_jpeg(monkeypatch):
     assert stored["wide plot"][1].size == (800, 150)
 
 
+@pytest.mark.parametrize("name", ["CellTimeoutError", "DeadKernelError"])
+def test_a_slow_cell_or_a_killed_kernel_does_not_stop_the_other_notebooks(monkeypatch, capsys, name):
+    exceptions = pytest.importorskip("nbclient.exceptions")
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import run
+
+    def execute(*arguments, **options):
+        raise getattr(exceptions, name)("too slow")
+
+    monkeypatch.setattr(run.NotebookClient, "execute", execute)
+    assert run.run(FOLDER / "01_data.ipynb", save=False) is False
+    assert "01_data.ipynb: failed after" in capsys.readouterr().out
+
+
 def test_no_machine_paths_or_warnings_are_stored(notebook):
     for text in texts(notebook):
         assert not MACHINE_PATH.search(text), text[:300]
