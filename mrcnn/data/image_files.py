@@ -193,8 +193,9 @@ def _decode(image: Image.Image, mode: str) -> np.ndarray:
         pixels = np.array(image)
         is_16_bit = image.mode == "I" and pixels.min() >= 0 and pixels.max() < 1 << 16
         return pixels.astype(np.uint16) if is_16_bit else pixels
-    if mode != "RGBA":
-        image.info.pop("transparency", None)  # avoids a warning in convert()
+    if mode != "RGBA" and "transparency" in image.info:  # convert() would issue a warning
+        image = image.copy()  # the image may belong to the caller
+        del image.info["transparency"]
     return np.array(image if image.mode == mode else image.convert(mode))
 
 

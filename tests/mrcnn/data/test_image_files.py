@@ -304,3 +304,10 @@ class TestAsRgb:
     def test_arrays_without_numbers(self, thing):
         with pytest.raises(TypeError, match="expected an array of numbers"):
             as_rgb(thing)
+
+
+def test_an_image_of_the_caller_is_not_modified():
+    image = Image.new("P", (4, 3))
+    image.info["transparency"] = 0
+    read_image(image)
+    assert image.info == {"transparency": 0} and image.mode == "P"
