@@ -215,10 +215,18 @@ def read_path_or_url(image: str | os.PathLike | Image.Image, channels: int = 3) 
     return read_image(file, channels)
 
 
+def _quote(url: str) -> str:
+    """Encodes spaces and non-ASCII characters after the host, as browsers do. The host is unchanged."""
+    host = re.match(r"[^/?#]*//[^/?#]*", url)
+    start = host.end() if host else 0
+    return url[:start] + re.sub(r"[^\x00-\x1f\x21-\x7f]", lambda match: urllib.parse.quote(match[0]), url[start:])
+
+
 def _fetch(
     url: str, file: BinaryIO, name: str, max_bytes: int, deadline: float, seconds: float, allow_private: bool
 ) -> None:
-    request = urllib.request.Request(url, headers={"User-Agent": "nike-mrcnn", "Accept-Encoding": "identity"})
+    headers = {"User-Agent": "nike-mrcnn", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(_quote(url.strip()), headers=headers)
     public = () if allow_private else (_PublicHandler(), _PublicSecureHandler())
     opener = web_opener(urllib.request.HTTPRedirectHandler(), *public)
     with opener.open(request, timeout=min(HEADER_SECONDS, seconds)) as response:

@@ -42,6 +42,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", TARGETS[path])
             self.end_headers()
             return
+        if path.startswith("/echo"):
+            data = path.encode()
         if path == "/cut2":
             data = png()[:40]
         if path == "/page":
@@ -96,6 +98,19 @@ def test_detect_takes_urls(server):
     found = Detections([], [], [], [], (20, 30))
     found.source = f"{server}/photo.png"
     assert found.image().shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize(
+    "path, sent",
+    [
+        ("/echo/schuh größe 42.jpg?color=weiß", "/echo/schuh%20gr%C3%B6%C3%9Fe%2042.jpg?color=wei%C3%9F"),
+        ("/echo/a%20b%2Fc.jpg?x=1|2&y=[3]+4 ", "/echo/a%20b%2Fc.jpg?x=1|2&y=[3]+4"),
+    ],
+)
+def test_urls_are_quoted_as_in_browsers(server, path, sent):
+    buffer = io.BytesIO()
+    fetch(server + path, buffer)
+    assert buffer.getvalue().decode() == sent
 
 
 def test_redirects_between_http_urls(server):
@@ -211,7 +226,7 @@ def test_public_servers_are_allowed(server, monkeypatch):
 @pytest.mark.parametrize(
     "path, reason, transient",
     [("/missing", "missing", False), ("/page", "not_an_image", False), ("/to/ftp", "refused", False)]
-    + [("/to/invalid", "refused", False), ("/\u00e9.jpg", "refused", False), ("/cut", "network", True)],
+    + [("/to/invalid", "refused", False), ("/\udc80.jpg", "refused", False), ("/cut", "network", True)],
 )
 def test_reasons(server, path, reason, transient):
     with pytest.raises(FetchError) as caught:
