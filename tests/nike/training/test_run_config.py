@@ -1,9 +1,11 @@
 """Every setting in `nike train --config` is either used by the run or rejected."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from mrcnn.config import Config
 from nike import train
@@ -127,6 +129,15 @@ def test_stages_of_a_file(tmp_path):
     assert [layers for layers, _, _ in stages("--schedule=heads-then-all")] == ["all"]  # of random weights
     resumed = train.parse(planned(tmp_path, settings).argv)  # the file is not read again
     assert [stage.epochs for stage in resumed.stages] == [2, 4, 3]
+
+
+def test_the_recipe_of_the_light_network(tmp_path):
+    """The recipe is complete: with `--weights=imagenet` and `--dataset`, it determines a run of 30 epochs."""
+    recipe = Path(train.__file__).parent / "recipes" / "light.yaml"
+    run = planned(tmp_path, yaml.safe_load(recipe.read_text()), "--weights=imagenet")
+    assert [(stage.layers, stage.epochs) for stage in run.stages] == [("heads", 1), ("all", 30)]
+    assert [stage.learning_rate for stage in run.stages] == pytest.approx([4e-4, 4e-4])  # 1e-4 for each of four images
+    assert (run.config.BACKBONE, run.config.IMAGE_MAX_DIM, run.config.BATCH_SIZE) == ("mobilenet_v2", 768, 4)
 
 
 @pytest.mark.parametrize(
