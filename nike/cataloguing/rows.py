@@ -33,6 +33,8 @@ SCHEMA = pa.schema(
 ID_COLUMNS = ("id", "image_id")
 LOCATION_COLUMNS = ("url", "image_url", "path", "file", "file_name")
 TABLES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
+INPUTS = (*TABLES, ".tar")
+LAST_SUFFIXES = frozenset("." + suffix.rpartition(".")[2] for suffix in INPUTS)
 BATCH = 1 << 15  # maximum number of rows of a table
 MAX_LINE = 1 << 20  # maximum length of a JSON line in bytes
 
@@ -49,8 +51,7 @@ def find_inputs(arguments: Sequence[str]) -> list[Path]:
         path = Path(argument).absolute()
         if path.is_dir():
             images = next(photos.find_files(path), None)
-            suffixes = frozenset((".parquet", ".csv", ".jsonl", ".tar", ".gz"))
-            files = [] if images else [file for file in photos.find_files(path, suffixes) if _is_input(file)]
+            files = [] if images else [file for file in photos.find_files(path, LAST_SUFFIXES) if _is_input(file)]
             if not images and not files:
                 raise UserError(f"{printable(argument)}: no images, tables or tar files in this folder.")
             found += files or [path]
@@ -65,7 +66,7 @@ def find_inputs(arguments: Sequence[str]) -> list[Path]:
 
 def _is_input(path: Path) -> bool:
     """Returns whether a file is a table or a tar file, according to its suffix."""
-    return path.name.lower().endswith((*TABLES, ".tar"))
+    return path.name.lower().endswith(INPUTS)
 
 
 def read_rows(

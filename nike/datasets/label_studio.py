@@ -150,10 +150,11 @@ def _separate_labels(regions: list) -> dict[str, Any]:
 
 def _parse_kind(region: Any) -> str | None:
     """Returns the kind of a shape, one of KINDS, or None for other entries, such as choices, texts and relations."""
-    kind = region.get("type") if isinstance(region, dict) else None
-    if not isinstance(kind, str) or kind.removesuffix("labels") in UNSUPPORTED_KINDS:
-        raise ShapeError(f"expected a region of type {', '.join(KINDS)}, got {short(kind)}.")
-    return kind.removesuffix("labels") if kind.removesuffix("labels") in KINDS else None
+    type_ = region.get("type") if isinstance(region, dict) else None
+    kind = type_.removesuffix("labels") if isinstance(type_, str) else None
+    if kind is None or kind in UNSUPPORTED_KINDS:
+        raise ShapeError(f"expected a region of type {', '.join(KINDS)}, got {short(type_)}.")
+    return kind if kind in KINDS else None
 
 
 def _read_region(region: dict, kind: str, photo: Photo) -> CocoPolygons | RunLengths:

@@ -203,7 +203,7 @@ class UniqueNames:
             path = Path(source.name)
         elif path is None:
             path = Path(urllib.parse.unquote(urllib.parse.urlsplit(source.name).path.rpartition("/")[2]))
-        stem = unicodedata.normalize("NFC", path.stem)  # macOS separates umlauts into a letter and a mark
+        stem = unicodedata.normalize("NFC", path.stem)  # macOS decomposes umlauts into two characters
         wanted = _UNSAFE.sub("_", stem).encode()[:MAX_NAME].decode(errors="ignore").strip(" .") or "photo"
         name, number = wanted, self._next.get(wanted.casefold(), 2)
         while name.casefold() in self._used:
