@@ -18,7 +18,7 @@ from mrcnn.errors import UserError
 from mrcnn.ops.boxes import clip_proposals, denorm_boxes, norm_boxes, pad_boxes, pixel_boxes
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.keypoints import BOX_PADDING, decode_keypoints
-from mrcnn.ops.masks import mask_in_box, sample_mask
+from mrcnn.ops.masks import drop_small_parts, mask_in_box, sample_mask
 
 MEAN_SUBTRACTED = (
     "detect() subtracts the mean pixel, so the mean pixel was added back to an image that mold_image() had normalized. "
@@ -130,7 +130,8 @@ def postprocess(
         keypoints: `[n, Q, Q, J]` logits in the box of each detection, padded by BOX_PADDING, or None.
 
     Returns:
-        The detections, without zero-area boxes and without empty refined masks.
+        The detections, without zero-area boxes and without empty refined masks. The small parts of refined masks are
+        dropped; see `mrcnn.ops.masks.drop_small_parts`.
     """
     padding = np.flatnonzero(detections[:, 4] == 0)
     count = padding[0] if len(padding) else len(detections)
@@ -177,6 +178,7 @@ def _to_original(original_shape, window) -> tuple[np.ndarray, np.ndarray]:
 
 def _paste_refined(frames, class_ids, scores, masks, original_shape, points) -> Detections:
     """Creates detections from refined masks `[n, Q, Q]` in padded boxes `[n, 4]`, pixels of the original image."""
+    masks = [drop_small_parts(mask) for mask in masks]
     pasted = [sample_mask(mask, frame, original_shape) for mask, frame in zip(masks, frames, strict=True)]
     keep = [i for i, (_, crop) in enumerate(pasted) if crop.size]
     boxes, crops = [pasted[i][0] for i in keep], [pasted[i][1] for i in keep]

@@ -21,7 +21,7 @@ from mrcnn.errors import UserError
 from mrcnn.inference.streams import detect_stream
 from mrcnn.inference.voting import Detect, crop_mask, mask_iou, vote
 from mrcnn.ops.keypoints import mirror_keypoints
-from mrcnn.ops.masks import resample_mask, sample_mask
+from mrcnn.ops.masks import drop_small_parts, resample_mask, sample_mask
 
 MIN_MATCH_IOU = 0.5  # minimum mask IoU of two detections of one object
 SCALES = (1.0, 1.5)  # scales of the network input; a larger input improves the detection of small objects
@@ -154,6 +154,7 @@ def _average_probabilities(
     total = np.zeros(cells, dtype=np.float32)
     for member, weight in zip(members, weights / weights.sum(), strict=True):
         total += np.float32(weight) * resample_mask(member.probabilities, member.frame, union, cells)
+    total = drop_small_parts(total)
     box, mask = sample_mask(total, union, image_shape)
     if not mask.size:
         return None

@@ -10,6 +10,7 @@ import numpy as np
 from mrcnn.ops.resizing import input_positions, linear_bands, scaled_side
 
 THRESHOLD = 0.5  # mask value at the outline
+MIN_PART_FRACTION = 0.05  # minimum area of a part of a mask, as a fraction of the area of the largest part
 FULL_COVERAGE = 255  # coverage of a pixel that is entirely inside an object; more than half counts as inside
 LARGE_CELL = 1500  # image pixels per mask pixel above which it is faster to interpolate only near the outline
 
@@ -266,6 +267,25 @@ def sample_mask(
         return (0, 0, 0, 0), crop
     top, left = starts.tolist()
     return (y1 + top, x1 + left, y2 + top, x2 + left), crop
+
+
+def drop_small_parts(mask: np.ndarray) -> np.ndarray:
+    """Sets the small parts of a predicted mask to 0, such as specks beside the object.
+
+    Args:
+        mask: `[h, w]` float, probabilities.
+
+    Returns:
+        The mask without the 8-connected parts of cells of at least 0.5 that are smaller than MIN_PART_FRACTION of the
+        largest part; `mask` itself if there are none.
+    """
+    from skimage.measure import label  # slow to import
+
+    parts = label(mask >= THRESHOLD, connectivity=2)
+    areas = np.bincount(parts.ravel())
+    areas[0] = areas[1:].max(initial=0)  # cells below 0.5 are kept
+    is_small = areas < MIN_PART_FRACTION * areas[0]
+    return np.where(is_small[parts], 0, mask) if is_small.any() else mask
 
 
 def resample_mask(mask: np.ndarray, frame: Sequence[float], new_frame: np.ndarray, cells: Sequence[int]) -> np.ndarray:

@@ -10,12 +10,11 @@ import PIL.Image
 import PIL.ImageDraw
 
 from mrcnn.ops.contours import signed_area, simplify
-from mrcnn.ops.masks import mask_box
+from mrcnn.ops.masks import MIN_PART_FRACTION, mask_box
 
 # The contour at a level just below 1 passes through the centres of the outermost pixels, up to rounding.
 CONTOUR_LEVEL = 1 - 1e-3
 MAX_POINTS = 60  # maximum per polygon, so that annotators can edit it
-MIN_AREA_FRACTION = 0.05  # parts and holes with less than this fraction of the largest area are dropped
 MAX_POINTS_FOR_CROSSINGS = 1_000  # limited, because the search for self-crossings compares every pair of edges
 TOLERANCE_FACTORS = (1, 0.8, 0.65, 0.5, 0.35, 0.25, 0)  # tried in this order
 
@@ -58,7 +57,7 @@ def rings_to_polygons(rings: list[np.ndarray]) -> list[np.ndarray] | None:
         cannot represent the mask because it has a hole.
     """
     by_area = sorted(((signed_area(ring), ring) for ring in rings), key=lambda pair: -abs(pair[0]))
-    kept = [(area, ring) for area, ring in by_area if abs(area) >= MIN_AREA_FRACTION * abs(by_area[0][0])]
+    kept = [(area, ring) for area, ring in by_area if abs(area) >= MIN_PART_FRACTION * abs(by_area[0][0])]
     if any(area < 0 for area, _ in kept):
         return None
     polygons = [_limit_points(ring) for _, ring in kept]

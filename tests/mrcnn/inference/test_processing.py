@@ -32,3 +32,16 @@ def test_refined_masks_are_scaled_from_edge_to_edge(original, window, expected):
 def test_the_frame_is_padded_by_a_fraction_of_the_box():
     """A padding of a quarter on each side gives rows 6 to 18 and columns 12 to 36."""
     assert box_of_refined_mask((256, 256), (0, 0, 64, 64), padding=0.25) == [36, 72, 60, 120]
+
+
+def test_a_speck_in_the_padding_does_not_enlarge_the_box():
+    mask = np.zeros((1, 32, 32), np.float32)
+    mask[0, 8:24, 8:24] = 1
+    box = norm_boxes(np.array([16, 16, 48, 48]), (64, 64))  # one pixel per cell
+    rows = np.array([[*box, 1, 0.8]], np.float32)
+    without = postprocess(rows, mask, (64, 64), (64, 64), (0, 0, 64, 64), mask_padding=0.0)
+    mask[0, 0, 0] = 0.9
+    result = postprocess(rows, mask, (64, 64), (64, 64), (0, 0, 64, 64), mask_padding=0.0)
+    assert result["rois"].tolist() == without["rois"].tolist() == [[24, 24, 40, 40]]
+    np.testing.assert_array_equal(result["masks"], without["masks"])
+    assert len(result.rings(0)) == 1

@@ -97,6 +97,16 @@ class TestProbabilities:
         (fused,) = fuse([[first], [again]], SHAPE)
         np.testing.assert_allclose(fused.probabilities, first.probabilities, rtol=1e-5)
 
+    def test_small_parts_of_the_mean_are_dropped(self):
+        """The only common cells outside the object have a mean of 0.5 and make up 1/24 of the object's area."""
+        first, second = np.zeros((2, 10, 10))
+        first[1:5, 1:7] = second[1:5, 1:7] = 1
+        first[9, 9], second[9, 9] = 1, 0.1
+        frame = (8.0, 8.0, 18.0, 18.0)
+        (fused,) = fuse([[self.refined(first, frame, 0.6)], [self.refined(second, frame, 0.6)]], SHAPE)
+        assert fused.probabilities[9, 9] == 0
+        assert fused.box == (9, 9, 13, 15)
+
     def test_contours_have_sub_pixel_precision(self, red_finder):
         image = np.zeros((40, 50, 3), np.uint8)
         image[5:25, 8:32] = (230, 20, 20)

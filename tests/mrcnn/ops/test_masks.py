@@ -8,6 +8,7 @@ import skimage.transform
 from mrcnn.detections import Detections
 from mrcnn.ops import masks as masks_module
 from mrcnn.ops.masks import (
+    drop_small_parts,
     expand_mask,
     extract_bboxes,
     mask_box,
@@ -245,6 +246,37 @@ class TestSampleMask:
         actual = np.zeros((100, 70), bool)
         actual[box[0] : box[2], box[1] : box[3]] = crop
         assert np.count_nonzero(actual != expected) <= 2  # rounding
+
+
+class TestDropSmallParts:
+    @staticmethod
+    def mask_with_part(cells: int) -> np.ndarray:
+        """A rectangle of 100 cells and, below it, a part of the given number of cells."""
+        mask = np.full((16, 24), 0.4, np.float32)
+        mask[1:6, 2:22] = 0.9
+        mask[10, 2 : 2 + cells] = 0.7
+        return mask
+
+    def test_parts_of_at_least_one_twentieth_are_kept(self):
+        mask = self.mask_with_part(5)
+        assert drop_small_parts(mask) is mask
+
+    def test_smaller_parts_become_zero(self):
+        mask = self.mask_with_part(4)
+        expected = mask.copy()
+        expected[10, 2:6] = 0
+        np.testing.assert_array_equal(drop_small_parts(mask), expected)
+        assert mask[10, 2] == np.float32(0.7)  # the argument is not changed
+        assert drop_small_parts(mask).dtype == np.float32
+
+    def test_cells_that_touch_at_a_corner_belong_together(self):
+        mask = self.mask_with_part(0)
+        mask[6, 22] = 0.5
+        assert drop_small_parts(mask) is mask
+
+    def test_mask_without_cells_inside(self):
+        mask = np.full((4, 4), 0.49, np.float32)
+        assert drop_small_parts(mask) is mask
 
 
 class TestResampleMask:
