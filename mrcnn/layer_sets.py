@@ -4,22 +4,25 @@ import re
 
 from mrcnn.errors import UserError
 
-HEADS = r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)"
 
+def _without(stages: str, blocks: str) -> str:
+    """Returns a regular expression for all layers except the first convolution and the given stages or blocks.
 
-def _stages_regex(stages: str, blocks: str) -> str:
-    """Returns a regular expression for the given ResNet stages, MobileNetV2 block numbers and the heads."""
-    resnet = rf"(res[{stages}].*)|(bn[{stages}].*)"
-    mobilenet = rf"((bn_)?mnv2_({blocks})_.*)"
-    return f"{resnet}|{mobilenet}|{HEADS}"
+    All layers of other backbones match.
+
+    Args:
+        stages: numbers of ResNet stages, as a character class.
+        blocks: numbers of MobileNetV2 blocks, as a regular expression.
+    """
+    return rf"(?!(bn_)?(conv1$|mnv2_(conv1$|({blocks})_))|(res|bn)[{stages}]).*"
 
 
 # Blocks 4, 7 and 14 of MobileNetV2 start at stride 8, 16 and 32, like stages 3, 4 and 5 of a ResNet.
 LAYER_SETS = {
-    "heads": HEADS,
-    "3+": _stages_regex("3-5", r"[4-9]|1\d"),
-    "4+": _stages_regex("45", r"[7-9]|1\d"),
-    "5+": _stages_regex("5", r"1[4-7]"),
+    "heads": r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)",
+    "3+": _without("2", "[1-3]"),
+    "4+": _without("23", "[1-6]"),
+    "5+": _without("2-4", "[1-9]|1[0-3]"),
     "all": ".*",
 }
 

@@ -162,7 +162,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         replaces={"stages": []},
         choices=STAGE_SCHEDULES,
         default=STAGE_SCHEDULES[0],
-        help="training stages if neither --layers nor --stages is given (default: heads-then-all)",
+        help="training stages if neither --layers nor --stages is given. heads-first: heads for a sixth of the epochs, "
+        "then 3+; without initial weights of the backbone, only all (default: heads-first)",
     )
     learning.add_argument(
         "--stages",
@@ -187,7 +188,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lr-schedule",
         choices=SCHEDULES,
         default="cosine",
-        help="learning rate schedule; in heads-then-all, of the second stage (default: cosine)",
+        help="learning rate schedule; in heads-first, of the second stage (default: cosine)",
     )
     learning.add_argument(
         "--warmup",

@@ -39,6 +39,13 @@ def test_sets_of_mobilenet_start_where_the_stride_changes(layers, stride):
     assert trained(layers, names) == names[names.index(first) :]
 
 
+@pytest.mark.parametrize("layers", ["3+", "4+", "5+"])
+def test_all_layers_of_other_backbones_are_trained(layers):
+    names = ["stem", "conv1_1", "block2_conv", "mrcnn_mask"]
+    assert trained(layers, names) == names
+    assert trained("heads", names) == ["mrcnn_mask"]
+
+
 def test_a_regular_expression_is_used_unchanged():
     assert layer_regex("(fpn.*)|(rpn.*)") == "(fpn.*)|(rpn.*)"
 

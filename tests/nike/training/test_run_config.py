@@ -126,7 +126,7 @@ def test_stages_of_a_file(tmp_path):
     assert stages() == [("heads", 2, 0.5), ("all", 6, 0.5), ("mrcnn_refine.*", 9, 0.001)]
     assert stages("--stages", "4+,1", "all,1", "--lr=0.1") == [("4+", 1, 0.1), ("all", 2, 0.1)]
     assert stages("--layers=heads", "--epochs=7") == [("heads", 7, 0.5)]
-    assert [layers for layers, _, _ in stages("--schedule=heads-then-all")] == ["all"]  # of random weights
+    assert [layers for layers, _, _ in stages("--schedule=heads-first")] == ["all"]  # of random weights
     resumed = train.parse(planned(tmp_path, settings).argv)  # the file is not read again
     assert [stage.epochs for stage in resumed.stages] == [2, 4, 3]
 

@@ -14,11 +14,11 @@ def ends(stages):
 
 @pytest.mark.parametrize("epochs, heads", [(2, 1), (5, 1), (12, 2), (30, 5)])
 def test_heads_are_trained_first_for_a_sixth_of_the_epochs(epochs, heads):
-    assert ends(plan_stages(epochs, 0.1, None, "heads-then-all")) == [("heads", heads), ("all", epochs)]
+    assert ends(plan_stages(epochs, 0.1, None, "heads-first")) == [("heads", heads), ("3+", epochs)]
 
 
 def test_the_learning_rate_schedule_applies_to_the_last_stage():
-    heads, last = plan_stages(12, 0.1, None, "heads-then-all")
+    heads, last = plan_stages(12, 0.1, None, "heads-first")
     assert heads.options == {"schedule": "constant"} and not last.options
 
 
@@ -28,11 +28,11 @@ def test_the_warmup_of_short_runs_is_shortened(steps, warmup):
 
 
 def test_one_epoch_has_one_stage():
-    assert ends(plan_stages(1, 0.1, None, "heads-then-all")) == [("all", 1)]
+    assert ends(plan_stages(1, 0.1, None, "heads-first")) == [("3+", 1)]
 
 
 def test_all_layers_are_trained_from_the_start_if_the_backbone_is_random():
-    assert ends(plan_stages(30, 0.1, None, "heads-then-all", from_scratch=True)) == [("all", 30)]
+    assert ends(plan_stages(30, 0.1, None, "heads-first", from_scratch=True)) == [("all", 30)]
 
 
 def test_given_layers_are_a_single_stage():

@@ -14,7 +14,7 @@ from nike.training.time_budget import Speed, parse_time, plan_epochs
 
 SPEEDS = {
     "heads": Speed(step=1, validation=0.5, epoch=4, start=20),
-    "all": Speed(step=2, validation=0.5, epoch=4, start=30),
+    "3+": Speed(step=2, validation=0.5, epoch=4, start=30),
 }
 
 
@@ -23,7 +23,7 @@ def no_margin(monkeypatch):
     monkeypatch.setattr(time_budget, "MARGIN", 0)
 
 
-def planned(seconds, layers="all", is_fixed=False, schedule="heads-then-all", **changes):
+def planned(seconds, layers="3+", is_fixed=False, schedule="heads-first", **changes):
     """Plans a run of one stage of `layers`, or with None the stages of `schedule`."""
     options = dict(
         plan=partial(plan_stages, learning_rate=1e-3, layers=layers, schedule=schedule),
@@ -74,7 +74,7 @@ def test_no_epoch_fits():
 def test_a_schedule_with_a_minimum_of_epochs(monkeypatch):
     """Each of the four stages takes 30 s to start and 20 x 2 + 10 s for an epoch."""
     for _, layers, _ in ALTERNATING:
-        monkeypatch.setitem(SPEEDS, layers, SPEEDS["all"])
+        monkeypatch.setitem(SPEEDS, layers, SPEEDS["3+"])
     assert planned(4 * 80, layers=None, schedule="alternating") == (4, 20)
     with pytest.raises(ValueError, match="--time: 1 s too short for 4 epochs of 20 steps"):
         planned(4 * 80 - 1, layers=None, schedule="alternating")
