@@ -129,8 +129,10 @@ def read_training_records(
 
     Raises:
         FileNotFoundError: if a folder or file does not exist.
-        ValueError: if a dataset cannot be read.
+        ValueError: if a dataset cannot be read, or if both `val` and `val_split` are given.
     """
+    if val is not None and val_split is not None:
+        raise UserError("--val-split: not allowed with --val, whose images are all used for validation.")
     given = Labels(labels) if labels is not None else None
     reader_labels = given or Labels()
     default = reader_labels.classes[0]

@@ -44,6 +44,11 @@ def test_separate_validation_images(photos, more):
     assert len(names(data.train)) == 10 and names(data.val) == {"x.jpg", "y.jpg", "val/z.jpg"}
 
 
+def test_a_fraction_for_separate_validation_images_is_rejected(photos, more):
+    with pytest.raises(ValueError, match="--val-split: not allowed with --val"):
+        load_training_data(photos, val=more, val_split=0.5)
+
+
 def test_a_missing_additional_folder(photos, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"--extra-data: .*nowhere: no such file or folder"):
         load_training_data(photos, extra_data=[tmp_path / "nowhere"])
