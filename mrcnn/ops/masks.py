@@ -279,13 +279,22 @@ def drop_small_parts(mask: np.ndarray) -> np.ndarray:
         The mask without the 8-connected parts of cells of at least 0.5 that are smaller than MIN_PART_FRACTION of the
         largest part; `mask` itself if there are none.
     """
-    from skimage.measure import label  # slow to import
-
-    parts = label(mask >= THRESHOLD, connectivity=2)
+    parts = _number_parts(mask >= THRESHOLD)
     areas = np.bincount(parts.ravel())
     areas[0] = areas[1:].max(initial=0)  # cells below 0.5 are kept
     is_small = areas < MIN_PART_FRACTION * areas[0]
     return np.where(is_small[parts], 0, mask) if is_small.any() else mask
+
+
+def _number_parts(inside: np.ndarray) -> np.ndarray:
+    """Returns the number of the 8-connected part of each cell of a bool mask `[h, w]`, and 0 for cells outside."""
+    try:
+        import cv2  # imports 0.15 s faster than scikit-image, but requires libraries that minimal containers lack
+    except ImportError:
+        from skimage.measure import label
+
+        return label(inside, connectivity=2)
+    return cv2.connectedComponents(inside.astype(np.uint8), connectivity=8)[1]
 
 
 def resample_mask(mask: np.ndarray, frame: Sequence[float], new_frame: np.ndarray, cells: Sequence[int]) -> np.ndarray:

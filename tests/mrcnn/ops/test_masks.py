@@ -1,5 +1,7 @@
 """Masks, compared with the original, SciPy, scikit-image and values derived by hand."""
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -248,7 +250,13 @@ class TestSampleMask:
         assert np.count_nonzero(actual != expected) <= 2  # rounding
 
 
+@pytest.mark.parametrize("has_opencv", [True, False])
 class TestDropSmallParts:
+    @pytest.fixture(autouse=True)
+    def opencv(self, monkeypatch, has_opencv):
+        if not has_opencv:
+            monkeypatch.setitem(sys.modules, "cv2", None)  # importing it raises ImportError
+
     @staticmethod
     def mask_with_part(cells: int) -> np.ndarray:
         """A rectangle of 100 cells and, below it, a part of the given number of cells."""
