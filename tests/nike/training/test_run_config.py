@@ -135,7 +135,7 @@ def test_the_recipe_of_the_light_network(tmp_path):
     """The recipe is complete: with `--weights=imagenet` and `--dataset`, it determines a run of 30 epochs."""
     recipe = Path(train.__file__).parent / "recipes" / "light.yaml"
     run = planned(tmp_path, yaml.safe_load(recipe.read_text()), "--weights=imagenet")
-    assert [(stage.layers, stage.epochs) for stage in run.stages] == [("heads", 1), ("all", 30)]
+    assert [(stage.layers, stage.epochs) for stage in run.stages] == [("heads", 1), ("3+", 30)]
     assert [stage.learning_rate for stage in run.stages] == pytest.approx([4e-4, 4e-4])  # 1e-4 for each of four images
     assert (run.config.BACKBONE, run.config.IMAGE_MAX_DIM, run.config.BATCH_SIZE) == ("mobilenet_v2", 768, 4)
 
