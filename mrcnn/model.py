@@ -60,6 +60,7 @@ from mrcnn.matterport.graphs import (
     trim_zeros_graph,
 )
 from mrcnn.matterport.model_methods import MatterportMethods, log
+from mrcnn.matterport.names import KE, KL, KM, K, OrderedDict, datetime, logging, math, multiprocessing, random, re, tf
 from mrcnn.matterport.targets_numpy import build_detection_targets, build_rpn_targets
 from mrcnn.network import NetworkBuilder, named_layers
 from mrcnn.ops.anchors import compute_backbone_shapes

@@ -349,3 +349,12 @@ def test_imgaug_imported_first(tmp_path):
     for arguments, message in (([], "usage"), (["absent.py"], "absent.py: no such file")):
         done = subprocess.run([sys.executable, "-m", "mrcnn", *arguments], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_star_import_of_the_model_module_includes_the_modules_that_the_original_imports():
+    imported = {}
+    exec("from mrcnn.model import *", imported)
+    assert imported["tf"] is tf and imported["KL"] is keras.layers and imported["KM"] is keras.models
+    assert imported["KE"].Layer is keras.layers.Layer and imported["K"] is keras.backend
+    names = "datetime keras logging math multiprocessing np os random re utils OrderedDict"
+    assert set(names.split()) <= set(imported)
