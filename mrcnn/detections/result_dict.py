@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 import numpy as np
 
@@ -45,6 +46,12 @@ class ResultDict:
     def update(self, *items: Any, **more: Any) -> None:
         """Assigns several keys, with the arguments of `dict.update`."""
         self._editable_items().update(*items, **more)
+
+    def copy(self) -> Self:
+        """Returns a shallow copy. Assigning or deleting keys of the copy does not change the original."""
+        other = copy.copy(self)
+        other._items = None if self._items is None else dict(self._items)
+        return other
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and key in self.keys()

@@ -358,3 +358,14 @@ def test_star_import_of_the_model_module_includes_the_modules_that_the_original_
     assert imported["KE"].Layer is keras.layers.Layer and imported["K"] is keras.backend
     names = "datetime keras logging math multiprocessing np os random re utils OrderedDict"
     assert set(names.split()) <= set(imported)
+
+
+def test_a_copy_of_a_result_is_independent(model):
+    r = model.detect([Photos().load_image(0)])[0]
+    first = r.copy()
+    first["note"] = "edited"
+    second = first.copy()
+    del second["masks"]
+    assert list(r.keys()) == ["rois", "class_ids", "scores", "masks"]
+    assert list(first.keys()) == [*r.keys(), "note"] and list(second.keys()) == ["rois", "class_ids", "scores", "note"]
+    assert second["rois"] is r["rois"]  # a shallow copy, like that of a dict
