@@ -1,7 +1,9 @@
 """The Keras model of both graphs, and the lookup of its layers by name."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -43,6 +45,21 @@ class Network(keras.Model):
                     return layer
         return super().get_layer(name=name, index=index)
 
+    def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+        """Saves the model; see `keras.Model.save`. HDF5 files (.h5, .hdf5) contain only the weights and the Config.
+
+        Keras would also write the layers to an HDF5 file, but could not load them.
+        """
+        if Path(filepath).suffix in (".h5", ".hdf5"):
+            warnings.warn(
+                f"{filepath}: HDF5 files contain only the weights and the Config. Load them with load_weights(), or "
+                "save a .keras file for keras.models.load_model().",
+                stacklevel=2,
+            )
+            self.save_weights(filepath, overwrite)
+        else:
+            super().save(filepath, overwrite=overwrite, **kwargs)
+
     def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
         """Writes a checkpoint; see `checkpoints.save_weights`."""
         checkpoints.save_weights(named_layers(self), filepath, config=self.config, overwrite=overwrite)
@@ -52,6 +69,9 @@ class Network(keras.Model):
     ) -> checkpoints.LoadReport:
         """Loads a checkpoint; see `checkpoints.load_weights`."""
         return checkpoints.load_weights(named_layers(self), filepath, exclude=exclude, by_name=by_name)
+
+    def _make_predict_function(self) -> None:
+        """Does nothing. Scripts for Keras 2 call this method before they detect objects in several threads."""
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the weighted sum of the losses, which are the last elements of `y_pred`, plus the L2 penalty."""

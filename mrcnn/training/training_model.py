@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -44,6 +46,7 @@ class TrainingModel(Network):
         # `fit` would average the batches of all devices, which fails for bool masks.
         self.strategy = network.distribute_strategy
         self.config = network.config
+        self.save_network = network.save
         self.loss_weights = [float(loss_weights[name]) for name in names]
         self.weight_decay = weight_decay
         self.average = average
@@ -57,6 +60,10 @@ class TrainingModel(Network):
     def learning_rate(self) -> float:
         """Learning rate of the next step."""
         return float(self.optimizer.learning_rate.numpy())
+
+    def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+        """Saves the training graph. Callbacks such as `ModelCheckpoint` call this method."""
+        self.save_network(filepath, overwrite, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the sum of the weighted losses and the L2 penalty. The weighted losses are reported as metrics.

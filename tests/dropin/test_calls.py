@@ -369,3 +369,33 @@ def test_a_copy_of_a_result_is_independent(model):
     assert list(r.keys()) == ["rois", "class_ids", "scores", "masks"]
     assert list(first.keys()) == [*r.keys(), "note"] and list(second.keys()) == ["rois", "class_ids", "scores", "note"]
     assert second["rois"] is r["rois"]  # a shallow copy, like that of a dict
+
+
+def test_preparing_a_model_for_threads_has_no_effect(model):
+    assert model.keras_model._make_predict_function() is None  # in scripts of web servers, before the first detection
+    assert len(model.detect([Photos().load_image(0)])) == 1
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.hdf5"])
+def test_a_whole_model_in_hdf5_contains_the_weights(model, tmp_path, name):
+    with pytest.warns(UserWarning, match=r"model\.(h5|hdf5): .* load_weights"):
+        model.keras_model.save(tmp_path / name)
+    other = modellib.MaskRCNN("inference", ToyConfig(), tmp_path)
+    other.load_weights(tmp_path / name, by_name=True)
+    assert all(np.array_equal(value, arrays(other)[name]) for name, value in arrays(model).items())
+
+
+@pytest.mark.filterwarnings("ignore:.*load_weights:UserWarning")
+def test_callbacks_save_whole_models(small_defaults, tmp_path):
+    """Keras passes the callbacks a model that is internal to `train`. They save the graph of the MaskRCNN."""
+    model = modellib.MaskRCNN("training", ToyConfig().copy(STEPS_PER_EPOCH=1), tmp_path)
+    paths = [str(tmp_path / name) for name in ("best.h5", "best.keras")]
+    photos = Photos((two_masks(), np.array([1, 2])))
+    callbacks = [keras.callbacks.ModelCheckpoint(path, monitor="loss", save_best_only=True) for path in paths]
+    model.train(photos, None, 0.001, 1, "heads", custom_callbacks=callbacks)
+    loaded = keras.models.load_model(paths[1])
+    weights = model.keras_model.get_weights()
+    assert all(np.array_equal(*pair) for pair in zip(weights, loaded.get_weights(), strict=True))
+    other = modellib.MaskRCNN("inference", ToyConfig(), tmp_path)
+    other.load_weights(paths[0], by_name=True)
+    assert all(np.array_equal(value, arrays(other)[name]) for name, value in arrays(model).items())
