@@ -145,6 +145,7 @@ class DetectionTargetLayer(Float32Layer):
         target_keypoints: `[B, R, J]` int32; -1 except for positives. See `keypoint_cells`.
 
     Args:
+        config: Config that provides all other arguments except `shuffle` and `seed`, or None.
         rois_per_image: R.
         positive_ratio: maximum fraction of positive RoIs, above 0 and at most 1.
         mask_shape: (M, M).
@@ -169,6 +170,8 @@ class DetectionTargetLayer(Float32Layer):
 
     def __init__(
         self,
+        config=None,
+        *,
         rois_per_image: int = 200,
         positive_ratio: float = 0.33,
         mask_shape: Sequence[int] = (28, 28),
@@ -184,6 +187,11 @@ class DetectionTargetLayer(Float32Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if config is not None:
+            rois_per_image, positive_ratio = config.TRAIN_ROIS_PER_IMAGE, config.ROI_POSITIVE_RATIO
+            mask_shape, use_mini_mask, mask_targets = config.MASK_SHAPE, config.USE_MINI_MASK, config.MASK_TARGETS
+            bbox_std_dev, negatives, add_gt_boxes = config.BBOX_STD_DEV, config.ROI_NEGATIVES, config.ADD_GT_BOXES
+            image_shape, keypoint_map = config.IMAGE_SHAPE, 4 * config.MASK_POOL_SIZE if config.NUM_KEYPOINTS else 0
         if not 0 < positive_ratio <= 1:
             raise ValueError(f"positive_ratio must be above 0 and at most 1, got {positive_ratio}.")
         if negatives not in NEGATIVES:

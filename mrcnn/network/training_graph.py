@@ -45,7 +45,7 @@ def build_training_graph(layers: SharedLayers) -> Network:
         rois, proposals = layers.external_proposals(config.POST_NMS_ROIS_TRAINING)
         inputs.append(rois)
     truth.boxes = NormBoxes(name="norm_gt_boxes")([truth.boxes, layers.image])
-    rois, class_ids, target_bbox, *mask_and_keypoint_targets = detection_targets(config)(
+    rois, class_ids, target_bbox, *mask_and_keypoint_targets = DetectionTargetLayer(config, name="proposal_targets")(
         [proposals, truth.class_ids, truth.boxes, *truth.masks, *truth.keypoints]
     )
 
@@ -108,23 +108,6 @@ def _rpn_target_inputs(config: Config) -> list[keras.KerasTensor]:
         keras.Input((None, 1), dtype="int32", name="input_rpn_match"),
         keras.Input((None, 4), name="input_rpn_bbox"),
     ]
-
-
-def detection_targets(config: Config) -> DetectionTargetLayer:
-    """Returns the layer that samples RoIs and computes their targets."""
-    return DetectionTargetLayer(
-        config.TRAIN_ROIS_PER_IMAGE,
-        config.ROI_POSITIVE_RATIO,
-        config.MASK_SHAPE,
-        config.USE_MINI_MASK,
-        config.BBOX_STD_DEV,
-        negatives=config.ROI_NEGATIVES,
-        mask_targets=config.MASK_TARGETS,
-        image_shape=config.IMAGE_SHAPE,
-        add_gt_boxes=config.ADD_GT_BOXES,
-        keypoint_map=4 * config.MASK_POOL_SIZE if config.NUM_KEYPOINTS else 0,
-        name="proposal_targets",
-    )
 
 
 def _refinement_loss_inputs(layers: SharedLayers, truth: _GroundTruth, positives, class_ids, deltas, masks) -> list:

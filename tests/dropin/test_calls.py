@@ -399,3 +399,13 @@ def test_callbacks_save_whole_models(small_defaults, tmp_path):
     other = modellib.MaskRCNN("inference", ToyConfig(), tmp_path)
     other.load_weights(paths[0], by_name=True)
     assert all(np.array_equal(value, arrays(other)[name]) for name, value in arrays(model).items())
+
+
+def test_target_layer_with_a_config(small_defaults):
+    layer = modellib.DetectionTargetLayer(ToyConfig().copy(TRAIN_ROIS_PER_IMAGE=5), name="proposal_targets")
+    rois = np.zeros((1, 6, 4), np.float32)
+    rois[0, 0], rois[0, 1] = (0.25, 0.25, 0.75, 0.75), (0.8, 0.8, 0.9, 0.9)
+    class_ids, boxes = np.array([[2]], np.int32), np.float32([[[0.25, 0.25, 0.75, 0.75]]])
+    outputs = layer([rois, class_ids, boxes, np.ones((1, 56, 56, 1), bool)])
+    assert [output.shape for output in outputs] == [(1, 5, 4), (1, 5), (1, 5, 4), (1, 5, 28, 28)]
+    assert outputs[1][0, 0] == 2 and np.array_equal(outputs[3][0, 0, :27, :27], np.ones((27, 27)))

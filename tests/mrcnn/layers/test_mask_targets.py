@@ -8,7 +8,6 @@ from mrcnn.config import Config
 from mrcnn.layers.mask_targets import crop_mask_targets
 from mrcnn.layers.targets import DetectionTargetLayer
 from mrcnn.losses import mrcnn_mask_loss
-from mrcnn.network.training_graph import detection_targets
 from mrcnn.ops.boxes import norm_boxes
 from mrcnn.ops.masks import minimize_mask, paste_mask
 
@@ -103,13 +102,14 @@ class TestSettings:
         # The object covers two and a half of the four columns of the RoI.
         roi, box = (norm_boxes(np.array([[8, 8, 16, x2]], np.float32), SHAPE) for x2 in (24, 18))
         inputs = [roi[None], np.array([[1]], np.int32), box[None], np.ones((1, 8, 8, 1), bool)]
-        layer = DetectionTargetLayer(2, 0.5, (4, 4), shuffle=False, mask_targets="coverage", image_shape=SHAPE)
+        settings = dict(rois_per_image=2, positive_ratio=0.5, mask_shape=(4, 4), mask_targets="coverage")
+        layer = DetectionTargetLayer(**settings, shuffle=False, image_shape=SHAPE)
         np.testing.assert_allclose(layer(inputs)[3][0, 0], [[1, 1, 0.5, 0]] * 4, atol=1e-5)
 
     @pytest.mark.parametrize("kind", ["rounded", "coverage"])
     def test_network_uses_the_config(self, kind):
         config = Config().copy(NUM_CLASSES=2, IMAGE_MIN_DIM=128, IMAGE_MAX_DIM=128, MASK_TARGETS=kind)
-        settings = detection_targets(config).settings
+        settings = DetectionTargetLayer(config).settings
         assert (settings["mask_targets"], settings["image_shape"]) == (kind, [128, 128])
 
     def test_invalid_settings(self):

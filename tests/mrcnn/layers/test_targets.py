@@ -210,7 +210,7 @@ class TestDetectionTargetsAgainstTheOriginal:
         shape = 256, 256
         proposals = norm_boxes(batch["input_roi"], shape) if "input_roi" in batch else outputs["rpn_rois"]
         gt_boxes = norm_boxes(batch["gt_boxes"], shape)  # padding rows have class id 0, but boxes that are not zero
-        layer = DetectionTargetLayer(64, negatives="matterport", shuffle=False)
+        layer = DetectionTargetLayer(rois_per_image=64, negatives="matterport", shuffle=False)
         actual = layer([proposals, batch["gt_class_ids"], gt_boxes, batch["gt_masks"]])
         masks = np.unpackbits(outputs["t_mask_packed"])[: np.prod(outputs["t_mask_shape"])]
         expected = [outputs[name] for name in ("output_rois", "t_class_ids", "t_bbox")]
@@ -381,13 +381,13 @@ class TestSampling:
         return [tf.constant(value)[None] for value in (proposals, class_ids, boxes, masks)]
 
     def test_sampling_without_replacement_up_to_the_positive_ratio(self):
-        rois, class_ids, *_ = DetectionTargetLayer(20, 0.25, seed=1)(self.inputs())
+        rois, class_ids, *_ = DetectionTargetLayer(rois_per_image=20, positive_ratio=0.25, seed=1)(self.inputs())
         np.testing.assert_array_equal(class_ids[0], [2] * 5 + [0] * 15)
         assert len(np.unique(rois[0], axis=0)) == 20
 
     def test_sampling_is_uniform(self):
         inputs = self.inputs()
-        layer = DetectionTargetLayer(20, 0.25, seed=1)
+        layer = DetectionTargetLayer(rois_per_image=20, positive_ratio=0.25, seed=1)
         rois = np.concatenate([layer(inputs)[0][0] for _ in range(60)])
         counts = (rois[:, None] == inputs[0].numpy()).all(-1).sum(0)
         # Positives are expected 60 * 5/40 = 7.5 times and negatives 60 * 15/40 = 22.5 times, with standard deviations
@@ -397,14 +397,16 @@ class TestSampling:
 
     def test_sampling_is_seeded_and_resumable(self):
         inputs = self.inputs()
-        layer, same_seed, other = (DetectionTargetLayer(20, 0.25, seed=seed) for seed in (1, 1, 2))
+        layer, same_seed, other = (
+            DetectionTargetLayer(rois_per_image=20, positive_ratio=0.25, seed=seed) for seed in (1, 1, 2)
+        )
         first = layer(inputs)[0]
         np.testing.assert_array_equal(same_seed(inputs)[0], first)
         assert not np.array_equal(other(inputs)[0], first)
         state = layer.seed_generator.state.numpy()
         second = layer(inputs)[0]
         assert not np.array_equal(second, first)
-        resumed = DetectionTargetLayer(20, 0.25, seed=99)
+        resumed = DetectionTargetLayer(rois_per_image=20, positive_ratio=0.25, seed=99)
         resumed.seed_generator.state.assign(state)
         np.testing.assert_array_equal(resumed(inputs)[0], second)
         assert any(variable is layer.seed_generator.state for variable in layer.variables)
