@@ -279,9 +279,11 @@ class _ExampleLoader:
         mini_masks = config.USE_MINI_MASK and config.MASK_HEAD
         gt, too_small, keypoints = ground_truth(example, self.dataset, config, image_id, mini_masks)
         if gt.image.shape != tuple(config.IMAGE_SHAPE):
+            expected, actual = (" x ".join(map(str, shape)) for shape in (config.IMAGE_SHAPE, gt.image.shape))
             raise UserError(
-                f"image {self._name(image_id)}: expected shape {tuple(config.IMAGE_SHAPE)} after resizing, got "
-                f'{gt.image.shape}. Use IMAGE_RESIZE_MODE "square" or "crop".'
+                f"image {self._name(image_id)}: expected {expected} (IMAGE_SHAPE) after resizing, got {actual}. Use "
+                'IMAGE_RESIZE_MODE "square" or "crop". If the image size was changed after the Config was created, '
+                "call config.__init__() after the change."
             )
         self.problems.count_too_small(too_small)
         masks = gt.mask if config.MASK_HEAD else None

@@ -138,7 +138,10 @@ def load_instances(
     """
     with convert_errors(f"{where}, load_mask()"):
         masks, class_ids = dataset.load_mask(image_id)
-    masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
+    try:
+        masks, class_ids = np.asarray(masks).astype(bool, copy=False), np.asarray(class_ids).astype(np.int32)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: load_mask() must return arrays of masks and class ids: {error}.") from error
     keypoints, count, number = None, len(class_ids), config.NUM_KEYPOINTS
     if number:
         with convert_errors(f"{where}, load_keypoints()"):
@@ -151,10 +154,10 @@ def load_instances(
     masks, class_ids, keypoints = drop_placeholders(masks, class_ids, keypoints)
     if not masks.size and not len(class_ids):  # some scripts return a different shape for images without instances
         masks = np.zeros((*image_shape[:2], 0), dtype=bool)
-    if masks.shape != (*image_shape[:2], len(class_ids)):
+    if masks.shape != (*image_shape[:2], len(class_ids)) or class_ids.ndim != 1:
         raise UserError(
             f"{where}: load_mask() must return masks [H, W, N] and class ids [N] for the image's "
-            f"{image_shape[0]}x{image_shape[1]} pixels, got masks {masks.shape} and {len(class_ids)} class ids."
+            f"{image_shape[0]}x{image_shape[1]} pixels, got masks {masks.shape} and class ids {class_ids.shape}."
         )
     unknown = class_ids[(class_ids == 0) | (abs(class_ids) >= dataset.num_classes)]
     if len(unknown):

@@ -14,7 +14,7 @@ from mrcnn.data.image import normalize_image, resize_image
 from mrcnn.data.image_files import as_rgb
 from mrcnn.data.video_files import is_video
 from mrcnn.detections import Detections
-from mrcnn.errors import UserError
+from mrcnn.errors import UserError, UserTypeError
 from mrcnn.ops.boxes import clip_proposals, denorm_boxes, norm_boxes, pad_boxes, pixel_boxes
 from mrcnn.ops.image_meta import compose_image_meta
 from mrcnn.ops.keypoints import BOX_PADDING, decode_keypoints
@@ -63,6 +63,11 @@ def preprocess(photo, config: Config, number: int = 0, proposals=None) -> Prepro
         ValueError: if the image is invalid.
         TypeError: if `photo` is neither a numeric array nor a path.
     """
+    if photo is None:
+        raise UserTypeError(
+            f"images[{number}]: expected an image, got None. cv2.imread() returns None for a file that it cannot "
+            "read. Check the path."
+        )
     name = f"images[{number}]" if isinstance(photo, np.ndarray) else photo
     if isinstance(photo, np.ndarray):
         if is_mean_subtracted(photo, config):

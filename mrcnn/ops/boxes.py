@@ -64,6 +64,12 @@ def compute_overlaps_masks(masks1: np.ndarray, masks2: np.ndarray) -> np.ndarray
     Returns:
         `[N, M]` IoU; 0 if both masks are empty.
     """
+    if masks1.shape[:-1] != masks2.shape[:-1] and masks1.size and masks2.size:
+        sizes = " and ".join(" x ".join(map(str, masks.shape[:-1])) for masks in (masks1, masks2))
+        raise ValueError(
+            f"compute_overlaps_masks: expected masks of the same image, got masks of {sizes} pixels. load_image_gt() "
+            "returns a resized image and, with use_mini_mask=True, cropped masks."
+        )
     if masks1.shape[-1] == 0 or masks2.shape[-1] == 0:
         return np.zeros((masks1.shape[-1], masks2.shape[-1]))
     flat1 = (masks1 > 0.5).reshape(-1, masks1.shape[-1]).astype(np.float32)  # [H*W, N]

@@ -409,3 +409,37 @@ def test_target_layer_with_a_config(small_defaults):
     outputs = layer([rois, class_ids, boxes, np.ones((1, 56, 56, 1), bool)])
     assert [output.shape for output in outputs] == [(1, 5, 4), (1, 5), (1, 5, 4), (1, 5, 28, 28)]
     assert outputs[1][0, 0] == 2 and np.array_equal(outputs[3][0, 0, :27, :27], np.ones((27, 27)))
+
+
+def test_image_size_changed_after_the_config_was_made(small_defaults, tmp_path):
+    config = ToyConfig()
+    config.IMAGE_MIN_DIM = config.IMAGE_MAX_DIM = 128
+    model = modellib.MaskRCNN("training", config, tmp_path)
+    photos = Photos((two_masks(), np.array([1, 2])))
+    assert model.detect([photos.load_image(0)])[0]["masks"].shape[:2] == (60, 80)  # detection works, as in the original
+    with pytest.raises(ValueError, match=r"64 x 64 x 3.* got 128 x 128 x 3\..*config\.__init__\(\)"):
+        model.train(photos, None, 0.001, 1, "heads")
+
+
+def test_an_image_that_opencv_could_not_read(model):
+    with pytest.raises(TypeError, match=r"images\[1\]: .*None.*cv2\.imread"):
+        model.detect([Photos().load_image(0), None])
+
+
+def test_overlaps_of_masks_of_different_images():
+    with pytest.raises(ValueError, match=r"60 x 80 and 64 x 64.*load_image_gt"):
+        utils.compute_overlaps_masks(two_masks(), np.ones((64, 64, 1), bool))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (None, "NoneType"),
+        ((None, None), "NoneType"),
+        ((two_masks(), ["left", "right"]), "left"),
+        ((two_masks(), np.array([[1], [2]])), r"class ids \[N\].*\(2, 1\)"),
+    ],
+)
+def test_error_of_load_mask_names_the_image(small_defaults, answer, message):
+    with pytest.raises(ValueError, match=rf"image 0 \(a\).*load_mask\(\).*{message}"):
+        modellib.load_image_gt(Photos(answer), ToyConfig(), 0)
