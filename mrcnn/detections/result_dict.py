@@ -49,9 +49,18 @@ class ResultDict:
 
     def copy(self) -> Self:
         """Returns a shallow copy. Assigning or deleting keys of the copy does not change the original."""
-        other = copy.copy(self)
-        other._items = None if self._items is None else dict(self._items)
+        return copy.copy(self)
+
+    def __copy__(self) -> Self:
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), _items=None if self._items is None else dict(self._items))
         return other
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Returns an array that contains this object, so that NumPy does not convert it to an array of detections."""
+        array = np.empty((), dtype=object)
+        array[()] = self
+        return array
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and key in self.keys()

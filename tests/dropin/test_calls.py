@@ -1,5 +1,6 @@
 """Single calls in scripts for the original that Keras 3, NumPy 2 or this package could break."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -364,11 +365,21 @@ def test_a_copy_of_a_result_is_independent(model):
     r = model.detect([Photos().load_image(0)])[0]
     first = r.copy()
     first["note"] = "edited"
-    second = first.copy()
+    second = copy.copy(first)
     del second["masks"]
     assert list(r.keys()) == ["rois", "class_ids", "scores", "masks"]
     assert list(first.keys()) == [*r.keys(), "note"] and list(second.keys()) == ["rois", "class_ids", "scores", "note"]
     assert second["rois"] is r["rois"]  # a shallow copy, like that of a dict
+
+
+def test_numpy_saves_results_like_dicts(model, tmp_path):
+    results = model.detect([Photos().load_image(0)] * 2)
+    np.save(tmp_path / "all.npy", results)
+    np.save(tmp_path / "first.npy", results[0])
+    loaded = np.load(tmp_path / "all.npy", allow_pickle=True)
+    assert loaded.shape == (2,) and loaded.dtype == object
+    for r in (loaded[1], np.load(tmp_path / "first.npy", allow_pickle=True).item()):
+        assert all(np.array_equal(r[key], value) for key, value in results[0].items())
 
 
 def test_preparing_a_model_for_threads_has_no_effect(model):
